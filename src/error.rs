@@ -1,0 +1,238 @@
+//! Errors as an operator meets them: what was being done, on what, why it failed, what to do.
+//!
+//! Every error has a stable code. The table below is the only place that ties a code to its exit
+//! status and its remedy; `docs/reference/errors.md` is checked against it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Exit statuses of `run`, after sysexits where one fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// What was asked did not happen.
+    Failed = 1,
+    Usage = 64,
+    /// A defect of bootagent itself.
+    Bug = 70,
+    /// The surroundings failed to the end of the budget, or another run is active.
+    Temporary = 75,
+    /// The policy refuses.
+    Refused = 77,
+    /// Policy, tags, manifest, lockfile or secret are invalid.
+    Invalid = 78,
+}
+
+macro_rules! codes {
+    ($($variant:ident = $name:literal, $exit:ident, $remedy:literal;)+) => {
+        /// A stable name for one kind of failure.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($variant),+ }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name),+ }
+            }
+
+            pub fn exit(self) -> Exit {
+                match self { $(Code::$variant => Exit::$exit),+ }
+            }
+
+            pub fn remedy(self) -> &'static str {
+                match self { $(Code::$variant => $remedy),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    Usage = "E-USAGE", Usage, "see bootagent --help";
+    Bug = "E-BUG", Bug, "please report this, with the journal of the run";
+    Io = "E-IO", Failed, "look at the path that is named: its disk, its mode, its mount";
+    NotRoot = "E-NOT-ROOT", Refused, "run as root, or add --dry-run to see what would be done";
+    Busy = "E-BUSY", Temporary, "another run is active: follow it with bootagent status --wait";
+    Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; see which step took it in bootagent status, and raise budget in the policy if that is right";
+    Cancelled = "E-CANCELLED", Temporary, "the run was told to stop; run it again: it goes on from where the machine is";
+    ImdsUnreachable = "E-IMDS-UNREACHABLE", Temporary, "is this an EC2 instance with HttpEndpoint=enabled? on a laptop name the service with --service and --environment";
+    ImdsTagsOff = "E-IMDS-TAGS-OFF", Invalid, "set InstanceMetadataTags=enabled in the launch template's MetadataOptions (no tag key may contain a slash or a space)";
+    TagMissing = "E-TAG-MISSING", Invalid, "add the tag to the launch template (TagSpecifications, resource type instance), or name it with --service and --environment";
+    TagInvalid = "E-TAG-INVALID", Invalid, "correct the tag's value; a running instance sees the new one at once";
+    CredentialsMissing = "E-CREDENTIALS-MISSING", Temporary, "attach an instance profile with a role; a new one can take a minute to arrive";
+    PolicyInvalid = "E-POLICY-INVALID", Invalid, "correct the policy; docs/reference/policy.md describes every key";
+    PolicyNoRepository = "E-POLICY-NO-REPOSITORY", Invalid, "give the pattern, for example --repository 'https://github.com/acme/{service}.git', or repository = \"...\" in /etc/bootagent/policy.toml";
+    PolicyRefused = "E-POLICY-REFUSED", Refused, "choose what the policy allows, or let whoever owns the image change the policy";
+    NameTaken = "E-NAME-TAKEN", Refused, "choose another service name, or remove what stands under this one if it is left over";
+    RepositoryInvalid = "E-REPOSITORY-INVALID", Invalid, "use https:// without a user or password in it; credentials come from --git-credential-secret";
+    GitUnreachable = "E-GIT-UNREACHABLE", Temporary, "can the instance reach the git server (route, DNS, proxy, certificate)?";
+    GitRefused = "E-GIT-REFUSED", Invalid, "is the repository private? name the credential's secret with --git-credential-secret, and check that it may read this repository";
+    GitNotFound = "E-GIT-NOT-FOUND", Invalid, "check the repository pattern of the policy and the service's name (a private repository without a credential looks absent, too)";
+    BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
+    CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "bootagent:ref must be a commit on the environment's own branch";
+    SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove what is named from the repository";
+    SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller, or raise the limit in the policy";
+    ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
+    RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
+    RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "put the version into the image, or ask for one that is there";
+    LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
+    SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret under this name in this region, or write secret = false into bootagent.toml if the service has none";
+    SecretDenied = "E-SECRET-DENIED", Invalid, "allow secretsmanager:GetSecretValue on this secret (and kms:Decrypt on its key) in the instance's role";
+    SecretUnreachable = "E-SECRET-UNREACHABLE", Temporary, "does the subnet reach Secrets Manager (NAT or VPC endpoint), and is the clock right?";
+    SecretInvalid = "E-SECRET-INVALID", Invalid, "store one flat JSON object of strings, or KEY=value lines";
+    SecretKeyRefused = "E-SECRET-KEY-REFUSED", Refused, "rename or remove the key: it would change how programs are loaded, not what the service is told";
+    SecretKeyMissing = "E-SECRET-KEY-MISSING", Invalid, "add the key to the secret, or take it out of env.required in bootagent.toml";
+    EnvironmentUncarried = "E-ENVIRONMENT-UNCARRIED", Invalid, "store the value in another form (base64, say): no environment file can carry it";
+    CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "look at the cause; free disk and inodes come first";
+    InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; the last lines of its output are above";
+    ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny";
+    UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
+    ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name";
+    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml";
+    HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process holds the port: end it, or choose another port";
+    HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not well: its log tells why; health.path names what is asked";
+    HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted while it was watched: its log tells why";
+}
+
+/// One failure, told once. Boxed: it travels through every `Result` of the program.
+#[derive(Debug)]
+pub struct Error(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
+    code: Code,
+    doing: String,
+    causes: Vec<String>,
+    remedy: Option<String>,
+}
+
+impl Error {
+    /// `doing` is a gerund with its object: "writing /opt/auth-service/current".
+    pub fn new(code: Code, doing: impl Into<String>, cause: impl fmt::Display) -> Self {
+        Error(Box::new(Told { code, doing: doing.into(), causes: vec![cause.to_string()], remedy: None }))
+    }
+
+    /// From a chain of causes, outermost first.
+    pub fn caused(code: Code, doing: impl Into<String>, causes: Vec<String>) -> Self {
+        Error(Box::new(Told { code, doing: doing.into(), causes, remedy: None }))
+    }
+
+    /// Replaces the code's general remedy by one that fits this case better.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.0.remedy = Some(remedy.into());
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    pub fn exit(&self) -> Exit {
+        self.0.code.exit()
+    }
+
+    /// Everything about it as plain data, for the status file and for a parent process.
+    pub fn report(&self) -> ErrorReport {
+        ErrorReport {
+            code: self.0.code.name().to_owned(),
+            doing: self.0.doing.clone(),
+            causes: self.0.causes.clone(),
+            remedy: self.0.remedy.clone().unwrap_or_else(|| self.0.code.remedy().to_owned()),
+        }
+    }
+
+    /// An error that a child process reported. An unknown code is a bug of ours, and says so.
+    pub fn from_report(report: ErrorReport) -> Self {
+        let code = Code::ALL.iter().copied().find(|code| code.name() == report.code).unwrap_or(Code::Bug);
+        Error(Box::new(Told {
+            code,
+            doing: report.doing,
+            causes: report.causes,
+            remedy: Some(report.remedy),
+        }))
+    }
+}
+
+/// The form of an error in the status file, in JSON output and between our own processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct ErrorReport {
+    pub code: String,
+    pub doing: String,
+    pub causes: Vec<String>,
+    pub remedy: String,
+}
+
+impl fmt::Display for ErrorReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} [{}]", self.doing, self.causes.join(": "), self.code)?;
+        write!(f, "\n  {}", self.remedy)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.report().fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Gives a plain error its code and its context.
+pub trait Coded<T> {
+    fn coded(self, code: Code, doing: impl FnOnce() -> String) -> Result<T>;
+
+    /// For the file system and the like: `E-IO` with what was being done.
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T>
+    where
+        Self: Sized,
+    {
+        self.coded(Code::Io, doing)
+    }
+}
+
+impl<T, E: Into<anyhow::Error>> Coded<T> for std::result::Result<T, E> {
+    fn coded(self, code: Code, doing: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| {
+            let causes = error.into().chain().map(ToString::to_string).collect();
+            Error::caused(code, doing(), causes)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_name_a_remedy() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(before, names.len(), "two codes share one name");
+        for code in Code::ALL {
+            assert!(code.name().starts_with("E-"), "{} has no E-", code.name());
+            assert!(code.remedy().len() > 10, "{} has no remedy", code.name());
+        }
+    }
+
+    #[test]
+    fn an_error_tells_doing_cause_code_and_remedy_in_this_order() {
+        let error = Error::new(Code::BranchMissing, "fetching branch stage", "the remote has no such branch");
+        assert_eq!(
+            error.to_string(),
+            "fetching branch stage: the remote has no such branch [E-BRANCH-MISSING]\n  push the environment's branch, or correct the environment"
+        );
+    }
+
+    #[test]
+    fn an_error_survives_the_way_from_a_child() {
+        let error = Error::new(Code::GitRefused, "fetching", "401").remedy("look here");
+        let back = Error::from_report(error.report());
+        assert_eq!(back.report(), error.report());
+        assert_eq!(back.code(), Code::GitRefused);
+    }
+}

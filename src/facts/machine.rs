@@ -1,0 +1,71 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Commit, Service};
+
+/// What the machine is and what stands on it already. Recorded by `bootagent facts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub machine: Machine,
+    /// Absent on a laptop.
+    pub instance: Option<Instance>,
+    /// The instance's tags; absent where IMDS was not asked.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Node installations, newest first.
+    pub node: Vec<NodeRuntime>,
+    /// Names that exist, whoever made them.
+    pub taken: Taken,
+    /// Services that an earlier run claimed: their users, units and directories are ours.
+    pub claims: BTreeSet<Service>,
+    /// The last generation of each service that passed its gate.
+    pub good: BTreeMap<Service, Generation>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// `ID` and `VERSION_ID` of os-release.
+    pub os: String,
+    pub version: String,
+    pub arch: String,
+    pub memory_mib: u64,
+    pub systemd: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: String,
+    pub region: String,
+    pub zone: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRuntime {
+    /// `22.11.0`.
+    pub version: String,
+    /// The directory that holds `node` and, if it came along, `npm`.
+    pub bin: PathBuf,
+    pub npm: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub users: BTreeSet<String>,
+    pub groups: BTreeSet<String>,
+    /// Service units that systemd knows, `nginx.service`.
+    pub units: BTreeSet<String>,
+    /// Entries of /opt, /var/lib and /run/bootagent, whole paths.
+    pub paths: BTreeSet<PathBuf>,
+}
+
+/// Release, unit and environment that ran together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    pub commit: Commit,
+    pub release: PathBuf,
+    /// The unit file's text.
+    pub unit: String,
+}

@@ -1,0 +1,12 @@
+//! What is: plain data about the machine, the instance and the service's repository.
+//!
+//! Nothing here acts or reads. The machine fills these types, the planner reads them, and a recorded
+//! machine (`bootagent facts`) is nothing but their JSON.
+
+mod machine;
+mod names;
+mod source;
+
+pub use machine::{Facts, Generation, Instance, Machine, NodeRuntime, Taken};
+pub use names::{Branch, Commit, Environment, NameError, Service};
+pub use source::{Entry, EntryKind, Source};

@@ -1,0 +1,176 @@
+//! The words that select: each is checked once, on the way in, and trusted afterwards.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a value is not a name. Shows what is wrong without repeating hostile text unescaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameError(String);
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// Values come from tags: at most 40 characters of them are shown, escaped.
+fn shown(value: &str) -> String {
+    let head: String = value.chars().take(40).collect();
+    let more = if value.chars().count() > 40 { "..." } else { "" };
+    format!("\"{}{more}\"", head.escape_default())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $grammar:literal, $fits:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(value: String) -> Result<Self, NameError> {
+                let fits: fn(&str) -> bool = $fits;
+                if fits(&value) {
+                    Ok($name(value))
+                } else {
+                    Err(NameError(format!(concat!("{} is not a ", $what, " (", $grammar, ")"), shown(&value))))
+                }
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = NameError;
+
+            fn try_from(value: &str) -> Result<Self, NameError> {
+                Self::try_from(value.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn lower_word(value: &str, longest: usize) -> bool {
+    value.len() <= longest
+        && value.starts_with(|c: char| c.is_ascii_lowercase())
+        && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+name! {
+    /// A service. With `-build` behind it, it is still a legal user name.
+    Service, "service name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
+}
+
+name! {
+    /// An environment as the policy calls it: `test`, `stage`, `prod`.
+    Environment, "environment name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
+}
+
+name! {
+    /// A full commit id.
+    Commit, "commit id", "40 hexadecimal digits", |value| {
+        value.len() == 40 && value.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    }
+}
+
+name! {
+    /// A branch, by a stricter grammar than git's own: it comes from the policy.
+    Branch, "branch name", "letters, digits, . _ - and /, up to 100", |value| {
+        !value.is_empty()
+            && value.len() <= 100
+            && value.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))
+            && !value.starts_with(['-', '/', '.'])
+            && !value.ends_with(['/', '.'])
+            && !value.ends_with(".lock")
+            && !value.contains("..")
+            && !value.contains("//")
+            && !value.contains("/.")
+    }
+}
+
+impl Commit {
+    /// Enough of it for a person.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_names_are_held_to_their_grammar() {
+        for good in ["a", "auth-service", "mcp", "a234567890123456789012345"] {
+            assert!(Service::try_from(good).is_ok(), "{good} was refused");
+        }
+        let hostile = [
+            "",
+            "-a",
+            "9a",
+            "Auth",
+            "a_b",
+            "a.b",
+            "a/b",
+            "../etc",
+            "a b",
+            "a\n",
+            "$(id)",
+            "`id`",
+            "a;b",
+            "a%n",
+            "aé",
+            "\u{202e}a",
+            "a2345678901234567890123456",
+        ];
+        for bad in hostile {
+            assert!(Service::try_from(bad).is_err(), "{bad:?} was let through");
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_shown_escaped_and_short() {
+        let error = Service::try_from("a\u{1b}[31m\n".to_owned() + &"x".repeat(256)).unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}') && !error.contains('\n'), "{error}");
+        assert!(error.len() < 160, "{error}");
+    }
+
+    #[test]
+    fn branches_cannot_leave_refs_heads() {
+        for good in ["main", "test", "release/1.2", "feature_x"] {
+            assert!(Branch::try_from(good).is_ok(), "{good} was refused");
+        }
+        for bad in ["", "-x", "/x", "a..b", "a//b", "x.lock", "x/", "a b", "a:b", "a^b", "refs/.x", "x~1"] {
+            assert!(Branch::try_from(bad).is_err(), "{bad:?} was let through");
+        }
+    }
+
+    #[test]
+    fn commits_are_whole() {
+        assert!(Commit::try_from("0123456789abcdef0123456789abcdef01234567").is_ok());
+        for bad in ["main", "0123456", "0123456789ABCDEF0123456789abcdef01234567"] {
+            assert!(Commit::try_from(bad).is_err(), "{bad:?} was let through");
+        }
+    }
+}

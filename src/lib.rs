@@ -1,0 +1,4 @@
+pub mod error;
+pub mod facts;
+pub mod plan;
+pub mod secret;

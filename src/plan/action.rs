@@ -1,0 +1,185 @@
+//! The few verbs of which every plan is made. Each converges: done twice is done once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Seconds;
+use crate::facts::{Branch, Commit};
+use crate::secret::Sealed;
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Action {
+    /// A system user with a group of its own name, no shell and no password.
+    CreateUser {
+        name: String,
+        description: String,
+        home: PathBuf,
+    },
+    MakeDirectory {
+        path: PathBuf,
+        owner: Owner,
+        mode: Mode,
+    },
+    WriteFile {
+        path: PathBuf,
+        content: Content,
+        owner: Owner,
+        mode: Mode,
+    },
+    CheckOut(Checkout),
+    RunCommand(Command),
+    /// Flushes the release to disk and then records, root's own, that it is whole.
+    FinishRelease {
+        release: PathBuf,
+        record: PathBuf,
+    },
+    /// Swings a symbolic link to its target in one rename.
+    SwitchSymlink {
+        path: PathBuf,
+        target: PathBuf,
+    },
+    /// Makes systemd read the unit's file again, if it has not since the file changed.
+    ReloadUnit {
+        unit: String,
+    },
+    StopUnit {
+        unit: String,
+    },
+    /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
+    /// started from other bytes, left alone otherwise.
+    Handover(Handover),
+    AwaitHealth(Gate),
+    /// Removes a release that was never finished.
+    DiscardUnfinished {
+        release: PathBuf,
+        record: PathBuf,
+    },
+    PruneReleases(Prune),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Owner {
+    pub user: String,
+    pub group: String,
+}
+
+impl Owner {
+    pub fn root() -> Self {
+        Self::new("root", "root")
+    }
+
+    pub fn new(user: &str, group: &str) -> Self {
+        Owner { user: user.to_owned(), group: group.to_owned() }
+    }
+}
+
+/// Permission bits, shown in octal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Content {
+    Text(String),
+    Sealed(Sealed),
+}
+
+impl Content {
+    /// The bytes of the file. For the door only.
+    pub fn expose(&self) -> &str {
+        match self {
+            Content::Text(text) => text,
+            Content::Sealed(sealed) => sealed.expose(),
+        }
+    }
+}
+
+/// A commit's files into a release directory, written by the build user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checkout {
+    pub repository: String,
+    pub branch: Branch,
+    pub commit: Commit,
+    pub release: PathBuf,
+    pub record: PathBuf,
+    /// Who owns the files; the release directory itself belongs to this user and `group`.
+    pub user: String,
+    /// Who may enter the release.
+    pub group: String,
+    pub unit: String,
+}
+
+/// A program, never a shell line, in a transient unit of a fixed name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Command {
+    pub unit: String,
+    pub argv: Vec<String>,
+    pub user: String,
+    pub group: String,
+    pub directory: PathBuf,
+    pub environment: BTreeMap<String, String>,
+    pub sandbox: Sandbox,
+    /// While this record exists, the command's work is done.
+    pub done_by: PathBuf,
+}
+
+/// What a command may touch. Everything else is read-only or hidden, and IMDS does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sandbox {
+    pub writable: Vec<PathBuf>,
+    pub hidden: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Handover {
+    pub unit: String,
+    /// The files and links that make up what runs.
+    pub inputs: Vec<PathBuf>,
+    /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
+    pub record: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    pub unit: String,
+    pub probe: Probe,
+    /// How long the service may take to answer well for the first time.
+    pub within: Seconds,
+    /// How long it must then stay well: same main process, no restart, every answer good.
+    pub soak: Seconds,
+    pub interval_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Probe {
+    /// A GET that must answer with one of these statuses, from a socket of the unit.
+    Http { port: u16, path: String, statuses: Vec<u16> },
+    /// The unit itself listens.
+    Tcp { port: u16 },
+    /// No port is known: alive without a restart.
+    Alive,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Prune {
+    pub releases: PathBuf,
+    pub records: PathBuf,
+    /// Names of releases that stay.
+    pub keep: Vec<String>,
+}

@@ -1,0 +1,93 @@
+//! The thing itself: what a run would do, as data. It is made by the planner, shown by a dry run and
+//! carried out by `apply`; all three use this one value.
+
+mod action;
+
+use serde::Serialize;
+
+use crate::facts::{Commit, Environment, Service};
+
+pub use action::{Action, Checkout, Command, Content, Gate, Handover, Mode, Owner, Probe, Prune, Sandbox};
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// The service in service.
+    Serve,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    pub goal: Goal,
+    pub service: Service,
+    pub environment: Environment,
+    pub commit: Commit,
+    pub unit: String,
+    /// Where each setting came from, in the order of the policy's reference.
+    pub settings: Vec<Setting>,
+    /// What an operator should know before it runs: never fatal.
+    pub notes: Vec<String>,
+    pub steps: Vec<Step>,
+    /// What a failed run does at its end.
+    pub recover: Vec<Step>,
+    /// The whole run's deadline in seconds.
+    pub budget: Seconds,
+}
+
+/// One line of "which setting, which value, from where".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+    pub origin: String,
+}
+
+/// One thing to do. Steps whose needs are met may run at once.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    pub id: StepId,
+    pub needs: Vec<StepId>,
+    pub why: String,
+    pub action: Action,
+    pub timeout: Seconds,
+    /// How many times it is tried in all.
+    pub tries: u32,
+}
+
+/// A step's stable name within its plan: `install`, `unit`, `gate`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct StepId(String);
+
+impl StepId {
+    pub fn new(name: impl Into<String>) -> Self {
+        StepId(name.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for StepId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Seconds(pub u64);
+
+impl Seconds {
+    pub fn duration(self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.0)
+    }
+}
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} s", self.0)
+    }
+}
