@@ -29,6 +29,8 @@ pub enum Action {
         owner: Owner,
         mode: Mode,
     },
+    /// This very program, for the next boot.
+    InstallAgent { path: PathBuf },
     CheckOut(Checkout),
     RunCommand(Command),
     /// Flushes the release to disk and then records, root's own, that it is whole.

@@ -2,11 +2,14 @@
 //! carried out by `apply`; all three use this one value.
 
 mod action;
+pub mod layout;
+mod show;
 
 use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Service};
 
+pub use show::{Outlook, headline, text};
 pub use action::{Action, Checkout, Command, Content, Gate, Handover, Mode, Owner, Probe, Prune, Sandbox};
 
 /// What a run is for.
