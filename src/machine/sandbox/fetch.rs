@@ -1,0 +1,203 @@
+//! One commit of one branch: fetched, shallow, from a server, or found in a local repository.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
+
+use super::address::Address;
+use super::http::Session;
+use super::request::{FetchRequest, Repository as From};
+use super::scrub::{scrub, without_userinfo};
+use super::{inspect, libgit2};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Branch, Commit, Entry, Source};
+
+/// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
+const DEPTHS: [i32; 2] = [50, 1000];
+
+/// Resolves the commit once, brings it here if need be, and tells what is in it.
+pub fn fetch(request: &FetchRequest) -> Result<Source> {
+    libgit2::set_up()?;
+    let (repository, name, commit) = match &request.repository {
+        From::Remote { url } => remote(request, url)?,
+        From::Local { path } => local(request, path)?,
+    };
+    let items = inspect::inspect(&repository, commit, &request.limits)?;
+    let evidence = inspect::evidence(&repository, &items, &request.evidence, &request.limits)?;
+    let entries = items.into_iter().map(|item| Entry { path: item.path, kind: item.kind }).collect();
+    Ok(Source { repository: name, branch: request.branch.clone(), commit: named(commit)?, entries, evidence })
+}
+
+fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
+    let address = Address::parse(url)?;
+    let repository = empty_repository(&request.scratch)?;
+    let session = Session::new(
+        address.clone(),
+        request.credential.as_ref(),
+        &request.network,
+        request.limits.pack_bytes,
+    )?;
+    let branch =
+        Fetched { repository: &repository, session: &session, address: &address, branch: &request.branch };
+    let commit = match &request.pinned {
+        None => branch.newest(1)?,
+        Some(pinned) => branch.pinned(pinned)?,
+    };
+    let name = address.as_str().to_owned();
+    Ok((repository, name, commit))
+}
+
+fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid)> {
+    let doing = || format!("opening the repository at {}", without_userinfo(&path.to_string_lossy()));
+    let repository = libgit2::open(path).map_err(|error| {
+        Error::new(Code::RepositoryInvalid, doing(), scrub(error.message()))
+            .remedy("name a git repository, or a directory in one")
+    })?;
+    let branch = request.branch.as_str();
+    let tip = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")]
+        .iter()
+        .find_map(|name| repository.refname_to_id(name).ok())
+        .ok_or_else(|| Error::new(Code::BranchMissing, doing(), format!("it has no branch {branch}")))?;
+    let commit = match &request.pinned {
+        None => tip,
+        Some(pinned) => {
+            let wanted = oid(pinned)?;
+            if !contains(&repository, tip, wanted) {
+                return Err(elsewhere(&request.branch, pinned, "it is not in the branch's history"));
+            }
+            wanted
+        }
+    };
+    Ok((repository, path.display().to_string(), commit))
+}
+
+/// No template, no configuration of anybody's: a bare repository and nothing else.
+fn empty_repository(scratch: &Path) -> Result<Repository> {
+    let doing = || format!("preparing {}", scratch.display());
+    let mut entries = scratch.read_dir().map_err(|error| Error::new(Code::Io, doing(), error))?;
+    if entries.next().is_some() {
+        return Err(Error::new(Code::Io, doing(), "it is not empty"));
+    }
+    let mut options = git2::RepositoryInitOptions::new();
+    options.bare(true).external_template(false).no_reinit(true).mkdir(false).mkpath(false);
+    Repository::init_opts(scratch, &options)
+        .map_err(|error| Error::new(Code::Io, doing(), scrub(error.message())))
+}
+
+struct Fetched<'a> {
+    repository: &'a Repository,
+    session: &'a Arc<Session>,
+    address: &'a Address,
+    branch: &'a Branch,
+}
+
+impl Fetched<'_> {
+    fn newest(&self, depth: i32) -> Result<Oid> {
+        self.reach(None, depth)
+    }
+
+    /// Fetches as little history as shows that the commit is in it.
+    fn pinned(&self, pinned: &Commit) -> Result<Oid> {
+        let wanted = oid(pinned)?;
+        for depth in DEPTHS {
+            let tip = self.reach(Some(wanted), depth)?;
+            if contains(self.repository, tip, wanted) {
+                return Ok(wanted);
+            }
+            if !self.repository.is_shallow() {
+                return Err(elsewhere(self.branch, pinned, "it is not in the branch's history"));
+            }
+        }
+        let why = format!("it is not among the branch's last {} commits", DEPTHS[1]);
+        Err(elsewhere(self.branch, pinned, &why))
+    }
+
+    /// Asks where the branch is and fetches that, in one conversation: what was resolved is what comes.
+    fn reach(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
+        self.session.during(|| {
+            let mut remote = self
+                .repository
+                .remote_anonymous(self.address.as_str())
+                .map_err(|error| self.failed(&error))?;
+            // No callbacks: the transport sends the credential by itself, and only to this server.
+            let mut connection =
+                remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.failed(&error))?;
+            let tip = self.listed(connection.remote())?;
+            let depth = if wanted == Some(tip) { 1 } else { depth };
+            self.download(connection.remote(), depth)?;
+            self.repository.find_commit(tip).map_err(|error| self.failed(&error))?;
+            Ok(tip)
+        })
+    }
+
+    fn listed(&self, remote: &Remote<'_>) -> Result<Oid> {
+        let heads = remote.list().map_err(|error| self.failed(&error))?;
+        let name = self.reference();
+        if let Some(head) = heads.iter().find(|head| head.name() == name) {
+            return Ok(head.oid());
+        }
+        let branches: Vec<String> = heads
+            .iter()
+            .filter_map(|head| head.name().strip_prefix("refs/heads/"))
+            .take(6)
+            .map(scrub)
+            .collect();
+        let cause = match branches.as_slice() {
+            [] => "the repository has no branches at all".to_owned(),
+            [some @ .., _] if some.len() == 5 => format!("it has {} and more", some.join(", ")),
+            all => format!("it has {}", all.join(", ")),
+        };
+        Err(Error::new(
+            Code::BranchMissing,
+            format!("looking for branch {} in {}", self.branch, self.address.as_str()),
+            cause,
+        ))
+    }
+
+    fn download(&self, remote: &mut Remote<'_>, depth: i32) -> Result<()> {
+        let mut options = FetchOptions::new();
+        options.depth(depth).download_tags(AutotagOption::None).update_fetchhead(false);
+        let refspec = format!("+{name}:{name}", name = self.reference());
+        remote.download(&[refspec], Some(&mut options)).map_err(|error| self.failed(&error))
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/heads/{}", self.branch)
+    }
+
+    /// The transport knows best; what libgit2 says itself is about the protocol or about our disk.
+    fn failed(&self, error: &git2::Error) -> Error {
+        if let Some(failure) = self.session.failure() {
+            return failure;
+        }
+        let doing = format!("fetching {}", self.address.as_str());
+        let cause = scrub(error.message());
+        match (error.class(), error.code()) {
+            (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::new(Code::Io, doing, cause),
+            (_, ErrorCode::Eof) => {
+                Error::new(Code::GitUnreachable, doing, format!("the answer ends early: {cause}"))
+            }
+            _ => Error::new(Code::GitUnreachable, doing, format!("the answer is not usable: {cause}")),
+        }
+    }
+}
+
+fn contains(repository: &Repository, tip: Oid, wanted: Oid) -> bool {
+    tip == wanted
+        || (repository.find_commit(wanted).is_ok()
+            && repository.graph_descendant_of(tip, wanted).is_ok_and(|descends| descends))
+}
+
+fn elsewhere(branch: &Branch, pinned: &Commit, why: &str) -> Error {
+    Error::new(Code::CommitNotOnBranch, format!("looking for commit {pinned} on branch {branch}"), why)
+}
+
+fn oid(commit: &Commit) -> Result<Oid> {
+    Oid::from_str(commit.as_str())
+        .map_err(|error| Error::new(Code::Bug, "reading a commit id", error.message()))
+}
+
+fn named(commit: Oid) -> Result<Commit> {
+    Commit::try_from(commit.to_string()).map_err(|error| Error::new(Code::Bug, "naming a commit", error))
+}

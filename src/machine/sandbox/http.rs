@@ -1,0 +1,319 @@
+//! git's smart protocol over http(s): what libgit2 reads and writes goes through ureq and rustls.
+//!
+//! libgit2 knows a transport's failure only as a number, so the error that is told is left here, in
+//! the [`Session`], and the caller takes it from there. A session belongs to one fetch on one thread.
+
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_types::base64;
+use git2::Remote;
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body, BodyReader, Timeout};
+use zeroize::Zeroizing;
+
+use super::address::{ADVERTISEMENT, Address};
+use super::request::{Credential, Network};
+use super::scrub::scrub;
+use super::trust;
+use crate::error::{Code, Error, Result};
+
+/// Some servers look for the `git/` to know a git client.
+const USER_AGENT: &str = concat!("git/2.0 (bootagent ", env!("CARGO_PKG_VERSION"), ")");
+const REDIRECTS: usize = 5;
+const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
+const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
+const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
+
+thread_local! {
+    /// libgit2 makes transports by address alone: this is how one learns for whom.
+    static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
+}
+
+/// What libgit2 calls for an http or https address.
+pub(super) fn transport(remote: &Remote<'_>) -> Result<Transport, git2::Error> {
+    let session = CURRENT.with_borrow(Clone::clone).ok_or_else(|| git2::Error::from_str("no session"))?;
+    Transport::smart(remote, true, Subtransport(session))
+}
+
+/// One fetch: to whom, as whom, how much may still come, and what went wrong.
+pub(super) struct Session {
+    agent: Agent,
+    address: Address,
+    authorization: Option<HeaderValue>,
+    network: Network,
+    left: AtomicU64,
+    /// Where the repository answered, once a redirect was followed.
+    answered: Mutex<Address>,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Session {
+    pub(super) fn new(
+        address: Address,
+        credential: Option<&Credential>,
+        network: &Network,
+        most: u64,
+    ) -> Result<Arc<Session>> {
+        if credential.is_some() && !address.is_https() {
+            let doing = format!("fetching {}", address.as_str());
+            let cause = "a credential is not sent over plain http";
+            return Err(Error::new(Code::RepositoryInvalid, doing, cause).remedy("use https://"));
+        }
+        Ok(Arc::new(Session {
+            agent: agent(network)?,
+            answered: Mutex::new(address.clone()),
+            address,
+            authorization: credential.map(basic).transpose()?,
+            network: network.clone(),
+            left: AtomicU64::new(most),
+            failure: Mutex::new(None),
+        }))
+    }
+
+    /// Runs `act` with this session behind every http(s) transport of this thread.
+    pub(super) fn during<T>(self: &Arc<Self>, act: impl FnOnce() -> T) -> T {
+        let before = CURRENT.replace(Some(Arc::clone(self)));
+        let value = act();
+        CURRENT.set(before);
+        value
+    }
+
+    /// What really happened, if the transport knows.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn error(&self, code: Code, cause: impl AsRef<str>) -> Error {
+        Error::new(code, format!("fetching {}", self.address.as_str()), scrub(cause.as_ref()))
+    }
+
+    /// Keeps the first failure: those that follow from it say less.
+    fn fail(&self, error: Error) -> io::Error {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        io::Error::other("the transport failed")
+    }
+
+    fn advertisement(&self) -> Result<BodyReader<'static>> {
+        let mut at = self.address.clone();
+        for _ in 0..=REDIRECTS {
+            let mut request = self.agent.get(format!("{}{ADVERTISEMENT}", at.as_str()));
+            if let Some(authorization) = &self.authorization {
+                request = request.header(AUTHORIZATION, authorization);
+            }
+            let response = request.call().map_err(|error| self.unreachable(&error))?;
+            if !response.status().is_redirection() {
+                *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = at;
+                return self.body(response, ADVERTISEMENT_TYPE);
+            }
+            at = self.redirected(&at, &response)?;
+        }
+        Err(self.error(Code::RepositoryInvalid, format!("the server redirects more than {REDIRECTS} times")))
+    }
+
+    fn redirected(&self, from: &Address, response: &Response<Body>) -> Result<Address> {
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        from.moved(location.unwrap_or_default()).map_err(|cause| {
+            self.error(Code::RepositoryInvalid, cause)
+                .remedy("write the address that git clone ends up with into the policy")
+        })
+    }
+
+    fn upload_pack(&self, asked: &[u8]) -> Result<BodyReader<'static>> {
+        let at = self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut request = self
+            .agent
+            .post(format!("{}/git-upload-pack", at.as_str()))
+            .header(CONTENT_TYPE, REQUEST_TYPE)
+            .header(ACCEPT, RESULT_TYPE);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = request.send(asked).map_err(|error| self.unreachable(&error))?;
+        self.body(response, RESULT_TYPE)
+    }
+
+    /// The body of an answer that is one.
+    fn body(&self, response: Response<Body>, expected: &str) -> Result<BodyReader<'static>> {
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(self.refused(status));
+        }
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+        if kind != expected {
+            let cause = format!("the server answers with {kind}: there is no git repository at this address");
+            return Err(self
+                .error(Code::RepositoryInvalid, cause)
+                .remedy("does git clone work with this address?"));
+        }
+        Ok(response.into_body().into_reader())
+    }
+
+    fn refused(&self, status: StatusCode) -> Error {
+        match status.as_u16() {
+            401 if self.authorization.is_some() => {
+                self.error(Code::GitRefused, "the server does not accept the credential (401)").remedy(
+                    "is the credential in the secret still valid, and may it read this repository?",
+                )
+            }
+            // GitHub and GitLab don't tell an absent repository from a private one.
+            401 => self.error(
+                Code::GitRefused,
+                "the server wants a credential (401): the repository is private, or there is none of this name",
+            )
+            .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
+            404 | 410 => self.error(Code::GitNotFound, format!("the server knows no such repository ({status})")),
+            408 | 425 | 429 | 500.. => self.error(Code::GitUnreachable, format!("the server answers {status}")),
+            _ => self.error(Code::GitRefused, format!("the server answers {status}")),
+        }
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Error {
+        let Network { stall, connect, .. } = self.network;
+        let cause = match error {
+            ureq::Error::Timeout(Timeout::PerRead) => format!("the server sent nothing for {stall:?}"),
+            ureq::Error::Timeout(Timeout::PerWrite) => format!("the server took nothing for {stall:?}"),
+            ureq::Error::Timeout(_) => format!("no connection within {connect:?}"),
+            ureq::Error::HostNotFound => "no address for this host name (DNS)".to_owned(),
+            other => other.to_string(),
+        };
+        self.error(Code::GitUnreachable, cause)
+    }
+
+    fn count(&self, bytes: usize) -> Result<()> {
+        let bytes = bytes as u64;
+        let enough =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        match enough {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.error(Code::SourceTooLarge, "the server sends more than the limit allows")),
+        }
+    }
+}
+
+fn agent(network: &Network) -> Result<Agent> {
+    Ok(Agent::config_builder()
+        .tls_config(trust::tls(network.ca_file.as_deref())?)
+        // Always set: ureq's default reads the environment.
+        .proxy(network.proxy.as_deref().map(|url| proxy(url, &network.no_proxy)).transpose()?)
+        .user_agent(USER_AGENT)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_resolve(Some(network.connect))
+        .timeout_connect(Some(network.connect))
+        // Each renewed by every byte that passes: a slow transfer may go on, a dead one ends.
+        .timeout_per_read(Some(network.stall))
+        .timeout_per_write(Some(network.stall))
+        .build()
+        .new_agent())
+}
+
+fn proxy(url: &str, no_proxy: &[String]) -> Result<ureq::Proxy> {
+    let wrong = |error: ureq::Error| {
+        Error::new(Code::PolicyInvalid, format!("reading the proxy's address {}", scrub(url)), error)
+    };
+    let plain = ureq::Proxy::new(url).map_err(wrong)?;
+    if no_proxy.is_empty() {
+        return Ok(plain);
+    }
+    let mut builder = ureq::Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
+    if let Some(username) = plain.username() {
+        builder = builder.username(username);
+    }
+    if let Some(password) = plain.password() {
+        builder = builder.password(password);
+    }
+    no_proxy.iter().fold(builder, |builder, host| builder.no_proxy(host)).build().map_err(wrong)
+}
+
+fn basic(credential: &Credential) -> Result<HeaderValue> {
+    let pair = Zeroizing::new(format!("{}:{}", credential.username, credential.password.expose()));
+    let encoded = Zeroizing::new(base64::encode(pair.as_bytes()));
+    let header = Zeroizing::new(format!("Basic {}", *encoded));
+    let mut value = HeaderValue::from_str(&header)
+        .map_err(|error| Error::new(Code::Bug, "encoding the git credential", error))?;
+    // Left out of debug output.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+struct Subtransport(Arc<Session>);
+
+impl SmartSubtransport for Subtransport {
+    fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        let state = match action {
+            Service::UploadPackLs => Exchange::First,
+            Service::UploadPack => Exchange::Asking(Vec::new()),
+            Service::ReceivePackLs | Service::ReceivePack => {
+                return Err(git2::Error::from_str("this program never pushes"));
+            }
+        };
+        Ok(Box::new(Stream { session: Arc::clone(&self.0), state }))
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+/// One request and its answer: libgit2 writes, then reads.
+struct Stream {
+    session: Arc<Session>,
+    state: Exchange,
+}
+
+enum Exchange {
+    First,
+    Asking(Vec<u8>),
+    Answer(Box<BodyReader<'static>>),
+}
+
+impl Stream {
+    fn answer(&mut self) -> Result<&mut BodyReader<'static>> {
+        let answer = match &self.state {
+            Exchange::First => Some(self.session.advertisement()?),
+            Exchange::Asking(asked) => Some(self.session.upload_pack(asked)?),
+            Exchange::Answer(_) => None,
+        };
+        if let Some(answer) = answer {
+            self.state = Exchange::Answer(Box::new(answer));
+        }
+        match &mut self.state {
+            Exchange::Answer(answer) => Ok(answer),
+            _ => Err(self.session.error(Code::Bug, "an answer was read before it was asked for")),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let session = Arc::clone(&self.session);
+        let answer = self.answer().map_err(|error| session.fail(error))?;
+        // A timeout inside the body arrives as an io::Error around ureq's own.
+        let read = answer.read(buffer).map_err(|error| session.fail(session.unreachable(&error.into())))?;
+        session.count(read).map_err(|error| session.fail(error))?;
+        Ok(read)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.state {
+            Exchange::Asking(asked) => {
+                asked.extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            _ => Err(io::Error::other("nothing is written to an answer")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! libgit2's process-wide settings, made once before its first use: all that is `unsafe` about git2.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use git2::{ConfigLevel, Repository, RepositoryOpenFlags};
+
+use super::http;
+use super::scrub::scrub;
+use crate::error::{Code, Error, Result};
+
+/// Every entry point calls this first.
+pub(super) fn set_up() -> Result<()> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let done = DONE.get_or_init(|| settings().map_err(|error| scrub(error.message())));
+    done.clone().map_err(|cause| Error::new(Code::Bug, "setting up libgit2", cause))
+}
+
+#[allow(unsafe_code)]
+fn settings() -> Result<(), git2::Error> {
+    // SAFETY: these write libgit2's globals without a lock. `OnceLock` runs them once, and nobody has
+    // used libgit2 before: only the functions of this module tree do, and each calls `set_up` first.
+    unsafe {
+        // No configuration but the repository's own: /etc/gitconfig and a home's .gitconfig could rewrite
+        // addresses (url.insteadOf) or name credential helpers.
+        for level in [ConfigLevel::System, ConfigLevel::Global, ConfigLevel::XDG, ConfigLevel::ProgramData] {
+            git2::opts::set_search_path(level, "")?;
+        }
+        // The check keeps a privileged user from running what somebody else's .git/config names (hooks,
+        // pagers, monitors). Here there is nobody privileged and libgit2 runs none of it, while the
+        // build user must read what the fetching user wrote.
+        git2::opts::set_verify_owner_validation(false)?;
+        git2::transport::register("http", http::transport)?;
+        git2::transport::register("https", http::transport)?;
+    }
+    Ok(())
+}
+
+/// The repository at a path, or around it.
+pub(super) fn open(path: &Path) -> Result<Repository, git2::Error> {
+    Repository::open_ext(path, RepositoryOpenFlags::empty(), [] as [&Path; 0])
+}

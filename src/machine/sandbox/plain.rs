@@ -1,0 +1,137 @@
+//! The parent's side on a laptop: a child of the caller, held to a deadline.
+
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use super::child::Role;
+use super::request::{REPLY_BYTES, decode_reply, encode_request};
+use super::scrub::scrub;
+use crate::error::{Code, Coded, Error, Result};
+
+const STDERR_BYTES: u64 = 4 << 10;
+
+/// Runs `exe __child <role>`, says the request, hears the reply. After `deadline` nothing of it is left,
+/// and neither when this future is dropped.
+pub async fn plain<Req: Serialize, T: DeserializeOwned>(
+    exe: &Path,
+    role: Role,
+    request: &Req,
+    deadline: Duration,
+) -> Result<T> {
+    let request = encode_request(request)?;
+    let mut child = Command::new(exe)
+        .args([Role::VERB, role.name()])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Out of reach of the terminal's signals, and killed whole.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .doing(|| format!("starting the {} child {}", role.name(), exe.display()))?;
+    let group = Group(child.id());
+    let told = tokio::time::timeout(deadline, converse(&mut child, &request)).await;
+    if told.is_err() {
+        group.kill();
+    }
+    // Reaped before the group is forgotten, so that its number cannot be somebody else's by then.
+    let status = child.wait().await;
+    std::mem::forget(group);
+    match told {
+        Err(_) => Err(late(role, deadline)),
+        Ok(Err(error)) => Err(Error::new(Code::Io, format!("talking with the {} child", role.name()), error)),
+        Ok(Ok(said)) => {
+            let status = status.doing(|| format!("waiting for the {} child", role.name()))?;
+            heard(role, status, &said)
+        }
+    }
+}
+
+struct Said {
+    reply: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+async fn converse(child: &mut Child, request: &[u8]) -> std::io::Result<Said> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let say = async {
+        if let Some(mut stdin) = stdin {
+            // A child that ends before it has heard all has said why.
+            let _ = stdin.write_all(request).await;
+        }
+        Ok(())
+    };
+    let ((), reply, stderr) =
+        tokio::try_join!(say, read(stdout, REPLY_BYTES + 1), read(stderr, STDERR_BYTES))?;
+    child.wait().await?;
+    Ok(Said { reply, stderr })
+}
+
+/// The first `most` bytes. The rest is read, too, so that the child is not stopped by a full pipe.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(most).read_to_end(&mut bytes).await?;
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(bytes)
+}
+
+fn heard<T: DeserializeOwned>(role: Role, status: ExitStatus, said: &Said) -> Result<T> {
+    if said.reply.is_empty() {
+        return Err(silent(role, status, &said.stderr));
+    }
+    if said.reply.len() as u64 > REPLY_BYTES {
+        return Err(Error::new(
+            Code::Bug,
+            format!("hearing the {} child", role.name()),
+            "its reply has no end",
+        ));
+    }
+    decode_reply(&said.reply)
+}
+
+/// A child that was killed, or that crashed.
+fn silent(role: Role, status: ExitStatus, stderr: &[u8]) -> Error {
+    let doing = format!("waiting for the {} child", role.name());
+    let last = scrub(String::from_utf8_lossy(stderr).lines().last().unwrap_or_default());
+    let mut causes = vec![format!("it ended without a reply ({status})")];
+    causes.extend(Some(last).filter(|line| !line.is_empty()));
+    Error::caused(Code::Io, doing, causes)
+        .remedy("was it killed for want of memory? the kernel's log says so")
+}
+
+fn late(role: Role, deadline: Duration) -> Error {
+    let cause = format!("not done within {deadline:?}; it was killed");
+    match role {
+        Role::Fetch => Error::new(Code::GitUnreachable, "fetching the repository", cause),
+        Role::Checkout => Error::new(Code::Deadline, "checking out the repository", cause),
+    }
+}
+
+/// The child's process group, killed with whatever it started. Forgotten once the child is reaped.
+struct Group(Option<u32>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
+            // Gone already is as good.
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,214 @@
+//! What parent and child say to each other: one request, one reply, both JSON and both bounded.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::scrub::without_userinfo;
+use crate::error::{Code, Error, ErrorReport, Result};
+use crate::facts::{Branch, Commit};
+use crate::secret::Secret;
+
+/// A request is a few paths and a password.
+pub const REQUEST_BYTES: u64 = 1 << 20;
+/// A reply holds every path of the tree and the evidence.
+pub const REPLY_BYTES: u64 = 64 << 20;
+
+/// Fetch one commit of one branch and say what is in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FetchRequest {
+    pub repository: Repository,
+    pub branch: Branch,
+    /// A commit that must lie on the branch, instead of the branch's newest.
+    pub pinned: Option<Commit>,
+    pub credential: Option<Credential>,
+    /// An existing empty directory: it becomes a bare repository. Unused for a local repository.
+    pub scratch: PathBuf,
+    #[serde(default)]
+    pub network: Network,
+    #[serde(default)]
+    pub limits: Limits,
+    /// Paths from the root of the tree whose text is wanted, `package.json` or `api/package.json`.
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repository {
+    /// Fetched over https or http.
+    Remote { url: String },
+    /// Opened where it is: nothing is fetched.
+    Local { path: PathBuf },
+}
+
+/// Write a commit's files into a release directory.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CheckoutRequest {
+    /// What `fetch` filled (its scratch), or a local repository.
+    pub repository: PathBuf,
+    pub commit: Commit,
+    /// An existing empty directory of the child's own user.
+    pub release: PathBuf,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Who asks. It goes from parent to child on stdin and from the child to the repository's own host.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Credential {
+    pub username: String,
+    #[serde(with = "on_the_wire")]
+    pub password: Secret,
+}
+
+/// How the network is reached, whole: no variable of the environment counts beside it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// Certificates to trust besides the system's own.
+    pub ca_file: Option<PathBuf>,
+    /// A CONNECT proxy, `http://proxy.example:3128`.
+    pub proxy: Option<String>,
+    /// Hosts that are reached without it: `host`, `.domain`, `*`.
+    pub no_proxy: Vec<String>,
+    /// For a connection, TLS included.
+    pub connect: Duration,
+    /// How long the server may send nothing at all before the transfer is given up.
+    pub stall: Duration,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Network {
+            ca_file: None,
+            proxy: None,
+            no_proxy: Vec::new(),
+            connect: Duration::from_secs(15),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A proxy's address may hold its password.
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_deref().map(without_userinfo))
+            .field("no_proxy", &self.no_proxy)
+            .field("connect", &self.connect)
+            .field("stall", &self.stall)
+            .finish()
+    }
+}
+
+/// How much a repository may be. Beyond it: `E-SOURCE-TOO-LARGE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Everything that the server sends.
+    pub pack_bytes: u64,
+    /// Files of the commit, unpacked: a small pack can hold very large files.
+    pub tree_bytes: u64,
+    /// Files, symlinks and directories.
+    pub entries: usize,
+    /// One evidence file. A longer one is listed, but its text is left out.
+    pub evidence_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { pack_bytes: 512 << 20, tree_bytes: 2 << 30, entries: 100_000, evidence_bytes: 4 << 20 }
+    }
+}
+
+/// What a child answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply<T> {
+    Ok(T),
+    Error(ErrorReport),
+}
+
+/// The bytes for a child's stdin, wiped when dropped: they may hold a password.
+pub fn encode_request(request: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    // Room from the start: a vector that grows leaves unwiped copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
+    serde_json::to_writer(&mut *bytes, request)
+        .map_err(|error| Error::new(Code::Bug, "encoding a child's request", error))?;
+    Ok(bytes)
+}
+
+/// The bytes from a child's stdout. A reply that is none is a defect of ours, not the operator's.
+pub fn decode_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    match serde_json::from_slice(bytes) {
+        Ok(Reply::Ok(value)) => Ok(value),
+        Ok(Reply::Error(report)) => Err(Error::from_report(report)),
+        Err(error) => Err(Error::new(Code::Bug, "reading a child's reply", error)),
+    }
+}
+
+/// [`Secret`] serializes nowhere but here, where it must cross a pipe.
+mod on_the_wire {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Secret;
+
+    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> FetchRequest {
+        FetchRequest {
+            repository: Repository::Remote { url: "https://git.example/a.git".into() },
+            branch: Branch::try_from("main").unwrap(),
+            pinned: None,
+            credential: Some(Credential { username: "bot".into(), password: Secret::new("hunter2") }),
+            scratch: "/tmp/x".into(),
+            network: Network { proxy: Some("http://me:hunter2@proxy:3128".into()), ..Network::default() },
+            limits: Limits::default(),
+            evidence: vec!["package.json".into()],
+        }
+    }
+
+    #[test]
+    fn a_password_crosses_the_pipe_and_is_not_shown() {
+        let bytes = encode_request(&request()).unwrap();
+        let back: FetchRequest = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(back.credential.as_ref().unwrap().password.expose(), "hunter2");
+        let shown = format!("{back:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("proxy:3128"), "{shown}");
+    }
+
+    #[test]
+    fn replies_come_back_as_values_and_errors() {
+        let ok = serde_json::to_vec(&Reply::Ok(7)).unwrap();
+        assert_eq!(decode_reply::<u32>(&ok).unwrap(), 7);
+        let nothing = serde_json::to_vec(&Reply::Ok(())).unwrap();
+        decode_reply::<()>(&nothing).unwrap();
+        let report = Error::new(Code::BranchMissing, "fetching", "none").report();
+        let error = serde_json::to_vec(&Reply::<u32>::Error(report)).unwrap();
+        assert_eq!(decode_reply::<u32>(&error).unwrap_err().code(), Code::BranchMissing);
+    }
+
+    #[test]
+    fn a_reply_that_is_none_is_a_bug() {
+        for bytes in [&b""[..], b"{}", b"panicked at", b"{\"ok\":\"x\"}", b"{\"ok\":1}{"] {
+            assert_eq!(decode_reply::<u32>(bytes).unwrap_err().code(), Code::Bug, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Text from servers and libraries, made fit to be shown: no credential, no control characters, an end.
+
+const LONGEST: usize = 300;
+
+/// For causes that somebody else wrote.
+pub(super) fn scrub(text: &str) -> String {
+    let plain: String = without_userinfo(text.trim())
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Cuts `user:password@` out of every address in the text.
+pub(super) fn without_userinfo(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end =
+            address.find(|c: char| c.is_whitespace() || "/?#'\"<>".contains(c)).unwrap_or(address.len());
+        let (authority, after) = address.split_at(end);
+        out.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn userinfo_is_cut_wherever_it_stands() {
+        for (text, plain) in [
+            ("https://bot:hunter2@git.example/a.git", "https://git.example/a.git"),
+            ("no access to 'https://hunter2@h:8443' today", "no access to 'https://h:8443' today"),
+            ("a http://x:p@q@h/ b https://y@i", "a http://h/ b https://i"),
+            ("https://git.example/a@b", "https://git.example/a@b"),
+            ("mail me@example.com", "mail me@example.com"),
+        ] {
+            assert_eq!(without_userinfo(text), plain);
+        }
+    }
+
+    #[test]
+    fn hostile_text_becomes_one_short_line() {
+        let text = scrub(&format!("\u{1b}[31mno\r\n such{}", "x".repeat(5000)));
+        assert!(text.starts_with("[31mno such") && text.len() <= LONGEST, "{text}");
+        assert!(!text.contains(char::is_control));
+    }
+}
