@@ -35,7 +35,7 @@ fn line(key: &str, value: &Secret) -> Option<String> {
 
 /// The common ground of both readers: what this returns, both read. `None` wherever they differ, or
 /// depend on what comes later in the file.
-pub(super) fn read(text: &str) -> Option<Variables> {
+pub fn read(text: &str) -> Option<Variables> {
     // Carriage returns are dropped by one reader and become newlines in the other.
     if text.contains(['\r', '\0']) {
         return None;

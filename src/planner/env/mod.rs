@@ -1,8 +1,8 @@
 //! One set of variables, one writer per reader. Each writer's file also holds a model of its reader, and
 //! nothing leaves this module before the model has read it back unchanged.
 
-mod dotenv;
-mod systemd;
+pub mod dotenv;
+pub mod systemd;
 
 use crate::error::{Code, Error, Result};
 use crate::observe::secrets::Variables;

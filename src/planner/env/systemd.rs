@@ -38,7 +38,7 @@ pub(super) fn write(variables: &Variables, header: &str) -> String {
 }
 
 /// What systemd reads: its parser, state for state. `None` where it would complain.
-pub(super) fn read(text: &str) -> Option<Variables> {
+pub fn read(text: &str) -> Option<Variables> {
     if text.contains('\0') || text.chars().any(is_noncharacter) {
         return None;
     }
