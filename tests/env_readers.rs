@@ -1,6 +1,8 @@
 //! The readers themselves judge what the writers write: node's `util.parseEnv`, the dotenv package in
 //! three major versions, and systemd's own parser. Nothing is imitated here.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 #[path = "env_readers/readers.rs"]
 mod readers;
 #[path = "env_readers/values.rs"]
