@@ -9,7 +9,6 @@ pub mod retry;
 pub mod sandbox;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
@@ -17,8 +16,8 @@ use crate::facts::{Facts, Instance, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
-pub use host::LocalHost;
-pub use sandbox::request::{Credential, FetchRequest, Repository};
+pub use host::{LocalHost, Lock, replace_file};
+pub use sandbox::{Credential, FetchRequest, Repository};
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -41,7 +40,7 @@ pub enum Change {
 /// A fetched repository in private scratch, removed when this is dropped.
 pub struct Scratch {
     pub repository: PathBuf,
-    pub(crate) _guard: Box<dyn Send + Sync>,
+    pub(crate) _guard: Box<dyn std::any::Any>,
 }
 
 /// What the steps of a run share.
@@ -49,36 +48,82 @@ pub struct Context<'a> {
     /// Where the fetched objects are, unless no checkout is to be done.
     pub scratch: Option<&'a Scratch>,
     /// Told now and then what a long step waits for.
-    pub progress: &'a (dyn Fn(&str) + Send + Sync),
+    pub progress: &'a dyn Fn(&str),
 }
 
-pub trait Observe: Sync {
+// One thread runs everything that is not a child: no future needs to be Send.
+#[allow(async_fn_in_trait)]
+pub trait Observe {
     /// The machine itself, without the instance.
-    fn facts(&self) -> impl Future<Output = Result<Facts>> + Send;
+    async fn facts(&self) -> Result<Facts>;
 
     /// The instance, waiting for IMDS as long as told.
-    fn instance(&self, wait: Seconds) -> impl Future<Output = Result<Instance>> + Send;
+    async fn instance(&self, wait: Seconds) -> Result<Instance>;
 
     /// The instance's tags, waiting for those that are needed.
-    fn tags(&self, needed: &[String], wait: Seconds) -> impl Future<Output = Result<BTreeMap<String, String>>> + Send;
+    async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>>;
 
     /// The current version of a secret. `region` is absent on a laptop.
-    fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> impl Future<Output = Result<Secret>> + Send;
+    async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret>;
 
     /// One branch's commit into private scratch.
-    fn fetch(&self, request: FetchRequest) -> impl Future<Output = Result<(Source, Scratch)>> + Send;
+    async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)>;
 
     /// A small text file; `None` if there is none.
-    fn text(&self, path: &Path) -> impl Future<Output = Result<Option<String>>> + Send;
+    async fn text(&self, path: &Path) -> Result<Option<String>>;
 
     /// Whether the next boot would find this very program by itself.
     fn is_installed(&self) -> bool;
 
     fn is_root(&self) -> bool;
 
-    fn look(&self, action: &Action) -> impl Future<Output = Result<Look>> + Send;
+    /// A working tree as it stands, as far as plans are made of it.
+    fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;
+
+    async fn look(&self, action: &Action) -> Result<Look>;
 }
 
+#[allow(async_fn_in_trait)]
 pub trait Host: Observe {
-    fn act(&self, action: &Action, context: &Context) -> impl Future<Output = Result<Change>> + Send;
+    async fn act(&self, action: &Action, context: &Context) -> Result<Change>;
+}
+
+/// The kernel's name for this boot.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Whether this process of ours is alive. A pid alone is no proof: it may have gone to another program.
+pub fn agent_lives(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "bootagent")
+}
+
+/// The last words where whoever reads the instance's console sees them. A machine may have none.
+pub fn console(lines: &[String]) {
+    use std::io::Write;
+    if let Ok(mut console) = std::fs::File::options().write(true).open("/dev/console") {
+        let _ = console.write_all((lines.join("\r\n") + "\r\n").as_bytes());
+    }
+}
+
+/// Returns when somebody wants the run to end, with the signal's name.
+pub async fn told_to_stop() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A name for one run: nobody else's, and sorted by time.
+pub fn run_id() -> String {
+    format!("{:x}-{:x}", now(), std::process::id())
 }

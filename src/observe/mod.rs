@@ -10,5 +10,5 @@ pub mod secrets;
 
 pub use decision::Decision;
 pub use identity::{Keep, Selection, select};
-pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy};
+pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy, recorded_flags};
 pub use reads::{Fetched, MANIFEST, decided, facts, manifest, secret_text, source, variables};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, Service};
 use crate::machine::Observe;
-use crate::plan::{Seconds, Setting};
+use crate::plan::{Seconds, Setting, layout};
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
 
@@ -111,6 +111,26 @@ pub struct Policy {
     layers: Vec<(String, Fragment)>,
 }
 
+impl Fragment {
+    /// As policy text for the next boot, unless there is nothing to keep.
+    pub fn recordable(&self) -> Result<Option<String>> {
+        if *self == Fragment::default() {
+            return Ok(None);
+        }
+        let text = toml::to_string(self).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
+        Ok(Some(format!("# The flags of this instance's first run, recorded by bootagent.\n{text}")))
+    }
+}
+
+/// Lays what the first run of this instance recorded under this run's flags.
+pub async fn recorded_flags(machine: &impl Observe, policy: Policy, instance: &str) -> Result<Policy> {
+    let path = layout::recorded_flags(instance);
+    match machine.text(&path).await? {
+        Some(text) => policy.recorded(&path, &text),
+        None => Ok(policy),
+    }
+}
+
 /// Reads the policy file and lays this run's flags over it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
     let mut policy = Policy { layers: vec![("default".to_owned(), defaults())] };
@@ -164,8 +184,7 @@ impl Policy {
         Ok(())
     }
 
-    /// Lays what the first run of this instance recorded under this run's flags.
-    pub fn recorded(mut self, path: &Path, text: &str) -> Result<Policy> {
+    fn recorded(mut self, path: &Path, text: &str) -> Result<Policy> {
         let origin = path.display().to_string();
         let flags = self.layers.pop();
         self.push(&origin, parse(&origin, text)?)?;

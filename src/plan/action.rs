@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Seconds;
 use crate::facts::{Branch, Commit};
@@ -156,7 +156,7 @@ pub struct Handover {
     pub record: PathBuf,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub unit: String,
     pub probe: Probe,
@@ -167,7 +167,7 @@ pub struct Gate {
     pub interval_ms: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Probe {
     /// A GET that must answer with one of these statuses, from a socket of the unit.

@@ -16,6 +16,7 @@ use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{Decision, Selection};
 use crate::plan::*;
+use crate::secret::Secret;
 use crate::plan::layout::{self, Layout};
 use runtime::Recipe;
 use steps::Steps;
@@ -107,19 +108,19 @@ fn refuse_taken_names(facts: &Facts, layout: &Layout) -> Result<()> {
 fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
     let mut all = Variables::default();
     for (name, value) in &recipe.defaults {
-        all.insert(name, value);
+        all.insert(name, Secret::new(value));
     }
     if let Some(port) = wanted.manifest.port {
-        all.insert("PORT", &port.to_string());
+        all.insert("PORT", Secret::new(port.to_string()));
     }
     for (name, value) in &wanted.manifest.env.values {
-        all.insert(name, value);
+        all.insert(name, Secret::new(value));
     }
     for (name, value) in wanted.secret.iter().flat_map(|secret| secret.iter()) {
-        all.insert(name, value.expose());
+        all.insert(name, value.clone());
     }
     for (name, value) in &recipe.start.environment {
-        all.insert(name, value);
+        all.insert(name, Secret::new(value));
     }
     let missing: Vec<&str> = wanted.manifest.env.required.iter().map(String::as_str).filter(|name| all.get(name).is_none()).collect();
     if missing.is_empty() {
@@ -207,7 +208,7 @@ fn record(release: &std::path::Path, layout: &Layout) -> PathBuf {
 fn environment(steps: &mut Steps, wanted: &Wanted, variables: &Variables, layout: &Layout, notes: &mut Vec<String>) -> Result<()> {
     let header = format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user());
     let dialect = wanted.manifest.env.file.then_some(env::Dialect::Node);
-    let rendered = env::render(&header, variables, dialect)?;
+    let rendered = env::render(variables, dialect, &header)?;
     let why = "the service's environment, read by systemd";
     steps.sealed("environment", why, layout.environment(), rendered.service, Owner::root(), 0o600).after(&["run"]);
     if let Some(dotenv) = rendered.dotenv {

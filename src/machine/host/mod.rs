@@ -87,6 +87,10 @@ impl Observe for LocalHost {
         self.root
     }
 
+    fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
+        releases::tree(path, evidence)
+    }
+
     async fn look(&self, action: &Action) -> Result<Look> {
         match action {
             Action::CreateUser { name, .. } => users::look(name),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 use crate::error::{Coded, Result};
+use crate::facts::{Branch, Commit, Entry, EntryKind, Source};
 use crate::machine::Look;
 use crate::machine::sandbox::unit::own_program;
 use crate::plan::{Mode, Owner, Prune};
@@ -63,4 +64,31 @@ pub fn look_agent(path: &Path) -> Result<Look> {
 pub fn install_agent(path: &Path) -> Result<()> {
     let (_, bytes) = own_bytes()?;
     files::write(path, &bytes, &Owner::root(), Mode(0o755))
+}
+
+/// A working tree's root and the text of its evidence, for a check without git.
+pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
+    let doing = || format!("reading the directory {}", path.display());
+    let mut source = Source {
+        repository: path.display().to_string(),
+        branch: Branch::try_from("main").doing(doing)?,
+        commit: Commit::try_from("0".repeat(40)).doing(doing)?,
+        entries: Vec::new(),
+        evidence: Default::default(),
+    };
+    for entry in std::fs::read_dir(path).doing(doing)?.flatten() {
+        let kind = match entry.file_type().doing(doing)? {
+            kind if kind.is_symlink() => EntryKind::Symlink,
+            kind if kind.is_file() => EntryKind::File,
+            _ => continue,
+        };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if kind == EntryKind::File && evidence.contains(&name) {
+            let text = std::fs::read_to_string(entry.path()).doing(|| format!("reading {}", entry.path().display()))?;
+            source.evidence.insert(name.clone(), text);
+        }
+        source.entries.push(Entry { path: name, kind });
+    }
+    source.entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(source)
 }

@@ -36,7 +36,7 @@ async fn machine() -> Machine {
         os: field("ID"),
         version: field("VERSION_ID"),
         arch: std::env::consts::ARCH.to_owned(),
-        memory_mib: system.total_memory() >> 20,
+        memory_mib: system.map_or(0, |system| system.total_memory() >> 20),
         systemd: systemd().await,
     }
 }

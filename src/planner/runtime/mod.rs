@@ -52,6 +52,9 @@ impl Recipe {
     }
 }
 
+/// A version for whoever plans without a machine: it satisfies any range.
+pub const ANY_VERSION: &str = "any";
+
 /// Every runtime's evidence: the files whose text a fetch brings along.
 pub fn evidence() -> Vec<String> {
     node::EVIDENCE.iter().map(|path| (*path).to_owned()).collect()

@@ -106,8 +106,8 @@ fn installed<'a>(wish: &Wish, facts: &'a Facts) -> Result<&'a NodeRuntime> {
     .map_err(|error| Error::new(Code::ManifestInvalid, doing(), format!("not a version range: {error}")))?;
     let only_lts = word.starts_with("lts");
     let fits = |node: &&NodeRuntime| {
-        Version::parse(&node.version)
-            .is_ok_and(|version| range.satisfies(&version) && (!only_lts || version.major % 2 == 0))
+        node.version == super::ANY_VERSION
+            || Version::parse(&node.version).is_ok_and(|version| range.satisfies(&version) && (!only_lts || version.major() % 2 == 0))
     };
     let newest = facts.node.iter().filter(fits).max_by_key(|node| Version::parse(&node.version).ok());
     let Some(node) = newest else {
