@@ -82,7 +82,7 @@ pub fn value() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
         8 => prop::sample::select(vec![
             "'", "\"", "`", "\\", "#", " #", "$", "${A}", "=", ";", ":", " ", "\t", "\n", "\\n", "\\r", "\\'", "\\\"",
-            "\\\\", "\nB=", "export ", "\u{2028}", "\u{2029}", "\u{85}", "\u{a0}", "\u{feff}", "\u{b}", "\u{1b}", "{",
+            "\\\\", "\\\n", "\nB=", "export ", "\u{2028}", "\u{2029}", "\u{85}", "\u{a0}", "\u{feff}", "\u{b}", "\u{1b}", "{",
         ]).prop_map(str::to_owned),
         1 => Just("\r".to_owned()),
         4 => "[a-zA-Z0-9+/]{1,6}",

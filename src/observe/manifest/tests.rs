@@ -320,6 +320,21 @@ fn every_key_of_the_lists_is_known() {
     }
 }
 
+#[test]
+fn the_examples_of_the_reference_are_read() {
+    let reference = include_str!("../../../docs/reference/manifest.md");
+    let examples: Vec<&str> =
+        reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        read(example);
+    }
+    assert_eq!(
+        read_for("stage", reference.split("```").nth(1).unwrap().strip_prefix("toml").unwrap()).port,
+        Some(3001)
+    );
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 

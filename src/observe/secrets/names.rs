@@ -219,4 +219,12 @@ mod tests {
             assert_eq!(refused(name, &[]), None, "{name} was refused");
         }
     }
+
+    #[test]
+    fn the_reference_lists_every_refused_name() {
+        let reference = include_str!("../../../docs/reference/environment.md");
+        for pattern in NEVER.iter().chain(UNLESS_ALLOWED).flat_map(|(names, _)| *names) {
+            assert!(reference.contains(&format!("`{pattern}`")), "{pattern} is not in environment.md");
+        }
+    }
 }

@@ -5,12 +5,15 @@
 //! or reads otherwise than its neighbours is an error here: a `#` inside a bare value, a quote that is
 //! never closed or followed by more text, a line without `=`, `\"` or `\\` in double quotes.
 
+use zeroize::Zeroizing;
+
 use super::is_name;
 use crate::secret::Secret;
 
 /// Duplicates are left in for the caller to find.
 pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = Zeroizing::new(text.replace("\r\n", "\n"));
+    let text = Zeroizing::new(text.replace('\r', "\n"));
     let mut lines = Lines { rest: &text, number: 1 };
     let mut pairs = Vec::new();
     while !lines.rest.is_empty() {

@@ -73,10 +73,11 @@ fn a_header_that_would_be_read_as_more_than_a_comment_stops_the_run() {
 
 #[test]
 fn the_model_of_systemd_knows_its_oddities() {
-    let cases: [(&str, &[(&str, &str)]); 9] = [
+    let cases: [(&str, &[(&str, &str)]); 10] = [
         ("A=a # b\n", &[("A", "a # b")]),
         ("A= a\\\\b\\c  \n", &[("A", "a\\bc")]),
         ("A=a\\\nb\n", &[("A", "ab")]),
+        ("A=a \\\n\n", &[("A", "a ")]),
         ("A='x'\"y\"z\n", &[("A", "xyz")]),
         ("A=\"x\\ny\\\nz\"\n", &[("A", "x\\nyz")]),
         ("; A=1\n# B=2\\\nC=3\nD=4", &[("D", "4")]),
