@@ -46,7 +46,8 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
             None => fetch(machine, &selection, &facts, &policy).await,
         }
     };
-    let reading = async { Ok::<_, Error>(observe::secret_text(machine, &selection, &facts, flags, &policy).await) };
+    let reading =
+        async { Ok::<_, Error>(observe::secret_text(machine, &selection, &facts, flags, &policy).await) };
     let ((source, mut scratch), secret) = tokio::try_join!(fetching, reading)?;
     let manifest = observe::manifest(machine, &selection, flags, &source).await?;
     // Only now it is known whether the service has a secret: if not, its absence was no error.
@@ -55,7 +56,13 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         false => None,
     };
 
-    let wanted = Wanted { facts: &facts, selection: &selection, source: &source, manifest: &manifest, secret: secret.as_ref() };
+    let wanted = Wanted {
+        facts: &facts,
+        selection: &selection,
+        source: &source,
+        manifest: &manifest,
+        secret: secret.as_ref(),
+    };
     let plan = planner::plan(&wanted)?;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
         scratch = fetch(machine, &selection, &facts, &policy).await?.1;
@@ -146,4 +153,3 @@ pub async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook
     }
     Ok(outlooks)
 }
-

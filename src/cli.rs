@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -194,9 +193,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     })
 }
 
-/// Whether systemd already takes our standard error to the journal.
+/// Whether our standard error is the journal itself. The variable alone says little: children of a
+/// unit inherit it when their output has long gone elsewhere (cloud-init's log, for one).
 pub fn stderr_is_the_journal() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal()
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    nix::sys::stat::fstat(std::io::stderr())
+        .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 #[cfg(test)]
@@ -221,16 +223,28 @@ mod tests {
 
     #[test]
     fn stand_ins_are_for_dry_runs_only() {
-        for line in ["run --env-file x", "run --tag a=b", "run --facts x", "run --manifest x", "--service a", "run --output json", "nonsense"] {
+        for line in [
+            "run --env-file x",
+            "run --tag a=b",
+            "run --facts x",
+            "run --manifest x",
+            "--service a",
+            "run --output json",
+            "nonsense",
+        ] {
             assert_eq!(parsed(line).err(), Some(64), "{line}");
         }
-        let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --repository ./here") else { panic!("not a run") };
+        let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --repository ./here") else {
+            panic!("not a run")
+        };
         assert_eq!(args.flags().unwrap_err().code(), Code::Usage);
     }
 
     #[test]
     fn times_have_units() {
-        let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --budget 2m --imds-wait 10") else { panic!("not a run") };
+        let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --budget 2m --imds-wait 10") else {
+            panic!("not a run")
+        };
         assert_eq!((args.budget, args.imds_wait), (Some(Seconds(120)), Some(Seconds(10))));
         assert_eq!(parsed("run --budget soon").err(), Some(64));
     }

@@ -13,11 +13,20 @@ use crate::plan::{Plan, Step, StepId, headline};
 use crate::report::Report;
 
 /// Carries the plan out. When this ends, nothing of it is still going on.
-pub async fn apply(machine: &impl Host, plan: &Plan, scratch: Option<&Scratch>, report: &Report) -> Result<()> {
+pub async fn apply(
+    machine: &impl Host,
+    plan: &Plan,
+    scratch: Option<&Scratch>,
+    report: &Report,
+) -> Result<()> {
     let all = steps(machine, &plan.steps, scratch, report);
     match timeout(plan.budget.duration(), all).await {
         Ok(result) => result,
-        Err(_) => Err(Error::new(Code::Deadline, format!("bringing {} into service", plan.service), format!("the budget of {} is spent", plan.budget))),
+        Err(_) => Err(Error::new(
+            Code::Deadline,
+            format!("bringing {} into service", plan.service),
+            format!("the budget of {} is spent", plan.budget),
+        )),
     }
 }
 
@@ -29,7 +38,12 @@ pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
     }
 }
 
-async fn steps(machine: &impl Host, steps: &[Step], scratch: Option<&Scratch>, report: &Report) -> Result<()> {
+async fn steps(
+    machine: &impl Host,
+    steps: &[Step],
+    scratch: Option<&Scratch>,
+    report: &Report,
+) -> Result<()> {
     let mut waiting: Vec<&Step> = steps.iter().collect();
     let mut done: BTreeSet<&StepId> = BTreeSet::new();
     let mut running = FuturesUnordered::new();
@@ -47,7 +61,13 @@ async fn steps(machine: &impl Host, steps: &[Step], scratch: Option<&Scratch>, r
             // Dropping the others ends them: each verb stops what it started.
             Some((_, Err(error))) => return Err(error),
             None if waiting.is_empty() => return Ok(()),
-            None => return Err(Error::new(Code::Bug, "carrying out the plan", format!("{} needs a step that is not there", waiting[0].id))),
+            None => {
+                return Err(Error::new(
+                    Code::Bug,
+                    "carrying out the plan",
+                    format!("{} needs a step that is not there", waiting[0].id),
+                ));
+            }
         }
     }
 }
@@ -62,7 +82,11 @@ async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report
     let result = loop {
         let result = match timeout(step.timeout.duration(), machine.act(&step.action, &context)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::new(Code::Deadline, format!("doing {headline}"), format!("not done after {}", step.timeout))),
+            Err(_) => Err(Error::new(
+                Code::Deadline,
+                format!("doing {headline}"),
+                format!("not done after {}", step.timeout),
+            )),
         };
         tries -= 1;
         match &result {

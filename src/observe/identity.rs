@@ -45,7 +45,9 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Res
     let (environment, branch) = branch(environment, &policy.environments())?;
     let pinned = pinned(facts, policy, decided)?;
     let fill = |pattern: &str| {
-        pattern.replace("{service}", service.value.as_str()).replace("{environment}", environment.value.as_str())
+        pattern
+            .replace("{service}", service.value.as_str())
+            .replace("{environment}", environment.value.as_str())
     };
     let repository = policy.repository()?.map(|pattern| fill(&pattern));
     let secret = policy.secret().map(|pattern| fill(&pattern));
@@ -53,7 +55,8 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Res
     let budget = policy.budget();
     let imds = policy.service_may_use_imds();
 
-    let mut settings = vec![service.setting("service"), environment.setting("environment"), branch.setting("branch")];
+    let mut settings =
+        vec![service.setting("service"), environment.setting("environment"), branch.setting("branch")];
     settings.extend(pinned.as_ref().map(|said| said.setting("ref")));
     settings.extend([repository.setting("repository"), secret.setting("secret")]);
     settings.extend(credential.as_ref().map(|said| said.setting("git_credential")));
@@ -108,7 +111,10 @@ fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result
     let key = policy.service_tag();
     let said = match decided {
         Some(decided) => Said { value: decided.service.clone(), origin: DECIDED.to_owned() },
-        None => name(policy.service().or_else(|| tag(facts, &key)).ok_or_else(|| missing("service", &key))?, "service")?,
+        None => name(
+            policy.service().or_else(|| tag(facts, &key)).ok_or_else(|| missing("service", &key))?,
+            "service",
+        )?,
     };
     match policy.services() {
         Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => Err(Error::new(
@@ -125,7 +131,10 @@ fn environment(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Re
     match decided {
         Some(decided) => Ok(Said { value: decided.environment.clone(), origin: DECIDED.to_owned() }),
         None => {
-            let said = policy.environment().or_else(|| tag(facts, &key)).ok_or_else(|| missing("environment", &key))?;
+            let said = policy
+                .environment()
+                .or_else(|| tag(facts, &key))
+                .ok_or_else(|| missing("environment", &key))?;
             name(said, "environment")
         }
     }
@@ -148,12 +157,21 @@ fn branch(
         return Err(Error::new(
             Code::PolicyRefused,
             format!("choosing the environment from {}", environment.origin),
-            format!("{} is not an environment of the policy ({}): {}", environment.value, environments.origin, allowed.join(", ")),
+            format!(
+                "{} is not an environment of the policy ({}): {}",
+                environment.value,
+                environments.origin,
+                allowed.join(", ")
+            ),
         ));
     };
     let invalid = |error| Error::new(Code::PolicyInvalid, "reading the policy's environments", error);
-    let environment = Said { value: Environment::try_from(name.as_str()).map_err(invalid)?, origin: environment.origin };
-    let branch = Said { value: Branch::try_from(branch.as_str()).map_err(invalid)?, origin: environments.origin.clone() };
+    let environment =
+        Said { value: Environment::try_from(name.as_str()).map_err(invalid)?, origin: environment.origin };
+    let branch = Said {
+        value: Branch::try_from(branch.as_str()).map_err(invalid)?,
+        origin: environments.origin.clone(),
+    };
     Ok((environment, branch))
 }
 

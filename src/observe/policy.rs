@@ -117,7 +117,8 @@ impl Fragment {
         if *self == Fragment::default() {
             return Ok(None);
         }
-        let text = toml::to_string(self).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
+        let text =
+            toml::to_string(self).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
         Ok(Some(format!("# The flags of this instance's first run, recorded by bootagent.\n{text}")))
     }
 }
@@ -168,16 +169,25 @@ impl Policy {
     /// Lays one more fragment over the others, after checking what can be checked in it alone.
     fn push(&mut self, origin: &str, fragment: Fragment) -> Result<()> {
         for (environment, branch) in &fragment.environments {
-            let fits = Environment::try_from(environment.as_str()).map(|_| ()).and(Branch::try_from(branch.as_str()).map(|_| ()));
-            fits.map_err(|error| Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error))?;
+            let fits = Environment::try_from(environment.as_str())
+                .map(|_| ())
+                .and(Branch::try_from(branch.as_str()).map(|_| ()));
+            fits.map_err(|error| {
+                Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
+            })?;
         }
         for service in fragment.services.iter().flatten() {
-            Service::try_from(service.as_str())
-                .map_err(|error| Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error))?;
+            Service::try_from(service.as_str()).map_err(|error| {
+                Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
+            })?;
         }
         for (seconds, key) in [(fragment.budget, "budget"), (fragment.imds.wait, "imds.wait")] {
             if seconds.is_some_and(|seconds| seconds.0 > 3600) {
-                return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), format!("{key} is over one hour")));
+                return Err(Error::new(
+                    Code::PolicyInvalid,
+                    format!("reading the policy ({origin})"),
+                    format!("{key} is over one hour"),
+                ));
             }
         }
         self.layers.push((origin.to_owned(), fragment));
@@ -193,9 +203,10 @@ impl Policy {
     }
 
     fn said<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Said<T>> {
-        self.layers.iter().rev().find_map(|(origin, fragment)| {
-            read(fragment).map(|value| Said { value, origin: origin.clone() })
-        })
+        self.layers
+            .iter()
+            .rev()
+            .find_map(|(origin, fragment)| read(fragment).map(|value| Said { value, origin: origin.clone() }))
     }
 
     /// For keys that the defaults give.
@@ -205,7 +216,11 @@ impl Policy {
 
     pub fn repository(&self) -> Result<Said<String>> {
         self.said(|fragment| fragment.repository.clone()).ok_or_else(|| {
-            Error::new(Code::PolicyNoRepository, "reading the policy", format!("neither {POLICY} nor a flag names the repository"))
+            Error::new(
+                Code::PolicyNoRepository,
+                "reading the policy",
+                format!("neither {POLICY} nor a flag names the repository"),
+            )
         })
     }
 
@@ -239,7 +254,8 @@ impl Policy {
     }
 
     pub fn budget(&self) -> Said<Seconds> {
-        self.said(|fragment| fragment.budget).unwrap_or(Said { value: Seconds(900), origin: "default".to_owned() })
+        self.said(|fragment| fragment.budget)
+            .unwrap_or(Said { value: Seconds(900), origin: "default".to_owned() })
     }
 
     pub fn wait(&self) -> Seconds {
@@ -302,14 +318,18 @@ mod tests {
         let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\n").unwrap();
         assert_eq!(policy.repository().unwrap().origin, "/r.toml");
         let flags = Fragment { repository: Some("https://f".into()), ..Fragment::default() };
-        let policy = layered("", flags).unwrap().recorded(Path::new("/r.toml"), "repository = 'https://r'").unwrap();
+        let policy =
+            layered("", flags).unwrap().recorded(Path::new("/r.toml"), "repository = 'https://r'").unwrap();
         assert_eq!(policy.repository().unwrap().origin, "flag");
     }
 
     #[test]
     fn named_environments_replace_the_default_ones() {
         let policy = layered("[environments]\nlive = 'release/1'\n", Fragment::default()).unwrap();
-        assert_eq!(policy.environments().value, BTreeMap::from([("live".to_owned(), "release/1".to_owned())]));
+        assert_eq!(
+            policy.environments().value,
+            BTreeMap::from([("live".to_owned(), "release/1".to_owned())])
+        );
     }
 
     #[test]

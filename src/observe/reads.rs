@@ -102,7 +102,13 @@ fn credential(secret: Secret) -> Result<Credential> {
         password: String,
     }
     let text = secret.expose().trim();
-    let invalid = || Error::new(Code::SecretInvalid, "reading the git credential", "it is neither a token nor JSON with username and password");
+    let invalid = || {
+        Error::new(
+            Code::SecretInvalid,
+            "reading the git credential",
+            "it is neither a token nor JSON with username and password",
+        )
+    };
     let pair = match text.starts_with('{') {
         // The JSON error may repeat a value: it is not passed on.
         true => serde_json::from_str(text).map_err(|_| invalid())?,
@@ -117,7 +123,13 @@ fn credential(secret: Secret) -> Result<Credential> {
 }
 
 /// The service's secret, parsed; `None` when the manifest says that there is none.
-pub async fn secret_text(machine: &impl Observe, selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> Result<Secret> {
+pub async fn secret_text(
+    machine: &impl Observe,
+    selection: &Selection,
+    facts: &Facts,
+    flags: &Flags,
+    policy: &Policy,
+) -> Result<Secret> {
     match &flags.stand_ins.env_file {
         Some(path) => Ok(Secret::new(given(machine, path, "--env-file").await?)),
         None => machine.secret(&selection.secret, region(facts), policy.wait()).await,
@@ -129,7 +141,12 @@ pub fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> R
 }
 
 /// The operator's manifest for this service, else the repository's, else all defaults.
-pub async fn manifest(machine: &impl Observe, selection: &Selection, flags: &Flags, source: &Source) -> Result<Manifest> {
+pub async fn manifest(
+    machine: &impl Observe,
+    selection: &Selection,
+    flags: &Flags,
+    source: &Source,
+) -> Result<Manifest> {
     let environment = Some(&selection.environment);
     if let Some(path) = &flags.stand_ins.manifest {
         let text = given(machine, path, "--manifest").await?;
@@ -141,9 +158,11 @@ pub async fn manifest(machine: &impl Observe, selection: &Selection, flags: &Fla
     }
     match source.text(MANIFEST) {
         Some(text) => Manifest::parse(MANIFEST, text, environment),
-        None if source.has(MANIFEST) => {
-            Err(Error::new(Code::ManifestInvalid, "reading bootagent.toml", "it is too long, or a symbolic link"))
-        }
+        None if source.has(MANIFEST) => Err(Error::new(
+            Code::ManifestInvalid,
+            "reading bootagent.toml",
+            "it is too long, or a symbolic link",
+        )),
         None => Ok(Manifest::default()),
     }
 }
@@ -154,7 +173,9 @@ pub async fn decided(machine: &impl Observe, path: &Path, flags: &Flags) -> Resu
         return Ok(None);
     }
     let Some(text) = machine.text(path).await? else { return Ok(None) };
-    let decision = serde_json::from_str(&text)
-        .map_err(|error| Error::new(Code::Io, format!("reading {}", path.display()), error).remedy("remove the file: the next run decides anew"))?;
+    let decision = serde_json::from_str(&text).map_err(|error| {
+        Error::new(Code::Io, format!("reading {}", path.display()), error)
+            .remedy("remove the file: the next run decides anew")
+    })?;
     Ok(Some(decision))
 }

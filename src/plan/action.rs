@@ -30,7 +30,9 @@ pub enum Action {
         mode: Mode,
     },
     /// This very program, for the next boot.
-    InstallAgent { path: PathBuf },
+    InstallAgent {
+        path: PathBuf,
+    },
     CheckOut(Checkout),
     RunCommand(Command),
     /// Flushes the release to disk and then records, root's own, that it is whole.

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Service};
 
+pub use action::{Action, Checkout, Command, Content, Gate, Handover, Mode, Owner, Probe, Prune, Sandbox};
 pub use seconds::Seconds;
 pub use show::{Outlook, headline, text};
-pub use action::{Action, Checkout, Command, Content, Gate, Handover, Mode, Owner, Probe, Prune, Sandbox};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -27,7 +27,11 @@ impl FromStr for Seconds {
             _ => return Err("expected a time like 90s, 2m or 1h".to_owned()),
         };
         let number: Result<u64, _> = digits.parse();
-        number.ok().and_then(|number| number.checked_mul(unit)).map(Seconds).ok_or_else(|| "expected a time like 90s, 2m or 1h".to_owned())
+        number
+            .ok()
+            .and_then(|number| number.checked_mul(unit))
+            .map(Seconds)
+            .ok_or_else(|| "expected a time like 90s, 2m or 1h".to_owned())
     }
 }
 

@@ -19,7 +19,8 @@ pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
     let _ = writeln!(out, "\nSettings");
     let wide = plan.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
     for setting in &plan.settings {
-        let _ = writeln!(out, "  {:wide$}  {}  ({})", setting.name, printable(&setting.value), setting.origin);
+        let _ =
+            writeln!(out, "  {:wide$}  {}  ({})", setting.name, printable(&setting.value), setting.origin);
     }
     if !plan.notes.is_empty() {
         let _ = writeln!(out, "\nNotes");
@@ -67,19 +68,29 @@ fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
 pub fn headline(action: &Action) -> String {
     match action {
         Action::CreateUser { name, .. } => format!("create user {name}"),
-        Action::MakeDirectory { path, owner, mode } => format!("make directory {} ({owner}, {mode})", path.display()),
+        Action::MakeDirectory { path, owner, mode } => {
+            format!("make directory {} ({owner}, {mode})", path.display())
+        }
         Action::WriteFile { path, owner, mode, .. } => format!("write {} ({owner}, {mode})", path.display()),
         Action::InstallAgent { path } => format!("install this program as {}", path.display()),
-        Action::CheckOut(checkout) => format!("check out {} into {}", checkout.commit, checkout.release.display()),
+        Action::CheckOut(checkout) => {
+            format!("check out {} into {}", checkout.commit, checkout.release.display())
+        }
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
         Action::SwitchSymlink { path, target } => format!("link {} -> {}", path.display(), target.display()),
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
         Action::StopUnit { unit } => format!("stop {unit}"),
-        Action::Handover(handover) => format!("start {}, or restart it if it runs something else", handover.unit),
+        Action::Handover(handover) => {
+            format!("start {}, or restart it if it runs something else", handover.unit)
+        }
         Action::AwaitHealth(gate) => format!("wait until {} is healthy", gate.unit),
-        Action::DiscardUnfinished { release, .. } => format!("remove {} unless it is finished", release.display()),
-        Action::PruneReleases(prune) => format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display()),
+        Action::DiscardUnfinished { release, .. } => {
+            format!("remove {} unless it is finished", release.display())
+        }
+        Action::PruneReleases(prune) => {
+            format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
+        }
     }
 }
 
@@ -89,17 +100,42 @@ fn details(out: &mut String, action: &Action) {
     };
     match action {
         Action::WriteFile { content: Content::Text(text), .. } => file(text).for_each(line),
-        Action::WriteFile { content: Content::Sealed(sealed), .. } => line(format!("| {} secret values: {}", sealed.keys().len(), sealed.keys().join(", "))),
-        Action::CheckOut(checkout) => line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch)),
+        Action::WriteFile { content: Content::Sealed(sealed), .. } => {
+            line(format!("| {} sealed values: {}", sealed.keys().len(), sealed.keys().join(", ")))
+        }
+        Action::CheckOut(checkout) => {
+            line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch))
+        }
         Action::RunCommand(command) => {
-            line(format!("as {} in {}, without secrets and without IMDS", command.user, command.directory.display()));
-            line(format!("may write: {}", command.sandbox.writable.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")));
+            line(format!(
+                "as {} in {}, without secrets and without IMDS",
+                command.user,
+                command.directory.display()
+            ));
+            line(format!(
+                "may write: {}",
+                command
+                    .sandbox
+                    .writable
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
             for (name, value) in &command.environment {
                 line(format!("{name}={}", printable(value)));
             }
         }
-        Action::Handover(handover) => line(format!("runs: {}", handover.inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))),
-        Action::AwaitHealth(gate) => line(format!("{}, within {}, then for {} without a bad answer or a restart", probe(&gate.probe), gate.within, gate.soak)),
+        Action::Handover(handover) => line(format!(
+            "runs: {}",
+            handover.inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        )),
+        Action::AwaitHealth(gate) => line(format!(
+            "{}, within {}, then for {} without a bad answer or a restart",
+            probe(&gate.probe),
+            gate.within,
+            gate.soak
+        )),
         Action::PruneReleases(prune) => line(format!("stay: {}", prune.keep.join(", "))),
         _ => {}
     }
@@ -107,7 +143,9 @@ fn details(out: &mut String, action: &Action) {
 
 fn probe(probe: &Probe) -> String {
     match probe {
-        Probe::Http { port, path, statuses } if statuses.is_empty() => format!("GET http://127.0.0.1:{port}{path} answers 2xx from its own socket"),
+        Probe::Http { port, path, statuses } if statuses.is_empty() => {
+            format!("GET http://127.0.0.1:{port}{path} answers 2xx from its own socket")
+        }
         Probe::Http { port, path, statuses } => {
             let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
             format!("GET http://127.0.0.1:{port}{path} answers {} from its own socket", statuses.join(" or "))
@@ -127,7 +165,9 @@ fn file(text: &str) -> impl Iterator<Item = String> {
 
 /// Arguments as one would type them.
 fn words(argv: &[String]) -> String {
-    let plain = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c));
+    let plain = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c))
+    };
     let quote = |word: &String| match plain(word) {
         true => word.clone(),
         false => format!("'{}'", printable(word).replace('\'', "'\\''")),
@@ -137,7 +177,9 @@ fn words(argv: &[String]) -> String {
 
 /// Text from elsewhere cannot move the cursor or add a line.
 fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 impl std::fmt::Display for Owner {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::plan::layout;
 use super::steps::Steps;
 use crate::observe::Selection;
+use crate::plan::layout;
 use crate::plan::{Action, Owner};
 
 const UNIT: &str = include_str!("../../units/bootagent.service");
@@ -19,11 +19,19 @@ pub fn keep(steps: &mut Steps, selection: &Selection) {
     if let Some(flags) = &keep.flags {
         let why = "this run's flags, for the next boot of this instance";
         let path = layout::recorded_flags(&keep.instance);
-        steps.directory("agent-records", "records of this instance", layout::instance_records(&keep.instance), Owner::root(), 0o700);
+        steps.directory(
+            "agent-records",
+            "records of this instance",
+            layout::instance_records(&keep.instance),
+            Owner::root(),
+            0o700,
+        );
         steps.file("agent-flags", why, path, flags.clone(), 0o600).after(&["agent-records"]);
     }
     let unit = Path::new(UNITS).join("bootagent.service");
     steps.file("agent-unit", "runs bootagent at every boot", unit, UNIT.to_owned(), 0o644);
     let wanted = Path::new(UNITS).join("multi-user.target.wants/bootagent.service");
-    steps.link("agent-enable", "enabled for every boot", wanted, "../bootagent.service".into()).after(&["agent-unit"]);
+    steps
+        .link("agent-enable", "enabled for every boot", wanted, "../bootagent.service".into())
+        .after(&["agent-unit"]);
 }

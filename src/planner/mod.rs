@@ -15,9 +15,9 @@ use crate::facts::{Facts, Generation, Source};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{Decision, Selection};
+use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::Secret;
-use crate::plan::layout::{self, Layout};
 use runtime::Recipe;
 use steps::Steps;
 use supervisor::systemd;
@@ -55,7 +55,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     finish(&mut steps, &release, &layout);
     serve(&mut steps, &generation, &layout);
     let gate = gate(wanted.manifest, &variables, &layout);
-    steps.add("gate", "only a service that stays well is in service", Action::AwaitHealth(gate.clone()))
+    steps
+        .add("gate", "only a service that stays well is in service", Action::AwaitHealth(gate.clone()))
         .after(&["start"])
         .within(gate.within.0 + gate.soak.0 + 10);
     remember(&mut steps, wanted, &generation, &layout)?;
@@ -122,7 +123,14 @@ fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
     for (name, value) in &recipe.start.environment {
         all.insert(name, Secret::new(value));
     }
-    let missing: Vec<&str> = wanted.manifest.env.required.iter().map(String::as_str).filter(|name| all.get(name).is_none()).collect();
+    let missing: Vec<&str> = wanted
+        .manifest
+        .env
+        .required
+        .iter()
+        .map(String::as_str)
+        .filter(|name| all.get(name).is_none())
+        .collect();
     if missing.is_empty() {
         return Ok(all);
     }
@@ -135,27 +143,77 @@ fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
 
 /// The names, users and directories that are the service's.
 fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
-    steps.directory("records", "root's own records about the service", layout.finished(), Owner::root(), 0o700);
+    steps.directory(
+        "records",
+        "root's own records about the service",
+        layout.finished(),
+        Owner::root(),
+        0o700,
+    );
     steps
-        .file("claim", "from here on the service's names are bootagent's", layout.claim(), format!("{}\n", layout.user()), 0o600)
+        .file(
+            "claim",
+            "from here on the service's names are bootagent's",
+            layout.claim(),
+            format!("{}\n", layout.user()),
+            0o600,
+        )
         .after(&["records"]);
     let build_user = layout.build_user();
-    steps.user("build-user", "owns the releases and runs install scripts; sees no secret", &build_user, layout.cache());
-    steps.user("user", "the service's own: reads its release and environment, changes neither", layout.user(), layout.data());
-    steps.directory("releases", "one directory for each commit and recipe", layout.releases(), Owner::root(), 0o755).after(&["claim"]);
+    steps.user(
+        "build-user",
+        "owns the releases and runs install scripts; sees no secret",
+        &build_user,
+        layout.cache(),
+    );
+    steps.user(
+        "user",
+        "the service's own: reads its release and environment, changes neither",
+        layout.user(),
+        layout.data(),
+    );
     steps
-        .directory("cache", "home and package cache of the build user", layout.cache(), Owner::new(&build_user, &build_user), 0o700)
+        .directory(
+            "releases",
+            "one directory for each commit and recipe",
+            layout.releases(),
+            Owner::root(),
+            0o755,
+        )
+        .after(&["claim"]);
+    steps
+        .directory(
+            "cache",
+            "home and package cache of the build user",
+            layout.cache(),
+            Owner::new(&build_user, &build_user),
+            0o700,
+        )
         .after(&["build-user"]);
     let service = Owner::new(layout.user(), layout.user());
-    steps.directory("data", "what the service keeps over releases", layout.data(), service.clone(), 0o750).after(&["user"]);
+    steps
+        .directory("data", "what the service keeps over releases", layout.data(), service.clone(), 0o750)
+        .after(&["user"]);
     for (index, persistent) in wanted.manifest.persist.iter().enumerate() {
         let path = layout.data().join(persistent);
         steps
-            .directory(&format!("persist-{}", index + 1), "kept over releases, as the manifest asks", path, service.clone(), 0o750)
+            .directory(
+                &format!("persist-{}", index + 1),
+                "kept over releases, as the manifest asks",
+                path,
+                service.clone(),
+                0o750,
+            )
             .after(&["data"]);
     }
     steps
-        .directory("run", "the rendered environment, in memory only", layout.run(), Owner::new("root", layout.user()), 0o750)
+        .directory(
+            "run",
+            "the rendered environment, in memory only",
+            layout.run(),
+            Owner::new("root", layout.user()),
+            0o750,
+        )
         .after(&["user"]);
 }
 
@@ -192,7 +250,10 @@ fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &std::pat
             },
             done_by: record.clone(),
         };
-        steps.add(&work.name, &work.why, Action::RunCommand(command)).after(&[&last, "cache"]).within(work.timeout);
+        steps
+            .add(&work.name, &work.why, Action::RunCommand(command))
+            .after(&[&last, "cache"])
+            .within(work.timeout);
         last = work.name.clone();
     }
     steps.built_by(&last);
@@ -205,15 +266,26 @@ fn record(release: &std::path::Path, layout: &Layout) -> PathBuf {
 }
 
 /// The environment in the dialects of its readers.
-fn environment(steps: &mut Steps, wanted: &Wanted, variables: &Variables, layout: &Layout, notes: &mut Vec<String>) -> Result<()> {
-    let header = format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user());
+fn environment(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    variables: &Variables,
+    layout: &Layout,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let header =
+        format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user());
     let dialect = wanted.manifest.env.file.then_some(env::Dialect::Node);
     let rendered = env::render(variables, dialect, &header)?;
     let why = "the service's environment, read by systemd";
-    steps.sealed("environment", why, layout.environment(), rendered.service, Owner::root(), 0o600).after(&["run"]);
+    steps
+        .sealed("environment", why, layout.environment(), rendered.service, Owner::root(), 0o600)
+        .after(&["run"]);
     if let Some(dotenv) = rendered.dotenv {
         let why = "the same for readers of .env";
-        steps.sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640).after(&["run"]);
+        steps
+            .sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640)
+            .after(&["run"]);
     }
     if !rendered.left_out.is_empty() {
         notes.push(format!(
@@ -228,7 +300,14 @@ fn environment(steps: &mut Steps, wanted: &Wanted, variables: &Variables, layout
 fn link(steps: &mut Steps, manifest: &Manifest, release: &std::path::Path, layout: &Layout) {
     let built = steps.built();
     if manifest.env.file {
-        steps.link("dotenv-link", ".env stands in memory, not in the release", release.join(".env"), layout.dotenv()).after(&[&built]);
+        steps
+            .link(
+                "dotenv-link",
+                ".env stands in memory, not in the release",
+                release.join(".env"),
+                layout.dotenv(),
+            )
+            .after(&[&built]);
         steps.finished_by("dotenv-link");
     }
     for (index, persistent) in manifest.persist.iter().enumerate() {
@@ -242,21 +321,33 @@ fn link(steps: &mut Steps, manifest: &Manifest, release: &std::path::Path, layou
 fn finish(steps: &mut Steps, release: &std::path::Path, layout: &Layout) {
     let needs = steps.before_finish();
     let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout) };
-    steps.add("finish", "a release is whole on disk before anything points to it", action).needing(needs).within(120);
+    steps
+        .add("finish", "a release is whole on disk before anything points to it", action)
+        .needing(needs)
+        .within(120);
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
 fn serve(steps: &mut Steps, generation: &Generation, layout: &Layout) {
     let text = generation.unit.clone();
     steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&["finish"]);
-    steps.add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() }).after(&["unit"]).within(60);
+    steps
+        .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
+        .after(&["unit"])
+        .within(60);
     let mut ready = vec!["finish", "reload", "environment", "data"];
     if steps.has("dotenv") {
         ready.push("dotenv");
     }
-    steps.link("switch", "the release becomes the current one", layout.current(), generation.release.clone()).after(&ready);
     steps
-        .add("start", "started if down, restarted only if it runs something else", Action::Handover(handover(layout)))
+        .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
+        .after(&ready);
+    steps
+        .add(
+            "start",
+            "started if down, restarted only if it runs something else",
+            Action::Handover(handover(layout)),
+        )
         .after(&["switch"])
         .within(120);
 }
@@ -273,7 +364,9 @@ fn handover(layout: &Layout) -> Handover {
 fn gate(manifest: &Manifest, variables: &Variables, layout: &Layout) -> Gate {
     let port = manifest.port.or_else(|| variables.get("PORT").and_then(|port| port.expose().parse().ok()));
     let probe = match (port, &manifest.health.path) {
-        (Some(port), Some(path)) => Probe::Http { port, path: path.clone(), statuses: manifest.health.status.clone() },
+        (Some(port), Some(path)) => {
+            Probe::Http { port, path: path.clone(), statuses: manifest.health.status.clone() }
+        }
         (Some(port), None) => Probe::Tcp { port },
         (None, _) => Probe::Alive,
     };
@@ -291,10 +384,21 @@ fn remember(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout:
     if let Some(instance) = &wanted.facts.instance {
         let decision = Decision::of(wanted.selection, wanted.source);
         let text = record_text(&decision)?;
+        steps.directory(
+            "instance",
+            "records of this instance, not of its image",
+            layout::instance_records(&instance.id),
+            Owner::root(),
+            0o700,
+        );
         steps
-            .directory("instance", "records of this instance, not of its image", layout::instance_records(&instance.id), Owner::root(), 0o700);
-        steps
-            .file("decide", "a reboot or a second run applies the same commit", layout::decision(&instance.id), text, 0o600)
+            .file(
+                "decide",
+                "a reboot or a second run applies the same commit",
+                layout::decision(&instance.id),
+                text,
+                0o600,
+            )
             .after(&["instance"]);
     }
     let why = "the generation to return to if a later one fails";
@@ -340,9 +444,15 @@ fn recover(wanted: &Wanted, generation: &Generation, gate: &Gate, layout: &Layou
         Some(good) if good != generation => {
             let why = "the last good generation";
             steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
-            steps.add("reload-back", why, Action::ReloadUnit { unit: layout.unit() }).after(&["unit-back"]).within(60);
+            steps
+                .add("reload-back", why, Action::ReloadUnit { unit: layout.unit() })
+                .after(&["unit-back"])
+                .within(60);
             steps.link("switch-back", why, layout.current(), good.release.clone()).after(&["reload-back"]);
-            steps.add("start-back", why, Action::Handover(handover(layout))).after(&["switch-back"]).within(120);
+            steps
+                .add("start-back", why, Action::Handover(handover(layout)))
+                .after(&["switch-back"])
+                .within(120);
             steps
                 .add("gate-back", "it serves again", Action::AwaitHealth(gate.clone()))
                 .after(&["start-back"])

@@ -39,8 +39,14 @@ const LOCAL: Seconds = Seconds(30);
 
 impl Steps {
     pub fn add(&mut self, id: &str, why: &str, action: Action) -> Added<'_> {
-        let step =
-            Step { id: StepId::new(id), needs: Vec::new(), why: why.to_owned(), action, timeout: LOCAL, tries: 1 };
+        let step = Step {
+            id: StepId::new(id),
+            needs: Vec::new(),
+            why: why.to_owned(),
+            action,
+            timeout: LOCAL,
+            tries: 1,
+        };
         let at = self.steps.len();
         self.steps.push(step);
         Added(&mut self.steps[at])
@@ -56,14 +62,22 @@ impl Steps {
         self.add(id, why, Action::WriteFile { path, content, owner: Owner::root(), mode: Mode(mode) })
     }
 
-    pub fn sealed(&mut self, id: &str, why: &str, path: PathBuf, text: Sealed, owner: Owner, mode: u32) -> Added<'_> {
+    pub fn sealed(
+        &mut self,
+        id: &str,
+        why: &str,
+        path: PathBuf,
+        text: Sealed,
+        owner: Owner,
+        mode: u32,
+    ) -> Added<'_> {
         let content = Content::Sealed(text);
         self.add(id, why, Action::WriteFile { path, content, owner, mode: Mode(mode) })
     }
 
     pub fn user(&mut self, id: &str, why: &str, name: &str, home: PathBuf) {
         let action =
-            Action::CreateUser { name: name.to_owned(), description: format!("bootagent: {name}"), home };
+            Action::CreateUser { name: name.to_owned(), description: format!("bootagent {name}"), home };
         self.add(id, why, action).after(&["claim"]);
     }
 

@@ -46,9 +46,11 @@ impl Report {
         change(&mut status);
         status.heartbeat = now();
         let Some(path) = self.path else { return };
-        let written = serde_json::to_vec_pretty(&*status)
-            .map_err(|error| error.to_string())
-            .and_then(|text| machine::replace_file(path, &text, &Owner::root(), Mode(0o644)).map_err(|error| error.to_string()));
+        let written =
+            serde_json::to_vec_pretty(&*status).map_err(|error| error.to_string()).and_then(|text| {
+                machine::replace_file(path, &text, &Owner::root(), Mode(0o644))
+                    .map_err(|error| error.to_string())
+            });
         if let Err(error) = written {
             tracing::error!(%error, "the status file cannot be written");
         }
@@ -82,7 +84,11 @@ impl Report {
         });
         self.say(&format!(
             "{} ({}): fetching {} of {} and reading {}",
-            selection.service, selection.environment, selection.branch, selection.repository, selection.secret
+            selection.service,
+            selection.environment,
+            selection.branch,
+            selection.repository,
+            selection.secret
         ));
     }
 
@@ -117,7 +123,13 @@ impl Report {
         self.say(&format!("{id}: {what}"));
     }
 
-    pub fn step_ended(&self, id: &StepId, headline: &str, took: std::time::Duration, result: &Result<Change>) {
+    pub fn step_ended(
+        &self,
+        id: &StepId,
+        headline: &str,
+        took: std::time::Duration,
+        result: &Result<Change>,
+    ) {
         let (outcome, detail) = match result {
             Ok(Change::Unchanged) => (Outcome::Unchanged, None),
             Ok(Change::Changed(how)) => (Outcome::Changed, Some(how.clone())),
@@ -134,14 +146,36 @@ impl Report {
         let run_id = status.run_id.clone();
         drop(status);
         match result {
-            Ok(Change::Unchanged) => tracing::debug!(step = id.as_str(), service, commit, run_id, duration_ms = milliseconds, "{headline}: already so"),
+            Ok(Change::Unchanged) => tracing::debug!(
+                step = id.as_str(),
+                service,
+                commit,
+                run_id,
+                duration_ms = milliseconds,
+                "{headline}: already so"
+            ),
             Ok(Change::Changed(_)) => {
-                tracing::info!(step = id.as_str(), service, commit, run_id, duration_ms = milliseconds, "{headline}");
+                tracing::info!(
+                    step = id.as_str(),
+                    service,
+                    commit,
+                    run_id,
+                    duration_ms = milliseconds,
+                    "{headline}"
+                );
                 self.say(&format!("{id}: {headline} ({:.1} s)", took.as_secs_f64()));
             }
             Err(error) => {
                 let code = error.code().name();
-                tracing::error!(step = id.as_str(), service, commit, run_id, duration_ms = milliseconds, code, "{error}");
+                tracing::error!(
+                    step = id.as_str(),
+                    service,
+                    commit,
+                    run_id,
+                    duration_ms = milliseconds,
+                    code,
+                    "{error}"
+                );
                 self.say(&format!("{id}: FAILED after {:.1} s", took.as_secs_f64()));
             }
         }

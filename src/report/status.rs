@@ -81,7 +81,14 @@ pub enum Outcome {
 
 impl StepReport {
     pub fn started(id: &str, why: &str, started: u64) -> Self {
-        StepReport { id: id.to_owned(), why: why.to_owned(), started, seconds: None, outcome: Outcome::Running, detail: None }
+        StepReport {
+            id: id.to_owned(),
+            why: why.to_owned(),
+            started,
+            seconds: None,
+            outcome: Outcome::Running,
+            detail: None,
+        }
     }
 
     pub fn ended(&mut self, outcome: Outcome, took: std::time::Duration, detail: Option<String>) {

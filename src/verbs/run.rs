@@ -49,7 +49,8 @@ async fn show(args: &RunArgs) -> Result<()> {
     match args.output {
         Output::Text => print!("{}", plan::text(&planned.plan, outlooks.as_deref())),
         Output::Json => {
-            let text = serde_json::to_string_pretty(&planned.plan).map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
+            let text = serde_json::to_string_pretty(&planned.plan)
+                .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
             println!("{text}");
         }
     }

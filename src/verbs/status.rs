@@ -63,9 +63,13 @@ async fn once(machine: &LocalHost) -> Result<Seen> {
         status.state = State::NotStarted;
         return Ok(Seen { status, probe: None });
     };
-    let mut status: Status = serde_json::from_str(&text)
-        .map_err(|error| Error::new(Code::Io, format!("reading {PATH}"), error).remedy("another version wrote it: run bootagent again"))?;
-    if let Some(why) = status.is_orphaned(&machine::boot_id(), machine::agent_lives(status.pid), machine::now()) {
+    let mut status: Status = serde_json::from_str(&text).map_err(|error| {
+        Error::new(Code::Io, format!("reading {PATH}"), error)
+            .remedy("another version wrote it: run bootagent again")
+    })?;
+    if let Some(why) =
+        status.is_orphaned(&machine::boot_id(), machine::agent_lives(status.pid), machine::now())
+    {
         status.state = State::Failed;
         status.error.get_or_insert(agent_died(&why));
     }
@@ -119,11 +123,17 @@ fn text(seen: &Seen) -> String {
     }
     let word = |name: &str, value: Option<String>| value.map(|value| format!("  {name:10} {value}"));
     lines.extend(word("commit", status.commit.as_ref().map(ToString::to_string)));
-    lines.extend(word("source", status.repository.as_ref().map(|at| match &status.branch {
-        Some(branch) => format!("{at} ({branch})"),
-        None => at.clone(),
-    })));
-    lines.extend(word("instance", status.instance.as_ref().map(|instance| format!("{} in {}", instance.id, instance.zone))));
+    lines.extend(word(
+        "source",
+        status.repository.as_ref().map(|at| match &status.branch {
+            Some(branch) => format!("{at} ({branch})"),
+            None => at.clone(),
+        }),
+    ));
+    lines.extend(word(
+        "instance",
+        status.instance.as_ref().map(|instance| format!("{} in {}", instance.id, instance.zone)),
+    ));
     lines.extend(word("probe", seen.probe.clone()));
     for note in &status.notes {
         lines.extend(word("note", Some(note.clone())));
@@ -137,8 +147,16 @@ fn text(seen: &Seen) -> String {
             Outcome::Changed => "+",
             Outcome::Failed => "FAILED",
         };
-        let detail = step.detail.as_deref().filter(|_| matches!(step.outcome, Outcome::Running | Outcome::Failed)).unwrap_or(&step.why);
-        lines.push(format!("  {seconds} {outcome:6} {:16} {}", step.id, detail.lines().next().unwrap_or_default()));
+        let detail = step
+            .detail
+            .as_deref()
+            .filter(|_| matches!(step.outcome, Outcome::Running | Outcome::Failed))
+            .unwrap_or(&step.why);
+        lines.push(format!(
+            "  {seconds} {outcome:6} {:16} {}",
+            step.id,
+            detail.lines().next().unwrap_or_default()
+        ));
     }
     if let Some(unit) = &status.unit {
         lines.push(String::new());

@@ -51,7 +51,8 @@ async fn check(path: &Path) -> Result<Vec<String>> {
 fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
     let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
     let recipe = runtime::recipe(source, manifest, &any_machine(), &Layout::new(&service))?;
-    let mut said: Vec<String> = recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))).collect();
+    let mut said: Vec<String> =
+        recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))).collect();
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
     said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
     Ok(said)
@@ -59,5 +60,12 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
 
 /// A machine on which every version that is asked for is installed.
 fn any_machine() -> Facts {
-    Facts { node: vec![NodeRuntime { version: runtime::ANY_VERSION.to_owned(), bin: "/node/bin".into(), npm: true }], ..Facts::default() }
+    Facts {
+        node: vec![NodeRuntime {
+            version: runtime::ANY_VERSION.to_owned(),
+            bin: "/node/bin".into(),
+            npm: true,
+        }],
+        ..Facts::default()
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::imds::client::error::ImdsError;
 use aws_config::imds::{Client, client::Client as ImdsClient};
+use aws_config::provider_config::ProviderConfig;
 use tokio::time::Instant;
 
 use crate::error::{Code, Error, Result};
@@ -22,7 +23,9 @@ pub struct Imds {
 impl Imds {
     pub fn new() -> Self {
         // The endpoint is written down: no variable of the environment may move it.
+        let setting = ProviderConfig::without_region().with_http_client(super::http());
         let client = ImdsClient::builder()
+            .configure(&setting)
             .connect_timeout(Duration::from_secs(1))
             .read_timeout(Duration::from_secs(2))
             .max_attempts(1)
@@ -30,7 +33,7 @@ impl Imds {
         let client = match client {
             Ok(client) => client.build(),
             // The literal above is a valid URI.
-            Err(_) => ImdsClient::builder().build(),
+            Err(_) => ImdsClient::builder().configure(&setting).build(),
         };
         Imds { client }
     }
@@ -41,12 +44,15 @@ impl Imds {
 
     /// One path; `None` where IMDS says 404.
     async fn get(&self, path: &str) -> Attempt<Option<String>> {
-        let doing = || format!("asking instance metadata for {}", path.trim_start_matches("/latest/meta-data/"));
+        let doing =
+            || format!("asking instance metadata for {}", path.trim_start_matches("/latest/meta-data/"));
         match self.client.get(path).await {
             Ok(text) => Attempt::Done(Some(text.as_ref().to_owned())),
             Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
                 404 => Attempt::Done(None),
-                status => Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), format!("it answers {status}"))),
+                status => {
+                    Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), format!("it answers {status}")))
+                }
             },
             Err(error) => Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), causes(&error))),
         }
@@ -59,7 +65,11 @@ impl Imds {
             let whole = format!("/latest/meta-data/{path}");
             let answer = patiently(until, async || self.get(&whole).await).await?;
             answer.filter(|text| !text.is_empty()).ok_or_else(|| {
-                Error::new(Code::ImdsUnreachable, format!("asking instance metadata for {path}"), "it has no such entry")
+                Error::new(
+                    Code::ImdsUnreachable,
+                    format!("asking instance metadata for {path}"),
+                    "it has no such entry",
+                )
             })
         };
         Ok(Instance {
@@ -112,14 +122,19 @@ impl Imds {
 fn missing(key: &str, tags: &BTreeMap<String, String>, wait: Seconds) -> Error {
     let cause = match tags.is_empty() {
         true => format!("the instance has no tag {key}, and no other that metadata shows (waited {wait})"),
-        false => format!("the instance has no tag {key}, only {} (waited {wait})", tags.keys().cloned().collect::<Vec<_>>().join(", ")),
+        false => format!(
+            "the instance has no tag {key}, only {} (waited {wait})",
+            tags.keys().cloned().collect::<Vec<_>>().join(", ")
+        ),
     };
     Error::new(Code::TagMissing, "reading the instance's tags", cause)
 }
 
 /// The characters that IMDS itself allows in a key; anything else never reaches a URL.
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.len() <= 255 && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_+=,.@:".contains(c))
+    !key.is_empty()
+        && key.len() <= 255
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_+=,.@:".contains(c))
 }
 
 /// It becomes the name of a directory.
@@ -127,7 +142,11 @@ fn instance_id(id: String) -> Result<String> {
     let fits = id.starts_with("i-") && id.len() <= 64 && id[2..].chars().all(|c| c.is_ascii_alphanumeric());
     match fits {
         true => Ok(id),
-        false => Err(Error::new(Code::ImdsUnreachable, "asking instance metadata for instance-id", "what it says is no instance id")),
+        false => Err(Error::new(
+            Code::ImdsUnreachable,
+            "asking instance metadata for instance-id",
+            "what it says is no instance id",
+        )),
     }
 }
 

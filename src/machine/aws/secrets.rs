@@ -56,20 +56,28 @@ fn classify(name: &str, config: &SdkConfig, error: &SdkError<GetSecretValueError
     let message = service.message().unwrap_or("no message");
     let told = |code, cause: String| Error::new(code, doing(name), cause);
     match code {
-        "ResourceNotFoundException" => {
-            Attempt::Stop(told(Code::SecretMissing, format!("there is none of this name in {region} ({message})")))
-        }
+        "ResourceNotFoundException" => Attempt::Stop(told(
+            Code::SecretMissing,
+            format!("there is none of this name in {region} ({message})"),
+        )),
         "InvalidRequestException" => Attempt::Stop(told(Code::SecretMissing, message.to_owned())),
-        "AccessDeniedException" | "DecryptionFailure" | "AccessDenied" => Attempt::Stop(told(Code::SecretDenied, message.to_owned())),
+        "AccessDeniedException" | "DecryptionFailure" | "AccessDenied" => {
+            Attempt::Stop(told(Code::SecretDenied, message.to_owned()))
+        }
         // A new role can take a while until every service knows it; a wrong clock looks alike.
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidSignatureException" | "ExpiredTokenException" => {
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "ExpiredTokenException" => {
             Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}")))
         }
         "ThrottlingException" | "InternalServiceError" | "ServiceUnavailable" | "RequestLimitExceeded" => {
             Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}")))
         }
         _ => match error.raw_response().map(|response| response.status().as_u16()) {
-            Some(500..) | Some(429) => Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}"))),
+            Some(500..) | Some(429) => {
+                Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}")))
+            }
             _ => Attempt::Stop(told(Code::SecretDenied, format!("{code}: {message}"))),
         },
     }

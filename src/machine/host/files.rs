@@ -84,7 +84,8 @@ pub fn look_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Resu
     if permissions(&stat) != mode.0 {
         return Ok(Look::WouldChange(format!("mode {:04o}", permissions(&stat))));
     }
-    let owned = ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
+    let owned =
+        ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     if !owned {
         return Ok(Look::WouldChange("another owner".into()));
     }
@@ -131,7 +132,8 @@ pub fn look_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Look> {
     if kind(&stat) != SFlag::S_IFDIR {
         return Ok(Look::WouldChange("not a directory".into()));
     }
-    let owned = ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
+    let owned =
+        ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     match owned && permissions(&stat) == mode.0 {
         true => Ok(Look::AlreadySo),
         false => Ok(Look::WouldChange(format!("another owner, or mode {:04o}", permissions(&stat)))),
@@ -186,7 +188,8 @@ pub fn link(path: &Path, to: &Path) -> Result<()> {
 
 /// Everything of the release's file system reaches the disk.
 pub fn flush(path: &Path) -> Result<()> {
-    (|| syncfs(place(path, false)?.open_directory()?))().doing(|| format!("flushing {} to disk", path.display()))
+    (|| syncfs(place(path, false)?.open_directory()?))()
+        .doing(|| format!("flushing {} to disk", path.display()))
 }
 
 /// Removes a tree. The standard library's walk does not follow links that are swapped in meanwhile.
@@ -202,7 +205,9 @@ pub fn remove_tree(path: &Path) -> Result<bool> {
 
 pub fn remove_file(path: &Path) -> Result<()> {
     match found(path)? {
-        Some(place) => remove_name(&place.directory, &place.name).doing(|| format!("removing {}", path.display())),
+        Some(place) => {
+            remove_name(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))
+        }
         None => Ok(()),
     }
 }
@@ -214,7 +219,8 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).doing(|| format!("listing {}", path.display())),
     };
-    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort_unstable();
     Ok(names)
 }

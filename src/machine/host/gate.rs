@@ -75,7 +75,9 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
             return Err(ended(gate, &state, restarts));
         }
         let seen = probe(gate, &state).await;
-        let same = |(_, before): &(Instant, UnitState)| before.main_pid == state.main_pid && before.restarts == state.restarts;
+        let same = |(_, before): &(Instant, UnitState)| {
+            before.main_pid == state.main_pid && before.restarts == state.restarts
+        };
         match seen {
             Ok(answer) => {
                 let (since, _) = match good.take().filter(same) {
@@ -89,7 +91,11 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
             }
             Err(now) => {
                 if let Some((since, _)) = good.take() {
-                    let cause = format!("it was well for {:.1} s, then: {}", since.elapsed().as_secs_f64(), now.cause);
+                    let cause = format!(
+                        "it was well for {:.1} s, then: {}",
+                        since.elapsed().as_secs_f64(),
+                        now.cause
+                    );
                     worst = bad(if restarts > 0 { Code::HealthFlapping } else { now.code }, cause);
                 } else {
                     worst = now;
@@ -103,7 +109,9 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
         if Instant::now() >= until {
             // A soak that began in time may end a little later than the time to become well.
             match &good {
-                Some((since, _)) if since.elapsed() < gate.soak.duration() && Instant::now() < until + gate.soak.duration() => {}
+                Some((since, _))
+                    if since.elapsed() < gate.soak.duration()
+                        && Instant::now() < until + gate.soak.duration() => {}
                 _ => return Err(refuse(gate, worst)),
             }
         }
@@ -112,7 +120,11 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
 }
 
 fn refuse(gate: &Gate, worst: Bad) -> Error {
-    Error::new(worst.code, format!("waiting until {} is healthy", gate.unit), format!("{} (after {})", worst.cause, gate.within))
+    Error::new(
+        worst.code,
+        format!("waiting until {} is healthy", gate.unit),
+        format!("{} (after {})", worst.cause, gate.within),
+    )
 }
 
 fn ended(gate: &Gate, state: &UnitState, restarts: u32) -> Error {
@@ -136,7 +148,8 @@ async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
             let address = own_address(*port, state)?;
             let url = format!("http://{address}{path}");
             let status = ask(url.clone()).await?;
-            let good = if statuses.is_empty() { (200..300).contains(&status) } else { statuses.contains(&status) };
+            let good =
+                if statuses.is_empty() { (200..300).contains(&status) } else { statuses.contains(&status) };
             match good {
                 true => Ok(format!("{url} answered {status}")),
                 false => Err(bad(Code::HealthBadAnswer, format!("{url} answered {status}"))),
@@ -161,10 +174,12 @@ fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         // A wildcard IPv6 socket takes IPv4, too, unless it was told not to.
-        IpAddr::V6(ip) if ip.is_unspecified() => match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
-            Ok(_) => Ipv6Addr::LOCALHOST.into(),
-            Err(_) => Ipv4Addr::LOCALHOST.into(),
-        },
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+                Ok(_) => Ipv6Addr::LOCALHOST.into(),
+                Err(_) => Ipv4Addr::LOCALHOST.into(),
+            }
+        }
         ip => ip,
     }
 }
@@ -181,7 +196,11 @@ async fn ask(url: String) -> Result<u16, Bad> {
             .user_agent("bootagent")
             .build()
             .into();
-        agent.get(&url).call().map(|answer| answer.status().as_u16()).map_err(|error| format!("{url}: {error}"))
+        agent
+            .get(&url)
+            .call()
+            .map(|answer| answer.status().as_u16())
+            .map_err(|error| format!("{url}: {error}"))
     });
     match asked.await {
         Ok(answer) => answer.map_err(|cause| bad(Code::HealthBadAnswer, cause)),

@@ -10,7 +10,11 @@ use crate::plan::{Handover, Mode, Owner};
 pub async fn look(handover: &Handover) -> Result<Look> {
     let state = units::state(&handover.unit).await?;
     if !state.is_active() {
-        return Ok(Look::WouldChange(if state.active.is_empty() { "not running".into() } else { state.active }));
+        return Ok(Look::WouldChange(if state.active.is_empty() {
+            "not running".into()
+        } else {
+            state.active
+        }));
     }
     match files::read(&handover.record)? {
         Some(record) if record == digest(handover)?.as_bytes() => Ok(Look::AlreadySo),

@@ -17,10 +17,18 @@ impl Lock {
         let path = Path::new("/run/bootagent/lock");
         files::directory(Path::new("/run/bootagent"), &Owner::root(), Mode(0o755))?;
         let doing = || format!("locking {}", path.display());
-        let file = File::options().create(true).truncate(false).write(true).mode_private().open(path).doing(doing)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode_private()
+            .open(path)
+            .doing(doing)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::new(Code::Busy, "starting a run", "another run is active on this machine")),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(Code::Busy, "starting a run", "another run is active on this machine"))
+            }
             Err(TryLockError::Error(error)) => Err(error).doing(doing),
         }
     }

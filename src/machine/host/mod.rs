@@ -29,13 +29,18 @@ pub use files::write as replace_file;
 pub use lock::Lock;
 
 pub struct LocalHost {
-    imds: Imds,
+    /// Made when it is asked: most verbs never do.
+    imds: std::cell::OnceCell<Imds>,
     root: bool,
 }
 
 impl LocalHost {
     pub fn new() -> Self {
-        LocalHost { imds: Imds::new(), root: nix::unistd::geteuid().is_root() }
+        LocalHost { imds: Default::default(), root: nix::unistd::geteuid().is_root() }
+    }
+
+    fn imds(&self) -> &Imds {
+        self.imds.get_or_init(Imds::new)
     }
 }
 
@@ -51,15 +56,15 @@ impl Observe for LocalHost {
     }
 
     async fn instance(&self, wait: Seconds) -> Result<Instance> {
-        self.imds.instance(wait).await
+        self.imds().instance(wait).await
     }
 
     async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
-        self.imds.tags(needed, wait).await
+        self.imds().tags(needed, wait).await
     }
 
     async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret> {
-        aws::secret(&self.imds, name, region, wait).await
+        aws::secret(self.imds(), name, region, wait).await
     }
 
     async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)> {
@@ -80,7 +85,9 @@ impl Observe for LocalHost {
 
     fn is_installed(&self) -> bool {
         // Where the unit's `ExecStart=bootagent` is looked for.
-        own_program().is_ok_and(|program| ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known)))
+        own_program().is_ok_and(|program| {
+            ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
+        })
     }
 
     fn is_root(&self) -> bool {
@@ -95,7 +102,9 @@ impl Observe for LocalHost {
         match action {
             Action::CreateUser { name, .. } => users::look(name),
             Action::MakeDirectory { path, owner, mode } => files::look_directory(path, owner, *mode),
-            Action::WriteFile { path, content, owner, mode } => files::look_file(path, content.expose().as_bytes(), owner, *mode),
+            Action::WriteFile { path, content, owner, mode } => {
+                files::look_file(path, content.expose().as_bytes(), owner, *mode)
+            }
             Action::InstallAgent { path } => releases::look_agent(path),
             Action::CheckOut(checkout) => done(&checkout.record),
             Action::RunCommand(command) => done(&command.done_by),
@@ -104,7 +113,11 @@ impl Observe for LocalHost {
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
                 let known = state.load == "loaded" && !state.needs_reload;
-                Ok(if known { Look::AlreadySo } else { Look::WouldChange(format!("systemd has it as {}", state.load)) })
+                Ok(if known {
+                    Look::AlreadySo
+                } else {
+                    Look::WouldChange(format!("systemd has it as {}", state.load))
+                })
             }
             Action::StopUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -134,9 +147,13 @@ impl Host for LocalHost {
         }
         let Look::WouldChange(was) = self.look(action).await? else { return Ok(Change::Unchanged) };
         match action {
-            Action::CreateUser { name, description, home } => return users::create(name, description, home).await,
+            Action::CreateUser { name, description, home } => {
+                return users::create(name, description, home).await;
+            }
             Action::MakeDirectory { path, owner, mode } => files::directory(path, owner, *mode)?,
-            Action::WriteFile { path, content, owner, mode } => files::write(path, content.expose().as_bytes(), owner, *mode)?,
+            Action::WriteFile { path, content, owner, mode } => {
+                files::write(path, content.expose().as_bytes(), owner, *mode)?
+            }
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::RunCommand(command) => work::run(command).await?,
@@ -153,4 +170,3 @@ impl Host for LocalHost {
         Ok(Change::Changed(was))
     }
 }
-

@@ -30,7 +30,8 @@ impl Output {
 
     /// The last lines of what it said, for an error.
     pub fn last_lines(&self, count: usize) -> String {
-        let text = format!("{}\n{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
+        let text =
+            format!("{}\n{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
         let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(count)..].join("\n    ")
     }
@@ -42,7 +43,12 @@ fn clean(line: &str) -> String {
 }
 
 /// Runs `argv` to its end. At the deadline, or when the future is dropped, it is killed.
-pub async fn run(argv: &[&str], input: Option<Zeroizing<Vec<u8>>>, deadline: Duration, most: usize) -> Result<Output> {
+pub async fn run(
+    argv: &[&str],
+    input: Option<Zeroizing<Vec<u8>>>,
+    deadline: Duration,
+    most: usize,
+) -> Result<Output> {
     let doing = || format!("running {}", argv.join(" "));
     let mut command = Command::new(argv[0]);
     command
@@ -71,7 +77,9 @@ pub async fn run(argv: &[&str], input: Option<Zeroizing<Vec<u8>>>, deadline: Dur
             let status = status.doing(doing)?;
             Ok(Output { status: status.code(), stdout, stderr })
         }
-        Err(_) => Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs()))),
+        Err(_) => {
+            Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs())))
+        }
     }
 }
 

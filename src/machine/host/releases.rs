@@ -22,7 +22,11 @@ pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
 
 pub fn look_prune(prune: &Prune) -> Result<Look> {
     let surplus = surplus(prune)?;
-    Ok(if surplus.is_empty() { Look::AlreadySo } else { Look::WouldChange(format!("{} more", surplus.len())) })
+    Ok(if surplus.is_empty() {
+        Look::AlreadySo
+    } else {
+        Look::WouldChange(format!("{} more", surplus.len()))
+    })
 }
 
 /// The record goes first: a release that is half removed must not count as whole.
@@ -84,7 +88,8 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         };
         let name = entry.file_name().to_string_lossy().into_owned();
         if kind == EntryKind::File && evidence.contains(&name) {
-            let text = std::fs::read_to_string(entry.path()).doing(|| format!("reading {}", entry.path().display()))?;
+            let text = std::fs::read_to_string(entry.path())
+                .doing(|| format!("reading {}", entry.path().display()))?;
             source.evidence.insert(name.clone(), text);
         }
         source.entries.push(Entry { path: name, kind });

@@ -31,7 +31,9 @@ async fn machine() -> Machine {
         let line = release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         line.unwrap_or_default().trim_matches('"').to_owned()
     };
-    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()));
+    let system = System::new_with_specifics(
+        RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()),
+    );
     Machine {
         os: field("ID"),
         version: field("VERSION_ID"),
@@ -62,9 +64,15 @@ async fn node() -> Vec<NodeRuntime> {
         }
         // The directory of the real program: a link in /usr/local/bin may move, a version may not.
         let home = real.parent().filter(|home| home.join("node") == real).map_or(bin, Path::to_path_buf);
-        let Ok(output) = program::tool(&[&real.display().to_string(), "--version"], 10).await else { continue };
+        let Ok(output) = program::tool(&[&real.display().to_string(), "--version"], 10).await else {
+            continue;
+        };
         let npm = home.join("npm").exists();
-        found.push(NodeRuntime { version: output.text().trim().trim_start_matches('v').to_owned(), bin: home, npm });
+        found.push(NodeRuntime {
+            version: output.text().trim().trim_start_matches('v').to_owned(),
+            bin: home,
+            npm,
+        });
     }
     found.sort_by_key(|node| std::cmp::Reverse(nodejs_semver::Version::parse(&node.version).ok()));
     found
@@ -91,12 +99,22 @@ fn taken() -> Result<Taken> {
         text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
     };
     let mut units = BTreeSet::new();
-    for directory in ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"] {
-        units.extend(files::names(Path::new(directory))?.into_iter().filter(|name| name.ends_with(".service")));
+    for directory in [
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    ] {
+        units.extend(
+            files::names(Path::new(directory))?.into_iter().filter(|name| name.ends_with(".service")),
+        );
     }
     let mut paths = BTreeSet::new();
     for directory in ["/opt", "/var/lib"] {
-        paths.extend(files::names(Path::new(directory))?.into_iter().map(|name| Path::new(directory).join(name)));
+        paths.extend(
+            files::names(Path::new(directory))?.into_iter().map(|name| Path::new(directory).join(name)),
+        );
     }
     Ok(Taken { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
 }
@@ -106,7 +124,11 @@ fn claims() -> Result<BTreeSet<Service>> {
     // Not readable without root: a laptop has no claims.
     let names = files::names(&services).unwrap_or_default();
     let claimed = |name: &String| files::exists(&services.join(name).join("claim")).unwrap_or(false);
-    Ok(names.iter().filter(|name| claimed(name)).filter_map(|name| Service::try_from(name.as_str()).ok()).collect())
+    Ok(names
+        .iter()
+        .filter(|name| claimed(name))
+        .filter_map(|name| Service::try_from(name.as_str()).ok())
+        .collect())
 }
 
 fn good(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, crate::facts::Generation>> {

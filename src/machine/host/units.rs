@@ -28,7 +28,15 @@ impl UnitState {
 
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus";
 
+/// Where systemd does not run the machine (a laptop's container, say) there are no units.
 pub async fn state(unit: &str) -> Result<UnitState> {
+    if !std::path::Path::new("/run/systemd/system").is_dir() {
+        return Ok(UnitState {
+            load: "no systemd".into(),
+            active: "inactive".into(),
+            ..UnitState::default()
+        });
+    }
     let output = tool(&["systemctl", "show", PROPERTIES, "--", unit], 20).await?;
     Ok(parse(&output.text()))
 }
@@ -72,7 +80,13 @@ pub async fn clear(unit: &str) -> Result<()> {
 
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
-    let output = program::run(&["systemctl", "restart", "--", unit], None, std::time::Duration::from_secs(110), 64 << 10).await?;
+    let output = program::run(
+        &["systemctl", "restart", "--", unit],
+        None,
+        std::time::Duration::from_secs(110),
+        64 << 10,
+    )
+    .await?;
     if output.ok() {
         return Ok(());
     }

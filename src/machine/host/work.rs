@@ -10,8 +10,10 @@ use crate::facts::Source;
 use crate::machine::retry::{Attempt, patiently};
 use crate::machine::sandbox::guard::IMDS_ANSWERS;
 use crate::machine::sandbox::request::REPLY_BYTES;
-use crate::machine::sandbox::{CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain};
 use crate::machine::sandbox::unit::{Jail, User, own_program};
+use crate::machine::sandbox::{
+    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain,
+};
 use crate::machine::{Context, Scratch};
 use crate::plan::{Checkout, Command, Mode, Owner};
 
@@ -99,7 +101,11 @@ async fn child(jail: Jail, role: &str, request: &impl serde::Serialize) -> Resul
 /// The commit's files into an empty directory of the build user's.
 pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()> {
     let Some(scratch) = context.scratch else {
-        return Err(Error::new(Code::Bug, format!("checking out {}", checkout.commit), "nothing was fetched"));
+        return Err(Error::new(
+            Code::Bug,
+            format!("checking out {}", checkout.commit),
+            "nothing was fetched",
+        ));
     };
     files::remove_tree(&checkout.release)?;
     files::directory(&checkout.release, &Owner::new(&checkout.user, &checkout.group), Mode(0o750))?;
@@ -112,7 +118,8 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     };
     // Of the group that may enter the release: it owns the directory, and that is all it may write.
     let user = User::Named { user: checkout.user.clone(), group: checkout.group.clone() };
-    let mut jail = Jail::new(&checkout.unit, user, CHECKOUT).writable(&checkout.release).property("PrivateNetwork=yes");
+    let mut jail =
+        Jail::new(&checkout.unit, user, CHECKOUT).writable(&checkout.release).property("PrivateNetwork=yes");
     for property in bind {
         jail = jail.property(property);
     }
@@ -142,7 +149,8 @@ pub async fn run(command: &Command) -> Result<()> {
     for path in &command.sandbox.hidden {
         jail = jail.hidden(path);
     }
-    let mut argv = vec![own_program()?.display().to_string(), "__child".to_owned(), "guard".to_owned(), "--".to_owned()];
+    let mut argv =
+        vec![own_program()?.display().to_string(), "__child".to_owned(), "guard".to_owned(), "--".to_owned()];
     argv.extend(command.argv.iter().cloned());
     let output = jail.run(&argv, None, 256 << 10).await?;
     judge(command, &output)
@@ -152,7 +160,13 @@ fn judge(command: &Command, output: &Output) -> Result<()> {
     let line = command.argv.join(" ");
     match output.status {
         Some(0) => Ok(()),
-        Some(IMDS_ANSWERS) => Err(Error::new(Code::ImdsAnswers, format!("running {line}"), output.last_lines(3))),
-        _ => Err(Error::new(Code::InstallFailed, format!("running {line} as {}", command.user), program::ended(output))),
+        Some(IMDS_ANSWERS) => {
+            Err(Error::new(Code::ImdsAnswers, format!("running {line}"), output.last_lines(3)))
+        }
+        _ => Err(Error::new(
+            Code::InstallFailed,
+            format!("running {line} as {}", command.user),
+            program::ended(output),
+        )),
     }
 }

@@ -26,10 +26,17 @@ pub fn guard(argv: &[String]) -> Result<Infallible> {
 
 /// A property that was accepted is no proof: some kernels take it and do nothing.
 pub fn prove_no_imds() -> Result<()> {
-    let addresses = [SocketAddr::from(([169, 254, 169, 254], 80)), SocketAddr::from(([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 80))];
+    let addresses = [
+        SocketAddr::from(([169, 254, 169, 254], 80)),
+        SocketAddr::from(([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 80)),
+    ];
     for address in addresses {
         if TcpStream::connect_timeout(&address, PATIENCE).is_ok() {
-            return Err(Error::new(Code::ImdsAnswers, "proving that the sandbox has no instance metadata", format!("{address} answers")));
+            return Err(Error::new(
+                Code::ImdsAnswers,
+                "proving that the sandbox has no instance metadata",
+                format!("{address} answers"),
+            ));
         }
     }
     Ok(())

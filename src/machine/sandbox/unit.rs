@@ -24,7 +24,10 @@ pub struct Jail {
 pub enum User {
     /// Made for this unit and gone with it.
     Dynamic,
-    Named { user: String, group: String },
+    Named {
+        user: String,
+        group: String,
+    },
 }
 
 /// What holds for every child. `IPAddressDeny` needs the kernel's cgroup BPF: each child proves by a
@@ -89,7 +92,12 @@ impl Jail {
     }
 
     /// Runs `argv` to its end. The deadline is the parent's, and systemd's a little later.
-    pub async fn run(self, argv: &[String], input: Option<Zeroizing<Vec<u8>>>, most: usize) -> Result<Output> {
+    pub async fn run(
+        self,
+        argv: &[String],
+        input: Option<Zeroizing<Vec<u8>>>,
+        most: usize,
+    ) -> Result<Output> {
         units::clear(&self.unit).await?;
         let line = self.line(argv);
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
@@ -117,7 +125,9 @@ impl Jail {
 
     fn line(&self, argv: &[String]) -> Vec<String> {
         let mut line: Vec<String> =
-            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"].map(str::to_owned).into();
+            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+                .map(str::to_owned)
+                .into();
         line.push(format!("--unit={}", self.unit));
         let user = match &self.user {
             User::Dynamic => vec!["DynamicUser=yes".to_owned()],
@@ -150,5 +160,6 @@ impl Drop for Stopper {
 
 /// This program, for a child that may not read root's home.
 pub fn own_program() -> Result<PathBuf> {
-    std::env::current_exe().map_err(|error| Error::new(Code::Io, "looking for this program's own file", error))
+    std::env::current_exe()
+        .map_err(|error| Error::new(Code::Io, "looking for this program's own file", error))
 }

@@ -15,7 +15,10 @@ pub struct Start {
 }
 
 /// What a shell would do something with. Without any of these, a line is its words.
-const SHELL_SYNTAX: &[char] = &['|', '&', ';', '<', '>', '(', ')', '$', '`', '\\', '"', '\'', '*', '?', '[', ']', '#', '~', '{', '}', '!', '\n'];
+const SHELL_SYNTAX: &[char] = &[
+    '|', '&', ';', '<', '>', '(', ')', '$', '`', '\\', '"', '\'', '*', '?', '[', ']', '#', '~', '{', '}',
+    '!', '\n',
+];
 
 /// `npm start` may lead to another script, and that to a third; more is a circle.
 const MOST_HOPS: usize = 5;
@@ -28,13 +31,21 @@ pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Res
             None => return plain(line, node),
             Some(name) => {
                 line = scripts.get(name).map(|script| script.trim()).ok_or_else(|| {
-                    Error::new(Code::ManifestInvalid, "resolving the start command", format!("package.json has no script \"{name}\""))
+                    Error::new(
+                        Code::ManifestInvalid,
+                        "resolving the start command",
+                        format!("package.json has no script \"{name}\""),
+                    )
                 })?;
             }
         }
     }
-    Err(Error::new(Code::ManifestInvalid, "resolving the start command", "its npm scripts call each other in a circle")
-        .remedy("name the program itself: start = \"node server.js\""))
+    Err(Error::new(
+        Code::ManifestInvalid,
+        "resolving the start command",
+        "its npm scripts call each other in a circle",
+    )
+    .remedy("name the program itself: start = \"node server.js\""))
 }
 
 /// The script that `npm start`, `npm run NAME` and the like stand for.
@@ -60,14 +71,18 @@ fn plain(line: &str, node: &Path) -> Result<Start> {
     }
     let argv: Vec<String> = words.map(str::to_owned).collect();
     match argv.first().map(String::as_str) {
-        None => Err(Error::new(Code::ManifestInvalid, "resolving the start command", "there is no program in it")
-            .remedy("name the program: start = \"node server.js\"")),
+        None => {
+            Err(Error::new(Code::ManifestInvalid, "resolving the start command", "there is no program in it")
+                .remedy("name the program: start = \"node server.js\""))
+        }
         Some("node") => {
             let argv = std::iter::once(node.display().to_string()).chain(argv.into_iter().skip(1)).collect();
             Ok(Start { argv, environment })
         }
         // Found through the unit's PATH, which begins with node_modules/.bin; env(1) becomes the program.
-        Some(_) => Ok(Start { argv: std::iter::once("/usr/bin/env".to_owned()).chain(argv).collect(), environment }),
+        Some(_) => {
+            Ok(Start { argv: std::iter::once("/usr/bin/env".to_owned()).chain(argv).collect(), environment })
+        }
     }
 }
 
@@ -86,7 +101,9 @@ pub fn argv(line: &str, bin: &Path) -> Result<Vec<String>> {
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     match words.first_mut() {
         None => return Err(Error::new(Code::ManifestInvalid, "resolving a command", "the command is empty")),
-        Some(program) if matches!(program.as_str(), "node" | "npm" | "npx") => *program = bin.join(&*program).display().to_string(),
+        Some(program) if matches!(program.as_str(), "node" | "npm" | "npx") => {
+            *program = bin.join(&*program).display().to_string()
+        }
         Some(_) => words.insert(0, "/usr/bin/env".to_owned()),
     }
     Ok(words)
@@ -112,7 +129,10 @@ mod tests {
     fn leading_assignments_become_environment() {
         let start = started("NODE_ENV=production A= node x.js B=c");
         assert_eq!(start.argv, ["/n/bin/node", "x.js", "B=c"]);
-        assert_eq!(start.environment, [("NODE_ENV", "production"), ("A", "")].map(|(n, v)| (n.into(), v.into())).into());
+        assert_eq!(
+            start.environment,
+            [("NODE_ENV", "production"), ("A", "")].map(|(n, v)| (n.into(), v.into())).into()
+        );
     }
 
     #[test]
@@ -130,7 +150,9 @@ mod tests {
     #[test]
     fn circles_missing_scripts_and_empty_lines_are_errors() {
         let scripts = BTreeMap::from([("dev".to_owned(), "npm run dev".to_owned())]);
-        for (line, says) in [("npm run dev", "circle"), ("npm start", "no script"), ("A=b", "no program"), ("", "no program")] {
+        for (line, says) in
+            [("npm run dev", "circle"), ("npm start", "no script"), ("A=b", "no program"), ("", "no program")]
+        {
             let error = start(line, &scripts, Path::new("/n/bin/node")).unwrap_err().to_string();
             assert!(error.contains(says), "{line}: {error}");
         }

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::plan::layout::Layout;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Source};
 use crate::observe::manifest::{Manifest, Runtime};
+use crate::plan::layout::Layout;
 
 pub use command::Start;
 

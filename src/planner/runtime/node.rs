@@ -49,7 +49,10 @@ pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layo
         build_environment: build_environment(node, layout),
         start,
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
-        path: vec![format!("{}/node_modules/.bin", layout.current().display()), node.bin.display().to_string()],
+        path: vec![
+            format!("{}/node_modules/.bin", layout.current().display()),
+            node.bin.display().to_string(),
+        ],
         notes,
     })
 }
@@ -89,7 +92,10 @@ fn wish(source: &Source, manifest: &Manifest, package: &Package, notes: &mut Vec
     let mut said = wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by }));
     let first = said.next().unwrap_or(Wish { range: "*".to_owned(), by: "nobody: the newest will do" });
     for other in said.filter(|other| other.range != first.range) {
-        notes.push(format!("Node {} ({}) is taken, {} ({}) is not looked at", first.range, first.by, other.range, other.by));
+        notes.push(format!(
+            "Node {} ({}) is taken, {} ({}) is not looked at",
+            first.range, first.by, other.range, other.by
+        ));
     }
     first
 }
@@ -107,14 +113,19 @@ fn installed<'a>(wish: &Wish, facts: &'a Facts) -> Result<&'a NodeRuntime> {
     let only_lts = word.starts_with("lts");
     let fits = |node: &&NodeRuntime| {
         node.version == super::ANY_VERSION
-            || Version::parse(&node.version).is_ok_and(|version| range.satisfies(&version) && (!only_lts || version.major() % 2 == 0))
+            || Version::parse(&node.version)
+                .is_ok_and(|version| range.satisfies(&version) && (!only_lts || version.major() % 2 == 0))
     };
     let newest = facts.node.iter().filter(fits).max_by_key(|node| Version::parse(&node.version).ok());
     let Some(node) = newest else {
         return Err(Error::new(Code::RuntimeMissing, doing(), found(facts)));
     };
     if !node.npm {
-        return Err(Error::new(Code::RuntimeMissing, doing(), format!("{} has no npm beside it", node.bin.display())));
+        return Err(Error::new(
+            Code::RuntimeMissing,
+            doing(),
+            format!("{} has no npm beside it", node.bin.display()),
+        ));
     }
     Ok(node)
 }
@@ -144,7 +155,11 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRunt
     match &manifest.install {
         Some(commands) => {
             for (index, line) in commands.iter().enumerate() {
-                add(&numbered("install", index, commands.len()), "as the manifest says", command::argv(line, &node.bin)?);
+                add(
+                    &numbered("install", index, commands.len()),
+                    "as the manifest says",
+                    command::argv(line, &node.bin)?,
+                );
             }
         }
         None => {
@@ -157,10 +172,20 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRunt
         }
     }
     for (index, line) in builds.iter().enumerate() {
-        add(&numbered("build", index, builds.len()), "what the service runs is made here", command::argv(line, &node.bin)?);
+        add(
+            &numbered("build", index, builds.len()),
+            "what the service runs is made here",
+            command::argv(line, &node.bin)?,
+        );
     }
     if !builds.is_empty() && !own_install {
-        let argv = vec![bin("npm"), "prune".to_owned(), "--omit=dev".to_owned(), "--no-audit".to_owned(), "--no-fund".to_owned()];
+        let argv = vec![
+            bin("npm"),
+            "prune".to_owned(),
+            "--omit=dev".to_owned(),
+            "--no-audit".to_owned(),
+            "--no-fund".to_owned(),
+        ];
         add("shed", "development dependencies were for the build only", argv);
     }
     Ok(work)
@@ -176,9 +201,17 @@ fn lockfile(source: &Source) -> Result<()> {
     }
     let doing = format!("installing the packages of {}", source.commit.short());
     match FOREIGN_LOCKFILES.iter().find(|path| source.has(path)) {
-        Some(foreign) => Err(Error::new(Code::LockfileMissing, doing, format!("only npm's lockfile is supported yet, and there is only {foreign}"))
-            .remedy("commit a package-lock.json, or name the commands with install = [...] in bootagent.toml")),
-        None => Err(Error::new(Code::LockfileMissing, doing, "the commit has no package-lock.json, so two boots could install two different services")),
+        Some(foreign) => Err(Error::new(
+            Code::LockfileMissing,
+            doing,
+            format!("only npm's lockfile is supported yet, and there is only {foreign}"),
+        )
+        .remedy("commit a package-lock.json, or name the commands with install = [...] in bootagent.toml")),
+        None => Err(Error::new(
+            Code::LockfileMissing,
+            doing,
+            "the commit has no package-lock.json, so two boots could install two different services",
+        )),
     }
 }
 
@@ -205,10 +238,12 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRun
         argv: vec![node_program.display().to_string(), path.to_owned()],
         environment: BTreeMap::new(),
     };
-    if let Some(line) = manifest.start.as_deref().or_else(|| package.scripts.get("start").map(String::as_str)) {
+    if let Some(line) = manifest.start.as_deref().or_else(|| package.scripts.get("start").map(String::as_str))
+    {
         return command::start(line, &package.scripts, &node_program);
     }
-    let main = package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(|main| source.has(main));
+    let main =
+        package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(|main| source.has(main));
     match main.or_else(|| source.has("server.js").then_some("server.js")) {
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
         _ => Err(Error::new(

@@ -85,7 +85,13 @@ ReadWritePaths={data}
 }
 
 fn service_path(recipe: &Recipe) -> String {
-    recipe.path.iter().map(String::as_str).chain(["/usr/local/bin", "/usr/bin", "/bin"]).collect::<Vec<_>>().join(":")
+    recipe
+        .path
+        .iter()
+        .map(String::as_str)
+        .chain(["/usr/local/bin", "/usr/bin", "/bin"])
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 /// `%` starts a specifier everywhere in a unit.
