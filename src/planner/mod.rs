@@ -232,8 +232,11 @@ fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &std::pat
     };
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
-        .after(&["releases", "build-user", "user"])
+        .after(&["leftovers", "releases", "build-user", "user"])
         .within(300);
+
+    let left = Action::StopLeftovers { units: layout.transient("*") };
+    steps.add("leftovers", "nothing of a killed run writes into this one's release", left).within(120);
 
     let mut last = "checkout".to_owned();
     for work in &recipe.work {
@@ -301,7 +304,7 @@ fn link(steps: &mut Steps, manifest: &Manifest, release: &std::path::Path, layou
     let built = steps.built();
     if manifest.env.file {
         steps
-            .link(
+            .displace(
                 "dotenv-link",
                 ".env stands in memory, not in the release",
                 release.join(".env"),
@@ -313,7 +316,7 @@ fn link(steps: &mut Steps, manifest: &Manifest, release: &std::path::Path, layou
     for (index, persistent) in manifest.persist.iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
         let why = "the persistent directory, seen from the release";
-        steps.link(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
+        steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
         steps.finished_by(&id);
     }
 }

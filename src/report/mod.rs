@@ -197,6 +197,9 @@ impl Report {
     }
 
     pub fn failed(&self, error: &Error) {
+        if self.status().error.is_none() {
+            self.say(&error.to_string());
+        }
         self.update(|status| {
             status.error.get_or_insert(error.report());
             status.end(State::Failed, now());

@@ -18,7 +18,7 @@ pub async fn facts(args: &FactsArgs) -> u8 {
 }
 
 async fn record(args: &FactsArgs) -> Result<String> {
-    let machine = LocalHost::new();
+    let machine = LocalHost::bystander();
     let mut facts = machine.facts().await?;
     if !args.local {
         match machine.instance(WAIT).await {

@@ -39,7 +39,7 @@ pub async fn dry_run(args: &RunArgs) -> u8 {
 }
 
 async fn show(args: &RunArgs) -> Result<()> {
-    let machine = LocalHost::new();
+    let machine = LocalHost::bystander();
     let report = Report::new(None, args.output == Output::Text, crate::machine::run_id());
     let planned = boot::prepare(&machine, &args.flags()?, &report).await?;
     let outlooks = match planned.here {

@@ -45,7 +45,7 @@ pub async fn status(args: &StatusArgs) -> u8 {
 }
 
 async fn look(args: &StatusArgs) -> Result<Seen> {
-    let machine = LocalHost::new();
+    let machine = LocalHost::bystander();
     let until = Instant::now() + args.timeout.duration();
     loop {
         let seen = once(&machine).await?;

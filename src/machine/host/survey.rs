@@ -45,7 +45,7 @@ async fn machine() -> Machine {
 
 /// `systemd 252 (252.39-1~deb12u2)` -> 252; `None` where systemd does not run the machine.
 async fn systemd() -> Option<u32> {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !super::units::is_running_the_machine() {
         return None;
     }
     let output = program::tool(&["systemctl", "--version"], 10).await.ok()?;
