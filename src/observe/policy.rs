@@ -112,14 +112,29 @@ pub struct Policy {
 }
 
 impl Fragment {
-    /// As policy text for the next boot, unless there is nothing to keep.
-    pub fn recordable(&self) -> Result<Option<String>> {
-        if *self == Fragment::default() {
-            return Ok(None);
+    /// These words over those of `under`.
+    fn over(self, under: Fragment) -> Fragment {
+        let environments = if self.environments.is_empty() { under.environments } else { self.environments };
+        Fragment {
+            repository: self.repository.or(under.repository),
+            git_credential: self.git_credential.or(under.git_credential),
+            secret: self.secret.or(under.secret),
+            service: self.service.or(under.service),
+            environment: self.environment.or(under.environment),
+            commit: self.commit.or(under.commit),
+            services: self.services.or(under.services),
+            budget: self.budget.or(under.budget),
+            environments,
+            tags: Tags {
+                service: self.tags.service.or(under.tags.service),
+                environment: self.tags.environment.or(under.tags.environment),
+                commit: self.tags.commit.or(under.tags.commit),
+            },
+            imds: Imds {
+                wait: self.imds.wait.or(under.imds.wait),
+                service: self.imds.service.or(under.imds.service),
+            },
         }
-        let text =
-            toml::to_string(self).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
-        Ok(Some(format!("# The flags of this instance's first run, recorded by bootagent.\n{text}")))
     }
 }
 
@@ -200,6 +215,18 @@ impl Policy {
         self.push(&origin, parse(&origin, text)?)?;
         self.layers.extend(flags);
         Ok(self)
+    }
+
+    /// What the next boot must be told again, as policy text: the flags recorded before, and this run's
+    /// over them. Nothing, if there never were any.
+    pub fn recordable(&self) -> Result<Option<String>> {
+        let after_the_file = self.layers.iter().filter(|(origin, _)| origin != "default" && origin != POLICY);
+        let flags = after_the_file.fold(Fragment::default(), |under, (_, flags)| flags.clone().over(under));
+        if flags == Fragment::default() {
+            return Ok(None);
+        }
+        let text = toml::to_string(&flags).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
+        Ok(Some(format!("# The flags of this instance's runs, recorded by bootagent.\n{text}")))
     }
 
     fn said<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Said<T>> {
@@ -321,6 +348,18 @@ mod tests {
         let policy =
             layered("", flags).unwrap().recorded(Path::new("/r.toml"), "repository = 'https://r'").unwrap();
         assert_eq!(policy.repository().unwrap().origin, "flag");
+    }
+
+    #[test]
+    fn what_is_recorded_is_all_flags_so_far_and_not_the_file() {
+        let flags = Fragment { budget: Some(Seconds(60)), ..Fragment::default() };
+        let policy = layered("secret = 's'\n", flags).unwrap();
+        let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\nbudget = 30\n").unwrap();
+        let text = policy.recordable().unwrap().unwrap();
+        let again = parse("/r.toml", &text).unwrap();
+        assert_eq!((again.repository.as_deref(), again.budget), (Some("https://r"), Some(Seconds(60))), "{text}");
+        assert_eq!(again.secret, None, "{text}");
+        assert_eq!(layered("secret = 's'\n", Fragment::default()).unwrap().recordable().unwrap(), None);
     }
 
     #[test]
