@@ -175,7 +175,8 @@ fn defaults() -> Fragment {
 
 fn parse(path: &str, text: &str) -> Result<Fragment> {
     toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        let line = text[..start].matches('\n').count() + 1;
         Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{line}: {}", error.message()))
     })
 }
