@@ -3,6 +3,8 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
+use std::pin::pin;
+
 use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
@@ -36,24 +38,30 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         decided = observe::decided(machine, &layout::decision(&instance.id), flags).await?;
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref())?;
-    selection.keep = keep(machine, &facts, flags)?;
+    selection.keep = keep(&facts, flags)?;
     report.selected(&selection);
 
-    // The source and the secret do not wait for each other.
-    let fetching = async {
+    // The source and the secret are asked at once. Only the source's manifest tells whether there is a
+    // secret at all: if not, nobody waits for it any longer.
+    let mut fetching = pin!(async {
         match &decided {
             Some(decided) => Ok((decided.source.clone(), None)),
             None => fetch(machine, &selection, &facts, &policy).await,
         }
+    });
+    let mut reading = pin!(observe::secret_text(machine, &selection, &facts, flags, &policy));
+    let mut read = None;
+    let (source, mut scratch) = loop {
+        tokio::select! {
+            fetched = &mut fetching => break fetched?,
+            text = &mut reading, if read.is_none() => read = Some(text),
+        }
     };
-    let reading =
-        async { Ok::<_, Error>(observe::secret_text(machine, &selection, &facts, flags, &policy).await) };
-    let ((source, mut scratch), secret) = tokio::try_join!(fetching, reading)?;
     let manifest = observe::manifest(machine, &selection, flags, &source).await?;
-    // Only now it is known whether the service has a secret: if not, its absence was no error.
-    let secret = match manifest.secret {
-        true => Some(observe::variables(&selection, &manifest, &secret?)?),
-        false => None,
+    let secret = match (manifest.secret, read) {
+        (false, _) => None,
+        (true, Some(text)) => Some(observe::variables(&selection, &manifest, &text?)?),
+        (true, None) => Some(observe::variables(&selection, &manifest, &reading.await?)?),
     };
 
     let wanted = Wanted {
@@ -93,10 +101,10 @@ async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
 }
 
 /// What the next boot needs: only an instance boots again by itself.
-fn keep(machine: &impl Observe, facts: &Facts, flags: &Flags) -> Result<Option<Keep>> {
-    let Some(instance) = facts.instance.as_ref().filter(|_| machine.is_root()) else { return Ok(None) };
+fn keep(facts: &Facts, flags: &Flags) -> Result<Option<Keep>> {
+    let Some(instance) = &facts.instance else { return Ok(None) };
     let flags = flags.policy.recordable()?;
-    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: machine.is_installed() }))
+    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))
 }
 
 /// Observe, plan, apply, report.

@@ -44,6 +44,8 @@ pub enum Action {
     SwitchSymlink {
         path: PathBuf,
         target: PathBuf,
+        /// Whether a directory of this name gives way: the repository's own copy of a persistent one.
+        displaces: bool,
     },
     /// Makes systemd read the unit's file again, if it has not since the file changed.
     ReloadUnit {
@@ -51,6 +53,10 @@ pub enum Action {
     },
     StopUnit {
         unit: String,
+    },
+    /// Stops what a killed run left: transient units whose names fit the pattern.
+    StopLeftovers {
+        units: String,
     },
     /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
     /// started from other bytes, left alone otherwise.

@@ -78,9 +78,12 @@ pub fn headline(action: &Action) -> String {
         }
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
-        Action::SwitchSymlink { path, target } => format!("link {} -> {}", path.display(), target.display()),
+        Action::SwitchSymlink { path, target, .. } => {
+            format!("link {} -> {}", path.display(), target.display())
+        }
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
         Action::StopUnit { unit } => format!("stop {unit}"),
+        Action::StopLeftovers { units } => format!("stop {units} if a killed run left any"),
         Action::Handover(handover) => {
             format!("start {}, or restart it if it runs something else", handover.unit)
         }

@@ -82,7 +82,12 @@ impl Steps {
     }
 
     pub fn link(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {
-        self.add(id, why, Action::SwitchSymlink { path, target })
+        self.add(id, why, Action::SwitchSymlink { path, target, displaces: false })
+    }
+
+    /// A link from within a release to what outlives it.
+    pub fn displace(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {
+        self.add(id, why, Action::SwitchSymlink { path, target, displaces: true })
     }
 
     pub fn has(&self, id: &str) -> bool {

@@ -172,7 +172,10 @@ pub fn look_link(path: &Path, to: &Path) -> Result<Look> {
 }
 
 /// Swings a link in one rename: at no moment is there none.
-pub fn link(path: &Path, to: &Path) -> Result<()> {
+pub fn link(path: &Path, to: &Path, displaces: bool) -> Result<()> {
+    if displaces && is_directory(path)? {
+        remove_tree(path)?;
+    }
     (|| {
         let place = place(path, true)?;
         let mut unfinished = std::ffi::OsString::from(".");
@@ -184,6 +187,12 @@ pub fn link(path: &Path, to: &Path) -> Result<()> {
         fsync(&place.directory)
     })()
     .doing(|| format!("linking {} to {}", path.display(), to.display()))
+}
+
+fn is_directory(path: &Path) -> Result<bool> {
+    let Some(place) = found(path)? else { return Ok(false) };
+    let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
+    Ok(stat.is_some_and(|stat| kind(&stat) == SFlag::S_IFDIR))
 }
 
 /// Everything of the release's file system reaches the disk.

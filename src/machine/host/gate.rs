@@ -165,22 +165,22 @@ fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
         return Err(bad(Code::HealthNoListener, format!("nothing listens on port {port}")));
     }
     match listeners.iter().find(|listener| sockets::is_held_by(listener, &state.cgroup)) {
-        Some(listener) => Ok(SocketAddr::new(reachable(listener.address.ip()), port)),
+        Some(listener) => Ok(reachable(listener.address)),
         None => Err(bad(Code::HealthForeign, format!("port {port} is held by a process outside the unit"))),
     }
 }
 
-fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+/// Where a socket that listens everywhere is asked.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, listening.port()));
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => v4,
         // A wildcard IPv6 socket takes IPv4, too, unless it was told not to.
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
-                Ok(_) => Ipv6Addr::LOCALHOST.into(),
-                Err(_) => Ipv4Addr::LOCALHOST.into(),
-            }
-        }
-        ip => ip,
+        IpAddr::V6(ip) if ip.is_unspecified() => match std::net::TcpStream::connect_timeout(&v4, ANSWER) {
+            Ok(_) => v4,
+            Err(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, listening.port())),
+        },
+        _ => listening,
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock or says that somebody has it; never waits.
     pub fn take() -> Result<Lock> {
-        let path = Path::new("/run/bootagent/lock");
+        let path = Path::new("/run/bootagent/run.lock");
         files::directory(Path::new("/run/bootagent"), &Owner::root(), Mode(0o755))?;
         let doing = || format!("locking {}", path.display());
         let file = File::options()

@@ -20,7 +20,6 @@ use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Facts, Instance, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::sandbox::request::FetchRequest;
-use crate::machine::sandbox::unit::own_program;
 use crate::machine::{Change, Context, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
@@ -32,11 +31,20 @@ pub struct LocalHost {
     /// Made when it is asked: most verbs never do.
     imds: std::cell::OnceCell<Imds>,
     root: bool,
+    /// The name of the fetch unit and of its scratch.
+    fetch: String,
 }
 
 impl LocalHost {
+    /// For the one real run: its fetch has a fixed name, so that the next run finds what it left.
     pub fn new() -> Self {
-        LocalHost { imds: Default::default(), root: nix::unistd::geteuid().is_root() }
+        let root = nix::unistd::geteuid().is_root();
+        LocalHost { imds: Default::default(), root, fetch: "bootagent-fetch".to_owned() }
+    }
+
+    /// For everything beside it, which must not disturb a run.
+    pub fn bystander() -> Self {
+        LocalHost { fetch: format!("bootagent-fetch-{}", std::process::id()), ..Self::new() }
     }
 
     fn imds(&self) -> &Imds {
@@ -68,7 +76,7 @@ impl Observe for LocalHost {
     }
 
     async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)> {
-        work::fetch(request, self.root).await
+        work::fetch(request, self.root.then_some(self.fetch.as_str())).await
     }
 
     /// Paths of operators, which may well be links.
@@ -81,13 +89,6 @@ impl Observe for LocalHost {
             Ok(data) if data.len() > LONGEST => Err(Error::new(Code::Io, doing(), "it is over 4 MiB")),
             Ok(_) => std::fs::read_to_string(path).map(Some).doing(doing),
         }
-    }
-
-    fn is_installed(&self) -> bool {
-        // Where the unit's `ExecStart=bootagent` is looked for.
-        own_program().is_ok_and(|program| {
-            ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
-        })
     }
 
     fn is_root(&self) -> bool {
@@ -109,7 +110,7 @@ impl Observe for LocalHost {
             Action::CheckOut(checkout) => done(&checkout.record),
             Action::RunCommand(command) => done(&command.done_by),
             Action::FinishRelease { record, .. } => done(record),
-            Action::SwitchSymlink { path, target } => files::look_link(path, target),
+            Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
                 let known = state.load == "loaded" && !state.needs_reload;
@@ -124,6 +125,10 @@ impl Observe for LocalHost {
                 let down = matches!(state.active.as_str(), "inactive" | "failed");
                 Ok(if down { Look::AlreadySo } else { Look::WouldChange(state.active) })
             }
+            Action::StopLeftovers { units } => match units::listed(units).await? {
+                left if left.is_empty() => Ok(Look::AlreadySo),
+                left => Ok(Look::WouldChange(left.join(", "))),
+            },
             Action::Handover(wanted) => handover::look(wanted).await,
             Action::AwaitHealth(wanted) => gate::look(wanted).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
@@ -158,9 +163,14 @@ impl Host for LocalHost {
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::RunCommand(command) => work::run(command).await?,
             Action::FinishRelease { release, record } => releases::finish(release, record)?,
-            Action::SwitchSymlink { path, target } => files::link(path, target)?,
+            Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit } => units::stop(unit).await?,
+            Action::StopLeftovers { units } => {
+                for unit in units::listed(units).await? {
+                    units::stop(&unit).await?;
+                }
+            }
             Action::DiscardUnfinished { release, .. } => {
                 files::remove_tree(release)?;
             }

@@ -10,18 +10,27 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use super::{files, program};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
+use crate::machine::sandbox::unit::own_program;
 use crate::plan::layout;
 
 pub async fn facts() -> Result<Facts> {
     let claims = claims()?;
     Ok(Facts {
         machine: machine().await,
+        installed: is_installed(),
         instance: None,
         tags: None,
         node: node().await,
         taken: taken()?,
         good: good(&claims)?,
         claims,
+    })
+}
+
+/// Where the unit's `ExecStart=bootagent` is looked for.
+fn is_installed() -> bool {
+    own_program().is_ok_and(|program| {
+        ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
     })
 }
 
@@ -45,7 +54,7 @@ async fn machine() -> Machine {
 
 /// `systemd 252 (252.39-1~deb12u2)` -> 252; `None` where systemd does not run the machine.
 async fn systemd() -> Option<u32> {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !super::units::is_running_the_machine() {
         return None;
     }
     let output = program::tool(&["systemctl", "--version"], 10).await.ok()?;

@@ -28,9 +28,13 @@ impl UnitState {
 
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus";
 
+pub fn is_running_the_machine() -> bool {
+    std::path::Path::new("/run/systemd/system").is_dir()
+}
+
 /// Where systemd does not run the machine (a laptop's container, say) there are no units.
 pub async fn state(unit: &str) -> Result<UnitState> {
-    if !std::path::Path::new("/run/systemd/system").is_dir() {
+    if !is_running_the_machine() {
         return Ok(UnitState {
             load: "no systemd".into(),
             active: "inactive".into(),
@@ -76,6 +80,16 @@ pub async fn clear(unit: &str) -> Result<()> {
         return Ok(());
     }
     stop(unit).await
+}
+
+/// The loaded units whose names fit the pattern.
+pub async fn listed(pattern: &str) -> Result<Vec<String>> {
+    if !is_running_the_machine() {
+        return Ok(Vec::new());
+    }
+    let output =
+        tool(&["systemctl", "list-units", "--all", "--plain", "--no-legend", "--", pattern], 20).await?;
+    Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 pub async fn restart(unit: &str) -> Result<()> {

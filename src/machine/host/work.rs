@@ -21,22 +21,22 @@ use crate::plan::{Checkout, Command, Mode, Owner};
 const FETCH: Duration = Duration::from_secs(120);
 const ALL_FETCHES: Duration = Duration::from_secs(300);
 const CHECKOUT: Duration = Duration::from_secs(290);
-const FETCH_UNIT: &str = "bootagent-fetch.service";
 /// Where systemd keeps the cache directory of a unit with a dynamic user: nobody else looks in.
-const FETCHED: &str = "/var/cache/private/bootagent-fetch";
-const FETCHED_LINK: &str = "/var/cache/bootagent-fetch";
+const PRIVATE: &str = "/var/cache/private";
+/// And where the unit itself finds it, by a link.
+const PUBLIC: &str = "/var/cache";
 
-/// Fetches with a dynamic user; on a laptop as the caller.
-pub async fn fetch(request: FetchRequest, root: bool) -> Result<(Source, Scratch)> {
+/// Fetches in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+pub async fn fetch(request: FetchRequest, unit: Option<&str>) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
         let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
     let until = tokio::time::Instant::now() + ALL_FETCHES;
-    match root {
-        true => patiently(until, async || attempt(fetch_in_unit(&request).await)).await,
-        false => patiently(until, async || attempt(fetch_in_child(&request).await)).await,
+    match unit {
+        Some(unit) => patiently(until, async || attempt(fetch_in_unit(&request, unit).await)).await,
+        None => patiently(until, async || attempt(fetch_in_child(&request).await)).await,
     }
 }
 
@@ -56,29 +56,31 @@ async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
     Ok((source, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
 
-async fn fetch_in_unit(request: &FetchRequest) -> Result<(Source, Scratch)> {
-    units::clear(FETCH_UNIT).await?;
-    let fetched = Fetched;
+async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Scratch)> {
+    let unit = format!("{name}.service");
+    units::clear(&unit).await?;
+    let fetched = Fetched { link: Path::new(PUBLIC).join(name), directory: Path::new(PRIVATE).join(name) };
     fetched.remove();
-    let request = FetchRequest { scratch: FETCHED_LINK.into(), ..request.clone() };
-    let jail = Jail::new(FETCH_UNIT, User::Dynamic, FETCH)
-        .property("CacheDirectory=bootagent-fetch")
+    let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
+    let jail = Jail::new(&unit, User::Dynamic, FETCH)
+        .property(format!("CacheDirectory={name}"))
         .property("CacheDirectoryMode=0755");
-    let output = child(jail, "fetch", &request).await?;
+    let output = child(jail, Role::Fetch, &request).await?;
     let source = decode_reply(&output)?;
-    Ok((source, Scratch { repository: FETCHED.into(), _guard: Box::new(fetched) }))
+    Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }
 
 /// The fetched objects, removed with the last word about them.
-struct Fetched;
+struct Fetched {
+    link: PathBuf,
+    directory: PathBuf,
+}
 
 impl Fetched {
+    /// What cannot be removed is named by the next fetch, which needs the place empty.
     fn remove(&self) {
-        for (path, is_link) in [(FETCHED_LINK, true), (FETCHED, false)] {
-            let path = Path::new(path);
-            // What cannot be removed is named by the next fetch, which needs the place empty.
-            let _ = if is_link { files::remove_file(path) } else { files::remove_tree(path).map(|_| ()) };
-        }
+        let _ = files::remove_file(&self.link);
+        let _ = files::remove_tree(&self.directory);
     }
 }
 
@@ -88,13 +90,17 @@ impl Drop for Fetched {
     }
 }
 
-async fn child(jail: Jail, role: &str, request: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let argv = [own_program()?.display().to_string(), "__child".to_owned(), role.to_owned()];
+async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
     let output = jail.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;
     match output.stdout.is_empty() {
         false => Ok(output.stdout),
         // Killed before it could answer, or never started.
-        true => Err(Error::new(Code::CheckoutFailed, format!("running the {role} child"), ended(&output))),
+        true => Err(Error::new(
+            Code::CheckoutFailed,
+            format!("running the {} child", role.name()),
+            ended(&output),
+        )),
     }
 }
 
@@ -123,12 +129,12 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     for property in bind {
         jail = jail.property(property);
     }
-    decode_reply(&child(jail, "checkout", &request).await?)
+    decode_reply(&child(jail, Role::Checkout, &request).await?)
 }
 
 /// The scratch stands where only root can go: the child sees it under another name, read-only.
 fn within_reach(repository: &Path) -> (PathBuf, Vec<String>) {
-    if repository != Path::new(FETCHED) {
+    if !repository.starts_with(PRIVATE) {
         return (repository.to_owned(), Vec::new());
     }
     let seen = "/mnt/source";
