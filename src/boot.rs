@@ -38,7 +38,7 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         decided = observe::decided(machine, &layout::decision(&instance.id), flags).await?;
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref())?;
-    selection.keep = keep(machine, &facts, &policy)?;
+    selection.keep = keep(&facts, &policy)?;
     report.selected(&selection);
 
     // The source and the secret are asked at once. Only the source's manifest tells whether there is a
@@ -101,10 +101,10 @@ async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
 }
 
 /// What the next boot needs: only an instance boots again by itself.
-fn keep(machine: &impl Observe, facts: &Facts, policy: &observe::Policy) -> Result<Option<Keep>> {
-    let Some(instance) = facts.instance.as_ref().filter(|_| machine.is_root()) else { return Ok(None) };
+fn keep(facts: &Facts, policy: &observe::Policy) -> Result<Option<Keep>> {
+    let Some(instance) = &facts.instance else { return Ok(None) };
     let flags = policy.recordable()?;
-    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: machine.is_installed() }))
+    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))
 }
 
 /// Observe, plan, apply, report.

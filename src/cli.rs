@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Code, Error, Result};
@@ -98,6 +99,9 @@ pub struct RunArgs {
     /// A recorded machine, instead of this one (dry run); see bootagent facts
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     facts: Option<PathBuf>,
+    /// A policy, instead of what stands in /etc/bootagent (dry run)
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    policy: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -166,13 +170,19 @@ impl RunArgs {
             manifest: self.manifest.clone(),
             env_file: self.env_file.clone(),
             facts: self.facts.clone(),
+            policy: self.policy.clone(),
         };
         Ok(Flags { policy, stand_ins, update: self.update })
     }
 }
 
-/// Parses the arguments; `--dry-run` and its like alone mean `run`. Help and version are printed here.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
+/// Parses this process's arguments. Help and version are printed here: then the exit status returns.
+pub fn parse() -> Result<Cli, u8> {
+    parsed(std::env::args_os())
+}
+
+/// `--dry-run` and its like alone mean `run`.
+fn parsed(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.len() < 2 {
         let _ = Cli::command().print_help();
@@ -182,7 +192,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     let is_run = first.starts_with("--") && !matches!(first.as_ref(), "--help" | "--version");
     if is_run {
         if !arguments.iter().any(|argument| argument == "--dry-run") {
-            eprintln!("error: flags need a verb: did you mean bootagent run {}?", first);
+            let what = format!("flags need a verb: did you mean bootagent run {first}?");
+            let _ = Cli::command().error(ErrorKind::MissingSubcommand, what).print();
             return Err(Code::Usage.exit() as u8);
         }
         arguments.insert(1, "run".into());
@@ -206,7 +217,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Cli, u8> {
-        parse(std::iter::once("bootagent").chain(line.split_whitespace()).map(OsString::from))
+        super::parsed(std::iter::once("bootagent").chain(line.split_whitespace()).map(OsString::from))
     }
 
     #[test]
@@ -228,6 +239,7 @@ mod tests {
             "run --tag a=b",
             "run --facts x",
             "run --manifest x",
+            "run --policy x",
             "--service a",
             "run --output json",
             "nonsense",

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use bootagent::cli::{self, Verb};
+use bootagent::error::{Code, Error};
 use bootagent::verbs;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
-    let cli = match cli::parse(std::env::args_os()) {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(status) => return ExitCode::from(status),
     };
@@ -17,10 +18,7 @@ fn main() -> ExitCode {
     log();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("starting: {error} [E-BUG]");
-            return ExitCode::from(70);
-        }
+        Err(error) => return ExitCode::from(verbs::told(&Error::new(Code::Bug, "starting", error))),
     };
     ExitCode::from(runtime.block_on(verbs::dispatch(cli.verb)))
 }

@@ -72,9 +72,6 @@ pub trait Observe {
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;
 
-    /// Whether the next boot would find this very program by itself.
-    fn is_installed(&self) -> bool;
-
     fn is_root(&self) -> bool;
 
     /// A working tree as it stands, as far as plans are made of it.
@@ -127,5 +124,9 @@ pub fn now() -> u64 {
 
 /// A name for one run: nobody else's, and sorted by time.
 pub fn run_id() -> String {
-    format!("{:x}-{:x}", now(), std::process::id())
+    format!("{:x}-{:x}", now(), pid())
+}
+
+pub fn pid() -> u32 {
+    std::process::id()
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, Service};
 use crate::machine::Observe;
+use crate::observe::reads::given;
 use crate::plan::{Seconds, Setting, layout};
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
@@ -83,6 +84,7 @@ pub struct StandIns {
     pub manifest: Option<PathBuf>,
     pub env_file: Option<PathBuf>,
     pub facts: Option<PathBuf>,
+    pub policy: Option<PathBuf>,
 }
 
 impl StandIns {
@@ -93,6 +95,7 @@ impl StandIns {
             (self.manifest.is_some(), "--manifest"),
             (self.env_file.is_some(), "--env-file"),
             (self.facts.is_some(), "--facts"),
+            (self.policy.is_some(), "--policy"),
         ];
         given.into_iter().find_map(|(given, flag)| given.then_some(flag))
     }
@@ -150,8 +153,16 @@ pub async fn recorded_flags(machine: &impl Observe, policy: Policy, instance: &s
 /// Reads the policy file and lays this run's flags over it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
     let mut policy = Policy { layers: vec![("default".to_owned(), defaults())] };
-    if let Some(text) = machine.text(Path::new(POLICY)).await? {
-        policy.push(POLICY, parse(POLICY, &text)?)?;
+    match &flags.stand_ins.policy {
+        Some(path) => {
+            let origin = path.display().to_string();
+            policy.push(&origin, parse(&origin, &given(machine, path, "--policy").await?)?)?;
+        }
+        None => {
+            if let Some(text) = machine.text(Path::new(POLICY)).await? {
+                policy.push(POLICY, parse(POLICY, &text)?)?;
+            }
+        }
     }
     policy.push("flag", flags.policy.clone())?;
     Ok(policy)

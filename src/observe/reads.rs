@@ -41,7 +41,8 @@ async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {
     })
 }
 
-async fn given(machine: &impl Observe, path: &Path, flag: &str) -> Result<String> {
+/// The text of a file that a flag names.
+pub(super) async fn given(machine: &impl Observe, path: &Path, flag: &str) -> Result<String> {
     machine.text(path).await?.ok_or_else(|| {
         Error::new(Code::Usage, format!("reading {flag} {}", path.display()), "there is no such file")
             .remedy("give the path of a file")
@@ -153,7 +154,9 @@ pub async fn manifest(
         return Manifest::parse(&path.display().to_string(), &text, environment);
     }
     let path = format!("/etc/bootagent/services/{}.toml", selection.service);
-    if let Some(text) = machine.text(Path::new(&path)).await? {
+    // A policy that stands in stands in for all of this machine's.
+    let ours = flags.stand_ins.policy.is_none();
+    if let Some(text) = if ours { machine.text(Path::new(&path)).await? } else { None } {
         return Manifest::parse(&path, &text, environment);
     }
     match source.text(MANIFEST) {

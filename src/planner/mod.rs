@@ -3,7 +3,9 @@
 
 mod agent;
 pub mod env;
-
+mod health;
+mod names;
+mod recover;
 pub mod runtime;
 mod steps;
 mod supervisor;
@@ -34,7 +36,7 @@ pub struct Wanted<'a> {
 
 pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let layout = Layout::new(&wanted.selection.service);
-    refuse_taken_names(wanted.facts, &layout)?;
+    names::refuse_taken(wanted.facts, &layout)?;
 
     let recipe = runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &layout)?;
     let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
@@ -54,7 +56,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     link(&mut steps, wanted.manifest, &release, &layout);
     finish(&mut steps, &release, &layout);
     serve(&mut steps, &generation, &layout);
-    let gate = gate(wanted.manifest, &variables, &layout);
+    let gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
     steps
         .add("gate", "only a service that stays well is in service", Action::AwaitHealth(gate.clone()))
         .after(&["start"])
@@ -70,38 +72,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         settings: wanted.selection.settings.clone(),
         notes,
         steps: steps.finish(),
-        recover: recover(wanted, &generation, &gate, &layout),
+        recover: recover::recover(wanted, &generation, &gate, &layout),
         budget: wanted.selection.budget,
     })
-}
-
-/// What stands under the service's names and is not ours is refused, never adopted.
-fn refuse_taken_names(facts: &Facts, layout: &Layout) -> Result<()> {
-    let refuse = |what: String| {
-        let doing = format!("taking the name {} for the service", layout.user());
-        Err(Error::new(Code::NameTaken, doing, format!("{what} exists and is not bootagent's")))
-    };
-    if matches!(layout.user(), "bootagent" | "root") {
-        return refuse(format!("the name {}", layout.user()));
-    }
-    if facts.claims.iter().any(|claimed| claimed.as_str() == layout.user()) {
-        return Ok(());
-    }
-    for user in [layout.user().to_owned(), layout.build_user()] {
-        if facts.taken.users.contains(&user) {
-            return refuse(format!("user {user}"));
-        }
-        if facts.taken.groups.contains(&user) {
-            return refuse(format!("group {user}"));
-        }
-    }
-    if facts.taken.units.contains(&layout.unit()) {
-        return refuse(format!("unit {}", layout.unit()));
-    }
-    match [layout.home(), layout.data()].into_iter().find(|path| facts.taken.paths.contains(path)) {
-        Some(path) => refuse(path.display().to_string()),
-        None => Ok(()),
-    }
 }
 
 /// Everything the service finds in its environment. What is more specific wins: the runtime's
@@ -363,25 +336,6 @@ fn handover(layout: &Layout) -> Handover {
     }
 }
 
-/// The manifest's path, else the port, else: alive without a restart.
-fn gate(manifest: &Manifest, variables: &Variables, layout: &Layout) -> Gate {
-    let port = manifest.port.or_else(|| variables.get("PORT").and_then(|port| port.expose().parse().ok()));
-    let probe = match (port, &manifest.health.path) {
-        (Some(port), Some(path)) => {
-            Probe::Http { port, path: path.clone(), statuses: manifest.health.status.clone() }
-        }
-        (Some(port), None) => Probe::Tcp { port },
-        (None, _) => Probe::Alive,
-    };
-    Gate {
-        unit: layout.unit(),
-        probe,
-        within: manifest.health.timeout,
-        soak: manifest.health.soak,
-        interval_ms: 500,
-    }
-}
-
 /// What the next run must know: the choice of this instance, and the generation that passed.
 fn remember(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &Layout) -> Result<()> {
     if let Some(instance) = &wanted.facts.instance {
@@ -427,41 +381,4 @@ fn record_text<T: serde::Serialize>(record: &T) -> Result<String> {
 
 fn good<'a>(wanted: &'a Wanted) -> Option<&'a Generation> {
     wanted.facts.good.get(&wanted.selection.service)
-}
-
-/// After a failure: back to the last good generation if there is another one; without any, nothing
-/// is left running that did not pass. The wanted generation itself, if it passed before, stays:
-/// systemd goes on trying, and the status tells.
-fn recover(wanted: &Wanted, generation: &Generation, gate: &Gate, layout: &Layout) -> Vec<Step> {
-    let mut steps = Steps::default();
-    let discard = Action::DiscardUnfinished {
-        release: generation.release.clone(),
-        record: record(&generation.release, layout),
-    };
-    steps.add("discard", "a release that was not finished is of no use", discard).within(120);
-    match good(wanted) {
-        None => {
-            let stop = Action::StopUnit { unit: layout.unit() };
-            steps.add("stop", "nothing runs that did not pass the gate", stop).within(120);
-        }
-        Some(good) if good != generation => {
-            let why = "the last good generation";
-            steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
-            steps
-                .add("reload-back", why, Action::ReloadUnit { unit: layout.unit() })
-                .after(&["unit-back"])
-                .within(60);
-            steps.link("switch-back", why, layout.current(), good.release.clone()).after(&["reload-back"]);
-            steps
-                .add("start-back", why, Action::Handover(handover(layout)))
-                .after(&["switch-back"])
-                .within(120);
-            steps
-                .add("gate-back", "it serves again", Action::AwaitHealth(gate.clone()))
-                .after(&["start-back"])
-                .within(gate.within.0 + gate.soak.0 + 10);
-        }
-        Some(_) => {}
-    }
-    steps.finish()
 }

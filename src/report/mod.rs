@@ -3,6 +3,7 @@
 
 mod console;
 pub mod status;
+mod terminal;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -14,6 +15,8 @@ use crate::machine::{self, Change, now};
 use crate::observe::Selection;
 use crate::plan::{Action, Mode, Owner, Plan, StepId};
 use status::{Outcome, State, Status, StepReport};
+
+pub use terminal::{print, tell};
 
 /// How often a booting agent proves that it is alive, in seconds.
 pub const HEARTBEAT: u64 = 5;
@@ -29,7 +32,7 @@ pub struct Report {
 
 impl Report {
     pub fn new(path: Option<&'static str>, progress: bool, run_id: String) -> Self {
-        let mut status = Status::booting(std::process::id(), machine::boot_id(), run_id);
+        let mut status = Status::booting(machine::pid(), machine::boot_id(), run_id);
         status.started = now();
         status.heartbeat = status.started;
         Report { status: Mutex::new(status), path: path.map(Path::new), progress, started: Instant::now() }
@@ -58,7 +61,7 @@ impl Report {
 
     fn say(&self, line: &str) {
         if self.progress {
-            eprintln!("bootagent {:6.1} s  {line}", self.started.elapsed().as_secs_f64());
+            tell(format_args!("bootagent {:6.1} s  {line}", self.started.elapsed().as_secs_f64()));
         }
     }
 
@@ -214,9 +217,7 @@ impl Report {
         let code = status.error.as_ref().map(|error| error.code.clone()).unwrap_or_default();
         tracing::info!(service, commit, run_id = status.run_id, code, "{}", lines.join(" | "));
         if self.progress {
-            for line in &lines {
-                eprintln!("{line}");
-            }
+            lines.iter().for_each(tell);
         }
         if self.path.is_some() {
             machine::console(&lines);

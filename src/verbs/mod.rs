@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use crate::cli::{ChildArgs, Verb};
 use crate::error::{Code, Error};
 use crate::machine::sandbox::{Role, child as child_process, guard};
+use crate::report::tell;
 
 pub async fn dispatch(verb: Verb) -> u8 {
     match verb {
@@ -23,8 +24,8 @@ pub async fn dispatch(verb: Verb) -> u8 {
 }
 
 /// A failure that no status file tells: on standard error.
-fn told(error: &Error) -> u8 {
-    eprintln!("{error}");
+pub fn told(error: &Error) -> u8 {
+    tell(error);
     error.exit() as u8
 }
 
@@ -34,7 +35,7 @@ pub fn child(args: &ChildArgs) -> ExitCode {
         (_, Some(role)) => child_process::main(role),
         ("guard", None) => {
             let Err(error) = guard::guard(&args.argv);
-            eprintln!("{error}");
+            tell(&error);
             let status = if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 };
             ExitCode::from(status as u8)
         }

@@ -3,7 +3,7 @@ use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
 use crate::machine::{LocalHost, Lock, Observe};
 use crate::plan;
-use crate::report::{Report, status};
+use crate::report::{Report, print, status};
 
 /// Brings the service into service.
 pub async fn run(args: &RunArgs) -> u8 {
@@ -47,12 +47,11 @@ async fn show(args: &RunArgs) -> Result<()> {
         false => None,
     };
     match args.output {
-        Output::Text => print!("{}", plan::text(&planned.plan, outlooks.as_deref())),
+        Output::Text => print(&plan::text(&planned.plan, outlooks.as_deref())),
         Output::Json => {
             let text = serde_json::to_string_pretty(&planned.plan)
                 .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
-            println!("{text}");
+            print(&(text + "\n"))
         }
     }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::cli::{Output, StatusArgs};
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::machine::{self, LocalHost, Look, Observe};
 use crate::plan::Action;
+use crate::report::print;
 use crate::report::status::{Outcome, PATH, State, Status};
 
 /// The contract of the exit status.
@@ -30,18 +31,20 @@ struct Seen {
 pub async fn status(args: &StatusArgs) -> u8 {
     match look(args).await {
         Ok(seen) => {
-            let exit = exit(&seen, args.strict);
-            match args.output {
-                Output::Text => print!("{}", text(&seen)),
-                Output::Json => match serde_json::to_string_pretty(&seen) {
-                    Ok(text) => println!("{text}"),
-                    Err(error) => return super::told(&Error::new(Code::Bug, "printing the status", error)),
-                },
-            }
-            exit
+            let printed = match args.output {
+                Output::Text => print(&text(&seen)),
+                Output::Json => json(&seen).and_then(|text| print(&text)),
+            };
+            printed.map_or_else(|error| super::told(&error), |()| exit(&seen, args.strict))
         }
         Err(error) => super::told(&error),
     }
+}
+
+fn json(seen: &Seen) -> Result<String> {
+    serde_json::to_string_pretty(seen)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(Code::Bug, "printing the status", error))
 }
 
 async fn look(args: &StatusArgs) -> Result<Seen> {

@@ -11,15 +11,11 @@ use crate::observe::MANIFEST;
 use crate::observe::manifest::{self, Manifest};
 use crate::plan::layout::Layout;
 use crate::planner::runtime;
+use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
-    match check(&args.path).await {
-        Ok(said) => {
-            for line in said {
-                println!("{line}");
-            }
-            0
-        }
+    match check(&args.path).await.and_then(|said| print(&(said.join("\n") + "\n"))) {
+        Ok(()) => 0,
         Err(error) => super::told(&error),
     }
 }

@@ -20,7 +20,6 @@ use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Facts, Instance, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::sandbox::request::FetchRequest;
-use crate::machine::sandbox::unit::own_program;
 use crate::machine::{Change, Context, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
@@ -90,13 +89,6 @@ impl Observe for LocalHost {
             Ok(data) if data.len() > LONGEST => Err(Error::new(Code::Io, doing(), "it is over 4 MiB")),
             Ok(_) => std::fs::read_to_string(path).map(Some).doing(doing),
         }
-    }
-
-    fn is_installed(&self) -> bool {
-        // Where the unit's `ExecStart=bootagent` is looked for.
-        own_program().is_ok_and(|program| {
-            ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
-        })
     }
 
     fn is_root(&self) -> bool {

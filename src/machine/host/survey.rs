@@ -10,18 +10,27 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use super::{files, program};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
+use crate::machine::sandbox::unit::own_program;
 use crate::plan::layout;
 
 pub async fn facts() -> Result<Facts> {
     let claims = claims()?;
     Ok(Facts {
         machine: machine().await,
+        installed: is_installed(),
         instance: None,
         tags: None,
         node: node().await,
         taken: taken()?,
         good: good(&claims)?,
         claims,
+    })
+}
+
+/// Where the unit's `ExecStart=bootagent` is looked for.
+fn is_installed() -> bool {
+    own_program().is_ok_and(|program| {
+        ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
     })
 }
 

@@ -37,7 +37,7 @@ pub fn detect(source: &Source) -> bool {
 pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layout) -> Result<Recipe> {
     let package = package(source)?;
     let mut notes = Vec::new();
-    let node = installed(&wish(source, manifest, &package, &mut notes), facts)?;
+    let node = chosen(source, manifest, &package, facts, &mut notes)?;
     let work = work(source, manifest, &package, node)?;
     let start = start(source, manifest, &package, node)?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
@@ -77,8 +77,14 @@ struct Wish {
     by: &'static str,
 }
 
-/// The most explicit wish wins; a different one below it is worth a note.
-fn wish(source: &Source, manifest: &Manifest, package: &Package, notes: &mut Vec<String>) -> Wish {
+/// The most explicit wish wins; one below it that is not granted is worth a note.
+fn chosen<'a>(
+    source: &Source,
+    manifest: &Manifest,
+    package: &Package,
+    facts: &'a Facts,
+    notes: &mut Vec<String>,
+) -> Result<&'a NodeRuntime> {
     let line = |path: &str| {
         let text = source.text(path)?;
         text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
@@ -91,32 +97,66 @@ fn wish(source: &Source, manifest: &Manifest, package: &Package, notes: &mut Vec
     ];
     let mut said = wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by }));
     let first = said.next().unwrap_or(Wish { range: "*".to_owned(), by: "nobody: the newest will do" });
-    for other in said.filter(|other| other.range != first.range) {
+    let node = installed(&first, facts)?;
+    for other in said.filter(|other| !other.grants(node).unwrap_or(false)) {
         notes.push(format!(
-            "Node {} ({}) is taken, {} ({}) is not looked at",
-            first.range, first.by, other.range, other.by
+            "Node {} is taken for {} ({}), although {} asks for {}",
+            node.version, first.range, first.by, other.by, other.range
         ));
     }
-    first
+    Ok(node)
+}
+
+/// Node's lines with long-term support, as nvm names them.
+const LTS: &[(&str, u64)] = &[
+    ("argon", 4),
+    ("boron", 6),
+    ("carbon", 8),
+    ("dubnium", 10),
+    ("erbium", 12),
+    ("fermium", 14),
+    ("gallium", 16),
+    ("hydrogen", 18),
+    ("iron", 20),
+    ("jod", 22),
+    ("krypton", 24),
+];
+
+impl Wish {
+    fn doing(&self) -> String {
+        format!("looking for Node {} ({})", self.range, self.by)
+    }
+
+    /// Whether this version is what is asked for, by npm's grammar or in one of nvm's words.
+    fn grants(&self, node: &NodeRuntime) -> Result<bool> {
+        let word = self.range.strip_prefix('v').unwrap_or(&self.range);
+        let line = |name: &str| LTS.iter().find(|(known, _)| *known == name.to_lowercase());
+        let (range, only_lts) = match (word, word.strip_prefix("lts/").and_then(line)) {
+            (_, Some((_, major))) => (Range::parse(major.to_string()), true),
+            ("node" | "latest" | "current", _) => (Range::parse("*"), false),
+            ("lts/*" | "lts", _) => (Range::parse("*"), true),
+            (other, _) => (Range::parse(other), false),
+        };
+        let range = range.map_err(|error| {
+            Error::new(Code::ManifestInvalid, self.doing(), format!("not a version range: {error}"))
+                .remedy("write a version like 22, a range like >=20, or lts/*")
+        })?;
+        // Even majors have long-term support.
+        let fits = |version: Version| range.satisfies(&version) && (!only_lts || version.major() % 2 == 0);
+        Ok(node.version == super::ANY_VERSION || Version::parse(&node.version).is_ok_and(fits))
+    }
 }
 
 /// The newest installed Node that the wish allows.
 fn installed<'a>(wish: &Wish, facts: &'a Facts) -> Result<&'a NodeRuntime> {
-    let doing = || format!("looking for Node {} ({})", wish.range, wish.by);
-    let word = wish.range.strip_prefix('v').unwrap_or(&wish.range);
-    let range = match word {
-        // "The newest" and "the newest with long-term support" as nvm spells them: even majors have it.
-        "node" | "latest" | "current" | "lts/*" | "lts" => Range::parse("*"),
-        other => Range::parse(other),
+    let doing = || wish.doing();
+    let mut fitting = Vec::new();
+    for node in &facts.node {
+        if wish.grants(node)? {
+            fitting.push(node);
+        }
     }
-    .map_err(|error| Error::new(Code::ManifestInvalid, doing(), format!("not a version range: {error}")))?;
-    let only_lts = word.starts_with("lts");
-    let fits = |node: &&NodeRuntime| {
-        node.version == super::ANY_VERSION
-            || Version::parse(&node.version)
-                .is_ok_and(|version| range.satisfies(&version) && (!only_lts || version.major() % 2 == 0))
-    };
-    let newest = facts.node.iter().filter(fits).max_by_key(|node| Version::parse(&node.version).ok());
+    let newest = fitting.into_iter().max_by_key(|node| Version::parse(&node.version).ok());
     let Some(node) = newest else {
         return Err(Error::new(Code::RuntimeMissing, doing(), found(facts)));
     };
