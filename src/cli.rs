@@ -1,5 +1,7 @@
 //! The verbs and flags. The only room that reads arguments and the environment.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;

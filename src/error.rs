@@ -75,7 +75,7 @@ codes! {
     BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
     CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "bootagent:ref must be a commit on the environment's own branch";
     SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove what is named from the repository";
-    SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller, or raise the limit in the policy";
+    SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: large files belong elsewhere, and persist keeps what the service makes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "put the version into the image, or ask for one that is there";

@@ -25,6 +25,12 @@
 //! - Secret text is a `Secret` or `Sealed`: it prints and serializes as names.
 //! - Code that others wrote (git, npm, install scripts) never runs as root.
 
+// What only the door may do (.clippy.toml); and a closed reader must not end a run, as println! would.
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, clippy::print_stderr)
+)]
+
 pub mod apply;
 pub mod boot;
 pub mod cli;

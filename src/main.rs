@@ -1,9 +1,14 @@
 //! Parse, logging, dispatch, exit code. No logic.
 
+// What only the door may do (.clippy.toml); and a closed reader must not end a run, as println! would.
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, clippy::print_stderr)
+)]
+
 use std::process::ExitCode;
 
 use bootagent::cli::{self, Verb};
-use bootagent::error::{Code, Error};
 use bootagent::verbs;
 use tracing_subscriber::prelude::*;
 
@@ -18,7 +23,7 @@ fn main() -> ExitCode {
     log();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return ExitCode::from(verbs::told(&Error::new(Code::Bug, "starting", error))),
+        Err(error) => return verbs::cannot_start(error),
     };
     ExitCode::from(runtime.block_on(verbs::dispatch(cli.verb)))
 }

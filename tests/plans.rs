@@ -15,6 +15,8 @@
 //! A new case is a new directory. `UPDATE=1 cargo test --test plans` writes what is expected: read the
 //! difference before you commit it.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -24,9 +24,14 @@ pub async fn dispatch(verb: Verb) -> u8 {
 }
 
 /// A failure that no status file tells: on standard error.
-pub fn told(error: &Error) -> u8 {
+fn told(error: &Error) -> u8 {
     tell(error);
     error.exit() as u8
+}
+
+/// There is not even a runtime.
+pub fn cannot_start(error: std::io::Error) -> ExitCode {
+    ExitCode::from(told(&Error::new(Code::Bug, "starting", error)))
 }
 
 /// A child of ours, in whatever jail its parent chose. It needs neither log nor runtime.

@@ -1,5 +1,6 @@
 //! What the tests that need no machine share: the real program, and repositories with stable commits.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
 #![allow(dead_code)]
 
 use std::path::Path;

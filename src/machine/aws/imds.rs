@@ -21,7 +21,7 @@ pub struct Imds {
 }
 
 impl Imds {
-    pub fn new() -> Self {
+    pub(in crate::machine) fn new() -> Self {
         // The endpoint is written down: no variable of the environment may move it.
         let setting = ProviderConfig::without_region().with_http_client(super::http());
         let client = ImdsClient::builder()

@@ -141,7 +141,8 @@ impl Wish {
                 .remedy("write a version like 22, a range like >=20, or lts/*")
         })?;
         // Even majors have long-term support.
-        let fits = |version: Version| range.satisfies(&version) && (!only_lts || version.major() % 2 == 0);
+        let fits =
+            |version: Version| range.satisfies(&version) && (!only_lts || version.major().is_multiple_of(2));
         Ok(node.version == super::ANY_VERSION || Version::parse(&node.version).is_ok_and(fits))
     }
 }

@@ -1,0 +1,62 @@
+use super::*;
+
+fn layered(file: &str, flags: Fragment) -> Result<Policy> {
+    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())] };
+    policy.push(POLICY, parse(POLICY, file)?)?;
+    policy.push("flag", flags)?;
+    Ok(policy)
+}
+
+#[test]
+fn later_layers_win_and_are_named() {
+    let flags = Fragment { repository: Some("https://b".into()), ..Fragment::default() };
+    let policy = layered("repository = 'https://a'\nbudget = '5m'\n", flags).unwrap();
+    assert_eq!(policy.repository().unwrap(), Said { value: "https://b".into(), origin: "flag".into() });
+    assert_eq!(policy.budget(), Said { value: Seconds(300), origin: POLICY.into() });
+    assert_eq!(policy.secret().origin, "default");
+}
+
+#[test]
+fn recorded_flags_stand_between_file_and_flags() {
+    let policy = layered("repository = 'https://a'\n", Fragment::default()).unwrap();
+    let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\n").unwrap();
+    assert_eq!(policy.repository().unwrap().origin, "/r.toml");
+    let flags = Fragment { repository: Some("https://f".into()), ..Fragment::default() };
+    let policy =
+        layered("", flags).unwrap().recorded(Path::new("/r.toml"), "repository = 'https://r'").unwrap();
+    assert_eq!(policy.repository().unwrap().origin, "flag");
+}
+
+#[test]
+fn what_is_recorded_is_all_flags_so_far_and_not_the_file() {
+    let flags = Fragment { budget: Some(Seconds(60)), ..Fragment::default() };
+    let policy = layered("secret = 's'\n", flags).unwrap();
+    let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\nbudget = 30\n").unwrap();
+    let text = policy.recordable().unwrap().unwrap();
+    let again = parse("/r.toml", &text).unwrap();
+    assert_eq!((again.repository.as_deref(), again.budget), (Some("https://r"), Some(Seconds(60))), "{text}");
+    assert_eq!(again.secret, None, "{text}");
+    assert_eq!(layered("secret = 's'\n", Fragment::default()).unwrap().recordable().unwrap(), None);
+}
+
+#[test]
+fn named_environments_replace_the_default_ones() {
+    let policy = layered("[environments]\nlive = 'release/1'\n", Fragment::default()).unwrap();
+    assert_eq!(policy.environments().value, BTreeMap::from([("live".to_owned(), "release/1".to_owned())]));
+}
+
+#[test]
+fn a_mistake_is_told_with_its_line() {
+    for (text, says) in [
+        ("repository = 'x'\nrepostory = 'y'\n", "policy.toml:2"),
+        ("[environments]\n'Prod!' = 'main'\n", "Prod!"),
+        ("[environments]\nprod = '../main'\n", "../main"),
+        ("services = ['Root']\n", "Root"),
+        ("budget = '2h'\n", "one hour"),
+        ("budget = 'soon'\n", "policy.toml:1"),
+    ] {
+        let error = layered(text, Fragment::default()).unwrap_err();
+        assert_eq!(error.code(), Code::PolicyInvalid, "{text}");
+        assert!(error.to_string().contains(says), "{text}: {error}");
+    }
+}
