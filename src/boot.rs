@@ -64,12 +64,17 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         (true, None) => Some(observe::variables(&selection, &manifest, &reading.await?)?),
     };
 
+    let good_environment = match here {
+        true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
+        false => None,
+    };
     let wanted = Wanted {
         facts: &facts,
         selection: &selection,
         source: &source,
         manifest: &manifest,
         secret: secret.as_ref(),
+        good_environment: good_environment.as_ref(),
     };
     let plan = planner::plan(&wanted)?;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {

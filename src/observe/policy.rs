@@ -237,7 +237,8 @@ impl Policy {
         if flags == Fragment::default() {
             return Ok(None);
         }
-        let text = toml::to_string(&flags).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
+        let text =
+            toml::to_string(&flags).map_err(|error| Error::new(Code::Bug, "recording the flags", error))?;
         Ok(Some(format!("# The flags of this instance's runs, recorded by bootagent.\n{text}")))
     }
 
@@ -366,10 +367,15 @@ mod tests {
     fn what_is_recorded_is_all_flags_so_far_and_not_the_file() {
         let flags = Fragment { budget: Some(Seconds(60)), ..Fragment::default() };
         let policy = layered("secret = 's'\n", flags).unwrap();
-        let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\nbudget = 30\n").unwrap();
+        let policy =
+            policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\nbudget = 30\n").unwrap();
         let text = policy.recordable().unwrap().unwrap();
         let again = parse("/r.toml", &text).unwrap();
-        assert_eq!((again.repository.as_deref(), again.budget), (Some("https://r"), Some(Seconds(60))), "{text}");
+        assert_eq!(
+            (again.repository.as_deref(), again.budget),
+            (Some("https://r"), Some(Seconds(60))),
+            "{text}"
+        );
         assert_eq!(again.secret, None, "{text}");
         assert_eq!(layered("secret = 's'\n", Fragment::default()).unwrap().recordable().unwrap(), None);
     }

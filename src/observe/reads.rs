@@ -9,7 +9,8 @@ use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Source};
 use crate::machine::{Credential, FetchRequest, Observe, Repository, Scratch};
-use crate::secret::Secret;
+use crate::plan::layout::Layout;
+use crate::secret::{Sealed, Secret};
 
 pub const MANIFEST: &str = "bootagent.toml";
 
@@ -139,6 +140,25 @@ pub async fn secret_text(
 
 pub fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> Result<Variables> {
     secrets::parse(&selection.secret, text.expose(), &manifest.env.allow)
+}
+
+/// The environment in the dialects of its readers.
+#[derive(Debug)]
+pub struct Rendering {
+    pub service: Sealed,
+    pub dotenv: Option<Sealed>,
+}
+
+/// The environment with which the last good generation passed, while this boot still has it. Its keys
+/// are not read back: a file of root's is trusted, but a parser of secrets is one more place to leak.
+pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
+    if !machine.is_root() {
+        return Ok(None);
+    }
+    let sealed = |text| Sealed::new(vec!["as they passed before".to_owned()], text);
+    let Some(service) = machine.text(&layout.good_environment()).await?.map(sealed) else { return Ok(None) };
+    let dotenv = machine.text(&layout.good_dotenv()).await?.map(sealed);
+    Ok(Some(Rendering { service, dotenv }))
 }
 
 /// The operator's manifest for this service, else the repository's, else all defaults.
