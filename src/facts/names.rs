@@ -44,7 +44,7 @@ macro_rules! name {
                 if fits(&value) {
                     Ok($name(value))
                 } else {
-                    Err(NameError(format!(concat!("{} is not a ", $what, " (", $grammar, ")"), shown(&value))))
+                    Err(NameError(format!(concat!("{} is not ", $what, " (", $grammar, ")"), shown(&value))))
                 }
             }
         }
@@ -79,24 +79,24 @@ fn lower_word(value: &str, longest: usize) -> bool {
 
 name! {
     /// A service. With `-build` behind it, it is still a legal user name.
-    Service, "service name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
+    Service, "a service name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
 }
 
 name! {
     /// An environment as the policy calls it: `test`, `stage`, `prod`.
-    Environment, "environment name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
+    Environment, "an environment name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
 }
 
 name! {
     /// A full commit id.
-    Commit, "commit id", "40 hexadecimal digits", |value| {
+    Commit, "a commit id", "40 hexadecimal digits", |value| {
         value.len() == 40 && value.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
     }
 }
 
 name! {
     /// A branch, by a stricter grammar than git's own: it comes from the policy.
-    Branch, "branch name", "letters, digits, . _ - and /, up to 100", |value| {
+    Branch, "a branch name", "letters, digits, . _ - and /, up to 100", |value| {
         !value.is_empty()
             && value.len() <= 100
             && value.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))

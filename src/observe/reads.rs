@@ -185,7 +185,8 @@ pub async fn manifest(
             Code::ManifestInvalid,
             "reading bootagent.toml",
             "it is too long, or a symbolic link",
-        )),
+        )
+        .remedy("make it a plain file")),
         None => Ok(Manifest::default()),
     }
 }

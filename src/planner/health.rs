@@ -31,7 +31,10 @@ pub fn gate(
         (Some(port), None) => Probe::Tcp { port },
         (None, None) => Probe::Alive,
         (None, Some(path)) => {
-            let cause = format!("nobody says on which port the service answers {path}");
+            let cause = match told {
+                Some(_) => format!("PORT is not a number, so nobody knows where the service answers {path}"),
+                None => format!("nobody says on which port the service answers {path}"),
+            };
             return Err(Error::new(Code::ManifestInvalid, "planning the health gate", cause).remedy(
                 "add port = 3000 (or where the service listens) to bootagent.toml, or PORT to the secret",
             ));

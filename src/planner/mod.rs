@@ -203,14 +203,15 @@ fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &std::pat
         group: layout.user().to_owned(),
         unit: layout.transient("checkout"),
     };
+    let left = Action::StopLeftovers { units: layout.transient("*") };
+    steps.add("leftovers", "nothing of a killed run writes into this one's release", left).within(120);
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
         .after(&["leftovers", "releases", "build-user", "user"])
         .within(300);
 
-    let left = Action::StopLeftovers { units: layout.transient("*") };
-    steps.add("leftovers", "nothing of a killed run writes into this one's release", left).within(120);
-
+    let mut environment = recipe.build_environment.clone();
+    environment.insert("PATH".to_owned(), recipe.search_path(release));
     let mut last = "checkout".to_owned();
     for work in &recipe.work {
         let command = Command {
@@ -219,7 +220,7 @@ fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &std::pat
             user: layout.build_user(),
             group: layout.build_user(),
             directory: release.to_owned(),
-            environment: recipe.build_environment.clone(),
+            environment: environment.clone(),
             sandbox: Sandbox {
                 writable: vec![release.to_owned(), layout.cache()],
                 hidden: vec![RUN_DIR.into(), layout.data()],

@@ -8,28 +8,31 @@ use crate::plan::layout::Layout;
 pub fn refuse_taken(facts: &Facts, layout: &Layout) -> Result<()> {
     let refuse = |what: String| {
         let doing = format!("taking the name {} for the service", layout.user());
-        Err(Error::new(Code::NameTaken, doing, format!("{what} exists and is not bootagent's")))
+        Err(Error::new(Code::NameTaken, doing, what))
     };
-    // Units of ours are called bootagent-...: a service by such a name would meet them.
-    if layout.user() == "root" || layout.user().starts_with("bootagent") {
-        return refuse(format!("the name {}", layout.user()));
+    let refuse_taken = |what: String| refuse(format!("{what} exists and is not bootagent's"));
+    if layout.user() == "root" {
+        return refuse("it is the name of the machine's own user".to_owned());
+    }
+    if layout.user().starts_with("bootagent") {
+        return refuse("bootagent's own units and directories are called so".to_owned());
     }
     if facts.claims.iter().any(|claimed| claimed.as_str() == layout.user()) {
         return Ok(());
     }
     for user in [layout.user().to_owned(), layout.build_user()] {
         if facts.taken.users.contains(&user) {
-            return refuse(format!("user {user}"));
+            return refuse_taken(format!("user {user}"));
         }
         if facts.taken.groups.contains(&user) {
-            return refuse(format!("group {user}"));
+            return refuse_taken(format!("group {user}"));
         }
     }
     if facts.taken.units.contains(&layout.unit()) {
-        return refuse(format!("unit {}", layout.unit()));
+        return refuse_taken(format!("unit {}", layout.unit()));
     }
     match [layout.home(), layout.data()].into_iter().find(|path| facts.taken.paths.contains(path)) {
-        Some(path) => refuse(path.display().to_string()),
+        Some(path) => refuse_taken(path.display().to_string()),
         None => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ mod command;
 mod node;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -28,7 +29,9 @@ pub struct Recipe {
     /// Variables that the runtime expects unless somebody says otherwise.
     #[serde(skip)]
     pub defaults: BTreeMap<String, String>,
-    /// Directories that the service's PATH starts with.
+    /// Where programs of the commit's own packages stand, relative to the release.
+    pub programs: Vec<String>,
+    /// Where the runtime's programs stand.
     pub path: Vec<String>,
     #[serde(skip)]
     pub notes: Vec<String>,
@@ -45,6 +48,13 @@ pub struct Work {
 }
 
 impl Recipe {
+    /// PATH for whatever runs in this tree: a release, or the current one.
+    pub fn search_path(&self, tree: &Path) -> String {
+        let own = self.programs.iter().map(|programs| tree.join(programs).display().to_string());
+        let all = own.chain(self.path.iter().cloned());
+        all.chain(["/usr/local/bin:/usr/bin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
+    }
+
     /// Two commits of one tree differ in their commit; one commit under two recipes differs in this.
     pub fn fingerprint(&self) -> String {
         let text = serde_json::to_vec(self).unwrap_or_default();

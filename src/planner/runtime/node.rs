@@ -46,13 +46,11 @@ pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layo
     Ok(Recipe {
         runtime: format!("node {}", node.version),
         work,
-        build_environment: build_environment(node, layout),
+        build_environment: build_environment(layout),
         start,
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
-        path: vec![
-            format!("{}/node_modules/.bin", layout.current().display()),
-            node.bin.display().to_string(),
-        ],
+        programs: vec!["node_modules/.bin".to_owned()],
+        path: vec![node.bin.display().to_string()],
         notes,
     })
 }
@@ -63,7 +61,8 @@ fn package(source: &Source) -> Result<Package> {
             Code::ManifestInvalid,
             "reading package.json",
             "runtime = \"node\" is asked for, but there is no package.json at the repository's root (or it is over 256 KiB)",
-        ));
+        )
+        .remedy("add a package.json, or take runtime out of bootagent.toml"));
     };
     serde_json::from_str(text).map_err(|error| {
         let cause = format!("package.json:{}:{}: {error}", error.line(), error.column());
@@ -96,7 +95,7 @@ fn chosen<'a>(
         (package.engines.get("node").cloned(), "engines in package.json"),
     ];
     let mut said = wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by }));
-    let first = said.next().unwrap_or(Wish { range: "*".to_owned(), by: "nobody: the newest will do" });
+    let first = said.next().unwrap_or(Wish { range: "*".to_owned(), by: "no version is asked for" });
     let node = installed(&first, facts)?;
     for other in said.filter(|other| !other.grants(node).unwrap_or(false)) {
         notes.push(format!(
@@ -255,14 +254,13 @@ fn lockfile(source: &Source) -> Result<()> {
     }
 }
 
-fn build_environment(node: &NodeRuntime, layout: &Layout) -> BTreeMap<String, String> {
+fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
     let home = layout.cache().display().to_string();
     // NODE_ENV stays unset: "production" would make npm leave out what a build needs.
     [
         ("CI", "true".to_owned()),
         ("HOME", home.clone()),
         ("LANG", "C.UTF-8".to_owned()),
-        ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", node.bin.display())),
         ("npm_config_cache", format!("{home}/npm")),
         ("npm_config_fetch_retries", "5".to_owned()),
         ("npm_config_update_notifier", "false".to_owned()),

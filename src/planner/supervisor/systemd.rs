@@ -72,7 +72,7 @@ ReadWritePaths={data}
 ",
         user = layout.user(),
         current = layout.current().display(),
-        path = escape(&service_path(recipe)),
+        path = escape(&recipe.search_path(&layout.current())),
         data = layout.data().display(),
         env = layout.environment().display(),
         start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
@@ -82,16 +82,6 @@ ReadWritePaths={data}
         unit.push_str("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128\n");
     }
     unit
-}
-
-fn service_path(recipe: &Recipe) -> String {
-    recipe
-        .path
-        .iter()
-        .map(String::as_str)
-        .chain(["/usr/local/bin", "/usr/bin", "/bin"])
-        .collect::<Vec<_>>()
-        .join(":")
 }
 
 /// `%` starts a specifier everywhere in a unit.
