@@ -1,5 +1,7 @@
 //! The source, whole: the real binary as a child, real git on the other side of a real socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

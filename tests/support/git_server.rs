@@ -46,6 +46,7 @@ struct State {
     root: PathBuf,
     fault: Mutex<Fault>,
     asked: Mutex<Vec<Asked>>,
+    stalling: AtomicBool,
     gone: AtomicBool,
 }
 
@@ -71,6 +72,7 @@ impl GitServer {
             root: root.to_owned(),
             fault: Mutex::new(fault),
             asked: Mutex::new(Vec::new()),
+            stalling: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         });
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -87,6 +89,11 @@ impl GitServer {
 
     pub fn asked(&self) -> Vec<Asked> {
         self.state.asked.lock().unwrap().clone()
+    }
+
+    /// Whether a client is being kept waiting.
+    pub fn is_stalling(&self) -> bool {
+        self.state.stalling.load(Ordering::SeqCst)
     }
 
     /// Whether the client of a stalled answer has closed its connection.
@@ -193,6 +200,7 @@ fn answer(
 
 fn wait_for_the_client_to_leave(wire: &mut BufReader<Box<dyn Wire>>, state: &State) -> std::io::Result<()> {
     wire.get_mut().flush()?;
+    state.stalling.store(true, Ordering::SeqCst);
     let left = wire.read(&mut [0]);
     state.gone.store(matches!(left, Ok(0) | Err(_)), Ordering::SeqCst);
     Err(std::io::Error::other("stalled"))
