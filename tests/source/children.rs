@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -100,7 +99,7 @@ fn children_that_say_nothing_or_nonsense_are_told_apart() {
         ("kill -9 $$", Code::Io, "signal: 9"),
         ("cat >/dev/null; echo hello", Code::Bug, "reply"),
         ("cat >/dev/null; head -c 70000000 /dev/zero", Code::Bug, "no end"),
-        ("head -c 9000000 /dev/zero >&2; echo '{\"ok\":null}'", Code::Usage, ""),
+        ("head -c 9000000 /dev/zero >&2 || exit 9; echo '{\"ok\":null}'", Code::Usage, ""),
     ] {
         let exe = script(directory.path(), text);
         let result: Result<()> = run(plain(&exe, Role::Fetch, &"x".repeat(100_000), PATIENCE));
@@ -148,14 +147,17 @@ fn a_child_shows_nothing_of_the_credential() {
         request.network.ca_file = Some(authority);
         request.network.stall = Duration::from_secs(600);
     });
-    let mut command = Command::new(place.path().join("bootagent"));
-    fs::copy(exe(), command.get_program()).unwrap();
-    command.args(["__child", "fetch"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+    let copy = place.path().join("bootagent");
+    fs::copy(exe(), &copy).unwrap();
+    // Cores are on where they may be: the child must turn them off itself.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sc unlimited; exec \"$@\"", "sh"]);
     if geteuid().is_root() {
-        // As root everything may be read, so that nothing would be shown.
+        // Who is dumpable shows only where the child is not root.
         chown(asking.scratch.path(), Some(12345), Some(12345)).unwrap();
-        command.uid(12345).gid(12345);
+        command.args(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]);
     }
+    command.arg(&copy).args(["__child", "fetch"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(&encode_request(&asking.request).unwrap()).unwrap();
     soon("the pack is not asked for", || server.is_stalling());
@@ -203,8 +205,10 @@ fn the_exit_status_says_what_the_reply_says() {
 
 #[test]
 fn requests_that_are_none_are_bugs_and_are_not_repeated() {
-    let long = vec![b' '; 2 << 20];
-    let broken = format!("{{\"credential\":{{\"password\":\"{CANARY}\"");
+    let upstream = Upstream::service();
+    let mut long = encode_request(&Asking::local(upstream.path()).request).unwrap().to_vec();
+    long.resize(2 << 20, b' ');
+    let broken = format!("{{\"credential\":\"{CANARY}\"}}");
     for request in [&b""[..], b"{}", broken.as_bytes(), &long] {
         let output = answer("fetch", request);
         assert_eq!(output.status.code(), Some(70));
