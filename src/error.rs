@@ -58,6 +58,7 @@ codes! {
     Busy = "E-BUSY", Temporary, "another run is active: follow it with bootagent status --wait";
     Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; see which step took it in bootagent status, and raise budget in the policy if that is right";
     Cancelled = "E-CANCELLED", Temporary, "the run was told to stop; run it again: it goes on from where the machine is";
+    AgentDied = "E-AGENT-DIED", Failed, "journalctl -t bootagent has its last words; run it again: it goes on from where the machine is";
     ImdsUnreachable = "E-IMDS-UNREACHABLE", Temporary, "is this an EC2 instance with HttpEndpoint=enabled? on a laptop name the service with --service and --environment";
     ImdsTagsOff = "E-IMDS-TAGS-OFF", Invalid, "set InstanceMetadataTags=enabled in the launch template's MetadataOptions (no tag key may contain a slash or a space)";
     TagMissing = "E-TAG-MISSING", Invalid, "add the tag to the launch template (TagSpecifications, resource type instance), or name it with --service and --environment";

@@ -9,6 +9,8 @@ use super::{Commit, Service};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub machine: Machine,
+    /// The program that recorded this stands where the next boot finds it.
+    pub installed: bool,
     /// Absent on a laptop.
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.
@@ -57,7 +59,7 @@ pub struct Taken {
     pub groups: BTreeSet<String>,
     /// Service units that systemd knows, `nginx.service`.
     pub units: BTreeSet<String>,
-    /// Entries of /opt, /var/lib and /run/bootagent, whole paths.
+    /// Entries of /opt and /var/lib, whole paths.
     pub paths: BTreeSet<PathBuf>,
 }
 

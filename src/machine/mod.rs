@@ -1,1 +1,132 @@
+//! The door: the only room that touches files, processes, units and the network.
+//!
+//! `Observe` reads, `Host` acts. Whoever plans holds `&impl Observe`; only the interpreter of plans
+//! holds a `Host`.
+
+pub mod aws;
+pub mod host;
+pub mod retry;
 pub mod sandbox;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::facts::{Facts, Instance, Source};
+use crate::plan::{Action, Seconds};
+use crate::secret::Secret;
+
+pub use host::{LocalHost, Lock, replace_file};
+pub use sandbox::{Credential, FetchRequest, Repository};
+
+/// What a step would find.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "look", content = "how", rename_all = "kebab-case")]
+pub enum Look {
+    AlreadySo,
+    /// With what would change, in a few words.
+    WouldChange(String),
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    Unchanged,
+    /// With what came of it, in a few words.
+    Changed(String),
+}
+
+/// A fetched repository in private scratch, removed when this is dropped.
+pub struct Scratch {
+    pub repository: PathBuf,
+    pub(crate) _guard: Box<dyn std::any::Any>,
+}
+
+/// What the steps of a run share.
+pub struct Context<'a> {
+    /// Where the fetched objects are, unless no checkout is to be done.
+    pub scratch: Option<&'a Scratch>,
+    /// Told now and then what a long step waits for.
+    pub progress: &'a dyn Fn(&str),
+}
+
+// One thread runs everything that is not a child: no future needs to be Send.
+#[allow(async_fn_in_trait)]
+pub trait Observe {
+    /// The machine itself, without the instance.
+    async fn facts(&self) -> Result<Facts>;
+
+    /// The instance, waiting for IMDS as long as told.
+    async fn instance(&self, wait: Seconds) -> Result<Instance>;
+
+    /// The instance's tags, waiting for those that are needed.
+    async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>>;
+
+    /// The current version of a secret. `region` is absent on a laptop.
+    async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret>;
+
+    /// One branch's commit into private scratch.
+    async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)>;
+
+    /// A small text file; `None` if there is none.
+    async fn text(&self, path: &Path) -> Result<Option<String>>;
+
+    fn is_root(&self) -> bool;
+
+    /// A working tree as it stands, as far as plans are made of it.
+    fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;
+
+    async fn look(&self, action: &Action) -> Result<Look>;
+}
+
+#[allow(async_fn_in_trait)]
+pub trait Host: Observe {
+    async fn act(&self, action: &Action, context: &Context) -> Result<Change>;
+}
+
+/// The kernel's name for this boot.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Whether this process of ours is alive. A pid alone is no proof: it may have gone to another program.
+pub fn agent_lives(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "bootagent")
+}
+
+/// The last words where whoever reads the instance's console sees them. A machine may have none.
+pub fn console(lines: &[String]) {
+    use std::io::Write;
+    if let Ok(mut console) = std::fs::File::options().write(true).open("/dev/console") {
+        let _ = console.write_all((lines.join("\r\n") + "\r\n").as_bytes());
+    }
+}
+
+/// Returns when somebody wants the run to end, with the signal's name.
+pub async fn told_to_stop() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A name for one run: nobody else's, and sorted by time.
+pub fn run_id() -> String {
+    format!("{:x}-{:x}", now(), pid())
+}
+
+pub fn pid() -> u32 {
+    std::process::id()
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Seconds;
 use crate::facts::{Branch, Commit};
@@ -29,6 +29,10 @@ pub enum Action {
         owner: Owner,
         mode: Mode,
     },
+    /// This very program, for the next boot.
+    InstallAgent {
+        path: PathBuf,
+    },
     CheckOut(Checkout),
     RunCommand(Command),
     /// Flushes the release to disk and then records, root's own, that it is whole.
@@ -40,6 +44,8 @@ pub enum Action {
     SwitchSymlink {
         path: PathBuf,
         target: PathBuf,
+        /// Whether a directory of this name gives way: the repository's own copy of a persistent one.
+        displaces: bool,
     },
     /// Makes systemd read the unit's file again, if it has not since the file changed.
     ReloadUnit {
@@ -47,6 +53,10 @@ pub enum Action {
     },
     StopUnit {
         unit: String,
+    },
+    /// Stops what a killed run left: transient units whose names fit the pattern.
+    StopLeftovers {
+        units: String,
     },
     /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
     /// started from other bytes, left alone otherwise.
@@ -154,7 +164,7 @@ pub struct Handover {
     pub record: PathBuf,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub unit: String,
     pub probe: Probe,
@@ -165,7 +175,7 @@ pub struct Gate {
     pub interval_ms: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Probe {
     /// A GET that must answer with one of these statuses, from a socket of the unit.

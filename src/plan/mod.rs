@@ -2,12 +2,17 @@
 //! carried out by `apply`; all three use this one value.
 
 mod action;
+pub mod layout;
+mod seconds;
+mod show;
 
 use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Service};
 
 pub use action::{Action, Checkout, Command, Content, Gate, Handover, Mode, Owner, Probe, Prune, Sandbox};
+pub use seconds::Seconds;
+pub use show::{Outlook, headline, text};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,21 +78,5 @@ impl StepId {
 impl std::fmt::Display for StepId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Seconds(pub u64);
-
-impl Seconds {
-    pub fn duration(self) -> std::time::Duration {
-        std::time::Duration::from_secs(self.0)
-    }
-}
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} s", self.0)
     }
 }

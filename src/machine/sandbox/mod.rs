@@ -14,6 +14,7 @@ mod address;
 mod checkout;
 pub mod child;
 mod fetch;
+pub mod guard;
 mod http;
 mod inspect;
 mod libgit2;
@@ -23,6 +24,7 @@ mod plain;
 pub mod request;
 mod scrub;
 mod trust;
+pub mod unit;
 
 pub use checkout::checkout;
 pub use child::Role;

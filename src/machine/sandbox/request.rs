@@ -19,7 +19,7 @@ pub const REQUEST_BYTES: u64 = 1 << 20;
 pub const REPLY_BYTES: u64 = 64 << 20;
 
 /// Fetch one commit of one branch and say what is in it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FetchRequest {
     pub repository: Repository,
     pub branch: Branch,
@@ -58,7 +58,7 @@ pub struct CheckoutRequest {
 }
 
 /// Who asks. It goes from parent to child on stdin and from the child to the repository's own host.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Credential {
     pub username: String,
     #[serde(with = "on_the_wire")]

@@ -1,0 +1,33 @@
+# Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
+.PHONY: help demo test build lint prepare clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: ## boots the sample service in the lab and shows what an operator sees
+	@set -e; python=$$(tests/prepare); \
+	echo "demo: building bootagent (about ten minutes the first time, on two cores)"; \
+	cargo build --locked; \
+	$$python -m lab image >/dev/null; \
+	$$python tests/demo/demo.py "$${CARGO_TARGET_DIR:-target}/debug/bootagent"
+
+test: ## everything that CI runs
+	@set -e; python=$$(tests/prepare); \
+	image=$$($$python -m lab image); \
+	: "some tests ask the real readers of .env: the image's Node serves where the host has none"; \
+	PATH="$$PATH:$$(echo $$image/usr/local/lib/nodejs/node-v22*/bin)" tests/run $$python
+
+build: ## target/debug/bootagent
+	cargo build --locked
+
+lint: ## format and lints
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+prepare: ## only installs what is needed
+	@tests/prepare >/dev/null
+
+clean: ## removes what was built and cached
+	cargo clean
+	rm -rf .cache

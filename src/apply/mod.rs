@@ -1,0 +1,99 @@
+//! The interpreter of plans: steps whose needs are met run at once, each under its deadline, all
+//! under one budget. The first failure ends the others; then the plan's recovery runs.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::timeout;
+
+use crate::error::{Code, Error, Result};
+use crate::machine::{Change, Context, Host, Scratch};
+use crate::plan::{Plan, Step, StepId, headline};
+use crate::report::Report;
+
+/// Carries the plan out. When this ends, nothing of it is still going on.
+pub async fn apply(
+    machine: &impl Host,
+    plan: &Plan,
+    scratch: Option<&Scratch>,
+    report: &Report,
+) -> Result<()> {
+    let all = steps(machine, &plan.steps, scratch, report);
+    match timeout(plan.budget.duration(), all).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::new(
+            Code::Deadline,
+            format!("bringing {} into service", plan.service),
+            format!("the budget of {} is spent", plan.budget),
+        )),
+    }
+}
+
+/// What a failed run ends with. Its own failures are reported, but the first error stays the run's.
+pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
+    report.recovering();
+    if let Err(error) = steps(machine, &plan.recover, None, report).await {
+        tracing::error!(code = error.code().name(), "recovery failed: {error}");
+    }
+}
+
+async fn steps(
+    machine: &impl Host,
+    steps: &[Step],
+    scratch: Option<&Scratch>,
+    report: &Report,
+) -> Result<()> {
+    let mut waiting: Vec<&Step> = steps.iter().collect();
+    let mut done: BTreeSet<&StepId> = BTreeSet::new();
+    let mut running = FuturesUnordered::new();
+    loop {
+        let (ready, rest): (Vec<&Step>, Vec<&Step>) =
+            waiting.into_iter().partition(|step| step.needs.iter().all(|need| done.contains(need)));
+        waiting = rest;
+        for step in ready {
+            running.push(async move { (step, one(machine, step, scratch, report).await) });
+        }
+        match running.next().await {
+            Some((step, Ok(()))) => {
+                done.insert(&step.id);
+            }
+            // Dropping the others ends them: each verb stops what it started.
+            Some((_, Err(error))) => return Err(error),
+            None if waiting.is_empty() => return Ok(()),
+            None => {
+                return Err(Error::new(
+                    Code::Bug,
+                    "carrying out the plan",
+                    format!("{} needs a step that is not there", waiting[0].id),
+                ));
+            }
+        }
+    }
+}
+
+async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report: &Report) -> Result<()> {
+    let headline = headline(&step.action);
+    let started = Instant::now();
+    report.step_started(&step.id, &step.why, &headline);
+    let progress = |what: &str| report.waiting(&step.id, what);
+    let context = Context { scratch, progress: &progress };
+    let mut tries = step.tries.max(1);
+    let result = loop {
+        let result = match timeout(step.timeout.duration(), machine.act(&step.action, &context)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                Code::Deadline,
+                format!("doing {headline}"),
+                format!("not done after {}", step.timeout),
+            )),
+        };
+        tries -= 1;
+        match &result {
+            Err(error) if tries > 0 && error.code() != Code::Deadline => (context.progress)("trying again"),
+            _ => break result,
+        }
+    };
+    report.step_ended(&step.id, &headline, started.elapsed(), &result);
+    result.map(|_: Change| ())
+}

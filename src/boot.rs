@@ -1,0 +1,163 @@
+//! Read this first: the whole of a run, in order.
+//!
+//! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
+//! and report. A dry run and a real run share everything up to the plan.
+
+use std::pin::pin;
+
+use crate::apply;
+use crate::error::{Code, Error, Result};
+use crate::facts::Facts;
+use crate::machine::{Host, Look, Observe, Scratch};
+use crate::observe::{self, Flags, Keep, Selection};
+use crate::plan::{Action, Outlook, Plan, layout};
+use crate::planner::{self, Wanted};
+use crate::report::{HEARTBEAT, Report};
+
+/// A plan, and the fetched objects that its checkout needs.
+pub struct Planned {
+    pub plan: Plan,
+    pub scratch: Option<Scratch>,
+    /// Whether it is about this machine, or about a recorded one.
+    pub here: bool,
+}
+
+/// Observe and plan. Nothing on the machine changes.
+pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Planned> {
+    let mut policy = observe::policy(machine, flags).await?;
+    if !machine.is_root() || flags.stand_ins.any().is_some() {
+        // No earlier run can have recorded one: better told before anything is waited for.
+        policy.repository()?;
+    }
+    let facts = observe::facts(machine, flags, &policy).await?;
+    let here = flags.stand_ins.facts.is_none();
+    let mut decided = None;
+    if let Some(instance) = facts.instance.as_ref().filter(|_| here && machine.is_root()) {
+        report.instance(instance);
+        policy = observe::recorded_flags(machine, policy, &instance.id).await?;
+        decided = observe::decided(machine, &layout::decision(&instance.id), flags).await?;
+    }
+    let mut selection = observe::select(&facts, &policy, decided.as_ref())?;
+    selection.keep = keep(&facts, &policy)?;
+    report.selected(&selection);
+
+    // The source and the secret are asked at once. Only the source's manifest tells whether there is a
+    // secret at all: if not, nobody waits for it any longer.
+    let mut fetching = pin!(async {
+        match &decided {
+            Some(decided) => Ok((decided.source.clone(), None)),
+            None => fetch(machine, &selection, &facts, &policy).await,
+        }
+    });
+    let mut reading = pin!(observe::secret_text(machine, &selection, &facts, flags, &policy));
+    let mut read = None;
+    let (source, mut scratch) = loop {
+        tokio::select! {
+            fetched = &mut fetching => break fetched?,
+            text = &mut reading, if read.is_none() => read = Some(text),
+        }
+    };
+    let manifest = observe::manifest(machine, &selection, flags, &source).await?;
+    let secret = match (manifest.secret, read) {
+        (false, _) => None,
+        (true, Some(text)) => Some(observe::variables(&selection, &manifest, &text?)?),
+        (true, None) => Some(observe::variables(&selection, &manifest, &reading.await?)?),
+    };
+
+    let wanted = Wanted {
+        facts: &facts,
+        selection: &selection,
+        source: &source,
+        manifest: &manifest,
+        secret: secret.as_ref(),
+    };
+    let plan = planner::plan(&wanted)?;
+    if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
+        scratch = fetch(machine, &selection, &facts, &policy).await?.1;
+    }
+    Ok(Planned { plan, scratch, here })
+}
+
+async fn fetch(
+    machine: &impl Observe,
+    selection: &Selection,
+    facts: &Facts,
+    policy: &observe::Policy,
+) -> Result<(crate::facts::Source, Option<Scratch>)> {
+    let evidence = planner::runtime::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
+    let fetched = observe::source(machine, selection, facts, policy, evidence).await?;
+    Ok((fetched.source, fetched.scratch))
+}
+
+/// A decided commit is planned from its record; its objects are fetched again only if its release is
+/// not whole on this machine.
+async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
+    for step in plan.steps.iter().filter(|step| matches!(step.action, Action::CheckOut(_))) {
+        if machine.look(&step.action).await? != Look::AlreadySo {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What the next boot needs: only an instance boots again by itself.
+fn keep(facts: &Facts, policy: &observe::Policy) -> Result<Option<Keep>> {
+    let Some(instance) = &facts.instance else { return Ok(None) };
+    let flags = policy.recordable()?;
+    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))
+}
+
+/// Observe, plan, apply, report.
+pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
+    report.started();
+    let result = tokio::select! {
+        result = attempt(machine, flags, report) => result,
+        // Ends only with the run.
+        never = heartbeat(report) => never,
+    };
+    match &result {
+        Ok(()) => report.healthy(),
+        Err(error) => report.failed(error),
+    }
+    result
+}
+
+async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
+    let planned = tokio::select! {
+        planned = prepare(machine, flags, report) => planned?,
+        signal = crate::machine::told_to_stop() => return Err(cancelled(signal)),
+    };
+    report.planned(&planned.plan);
+    let result = tokio::select! {
+        result = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report) => result,
+        signal = crate::machine::told_to_stop() => Err(cancelled(signal)),
+    };
+    if let Err(error) = &result {
+        report.first_error(error);
+        apply::recover(machine, &planned.plan, report).await;
+    }
+    result
+}
+
+fn cancelled(signal: &str) -> Error {
+    Error::new(Code::Cancelled, "running", format!("{signal} arrived"))
+}
+
+async fn heartbeat(report: &Report) -> Result<()> {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(HEARTBEAT)).await;
+        report.beat();
+    }
+}
+
+/// What each step would find on this machine.
+pub async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
+    let mut outlooks = Vec::new();
+    for step in &plan.steps {
+        outlooks.push(match machine.look(&step.action).await? {
+            Look::AlreadySo => Outlook { already: true, how: String::new() },
+            Look::WouldChange(how) => Outlook { already: false, how },
+        });
+    }
+    Ok(outlooks)
+}

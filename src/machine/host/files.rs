@@ -1,0 +1,235 @@
+//! Files, directories and links: looked at, and made so. Nothing is ever half-written under its own
+//! name, and a file has its owner and mode before it has content.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{Mode as Bits, SFlag};
+use nix::unistd::{Gid, Group, Uid, UnlinkatFlags, User, fsync, symlinkat, syncfs, unlinkat};
+
+use super::place::{Place, kind, make_directory, own, permissions};
+use crate::error::{Code, Coded, Error, Result};
+use crate::machine::Look;
+use crate::plan::{Mode, Owner};
+
+/// Longer than any file that we write or compare.
+const LONGEST: u64 = 16 << 20;
+
+struct Ids {
+    uid: Uid,
+    gid: Gid,
+}
+
+/// Looked up when it is needed: the plan names users that an earlier step makes.
+fn ids(owner: &Owner) -> Result<Ids> {
+    let doing = || format!("looking up {owner}");
+    let user = User::from_name(&owner.user).doing(doing)?;
+    let group = Group::from_name(&owner.group).doing(doing)?;
+    match (user, group) {
+        (Some(user), Some(group)) => Ok(Ids { uid: user.uid, gid: group.gid }),
+        _ => Err(Error::new(Code::Io, doing(), "there is no such user or group")),
+    }
+}
+
+fn place(path: &Path, make: bool) -> Result<Place, Errno> {
+    Place::open(path, make)
+}
+
+/// `None` where the path, or a parent of it, is absent.
+fn found(path: &Path) -> Result<Option<Place>> {
+    match place(path, false) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error).doing(|| format!("opening the directory of {}", path.display())),
+    }
+}
+
+pub fn exists(path: &Path) -> Result<bool> {
+    match found(path)? {
+        Some(place) => Ok(place.stat().doing(|| format!("looking at {}", path.display()))?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// A small file's bytes, not through a link; `None` if there is no file.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let doing = || format!("reading {}", path.display());
+    let Some(place) = found(path)? else { return Ok(None) };
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let file = match openat(&place.directory, place.name.as_os_str(), flags, Bits::empty()) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(error) => return Err(error).doing(doing),
+    };
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes).doing(doing)?;
+    match bytes.len() as u64 > LONGEST {
+        true => Err(Error::new(Code::Io, doing(), "it is over 16 MiB")),
+        false => Ok(Some(bytes)),
+    }
+}
+
+pub fn look_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<Look> {
+    let Some(place) = found(path)? else { return Ok(Look::WouldChange("absent".into())) };
+    let Some(stat) = place.stat().doing(|| format!("looking at {}", path.display()))? else {
+        return Ok(Look::WouldChange("absent".into()));
+    };
+    if kind(&stat) != SFlag::S_IFREG {
+        return Ok(Look::WouldChange("not a regular file".into()));
+    }
+    if permissions(&stat) != mode.0 {
+        return Ok(Look::WouldChange(format!("mode {:04o}", permissions(&stat))));
+    }
+    let owned =
+        ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
+    if !owned {
+        return Ok(Look::WouldChange("another owner".into()));
+    }
+    match read(path)? {
+        Some(bytes) if bytes == content => Ok(Look::AlreadySo),
+        _ => Ok(Look::WouldChange("other content".into())),
+    }
+}
+
+/// Replaces a file in one rename, durable before and after.
+pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<()> {
+    let ids = ids(owner)?;
+    (|| {
+        let place = place(path, true)?;
+        // One name for it: what a killed run left is found and replaced, not collected.
+        let mut unfinished = std::ffi::OsString::from(".");
+        unfinished.push(&place.name);
+        unfinished.push(".bootagent");
+        remove_name(&place.directory, &unfinished)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(&place.directory, unfinished.as_os_str(), flags, Bits::empty())?;
+        own(&fd, ids.uid, ids.gid, mode.0)?;
+        let mut file = File::from(fd);
+        file.write_all(content)?;
+        fsync(&file)?;
+        renameat(&place.directory, unfinished.as_os_str(), &place.directory, place.name.as_os_str())?;
+        fsync(&place.directory)?;
+        Ok::<(), std::io::Error>(())
+    })()
+    .doing(|| format!("writing {}", path.display()))
+}
+
+fn remove_name(directory: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
+    match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+pub fn look_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Look> {
+    let Some(place) = found(path)? else { return Ok(Look::WouldChange("absent".into())) };
+    let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
+    let Some(stat) = stat else { return Ok(Look::WouldChange("absent".into())) };
+    if kind(&stat) != SFlag::S_IFDIR {
+        return Ok(Look::WouldChange("not a directory".into()));
+    }
+    let owned =
+        ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
+    match owned && permissions(&stat) == mode.0 {
+        true => Ok(Look::AlreadySo),
+        false => Ok(Look::WouldChange(format!("another owner, or mode {:04o}", permissions(&stat)))),
+    }
+}
+
+pub fn directory(path: &Path, owner: &Owner, mode: Mode) -> Result<()> {
+    let ids = ids(owner)?;
+    (|| {
+        let place = place(path, true)?;
+        match place.stat()? {
+            None => make_directory(&place.directory, &place.name, ids.uid, ids.gid, mode.0),
+            Some(_) => own(&place.open_directory()?, ids.uid, ids.gid, mode.0),
+        }
+    })()
+    .doing(|| format!("making {}", path.display()))
+}
+
+/// A link's target; `None` if there is nothing, or something else.
+pub fn target(path: &Path) -> Result<Option<PathBuf>> {
+    let Some(place) = found(path)? else { return Ok(None) };
+    match readlinkat(&place.directory, place.name.as_os_str()) {
+        Ok(target) => Ok(Some(target.into())),
+        Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
+        Err(error) => Err(error).doing(|| format!("reading the link {}", path.display())),
+    }
+}
+
+pub fn look_link(path: &Path, to: &Path) -> Result<Look> {
+    match target(path)? {
+        Some(now) if now == to => Ok(Look::AlreadySo),
+        Some(now) => Ok(Look::WouldChange(format!("points to {}", now.display()))),
+        None if exists(path)? => Ok(Look::WouldChange("not a link".into())),
+        None => Ok(Look::WouldChange("absent".into())),
+    }
+}
+
+/// Swings a link in one rename: at no moment is there none.
+pub fn link(path: &Path, to: &Path, displaces: bool) -> Result<()> {
+    if displaces && is_directory(path)? {
+        remove_tree(path)?;
+    }
+    (|| {
+        let place = place(path, true)?;
+        let mut unfinished = std::ffi::OsString::from(".");
+        unfinished.push(&place.name);
+        unfinished.push(".bootagent");
+        remove_name(&place.directory, &unfinished)?;
+        symlinkat(to, &place.directory, unfinished.as_os_str())?;
+        renameat(&place.directory, unfinished.as_os_str(), &place.directory, place.name.as_os_str())?;
+        fsync(&place.directory)
+    })()
+    .doing(|| format!("linking {} to {}", path.display(), to.display()))
+}
+
+fn is_directory(path: &Path) -> Result<bool> {
+    let Some(place) = found(path)? else { return Ok(false) };
+    let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
+    Ok(stat.is_some_and(|stat| kind(&stat) == SFlag::S_IFDIR))
+}
+
+/// Everything of the release's file system reaches the disk.
+pub fn flush(path: &Path) -> Result<()> {
+    (|| syncfs(place(path, false)?.open_directory()?))()
+        .doing(|| format!("flushing {} to disk", path.display()))
+}
+
+/// Removes a tree. The standard library's walk does not follow links that are swapped in meanwhile.
+pub fn remove_tree(path: &Path) -> Result<bool> {
+    match found(path)? {
+        Some(place) if place.stat().doing(|| format!("looking at {}", path.display()))?.is_some() => {
+            std::fs::remove_dir_all(path).doing(|| format!("removing {}", path.display()))?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+pub fn remove_file(path: &Path) -> Result<()> {
+    match found(path)? {
+        Some(place) => {
+            remove_name(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The names in a directory, sorted; none if it is absent.
+pub fn names(path: &Path) -> Result<Vec<String>> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).doing(|| format!("listing {}", path.display())),
+    };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    Ok(names)
+}

@@ -1,0 +1,209 @@
+//! Healthy or not. The gate is not fooled: by somebody else on the port, by one lucky answer, by a
+//! service that is restarted again and again, or by a unit that systemd merely calls active.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::units::{self, UnitState};
+use super::{files, sockets};
+use crate::error::{Code, Error, Result};
+use crate::machine::{Change, Context, Look};
+use crate::plan::{Gate, Mode, Owner, Probe};
+
+/// One probe may take this long.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A service may fall over a few times while what it needs comes up; more is a crash loop.
+const MOST_RESTARTS: u32 = 3;
+
+/// Why an observation is not good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bad {
+    code: Code,
+    cause: String,
+}
+
+fn bad(code: Code, cause: impl Into<String>) -> Bad {
+    Bad { code, cause: cause.into() }
+}
+
+/// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
+pub async fn look(gate: &Gate) -> Result<Look> {
+    let state = units::state(&gate.unit).await?;
+    match files::read(&record(gate))? {
+        Some(passed) if passed == mark(&state).as_bytes() => match probe(gate, &state).await {
+            Ok(_) => Ok(Look::AlreadySo),
+            Err(bad) => Ok(Look::WouldChange(bad.cause)),
+        },
+        _ => Ok(Look::WouldChange("not passed yet".into())),
+    }
+}
+
+pub async fn pass(gate: &Gate, context: &Context<'_>) -> Result<Change> {
+    if look(gate).await? == Look::AlreadySo {
+        return Ok(Change::Unchanged);
+    }
+    let started = Instant::now();
+    let answer = watch(gate, started + gate.within.duration(), context).await?;
+    let state = units::state(&gate.unit).await?;
+    files::write(&record(gate), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
+    Ok(Change::Changed(format!("{answer} after {:.1} s", started.elapsed().as_secs_f64())))
+}
+
+/// Where it is noted which invocation passed: on tmpfs, as it ends with the boot.
+fn record(gate: &Gate) -> PathBuf {
+    PathBuf::from("/run/bootagent").join(format!("{}.passed", gate.unit.trim_end_matches(".service")))
+}
+
+fn mark(state: &UnitState) -> String {
+    format!("{} {} {}\n", state.invocation, state.main_pid, state.restarts)
+}
+
+/// Good without a break for the whole soak, before `until`.
+async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<String> {
+    let first = units::state(&gate.unit).await?;
+    // Since when, and as which process, it is good.
+    let mut good: Option<(Instant, UnitState)> = None;
+    let mut worst = bad(Code::HealthNoListener, "it was not looked at yet");
+    let mut said = String::new();
+    loop {
+        let state = units::state(&gate.unit).await?;
+        let restarts = state.restarts.saturating_sub(first.restarts);
+        if restarts > MOST_RESTARTS || state.active == "failed" {
+            return Err(ended(gate, &state, restarts));
+        }
+        let seen = probe(gate, &state).await;
+        let same = |(_, before): &(Instant, UnitState)| {
+            before.main_pid == state.main_pid && before.restarts == state.restarts
+        };
+        match seen {
+            Ok(answer) => {
+                let (since, _) = match good.take().filter(same) {
+                    Some(good) => good,
+                    None => (Instant::now(), state.clone()),
+                };
+                if since.elapsed() >= gate.soak.duration() {
+                    return Ok(answer);
+                }
+                good = Some((since, state));
+            }
+            Err(now) => {
+                if let Some((since, _)) = good.take() {
+                    let cause = format!(
+                        "it was well for {:.1} s, then: {}",
+                        since.elapsed().as_secs_f64(),
+                        now.cause
+                    );
+                    worst = bad(if restarts > 0 { Code::HealthFlapping } else { now.code }, cause);
+                } else {
+                    worst = now;
+                }
+                if worst.cause != said {
+                    said.clone_from(&worst.cause);
+                    (context.progress)(&said);
+                }
+            }
+        }
+        if Instant::now() >= until {
+            // A soak that began in time may end a little later than the time to become well.
+            match &good {
+                Some((since, _))
+                    if since.elapsed() < gate.soak.duration()
+                        && Instant::now() < until + gate.soak.duration() => {}
+                _ => return Err(refuse(gate, worst)),
+            }
+        }
+        sleep(Duration::from_millis(gate.interval_ms)).await;
+    }
+}
+
+fn refuse(gate: &Gate, worst: Bad) -> Error {
+    Error::new(
+        worst.code,
+        format!("waiting until {} is healthy", gate.unit),
+        format!("{} (after {})", worst.cause, gate.within),
+    )
+}
+
+fn ended(gate: &Gate, state: &UnitState, restarts: u32) -> Error {
+    let cause = match state.active.as_str() {
+        "failed" => format!("the unit failed ({}, exit status {})", state.result, state.exit_status),
+        _ => format!("it ended {restarts} times, last with status {}", state.exit_status),
+    };
+    Error::new(Code::ServiceExited, format!("waiting until {} is healthy", gate.unit), cause)
+        .remedy(format!("the service ends by itself: journalctl -u {} has its last lines", gate.unit))
+}
+
+/// One observation of the unit and, if there is a port, of who answers on it.
+async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
+    if !state.is_active() || state.main_pid == 0 {
+        return Err(bad(Code::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
+    }
+    match &gate.probe {
+        Probe::Alive => Ok(format!("alive as pid {}", state.main_pid)),
+        Probe::Tcp { port } => own_address(*port, state).map(|address| format!("listening on {address}")),
+        Probe::Http { port, path, statuses } => {
+            let address = own_address(*port, state)?;
+            let url = format!("http://{address}{path}");
+            let status = ask(url.clone()).await?;
+            let good =
+                if statuses.is_empty() { (200..300).contains(&status) } else { statuses.contains(&status) };
+            match good {
+                true => Ok(format!("{url} answered {status}")),
+                false => Err(bad(Code::HealthBadAnswer, format!("{url} answered {status}"))),
+            }
+        }
+    }
+}
+
+/// Where the unit itself listens on the port; anybody else there is an error of its own.
+fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
+    let listeners = sockets::listeners(port);
+    if listeners.is_empty() {
+        return Err(bad(Code::HealthNoListener, format!("nothing listens on port {port}")));
+    }
+    match listeners.iter().find(|listener| sockets::is_held_by(listener, &state.cgroup)) {
+        Some(listener) => Ok(reachable(listener.address)),
+        None => Err(bad(Code::HealthForeign, format!("port {port} is held by a process outside the unit"))),
+    }
+}
+
+/// Where a socket that listens everywhere is asked.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, listening.port()));
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => v4,
+        // A wildcard IPv6 socket takes IPv4, too, unless it was told not to.
+        IpAddr::V6(ip) if ip.is_unspecified() => match std::net::TcpStream::connect_timeout(&v4, ANSWER) {
+            Ok(_) => v4,
+            Err(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, listening.port())),
+        },
+        _ => listening,
+    }
+}
+
+/// One GET. No redirect is followed: a login page is not health.
+async fn ask(url: String) -> Result<u16, Bad> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER))
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .proxy(None)
+            .user_agent("bootagent")
+            .build()
+            .into();
+        agent
+            .get(&url)
+            .call()
+            .map(|answer| answer.status().as_u16())
+            .map_err(|error| format!("{url}: {error}"))
+    });
+    match asked.await {
+        Ok(answer) => answer.map_err(|cause| bad(Code::HealthBadAnswer, cause)),
+        Err(error) => Err(bad(Code::Bug, error.to_string())),
+    }
+}

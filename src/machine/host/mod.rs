@@ -1,0 +1,182 @@
+//! This machine: the one implementation of `Observe` and `Host`.
+
+mod files;
+mod gate;
+mod handover;
+mod lock;
+mod place;
+pub(in crate::machine) mod program;
+mod releases;
+mod sockets;
+mod survey;
+pub(in crate::machine) mod units;
+mod users;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::{Code, Coded, Error, Result};
+use crate::facts::{Facts, Instance, Source};
+use crate::machine::aws::{self, Imds};
+use crate::machine::sandbox::request::FetchRequest;
+use crate::machine::{Change, Context, Host, Look, Observe, Scratch};
+use crate::plan::{Action, Seconds};
+use crate::secret::Secret;
+
+pub use files::write as replace_file;
+pub use lock::Lock;
+
+pub struct LocalHost {
+    /// Made when it is asked: most verbs never do.
+    imds: std::cell::OnceCell<Imds>,
+    root: bool,
+    /// The name of the fetch unit and of its scratch.
+    fetch: String,
+}
+
+impl LocalHost {
+    /// For the one real run: its fetch has a fixed name, so that the next run finds what it left.
+    pub fn new() -> Self {
+        let root = nix::unistd::geteuid().is_root();
+        LocalHost { imds: Default::default(), root, fetch: "bootagent-fetch".to_owned() }
+    }
+
+    /// For everything beside it, which must not disturb a run.
+    pub fn bystander() -> Self {
+        LocalHost { fetch: format!("bootagent-fetch-{}", std::process::id()), ..Self::new() }
+    }
+
+    fn imds(&self) -> &Imds {
+        self.imds.get_or_init(Imds::new)
+    }
+}
+
+impl Default for LocalHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observe for LocalHost {
+    async fn facts(&self) -> Result<Facts> {
+        survey::facts().await
+    }
+
+    async fn instance(&self, wait: Seconds) -> Result<Instance> {
+        self.imds().instance(wait).await
+    }
+
+    async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
+        self.imds().tags(needed, wait).await
+    }
+
+    async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret> {
+        aws::secret(self.imds(), name, region, wait).await
+    }
+
+    async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)> {
+        work::fetch(request, self.root.then_some(self.fetch.as_str())).await
+    }
+
+    /// Paths of operators, which may well be links.
+    async fn text(&self, path: &Path) -> Result<Option<String>> {
+        const LONGEST: u64 = 4 << 20;
+        let doing = || format!("reading {}", path.display());
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).doing(doing),
+            Ok(data) if data.len() > LONGEST => Err(Error::new(Code::Io, doing(), "it is over 4 MiB")),
+            Ok(_) => std::fs::read_to_string(path).map(Some).doing(doing),
+        }
+    }
+
+    fn is_root(&self) -> bool {
+        self.root
+    }
+
+    fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
+        releases::tree(path, evidence)
+    }
+
+    async fn look(&self, action: &Action) -> Result<Look> {
+        match action {
+            Action::CreateUser { name, .. } => users::look(name),
+            Action::MakeDirectory { path, owner, mode } => files::look_directory(path, owner, *mode),
+            Action::WriteFile { path, content, owner, mode } => {
+                files::look_file(path, content.expose().as_bytes(), owner, *mode)
+            }
+            Action::InstallAgent { path } => releases::look_agent(path),
+            Action::CheckOut(checkout) => done(&checkout.record),
+            Action::RunCommand(command) => done(&command.done_by),
+            Action::FinishRelease { record, .. } => done(record),
+            Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
+            Action::ReloadUnit { unit } => {
+                let state = units::state(unit).await?;
+                let known = state.load == "loaded" && !state.needs_reload;
+                Ok(if known {
+                    Look::AlreadySo
+                } else {
+                    Look::WouldChange(format!("systemd has it as {}", state.load))
+                })
+            }
+            Action::StopUnit { unit } => {
+                let state = units::state(unit).await?;
+                let down = matches!(state.active.as_str(), "inactive" | "failed");
+                Ok(if down { Look::AlreadySo } else { Look::WouldChange(state.active) })
+            }
+            Action::StopLeftovers { units } => match units::listed(units).await? {
+                left if left.is_empty() => Ok(Look::AlreadySo),
+                left => Ok(Look::WouldChange(left.join(", "))),
+            },
+            Action::Handover(wanted) => handover::look(wanted).await,
+            Action::AwaitHealth(wanted) => gate::look(wanted).await,
+            Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
+            Action::PruneReleases(prune) => releases::look_prune(prune),
+        }
+    }
+}
+
+/// Work that leaves a record when it is whole.
+fn done(record: &Path) -> Result<Look> {
+    Ok(if files::exists(record)? { Look::AlreadySo } else { Look::WouldChange("not done yet".into()) })
+}
+
+impl Host for LocalHost {
+    async fn act(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
+        // These two look for themselves, in the middle of what they do.
+        match action {
+            Action::AwaitHealth(wanted) => return gate::pass(wanted, context).await,
+            Action::Handover(wanted) => return handover::hand_over(wanted).await,
+            _ => {}
+        }
+        let Look::WouldChange(was) = self.look(action).await? else { return Ok(Change::Unchanged) };
+        match action {
+            Action::CreateUser { name, description, home } => {
+                return users::create(name, description, home).await;
+            }
+            Action::MakeDirectory { path, owner, mode } => files::directory(path, owner, *mode)?,
+            Action::WriteFile { path, content, owner, mode } => {
+                files::write(path, content.expose().as_bytes(), owner, *mode)?
+            }
+            Action::InstallAgent { path } => releases::install_agent(path)?,
+            Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
+            Action::RunCommand(command) => work::run(command).await?,
+            Action::FinishRelease { release, record } => releases::finish(release, record)?,
+            Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
+            Action::ReloadUnit { .. } => units::daemon_reload().await?,
+            Action::StopUnit { unit } => units::stop(unit).await?,
+            Action::StopLeftovers { units } => {
+                for unit in units::listed(units).await? {
+                    units::stop(&unit).await?;
+                }
+            }
+            Action::DiscardUnfinished { release, .. } => {
+                files::remove_tree(release)?;
+            }
+            Action::PruneReleases(prune) => releases::prune(prune)?,
+            Action::AwaitHealth(_) | Action::Handover(_) => {}
+        }
+        Ok(Change::Changed(was))
+    }
+}

@@ -1,0 +1,99 @@
+//! Releases as wholes: finished or not, kept or removed. That a release is finished is root's own
+//! record, outside of what the build user can write.
+
+use std::path::{Path, PathBuf};
+
+use super::files;
+use crate::error::{Coded, Result};
+use crate::facts::{Branch, Commit, Entry, EntryKind, Source};
+use crate::machine::Look;
+use crate::machine::sandbox::unit::own_program;
+use crate::plan::{Mode, Owner, Prune};
+
+pub fn finish(release: &Path, record: &Path) -> Result<()> {
+    files::flush(release)?;
+    files::write(record, b"", &Owner::root(), Mode(0o600))
+}
+
+pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
+    let unfinished = files::exists(release)? && !files::exists(record)?;
+    Ok(if unfinished { Look::WouldChange("unfinished".into()) } else { Look::AlreadySo })
+}
+
+pub fn look_prune(prune: &Prune) -> Result<Look> {
+    let surplus = surplus(prune)?;
+    Ok(if surplus.is_empty() {
+        Look::AlreadySo
+    } else {
+        Look::WouldChange(format!("{} more", surplus.len()))
+    })
+}
+
+/// The record goes first: a release that is half removed must not count as whole.
+pub fn prune(prune: &Prune) -> Result<()> {
+    for name in surplus(prune)? {
+        files::remove_file(&prune.records.join(&name))?;
+        files::remove_tree(&prune.releases.join(&name))?;
+    }
+    Ok(())
+}
+
+fn surplus(prune: &Prune) -> Result<Vec<String>> {
+    let mut names = files::names(&prune.releases)?;
+    names.extend(files::names(&prune.records)?);
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| !prune.keep.contains(name));
+    Ok(names)
+}
+
+fn own_bytes() -> Result<(PathBuf, Vec<u8>)> {
+    let program = own_program()?;
+    let bytes = std::fs::read(&program).doing(|| format!("reading {}", program.display()))?;
+    Ok((program, bytes))
+}
+
+pub fn look_agent(path: &Path) -> Result<Look> {
+    let (program, bytes) = own_bytes()?;
+    if program == path {
+        return Ok(Look::AlreadySo);
+    }
+    match std::fs::read(path) {
+        Ok(there) if there == bytes => Ok(Look::AlreadySo),
+        Ok(_) => Ok(Look::WouldChange("another version".into())),
+        Err(_) => Ok(Look::WouldChange("absent".into())),
+    }
+}
+
+pub fn install_agent(path: &Path) -> Result<()> {
+    let (_, bytes) = own_bytes()?;
+    files::write(path, &bytes, &Owner::root(), Mode(0o755))
+}
+
+/// A working tree's root and the text of its evidence, for a check without git.
+pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
+    let doing = || format!("reading the directory {}", path.display());
+    let mut source = Source {
+        repository: path.display().to_string(),
+        branch: Branch::try_from("main").doing(doing)?,
+        commit: Commit::try_from("0".repeat(40)).doing(doing)?,
+        entries: Vec::new(),
+        evidence: Default::default(),
+    };
+    for entry in std::fs::read_dir(path).doing(doing)?.flatten() {
+        let kind = match entry.file_type().doing(doing)? {
+            kind if kind.is_symlink() => EntryKind::Symlink,
+            kind if kind.is_file() => EntryKind::File,
+            _ => continue,
+        };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if kind == EntryKind::File && evidence.contains(&name) {
+            let text = std::fs::read_to_string(entry.path())
+                .doing(|| format!("reading {}", entry.path().display()))?;
+            source.evidence.insert(name.clone(), text);
+        }
+        source.entries.push(Entry { path: name, kind });
+    }
+    source.entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(source)
+}

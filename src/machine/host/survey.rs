@@ -1,0 +1,153 @@
+//! The machine as facts: read from where the system keeps them, as root without running anything that
+//! others could have put there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use super::{files, program};
+use crate::error::Result;
+use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
+use crate::machine::sandbox::unit::own_program;
+use crate::plan::layout;
+
+pub async fn facts() -> Result<Facts> {
+    let claims = claims()?;
+    Ok(Facts {
+        machine: machine().await,
+        installed: is_installed(),
+        instance: None,
+        tags: None,
+        node: node().await,
+        taken: taken()?,
+        good: good(&claims)?,
+        claims,
+    })
+}
+
+/// Where the unit's `ExecStart=bootagent` is looked for.
+fn is_installed() -> bool {
+    own_program().is_ok_and(|program| {
+        ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
+    })
+}
+
+async fn machine() -> Machine {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let field = |name: &str| {
+        let line = release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches('"').to_owned()
+    };
+    let system = System::new_with_specifics(
+        RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()),
+    );
+    Machine {
+        os: field("ID"),
+        version: field("VERSION_ID"),
+        arch: std::env::consts::ARCH.to_owned(),
+        memory_mib: system.map_or(0, |system| system.total_memory() >> 20),
+        systemd: systemd().await,
+    }
+}
+
+/// `systemd 252 (252.39-1~deb12u2)` -> 252; `None` where systemd does not run the machine.
+async fn systemd() -> Option<u32> {
+    if !super::units::is_running_the_machine() {
+        return None;
+    }
+    let output = program::tool(&["systemctl", "--version"], 10).await.ok()?;
+    output.text().split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Where Node is put: by distributions, by the official archive's instructions, by image builders.
+async fn node() -> Vec<NodeRuntime> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for bin in node_directories() {
+        let program = bin.join("node");
+        let Ok(real) = program.canonicalize() else { continue };
+        if !only_root_can_change(&real) || !seen.insert(real.clone()) {
+            continue;
+        }
+        // The directory of the real program: a link in /usr/local/bin may move, a version may not.
+        let home = real.parent().filter(|home| home.join("node") == real).map_or(bin, Path::to_path_buf);
+        let Ok(output) = program::tool(&[&real.display().to_string(), "--version"], 10).await else {
+            continue;
+        };
+        let npm = home.join("npm").exists();
+        found.push(NodeRuntime {
+            version: output.text().trim().trim_start_matches('v').to_owned(),
+            bin: home,
+            npm,
+        });
+    }
+    found.sort_by_key(|node| std::cmp::Reverse(nodejs_semver::Version::parse(&node.version).ok()));
+    found
+}
+
+fn node_directories() -> Vec<PathBuf> {
+    let mut directories: Vec<PathBuf> = ["/usr/local/bin", "/usr/bin"].map(PathBuf::from).into();
+    for parent in ["/usr/local/lib/nodejs", "/opt/bootagent/runtimes/node", "/opt"] {
+        let names = files::names(Path::new(parent)).unwrap_or_default();
+        let node = names.iter().filter(|name| parent != "/opt" || name.starts_with("node"));
+        directories.extend(node.map(|name| Path::new(parent).join(name).join("bin")));
+    }
+    directories
+}
+
+/// Root is about to run it.
+fn only_root_can_change(path: &Path) -> bool {
+    path.ancestors().all(|part| part.metadata().is_ok_and(|data| data.uid() == 0 && data.mode() & 0o022 == 0))
+}
+
+fn taken() -> Result<Taken> {
+    let first_fields = |file: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
+    };
+    let mut units = BTreeSet::new();
+    for directory in [
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    ] {
+        units.extend(
+            files::names(Path::new(directory))?.into_iter().filter(|name| name.ends_with(".service")),
+        );
+    }
+    let mut paths = BTreeSet::new();
+    for directory in ["/opt", "/var/lib"] {
+        paths.extend(
+            files::names(Path::new(directory))?.into_iter().map(|name| Path::new(directory).join(name)),
+        );
+    }
+    Ok(Taken { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
+}
+
+fn claims() -> Result<BTreeSet<Service>> {
+    let services = Path::new(layout::STATE).join("services");
+    // Not readable without root: a laptop has no claims.
+    let names = files::names(&services).unwrap_or_default();
+    let claimed = |name: &String| files::exists(&services.join(name).join("claim")).unwrap_or(false);
+    Ok(names
+        .iter()
+        .filter(|name| claimed(name))
+        .filter_map(|name| Service::try_from(name.as_str()).ok())
+        .collect())
+}
+
+fn good(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, crate::facts::Generation>> {
+    let mut good = BTreeMap::new();
+    for service in claims {
+        let path = layout::Layout::new(service).good();
+        // A record that cannot be read is no record: there is nothing to return to then.
+        if let Some(generation) = files::read(&path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            good.insert(service.clone(), generation);
+        }
+    }
+    Ok(good)
+}

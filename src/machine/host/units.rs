@@ -1,0 +1,122 @@
+//! Units, through systemctl.
+
+use std::collections::BTreeMap;
+
+use super::program::{self, ended, tool};
+use crate::error::{Code, Error, Result};
+
+/// The properties of one unit that matter here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitState {
+    pub load: String,
+    pub active: String,
+    pub sub: String,
+    pub result: String,
+    pub main_pid: u32,
+    pub restarts: u32,
+    pub invocation: String,
+    pub cgroup: String,
+    pub needs_reload: bool,
+    pub exit_status: String,
+}
+
+impl UnitState {
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+}
+
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus";
+
+pub fn is_running_the_machine() -> bool {
+    std::path::Path::new("/run/systemd/system").is_dir()
+}
+
+/// Where systemd does not run the machine (a laptop's container, say) there are no units.
+pub async fn state(unit: &str) -> Result<UnitState> {
+    if !is_running_the_machine() {
+        return Ok(UnitState {
+            load: "no systemd".into(),
+            active: "inactive".into(),
+            ..UnitState::default()
+        });
+    }
+    let output = tool(&["systemctl", "show", PROPERTIES, "--", unit], 20).await?;
+    Ok(parse(&output.text()))
+}
+
+fn parse(text: &str) -> UnitState {
+    let mut values: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
+    let mut take = |name: &str| values.remove(name).unwrap_or_default().to_owned();
+    UnitState {
+        load: take("LoadState"),
+        active: take("ActiveState"),
+        sub: take("SubState"),
+        result: take("Result"),
+        main_pid: take("MainPID").parse().unwrap_or(0),
+        restarts: take("NRestarts").parse().unwrap_or(0),
+        invocation: take("InvocationID"),
+        cgroup: take("ControlGroup"),
+        needs_reload: take("NeedDaemonReload") == "yes",
+        exit_status: take("ExecMainStatus"),
+    }
+}
+
+pub async fn daemon_reload() -> Result<()> {
+    tool(&["systemctl", "daemon-reload"], 60).await.map(|_| ())
+}
+
+/// Stops a unit and forgets that it failed; a unit that is not there is stopped already.
+pub async fn stop(unit: &str) -> Result<()> {
+    tool(&["systemctl", "stop", "--", unit], 100).await?;
+    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    Ok(())
+}
+
+/// Stops what a killed run may have left under this name.
+pub async fn clear(unit: &str) -> Result<()> {
+    let state = state(unit).await?;
+    if state.load == "not-found" && state.active == "inactive" {
+        return Ok(());
+    }
+    stop(unit).await
+}
+
+/// The loaded units whose names fit the pattern.
+pub async fn listed(pattern: &str) -> Result<Vec<String>> {
+    if !is_running_the_machine() {
+        return Ok(Vec::new());
+    }
+    let output =
+        tool(&["systemctl", "list-units", "--all", "--plain", "--no-legend", "--", pattern], 20).await?;
+    Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+pub async fn restart(unit: &str) -> Result<()> {
+    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    let output = program::run(
+        &["systemctl", "restart", "--", unit],
+        None,
+        std::time::Duration::from_secs(110),
+        64 << 10,
+    )
+    .await?;
+    if output.ok() {
+        return Ok(());
+    }
+    Err(Error::new(Code::UnitFailed, format!("starting {unit}"), ended(&output))
+        .remedy(format!("journalctl -u {unit} shows why")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_read_in_any_order_and_absent_ones_are_empty() {
+        let state = parse("NRestarts=3\nMainPID=17\nActiveState=active\nNeedDaemonReload=yes\nResult=a=b\n");
+        assert!(state.is_active() && state.needs_reload);
+        assert_eq!((state.main_pid, state.restarts, state.result.as_str()), (17, 3, "a=b"));
+        assert_eq!(parse("garbage"), UnitState::default());
+    }
+}

@@ -1,0 +1,24 @@
+//! System users, through systemd-sysusers: it locks the databases and is on every machine that has
+//! systemd.
+
+use std::path::Path;
+
+use nix::unistd::User;
+
+use super::program::tool;
+use crate::error::{Coded, Result};
+use crate::machine::{Change, Look};
+
+pub fn look(name: &str) -> Result<Look> {
+    let user = User::from_name(name).doing(|| format!("looking up user {name}"))?;
+    Ok(if user.is_some() { Look::AlreadySo } else { Look::WouldChange("absent".into()) })
+}
+
+pub async fn create(name: &str, description: &str, home: &Path) -> Result<Change> {
+    if look(name)? == Look::AlreadySo {
+        return Ok(Change::Unchanged);
+    }
+    let line = format!("u {name} - \"{description}\" {} -", home.display());
+    tool(&["systemd-sysusers", "--inline", &line], 30).await?;
+    Ok(Change::Changed(format!("user {name} created")))
+}

@@ -1,0 +1,178 @@
+//! The work that is not root's: fetching, checking out and installing, each in its jail.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::program::{Output, ended};
+use super::{files, program, units};
+use crate::error::{Code, Coded, Error, Result};
+use crate::facts::Source;
+use crate::machine::retry::{Attempt, patiently};
+use crate::machine::sandbox::guard::IMDS_ANSWERS;
+use crate::machine::sandbox::request::REPLY_BYTES;
+use crate::machine::sandbox::unit::{Jail, User, own_program};
+use crate::machine::sandbox::{
+    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain,
+};
+use crate::machine::{Context, Scratch};
+use crate::plan::{Checkout, Command, Mode, Owner};
+
+/// One attempt at a fetch, and all of them together.
+const FETCH: Duration = Duration::from_secs(120);
+const ALL_FETCHES: Duration = Duration::from_secs(300);
+const CHECKOUT: Duration = Duration::from_secs(290);
+/// Where systemd keeps the cache directory of a unit with a dynamic user: nobody else looks in.
+const PRIVATE: &str = "/var/cache/private";
+/// And where the unit itself finds it, by a link.
+const PUBLIC: &str = "/var/cache";
+
+/// Fetches in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+pub async fn fetch(request: FetchRequest, unit: Option<&str>) -> Result<(Source, Scratch)> {
+    if let Repository::Local { path } = &request.repository {
+        let repository = path.clone();
+        let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
+        return Ok((source, Scratch { repository, _guard: Box::new(()) }));
+    }
+    let until = tokio::time::Instant::now() + ALL_FETCHES;
+    match unit {
+        Some(unit) => patiently(until, async || attempt(fetch_in_unit(&request, unit).await)).await,
+        None => patiently(until, async || attempt(fetch_in_child(&request).await)).await,
+    }
+}
+
+fn attempt<T>(result: Result<T>) -> Attempt<T> {
+    match result {
+        Ok(value) => Attempt::Done(value),
+        Err(error) if matches!(error.code(), Code::GitUnreachable | Code::Deadline) => Attempt::Again(error),
+        Err(error) => Attempt::Stop(error),
+    }
+}
+
+async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
+    let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
+    let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
+    std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
+    let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
+    Ok((source, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
+}
+
+async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Scratch)> {
+    let unit = format!("{name}.service");
+    units::clear(&unit).await?;
+    let fetched = Fetched { link: Path::new(PUBLIC).join(name), directory: Path::new(PRIVATE).join(name) };
+    fetched.remove();
+    let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
+    let jail = Jail::new(&unit, User::Dynamic, FETCH)
+        .property(format!("CacheDirectory={name}"))
+        .property("CacheDirectoryMode=0755");
+    let output = child(jail, Role::Fetch, &request).await?;
+    let source = decode_reply(&output)?;
+    Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
+}
+
+/// The fetched objects, removed with the last word about them.
+struct Fetched {
+    link: PathBuf,
+    directory: PathBuf,
+}
+
+impl Fetched {
+    /// What cannot be removed is named by the next fetch, which needs the place empty.
+    fn remove(&self) {
+        let _ = files::remove_file(&self.link);
+        let _ = files::remove_tree(&self.directory);
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
+    let output = jail.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;
+    match output.stdout.is_empty() {
+        false => Ok(output.stdout),
+        // Killed before it could answer, or never started.
+        true => Err(Error::new(
+            Code::CheckoutFailed,
+            format!("running the {} child", role.name()),
+            ended(&output),
+        )),
+    }
+}
+
+/// The commit's files into an empty directory of the build user's.
+pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()> {
+    let Some(scratch) = context.scratch else {
+        return Err(Error::new(
+            Code::Bug,
+            format!("checking out {}", checkout.commit),
+            "nothing was fetched",
+        ));
+    };
+    files::remove_tree(&checkout.release)?;
+    files::directory(&checkout.release, &Owner::new(&checkout.user, &checkout.group), Mode(0o750))?;
+    let (repository, bind) = within_reach(&scratch.repository);
+    let request = CheckoutRequest {
+        repository,
+        commit: checkout.commit.clone(),
+        release: checkout.release.clone(),
+        limits: Default::default(),
+    };
+    // Of the group that may enter the release: it owns the directory, and that is all it may write.
+    let user = User::Named { user: checkout.user.clone(), group: checkout.group.clone() };
+    let mut jail =
+        Jail::new(&checkout.unit, user, CHECKOUT).writable(&checkout.release).property("PrivateNetwork=yes");
+    for property in bind {
+        jail = jail.property(property);
+    }
+    decode_reply(&child(jail, Role::Checkout, &request).await?)
+}
+
+/// The scratch stands where only root can go: the child sees it under another name, read-only.
+fn within_reach(repository: &Path) -> (PathBuf, Vec<String>) {
+    if !repository.starts_with(PRIVATE) {
+        return (repository.to_owned(), Vec::new());
+    }
+    let seen = "/mnt/source";
+    let bind = format!("BindReadOnlyPaths={}:{seen}", repository.display());
+    (seen.into(), vec!["TemporaryFileSystem=/mnt:ro".to_owned(), bind])
+}
+
+/// An install or build command, after the proof that IMDS is out of its reach.
+pub async fn run(command: &Command) -> Result<()> {
+    let user = User::Named { user: command.user.clone(), group: command.group.clone() };
+    // The step's own deadline is shorter; this one holds if the agent dies.
+    let mut jail = Jail::new(&command.unit, user, Duration::from_secs(3600))
+        .directory(&command.directory)
+        .environment(&command.environment);
+    for path in &command.sandbox.writable {
+        jail = jail.writable(path);
+    }
+    for path in &command.sandbox.hidden {
+        jail = jail.hidden(path);
+    }
+    let mut argv =
+        vec![own_program()?.display().to_string(), "__child".to_owned(), "guard".to_owned(), "--".to_owned()];
+    argv.extend(command.argv.iter().cloned());
+    let output = jail.run(&argv, None, 256 << 10).await?;
+    judge(command, &output)
+}
+
+fn judge(command: &Command, output: &Output) -> Result<()> {
+    let line = command.argv.join(" ");
+    match output.status {
+        Some(0) => Ok(()),
+        Some(IMDS_ANSWERS) => {
+            Err(Error::new(Code::ImdsAnswers, format!("running {line}"), output.last_lines(3)))
+        }
+        _ => Err(Error::new(
+            Code::InstallFailed,
+            format!("running {line} as {}", command.user),
+            program::ended(output),
+        )),
+    }
+}

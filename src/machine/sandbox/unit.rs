@@ -1,0 +1,165 @@
+//! Transient units: the children that touch what others wrote run in one, never as root.
+//!
+//! Each has a fixed name, so that a run can stop what a killed run left; a clean environment; a
+//! deadline that systemd keeps even if the agent is gone; and no IMDS.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Code, Error, Result};
+use crate::machine::host::program::{self, Output};
+use crate::machine::host::units;
+
+/// A child to be. Everything that is not said stays shut.
+pub struct Jail {
+    unit: String,
+    user: User,
+    properties: Vec<String>,
+    environment: Vec<(String, String)>,
+    deadline: Duration,
+}
+
+pub enum User {
+    /// Made for this unit and gone with it.
+    Dynamic,
+    Named {
+        user: String,
+        group: String,
+    },
+}
+
+/// What holds for every child. `IPAddressDeny` needs the kernel's cgroup BPF: each child proves by a
+/// connection attempt that it holds.
+const WALLS: &[&str] = &[
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    "ProtectSystem=strict",
+    "ProtectHome=yes",
+    "PrivateTmp=yes",
+    "PrivateDevices=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectControlGroups=yes",
+    "ProtectClock=yes",
+    "ProtectHostname=yes",
+    "ProtectProc=invisible",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "RestrictNamespaces=yes",
+    "LockPersonality=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallErrorNumber=EPERM",
+    "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128",
+    "LimitCORE=0",
+    "TasksMax=1024",
+    "UMask=0022",
+    "KillMode=control-group",
+    "TimeoutStopSec=5",
+    "Slice=system.slice",
+];
+
+impl Jail {
+    pub fn new(unit: &str, user: User, deadline: Duration) -> Self {
+        Jail { unit: unit.to_owned(), user, properties: Vec::new(), environment: Vec::new(), deadline }
+    }
+
+    pub fn property(mut self, property: impl Into<String>) -> Self {
+        self.properties.push(property.into());
+        self
+    }
+
+    pub fn writable(self, path: &Path) -> Self {
+        self.property(format!("ReadWritePaths={}", path.display()))
+    }
+
+    /// The leading `-` lets the path be absent.
+    pub fn hidden(self, path: &Path) -> Self {
+        self.property(format!("InaccessiblePaths=-{}", path.display()))
+    }
+
+    pub fn directory(self, path: &Path) -> Self {
+        self.property(format!("WorkingDirectory={}", path.display()))
+    }
+
+    pub fn environment<'a>(mut self, variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        self.environment.extend(variables.into_iter().map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
+    /// Runs `argv` to its end. The deadline is the parent's, and systemd's a little later.
+    pub async fn run(
+        self,
+        argv: &[String],
+        input: Option<Zeroizing<Vec<u8>>>,
+        most: usize,
+    ) -> Result<Output> {
+        units::clear(&self.unit).await?;
+        let line = self.line(argv);
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        // Whatever ends this future, the unit must not go on.
+        let mut guard = Stopper(Some(self.unit.clone()));
+        match program::run(&line, input, self.deadline, most).await {
+            Ok(output) => {
+                guard.0 = None;
+                Ok(output)
+            }
+            Err(error) => {
+                units::stop(&self.unit).await?;
+                guard.0 = None;
+                match error.code() {
+                    Code::Deadline => Err(Error::new(
+                        Code::Deadline,
+                        format!("running {}", argv.join(" ")),
+                        format!("not done after {} s", self.deadline.as_secs()),
+                    )),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    fn line(&self, argv: &[String]) -> Vec<String> {
+        let mut line: Vec<String> =
+            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+                .map(str::to_owned)
+                .into();
+        line.push(format!("--unit={}", self.unit));
+        let user = match &self.user {
+            User::Dynamic => vec!["DynamicUser=yes".to_owned()],
+            User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
+        };
+        let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
+        let walls = WALLS.iter().map(|wall| (*wall).to_owned());
+        for property in user.into_iter().chain(walls).chain([kept]).chain(self.properties.iter().cloned()) {
+            line.push(format!("--property={property}"));
+        }
+        for (name, value) in &self.environment {
+            line.push(format!("--setenv={name}={value}"));
+        }
+        line.push("--".to_owned());
+        line.extend(argv.iter().cloned());
+        line
+    }
+}
+
+/// Stops the unit if the run is cancelled while it is waited for.
+struct Stopper(Option<String>);
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        if let Some(unit) = self.0.take() {
+            let _ = std::process::Command::new("systemctl").args(["stop", "--", &unit]).status();
+        }
+    }
+}
+
+/// This program, for a child that may not read root's home.
+pub fn own_program() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|error| Error::new(Code::Io, "looking for this program's own file", error))
+}

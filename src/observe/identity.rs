@@ -1,0 +1,183 @@
+//! Which service this instance is: tags select, the policy decides what there is to select from.
+
+use std::collections::BTreeMap;
+
+use super::Decision;
+use super::policy::{Policy, Said};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Branch, Commit, Environment, Facts, Service};
+use crate::plan::{Seconds, Setting};
+
+/// The choice, made and checked.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub service: Service,
+    pub environment: Environment,
+    pub branch: Branch,
+    pub pinned: Option<Commit>,
+    /// A URL, or on a laptop a path.
+    pub repository: String,
+    /// The name of the secret with the service's environment.
+    pub secret: String,
+    /// The name of the secret with the git credential.
+    pub credential: Option<String>,
+    pub budget: Seconds,
+    pub service_may_use_imds: bool,
+    pub settings: Vec<Setting>,
+    /// Absent where nothing is to be kept for the next boot.
+    pub keep: Option<Keep>,
+}
+
+/// What the next boot needs of this run.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    pub instance: String,
+    /// This run's flags as policy text, if there were any.
+    pub flags: Option<String>,
+    /// The program stands already where the unit finds it.
+    pub installed: bool,
+}
+
+/// Decided once per instance: `decided` wins over tags, and only `--update` leaves it out.
+pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Selection> {
+    let service = service(facts, policy, decided)?;
+    let environment = environment(facts, policy, decided)?;
+    let (environment, branch) = branch(environment, &policy.environments())?;
+    let pinned = pinned(facts, policy, decided)?;
+    let fill = |pattern: &str| {
+        pattern
+            .replace("{service}", service.value.as_str())
+            .replace("{environment}", environment.value.as_str())
+    };
+    let repository = policy.repository()?.map(|pattern| fill(&pattern));
+    let secret = policy.secret().map(|pattern| fill(&pattern));
+    let credential = policy.git_credential().map(|said| said.map(|pattern| fill(&pattern)));
+    let budget = policy.budget();
+    let imds = policy.service_may_use_imds();
+
+    let mut settings =
+        vec![service.setting("service"), environment.setting("environment"), branch.setting("branch")];
+    settings.extend(pinned.as_ref().map(|said| said.setting("ref")));
+    settings.extend([repository.setting("repository"), secret.setting("secret")]);
+    settings.extend(credential.as_ref().map(|said| said.setting("git_credential")));
+    settings.extend([budget.setting("budget"), imds.setting("imds.service")]);
+
+    Ok(Selection {
+        service: service.value,
+        environment: environment.value,
+        branch: branch.value,
+        pinned: pinned.map(|said| said.value),
+        repository: repository.value,
+        secret: secret.value,
+        credential: credential.map(|said| said.value),
+        budget: budget.value,
+        service_may_use_imds: imds.value,
+        settings,
+        keep: None,
+    })
+}
+
+impl<T> Said<T> {
+    fn map<U>(self, with: impl FnOnce(T) -> U) -> Said<U> {
+        Said { value: with(self.value), origin: self.origin }
+    }
+}
+
+const DECIDED: &str = "decided at this instance's first boot";
+
+fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
+    let value = facts.tags.as_ref()?.get(key)?;
+    Some(Said { value: value.clone(), origin: format!("tag {key}") })
+}
+
+/// A name that was said somewhere, checked against its grammar.
+fn name<T: TryFrom<String>>(said: Said<String>, what: &str) -> Result<Said<T>>
+where
+    T::Error: std::fmt::Display,
+{
+    let Said { value, origin } = said;
+    let code = if origin.starts_with("tag ") { Code::TagInvalid } else { Code::PolicyInvalid };
+    match T::try_from(value) {
+        Ok(value) => Ok(Said { value, origin }),
+        Err(error) => Err(Error::new(code, format!("choosing the {what} from {origin}"), error)),
+    }
+}
+
+fn missing(what: &str, key: &str) -> Error {
+    Error::new(Code::TagMissing, format!("choosing the {what}"), format!("the instance has no tag {key}"))
+}
+
+fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Said<Service>> {
+    let key = policy.service_tag();
+    let said = match decided {
+        Some(decided) => Said { value: decided.service.clone(), origin: DECIDED.to_owned() },
+        None => name(
+            policy.service().or_else(|| tag(facts, &key)).ok_or_else(|| missing("service", &key))?,
+            "service",
+        )?,
+    };
+    match policy.services() {
+        Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => Err(Error::new(
+            Code::PolicyRefused,
+            format!("choosing the service from {}", said.origin),
+            format!("{} is not among the services that {} allows", said.value, allowed.origin),
+        )),
+        _ => Ok(said),
+    }
+}
+
+fn environment(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Said<Environment>> {
+    let key = policy.environment_tag();
+    match decided {
+        Some(decided) => Ok(Said { value: decided.environment.clone(), origin: DECIDED.to_owned() }),
+        None => {
+            let said = policy
+                .environment()
+                .or_else(|| tag(facts, &key))
+                .ok_or_else(|| missing("environment", &key))?;
+            name(said, "environment")
+        }
+    }
+}
+
+/// The long names that people write for the short ones.
+const ALIASES: &[(&str, &str)] = &[("staging", "stage"), ("production", "prod")];
+
+fn branch(
+    environment: Said<Environment>,
+    environments: &Said<BTreeMap<String, String>>,
+) -> Result<(Said<Environment>, Said<Branch>)> {
+    let known = |name: &str| environments.value.get_key_value(name);
+    let alias = || {
+        let (_, short) = ALIASES.iter().find(|(long, _)| *long == environment.value.as_str())?;
+        known(short)
+    };
+    let Some((name, branch)) = known(environment.value.as_str()).or_else(alias) else {
+        let allowed: Vec<&str> = environments.value.keys().map(String::as_str).collect();
+        return Err(Error::new(
+            Code::PolicyRefused,
+            format!("choosing the environment from {}", environment.origin),
+            format!(
+                "{} is not an environment of the policy ({}): {}",
+                environment.value,
+                environments.origin,
+                allowed.join(", ")
+            ),
+        ));
+    };
+    let invalid = |error| Error::new(Code::PolicyInvalid, "reading the policy's environments", error);
+    let environment =
+        Said { value: Environment::try_from(name.as_str()).map_err(invalid)?, origin: environment.origin };
+    let branch = Said {
+        value: Branch::try_from(branch.as_str()).map_err(invalid)?,
+        origin: environments.origin.clone(),
+    };
+    Ok((environment, branch))
+}
+
+fn pinned(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Option<Said<Commit>>> {
+    if let Some(decided) = decided {
+        return Ok(Some(Said { value: decided.source.commit.clone(), origin: DECIDED.to_owned() }));
+    }
+    policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|said| name(said, "commit")).transpose()
+}

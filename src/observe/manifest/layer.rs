@@ -1,0 +1,205 @@
+//! The keys of one layer: the file's own, or one environment's overlay. Whoever adds a key adds it here.
+
+use std::collections::BTreeMap;
+
+use super::place::{Fault, Item, Placed, Read, Section};
+use super::{EnvWish, Health, Manifest, NodeWish, Runtime, values};
+use crate::observe::secrets::refused;
+use crate::plan::Seconds;
+
+const KEYS: &[&str] = &[
+    "build",
+    "env",
+    "environments",
+    "health",
+    "install",
+    "node",
+    "persist",
+    "port",
+    "runtime",
+    "secret",
+    "start",
+];
+const HEALTH_KEYS: &[&str] = &["path", "soak", "status", "timeout"];
+const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
+
+/// What one layer says; whatever it does not say is `None`.
+#[derive(Clone, Default)]
+pub(super) struct Layer {
+    runtime: Option<Runtime>,
+    node_version: Option<String>,
+    install: Option<Vec<String>>,
+    build: Option<Vec<String>>,
+    start: Option<String>,
+    port: Option<u16>,
+    health: HealthLayer,
+    secret: Option<bool>,
+    persist: Option<Vec<String>>,
+    env: EnvLayer,
+}
+
+#[derive(Clone, Default)]
+struct HealthLayer {
+    path: Option<String>,
+    status: Option<Vec<u16>>,
+    timeout: Option<Seconds>,
+    soak: Option<Seconds>,
+}
+
+#[derive(Clone, Default)]
+struct EnvLayer {
+    file: Option<bool>,
+    required: Option<Vec<String>>,
+    allow: Option<Vec<String>>,
+    values: BTreeMap<String, Placed<String>>,
+}
+
+impl Layer {
+    pub fn read(section: &Section<'_>) -> Read<Layer> {
+        let known: Vec<&str> =
+            KEYS.iter().copied().filter(|key| section.is_root() || *key != "environments").collect();
+        let mut layer = Layer::default();
+        for (key, at, item) in section.entries() {
+            match key {
+                "runtime" => layer.runtime = Some(values::runtime(&item)?),
+                "node" => layer.node_version = node(&item)?,
+                "install" => layer.install = Some(values::commands(&item)?),
+                "build" => layer.build = Some(values::commands(&item)?),
+                "start" => layer.start = Some(values::command(&item)?),
+                "port" => layer.port = Some(item.number(1..=u16::MAX, "a number from 1 to 65535")?),
+                "health" => layer.health = HealthLayer::read(&item)?,
+                "secret" => layer.secret = Some(item.flag()?),
+                "persist" => layer.persist = Some(values::directories(&item)?),
+                "env" => layer.env = EnvLayer::read(&item.table()?)?,
+                "environments" if section.is_root() => {}
+                _ => return Err(section.unknown(key, at, &known, &[])),
+            }
+        }
+        Ok(layer)
+    }
+
+    /// This layer with another laid over it: tables merge key by key, all else is replaced.
+    pub fn under(self, over: Layer) -> Layer {
+        Layer {
+            runtime: over.runtime.or(self.runtime),
+            node_version: over.node_version.or(self.node_version),
+            install: over.install.or(self.install),
+            build: over.build.or(self.build),
+            start: over.start.or(self.start),
+            port: over.port.or(self.port),
+            health: self.health.under(over.health),
+            secret: over.secret.or(self.secret),
+            persist: over.persist.or(self.persist),
+            env: self.env.under(over.env),
+        }
+    }
+
+    /// The defaults for what nobody said, and the checks that need all layers.
+    pub fn finish(self) -> Read<Manifest> {
+        let default = Manifest::default();
+        Ok(Manifest {
+            runtime: self.runtime,
+            node: NodeWish { version: self.node_version },
+            install: self.install,
+            build: self.build,
+            start: self.start,
+            port: self.port,
+            health: self.health.finish(default.health),
+            secret: self.secret.unwrap_or(default.secret),
+            persist: self.persist.unwrap_or(default.persist),
+            env: self.env.finish(default.env)?,
+        })
+    }
+}
+
+fn node(item: &Item<'_>) -> Read<Option<String>> {
+    let section = item.table()?;
+    let mut version = None;
+    for (key, at, item) in section.entries() {
+        match key {
+            "version" => version = Some(values::node_range(&item)?),
+            _ => return Err(section.unknown(key, at, &["version"], KEYS)),
+        }
+    }
+    Ok(version)
+}
+
+impl HealthLayer {
+    fn read(item: &Item<'_>) -> Read<HealthLayer> {
+        let mut health = HealthLayer::default();
+        if item.as_str().is_some() {
+            health.path = Some(values::url_path(item)?);
+            return Ok(health);
+        }
+        let section = item.table().map_err(|_| item.expected("a path or a table"))?;
+        for (key, at, item) in section.entries() {
+            match key {
+                "path" => health.path = Some(values::url_path(&item)?),
+                "status" => health.status = Some(values::statuses(&item)?),
+                "timeout" => health.timeout = Some(values::seconds(&item)?),
+                "soak" => health.soak = Some(values::seconds(&item)?),
+                _ => return Err(section.unknown(key, at, HEALTH_KEYS, KEYS)),
+            }
+        }
+        Ok(health)
+    }
+
+    fn under(self, over: HealthLayer) -> HealthLayer {
+        HealthLayer {
+            path: over.path.or(self.path),
+            status: over.status.or(self.status),
+            timeout: over.timeout.or(self.timeout),
+            soak: over.soak.or(self.soak),
+        }
+    }
+
+    fn finish(self, default: Health) -> Health {
+        Health {
+            path: self.path,
+            status: self.status.unwrap_or(default.status),
+            timeout: self.timeout.unwrap_or(default.timeout),
+            soak: self.soak.unwrap_or(default.soak),
+        }
+    }
+}
+
+impl EnvLayer {
+    fn read(section: &Section<'_>) -> Read<EnvLayer> {
+        let mut env = EnvLayer::default();
+        for (key, at, item) in section.entries() {
+            match key {
+                "file" => env.file = Some(item.flag()?),
+                "required" => env.required = Some(values::names(&item)?),
+                "allow" => env.allow = Some(values::allowed(&item)?),
+                "values" => env.values = values::variables(&item)?,
+                _ => return Err(section.unknown(key, at, ENV_KEYS, KEYS)),
+            }
+        }
+        Ok(env)
+    }
+
+    fn under(mut self, over: EnvLayer) -> EnvLayer {
+        self.values.extend(over.values);
+        EnvLayer {
+            file: over.file.or(self.file),
+            required: over.required.or(self.required),
+            allow: over.allow.or(self.allow),
+            values: self.values,
+        }
+    }
+
+    fn finish(self, default: EnvWish) -> Read<EnvWish> {
+        let allow = self.allow.unwrap_or(default.allow);
+        for (name, value) in &self.values {
+            if let Some(why) = refused(name, &allow) {
+                return Err(Fault { at: value.at, what: format!("env.values.{name} is refused: {why}") });
+            }
+        }
+        Ok(EnvWish {
+            file: self.file.unwrap_or(default.file),
+            required: self.required.unwrap_or(default.required),
+            values: self.values.into_iter().map(|(name, value)| (name, value.value)).collect(),
+            allow,
+        })
+    }
+}

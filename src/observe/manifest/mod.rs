@@ -1,0 +1,148 @@
+//! `bootagent.toml`: what the service is, in its repository's words. Every key is optional.
+//!
+//! The file is whoever-can-push's input: it is checked to the last key on every read, the overlays of
+//! all environments included, so that a slip in prod's shows in test.
+
+mod layer;
+mod place;
+mod values;
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use crate::error::{Code, Error, Result};
+use crate::facts::Environment;
+use crate::plan::Seconds;
+
+use layer::Layer;
+use place::{Fault, Read, Section, position};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Absent: to be detected.
+    pub runtime: Option<Runtime>,
+    pub node: NodeWish,
+    /// Absent: the runtime's own way. Empty: nothing is to be installed.
+    pub install: Option<Vec<String>>,
+    /// As `install`.
+    pub build: Option<Vec<String>>,
+    pub start: Option<String>,
+    pub port: Option<u16>,
+    pub health: Health,
+    /// Whether the service has a secret at all.
+    pub secret: bool,
+    /// Directories that outlive a release, relative to it.
+    pub persist: Vec<String>,
+    pub env: EnvWish,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    Node,
+}
+
+impl Runtime {
+    pub const ALL: &'static [Runtime] = &[Runtime::Node];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Runtime::Node => "node",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeWish {
+    /// In npm's range grammar.
+    pub version: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Absent: a TCP connection or, without a port, a living process is enough.
+    pub path: Option<String>,
+    /// Which answers are good. Empty: any 2xx.
+    pub status: Vec<u16>,
+    pub timeout: Seconds,
+    pub soak: Seconds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvWish {
+    /// Whether the release gets a `.env`.
+    pub file: bool,
+    /// Variables that must be there before anything is installed.
+    pub required: Vec<String>,
+    /// Public values; the secret's win.
+    pub values: BTreeMap<String, String>,
+    /// Names like `NODE_OPTIONS`, which may then be set.
+    pub allow: Vec<String>,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Manifest {
+            runtime: None,
+            node: NodeWish::default(),
+            install: None,
+            build: None,
+            start: None,
+            port: None,
+            health: Health::default(),
+            secret: true,
+            persist: Vec::new(),
+            env: EnvWish::default(),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health { path: None, status: Vec::new(), timeout: Seconds(120), soak: Seconds(5) }
+    }
+}
+
+impl Default for EnvWish {
+    fn default() -> Self {
+        EnvWish { file: true, required: Vec::new(), values: BTreeMap::new(), allow: Vec::new() }
+    }
+}
+
+impl Manifest {
+    /// Reads the text of `path` as it applies to `environment`, or to none in particular.
+    pub fn parse(path: &str, text: &str, environment: Option<&Environment>) -> Result<Manifest> {
+        read(text, environment).map_err(|fault| {
+            let (line, column) = position(text, fault.at);
+            let cause = format!("{path}:{line}:{column}: {}", fault.what);
+            Error::new(Code::ManifestInvalid, format!("reading {path}"), cause)
+        })
+    }
+}
+
+/// The environments that a manifest overlays. Whether it is well-formed, `parse` tells.
+pub fn environments(text: &str) -> Vec<Environment> {
+    let Ok(table) = DeTable::parse(text) else { return Vec::new() };
+    let root = Section::new(String::new(), table.get_ref());
+    root.environments().map(|all| all.into_iter().map(|(name, _)| name).collect()).unwrap_or_default()
+}
+
+fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        Fault { at, what: error.message().to_owned() }
+    })?;
+    let root = Section::new(String::new(), table.get_ref());
+    let base = Layer::read(&root)?;
+    let mut manifest = base.clone().finish()?;
+    for (name, section) in root.environments()? {
+        let overlaid = base.clone().under(Layer::read(&section)?).finish()?;
+        if environment == Some(&name) {
+            manifest = overlaid;
+        }
+    }
+    Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The parsed TOML with its places: every value knows its dotted name and where it stands, so that
+//! every fault can point at it.
+
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::facts::Environment;
+
+/// What is wrong, and at which byte of the file.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub at: usize,
+    pub what: String,
+}
+
+pub(super) type Read<T> = Result<T, Fault>;
+
+/// A table, and the dotted name under which errors speak of it; the root's is empty.
+pub(super) struct Section<'a> {
+    name: String,
+    table: &'a DeTable<'a>,
+}
+
+/// A value, likewise.
+pub(super) struct Item<'a> {
+    pub name: String,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+/// A value that is kept together with its place, for a check that needs the whole file.
+#[derive(Clone)]
+pub(super) struct Placed<T> {
+    pub at: usize,
+    pub value: T,
+}
+
+impl<'a> Section<'a> {
+    pub fn new(name: String, table: &'a DeTable<'a>) -> Self {
+        Section { name, table }
+    }
+
+    /// The entries in the order of their keys: the key, where it stands, its value.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, usize, Item<'a>)> {
+        self.table.iter().map(|(key, value)| {
+            let dot = if self.name.is_empty() { "" } else { "." };
+            let name = format!("{}{dot}{}", self.name, key.get_ref().escape_debug());
+            (key.get_ref().as_ref(), key.span().start, Item { name, value })
+        })
+    }
+
+    /// The overlays, which only the root has.
+    pub fn environments(&self) -> Read<Vec<(Environment, Section<'a>)>> {
+        let Some((_, _, item)) = self.entries().find(|(key, ..)| *key == "environments") else {
+            return Ok(Vec::new());
+        };
+        let overlay = |(key, at, item): (&str, usize, Item<'a>)| {
+            let name = Environment::try_from(key).map_err(|error| Fault { at, what: error.to_string() })?;
+            Ok((name, item.table()?))
+        };
+        item.table()?.entries().map(overlay).collect()
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// For a key that is not known here; `elsewhere` are the keys of the root.
+    pub fn unknown(&self, key: &str, at: usize, known: &[&str], elsewhere: &[&str]) -> Fault {
+        let shown = shown(key);
+        let place = if self.is_root() { String::new() } else { format!(" in {}", self.name) };
+        let hint = match nearest(key, known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None if elsewhere.contains(&key) => format!("\"{key}\" belongs above the first [table]"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        Fault { at, what: format!("unknown key {shown}{place}; {hint}") }
+    }
+}
+
+impl<'a> Item<'a> {
+    pub fn fault(&self, what: impl std::fmt::Display) -> Fault {
+        Fault { at: self.value.span().start, what: format!("{} {what}", self.name) }
+    }
+
+    /// It has the wrong type.
+    pub fn expected(&self, expected: &str) -> Fault {
+        let found = match self.value.get_ref() {
+            DeValue::Boolean(flag) => flag.to_string(),
+            value => format!("{} {}", article(value.type_str()), value.type_str()),
+        };
+        self.fault(format!("is {found}; expected {expected}"))
+    }
+
+    pub fn placed<T>(&self, value: T) -> Placed<T> {
+        Placed { at: self.value.span().start, value }
+    }
+
+    pub fn as_str(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
+    }
+
+    pub fn as_bool(&self) -> Option<bool> {
+        self.value.get_ref().as_bool()
+    }
+
+    pub fn is_integer(&self) -> bool {
+        self.value.get_ref().is_integer()
+    }
+
+    pub fn string(&self, expected: &str) -> Read<&'a str> {
+        self.as_str().ok_or_else(|| self.expected(expected))
+    }
+
+    pub fn flag(&self) -> Read<bool> {
+        self.as_bool().ok_or_else(|| self.expected("true or false"))
+    }
+
+    pub fn number(&self, range: RangeInclusive<u16>, expected: &str) -> Read<u16> {
+        let integer = self.value.get_ref().as_integer().ok_or_else(|| self.expected(expected))?;
+        let number = u16::from_str_radix(integer.as_str(), integer.radix()).ok();
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| self.fault(format!("is {integer}; expected {expected}")))
+    }
+
+    pub fn list(&self, expected: &str) -> Read<Vec<Item<'a>>> {
+        let list = self.value.get_ref().as_array().ok_or_else(|| self.expected(expected))?;
+        Ok(list.iter().map(|value| Item { name: self.name.clone(), value }).collect())
+    }
+
+    pub fn table(&self) -> Read<Section<'a>> {
+        let table = self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))?;
+        Ok(Section::new(self.name.clone(), table))
+    }
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'i']) { "an" } else { "a" }
+}
+
+/// The file's own words, short and without what a terminal would obey.
+pub(super) fn shown(text: &str) -> String {
+    let head: String = text.chars().take(60).collect();
+    let more = if head.len() < text.len() { "..." } else { "" };
+    format!("\"{}{more}\"", head.escape_debug())
+}
+
+/// Line and column of a byte, both from 1; columns count characters.
+pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    // A third of the letters may be wrong: `prot`, `instal`, but not `user` for `secret`.
+    let near = |name: &&str| distance(key, name) <= (name.len().max(3) / 3).max(1);
+    let two_swapped = |name: &&str| key.len() == name.len() && sorted(key) == sorted(name);
+    let close = known.iter().filter(|name| near(name) || two_swapped(name));
+    close.min_by_key(|name| distance(key, name)).copied()
+}
+
+fn sorted(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
+}
+
+/// Levenshtein's, one row at a time. Keys longer than any of ours are not near to one.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 40 {
+        return usize::MAX;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,348 @@
+use super::*;
+
+fn read(text: &str) -> Manifest {
+    Manifest::parse("bootagent.toml", text, None).unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+fn read_for(environment: &str, text: &str) -> Manifest {
+    let environment = Environment::try_from(environment).unwrap();
+    Manifest::parse("bootagent.toml", text, Some(&environment))
+        .unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+/// The cause without "reading bootagent.toml: bootagent.toml:".
+fn error(text: &str) -> String {
+    let error = Manifest::parse("bootagent.toml", text, None).expect_err(&format!("{text:?} was read"));
+    assert_eq!(error.code(), Code::ManifestInvalid);
+    let report = error.report();
+    assert_eq!(report.doing, "reading bootagent.toml");
+    report.causes[0].strip_prefix("bootagent.toml:").expect("the place comes first").to_owned()
+}
+
+const COMPLETE: &str = r#"
+runtime = "node"
+install = "npm ci --omit=dev"
+build = ["npm run build", "npm prune"]
+start = "node server.js"
+port = 3000
+secret = false
+persist = ["uploads/", "data/files"]
+
+[health]
+path = "/health"
+status = [200, 204]
+timeout = "90s"
+soak = 10
+
+[node]
+version = ">=20 <23"
+
+[env]
+file = false
+required = ["DATABASE_URL"]
+allow = ["NODE_OPTIONS"]
+values = { LOG_LEVEL = "info", NODE_OPTIONS = "--max-old-space-size=400" }
+"#;
+
+fn complete() -> Manifest {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Manifest {
+        runtime: Some(Runtime::Node),
+        node: NodeWish { version: Some(">=20 <23".into()) },
+        install: Some(vec!["npm ci --omit=dev".into()]),
+        build: Some(vec!["npm run build".into(), "npm prune".into()]),
+        start: Some("node server.js".into()),
+        port: Some(3000),
+        health: Health {
+            path: Some("/health".into()),
+            status: vec![200, 204],
+            timeout: Seconds(90),
+            soak: Seconds(10),
+        },
+        secret: false,
+        persist: vec!["uploads".into(), "data/files".into()],
+        env: EnvWish {
+            file: false,
+            required: vec!["DATABASE_URL".into()],
+            values: [pair("LOG_LEVEL", "info"), pair("NODE_OPTIONS", "--max-old-space-size=400")].into(),
+            allow: vec!["NODE_OPTIONS".into()],
+        },
+    }
+}
+
+#[test]
+fn every_key_is_optional() {
+    assert_eq!(read(""), Manifest::default());
+    assert_eq!(
+        read("# nothing\n[health]\n[env]\n[node]\n[environments]\n[environments.prod]\n"),
+        Manifest::default()
+    );
+    let default = Manifest::default();
+    assert_eq!((default.health.timeout, default.health.soak), (Seconds(120), Seconds(5)));
+    assert!(default.secret && default.env.file);
+}
+
+#[test]
+fn every_key_is_read() {
+    assert_eq!(read(COMPLETE), complete());
+}
+
+#[test]
+fn short_forms_mean_what_the_long_ones_say() {
+    assert_eq!(read("health = \"/up\"").health.path.as_deref(), Some("/up"));
+    assert_eq!(read("[health]\nstatus = 204").health.status, [204]);
+    assert_eq!(read("install = false").install, Some(vec![]));
+    assert_eq!(read("build = []").build, Some(vec![]));
+    assert_eq!(read("[health]\ntimeout = 3600\nsoak = \"1s\"").health.timeout, Seconds(3600));
+    assert_eq!(read("port = 0x1F90").port, Some(8080));
+}
+
+#[test]
+fn an_overlay_merges_tables_and_replaces_the_rest() {
+    let text = format!(
+        "{COMPLETE}\n[environments.stage]\nport = 4000\nbuild = false\nsecret = true\nhealth = \"/ready\"\n\
+         [environments.stage.env]\nrequired = [\"X\"]\nvalues = {{ LOG_LEVEL = \"debug\", NEW = \"1\" }}\n\
+         [environments.prod.health]\nsoak = 30\n"
+    );
+    let mut stage = complete();
+    stage.port = Some(4000);
+    stage.build = Some(vec![]);
+    stage.secret = true;
+    stage.health.path = Some("/ready".into());
+    stage.env.required = vec!["X".into()];
+    stage.env.values.insert("LOG_LEVEL".into(), "debug".into());
+    stage.env.values.insert("NEW".into(), "1".into());
+    assert_eq!(read_for("stage", &text), stage);
+    let mut prod = complete();
+    prod.health.soak = Seconds(30);
+    assert_eq!(read_for("prod", &text), prod);
+    assert_eq!(read_for("test", &text), complete(), "an environment without an overlay has the base");
+    assert_eq!(read(&text), complete());
+}
+
+#[test]
+fn an_overlay_may_set_what_its_own_allow_permits() {
+    let text =
+        "[environments.test.env]\nallow = [\"NODE_OPTIONS\"]\nvalues = { NODE_OPTIONS = \"--inspect\" }";
+    assert_eq!(read_for("test", text).env.values["NODE_OPTIONS"], "--inspect");
+    let elsewhere =
+        "[environments.test.env]\nallow = [\"NODE_OPTIONS\"]\n[env]\nvalues = { NODE_OPTIONS = \"\" }";
+    assert!(error(elsewhere).starts_with("4:27: env.values.NODE_OPTIONS is refused"), "{}", error(elsewhere));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_known_one() {
+    for (text, want) in [
+        ("prot = 1", "1:1: unknown key \"prot\"; did you mean \"port\"?"),
+        ("\n  instal = \"x\"", "2:3: unknown key \"instal\"; did you mean \"install\"?"),
+        ("Port = 1", "1:1: unknown key \"Port\"; did you mean \"port\"?"),
+        ("[helth]\npath = \"/\"", "1:2: unknown key \"helth\"; did you mean \"health\"?"),
+        ("[health]\npaht = \"/\"", "2:1: unknown key \"paht\" in health; did you mean \"path\"?"),
+        ("[env]\nrequire = []", "2:1: unknown key \"require\" in env; did you mean \"required\"?"),
+        ("[node]\nversions = \"22\"", "2:1: unknown key \"versions\" in node; did you mean \"version\"?"),
+        (
+            "[health]\npath = \"/\"\nport = 1",
+            "3:1: unknown key \"port\" in health; \"port\" belongs above the first [table]",
+        ),
+        (
+            "user = \"root\"",
+            "1:1: unknown key \"user\"; known here: build, env, environments, health, install,",
+        ),
+        ("[packages]\napt = []", "1:2: unknown key \"packages\"; known here: "),
+        ("migrate = \"x\"", "1:1: unknown key \"migrate\"; known here: "),
+        (
+            "[environments.prod]\nprot = 1",
+            "2:1: unknown key \"prot\" in environments.prod; did you mean \"port\"?",
+        ),
+        (
+            "[environments.prod.health]\nsok = 1",
+            "2:1: unknown key \"sok\" in environments.prod.health; did you mean \"soak\"?",
+        ),
+        (
+            "[environments.prod.environments.test]",
+            "1:20: unknown key \"environments\" in environments.prod; known here: build",
+        ),
+        ("\"\\u001b[31m\" = 1", "1:1: unknown key \"\\u{1b}[31m\"; known here: "),
+    ] {
+        let message = error(text);
+        assert!(message.starts_with(want), "{text:?}\n got {message}\nwant {want}");
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_at_their_place() {
+    for (text, want) in [
+        ("runtime = \"ruby\"", "1:11: runtime is \"ruby\"; expected one of \"node\""),
+        ("runtime = 1", "1:11: runtime is an integer; expected one of \"node\""),
+        (
+            "install = true",
+            "1:11: install is true; expected a command, a list of commands, or false for none",
+        ),
+        ("install = \"\"", "1:11: install is empty"),
+        ("build = [\"a\", \" \"]", "1:15: build is empty"),
+        ("build = [\"a\", 1]", "1:15: build is an integer; expected a command"),
+        ("start = \"a\\nb\"", "1:9: start has a line break"),
+        ("start = \"a\\u0000\"", "1:9: start has a line break or another control character"),
+        ("start = [\"a\"]", "1:9: start is an array; expected a command"),
+        ("start = false", "1:9: start is false; expected a command"),
+        ("port = 0", "1:8: port is 0; expected a number from 1 to 65535"),
+        ("port = 65536", "1:8: port is 65536"),
+        ("port = -1", "1:8: port is -1"),
+        ("port = \"3000\"", "1:8: port is a string"),
+        ("port = 3000.0", "1:8: port is a float"),
+        ("secret = \"no\"", "1:10: secret is a string; expected true or false"),
+        ("health = 1", "1:10: health is an integer; expected a path or a table"),
+        ("health = \"health\"", "1:10: health is \"health\"; expected a path that starts with /"),
+        ("[health]\npath = \"/a b\"", "2:8: health.path has blanks"),
+        ("[health]\npath = \"/a\\r\\nHost: x\"", "2:8: health.path has blanks"),
+        (
+            "[health]\npath = \"/é\"",
+            "2:8: health.path has blanks, control characters or letters beyond ASCII",
+        ),
+        ("[health]\nstatus = 99", "2:10: health.status is 99; expected an HTTP status from 100 to 599"),
+        ("[health]\nstatus = [200, 600]", "2:16: health.status is 600"),
+        ("[health]\nstatus = []", "2:10: health.status is an empty list"),
+        ("[health]\nstatus = \"2xx\"", "2:10: health.status is a string"),
+        ("[health]\ntimeout = 0", "2:11: health.timeout is 0; expected seconds from 1 to 3600"),
+        ("[health]\ntimeout = \"3601s\"", "2:11: health.timeout is \"3601s\""),
+        ("[health]\ntimeout = \"2m\"", "2:11: health.timeout is \"2m\"; expected seconds from 1 to 3600"),
+        ("[health]\ntimeout = \"s\"", "2:11: health.timeout"),
+        ("[health]\ntimeout = \"+5s\"", "2:11: health.timeout"),
+        ("[health]\nsoak = 1.5", "2:8: health.soak is a float"),
+        ("node = \"22\"", "1:8: node is a string; expected a table"),
+        ("[node]\nversion = 22", "2:11: node.version is an integer; expected an npm version range"),
+        ("[node]\nversion = \"\"", "2:11: node.version is \"\""),
+        (
+            "[node]\nversion = \"lts/iron\"",
+            "2:11: node.version is \"lts/iron\"; expected an npm version range",
+        ),
+        ("[env]\nfile = \".env\"", "2:8: env.file is a string; expected true or false"),
+        ("[env]\nrequired = [\"A\", \"B-C\"]", "2:18: env.required has \"B-C\"; expected a variable name"),
+        ("[env]\nallow = [\"LD_PRELOAD\"]", "2:10: env.allow has LD_PRELOAD, which can never be allowed"),
+        (
+            "[env]\nvalues = { A = 1 }",
+            "2:16: env.values.A is an integer; expected a string: write it in quotes",
+        ),
+        ("[env.values]\n\"A B\" = \"x\"", "2:1: env.values has \"A B\"; expected a variable name"),
+        ("[env.values]\nA = \"\\u0000\"", "2:5: env.values.A has a NUL"),
+        ("[env.values]\nPATH = \"/\"", "2:8: env.values.PATH is refused"),
+        ("[environments.prod.env.values]\nLD_PRELOAD = \"/\"", "2:14: env.values.LD_PRELOAD is refused"),
+        ("environments = 1", "1:16: environments is an integer; expected a table"),
+        ("environments.prod = 1", "1:21: environments.prod is an integer; expected a table"),
+        ("[environments.Prod]", "1:15: \"Prod\" is not a environment name"),
+        ("[environments.prod]\nport = 0", "2:8: environments.prod.port is 0"),
+    ] {
+        let message = error(text);
+        assert!(message.starts_with(want), "{text:?}\n got {message}\nwant {want}");
+    }
+}
+
+#[test]
+fn broken_toml_is_refused_at_its_place() {
+    assert!(error("port = 1\nport = 2").starts_with("2:1: "), "{}", error("port = 1\nport = 2"));
+    assert!(error("start = \"x").starts_with("1:"));
+    assert!(error("port = 1\nstart").starts_with("2:6: "), "{}", error("port = 1\nstart"));
+    assert!(error("# é\nport = é").starts_with("2:8: "), "{}", error("# é\nport = é"));
+    assert!(error("\u{0}").starts_with("1:"));
+    assert!(error(&format!("start = {}", "[".repeat(10_000))).starts_with("1:"), "nesting is bounded");
+}
+
+#[test]
+fn persist_stays_inside_the_release() {
+    assert_eq!(read("persist = [\"a\", \"b.c/d-e_f\", \"ab\"]").persist, ["a", "b.c/d-e_f", "ab"]);
+    for bad in [
+        "/var/lib/x",
+        "..",
+        "../x",
+        "a/../b",
+        ".",
+        "./a",
+        "a//b",
+        "",
+        "/",
+        ".env",
+        ".git/hooks",
+        "a b",
+        "a\\nb",
+        "a%b",
+        "é",
+        "a\\\\b",
+        "~",
+        "$X",
+    ] {
+        let message = error(&format!("persist = [\"{bad}\"]"));
+        assert!(message.starts_with("1:12: persist has "), "{bad}: {message}");
+    }
+    for nested in ["\"a\", \"a/b\"", "\"a/b\", \"a\"", "\"a\", \"a\"", "\"a\", \"a/\""] {
+        let message = error(&format!("persist = [{nested}]"));
+        assert!(message.contains("one inside the other"), "{message}");
+    }
+    assert!(error("persist = \"uploads\"").starts_with("1:11: persist is a string; expected a list"));
+}
+
+#[test]
+fn limits_hold() {
+    let path = |length: usize| format!("health = \"/{}\"", "x".repeat(length - 1));
+    assert!(read(&path(1024)).health.path.is_some());
+    assert!(error(&path(1025)).contains("has 1025 bytes"));
+}
+
+#[test]
+fn every_key_of_the_lists_is_known() {
+    // A key that is suggested and then refused would be a cruel joke.
+    for key in [
+        "build",
+        "env",
+        "environments",
+        "health",
+        "install",
+        "node",
+        "persist",
+        "port",
+        "runtime",
+        "secret",
+        "start",
+    ] {
+        assert!(!error(&format!("{key} = 1979-05-27")).contains("unknown key"), "{key}");
+    }
+    for (table, key) in [
+        ("health", "path"),
+        ("health", "soak"),
+        ("health", "status"),
+        ("health", "timeout"),
+        ("env", "allow"),
+        ("env", "file"),
+        ("env", "required"),
+        ("env", "values"),
+        ("node", "version"),
+    ] {
+        assert!(!error(&format!("[{table}]\n{key} = 1979-05-27")).contains("unknown key"), "{table}.{key}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_reference_are_read() {
+    let reference = include_str!("../../../docs/reference/manifest.md");
+    let examples: Vec<&str> =
+        reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        read(example);
+    }
+    assert_eq!(
+        read_for("stage", reference.split("```").nth(1).unwrap().strip_prefix("toml").unwrap()).port,
+        Some(3001)
+    );
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_text_panics_or_reaches_a_terminal_raw(text in "[a-z=\\[\\]\"'\n.#{}, 0-9\u{e9}\u{1b}]{0,60}") {
+        if let Err(error) = Manifest::parse("bootagent.toml", &text, None) {
+            let causes = error.report().causes.concat();
+            proptest::prop_assert!(!causes.contains(char::is_control), "{:?}", causes);
+        }
+    }
+}

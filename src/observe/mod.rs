@@ -1,0 +1,14 @@
+//! What is and what is wanted. Reads only: everything here gets `&impl Observe`, so the compiler
+//! shows that a dry run cannot act.
+
+mod decision;
+mod identity;
+pub mod manifest;
+mod policy;
+mod reads;
+pub mod secrets;
+
+pub use decision::Decision;
+pub use identity::{Keep, Selection, select};
+pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy, recorded_flags};
+pub use reads::{Fetched, MANIFEST, decided, facts, manifest, secret_text, source, variables};

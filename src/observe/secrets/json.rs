@@ -1,0 +1,83 @@
+//! A secret as one flat JSON object, which is what the console makes.
+
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::is_name;
+use crate::secret::Secret;
+
+/// Strings as they are; numbers and booleans by their own text, so that `1e5` and 20-digit ids stay what
+/// they are; nested values as compact JSON. Duplicates are left in for the caller to find.
+pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let members = json.deserialize_map(Members).and_then(|members| json.end().map(|()| members));
+    // Not the error's own text: serde_json's may quote what it met.
+    let members = members.map_err(|error| {
+        format!("it is not valid JSON at line {}, column {}", error.line(), error.column())
+    })?;
+    members.into_iter().enumerate().map(|(index, (key, raw))| member(index, key, raw.get())).collect()
+}
+
+fn member(index: usize, key: String, raw: &str) -> Result<(String, Secret), String> {
+    if !is_name(&key) {
+        let shown = if is_word(&key) { format!("\"{key}\"") } else { format!("number {}", index + 1) };
+        return Err(format!(
+            "key {shown} is not a variable name (letters, digits and _, not a digit first, up to 128)"
+        ));
+    }
+    let value = match raw.as_bytes().first() {
+        Some(b'"') => {
+            serde_json::from_str(raw).map_err(|_| format!("the string of {key} has a broken escape"))?
+        }
+        Some(b'n') => {
+            return Err(format!("{key} is null: give it a value, \"\" for an empty one, or remove it"));
+        }
+        Some(b'{' | b'[') => compact(raw),
+        _ => raw.to_owned(),
+    };
+    Ok((key, Secret::new(value)))
+}
+
+/// A key that somebody may well have meant as a name, and that is safe to show.
+fn is_word(key: &str) -> bool {
+    (1..=128).contains(&key.len()) && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+}
+
+/// The same JSON without the blanks between its tokens.
+fn compact(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in raw.chars() {
+        if quoted || !c.is_ascii_whitespace() {
+            out.push(c);
+        }
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    out
+}
+
+/// All members in their order, twins included: a map would keep the last of them and say nothing.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
+}

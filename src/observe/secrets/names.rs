@@ -1,0 +1,230 @@
+//! Which names may be variables, and which of them a secret may not set.
+//!
+//! The refuse list is sudo's `env_delete`, what glibc ignores in setuid programs, and what redirects
+//! the tools that a service's code is likely to start (git, npm, the AWS SDK).
+
+/// `[A-Za-z_][A-Za-z0-9_]{0,127}`
+pub fn is_name(name: &str) -> bool {
+    name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Why a secret may not set this variable; `None` if it may. `allow` is the manifest's `env.allow`.
+pub fn refused(name: &str, allow: &[String]) -> Option<&'static str> {
+    // npm reads its variables in any case, and nobody's LD_PRELOAD should hide behind one letter.
+    let upper = name.to_ascii_uppercase();
+    let find = |list: &[(&[&str], &'static str)]| {
+        list.iter().find(|(names, _)| names.iter().any(|pattern| fits(pattern, &upper))).map(|(_, why)| *why)
+    };
+    find(NEVER).or_else(|| find(UNLESS_ALLOWED).filter(|_| !allow.iter().any(|allowed| allowed == name)))
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}
+
+/// Code or files that programs load before their first line runs, whoever they are.
+const NEVER: &[(&[&str], &str)] = &[
+    (
+        &["LD_*", "_RLD*", "DYLD_*", "LDR_*", "LIBPATH", "SHLIB_PATH"],
+        "it makes the dynamic loader load other code",
+    ),
+    (
+        &[
+            "GLIBC_TUNABLES",
+            "GCONV_PATH",
+            "GETCONF_DIR",
+            "LOCPATH",
+            "NLSPATH",
+            "PATH_LOCALE",
+            "MALLOC_*",
+            "TZDIR",
+        ],
+        "it makes the C library load other files",
+    ),
+    (
+        &["HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "RESOLV_*", "NIS_PATH", "KRB5*"],
+        "it changes how names and identities are resolved",
+    ),
+    (
+        &[
+            "BASH_ENV",
+            "BASH_FUNC_*",
+            "BASHOPTS",
+            "CDPATH",
+            "ENV",
+            "FPATH",
+            "GLOBIGNORE",
+            "IFS",
+            "NULLCMD",
+            "PROMPT_COMMAND",
+            "PS4",
+            "READNULLCMD",
+            "SHELLOPTS",
+            "TMPPREFIX",
+            "ZDOTDIR",
+        ],
+        "it makes shells run or read something else",
+    ),
+    (&["PATH"], "it decides which programs run"),
+    (&["HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD"], "it says who the service is; systemd sets it"),
+    (
+        &[
+            "CREDENTIALS_DIRECTORY",
+            "INVOCATION_ID",
+            "JOURNAL_STREAM",
+            "LISTEN_*",
+            "MAINPID",
+            "NOTIFY_SOCKET",
+            "SYSTEMD_*",
+            "WATCHDOG_*",
+        ],
+        "it is systemd's word to the service",
+    ),
+    (&["OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"], "it makes OpenSSL load other code"),
+    (&["TERMCAP", "TERMINFO*", "TERMPATH"], "it makes terminal programs read other files"),
+];
+
+/// What a service can have a good reason for; its manifest must say so.
+const UNLESS_ALLOWED: &[(&[&str], &str)] = &[
+    (
+        &[
+            "NODE_EXTRA_CA_CERTS",
+            "NODE_ICU_DATA",
+            "NODE_OPTIONS",
+            "NODE_PATH",
+            "NODE_REPL_EXTERNAL_MODULE",
+            "NODE_TLS_REJECT_UNAUTHORIZED",
+            "NODE_V8_COVERAGE",
+        ],
+        "it changes what node loads or trusts",
+    ),
+    (&["PYTHON*"], "it changes what python loads"),
+    (&["PERL*", "RUBYLIB", "RUBYOPT"], "it changes what the interpreter loads"),
+    (&["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"], "it changes what java loads"),
+    (&["NPM_CONFIG_*"], "it changes what npm installs and runs"),
+    (&["GIT_*"], "it changes what git runs"),
+    (
+        &[
+            "AWS_CA_BUNDLE",
+            "AWS_CONFIG_FILE",
+            "AWS_CONTAINER_*",
+            "AWS_EC2_METADATA_*",
+            "AWS_ENDPOINT_URL*",
+            "AWS_SHARED_CREDENTIALS_FILE",
+        ],
+        "it redirects AWS calls or credentials",
+    ),
+    (&["SSL_CERT_DIR", "SSL_CERT_FILE"], "it changes which certificates are trusted"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_held_to_the_grammar() {
+        for good in ["A", "_", "a1", "DATABASE_URL", "__proto__", &"x".repeat(128)] {
+            assert!(is_name(good), "{good} was refused");
+        }
+        for bad in ["", "1A", "A-B", "A.B", "A B", "A=", "A\n", "é", "A\0", &"x".repeat(129)] {
+            assert!(!is_name(bad), "{bad:?} was let through");
+        }
+    }
+
+    #[test]
+    fn what_changes_how_programs_load_is_refused_whatever_is_allowed() {
+        let never = [
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "LD_AUDIT",
+            "ld_preload",
+            "DYLD_INSERT_LIBRARIES",
+            "PATH",
+            "BASH_ENV",
+            "ENV",
+            "IFS",
+            "SHELLOPTS",
+            "BASHOPTS",
+            "PS4",
+            "GLIBC_TUNABLES",
+            "GCONV_PATH",
+            "HOME",
+            "USER",
+            "SHELL",
+            "NOTIFY_SOCKET",
+            "CREDENTIALS_DIRECTORY",
+            "OPENSSL_CONF",
+            "HOSTALIASES",
+            "KRB5_CONFIG",
+            "TERMINFO_DIRS",
+        ];
+        for name in never {
+            assert!(refused(name, &[]).is_some(), "{name} was let through");
+            assert!(refused(name, &[name.to_owned()]).is_some(), "{name} could be allowed");
+        }
+    }
+
+    #[test]
+    fn what_a_service_may_need_is_refused_until_its_manifest_names_it() {
+        let names = [
+            "NODE_OPTIONS",
+            "NODE_PATH",
+            "NODE_EXTRA_CA_CERTS",
+            "PYTHONPATH",
+            "PYTHONSTARTUP",
+            "PERL5OPT",
+            "RUBYOPT",
+            "JAVA_TOOL_OPTIONS",
+            "npm_config_registry",
+            "NPM_CONFIG_REGISTRY",
+            "GIT_SSH_COMMAND",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_CONFIG_FILE",
+            "SSL_CERT_FILE",
+        ];
+        for name in names {
+            assert!(refused(name, &[]).is_some(), "{name} was let through");
+            assert!(refused(name, &["OTHER".to_owned()]).is_some(), "{name} was let through by another name");
+            assert_eq!(refused(name, &[name.to_owned()]), None, "{name} cannot be allowed");
+        }
+    }
+
+    #[test]
+    fn what_services_are_told_is_not_refused() {
+        let names = [
+            "DATABASE_URL",
+            "NODE_ENV",
+            "PORT",
+            "LOG_LEVEL",
+            "ENVIRONMENT",
+            "ENV_NAME",
+            "PATH_PREFIX",
+            "HOMEPAGE",
+            "USERNAME",
+            "SHELL_COLOR",
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "LDAP_URL",
+            "HTTP_PROXY",
+            "TZ",
+            "LANG",
+        ];
+        for name in names {
+            assert_eq!(refused(name, &[]), None, "{name} was refused");
+        }
+    }
+
+    #[test]
+    fn the_reference_lists_every_refused_name() {
+        let reference = include_str!("../../../docs/reference/environment.md");
+        for pattern in NEVER.iter().chain(UNLESS_ALLOWED).flat_map(|(names, _)| *names) {
+            assert!(reference.contains(&format!("`{pattern}`")), "{pattern} is not in environment.md");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+use super::*;
+use crate::error::Exit;
+
+/// Names and values, as plain text.
+fn read(text: &str) -> Vec<(String, String)> {
+    let variables = parse("app", text, &[]).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    variables.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect()
+}
+
+fn one(text: &str) -> String {
+    let pairs = read(text);
+    assert_eq!(pairs.len(), 1, "{text:?} gave {:?}", pairs.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    pairs[0].1.clone()
+}
+
+/// The message, which must not repeat the value that each of these tests hides in its text.
+fn error(text: &str) -> String {
+    let error = parse("app", text, &[]).expect_err(&format!("{text:?} was read"));
+    assert_eq!(error.code(), Code::SecretInvalid, "{error}");
+    assert_eq!(error.exit(), Exit::Invalid);
+    let message = error.to_string();
+    assert!(message.starts_with("reading secret app: "), "{message}");
+    assert!(!message.contains("hunter2") && !message.contains("unter"), "it leaks: {message}");
+    message
+}
+
+#[test]
+fn json_strings_are_taken_as_they_are() {
+    assert_eq!(
+        read(r#" { "B": "x y", "A": "", "C": "a\"b\\\n\té\ud83e\udd80" } "#),
+        [("A", ""), ("B", "x y"), ("C", "a\"b\\\n\té🦀")].map(|(k, v)| (k.to_owned(), v.to_owned()))
+    );
+    assert_eq!(one("\u{feff}{\"A\":\"x\"}"), "x");
+    assert!(read("{}").is_empty());
+}
+
+#[test]
+fn json_numbers_and_booleans_keep_their_own_text() {
+    for number in [
+        "0",
+        "-0",
+        "1.0",
+        "1.50",
+        "1e5",
+        "1E5",
+        "1e+05",
+        "12345678901234567890123",
+        "0.10000000000000000000001",
+        "-7",
+    ] {
+        assert_eq!(one(&format!("{{\"A\": {number} }}")), number);
+    }
+    assert_eq!(one(r#"{"A":true}"#), "true");
+    assert_eq!(one(r#"{"A":false}"#), "false");
+}
+
+#[test]
+fn nested_json_becomes_compact_and_is_otherwise_unchanged() {
+    let nested = "{\"A\": {\n  \"z\": [ 1.0, 1e5, null, \"a  b\\\" : c\" ],\n  \"a\" : {} } }";
+    assert_eq!(one(nested), r#"{"z":[1.0,1e5,null,"a  b\" : c"],"a":{}}"#);
+    assert_eq!(one(r#"{"A": [ ]}"#), "[]");
+}
+
+#[test]
+fn json_that_cannot_be_an_environment_is_refused_without_its_values() {
+    assert!(error(r#"{"A":"hunter2","B":null}"#).contains("B is null"));
+    assert!(error(r#"{"A":"hunter2","A":"hunter2"}"#).contains("A is there twice"));
+    assert!(error(r#"{"A":"hunter2\u0000"}"#).contains("A contains a NUL"));
+    assert!(error(r#"{"A":"hunter2\ud800"}"#).contains("A"));
+    assert!(error(r#"{"A":"hunter2","my-key":"x"}"#).contains("\"my-key\""));
+    assert!(error(r#"{"A":"hunter2","1st":"x"}"#).contains("\"1st\""));
+    // Who knows what this key is: it may be a value that slipped.
+    assert!(error(r#"{"A":"hunter2","hunter2!":"x"}"#).contains("number 2"));
+    assert!(error(r#"{"A":"hunter2","":"x"}"#).contains("number 2"));
+}
+
+#[test]
+fn broken_json_is_refused_with_its_place_only() {
+    for broken in [
+        "{\"A\":\"hunter2\"",
+        "{\"A\":hunter2}",
+        "{\"A\":\"hunter2\",}",
+        "{\"A\":\"hunter2\"} hunter2",
+        "{hunter2:1}",
+        "{'A':'hunter2'}",
+        "{\"A\":\"hunter2\n\"}",
+        "{\"A\" \"hunter2\"}",
+        "{\"A\":01}",
+        "{\"A\":\"\\hunter2\"}",
+        "{\"A\":tru}",
+    ] {
+        let message = error(broken);
+        assert!(message.contains("line 1") || message.contains("line 2"), "{broken:?}: {message}");
+    }
+}
+
+#[test]
+fn dotenv_text_is_read_as_dotenv_reads_it() {
+    let text = "\u{feff}# a comment\r\n\r\nA=1\r\n  B = two words  # with a comment\nexport C='a#b'\n\
+        export\tD=\"l1\\nl2\"\nE='p\nq'   # c\nF=\nG= # empty\nH=`it's \"x\"`\nI=a=b==\nJ=\\n\nK=\"it's\"\nL=a'b\"c";
+    let want = [
+        ("A", "1"),
+        ("B", "two words"),
+        ("C", "a#b"),
+        ("D", "l1\nl2"),
+        ("E", "p\nq"),
+        ("F", ""),
+        ("G", ""),
+        ("H", "it's \"x\""),
+        ("I", "a=b=="),
+        ("J", "\\n"),
+        ("K", "it's"),
+        ("L", "a'b\"c"),
+    ];
+    assert_eq!(read(text), want.map(|(k, v)| (k.to_owned(), v.to_owned())));
+}
+
+#[test]
+fn dotenv_text_that_is_read_in_two_ways_is_refused_with_its_line() {
+    assert!(error("A=1\nB=hun#ter2").contains("line 2: B has a # in its value"));
+    assert!(error("A=#hunter2").contains("line 1: A has a #"));
+    assert!(error("A=1\n\nB='hunter2\nC=3").contains("line 3: B has a quote that is never closed"));
+    assert!(error("A='x' hunter2").contains("line 1: A has text after its closing quote"));
+    assert!(error("A='it's hunter2'").contains("line 1: A has text after"));
+    assert!(error("A=\"hunter2\\\"x\"").contains("line 1: A has a backslash before its closing quote"));
+    assert!(error("A=\"hunter2\\\\n\"").contains("line 1: A has a double backslash"));
+    assert!(error("A='1\n2'\nhunter2").contains("line 3: there is no ="));
+    assert!(error("A: hunter2").contains("line 1: there is no ="));
+    assert!(error("A=1\nA=hunter2").contains("A is there twice"));
+    assert!(error("A=hunter2\0").contains("A contains a NUL"));
+    assert!(error("").contains("no variable"));
+    assert!(error("# only\n\n").contains("no variable"));
+}
+
+#[test]
+fn a_value_that_was_pasted_without_quotes_is_not_shown_as_a_key() {
+    let message = error("KEY=-----BEGIN KEY-----\nhunter2+unter/==\n");
+    assert!(message.contains("line 2: what stands before = is not a variable name"), "{message}");
+    assert!(error("=hunter2").contains("line 1"));
+    assert!(error("A B=hunter2").contains("line 1"));
+    assert!(error("A-B=hunter2").contains("line 1"));
+}
+
+#[test]
+fn refused_names_are_refused_in_both_forms_and_say_what_can_be_done() {
+    for text in [r#"{"LD_PRELOAD":"hunter2"}"#, "LD_PRELOAD=hunter2", "export PATH=hunter2"] {
+        let error = parse("app", text, &["LD_PRELOAD".into(), "PATH".into()]).expect_err("it was read");
+        assert_eq!(error.code(), Code::SecretKeyRefused, "{error}");
+        assert!(
+            !error.to_string().contains("hunter2") && !error.to_string().contains("env.allow"),
+            "{error}"
+        );
+    }
+    let text = r#"{"NODE_OPTIONS":"--require=hunter2"}"#;
+    let error = parse("app", text, &[]).expect_err("it was read");
+    assert_eq!(error.code(), Code::SecretKeyRefused);
+    assert!(error.to_string().contains("env.allow") && !error.to_string().contains("hunter2"), "{error}");
+    assert!(parse("app", text, &["NODE_OPTIONS".into()]).is_ok());
+}
+
+#[test]
+fn sizes_are_bounded() {
+    let body = MOST_BYTES - "A=\n".len();
+    assert_eq!(one(&format!("A={}\n", "x".repeat(body))).len(), body);
+    assert!(error(&format!("A={}\n", "x".repeat(body + 1))).contains("65537 bytes"));
+    let keys = |n: usize| (0..n).map(|i| format!("K{i}=\n")).collect::<String>();
+    assert_eq!(read(&keys(1000)).len(), 1000);
+    assert!(error(&keys(1001)).contains("1001 keys"));
+}
+
+#[test]
+fn a_binary_secret_must_be_utf_8() {
+    assert_eq!(binary("app", "A=é".as_bytes()).unwrap(), "A=é");
+    let error = binary("app", b"A=hunter2\xff").unwrap_err();
+    assert_eq!(error.code(), Code::SecretInvalid);
+    assert!(error.to_string().contains("at byte 9") && !error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn variables_show_names_only() {
+    let variables = parse("app", "A=hunter2", &[]).unwrap();
+    assert_eq!(format!("{variables:?}"), r#"Variables({"A": [secret]})"#);
+    assert_eq!(variables.keys().collect::<Vec<_>>(), ["A"]);
+    assert_eq!(variables.len(), 1);
+    assert!(variables.get("B").is_none());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_json_can_say_arrives(values in proptest::collection::btree_map("V_[A-Z0-9]{0,3}", "[^\0]*", 0..8)) {
+        let text = serde_json::to_string(&values).unwrap();
+        proptest::prop_assert_eq!(read(&text), values.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_text_panics_or_is_repeated(text in "[A-C= '\"`#\\\\\n{}:,\u{e9}]{0,40}") {
+        // No name: a name may be shown.
+        let canary = "hunt!er2";
+        if let Err(error) = parse("app", &text.replace('\u{e9}', canary), &[]) {
+            proptest::prop_assert!(!error.to_string().contains(canary), "{}", error);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A secret as dotenv text: `KEY=value` lines, as node's dotenv reads them where that is beyond doubt.
+//!
+//! Blank lines, `# comments`, `export `, blanks around `=`, CRLF; values bare, or in `'…'`, `"…"` or
+//! `` `…` ``, which may span lines; `\n` and `\r` mean themselves in `"…"` only. What dotenv silently cuts
+//! or reads otherwise than its neighbours is an error here: a `#` inside a bare value, a quote that is
+//! never closed or followed by more text, a line without `=`, `\"` or `\\` in double quotes.
+
+use zeroize::Zeroizing;
+
+use super::is_name;
+use crate::secret::Secret;
+
+/// Duplicates are left in for the caller to find.
+pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
+    let text = Zeroizing::new(text.replace("\r\n", "\n"));
+    let text = Zeroizing::new(text.replace('\r', "\n"));
+    let mut lines = Lines { rest: &text, number: 1 };
+    let mut pairs = Vec::new();
+    while !lines.rest.is_empty() {
+        let here = lines.number;
+        if let Some(pair) = lines.pair().map_err(|what| format!("line {here}: {what}"))? {
+            pairs.push(pair);
+        }
+    }
+    if pairs.is_empty() {
+        return Err("it holds no variable".to_owned());
+    }
+    Ok(pairs)
+}
+
+struct Lines<'a> {
+    rest: &'a str,
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The variable at this line, if it has one; afterwards `rest` is at a line's start again.
+    fn pair(&mut self) -> Result<Option<(String, Secret)>, String> {
+        let line = self.rest.split('\n').next().unwrap_or_default();
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            self.skip(line.len());
+            return Ok(None);
+        }
+        let Some((left, right)) = line.split_once('=') else {
+            return Err("there is no = in it (a value of several lines must be in quotes)".to_owned());
+        };
+        let key = left.trim();
+        let key = key.strip_prefix("export").filter(|k| k.starts_with([' ', '\t'])).unwrap_or(key).trim();
+        if !is_name(key) {
+            return Err("what stands before = is not a variable name".to_owned());
+        }
+        let blanks = right.len() - right.trim_start().len();
+        self.rest = &self.rest[left.len() + 1 + blanks..];
+        let value = match self.rest.chars().next() {
+            Some(quote @ ('\'' | '"' | '`')) => self.quoted(quote),
+            _ => self.bare(),
+        };
+        let value = value.map_err(|what| format!("{key} {what}"))?;
+        Ok(Some((key.to_owned(), Secret::new(value))))
+    }
+
+    fn bare(&mut self) -> Result<String, &'static str> {
+        let line = self.rest.split('\n').next().unwrap_or_default();
+        let (value, comment) = match line.find('#') {
+            Some(at) => line.split_at(at),
+            None => (line, ""),
+        };
+        // `KEY= # comment` is empty; `KEY=#1` and `KEY=a#1` are more likely a cut password.
+        let blank_before = value.ends_with([' ', '\t']) || (value.is_empty() && comment.starts_with("# "));
+        if !comment.is_empty() && !blank_before {
+            return Err("has a # in its value: put the value in quotes, or a blank before a comment");
+        }
+        self.skip(line.len());
+        Ok(value.trim().to_owned())
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<String, &'static str> {
+        let body = &self.rest[1..];
+        let Some(end) = body.find(quote) else { return Err("has a quote that is never closed") };
+        let (value, after) = (&body[..end], &body[end + 1..]);
+        if value.ends_with('\\') {
+            return Err(
+                "has a backslash before its closing quote, which is read in two ways: use other quotes",
+            );
+        }
+        let tail = after.split('\n').next().unwrap_or_default();
+        if !tail.trim().is_empty() && !tail.trim_start().starts_with('#') {
+            return Err("has text after its closing quote");
+        }
+        let value = if quote == '"' { unescape(value)? } else { value.to_owned() };
+        self.skip(1 + end + 1 + tail.len());
+        Ok(value)
+    }
+
+    /// Over `length` bytes and the newline behind them.
+    fn skip(&mut self, length: usize) {
+        let (gone, rest) = self.rest.split_at(length);
+        self.number += gone.matches('\n').count() + 1;
+        self.rest = rest.strip_prefix('\n').unwrap_or(rest);
+    }
+}
+
+/// What `\n` and `\r` stand for in double quotes. dotenv keeps every other backslash, but reads `\\n` as
+/// backslash and newline, where others see backslash and `n`: that one is refused.
+fn unescape(value: &str) -> Result<String, &'static str> {
+    if value.contains("\\\\") {
+        return Err("has a double backslash in double quotes, which is read in two ways: use single quotes");
+    }
+    Ok(value.replace("\\n", "\n").replace("\\r", "\r"))
+}

@@ -1,0 +1,117 @@
+//! Where everything of a service lives on the machine.
+
+use std::path::{Path, PathBuf};
+
+use crate::facts::{Commit, Service};
+
+/// All paths and names that belong to one service.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    service: Service,
+}
+
+impl Layout {
+    pub fn new(service: &Service) -> Self {
+        Layout { service: service.clone() }
+    }
+
+    /// The user that the service runs as: reads the release and the environment, changes neither.
+    pub fn user(&self) -> &str {
+        self.service.as_str()
+    }
+
+    /// The user that owns the release and runs the repository's install scripts.
+    pub fn build_user(&self) -> String {
+        format!("{}-build", self.service)
+    }
+
+    pub fn unit(&self) -> String {
+        format!("{}.service", self.service)
+    }
+
+    pub fn unit_file(&self) -> PathBuf {
+        Path::new("/etc/systemd/system").join(self.unit())
+    }
+
+    /// A transient unit of a fixed name, so that the next run finds what a killed one left.
+    pub fn transient(&self, what: &str) -> String {
+        format!("bootagent-{}-{what}.service", self.service)
+    }
+
+    pub fn home(&self) -> PathBuf {
+        Path::new("/opt").join(self.service.as_str())
+    }
+
+    pub fn releases(&self) -> PathBuf {
+        self.home().join("releases")
+    }
+
+    pub fn release(&self, commit: &Commit, recipe: &str) -> PathBuf {
+        self.releases().join(format!("{commit}-{recipe}"))
+    }
+
+    pub fn current(&self) -> PathBuf {
+        self.home().join("current")
+    }
+
+    /// What the service keeps over releases and boots.
+    pub fn data(&self) -> PathBuf {
+        Path::new("/var/lib").join(self.service.as_str())
+    }
+
+    /// Home and package cache of the build user.
+    pub fn cache(&self) -> PathBuf {
+        Path::new("/var/cache/bootagent").join(self.service.as_str())
+    }
+
+    /// tmpfs: the rendered environment.
+    pub fn run(&self) -> PathBuf {
+        Path::new(RUN).join(self.service.as_str())
+    }
+
+    pub fn environment(&self) -> PathBuf {
+        self.run().join("env")
+    }
+
+    pub fn dotenv(&self) -> PathBuf {
+        self.run().join("dotenv")
+    }
+
+    /// tmpfs, root only: from which bytes the running unit was started.
+    pub fn handover(&self) -> PathBuf {
+        Path::new(RUN).join(format!("{}.handover", self.service))
+    }
+
+    /// Root's own records about the service.
+    pub fn records(&self) -> PathBuf {
+        Path::new(STATE).join("services").join(self.service.as_str())
+    }
+
+    pub fn claim(&self) -> PathBuf {
+        self.records().join("claim")
+    }
+
+    pub fn good(&self) -> PathBuf {
+        self.records().join("good.json")
+    }
+
+    pub fn finished(&self) -> PathBuf {
+        self.records().join("releases")
+    }
+}
+
+pub const STATE: &str = "/var/lib/bootagent";
+pub const RUN: &str = "/run/bootagent";
+
+/// Records of one instance: an image baked from a used machine does not inherit them.
+pub fn instance_records(instance: &str) -> PathBuf {
+    Path::new(STATE).join("instances").join(instance)
+}
+
+pub fn decision(instance: &str) -> PathBuf {
+    instance_records(instance).join("decision.json")
+}
+
+pub fn recorded_flags(instance: &str) -> PathBuf {
+    instance_records(instance).join("policy.toml")
+}

@@ -1,0 +1,192 @@
+//! A plan as a person reads it.
+
+use std::fmt::Write;
+
+use super::*;
+
+/// What a look at the machine said of one step: already so, or what would change.
+pub struct Outlook {
+    pub already: bool,
+    pub how: String,
+}
+
+/// Everything a run would do, in order. `outlooks` belong to `steps`, one for one; without them
+/// (a recorded machine) only the plan is shown.
+pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{} ({}) at {}", plan.service, plan.environment, plan.commit);
+    let _ = writeln!(out, "\nSettings");
+    let wide = plan.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+    for setting in &plan.settings {
+        let _ =
+            writeln!(out, "  {:wide$}  {}  ({})", setting.name, printable(&setting.value), setting.origin);
+    }
+    if !plan.notes.is_empty() {
+        let _ = writeln!(out, "\nNotes");
+        for note in &plan.notes {
+            let _ = writeln!(out, "  {}", printable(note));
+        }
+    }
+    let _ = writeln!(out, "\nPlan, within {}", plan.budget);
+    for (index, step) in plan.steps.iter().enumerate() {
+        let outlook = outlooks.and_then(|outlooks| outlooks.get(index));
+        show(&mut out, step, outlook);
+    }
+    let _ = writeln!(out, "\nIf it fails");
+    for step in &plan.recover {
+        show(&mut out, step, None);
+    }
+    if let Some(outlooks) = outlooks {
+        let already = outlooks.iter().filter(|outlook| outlook.already).count();
+        let _ = writeln!(out, "\n{} of {} steps are already so.", already, plan.steps.len());
+    }
+    out
+}
+
+fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
+    let sign = match outlook {
+        Some(outlook) if outlook.already => "=",
+        _ => "+",
+    };
+    let _ = writeln!(out, "{sign} {}: {}", step.id, headline(&step.action));
+    let _ = writeln!(out, "    why: {}", step.why);
+    match outlook {
+        Some(outlook) if outlook.already => {
+            let _ = writeln!(out, "    already so");
+            return;
+        }
+        Some(outlook) => {
+            let _ = writeln!(out, "    now: {}", printable(&outlook.how));
+        }
+        None => {}
+    }
+    details(out, &step.action);
+}
+
+/// The step in one line.
+pub fn headline(action: &Action) -> String {
+    match action {
+        Action::CreateUser { name, .. } => format!("create user {name}"),
+        Action::MakeDirectory { path, owner, mode } => {
+            format!("make directory {} ({owner}, {mode})", path.display())
+        }
+        Action::WriteFile { path, owner, mode, .. } => format!("write {} ({owner}, {mode})", path.display()),
+        Action::InstallAgent { path } => format!("install this program as {}", path.display()),
+        Action::CheckOut(checkout) => {
+            format!("check out {} into {}", checkout.commit, checkout.release.display())
+        }
+        Action::RunCommand(command) => format!("run {}", words(&command.argv)),
+        Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
+        Action::SwitchSymlink { path, target, .. } => {
+            format!("link {} -> {}", path.display(), target.display())
+        }
+        Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
+        Action::StopUnit { unit } => format!("stop {unit}"),
+        Action::StopLeftovers { units } => format!("stop {units} if a killed run left any"),
+        Action::Handover(handover) => {
+            format!("start {}, or restart it if it runs something else", handover.unit)
+        }
+        Action::AwaitHealth(gate) => format!("wait until {} is healthy", gate.unit),
+        Action::DiscardUnfinished { release, .. } => {
+            format!("remove {} unless it is finished", release.display())
+        }
+        Action::PruneReleases(prune) => {
+            format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
+        }
+    }
+}
+
+fn details(out: &mut String, action: &Action) {
+    let mut line = |text: String| {
+        let _ = writeln!(out, "    {text}");
+    };
+    match action {
+        Action::WriteFile { content: Content::Text(text), .. } => file(text).for_each(line),
+        Action::WriteFile { content: Content::Sealed(sealed), .. } => {
+            line(format!("| {} sealed values: {}", sealed.keys().len(), sealed.keys().join(", ")))
+        }
+        Action::CheckOut(checkout) => {
+            line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch))
+        }
+        Action::RunCommand(command) => {
+            line(format!(
+                "as {} in {}, without secrets and without IMDS",
+                command.user,
+                command.directory.display()
+            ));
+            line(format!(
+                "may write: {}",
+                command
+                    .sandbox
+                    .writable
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
+            for (name, value) in &command.environment {
+                line(format!("{name}={}", printable(value)));
+            }
+        }
+        Action::Handover(handover) => line(format!(
+            "runs: {}",
+            handover.inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        )),
+        Action::AwaitHealth(gate) => line(format!(
+            "{}, within {}, then for {} without a bad answer or a restart",
+            probe(&gate.probe),
+            gate.within,
+            gate.soak
+        )),
+        Action::PruneReleases(prune) => line(format!("stay: {}", prune.keep.join(", "))),
+        _ => {}
+    }
+}
+
+fn probe(probe: &Probe) -> String {
+    match probe {
+        Probe::Http { port, path, statuses } if statuses.is_empty() => {
+            format!("GET http://127.0.0.1:{port}{path} answers 2xx from its own socket")
+        }
+        Probe::Http { port, path, statuses } => {
+            let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
+            format!("GET http://127.0.0.1:{port}{path} answers {} from its own socket", statuses.join(" or "))
+        }
+        Probe::Tcp { port } => format!("it listens on port {port} itself"),
+        Probe::Alive => "it is alive (no port is known)".to_owned(),
+    }
+}
+
+/// A file's lines; a long line is cut, the JSON output has it whole.
+fn file(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(|line| match line.char_indices().nth(160) {
+        Some((cut, _)) => format!("| {}... ({} bytes)", printable(&line[..cut]), line.len()),
+        None => format!("| {}", printable(line)),
+    })
+}
+
+/// Arguments as one would type them.
+fn words(argv: &[String]) -> String {
+    let plain = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c))
+    };
+    let quote = |word: &String| match plain(word) {
+        true => word.clone(),
+        false => format!("'{}'", printable(word).replace('\'', "'\\''")),
+    };
+    argv.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// Text from elsewhere cannot move the cursor or add a line.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.user, self.group)
+    }
+}

@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::secret::Secret;
+
+const HEADER: &str = "Written by bootagent for auth-service";
+
+fn set<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Variables {
+    let mut variables = Variables::default();
+    for (name, value) in pairs {
+        variables.insert(name, Secret::new(value));
+    }
+    variables
+}
+
+fn rendered<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Rendered {
+    render(&set(pairs), Some(Dialect::Node), HEADER).unwrap()
+}
+
+#[test]
+fn files_are_sorted_and_carry_their_header() {
+    let files = rendered([("B", "two"), ("A", "a\"b\\c$d`e"), ("C", "it's #1"), ("D", "")]);
+    assert_eq!(
+        files.service.expose(),
+        "# Written by bootagent for auth-service\nA=\"a\\\"b\\\\c\\$d\\`e\"\nB=\"two\"\nC=\"it's #1\"\nD=\"\"\n"
+    );
+    assert_eq!(
+        files.dotenv.unwrap().expose(),
+        "# Written by bootagent for auth-service\nA=a\"b\\c$d`e\nB=two\nC=\"it's #1\"\nD=''\n"
+    );
+    assert_eq!(files.left_out, [] as [&str; 0]);
+}
+
+#[test]
+fn no_variables_make_files_of_a_header() {
+    let files = rendered([]);
+    assert_eq!(files.service.expose(), "# Written by bootagent for auth-service\n");
+    assert!(files.service.keys().is_empty());
+}
+
+#[test]
+fn without_a_reader_there_is_no_dotenv() {
+    let files = render(&set([("A", "a\rb")]), None, HEADER).unwrap();
+    assert_eq!((files.dotenv, files.left_out.len()), (None, 0));
+}
+
+#[test]
+fn what_dotenv_would_change_is_left_out_and_named() {
+    let files = rendered([("A", "a\rb"), ("B", "b"), ("C", "'\"`"), ("__proto__", "x")]);
+    assert_eq!(files.left_out, ["A", "C", "__proto__"]);
+    assert_eq!(files.dotenv.unwrap().keys(), ["B"]);
+    assert_eq!(files.service.keys(), ["A", "B", "C", "__proto__"]);
+}
+
+#[test]
+fn what_nothing_carries_is_refused_by_name() {
+    for value in ["hunter2\0", "hunter2\u{fdd0}", "hunter2\u{fffe}", "hunter2\u{10ffff}"] {
+        let error = render(&set([("A", "x"), ("B", value)]), None, HEADER).unwrap_err();
+        assert_eq!(error.code(), Code::EnvironmentUncarried);
+        let message = error.to_string();
+        assert!(message.contains("B contains") && !message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn a_header_that_would_be_read_as_more_than_a_comment_stops_the_run() {
+    for header in ["x\nA=1", "x\rA=1", "x\\", "x\u{2028}A=1", "x\0"] {
+        let error = render(&set([("B", "hunter2")]), Some(Dialect::Node), header).unwrap_err();
+        assert_eq!(error.code(), Code::Bug, "{header:?}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn the_model_of_systemd_knows_its_oddities() {
+    let cases: [(&str, &[(&str, &str)]); 10] = [
+        ("A=a # b\n", &[("A", "a # b")]),
+        ("A= a\\\\b\\c  \n", &[("A", "a\\bc")]),
+        ("A=a\\\nb\n", &[("A", "ab")]),
+        ("A=a \\\n\n", &[("A", "a ")]),
+        ("A='x'\"y\"z\n", &[("A", "xyz")]),
+        ("A=\"x\\ny\\\nz\"\n", &[("A", "x\\nyz")]),
+        ("; A=1\n# B=2\\\nC=3\nD=4", &[("D", "4")]),
+        ("A\nB=1\n", &[("B", "1")]),
+        ("A='1\nB=2", &[("A", "1\nB=2")]),
+        ("export A=1\n", &[("export A", "1")]),
+    ];
+    for (text, pairs) in cases {
+        assert_eq!(systemd::read(text), Some(set(pairs.iter().copied())), "{text:?}");
+    }
+}
+
+#[test]
+fn the_model_of_node_reads_the_common_ground_only() {
+    let good: [(&str, &[(&str, &str)]); 4] = [
+        ("# c\nA=a\\b'c\nB='x\ny'\n", &[("A", "a\\b'c"), ("B", "x\ny")]),
+        ("A=\"it's\"\n", &[("A", "it's")]),
+        ("A=`'\"\\n`\n", &[("A", "'\"\\n")]),
+        ("", &[]),
+    ];
+    for (text, pairs) in good {
+        assert_eq!(dotenv::read(text), Some(set(pairs.iter().copied())), "{text:?}");
+    }
+    let doubtful = [
+        "A=\n",
+        "A=a#b\n",
+        "A= a\n",
+        "A=a \n",
+        "A=a\u{a0}\n",
+        "A=a\u{2028}b\n",
+        "A='a\n",
+        "A='a' b\n",
+        "A='a\\'\n",
+        "A=\"a\\nb\"\n",
+        "A=\"a\\b\"\n",
+        "A='a\rb'\n",
+        "A=1\nA=2\n",
+        "A\n",
+        "A=1",
+        "export A=1\n",
+        " A=1\n",
+        "__proto__=1\n",
+        "A='\0'\n",
+        "\nA=1\n",
+    ];
+    for text in doubtful {
+        assert_eq!(dotenv::read(text), None, "{text:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn every_value_goes_out_and_comes_back(
+        values in prop::collection::btree_map("[A-Z_]{1,3}", "([^\0]|['\"`\\\\#$\n\r ]){0,12}", 0..6),
+    ) {
+        let carried = |value: &String| systemd::uncarried(value).is_none();
+        let variables = set(values.iter().filter(|(_, value)| carried(value)).map(|(k, v)| (k.as_str(), v.as_str())));
+        let files = render(&variables, Some(Dialect::Node), HEADER).unwrap();
+        prop_assert_eq!(systemd::read(files.service.expose()), Some(variables.clone()));
+        let dotenv = dotenv::read(files.dotenv.unwrap().expose()).unwrap();
+        for (name, value) in variables.iter() {
+            let left_out = files.left_out.iter().any(|left| left == name);
+            prop_assert_eq!(dotenv.get(name), (!left_out).then_some(value));
+        }
+        prop_assert_eq!(dotenv.len() + files.left_out.len(), variables.len());
+    }
+}

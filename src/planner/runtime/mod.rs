@@ -1,0 +1,77 @@
+//! What a repository is written in, and how such a thing is installed and started.
+//!
+//! A new runtime is one new file, its line in `recipe` below, and a folder under `tests/plans`.
+
+mod command;
+mod node;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Code, Error, Result};
+use crate::facts::{Facts, Source};
+use crate::observe::manifest::{Manifest, Runtime};
+use crate::plan::layout::Layout;
+
+pub use command::Start;
+
+/// How this commit is installed and started on this machine.
+#[derive(Debug, Serialize)]
+pub struct Recipe {
+    pub runtime: String,
+    /// Run in order, in the release, as the build user.
+    pub work: Vec<Work>,
+    pub build_environment: BTreeMap<String, String>,
+    pub start: Start,
+    /// Variables that the runtime expects unless somebody says otherwise.
+    #[serde(skip)]
+    pub defaults: BTreeMap<String, String>,
+    /// Directories that the service's PATH starts with.
+    pub path: Vec<String>,
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Work {
+    pub name: String,
+    #[serde(skip)]
+    pub why: String,
+    pub argv: Vec<String>,
+    #[serde(skip)]
+    pub timeout: u64,
+}
+
+impl Recipe {
+    /// Two commits of one tree differ in their commit; one commit under two recipes differs in this.
+    pub fn fingerprint(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A version for whoever plans without a machine: it satisfies any range.
+pub const ANY_VERSION: &str = "any";
+
+/// Every runtime's evidence: the files whose text a fetch brings along.
+pub fn evidence() -> Vec<String> {
+    node::EVIDENCE.iter().map(|path| (*path).to_owned()).collect()
+}
+
+/// The manifest's runtime, else the one that recognises the repository.
+pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layout) -> Result<Recipe> {
+    match manifest.runtime.or_else(|| detect(source)) {
+        Some(Runtime::Node) => node::recipe(source, manifest, facts, layout),
+        None => Err(Error::new(
+            Code::RuntimeUnknown,
+            format!("looking for a runtime in {} at {}", source.repository, source.commit.short()),
+            "there is no package.json, and no bootagent.toml that names a runtime",
+        )),
+    }
+}
+
+fn detect(source: &Source) -> Option<Runtime> {
+    node::detect(source).then_some(Runtime::Node)
+}

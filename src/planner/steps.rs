@@ -1,0 +1,118 @@
+//! A plan in the making: short words for the steps that every plan has.
+
+use std::path::PathBuf;
+
+use crate::plan::*;
+use crate::secret::Sealed;
+
+#[derive(Default)]
+pub struct Steps {
+    steps: Vec<Step>,
+    /// The last step that the release's content depends on.
+    built: String,
+    /// What else must stand in the release before it is finished.
+    links: Vec<StepId>,
+}
+
+/// The step just added, to be told what it needs and how long it may take.
+pub struct Added<'a>(&'a mut Step);
+
+impl Added<'_> {
+    pub fn after(&mut self, needs: &[&str]) -> &mut Self {
+        self.0.needs.extend(needs.iter().copied().map(StepId::new));
+        self
+    }
+
+    pub fn needing(&mut self, needs: Vec<StepId>) -> &mut Self {
+        self.0.needs.extend(needs);
+        self
+    }
+
+    pub fn within(&mut self, seconds: u64) -> &mut Self {
+        self.0.timeout = Seconds(seconds);
+        self
+    }
+}
+
+/// Enough for any step that only touches the local disk, even a slow one.
+const LOCAL: Seconds = Seconds(30);
+
+impl Steps {
+    pub fn add(&mut self, id: &str, why: &str, action: Action) -> Added<'_> {
+        let step = Step {
+            id: StepId::new(id),
+            needs: Vec::new(),
+            why: why.to_owned(),
+            action,
+            timeout: LOCAL,
+            tries: 1,
+        };
+        let at = self.steps.len();
+        self.steps.push(step);
+        Added(&mut self.steps[at])
+    }
+
+    pub fn directory(&mut self, id: &str, why: &str, path: PathBuf, owner: Owner, mode: u32) -> Added<'_> {
+        self.add(id, why, Action::MakeDirectory { path, owner, mode: Mode(mode) })
+    }
+
+    /// A file of root's.
+    pub fn file(&mut self, id: &str, why: &str, path: PathBuf, text: String, mode: u32) -> Added<'_> {
+        let content = Content::Text(text);
+        self.add(id, why, Action::WriteFile { path, content, owner: Owner::root(), mode: Mode(mode) })
+    }
+
+    pub fn sealed(
+        &mut self,
+        id: &str,
+        why: &str,
+        path: PathBuf,
+        text: Sealed,
+        owner: Owner,
+        mode: u32,
+    ) -> Added<'_> {
+        let content = Content::Sealed(text);
+        self.add(id, why, Action::WriteFile { path, content, owner, mode: Mode(mode) })
+    }
+
+    pub fn user(&mut self, id: &str, why: &str, name: &str, home: PathBuf) {
+        let action =
+            Action::CreateUser { name: name.to_owned(), description: format!("bootagent {name}"), home };
+        self.add(id, why, action).after(&["claim"]);
+    }
+
+    pub fn link(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {
+        self.add(id, why, Action::SwitchSymlink { path, target, displaces: false })
+    }
+
+    /// A link from within a release to what outlives it.
+    pub fn displace(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {
+        self.add(id, why, Action::SwitchSymlink { path, target, displaces: true })
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.steps.iter().any(|step| step.id.as_str() == id)
+    }
+
+    pub fn built_by(&mut self, id: &str) {
+        self.built = id.to_owned();
+    }
+
+    pub fn built(&self) -> String {
+        self.built.clone()
+    }
+
+    pub fn finished_by(&mut self, id: &str) {
+        self.links.push(StepId::new(id));
+    }
+
+    pub fn before_finish(&mut self) -> Vec<StepId> {
+        let mut needs = vec![StepId::new(self.built.clone())];
+        needs.append(&mut self.links);
+        needs
+    }
+
+    pub fn finish(self) -> Vec<Step> {
+        self.steps
+    }
+}

@@ -1,0 +1,143 @@
+//! The service's unit: hardened, restarted for ever, its environment in a file that only root reads.
+
+use std::fmt::Write;
+
+use crate::observe::Selection;
+use crate::plan::layout::Layout;
+use crate::planner::runtime::Recipe;
+
+/// What every service lives with. `MemoryDenyWriteExecute` is absent because it kills V8's JIT, and
+/// AF_NETLINK is allowed because `os.networkInterfaces()` needs it.
+const HARDENING: &str = "\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+LockPersonality=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+UMask=0077
+LimitCORE=0
+LimitNOFILE=65536
+TasksMax=4096
+OOMPolicy=stop
+";
+
+pub fn unit(selection: &Selection, recipe: &Recipe, layout: &Layout) -> String {
+    let mut unit = String::new();
+    let service = &selection.service;
+    let environment = &selection.environment;
+    // Writing to a String cannot fail.
+    let _ = write!(
+        unit,
+        "# Written by bootagent; do not edit: it is written anew at each boot.
+[Unit]
+Description={service} ({environment})
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=300
+StartLimitBurst=10
+
+[Service]
+Type=exec
+User={user}
+Group={user}
+WorkingDirectory={current}
+Environment=PATH={path}
+Environment=HOME={data}
+EnvironmentFile={env}
+ExecStart={start}
+Restart=always
+RestartSec=2
+KillMode=mixed
+TimeoutStopSec=30
+SyslogIdentifier={service}
+ReadWritePaths={data}
+",
+        user = layout.user(),
+        current = layout.current().display(),
+        path = escape(&service_path(recipe)),
+        data = layout.data().display(),
+        env = layout.environment().display(),
+        start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
+    );
+    unit.push_str(HARDENING);
+    if !selection.service_may_use_imds {
+        unit.push_str("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128\n");
+    }
+    unit
+}
+
+fn service_path(recipe: &Recipe) -> String {
+    recipe
+        .path
+        .iter()
+        .map(String::as_str)
+        .chain(["/usr/local/bin", "/usr/bin", "/bin"])
+        .collect::<Vec<_>>()
+        .join(":")
+}
+
+/// `%` starts a specifier everywhere in a unit.
+fn escape(value: &str) -> String {
+    value.replace('%', "%%")
+}
+
+/// One word of ExecStart, quoted so that systemd hands on exactly these bytes.
+fn argument(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in word.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '$' => quoted.push_str("$$"),
+            '%' => quoted.push_str("%%"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => {
+                for byte in c.to_string().bytes() {
+                    let _ = write!(quoted, "\\x{byte:02x}");
+                }
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_cannot_leave_their_line_or_expand() {
+        assert_eq!(argument("server.js"), "server.js");
+        assert_eq!(argument(""), "\"\"");
+        assert_eq!(argument("a b"), "\"a b\"");
+        assert_eq!(argument("$HOME %n"), "\"$$HOME %%n\"");
+        assert_eq!(argument("x\nUser=root"), "\"x\\nUser=root\"");
+        assert_eq!(argument("\"\\"), "\"\\\"\\\\\"");
+        assert_eq!(argument("-x;"), "\"-x;\"");
+        assert_eq!(argument("\u{1}"), "\"\\x01\"");
+    }
+}

@@ -1,0 +1,230 @@
+//! What is said about a run: the status file after every step and on every way out, the journal,
+//! the terminal's progress, and five lines on the console at the end.
+
+mod console;
+pub mod status;
+mod terminal;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::facts::Instance;
+use crate::machine::{self, Change, now};
+use crate::observe::Selection;
+use crate::plan::{Action, Mode, Owner, Plan, StepId};
+use status::{Outcome, State, Status, StepReport};
+
+pub use terminal::{print, tell};
+
+/// How often a booting agent proves that it is alive, in seconds.
+pub const HEARTBEAT: u64 = 5;
+
+pub struct Report {
+    status: Mutex<Status>,
+    /// Absent in a dry run, which writes nothing.
+    path: Option<&'static Path>,
+    /// Whether progress goes to the terminal (or to whatever took its place).
+    progress: bool,
+    started: Instant,
+}
+
+impl Report {
+    pub fn new(path: Option<&'static str>, progress: bool, run_id: String) -> Self {
+        let mut status = Status::booting(machine::pid(), machine::boot_id(), run_id);
+        status.started = now();
+        status.heartbeat = status.started;
+        Report { status: Mutex::new(status), path: path.map(Path::new), progress, started: Instant::now() }
+    }
+
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Changes the status and writes it. A status that cannot be written is logged, not fatal: the
+    /// service matters more than the word about it.
+    fn update(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.status();
+        change(&mut status);
+        status.heartbeat = now();
+        let Some(path) = self.path else { return };
+        let written =
+            serde_json::to_vec_pretty(&*status).map_err(|error| error.to_string()).and_then(|text| {
+                machine::replace_file(path, &text, &Owner::root(), Mode(0o644))
+                    .map_err(|error| error.to_string())
+            });
+        if let Err(error) = written {
+            tracing::error!(%error, "the status file cannot be written");
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if self.progress {
+            tell(format_args!("bootagent {:6.1} s  {line}", self.started.elapsed().as_secs_f64()));
+        }
+    }
+
+    pub fn started(&self) {
+        self.update(|_| {});
+        self.say("looking at the machine, the instance and the policy");
+    }
+
+    pub fn beat(&self) {
+        self.update(|_| {});
+    }
+
+    pub fn instance(&self, instance: &Instance) {
+        self.update(|status| status.instance = Some(instance.clone()));
+    }
+
+    pub fn selected(&self, selection: &Selection) {
+        self.update(|status| {
+            status.service = Some(selection.service.clone());
+            status.environment = Some(selection.environment.clone());
+            status.repository = Some(selection.repository.clone());
+            status.branch = Some(selection.branch.clone());
+        });
+        self.say(&format!(
+            "{} ({}): fetching {} of {} and reading {}",
+            selection.service,
+            selection.environment,
+            selection.branch,
+            selection.repository,
+            selection.secret
+        ));
+    }
+
+    pub fn planned(&self, plan: &Plan) {
+        self.update(|status| {
+            status.commit = Some(plan.commit.clone());
+            status.unit = Some(plan.unit.clone());
+            status.notes = plan.notes.clone();
+            status.gate = plan.steps.iter().find_map(|step| match &step.action {
+                Action::AwaitHealth(gate) => Some(gate.clone()),
+                _ => None,
+            });
+        });
+        self.say(&format!("commit {}, {} steps", plan.commit.short(), plan.steps.len()));
+        for note in &plan.notes {
+            self.say(&format!("note: {note}"));
+        }
+    }
+
+    pub fn step_started(&self, id: &StepId, why: &str, headline: &str) {
+        self.update(|status| status.steps.push(StepReport::started(id.as_str(), why, now())));
+        tracing::debug!(step = id.as_str(), "{headline}");
+    }
+
+    /// A long step tells what it waits for.
+    pub fn waiting(&self, id: &StepId, what: &str) {
+        self.update(|status| {
+            if let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) {
+                step.detail = Some(what.to_owned());
+            }
+        });
+        self.say(&format!("{id}: {what}"));
+    }
+
+    pub fn step_ended(
+        &self,
+        id: &StepId,
+        headline: &str,
+        took: std::time::Duration,
+        result: &Result<Change>,
+    ) {
+        let (outcome, detail) = match result {
+            Ok(Change::Unchanged) => (Outcome::Unchanged, None),
+            Ok(Change::Changed(how)) => (Outcome::Changed, Some(how.clone())),
+            Err(error) => (Outcome::Failed, Some(error.report().causes.join(": "))),
+        };
+        self.update(|status| {
+            if let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) {
+                step.ended(outcome, took, detail.clone());
+            }
+        });
+        let milliseconds = took.as_millis() as u64;
+        let status = self.status();
+        let (service, commit) = (name(&status.service), name(&status.commit));
+        let run_id = status.run_id.clone();
+        drop(status);
+        match result {
+            Ok(Change::Unchanged) => tracing::debug!(
+                step = id.as_str(),
+                service,
+                commit,
+                run_id,
+                duration_ms = milliseconds,
+                "{headline}: already so"
+            ),
+            Ok(Change::Changed(_)) => {
+                tracing::info!(
+                    step = id.as_str(),
+                    service,
+                    commit,
+                    run_id,
+                    duration_ms = milliseconds,
+                    "{headline}"
+                );
+                self.say(&format!("{id}: {headline} ({:.1} s)", took.as_secs_f64()));
+            }
+            Err(error) => {
+                let code = error.code().name();
+                tracing::error!(
+                    step = id.as_str(),
+                    service,
+                    commit,
+                    run_id,
+                    duration_ms = milliseconds,
+                    code,
+                    "{error}"
+                );
+                self.say(&format!("{id}: FAILED after {:.1} s", took.as_secs_f64()));
+            }
+        }
+    }
+
+    /// Told before the recovery, which may take a while and fail in its own ways.
+    pub fn first_error(&self, error: &Error) {
+        self.update(|status| status.error = Some(error.report()));
+        self.say(&error.to_string());
+    }
+
+    pub fn recovering(&self) {
+        self.say("going back to what is safe");
+    }
+
+    pub fn healthy(&self) {
+        self.update(|status| status.end(State::Healthy, now()));
+        self.last_word();
+    }
+
+    pub fn failed(&self, error: &Error) {
+        if self.status().error.is_none() {
+            self.say(&error.to_string());
+        }
+        self.update(|status| {
+            status.error.get_or_insert(error.report());
+            status.end(State::Failed, now());
+        });
+        self.last_word();
+    }
+
+    fn last_word(&self) {
+        let status = self.status();
+        let lines = console::lines(&status);
+        let (service, commit) = (name(&status.service), name(&status.commit));
+        let code = status.error.as_ref().map(|error| error.code.clone()).unwrap_or_default();
+        tracing::info!(service, commit, run_id = status.run_id, code, "{}", lines.join(" | "));
+        if self.progress {
+            lines.iter().for_each(tell);
+        }
+        if self.path.is_some() {
+            machine::console(&lines);
+        }
+    }
+}
+
+fn name<T: std::fmt::Display>(of: &Option<T>) -> String {
+    of.as_ref().map(T::to_string).unwrap_or_default()
+}

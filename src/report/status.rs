@@ -1,0 +1,180 @@
+//! The status contract: what /run/bootagent/status.json says, and what is made of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ErrorReport;
+use crate::facts::{Branch, Commit, Environment, Instance, Service};
+use crate::plan::Gate;
+
+pub const PATH: &str = "/run/bootagent/status.json";
+pub const SCHEMA: u32 = 1;
+
+/// An agent that was silent for this long is dead: six heartbeats.
+const SILENCE: u64 = 6 * super::HEARTBEAT;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    NotStarted,
+    Booting,
+    Healthy,
+    Degraded,
+    Failed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::NotStarted => "not started",
+            State::Booting => "booting",
+            State::Healthy => "healthy",
+            State::Degraded => "degraded",
+            State::Failed => "FAILED",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub schema: u32,
+    pub state: State,
+    pub agent: String,
+    pub run_id: String,
+    pub boot_id: String,
+    pub pid: u32,
+    /// Seconds since 1970, like all times here.
+    pub started: u64,
+    pub heartbeat: u64,
+    pub finished: Option<u64>,
+    pub instance: Option<Instance>,
+    pub service: Option<Service>,
+    pub environment: Option<Environment>,
+    pub repository: Option<String>,
+    pub branch: Option<Branch>,
+    pub commit: Option<Commit>,
+    pub unit: Option<String>,
+    pub gate: Option<Gate>,
+    pub notes: Vec<String>,
+    pub steps: Vec<StepReport>,
+    /// The first error of the run.
+    pub error: Option<ErrorReport>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepReport {
+    pub id: String,
+    pub why: String,
+    pub started: u64,
+    pub seconds: Option<f64>,
+    pub outcome: Outcome,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Running,
+    Unchanged,
+    Changed,
+    Failed,
+}
+
+impl StepReport {
+    pub fn started(id: &str, why: &str, started: u64) -> Self {
+        StepReport {
+            id: id.to_owned(),
+            why: why.to_owned(),
+            started,
+            seconds: None,
+            outcome: Outcome::Running,
+            detail: None,
+        }
+    }
+
+    pub fn ended(&mut self, outcome: Outcome, took: std::time::Duration, detail: Option<String>) {
+        self.outcome = outcome;
+        self.seconds = Some((took.as_secs_f64() * 1000.0).round() / 1000.0);
+        self.detail = detail;
+    }
+
+    pub fn changed(&self) -> bool {
+        self.outcome == Outcome::Changed
+    }
+}
+
+impl Status {
+    pub fn booting(pid: u32, boot_id: String, run_id: String) -> Self {
+        Status {
+            schema: SCHEMA,
+            state: State::Booting,
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id,
+            boot_id,
+            pid,
+            started: 0,
+            heartbeat: 0,
+            finished: None,
+            instance: None,
+            service: None,
+            environment: None,
+            repository: None,
+            branch: None,
+            commit: None,
+            unit: None,
+            gate: None,
+            notes: Vec::new(),
+            steps: Vec::new(),
+            error: None,
+        }
+    }
+
+    pub fn end(&mut self, state: State, now: u64) {
+        self.state = state;
+        self.finished = Some(now);
+        for step in self.steps.iter_mut().filter(|step| step.outcome == Outcome::Running) {
+            step.outcome = Outcome::Failed;
+            step.detail = Some("cancelled".to_owned());
+        }
+    }
+
+    /// Whether this is the word of an agent that can no longer speak.
+    pub fn is_orphaned(&self, boot_id: &str, agent_lives: bool, now: u64) -> Option<String> {
+        if self.state != State::Booting {
+            return None;
+        }
+        if self.boot_id != boot_id {
+            return Some("it is of an earlier boot".to_owned());
+        }
+        if !agent_lives {
+            return Some(format!("the agent (pid {}) is gone", self.pid));
+        }
+        let silent = now.saturating_sub(self.heartbeat);
+        (silent > SILENCE).then(|| format!("the agent (pid {}) has been silent for {silent} s", self.pid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn booting() -> Status {
+        let mut status = Status::booting(17, "boot".into(), "run".into());
+        status.heartbeat = 1000;
+        status
+    }
+
+    #[test]
+    fn a_living_agent_is_believed() {
+        assert_eq!(booting().is_orphaned("boot", true, 1000 + SILENCE), None);
+        let mut done = booting();
+        done.end(State::Healthy, 1001);
+        assert_eq!(done.is_orphaned("boot", false, 9999), None);
+    }
+
+    #[test]
+    fn a_dead_silent_or_former_agent_is_not() {
+        assert!(booting().is_orphaned("boot", false, 1000).unwrap().contains("gone"));
+        assert!(booting().is_orphaned("boot", true, 1001 + SILENCE).unwrap().contains("silent"));
+        assert!(booting().is_orphaned("other", true, 1000).unwrap().contains("earlier boot"));
+    }
+}

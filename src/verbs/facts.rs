@@ -1,0 +1,34 @@
+use crate::cli::FactsArgs;
+use crate::error::{Code, Error, Result};
+use crate::machine::{LocalHost, Observe};
+use crate::plan::Seconds;
+use crate::report::{print, tell};
+
+/// A machine that does not answer at once is no instance.
+const WAIT: Seconds = Seconds(3);
+
+/// Prints what this machine is, as `--facts` takes it.
+pub async fn facts(args: &FactsArgs) -> u8 {
+    match record(args).await.and_then(|text| print(&(text + "\n"))) {
+        Ok(()) => 0,
+        Err(error) => super::told(&error),
+    }
+}
+
+async fn record(args: &FactsArgs) -> Result<String> {
+    let machine = LocalHost::bystander();
+    let mut facts = machine.facts().await?;
+    if !args.local {
+        match machine.instance(WAIT).await {
+            Ok(instance) => {
+                facts.instance = Some(instance);
+                facts.tags = machine.tags(&[], WAIT).await.map(Some).unwrap_or_else(|error| {
+                    tell(error);
+                    None
+                });
+            }
+            Err(error) => tell(error),
+        }
+    }
+    serde_json::to_string_pretty(&facts).map_err(|error| Error::new(Code::Bug, "printing the facts", error))
+}

@@ -1,0 +1,44 @@
+//! One file per verb. Each returns its exit status.
+
+mod facts;
+mod run;
+mod status;
+mod validate;
+
+use std::process::ExitCode;
+
+use crate::cli::{ChildArgs, Verb};
+use crate::error::{Code, Error};
+use crate::machine::sandbox::{Role, child as child_process, guard};
+use crate::report::tell;
+
+pub async fn dispatch(verb: Verb) -> u8 {
+    match verb {
+        Verb::Run(args) if args.dry_run => run::dry_run(&args).await,
+        Verb::Run(args) => run::run(&args).await,
+        Verb::Status(args) => status::status(&args).await,
+        Verb::Validate(args) => validate::validate(&args).await,
+        Verb::Facts(args) => facts::facts(&args).await,
+        Verb::Child(_) => Code::Bug.exit() as u8,
+    }
+}
+
+/// A failure that no status file tells: on standard error.
+pub fn told(error: &Error) -> u8 {
+    tell(error);
+    error.exit() as u8
+}
+
+/// A child of ours, in whatever jail its parent chose. It needs neither log nor runtime.
+pub fn child(args: &ChildArgs) -> ExitCode {
+    match (args.role.as_str(), Role::named(&args.role)) {
+        (_, Some(role)) => child_process::main(role),
+        ("guard", None) => {
+            let Err(error) = guard::guard(&args.argv);
+            tell(&error);
+            let status = if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 };
+            ExitCode::from(status as u8)
+        }
+        _ => ExitCode::from(Code::Usage.exit() as u8),
+    }
+}

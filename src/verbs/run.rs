@@ -1,0 +1,57 @@
+use crate::boot;
+use crate::cli::{self, Output, RunArgs};
+use crate::error::{Code, Error, Result};
+use crate::machine::{LocalHost, Lock, Observe};
+use crate::plan;
+use crate::report::{Report, print, status};
+
+/// Brings the service into service.
+pub async fn run(args: &RunArgs) -> u8 {
+    match locked_run(args).await {
+        Ok(()) => 0,
+        Err(error) => error.exit() as u8,
+    }
+}
+
+async fn locked_run(args: &RunArgs) -> Result<()> {
+    let machine = LocalHost::new();
+    // What goes wrong before there is a report is told here, once.
+    let told = |error: Error| {
+        super::told(&error);
+        error
+    };
+    let flags = args.flags().map_err(told)?;
+    if !machine.is_root() {
+        let error = Error::new(Code::NotRoot, "starting a run", "this user may not change the machine");
+        return Err(told(error));
+    }
+    let _lock = Lock::take().map_err(told)?;
+    let report = Report::new(Some(status::PATH), !cli::stderr_is_the_journal(), crate::machine::run_id());
+    boot::run(&machine, &flags, &report).await
+}
+
+/// Shows what a run would do. Nothing is written but private scratch, which is thrown away.
+pub async fn dry_run(args: &RunArgs) -> u8 {
+    match show(args).await {
+        Ok(()) => 0,
+        Err(error) => super::told(&error),
+    }
+}
+
+async fn show(args: &RunArgs) -> Result<()> {
+    let machine = LocalHost::bystander();
+    let report = Report::new(None, args.output == Output::Text, crate::machine::run_id());
+    let planned = boot::prepare(&machine, &args.flags()?, &report).await?;
+    let outlooks = match planned.here {
+        true => Some(boot::outlooks(&machine, &planned.plan).await?),
+        false => None,
+    };
+    match args.output {
+        Output::Text => print(&plan::text(&planned.plan, outlooks.as_deref())),
+        Output::Json => {
+            let text = serde_json::to_string_pretty(&planned.plan)
+                .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
+            print(&(text + "\n"))
+        }
+    }
+}

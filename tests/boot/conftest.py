@@ -1,0 +1,48 @@
+"""For boot tests: `world`, `binary`, and `boot`, which launches a machine and runs bootagent in it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from lab import Machine, Result, World  # noqa: E402
+from lab.fixtures import pytest_runtest_makereport, world  # noqa: E402, F401
+
+REPOSITORY = "https://github.com/acme/{service}.git"
+TAGS = {"bootagent:service": "auth-service", "bootagent:environment": "test"}
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """The program under test: $BOOTAGENT, else the debug build."""
+    made = Path(os.environ.get("BOOTAGENT", TESTS.parent / "target/debug/bootagent"))
+    assert made.is_file(), f"{made} is not there: cargo build"
+    return made
+
+
+@pytest.fixture
+def boot(binary):
+    """boot(world, *flags) launches an instance and runs bootagent in it: the machine and the run's result.
+
+    `files` are put on its disk before it boots. With `cloud_init` the run is the instance's user-data, and the
+    result has cloud-init's output as its stderr."""
+
+    def boot(world: World, *flags: str, files=None, cloud_init: bool = False) -> tuple[Machine, Result]:
+        if cloud_init:
+            line = f"#!/bin/sh\nexec bootagent run --repository '{REPOSITORY}' {' '.join(flags)}\n"
+            machine = world.launch(user_data=line, files=files, binary=binary)
+            done = machine.wait_for_cloud_init()
+            return machine, Result(done.user_data_code, "", done.output)
+        machine = world.launch(files=files, binary=binary)
+        return machine, run(machine, *flags)
+
+    return boot
+
+
+def run(machine: Machine, *flags: str) -> Result:
+    """bootagent run, again: on a machine that has booted."""
+    return machine.run(["bootagent", "run", "--repository", REPOSITORY, *flags], timeout=180)

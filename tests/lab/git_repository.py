@@ -1,0 +1,150 @@
+"""A bare repository behind the lab's git hosts, and the faults that its server shows."""
+
+import os
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Executable:
+    content: str
+
+
+@dataclass(frozen=True)
+class Symlink:
+    target: str
+
+
+Files = dict[str, "str | bytes | Executable | Symlink | None"]
+
+
+@dataclass
+class Fault:
+    """One way to fail. `times` is how often (None: until healed); `after` counts bytes of the pack's response."""
+
+    kind: str  # status, stall, truncate, redirect
+    times: int | None = None
+    status: int = 503
+    after: int = 0
+    location: str = ""
+    only: str = ""  # "git-upload-pack" for the pack alone; "" for every request
+
+
+class Repository:
+    def __init__(self, path: Path, owner: str, name: str) -> None:
+        self.path, self.owner, self.name = path, owner, name
+        self.token: str | None = None  # when set: Basic auth, user x-access-token
+        self.fault: Fault | None = None
+        self.released = threading.Event()  # ends a stall
+        self._lock = threading.Lock()
+        path.mkdir(parents=True)
+        self.git("init", "--quiet", "--bare", "--initial-branch=main")
+        self.git("config", "uploadpack.allowReachableSHA1InWant", "true")
+        self.git("config", "http.receivepack", "false")
+
+    def commit(self, branch: str, files: Files | Path, message: str = "a commit") -> str:
+        """Add a commit to the branch (made when new): the files of a directory, or of a dict, where None deletes."""
+        if isinstance(files, Path):
+            files = read_directory(files)
+        stream = [f"commit refs/heads/{branch}\ncommitter Lab <lab@acme.test> {1767225600 + self._count()} +0000\n"]
+        stream.append(f"data {len(message.encode())}\n{message}\n")
+        if self.sha(branch):
+            stream.append(f"from refs/heads/{branch}^0\n")
+        out = b"".join(part.encode() for part in stream)
+        for name, content in files.items():
+            out += _entry(name, content)
+        self.git("fast-import", "--quiet", stdin=out + b"\n")
+        return self.sha(branch)
+
+    def sha(self, ref: str) -> str:
+        return self.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False).strip()
+
+    def tag(self, name: str, target: str) -> None:
+        self.git("tag", name, target)
+
+    def delete_branch(self, branch: str) -> None:
+        self.git("update-ref", "-d", f"refs/heads/{branch}")
+
+    # Faults
+
+    def fail(self, status: int = 503, times: int | None = None) -> None:
+        self.fault = Fault("status", times, status=status)
+
+    def stall(self, after: int = 0, times: int | None = None) -> None:
+        """Send that many bytes of the pack, and then nothing; the connection stays open."""
+        self.released.clear()
+        self.fault = Fault("stall", times, after=after, only="git-upload-pack")
+
+    def truncate(self, after: int = 0, times: int | None = None) -> None:
+        self.fault = Fault("truncate", times, after=after, only="git-upload-pack")
+
+    def redirect(self, location: str, times: int | None = None) -> None:
+        """Send clients to another base, such as https://git.acme.test/acme/renamed.git"""
+        self.fault = Fault("redirect", times, location=location)
+
+    def heal(self) -> None:
+        self.fault = None
+        self.released.set()
+
+    def next_fault(self, service: str) -> Fault | None:
+        with self._lock:
+            fault = self.fault
+            if fault is None or (fault.only and fault.only != service):
+                return None
+            if fault.times is not None:
+                if fault.times <= 0:
+                    return None
+                fault.times -= 1
+            return fault
+
+    def git(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.path), *arguments],
+            input=stdin, capture_output=True, timeout=120, env=environment(),
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode()
+
+    def _count(self) -> int:
+        return int(self.git("rev-list", "--all", "--count") or 0)
+
+
+def environment() -> dict[str, str]:
+    """For git on the host: its own configuration and identity stay out of the lab."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+
+
+def read_directory(directory: Path) -> Files:
+    files: Files = {}
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if path.is_symlink():
+            files[name] = Symlink(os.readlink(path))
+        elif path.is_file():
+            content = path.read_bytes()
+            files[name] = Executable(content.decode()) if os.access(path, os.X_OK) else content
+    return files
+
+
+def _entry(name: str, content: str | bytes | Executable | Symlink | None) -> bytes:
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    mode = "100644"
+    match content:
+        case None:
+            return f"D {quoted}\n".encode()
+        case Executable(content):
+            mode = "100755"
+        case Symlink(content):
+            mode = "120000"
+    data = content.encode() if isinstance(content, str) else content
+    return f"M {mode} inline {quoted}\ndata {len(data)}\n".encode() + data + b"\n"

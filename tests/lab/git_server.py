@@ -1,0 +1,126 @@
+"""git's smart HTTP protocol, by the real `git http-backend`, with the manners of a git host and faults on demand."""
+
+import base64
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .git_repository import Fault, Repository, environment
+from .http_server import Disconnect, Request, Response
+
+CHUNK = 16 << 10
+STALL_LIMIT = 600
+
+
+class GitServer:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._repositories: dict[str, Repository] = {}
+        self.log: list[dict] = []
+
+    def repository(self, name: str, owner: str) -> Repository:
+        """The repository of that name, made empty on first use."""
+        key = f"{owner}/{name}"
+        if key not in self._repositories:
+            self._repositories[key] = Repository(self._root / owner / f"{name}.git", owner, name)
+        return self._repositories[key]
+
+    def stop(self) -> None:
+        for repository in self._repositories.values():
+            repository.released.set()
+
+    def respond(self, request: Request) -> Response:
+        response, fault = self._answer(request)
+        self.log.append(
+            {
+                "time": time.time(),
+                "client": request.client,
+                "host": request.host,
+                "method": request.method,
+                "path": request.target,
+                "status": response.status,
+                "authorized": "Authorization" in request.headers,
+                "user_agent": request.headers.get("User-Agent", ""),
+                "fault": fault.kind if fault else None,
+            }
+        )
+        return response
+
+    def _answer(self, request: Request) -> tuple[Response, Fault | None]:
+        owner, _, rest = request.path.strip("/").partition("/")
+        name, _, service = rest.partition("/")
+        repository = self._repositories.get(f"{owner}/{name.removesuffix('.git')}")
+        if repository is None:
+            # github.com does not tell a stranger whether a repository exists.
+            hidden = request.host == "github.com" and "Authorization" not in request.headers
+            return (_unauthorized() if hidden else Response(404, b"Repository not found.\n")), None
+        if repository.token is not None and not _authorized(request, repository.token):
+            return _unauthorized(), None
+        fault = repository.next_fault(service)
+        if fault and fault.kind == "status":
+            return Response(fault.status, b"lab fault\n", {"Retry-After": "1"}), fault
+        if fault and fault.kind == "redirect":
+            return Response(301, b"", {"Location": f"{fault.location}/{service}" + _query(request)}), fault
+        return _backend(self._root, repository, service, request, fault), fault
+
+
+def _backend(root: Path, repository: Repository, service: str, request: Request, fault: Fault | None) -> Response:
+    """One CGI call. git wants the body's length only to know where it ends: it is whole here."""
+    exec_path = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    variables = environment() | {
+        "GIT_PROJECT_ROOT": str(root),
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": f"/{repository.owner}/{repository.name}.git/{service}",
+        "QUERY_STRING": request.query,
+        "REQUEST_METHOD": request.method,
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+        "CONTENT_LENGTH": str(len(request.body)),
+        "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+        "REMOTE_ADDR": request.client,
+    }
+    process = subprocess.Popen(
+        [f"{exec_path}/git-http-backend"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables,
+    )  # fmt: skip
+    process.stdin.write(request.body)
+    process.stdin.close()
+    headers: dict[str, str] = {}
+    while line := process.stdout.readline().decode().strip():
+        key, _, value = line.partition(":")
+        headers[key] = value.strip()
+    status = int(headers.pop("Status", "200").split()[0])
+    return Response(status, _stream(process, repository, fault), headers)
+
+
+def _stream(process: subprocess.Popen, repository: Repository, fault: Fault | None) -> Iterator[bytes]:
+    sent = 0
+    try:
+        while part := process.stdout.read1(CHUNK):
+            if fault and sent + len(part) > fault.after:
+                yield part[: fault.after - sent]
+                if fault.kind == "stall":
+                    repository.released.wait(STALL_LIMIT)
+                raise Disconnect
+            yield part
+            sent += len(part)
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def _authorized(request: Request, token: str) -> bool:
+    expected = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return request.headers.get("Authorization", "") == f"Basic {expected}"
+
+
+def _unauthorized() -> Response:
+    return Response(401, b"Authentication required.\n", {"WWW-Authenticate": 'Basic realm="GitHub"'})
+
+
+def _query(request: Request) -> str:
+    query = urlsplit(request.target).query
+    return f"?{query}" if query else ""

@@ -1,0 +1,231 @@
+"""A world: one private piece of "AWS" with a network, its servers and the machines launched in it."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from . import authority, cgroup, cleanup, image, paths
+from .aws import ACCOUNT, Aws
+from .dhcp import Dhcp
+from .dns import Dns
+from .front import Front
+from .git_repository import Executable, Repository
+from .git_server import GitServer
+from .imds import Credentials, Imds, Instance
+from .machine import Machine
+from .namespace import GATEWAY
+
+
+class World:
+    """Made by `with`, gone at its end, and gone as well when the process that made it dies in any way."""
+
+    def __init__(self, region: str = "eu-west-1", internet: bool = True) -> None:
+        self.id = secrets.token_hex(3)
+        self.region, self._internet = region, internet
+        self.directory = cleanup.directory(self.id)
+        self.disk = self.directory / "disk"
+        self.namespace = cleanup.namespace(self.id)
+        self.dns = Dns(self.namespace)
+        self.imds = Imds(self.namespace, Instance(region, ACCOUNT))
+        self.dhcp = Dhcp(self.namespace, self._lease)
+        self.git = GitServer(self.disk / "git")
+        self.aws = Aws(self.namespace, self.disk / "aws", region)
+        self.front = Front(self.namespace, self.git, self.aws)
+        self.machines: list[Machine] = []
+        self._processes: list[subprocess.Popen] = []
+        self._keeper: subprocess.Popen | None = None
+
+    # Life
+
+    def __enter__(self) -> "World":
+        return self.open()
+
+    def __exit__(self, failure: type[BaseException] | None, *_) -> None:
+        try:
+            if failure and not issubclass(failure, KeyboardInterrupt):
+                print(f"lab: the evidence is in {self.save_evidence()}", file=sys.stderr)
+        finally:
+            self.close()
+
+    def open(self) -> "World":
+        image.ensure()
+        cleanup.own(self.id)
+        self._keeper = self._start_keeper()
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _build(self) -> None:
+        self.disk.mkdir()
+        # A machine's disk is memory: fast, and gone with its mount.
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=6G,mode=755", "lab", str(self.disk)], check=True, timeout=30
+        )
+        self.namespace.create()
+        self.aws.start(self._spawn)
+        if self._internet:
+            self.namespace.open_to_internet(self._spawn_outside)
+        for pattern in ["*.amazonaws.com", *authority.GIT_HOSTS]:
+            self.dns.point(pattern, GATEWAY)
+        self.dns.start()
+        self.dhcp.start()
+        self.imds.start()
+        self.front.start()
+
+    def close(self) -> None:
+        self.git.stop()
+        for server in (self.front, self.imds, self.dns, self.dhcp):
+            server.stop()
+        cleanup.remove(self.id)
+        for process in self._processes:
+            process.wait(30)
+        if self._keeper is not None:
+            self._keeper.stdin.close()
+            self._keeper.wait(30)
+            self._keeper = None
+
+    def _start_keeper(self) -> subprocess.Popen:
+        """A shell that waits for our end of a pipe to close, as it does however we die, and then cleans up."""
+        return subprocess.Popen(
+            ["sh", "-c", 'while read -r _; do :; done; [ ! -d "$1" ] || exec "$2" -m lab gc "$3"',
+             "lab-keeper", str(self.directory), sys.executable, self.id],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(paths.PACKAGE.parent)},
+        )  # fmt: skip
+
+    # Processes: all in the world's cgroup, most in its network
+
+    def _spawn(self, command: list[str], **options: Any) -> subprocess.Popen:
+        return self._spawn_outside(["nsenter", f"--net={self.namespace.path}", *command], **options)
+
+    def _spawn_outside(
+        self,
+        command: list[str],
+        *,
+        environment: dict[str, str] | None = None,
+        group: tuple[str, ...] | None = None,
+        log: Path | None = None,
+        pass_fds: tuple[int, ...] = (),
+    ) -> subprocess.Popen:
+        home = cgroup.create(*(group or (self.id, "servers")))
+        with open(log or os.devnull, "ab") as out:
+            process = subprocess.Popen(
+                ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(home), *command],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                env=environment, pass_fds=pass_fds, start_new_session=True,
+            )  # fmt: skip
+        self._processes.append(process)
+        return process
+
+    # The stage
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The instance's tags, live: change them while the machine runs."""
+        return self.imds.tags
+
+    @tags.setter
+    def tags(self, tags: dict[str, str]) -> None:
+        self.imds.tags = tags
+
+    @property
+    def instance(self) -> Instance:
+        return self.imds.instance
+
+    def repo(self, name: str, owner: str = "acme") -> Repository:
+        """https://github.com/OWNER/NAME.git, the same at git.acme.test; made empty on first use."""
+        return self.git.repository(name, owner)
+
+    def secret(self, name: str, text: str | bytes) -> str:
+        """Create the secret or give it a new value; its ARN."""
+        return self.aws.secret(name, text)
+
+    def role(self, policy: list[dict] | None = None, name: str = "instance", duration: int = 3600) -> Credentials:
+        """Give the instance a role. Without a policy it may read the one secret that its tags stand for."""
+        made = self.aws.role(name, self._own_secret() if policy is None else policy, duration)
+        self.imds.credentials = lambda: made
+        return made
+
+    def _own_secret(self) -> list[dict]:
+        service, environment = self._tag("service"), self._tag("environment")
+        name = f"service_env_{service}_{environment}-??????"
+        return [may("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:*:*:secret:{name}")]
+
+    def _tag(self, kind: str) -> str:
+        for key, value in self.tags.items():
+            # A tag may hold anything; what is no plain name must not become a pattern in a policy.
+            if key.lower().rpartition(":")[2] == kind and re.fullmatch(r"[\w-]{1,64}", value):
+                return value
+        return "none"
+
+    # Machines
+
+    def _lease(self, mac: str) -> str:
+        """nspawn chooses the machine's hardware address; IMDS learns it here, before anyone can ask."""
+        self.instance.mac = mac
+        return self.instance.address
+
+    def launch(
+        self,
+        user_data: str | bytes | None = None,
+        files: dict[str, str | bytes | Executable] | None = None,
+        binary: Path | str | None = None,
+        cloud_init: bool | None = None,
+        disk_of: Machine | None = None,
+        role: bool = True,
+    ) -> Machine:
+        """Launch an instance, and return once its systemd answers; cloud-init is only beginning then.
+
+        Without user-data cloud-init is off unless asked for: quicker, for tests that use `machine.run`. With `disk_of`
+        the new instance starts from what another left on its disk, as from an image baked of it. `role=False` launches
+        without an instance profile unless `world.role` gave one."""
+        if any(machine.running for machine in self.machines):
+            raise RuntimeError("a world has one instance at a time: stop the other, or make a second world")
+        if self.machines:
+            self.imds.instance = replace(self.instance, id=Instance(self.region, ACCOUNT).id)
+        self.instance.user_data = user_data.encode() if isinstance(user_data, str) else user_data
+        if role and self.imds.credentials is None:
+            self.role()
+        name = f"lab-{self.id}-{len(self.machines)}"
+        machine = Machine(
+            name, self.disk / name, self.namespace, (self.id, name), self.instance, self._spawn
+        )
+        machine.prepare(image.path(), disk_of)
+        self.machines.append(machine)
+        for path, content in (files or {}).items():
+            mode = 0o755 if isinstance(content, Executable) else 0o644
+            machine.write(path, content.content if isinstance(content, Executable) else content, mode)
+        if binary is not None:
+            machine.write("/usr/local/bin/" + Path(binary).name, Path(binary).read_bytes(), 0o755)
+        machine.enable_cloud_init(user_data is not None if cloud_init is None else cloud_init)
+        machine.start()
+        return machine
+
+    # Evidence
+
+    def save_evidence(self, directory: Path | None = None) -> Path:
+        """Everything known about this world, for whoever looks into a failure."""
+        if directory is None:
+            directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
+        directory.mkdir(parents=True, exist_ok=True)
+        logs = {"imds": self.imds.log, "dns": self.dns.log, "git": self.git.log, "aws": self.aws.log}
+        for name, log in logs.items():
+            (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))
+        for machine in self.machines:
+            machine.save_evidence(directory / machine.name)
+        return directory
+
+
+def may(actions: str | list[str], resources: str | list[str]) -> dict:
+    """An Allow statement."""
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
