@@ -31,6 +31,7 @@ pub struct Wanted<'a> {
     pub selection: &'a Selection,
     pub source: &'a Source,
     pub manifest: &'a Manifest,
+    pub manifest_from: &'a Setting,
     /// Absent when the manifest says that the service has no secret.
     pub secret: Option<&'a Variables>,
     /// The environment of the last good generation, while this boot still has it.
@@ -69,12 +70,22 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         environment: wanted.selection.environment.clone(),
         commit: wanted.source.commit.clone(),
         unit: layout.unit(),
-        settings: wanted.selection.settings.clone(),
+        settings: settings(wanted, &recipe),
         notes,
         steps: steps.finish(),
         recover: recover::recover(wanted, &generation, &layout),
         budget: wanted.selection.budget,
     })
+}
+
+/// Where each setting came from: those that select first, then those that depend on what was selected.
+fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
+    let runtime = Setting {
+        name: "runtime".to_owned(),
+        value: recipe.runtime.clone(),
+        origin: recipe.chosen_by.clone(),
+    };
+    wanted.selection.settings.iter().cloned().chain([wanted.manifest_from.clone(), runtime]).collect()
 }
 
 /// Everything the service finds in its environment. What is more specific wins: the runtime's
