@@ -7,10 +7,12 @@ use std::pin::pin;
 
 use crate::apply;
 use crate::error::{Code, Error, Result};
-use crate::facts::Facts;
+use crate::facts::{Facts, Source};
 use crate::machine::{Host, Look, Observe, Scratch};
-use crate::observe::{self, Flags, Keep, Selection};
-use crate::plan::{Action, Outlook, Plan, layout};
+use crate::observe::manifest::Manifest;
+use crate::observe::secrets::Variables;
+use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
+use crate::plan::{Action, Outlook, Plan, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::{HEARTBEAT, Report};
 
@@ -29,61 +31,94 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         // No earlier run can have recorded one: better told before anything is waited for.
         policy.repository()?;
     }
-    let facts = observe::facts(machine, flags, &policy).await?;
+    let mut facts = observe::facts(machine, flags).await?;
     let here = flags.stand_ins.facts.is_none();
+    facts.instance = observe::instance(machine, flags, &facts, &policy).await?;
     let mut decided = None;
-    if let Some(instance) = facts.instance.as_ref().filter(|_| here && machine.is_root()) {
+    if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
         report.instance(instance);
-        policy = observe::recorded_flags(machine, policy, &instance.id).await?;
-        decided = observe::decided(machine, &layout::decision(&instance.id), flags).await?;
+        if machine.is_root() {
+            policy = observe::recorded_flags(machine, policy, &instance.id).await?;
+            decided = observe::decided(machine, &layout::decision(&instance.id), flags).await?;
+        }
+        if facts.tags.is_none() {
+            facts.tags = Some(observe::tags(machine, &policy, decided.as_ref()).await?);
+        }
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref())?;
     selection.keep = keep(&facts, &policy)?;
     report.selected(&selection);
 
-    // The source and the secret are asked at once. Only the source's manifest tells whether there is a
-    // secret at all: if not, nobody waits for it any longer.
-    let mut fetching = pin!(async {
-        match &decided {
-            Some(decided) => Ok((decided.source.clone(), None)),
-            None => fetch(machine, &selection, &facts, &policy).await,
-        }
-    });
-    let mut reading = pin!(observe::secret_text(machine, &selection, &facts, flags, &policy));
-    let mut read = None;
-    let (source, mut scratch) = loop {
-        tokio::select! {
-            fetched = &mut fetching => break fetched?,
-            text = &mut reading, if read.is_none() => read = Some(text),
-        }
+    let service = service(machine, flags, &policy, &facts, &selection, decided.as_ref()).await?;
+    let good_environment = match here {
+        true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
+        false => None,
     };
-    let manifest = observe::manifest(machine, &selection, flags, &source).await?;
-    let secret = match (manifest.secret, read) {
-        (false, _) => None,
-        (true, Some(text)) => Some(observe::variables(&selection, &manifest, &text?)?),
-        (true, None) => Some(observe::variables(&selection, &manifest, &reading.await?)?),
-    };
-
     let wanted = Wanted {
         facts: &facts,
         selection: &selection,
-        source: &source,
-        manifest: &manifest,
-        secret: secret.as_ref(),
+        source: &service.source,
+        manifest: &service.manifest,
+        manifest_from: &service.manifest_from,
+        secret: service.secret.as_ref(),
+        good_environment: good_environment.as_ref(),
     };
     let plan = planner::plan(&wanted)?;
+    let mut scratch = service.scratch;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
         scratch = fetch(machine, &selection, &facts, &policy).await?.1;
     }
     Ok(Planned { plan, scratch, here })
 }
 
+/// What the service is and needs, as far as others than this machine say it.
+struct Service {
+    source: Source,
+    scratch: Option<Scratch>,
+    manifest: Manifest,
+    manifest_from: Setting,
+    secret: Option<Variables>,
+}
+
+async fn service(
+    machine: &impl Observe,
+    flags: &Flags,
+    policy: &Policy,
+    facts: &Facts,
+    selection: &Selection,
+    decided: Option<&Decision>,
+) -> Result<Service> {
+    // The source and the secret are asked at once. Only the source's manifest tells whether there is a
+    // secret at all: if not, nobody waits for it any longer.
+    let mut fetching = pin!(async {
+        match decided {
+            Some(decided) => Ok((decided.source.clone(), None)),
+            None => fetch(machine, selection, facts, policy).await,
+        }
+    });
+    let mut reading = pin!(observe::secret_text(machine, selection, facts, flags, policy));
+    let mut read = None;
+    let (source, scratch) = loop {
+        tokio::select! {
+            fetched = &mut fetching => break fetched?,
+            text = &mut reading, if read.is_none() => read = Some(text),
+        }
+    };
+    let (manifest, manifest_from) = observe::manifest(machine, selection, flags, &source).await?;
+    let secret = match (manifest.secret, read) {
+        (false, _) => None,
+        (true, Some(text)) => Some(observe::variables(selection, &manifest, &text?)?),
+        (true, None) => Some(observe::variables(selection, &manifest, &reading.await?)?),
+    };
+    Ok(Service { source, scratch, manifest, manifest_from, secret })
+}
+
 async fn fetch(
     machine: &impl Observe,
     selection: &Selection,
     facts: &Facts,
-    policy: &observe::Policy,
-) -> Result<(crate::facts::Source, Option<Scratch>)> {
+    policy: &Policy,
+) -> Result<(Source, Option<Scratch>)> {
     let evidence = planner::runtime::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
     let fetched = observe::source(machine, selection, facts, policy, evidence).await?;
     Ok((fetched.source, fetched.scratch))
@@ -101,7 +136,7 @@ async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
 }
 
 /// What the next boot needs: only an instance boots again by itself.
-fn keep(facts: &Facts, policy: &observe::Policy) -> Result<Option<Keep>> {
+fn keep(facts: &Facts, policy: &Policy) -> Result<Option<Keep>> {
     let Some(instance) = &facts.instance else { return Ok(None) };
     let flags = policy.recordable()?;
     Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))

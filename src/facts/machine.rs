@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Service};
+use super::{Commit, Gate, Service};
 
 /// What the machine is and what stands on it already. Recorded by `bootagent facts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Facts {
     /// Services that an earlier run claimed: their users, units and directories are ours.
     pub claims: BTreeSet<Service>,
     /// The last generation of each service that passed its gate.
-    pub good: BTreeMap<Service, Generation>,
+    pub good: BTreeMap<Service, Good>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +63,21 @@ pub struct Taken {
     pub paths: BTreeSet<PathBuf>,
 }
 
-/// Release, unit and environment that ran together.
+/// A generation that passed its gate, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    pub instance: Option<String>,
+    pub generation: Generation,
+    /// The release that passed before it: it is kept, too.
+    pub before: Option<PathBuf>,
+}
+
+/// Release, unit and gate that belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
     pub commit: Commit,
     pub release: PathBuf,
     /// The unit file's text.
     pub unit: String,
+    pub gate: Gate,
 }

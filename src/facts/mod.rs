@@ -3,10 +3,14 @@
 //! Nothing here acts or reads. The machine fills these types, the planner reads them, and a recorded
 //! machine (`bootagent facts`) is nothing but their JSON.
 
+mod gate;
 mod machine;
 mod names;
+mod seconds;
 mod source;
 
-pub use machine::{Facts, Generation, Instance, Machine, NodeRuntime, Taken};
+pub use gate::{Gate, Probe};
+pub use machine::{Facts, Generation, Good, Instance, Machine, NodeRuntime, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};
+pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Source};

@@ -11,4 +11,7 @@ pub mod secrets;
 pub use decision::Decision;
 pub use identity::{Keep, Selection, select};
 pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy, recorded_flags};
-pub use reads::{Fetched, MANIFEST, decided, facts, manifest, secret_text, source, variables};
+pub use reads::{
+    Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, secret_text, source,
+    tags, variables,
+};

@@ -1,5 +1,6 @@
 //! The reads themselves, each with its stand-in for a laptop.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::manifest::Manifest;
@@ -7,14 +8,16 @@ use super::policy::{Flags, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Source};
+use crate::facts::{Facts, Instance, Source};
 use crate::machine::{Credential, FetchRequest, Observe, Repository, Scratch};
-use crate::secret::Secret;
+use crate::plan::Setting;
+use crate::plan::layout::Layout;
+use crate::secret::{Sealed, Secret};
 
 pub const MANIFEST: &str = "bootagent.toml";
 
-/// The machine, the instance and its tags; on a laptop as far as flags or a recording say.
-pub async fn facts(machine: &impl Observe, flags: &Flags, policy: &Policy) -> Result<Facts> {
+/// The machine, or what stands in for it and its tags.
+pub async fn facts(machine: &impl Observe, flags: &Flags) -> Result<Facts> {
     let mut facts = match &flags.stand_ins.facts {
         Some(path) => recorded(machine, path).await?,
         None => machine.facts().await?,
@@ -22,15 +25,32 @@ pub async fn facts(machine: &impl Observe, flags: &Flags, policy: &Policy) -> Re
     if !flags.stand_ins.tags.is_empty() {
         facts.tags = Some(flags.stand_ins.tags.clone());
     }
-    let stands_in = flags.stand_ins.any().is_some() || !machine.is_root();
-    if flags.stand_ins.facts.is_none() && facts.tags.is_none() {
-        let needed = policy.needed_tags();
-        if !stands_in || !needed.is_empty() {
-            facts.instance = Some(machine.instance(policy.wait()).await?);
-            facts.tags = Some(machine.tags(&needed, policy.wait()).await?);
-        }
-    }
     Ok(facts)
+}
+
+/// The instance, unless this is a laptop on which flags already say everything that tags could.
+pub async fn instance(
+    machine: &impl Observe,
+    flags: &Flags,
+    facts: &Facts,
+    policy: &Policy,
+) -> Result<Option<Instance>> {
+    let on_a_laptop = flags.stand_ins.any().is_some() || !machine.is_root();
+    let said = facts.tags.is_some() || policy.needed_tags().is_empty();
+    if flags.stand_ins.facts.is_some() || (on_a_laptop && said) {
+        return Ok(facts.instance.clone());
+    }
+    machine.instance(policy.wait()).await.map(Some)
+}
+
+/// Its tags. Those that would decide nothing any more are not waited for.
+pub async fn tags(
+    machine: &impl Observe,
+    policy: &Policy,
+    decided: Option<&Decision>,
+) -> Result<BTreeMap<String, String>> {
+    let needed = if decided.is_some() { Vec::new() } else { policy.needed_tags() };
+    machine.tags(&needed, policy.wait()).await
 }
 
 async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {
@@ -141,33 +161,66 @@ pub fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> R
     secrets::parse(&selection.secret, text.expose(), &manifest.env.allow)
 }
 
-/// The operator's manifest for this service, else the repository's, else all defaults.
+/// The environment in the dialects of its readers.
+#[derive(Debug)]
+pub struct Rendering {
+    pub service: Sealed,
+    pub dotenv: Option<Sealed>,
+}
+
+/// The environment with which the last good generation passed, while this boot still has it. Its keys
+/// are not read back: a file of root's is trusted, but a parser of secrets is one more place to leak.
+pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
+    if !machine.is_root() {
+        return Ok(None);
+    }
+    let sealed = |text| Sealed::new(vec!["as they passed before".to_owned()], text);
+    let Some(service) = machine.text(&layout.good_environment()).await?.map(sealed) else { return Ok(None) };
+    let dotenv = machine.text(&layout.good_dotenv()).await?.map(sealed);
+    Ok(Some(Rendering { service, dotenv }))
+}
+
+/// The operator's manifest for this service, else the repository's, else all defaults; and which.
 pub async fn manifest(
     machine: &impl Observe,
     selection: &Selection,
     flags: &Flags,
     source: &Source,
-) -> Result<Manifest> {
-    let environment = Some(&selection.environment);
+) -> Result<(Manifest, Setting)> {
+    let (path, text, origin) = manifest_text(machine, selection, flags, source).await?;
+    let manifest = match &text {
+        Some(text) => Manifest::parse(&path, text, Some(&selection.environment))?,
+        None => Manifest::default(),
+    };
+    Ok((manifest, Setting { name: "manifest".to_owned(), value: path, origin: origin.to_owned() }))
+}
+
+async fn manifest_text(
+    machine: &impl Observe,
+    selection: &Selection,
+    flags: &Flags,
+    source: &Source,
+) -> Result<(String, Option<String>, &'static str)> {
     if let Some(path) = &flags.stand_ins.manifest {
         let text = given(machine, path, "--manifest").await?;
-        return Manifest::parse(&path.display().to_string(), &text, environment);
+        return Ok((path.display().to_string(), Some(text), "flag"));
     }
-    let path = format!("/etc/bootagent/services/{}.toml", selection.service);
     // A policy that stands in stands in for all of this machine's.
-    let ours = flags.stand_ins.policy.is_none();
-    if let Some(text) = if ours { machine.text(Path::new(&path)).await? } else { None } {
-        return Manifest::parse(&path, &text, environment);
+    if flags.stand_ins.policy.is_none() {
+        let path = format!("/etc/bootagent/services/{}.toml", selection.service);
+        if let Some(text) = machine.text(Path::new(&path)).await? {
+            return Ok((path, Some(text), "the operator's, instead of the repository's"));
+        }
     }
     match source.text(MANIFEST) {
-        Some(text) => Manifest::parse(MANIFEST, text, environment),
+        Some(text) => Ok((MANIFEST.to_owned(), Some(text.to_owned()), "repository")),
         None if source.has(MANIFEST) => Err(Error::new(
             Code::ManifestInvalid,
             "reading bootagent.toml",
             "it is too long, or a symbolic link",
         )
         .remedy("make it a plain file")),
-        None => Ok(Manifest::default()),
+        None => Ok(("none".to_owned(), None, "default: conventions only")),
     }
 }
 

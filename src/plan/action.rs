@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Seconds;
-use crate::facts::{Branch, Commit};
+use crate::facts::{Branch, Commit, Gate};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -162,28 +161,6 @@ pub struct Handover {
     pub inputs: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gate {
-    pub unit: String,
-    pub probe: Probe,
-    /// How long the service may take to answer well for the first time.
-    pub within: Seconds,
-    /// How long it must then stay well: same main process, no restart, every answer good.
-    pub soak: Seconds,
-    pub interval_ms: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Probe {
-    /// A GET that must answer with one of these statuses, from a socket of the unit.
-    Http { port: u16, path: String, statuses: Vec<u16> },
-    /// The unit itself listens.
-    Tcp { port: u16 },
-    /// No port is known: alive without a restart.
-    Alive,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -77,6 +77,15 @@ impl Layout {
         self.run().join("dotenv")
     }
 
+    /// tmpfs, root only: the environment that passed the gate in this boot.
+    pub fn good_environment(&self) -> PathBuf {
+        self.run().join("good-env")
+    }
+
+    pub fn good_dotenv(&self) -> PathBuf {
+        self.run().join("good-dotenv")
+    }
+
     /// tmpfs, root only: from which bytes the running unit was started.
     pub fn handover(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.handover", self.service))

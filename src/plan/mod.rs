@@ -3,15 +3,15 @@
 
 mod action;
 pub mod layout;
-mod seconds;
 mod show;
 
 use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Service};
 
-pub use action::{Action, Checkout, Command, Content, Gate, Handover, Mode, Owner, Probe, Prune, Sandbox};
-pub use seconds::Seconds;
+/// What a gate is, other generations know, too.
+pub use crate::facts::{Gate, Probe, Seconds};
+pub use action::{Action, Checkout, Command, Content, Handover, Mode, Owner, Prune, Sandbox};
 pub use show::{Outlook, headline, text};
 
 /// What a run is for.

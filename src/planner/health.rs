@@ -4,7 +4,9 @@ use crate::error::{Code, Error, Result};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Gate, Probe};
+use crate::plan::{Action, Gate, Probe};
+
+use super::steps::{Added, Steps};
 
 /// The manifest's path, else the port, else: alive without a restart. The port is the one that the
 /// service is told: the manifest's is only the first word on it.
@@ -45,4 +47,11 @@ pub fn gate(
         soak: manifest.health.soak,
         interval_ms: 500,
     })
+}
+
+/// The gate's own deadline ends it with what it saw; the step's is only for a gate that hangs.
+pub fn await_gate<'a>(steps: &'a mut Steps, id: &str, why: &str, gate: &Gate) -> Added<'a> {
+    let mut step = steps.add(id, why, Action::AwaitHealth(gate.clone()));
+    step.within(gate.within.0 + gate.soak.0 + 10);
+    step
 }

@@ -6,6 +6,7 @@ pub mod env;
 mod health;
 mod names;
 mod recover;
+mod remember;
 pub mod runtime;
 mod steps;
 mod supervisor;
@@ -16,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Generation, Source};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{Decision, Selection};
+use crate::observe::{Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::Secret;
@@ -30,8 +31,11 @@ pub struct Wanted<'a> {
     pub selection: &'a Selection,
     pub source: &'a Source,
     pub manifest: &'a Manifest,
+    pub manifest_from: &'a Setting,
     /// Absent when the manifest says that the service has no secret.
     pub secret: Option<&'a Variables>,
+    /// The environment of the last good generation, while this boot still has it.
+    pub good_environment: Option<&'a Rendering>,
 }
 
 pub fn plan(wanted: &Wanted) -> Result<Plan> {
@@ -40,28 +44,25 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
 
     let recipe = runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &layout)?;
     let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
+    let variables = variables(wanted, &recipe)?;
+    let mut notes = recipe.notes.clone();
     let generation = Generation {
         commit: wanted.source.commit.clone(),
         release: release.clone(),
         unit: systemd::unit(wanted.selection, &recipe, &layout),
+        gate: health::gate(wanted.manifest, &variables, &layout, &mut notes)?,
     };
-    let variables = variables(wanted, &recipe)?;
-    let mut notes = recipe.notes.clone();
+    let rendering = render(wanted, &variables, &layout, &mut notes)?;
 
     let mut steps = Steps::default();
     agent::keep(&mut steps, wanted.selection);
     own(&mut steps, wanted, &layout);
     build(&mut steps, wanted, &recipe, &release, &layout);
-    environment(&mut steps, wanted, &variables, &layout, &mut notes)?;
     link(&mut steps, wanted.manifest, &release, &layout);
     finish(&mut steps, &release, &layout);
+    environment(&mut steps, &rendering, &layout);
     serve(&mut steps, &generation, &layout);
-    let gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
-    steps
-        .add("gate", "only a service that stays well is in service", Action::AwaitHealth(gate.clone()))
-        .after(&["start"])
-        .within(gate.within.0 + gate.soak.0 + 10);
-    remember(&mut steps, wanted, &generation, &layout)?;
+    remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
 
     Ok(Plan {
         goal: Goal::Serve,
@@ -69,12 +70,22 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         environment: wanted.selection.environment.clone(),
         commit: wanted.source.commit.clone(),
         unit: layout.unit(),
-        settings: wanted.selection.settings.clone(),
+        settings: settings(wanted, &recipe),
         notes,
         steps: steps.finish(),
-        recover: recover::recover(wanted, &generation, &gate, &layout),
+        recover: recover::recover(wanted, &generation, &layout),
         budget: wanted.selection.budget,
     })
+}
+
+/// Where each setting came from: those that select first, then those that depend on what was selected.
+fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
+    let runtime = Setting {
+        name: "runtime".to_owned(),
+        value: recipe.runtime.clone(),
+        origin: recipe.chosen_by.clone(),
+    };
+    wanted.selection.settings.iter().cloned().chain([wanted.manifest_from.clone(), runtime]).collect()
 }
 
 /// Everything the service finds in its environment. What is more specific wins: the runtime's
@@ -243,34 +254,38 @@ fn record(release: &std::path::Path, layout: &Layout) -> PathBuf {
 }
 
 /// The environment in the dialects of its readers.
-fn environment(
-    steps: &mut Steps,
+fn render(
     wanted: &Wanted,
     variables: &Variables,
     layout: &Layout,
     notes: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Rendering> {
     let header =
         format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user());
     let dialect = wanted.manifest.env.file.then_some(env::Dialect::Node);
     let rendered = env::render(variables, dialect, &header)?;
-    let why = "the service's environment, read by systemd";
-    steps
-        .sealed("environment", why, layout.environment(), rendered.service, Owner::root(), 0o600)
-        .after(&["run"]);
-    if let Some(dotenv) = rendered.dotenv {
-        let why = "the same for readers of .env";
-        steps
-            .sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640)
-            .after(&["run"]);
-    }
     if !rendered.left_out.is_empty() {
         notes.push(format!(
             "not in .env, whose reader would change them, but in the process environment: {}",
             rendered.left_out.join(", ")
         ));
     }
-    Ok(())
+    Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
+}
+
+/// Written only when the release is whole: until then the former generation runs, and may restart.
+fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
+    let why = "the service's environment, read by systemd";
+    let service = rendering.service.clone();
+    steps
+        .sealed("environment", why, layout.environment(), service, Owner::root(), 0o600)
+        .after(&["run", "finish"]);
+    if let Some(dotenv) = rendering.dotenv.clone() {
+        let why = "the same for readers of .env";
+        steps
+            .sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640)
+            .after(&["run", "finish"]);
+    }
 }
 
 /// Links from the release to what outlives it.
@@ -327,6 +342,8 @@ fn serve(steps: &mut Steps, generation: &Generation, layout: &Layout) {
         )
         .after(&["switch"])
         .within(120);
+    let why = "only a service that stays well is in service";
+    health::await_gate(steps, "gate", why, &generation.gate).after(&["start"]);
 }
 
 fn handover(layout: &Layout) -> Handover {
@@ -335,51 +352,4 @@ fn handover(layout: &Layout) -> Handover {
         inputs: vec![layout.unit_file(), layout.environment(), layout.current()],
         record: layout.handover(),
     }
-}
-
-/// What the next run must know: the choice of this instance, and the generation that passed.
-fn remember(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &Layout) -> Result<()> {
-    if let Some(instance) = &wanted.facts.instance {
-        let decision = Decision::of(wanted.selection, wanted.source);
-        let text = record_text(&decision)?;
-        steps.directory(
-            "instance",
-            "records of this instance, not of its image",
-            layout::instance_records(&instance.id),
-            Owner::root(),
-            0o700,
-        );
-        steps
-            .file(
-                "decide",
-                "a reboot or a second run applies the same commit",
-                layout::decision(&instance.id),
-                text,
-                0o600,
-            )
-            .after(&["instance"]);
-    }
-    let why = "the generation to return to if a later one fails";
-    steps.file("good", why, layout.good(), record_text(generation)?, 0o600).after(&["gate"]);
-    let mut keep = vec![name(&generation.release)];
-    if let Some(good) = good(wanted).filter(|good| good.release != generation.release) {
-        keep.push(name(&good.release));
-    }
-    let prune = Prune { releases: layout.releases(), records: layout.finished(), keep };
-    steps.add("prune", "two releases are kept", Action::PruneReleases(prune)).after(&["good"]);
-    Ok(())
-}
-
-fn name(release: &std::path::Path) -> String {
-    release.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn record_text<T: serde::Serialize>(record: &T) -> Result<String> {
-    serde_json::to_string_pretty(record)
-        .map(|text| text + "\n")
-        .map_err(|error| Error::new(Code::Bug, "writing a record", error))
-}
-
-fn good<'a>(wanted: &'a Wanted) -> Option<&'a Generation> {
-    wanted.facts.good.get(&wanted.selection.service)
 }

@@ -21,7 +21,8 @@ pub struct Imds {
 }
 
 impl Imds {
-    pub(in crate::machine) fn new() -> Self {
+    #[allow(clippy::new_without_default)] // It is not a value like any other: it opens a client.
+    pub fn new() -> Self {
         // The endpoint is written down: no variable of the environment may move it.
         let setting = ProviderConfig::without_region().with_http_client(super::http());
         let client = ImdsClient::builder()
@@ -84,7 +85,7 @@ impl Imds {
     pub async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
         let until = Instant::now() + wait.duration();
         patiently(until, async || {
-            let tags = match self.all_tags().await {
+            let tags = match self.all_tags(needed.is_empty()).await {
                 Attempt::Done(tags) => tags,
                 Attempt::Again(error) => return Attempt::Again(error),
                 Attempt::Stop(error) => return Attempt::Stop(error),
@@ -97,9 +98,10 @@ impl Imds {
         .await
     }
 
-    async fn all_tags(&self) -> Attempt<BTreeMap<String, String>> {
+    async fn all_tags(&self, may_be_none: bool) -> Attempt<BTreeMap<String, String>> {
         let list = match self.get("/latest/meta-data/tags/instance").await {
             Attempt::Done(Some(list)) => list,
+            Attempt::Done(None) if may_be_none => return Attempt::Done(BTreeMap::new()),
             Attempt::Done(None) => {
                 let cause = "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
                 return Attempt::Again(Error::new(Code::ImdsTagsOff, "reading the instance's tags", cause));

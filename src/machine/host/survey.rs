@@ -9,7 +9,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::{files, program};
 use crate::error::Result;
-use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
+use crate::facts::{Facts, Good, Machine, NodeRuntime, Service, Taken};
 use crate::machine::sandbox::unit::own_program;
 use crate::plan::layout;
 
@@ -140,7 +140,7 @@ fn claims() -> Result<BTreeSet<Service>> {
         .collect())
 }
 
-fn good(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, crate::facts::Generation>> {
+fn good(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, Good>> {
     let mut good = BTreeMap::new();
     for service in claims {
         let path = layout::Layout::new(service).good();

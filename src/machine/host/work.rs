@@ -21,6 +21,8 @@ use crate::plan::{Checkout, Command, Mode, Owner};
 const FETCH: Duration = Duration::from_secs(120);
 const ALL_FETCHES: Duration = Duration::from_secs(300);
 const CHECKOUT: Duration = Duration::from_secs(290);
+/// A pack can be made to unfold into far more than it weighs, before any limit of ours sees it.
+const FETCH_MEMORY: &str = "MemoryMax=1G";
 /// Where systemd keeps the cache directory of a unit with a dynamic user: nobody else looks in.
 const PRIVATE: &str = "/var/cache/private";
 /// And where the unit itself finds it, by a link.
@@ -64,7 +66,8 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Sc
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
     let jail = Jail::new(&unit, User::Dynamic, FETCH)
         .property(format!("CacheDirectory={name}"))
-        .property("CacheDirectoryMode=0755");
+        .property("CacheDirectoryMode=0755")
+        .property(FETCH_MEMORY);
     let output = child(jail, Role::Fetch, &request).await?;
     let source = decode_reply(&output)?;
     Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
@@ -124,8 +127,10 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     };
     // Of the group that may enter the release: it owns the directory, and that is all it may write.
     let user = User::Named { user: checkout.user.clone(), group: checkout.group.clone() };
-    let mut jail =
-        Jail::new(&checkout.unit, user, CHECKOUT).writable(&checkout.release).property("PrivateNetwork=yes");
+    let mut jail = Jail::new(&checkout.unit, user, CHECKOUT)
+        .writable(&checkout.release)
+        .property("PrivateNetwork=yes")
+        .property(FETCH_MEMORY);
     for property in bind {
         jail = jail.property(property);
     }

@@ -138,6 +138,7 @@ mod tests {
         assert_eq!(to(&format!("https://GIT.example:443/b{tail}")).unwrap(), "https://GIT.example:443/b");
         for bad in [
             format!("http://git.example/a{tail}"),
+            format!("http://git.example:443/a{tail}"),
             format!("https://evil.example/a{tail}"),
             format!("https://git.example:8443/a{tail}"),
             format!("//evil.example/a{tail}"),

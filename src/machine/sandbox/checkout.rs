@@ -11,7 +11,7 @@ use std::path::Path;
 use git2::{Odb, Oid};
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, open, openat};
-use nix::sys::stat::{Mode, fchmod, fstat, mkdirat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{geteuid, symlinkat};
 
 use super::inspect::{self, Item};
@@ -28,7 +28,8 @@ const NEW_FILE: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// Fills the empty directory `release` with the commit's tree.
+/// Fills the empty directory `release` with the commit's tree. Modes are git's: the child's umask of 022
+/// takes nothing from 0644 and 0755.
 pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     libgit2::set_up()?;
     let doing = || format!("checking out {}", request.commit.short());
@@ -116,15 +117,12 @@ fn make_directory(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
     let mode = Mode::from_bits_truncate(0o755);
     mkdirat(&parent, name, mode)?;
     let fd = openat(&parent, name, FOLDER, Mode::empty())?;
-    fchmod(&fd, mode)?;
     Ok(fd)
 }
 
-/// The mode is set whatever the umask is.
 fn file(folder: impl AsFd, name: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
     let mode = Mode::from_bits_truncate(mode);
     let mut file = File::from(openat(folder, name, NEW_FILE, mode)?);
-    fchmod(&file, mode)?;
     file.write_all(content)?;
     Ok(())
 }

@@ -145,7 +145,7 @@ impl Session {
         }
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-        if kind != expected {
+        if kind.split(';').next().map(str::trim) != Some(expected) {
             let cause = format!("the server answers with {kind}: there is no git repository at this address");
             return Err(self
                 .error(Code::RepositoryInvalid, cause)

@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, Command};
 
 use super::child::Role;
 use super::request::{REPLY_BYTES, decode_reply, encode_request};
@@ -70,20 +70,27 @@ async fn converse(child: &mut Child, request: &[u8]) -> std::io::Result<Said> {
         }
         Ok(())
     };
-    let ((), reply, stderr) =
-        tokio::try_join!(say, read(stdout, REPLY_BYTES + 1), read(stderr, STDERR_BYTES))?;
+    let hear = async {
+        let mut reply = Vec::new();
+        if let Some(stdout) = stdout {
+            stdout.take(REPLY_BYTES + 1).read_to_end(&mut reply).await?;
+        }
+        Ok(reply)
+    };
+    let ((), reply, stderr) = tokio::try_join!(say, hear, last_words(stderr))?;
     child.wait().await?;
     Ok(Said { reply, stderr })
 }
 
-/// The first `most` bytes. The rest is read, too, so that the child is not stopped by a full pipe.
-async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        (&mut pipe).take(most).read_to_end(&mut bytes).await?;
-        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+/// The first of what it says on stderr. The rest is read, too: a full pipe would stop it, a closed one
+/// would make it panic.
+async fn last_words(stderr: Option<ChildStderr>) -> std::io::Result<Vec<u8>> {
+    let mut words = Vec::new();
+    if let Some(mut stderr) = stderr {
+        (&mut stderr).take(STDERR_BYTES).read_to_end(&mut words).await?;
+        tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
     }
-    Ok(bytes)
+    Ok(words)
 }
 
 fn heard<T: DeserializeOwned>(role: Role, status: ExitStatus, said: &Said) -> Result<T> {

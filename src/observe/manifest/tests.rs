@@ -229,7 +229,7 @@ fn wrong_values_are_refused_at_their_place() {
         ("[environments.prod.env.values]\nLD_PRELOAD = \"/\"", "2:14: env.values.LD_PRELOAD is refused"),
         ("environments = 1", "1:16: environments is an integer; expected a table"),
         ("environments.prod = 1", "1:21: environments.prod is an integer; expected a table"),
-        ("[environments.Prod]", "1:15: \"Prod\" is not a environment name"),
+        ("[environments.Prod]", "1:15: \"Prod\" is not an environment name"),
         ("[environments.prod]\nport = 0", "2:8: environments.prod.port is 0"),
     ] {
         let message = error(text);

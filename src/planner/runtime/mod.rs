@@ -22,6 +22,9 @@ pub use command::Start;
 #[derive(Debug, Serialize)]
 pub struct Recipe {
     pub runtime: String,
+    /// Whose wish it grants.
+    #[serde(skip)]
+    pub chosen_by: String,
     /// Run in order, in the release, as the build user.
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,

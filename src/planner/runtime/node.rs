@@ -37,7 +37,7 @@ pub fn detect(source: &Source) -> bool {
 pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layout) -> Result<Recipe> {
     let package = package(source)?;
     let mut notes = Vec::new();
-    let node = chosen(source, manifest, &package, facts, &mut notes)?;
+    let (node, chosen_by) = chosen(source, manifest, &package, facts, &mut notes)?;
     let work = work(source, manifest, &package, node)?;
     let start = start(source, manifest, &package, node)?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
@@ -45,6 +45,7 @@ pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layo
     }
     Ok(Recipe {
         runtime: format!("node {}", node.version),
+        chosen_by,
         work,
         build_environment: build_environment(layout),
         start,
@@ -83,7 +84,7 @@ fn chosen<'a>(
     package: &Package,
     facts: &'a Facts,
     notes: &mut Vec<String>,
-) -> Result<&'a NodeRuntime> {
+) -> Result<(&'a NodeRuntime, String)> {
     let line = |path: &str| {
         let text = source.text(path)?;
         text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
@@ -103,7 +104,7 @@ fn chosen<'a>(
             node.version, first.range, first.by, other.by, other.range
         ));
     }
-    Ok(node)
+    Ok((node, format!("{}: {}", first.by, first.range)))
 }
 
 /// Node's lines with long-term support, as nvm names them.

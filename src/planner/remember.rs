@@ -1,0 +1,92 @@
+//! What later runs must know: the choice of this instance, and the generation that passed its gate.
+
+use std::path::{Path, PathBuf};
+
+use super::Wanted;
+use super::steps::Steps;
+use crate::error::{Code, Error, Result};
+use crate::facts::{Generation, Good};
+use crate::observe::{Decision, Rendering};
+use crate::plan::layout::{self, Layout};
+use crate::plan::{Action, Owner, Prune};
+
+/// The last generation of this very instance that passed. One that came with the image is none: its
+/// environment was another instance's.
+pub fn good<'a>(wanted: &'a Wanted) -> Option<&'a Good> {
+    let good = wanted.facts.good.get(&wanted.selection.service)?;
+    (good.instance == instance(wanted)).then_some(good)
+}
+
+fn instance(wanted: &Wanted) -> Option<String> {
+    wanted.facts.instance.as_ref().map(|instance| instance.id.clone())
+}
+
+pub fn remember(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    generation: &Generation,
+    rendering: Rendering,
+    layout: &Layout,
+) -> Result<()> {
+    decide(steps, wanted)?;
+    keep_environment(steps, rendering, layout);
+
+    let before = before(wanted, generation);
+    let record = Good { instance: instance(wanted), generation: generation.clone(), before: before.clone() };
+    let why = "the generation to return to if a later one fails";
+    steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment"]);
+
+    let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
+    let prune = Prune { releases: layout.releases(), records: layout.finished(), keep };
+    steps.add("prune", "two releases are kept", Action::PruneReleases(prune)).after(&["good"]).within(120);
+    Ok(())
+}
+
+/// The release that passed before this one.
+fn before(wanted: &Wanted, generation: &Generation) -> Option<PathBuf> {
+    let good = good(wanted)?;
+    match good.generation.release == generation.release {
+        true => good.before.clone(),
+        false => Some(good.generation.release.clone()),
+    }
+}
+
+/// A first choice holds from the beginning: a reboot in the middle goes on with it. A later one holds
+/// only once it passed: until then a reboot brings back what served.
+fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
+    let Some(instance) = &wanted.facts.instance else { return Ok(()) };
+    let path = layout::instance_records(&instance.id);
+    steps.directory("instance", "records of this instance, not of its image", path, Owner::root(), 0o700);
+    let text = text(&Decision::of(wanted.selection, wanted.source))?;
+    let why = "a reboot or a second run applies the same commit";
+    let mut step = steps.file("decide", why, layout::decision(&instance.id), text, 0o600);
+    step.after(&["instance"]);
+    if good(wanted).is_some() {
+        step.after(&["gate"]);
+    }
+    Ok(())
+}
+
+/// The environment that passed, as long as the boot lasts: going back must not mean the old release
+/// with the new values.
+fn keep_environment(steps: &mut Steps, rendering: Rendering, layout: &Layout) {
+    let why = "the environment to return to if a later one fails";
+    let mut last = "good-environment";
+    steps
+        .sealed(last, why, layout.good_environment(), rendering.service, Owner::root(), 0o600)
+        .after(&["gate"]);
+    if let Some(dotenv) = rendering.dotenv {
+        last = "good-dotenv";
+        steps.sealed(last, why, layout.good_dotenv(), dotenv, Owner::root(), 0o600).after(&["gate"]);
+    }
+}
+
+fn name(release: &Path) -> String {
+    release.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn text<T: serde::Serialize>(record: &T) -> Result<String> {
+    serde_json::to_string_pretty(record)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(Code::Bug, "writing a record", error))
+}

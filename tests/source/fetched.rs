@@ -1,0 +1,255 @@
+//! Fetches that succeed.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bootagent::error::Code;
+use bootagent::facts::{EntryKind, Source};
+use bootagent::machine::sandbox::{decode_reply, encode_request};
+
+use super::support::certificates::Certificates;
+use super::support::git_server::{Fault, GitServer};
+use super::support::upstream::Upstream;
+use super::{Asking, CANARY, PAIR, credential, exe, holds, named};
+
+fn objects(asking: &Asking) -> usize {
+    let mut count = 0;
+    let repository = git2::Repository::open_bare(asking.scratch.path()).unwrap();
+    repository
+        .odb()
+        .unwrap()
+        .foreach(|_| {
+            count += 1;
+            true
+        })
+        .unwrap();
+    count
+}
+
+#[test]
+fn the_branchs_newest_commit_comes_alone() {
+    let upstream = Upstream::service();
+    let newest = upstream.commit("main", upstream.service_tree("2"));
+    upstream.commit("other", upstream.service_tree("3"));
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let asking = Asking::remote(format!("{}/auth.git", server.url));
+    let source = asking.fetch().unwrap();
+
+    assert_eq!(source.commit, named(newest));
+    assert_eq!(source.repository, format!("{}/auth.git", server.url));
+    let listed: Vec<_> = source.entries.iter().map(|entry| (entry.path.as_str(), entry.kind)).collect();
+    use EntryKind::{Executable, File, Symlink};
+    assert_eq!(
+        listed,
+        [
+            (".gitattributes", File),
+            ("bin/start", Executable),
+            ("bin/up", Symlink),
+            ("bulk", File),
+            ("dangling", Symlink),
+            ("lines", File),
+            ("package-link.json", Symlink),
+            ("package.json", File),
+            ("server.js", File),
+        ]
+    );
+    // The symlink to a wanted file is not followed; what is not there is not made up.
+    assert_eq!(source.evidence.keys().collect::<Vec<_>>(), ["bin/start", "package.json"]);
+    assert_eq!(source.text("package.json"), Some("{\"version\":\"2\"}"));
+    // One commit, two trees, nine blobs: nothing of the commit before, nothing of the other branch.
+    assert_eq!(objects(&asking), 12);
+    let agents: Vec<_> = server.asked().iter().map(|asked| asked.headers["user-agent"].clone()).collect();
+    assert!(agents.iter().all(|agent| agent.starts_with("git/2.0 (bootagent ")), "{agents:?}");
+    assert!(server.asked().iter().all(|asked| !asked.headers.contains_key("authorization")));
+}
+
+#[test]
+fn evidence_is_text_and_has_an_end() {
+    let upstream = Upstream::service();
+    let asking = Asking::local(upstream.path()).with(|request| {
+        request.evidence = ["bulk", "package.json", "lines"].map(String::from).into();
+        request.limits.evidence_bytes = 14;
+    });
+    let source = asking.fetch().unwrap();
+    assert_eq!(source.evidence.keys().collect::<Vec<_>>(), ["lines"], "15 bytes are more than 14");
+    assert!(source.has("package.json") && source.has("bulk"));
+    let asking = Asking::local(upstream.path()).with(|request| request.evidence = vec!["bulk".into()]);
+    assert!(asking.fetch().unwrap().evidence.is_empty(), "noise is not text");
+}
+
+#[test]
+fn a_pinned_commit_of_the_branch_is_found_behind_newer_ones() {
+    let upstream = Upstream::service();
+    let pinned = upstream.commit("main", upstream.service_tree("pinned"));
+    for age in 0..60 {
+        upstream.commit("main", upstream.service_tree(&age.to_string()));
+    }
+    let newest = upstream.repository.refname_to_id("refs/heads/main").unwrap();
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let asking = |commit| {
+        Asking::remote(format!("{}/auth.git", server.url))
+            .with(|request| request.pinned = Some(named(commit)))
+    };
+
+    let far = asking(pinned);
+    let source = far.fetch().unwrap();
+    assert_eq!(source.commit, named(pinned));
+    assert_eq!(source.text("package.json"), Some("{\"version\":\"pinned\"}"));
+
+    let near = asking(newest);
+    assert_eq!(near.fetch().unwrap().commit, named(newest));
+    assert_eq!(objects(&near), 12, "the newest needs no history");
+}
+
+#[test]
+fn a_commit_elsewhere_is_refused() {
+    let upstream = Upstream::service();
+    let stranger = upstream.commit("attack", upstream.service_tree("evil"));
+    for age in 0..60 {
+        upstream.commit("long", upstream.service_tree(&age.to_string()));
+    }
+    let server = GitServer::http(upstream.root(), Fault::None);
+    for branch in ["main", "long"] {
+        let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
+            request.branch = branch.try_into().unwrap();
+            request.pinned = Some(named(stranger));
+        });
+        assert_eq!(asking.fails().0, Code::CommitNotOnBranch);
+    }
+    let asking = Asking::local(upstream.path()).with(|request| request.pinned = Some(named(stranger)));
+    assert_eq!(asking.fails().0, Code::CommitNotOnBranch);
+}
+
+#[test]
+fn a_credential_goes_to_its_server_and_nowhere_else() {
+    let upstream = Upstream::service();
+    let certificates = Certificates::new("IP:127.0.0.1");
+    let server = GitServer::https(upstream.root(), Fault::Guarded(PAIR), &certificates);
+    let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
+        request.credential = Some(credential());
+        request.network.ca_file = Some(certificates.authority());
+    });
+    let source = asking.fetch().unwrap();
+    assert!(source.has("server.js"));
+    assert!(!holds(asking.scratch.path(), CANARY) && !holds(asking.scratch.path(), PAIR));
+    assert!(server.asked().iter().all(|asked| asked.headers.contains_key("authorization")));
+}
+
+#[test]
+fn a_redirect_on_the_same_server_is_followed_and_kept() {
+    let upstream = Upstream::service();
+    let server = GitServer::http(upstream.root(), Fault::Moved("/old.git", "/auth.git"));
+    let source = Asking::remote(format!("{}/old.git", server.url)).fetch().unwrap();
+    assert!(source.has("server.js"));
+    let posts: Vec<_> = server.asked().into_iter().filter(|asked| asked.line.starts_with("POST")).collect();
+    assert!(!posts.is_empty() && posts.iter().all(|asked| asked.line.contains("/auth.git/")), "{posts:?}");
+}
+
+#[test]
+fn a_local_repository_is_opened_from_anywhere_in_it() {
+    let upstream = Upstream::service();
+    let newest = named(upstream.repository.refname_to_id("refs/heads/main").unwrap());
+    let asking = Asking::local(upstream.path());
+    assert_eq!(asking.fetch().unwrap().commit, newest);
+    assert_eq!(asking.scratch.path().read_dir().unwrap().count(), 0, "nothing is fetched");
+
+    // A clone knows other branches only as its remote's.
+    let clone = upstream.root().join("clone");
+    let git = |arguments: &[&str]| {
+        let status = Command::new("git").args(arguments).current_dir(upstream.root()).status().unwrap();
+        assert!(status.success());
+    };
+    upstream.commit("stage", upstream.service_tree("stage"));
+    git(&["clone", "-q", "-b", "main", "auth.git", "clone"]);
+    let source =
+        Asking::local(clone.join("bin")).with(|request| request.branch = "stage".try_into().unwrap());
+    assert_eq!(source.fetch().unwrap().text("package.json"), Some("{\"version\":\"stage\"}"));
+}
+
+#[test]
+fn the_childs_surroundings_do_not_count() {
+    let upstream = Upstream::service();
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let asking = Asking::remote(format!("{}/auth.git", server.url));
+    let home = tempfile::TempDir::new().unwrap();
+    // Another transport: over ours, libgit2's idea of the address would not count.
+    let rewrite = format!("[url \"file:///nonexistent/\"]\n\tinsteadOf = {}/\n", server.url);
+    std::fs::create_dir_all(home.path().join("git")).unwrap();
+    std::fs::write(home.path().join(".gitconfig"), &rewrite).unwrap();
+    std::fs::write(home.path().join("git/config"), &rewrite).unwrap();
+    let mut child = Command::new(exe())
+        .args(["__child", "fetch"])
+        .env_clear()
+        .env("HOME", home.path())
+        .env("XDG_CONFIG_HOME", home.path())
+        .envs(
+            ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")),
+        )
+        .envs([
+            ("SSL_CERT_FILE", "/dev/null"),
+            ("GIT_DIR", "/nonexistent"),
+            ("GIT_OBJECT_DIRECTORY", "/nonexistent"),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&encode_request(&asking.request).unwrap()).unwrap();
+    let reply = child.wait_with_output().unwrap().stdout;
+    assert!(decode_reply::<Source>(&reply).unwrap().has("server.js"));
+}
+
+#[test]
+fn a_proxy_is_used_when_the_request_names_one() {
+    let upstream = Upstream::service();
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let (proxy, tunnels) = proxy();
+    let asking = |no_proxy: Vec<String>| {
+        Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
+            request.network.proxy = Some(proxy.clone());
+            request.network.no_proxy = no_proxy;
+        })
+    };
+    asking(vec![]).fetch().unwrap();
+    let used = tunnels.load(Ordering::SeqCst);
+    assert!(used > 0);
+    asking(vec!["127.0.0.1".into()]).fetch().unwrap();
+    assert_eq!(tunnels.load(Ordering::SeqCst), used);
+}
+
+/// A CONNECT proxy that counts its tunnels.
+fn proxy() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tunnels);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || tunnel(stream));
+        }
+    });
+    (url, tunnels)
+}
+
+fn tunnel(mut near: TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        near.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let target = String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned();
+    let mut far = TcpStream::connect(target).unwrap();
+    near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    let (mut near_in, mut far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut near_in, &mut far_out);
+        let _ = far_out.shutdown(std::net::Shutdown::Write);
+    });
+    let _ = std::io::copy(&mut far, &mut near);
+    let _ = near.shutdown(std::net::Shutdown::Write);
+}

@@ -1,0 +1,118 @@
+//! The source, whole: the real binary as a child, real git on the other side of a real socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod children;
+mod faults;
+mod fetched;
+mod trees;
+mod written;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bootagent::error::{Code, Result};
+use bootagent::facts::{Branch, Commit, Source};
+use bootagent::machine::sandbox::{
+    CheckoutRequest, Credential, FetchRequest, Limits, Network, Repository, Role, plain,
+};
+use bootagent::secret::Secret;
+use tempfile::TempDir;
+
+/// What must be seen nowhere.
+const CANARY: &str = "canary-6f1c2a90";
+/// `bot:canary-6f1c2a90`.
+const PAIR: &str = "Ym90OmNhbmFyeS02ZjFjMmE5MA==";
+/// Longer than anything here takes, on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn exe() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_bootagent"))
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn credential() -> Credential {
+    Credential { username: "bot".into(), password: Secret::new(CANARY) }
+}
+
+/// A request and the scratch directory that it names.
+struct Asking {
+    request: FetchRequest,
+    scratch: TempDir,
+}
+
+impl Asking {
+    fn remote(url: impl Into<String>) -> Asking {
+        Asking::of(Repository::Remote { url: url.into() })
+    }
+
+    fn local(path: impl Into<PathBuf>) -> Asking {
+        Asking::of(Repository::Local { path: path.into() })
+    }
+
+    fn of(repository: Repository) -> Asking {
+        let scratch = TempDir::new().unwrap();
+        let request = FetchRequest {
+            repository,
+            branch: Branch::try_from("main").unwrap(),
+            pinned: None,
+            credential: None,
+            scratch: scratch.path().to_owned(),
+            network: Network { stall: Duration::from_secs(20), ..Network::default() },
+            limits: Limits::default(),
+            evidence: ["package.json", "package-link.json", "bin/start", "absent.json"]
+                .map(String::from)
+                .into(),
+        };
+        Asking { request, scratch }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut FetchRequest)) -> Asking {
+        change(&mut self.request);
+        self
+    }
+
+    fn fetch(&self) -> Result<Source> {
+        run(plain(exe(), Role::Fetch, &self.request, PATIENCE))
+    }
+
+    /// The code of the failure that must come, and all that is said of it.
+    #[track_caller]
+    fn fails(&self) -> (Code, String) {
+        let error = self.fetch().expect_err("the fetch succeeded");
+        assert!(!error.to_string().contains(CANARY), "{error}");
+        (error.code(), error.to_string())
+    }
+}
+
+fn check_out(repository: &Path, commit: &Commit, release: &Path) -> Result<()> {
+    let request = CheckoutRequest {
+        repository: repository.to_owned(),
+        commit: commit.clone(),
+        release: release.to_owned(),
+        limits: Limits::default(),
+    };
+    run(plain(exe(), Role::Checkout, &request, PATIENCE))
+}
+
+fn named(id: git2::Oid) -> Commit {
+    Commit::try_from(id.to_string()).unwrap()
+}
+
+/// Whether anything below the directory holds the text.
+fn holds(directory: &Path, text: &str) -> bool {
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            holds(&path, text)
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        }
+    })
+}

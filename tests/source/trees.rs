@@ -1,0 +1,151 @@
+//! Trees that git would never write, and some that it would: refused by path, over the network and locally.
+
+use bootagent::error::Code;
+use git2::Oid;
+use tempfile::TempDir;
+
+use super::support::git_server::{Fault, GitServer};
+use super::support::upstream::{DIRECTORY, EXECUTABLE, FILE, SUBMODULE, SYMLINK, Upstream};
+use super::{Asking, check_out, named};
+
+/// Fetched, opened or checked out: nothing of it gets through, and the path is named.
+#[track_caller]
+fn refused(path: &str, tree: impl FnOnce(&Upstream) -> Oid) {
+    let upstream = Upstream::with(tree);
+    let server = GitServer::http(upstream.root(), Fault::None);
+    for asking in [Asking::remote(format!("{}/auth.git", server.url)), Asking::local(upstream.path())] {
+        let (code, text) = asking.fails();
+        assert_eq!(code, Code::SourceUnsafe, "{path}: {text}");
+        assert!(text.contains(path), "{path} is not named: {text}");
+    }
+    // Not even when the look before was skipped.
+    let release = TempDir::new().unwrap();
+    let commit = upstream.repository.refname_to_id("refs/heads/main").unwrap();
+    let error = check_out(&upstream.path(), &named(commit), release.path()).unwrap_err();
+    assert_eq!(error.code(), Code::SourceUnsafe, "{error}");
+    assert_eq!(release.path().read_dir().unwrap().count(), 0, "something was written");
+}
+
+#[test]
+fn symlinks_that_leave_the_tree() {
+    for target in ["/etc/shadow", "../x", "../../../../etc/shadow", ".."] {
+        refused("link", |upstream| upstream.tree(&[(SYMLINK, "link", upstream.blob(target))]));
+    }
+    refused("a/b/link", |upstream| {
+        let b = upstream.tree(&[(SYMLINK, "link", upstream.blob("../../../etc"))]);
+        let a = upstream.tree(&[(DIRECTORY, "b", b)]);
+        upstream.tree(&[(DIRECTORY, "a", a)])
+    });
+}
+
+#[test]
+fn symlinks_that_leave_the_tree_through_another() {
+    refused("z", |upstream| {
+        let a = upstream.tree(&[(FILE, "f", upstream.blob("x"))]);
+        let root = [
+            (DIRECTORY, "a", a),
+            (SYMLINK, "deep", upstream.blob("a")),
+            (SYMLINK, "z", upstream.blob("deep/../../x")),
+        ];
+        upstream.tree(&root)
+    });
+    refused("z", |upstream| {
+        upstream.tree(&[(SYMLINK, "here", upstream.blob(".")), (SYMLINK, "z", upstream.blob("here/../x"))])
+    });
+}
+
+#[test]
+fn symlinks_whose_target_is_no_path() {
+    for target in [&b""[..], b"a\0b", b"a\nb", b"\xff\xfe", &[b'x'; 5000]] {
+        refused("link", |upstream| upstream.tree(&[(SYMLINK, "link", upstream.blob(target))]));
+    }
+}
+
+#[test]
+fn names_that_pass_for_a_repository() {
+    for name in [".git", ".GIT", ".git.", "git~1", ".g\u{200c}it", ".git::$INDEX_ALLOCATION"] {
+        let shown: String = name.escape_debug().collect();
+        refused(&shown, |upstream| {
+            let hooks = upstream.tree(&[(EXECUTABLE, "post-checkout", upstream.blob("#!/bin/sh\n"))]);
+            upstream.tree(&[(DIRECTORY, name, hooks)])
+        });
+        refused(&shown, |upstream| upstream.tree(&[(FILE, name, upstream.blob("gitdir: /tmp/evil\n"))]));
+    }
+}
+
+#[test]
+fn names_that_leave_the_tree() {
+    for name in ["..", ".", "../../etc/cron.d/x", "/etc/cron.d/x", "a\u{1b}[2Jb", "a\nb"] {
+        let shown: String = name.trim_start_matches('/').escape_debug().collect();
+        refused(&shown, |upstream| upstream.tree(&[(FILE, name, upstream.blob("* * * * * root id\n"))]));
+    }
+    refused("..", |upstream| {
+        let inner = upstream.tree(&[(FILE, "x", upstream.blob("x"))]);
+        upstream.tree(&[(DIRECTORY, "..", inner)])
+    });
+}
+
+#[test]
+fn a_name_that_is_link_and_directory_at_once() {
+    refused("a", |upstream| {
+        let inner = upstream.tree(&[(FILE, "passwd", upstream.blob("x"))]);
+        upstream.tree(&[(SYMLINK, "a", upstream.blob("b")), (DIRECTORY, "a", inner)])
+    });
+}
+
+#[test]
+fn modes_and_kinds_that_git_does_not_write() {
+    for mode in [0o104_755, 0o100_777, 0o060_000, 0o020_000, 0o010_000] {
+        refused("odd", |upstream| upstream.tree(&[(mode, "odd", upstream.blob("x"))]));
+    }
+    refused("file", |upstream| upstream.tree(&[(FILE, "file", upstream.tree(&[]))]));
+    // git's own server does not even pack this one.
+    let upstream =
+        Upstream::with(|upstream| upstream.tree(&[(DIRECTORY, "gone", upstream.blob("not a tree"))]));
+    assert_eq!(Asking::local(upstream.path()).fails().0, Code::SourceUnsafe);
+}
+
+#[test]
+fn what_is_not_supported_yet_is_said_so() {
+    refused("modules/lib: submodules are not supported", |upstream| {
+        let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
+        let modules = upstream.tree(&[(SUBMODULE, "lib", commit)]);
+        upstream.tree(&[(DIRECTORY, "modules", modules)])
+    });
+    refused("model.bin: it is a Git LFS pointer", |upstream| {
+        let pointer = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n",
+            "0".repeat(64)
+        );
+        upstream.tree(&[(FILE, "model.bin", upstream.blob(pointer))])
+    });
+}
+
+#[test]
+fn a_tree_as_deep_as_it_is_hostile_has_an_end() {
+    let upstream = Upstream::with(|upstream| {
+        let leaf = upstream.tree(&[(FILE, "f", upstream.blob("x"))]);
+        (0..20_000).fold(leaf, |inner, _| upstream.tree(&[(DIRECTORY, "d", inner)]))
+    });
+    assert_eq!(Asking::local(upstream.path()).fails().0, Code::SourceUnsafe);
+}
+
+#[test]
+fn what_looks_odd_but_is_fine_passes() {
+    let upstream = Upstream::with(|upstream| {
+        let root = [
+            (FILE, ".gitmodules", upstream.blob("")),
+            (SYMLINK, "a", upstream.blob("dist/made/later.js")),
+            (SYMLINK, "b", upstream.blob("./a")),
+            (
+                FILE,
+                "docs about lfs",
+                upstream.blob("see version https://git-lfs.github.com/spec/v1 for pointers"),
+            ),
+            (0o100_664, "old", upstream.blob("x")),
+            (FILE, "x:y z\\é", upstream.blob("x")),
+        ];
+        upstream.tree(&root)
+    });
+    assert_eq!(Asking::local(upstream.path()).fetch().unwrap().entries.len(), 6);
+}
