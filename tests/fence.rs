@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Of these rooms, only these names: what can act stays out of reach of what only looks.
 const NAMES: &[(&str, &str, &[&str])] = &[
     ("observe", "machine", &["Credential", "FetchRequest", "Observe", "Repository", "Scratch"]),
-    ("planner", "observe", &["Decision", "Selection", "manifest", "secrets"]),
+    ("planner", "observe", &["Decision", "Rendering", "Selection", "manifest", "secrets"]),
     ("report", "observe", &["Selection"]),
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
 ];

@@ -1,0 +1,226 @@
+//! The planner is a function of its inputs, and what it makes of a secret shows names only.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use bootagent::error::Result;
+use bootagent::facts::{
+    Branch, Commit, Entry, EntryKind, Facts, Instance, NodeRuntime, Seconds, Service, Source,
+};
+use bootagent::observe::manifest::Manifest;
+use bootagent::observe::secrets::{self, Variables, refused};
+use bootagent::observe::{Keep, Selection};
+use bootagent::plan::{self, Plan, Setting};
+use bootagent::planner::{self, Wanted};
+use proptest::prelude::*;
+
+const MANIFEST: &str = r#"
+port = 3000
+health = "/health"
+persist = ["uploads"]
+env.allow = ["NODE_OPTIONS"]
+env.values = { LOG_LEVEL = "info" }
+"#;
+
+const PACKAGE: &str = r#"{ "scripts": { "build": "tsc", "start": "started_by=1 node dist/main.js" } }"#;
+
+fn facts() -> Facts {
+    let node = |version: &str| NodeRuntime {
+        version: version.to_owned(),
+        bin: format!("/opt/node-v{version}/bin").into(),
+        npm: true,
+    };
+    Facts {
+        instance: Some(Instance {
+            id: "i-0123456789abcdef0".to_owned(),
+            region: "eu-central-1".to_owned(),
+            zone: "eu-central-1a".to_owned(),
+            kind: "t3.micro".to_owned(),
+        }),
+        node: vec![node("22.11.0"), node("20.18.1")],
+        ..Facts::default()
+    }
+}
+
+fn source() -> Source {
+    let files = ["bootagent.toml", "package-lock.json", "package.json"];
+    Source {
+        repository: "https://example.com/auth-service.git".to_owned(),
+        branch: Branch::try_from("test").unwrap(),
+        commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
+        entries: files.map(|path| Entry { path: path.to_owned(), kind: EntryKind::File }).into(),
+        evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
+    }
+}
+
+fn selection() -> Selection {
+    Selection {
+        service: Service::try_from("auth-service").unwrap(),
+        environment: "test".try_into().unwrap(),
+        branch: Branch::try_from("test").unwrap(),
+        pinned: None,
+        repository: "https://example.com/{service}.git".to_owned(),
+        secret: "service_env_auth-service_test".to_owned(),
+        credential: Some("git_token".to_owned()),
+        budget: Seconds(900),
+        service_may_use_imds: true,
+        settings: vec![said("service", "auth-service")],
+        keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
+    }
+}
+
+fn said(name: &str, value: &str) -> Setting {
+    Setting { name: name.to_owned(), value: value.to_owned(), origin: "test".to_owned() }
+}
+
+fn manifest() -> Manifest {
+    Manifest::parse("bootagent.toml", MANIFEST, None).unwrap()
+}
+
+fn planned(secret: &Variables) -> Result<Plan> {
+    planner::plan(&Wanted {
+        facts: &facts(),
+        selection: &selection(),
+        source: &source(),
+        manifest: &manifest(),
+        manifest_from: &said("manifest", "bootagent.toml"),
+        secret: Some(secret),
+        good_environment: None,
+    })
+}
+
+fn read(text: &str) -> Result<Variables> {
+    secrets::parse("service_env_auth-service_test", text, &manifest().env.allow)
+}
+
+fn json(plan: &Plan) -> String {
+    serde_json::to_string_pretty(plan).unwrap()
+}
+
+/// Everything by which a plan, or what it was made of, could come before somebody's eyes.
+fn shown(secret: &Variables, plan: &Plan) -> String {
+    [json(plan), plan::text(plan, None), format!("{plan:?}"), format!("{plan:#?}"), format!("{secret:?}")]
+        .concat()
+}
+
+/// A variable whose value nobody could write by chance, among all that makes quoting hard.
+fn variable() -> impl Strategy<Value = (String, String, String)> {
+    let name = "[A-Z_][A-Z0-9_]{0,12}"
+        .prop_filter("refused, or shown by intent", |name| refused(name, &[]).is_none() && name != "PORT");
+    let canary = any::<u64>().prop_map(|number| format!("canary{number:016x}"));
+    let around = prop_oneof![
+        "[ -~]{0,8}".boxed(),
+        any::<String>()
+            .prop_filter("nothing carries it", |text| !text.contains('\0') && !text.chars().any(nobody))
+            .boxed(),
+        Just("\r\n\"'`$\\#".to_owned()).boxed(),
+    ];
+    (name, canary, around.clone(), around).prop_map(|(name, canary, before, after)| {
+        let value = format!("{before}{canary}{after}");
+        (name, canary, value)
+    })
+}
+
+fn nobody(c: char) -> bool {
+    (0xfdd0..=0xfdef).contains(&u32::from(c)) || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// Pairs with different names, in some order, and in another.
+fn variables() -> impl Strategy<Value = (Vec<(String, String, String)>, Vec<(String, String, String)>)> {
+    prop::collection::vec(variable(), 1..8)
+        .prop_map(|mut all| {
+            all.sort();
+            all.dedup_by(|a, b| a.0 == b.0);
+            all
+        })
+        .prop_flat_map(|all| (Just(all.clone()).prop_shuffle(), Just(all).prop_shuffle()))
+}
+
+fn object(all: &[(String, String, String)]) -> String {
+    let members: serde_json::Map<String, serde_json::Value> =
+        all.iter().map(|(name, _, value)| (name.clone(), value.clone().into())).collect();
+    serde_json::to_string(&members).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_inputs_give_the_same_plan((all, _) in variables()) {
+        let secret = read(&object(&all)).unwrap();
+        prop_assert_eq!(json(&planned(&secret).unwrap()), json(&planned(&secret).unwrap()));
+        prop_assert_eq!(shown(&secret, &planned(&secret).unwrap()), shown(&secret, &planned(&secret).unwrap()));
+    }
+
+    #[test]
+    fn the_order_of_a_secret_s_keys_is_nothing((one, other) in variables()) {
+        let (one, other) = (read(&object(&one)).unwrap(), read(&object(&other)).unwrap());
+        prop_assert_eq!(&one, &other);
+        let (one, other) = (planned(&one).unwrap(), planned(&other).unwrap());
+        prop_assert_eq!(json(&one), json(&other));
+        // What is written is the same, too, not only what is shown of it.
+        prop_assert_eq!(contents(&one), contents(&other));
+    }
+
+    #[test]
+    fn no_plan_shows_a_value((all, _) in variables()) {
+        let secret = read(&object(&all)).unwrap();
+        let plan = planned(&secret).unwrap();
+        let shown = shown(&secret, &plan);
+        for (name, canary, _) in &all {
+            prop_assert!(!shown.contains(canary.as_str()), "{} is shown", name);
+            prop_assert!(shown.contains(name.as_str()), "{} is not named", name);
+        }
+        // The canaries are in the plan: it is the showing that hides them.
+        let written = contents(&plan).concat();
+        for (name, canary, _) in &all {
+            prop_assert!(written.contains(canary.as_str()), "{} is not written", name);
+        }
+    }
+
+    /// Whatever is wrong with a secret, the error does not quote it.
+    #[test]
+    fn no_error_shows_a_value((all, _) in variables(), at in any::<prop::sample::Index>(), noise in "[\\x00\"'{},:=#\\\\]") {
+        let text = object(&all);
+        let at = (0..=at.index(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let lines: String = all.iter().map(|(name, _, value)| format!("{name}={value}\n")).collect();
+        let refused = format!("{{\"LD_PRELOAD\":{}}}", serde_json::Value::from(all[0].2.clone()));
+        let uncarried = format!("{{\"A\":{}}}", serde_json::Value::from(format!("{}\u{ffff}", all[0].2)));
+        for broken in [
+            text[..at].to_owned(),
+            format!("{}{noise}{}", &text[..at], &text[at..]),
+            lines.clone(),
+            format!("{}{noise}{lines}", &text[..at]),
+            refused,
+            uncarried,
+        ] {
+            let Err(error) = read(&broken).and_then(|secret| planned(&secret)) else { continue };
+            let shown = format!("{error}{error:?}{}", serde_json::to_string(&error.report()).unwrap());
+            for (_, canary, _) in &all {
+                prop_assert!(!shown.contains(canary.as_str()), "{}", shown);
+            }
+        }
+    }
+}
+
+/// What the plan would write into files.
+fn contents(plan: &Plan) -> Vec<String> {
+    let content = |step: &plan::Step| match &step.action {
+        plan::Action::WriteFile { content, .. } => Some(content.expose().to_owned()),
+        _ => None,
+    };
+    plan.steps.iter().chain(&plan.recover).filter_map(content).collect()
+}
+
+/// Renaming a secret, or a machine with more on it, is no other release.
+#[test]
+fn a_release_is_named_by_what_makes_it() {
+    let secret = read(r#"{"A": "1"}"#).unwrap();
+    let other = read(r#"{"A": "2", "B": "3"}"#).unwrap();
+    let release = |secret| {
+        let json: serde_json::Value = serde_json::from_str(&json(&planned(secret).unwrap())).unwrap();
+        let step =
+            json["steps"].as_array().unwrap().iter().find(|step| step["id"] == "finish").unwrap().clone();
+        step["action"]["release"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(release(&secret), release(&other));
+}
