@@ -8,7 +8,7 @@ use bootagent::facts::{
 };
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
-use bootagent::observe::{Keep, Selection};
+use bootagent::observe::{Decision, Keep, Selection};
 use bootagent::plan::{self, Plan, Setting};
 use bootagent::planner::{self, Wanted};
 use proptest::prelude::*;
@@ -77,10 +77,14 @@ fn manifest() -> Manifest {
 }
 
 fn planned(secret: &Variables) -> Result<Plan> {
+    planned_of(&source(), secret)
+}
+
+fn planned_of(source: &Source, secret: &Variables) -> Result<Plan> {
     planner::plan(&Wanted {
         facts: &facts(),
         selection: &selection(),
-        source: &source(),
+        source,
         manifest: &manifest(),
         manifest_from: &said("manifest", "bootagent.toml"),
         secret: Some(secret),
@@ -209,6 +213,34 @@ fn contents(plan: &Plan) -> Vec<String> {
         _ => None,
     };
     plan.steps.iter().chain(&plan.recover).filter_map(content).collect()
+}
+
+/// A reboot plans from what the first boot recorded, which is less than the commit: the same plan.
+#[test]
+fn a_reboot_plans_what_the_first_boot_planned() {
+    let packages = [
+        PACKAGE,
+        r#"{ "main": "lib/index.js" }"#,
+        r#"{ "main": "./dist/" }"#,
+        r#"{ "main": "index.js" }"#,
+        r#"{ "main": "absent.js" }"#,
+        "{}",
+    ];
+    for package in packages {
+        let mut source = source();
+        source.evidence.insert("package.json".to_owned(), package.to_owned());
+        for path in ["dist/index.js", "index.js", "lib/index.js", "server.js", "uploads/.gitkeep"] {
+            source.entries.push(Entry { path: path.to_owned(), kind: EntryKind::File });
+        }
+        let selection = selection();
+        let recorded = serde_json::to_string(&Decision::of(&selection, &source)).unwrap();
+        let decided: Decision = serde_json::from_str(&recorded).unwrap();
+        let plan = |source: &Source| {
+            let secret = read(r#"{"TOKEN": "1"}"#).unwrap();
+            json(&planned_of(source, &secret).unwrap())
+        };
+        assert_eq!(plan(&source), plan(&decided.source), "{package}");
+    }
 }
 
 /// Renaming a secret, or a machine with more on it, is no other release.

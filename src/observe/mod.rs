@@ -12,6 +12,6 @@ pub use decision::Decision;
 pub use identity::{Keep, Selection, select};
 pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy, recorded_flags};
 pub use reads::{
-    Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, secret_text, source,
-    tags, variables,
+    Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, repository_manifest,
+    secret_text, source, tags, variables,
 };

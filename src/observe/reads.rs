@@ -212,15 +212,22 @@ async fn manifest_text(
             return Ok((path, Some(text), "the operator's, instead of the repository's"));
         }
     }
-    match source.text(MANIFEST) {
+    match repository_manifest(source)? {
         Some(text) => Ok((MANIFEST.to_owned(), Some(text.to_owned()), "repository")),
+        None => Ok(("none".to_owned(), None, "default: conventions only")),
+    }
+}
+
+/// The text of the repository's own manifest, if it has one.
+pub fn repository_manifest(source: &Source) -> Result<Option<&str>> {
+    match source.text(MANIFEST) {
         None if source.has(MANIFEST) => Err(Error::new(
             Code::ManifestInvalid,
             "reading bootagent.toml",
-            "it is too long, or a symbolic link",
+            "it is too long, a symbolic link, or no UTF-8 text",
         )
         .remedy("make it a plain file")),
-        None => Ok(("none".to_owned(), None, "default: conventions only")),
+        text => Ok(text),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::cli::ValidateArgs;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Environment, Facts, NodeRuntime, Service, Source};
 use crate::machine::{LocalHost, Observe};
-use crate::observe::MANIFEST;
 use crate::observe::manifest::{self, Manifest};
+use crate::observe::{self, MANIFEST};
 use crate::plan::layout::Layout;
 use crate::planner::runtime;
 use crate::report::print;
@@ -24,7 +24,7 @@ async fn check(path: &Path) -> Result<Vec<String>> {
     let machine = LocalHost::bystander();
     let evidence = runtime::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
     let source = machine.tree(path, &evidence)?;
-    let text = source.text(MANIFEST);
+    let text = observe::repository_manifest(&source)?;
     // Once without an overlay, and once for each environment that the manifest overlays.
     let mut environments: BTreeSet<Option<Environment>> = [None].into();
     environments.extend(text.map(manifest::environments).unwrap_or_default().into_iter().map(Some));
@@ -51,6 +51,12 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
         recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))).collect();
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
     said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
+    let port = manifest.port.is_some()
+        || manifest.env.values.contains_key("PORT")
+        || recipe.start.environment.contains_key("PORT");
+    if let Some(path) = manifest.health.path.as_ref().filter(|_| !port) {
+        said.push(format!("note: {path} is asked for on PORT, which the secret must then have"));
+    }
     Ok(said)
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files;
-use crate::error::{Coded, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Branch, Commit, Entry, EntryKind, Source};
 use crate::machine::Look;
 use crate::machine::sandbox::unit::own_program;
@@ -80,7 +80,10 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         entries: Vec::new(),
         evidence: Default::default(),
     };
-    for entry in std::fs::read_dir(path).doing(doing)?.flatten() {
+    let entries = std::fs::read_dir(path).map_err(|error| {
+        Error::new(Code::Usage, doing(), error).remedy("give the directory of a service's repository")
+    })?;
+    for entry in entries.flatten() {
         let kind = match entry.file_type().doing(doing)? {
             kind if kind.is_symlink() => EntryKind::Symlink,
             kind if kind.is_file() => EntryKind::File,
@@ -88,9 +91,12 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         };
         let name = entry.file_name().to_string_lossy().into_owned();
         if kind == EntryKind::File && evidence.contains(&name) {
-            let text = std::fs::read_to_string(entry.path())
-                .doing(|| format!("reading {}", entry.path().display()))?;
-            source.evidence.insert(name.clone(), text);
+            let bytes =
+                std::fs::read(entry.path()).doing(|| format!("reading {}", entry.path().display()))?;
+            // What is no text is no evidence, as in a fetch.
+            if let Ok(text) = String::from_utf8(bytes) {
+                source.evidence.insert(name.clone(), text);
+            }
         }
         source.entries.push(Entry { path: name, kind });
     }

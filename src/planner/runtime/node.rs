@@ -61,7 +61,7 @@ fn package(source: &Source) -> Result<Package> {
         return Err(Error::new(
             Code::ManifestInvalid,
             "reading package.json",
-            "runtime = \"node\" is asked for, but there is no package.json at the repository's root (or it is over 256 KiB)",
+            "runtime = \"node\" is asked for, but there is no package.json at the repository's root (or it is a link, or too long)",
         )
         .remedy("add a package.json, or take runtime out of bootagent.toml"));
     };
@@ -282,8 +282,10 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRun
     {
         return command::start(line, &package.scripts, &node_program);
     }
-    let main =
-        package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(|main| source.has(main));
+    // Packages often name a main file that is not there. Of the files below the root nothing is known at
+    // a reboot, so there the name alone counts.
+    let there = |main: &&str| main.contains('/') || source.has(main);
+    let main = package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(there);
     match main.or_else(|| source.has("server.js").then_some("server.js")) {
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
         _ => Err(Error::new(

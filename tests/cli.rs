@@ -1,0 +1,397 @@
+//! The command line as people and scripts meet it: exit statuses, help, what is refused, and where
+//! answers go. The real program, without root's powers and without an instance.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::bootagent;
+use tempfile::TempDir;
+
+fn ran(arguments: &[&str]) -> Output {
+    bootagent().args(arguments).output().unwrap()
+}
+
+fn said(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A directory that everybody may enter, with these files.
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
+    for (name, text) in files {
+        std::fs::write(home.path().join(name), text).unwrap();
+    }
+    home
+}
+
+const PACKAGE: (&str, &str) = ("package.json", r#"{ "scripts": { "start": "node server.js" } }"#);
+const LOCK: (&str, &str) = ("package-lock.json", "{}");
+
+/// The arguments of a dry run in this directory for a machine that is on record, and nothing else.
+fn dry_run(home: &Path) -> Command {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/_shared");
+    for name in ["facts.json", "policy.toml", "secret"] {
+        std::fs::copy(shared.join(name), home.join(name)).unwrap();
+    }
+    common::repository(&shared.join("tree"), &home.join("repo"), &["test"]);
+    let mut command = bootagent();
+    command.current_dir(home).args([
+        "--dry-run",
+        "--facts=facts.json",
+        "--policy=policy.toml",
+        "--env-file=secret",
+        "--repository=repo",
+    ]);
+    command
+}
+
+#[test]
+fn alone_it_prints_help() {
+    let output = ran(&[]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = said(&output.stdout);
+    for word in ["run", "status", "validate", "facts", "--repository", "Exit status"] {
+        assert!(help.contains(word), "{word} is not in the help:\n{help}");
+    }
+    assert!(!help.contains("__child"), "the help shows what is not for people");
+}
+
+#[test]
+fn version_is_the_package_s() {
+    let output = ran(&["--version"]);
+    assert_eq!(
+        (output.status.code(), said(&output.stdout)),
+        (Some(0), format!("bootagent {}\n", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn what_is_no_command_line_is_64_and_says_why() {
+    let lines: &[(&[&str], &str)] = &[
+        (&["nonsense"], "nonsense"),
+        (&["run", "--nonsense"], "--nonsense"),
+        (&["run", "--budget", "soon"], "90s, 2m or 1h"),
+        (&["--service", "auth-service"], "flags need a verb"),
+        (&["status", "--timeout", "5s"], "--wait"),
+        (&["validate", "one", "two"], "two"),
+        (&["--dry-run", "--tag", "no-equals-sign"], "it has no '='"),
+        (&["run", "--repository", "./here"], "a directory is for dry runs only"),
+        (&["__child"], "ROLE"),
+    ];
+    for (line, says) in lines {
+        let output = ran(line);
+        assert_eq!(output.status.code(), Some(64), "{line:?}");
+        assert!(said(&output.stderr).contains(says), "{line:?}: {}", said(&output.stderr));
+        assert!(output.stdout.is_empty(), "{line:?} answers all the same");
+    }
+}
+
+#[test]
+fn stand_ins_are_refused_where_something_would_happen() {
+    for flag in ["--tag=a=b", "--manifest=x", "--env-file=x", "--facts=x", "--policy=x", "--output=json"] {
+        let output = ran(&["run", flag]);
+        assert_eq!(output.status.code(), Some(64), "{flag}");
+        assert!(said(&output.stderr).contains("--dry-run"), "{flag}: {}", said(&output.stderr));
+    }
+}
+
+#[test]
+fn a_dry_run_needs_no_verb() {
+    let home = directory(&[]);
+    let bare = dry_run(home.path()).output().unwrap();
+    assert_eq!(bare.status.code(), Some(0), "{}", said(&bare.stderr));
+    assert!(said(&bare.stdout).starts_with("auth-service (test) at "), "{}", said(&bare.stdout));
+    let mut with_verb = bootagent();
+    let arguments: Vec<_> = ["run"].into_iter().map(Into::into).chain(dry_arguments()).collect();
+    let output = with_verb.current_dir(&home).args(arguments).output().unwrap();
+    assert_eq!(said(&output.stdout), said(&bare.stdout));
+}
+
+fn dry_arguments() -> Vec<std::ffi::OsString> {
+    ["--dry-run", "--facts=facts.json", "--policy=policy.toml", "--env-file=secret", "--repository=repo"]
+        .map(Into::into)
+        .into()
+}
+
+#[test]
+fn a_dry_run_writes_nothing_where_it_stands() {
+    let home = directory(&[]);
+    let mut command = dry_run(home.path());
+    let names = || {
+        let mut names: Vec<_> = walk(home.path());
+        names.sort();
+        names
+    };
+    let before = names();
+    assert!(command.output().unwrap().status.success());
+    assert_eq!(before, names());
+}
+
+/// Every path with its size and time.
+fn walk(at: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(at).unwrap().map(Result::unwrap) {
+        let data = entry.metadata().unwrap();
+        if data.is_dir() {
+            all.extend(walk(&entry.path()));
+        }
+        all.push(format!("{} {} {:?}", entry.path().display(), data.len(), data.modified().unwrap()));
+    }
+    all
+}
+
+#[test]
+fn without_a_repository_it_says_so_at_once() {
+    let home = directory(&[]);
+    let _ = dry_run(home.path());
+    let mut command = bootagent();
+    command.current_dir(&home).args(["--dry-run", "--facts=facts.json", "--policy=policy.toml"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(said(&output.stderr).contains("[E-POLICY-NO-REPOSITORY]"), "{}", said(&output.stderr));
+}
+
+/// The program as somebody who is not root, from a place where that somebody may run it.
+fn as_nobody(home: &Path) -> Command {
+    let program = home.join("bootagent");
+    // By another process: one of ours that starts meanwhile would keep the file open for writing.
+    let copied = Command::new("cp").args([Path::new(env!("CARGO_BIN_EXE_bootagent")), &program]).status();
+    assert!(copied.unwrap().success());
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(program);
+    command.env_clear().current_dir(home);
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    command
+}
+
+#[test]
+fn a_run_is_root_s() {
+    let home = directory(&[]);
+    let mut command = as_nobody(home.path());
+    let output = command.args(["run", "--repository", "https://example.com/{service}.git"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    let stderr = said(&output.stderr);
+    assert!(stderr.contains("[E-NOT-ROOT]") && stderr.contains("--dry-run"), "{stderr}");
+    assert!(output.stdout.is_empty());
+}
+
+/// What root sees of a recorded machine, everybody sees.
+#[test]
+fn a_dry_run_is_everybody_s() {
+    let home = directory(&[]);
+    let ours = dry_run(home.path()).output().unwrap();
+    if nix::unistd::geteuid().is_root() {
+        // libgit2 opens only repositories of its own user.
+        let chown = Command::new("chown").args(["-R", "65534:65534", "."]).current_dir(&home).status();
+        assert!(chown.unwrap().success());
+    }
+    let mut command = as_nobody(home.path());
+    let theirs = command.args(dry_arguments()).output().unwrap();
+    assert_eq!(said(&theirs.stdout), said(&ours.stdout), "{}", said(&theirs.stderr));
+}
+
+#[test]
+fn validate_shows_what_a_boot_would_do() {
+    let home = directory(&[
+        PACKAGE,
+        LOCK,
+        (
+            "bootagent.toml",
+            "health = \"/health\"\n\n[environments.stage]\nstart = \"node stage.js\"\nport = 3000\n",
+        ),
+    ]);
+    let output = ran(&["validate", home.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    let stdout = said(&output.stdout);
+    for line in [
+        "bootagent.toml: well-formed",
+        "every environment: install: /node/bin/npm ci --no-audit --no-fund --omit=dev",
+        "every environment: start: /node/bin/node server.js",
+        "every environment: note: /health is asked for on PORT, which the secret must then have",
+        "stage: start: /node/bin/node stage.js",
+    ] {
+        assert!(stdout.lines().any(|said| said == line), "{line} is not in\n{stdout}");
+    }
+    assert!(!stdout.contains("stage: note"), "{stdout}");
+    let mut here = bootagent();
+    assert_eq!(said(&here.current_dir(&home).arg("validate").output().unwrap().stdout), stdout);
+}
+
+#[test]
+fn validate_points_at_what_is_wrong() {
+    let cases: &[(&str, &[(&str, &str)], i32, &str)] = &[
+        (
+            "a typo",
+            &[PACKAGE, LOCK, ("bootagent.toml", "\nprot = 3\n")],
+            78,
+            "bootagent.toml:2:1: unknown key \"prot\"",
+        ),
+        (
+            "a type",
+            &[PACKAGE, LOCK, ("bootagent.toml", "port = true\n")],
+            78,
+            "bootagent.toml:1:8: port is true",
+        ),
+        (
+            "TOML",
+            &[PACKAGE, LOCK, ("bootagent.toml", "port = 1\nport = 2\n")],
+            78,
+            "bootagent.toml:2:1: duplicate key",
+        ),
+        (
+            "an overlay",
+            &[PACKAGE, LOCK, ("bootagent.toml", "[environments.prod.health]\nstatus = []\n")],
+            78,
+            "bootagent.toml:2:10: environments.prod.health.status",
+        ),
+        (
+            "a refused variable",
+            &[PACKAGE, LOCK, ("bootagent.toml", "[env.values]\nLD_PRELOAD = \"x\"\n")],
+            78,
+            "bootagent.toml:2:14: env.values.LD_PRELOAD is refused",
+        ),
+        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": []\n}\n")], 78, "package.json:2:1"),
+        ("no text", &[PACKAGE, LOCK, (".nvmrc", "iojs\n")], 78, "(.nvmrc): not a version range"),
+        ("no lockfile", &[PACKAGE], 78, "[E-LOCKFILE-MISSING]"),
+        ("no start", &[LOCK, ("package.json", "{}")], 78, "looking for the start command"),
+        ("nothing", &[], 78, "[E-RUNTIME-UNKNOWN]"),
+    ];
+    for (what, files, exit, says) in cases {
+        let home = directory(files);
+        let output = ran(&["validate", home.path().to_str().unwrap()]);
+        let stderr = said(&output.stderr);
+        assert_eq!(output.status.code(), Some(*exit), "{what}: {stderr}");
+        assert!(stderr.contains(says), "{what}: {says} is not in\n{stderr}");
+        assert!(output.stdout.is_empty(), "{what} answers all the same");
+        assert_eq!(stderr.lines().count(), 2, "{what}: an error and its remedy:\n{stderr}");
+    }
+}
+
+#[test]
+fn validate_refuses_what_a_boot_refuses() {
+    let home = directory(&[PACKAGE, LOCK, ("other.toml", "port = 3\n")]);
+    std::os::unix::fs::symlink("other.toml", home.path().join("bootagent.toml")).unwrap();
+    let output = ran(&["validate", home.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output.stdout));
+    std::fs::remove_file(home.path().join("bootagent.toml")).unwrap();
+    std::fs::write(home.path().join("bootagent.toml"), b"# \xff\n").unwrap();
+    let output = ran(&["validate", home.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output.stdout));
+}
+
+#[test]
+fn validate_of_no_directory_is_usage() {
+    let home = directory(&[("file", "")]);
+    for path in [home.path().join("absent"), home.path().join("file")] {
+        let output = ran(&["validate", path.to_str().unwrap()]);
+        let stderr = said(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{stderr}");
+        assert!(stderr.contains(path.to_str().unwrap()) && stderr.contains("[E-USAGE]"), "{stderr}");
+    }
+}
+
+#[test]
+fn recorded_facts_are_taken_back() {
+    let home = directory(&[]);
+    let mut command = dry_run(home.path());
+    let facts = ran(&["facts", "--local"]);
+    assert_eq!(facts.status.code(), Some(0), "{}", said(&facts.stderr));
+    let mut recorded: serde_json::Value = serde_json::from_slice(&facts.stdout).unwrap();
+    let back: bootagent::facts::Facts = serde_json::from_slice(&facts.stdout).unwrap();
+    assert_eq!(serde_json::to_value(&back).unwrap(), recorded);
+    // This machine may have no Node, which is not what is tested here.
+    recorded["node"] = serde_json::json!([{ "version": "22.11.0", "bin": "/opt/node/bin", "npm": true }]);
+    std::fs::write(home.path().join("facts.json"), recorded.to_string()).unwrap();
+    let output = command.args(["--service=auth-service", "--environment=test"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+}
+
+#[test]
+fn json_is_json_and_nothing_else() {
+    let home = directory(&[]);
+    let output = dry_run(home.path()).arg("--output=json").output().unwrap();
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((plan["service"].as_str(), plan["goal"].as_str()), (Some("auth-service"), Some("serve")));
+    assert_eq!(said(&output.stderr), "", "a script reads standard error, too");
+}
+
+/// `bootagent ... | head -1`: the reader has heard enough, which is no failure.
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let home = directory(&[PACKAGE, LOCK]);
+    let plan = dry_run(home.path());
+    let mut validate = bootagent();
+    validate.arg("validate").arg(home.path());
+    let mut facts = bootagent();
+    facts.args(["facts", "--local"]);
+    let mut help = bootagent();
+    help.arg("--help");
+    for mut command in [plan, validate, facts, help] {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {}", said(&output.stderr));
+        assert!(!said(&output.stderr).contains("panicked"), "{}", said(&output.stderr));
+    }
+    // Nor is it one to have nobody to complain to.
+    let mut child = bootagent().args(["validate", "/absent"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(64));
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = bootagent().args(["facts", "--local"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output.stderr).contains("writing to standard output"), "{}", said(&output.stderr));
+}
+
+#[test]
+fn status_before_any_run_is_3() {
+    assert!(
+        !Path::new("/run/bootagent/status.json").exists(),
+        "this machine boots with bootagent: run this elsewhere"
+    );
+    let output = ran(&["status"]);
+    assert_eq!(
+        (output.status.code(), said(&output.stdout)),
+        (Some(3), "not started: no run in this boot yet\n".to_owned())
+    );
+    let output = ran(&["status", "--output", "json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), status["state"].as_str()), (Some(3), Some("not-started")));
+    let started = std::time::Instant::now();
+    assert_eq!(ran(&["status", "--wait", "--timeout", "1s"]).status.code(), Some(3));
+    assert!(started.elapsed().as_millis() >= 900, "it did not wait");
+}
+
+/// The environment is no way in: no variable changes what is planned.
+#[test]
+fn the_environment_decides_nothing() {
+    let home = directory(&[]);
+    let plain = dry_run(home.path()).output().unwrap();
+    std::fs::remove_dir_all(home.path().join("repo")).unwrap();
+    let hostile = dry_run(home.path())
+        .envs([
+            ("BOOTAGENT_REPOSITORY", "https://evil.example"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
+            ("GIT_DIR", "/absent"),
+            ("HTTPS_PROXY", "http://127.0.0.1:1"),
+            ("HOME", "/absent"),
+            ("TMPDIR", "/absent"),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(said(&hostile.stdout), said(&plain.stdout), "{}", said(&hostile.stderr));
+}
