@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::facts::{Facts, Instance, Source};
+use crate::facts::{Facts, Gate, Instance, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
@@ -29,6 +29,12 @@ pub enum Look {
     AlreadySo,
     /// With what would change, in a few words.
     WouldChange(String),
+}
+
+/// What one probe of a service said, in a few words.
+pub enum Health {
+    Well(String),
+    Unwell(String),
 }
 
 /// What a step did.
@@ -76,6 +82,9 @@ pub trait Observe {
     async fn text(&self, path: &Path) -> Result<Option<String>>;
 
     fn is_root(&self) -> bool;
+
+    /// One probe of a service, whatever it went through before.
+    async fn probe(&self, gate: &Gate) -> Result<Health>;
 
     /// A working tree as it stands, as far as plans are made of it.
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;

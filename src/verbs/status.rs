@@ -8,8 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::{Output, StatusArgs};
 use crate::error::{Code, Error, ErrorReport, Result};
-use crate::machine::{self, LocalHost, Look, Observe};
-use crate::plan::Action;
+use crate::machine::{self, Health, LocalHost, Observe};
 use crate::report::print;
 use crate::report::status::{Outcome, PATH, State, Status};
 
@@ -90,9 +89,9 @@ async fn probe(machine: &LocalHost, status: &mut Status) -> Option<String> {
     if status.state == State::Booting || !machine.is_root() {
         return None;
     }
-    let said = match machine.look(&Action::AwaitHealth(gate)).await {
-        Ok(Look::AlreadySo) => return Some("healthy now".to_owned()),
-        Ok(Look::WouldChange(cause)) => cause,
+    let said = match machine.probe(&gate).await {
+        Ok(Health::Well(answer)) => return Some(answer),
+        Ok(Health::Unwell(cause)) => cause,
         Err(error) => error.report().causes.join(": "),
     };
     if matches!(status.state, State::Healthy | State::Degraded) {

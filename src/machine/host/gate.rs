@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::units::{self, UnitState};
 use super::{files, sockets};
 use crate::error::{Code, Error, Result};
-use crate::machine::{Change, Context, Look};
+use crate::machine::{Change, Context, Health, Look};
 use crate::plan::{Gate, Mode, Owner, Probe};
 
 /// One probe may take this long.
@@ -39,6 +39,15 @@ pub async fn look(gate: &Gate) -> Result<Look> {
         },
         _ => Ok(Look::WouldChange("not passed yet".into())),
     }
+}
+
+/// One probe, without a memory: a service that systemd restarted meanwhile may well serve again.
+pub async fn probe_once(gate: &Gate) -> Result<Health> {
+    let state = units::state(&gate.unit).await?;
+    Ok(match probe(gate, &state).await {
+        Ok(answer) => Health::Well(answer),
+        Err(bad) => Health::Unwell(bad.cause),
+    })
 }
 
 pub async fn pass(gate: &Gate, context: &Context<'_>) -> Result<Change> {

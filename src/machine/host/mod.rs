@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Facts, Instance, Source};
+use crate::facts::{Facts, Gate, Instance, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::sandbox::request::FetchRequest;
-use crate::machine::{Change, Context, Host, Look, Observe, Scratch};
+use crate::machine::{Change, Context, Health, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
@@ -97,6 +97,10 @@ impl Observe for LocalHost {
 
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
         releases::tree(path, evidence)
+    }
+
+    async fn probe(&self, gate: &Gate) -> Result<Health> {
+        gate::probe_once(gate).await
     }
 
     async fn look(&self, action: &Action) -> Result<Look> {
