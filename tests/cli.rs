@@ -228,48 +228,39 @@ fn validate_shows_what_a_boot_would_do() {
 
 #[test]
 fn validate_points_at_what_is_wrong() {
-    let cases: &[(&str, &[(&str, &str)], i32, &str)] = &[
+    let cases: &[(&str, &[(&str, &str)], &str)] = &[
         (
             "a typo",
             &[PACKAGE, LOCK, ("bootagent.toml", "\nprot = 3\n")],
-            78,
             "bootagent.toml:2:1: unknown key \"prot\"",
         ),
-        (
-            "a type",
-            &[PACKAGE, LOCK, ("bootagent.toml", "port = true\n")],
-            78,
-            "bootagent.toml:1:8: port is true",
-        ),
+        ("a type", &[PACKAGE, LOCK, ("bootagent.toml", "port = true\n")], "bootagent.toml:1:8: port is true"),
         (
             "TOML",
             &[PACKAGE, LOCK, ("bootagent.toml", "port = 1\nport = 2\n")],
-            78,
             "bootagent.toml:2:1: duplicate key",
         ),
         (
             "an overlay",
             &[PACKAGE, LOCK, ("bootagent.toml", "[environments.prod.health]\nstatus = []\n")],
-            78,
             "bootagent.toml:2:10: environments.prod.health.status",
         ),
         (
             "a refused variable",
             &[PACKAGE, LOCK, ("bootagent.toml", "[env.values]\nLD_PRELOAD = \"x\"\n")],
-            78,
             "bootagent.toml:2:14: env.values.LD_PRELOAD is refused",
         ),
-        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": []\n}\n")], 78, "package.json:2:1"),
-        ("no text", &[PACKAGE, LOCK, (".nvmrc", "iojs\n")], 78, "(.nvmrc): not a version range"),
-        ("no lockfile", &[PACKAGE], 78, "[E-LOCKFILE-MISSING]"),
-        ("no start", &[LOCK, ("package.json", "{}")], 78, "looking for the start command"),
-        ("nothing", &[], 78, "[E-RUNTIME-UNKNOWN]"),
+        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": []\n}\n")], "package.json:2:1"),
+        ("no text", &[PACKAGE, LOCK, (".nvmrc", "iojs\n")], "(.nvmrc): not a version range"),
+        ("no lockfile", &[PACKAGE], "[E-LOCKFILE-MISSING]"),
+        ("no start", &[LOCK, ("package.json", "{}")], "looking for the start command"),
+        ("nothing", &[], "[E-RUNTIME-UNKNOWN]"),
     ];
-    for (what, files, exit, says) in cases {
+    for (what, files, says) in cases {
         let home = directory(files);
         let output = ran(&["validate", home.path().to_str().unwrap()]);
         let stderr = said(&output.stderr);
-        assert_eq!(output.status.code(), Some(*exit), "{what}: {stderr}");
+        assert_eq!(output.status.code(), Some(78), "{what}: {stderr}");
         assert!(stderr.contains(says), "{what}: {says} is not in\n{stderr}");
         assert!(output.stdout.is_empty(), "{what} answers all the same");
         assert_eq!(stderr.lines().count(), 2, "{what}: an error and its remedy:\n{stderr}");
