@@ -21,8 +21,11 @@ fn said(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// Names and texts.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 /// A directory that everybody may enter, with these files.
-fn directory(files: &[(&str, &str)]) -> TempDir {
+fn directory(files: Files) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
     for (name, text) in files {
@@ -228,7 +231,7 @@ fn validate_shows_what_a_boot_would_do() {
 
 #[test]
 fn validate_points_at_what_is_wrong() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[(&str, Files, &str)] = &[
         (
             "a typo",
             &[PACKAGE, LOCK, ("bootagent.toml", "\nprot = 3\n")],
