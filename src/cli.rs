@@ -89,6 +89,9 @@ pub struct RunArgs {
     /// How long the whole run may take [default: 15m]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
+    /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
+    #[arg(long, hide = true, conflicts_with = "dry_run")]
+    pub at_boot: bool,
     /// A tag, instead of the instance's own (dry run)
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value, requires = "dry_run")]
     tags: Vec<(String, String)>,

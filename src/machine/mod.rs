@@ -19,7 +19,7 @@ use crate::facts::{Facts, Gate, Instance, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
-pub use host::{LocalHost, Lock, replace_file};
+pub use host::{LocalHost, Lock, remove_file, replace_file};
 pub use sandbox::{Credential, FetchRequest, Repository};
 
 /// What a step would find.

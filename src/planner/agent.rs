@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::steps::Steps;
 use crate::observe::Selection;
+use crate::plan::Action;
 use crate::plan::layout;
-use crate::plan::{Action, Owner};
 
 const UNIT: &str = include_str!("../../units/bootagent.service");
 const UNITS: &str = "/etc/systemd/system";
@@ -19,14 +19,7 @@ pub fn keep(steps: &mut Steps, selection: &Selection) {
     if let Some(flags) = &keep.flags {
         let why = "this run's flags, for the next boot of this instance";
         let path = layout::recorded_flags(&keep.instance);
-        steps.directory(
-            "agent-records",
-            "records of this instance",
-            layout::instance_records(&keep.instance),
-            Owner::root(),
-            0o700,
-        );
-        steps.file("agent-flags", why, path, flags.clone(), 0o600).after(&["agent-records"]);
+        steps.file("agent-flags", why, path, flags.clone(), 0o600).after(&["instance"]);
     }
     let unit = Path::new(UNITS).join("bootagent.service");
     steps.file("agent-unit", "runs bootagent at every boot", unit, UNIT.to_owned(), 0o644);

@@ -55,6 +55,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let rendering = render(wanted, &variables, &layout, &mut notes)?;
 
     let mut steps = Steps::default();
+    records(&mut steps, wanted);
     agent::keep(&mut steps, wanted.selection);
     own(&mut steps, wanted, &layout);
     build(&mut steps, wanted, &recipe, &release, &layout);
@@ -125,15 +126,20 @@ fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
     ))
 }
 
+/// Where records stand: nobody but root looks in.
+fn records(steps: &mut Steps, wanted: &Wanted) {
+    steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
+    if let Some(instance) = &wanted.facts.instance {
+        let path = layout::instance_records(&instance.id);
+        let why = "records of this instance, not of its image";
+        steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
+    }
+}
+
 /// The names, users and directories that are the service's.
 fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
-    steps.directory(
-        "records",
-        "root's own records about the service",
-        layout.finished(),
-        Owner::root(),
-        0o700,
-    );
+    let why = "root's own records about the service";
+    steps.directory("records", why, layout.finished(), Owner::root(), 0o700).after(&["state"]);
     steps
         .file(
             "claim",

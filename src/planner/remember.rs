@@ -55,8 +55,6 @@ fn before(wanted: &Wanted, generation: &Generation) -> Option<PathBuf> {
 /// only once it passed: until then a reboot brings back what served.
 fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     let Some(instance) = &wanted.facts.instance else { return Ok(()) };
-    let path = layout::instance_records(&instance.id);
-    steps.directory("instance", "records of this instance, not of its image", path, Owner::root(), 0o700);
     let text = text(&Decision::of(wanted.selection, wanted.source))?;
     let why = "a reboot or a second run applies the same commit";
     let mut step = steps.file("decide", why, layout::decision(&instance.id), text, 0o600);

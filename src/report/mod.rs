@@ -210,6 +210,14 @@ impl Report {
         self.last_word();
     }
 
+    /// Nothing was to be done: then there is nothing to report either.
+    pub fn withdraw(&self) {
+        if let Some(path) = self.path {
+            let _ = machine::remove_file(path);
+        }
+        tracing::info!("no policy yet: bootagent run in user-data will bring one");
+    }
+
     fn last_word(&self) {
         let status = self.status();
         let lines = console::lines(&status);

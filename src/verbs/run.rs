@@ -27,7 +27,14 @@ async fn locked_run(args: &RunArgs) -> Result<()> {
     }
     let _lock = Lock::take().map_err(told)?;
     let report = Report::new(Some(status::PATH), !cli::stderr_is_the_journal(), crate::machine::run_id());
-    boot::run(&machine, &flags, &report).await
+    match boot::run(&machine, &flags, &report).await {
+        // An image made from a used machine, before its user-data ran.
+        Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
+            report.withdraw();
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// Shows what a run would do. Nothing is written but private scratch, which is thrown away.

@@ -24,7 +24,7 @@ use crate::machine::{Change, Context, Health, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
-pub use files::write as replace_file;
+pub use files::{remove_file, write as replace_file};
 pub use lock::Lock;
 
 pub struct LocalHost {

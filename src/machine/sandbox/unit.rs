@@ -40,6 +40,9 @@ const WALLS: &[&str] = &[
     "ProtectHome=yes",
     "PrivateTmp=yes",
     "PrivateDevices=yes",
+    // Two places where everybody may write even under "strict". The first is needed, by itself.
+    "TemporaryFileSystem=/dev/shm:mode=1777",
+    "InaccessiblePaths=-/run/lock",
     "ProtectKernelTunables=yes",
     "ProtectKernelModules=yes",
     "ProtectKernelLogs=yes",
