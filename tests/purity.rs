@@ -106,8 +106,11 @@ fn shown(secret: &Variables, plan: &Plan) -> String {
         .concat()
 }
 
+/// Its name, the part of its value that nobody writes by chance, and its value.
+type Variable = (String, String, String);
+
 /// A variable whose value nobody could write by chance, among all that makes quoting hard.
-fn variable() -> impl Strategy<Value = (String, String, String)> {
+fn variable() -> impl Strategy<Value = Variable> {
     let name = "[A-Z_][A-Z0-9_]{0,12}"
         .prop_filter("refused, or shown by intent", |name| refused(name, &[]).is_none() && name != "PORT");
     let canary = any::<u64>().prop_map(|number| format!("canary{number:016x}"));
@@ -129,7 +132,7 @@ fn nobody(c: char) -> bool {
 }
 
 /// Pairs with different names, in some order, and in another.
-fn variables() -> impl Strategy<Value = (Vec<(String, String, String)>, Vec<(String, String, String)>)> {
+fn variables() -> impl Strategy<Value = (Vec<Variable>, Vec<Variable>)> {
     prop::collection::vec(variable(), 1..8)
         .prop_map(|mut all| {
             all.sort();
@@ -139,7 +142,7 @@ fn variables() -> impl Strategy<Value = (Vec<(String, String, String)>, Vec<(Str
         .prop_flat_map(|all| (Just(all.clone()).prop_shuffle(), Just(all).prop_shuffle()))
 }
 
-fn object(all: &[(String, String, String)]) -> String {
+fn object(all: &[Variable]) -> String {
     let members: serde_json::Map<String, serde_json::Value> =
         all.iter().map(|(name, _, value)| (name.clone(), value.clone().into())).collect();
     serde_json::to_string(&members).unwrap()
