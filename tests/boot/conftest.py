@@ -1,7 +1,8 @@
-"""For boot tests: `world`, `binary`, and `boot`, which launches a machine and runs bootagent in it."""
+"""For boot tests: `world`, `binary`, `boot`, which launches a machine and runs bootagent in it, and `stage`."""
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,8 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from lab import Machine, Result, World  # noqa: E402
-from lab.fixtures import pytest_runtest_makereport, world  # noqa: E402, F401
-
-REPOSITORY = "https://github.com/acme/{service}.git"
-TAGS = {"bootagent:service": "auth-service", "bootagent:environment": "test"}
+from lab.fixtures import _WORLD, pytest_runtest_makereport, world  # noqa: E402, F401
+from stage import REPOSITORY, Stage, run  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +42,15 @@ def boot(binary):
     return boot
 
 
-def run(machine: Machine, *flags: str) -> Result:
-    """bootagent run, again: on a machine that has booted."""
-    return machine.run(["bootagent", "run", "--repository", REPOSITORY, *flags], timeout=180)
+@pytest.fixture(scope="module")
+def _standing(binary) -> Iterator[Stage]:
+    with World() as world:
+        yield Stage(world, binary)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, _standing: Stage) -> Iterator[Stage]:
+    """A machine that all tests of a file share, in a world where all is well when each of them begins."""
+    request.node.stash[_WORLD] = _standing.world
+    yield _standing
+    _standing.heal()

@@ -1,6 +1,7 @@
 """Sample repositories, as dicts of files for `world.repo(...).commit(branch, files)`."""
 
 import json
+from pathlib import Path
 
 SERVER = """\
 require("http").createServer((request, response) => {
@@ -21,3 +22,69 @@ def node(**overrides: object) -> dict[str, object]:
         "bootagent.toml": 'port = 3000\nhealth = "/health"\n',
     }
     return {name: content for name, content in (files | overrides).items() if content is not None}
+
+
+TALKING = """\
+const fs = require("fs"), http = require("http"), util = require("util");
+const asked = {};  // how often each path was asked for
+const why = (error) => [error.cause?.code, error.code, error.name].find((word) => typeof word === "string");
+const outcome = async (attempt) => { try { return await attempt(); } catch (error) { return why(error); } };
+const answers = {
+  "/health": () => "ok",
+  "/asked": () => asked,
+  "/env": () => process.env,
+  "/dotenv": () => util.parseEnv(fs.readFileSync(".env", "utf8")),
+  "/release": () => process.cwd(),
+  "/read": (path) => outcome(() => fs.readFileSync(path, "utf8")),
+  "/write": (path) => outcome(() => { fs.writeFileSync(path, "x", { flag: "a" }); return "written"; }),
+  "/imds": () => outcome(async () => {
+    const options = {
+      method: "PUT",
+      headers: { "X-aws-ec2-metadata-token-ttl-seconds": "60" },
+      signal: AbortSignal.timeout(1500),
+    };
+    return (await fetch("http://169.254.169.254/latest/api/token", options)).status;
+  }),
+};
+http.createServer(async (request, response) => {
+  const url = new URL(request.url, "http://here");
+  asked[url.pathname] = (asked[url.pathname] ?? 0) + 1;
+  if (!answers[url.pathname]) response.writeHead(404);
+  response.end(JSON.stringify((await answers[url.pathname]?.(url.searchParams.get("path"))) ?? null));
+}).listen(process.env.PORT);
+"""
+BRIEF = 'port = 3000\nhealth = { path = "/health", soak = "1s" }\n'
+
+
+def talking(scripts: dict[str, str] | None = None, **overrides: object) -> dict[str, object]:
+    """A service like `node`, with a brief soak, that tells over HTTP what it sees and what it may do."""
+    package = {"name": "sample", "version": "1.0.0", "scripts": {"start": "node server.js"} | (scripts or {})}
+    files = {"server.js": TALKING, "package.json": json.dumps(package), "bootagent.toml": BRIEF}
+    return node(**files | overrides)
+
+
+# As an install script: it stays for as long as ~/go is absent, unless ~/pass was there first. Meanwhile it writes into
+# the release by its absolute path, as npm does.
+LINGER = """\
+const fs = require("fs"), path = require("path");
+const home = process.env.HOME, stray = path.join(process.cwd(), "stray-of-" + process.pid);
+if (fs.existsSync(home + "/pass")) process.exit();
+fs.writeFileSync(home + "/lingers", String(process.pid));
+setInterval(() => {
+  if (fs.existsSync(home + "/go")) process.exit();
+  try { fs.writeFileSync(stray, ""); } catch {}
+}, 5);
+"""
+
+
+def lingering(**overrides: object) -> dict[str, object]:
+    """A service whose installation takes as long as the test wants."""
+    return talking({"postinstall": "node linger.js"}, **{"linger.js": LINGER} | overrides)
+
+
+def express(scripts: dict[str, str] | None = None, **overrides: object) -> dict[str, object]:
+    """A service with packages from the registry: express, dotenv and cross-env, and picocolors for its build."""
+    files = {path.name: path.read_text() for path in (Path(__file__).parent / "express").iterdir()}
+    package = json.loads(files["package.json"])
+    package["scripts"] |= scripts or {}
+    return files | {"package.json": json.dumps(package)} | overrides

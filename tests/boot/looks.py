@@ -1,0 +1,159 @@
+"""What the tests look at: a world for several tests, the service's answers, traces on disk and in processes."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from lab import Machine, World
+from lab.fixtures import _WORLD
+
+SERVICE = "auth-service"
+CACHE = f"/var/cache/bootagent/{SERVICE}"
+USER_DATA = "#!/bin/sh\nexec bootagent run --repository 'https://github.com/acme/{service}.git'\n"
+
+
+@pytest.fixture(scope="class")
+def shared(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world for all tests of a class. When one of them fails, the world's evidence is kept."""
+    with stage() as world:
+        for item in request.session.items:
+            if request.node in item.listchain():
+                item.stash[_WORLD] = world
+        yield world
+
+
+def stage() -> World:
+    """A world whose tags name auth-service in test."""
+    world = World()
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    return world
+
+
+def secret(world: World, environment: str = "test", **values: str) -> None:
+    world.secret(f"service_env_{SERVICE}_{environment}", json.dumps(values))
+
+
+# The service and the agent's word about it
+
+
+def ask(machine: Machine, question: str):
+    """The talking service's answer to a question such as "env"."""
+    answer = machine.http(f"http://127.0.0.1:3000/{question}")
+    assert answer.status == 200, f"/{question} answered {answer.status}: {answer.body}"
+    return json.loads(answer.body)
+
+
+def status(machine: Machine) -> tuple[int, dict]:
+    """bootagent status: its exit status and what it says."""
+    result = machine.run(["bootagent", "status", "--output", "json"])
+    assert result.stdout, f"status says nothing: {result}"
+    return result.code, result.json()
+
+
+def process(machine: Machine, unit: str = f"{SERVICE}.service") -> tuple[str, str, str]:
+    """Which process of the unit runs: systemd's invocation, main pid, restarts."""
+    shown = machine.systemctl_show(unit)
+    return shown["InvocationID"], shown["MainPID"], shown["NRestarts"]
+
+
+def releases(machine: Machine) -> list[str]:
+    return machine.check(["ls", f"/opt/{SERVICE}/releases"]).split()
+
+
+def current(machine: Machine) -> str:
+    return machine.readlink(f"/opt/{SERVICE}/current").rpartition("/")[2]
+
+
+def leftovers(machine: Machine) -> list[str]:
+    """What a run must not leave: transient units, scratch, files under their unfinished names."""
+    units = machine.check(["systemctl", "list-units", "--all", "--plain", "--no-legend", "bootagent-*"])
+    found = machine.check(
+        ["find", "/etc", "/opt", "/var", "/run", "-name", ".*.bootagent", "-o", "-path", "*bootagent-fetch*",
+         "-o", "-path", "/run/systemd/transient/bootagent-*"]
+    )  # fmt: skip
+    return [line for line in (units + found).splitlines() if line.strip()]
+
+
+# Traces on disk
+
+_FILES = """
+import json, os, stat, sys
+seen = {}
+def note(path):
+    try: s = os.lstat(path)
+    except OSError: return
+    kind = stat.filemode(s.st_mode)[0]
+    size = 0 if kind == "d" else s.st_size
+    seen[path] = [kind, oct(stat.S_IMODE(s.st_mode)), s.st_uid, s.st_gid, size, s.st_ino, s.st_mtime_ns]
+for top in json.loads(sys.argv[1]):
+    note(top)
+    for directory, directories, files in os.walk(top):
+        directories[:] = [name for name in directories if os.path.join(directory, name) not in json.loads(sys.argv[2])]
+        for name in directories + files: note(os.path.join(directory, name))
+print(json.dumps(seen))
+"""
+
+
+def files(machine: Machine, *tops: str, but: tuple[str, ...] = ()) -> dict[str, list]:
+    """{path: [kind, mode, uid, gid, size, inode, mtime]} of all below `tops`, without `but` and what is below those."""
+    listed = machine.check(["python3", "-I", "-c", _FILES, json.dumps(tops), json.dumps(but)])
+    return {path: what for path, what in json.loads(listed).items() if path not in but}
+
+
+def difference(before: dict[str, list], after: dict[str, list]) -> list[str]:
+    """What changed, a line each; empty when nothing did."""
+    new = [f"new: {path}" for path in after.keys() - before.keys()]
+    gone = [f"gone: {path}" for path in before.keys() - after.keys()]
+    both = before.keys() & after.keys()
+    changed = [f"changed: {path} {before[path]} -> {after[path]}" for path in both if before[path] != after[path]]
+    return sorted(new + gone + changed)
+
+
+# Traces of a secret
+
+_SEARCH = """
+import base64, os, re, stat, subprocess, sys
+word, since = sys.stdin.read().strip().encode(), float(sys.argv[1])
+assert len(word) > 16, "too short to be found for certain"
+forms = [word, word.hex().encode()] + [base64.b64encode(b"x" * shift + word)[4:-4] for shift in range(3)]
+def holds(data): return any(form in data for form in forms)
+def look(place, read):
+    try: data = read()
+    except OSError: return
+    if holds(data): print(place)
+def content(path):
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file: return file.read()
+for directory, directories, names in os.walk("/"):
+    directories[:] = [name for name in directories if os.path.join(directory, name) not in ("/proc", "/sys")]
+    for name in directories + names:
+        path = os.path.join(directory, name)
+        if holds(name.encode()): print("the name", path)
+        try: seen = os.lstat(path)
+        except OSError: continue
+        # What was not touched since the secret came to be cannot hold it.
+        if stat.S_ISREG(seen.st_mode) and seen.st_ctime >= since: look(path, lambda: content(path))
+        if stat.S_ISLNK(seen.st_mode): look(path, lambda: os.readlink(path).encode())
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    for what in ("cmdline", "environ"): look(f"/proc/{pid}/{what}", lambda: content(f"/proc/{pid}/{what}"))
+for name, command in {
+    "journal": "journalctl --all --output=export",
+    "systemd": "systemctl show --all *",
+    "status": "bootagent status --output json",
+    "dry run": "bootagent --dry-run --repository https://github.com/acme/{service}.git",
+}.items():
+    look(name, lambda: (lambda done: done.stdout + done.stderr)(subprocess.run(command.split(), capture_output=True)))
+"""
+
+
+def search(world: World, machine: Machine, word: str, since: float) -> set[str]:
+    """Every place in the machine, and in the logs around it, where `word` stands, plain or encoded."""
+    found = set(machine.check(["python3", "-I", "-c", _SEARCH, str(since)], stdin=word, timeout=120).splitlines())
+    around = {"console": machine.console(), "imds": world.imds.log, "git": world.git.log, "aws": world.aws.log}
+    return found | {place for place, said in around.items() if word in json.dumps(said)}
+
+
+def beginning() -> float:
+    """Now, a little earlier: disks' clocks are coarse."""
+    return time.time() - 2

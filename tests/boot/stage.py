@@ -1,0 +1,118 @@
+"""One machine on which many runs fail, one after the other, and what each failure must come to."""
+
+import itertools
+from pathlib import Path
+
+from lab import Machine, Repository, Result, World
+from lab.git_repository import Files
+from lab.world import may
+
+REPOSITORY = "https://github.com/acme/{service}.git"
+POLICY = "/etc/bootagent/policy.toml"
+SECRETS = "secretsmanager.eu-west-1.amazonaws.com"
+
+# Wherever a run may leave something; status and lock are what it may write when it fails.
+PLACES = ["/etc", "/opt", "/run/bootagent", "/tmp", "/usr/local/bin", "/var/cache", "/var/lib", "/var/tmp"]
+WRITTEN = {"/run/bootagent", "/run/bootagent/status.json", "/run/bootagent/run.lock"}
+
+
+def run(machine: Machine, *flags: str, repository: str | None = REPOSITORY) -> Result:
+    """bootagent run, on a machine that has booted."""
+    where = ["--repository", repository] if repository else []
+    return machine.run(["bootagent", "run", *where, *flags], timeout=180)
+
+
+def assert_failed(machine: Machine, result: Result, exit: int, codes: str | list[str], *names: str) -> dict:
+    """The run failed as documented, said why in its first line, and what to do; the status says the same.
+
+    Several codes where it is a matter of moments which one is seen."""
+    asked = machine.run(["bootagent", "status", "--output", "json"])
+    told = f"\n--- run: exit {result.code}\n{result.stdout}{result.stderr}\n--- status: exit {asked.code}\n{asked.stdout}"
+    assert result.code == exit, f"exit status {result.code}, not {exit}{told}"
+    assert asked.code == 1, f"status of a failed run{told}"
+    status = asked.json()
+    assert status["state"] == "failed", told
+    error = status["error"]
+    code = error["code"]
+    assert code in ([codes] if isinstance(codes, str) else codes), f"not {codes}{told}"
+    first_line = f"{error['doing']}: {': '.join(error['causes'])}".splitlines()[0]
+    missing = [name for name in names if name not in first_line]
+    assert not missing, f"the first line names no {missing}: {first_line}{told}"
+    assert error["remedy"], f"no remedy{told}"
+    for word in (code, error["remedy"].splitlines()[0]):
+        assert word in result.stderr, f"the run itself did not say {word!r}{told}"
+    said = machine.journal(BOOTAGENT_RUN_ID=status["run_id"], BOOTAGENT_CODE=code)
+    assert said, f"the journal has no entry with BOOTAGENT_CODE={code}{told}"
+    return status
+
+
+class Stage:
+    """A world and its one machine. Tests break what they like, and `heal` puts it right."""
+
+    def __init__(self, world: World, binary: Path) -> None:
+        self.world = world
+        self.credentials = world.role([may("secretsmanager:GetSecretValue", "*")])
+        self._numbers = itertools.count(1)
+        self.machine = world.launch(binary=binary)
+        self.machine.check(["/lib/systemd/systemd-networkd-wait-online", "--timeout=60"])
+        self.heal()
+
+    def heal(self) -> None:
+        world = self.world
+        world.tags = {"bootagent:service": "auth-service", "bootagent:environment": "test"}
+        world.front.certificate = "trusted"
+        world.dns.forget(SECRETS)
+        world.imds.start()
+        world.imds.tags_on = True
+        world.imds.tags_after(0)
+        world.imds.fail(0)
+        world.imds.credentials = lambda: self.credentials
+        world.imds.role_after(0)
+        world.aws.heal()
+        world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
+        self.machine.check(["rm", "-f", POLICY])
+
+    def serve(self, files: Files, branch: str = "test", secret: str | bytes | None = '{"TOKEN":"t"}') -> str:
+        """A new service of these files, chosen by the tags; its name."""
+        name = f"svc-{next(self._numbers)}"
+        self.world.repo(name).commit(branch, files)
+        if secret is not None:
+            self.world.secret(f"service_env_{name}_test", secret)
+        self.world.tags["bootagent:service"] = name
+        return name
+
+    @property
+    def repository(self) -> Repository:
+        return self.world.repo(self.world.tags["bootagent:service"])
+
+    def run(self, *flags: str, wait: str = "3s", repository: str | None = REPOSITORY) -> Result:
+        return run(self.machine, "--imds-wait", wait, *flags, repository=repository)
+
+    def plan(self, *flags: str, wait: str = "20s") -> dict:
+        """The plan of a dry run, which must succeed and change nothing."""
+        before = self._files()
+        result = self.run("--dry-run", "--output", "json", *flags, wait=wait)
+        assert result.code == 0, f"exit {result.code}\n{result.stdout}{result.stderr}"
+        difference = _difference(before, self._files())
+        assert not difference, f"a dry run changed {difference}"
+        return result.json()
+
+    def refuses(
+        self, exit: int, code: str, *names: str, flags: tuple[str, ...] = (), repository: str | None = REPOSITORY
+    ) -> Result:
+        """A run that fails before it has a plan: the machine is what it was."""
+        before = self._files()
+        result = self.run(*flags, repository=repository)
+        assert_failed(self.machine, result, exit, code, *names)
+        difference = _difference(before, self._files())
+        assert not difference, f"left behind: {difference}\n{result.stderr}"
+        units = self.machine.run(["systemctl", "list-units", "--all", "--no-legend", "bootagent*"]).stdout
+        assert not units, f"left behind: {units}\n{result.stderr}"
+        return result
+
+    def _files(self) -> dict[str, tuple]:
+        return self.machine.snapshot_files(*PLACES)
+
+
+def _difference(before: dict, after: dict) -> list[str]:
+    return sorted(path for path in (before.keys() | after.keys()) - WRITTEN if before.get(path) != after.get(path))

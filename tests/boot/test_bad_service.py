@@ -1,0 +1,143 @@
+"""The commit is well-formed, and still does not come into service: nothing half-made stays, and nothing runs."""
+
+import json
+
+import pytest
+
+import services
+from stage import assert_failed
+
+SHORT = 'secret = false\nport = 3000\n[health]\npath = "/health"\ntimeout = "4s"\nsoak = "2s"\n'
+ANSWER = 'require("http").createServer((request, response) => {{ {} }}).listen(3000);\n'
+
+
+def fails(stage, files: dict, exit: int, codes: str | list[str], *names: str) -> tuple[str, dict]:
+    """A run that fails after it has a plan: the service's name, and the status. Nothing is left that counts."""
+    name = stage.serve({"bootagent.toml": SHORT} | files, secret=None)
+    machine = stage.machine
+    result = stage.run("--update")  # another service than the one that this instance began with
+    status = assert_failed(machine, result, exit, codes, *names)
+    assert machine.run(["systemctl", "is-active", f"{name}.service"]).stdout.strip() in ("inactive", "unknown")
+    processes = machine.run(["ps", "-o", "pid,args", "-u", f"{name},{name}-build"]).stdout.splitlines()[1:]
+    assert not processes, processes
+    kept, records = (
+        set(machine.run(["ls", "-A", place]).stdout.split())
+        for place in (f"/opt/{name}/releases", f"/var/lib/bootagent/services/{name}/releases")
+    )
+    assert kept == records, f"unfinished: {kept - records}; finished, but not there: {records - kept}"
+    assert not machine.exists(f"/var/lib/bootagent/services/{name}/good.json"), "a failed generation counts as good"
+    assert "FAILED" in machine.console(), "the console was told nothing"
+    return name, status
+
+
+def assert_not_built(stage, name: str) -> None:
+    for path in (f"/opt/{name}/current", f"/etc/systemd/system/{name}.service"):
+        assert not stage.machine.exists(path), f"{path} stands, although nothing was built"
+    assert not stage.machine.run(["ls", "-A", f"/opt/{name}/releases"]).stdout
+
+
+def node(server: str = services.SERVER, **files: object) -> dict:
+    return services.node(**{"server.js": server, "bootagent.toml": SHORT} | files)
+
+
+# Install and build
+
+
+def test_a_lockfile_that_is_out_of_step(stage):
+    package = {"name": "sample", "version": "1.0.0", "dependencies": {"left-pad": "^1.3.0"}}
+    name, status = fails(stage, node(**{"package.json": json.dumps(package)}), 1, "E-INSTALL-FAILED", "npm ci")
+    assert "in sync" in str(status["error"]["causes"]), f"npm's own reason is missing: {status['error']}"
+    assert_not_built(stage, name)
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        ("sh -c 'echo built half; echo no such module >&2; exit 3'", ["status 3", "no such module"]),
+        ("no-such-compiler --fast", ["no-such-compiler"]),
+    ],
+    ids=["exit-3", "no-program"],
+)
+def test_a_build_that_fails(stage, build, says):
+    files = node(**{"bootagent.toml": f"install = false\nbuild = {json.dumps(build)}\n{SHORT}"})
+    name, status = fails(stage, files, 1, "E-INSTALL-FAILED", build.split()[0])
+    told = str(status["error"]["causes"])
+    assert all(word in told for word in says), told
+    assert_not_built(stage, name)
+
+
+def test_an_install_script_that_fails_is_as_good_as_none(stage):
+    package = {
+        "name": "sample",
+        "version": "1.0.0",
+        "scripts": {"start": "node server.js", "postinstall": "touch $HOME/half && exit 9"},
+    }
+    name, _ = fails(stage, node(**{"package.json": json.dumps(package)}), 1, "E-INSTALL-FAILED", "npm ci")
+    assert_not_built(stage, name)
+
+
+# The gate
+
+CRASHES = ANSWER.format('response.end("well"); setTimeout(() => process.exit(7), 800)')
+ONCE_WELL = 'let asked = 0;\n' + ANSWER.format("response.writeHead(asked++ ? 500 : 200); response.end()")
+
+
+@pytest.mark.parametrize(
+    ("server", "codes", "names"),
+    [
+        ("process.exit(3);\n", ["E-SERVICE-EXITED"], []),
+        ("process.exit(0);\n", ["E-SERVICE-EXITED"], []),
+        ("throw new Error('no database')\n", ["E-SERVICE-EXITED"], []),
+        ("setInterval(() => {}, 1000);\n", ["E-HEALTH-NO-LISTENER"], ["3000"]),
+        (services.SERVER.replace("process.env.PORT", "3001"), ["E-HEALTH-NO-LISTENER"], ["3000"]),
+        (ANSWER.format("response.writeHead(500); response.end()"), ["E-HEALTH-BAD-ANSWER"], ["/health", "500"]),
+        (ANSWER.format("response.writeHead(404); response.end()"), ["E-HEALTH-BAD-ANSWER"], ["/health", "404"]),
+        (
+            ANSWER.format('response.writeHead(302, { Location: "/login" }); response.end()'),
+            ["E-HEALTH-BAD-ANSWER"],
+            ["/health", "302"],
+        ),
+        (ANSWER.format(""), ["E-HEALTH-BAD-ANSWER"], ["/health"]),
+        ('require("net").createServer((to) => to.end("hello\\n")).listen(3000);\n', ["E-HEALTH-BAD-ANSWER"], ["/health"]),
+        (ONCE_WELL, ["E-HEALTH-BAD-ANSWER"], ["500"]),
+        (CRASHES, ["E-SERVICE-EXITED", "E-HEALTH-FLAPPING", "E-HEALTH-NO-LISTENER"], []),
+    ],
+    ids=["exit-3", "exit-0", "throws", "silent", "other-port", "500", "404", "redirect", "hangs", "no-http",
+         "well-once", "crashes-in-the-soak"],
+)  # fmt: skip
+def test_a_service_that_is_not_well(stage, server, codes, names):
+    files = node(server) | {"bootagent.toml": "install = false\n" + SHORT}
+    name, _ = fails(stage, files, 1, codes, *names)
+    assert stage.machine.exists(f"/etc/systemd/system/{name}.service"), "the unit shows what was tried"
+
+
+def test_a_program_that_is_not_there(stage):
+    manifest = 'install = false\nstart = "no-such-program"\n' + SHORT
+    fails(stage, node(**{"bootagent.toml": manifest}), 1, "E-SERVICE-EXITED")
+
+
+@pytest.fixture
+def foreign_listener(stage):
+    machine = stage.machine
+    serve = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=3000)"
+    machine.check(["mkdir", "-p", "/tmp/web/health"])
+    machine.check(["systemd-run", "--unit=squatter", "--working-directory=/tmp/web", "python3", "-c", serve])
+    machine.check(["sh", "-c", "until ss -Hltn sport = :3000 | grep -q .; do sleep 0.1; done"])
+    yield
+    machine.check(["systemctl", "stop", "squatter"])
+
+
+def test_somebody_else_answers_on_the_port(stage, foreign_listener):
+    """The service itself lives, and the port answers 200: still nobody is fooled."""
+    files = node("setInterval(() => {}, 1000);\n") | {"bootagent.toml": "install = false\n" + SHORT}
+    fails(stage, files, 1, "E-HEALTH-FOREIGN-LISTENER", "3000")
+    assert stage.machine.http("http://127.0.0.1:3000/health/").status == 200
+
+
+def test_well_after_all(stage):
+    """What failed before on this machine is in nobody's way."""
+    name = stage.serve(node(), secret=None)
+    result = stage.run("--update")
+    assert result.code == 0, result
+    assert stage.machine.run(["bootagent", "status"]).code == 0
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])

@@ -1,0 +1,190 @@
+"""What is to be fetched is not there, not ours, not safe, or cannot be installed."""
+
+import pytest
+
+import lab
+import services
+
+TOKEN = "ghp_0123456789abcdefghij"
+CREDENTIAL = "--git-credential-secret=git/credential"
+
+# The repository, its branch and the commit
+
+
+def test_the_branch_is_missing(stage):
+    stage.serve(services.node(), branch="stage")
+    stage.refuses(78, "E-BRANCH-MISSING", "branch test", "stage")
+
+
+def test_the_repository_is_empty(stage):
+    stage.world.tags["bootagent:service"] = "hollow"
+    stage.world.repo("hollow")
+    stage.refuses(78, "E-BRANCH-MISSING", "no branches")
+
+
+def test_the_repository_is_missing_or_private(stage):
+    """github.com tells a stranger nothing else."""
+    stage.world.tags["bootagent:service"] = "nowhere"
+    stage.refuses(78, "E-GIT-REFUSED", "https://github.com/acme/nowhere.git", "401")
+
+
+def test_the_repository_is_missing(stage):
+    stage.world.tags["bootagent:service"] = "nowhere"
+    repository = "https://git.acme.test/acme/{service}.git"
+    stage.refuses(78, "E-GIT-NOT-FOUND", "https://git.acme.test/acme/nowhere.git", repository=repository)
+
+
+def test_the_repository_address_holds_a_password(stage):
+    repository = f"https://me:{TOKEN}@github.com/acme/x.git"
+    result = stage.refuses(78, "E-REPOSITORY-INVALID", "flag", "password", repository=repository)
+    assert TOKEN not in result.stderr
+    assert TOKEN not in stage.machine.read("/run/bootagent/status.json")
+
+
+@pytest.mark.parametrize("ref", ["main", "refs/heads/test", "0" * 39, "0" * 41, "A" * 40, "HEAD~1", "0" * 39 + "\n"])
+def test_a_ref_that_is_no_commit_id(stage, ref):
+    stage.serve(services.node())
+    stage.world.tags["bootagent:ref"] = ref
+    stage.refuses(78, "E-TAG-INVALID", "tag bootagent:ref", "commit id")
+
+
+@pytest.mark.parametrize("where", ["nowhere", "another branch", "another repository"])
+def test_a_commit_that_is_not_on_the_branch(stage, where):
+    other = stage.world.repo("other").commit("test", {"other": "file"})
+    stage.serve(services.node())
+    elsewhere = {
+        "nowhere": "0123456789" * 4,
+        "another branch": stage.repository.commit("feature", services.node()),
+        "another repository": other,
+    }
+    stage.world.tags["bootagent:ref"] = elsewhere[where]
+    stage.refuses(77, "E-COMMIT-NOT-ON-BRANCH", elsewhere[where], "branch test")
+
+
+def test_a_commit_on_the_branch_is_what_runs(world, boot):
+    world.tags = {"bootagent:service": "auth-service", "bootagent:environment": "test"}
+    repository = world.repo("auth-service")
+    wanted = repository.commit("test", services.node(**{"bootagent.toml": services.BRIEF + "secret = false\n"}))
+    repository.commit("test", {"server.js": "process.exit(1)\n"})
+    world.tags["bootagent:ref"] = wanted
+    machine, result = boot(world)
+    assert result.code == 0, result
+    assert machine.run(["bootagent", "status", "--output", "json"]).json()["commit"] == wanted
+    assert wanted in machine.readlink("/opt/auth-service/current")
+
+
+# Credentials
+
+
+@pytest.fixture
+def private(stage):
+    """A service in a repository that only the token opens."""
+    stage.serve(services.node())
+    stage.repository.token = TOKEN
+    return stage
+
+
+def test_a_private_repository_without_a_credential(private):
+    private.refuses(78, "E-GIT-REFUSED", "private", "401")
+
+
+@pytest.mark.parametrize("credential", [TOKEN, f'{{"username": "x-access-token", "password": "{TOKEN}"}}'])
+def test_a_private_repository_with_its_credential(private, credential):
+    private.world.secret("git/credential", credential)
+    assert private.plan(CREDENTIAL)["commit"] == private.repository.sha("test")
+
+
+def test_a_credential_that_is_not_accepted(private):
+    private.world.secret("git/credential", "ghp_wrong_token_of_somebody")
+    result = private.refuses(78, "E-GIT-REFUSED", "does not accept the credential", flags=(CREDENTIAL,))
+    assert "ghp_wrong" not in result.stderr
+
+
+def test_a_credential_whose_secret_is_missing(private):
+    private.refuses(78, "E-SECRET-MISSING", "git/absent", flags=("--git-credential-secret=git/absent",))
+
+
+def test_a_credential_that_is_none(private):
+    private.world.secret("git/credential", '{"password": "ghp_cut off')
+    result = private.refuses(78, "E-SECRET-INVALID", "git credential", flags=(CREDENTIAL,))
+    assert "ghp_cut" not in result.stderr
+
+
+# Faults of the server
+
+
+def test_a_server_that_never_recovers(stage):
+    stage.serve(services.node())
+    stage.repository.fail(503)
+    stage.refuses(75, "E-GIT-UNREACHABLE", "503", flags=("--budget=4s",))
+
+
+def test_a_server_that_recovers(stage):
+    stage.serve(services.node())
+    stage.repository.fail(503, times=2)
+    before = len(stage.world.git.log)
+    assert stage.plan()["commit"] == stage.repository.sha("test")
+    assert [entry["status"] for entry in stage.world.git.log[before:]][:3] == [503, 503, 200]
+
+
+def test_a_server_whose_certificate_nobody_vouches_for(stage):
+    stage.serve(services.node(**{"bootagent.toml": "secret = false\n"}))
+    stage.world.front.certificate = "untrusted"
+    stage.refuses(75, "E-GIT-UNREACHABLE", "certificate", flags=("--budget=4s",))
+
+
+# The commit's files
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "why"),
+    [
+        ("etc", lab.Symlink("/etc/shadow"), "absolute"),
+        ("up", lab.Symlink("../../../etc/shadow"), "outside"),
+        ("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
+    ],
+    ids=["absolute-link", "link-out", "lfs"],
+)
+def test_a_file_that_is_not_safe(stage, path, content, why):
+    stage.serve(services.node(**{path: content}))
+    stage.refuses(78, "E-SOURCE-UNSAFE", path, why)
+
+
+def test_a_submodule(stage):
+    stage.serve(services.node())
+    repository = stage.repository
+    commit = repository.sha("test")
+    tree = repository.git("ls-tree", commit) + f"160000 commit {commit}\tvendored\n"
+    tree = repository.git("mktree", "--missing", stdin=tree.encode()).strip()
+    author = ("-c", "user.name=Lab", "-c", "user.email=lab@acme.test")
+    commit = repository.git(*author, "commit-tree", "-p", commit, "-m", "a submodule", tree).strip()
+    repository.git("update-ref", "refs/heads/test", commit)
+    stage.refuses(78, "E-SOURCE-UNSAFE", "vendored", "submodule")
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "names"),
+    [
+        ({"bootagent.toml": "port = 3000\nprot = 1\n"}, "E-MANIFEST-INVALID", ["bootagent.toml:2:1", "prot"]),
+        ({"bootagent.toml": "port = 99999\n"}, "E-MANIFEST-INVALID", ["bootagent.toml:1:8"]),
+        ({"bootagent.toml": "port = \n"}, "E-MANIFEST-INVALID", ["bootagent.toml:1:"]),
+        ({"bootagent.toml": "[environments.prod]\nprot = 1\n"}, "E-MANIFEST-INVALID", ["bootagent.toml:2:1", "prot"]),
+        ({"bootagent.toml": 'runtime = "cobol"\n'}, "E-MANIFEST-INVALID", ["bootagent.toml:1:", "cobol", "node"]),
+        ({"bootagent.toml": 'persist = ["../../etc"]\n'}, "E-MANIFEST-INVALID", ["bootagent.toml:1:", "../../etc"]),
+        ({"bootagent.toml": lab.Symlink("package.json")}, "E-MANIFEST-INVALID", ["symbolic link"]),
+        ({"package.json": None}, "E-RUNTIME-UNKNOWN", ["package.json"]),
+        ({"package.json": '{"name": "x",}\n'}, "E-MANIFEST-INVALID", ["package.json:1:"]),
+        ({"package.json": "[]", "server.js": None}, "E-MANIFEST-INVALID", ["package.json"]),
+        ({"package.json": "{}", "server.js": None}, "E-MANIFEST-INVALID", ["start"]),
+        ({"bootagent.toml": 'node = { version = ">=99" }\n'}, "E-RUNTIME-MISSING", [">=99", "22.", "20."]),
+        ({".nvmrc": "18\n"}, "E-RUNTIME-MISSING", ["18", ".nvmrc"]),
+        ({".nvmrc": "the newest\n"}, "E-MANIFEST-INVALID", ["the newest", ".nvmrc"]),
+        ({"package-lock.json": None}, "E-LOCKFILE-MISSING", ["package-lock.json"]),
+        ({"package-lock.json": None, "yarn.lock": ""}, "E-LOCKFILE-MISSING", ["yarn.lock"]),
+    ],
+    ids=lambda value: "-".join(f"{name}:{str(text)[:24].strip()}" for name, text in value.items())
+    if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_repository_that_cannot_be_a_service(stage, files, code, names):
+    stage.serve(services.node(**files))
+    stage.refuses(78, code, *names)

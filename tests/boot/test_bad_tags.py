@@ -1,0 +1,188 @@
+"""What the instance says of itself is wrong, missing, late or hostile; so are the policy and the command line."""
+
+import pytest
+
+import services
+from lab import Machine
+
+SERVICE, ENVIRONMENT, REF = "bootagent:service", "bootagent:environment", "bootagent:ref"
+
+HOSTILE = {
+    "empty": "",
+    "blank": " ",
+    "command": "$(touch /tmp/owned)",
+    "backticks": "`touch /tmp/owned`",
+    "semicolon": "a;reboot",
+    "parent": "../etc",
+    "absolute": "/etc",
+    "option": "--upload-pack=touch",
+    "newline": "auth-service\nExecStart=/bin/sh",
+    "trailing-newline": "auth-service\n",
+    "nul": "auth\0service",
+    "escape": "\x1b]0;owned\x07\x1b[31mauth",
+    "256-characters": "a" * 256,
+    "26-characters": "a" * 26,
+    "right-to-left": "\u202eecivres",
+    "lookalike": "аuth-service",  # its first letter is Cyrillic
+    "upper-case": "Auth-Service",
+    "specifier": "auth%n",
+    "placeholder": "{service}",
+}
+
+
+def everywhere(name: str) -> list[str]:
+    """The grammars of the other tags have unit tests of their own: here a few values show that they are used."""
+    return [SERVICE, ENVIRONMENT, REF] if name in ("command", "newline", "escape", "empty") else [SERVICE]
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for name in HOSTILE for key in everywhere(name)])
+def test_a_hostile_tag_is_refused_before_anybody_is_asked(stage, key, name):
+    stage.world.tags[key] = HOSTILE[name]
+    asked = len(stage.world.git.log), len(stage.world.aws.log), len(stage.world.dns.log)
+    result = stage.refuses(78, "E-TAG-INVALID", f"tag {key}")
+    assert (len(stage.world.git.log), len(stage.world.aws.log), len(stage.world.dns.log)) == asked
+    control = [c for c in result.stderr if c != "\n" and not c.isprintable()]
+    assert not control, f"raw control characters {control} in the output:\n{result.stderr!r}"
+
+
+def test_tags_are_off(stage):
+    stage.world.imds.tags_on = False
+    stage.refuses(78, "E-IMDS-TAGS-OFF", "InstanceMetadataTags")
+
+
+@pytest.mark.parametrize("key", [SERVICE, ENVIRONMENT])
+def test_a_tag_is_missing(stage, key):
+    del stage.world.tags[key]
+    stage.world.tags["Name"] = "an instance"
+    stage.refuses(78, "E-TAG-MISSING", key, "Name")
+
+
+def test_a_tag_that_comes_late_selects(stage):
+    stage.serve(services.node())
+    stage.world.imds.tags_after(2)
+    assert stage.plan()["service"] == stage.world.tags[SERVICE]
+    assert [entry["status"] for entry in stage.world.imds.log if entry["path"].endswith("tags/instance")].count(404)
+
+
+@pytest.mark.parametrize("broken", ["refuses", "answers 503"])
+def test_metadata_does_not_answer(stage, broken):
+    if broken == "refuses":
+        stage.world.imds.refuse()
+    else:
+        stage.world.imds.fail(times=10_000)
+    stage.refuses(75, "E-IMDS-UNREACHABLE", "instance metadata")
+
+
+def test_the_role_never_comes(stage):
+    stage.serve(services.node())
+    stage.world.imds.credentials = None
+    stage.refuses(75, "E-CREDENTIALS-MISSING", "404")
+
+
+def test_a_role_that_comes_late_is_used(stage):
+    stage.serve(services.node())
+    stage.world.imds.role_after(requests=4)
+    assert stage.plan()["service"] == stage.world.tags[SERVICE]
+    asked = [entry["status"] for entry in stage.world.imds.log if "security-credentials" in entry["path"]]
+    assert asked.count(404) >= 4, asked
+
+
+# Names that stand for something else already
+
+
+@pytest.fixture
+def occupied(stage) -> Machine:
+    """A machine on which others live, too."""
+    machine = stage.machine
+    if not machine.exists("/opt/legacy"):
+        for user in ("docker", "web-build"):
+            machine.check(["useradd", "--system", user])
+        machine.check(["groupadd", "staffers"])
+        machine.check(["mkdir", "/opt/legacy", "/var/lib/ledger"])
+        machine.write("/etc/systemd/system/nginx.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+        machine.write("/opt/legacy/precious", "data\n")
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("name", "stands_for"),
+    [
+        ("root", "root"),
+        ("daemon", "user daemon"),
+        ("docker", "user docker"),
+        ("web", "user web-build"),
+        ("staffers", "group staffers"),
+        ("nginx", "unit nginx.service"),
+        ("dbus", "dbus"),
+        ("legacy", "/opt/legacy"),
+        ("ledger", "/var/lib/ledger"),
+        ("bootagent", "bootagent"),
+        ("bootagent-fetch", "bootagent-fetch"),
+    ],
+)
+def test_a_name_that_is_taken_is_never_adopted(stage, occupied, name, stands_for):
+    stage.world.repo(name).commit("test", services.node())
+    stage.world.secret(f"service_env_{name}_test", '{"A":"b"}')
+    stage.world.tags[SERVICE] = name
+    stage.refuses(77, "E-NAME-TAKEN", stands_for)
+
+
+# Policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "tags", "exit", "code", "names"),
+    [
+        ("", {ENVIRONMENT: "qa"}, 77, "E-POLICY-REFUSED", ["qa", "test"]),
+        ('[environments]\nlive = "main"\n', {}, 77, "E-POLICY-REFUSED", ["test", "live"]),
+        ('services = ["web", "mail"]\n', {}, 77, "E-POLICY-REFUSED", ["auth-service", "policy.toml"]),
+        ('budget = "5m"\nrepostory = "x"\n', {}, 78, "E-POLICY-INVALID", ["policy.toml:2", "repostory"]),
+        ('repository = "https://x\n', {}, 78, "E-POLICY-INVALID", ["policy.toml:1"]),
+        ('[environments]\ntest = "../main"\n', {}, 78, "E-POLICY-INVALID", ["../main"]),
+    ],
+    ids=["environment", "own-environments", "service", "typo", "no-toml", "branch"],
+)
+def test_the_policy_refuses_or_is_wrong(stage, policy, tags, exit, code, names):
+    stage.world.tags.update(tags)
+    stage.machine.write("/etc/bootagent/policy.toml", policy)
+    stage.refuses(exit, code, *names)
+
+
+def test_nobody_names_the_repository(stage):
+    stage.refuses(78, "E-POLICY-NO-REPOSITORY", "policy.toml", repository=None)
+
+
+@pytest.mark.parametrize("flag", ["--service=../x", "--environment=Prod", "--ref=main"])
+def test_a_flag_is_held_to_the_same_grammar(stage, flag):
+    stage.refuses(78, "E-POLICY-INVALID", "flag", flags=(flag,))
+
+
+# The command line: nothing is begun, so there is no status to write
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--nonsense"], "--nonsense"),
+        (["run", "--budget", "soon"], "soon"),
+        (["run", "--env-file", "/etc/hostname"], "--dry-run"),
+        (["run", "--repository", "/srv/repository"], "--dry-run"),
+        (["--service", "x"], "bootagent run"),
+        (["nonsense"], "nonsense"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage(stage, arguments, says):
+    before = stage.machine.run(["bootagent", "status", "--output", "json"])
+    result = stage.machine.run(["bootagent", *arguments])
+    assert result.code == 64 and says in result.stderr, result
+    assert stage.machine.run(["bootagent", "status", "--output", "json"]) == before
+
+
+def test_only_root_may_run_but_everybody_may_ask(stage):
+    stage.world.imds.tags_on = False
+    stage.refuses(78, "E-IMDS-TAGS-OFF")
+    result = stage.machine.run(["bootagent", "run"], user="nobody")
+    assert result.code == 77 and "E-NOT-ROOT" in result.stderr and "--dry-run" in result.stderr, result
+    asked = stage.machine.run(["bootagent", "status", "--output", "json"], user="nobody")
+    assert asked.code == 1 and asked.json()["error"]["code"] == "E-IMDS-TAGS-OFF", asked
