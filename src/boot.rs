@@ -3,16 +3,17 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::time::Instant;
 
 use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Source};
-use crate::machine::{Host, Look, Observe, Scratch};
+use crate::machine::{self, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
-use crate::plan::{Action, Outlook, Plan, Setting, layout};
+use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::{HEARTBEAT, Report};
 
@@ -24,9 +25,29 @@ pub struct Planned {
     pub here: bool,
 }
 
-/// Observe and plan. Nothing on the machine changes.
+/// Who it is about: the machine, its instance, and what the policy lets them select.
+pub struct Identified {
+    policy: Policy,
+    facts: Facts,
+    selection: Selection,
+    /// What this instance decided at its first boot.
+    decided: Option<Decision>,
+    here: bool,
+}
+
+/// Observe and plan, as a dry run does. Nothing on the machine changes.
 pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Planned> {
-    let mut policy = observe::policy(machine, flags).await?;
+    let policy = observe::policy(machine, flags).await?;
+    let identified = identify(machine, flags, policy, report).await?;
+    plan(machine, flags, &identified).await
+}
+
+async fn identify(
+    machine: &impl Observe,
+    flags: &Flags,
+    mut policy: Policy,
+    report: &Report,
+) -> Result<Identified> {
     if !machine.is_root() || flags.stand_ins.any().is_some() {
         // No earlier run can have recorded one: better told before anything is waited for.
         policy.repository()?;
@@ -39,24 +60,30 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         report.instance(instance);
         if machine.is_root() {
             policy = observe::recorded_flags(machine, policy, &instance.id).await?;
-            decided = observe::decided(machine, &layout::decision(&instance.id), flags).await?;
+            decided = observe::decided(machine, &layout::decision(&instance.id)).await?;
         }
+        policy.repository()?;
         if facts.tags.is_none() {
             facts.tags = Some(observe::tags(machine, &policy, decided.as_ref()).await?);
         }
     }
-    let mut selection = observe::select(&facts, &policy, decided.as_ref())?;
+    let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
     selection.keep = keep(&facts, &policy)?;
     report.selected(&selection);
+    Ok(Identified { policy, facts, selection, decided, here })
+}
 
-    let service = service(machine, flags, &policy, &facts, &selection, decided.as_ref()).await?;
+async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) -> Result<Planned> {
+    let Identified { policy, facts, selection, here, .. } = identified;
+    let here = *here;
+    let service = service(machine, flags, identified).await?;
     let good_environment = match here {
         true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
         false => None,
     };
     let wanted = Wanted {
-        facts: &facts,
-        selection: &selection,
+        facts,
+        selection,
         source: &service.source,
         manifest: &service.manifest,
         manifest_from: &service.manifest_from,
@@ -66,7 +93,7 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
     let plan = planner::plan(&wanted)?;
     let mut scratch = service.scratch;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
-        scratch = fetch(machine, &selection, &facts, &policy).await?.1;
+        scratch = fetch(machine, selection, facts, policy).await?.1;
     }
     Ok(Planned { plan, scratch, here })
 }
@@ -80,14 +107,9 @@ struct Service {
     secret: Option<Variables>,
 }
 
-async fn service(
-    machine: &impl Observe,
-    flags: &Flags,
-    policy: &Policy,
-    facts: &Facts,
-    selection: &Selection,
-    decided: Option<&Decision>,
-) -> Result<Service> {
+async fn service(machine: &impl Observe, flags: &Flags, identified: &Identified) -> Result<Service> {
+    let Identified { policy, facts, selection, .. } = identified;
+    let decided = identified.decided.as_ref().filter(|_| !flags.update);
     // The source and the secret are asked at once. Only the source's manifest tells whether there is a
     // secret at all: if not, nobody waits for it any longer.
     let mut fetching = pin!(async {
@@ -158,24 +180,54 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
 }
 
 async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
-    let planned = tokio::select! {
-        planned = prepare(machine, flags, report) => planned?,
-        signal = crate::machine::told_to_stop() => return Err(cancelled(signal)),
-    };
+    let started = Instant::now();
+    let mut stop = pin!(machine::told_to_stop());
+    let policy = observe::policy(machine, flags).await?;
+    let budget = policy.budget().value;
+    let policy = policy.within(budget.duration());
+    let limit = Limit { until: started + budget.duration(), budget };
+    let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
+
+    // From here on a reboot can go on with it, whatever else fails.
+    let ahead = planner::ahead(&identified.facts, &identified.selection);
+    limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
+
+    let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified)).await?;
     report.planned(&planned.plan);
-    let result = tokio::select! {
-        result = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report) => result,
-        signal = crate::machine::told_to_stop() => Err(cancelled(signal)),
-    };
+    let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
+    let result = limit.hold(stop.as_mut(), applying).await;
     if let Err(error) = &result {
         report.first_error(error);
-        apply::recover(machine, &planned.plan, report).await;
+        // A service that passed its gate is good, whatever failed after it.
+        if !report.has_passed() {
+            apply::recover(machine, &planned.plan, report).await;
+        }
     }
     result
 }
 
-fn cancelled(signal: &str) -> Error {
-    Error::new(Code::Cancelled, "running", format!("{signal} arrived"))
+/// The end of everybody's patience with a run.
+struct Limit {
+    until: Instant,
+    budget: Seconds,
+}
+
+impl Limit {
+    /// Carries on until the work is done, the budget is spent, or somebody wants the run to end.
+    async fn hold<T>(
+        &self,
+        stop: Pin<&mut impl Future<Output = &'static str>>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            signal = stop => Err(Error::new(Code::Cancelled, "running", format!("{signal} arrived"))),
+            _ = tokio::time::sleep_until(self.until.into()) => {
+                let cause = format!("the budget of {} is spent", self.budget);
+                Err(Error::new(Code::Deadline, "bringing the service into service", cause))
+            }
+        }
+    }
 }
 
 async fn heartbeat(report: &Report) -> Result<()> {
@@ -189,9 +241,12 @@ async fn heartbeat(report: &Report) -> Result<()> {
 pub async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
     let mut outlooks = Vec::new();
     for step in &plan.steps {
-        outlooks.push(match machine.look(&step.action).await? {
-            Look::AlreadySo => Outlook { already: true, how: String::new() },
-            Look::WouldChange(how) => Outlook { already: false, how },
+        outlooks.push(match machine.look(&step.action).await {
+            Ok(Look::AlreadySo) => Outlook { already: true, how: String::new() },
+            Ok(Look::WouldChange(how)) => Outlook { already: false, how },
+            // Root's own records, on somebody's laptop or for somebody who is not root.
+            Err(_) if !machine.is_root() => Outlook { already: false, how: "only root can see".to_owned() },
+            Err(error) => return Err(error),
         });
     }
     Ok(outlooks)

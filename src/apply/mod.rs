@@ -12,29 +12,29 @@ use crate::machine::{Change, Context, Host, Scratch};
 use crate::plan::{Plan, Step, StepId, headline};
 use crate::report::Report;
 
-/// Carries the plan out. When this ends, nothing of it is still going on.
+/// What is done before there is a whole plan: its first steps, which need nothing of the others.
+pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
+    steps(machine, first, None, report).await
+}
+
+/// Carries the plan out, but for what was done ahead. When this ends, nothing of it is still going on.
 pub async fn apply(
     machine: &impl Host,
     plan: &Plan,
     scratch: Option<&Scratch>,
     report: &Report,
 ) -> Result<()> {
-    let all = steps(machine, &plan.steps, scratch, report);
-    match timeout(plan.budget.duration(), all).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::new(
-            Code::Deadline,
-            format!("bringing {} into service", plan.service),
-            format!("the budget of {} is spent", plan.budget),
-        )),
-    }
+    steps(machine, &plan.steps, scratch, report).await
 }
 
-/// What a failed run ends with. Its own failures are reported, but the first error stays the run's.
+/// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
+/// but the first error stays the run's.
 pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
     report.recovering();
-    if let Err(error) = steps(machine, &plan.recover, None, report).await {
-        tracing::error!(code = error.code().name(), "recovery failed: {error}");
+    match timeout(plan.budget.duration(), steps(machine, &plan.recover, None, report)).await {
+        Ok(Ok(())) => report.recovered(plan),
+        Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
+        Err(_) => tracing::error!("recovery failed: not done after {}", plan.budget),
     }
 }
 
@@ -44,8 +44,9 @@ async fn steps(
     scratch: Option<&Scratch>,
     report: &Report,
 ) -> Result<()> {
-    let mut waiting: Vec<&Step> = steps.iter().collect();
-    let mut done: BTreeSet<&StepId> = BTreeSet::new();
+    let (before, mut waiting): (Vec<&Step>, Vec<&Step>) =
+        steps.iter().partition(|step| report.has_done(&step.id));
+    let mut done: BTreeSet<&StepId> = before.into_iter().map(|step| &step.id).collect();
     let mut running = FuturesUnordered::new();
     loop {
         let (ready, rest): (Vec<&Step>, Vec<&Step>) =

@@ -20,7 +20,7 @@ use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
 pub use host::{LocalHost, Lock, remove_file, replace_file};
-pub use sandbox::{Credential, FetchRequest, Repository};
+pub use sandbox::{Credential, FetchRequest, Limits, Repository};
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -75,8 +75,8 @@ pub trait Observe {
     /// The current version of a secret. `region` is absent on a laptop.
     async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret>;
 
-    /// One branch's commit into private scratch.
-    async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)>;
+    /// One branch's commit into private scratch, trying again as long as told.
+    async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;
 
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Decision;
-use super::policy::{Policy, Said};
+use super::policy::{FLAG, Policy, Said};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, Environment, Facts, Service};
 use crate::plan::{Seconds, Setting};
@@ -38,12 +38,16 @@ pub struct Keep {
     pub installed: bool,
 }
 
-/// Decided once per instance: `decided` wins over tags, and only `--update` leaves it out.
-pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Selection> {
+/// Decided once per instance: what was decided wins over tags. An update takes another commit, and
+/// another service or environment only if a flag says so.
+pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update: bool) -> Result<Selection> {
+    if let Some(decided) = decided.filter(|_| !update) {
+        refuse_contradiction(policy, decided)?;
+    }
     let service = service(facts, policy, decided)?;
     let environment = environment(facts, policy, decided)?;
     let (environment, branch) = branch(environment, &policy.environments())?;
-    let pinned = pinned(facts, policy, decided)?;
+    let pinned = pinned(facts, policy, decided.filter(|_| !update))?;
     let fill = |pattern: &str| {
         pattern
             .replace("{service}", service.value.as_str())
@@ -83,7 +87,28 @@ impl<T> Said<T> {
     }
 }
 
+/// A flag that would be ignored is an error: whoever wrote it believes that it counts.
+fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
+    let said = [
+        (policy.service(), decided.service.as_str(), "service"),
+        (policy.environment(), decided.environment.as_str(), "environment"),
+        (policy.commit(), decided.source.commit.as_str(), "ref"),
+    ];
+    for (said, before, what) in said {
+        if let Some(said) = said.filter(|said| said.origin == FLAG && said.value != before) {
+            let cause = format!("this instance decided for {before} at its first boot");
+            let doing = format!("reading the flag --{what} {}", said.value.escape_default());
+            return Err(Error::new(Code::Usage, doing, cause).remedy("add --update to decide anew"));
+        }
+    }
+    Ok(())
+}
+
 const DECIDED: &str = "decided at this instance's first boot";
+
+fn flagged(said: &Option<Said<String>>) -> bool {
+    said.as_ref().is_some_and(|said| said.origin == FLAG)
+}
 
 fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
     let value = facts.tags.as_ref()?.get(key)?;
@@ -110,8 +135,10 @@ fn missing(what: &str, key: &str) -> Error {
 fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Said<Service>> {
     let key = policy.service_tag();
     let said = match decided {
-        Some(decided) => Said { value: decided.service.clone(), origin: DECIDED.to_owned() },
-        None => name(
+        Some(decided) if !flagged(&policy.service()) => {
+            Said { value: decided.service.clone(), origin: DECIDED.to_owned() }
+        }
+        _ => name(
             policy.service().or_else(|| tag(facts, &key)).ok_or_else(|| missing("service", &key))?,
             "service",
         )?,
@@ -129,8 +156,10 @@ fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result
 fn environment(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Said<Environment>> {
     let key = policy.environment_tag();
     match decided {
-        Some(decided) => Ok(Said { value: decided.environment.clone(), origin: DECIDED.to_owned() }),
-        None => {
+        Some(decided) if !flagged(&policy.environment()) => {
+            Ok(Said { value: decided.environment.clone(), origin: DECIDED.to_owned() })
+        }
+        _ => {
             let said = policy
                 .environment()
                 .or_else(|| tag(facts, &key))

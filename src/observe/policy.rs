@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,8 @@ use crate::machine::Observe;
 use crate::observe::reads::given;
 use crate::plan::{Seconds, Setting, layout};
 
+/// The origin of what this run was told on its command line.
+pub const FLAG: &str = "flag";
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
 
 /// The policy as it is written, in a file or in flags. Every key is optional.
@@ -112,6 +115,8 @@ pub struct Said<T> {
 #[derive(Clone, Debug)]
 pub struct Policy {
     layers: Vec<(String, Fragment)>,
+    /// When the run that follows it must end.
+    until: Option<Instant>,
 }
 
 impl Fragment {
@@ -152,7 +157,7 @@ pub async fn recorded_flags(machine: &impl Observe, policy: Policy, instance: &s
 
 /// Reads the policy file and lays this run's flags over it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
-    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())] };
+    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())], until: None };
     match &flags.stand_ins.policy {
         Some(path) => {
             let origin = path.display().to_string();
@@ -164,7 +169,7 @@ pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
             }
         }
     }
-    policy.push("flag", flags.policy.clone())?;
+    policy.push(FLAG, flags.policy.clone())?;
     Ok(policy)
 }
 
@@ -192,6 +197,12 @@ fn parse(path: &str, text: &str) -> Result<Fragment> {
     })
 }
 
+/// `https://user:password@host/`. Found before the address is shown anywhere.
+fn has_userinfo(address: &str) -> bool {
+    let authority = address.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    authority.is_some_and(|authority| authority.contains('@'))
+}
+
 impl Policy {
     /// Lays one more fragment over the others, after checking what can be checked in it alone.
     fn push(&mut self, origin: &str, fragment: Fragment) -> Result<()> {
@@ -202,6 +213,10 @@ impl Policy {
             fits.map_err(|error| {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
+        }
+        if fragment.repository.as_deref().is_some_and(has_userinfo) {
+            let cause = "the repository's address holds a user or a password";
+            return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
         for service in fragment.services.iter().flatten() {
             Service::try_from(service.as_str()).map_err(|error| {
@@ -234,6 +249,8 @@ impl Policy {
     pub fn recordable(&self) -> Result<Option<String>> {
         let after_the_file = self.layers.iter().filter(|(origin, _)| origin != "default" && origin != POLICY);
         let flags = after_the_file.fold(Fragment::default(), |under, (_, flags)| flags.clone().over(under));
+        // A commit is decided, not recorded: the next update must be free to leave it.
+        let flags = Fragment { commit: None, ..flags };
         if flags == Fragment::default() {
             return Ok(None);
         }
@@ -298,8 +315,20 @@ impl Policy {
             .unwrap_or(Said { value: Seconds(900), origin: "default".to_owned() })
     }
 
+    /// The same policy with an end to all waiting.
+    pub fn within(self, budget: std::time::Duration) -> Policy {
+        Policy { until: Some(Instant::now() + budget), ..self }
+    }
+
+    /// How long anything may still be waited for. The last second is for saying so.
+    pub fn patience(&self) -> Seconds {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()).as_secs());
+        Seconds(left.map_or(3600, |left| left.saturating_sub(1)))
+    }
+
     pub fn wait(&self) -> Seconds {
-        self.said(|fragment| fragment.imds.wait).map_or(Seconds(120), |said| said.value)
+        let wait = self.said(|fragment| fragment.imds.wait).map_or(Seconds(120), |said| said.value);
+        wait.min(self.patience())
     }
 
     pub fn service_may_use_imds(&self) -> Said<bool> {

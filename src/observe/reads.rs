@@ -9,11 +9,13 @@ use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Instance, Source};
-use crate::machine::{Credential, FetchRequest, Observe, Repository, Scratch};
+use crate::machine::{Credential, FetchRequest, Limits, Observe, Repository, Scratch};
 use crate::plan::Setting;
 use crate::plan::layout::Layout;
 use crate::secret::{Sealed, Secret};
 
+/// One evidence file: what is longer is no manifest. It is recorded, and read again at each boot.
+const EVIDENCE: u64 = 256 << 10;
 pub const MANIFEST: &str = "bootagent.toml";
 
 /// The machine, or what stands in for it and its tags.
@@ -94,10 +96,14 @@ pub async fn source(
         credential,
         scratch: Default::default(),
         network: Default::default(),
-        limits: Default::default(),
+        limits: Limits { evidence_bytes: EVIDENCE, ..Limits::default() },
         evidence,
     };
-    let (source, scratch) = machine.fetch(request).await?;
+    let pinned = request.pinned.clone();
+    let (source, scratch) = machine.fetch(request, policy.patience()).await?;
+    if pinned.is_some_and(|pinned| pinned != source.commit) {
+        return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
+    }
     Ok(Fetched { source, scratch: Some(scratch) })
 }
 
@@ -168,6 +174,13 @@ pub struct Rendering {
     pub dotenv: Option<Sealed>,
 }
 
+impl Rendering {
+    pub fn says_the_same(&self, other: &Rendering) -> bool {
+        self.service.expose() == other.service.expose()
+            && self.dotenv.as_ref().map(Sealed::expose) == other.dotenv.as_ref().map(Sealed::expose)
+    }
+}
+
 /// The environment with which the last good generation passed, while this boot still has it. Its keys
 /// are not read back: a file of root's is trusted, but a parser of secrets is one more place to leak.
 pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
@@ -231,11 +244,8 @@ pub fn repository_manifest(source: &Source) -> Result<Option<&str>> {
     }
 }
 
-/// What this instance decided before, unless a new choice is asked for.
-pub async fn decided(machine: &impl Observe, path: &Path, flags: &Flags) -> Result<Option<Decision>> {
-    if flags.update || !machine.is_root() {
-        return Ok(None);
-    }
+/// What this instance decided before.
+pub async fn decided(machine: &impl Observe, path: &Path) -> Result<Option<Decision>> {
     let Some(text) = machine.text(path).await? else { return Ok(None) };
     let decision = serde_json::from_str(&text).map_err(|error| {
         Error::new(Code::Io, format!("reading {}", path.display()), error)

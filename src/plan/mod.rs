@@ -7,7 +7,7 @@ mod show;
 
 use serde::Serialize;
 
-use crate::facts::{Commit, Environment, Service};
+use crate::facts::{Commit, Environment, Generation, Service};
 
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
@@ -36,6 +36,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What a failed run does at its end.
     pub recover: Vec<Step>,
+    /// The generation to which the recovery goes back.
+    pub former: Option<Generation>,
     /// The whole run's deadline in seconds.
     pub budget: Seconds,
 }

@@ -55,14 +55,15 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let rendering = render(wanted, &variables, &layout, &mut notes)?;
 
     let mut steps = Steps::default();
-    records(&mut steps, wanted);
-    agent::keep(&mut steps, wanted.selection);
+    begin(&mut steps, wanted.facts, wanted.selection);
     own(&mut steps, wanted, &layout);
     build(&mut steps, wanted, &recipe, &release, &layout);
     link(&mut steps, wanted.manifest, &release, &layout);
     finish(&mut steps, &release, &layout);
     environment(&mut steps, &rendering, &layout);
     serve(&mut steps, &generation, &layout);
+    let recover = recover::recover(wanted, &generation, &rendering, &layout);
+    let former = recover::former(wanted, &generation, &rendering);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
 
     Ok(Plan {
@@ -74,7 +75,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         settings: settings(wanted, &recipe),
         notes,
         steps: steps.finish(),
-        recover: recover::recover(wanted, &generation, &layout),
+        recover,
+        former,
         budget: wanted.selection.budget,
     })
 }
@@ -126,13 +128,24 @@ fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
     ))
 }
 
-/// Where records stand: nobody but root looks in.
-fn records(steps: &mut Steps, wanted: &Wanted) {
+/// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
+pub fn ahead(facts: &Facts, selection: &Selection) -> Vec<Step> {
+    let mut steps = Steps::default();
+    begin(&mut steps, facts, selection);
+    steps.finish()
+}
+
+/// The agent and its records: nobody but root looks in.
+fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
     steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
-    if let Some(instance) = &wanted.facts.instance {
+    if let Some(instance) = &facts.instance {
         let path = layout::instance_records(&instance.id);
         let why = "records of this instance, not of its image";
         steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
+    }
+    agent::keep(steps, selection);
+    if remember::good_of(facts, &selection.service).is_none() {
+        agent::record_flags(steps, selection, "state");
     }
 }
 

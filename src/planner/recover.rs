@@ -1,16 +1,22 @@
 //! What a failed run does at its end.
 
-use super::remember::good;
+use super::remember::{good, prune};
 use super::steps::Steps;
 use super::{Wanted, handover, health, record};
 use crate::facts::Generation;
+use crate::observe::Rendering;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Owner, Step};
 
 /// After a failure: back to the last good generation, whole, if there is another one; without any,
-/// nothing is left running that did not pass. The wanted generation itself, if it passed before,
-/// stays: systemd goes on trying, and the status tells.
-pub fn recover(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
+/// nothing is left running that did not pass. The wanted generation itself, if it passed before with
+/// the very same environment, stays: systemd goes on trying, and the status tells.
+pub fn recover(
+    wanted: &Wanted,
+    generation: &Generation,
+    rendering: &Rendering,
+    layout: &Layout,
+) -> Vec<Step> {
     let mut steps = Steps::default();
     let discard = Action::DiscardUnfinished {
         release: generation.release.clone(),
@@ -22,10 +28,23 @@ pub fn recover(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec
             let stop = Action::StopUnit { unit: layout.unit() };
             steps.add("stop", "nothing runs that did not pass the gate", stop).within(120);
         }
-        Some(good) if good != generation => go_back(&mut steps, wanted, good, layout),
+        Some(good) if is_another(wanted, good, generation, rendering) => {
+            go_back(&mut steps, wanted, good, layout)
+        }
         Some(_) => {}
     }
     steps.finish()
+}
+
+/// Whether there is something else to go back to: another release, or other values.
+fn is_another(wanted: &Wanted, good: &Generation, generation: &Generation, rendering: &Rendering) -> bool {
+    good != generation || wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering))
+}
+
+/// The generation that a recovery goes back to, if it goes back to one.
+pub fn former(wanted: &Wanted, generation: &Generation, rendering: &Rendering) -> Option<Generation> {
+    let good = &good(wanted)?.generation;
+    is_another(wanted, good, generation, rendering).then(|| good.clone())
 }
 
 fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layout) {
@@ -48,4 +67,8 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
     let handover = Action::Handover(handover(layout));
     steps.add("start-back", why, handover).after(&["switch-back"]).within(120);
     health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
+    steps
+        .add("prune-back", "failed attempts do not pile up", Action::PruneReleases(prune(wanted, good, layout)))
+        .after(&["gate-back"])
+        .within(120);
 }

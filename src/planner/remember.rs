@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Wanted;
 use super::steps::Steps;
+use super::{Wanted, agent};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Generation, Good};
+use crate::facts::{Facts, Generation, Good, Service};
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
 use crate::plan::{Action, Owner, Prune};
@@ -13,12 +13,16 @@ use crate::plan::{Action, Owner, Prune};
 /// The last generation of this very instance that passed. One that came with the image is none: its
 /// environment was another instance's.
 pub fn good<'a>(wanted: &'a Wanted) -> Option<&'a Good> {
-    let good = wanted.facts.good.get(&wanted.selection.service)?;
-    (good.instance == instance(wanted)).then_some(good)
+    good_of(wanted.facts, &wanted.selection.service)
 }
 
-fn instance(wanted: &Wanted) -> Option<String> {
-    wanted.facts.instance.as_ref().map(|instance| instance.id.clone())
+pub fn good_of<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Good> {
+    let good = facts.good.get(service)?;
+    (good.instance == instance(facts)).then_some(good)
+}
+
+fn instance(facts: &Facts) -> Option<String> {
+    facts.instance.as_ref().map(|instance| instance.id.clone())
 }
 
 pub fn remember(
@@ -29,17 +33,29 @@ pub fn remember(
     layout: &Layout,
 ) -> Result<()> {
     decide(steps, wanted)?;
+    if good(wanted).is_some() {
+        agent::record_flags(steps, wanted.selection, "gate");
+    }
     keep_environment(steps, rendering, layout);
 
-    let before = before(wanted, generation);
-    let record = Good { instance: instance(wanted), generation: generation.clone(), before: before.clone() };
+    let record = Good {
+        instance: instance(wanted.facts),
+        generation: generation.clone(),
+        before: before(wanted, generation),
+    };
     let why = "the generation to return to if a later one fails";
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment"]);
 
-    let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
-    let prune = Prune { releases: layout.releases(), records: layout.finished(), keep };
-    steps.add("prune", "two releases are kept", Action::PruneReleases(prune)).after(&["good"]).within(120);
+    let prune = Action::PruneReleases(prune(wanted, generation, layout));
+    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(120);
     Ok(())
+}
+
+/// All releases go but the generation's own and the one that passed before it.
+pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune {
+    let before = before(wanted, generation);
+    let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
+    Prune { releases: layout.releases(), records: layout.finished(), keep }
 }
 
 /// The release that passed before this one.

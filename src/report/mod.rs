@@ -184,6 +184,26 @@ impl Report {
         }
     }
 
+    pub fn has_done(&self, id: &StepId) -> bool {
+        let done = |step: &StepReport| step.id == id.as_str() && step.outcome.is_done();
+        self.status().steps.iter().any(done)
+    }
+
+    /// Whether the service passed its gate in this run.
+    pub fn has_passed(&self) -> bool {
+        self.has_done(&StepId::new("gate"))
+    }
+
+    /// What runs now is the former generation, and it is what a status probes.
+    pub fn recovered(&self, plan: &Plan) {
+        let Some(former) = &plan.former else { return };
+        self.update(|status| {
+            status.serving = Some(former.commit.clone());
+            status.gate = Some(former.gate.clone());
+        });
+        self.say(&format!("commit {} serves again", former.commit.short()));
+    }
+
     /// Told before the recovery, which may take a while and fail in its own ways.
     pub fn first_error(&self, error: &Error) {
         self.update(|status| status.error = Some(error.report()));

@@ -52,6 +52,8 @@ pub struct Status {
     pub repository: Option<String>,
     pub branch: Option<Branch>,
     pub commit: Option<Commit>,
+    /// The former generation's, if a failed run went back to it.
+    pub serving: Option<Commit>,
     pub unit: Option<String>,
     pub gate: Option<Gate>,
     pub notes: Vec<String>,
@@ -77,6 +79,12 @@ pub enum Outcome {
     Unchanged,
     Changed,
     Failed,
+}
+
+impl Outcome {
+    pub fn is_done(self) -> bool {
+        matches!(self, Outcome::Unchanged | Outcome::Changed)
+    }
 }
 
 impl StepReport {
@@ -120,6 +128,7 @@ impl Status {
             repository: None,
             branch: None,
             commit: None,
+            serving: None,
             unit: None,
             gate: None,
             notes: Vec::new(),

@@ -125,6 +125,7 @@ fn text(seen: &Seen) -> String {
     }
     let word = |name: &str, value: Option<String>| value.map(|value| format!("  {name:10} {value}"));
     lines.extend(word("commit", status.commit.as_ref().map(ToString::to_string)));
+    lines.extend(word("serving", status.serving.as_ref().map(|commit| format!("{commit} (the former generation)"))));
     lines.extend(word(
         "source",
         status.repository.as_ref().map(|at| match &status.branch {

@@ -82,8 +82,9 @@ LOADER = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "BASH_ENV", "NODE_OPTIONS"]
         (f"A={CANARY}".encode() + b"\xff", 78, "E-SECRET-INVALID", ["UTF-8"]),
         *[(json.dumps({key: CANARY}), 77, "E-SECRET-KEY-REFUSED", [key]) for key in LOADER],
     ],
-    ids=["comma", "cut-off", "list", "no-assignment", "open-quote", "twice", "null", "no-name", "nul", "bytes", *LOADER],
-)
+    ids=["comma", "cut-off", "list", "no-assignment", "open-quote", "twice", "null", "no-name", "nul", "bytes",
+         *LOADER],
+)  # fmt: skip
 def test_what_it_holds_is_no_environment(stage, secret, exit, code, names):
     service = stage.serve(services.node(), secret=secret)
     refuses(stage, exit, code, f"service_env_{service}_test", *names)

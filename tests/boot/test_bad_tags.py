@@ -90,6 +90,18 @@ def test_a_role_that_comes_late_is_used(stage):
 # Names that stand for something else already
 
 
+INIT_SCRIPT = """\
+#!/bin/sh
+### BEGIN INIT INFO
+# Provides: mailer
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop:
+### END INIT INFO
+"""
+
+
 @pytest.fixture
 def occupied(stage) -> Machine:
     """A machine on which others live, too."""
@@ -101,6 +113,8 @@ def occupied(stage) -> Machine:
         machine.check(["mkdir", "/opt/legacy", "/var/lib/ledger"])
         machine.write("/etc/systemd/system/nginx.service", "[Service]\nExecStart=/bin/sleep infinity\n")
         machine.write("/opt/legacy/precious", "data\n")
+        machine.write("/etc/init.d/mailer", INIT_SCRIPT, 0o755)
+        machine.check(["systemctl", "daemon-reload"])
     return machine
 
 
@@ -114,6 +128,7 @@ def occupied(stage) -> Machine:
         ("staffers", "group staffers"),
         ("nginx", "unit nginx.service"),
         ("dbus", "dbus"),
+        ("mailer", "unit mailer.service"),
         ("legacy", "/opt/legacy"),
         ("ledger", "/var/lib/ledger"),
         ("bootagent", "bootagent"),

@@ -75,8 +75,8 @@ impl Observe for LocalHost {
         aws::secret(self.imds(), name, region, wait).await
     }
 
-    async fn fetch(&self, request: FetchRequest) -> Result<(Source, Scratch)> {
-        work::fetch(request, self.root.then_some(self.fetch.as_str())).await
+    async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
+        work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await
     }
 
     /// Paths of operators, which may well be links.

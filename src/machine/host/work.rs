@@ -15,7 +15,7 @@ use crate::machine::sandbox::{
     CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain,
 };
 use crate::machine::{Context, Scratch};
-use crate::plan::{Checkout, Command, Mode, Owner};
+use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
 
 /// One attempt at a fetch, and all of them together.
 const FETCH: Duration = Duration::from_secs(120);
@@ -29,13 +29,13 @@ const PRIVATE: &str = "/var/cache/private";
 const PUBLIC: &str = "/var/cache";
 
 /// Fetches in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
-pub async fn fetch(request: FetchRequest, unit: Option<&str>) -> Result<(Source, Scratch)> {
+pub async fn fetch(request: FetchRequest, unit: Option<&str>, patience: Seconds) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
         let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
-    let until = tokio::time::Instant::now() + ALL_FETCHES;
+    let until = tokio::time::Instant::now() + ALL_FETCHES.min(patience.duration());
     match unit {
         Some(unit) => patiently(until, async || attempt(fetch_in_unit(&request, unit).await)).await,
         None => patiently(until, async || attempt(fetch_in_child(&request).await)).await,
@@ -129,6 +129,7 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     let user = User::Named { user: checkout.user.clone(), group: checkout.group.clone() };
     let mut jail = Jail::new(&checkout.unit, user, CHECKOUT)
         .writable(&checkout.release)
+        .hidden(Path::new(layout::RUN))
         .property("PrivateNetwork=yes")
         .property(FETCH_MEMORY);
     for property in bind {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn layered(file: &str, flags: Fragment) -> Result<Policy> {
-    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())] };
+    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())], until: None };
     policy.push(POLICY, parse(POLICY, file)?)?;
     policy.push("flag", flags)?;
     Ok(policy)
