@@ -74,7 +74,7 @@ async fn identify(
 }
 
 async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) -> Result<Planned> {
-    let Identified { policy, facts, selection, here, .. } = identified;
+    let Identified { facts, selection, here, .. } = identified;
     let here = *here;
     let service = service(machine, flags, identified).await?;
     let good_environment = match here {
@@ -93,7 +93,7 @@ async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) ->
     let plan = planner::plan(&wanted)?;
     let mut scratch = service.scratch;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
-        scratch = fetch(machine, selection, facts, policy).await?.1;
+        scratch = fetch(machine, flags, identified).await?.1;
     }
     Ok(Planned { plan, scratch, here })
 }
@@ -115,7 +115,7 @@ async fn service(machine: &impl Observe, flags: &Flags, identified: &Identified)
     let mut fetching = pin!(async {
         match decided {
             Some(decided) => Ok((decided.source.clone(), None)),
-            None => fetch(machine, selection, facts, policy).await,
+            None => fetch(machine, flags, identified).await,
         }
     });
     let mut reading = pin!(observe::secret_text(machine, selection, facts, flags, policy));
@@ -137,12 +137,12 @@ async fn service(machine: &impl Observe, flags: &Flags, identified: &Identified)
 
 async fn fetch(
     machine: &impl Observe,
-    selection: &Selection,
-    facts: &Facts,
-    policy: &Policy,
+    flags: &Flags,
+    identified: &Identified,
 ) -> Result<(Source, Option<Scratch>)> {
+    let Identified { policy, facts, selection, .. } = identified;
     let evidence = planner::runtime::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
-    let fetched = observe::source(machine, selection, facts, policy, evidence).await?;
+    let fetched = observe::source(machine, flags, selection, facts, policy, evidence).await?;
     Ok((fetched.source, fetched.scratch))
 }
 

@@ -177,7 +177,7 @@ impl RunArgs {
             facts: self.facts.clone(),
             policy: self.policy.clone(),
         };
-        Ok(Flags { policy, stand_ins, update: self.update })
+        Ok(Flags { policy, stand_ins, dry_run: self.dry_run, update: self.update })
     }
 }
 

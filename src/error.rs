@@ -57,6 +57,7 @@ codes! {
     NotRoot = "E-NOT-ROOT", Refused, "run as root, or add --dry-run to see what would be done";
     Busy = "E-BUSY", Temporary, "another run is active: follow it with bootagent status --wait";
     Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; see which step took it in bootagent status, and raise budget in the policy if that is right";
+    StepDeadline = "E-STEP-DEADLINE", Failed, "the step has its own limit, whatever the budget: make what it waits for quicker, or the machine larger";
     Cancelled = "E-CANCELLED", Temporary, "the run was told to stop; run it again: it goes on from where the machine is";
     AgentDied = "E-AGENT-DIED", Failed, "journalctl -t bootagent has its last words; run it again: it goes on from where the machine is";
     ImdsUnreachable = "E-IMDS-UNREACHABLE", Temporary, "is this an EC2 instance with HttpEndpoint=enabled? on a laptop name the service with --service and --environment";
@@ -88,13 +89,13 @@ codes! {
     SecretKeyMissing = "E-SECRET-KEY-MISSING", Invalid, "add the key to the secret, or take it out of env.required in bootagent.toml";
     EnvironmentUncarried = "E-ENVIRONMENT-UNCARRIED", Invalid, "store the value in another form (base64, say): no environment file can carry it";
     CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "look at the cause; free disk and inodes come first";
-    InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; the last lines of its output are above";
+    InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; once a fix is pushed: bootagent run --update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
-    ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name";
-    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml";
+    ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name; once a fix is pushed: bootagent run --update";
+    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml, and then: bootagent run --update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process holds the port: end it, or choose another port";
-    HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not well: its log tells why; health.path names what is asked";
+    HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not well: its log tells why; health.path names what is asked; once a fix is pushed: bootagent run --update";
     HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted while it was watched: its log tells why";
 }
 

@@ -84,14 +84,16 @@ async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report
         let result = match timeout(step.timeout.duration(), machine.act(&step.action, &context)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(
-                Code::Deadline,
-                format!("doing {headline}"),
+                Code::StepDeadline,
+                format!("waiting for: {headline}"),
                 format!("not done after {}", step.timeout),
             )),
         };
         tries -= 1;
         match &result {
-            Err(error) if tries > 0 && error.code() != Code::Deadline => (context.progress)("trying again"),
+            Err(error) if tries > 0 && error.code() != Code::StepDeadline => {
+                (context.progress)("trying again")
+            }
             _ => break result,
         }
     };

@@ -76,6 +76,7 @@ impl Imds {
 pub struct Flags {
     pub policy: Fragment,
     pub stand_ins: StandIns,
+    pub dry_run: bool,
     /// Take a new commit instead of the one decided for this instance.
     pub update: bool,
 }
@@ -199,7 +200,8 @@ fn parse(path: &str, text: &str) -> Result<Fragment> {
 
 /// `https://user:password@host/`. Found before the address is shown anywhere.
 fn has_userinfo(address: &str) -> bool {
-    let authority = address.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    let authority =
+        address.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
     authority.is_some_and(|authority| authority.contains('@'))
 }
 

@@ -10,8 +10,8 @@ use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Instance, Source};
 use crate::machine::{Credential, FetchRequest, Limits, Observe, Repository, Scratch};
-use crate::plan::Setting;
 use crate::plan::layout::Layout;
+use crate::plan::{Seconds, Setting};
 use crate::secret::{Sealed, Secret};
 
 /// One evidence file: what is longer is no manifest. It is recorded, and read again at each boot.
@@ -41,6 +41,10 @@ pub async fn instance(
     let said = facts.tags.is_some() || policy.needed_tags().is_empty();
     if flags.stand_ins.facts.is_some() || (on_a_laptop && said) {
         return Ok(facts.instance.clone());
+    }
+    if flags.dry_run && said {
+        // Perhaps root's own laptop: then nobody answers, and nobody needs to.
+        return Ok(machine.instance(Seconds(1)).await.ok());
     }
     machine.instance(policy.wait()).await.map(Some)
 }
@@ -80,6 +84,7 @@ pub struct Fetched {
 /// Asks for one branch's newest commit, or for the pinned one, and for the text of `evidence`.
 pub async fn source(
     machine: &impl Observe,
+    flags: &Flags,
     selection: &Selection,
     facts: &Facts,
     policy: &Policy,
@@ -90,7 +95,7 @@ pub async fn source(
         None => None,
     };
     let request = FetchRequest {
-        repository: repository(&selection.repository),
+        repository: repository(&selection.repository, flags.dry_run)?,
         branch: selection.branch.clone(),
         pinned: selection.pinned.clone(),
         credential,
@@ -107,11 +112,18 @@ pub async fn source(
     Ok(Fetched { source, scratch: Some(scratch) })
 }
 
-/// A pattern with a scheme is fetched; anything else is a directory on this machine, opened.
-fn repository(at: &str) -> Repository {
-    match at.contains("://") {
-        true => Repository::Remote { url: at.to_owned() },
-        false => Repository::Local { path: at.into() },
+/// What has a scheme is fetched; a dry run may also name a directory on this machine, which is opened.
+fn repository(at: &str, dry_run: bool) -> Result<Repository> {
+    if at.contains("://") {
+        return Ok(Repository::Remote { url: at.to_owned() });
+    }
+    let is_ssh = at.split_once(':').is_some_and(|(host, _)| host.contains('@'));
+    match dry_run && !is_ssh {
+        true => Ok(Repository::Local { path: at.into() }),
+        false => {
+            let cause = if is_ssh { "ssh is not supported yet" } else { "it is no URL" };
+            Err(Error::new(Code::RepositoryInvalid, format!("reading the repository's address {at}"), cause))
+        }
     }
 }
 

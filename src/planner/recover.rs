@@ -68,7 +68,11 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
     steps.add("start-back", why, handover).after(&["switch-back"]).within(120);
     health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
     steps
-        .add("prune-back", "failed attempts do not pile up", Action::PruneReleases(prune(wanted, good, layout)))
+        .add(
+            "prune-back",
+            "failed attempts do not pile up",
+            Action::PruneReleases(prune(wanted, good, layout)),
+        )
         .after(&["gate-back"])
         .within(120);
 }

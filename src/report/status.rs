@@ -42,6 +42,8 @@ pub struct Status {
     pub run_id: String,
     pub boot_id: String,
     pub pid: u32,
+    /// With the pid it names the agent's process for good.
+    pub pid_started: u64,
     /// Seconds since 1970, like all times here.
     pub started: u64,
     pub heartbeat: u64,
@@ -119,6 +121,7 @@ impl Status {
             run_id,
             boot_id,
             pid,
+            pid_started: 0,
             started: 0,
             heartbeat: 0,
             finished: None,

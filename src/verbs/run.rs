@@ -1,7 +1,7 @@
 use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
-use crate::machine::{LocalHost, Lock, Observe};
+use crate::machine::{self, LocalHost, Lock, Observe};
 use crate::plan;
 use crate::report::{Report, print, status};
 
@@ -48,7 +48,12 @@ pub async fn dry_run(args: &RunArgs) -> u8 {
 async fn show(args: &RunArgs) -> Result<()> {
     let machine = LocalHost::bystander();
     let report = Report::new(None, args.output == Output::Text, crate::machine::run_id());
-    let planned = boot::prepare(&machine, &args.flags()?, &report).await?;
+    let flags = args.flags()?;
+    let planned = tokio::select! {
+        planned = boot::prepare(&machine, &flags, &report) => planned?,
+        // What was fetched goes with it.
+        signal = machine::told_to_stop() => return Err(Error::new(Code::Cancelled, "planning", format!("{signal} arrived"))),
+    };
     let outlooks = match planned.here {
         true => Some(boot::outlooks(&machine, &planned.plan).await?),
         false => None,

@@ -69,9 +69,11 @@ async fn once(machine: &LocalHost) -> Result<Seen> {
         Error::new(Code::Io, format!("reading {PATH}"), error)
             .remedy("another version wrote it: run bootagent again")
     })?;
-    if let Some(why) =
-        status.is_orphaned(&machine::boot_id(), machine::agent_lives(status.pid), machine::now())
-    {
+    if let Some(why) = status.is_orphaned(
+        &machine::boot_id(),
+        machine::started(status.pid).is_some_and(|ticks| ticks == status.pid_started),
+        machine::now(),
+    ) {
         status.state = State::Failed;
         status.error.get_or_insert(agent_died(&why));
     }
@@ -86,8 +88,11 @@ fn agent_died(why: &str) -> ErrorReport {
 /// A healthy status is a claim about now: it is asked again.
 async fn probe(machine: &LocalHost, status: &mut Status) -> Option<String> {
     let gate = status.gate.clone()?;
-    if status.state == State::Booting || !machine.is_root() {
+    if status.state == State::Booting {
         return None;
+    }
+    if !machine.is_root() {
+        return Some("not probed: only root sees whose socket answers".to_owned());
     }
     let said = match machine.probe(&gate).await {
         Ok(Health::Well(answer)) => return Some(answer),
@@ -125,7 +130,10 @@ fn text(seen: &Seen) -> String {
     }
     let word = |name: &str, value: Option<String>| value.map(|value| format!("  {name:10} {value}"));
     lines.extend(word("commit", status.commit.as_ref().map(ToString::to_string)));
-    lines.extend(word("serving", status.serving.as_ref().map(|commit| format!("{commit} (the former generation)"))));
+    lines.extend(word(
+        "serving",
+        status.serving.as_ref().map(|commit| format!("{commit} (the former generation)")),
+    ));
     lines.extend(word(
         "source",
         status.repository.as_ref().map(|at| match &status.branch {

@@ -142,7 +142,10 @@ fn ended(gate: &Gate, state: &UnitState, restarts: u32) -> Error {
         _ => format!("it ended {restarts} times, last with status {}", state.exit_status),
     };
     Error::new(Code::ServiceExited, format!("waiting until {} is healthy", gate.unit), cause)
-        .remedy(format!("the service ends by itself: journalctl -u {} has its last lines", gate.unit))
+        .remedy(format!(
+        "the service ends by itself: journalctl -u {} has its last lines; once a fix is pushed: bootagent run --update",
+        gate.unit
+    ))
 }
 
 /// One observation of the unit and, if there is a port, of who answers on it.

@@ -111,9 +111,9 @@ impl Observe for LocalHost {
                 files::look_file(path, content.expose().as_bytes(), owner, *mode)
             }
             Action::InstallAgent { path } => releases::look_agent(path),
-            Action::CheckOut(checkout) => done(&checkout.record),
-            Action::RunCommand(command) => done(&command.done_by),
-            Action::FinishRelease { record, .. } => done(record),
+            Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::RunCommand(command) => done(&command.done_by, &command.directory),
+            Action::FinishRelease { release, record } => done(record, release),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -141,9 +141,21 @@ impl Observe for LocalHost {
     }
 }
 
-/// Work that leaves a record when it is whole.
-fn done(record: &Path) -> Result<Look> {
-    Ok(if files::exists(record)? { Look::AlreadySo } else { Look::WouldChange("not done yet".into()) })
+/// What may take long on a slow disk must not hold up heartbeats and deadlines.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::new(Code::Bug, "working on the disk", error)),
+    }
+}
+
+/// Work that leaves a record when it is whole. A record of what is gone is none.
+fn done(record: &Path, release: &Path) -> Result<Look> {
+    Ok(if files::exists(record)? && files::exists(release)? {
+        Look::AlreadySo
+    } else {
+        Look::WouldChange("not done yet".into())
+    })
 }
 
 impl Host for LocalHost {
@@ -166,7 +178,10 @@ impl Host for LocalHost {
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::RunCommand(command) => work::run(command).await?,
-            Action::FinishRelease { release, record } => releases::finish(release, record)?,
+            Action::FinishRelease { release, record } => {
+                let (release, record) = (release.clone(), record.clone());
+                blocking(move || releases::finish(&release, &record)).await?;
+            }
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit } => units::stop(unit).await?,
@@ -176,9 +191,13 @@ impl Host for LocalHost {
                 }
             }
             Action::DiscardUnfinished { release, .. } => {
-                files::remove_tree(release)?;
+                let release = release.clone();
+                blocking(move || files::remove_tree(&release)).await?;
             }
-            Action::PruneReleases(prune) => releases::prune(prune)?,
+            Action::PruneReleases(prune) => {
+                let prune = prune.clone();
+                blocking(move || releases::prune(&prune)).await?;
+            }
             Action::AwaitHealth(_) | Action::Handover(_) => {}
         }
         Ok(Change::Changed(was))

@@ -29,7 +29,11 @@ const PRIVATE: &str = "/var/cache/private";
 const PUBLIC: &str = "/var/cache";
 
 /// Fetches in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
-pub async fn fetch(request: FetchRequest, unit: Option<&str>, patience: Seconds) -> Result<(Source, Scratch)> {
+pub async fn fetch(
+    request: FetchRequest,
+    unit: Option<&str>,
+    patience: Seconds,
+) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
         let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
@@ -116,6 +120,7 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
             "nothing was fetched",
         ));
     };
+    files::remove_file(&checkout.record)?;
     files::remove_tree(&checkout.release)?;
     files::directory(&checkout.release, &Owner::new(&checkout.user, &checkout.group), Mode(0o750))?;
     let (repository, bind) = within_reach(&scratch.repository);

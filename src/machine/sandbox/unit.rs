@@ -30,14 +30,15 @@ pub enum User {
     },
 }
 
-/// What holds for every child. `IPAddressDeny` needs the kernel's cgroup BPF: each child proves by a
-/// connection attempt that it holds.
+/// What holds for every child. `IPAddressDeny` needs the kernel's cgroup BPF: a child that runs other
+/// people's code proves first, by a connection attempt, that it holds.
 const WALLS: &[&str] = &[
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
     "AmbientCapabilities=",
     "ProtectSystem=strict",
-    "ProtectHome=yes",
+    // Empty rather than forbidden: this program may stand in a home, and is bound into it.
+    "ProtectHome=tmpfs",
     "PrivateTmp=yes",
     "PrivateDevices=yes",
     // Two places where everybody may write even under "strict". The first is needed, by itself.
@@ -107,7 +108,13 @@ impl Jail {
         // Whatever ends this future, the unit must not go on.
         let mut guard = Stopper(Some(self.unit.clone()));
         match program::run(&line, input, self.deadline, most).await {
+            // Without a status systemd-run itself was killed: the unit may well go on.
+            Ok(output) if output.status.is_some() => {
+                guard.0 = None;
+                Ok(output)
+            }
             Ok(output) => {
+                units::stop(&self.unit).await?;
                 guard.0 = None;
                 Ok(output)
             }
@@ -140,6 +147,10 @@ impl Jail {
         let walls = WALLS.iter().map(|wall| (*wall).to_owned());
         for property in user.into_iter().chain(walls).chain([kept]).chain(self.properties.iter().cloned()) {
             line.push(format!("--property={property}"));
+        }
+        // It may also stand in /tmp, where user-data downloaded it.
+        if let Some(program) = argv.first() {
+            line.push(format!("--property=BindReadOnlyPaths={program}"));
         }
         for (name, value) in &self.environment {
             line.push(format!("--setenv={name}={value}"));

@@ -257,13 +257,14 @@ fn lockfile(source: &Source) -> Result<()> {
 }
 
 fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
-    let home = layout.cache().display().to_string();
+    let cache = layout.cache().display().to_string();
     // NODE_ENV stays unset: "production" would make npm leave out what a build needs.
     [
         ("CI", "true".to_owned()),
-        ("HOME", home.clone()),
+        // Private and gone with the command: nothing that one commit writes there meets the next.
+        ("HOME", "/tmp".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
-        ("npm_config_cache", format!("{home}/npm")),
+        ("npm_config_cache", format!("{cache}/npm")),
         ("npm_config_fetch_retries", "5".to_owned()),
         ("npm_config_update_notifier", "false".to_owned()),
     ]

@@ -51,8 +51,7 @@ pub fn unit(selection: &Selection, recipe: &Recipe, layout: &Layout) -> String {
 Description={service} ({environment})
 Wants=network-online.target
 After=network-online.target
-StartLimitIntervalSec=300
-StartLimitBurst=10
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
