@@ -77,11 +77,16 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
     let mut good: Option<(Instant, UnitState)> = None;
     let mut worst = bad(Code::HealthNoListener, "it was not looked at yet");
     let mut said = String::new();
+    // systemd forgets it when it starts the next process.
+    let mut last_exit = None;
     loop {
         let state = units::state(&gate.unit).await?;
+        if state.main_pid == 0 {
+            last_exit = Some(state.exit_status.clone());
+        }
         let restarts = state.restarts.saturating_sub(first.restarts);
         if restarts > MOST_RESTARTS || state.active == "failed" {
-            return Err(ended(gate, &state, restarts));
+            return Err(ended(gate, &state, restarts, last_exit));
         }
         let seen = probe(gate, &state).await;
         let same = |(_, before): &(Instant, UnitState)| {
@@ -136,10 +141,13 @@ fn refuse(gate: &Gate, worst: Bad) -> Error {
     )
 }
 
-fn ended(gate: &Gate, state: &UnitState, restarts: u32) -> Error {
+fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String>) -> Error {
     let cause = match state.active.as_str() {
         "failed" => format!("the unit failed ({}, exit status {})", state.result, state.exit_status),
-        _ => format!("it ended {restarts} times, last with status {}", state.exit_status),
+        _ => match last_exit {
+            Some(status) => format!("it ended {restarts} times, last with status {status}"),
+            None => format!("it ended {restarts} times"),
+        },
     };
     Error::new(Code::ServiceExited, format!("waiting until {} is healthy", gate.unit), cause)
         .remedy(format!(
