@@ -146,3 +146,7 @@ pub fn run_id() -> String {
 pub fn pid() -> u32 {
     std::process::id()
 }
+
+pub fn pid() -> u32 {
+    std::process::id()
+}

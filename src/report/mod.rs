@@ -34,7 +34,7 @@ impl Report {
     pub fn new(path: Option<&'static str>, progress: bool, run_id: String) -> Self {
         let mut status = Status::booting(machine::pid(), machine::boot_id(), run_id);
         status.started = now();
-        status.pid_started = machine::started(std::process::id()).unwrap_or(0);
+        status.pid_started = machine::started(machine::pid()).unwrap_or(0);
         status.heartbeat = status.started;
         Report { status: Mutex::new(status), path: path.map(Path::new), progress, started: Instant::now() }
     }

@@ -14,8 +14,9 @@ use crate::report::tell;
 
 pub async fn dispatch(verb: Verb) -> u8 {
     match verb {
-        Verb::Run(args) if args.dry_run => run::dry_run(&args).await,
-        Verb::Run(args) => run::run(&args).await,
+        // Boxed: the largest futures of the program, and the compiler counts how deep they nest.
+        Verb::Run(args) if args.dry_run => Box::pin(run::dry_run(&args)).await,
+        Verb::Run(args) => Box::pin(run::run(&args)).await,
         Verb::Status(args) => status::status(&args).await,
         Verb::Validate(args) => validate::validate(&args).await,
         Verb::Facts(args) => facts::facts(&args).await,

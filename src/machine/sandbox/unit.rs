@@ -41,9 +41,10 @@ const WALLS: &[&str] = &[
     "ProtectHome=tmpfs",
     "PrivateTmp=yes",
     "PrivateDevices=yes",
-    // Two places where everybody may write even under "strict". The first is needed, by itself.
+    // Where everybody may write even under "strict": shared memory, queues, and with some systemd /run.
     "TemporaryFileSystem=/dev/shm:mode=1777",
-    "InaccessiblePaths=-/run/lock",
+    "InaccessiblePaths=-/dev/mqueue",
+    "ReadOnlyPaths=/run",
     "ProtectKernelTunables=yes",
     "ProtectKernelModules=yes",
     "ProtectKernelLogs=yes",

@@ -15,6 +15,7 @@ AmbientCapabilities=
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectSystem=strict
+ReadOnlyPaths=/run
 ProtectHome=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
