@@ -146,7 +146,3 @@ pub fn run_id() -> String {
 pub fn pid() -> u32 {
     std::process::id()
 }
-
-pub fn pid() -> u32 {
-    std::process::id()
-}
