@@ -67,7 +67,7 @@ def talking(scripts: dict[str, str] | None = None, **overrides: object) -> dict[
 # the release by its absolute path, as npm does.
 LINGER = """\
 const fs = require("fs"), path = require("path");
-const home = process.env.HOME, stray = path.join(process.cwd(), "stray-of-" + process.pid);
+const home = path.dirname(process.env.npm_config_cache), stray = path.join(process.cwd(), "stray-of-" + process.pid);
 if (fs.existsSync(home + "/pass")) process.exit();
 fs.writeFileSync(home + "/lingers", String(process.pid));
 setInterval(() => {

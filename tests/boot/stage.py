@@ -1,6 +1,7 @@
 """One machine on which many runs fail, one after the other, and what each failure must come to."""
 
 import itertools
+import re
 from pathlib import Path
 
 from lab import Machine, Repository, Result, World
@@ -11,9 +12,14 @@ REPOSITORY = "https://github.com/acme/{service}.git"
 POLICY = "/etc/bootagent/policy.toml"
 SECRETS = "secretsmanager.eu-west-1.amazonaws.com"
 
-# Wherever a run may leave something; status and lock are what it may write when it fails.
+# Wherever a run may leave something. When it fails it may have written its status, and have seen to it that it runs
+# again at the next boot with the same flags; nothing else.
 PLACES = ["/etc", "/opt", "/run/bootagent", "/tmp", "/usr/local/bin", "/var/cache", "/var/lib", "/var/tmp"]
-WRITTEN = {"/run/bootagent", "/run/bootagent/status.json", "/run/bootagent/run.lock"}
+WRITTEN = re.compile(
+    "/run/bootagent(/status.json|/run.lock)?"
+    "|/etc/systemd/system/(multi-user.target.wants/)?bootagent.service"
+    "|/var/lib/bootagent(/instances(/i-[0-9a-f]+(/policy.toml)?)?)?"
+)
 
 
 def run(machine: Machine, *flags: str, repository: str | None = REPOSITORY) -> Result:
@@ -108,7 +114,7 @@ class Stage:
         assert_failed(self.machine, result, exit, code, *names)
         difference = _difference(before, self._files())
         assert not difference, f"left behind: {difference}\n{result.stderr}"
-        units = self.machine.run(["systemctl", "list-units", "--all", "--no-legend", "bootagent*"]).stdout
+        units = self.machine.run(["systemctl", "list-units", "--all", "--no-legend", "bootagent-*"]).stdout
         assert not units, f"left behind: {units}\n{result.stderr}"
         return result
 
@@ -117,4 +123,5 @@ class Stage:
 
 
 def _difference(before: dict, after: dict) -> list[str]:
-    return sorted(path for path in (before.keys() | after.keys()) - WRITTEN if before.get(path) != after.get(path))
+    paths = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
+    return sorted(path for path in paths if not WRITTEN.fullmatch(path))

@@ -37,8 +37,6 @@ const WALLS: &[&str] = &[
     "CapabilityBoundingSet=",
     "AmbientCapabilities=",
     "ProtectSystem=strict",
-    // Empty rather than forbidden: this program may stand in a home, and is bound into it.
-    "ProtectHome=tmpfs",
     "PrivateTmp=yes",
     "PrivateDevices=yes",
     // Where everybody may write even under "strict": shared memory, queues, and with some systemd /run.
@@ -149,10 +147,7 @@ impl Jail {
         for property in user.into_iter().chain(walls).chain([kept]).chain(self.properties.iter().cloned()) {
             line.push(format!("--property={property}"));
         }
-        // It may also stand in /tmp, where user-data downloaded it.
-        if let Some(program) = argv.first() {
-            line.push(format!("--property=BindReadOnlyPaths={program}"));
-        }
+        line.extend(homes(argv).into_iter().map(|property| format!("--property={property}")));
         for (name, value) in &self.environment {
             line.push(format!("--setenv={name}={value}"));
         }
@@ -160,6 +155,18 @@ impl Jail {
         line.extend(argv.iter().cloned());
         line
     }
+}
+
+/// Homes and /tmp are hidden, but for this very program, if user-data put it there.
+fn homes(argv: &[String]) -> Vec<String> {
+    let Some(program) = argv.first().map(Path::new) else { return Vec::new() };
+    let bound = format!("BindReadOnlyPaths={}", program.display());
+    let stands_in = |roots: &[&str]| roots.iter().any(|root| program.starts_with(root));
+    if stands_in(&["/root", "/home", "/run/user"]) {
+        return vec!["ProtectHome=tmpfs".to_owned(), bound];
+    }
+    let forbidden = "ProtectHome=yes".to_owned();
+    if stands_in(&["/tmp", "/var/tmp"]) { vec![forbidden, bound] } else { vec![forbidden] }
 }
 
 /// Stops the unit if the run is cancelled while it is waited for.
