@@ -29,11 +29,13 @@ pub async fn patiently<T>(until: Instant, mut attempt: impl AsyncFnMut() -> Atte
         };
         // A whole group boots at once: nobody may knock in step with the others.
         let jitter = pause.mul_f64(random());
-        if Instant::now() + jitter >= until {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(error);
         }
         tracing::debug!(error = %error.report().causes.join(": "), "trying again");
-        sleep(jitter).await;
+        // The last attempt is at the very end: who waits two minutes may come after two minutes.
+        sleep(jitter.min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -77,6 +79,16 @@ mod tests {
         });
         assert!(stopped.await.is_err());
         assert_eq!(tried, 1, "a permanent error was tried again");
+    }
+
+    #[tokio::test]
+    async fn it_waits_to_the_very_end() {
+        let until = Instant::now() + Duration::from_millis(50);
+        let late = patiently(until, async || match Instant::now() < until {
+            true => Attempt::Again(failure()),
+            false => Attempt::Done("late"),
+        });
+        assert_eq!(late.await.unwrap(), "late");
     }
 
     #[test]

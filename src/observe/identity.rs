@@ -54,6 +54,7 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
             .replace("{environment}", environment.value.as_str())
     };
     let repository = policy.repository()?.map(|pattern| fill(&pattern));
+    refuse_userinfo(&repository)?;
     let secret = policy.secret().map(|pattern| fill(&pattern));
     let credential = policy.git_credential().map(|said| said.map(|pattern| fill(&pattern)));
     let budget = policy.budget();
@@ -79,6 +80,20 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         settings,
         keep: None,
     })
+}
+
+/// Before the address is shown anywhere.
+fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
+    let authority =
+        repository.value.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    match authority.is_some_and(|authority| authority.contains('@')) {
+        true => Err(Error::new(
+            Code::RepositoryInvalid,
+            format!("choosing the repository from {}", repository.origin),
+            "its address has a user or a password in it",
+        )),
+        false => Ok(()),
+    }
 }
 
 impl<T> Said<T> {

@@ -101,7 +101,7 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
                 if since.elapsed() >= gate.soak.duration() {
                     return Ok(answer);
                 }
-                good = Some((since, state));
+                good = Some((since, state.clone()));
             }
             Err(now) => {
                 if let Some((since, _)) = good.take() {
@@ -126,6 +126,10 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
                 Some((since, _))
                     if since.elapsed() < gate.soak.duration()
                         && Instant::now() < until + gate.soak.duration() => {}
+                // It was seen between its start and its end: that is no service that is slow to listen.
+                _ if restarts > 0 && worst.code == Code::HealthNoListener => {
+                    return Err(ended(gate, &state, restarts, last_exit));
+                }
                 _ => return Err(refuse(gate, worst)),
             }
         }

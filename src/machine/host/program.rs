@@ -30,10 +30,23 @@ impl Output {
 
     /// The last lines of what it said, for an error.
     pub fn last_lines(&self, count: usize) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(count)..].join("\n    ")
+    }
+
+    /// The reason stands first (npm goes on with its usage) or last (most others).
+    fn first_and_last_lines(&self, count: usize) -> String {
+        let mut lines = self.lines();
+        if lines.len() > 2 * count {
+            lines.splice(count..lines.len() - count, ["...".to_owned()]);
+        }
+        lines.join("\n    ")
+    }
+
+    fn lines(&self) -> Vec<String> {
         let text =
             format!("{}\n{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
-        let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
-        lines[lines.len().saturating_sub(count)..].join("\n    ")
+        text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect()
     }
 }
 
@@ -114,7 +127,7 @@ pub fn ended(output: &Output) -> String {
         Some(status) => format!("it ended with status {status}"),
         None => "it was killed".to_owned(),
     };
-    match output.last_lines(20) {
+    match output.first_and_last_lines(10) {
         lines if lines.is_empty() => how,
         lines => format!("{how}\n    {lines}"),
     }

@@ -111,6 +111,11 @@ fn taken() -> Result<Taken> {
     for directory in [
         "/etc/systemd/system",
         "/run/systemd/system",
+        // What generators make of /etc/init.d and the like, and what systemd-run made.
+        "/run/systemd/generator",
+        "/run/systemd/generator.early",
+        "/run/systemd/generator.late",
+        "/run/systemd/transient",
         "/usr/local/lib/systemd/system",
         "/usr/lib/systemd/system",
         "/lib/systemd/system",
