@@ -68,6 +68,7 @@ async fn identify(
         }
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
+    planner::refuse_taken_names(&facts, &selection.service)?;
     selection.keep = keep(&facts, &policy)?;
     report.selected(&selection);
     Ok(Identified { policy, facts, selection, decided, here })

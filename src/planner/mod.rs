@@ -14,7 +14,7 @@ mod supervisor;
 use std::path::PathBuf;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Generation, Source};
+use crate::facts::{Facts, Generation, Service, Source};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{Rendering, Selection};
@@ -126,6 +126,11 @@ fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
         format!("checking the environment of {}", wanted.selection.service),
         format!("{} has no {}", wanted.selection.secret, missing.join(", ")),
     ))
+}
+
+/// Whether the service may have its name here. Known before anything is fetched, so told before.
+pub fn refuse_taken_names(facts: &Facts, service: &Service) -> Result<()> {
+    names::refuse_taken(facts, &Layout::new(service))
 }
 
 /// The plan's first steps, known before the source is: from then on a reboot goes on with the run.

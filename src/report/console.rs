@@ -3,20 +3,18 @@
 use super::status::{State, Status};
 
 pub fn lines(status: &Status) -> Vec<String> {
-    let text = |of: Option<String>| of.unwrap_or_else(|| "unknown".to_owned());
-    let service = text(status.service.as_ref().map(ToString::to_string));
-    let environment = text(status.environment.as_ref().map(ToString::to_string));
-    let commit = text(status.commit.as_ref().map(|commit| commit.short().to_owned()));
     let seconds = status.finished.unwrap_or(status.heartbeat).saturating_sub(status.started);
-    let mut lines = vec![format!(
-        "bootagent: {service} ({environment}) is {} at {commit} after {seconds} s",
-        status.state.name()
-    )];
+    let who = match (&status.service, &status.environment) {
+        (Some(service), Some(environment)) => format!("{service} ({environment})"),
+        _ => "an instance without a service".to_owned(),
+    };
+    let at = status.commit.as_ref().map(|commit| format!(" at {}", commit.short())).unwrap_or_default();
+    let mut lines = vec![format!("bootagent: {who} is {}{at} after {seconds} s", status.state.name())];
     match (&status.error, status.state) {
         (Some(error), _) => {
             let cause = error.causes.join(": ");
             lines.push(format!("bootagent: {} while {}", error.code, error.doing));
-            lines.push(format!("bootagent: cause: {}", cause.lines().next().unwrap_or_default()));
+            lines.push(format!("bootagent: cause: {}", short(&cause)));
             lines.push(format!("bootagent: remedy: {}", error.remedy.lines().next().unwrap_or_default()));
         }
         (None, State::Healthy) => {
@@ -33,4 +31,9 @@ pub fn lines(status: &Status) -> Vec<String> {
     }
     lines.push("bootagent: more in bootagent status and journalctl -t bootagent".to_owned());
     lines
+}
+
+/// How a program ended says little without the first thing it said.
+fn short(cause: &str) -> String {
+    cause.lines().map(str::trim).take(2).collect::<Vec<_>>().join(": ")
 }
