@@ -55,7 +55,9 @@ impl Imds {
                     Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), format!("it answers {status}")))
                 }
             },
-            Err(error) => Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), causes(&error))),
+            Err(error) => {
+                Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), super::causes(&error).join(": ")))
+            }
         }
     }
 
@@ -150,17 +152,6 @@ fn instance_id(id: String) -> Result<String> {
             "what it says is no instance id",
         )),
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    causes.dedup();
-    causes.join(": ")
 }
 
 #[cfg(test)]

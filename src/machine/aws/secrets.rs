@@ -85,7 +85,7 @@ fn classify(name: &str, config: &SdkConfig, error: &SdkError<GetSecretValueError
 
 /// No answer of the service: no credentials, no route, no TLS.
 fn unreached(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Error {
-    let causes = causes(error);
+    let causes = super::causes(error);
     let has_no_credentials = causes.iter().any(|cause| cause.to_lowercase().contains("credential"));
     match has_no_credentials {
         true => Error::caused(Code::CredentialsMissing, doing(name), causes),
@@ -95,15 +95,4 @@ fn unreached(name: &str, region: &str, error: &SdkError<GetSecretValueError>) ->
             Error::caused(Code::SecretUnreachable, doing(name), told)
         }
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    causes.dedup();
-    causes
 }

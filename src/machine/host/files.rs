@@ -100,11 +100,7 @@ pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<(
     let ids = ids(owner)?;
     (|| {
         let place = place(path, true)?;
-        // One name for it: what a killed run left is found and replaced, not collected.
-        let mut unfinished = std::ffi::OsString::from(".");
-        unfinished.push(&place.name);
-        unfinished.push(".bootagent");
-        remove_name(&place.directory, &unfinished)?;
+        let unfinished = unfinished(&place)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&place.directory, unfinished.as_os_str(), flags, Bits::empty())?;
         own(&fd, ids.uid, ids.gid, mode.0)?;
@@ -116,6 +112,16 @@ pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<(
         Ok::<(), std::io::Error>(())
     })()
     .doing(|| format!("writing {}", path.display()))
+}
+
+/// The name under which something becomes whole, free to be taken. There is one for each: what a killed
+/// run left is found and replaced, not collected.
+fn unfinished(place: &Place) -> Result<std::ffi::OsString, Errno> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(&place.name);
+    name.push(".bootagent");
+    remove_name(&place.directory, &name)?;
+    Ok(name)
 }
 
 fn remove_name(directory: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
@@ -178,10 +184,7 @@ pub fn link(path: &Path, to: &Path, displaces: bool) -> Result<()> {
     }
     (|| {
         let place = place(path, true)?;
-        let mut unfinished = std::ffi::OsString::from(".");
-        unfinished.push(&place.name);
-        unfinished.push(".bootagent");
-        remove_name(&place.directory, &unfinished)?;
+        let unfinished = unfinished(&place)?;
         symlinkat(to, &place.directory, unfinished.as_os_str())?;
         renameat(&place.directory, unfinished.as_os_str(), &place.directory, place.name.as_os_str())?;
         fsync(&place.directory)
