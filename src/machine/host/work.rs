@@ -1,5 +1,6 @@
 //! The work that is not root's: fetching, checking out and installing, each in its jail.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::machine::sandbox::guard::IMDS_ANSWERS;
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
-    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain,
+    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as,
 };
 use crate::machine::{Context, Scratch};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
@@ -36,7 +37,7 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
+        let source = plain_as(owner(path)?, &own_program()?, Role::Fetch, &request, FETCH).await?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
     let until = tokio::time::Instant::now() + ALL_FETCHES.min(patience.duration());
@@ -44,6 +45,14 @@ pub async fn fetch(
         Some(unit) => patiently(until, async || attempt(fetch_in_unit(&request, unit).await)).await,
         None => patiently(until, async || attempt(fetch_in_child(&request).await)).await,
     }
+}
+
+/// Whoever wrote a repository can read it: root does so as that user, and only its own as itself.
+fn owner(repository: &Path) -> Result<Option<u32>> {
+    let data = std::fs::metadata(repository)
+        .coded(Code::RepositoryInvalid, || format!("opening the repository at {}", repository.display()))?;
+    let foreign = nix::unistd::geteuid().is_root() && data.uid() != 0;
+    Ok(foreign.then_some(data.uid()))
 }
 
 fn attempt<T>(result: Result<T>) -> Attempt<T> {

@@ -29,7 +29,7 @@ pub mod unit;
 pub use checkout::checkout;
 pub use child::Role;
 pub use fetch::fetch;
-pub use plain::plain;
+pub use plain::{plain, plain_as};
 pub use request::{
     CheckoutRequest, Credential, FetchRequest, Limits, Network, Reply, Repository, decode_reply,
     encode_request,

@@ -26,8 +26,24 @@ pub async fn plain<Req: Serialize, T: DeserializeOwned>(
     request: &Req,
     deadline: Duration,
 ) -> Result<T> {
+    plain_as(None, exe, role, request, deadline).await
+}
+
+/// The same as another user: for root, who must not read what others wrote as itself.
+pub async fn plain_as<Req: Serialize, T: DeserializeOwned>(
+    uid: Option<u32>,
+    exe: &Path,
+    role: Role,
+    request: &Req,
+    deadline: Duration,
+) -> Result<T> {
     let request = encode_request(request)?;
-    let mut child = Command::new(exe)
+    let mut command = Command::new(exe);
+    if let Some(uid) = uid {
+        // With the uid go the groups, and every capability.
+        command.uid(uid);
+    }
+    let mut child = command
         .args([Role::VERB, role.name()])
         .env_clear()
         .stdin(Stdio::piped())
