@@ -2,6 +2,7 @@
 //! shows that a dry run cannot act.
 
 mod decision;
+mod given;
 mod identity;
 pub mod manifest;
 mod policy;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, Service};
 use crate::machine::Observe;
-use crate::observe::reads::given;
+use crate::observe::given::given;
 use crate::plan::{Seconds, Setting, layout};
 
 /// The origin of what this run was told on its command line.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::given::given;
 use super::manifest::Manifest;
 use super::policy::{Flags, Policy};
 use super::secrets::{self, Variables};
@@ -64,14 +65,6 @@ async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {
     serde_json::from_str(&text).map_err(|error| {
         Error::new(Code::Usage, format!("reading --facts {}", path.display()), error)
             .remedy("record it with: bootagent facts > facts.json")
-    })
-}
-
-/// The text of a file that a flag names.
-pub(super) async fn given(machine: &impl Observe, path: &Path, flag: &str) -> Result<String> {
-    machine.text(path).await?.ok_or_else(|| {
-        Error::new(Code::Usage, format!("reading {flag} {}", path.display()), "there is no such file")
-            .remedy("give the path of a file")
     })
 }
 
