@@ -37,7 +37,7 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = plain_as(owner(path)?, &own_program()?, Role::Fetch, &request, FETCH).await?;
+        let source = plain_as(owner(path), &own_program()?, Role::Fetch, &request, FETCH).await?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
     let until = tokio::time::Instant::now() + ALL_FETCHES.min(patience.duration());
@@ -47,12 +47,11 @@ pub async fn fetch(
     }
 }
 
-/// Whoever wrote a repository can read it: root does so as that user, and only its own as itself.
-fn owner(repository: &Path) -> Result<Option<u32>> {
-    let data = std::fs::metadata(repository)
-        .coded(Code::RepositoryInvalid, || format!("opening the repository at {}", repository.display()))?;
-    let foreign = nix::unistd::geteuid().is_root() && data.uid() != 0;
-    Ok(foreign.then_some(data.uid()))
+/// Whoever wrote a repository can read it: root does so as that user, and only its own as itself. That
+/// there is none, the child tells.
+fn owner(repository: &Path) -> Option<u32> {
+    let uid = std::fs::metadata(repository).ok()?.uid();
+    (nix::unistd::geteuid().is_root() && uid != 0).then_some(uid)
 }
 
 fn attempt<T>(result: Result<T>) -> Attempt<T> {
