@@ -1,5 +1,6 @@
 """The image ("AMI") that every machine boots over: Debian with cloud-init, two majors of Node, and the CAs. No git, no
-AWS CLI, no Debian npm: what a service needs beyond this, the program under test brings or refuses.
+AWS CLI, no Debian npm: what a service needs beyond this, the program under test brings or refuses. strace is for tests,
+which stop a process at a system call with it.
 
 Built once per recipe into the cache, atomically. Nothing here names where packages come from: apt and pip on the host
 are asked as they are set up."""
@@ -22,10 +23,11 @@ from .namespace import GATEWAY
 
 RELEASE = "bookworm"
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "libpam-systemd", "libnss-systemd", "cloud-init", "ca-certificates",
-            "iproute2", "procps", "libstdc++6", "libatomic1"]  # fmt: skip
+            "iproute2", "procps", "libstdc++6", "libatomic1", "strace"]  # fmt: skip
 NODE = ["22.20.0", "20.18.0"]  # the first is the one in PATH
 HOST_CAS = Path("/etc/ssl/certs/ca-certificates.crt")
 BUILD_LIMIT = 900  # seconds, for the slowest step
+KEEP = 24 * 3600  # seconds; a checkout with another recipe may be at work beside this one
 
 
 def path() -> Path:
@@ -58,7 +60,7 @@ def ensure(say: Callable[[str], None] = lambda line: print(line, file=sys.stderr
         finally:
             shutil.rmtree(work, ignore_errors=True)
         for old in image.parent.glob("image-*"):
-            if old.is_dir() and old != image and not _in_use(old):
+            if old != image and _outdated(old):
                 shutil.rmtree(old, ignore_errors=True)
         say(f"lab: the image is ready after {time.monotonic() - started:.0f} s")
     return image
@@ -79,8 +81,10 @@ def _lock(lock, say: Callable[[str], None]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _in_use(image: Path) -> bool:
-    return f"lowerdir={image}," in Path("/proc/self/mountinfo").read_text()
+def _outdated(image: Path) -> bool:
+    # The image is the last of an overlay's lower directories.
+    in_use = re.search(rf"[=:]{re.escape(str(image))},", Path("/proc/self/mountinfo").read_text())
+    return image.is_dir() and not in_use and time.time() - image.stat().st_ctime > KEEP
 
 
 def _bootstrap(root: Path) -> None:
