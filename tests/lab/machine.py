@@ -76,6 +76,7 @@ class Machine:
         self._group = group
         # By this file cloud-init knows EC2 where, as in a container, the firmware's tables cannot be read.
         self._hypervisor = directory / "hypervisor-uuid"
+        self._layers: list[Path] = []
         self._process: subprocess.Popen | None = None
         self._leader: int | None = None
         self._cloud_init = True
@@ -83,21 +84,28 @@ class Machine:
 
     # The disk
 
-    def prepare(self, lower: Path, disk_of: "Machine | None" = None) -> None:
-        """Lay the disk over the image; with `disk_of`, with a copy of what that machine changed in it."""
+    def prepare(self, layers: list[Path], disk_of: "Machine | None" = None) -> None:
+        """Lay the disk over the layers, uppermost first and the image last; with `disk_of`, over that machine's, with a
+        copy of what it changed in them."""
         upper, work = self._directory / "upper", self._directory / "work"
         for each in (work, self.root):
             each.mkdir(parents=True)
         if disk_of is None:
+            self._layers = layers
             upper.mkdir()
         else:
-            subprocess.run(["cp", "--archive", str(disk_of._directory / "upper"), str(upper)], check=True, timeout=120)
-        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+            self._layers = disk_of._layers
+            disk_of.save_changes(upper)
+        options = f"lowerdir={':'.join(map(str, self._layers))},upperdir={upper},workdir={work}"
         subprocess.run(
             ["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True, timeout=30
         )
         self._hypervisor.write_text("ec2b007a-9e00-4000-8000-00b007a9e000\n")
         self.write("/etc/hostname", self.instance.hostname.split(".")[0] + "\n")
+
+    def save_changes(self, directory: Path) -> None:
+        """Copy all that differs from the layers below to a new directory, which can then be a layer of other machines."""
+        subprocess.run(["cp", "--archive", str(self._directory / "upper"), str(directory)], check=True, timeout=120)
 
     def enable_cloud_init(self, enabled: bool) -> None:
         self._cloud_init = enabled

@@ -15,3 +15,26 @@ def test_a_process_of_a_unit_is_killed_at_a_system_call(world):
     result = machine.run([*unit, *killed, *link_twice, "/tmp/1", "/tmp/2", "/tmp/3"])
     assert result.code != 0 and machine.exists("/tmp/1") and not machine.exists("/tmp/3")
     assert machine.run([*unit, *traced, *link_twice, "/tmp/4", "/tmp/5"]).code == 0 and machine.exists("/tmp/5")
+
+
+def test_a_bare_machine_has_no_node(world):
+    machine = world.launch(bare=True)
+    assert machine.run(["sh", "-c", "command -v node || command -v npm || command -v npx"]).code != 0
+    assert not machine.exists("/usr/local/lib/nodejs") and machine.exists("/usr/local/bin")
+
+
+def test_apt_installs_and_what_it_changed_is_a_layer_for_others(world, tmp_path):
+    first = world.launch(bare=True)
+    assert first.run(["jq", "--version"]).code != 0
+    first.check(["apt-get", "-qq", "update"], timeout=120)
+    first.check(["apt-get", "-qq", "install", "--yes", "jq"], timeout=120)
+    first.power_off()
+    first.save_changes(tmp_path / "jq")
+    (tmp_path / "upper/opt").mkdir(parents=True)
+    (tmp_path / "upper/opt/a").write_text("uppermost")
+    second = world.launch(layers=[tmp_path / "upper", tmp_path / "jq"])
+    assert second.check(["jq", "--raw-output", ".a"], stdin='{"a": "b"}') == "b\n"
+    assert second.read("/opt/a") == "uppermost" and second.run(["node", "--version"]).code == 0
+    second.power_off()
+    third = world.launch(disk_of=second)
+    assert third.run(["jq", "--version"]).code == 0 and third.run(["git", "--version"]).code != 0

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import secrets
+import stat
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from .git_server import GitServer
 from .imds import Credentials, Imds, Instance
 from .machine import Machine
 from .namespace import GATEWAY
+
+NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
 
 
 class World:
@@ -183,12 +187,15 @@ class World:
         cloud_init: bool | None = None,
         disk_of: Machine | None = None,
         role: bool = True,
+        bare: bool = False,
+        layers: Sequence[Path] = (),
     ) -> Machine:
         """Launch an instance, and return once its systemd answers; cloud-init is only beginning then.
 
         Without user-data cloud-init is off unless asked for: quicker, for tests that use `machine.run`. With `disk_of`
         the new instance starts from what another left on its disk, as from an image baked of it. `role=False` launches
-        without an instance profile unless `world.role` gave one."""
+        without an instance profile unless `world.role` gave one. `bare` takes Node out of the image; `layers` are
+        directories to lay over it, the uppermost first."""
         if any(machine.running for machine in self.machines):
             raise RuntimeError("a world has one instance at a time: stop the other, or make a second world")
         if self.machines:
@@ -200,7 +207,7 @@ class World:
         machine = Machine(
             name, self.disk / name, self.namespace, (self.id, name), self.instance, self._spawn
         )
-        machine.prepare(image.path(), disk_of)
+        machine.prepare([*layers, *([self._no_node()] if bare else []), image.path()], disk_of)
         self.machines.append(machine)
         for path, content in (files or {}).items():
             mode = 0o755 if isinstance(content, Executable) else 0o644
@@ -210,6 +217,14 @@ class World:
         machine.enable_cloud_init(user_data is not None if cloud_init is None else cloud_init)
         machine.start()
         return machine
+
+    def _no_node(self) -> Path:
+        """A layer of whiteouts: character devices 0:0, below which an overlay shows nothing."""
+        layer = self.disk / "no-node"
+        for name in () if layer.exists() else NODE:
+            (layer / name).parent.mkdir(parents=True, exist_ok=True)
+            os.mknod(layer / name, stat.S_IFCHR, os.makedev(0, 0))
+        return layer
 
     # Evidence
 
