@@ -1,6 +1,7 @@
 //! What is and what is wanted. Reads only: everything here gets `&impl Observe`, so the compiler
 //! shows that a dry run cannot act.
 
+mod credential;
 mod decision;
 mod given;
 mod identity;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::credential::credential;
 use super::given::given;
 use super::manifest::Manifest;
 use super::policy::{Flags, Policy};
@@ -10,7 +11,7 @@ use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Instance, Source};
-use crate::machine::{Credential, FetchRequest, Limits, Observe, Repository, Scratch};
+use crate::machine::{FetchRequest, Limits, Observe, Repository, Scratch};
 use crate::plan::layout::Layout;
 use crate::plan::{Seconds, Setting};
 use crate::secret::{Sealed, Secret};
@@ -122,36 +123,6 @@ fn repository(at: &str, dry_run: bool) -> Result<Repository> {
 
 fn region(facts: &Facts) -> Option<&str> {
     facts.instance.as_ref().map(|instance| instance.region.as_str())
-}
-
-/// A token alone, or `{"username": ..., "password": ...}`.
-fn credential(secret: Secret) -> Result<Credential> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Pair {
-        username: Option<String>,
-        #[serde(alias = "token")]
-        password: String,
-    }
-    let text = secret.expose().trim();
-    let invalid = || {
-        Error::new(
-            Code::SecretInvalid,
-            "reading the git credential",
-            "it is neither a token nor JSON with username and password",
-        )
-    };
-    let pair = match text.starts_with('{') {
-        // The JSON error may repeat a value: it is not passed on.
-        true => serde_json::from_str(text).map_err(|_| invalid())?,
-        false => Pair { username: None, password: text.to_owned() },
-    };
-    if pair.password.is_empty() || pair.password.contains(char::is_whitespace) {
-        return Err(invalid());
-    }
-    // GitHub, and others after it, take a token as the password of this user.
-    let username = pair.username.unwrap_or_else(|| "x-access-token".to_owned());
-    Ok(Credential { username, password: Secret::new(pair.password) })
 }
 
 /// The service's secret, parsed; `None` when the manifest says that there is none.

@@ -2,16 +2,16 @@
 //! give the same plan. This file holds the policy of the product, in the order in which it happens.
 
 mod agent;
+mod build;
 pub mod env;
 mod health;
 mod names;
+mod own;
 mod recover;
 mod remember;
 pub mod runtime;
 mod steps;
 mod supervisor;
-
-use std::path::PathBuf;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Generation, Service, Source};
@@ -56,10 +56,10 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
 
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection);
-    own(&mut steps, wanted, &layout);
-    build(&mut steps, wanted, &recipe, &release, &layout);
-    link(&mut steps, wanted.manifest, &release, &layout);
-    finish(&mut steps, &release, &layout);
+    own::own(&mut steps, wanted, &layout);
+    build::build(&mut steps, wanted, &recipe, &release, &layout);
+    build::link(&mut steps, wanted.manifest, &release, &layout);
+    build::finish(&mut steps, &release, &layout);
     environment(&mut steps, &rendering, &layout);
     serve(&mut steps, &generation, &layout);
     let recover = recover::recover(wanted, &generation, &rendering, &layout);
@@ -154,129 +154,6 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
     }
 }
 
-/// The names, users and directories that are the service's.
-fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
-    let why = "root's own records about the service";
-    steps.directory("records", why, layout.finished(), Owner::root(), 0o700).after(&["state"]);
-    steps
-        .file(
-            "claim",
-            "from here on the service's names are bootagent's",
-            layout.claim(),
-            format!("{}\n", layout.user()),
-            0o600,
-        )
-        .after(&["records"]);
-    let build_user = layout.build_user();
-    steps.user(
-        "build-user",
-        "owns the releases and runs install scripts; sees no secret",
-        &build_user,
-        layout.cache(),
-    );
-    steps.user(
-        "user",
-        "the service's own: reads its release and environment, changes neither",
-        layout.user(),
-        layout.data(),
-    );
-    steps
-        .directory(
-            "releases",
-            "one directory for each commit and recipe",
-            layout.releases(),
-            Owner::root(),
-            0o755,
-        )
-        .after(&["claim"]);
-    steps
-        .directory(
-            "cache",
-            "home and package cache of the build user",
-            layout.cache(),
-            Owner::new(&build_user, &build_user),
-            0o700,
-        )
-        .after(&["build-user"]);
-    let service = Owner::new(layout.user(), layout.user());
-    steps
-        .directory("data", "what the service keeps over releases", layout.data(), service.clone(), 0o750)
-        .after(&["user"]);
-    for (index, persistent) in wanted.manifest.persist.iter().enumerate() {
-        let path = layout.data().join(persistent);
-        steps
-            .directory(
-                &format!("persist-{}", index + 1),
-                "kept over releases, as the manifest asks",
-                path,
-                service.clone(),
-                0o750,
-            )
-            .after(&["data"]);
-    }
-    steps
-        .directory(
-            "run",
-            "the rendered environment, in memory only",
-            layout.run(),
-            Owner::new("root", layout.user()),
-            0o750,
-        )
-        .after(&["user"]);
-}
-
-/// The commit's files and what the recipe makes of them, as the build user.
-fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &std::path::Path, layout: &Layout) {
-    let record = record(release, layout);
-    let checkout = Checkout {
-        repository: wanted.source.repository.clone(),
-        branch: wanted.source.branch.clone(),
-        commit: wanted.source.commit.clone(),
-        release: release.to_owned(),
-        record: record.clone(),
-        user: layout.build_user(),
-        group: layout.user().to_owned(),
-        unit: layout.transient("checkout"),
-    };
-    let left = Action::StopLeftovers { units: layout.transient("*") };
-    steps.add("leftovers", "nothing of a killed run writes into this one's release", left).within(120);
-    steps
-        .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
-        .after(&["leftovers", "releases", "build-user", "user"])
-        .within(300);
-
-    let mut environment = recipe.build_environment.clone();
-    environment.insert("PATH".to_owned(), recipe.search_path(release));
-    let mut last = "checkout".to_owned();
-    for work in &recipe.work {
-        let command = Command {
-            unit: layout.transient(&work.name),
-            argv: work.argv.clone(),
-            user: layout.build_user(),
-            group: layout.build_user(),
-            directory: release.to_owned(),
-            environment: environment.clone(),
-            sandbox: Sandbox {
-                writable: vec![release.to_owned(), layout.cache()],
-                hidden: vec![RUN_DIR.into(), layout.data()],
-            },
-            done_by: record.clone(),
-        };
-        steps
-            .add(&work.name, &work.why, Action::RunCommand(command))
-            .after(&[&last, "cache"])
-            .within(work.timeout);
-        last = work.name.clone();
-    }
-    steps.built_by(&last);
-}
-
-const RUN_DIR: &str = layout::RUN;
-
-fn record(release: &std::path::Path, layout: &Layout) -> PathBuf {
-    layout.finished().join(release.file_name().unwrap_or_default())
-}
-
 /// The environment in the dialects of its readers.
 fn render(
     wanted: &Wanted,
@@ -310,37 +187,6 @@ fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
             .sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640)
             .after(&["run", "finish"]);
     }
-}
-
-/// Links from the release to what outlives it.
-fn link(steps: &mut Steps, manifest: &Manifest, release: &std::path::Path, layout: &Layout) {
-    let built = steps.built();
-    if manifest.env.file {
-        steps
-            .displace(
-                "dotenv-link",
-                ".env stands in memory, not in the release",
-                release.join(".env"),
-                layout.dotenv(),
-            )
-            .after(&[&built]);
-        steps.finished_by("dotenv-link");
-    }
-    for (index, persistent) in manifest.persist.iter().enumerate() {
-        let id = format!("persist-link-{}", index + 1);
-        let why = "the persistent directory, seen from the release";
-        steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
-        steps.finished_by(&id);
-    }
-}
-
-fn finish(steps: &mut Steps, release: &std::path::Path, layout: &Layout) {
-    let needs = steps.before_finish();
-    let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout) };
-    steps
-        .add("finish", "a release is whole on disk before anything points to it", action)
-        .needing(needs)
-        .within(120);
 }
 
 /// The generation switches together: release, unit, environment; then it runs.

@@ -1,8 +1,9 @@
 //! What a failed run does at its end.
 
+use super::build::record;
 use super::remember::{good, prune};
 use super::steps::Steps;
-use super::{Wanted, handover, health, record};
+use super::{Wanted, handover, health};
 use crate::facts::Generation;
 use crate::observe::Rendering;
 use crate::plan::layout::Layout;

@@ -3,107 +3,25 @@
 //! A policy is made of fragments, later ones over earlier ones: the defaults, /etc/bootagent/policy.toml,
 //! the flags that this instance's first run recorded, and the flags of this run.
 
+mod flags;
+mod fragment;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Environment, Service};
 use crate::machine::Observe;
 use crate::observe::given::given;
 use crate::plan::{Seconds, Setting, layout};
 
+pub use flags::{Flags, StandIns};
+pub use fragment::Fragment;
+use fragment::{defaults, parse};
+
 /// The origin of what this run was told on its command line.
 pub const FLAG: &str = "flag";
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
-
-/// The policy as it is written, in a file or in flags. Every key is optional.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fragment {
-    pub repository: Option<String>,
-    pub git_credential: Option<String>,
-    pub secret: Option<String>,
-    pub service: Option<String>,
-    pub environment: Option<String>,
-    #[serde(rename = "ref")]
-    pub commit: Option<String>,
-    pub services: Option<Vec<String>>,
-    pub budget: Option<Seconds>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub environments: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Tags::is_empty")]
-    pub tags: Tags,
-    #[serde(default, skip_serializing_if = "Imds::is_empty")]
-    pub imds: Imds,
-}
-
-/// Which tag keys say what, for fleets that have their own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tags {
-    pub service: Option<String>,
-    pub environment: Option<String>,
-    #[serde(rename = "ref")]
-    pub commit: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Imds {
-    /// How long to wait for it, for late tags and for late credentials.
-    pub wait: Option<Seconds>,
-    /// Whether the service may use it.
-    pub service: Option<bool>,
-}
-
-impl Tags {
-    fn is_empty(&self) -> bool {
-        *self == Tags::default()
-    }
-}
-
-impl Imds {
-    fn is_empty(&self) -> bool {
-        *self == Imds::default()
-    }
-}
-
-/// What this run was told on its command line.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    pub policy: Fragment,
-    pub stand_ins: StandIns,
-    pub dry_run: bool,
-    /// Take a new commit instead of the one decided for this instance.
-    pub update: bool,
-}
-
-/// What stands in for the instance on a laptop. Dry runs only.
-#[derive(Clone, Debug, Default)]
-pub struct StandIns {
-    pub tags: BTreeMap<String, String>,
-    pub manifest: Option<PathBuf>,
-    pub env_file: Option<PathBuf>,
-    pub facts: Option<PathBuf>,
-    pub policy: Option<PathBuf>,
-}
-
-impl StandIns {
-    /// The first of them, by the name of its flag.
-    pub fn any(&self) -> Option<&'static str> {
-        let given = [
-            (!self.tags.is_empty(), "--tag"),
-            (self.manifest.is_some(), "--manifest"),
-            (self.env_file.is_some(), "--env-file"),
-            (self.facts.is_some(), "--facts"),
-            (self.policy.is_some(), "--policy"),
-        ];
-        given.into_iter().find_map(|(given, flag)| given.then_some(flag))
-    }
-}
 
 /// A value and who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,33 +36,6 @@ pub struct Policy {
     layers: Vec<(String, Fragment)>,
     /// When the run that follows it must end.
     until: Option<Instant>,
-}
-
-impl Fragment {
-    /// These words over those of `under`.
-    fn over(self, under: Fragment) -> Fragment {
-        let environments = if self.environments.is_empty() { under.environments } else { self.environments };
-        Fragment {
-            repository: self.repository.or(under.repository),
-            git_credential: self.git_credential.or(under.git_credential),
-            secret: self.secret.or(under.secret),
-            service: self.service.or(under.service),
-            environment: self.environment.or(under.environment),
-            commit: self.commit.or(under.commit),
-            services: self.services.or(under.services),
-            budget: self.budget.or(under.budget),
-            environments,
-            tags: Tags {
-                service: self.tags.service.or(under.tags.service),
-                environment: self.tags.environment.or(under.tags.environment),
-                commit: self.tags.commit.or(under.tags.commit),
-            },
-            imds: Imds {
-                wait: self.imds.wait.or(under.imds.wait),
-                service: self.imds.service.or(under.imds.service),
-            },
-        }
-    }
 }
 
 /// Lays what the first run of this instance recorded under this run's flags.
@@ -174,66 +65,10 @@ pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
     Ok(policy)
 }
 
-fn defaults() -> Fragment {
-    let environments = [("test", "test"), ("stage", "stage"), ("prod", "main")];
-    Fragment {
-        secret: Some("service_env_{service}_{environment}".to_owned()),
-        budget: Some(Seconds(900)),
-        environments: environments.map(|(name, branch)| (name.to_owned(), branch.to_owned())).into(),
-        tags: Tags {
-            service: Some("bootagent:service".to_owned()),
-            environment: Some("bootagent:environment".to_owned()),
-            commit: Some("bootagent:ref".to_owned()),
-        },
-        imds: Imds { wait: Some(Seconds(120)), service: Some(true) },
-        ..Fragment::default()
-    }
-}
-
-fn parse(path: &str, text: &str) -> Result<Fragment> {
-    toml::from_str(text).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text[..start].matches('\n').count() + 1;
-        Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{line}: {}", error.message()))
-    })
-}
-
-/// `https://user:password@host/`. Found before the address is shown anywhere.
-fn has_userinfo(address: &str) -> bool {
-    let authority =
-        address.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
-    authority.is_some_and(|authority| authority.contains('@'))
-}
-
 impl Policy {
     /// Lays one more fragment over the others, after checking what can be checked in it alone.
     fn push(&mut self, origin: &str, fragment: Fragment) -> Result<()> {
-        for (environment, branch) in &fragment.environments {
-            let fits = Environment::try_from(environment.as_str())
-                .map(|_| ())
-                .and(Branch::try_from(branch.as_str()).map(|_| ()));
-            fits.map_err(|error| {
-                Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
-            })?;
-        }
-        if fragment.repository.as_deref().is_some_and(has_userinfo) {
-            let cause = "the repository's address holds a user or a password";
-            return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
-        }
-        for service in fragment.services.iter().flatten() {
-            Service::try_from(service.as_str()).map_err(|error| {
-                Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
-            })?;
-        }
-        for (seconds, key) in [(fragment.budget, "budget"), (fragment.imds.wait, "imds.wait")] {
-            if seconds.is_some_and(|seconds| seconds.0 > 3600) {
-                return Err(Error::new(
-                    Code::PolicyInvalid,
-                    format!("reading the policy ({origin})"),
-                    format!("{key} is over one hour"),
-                ));
-            }
-        }
+        fragment.check(origin)?;
         self.layers.push((origin.to_owned(), fragment));
         Ok(())
     }

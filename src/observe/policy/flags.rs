@@ -1,0 +1,40 @@
+//! What a run was told on its command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Fragment;
+
+/// What this run was told on its command line.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub policy: Fragment,
+    pub stand_ins: StandIns,
+    pub dry_run: bool,
+    /// Take a new commit instead of the one decided for this instance.
+    pub update: bool,
+}
+
+/// What stands in for the instance on a laptop. Dry runs only.
+#[derive(Clone, Debug, Default)]
+pub struct StandIns {
+    pub tags: BTreeMap<String, String>,
+    pub manifest: Option<PathBuf>,
+    pub env_file: Option<PathBuf>,
+    pub facts: Option<PathBuf>,
+    pub policy: Option<PathBuf>,
+}
+
+impl StandIns {
+    /// The first of them, by the name of its flag.
+    pub fn any(&self) -> Option<&'static str> {
+        let given = [
+            (!self.tags.is_empty(), "--tag"),
+            (self.manifest.is_some(), "--manifest"),
+            (self.env_file.is_some(), "--env-file"),
+            (self.facts.is_some(), "--facts"),
+            (self.policy.is_some(), "--policy"),
+        ];
+        given.into_iter().find_map(|(given, flag)| given.then_some(flag))
+    }
+}

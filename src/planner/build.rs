@@ -1,0 +1,92 @@
+//! A release in the making: the commit's files, what the recipe makes of them, and links to what
+//! outlives it.
+
+use std::path::{Path, PathBuf};
+
+use super::Wanted;
+use super::runtime::Recipe;
+use super::steps::Steps;
+use crate::observe::manifest::Manifest;
+use crate::plan::layout::{self, Layout};
+use crate::plan::*;
+
+/// The commit's files and what the recipe makes of them, as the build user.
+pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path, layout: &Layout) {
+    let record = record(release, layout);
+    let checkout = Checkout {
+        repository: wanted.source.repository.clone(),
+        branch: wanted.source.branch.clone(),
+        commit: wanted.source.commit.clone(),
+        release: release.to_owned(),
+        record: record.clone(),
+        user: layout.build_user(),
+        group: layout.user().to_owned(),
+        unit: layout.transient("checkout"),
+    };
+    let left = Action::StopLeftovers { units: layout.transient("*") };
+    steps.add("leftovers", "nothing of a killed run writes into this one's release", left).within(120);
+    steps
+        .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
+        .after(&["leftovers", "releases", "build-user", "user"])
+        .within(300);
+
+    let mut environment = recipe.build_environment.clone();
+    environment.insert("PATH".to_owned(), recipe.search_path(release));
+    let mut last = "checkout".to_owned();
+    for work in &recipe.work {
+        let command = Command {
+            unit: layout.transient(&work.name),
+            argv: work.argv.clone(),
+            user: layout.build_user(),
+            group: layout.build_user(),
+            directory: release.to_owned(),
+            environment: environment.clone(),
+            sandbox: Sandbox {
+                writable: vec![release.to_owned(), layout.cache()],
+                hidden: vec![layout::RUN.into(), layout.data()],
+            },
+            done_by: record.clone(),
+        };
+        steps
+            .add(&work.name, &work.why, Action::RunCommand(command))
+            .after(&[&last, "cache"])
+            .within(work.timeout);
+        last = work.name.clone();
+    }
+    steps.built_by(&last);
+}
+
+pub fn record(release: &Path, layout: &Layout) -> PathBuf {
+    layout.finished().join(release.file_name().unwrap_or_default())
+}
+
+/// Links from the release to what outlives it.
+pub fn link(steps: &mut Steps, manifest: &Manifest, release: &Path, layout: &Layout) {
+    let built = steps.built();
+    if manifest.env.file {
+        steps
+            .displace(
+                "dotenv-link",
+                ".env stands in memory, not in the release",
+                release.join(".env"),
+                layout.dotenv(),
+            )
+            .after(&[&built]);
+        steps.finished_by("dotenv-link");
+    }
+    for (index, persistent) in manifest.persist.iter().enumerate() {
+        let id = format!("persist-link-{}", index + 1);
+        let why = "the persistent directory, seen from the release";
+        steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
+        steps.finished_by(&id);
+    }
+}
+
+pub fn finish(steps: &mut Steps, release: &Path, layout: &Layout) {
+    let needs = steps.before_finish();
+    let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout) };
+    steps
+        .add("finish", "a release is whole on disk before anything points to it", action)
+        .needing(needs)
+        .within(120);
+}

@@ -1,0 +1,76 @@
+//! The names, users and directories that are the service's own.
+
+use super::Wanted;
+use super::steps::Steps;
+use crate::plan::layout::Layout;
+use crate::plan::*;
+
+pub fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
+    let why = "root's own records about the service";
+    steps.directory("records", why, layout.finished(), Owner::root(), 0o700).after(&["state"]);
+    steps
+        .file(
+            "claim",
+            "from here on the service's names are bootagent's",
+            layout.claim(),
+            format!("{}\n", layout.user()),
+            0o600,
+        )
+        .after(&["records"]);
+    let build_user = layout.build_user();
+    steps.user(
+        "build-user",
+        "owns the releases and runs install scripts; sees no secret",
+        &build_user,
+        layout.cache(),
+    );
+    steps.user(
+        "user",
+        "the service's own: reads its release and environment, changes neither",
+        layout.user(),
+        layout.data(),
+    );
+    steps
+        .directory(
+            "releases",
+            "one directory for each commit and recipe",
+            layout.releases(),
+            Owner::root(),
+            0o755,
+        )
+        .after(&["claim"]);
+    steps
+        .directory(
+            "cache",
+            "home and package cache of the build user",
+            layout.cache(),
+            Owner::new(&build_user, &build_user),
+            0o700,
+        )
+        .after(&["build-user"]);
+    let service = Owner::new(layout.user(), layout.user());
+    steps
+        .directory("data", "what the service keeps over releases", layout.data(), service.clone(), 0o750)
+        .after(&["user"]);
+    for (index, persistent) in wanted.manifest.persist.iter().enumerate() {
+        let path = layout.data().join(persistent);
+        steps
+            .directory(
+                &format!("persist-{}", index + 1),
+                "kept over releases, as the manifest asks",
+                path,
+                service.clone(),
+                0o750,
+            )
+            .after(&["data"]);
+    }
+    steps
+        .directory(
+            "run",
+            "the rendered environment, in memory only",
+            layout.run(),
+            Owner::new("root", layout.user()),
+            0o750,
+        )
+        .after(&["user"]);
+}
