@@ -1,22 +1,24 @@
-"""The world's only HTTPS endpoint: the Host header says whether git or AWS answers."""
+"""The world's only HTTPS endpoint: the Host header says who answers."""
 
 import ssl
+from collections.abc import Callable
+from fnmatch import fnmatch
 
 from . import authority
-from .aws import Aws
-from .git_server import GitServer
 from .http_server import HttpServer, Request, Response
 from .namespace import GATEWAY, Namespace
 
 
 class Front:
-    """`certificate` may be set to "untrusted" while the machine runs."""
+    """`certificate` may be set to "untrusted" while the machine runs, and `untrusted` holds the names for which it is so."""
 
-    def __init__(self, namespace: Namespace, git: GitServer, aws: Aws) -> None:
-        self._git, self._aws = git, aws
+    def __init__(self, namespace: Namespace) -> None:
         self.certificate = "trusted"
-        self._contexts = {name: authority.context(name) for name in ("trusted", "untrusted")}
-        self._server = HttpServer(namespace, GATEWAY, 443, self._respond, self._context)
+        self.untrusted: set[str] = set()
+        self.hosts: dict[str, Callable[[Request], Response]] = {}
+        self._contexts = {name: authority.context(name) for name in authority.AUTHORITIES}
+        self._contexts["trusted"].sni_callback = self._choose
+        self._server = HttpServer(namespace, GATEWAY, 443, self._respond, lambda: self._contexts[self.certificate])
 
     def start(self) -> None:
         self._server.start()
@@ -24,12 +26,12 @@ class Front:
     def stop(self) -> None:
         self._server.stop()
 
-    def _context(self) -> ssl.SSLContext:
-        return self._contexts[self.certificate]
+    def _choose(self, connection: ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+        if name in self.untrusted:
+            connection.context = self._contexts["untrusted"]
 
     def _respond(self, request: Request) -> Response:
-        if request.host in authority.GIT_HOSTS:
-            return self._git.respond(request)
-        if request.host.endswith(".amazonaws.com"):
-            return self._aws.respond(request)
+        for pattern, respond in self.hosts.items():
+            if fnmatch(request.host, pattern):
+                return respond(request)
         return Response(421, b"this host is not in the lab\n")

@@ -1,10 +1,11 @@
-"""A bare repository behind the lab's git hosts, and the faults that its server shows."""
+"""A bare repository behind the lab's git hosts."""
 
 import os
 import subprocess
-import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+from .faults import Faulty
 
 
 @dataclass(frozen=True)
@@ -20,25 +21,13 @@ class Symlink:
 Files = dict[str, "str | bytes | Executable | Symlink | None"]
 
 
-@dataclass
-class Fault:
-    """One way to fail. `times` is how often (None: until healed); `after` counts bytes of the pack's response."""
+class Repository(Faulty):
+    ONLY_BODY = "git-upload-pack"  # the pack alone
 
-    kind: str  # status, stall, truncate, redirect
-    times: int | None = None
-    status: int = 503
-    after: int = 0
-    location: str = ""
-    only: str = ""  # "git-upload-pack" for the pack alone; "" for every request
-
-
-class Repository:
     def __init__(self, path: Path, owner: str, name: str) -> None:
+        super().__init__()
         self.path, self.owner, self.name = path, owner, name
         self.token: str | None = None  # when set: Basic auth, user x-access-token
-        self.fault: Fault | None = None
-        self.released = threading.Event()  # ends a stall
-        self._lock = threading.Lock()
         path.mkdir(parents=True)
         self.git("init", "--quiet", "--bare", "--initial-branch=main")
         self.git("config", "uploadpack.allowReachableSHA1InWant", "true")
@@ -66,38 +55,6 @@ class Repository:
 
     def delete_branch(self, branch: str) -> None:
         self.git("update-ref", "-d", f"refs/heads/{branch}")
-
-    # Faults
-
-    def fail(self, status: int = 503, times: int | None = None) -> None:
-        self.fault = Fault("status", times, status=status)
-
-    def stall(self, after: int = 0, times: int | None = None) -> None:
-        """Send that many bytes of the pack, and then nothing; the connection stays open."""
-        self.released.clear()
-        self.fault = Fault("stall", times, after=after, only="git-upload-pack")
-
-    def truncate(self, after: int = 0, times: int | None = None) -> None:
-        self.fault = Fault("truncate", times, after=after, only="git-upload-pack")
-
-    def redirect(self, location: str, times: int | None = None) -> None:
-        """Send clients to another base, such as https://git.acme.test/acme/renamed.git"""
-        self.fault = Fault("redirect", times, location=location)
-
-    def heal(self) -> None:
-        self.fault = None
-        self.released.set()
-
-    def next_fault(self, service: str) -> Fault | None:
-        with self._lock:
-            fault = self.fault
-            if fault is None or (fault.only and fault.only != service):
-                return None
-            if fault.times is not None:
-                if fault.times <= 0:
-                    return None
-                fault.times -= 1
-            return fault
 
     def git(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
         done = subprocess.run(

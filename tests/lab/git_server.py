@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .git_repository import Fault, Repository, environment
-from .http_server import Disconnect, Request, Response
+from .faults import Fault
+from .git_repository import Repository, environment
+from .http_server import Request, Response
 
 CHUNK = 16 << 10
-STALL_LIMIT = 600
 
 
 class GitServer:
@@ -29,7 +29,7 @@ class GitServer:
 
     def stop(self) -> None:
         for repository in self._repositories.values():
-            repository.released.set()
+            repository.release()
 
     def respond(self, request: Request) -> Response:
         response, fault = self._answer(request)
@@ -59,10 +59,8 @@ class GitServer:
         if repository.token is not None and not _authorized(request, repository.token):
             return _unauthorized(), None
         fault = repository.next_fault(service)
-        if fault and fault.kind == "status":
-            return Response(fault.status, b"lab fault\n", {"Retry-After": "1"}), fault
-        if fault and fault.kind == "redirect":
-            return Response(301, b"", {"Location": f"{fault.location}/{service}" + _query(request)}), fault
+        if instead := repository.instead(fault, f"/{service}" + _query(request)):
+            return instead, fault
         return _backend(self._root, repository, service, request, fault), fault
 
 
@@ -96,16 +94,8 @@ def _backend(root: Path, repository: Repository, service: str, request: Request,
 
 
 def _stream(process: subprocess.Popen, repository: Repository, fault: Fault | None) -> Iterator[bytes]:
-    sent = 0
     try:
-        while part := process.stdout.read1(CHUNK):
-            if fault and sent + len(part) > fault.after:
-                yield part[: fault.after - sent]
-                if fault.kind == "stall":
-                    repository.released.wait(STALL_LIMIT)
-                raise Disconnect
-            yield part
-            sent += len(part)
+        yield from repository.cut(fault, iter(lambda: process.stdout.read1(CHUNK), b""))
     finally:
         process.kill()
         process.stdout.close()

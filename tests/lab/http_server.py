@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ BODY_LIMIT = 64 << 20
 
 class Disconnect(Exception):
     """Raised by a response's body: drop the connection where it stands."""
+
+
+class Reset(Disconnect):
+    """The same, by a reset instead of an orderly end."""
 
 
 @dataclass
@@ -139,9 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         )
         try:
             self._send(response)
-        except Disconnect:
+        except Disconnect as how:
             self.wfile.flush()
             self.close_connection = True
+            if isinstance(how, Reset):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _body(self) -> bytes | None:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -171,11 +178,14 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "HEAD":
                 self.wfile.write(response.body)
             return
-        self.send_header("Transfer-Encoding", "chunked")
+        chunked = "Content-Length" not in response.headers
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for part in response.body:
+        for part in response.body if self.command != "HEAD" else ():
             if part:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
                 self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
+        if chunked and self.command != "HEAD":
+            self.wfile.write(b"0\r\n\r\n")
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import authority, cgroup, cleanup, image, paths
+from . import authority, cgroup, cleanup, image, node_archive, paths
 from .aws import ACCOUNT, Aws
 from .dhcp import Dhcp
 from .dns import Dns
@@ -22,6 +22,7 @@ from .git_repository import Executable, Repository
 from .git_server import GitServer
 from .imds import Credentials, Imds, Instance
 from .machine import Machine
+from .node_archive import NodeArchives
 from .namespace import GATEWAY
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
@@ -41,7 +42,14 @@ class World:
         self.dhcp = Dhcp(self.namespace, self._lease)
         self.git = GitServer(self.disk / "git")
         self.aws = Aws(self.namespace, self.disk / "aws", region)
-        self.front = Front(self.namespace, self.git, self.aws)
+        self.node = NodeArchives()
+        self.front = Front(self.namespace)
+        self.front.hosts = {
+            "*.amazonaws.com": self.aws.respond,
+            **{host: self.git.respond for host in authority.GIT_HOSTS},
+            "nodejs.org": self.node.respond,
+            "mirror.acme.test": self.node.respond,
+        }
         self.machines: list[Machine] = []
         self._processes: list[subprocess.Popen] = []
         self._keeper: subprocess.Popen | None = None
@@ -79,7 +87,7 @@ class World:
         self.aws.start(self._spawn)
         if self._internet:
             self.namespace.open_to_internet(self._spawn_outside)
-        for pattern in ["*.amazonaws.com", *authority.GIT_HOSTS]:
+        for pattern in self.front.hosts:
             self.dns.point(pattern, GATEWAY)
         self.dns.start()
         self.dhcp.start()
@@ -88,6 +96,7 @@ class World:
 
     def close(self) -> None:
         self.git.stop()
+        self.node.stop()
         for server in (self.front, self.imds, self.dns, self.dhcp):
             server.stop()
         cleanup.remove(self.id)
@@ -207,6 +216,8 @@ class World:
         machine = Machine(
             name, self.disk / name, self.namespace, (self.id, name), self.instance, self._spawn
         )
+        if bare:
+            node_archive.ensure(image.NODE[0])  # or whoever asks for it first would wait for its packing
         machine.prepare([*layers, *([self._no_node()] if bare else []), image.path()], disk_of)
         self.machines.append(machine)
         for path, content in (files or {}).items():
@@ -233,7 +244,8 @@ class World:
         if directory is None:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)
-        logs = {"imds": self.imds.log, "dns": self.dns.log, "git": self.git.log, "aws": self.aws.log}
+        logs = {"imds": self.imds.log, "dns": self.dns.log, "git": self.git.log, "aws": self.aws.log,
+                "node": self.node.log}  # fmt: skip
         for name, log in logs.items():
             (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))
         for machine in self.machines:
