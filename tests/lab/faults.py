@@ -1,11 +1,12 @@
 """The ways in which a server of the lab fails on demand, the same for all of them."""
 
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from .http_server import Disconnect, Reset, Response
+from .http_server import Disconnect, Reset, Response, reset_on_close
 
 STALL_LIMIT = 600
 
@@ -77,6 +78,13 @@ class Faulty:
             case Fault(kind="redirect"):
                 return Response(301, b"", {"Location": fault.location + rest})
         return None
+
+    def hold(self, fault: Fault, connection: socket.socket) -> None:
+        """A connection that comes to nothing."""
+        if fault.kind == "stall":
+            self._released.wait(STALL_LIMIT)
+        if fault.kind == "reset":
+            reset_on_close(connection)
 
     def cut(self, fault: Fault | None, body: Iterable[bytes]) -> Iterator[bytes]:
         """The body, as far as the fault lets it through."""

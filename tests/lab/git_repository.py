@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import sshd_package
 from .faults import Faulty
 
 
@@ -28,6 +30,7 @@ class Repository(Faulty):
         super().__init__()
         self.path, self.owner, self.name = path, owner, name
         self.token: str | None = None  # when set: Basic auth, user x-access-token
+        self.deploy_keys: list[str] = []  # public keys, for SSH
         path.mkdir(parents=True)
         self.git("init", "--quiet", "--bare", "--initial-branch=main")
         self.git("config", "uploadpack.allowReachableSHA1InWant", "true")
@@ -55,6 +58,16 @@ class Repository(Faulty):
 
     def delete_branch(self, branch: str) -> None:
         self.git("update-ref", "-d", f"refs/heads/{branch}")
+
+    def deploy_key(self, kind: str = "ed25519") -> str:
+        """A new private key that may read this repository over SSH, as PEM: "ed25519", "ecdsa" or "rsa" in OpenSSH's own
+        form, "rsa-pkcs1" and "ecdsa-sec1" in the older ones."""
+        algorithm, _, old = kind.partition("-")
+        with tempfile.TemporaryDirectory() as directory:
+            private = Path(directory) / "key"
+            sshd_package.make_key(private, algorithm, "PEM" if old else "RFC4716")
+            self.deploy_keys.append(private.with_suffix(".pub").read_text().strip())
+            return private.read_text()
 
     def git(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
         done = subprocess.run(

@@ -27,8 +27,11 @@ class GitServer:
             self._repositories[key] = Repository(self._root / owner / f"{name}.git", owner, name)
         return self._repositories[key]
 
+    def repositories(self) -> list[Repository]:
+        return list(self._repositories.values())
+
     def stop(self) -> None:
-        for repository in self._repositories.values():
+        for repository in self.repositories():
             repository.release()
 
     def respond(self, request: Request) -> Response:

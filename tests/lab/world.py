@@ -4,6 +4,8 @@ import json
 import os
 import re
 import secrets
+import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from .imds import Credentials, Imds, Instance
 from .machine import Machine
 from .node_archive import NodeArchives
 from .namespace import GATEWAY
+from .ssh_server import SshServer
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
 
@@ -41,6 +44,7 @@ class World:
         self.imds = Imds(self.namespace, Instance(region, ACCOUNT))
         self.dhcp = Dhcp(self.namespace, self._lease)
         self.git = GitServer(self.disk / "git")
+        self.ssh = SshServer(self.namespace, self.git, self.disk / "ssh")
         self.aws = Aws(self.namespace, self.disk / "aws", region)
         self.node = NodeArchives()
         self.front = Front(self.namespace)
@@ -93,11 +97,12 @@ class World:
         self.dhcp.start()
         self.imds.start()
         self.front.start()
+        self.ssh.start(self._spawn_outside)
 
     def close(self) -> None:
         self.git.stop()
         self.node.stop()
-        for server in (self.front, self.imds, self.dns, self.dhcp):
+        for server in (self.ssh, self.front, self.imds, self.dns, self.dhcp):
             server.stop()
         cleanup.remove(self.id)
         for process in self._processes:
@@ -129,12 +134,13 @@ class World:
         group: tuple[str, ...] | None = None,
         log: Path | None = None,
         pass_fds: tuple[int, ...] = (),
+        connection: socket.socket | None = None,
     ) -> subprocess.Popen:
         home = cgroup.create(*(group or (self.id, "servers")))
         with open(log or os.devnull, "ab") as out:
             process = subprocess.Popen(
                 ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(home), *command],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                stdin=connection or subprocess.DEVNULL, stdout=connection or out, stderr=out,
                 env=environment, pass_fds=pass_fds, start_new_session=True,
             )  # fmt: skip
         self._processes.append(process)
@@ -245,9 +251,11 @@ class World:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)
         logs = {"imds": self.imds.log, "dns": self.dns.log, "git": self.git.log, "aws": self.aws.log,
-                "node": self.node.log}  # fmt: skip
+                "node": self.node.log, "ssh": self.ssh.log}  # fmt: skip
         for name, log in logs.items():
             (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))
+        if (log := self.disk / "ssh" / "sshd.log").exists():
+            shutil.copy(log, directory)
         for machine in self.machines:
             machine.save_evidence(directory / machine.name)
         return directory
