@@ -85,6 +85,13 @@ class Faulty:
             self._released.wait(STALL_LIMIT)
         if fault.kind == "reset":
             reset_on_close(connection)
+        else:
+            connection.settimeout(1)
+            connection.shutdown(socket.SHUT_WR)
+            try:
+                connection.recv(4096)  # what came and is not read would make a reset of the end
+            except OSError:
+                pass
 
     def cut(self, fault: Fault | None, body: Iterable[bytes]) -> Iterator[bytes]:
         """The body, as far as the fault lets it through."""

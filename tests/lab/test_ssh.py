@@ -123,7 +123,7 @@ def test_a_connection_that_comes_to_nothing(world, client):
     world.ssh.reset(times=1)
     assert "Connection reset by" in client.clone()[1]
     world.ssh.truncate(times=1)
-    assert "closed by" in client.clone()[1]
+    assert "Connection closed by" in client.clone()[1]
     world.ssh.stall()
     assert "timed out" in client.clone(ConnectTimeout="2")[1]
     world.ssh.heal()
