@@ -1,0 +1,174 @@
+"""What is read off a machine from outside, in the same way whatever boots it: clocks, memory, disk, the first answer."""
+
+import calendar
+import http.client
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import Machine, cgroup
+from lab.namespace import call_in
+
+PERIOD = 0.02  # of the poller and of the search for the start
+SAMPLE = 0.1  # of the memory: reading it takes time from the machine that is measured
+SCRIPT = "/var/lib/cloud/instance/scripts/part-001"
+CLOUD_INIT_LOG = "/var/log/cloud-init.log"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def user_data_times(log: str) -> tuple[float | None, float | None]:
+    """When cloud-init started the script and when it was done with it, by its own log. Its clock is the host's."""
+    started = re.search(rf"^(\S+ \S+) - subp.py\[DEBUG\]: Running command \['{SCRIPT}'\]", log, re.MULTILINE)
+    ended = re.search(r"^(\S+ \S+) - handlers.py\[DEBUG\]: finish: modules-final/config-scripts.user:", log, re.MULTILINE)
+    return _moment(started), _moment(ended)
+
+
+def _moment(line: re.Match | None) -> float | None:
+    if line is None:
+        return None
+    day, _, milliseconds = line[1].partition(",")
+    return calendar.timegm(time.strptime(day, "%Y-%m-%d %H:%M:%S")) + int(milliseconds) / 1000
+
+
+def bash_marks(output: str) -> list[tuple[float, str]]:
+    """The lines by which our scripts say what they begin."""
+    return [(float(at), name) for at, name in re.findall(r"^== (\d+\.\d+) (\w+)$", output, re.MULTILINE)]
+
+
+def journal_steps(machine: Machine) -> list[tuple[float, float, str]]:
+    """(start, end, step) of all that the agent changed, from its entries in the journal."""
+    found = []
+    for entry in machine.journal(SYSLOG_IDENTIFIER="bootagent"):
+        if "BOOTAGENT_STEP" in entry and "BOOTAGENT_DURATION_MS" in entry:
+            end = int(entry.get("_SOURCE_REALTIME_TIMESTAMP", entry["__REALTIME_TIMESTAMP"])) / 1e6
+            found.append((end - int(entry["BOOTAGENT_DURATION_MS"]) / 1000, end, entry["BOOTAGENT_STEP"]))
+    return found
+
+
+def wait_for_start(machine: Machine, timeout: float = 120) -> float:
+    """The moment at which cloud-init starts the user-data, told a moment later."""
+    log = machine.root / CLOUD_INIT_LOG.lstrip("/")
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if log.exists() and (started := user_data_times(log.read_text(errors="replace"))[0]):
+            return started
+        time.sleep(PERIOD)
+    raise RuntimeError(f"cloud-init did not start the user-data within {timeout:g} s\n{machine.console_tail()}")
+
+
+def wait_for_answer(machine: Machine, namespace: str, url: tuple[str, int, str], timeout: float) -> float:
+    """The moment of the first 200, asked for from the machine's network and not from the machine."""
+    host, port, path = url
+
+    def poll() -> float:
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            began = time.monotonic()
+            connection = http.client.HTTPConnection(host, port, timeout=5)
+            try:
+                connection.request("GET", path)
+                if connection.getresponse().status == 200:
+                    return time.time()
+            except (OSError, http.client.HTTPException):
+                pass  # not yet
+            finally:
+                connection.close()
+            if _gave_up(machine):
+                break
+            time.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
+        raise RuntimeError(f"no 200 from http://{host}:{port}{path}: the boot failed, or {timeout:g} s were not enough")
+
+    return call_in(namespace, poll)
+
+
+def _gave_up(machine: Machine) -> bool:
+    log = (machine.root / CLOUD_INIT_LOG.lstrip("/")).read_text(errors="replace")
+    return f"Failed to run module scripts" in log or "Failed running " in log
+
+
+@dataclass
+class Peaks:
+    """Bytes. `all` and `tools` are sums over processes at one moment, of their proportional share of memory (PSS)."""
+
+    all: int = 0  # everything that the boot has started, the service included
+    tools: int = 0  # the same without node and npm: what does the work that is not the service's own
+    agent: int = 0  # the high-water mark of the agent's one process, whatever of it is shared
+    programs: dict[str, int] = field(default_factory=dict)  # the high-water mark of each program's largest process
+
+
+class Memory:
+    """Samples the machine's processes that began after the user-data did, until told to stop."""
+
+    def __init__(self, machine: Machine, since: float) -> None:
+        self.peaks = Peaks()
+        self._group = cgroup.unified().joinpath(cgroup.NAME, *machine.group)
+        self._since = since - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) - 2 / TICKS
+        self._agent: int | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLE):
+            self._sample()
+
+    def _sample(self) -> None:
+        everything = tools = 0
+        for process in self._processes():
+            try:
+                program = os.path.basename(os.readlink(process / "exe"))
+                if _began(process) < self._since:
+                    continue
+                share = _kilobytes(process / "smaps_rollup", "Pss") 
+                highest = _kilobytes(process / "status", "VmHWM")
+            except (OSError, ValueError):
+                continue  # it has ended
+            everything += share
+            tools += 0 if program == "node" else share
+            self.peaks.programs[program] = max(self.peaks.programs.get(program, 0), highest)
+            if program == "bootagent" and self._is_agent(int(process.name)):
+                self.peaks.agent = max(self.peaks.agent, highest)
+        self.peaks.all = max(self.peaks.all, everything)
+        self.peaks.tools = max(self.peaks.tools, tools)
+
+    def _is_agent(self, pid: int) -> bool:
+        """The first one; what follows are its children for fetch and checkout."""
+        self._agent = self._agent or pid
+        return pid == self._agent
+
+    def _processes(self) -> Iterator[Path]:
+        for directory, _, _ in os.walk(self._group):
+            try:
+                pids = Path(directory, "cgroup.procs").read_text().split()
+            except OSError:
+                continue  # the unit has ended
+            yield from (Path("/proc", pid) for pid in pids)
+
+
+def _began(process: Path) -> float:
+    """Seconds after the host's boot."""
+    return int((process / "stat").read_text().rpartition(")")[2].split()[19]) / TICKS
+
+
+def _kilobytes(file: Path, name: str) -> int:
+    value = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(), re.MULTILINE)
+    if value is None:
+        raise ValueError(f"{file} has no {name}")
+    return int(value[1]) * 1024
+
+
+def disk_used(directory: Path) -> int:
+    """Bytes in use on the memory that serves as the machine's disk."""
+    disk = os.statvfs(directory)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize

@@ -1,0 +1,60 @@
+"""What `make bench` says is worth what its arithmetic is worth. No time is asserted anywhere."""
+
+import pytest
+from figures import Spread, durations, paired_ratio, spread
+from observed import bash_marks, user_data_times
+from table import memory, seconds
+
+
+def test_the_spread_of_few_runs_is_their_median_and_their_ends():
+    assert spread([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
+    assert spread([4.0, 1.0, 2.0, 3.0]) == Spread(2.5, 1.0, 4.0)
+    assert spread([7.0]) == Spread(7.0, 7.0, 7.0)
+
+
+def test_nothing_measured_is_no_figure():
+    with pytest.raises(ValueError, match="nothing was measured"):
+        spread([])
+
+
+def test_a_ratio_is_taken_within_each_round():
+    # The second round was twice as slow for both: the ratio of the medians would be 0.6, and wrong.
+    assert paired_ratio([1.0, 4.0, 3.0], [2.0, 8.0, 5.0]) == Spread(0.5, 0.5, 0.6)
+
+
+def test_runs_without_a_partner_have_no_ratio():
+    with pytest.raises(ValueError, match="2 runs cannot be paired with 1"):
+        paired_ratio([1.0, 2.0], [1.0])
+
+
+def test_each_step_lasts_until_the_next_and_the_last_to_the_end():
+    marks = [(10.0, "source"), (12.0, "secret"), (12.5, "source"), (13.0, "start")]
+    assert durations(marks, 15.0) == {"source": 2.5, "secret": 0.5, "start": 2.0}
+
+
+def test_an_end_before_the_last_mark_is_an_error_and_not_a_negative_time():
+    with pytest.raises(ValueError, match="start ends 1.000 s before"):
+        durations([(10.0, "start")], 9.0)
+
+
+def test_marks_are_read_out_of_whatever_else_a_script_says():
+    output = "Get:1 ...\n== 1767225600.250000 source\n== not a mark\n# == 1.0 no\n== 1767225601.500000 done\n"
+    assert bash_marks(output) == [(1767225600.25, "source"), (1767225601.5, "done")]
+
+
+LOG = """\
+2026-01-01 00:00:00,100 - handlers.py[DEBUG]: start: modules-final/config-scripts_user: running config-scripts_user
+2026-01-01 00:00:00,250 - subp.py[DEBUG]: Running command ['/var/lib/cloud/instance/scripts/part-001'] with allowed
+2026-01-01 00:00:09,750 - handlers.py[DEBUG]: finish: modules-final/config-scripts_user: SUCCESS: config-scripts_user
+"""
+
+
+def test_user_data_begins_and_ends_when_cloud_init_says_so():
+    assert user_data_times(LOG) == (1767225600.25, 1767225609.75)
+    assert user_data_times("\n".join(LOG.splitlines()[:2])) == (1767225600.25, None)
+    assert user_data_times(LOG.splitlines()[0]) == (None, None)
+
+
+def test_how_figures_are_shown():
+    assert seconds(Spread(6.754, 6.5, 7.04)) == "6.75 (6.50-7.04)"
+    assert memory(Spread(63 * 2**20, 2**20, 2**26)) == "63 MiB"
