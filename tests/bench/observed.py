@@ -6,11 +6,10 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import Machine, cgroup
+from lab import Machine
 from lab.namespace import call_in
 
 PERIOD = 0.02  # of the poller and of the search for the start
@@ -87,7 +86,7 @@ def wait_for_answer(machine: Machine, namespace: str, url: tuple[str, int, str],
 
 def _gave_up(machine: Machine) -> bool:
     log = (machine.root / CLOUD_INIT_LOG.lstrip("/")).read_text(errors="replace")
-    return f"Failed to run module scripts" in log or "Failed running " in log
+    return f"Command: ['{SCRIPT}']\nExit code: " in log
 
 
 @dataclass
@@ -105,7 +104,7 @@ class Memory:
 
     def __init__(self, machine: Machine, since: float) -> None:
         self.peaks = Peaks()
-        self._group = cgroup.unified().joinpath(cgroup.NAME, *machine.group)
+        self._machine = machine
         self._since = since - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) - 2 / TICKS
         self._agent: int | None = None
         self._over = threading.Event()
@@ -125,12 +124,12 @@ class Memory:
 
     def _sample(self) -> None:
         everything = tools = 0
-        for process in self._processes():
+        for process in (Path(f"/proc/{pid}") for pid in self._machine.pids()):
             try:
                 program = os.path.basename(os.readlink(process / "exe"))
                 if _began(process) < self._since:
                     continue
-                share = _kilobytes(process / "smaps_rollup", "Pss") 
+                share = _kilobytes(process / "smaps_rollup", "Pss")
                 highest = _kilobytes(process / "status", "VmHWM")
             except (OSError, ValueError):
                 continue  # it has ended
@@ -146,14 +145,6 @@ class Memory:
         """The first one; what follows are its children for fetch and checkout."""
         self._agent = self._agent or pid
         return pid == self._agent
-
-    def _processes(self) -> Iterator[Path]:
-        for directory, _, _ in os.walk(self._group):
-            try:
-                pids = Path(directory, "cgroup.procs").read_text().split()
-            except OSError:
-                continue  # the unit has ended
-            yield from (Path("/proc", pid) for pid in pids)
 
 
 def _began(process: Path) -> float:

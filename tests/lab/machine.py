@@ -263,6 +263,16 @@ class Machine:
         """The guest's root cgroup: nspawn makes "payload" below the one that it was started in."""
         return cgroup.unified().joinpath(cgroup.NAME, *self._group, "payload")
 
+    def pids(self) -> list[int]:
+        """All that runs in the guest, by the host's numbers."""
+        found = []
+        for directory, _, _ in os.walk(self._payload()):
+            try:
+                found += map(int, Path(directory, "cgroup.procs").read_text().split())
+            except OSError:
+                continue  # the unit has just ended
+        return found
+
     def _shell(self, command: list[str], stdin: str = "", timeout: float = 60) -> Result:
         """Running or not: inside the guest, or on its disk."""
         if self.running:

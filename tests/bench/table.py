@@ -1,0 +1,2 @@
+def report(runs, binary):
+    return "\n".join(map(str, runs)) + "\n"
