@@ -1,5 +1,5 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test build lint prepare clean
+.PHONY: help demo test bench build lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -17,6 +17,12 @@ test: ## everything that CI runs
 	image=$$($$python -m lab image); \
 	: "some tests ask the real readers of .env: the image's Node serves where the host has none"; \
 	PATH="$$PATH:$$(echo $$image/usr/local/lib/nodejs/node-v22*/bin)" tests/run $$python
+
+bench: ## the same service booted by old bash, by tuned bash and by bootagent, in turns: ROUNDS=3
+	@set -e; python=$$(tests/prepare); \
+	binary=$${BOOTAGENT:-$$(packaging/static)}; \
+	$$python -m lab image >/dev/null; \
+	$$python tests/bench/bench.py --rounds $(or $(ROUNDS),3) "$$binary"
 
 build: ## target/debug/bootagent
 	cargo build --locked

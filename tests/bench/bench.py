@@ -5,35 +5,19 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import stage
-from figures import durations
-from lab import World, paths
+from figures import durations, timeline
+from lab import Machine, World, paths
 from lab.git_repository import Files
-from observed import Memory, Peaks, bash_marks, disk_used, journal_steps, user_data_times, wait_for_answer, wait_for_start
+from observed import Memory, bash_marks, disk_used, journal_steps, user_data_times, wait_for_answer, wait_for_start
+from run import HALVES, VARIANTS, Run
 from table import report
 
 BOOT_LIMIT = 300  # seconds; the slowest variant takes about fifty
-VARIANTS = ["old", "tuned", "bootagent", "floor"]  # in this order, round after round
-HALVES = ["installed", "bare"]
-
-
-@dataclass
-class Run:
-    """Seconds are counted from the moment at which cloud-init starts the user-data."""
-
-    half: str
-    variant: str
-    round: int
-    failure: str = ""
-    first_200: float = 0.0
-    returned: float = 0.0  # the end of the user-data
-    steps: dict[str, float] = field(default_factory=dict)
-    after_200: float = 0.0  # of the agent's gate: its soak, while the service serves already
-    peaks: Peaks = field(default_factory=Peaks)
-    disk: int = 0
+ROWS = {"checkout": "source", "install": "install"}  # the agent's steps as a script would call them; more is `look` or `start`
 
 
 def main() -> int:
@@ -46,23 +30,26 @@ def main() -> int:
         print("bench: must run as root: the lab makes network namespaces and mounts", file=sys.stderr)
         return 77
     if options.binary.name != "bootagent" or not options.binary.is_file():
-        print(f"bench: {options.binary} is not there: make static, or set BOOTAGENT", file=sys.stderr)
+        print(f"bench: there is no {options.binary}: build it, or set BOOTAGENT", file=sys.stderr)
         return 66
+    runs = measure(options.binary, options.half or HALVES, options.rounds)
+    print(f"\n{report(runs)}\nbench: every run is in {save(runs)}")
+    return 1 if any(run.failure for run in runs) else 0
+
+
+def measure(binary: Path, halves: list[str], rounds: int) -> list[Run]:
     print("bench: warming up: the image, the registry", flush=True)
-    stage.warm(options.binary)
-    boot("installed", "floor", 0, options.binary)
+    stage.warm(binary)
+    boot("installed", "floor", 0, binary)
     runs = []
-    for half in options.half or HALVES:
-        for round in range(1, options.rounds + 1):
+    for half in halves:
+        for round in range(1, rounds + 1):
             for variant in VARIANTS:
-                run = boot(half, variant, round, options.binary)
+                run = boot(half, variant, round, binary)
                 runs.append(run)
                 told = f"FAILED: {run.failure}" if run.failure else f"{run.first_200:.2f} s to the first 200"
                 print(f"bench: {half}, round {round}, {variant}: {told}", flush=True)
-    text = report(runs, options.binary)
-    print(f"\n{text}", end="")
-    print(f"\nbench: every run is in {save(runs)}")
-    return 1 if any(run.failure for run in runs) else 0
+    return runs
 
 
 def boot(half: str, variant: str, round: int, binary: Path) -> Run:
@@ -83,29 +70,33 @@ def boot(half: str, variant: str, round: int, binary: Path) -> Run:
     return run
 
 
-def observe(run: Run, world: World, machine) -> None:
+def observe(run: Run, world: World, machine: Machine) -> None:
     since = wait_for_start(machine)
     disk = disk_used(world.disk)
     with Memory(machine, since) as memory:
-        first_200 = wait_for_answer(machine, world.namespace.path, (world.instance.address, stage.PORT, "/health"), BOOT_LIMIT)
+        first_200 = wait_for_answer(machine, world.namespace.path, stage.PORT, "/health", BOOT_LIMIT)
         done = machine.wait_for_cloud_init(BOOT_LIMIT)
     if done.user_data_code != 0:
-        raise RuntimeError(f"the user-data ended with {done.user_data_code}\n{done.output[-2000:]}")
+        raise RuntimeError(f"it answered, but the user-data ended with {done.user_data_code}\n{done.output[-2000:]}")
     run.disk = disk_used(world.disk) - disk
     run.peaks = memory.peaks
     run.first_200 = first_200 - since
     _, ended = user_data_times(machine.read("/var/log/cloud-init.log"))
-    run.returned = (ended or time.time()) - since
+    run.returned = ended - since
     if run.variant == "bootagent":
-        run.steps, run.after_200 = agent_steps(journal_steps(machine), since, first_200)
+        steps = journal_steps(machine)
+        run.steps = agent_steps(steps, since, first_200)
+        (gate,) = [(begin, end) for begin, end, name in steps if name == "gate"]
+        run.gate, run.soak = gate[1] - gate[0], gate[1] - first_200
     else:
-        marks = [(at, name) for at, name in bash_marks(done.output) if name != "done"]
-        run.steps = durations([(max(at, since), name) for at, name in marks], first_200)
+        marks = [(max(at, since), name) for at, name in bash_marks(done.output) if name != "done"]
+        run.steps = durations(marks, first_200)
 
 
-def agent_steps(steps: list[tuple[float, float, str]], since: float, first_200: float) -> tuple[dict[str, float], float]:
-    for step in sorted(steps): print(f"   {step[0]-since:7.3f} {step[1]-since:7.3f} {step[2]}")
-    return {}, 0.0
+def agent_steps(steps: list[tuple[float, float, str]], since: float, first_200: float) -> dict[str, float]:
+    """The agent's many steps as the few that a script has: from the end of the installation on, all is `start`."""
+    rows = [(begin, end, ROWS[name]) for begin, end, name in steps if name in ROWS]
+    return durations(timeline(rows, since, between="look", after="start"), first_200)
 
 
 def save(runs: list[Run]) -> Path:

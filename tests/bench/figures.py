@@ -35,3 +35,18 @@ def durations(marks: Sequence[tuple[float, str]], end: float) -> dict[str, float
             raise ValueError(f"{name} ends {since - until:.3f} s before it begins")
         found[name] = found.get(name, 0.0) + until - since
     return found
+
+
+def timeline(
+    steps: Sequence[tuple[float, float, str]], since: float, between: str, after: str
+) -> list[tuple[float, str]]:
+    """Marks as a script would have made them, of steps (begin, end, name) that may overlap: where several run, the one
+    that began last counts; time without any is `between` them or, at the end, `after` them."""
+    steps = sorted(steps)
+    moments = sorted({since, *(begin for begin, _, _ in steps), *(end for _, end, _ in steps)})
+    last = max((end for _, end, _ in steps), default=since)
+    marks = []
+    for moment in moments:
+        running = [name for begin, end, name in steps if begin <= moment < end]
+        marks.append((moment, running[-1] if running else after if moment >= last else between))
+    return marks

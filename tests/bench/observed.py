@@ -6,16 +6,18 @@ import os
 import re
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import Machine
+from lab.machine import CLOUD_INIT_OUTPUT
 from lab.namespace import call_in
+from run import Peaks
 
 PERIOD = 0.02  # of the poller and of the search for the start
 SAMPLE = 0.1  # of the memory: reading it takes time from the machine that is measured
 SCRIPT = "/var/lib/cloud/instance/scripts/part-001"
 CLOUD_INIT_LOG = "/var/log/cloud-init.log"
+CLOUD_INITS_OWN = ("ci-info", "Cloud-init", "No ", "20")  # beginnings of what cloud-init adds to a script's output
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,44 +61,43 @@ def wait_for_start(machine: Machine, timeout: float = 120) -> float:
     raise RuntimeError(f"cloud-init did not start the user-data within {timeout:g} s\n{machine.console_tail()}")
 
 
-def wait_for_answer(machine: Machine, namespace: str, url: tuple[str, int, str], timeout: float) -> float:
+def wait_for_answer(machine: Machine, namespace: str, port: int, path: str, timeout: float) -> float:
     """The moment of the first 200, asked for from the machine's network and not from the machine."""
-    host, port, path = url
 
     def poll() -> float:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             began = time.monotonic()
-            connection = http.client.HTTPConnection(host, port, timeout=5)
-            try:
-                connection.request("GET", path)
-                if connection.getresponse().status == 200:
-                    return time.time()
-            except (OSError, http.client.HTTPException):
-                pass  # not yet
-            finally:
-                connection.close()
-            if _gave_up(machine):
-                break
+            if _answers(machine.instance.address, port, path):
+                return time.time()
+            if why := _given_up(machine):
+                raise RuntimeError(why)
             time.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
-        raise RuntimeError(f"no 200 from http://{host}:{port}{path}: the boot failed, or {timeout:g} s were not enough")
+        raise RuntimeError(f"no 200 from {path} within {timeout:g} s")
 
     return call_in(namespace, poll)
 
 
-def _gave_up(machine: Machine) -> bool:
+def _answers(address: str, port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(address, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _given_up(machine: Machine) -> str:
+    """What the script said last, if cloud-init has seen it fail."""
     log = (machine.root / CLOUD_INIT_LOG.lstrip("/")).read_text(errors="replace")
-    return f"Command: ['{SCRIPT}']\nExit code: " in log
-
-
-@dataclass
-class Peaks:
-    """Bytes. `all` and `tools` are sums over processes at one moment, of their proportional share of memory (PSS)."""
-
-    all: int = 0  # everything that the boot has started, the service included
-    tools: int = 0  # the same without node and npm: what does the work that is not the service's own
-    agent: int = 0  # the high-water mark of the agent's one process, whatever of it is shared
-    programs: dict[str, int] = field(default_factory=dict)  # the high-water mark of each program's largest process
+    failed = re.search(rf"^Command: \['{SCRIPT}'\]\nExit code: (-?\d+)", log, re.MULTILINE)
+    if failed is None:
+        return ""
+    output = (machine.root / CLOUD_INIT_OUTPUT.lstrip("/")).read_text(errors="replace")
+    said = [line for line in output.splitlines() if line and not line.startswith(CLOUD_INITS_OWN)]
+    return "\n".join([f"the user-data ended with {failed[1]}", *said[-6:]])
 
 
 class Memory:

@@ -1,9 +1,10 @@
 """What `make bench` says is worth what its arithmetic is worth. No time is asserted anywhere."""
 
 import pytest
-from figures import Spread, durations, paired_ratio, spread
+from figures import Spread, durations, paired_ratio, spread, timeline
 from observed import bash_marks, user_data_times
-from table import memory, seconds
+from run import Run, pairs
+from table import half_table, memory, seconds
 
 
 def test_the_spread_of_few_runs_is_their_median_and_their_ends():
@@ -37,6 +38,21 @@ def test_an_end_before_the_last_mark_is_an_error_and_not_a_negative_time():
         durations([(10.0, "start")], 9.0)
 
 
+def test_steps_of_the_agent_become_marks_of_which_the_one_that_began_last_counts():
+    steps = [(2.0, 6.0, "install"), (1.0, 3.0, "source")]
+    marks = timeline(steps, 0.0, between="look", after="start")
+    assert durations(marks, 7.5) == {"look": 1.0, "source": 1.0, "install": 4.0, "start": 1.5}
+
+
+def test_time_between_steps_is_neither_lost_nor_given_to_one_of_them():
+    marks = timeline([(1.0, 2.0, "source"), (2.5, 3.0, "install")], 0.0, between="look", after="start")
+    assert durations(marks, 3.5) == {"look": 1.5, "source": 1.0, "install": 0.5, "start": 0.5}
+
+
+def test_without_any_step_all_is_what_comes_after():
+    assert timeline([], 1.0, between="look", after="start") == [(1.0, "start")]
+
+
 def test_marks_are_read_out_of_whatever_else_a_script_says():
     output = "Get:1 ...\n== 1767225600.250000 source\n== not a mark\n# == 1.0 no\n== 1767225601.500000 done\n"
     assert bash_marks(output) == [(1767225600.25, "source"), (1767225601.5, "done")]
@@ -58,3 +74,35 @@ def test_user_data_begins_and_ends_when_cloud_init_says_so():
 def test_how_figures_are_shown():
     assert seconds(Spread(6.754, 6.5, 7.04)) == "6.75 (6.50-7.04)"
     assert memory(Spread(63 * 2**20, 2**20, 2**26)) == "63 MiB"
+
+
+def runs(*seconds: tuple[str, int, float | None]) -> list[Run]:
+    """Of one half; None is a boot that failed."""
+    return [
+        Run("bare", variant, round, first_200=took or 0.0, failure="" if took else "E-X\nand more")
+        for variant, round, took in seconds
+    ]
+
+
+def test_a_round_in_which_one_failed_is_no_pair():
+    made = runs(("bootagent", 1, 4.0), ("old", 1, 8.0), ("bootagent", 2, None), ("old", 2, 9.0), ("old", 3, 2.0))
+    assert pairs(made, "bare", "bootagent", "old") == ([4.0], [8.0])
+    assert pairs(made, "installed", "bootagent", "old") == ([], [])
+
+
+def test_the_table_says_whether_it_was_reached():
+    told = half_table(runs(("bootagent", 1, 3.0), ("old", 1, 10.0)), "bare")
+    assert "bootagent / old    0.30 (0.30-0.30)" in told and "NOT reached" not in told
+    assert "NOT reached" in half_table(runs(("bootagent", 1, 4.0), ("old", 1, 10.0)), "bare")
+
+
+def test_a_large_agent_has_not_reached_it():
+    made = runs(("bootagent", 1, 3.0), ("old", 1, 10.0))
+    made[0].peaks.agent = 21 * 2**20
+    assert "NOT reached" in half_table(made, "bare")
+
+
+def test_a_failed_boot_gives_no_ratio_but_its_first_line():
+    told = half_table(runs(("bootagent", 1, None), ("old", 1, 9.0)), "bare")
+    assert "bootagent /" not in told
+    assert "FAILED: bootagent, round 1: E-X\n" in told

@@ -11,9 +11,10 @@ export DEBIAN_FRONTEND=noninteractive
 
 log packages
 MISSING=
-for PACKAGE in git curl jq awscli; do
-  dpkg-query -W $PACKAGE >/dev/null 2>&1 || MISSING="$MISSING $PACKAGE"
+for TOOL in git curl jq; do
+  command -v $TOOL || MISSING="$MISSING $TOOL"
 done
+command -v aws || MISSING="$MISSING awscli"
 if [ -n "$MISSING" ]; then
   apt-get -qq update
   apt-get -qq install -y --no-install-recommends $MISSING

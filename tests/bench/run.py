@@ -1,0 +1,46 @@
+"""One boot, as it was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+VARIANTS = ["old", "tuned", "bootagent", "floor"]  # in this order, round after round
+HALVES = ["installed", "bare"]
+
+
+@dataclass
+class Peaks:
+    """Bytes. `all` and `tools` are sums over processes at one moment, of their proportional share of memory (PSS)."""
+
+    all: int = 0  # everything that the boot has started, the service included
+    tools: int = 0  # the same without node and npm: what does the work that is not the service's own
+    agent: int = 0  # the high-water mark (VmHWM) of the agent's one process, whatever of it is shared
+    programs: dict[str, int] = field(default_factory=dict)  # VmHWM of each program's largest process
+
+
+@dataclass
+class Run:
+    """Seconds are counted from the moment at which cloud-init starts the user-data."""
+
+    half: str
+    variant: str
+    round: int
+    failure: str = ""
+    first_200: float = 0.0
+    returned: float = 0.0  # the end of the user-data: for bootagent after its gate, for bash whenever it comes
+    steps: dict[str, float] = field(default_factory=dict)  # until the first 200
+    gate: float = 0.0  # how long the agent watched the service
+    soak: float = 0.0  # the part of it after the first 200
+    peaks: Peaks = field(default_factory=Peaks)
+    disk: int = 0
+
+
+def good(runs: Sequence[Run], half: str, variant: str) -> list[Run]:
+    return [run for run in runs if (run.half, run.variant) == (half, variant) and not run.failure]
+
+
+def pairs(runs: Sequence[Run], half: str, ours: str, theirs: str) -> tuple[list[float], list[float]]:
+    """The seconds of both, of the rounds in which both came into service."""
+    ours_by_round = {run.round: run.first_200 for run in good(runs, half, ours)}
+    theirs_by_round = {run.round: run.first_200 for run in good(runs, half, theirs)}
+    both = sorted(ours_by_round.keys() & theirs_by_round.keys())
+    return [ours_by_round[round] for round in both], [theirs_by_round[round] for round in both]
