@@ -93,6 +93,14 @@ codes! {
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
     ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name; once a fix is pushed: bootagent run --update";
+    ClockWrong = "E-CLOCK-WRONG", Temporary, "let the machine's clock be set before or while it boots: chrony or systemd-timesyncd with 169.254.169.123, or whatever the image has";
+    DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the file system that is named, or give the instance a larger volume";
+    RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";
+    RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry wants a credential, or refuses this one: a private package needs a registry that this instance may read";
+    PackageMissing = "E-PACKAGE-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent run --update";
+    LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install and commit the lockfile with package.json; then: bootagent run --update";
+    PackageAltered = "E-PACKAGE-ALTERED", Invalid, "the registry serves other bytes than the lockfile names: find out why before you renew the lockfile";
+    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "take an instance type with more memory, add swap, or build elsewhere and install what was built";
     HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml, and then: bootagent run --update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process holds the port: end it, or choose another port";
     HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not well: its log tells why; health.path names what is asked; once a fix is pushed: bootagent run --update";
@@ -109,22 +117,67 @@ struct Told {
     doing: String,
     causes: Vec<String>,
     remedy: Option<String>,
+    /// The fault's name in `fault`'s table, if it is one of those.
+    fault: Option<String>,
+    /// The seconds that a server asked us to stay away.
+    retry_after: Option<u64>,
+    /// The last lines of whoever failed.
+    output: Vec<String>,
 }
 
 impl Error {
     /// `doing` is a gerund with its object: "writing /opt/auth-service/current".
     pub fn new(code: Code, doing: impl Into<String>, cause: impl fmt::Display) -> Self {
-        Error(Box::new(Told { code, doing: doing.into(), causes: vec![cause.to_string()], remedy: None }))
+        Self::caused(code, doing, vec![cause.to_string()])
     }
 
     /// From a chain of causes, outermost first.
     pub fn caused(code: Code, doing: impl Into<String>, causes: Vec<String>) -> Self {
-        Error(Box::new(Told { code, doing: doing.into(), causes, remedy: None }))
+        let (remedy, fault, retry_after, output) = (None, None, None, Vec::new());
+        Error(Box::new(Told { code, doing: doing.into(), causes, remedy, fault, retry_after, output }))
     }
 
     /// Replaces the code's general remedy by one that fits this case better.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.0.remedy = Some(remedy.into());
+        self
+    }
+
+    pub(crate) fn from_fault(mut self, name: &str) -> Self {
+        self.0.fault = Some(name.to_owned());
+        self
+    }
+
+    /// One more cause, behind those that are told.
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.0.causes.push(cause.to_string());
+        self
+    }
+
+    /// A word in parentheses on the last cause: how often it was tried.
+    pub fn noting(mut self, note: &str) -> Self {
+        if let Some(last) = self.0.causes.last_mut() {
+            *last = format!("{last} ({note})");
+        }
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: Option<u64>) -> Self {
+        self.0.retry_after = seconds;
+        self
+    }
+
+    /// What the one who failed said last, cleaned by whoever read it.
+    pub fn saying(mut self, lines: Vec<String>) -> Self {
+        self.0.output = lines;
+        self
+    }
+
+    /// The same with every text rewritten: the place for taking secrets out.
+    pub fn rewritten(mut self, rewrite: impl Fn(&str) -> String) -> Self {
+        for text in self.0.causes.iter_mut().chain(&mut self.0.output) {
+            *text = rewrite(text);
+        }
         self
     }
 
@@ -136,6 +189,14 @@ impl Error {
         self.0.code.exit()
     }
 
+    pub fn fault(&self) -> Option<&str> {
+        self.0.fault.as_deref()
+    }
+
+    pub fn asked_to_wait(&self) -> Option<u64> {
+        self.0.retry_after
+    }
+
     /// Everything about it as plain data, for the status file and for a parent process.
     pub fn report(&self) -> ErrorReport {
         ErrorReport {
@@ -143,18 +204,17 @@ impl Error {
             doing: self.0.doing.clone(),
             causes: self.0.causes.clone(),
             remedy: self.0.remedy.clone().unwrap_or_else(|| self.0.code.remedy().to_owned()),
+            fault: self.0.fault.clone(),
+            retry_after: self.0.retry_after,
+            output: self.0.output.clone(),
         }
     }
 
     /// An error that a child process reported. An unknown code is a bug of ours, and says so.
     pub fn from_report(report: ErrorReport) -> Self {
         let code = Code::ALL.iter().copied().find(|code| code.name() == report.code).unwrap_or(Code::Bug);
-        Error(Box::new(Told {
-            code,
-            doing: report.doing,
-            causes: report.causes,
-            remedy: Some(report.remedy),
-        }))
+        let ErrorReport { doing, causes, remedy, fault, retry_after, output, .. } = report;
+        Error(Box::new(Told { code, doing, causes, remedy: Some(remedy), fault, retry_after, output }))
     }
 }
 
@@ -165,11 +225,20 @@ pub struct ErrorReport {
     pub doing: String,
     pub causes: Vec<String>,
     pub remedy: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
 }
 
 impl fmt::Display for ErrorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} [{}]", self.doing, self.causes.join(": "), self.code)?;
+        for line in &self.output {
+            write!(f, "\n    {line}")?;
+        }
         write!(f, "\n  {}", self.remedy)
     }
 }

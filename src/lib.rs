@@ -36,6 +36,7 @@ pub mod boot;
 pub mod cli;
 pub mod error;
 pub mod facts;
+pub mod fault;
 pub mod machine;
 pub mod observe;
 pub mod plan;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bootagent::error::Code;
+use bootagent::fault::{Answer, Fault, Slice};
 
 /// What each room of `src/` may name of the others, and nothing else.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -16,10 +17,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report"]),
     ("apply", &["error", "machine", "plan", "report"]),
     ("report", &["error", "facts", "machine", "observe", "plan"]),
-    ("planner", &["error", "facts", "observe", "plan", "secret"]),
-    ("observe", &["error", "facts", "machine", "plan", "secret"]),
-    ("machine", &["error", "facts", "plan", "secret"]),
+    ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
+    ("observe", &["error", "fault", "facts", "machine", "plan", "secret"]),
+    ("machine", &["error", "fault", "facts", "plan", "secret"]),
     ("plan", &["error", "facts", "secret"]),
+    ("fault", &["error", "facts"]),
     ("facts", &["error", "secret"]),
     ("error", &[]),
     ("secret", &[]),
@@ -448,6 +450,49 @@ fn the_reference_of_errors_is_complete() {
         }
     }
     assert_none(faults);
+}
+
+/// The tables of faults.md are those of src/fault.rs, row by row, and every fault can be met.
+#[test]
+fn the_reference_of_faults_is_complete() {
+    let reference =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/faults.md"))
+            .unwrap();
+    let written: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `")).collect();
+    let known: Vec<String> = Slice::ALL.iter().map(slice_row).chain(Fault::ALL.iter().map(fault_row)).collect();
+    let mut faults = Vec::new();
+    faults.extend(known.iter().filter(|row| !written.contains(&row.as_str())).map(|row| format!("missing: {row}")));
+    faults.extend(written.iter().filter(|row| !known.iter().any(|known| known == *row)).map(|row| format!("in faults.md only: {row}")));
+    let code: String =
+        sources().iter().filter(|source| source.path != "fault.rs").map(|source| source.code.clone()).collect();
+    let tokens = tokens(&code);
+    for fault in Fault::ALL.iter().filter(|fault| !names(&tokens, &format!("Fault::{fault:?}"))) {
+        faults.push(format!("{} is never told", fault.name()));
+    }
+    for slice in Slice::ALL.iter().filter(|slice| !names(&tokens, &format!("Slice::{slice:?}"))) {
+        let of_a_fault = Fault::ALL.iter().any(|fault| fault.slice() == *slice);
+        if !of_a_fault {
+            faults.push(format!("the slice {} is nobody's", slice.name()));
+        }
+    }
+    assert_none(faults);
+}
+
+fn slice_row(slice: &Slice) -> String {
+    let tries = if slice.tries() == 0 { "as time allows".to_owned() } else { slice.tries().to_string() };
+    let set_by = slice.set_by().map_or("–".to_owned(), |key| format!("`{key}`"));
+    format!("| `{}` | {} | {tries} | {set_by} |", slice.name(), slice.seconds())
+}
+
+fn fault_row(fault: &Fault) -> String {
+    let answer = match fault.answer() {
+        Answer::Wait => "wait",
+        Answer::Retry => "retry",
+        Answer::Stop => "stop",
+    };
+    let bound = if fault.answer() == Answer::Stop { "–" } else { fault.slice().name() };
+    let (code, remedy) = (fault.code().name(), fault.code().remedy());
+    format!("| `{}` | {} | {answer} | {bound} | `{code}` | {remedy} |", fault.name(), fault.shows())
 }
 
 /// The fence is only as good as its reader of source text.

@@ -8,6 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
+use crate::machine::retry::{Patience, patiently};
 use crate::machine::{Change, Context, Host, Scratch};
 use crate::plan::{Plan, Step, StepId, headline};
 use crate::report::Report;
@@ -79,24 +80,13 @@ async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report
     report.step_started(&step.id, &step.why, &headline);
     let progress = |what: &str| report.waiting(&step.id, what);
     let context = Context { scratch, progress: &progress };
-    let mut tries = step.tries.max(1);
-    let result = loop {
-        let result = match timeout(step.timeout.duration(), machine.act(&step.action, &context)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(
-                Code::StepDeadline,
-                format!("waiting for: {headline}"),
-                format!("not done after {}", step.timeout),
-            )),
-        };
-        tries -= 1;
-        match &result {
-            Err(error) if tries > 0 && error.code() != Code::StepDeadline => {
-                (context.progress)("trying again")
-            }
-            _ => break result,
-        }
-    };
+    // Each verb converges, so that what a fault broke off can be done again.
+    let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
+    let acting = patiently(patience, async || machine.act(&step.action, &context).await);
+    let result = timeout(step.timeout.duration(), acting).await.unwrap_or_else(|_| {
+        let cause = format!("not done after {}", step.timeout);
+        Err(Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause))
+    });
     report.step_ended(&step.id, &headline, started.elapsed(), &result);
     result.map(|_: Change| ())
 }

@@ -10,6 +10,7 @@ pub mod aws;
 pub mod host;
 pub mod retry;
 pub mod sandbox;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,42 +1,85 @@
-//! The one policy for waiting and trying again: full jitter, growing pauses, an end.
+//! The one way of waiting and trying again: full jitter, growing pauses, an end. Whether at all, and how
+//! long, the table of faults says.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
+use crate::fault::{Answer, Fault};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What a server asks for by Retry-After is granted up to here.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// What one attempt came to.
-pub enum Attempt<T> {
-    Done(T),
-    /// It may come right by itself.
-    Again(Error),
-    /// It will not.
-    Stop(Error),
+/// How much of a fault whoever asks puts up with. The fault's own slice may end sooner.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    until: Instant,
+    tries: u32,
 }
 
-/// Tries until it is done, until it cannot be, or until the time is up: then the last error counts.
-pub async fn patiently<T>(until: Instant, mut attempt: impl AsyncFnMut() -> Attempt<T>) -> Result<T> {
+impl Patience {
+    pub fn until(until: Instant) -> Self {
+        Patience { until, tries: u32::MAX }
+    }
+
+    /// From now on.
+    pub fn lasting(time: Duration) -> Self {
+        Self::until(Instant::now() + time)
+    }
+
+    pub fn tries(self, tries: u32) -> Self {
+        Patience { tries: tries.max(1), ..self }
+    }
+
+    pub fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Tries until it is done, until a fault stops it, or until time or tries are up: then the last error
+/// counts, and says how often and how long it was tried.
+pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
     let mut pause = FIRST_PAUSE;
+    let mut tried = 0;
     loop {
         let error = match attempt().await {
-            Attempt::Done(value) => return Ok(value),
-            Attempt::Stop(error) => return Err(error),
-            Attempt::Again(error) => error,
+            Ok(value) => return Ok(value),
+            Err(error) => error,
         };
-        // A whole group boots at once: nobody may knock in step with the others.
-        let jitter = pause.mul_f64(random());
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        tried += 1;
+        let Some(fault) = Fault::of(&error).filter(|fault| fault.answer() != Answer::Stop) else {
             return Err(error);
+        };
+        let left = end(fault, patience, started).saturating_duration_since(Instant::now());
+        if left.is_zero() || tried >= patience.tries {
+            return Err(told(error, tried, started.elapsed()));
         }
-        tracing::debug!(error = %error.report().causes.join(": "), "trying again");
+        tracing::debug!(fault = fault.name(), "trying again");
         // The last attempt is at the very end: who waits two minutes may come after two minutes.
-        sleep(jitter.min(left)).await;
+        sleep(wait(&error, pause).min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// A fault whose slice no setting gives ends with that; of the others whoever asks knows the setting.
+fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
+    fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
+}
+
+/// A whole group boots at once: nobody may knock in step with the others, or before he was told to.
+fn wait(error: &Error, pause: Duration) -> Duration {
+    let asked = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
+    asked + pause.mul_f64(random())
+}
+
+fn told(error: Error, tried: u32, took: Duration) -> Error {
+    match tried {
+        1 => error,
+        _ => error.noting(&format!("tried {tried} times in {} s", took.as_secs())),
     }
 }
 
@@ -51,42 +94,75 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    fn failure() -> Error {
-        Error::new(Code::GitUnreachable, "fetching", "503")
+    fn busy() -> Error {
+        Fault::GitBusy.error("fetching", "503")
+    }
+
+    fn brief() -> Patience {
+        Patience::lasting(Duration::from_secs(20))
     }
 
     #[tokio::test]
     async fn it_tries_again_until_it_is_done() {
         let mut left = 2;
-        let done = patiently(Instant::now() + Duration::from_secs(20), async || {
+        let done = patiently(brief(), async || {
             if left == 0 {
-                return Attempt::Done("done");
+                return Ok("done");
             }
             left -= 1;
-            Attempt::Again(failure())
+            Err(busy())
         });
         assert_eq!(done.await.unwrap(), "done");
     }
 
     #[tokio::test]
-    async fn it_ends_with_the_last_error_when_time_is_up_and_at_once_when_told_to() {
-        let error = patiently::<()>(Instant::now(), async || Attempt::Again(failure())).await.unwrap_err();
-        assert_eq!(error.code(), Code::GitUnreachable);
-        let mut tried = 0;
-        let stopped = patiently::<()>(Instant::now() + Duration::from_secs(20), async || {
-            tried += 1;
-            Attempt::Stop(failure())
-        });
-        assert!(stopped.await.is_err());
-        assert_eq!(tried, 1, "a permanent error was tried again");
+    async fn it_ends_with_the_last_error_when_time_is_up() {
+        let error = patiently::<()>(Patience::until(Instant::now()), async || Err(busy())).await.unwrap_err();
+        assert_eq!((error.code(), error.report().causes), (Code::GitUnreachable, vec!["503".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn it_says_how_often_it_was_tried_and_keeps_to_its_tries() {
+        let error = patiently::<()>(brief().tries(3), async || Err(busy())).await.unwrap_err();
+        assert!(error.report().causes[0].starts_with("503 (tried 3 times in "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_time_does_not_heal_is_told_at_once() {
+        for error in [Fault::GitRefused.error("fetching", "403"), Error::new(Code::GitUnreachable, "a", "b")] {
+            let (mut tried, mut error) = (0, Some(error));
+            let stopped = patiently::<()>(brief(), async || {
+                tried += 1;
+                Err(error.take().unwrap())
+            });
+            assert!(stopped.await.is_err());
+            assert_eq!(tried, 1, "a permanent error was tried again");
+        }
+    }
+
+    #[test]
+    fn a_fault_ends_with_its_own_slice() {
+        let (now, hour) = (Instant::now(), Duration::from_secs(3600));
+        let patience = Patience::until(now + hour);
+        assert_eq!(end(Fault::GitBusy, patience, now), now + Fault::GitBusy.most().unwrap().duration());
+        assert_eq!(end(Fault::TagLate, patience, now), now + hour, "imds.wait says how long");
+        assert_eq!(end(Fault::GitBusy, Patience::until(now), now), now, "the budget is the end of everything");
+    }
+
+    #[test]
+    fn a_server_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
+        let asking = |seconds| wait(&busy().retry_after(Some(seconds)), FIRST_PAUSE);
+        assert!(asking(7) >= Duration::from_secs(7) && asking(7) < Duration::from_secs(8));
+        assert!(asking(86_400) < LONGEST_ASKED + FIRST_PAUSE);
+        assert!(wait(&busy(), FIRST_PAUSE) < FIRST_PAUSE);
     }
 
     #[tokio::test]
     async fn it_waits_to_the_very_end() {
         let until = Instant::now() + Duration::from_millis(50);
-        let late = patiently(until, async || match Instant::now() < until {
-            true => Attempt::Again(failure()),
-            false => Attempt::Done("late"),
+        let late = patiently(Patience::until(until), async || match Instant::now() < until {
+            true => Err(busy()),
+            false => Ok("late"),
         });
         assert_eq!(late.await.unwrap(), "late");
     }

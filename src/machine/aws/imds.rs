@@ -6,11 +6,11 @@ use std::time::Duration;
 use aws_config::imds::client::error::ImdsError;
 use aws_config::imds::{Client, client::Client as ImdsClient};
 use aws_config::provider_config::ProviderConfig;
-use tokio::time::Instant;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::facts::Instance;
-use crate::machine::retry::{Attempt, patiently};
+use crate::fault::Fault;
+use crate::machine::retry::{Patience, patiently};
 use crate::plan::Seconds;
 
 /// More than any instance may have.
@@ -44,94 +44,84 @@ impl Imds {
     }
 
     /// One path; `None` where IMDS says 404.
-    async fn get(&self, path: &str) -> Attempt<Option<String>> {
-        let doing =
-            || format!("asking instance metadata for {}", path.trim_start_matches("/latest/meta-data/"));
+    async fn get(&self, path: &str) -> Result<Option<String>> {
+        let fault = |fault: Fault, cause: String| {
+            let entry = path.trim_start_matches("/latest/meta-data/");
+            Err(fault.error(format!("asking instance metadata for {entry}"), cause))
+        };
         match self.client.get(path).await {
-            Ok(text) => Attempt::Done(Some(text.as_ref().to_owned())),
+            Ok(text) => Ok(Some(text.as_ref().to_owned())),
             Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
-                404 => Attempt::Done(None),
-                status => {
-                    Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), format!("it answers {status}")))
-                }
+                404 => Ok(None),
+                401 => fault(Fault::ImdsToken, "it answers 401".to_owned()),
+                status => fault(Fault::ImdsSilent, format!("it answers {status}")),
             },
-            Err(error) => {
-                Attempt::Again(Error::new(Code::ImdsUnreachable, doing(), super::causes(&error).join(": ")))
-            }
+            Err(error) => fault(Fault::ImdsSilent, super::causes(&error).join(": ")),
         }
     }
 
     /// Who the instance is, waiting for IMDS itself.
     pub async fn instance(&self, wait: Seconds) -> Result<Instance> {
-        let until = Instant::now() + wait.duration();
-        let ask = async |path: &'static str| {
-            let whole = format!("/latest/meta-data/{path}");
-            let answer = patiently(until, async || self.get(&whole).await).await?;
-            answer.filter(|text| !text.is_empty()).ok_or_else(|| {
-                Error::new(
-                    Code::ImdsUnreachable,
-                    format!("asking instance metadata for {path}"),
-                    "it has no such entry",
-                )
+        let patience = Patience::lasting(wait.duration());
+        let ask = async |path: &str, fits: fn(&str) -> bool| {
+            patiently(patience, async || match self.get(&format!("/latest/meta-data/{path}")).await? {
+                Some(text) if fits(&text) => Ok(text),
+                Some(_) => Err(incomplete(path, "what it says is none")),
+                None => Err(incomplete(path, "it has no such entry")),
             })
+            .await
         };
+        let some = |text: &str| !text.is_empty();
         Ok(Instance {
-            id: instance_id(ask("instance-id").await?)?,
-            region: ask("placement/region").await?,
-            zone: ask("placement/availability-zone").await?,
-            kind: ask("instance-type").await?,
+            id: ask("instance-id", is_instance_id).await?,
+            region: ask("placement/region", some).await?,
+            zone: ask("placement/availability-zone", some).await?,
+            kind: ask("instance-type", some).await?,
         })
     }
 
     /// All tags. Waits until those that are needed are there: a group's tags can arrive late.
     pub async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
-        let until = Instant::now() + wait.duration();
-        patiently(until, async || {
-            let tags = match self.all_tags(needed.is_empty()).await {
-                Attempt::Done(tags) => tags,
-                Attempt::Again(error) => return Attempt::Again(error),
-                Attempt::Stop(error) => return Attempt::Stop(error),
-            };
+        patiently(Patience::lasting(wait.duration()), async || {
+            let tags = self.all_tags(needed.is_empty()).await?;
             match needed.iter().find(|key| !tags.contains_key(*key)) {
-                None => Attempt::Done(tags),
-                Some(key) => Attempt::Again(missing(key, &tags, wait)),
+                None => Ok(tags),
+                Some(key) => Err(missing(key, &tags)),
             }
         })
         .await
     }
 
-    async fn all_tags(&self, may_be_none: bool) -> Attempt<BTreeMap<String, String>> {
-        let list = match self.get("/latest/meta-data/tags/instance").await {
-            Attempt::Done(Some(list)) => list,
-            Attempt::Done(None) if may_be_none => return Attempt::Done(BTreeMap::new()),
-            Attempt::Done(None) => {
-                let cause = "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
-                return Attempt::Again(Error::new(Code::ImdsTagsOff, "reading the instance's tags", cause));
+    async fn all_tags(&self, may_be_none: bool) -> Result<BTreeMap<String, String>> {
+        let Some(list) = self.get("/latest/meta-data/tags/instance").await? else {
+            if may_be_none {
+                return Ok(BTreeMap::new());
             }
-            Attempt::Again(error) | Attempt::Stop(error) => return Attempt::Again(error),
+            let cause = "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
+            return Err(Fault::TagsOff.error("reading the instance's tags", cause));
         };
         let mut tags = BTreeMap::new();
         for key in list.lines().map(str::trim).filter(|key| is_key(key)).take(MOST_TAGS) {
-            match self.get(&format!("/latest/meta-data/tags/instance/{key}")).await {
-                Attempt::Done(Some(value)) => tags.insert(key.to_owned(), value),
-                // Taken away between the two questions.
-                Attempt::Done(None) => None,
-                Attempt::Again(error) | Attempt::Stop(error) => return Attempt::Again(error),
-            };
+            // One may be taken away between the two questions.
+            if let Some(value) = self.get(&format!("/latest/meta-data/tags/instance/{key}")).await? {
+                tags.insert(key.to_owned(), value);
+            }
         }
-        Attempt::Done(tags)
+        Ok(tags)
     }
 }
 
-fn missing(key: &str, tags: &BTreeMap<String, String>, wait: Seconds) -> Error {
+fn incomplete(path: &str, cause: &str) -> Error {
+    Fault::ImdsIncomplete.error(format!("asking instance metadata for {path}"), cause)
+}
+
+fn missing(key: &str, tags: &BTreeMap<String, String>) -> Error {
+    let others = tags.keys().cloned().collect::<Vec<_>>().join(", ");
     let cause = match tags.is_empty() {
-        true => format!("the instance has no tag {key}, and no other that metadata shows (waited {wait})"),
-        false => format!(
-            "the instance has no tag {key}, only {} (waited {wait})",
-            tags.keys().cloned().collect::<Vec<_>>().join(", ")
-        ),
+        true => format!("the instance has no tag {key}, and no other that metadata shows"),
+        false => format!("the instance has no tag {key}, only {others}"),
     };
-    Error::new(Code::TagMissing, "reading the instance's tags", cause)
+    Fault::TagLate.error("reading the instance's tags", cause)
 }
 
 /// The characters that IMDS itself allows in a key; anything else never reaches a URL.
@@ -142,16 +132,9 @@ fn is_key(key: &str) -> bool {
 }
 
 /// It becomes the name of a directory.
-fn instance_id(id: String) -> Result<String> {
-    let fits = id.starts_with("i-") && id.len() <= 64 && id[2..].chars().all(|c| c.is_ascii_alphanumeric());
-    match fits {
-        true => Ok(id),
-        false => Err(Error::new(
-            Code::ImdsUnreachable,
-            "asking instance metadata for instance-id",
-            "what it says is no instance id",
-        )),
-    }
+fn is_instance_id(id: &str) -> bool {
+    let Some(number) = id.strip_prefix("i-") else { return false };
+    id.len() <= 64 && number.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -164,9 +147,9 @@ mod tests {
         for bad in ["", "a/b", "../x", "a b", "a\r\nHost: x"] {
             assert!(!is_key(bad), "{bad:?} was taken for a key");
         }
-        assert!(instance_id("i-0abc123".into()).is_ok());
+        assert!(is_instance_id("i-0abc123"));
         for bad in ["", "i-../../etc", "x-1", "i-a/b"] {
-            assert!(instance_id(bad.into()).is_err(), "{bad:?} was taken for an id");
+            assert!(!is_instance_id(bad), "{bad:?} was taken for an id");
         }
     }
 }

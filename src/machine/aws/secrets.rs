@@ -4,11 +4,12 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
-use tokio::time::Instant;
 
-use super::{Imds, instance_config, own_config};
+use super::{Imds, causes, instance_config, own_config};
 use crate::error::{Code, Error, Result};
-use crate::machine::retry::{Attempt, patiently};
+use crate::fault::Fault;
+use crate::machine::retry::{Patience, patiently};
+use crate::machine::tls;
 use crate::plan::Seconds;
 use crate::secret::Secret;
 
@@ -19,26 +20,20 @@ pub async fn secret(imds: &Imds, name: &str, region: Option<&str>, wait: Seconds
         Some(region) => instance_config(region, imds.client()),
         None => own_config().await,
     };
-    let until = Instant::now() + wait.duration();
-    patiently(until, async || read(&config, name).await).await
+    patiently(Patience::lasting(wait.duration()), async || read(&config, name).await).await
 }
 
-async fn read(config: &SdkConfig, name: &str) -> Attempt<Secret> {
+async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
+    let region = config.region().map_or("no region", |region| region.as_ref());
     let answer = Client::new(config).get_secret_value().secret_id(name).send().await;
-    let value = match answer {
-        Ok(value) => value,
-        Err(error) => return classify(name, config, &error),
-    };
-    let text = match (value.secret_string(), value.secret_binary()) {
-        (Some(text), _) => Ok(text.to_owned()),
+    let value = answer.map_err(|error| failed(name, region, &error))?;
+    let invalid = |cause: &str| Error::new(Code::SecretInvalid, doing(name), cause);
+    match (value.secret_string(), value.secret_binary()) {
+        (Some(text), _) => Ok(Secret::new(text)),
         (None, Some(bytes)) => std::str::from_utf8(bytes.as_ref())
-            .map(str::to_owned)
-            .map_err(|_| Error::new(Code::SecretInvalid, doing(name), "its binary value is not UTF-8")),
-        (None, None) => Err(Error::new(Code::SecretInvalid, doing(name), "it has neither text nor bytes")),
-    };
-    match text {
-        Ok(text) => Attempt::Done(Secret::new(text)),
-        Err(error) => Attempt::Stop(error),
+            .map(Secret::new)
+            .map_err(|_| invalid("its binary value is not UTF-8")),
+        (None, None) => Err(invalid("it has neither text nor bytes")),
     }
 }
 
@@ -46,53 +41,93 @@ fn doing(name: &str) -> String {
     format!("reading the secret {name}")
 }
 
-fn classify(name: &str, config: &SdkConfig, error: &SdkError<GetSecretValueError>) -> Attempt<Secret> {
-    let region = config.region().map_or("no region", |region| region.as_ref());
-    let Some(service) = error.as_service_error() else {
-        return Attempt::Again(unreached(name, region, error));
-    };
+fn failed(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Error {
+    let Some(service) = error.as_service_error() else { return unreached(name, region, &causes(error)) };
     let code = service.code().unwrap_or("unknown");
     // AWS's messages name the action, the role and the secret, never its value.
     let message = service.message().unwrap_or("no message");
-    let told = |code, cause: String| Error::new(code, doing(name), cause);
-    match code {
-        "ResourceNotFoundException" => Attempt::Stop(told(
-            Code::SecretMissing,
-            format!("there is none of this name in {region} ({message})"),
-        )),
-        "InvalidRequestException" => Attempt::Stop(told(Code::SecretMissing, message.to_owned())),
-        "AccessDeniedException" | "DecryptionFailure" | "AccessDenied" => {
-            Attempt::Stop(told(Code::SecretDenied, message.to_owned()))
+    let answer = error.raw_response();
+    let fault = refusal(code, answer.map_or(0, |answer| answer.status().as_u16()));
+    let cause = match fault {
+        Fault::SecretMissing if code == "ResourceNotFoundException" => {
+            format!("there is none of this name in {region} ({message})")
         }
+        Fault::SecretMissing | Fault::SecretDenied => message.to_owned(),
+        _ => format!("{code}: {message}"),
+    };
+    let asked = answer.and_then(|answer| answer.headers().get("retry-after")?.parse().ok());
+    fault.error(doing(name), cause).retry_after(asked)
+}
+
+/// What an answer of the service means.
+fn refusal(code: &str, status: u16) -> Fault {
+    match code {
+        // The second is about a secret that waits for its deletion.
+        "ResourceNotFoundException" | "InvalidRequestException" => Fault::SecretMissing,
+        "AccessDeniedException" | "DecryptionFailure" | "AccessDenied" => Fault::SecretDenied,
         // A new role can take a while until every service knows it; a wrong clock looks alike.
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
-        | "ExpiredTokenException" => {
-            Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}")))
-        }
-        "ThrottlingException" | "InternalServiceError" | "ServiceUnavailable" | "RequestLimitExceeded" => {
-            Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}")))
-        }
-        _ => match error.raw_response().map(|response| response.status().as_u16()) {
-            Some(500..) | Some(429) => {
-                Attempt::Again(told(Code::SecretUnreachable, format!("{code}: {message}")))
-            }
-            _ => Attempt::Stop(told(Code::SecretDenied, format!("{code}: {message}"))),
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "ExpiredTokenException" => Fault::RoleUnknown,
+        "ThrottlingException" | "Throttling" | "RequestLimitExceeded" => Fault::SecretThrottled,
+        "InternalServiceError" | "ServiceUnavailable" => Fault::SecretFailing,
+        _ => match status {
+            429 => Fault::SecretThrottled,
+            500.. => Fault::SecretFailing,
+            _ => Fault::SecretDenied,
         },
     }
 }
 
 /// No answer of the service: no credentials, no route, no TLS.
-fn unreached(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Error {
-    let causes = super::causes(error);
-    let has_no_credentials = causes.iter().any(|cause| cause.to_lowercase().contains("credential"));
-    match has_no_credentials {
-        true => Error::caused(Code::CredentialsMissing, doing(name), causes),
-        false => {
-            let mut told = vec![format!("secretsmanager.{region}.amazonaws.com does not answer")];
-            told.extend(causes);
-            Error::caused(Code::SecretUnreachable, doing(name), told)
+fn unreached(name: &str, region: &str, causes: &[String]) -> Error {
+    let server = format!("secretsmanager.{region}.amazonaws.com");
+    let all = causes.join(": ");
+    if all.to_lowercase().contains("credential") {
+        return Fault::CredentialsLate.error(doing(name), all);
+    }
+    if tls::is_untrusted(&all) {
+        return Fault::SecretUntrusted
+            .error(doing(name), format!("the certificate of {server} is not trusted here: {all}"))
+            .remedy(tls::REMEDY);
+    }
+    Fault::SecretUnreachable.error(doing(name), format!("{server} does not answer: {all}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Answer;
+
+    #[test]
+    fn answers_of_the_service_are_told_apart() {
+        for (code, status, fault) in [
+            ("ResourceNotFoundException", 400, Fault::SecretMissing),
+            ("InvalidRequestException", 400, Fault::SecretMissing),
+            ("AccessDeniedException", 400, Fault::SecretDenied),
+            ("UnrecognizedClientException", 400, Fault::RoleUnknown),
+            ("ThrottlingException", 400, Fault::SecretThrottled),
+            ("unknown", 429, Fault::SecretThrottled),
+            ("unknown", 503, Fault::SecretFailing),
+            ("unknown", 400, Fault::SecretDenied),
+        ] {
+            assert_eq!(refusal(code, status), fault, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn who_does_not_answer_is_told_apart() {
+        let fault = |cause: &str| {
+            let error = unreached("s", "eu-west-1", &["dispatch failure".to_owned(), cause.to_owned()]);
+            Fault::of(&error).unwrap()
+        };
+        assert_eq!(fault("the credential provider was not enabled"), Fault::CredentialsLate);
+        assert_eq!(fault("dns error: failed to lookup address"), Fault::SecretUnreachable);
+        assert_eq!(fault("invalid peer certificate: UnknownIssuer"), Fault::SecretUntrusted);
+        assert_eq!(Fault::SecretUntrusted.answer(), Answer::Stop);
     }
 }

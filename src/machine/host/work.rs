@@ -8,7 +8,8 @@ use super::program::{Output, ended};
 use super::{files, program, units};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::Source;
-use crate::machine::retry::{Attempt, patiently};
+use crate::fault::{Fault, Slice};
+use crate::machine::retry::{Patience, patiently};
 use crate::machine::sandbox::guard::IMDS_ANSWERS;
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
@@ -18,10 +19,8 @@ use crate::machine::sandbox::{
 use crate::machine::{Context, Scratch};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
 
-/// One attempt at a fetch, and all of them together.
-const FETCH: Duration = Duration::from_secs(120);
-const ALL_FETCHES: Duration = Duration::from_secs(300);
-const CHECKOUT: Duration = Duration::from_secs(290);
+/// A little less than the checkout's step has: the child's own end says more than the step's.
+const CHECKOUT: Duration = Duration::from_secs(Slice::Checkout.seconds().0 - 10);
 /// A pack can be made to unfold into far more than it weighs, before any limit of ours sees it.
 const FETCH_MEMORY: &str = "MemoryMax=1G";
 /// Where systemd keeps the cache directory of a unit with a dynamic user: nobody else looks in.
@@ -37,13 +36,13 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = plain_as(owner(path), &own_program()?, Role::Fetch, &request, FETCH).await?;
+        let source = plain_as(owner(path), &own_program()?, Role::Fetch, &request, conversation()).await?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
-    let until = tokio::time::Instant::now() + ALL_FETCHES.min(patience.duration());
+    let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
     match unit {
-        Some(unit) => patiently(until, async || attempt(fetch_in_unit(&request, unit).await)).await,
-        None => patiently(until, async || attempt(fetch_in_child(&request).await)).await,
+        Some(unit) => patiently(patience, async || fetch_in_unit(&request, unit).await).await,
+        None => patiently(patience, async || fetch_in_child(&request).await).await,
     }
 }
 
@@ -54,19 +53,15 @@ fn owner(repository: &Path) -> Option<u32> {
     (nix::unistd::geteuid().is_root() && uid != 0).then_some(uid)
 }
 
-fn attempt<T>(result: Result<T>) -> Attempt<T> {
-    match result {
-        Ok(value) => Attempt::Done(value),
-        Err(error) if matches!(error.code(), Code::GitUnreachable | Code::Deadline) => Attempt::Again(error),
-        Err(error) => Attempt::Stop(error),
-    }
+fn conversation() -> Duration {
+    Slice::Conversation.seconds().duration()
 }
 
 async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
     std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
-    let source = plain(&own_program()?, Role::Fetch, &request, FETCH).await?;
+    let source = plain(&own_program()?, Role::Fetch, &request, conversation()).await?;
     Ok((source, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
 
@@ -76,11 +71,14 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Sc
     let fetched = Fetched { link: Path::new(PUBLIC).join(name), directory: Path::new(PRIVATE).join(name) };
     fetched.remove();
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
-    let jail = Jail::new(&unit, User::Dynamic, FETCH)
+    let jail = Jail::new(&unit, User::Dynamic, conversation())
         .property(format!("CacheDirectory={name}"))
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
-    let output = child(jail, Role::Fetch, &request).await?;
+    let output = child(jail, Role::Fetch, &request).await.map_err(|error| match error.code() {
+        Code::Deadline => Fault::GitStalled.error("fetching the repository", error.report().causes.join(": ")),
+        _ => error,
+    })?;
     let source = decode_reply(&output)?;
     Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }

@@ -11,6 +11,7 @@ use super::request::{FetchRequest, Repository as From};
 use super::scrub::{scrub, without_userinfo};
 use super::{inspect, libgit2};
 use crate::error::{Code, Error, Result};
+use crate::fault::Fault;
 use crate::facts::{Branch, Commit, Entry, Source};
 
 /// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
@@ -176,9 +177,9 @@ impl Fetched<'_> {
         match (error.class(), error.code()) {
             (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::new(Code::Io, doing, cause),
             (_, ErrorCode::Eof) => {
-                Error::new(Code::GitUnreachable, doing, format!("the answer ends early: {cause}"))
+                Fault::GitBrokenOff.error(doing, format!("the answer ends early: {cause}"))
             }
-            _ => Error::new(Code::GitUnreachable, doing, format!("the answer is not usable: {cause}")),
+            _ => Fault::GitBrokenOff.error(doing, format!("the answer is not usable: {cause}")),
         }
     }
 }

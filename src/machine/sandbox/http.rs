@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_smithy_types::base64;
 use git2::Remote;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, BodyReader, Timeout};
 use zeroize::Zeroizing;
@@ -21,6 +21,8 @@ use super::request::{Credential, Network};
 use super::scrub::scrub;
 use super::trust;
 use crate::error::{Code, Error, Result};
+use crate::fault::Fault;
+use crate::machine::tls;
 
 /// Some servers look for the `git/` to know a git client.
 const USER_AGENT: &str = concat!("git/2.0 (bootagent ", env!("CARGO_PKG_VERSION"), ")");
@@ -88,8 +90,16 @@ impl Session {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    fn doing(&self) -> String {
+        format!("fetching {}", self.address.as_str())
+    }
+
     fn error(&self, code: Code, cause: impl AsRef<str>) -> Error {
-        Error::new(code, format!("fetching {}", self.address.as_str()), scrub(cause.as_ref()))
+        Error::new(code, self.doing(), scrub(cause.as_ref()))
+    }
+
+    fn fault(&self, fault: Fault, cause: impl AsRef<str>) -> Error {
+        fault.error(self.doing(), scrub(cause.as_ref()))
     }
 
     /// Keeps the first failure: those that follow from it say less.
@@ -141,7 +151,8 @@ impl Session {
     fn body(&self, response: Response<Body>, expected: &str) -> Result<BodyReader<'static>> {
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(self.refused(status));
+            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            return Err(self.refused(status).retry_after(asked));
         }
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
@@ -157,32 +168,41 @@ impl Session {
     fn refused(&self, status: StatusCode) -> Error {
         match status.as_u16() {
             401 if self.authorization.is_some() => {
-                self.error(Code::GitRefused, "the server does not accept the credential (401)").remedy(
+                self.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
                     "is the credential in the secret still valid, and may it read this repository?",
                 )
             }
             // GitHub and GitLab don't tell an absent repository from a private one.
-            401 => self.error(
-                Code::GitRefused,
+            401 => self.fault(
+                Fault::GitRefused,
                 "the server wants a credential (401): the repository is private, or there is none of this name",
             )
             .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
-            404 | 410 => self.error(Code::GitNotFound, format!("the server knows no such repository ({status})")),
-            408 | 425 | 429 | 500.. => self.error(Code::GitUnreachable, format!("the server answers {status}")),
-            _ => self.error(Code::GitRefused, format!("the server answers {status}")),
+            404 | 410 => self.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
+            408 | 425 | 429 | 500.. => self.fault(Fault::GitBusy, format!("the server answers {status}")),
+            _ => self.fault(Fault::GitRefused, format!("the server answers {status}")),
         }
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
         let Network { stall, connect, .. } = self.network;
-        let cause = match error {
-            ureq::Error::Timeout(Timeout::PerRead) => format!("the server sent nothing for {stall:?}"),
-            ureq::Error::Timeout(Timeout::PerWrite) => format!("the server took nothing for {stall:?}"),
-            ureq::Error::Timeout(_) => format!("no connection within {connect:?}"),
-            ureq::Error::HostNotFound => "no address for this host name (DNS)".to_owned(),
-            other => other.to_string(),
+        let (fault, cause) = match error {
+            ureq::Error::Timeout(Timeout::PerRead) => {
+                (Fault::GitStalled, format!("the server sent nothing for {stall:?}"))
+            }
+            ureq::Error::Timeout(Timeout::PerWrite) => {
+                (Fault::GitStalled, format!("the server took nothing for {stall:?}"))
+            }
+            ureq::Error::Timeout(_) => (Fault::GitUnreachable, format!("no connection within {connect:?}")),
+            ureq::Error::HostNotFound => {
+                (Fault::GitUnreachable, "no address for this host name (DNS)".to_owned())
+            }
+            other => (Fault::GitUnreachable, other.to_string()),
         };
-        self.error(Code::GitUnreachable, cause)
+        match tls::is_untrusted(&cause) {
+            true => self.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
+            false => self.fault(fault, cause),
+        }
     }
 
     fn count(&self, bytes: usize) -> Result<()> {

@@ -15,6 +15,7 @@ use super::child::Role;
 use super::request::{REPLY_BYTES, decode_reply, encode_request};
 use super::scrub::scrub;
 use crate::error::{Code, Coded, Error, Result};
+use crate::fault::Fault;
 
 const STDERR_BYTES: u64 = 4 << 10;
 
@@ -136,7 +137,7 @@ fn silent(role: Role, status: ExitStatus, stderr: &[u8]) -> Error {
 fn late(role: Role, deadline: Duration) -> Error {
     let cause = format!("not done within {deadline:?}; it was killed");
     match role {
-        Role::Fetch => Error::new(Code::GitUnreachable, "fetching the repository", cause),
+        Role::Fetch => Fault::GitStalled.error("fetching the repository", cause),
         Role::Checkout => Error::new(Code::Deadline, "checking out the repository", cause),
     }
 }

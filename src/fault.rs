@@ -1,0 +1,184 @@
+//! Faults: what the surroundings of a boot do to it, and what is done about each.
+//!
+//! The tables below are the only place that decides whether something is waited for, tried again or
+//! told at once, and how long; `docs/reference/faults.md` is checked against them. Whoever meets a
+//! fault makes its error here, and `machine::retry` goes by it.
+
+use std::fmt::Display;
+
+use crate::error::{Code, Error};
+use crate::facts::Seconds;
+
+/// The whole run's time, unless the policy gives it another.
+pub const BUDGET: Seconds = Seconds(900);
+
+/// What is done about a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It comes by itself: asked again, with pauses, until its slice is over.
+    Wait,
+    /// Done again from its beginning, with pauses, until its slice or its tries are over.
+    Retry,
+    /// Time does not heal it: told at once.
+    Stop,
+}
+
+macro_rules! slices {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $seconds:literal, $set_by:expr, $tries:literal;)+) => {
+        /// A part of the run's budget. What is left of the budget ends every slice early.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Slice { $($(#[$doc])* $variant),+ }
+
+        impl Slice {
+            pub const ALL: &'static [Slice] = &[$(Slice::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Slice::$variant => $name),+ }
+            }
+
+            pub const fn seconds(self) -> Seconds {
+                Seconds(match self { $(Slice::$variant => $seconds),+ })
+            }
+
+            /// The setting that gives it another length, if there is one.
+            pub const fn set_by(self) -> Option<&'static str> {
+                match self { $(Slice::$variant => $set_by),+ }
+            }
+
+            /// How often it is tried in all; 0 where only the time counts.
+            pub const fn tries(self) -> u32 {
+                match self { $(Slice::$variant => $tries),+ }
+            }
+        }
+    };
+}
+
+slices! {
+    Metadata = "metadata", 120, Some("imds.wait"), 0;
+    Secret = "secret", 120, Some("imds.wait"), 0;
+    /// For time synchronisation to set a wrong clock right.
+    Clock = "clock", 60, None, 0;
+    Fetch = "fetch", 300, None, 0;
+    /// One of the fetches.
+    Conversation = "conversation", 120, None, 0;
+    Checkout = "checkout", 300, None, 1;
+    Install = "install", 600, None, 3;
+    Build = "build", 600, None, 1;
+    /// A step that touches a few files of the local disk.
+    Local = "local", 30, None, 1;
+    /// A step that goes through whole trees, or waits for units to end.
+    Tidy = "tidy", 120, None, 1;
+    Reload = "reload", 60, None, 1;
+    Start = "start", 120, None, 1;
+    Gate = "gate", 60, Some("health.timeout"), 1;
+}
+
+macro_rules! faults {
+    ($($variant:ident = $name:literal, $answer:ident, $slice:ident, $code:ident, $shows:literal;)+) => {
+        /// A fault, by a stable name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Fault { $($variant),+ }
+
+        impl Fault {
+            pub const ALL: &'static [Fault] = &[$(Fault::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Fault::$variant => $name),+ }
+            }
+
+            pub fn answer(self) -> Answer {
+                match self { $(Fault::$variant => Answer::$answer),+ }
+            }
+
+            pub fn slice(self) -> Slice {
+                match self { $(Fault::$variant => Slice::$slice),+ }
+            }
+
+            pub fn code(self) -> Code {
+                match self { $(Fault::$variant => Code::$code),+ }
+            }
+
+            /// How it shows itself, for people.
+            pub fn shows(self) -> &'static str {
+                match self { $(Fault::$variant => $shows),+ }
+            }
+        }
+    };
+}
+
+faults! {
+    ImdsSilent = "imds-silent", Wait, Metadata, ImdsUnreachable, "instance metadata refuses connections, does not answer in time, or answers 5xx";
+    ImdsToken = "imds-token", Retry, Metadata, ImdsUnreachable, "instance metadata answers 401: the session's token has expired";
+    ImdsIncomplete = "imds-incomplete", Wait, Metadata, ImdsUnreachable, "instance metadata has no instance id, region, zone or type yet, or says nonsense";
+    TagsOff = "tags-off", Wait, Metadata, ImdsTagsOff, "instance metadata has no tags/instance";
+    TagLate = "tag-late", Wait, Metadata, TagMissing, "the tag that is needed is not there (yet)";
+
+    CredentialsLate = "credentials-late", Wait, Secret, CredentialsMissing, "the role's credentials are 404, or not there at all";
+    RoleUnknown = "role-unknown", Wait, Secret, SecretUnreachable, "AWS does not know the credentials yet, or they expired on the way";
+    SecretThrottled = "secret-throttled", Retry, Secret, SecretUnreachable, "Secrets Manager answers ThrottlingException or 429";
+    SecretFailing = "secret-failing", Retry, Secret, SecretUnreachable, "Secrets Manager answers 5xx";
+    SecretUnreachable = "secret-unreachable", Retry, Secret, SecretUnreachable, "no connection to Secrets Manager: no address for its name, no route, no answer in time";
+    SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "whoever answers as Secrets Manager has no certificate that is trusted here";
+    SecretMissing = "secret-missing", Stop, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
+    SecretDenied = "secret-denied", Stop, Secret, SecretDenied, "the role may not read the secret, or not use its key";
+    ClockWrong = "clock-wrong", Wait, Clock, ClockWrong, "a signature or certificate is refused for its time, and AWS's clock is over 4 minutes from ours";
+
+    GitUnreachable = "git-unreachable", Retry, Fetch, GitUnreachable, "no connection to the git server: no address for its name, no route, no handshake";
+    GitBusy = "git-busy", Retry, Fetch, GitUnreachable, "the git server answers 408, 425, 429 or 5xx";
+    GitStalled = "git-stalled", Retry, Fetch, GitUnreachable, "the git server sends nothing for 30 s, or one fetch takes over 120 s";
+    GitBrokenOff = "git-broken-off", Retry, Fetch, GitUnreachable, "the git server's answer ends early, or is not what git understands";
+    GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "whoever answers as the git server has no certificate that is trusted here";
+    GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is no success";
+    GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410";
+
+    RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file";
+    RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH";
+    PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS";
+    LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync";
+    PackageAltered = "package-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY: a package is not what the lockfile says";
+    EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE: a package refuses this Node";
+    OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
+    InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
+
+    DiskFull = "disk-full", Stop, Local, DiskFull, "no space, no inode or no quota left, wherever somebody of ours writes";
+}
+
+impl Fault {
+    /// The error of this fault: what was being done, and how the fault showed.
+    pub fn error(self, doing: impl Into<String>, cause: impl Display) -> Error {
+        Error::new(self.code(), doing, cause).from_fault(self.name())
+    }
+
+    pub fn of(error: &Error) -> Option<Fault> {
+        let name = error.fault()?;
+        Fault::ALL.iter().copied().find(|fault| fault.name() == name)
+    }
+
+    /// How long it is put up with, unless a setting says so: then whoever asks knows.
+    pub fn most(self) -> Option<Seconds> {
+        self.slice().set_by().is_none().then(|| self.slice().seconds())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_lead_back() {
+        for fault in Fault::ALL {
+            let error = fault.error("booting", "it shows");
+            assert_eq!((Fault::of(&error), error.code()), (Some(*fault), fault.code()));
+            let told_by_a_child = Error::from_report(error.report());
+            assert_eq!(Fault::of(&told_by_a_child), Some(*fault));
+        }
+        assert_eq!(Fault::of(&Error::new(Code::GitUnreachable, "fetching", "503")), None);
+    }
+
+    #[test]
+    fn every_wait_ends_within_the_budget() {
+        for slice in Slice::ALL {
+            assert!(slice.seconds() < BUDGET, "{} may take the whole run", slice.name());
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What rustls says about a certificate, read from the text that passes through two HTTP clients.
+
+const CERTIFICATE: &str = "invalid peer certificate";
+
+pub const REMEDY: &str = "whoever answers shows a certificate that no authority of this machine vouches for: a proxy in between, an old CA bundle, or another host";
+
+/// Refused for its time: expired, or not valid yet. It may be our clock that is wrong.
+pub fn is_untimely(cause: &str) -> bool {
+    let says = |what: &str| cause.to_lowercase().contains(what);
+    cause.contains(CERTIFICATE) && (says("expired") || says("not valid yet") || says("notvalidyet"))
+}
+
+/// Refused for anything else.
+pub fn is_untrusted(cause: &str) -> bool {
+    cause.contains(CERTIFICATE) && !is_untimely(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_refused_for_its_time_may_be_a_good_one() {
+        for cause in [
+            "invalid peer certificate: certificate expired: verification time 1 (UNIX)",
+            "io: invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",
+        ] {
+            assert!(is_untimely(cause) && !is_untrusted(cause), "{cause}");
+        }
+        let foreign = "invalid peer certificate: UnknownIssuer";
+        assert!(is_untrusted(foreign) && !is_untimely(foreign));
+        for other in ["connection refused", "the token has expired"] {
+            assert!(!is_untrusted(other) && !is_untimely(other), "{other}");
+        }
+    }
+}
