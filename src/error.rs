@@ -93,7 +93,6 @@ codes! {
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
     ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name; once a fix is pushed: bootagent run --update";
-    ClockWrong = "E-CLOCK-WRONG", Temporary, "let the machine's clock be set before or while it boots: chrony or systemd-timesyncd with 169.254.169.123, or whatever the image has";
     DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the file system that is named, or give the instance a larger volume";
     RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";
     RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry wants a credential, or refuses this one: a private package needs a registry that this instance may read";
@@ -137,13 +136,19 @@ impl Error {
         Error(Box::new(Told { code, doing: doing.into(), causes, remedy, fault, retry_after, output }))
     }
 
+    /// For what a library says about files: `E-IO`, unless there is no room.
+    pub fn of_the_disk(doing: impl Into<String>, cause: impl fmt::Display) -> Self {
+        let cause = cause.to_string();
+        Self::new(if is_disk_full(&cause) { Code::DiskFull } else { Code::Io }, doing, cause)
+    }
+
     /// Replaces the code's general remedy by one that fits this case better.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.0.remedy = Some(remedy.into());
         self
     }
 
-    pub(crate) fn from_fault(mut self, name: &str) -> Self {
+    pub(crate) fn with_fault(mut self, name: &str) -> Self {
         self.0.fault = Some(name.to_owned());
         self
     }
@@ -267,10 +272,17 @@ pub trait Coded<T> {
 impl<T, E: Into<anyhow::Error>> Coded<T> for std::result::Result<T, E> {
     fn coded(self, code: Code, doing: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|error| {
-            let causes = error.into().chain().map(ToString::to_string).collect();
-            Error::caused(code, doing(), causes)
+            let causes: Vec<String> = error.into().chain().map(ToString::to_string).collect();
+            let full = causes.iter().any(|cause| is_disk_full(cause));
+            Error::caused(if full { Code::DiskFull } else { code }, doing(), causes)
         })
     }
+}
+
+/// Whether a text is the kernel's word that there is no room, in whatever library's or program's mouth.
+pub fn is_disk_full(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["no space left on device", "quota exceeded"].iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -297,6 +309,19 @@ mod tests {
             error.to_string(),
             "fetching branch stage: the remote has no such branch [E-BRANCH-MISSING]\n  push the environment's branch, or correct the environment"
         );
+    }
+
+    #[test]
+    fn a_full_disk_is_named_whoever_was_writing() {
+        let (space, quota, access) = (28, 122, 13);
+        for (errno, code) in
+            [(space, Code::DiskFull), (quota, Code::DiskFull), (access, Code::CheckoutFailed)]
+        {
+            let error = Err::<(), _>(std::io::Error::from_raw_os_error(errno))
+                .coded(Code::CheckoutFailed, || "writing".into())
+                .unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+        }
     }
 
     #[test]

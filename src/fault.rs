@@ -56,8 +56,6 @@ macro_rules! slices {
 slices! {
     Metadata = "metadata", 120, Some("imds.wait"), 0;
     Secret = "secret", 120, Some("imds.wait"), 0;
-    /// For time synchronisation to set a wrong clock right.
-    Clock = "clock", 60, None, 0;
     Fetch = "fetch", 300, None, 0;
     /// One of the fetches.
     Conversation = "conversation", 120, None, 0;
@@ -70,7 +68,7 @@ slices! {
     Tidy = "tidy", 120, None, 1;
     Reload = "reload", 60, None, 1;
     Start = "start", 120, None, 1;
-    Gate = "gate", 60, Some("health.timeout"), 1;
+    Gate = "gate", 120, Some("health.timeout"), 1;
 }
 
 macro_rules! faults {
@@ -121,7 +119,6 @@ faults! {
     SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "whoever answers as Secrets Manager has no certificate that is trusted here";
     SecretMissing = "secret-missing", Stop, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
     SecretDenied = "secret-denied", Stop, Secret, SecretDenied, "the role may not read the secret, or not use its key";
-    ClockWrong = "clock-wrong", Wait, Clock, ClockWrong, "a signature or certificate is refused for its time, and AWS's clock is over 4 minutes from ours";
 
     GitUnreachable = "git-unreachable", Retry, Fetch, GitUnreachable, "no connection to the git server: no address for its name, no route, no handshake";
     GitBusy = "git-busy", Retry, Fetch, GitUnreachable, "the git server answers 408, 425, 429 or 5xx";
@@ -132,6 +129,7 @@ faults! {
     GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410";
 
     RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file";
+    RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like";
     RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH";
     PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS";
     LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync";
@@ -146,7 +144,12 @@ faults! {
 impl Fault {
     /// The error of this fault: what was being done, and how the fault showed.
     pub fn error(self, doing: impl Into<String>, cause: impl Display) -> Error {
-        Error::new(self.code(), doing, cause).from_fault(self.name())
+        self.is_behind(Error::new(self.code(), doing, cause))
+    }
+
+    /// Tells that this is what an error is about.
+    pub fn is_behind(self, error: Error) -> Error {
+        error.with_fault(self.name())
     }
 
     pub fn of(error: &Error) -> Option<Fault> {

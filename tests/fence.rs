@@ -445,7 +445,8 @@ fn the_reference_of_errors_is_complete() {
             }
             _ => faults.push(format!("{} has {} rows in errors.md", code.name(), of.len())),
         }
-        if !names(&tokens, &format!("Code::{code:?}")) {
+        let of_a_fault = Fault::ALL.iter().any(|fault| fault.code() == *code);
+        if !of_a_fault && !names(&tokens, &format!("Code::{code:?}")) {
             faults.push(format!("{} is never told", code.name()));
         }
     }
@@ -459,12 +460,23 @@ fn the_reference_of_faults_is_complete() {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/faults.md"))
             .unwrap();
     let written: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `")).collect();
-    let known: Vec<String> = Slice::ALL.iter().map(slice_row).chain(Fault::ALL.iter().map(fault_row)).collect();
+    let known: Vec<String> =
+        Slice::ALL.iter().map(slice_row).chain(Fault::ALL.iter().map(fault_row)).collect();
     let mut faults = Vec::new();
-    faults.extend(known.iter().filter(|row| !written.contains(&row.as_str())).map(|row| format!("missing: {row}")));
-    faults.extend(written.iter().filter(|row| !known.iter().any(|known| known == *row)).map(|row| format!("in faults.md only: {row}")));
-    let code: String =
-        sources().iter().filter(|source| source.path != "fault.rs").map(|source| source.code.clone()).collect();
+    faults.extend(
+        known.iter().filter(|row| !written.contains(&row.as_str())).map(|row| format!("missing: {row}")),
+    );
+    faults.extend(
+        written
+            .iter()
+            .filter(|row| !known.iter().any(|known| known == *row))
+            .map(|row| format!("in faults.md only: {row}")),
+    );
+    let code: String = sources()
+        .iter()
+        .filter(|source| source.path != "fault.rs")
+        .map(|source| source.code.clone())
+        .collect();
     let tokens = tokens(&code);
     for fault in Fault::ALL.iter().filter(|fault| !names(&tokens, &format!("Fault::{fault:?}"))) {
         faults.push(format!("{} is never told", fault.name()));

@@ -129,7 +129,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_time_does_not_heal_is_told_at_once() {
-        for error in [Fault::GitRefused.error("fetching", "403"), Error::new(Code::GitUnreachable, "a", "b")] {
+        for error in [Fault::GitRefused.error("fetching", "403"), Error::new(Code::GitUnreachable, "a", "b")]
+        {
             let (mut tried, mut error) = (0, Some(error));
             let stopped = patiently::<()>(brief(), async || {
                 tried += 1;
@@ -146,7 +147,11 @@ mod tests {
         let patience = Patience::until(now + hour);
         assert_eq!(end(Fault::GitBusy, patience, now), now + Fault::GitBusy.most().unwrap().duration());
         assert_eq!(end(Fault::TagLate, patience, now), now + hour, "imds.wait says how long");
-        assert_eq!(end(Fault::GitBusy, Patience::until(now), now), now, "the budget is the end of everything");
+        assert_eq!(
+            end(Fault::GitBusy, Patience::until(now), now),
+            now,
+            "the budget is the end of everything"
+        );
     }
 
     #[test]

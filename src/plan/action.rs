@@ -69,6 +69,30 @@ pub enum Action {
     PruneReleases(Prune),
 }
 
+impl Action {
+    /// The files and trees that are written to.
+    pub fn writes(&self) -> Vec<PathBuf> {
+        match self {
+            Action::CreateUser { .. } => vec!["/etc".into()],
+            Action::MakeDirectory { path, .. }
+            | Action::WriteFile { path, .. }
+            | Action::InstallAgent { path }
+            | Action::SwitchSymlink { path, .. } => vec![path.clone()],
+            Action::CheckOut(checkout) => vec![checkout.release.clone()],
+            Action::RunCommand(command) => command.sandbox.writable.clone(),
+            Action::FinishRelease { release, record } | Action::DiscardUnfinished { release, record } => {
+                vec![release.clone(), record.clone()]
+            }
+            Action::Handover(handover) => vec![handover.record.clone()],
+            Action::PruneReleases(prune) => vec![prune.records.clone()],
+            Action::AwaitHealth(_)
+            | Action::ReloadUnit { .. }
+            | Action::StopUnit { .. }
+            | Action::StopLeftovers { .. } => vec![super::layout::RUN.into()],
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Owner {
     pub user: String,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::Steps;
+use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
@@ -24,11 +25,13 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         unit: layout.transient("checkout"),
     };
     let left = Action::StopLeftovers { units: layout.transient("*") };
-    steps.add("leftovers", "nothing of a killed run writes into this one's release", left).within(120);
+    steps
+        .add("leftovers", "nothing of a killed run writes into this one's release", left)
+        .within(Slice::Tidy);
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
         .after(&["leftovers", "releases", "build-user", "user"])
-        .within(300);
+        .within(Slice::Checkout);
 
     let mut environment = recipe.build_environment.clone();
     environment.insert("PATH".to_owned(), recipe.search_path(release));
@@ -50,7 +53,7 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         steps
             .add(&work.name, &work.why, Action::RunCommand(command))
             .after(&[&last, "cache"])
-            .within(work.timeout);
+            .within(work.slice);
         last = work.name.clone();
     }
     steps.built_by(&last);
@@ -88,5 +91,5 @@ pub fn finish(steps: &mut Steps, release: &Path, layout: &Layout) {
     steps
         .add("finish", "a release is whole on disk before anything points to it", action)
         .needing(needs)
-        .within(120);
+        .within(Slice::Tidy);
 }

@@ -4,7 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Gate, Probe};
+use crate::plan::{Action, Gate, Probe, Seconds};
 
 use super::steps::{Added, Steps};
 
@@ -52,6 +52,6 @@ pub fn gate(
 /// The gate's own deadline ends it with what it saw; the step's is only for a gate that hangs.
 pub fn await_gate<'a>(steps: &'a mut Steps, id: &str, why: &str, gate: &Gate) -> Added<'a> {
     let mut step = steps.add(id, why, Action::AwaitHealth(gate.clone()));
-    step.within(gate.within.0 + gate.soak.0 + 10);
+    step.lasting(Seconds(gate.within.0 + gate.soak.0 + 10));
     step
 }

@@ -15,6 +15,7 @@ mod supervisor;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Generation, Service, Source};
+use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{Rendering, Selection};
@@ -196,7 +197,7 @@ fn serve(steps: &mut Steps, generation: &Generation, layout: &Layout) {
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .after(&["unit"])
-        .within(60);
+        .within(Slice::Reload);
     let mut ready = vec!["finish", "reload", "environment", "data"];
     if steps.has("dotenv") {
         ready.push("dotenv");
@@ -211,7 +212,7 @@ fn serve(steps: &mut Steps, generation: &Generation, layout: &Layout) {
             Action::Handover(handover(layout)),
         )
         .after(&["switch"])
-        .within(120);
+        .within(Slice::Start);
     let why = "only a service that stays well is in service";
     health::await_gate(steps, "gate", why, &generation.gate).after(&["start"]);
 }

@@ -5,6 +5,7 @@ use super::remember::{good, prune};
 use super::steps::Steps;
 use super::{Wanted, handover, health};
 use crate::facts::Generation;
+use crate::fault::Slice;
 use crate::observe::Rendering;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Owner, Step};
@@ -23,11 +24,11 @@ pub fn recover(
         release: generation.release.clone(),
         record: record(&generation.release, layout),
     };
-    steps.add("discard", "a release that was not finished is of no use", discard).within(120);
+    steps.add("discard", "a release that was not finished is of no use", discard).within(Slice::Tidy);
     match good(wanted).map(|good| &good.generation) {
         None => {
             let stop = Action::StopUnit { unit: layout.unit() };
-            steps.add("stop", "nothing runs that did not pass the gate", stop).within(120);
+            steps.add("stop", "nothing runs that did not pass the gate", stop).within(Slice::Tidy);
         }
         Some(good) if is_another(wanted, good, generation, rendering) => {
             go_back(&mut steps, wanted, good, layout)
@@ -63,10 +64,10 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
     }
     steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
     let reload = Action::ReloadUnit { unit: layout.unit() };
-    steps.add("reload-back", why, reload).after(&["unit-back"]).within(60);
+    steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
     let handover = Action::Handover(handover(layout));
-    steps.add("start-back", why, handover).after(&["switch-back"]).within(120);
+    steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
     health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
     steps
         .add(
@@ -75,5 +76,5 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
             Action::PruneReleases(prune(wanted, good, layout)),
         )
         .after(&["gate-back"])
-        .within(120);
+        .within(Slice::Tidy);
 }

@@ -6,6 +6,7 @@ use super::steps::Steps;
 use super::{Wanted, agent};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Generation, Good, Service};
+use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
 use crate::plan::{Action, Owner, Prune};
@@ -47,7 +48,7 @@ pub fn remember(
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment"]);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
-    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(120);
+    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Slice::Tidy);
     Ok(())
 }
 

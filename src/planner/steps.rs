@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::fault::Slice;
 use crate::plan::*;
 use crate::secret::Sealed;
 
@@ -28,14 +29,16 @@ impl Added<'_> {
         self
     }
 
-    pub fn within(&mut self, seconds: u64) -> &mut Self {
-        self.0.timeout = Seconds(seconds);
+    pub fn within(&mut self, slice: Slice) -> &mut Self {
+        self.0.tries = slice.tries();
+        self.lasting(slice.seconds())
+    }
+
+    pub fn lasting(&mut self, seconds: Seconds) -> &mut Self {
+        self.0.timeout = seconds;
         self
     }
 }
-
-/// Enough for any step that only touches the local disk, even a slow one.
-const LOCAL: Seconds = Seconds(30);
 
 impl Steps {
     pub fn add(&mut self, id: &str, why: &str, action: Action) -> Added<'_> {
@@ -44,8 +47,8 @@ impl Steps {
             needs: Vec::new(),
             why: why.to_owned(),
             action,
-            timeout: LOCAL,
-            tries: 1,
+            timeout: Slice::Local.seconds(),
+            tries: Slice::Local.tries(),
         };
         let at = self.steps.len();
         self.steps.push(step);

@@ -97,7 +97,8 @@ impl Imds {
             if may_be_none {
                 return Ok(BTreeMap::new());
             }
-            let cause = "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
+            let cause =
+                "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
             return Err(Fault::TagsOff.error("reading the instance's tags", cause));
         };
         let mut tags = BTreeMap::new();

@@ -1,9 +1,12 @@
 //! This machine: the one implementation of `Observe` and `Host`.
 
+mod disk;
 mod files;
 mod gate;
 mod handover;
 mod lock;
+mod memory;
+mod npm;
 mod place;
 pub(in crate::machine) mod program;
 mod releases;
@@ -11,6 +14,7 @@ mod sockets;
 mod survey;
 pub(in crate::machine) mod units;
 mod users;
+mod verdict;
 mod work;
 
 use std::collections::BTreeMap;
@@ -76,7 +80,8 @@ impl Observe for LocalHost {
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
-        work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await
+        let fetched = work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
+        fetched.map_err(|error| disk::located(error, &[work::scratch(self.root)]))
     }
 
     /// Paths of operators, which may well be links.
@@ -160,6 +165,12 @@ fn done(record: &Path, release: &Path) -> Result<Look> {
 
 impl Host for LocalHost {
     async fn act(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
+        self.carry_out(action, context).await.map_err(|error| disk::located(error, &action.writes()))
+    }
+}
+
+impl LocalHost {
+    async fn carry_out(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
         // These two look for themselves, in the middle of what they do.
         match action {
             Action::AwaitHealth(wanted) => return gate::pass(wanted, context).await,

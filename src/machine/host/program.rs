@@ -8,6 +8,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Coded, Error, Result};
+use crate::machine::sandbox::without_userinfo;
 
 /// What is kept of a program's output: its end.
 const KEPT: usize = 256 << 10;
@@ -28,31 +29,48 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// The last lines of what it said, for an error.
-    pub fn last_lines(&self, count: usize) -> String {
-        let lines = self.lines();
-        lines[lines.len().saturating_sub(count)..].join("\n    ")
-    }
-
     /// The reason stands first (npm goes on with its usage) or last (most others).
-    fn first_and_last_lines(&self, count: usize) -> String {
+    pub fn both_ends(&self) -> Vec<String> {
+        const EACH: usize = 10;
         let mut lines = self.lines();
-        if lines.len() > 2 * count {
-            lines.splice(count..lines.len() - count, ["...".to_owned()]);
+        if lines.len() > 2 * EACH {
+            lines.splice(EACH..lines.len() - EACH, ["...".to_owned()]);
         }
-        lines.join("\n    ")
+        lines
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let text =
             format!("{}\n{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
         text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect()
     }
 }
 
-/// Output of others goes to logs and terminals: no control characters, no endless lines.
-fn clean(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control() || *c == '\t').take(400).collect()
+/// Output of others goes to logs and terminals: no control characters, no line that breaks or turns
+/// around there, no endless ones, and no password in an address.
+pub fn clean(line: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut plain = String::new();
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            // A terminal's sequence: up to its letter, if it is one of the usual ones.
+            '\u{1b}' => {
+                if characters.as_str().starts_with('[') {
+                    characters.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
+                }
+            }
+            '\u{2028}'
+            | '\u{2029}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() && c != '\t' => {}
+            c => plain.push(c),
+        }
+    }
+    without_userinfo(&plain).chars().take(LONGEST).collect()
 }
 
 /// Runs `argv` to its end. At the deadline, or when the future is dropped, it is killed.
@@ -118,17 +136,44 @@ pub async fn tool(argv: &[&str], deadline: u64) -> Result<Output> {
     let output = run(argv, None, Duration::from_secs(deadline), KEPT).await?;
     match output.ok() {
         true => Ok(output),
-        false => Err(Error::new(Code::Io, format!("running {}", argv.join(" ")), ended(&output))),
+        false => Err(failed(Code::Io, format!("running {}", argv.join(" ")), &output)),
     }
 }
 
-pub fn ended(output: &Output) -> String {
-    let how = match output.status {
+/// How it ended and what it said last.
+pub fn failed(code: Code, doing: impl Into<String>, output: &Output) -> Error {
+    Error::new(code, doing, how_it_ended(output)).saying(output.both_ends())
+}
+
+pub fn how_it_ended(output: &Output) -> String {
+    match output.status {
         Some(status) => format!("it ended with status {status}"),
         None => "it was killed".to_owned(),
-    };
-    match output.first_and_last_lines(10) {
-        lines if lines.is_empty() => how,
-        lines => format!("{how}\n    {lines}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_can_do_nothing_to_a_terminal() {
+        for (said, shown) in [
+            ("\u{1b}[1;31mred\u{1b}[0m", "red"),
+            ("a\u{1b}]0;title\u{7}b", "a]0;titleb"),
+            ("for\u{202e}ged\u{2028}line\r", "forgedline"),
+            ("GET https://u:hunter2@registry.example/x", "GET https://registry.example/x"),
+            ("\tindented", "\tindented"),
+        ] {
+            assert_eq!(clean(said), shown);
+        }
+        assert_eq!(clean(&"x".repeat(5000)).len(), 400);
+    }
+
+    #[test]
+    fn of_much_output_both_ends_are_kept() {
+        let stdout = (1..=100).map(|n| format!("line {n}\n")).collect::<String>().into_bytes();
+        let lines = Output { status: Some(1), stdout, stderr: Vec::new() }.both_ends();
+        assert_eq!((lines.len(), lines[0].as_str(), lines[20].as_str()), (21, "line 1", "line 100"));
     }
 }

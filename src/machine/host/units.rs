@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::program::{self, ended, tool};
-use crate::error::{Code, Error, Result};
+use super::program::{self, failed, tool};
+use crate::error::{Code, Result};
 
 /// The properties of one unit that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +92,13 @@ pub async fn listed(pattern: &str) -> Result<Vec<String>> {
     Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
+/// What systemd itself said about how a unit ended. Nothing, if nobody kept it.
+pub async fn last_word(unit: &str, since: u64) -> String {
+    let (unit, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
+    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_PID=1", &unit];
+    tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()
+}
+
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
     let output = program::run(
@@ -104,7 +111,7 @@ pub async fn restart(unit: &str) -> Result<()> {
     if output.ok() {
         return Ok(());
     }
-    Err(Error::new(Code::UnitFailed, format!("starting {unit}"), ended(&output))
+    Err(failed(Code::UnitFailed, format!("starting {unit}"), &output)
         .remedy(format!("journalctl -u {unit} shows why")))
 }
 

@@ -4,19 +4,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::program::{Output, ended};
-use super::{files, program, units};
+use super::program::failed;
+use super::{files, units, verdict};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::Source;
 use crate::fault::{Fault, Slice};
 use crate::machine::retry::{Patience, patiently};
-use crate::machine::sandbox::guard::IMDS_ANSWERS;
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
     CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as,
 };
-use crate::machine::{Context, Scratch};
+use crate::machine::{Context, Scratch, now};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
 
 /// A little less than the checkout's step has: the child's own end says more than the step's.
@@ -57,6 +56,11 @@ fn conversation() -> Duration {
     Slice::Conversation.seconds().duration()
 }
 
+/// Where what is fetched is put.
+pub fn scratch(root: bool) -> PathBuf {
+    if root { PRIVATE.into() } else { std::env::temp_dir() }
+}
+
 async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
@@ -76,7 +80,9 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Sc
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
     let output = child(jail, Role::Fetch, &request).await.map_err(|error| match error.code() {
-        Code::Deadline => Fault::GitStalled.error("fetching the repository", error.report().causes.join(": ")),
+        Code::Deadline => {
+            Fault::GitStalled.error("fetching the repository", error.report().causes.join(": "))
+        }
         _ => error,
     })?;
     let source = decode_reply(&output)?;
@@ -105,15 +111,18 @@ impl Drop for Fetched {
 
 async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
+    let (unit, began) = (jail.unit().to_owned(), now());
     let output = jail.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;
     match output.stdout.is_empty() {
         false => Ok(output.stdout),
         // Killed before it could answer, or never started.
-        true => Err(Error::new(
-            Code::CheckoutFailed,
-            format!("running the {} child", role.name()),
-            ended(&output),
-        )),
+        true => {
+            let doing = format!("running the {} child", role.name());
+            match verdict::out_of_memory(output.status, &[], &units::last_word(&unit, began).await) {
+                Some(cause) => Err(Fault::OutOfMemory.error(doing, cause)),
+                None => Err(failed(Code::CheckoutFailed, doing, &output)),
+            }
+        }
     }
 }
 
@@ -175,21 +184,11 @@ pub async fn run(command: &Command) -> Result<()> {
     let mut argv =
         vec![own_program()?.display().to_string(), "__child".to_owned(), "guard".to_owned(), "--".to_owned()];
     argv.extend(command.argv.iter().cloned());
+    let began = now();
     let output = jail.run(&argv, None, 256 << 10).await?;
-    judge(command, &output)
-}
-
-fn judge(command: &Command, output: &Output) -> Result<()> {
-    let line = command.argv.join(" ");
-    match output.status {
-        Some(0) => Ok(()),
-        Some(IMDS_ANSWERS) => {
-            Err(Error::new(Code::ImdsAnswers, format!("running {line}"), output.last_lines(3)))
-        }
-        _ => Err(Error::new(
-            Code::InstallFailed,
-            format!("running {line} as {}", command.user),
-            program::ended(output),
-        )),
-    }
+    let unit_ended = match output.ok() {
+        true => String::new(),
+        false => units::last_word(&command.unit, began).await,
+    };
+    verdict::judge(command, &output, &unit_ended)
 }

@@ -10,9 +10,9 @@ use super::http::Session;
 use super::request::{FetchRequest, Repository as From};
 use super::scrub::{scrub, without_userinfo};
 use super::{inspect, libgit2};
-use crate::error::{Code, Error, Result};
-use crate::fault::Fault;
+use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, Entry, Source};
+use crate::fault::Fault;
 
 /// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
 const DEPTHS: [i32; 2] = [50, 1000];
@@ -83,7 +83,7 @@ fn empty_repository(scratch: &Path) -> Result<Repository> {
     let mut options = git2::RepositoryInitOptions::new();
     options.bare(true).external_template(false).no_reinit(true).mkdir(false).mkpath(false);
     Repository::init_opts(scratch, &options)
-        .map_err(|error| Error::new(Code::Io, doing(), scrub(error.message())))
+        .map_err(|error| Error::of_the_disk(doing(), scrub(error.message())))
 }
 
 struct Fetched<'a> {
@@ -175,7 +175,8 @@ impl Fetched<'_> {
         let doing = format!("fetching {}", self.address.as_str());
         let cause = scrub(error.message());
         match (error.class(), error.code()) {
-            (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::new(Code::Io, doing, cause),
+            (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::of_the_disk(doing, cause),
+            _ if is_disk_full(&cause) => Error::of_the_disk(doing, cause),
             (_, ErrorCode::Eof) => {
                 Fault::GitBrokenOff.error(doing, format!("the answer ends early: {cause}"))
             }

@@ -151,7 +151,8 @@ impl Session {
     fn body(&self, response: Response<Body>, expected: &str) -> Result<BodyReader<'static>> {
         let status = response.status();
         if status != StatusCode::OK {
-            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let asked =
+                response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             return Err(self.refused(status).retry_after(asked));
         }
         let kind =

@@ -34,3 +34,4 @@ pub use request::{
     CheckoutRequest, Credential, FetchRequest, Limits, Network, Reply, Repository, decode_reply,
     encode_request,
 };
+pub(in crate::machine) use scrub::without_userinfo;

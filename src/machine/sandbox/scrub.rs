@@ -13,7 +13,7 @@ pub(super) fn scrub(text: &str) -> String {
 }
 
 /// Cuts `user:password@` out of every address in the text.
-pub(super) fn without_userinfo(text: &str) -> String {
+pub(in crate::machine) fn without_userinfo(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {

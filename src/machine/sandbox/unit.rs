@@ -71,6 +71,10 @@ impl Jail {
         Jail { unit: unit.to_owned(), user, properties: Vec::new(), environment: Vec::new(), deadline }
     }
 
+    pub fn unit(&self) -> &str {
+        &self.unit
+    }
+
     pub fn property(mut self, property: impl Into<String>) -> Self {
         self.properties.push(property.into());
         self

@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Environment;
+use crate::fault::Slice;
 use crate::plan::Seconds;
 
 use layer::Layer;
@@ -99,7 +100,7 @@ impl Default for Manifest {
 
 impl Default for Health {
     fn default() -> Self {
-        Health { path: None, status: Vec::new(), timeout: Seconds(120), soak: Seconds(5) }
+        Health { path: None, status: Vec::new(), timeout: Slice::Gate.seconds(), soak: Seconds(5) }
     }
 }
 

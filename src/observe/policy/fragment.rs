@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, Service};
+use crate::fault::{BUDGET, Slice};
 use crate::plan::Seconds;
 
 /// The policy as it is written, in a file or in flags. Every key is optional.
@@ -122,14 +123,14 @@ pub fn defaults() -> Fragment {
     let environments = [("test", "test"), ("stage", "stage"), ("prod", "main")];
     Fragment {
         secret: Some("service_env_{service}_{environment}".to_owned()),
-        budget: Some(Seconds(900)),
+        budget: Some(BUDGET),
         environments: environments.map(|(name, branch)| (name.to_owned(), branch.to_owned())).into(),
         tags: Tags {
             service: Some("bootagent:service".to_owned()),
             environment: Some("bootagent:environment".to_owned()),
             commit: Some("bootagent:ref".to_owned()),
         },
-        imds: Imds { wait: Some(Seconds(120)), service: Some(true) },
+        imds: Imds { wait: Some(Slice::Metadata.seconds()), service: Some(true) },
         ..Fragment::default()
     }
 }

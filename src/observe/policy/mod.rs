@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
+use crate::fault::{BUDGET, Slice};
 use crate::machine::Observe;
 use crate::observe::given::given;
 use crate::plan::{Seconds, Setting, layout};
@@ -148,8 +149,7 @@ impl Policy {
     }
 
     pub fn budget(&self) -> Said<Seconds> {
-        self.said(|fragment| fragment.budget)
-            .unwrap_or(Said { value: Seconds(900), origin: "default".to_owned() })
+        self.said(|fragment| fragment.budget).unwrap_or(Said { value: BUDGET, origin: "default".to_owned() })
     }
 
     /// The same policy with an end to all waiting.
@@ -164,7 +164,8 @@ impl Policy {
     }
 
     pub fn wait(&self) -> Seconds {
-        let wait = self.said(|fragment| fragment.imds.wait).map_or(Seconds(120), |said| said.value);
+        let wait =
+            self.said(|fragment| fragment.imds.wait).map_or(Slice::Metadata.seconds(), |said| said.value);
         wait.min(self.patience())
     }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Source};
+use crate::fault::Slice;
 use crate::observe::manifest::{Manifest, Runtime};
 use crate::plan::layout::Layout;
 
@@ -47,7 +48,7 @@ pub struct Work {
     pub why: String,
     pub argv: Vec<String>,
     #[serde(skip)]
-    pub timeout: u64,
+    pub slice: Slice,
 }
 
 impl Recipe {

@@ -10,6 +10,7 @@ use super::command::{self, Start};
 use super::{Recipe, Work};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, NodeRuntime, Source};
+use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
 
@@ -18,7 +19,6 @@ pub const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
 const LOCKFILES: &[&str] = &["package-lock.json", "npm-shrinkwrap.json"];
 /// Lockfiles of package managers that are not supported yet: better named than ignored.
 const FOREIGN_LOCKFILES: &[&str] = &["yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"];
-const INSTALL_TIMEOUT: u64 = 600;
 
 /// The parts of package.json that tell how a service is built and started.
 #[derive(Debug, Default, Deserialize)]
@@ -189,14 +189,15 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRunt
     };
     let own_install = manifest.install.is_some();
     let mut work = Vec::new();
-    let mut add = |name: &str, why: &str, argv: Vec<String>| {
-        work.push(Work { name: name.to_owned(), why: why.to_owned(), argv, timeout: INSTALL_TIMEOUT });
+    let mut add = |slice: Slice, name: &str, why: &str, argv: Vec<String>| {
+        work.push(Work { name: name.to_owned(), why: why.to_owned(), argv, slice });
     };
 
     match &manifest.install {
         Some(commands) => {
             for (index, line) in commands.iter().enumerate() {
                 add(
+                    Slice::Install,
                     &numbered("install", index, commands.len()),
                     "as the manifest says",
                     command::argv(line, &node.bin)?,
@@ -209,11 +210,12 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRunt
             if builds.is_empty() {
                 argv.push("--omit=dev".to_owned());
             }
-            add("install", "exactly what the lockfile says", argv);
+            add(Slice::Install, "install", "exactly what the lockfile says", argv);
         }
     }
     for (index, line) in builds.iter().enumerate() {
         add(
+            Slice::Build,
             &numbered("build", index, builds.len()),
             "what the service runs is made here",
             command::argv(line, &node.bin)?,
@@ -227,7 +229,7 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRunt
             "--no-audit".to_owned(),
             "--no-fund".to_owned(),
         ];
-        add("shed", "development dependencies were for the build only", argv);
+        add(Slice::Build, "shed", "development dependencies were for the build only", argv);
     }
     Ok(work)
 }
@@ -265,7 +267,11 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
         ("HOME", "/tmp".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
         ("npm_config_cache", format!("{cache}/npm")),
+        // Five times within half a minute; then the whole installation is done again.
         ("npm_config_fetch_retries", "5".to_owned()),
+        ("npm_config_fetch_retry_factor", "3".to_owned()),
+        ("npm_config_fetch_retry_maxtimeout", "10000".to_owned()),
+        ("npm_config_fetch_retry_mintimeout", "500".to_owned()),
         ("npm_config_update_notifier", "false".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))

@@ -1,0 +1,112 @@
+//! npm's own words about its failures.
+
+use crate::fault::Fault;
+
+/// The fault behind npm's error code, and npm's reason for it.
+pub fn complaint(lines: &[String]) -> Option<(Fault, String)> {
+    let code = said(lines).find_map(|line| line.strip_prefix("code "))?.trim();
+    let fault = fault(code)?;
+    Some((fault, format!("npm ends with {code}: {}", reason(lines))))
+}
+
+/// What npm says as errors; the older ones say `npm ERR!`.
+fn said(lines: &[String]) -> impl Iterator<Item = &str> {
+    lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!")))
+        .map(str::trim)
+}
+
+fn fault(code: &str) -> Option<Fault> {
+    let is_server_error = code.len() == 4 && code.starts_with("E5");
+    Some(match code {
+        "ECONNRESET" | "ECONNREFUSED" | "ECONNABORTED" | "EPIPE" | "EHOSTUNREACH" | "ENETUNREACH"
+        | "ETIMEDOUT" | "ESOCKETTIMEDOUT" | "ERR_SOCKET_TIMEOUT" | "EIDLETIMEOUT" | "EAI_AGAIN"
+        | "ENOTFOUND" | "E408" | "E429" => Fault::RegistryUnreachable,
+        _ if is_server_error || code.starts_with("ERR_STREAM_") => Fault::RegistryUnreachable,
+        "E401" | "E403" | "ENEEDAUTH" => Fault::RegistryRefused,
+        "E404" | "ETARGET" | "ENOVERSIONS" => Fault::PackageMissing,
+        "EUSAGE" => Fault::LockfileStale,
+        "EINTEGRITY" => Fault::PackageAltered,
+        "EBADENGINE" => Fault::EngineUnfit,
+        "ENOSPC" | "EDQUOT" => Fault::DiskFull,
+        _ if ["CERT", "ERR_TLS_CERT", "UNABLE_TO_", "DEPTH_ZERO_", "SELF_SIGNED_"]
+            .iter()
+            .any(|start| code.starts_with(start)) =>
+        {
+            Fault::RegistryUntrusted
+        }
+        _ => return None,
+    })
+}
+
+/// The first sentence that is no detail of the code; of a stale lockfile also what is missing in it.
+fn reason(lines: &[String]) -> String {
+    const DETAILS: [&str; 6] = ["code ", "errno ", "syscall ", "path ", "at ", "A complete log"];
+    let mut sentences =
+        said(lines).filter(|line| !line.is_empty() && !DETAILS.iter().any(|detail| line.starts_with(detail)));
+    let first = sentences.next().unwrap_or("it says no more");
+    match sentences.find(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")) {
+        Some(missing) => format!("{first} {missing}"),
+        None => first.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Option<(Fault, String)> {
+        complaint(&text.lines().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    /// As npm 10 and 11 print them.
+    #[test]
+    fn a_registry_that_does_not_answer() {
+        let (fault, cause) = of("npm error code ECONNREFUSED\nnpm error syscall connect\nnpm error errno ECONNREFUSED\n\
+            npm error FetchError: request to http://127.0.0.1:9/left-pad failed, reason: connect ECONNREFUSED 127.0.0.1:9\n\
+            npm error     at ClientRequest.<anonymous> (minipass-fetch/lib/index.js:130:14)").unwrap();
+        assert_eq!(fault, Fault::RegistryUnreachable);
+        assert_eq!(
+            cause,
+            "npm ends with ECONNREFUSED: FetchError: request to http://127.0.0.1:9/left-pad failed, reason: connect ECONNREFUSED 127.0.0.1:9"
+        );
+    }
+
+    #[test]
+    fn a_lockfile_that_is_out_of_step() {
+        let (fault, cause) = of("npm error code EUSAGE\nnpm error\nnpm error `npm ci` can only install packages when they are in sync.\n\
+            npm error\nnpm error Missing: left-pad@1.3.0 from lock file\nnpm error\nnpm error Usage:").unwrap();
+        assert_eq!(fault, Fault::LockfileStale);
+        assert!(cause.contains("in sync. Missing: left-pad@1.3.0"), "{cause}");
+    }
+
+    #[test]
+    fn every_code_has_its_fault() {
+        for (code, wanted) in [
+            ("E503", Fault::RegistryUnreachable),
+            ("E429", Fault::RegistryUnreachable),
+            ("EAI_AGAIN", Fault::RegistryUnreachable),
+            ("ERR_SOCKET_TIMEOUT", Fault::RegistryUnreachable),
+            ("E401", Fault::RegistryRefused),
+            ("E404", Fault::PackageMissing),
+            ("ETARGET", Fault::PackageMissing),
+            ("EINTEGRITY", Fault::PackageAltered),
+            ("EBADENGINE", Fault::EngineUnfit),
+            ("ENOSPC", Fault::DiskFull),
+            ("CERT_HAS_EXPIRED", Fault::RegistryUntrusted),
+            ("SELF_SIGNED_CERT_IN_CHAIN", Fault::RegistryUntrusted),
+        ] {
+            for style in ["npm error", "npm ERR!"] {
+                assert_eq!(of(&format!("{style} code {code}\n{style} why")).unwrap().0, wanted, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_script_ends_with_is_no_fault_of_npms() {
+        assert_eq!(of("npm error code 1\nnpm error path /x\nnpm error command failed"), None);
+        assert_eq!(of("the docs say: npm error code E503"), None);
+        assert_eq!(of(""), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Why a command failed, read from its end and from what it said. What it says is somebody else's word:
+//! it chooses the name of a failure and never more than that.
+
+use std::path::PathBuf;
+
+use super::program::{Output, how_it_ended};
+use super::{disk, memory, npm};
+use crate::error::{Code, Error, Result, is_disk_full};
+use crate::fault::Fault;
+use crate::machine::sandbox::guard::IMDS_ANSWERS;
+use crate::plan::Command;
+
+/// As a shell tells it: ended by SIGABRT, which is how Node ends without a heap, and by SIGKILL.
+const ABORTED: i32 = 134;
+const KILLED: i32 = 137;
+
+/// `unit_ended` is systemd's word about the unit, where the status alone says little.
+pub fn judge(command: &Command, output: &Output, unit_ended: &str) -> Result<()> {
+    let doing = || format!("running {} as {}", command.argv.join(" "), command.user);
+    let lines = output.lines();
+    let told = |fault: Fault, cause: String| Err(fault.error(doing(), cause).saying(output.both_ends()));
+    match output.status {
+        Some(0) => Ok(()),
+        Some(IMDS_ANSWERS) => {
+            Err(Error::new(Code::ImdsAnswers, doing(), "the proof failed").saying(output.both_ends()))
+        }
+        _ if lines.iter().any(|line| is_disk_full(line)) => {
+            let written: Vec<PathBuf> = command.sandbox.writable.clone();
+            told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(&written)))
+        }
+        _ => match (out_of_memory(output.status, &lines, unit_ended), npm::complaint(&lines)) {
+            (Some(cause), _) => told(Fault::OutOfMemory, cause),
+            (None, Some((fault, cause))) => told(fault, cause),
+            (None, None) => told(Fault::InstallFailed, failure(output, &lines)),
+        },
+    }
+}
+
+/// Whether it ended for want of memory: how, and how much there is.
+pub fn out_of_memory(status: Option<i32>, lines: &[String], unit_ended: &str) -> Option<String> {
+    let how = want_of_memory(status, lines, unit_ended)?;
+    Some(format!("{how}; {}", memory::state()))
+}
+
+fn want_of_memory(status: Option<i32>, lines: &[String], unit_ended: &str) -> Option<&'static str> {
+    let says = |what: &str| lines.iter().any(|line| line.contains(what));
+    if says("JavaScript heap out of memory") || (status == Some(ABORTED) && says("Allocation failed")) {
+        return Some("Node reached the limit of its heap");
+    }
+    if unit_ended.contains("oom-kill") || unit_ended.contains("OOM killer") {
+        return Some("the kernel killed it for want of memory");
+    }
+    let killed = status == Some(KILLED)
+        || unit_ended.contains("status=9/KILL")
+        || says("npm error signal SIGKILL")
+        || says("npm error code 137");
+    killed.then_some("it was killed by SIGKILL, as the kernel does for want of memory")
+}
+
+/// The status, and of what was said the line that tells most.
+fn failure(output: &Output, lines: &[String]) -> String {
+    let tells = |line: &&String| line.to_lowercase().contains("error") && !line.contains("A complete log");
+    let line = lines.iter().find(|line| line.starts_with("npm error") && !line.starts_with("npm error code"));
+    let line = line.or_else(|| lines.iter().rev().find(tells)).or(lines.last());
+    let how = how_it_ended(output);
+    line.map_or(how.clone(), |line| format!("{how}: {}", line.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Sandbox;
+
+    fn judged(status: i32, said: &str, unit_ended: &str) -> Error {
+        let command = Command {
+            unit: "bootagent-x-install.service".into(),
+            argv: vec!["/usr/bin/npm".into(), "ci".into()],
+            user: "x-build".into(),
+            group: "x-build".into(),
+            directory: "/".into(),
+            environment: Default::default(),
+            sandbox: Sandbox { writable: vec!["/".into()], hidden: Vec::new() },
+            done_by: "/nowhere".into(),
+        };
+        let output = Output { status: Some(status), stdout: Vec::new(), stderr: said.into() };
+        judge(&command, &output, unit_ended).unwrap_err()
+    }
+
+    #[track_caller]
+    fn is(error: Error, fault: Fault, cause: &str) {
+        assert_eq!(Fault::of(&error), Some(fault), "{error}");
+        assert!(error.report().causes.join(": ").contains(cause), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_is_named_with_its_place() {
+        for said in [
+            "npm error code ENOSPC\nnpm error nospc ENOSPC: no space left on device, write",
+            "cc1: fatal error: cannot write: No space left on device",
+            "tar: x: Cannot open: Disk quota exceeded",
+        ] {
+            is(judged(1, said, ""), Fault::DiskFull, "/ (");
+        }
+    }
+
+    #[test]
+    fn want_of_memory_is_named_with_what_there_is() {
+        let heap = "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
+        is(judged(134, heap, ""), Fault::OutOfMemory, "MiB of memory");
+        is(
+            judged(137, "Killed\nnpm error code 137\nnpm error command failed", ""),
+            Fault::OutOfMemory,
+            "SIGKILL",
+        );
+        is(
+            judged(1, "", "x: Main process exited, code=killed, status=9/KILL"),
+            Fault::OutOfMemory,
+            "SIGKILL",
+        );
+        is(judged(1, "", "x: Failed with result 'oom-kill'."), Fault::OutOfMemory, "kernel");
+    }
+
+    #[test]
+    fn other_ends_are_no_want_of_memory() {
+        is(judged(1, "TypeError: x is not a function", ""), Fault::InstallFailed, "TypeError");
+        is(
+            judged(143, "", "x: Main process exited, code=killed, status=15/TERM"),
+            Fault::InstallFailed,
+            "143",
+        );
+        is(judged(134, "assertion failed", ""), Fault::InstallFailed, "assertion failed");
+        is(judged(3, "built half\nno such module", ""), Fault::InstallFailed, "status 3: no such module");
+    }
+
+    #[test]
+    fn npms_own_code_counts_also_after_much_else() {
+        let said = format!(
+            "{}npm error code E503\nnpm error 503 Service Unavailable - GET http://r/x\n",
+            "noise\n".repeat(500)
+        );
+        is(judged(1, &said, ""), Fault::RegistryUnreachable, "503 Service Unavailable");
+    }
+}
