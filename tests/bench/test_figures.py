@@ -2,7 +2,7 @@
 
 import pytest
 from figures import Spread, durations, paired_ratio, spread, timeline
-from observed import bash_marks, user_data_times
+from observed import _headline, bash_marks, user_data_times
 from run import Run, pairs
 from table import half_table, memory, seconds
 
@@ -69,6 +69,12 @@ def test_user_data_begins_and_ends_when_cloud_init_says_so():
     assert user_data_times(LOG) == (1767225600.25, 1767225609.75)
     assert user_data_times("\n".join(LOG.splitlines()[:2])) == (1767225600.25, None)
     assert user_data_times(LOG.splitlines()[0]) == (None, None)
+
+
+def test_a_failure_is_told_by_the_line_that_has_its_code():
+    assert _headline(["looking", "reading the tags: refused [E-IMDS-TAGS-OFF]", "more"]) == "reading the tags: refused [E-IMDS-TAGS-OFF]"
+    assert _headline(["E-mail", "line 3: aws: command not found"]) == "line 3: aws: command not found"
+    assert _headline([]) == "not a word"
 
 
 def test_how_figures_are_shown():
