@@ -8,7 +8,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import stage
+import machines
+import sample
 from figures import durations, timeline
 from lab import Machine, World, paths
 from lab.git_repository import Files
@@ -39,7 +40,7 @@ def main() -> int:
 
 def measure(binary: Path, halves: list[str], rounds: int) -> list[Run]:
     print("bench: warming up: the image, the registry", flush=True)
-    stage.warm(binary)
+    machines.warm(binary)
     boot("installed", "floor", 0, binary)
     runs = []
     for half in halves:
@@ -55,15 +56,15 @@ def measure(binary: Path, halves: list[str], rounds: int) -> list[Run]:
 def boot(half: str, variant: str, round: int, binary: Path) -> Run:
     """One machine, from its launch to its end. The floor has Node in both halves: without it there is none."""
     run = Run(half, variant, round)
-    (script,) = (stage.HERE / "user_data").glob(f"{variant}.*")
+    (script,) = (sample.HERE / "user_data").glob(f"{variant}.*")
     installed = half == "installed" or variant == "floor"
     files: Files = {}
     if variant == "floor":
-        files = {f"/opt/{stage.SERVICE}/{name}": content for name, content in stage.service().items()}
+        files = {f"/opt/{sample.SERVICE}/{name}": content for name, content in sample.service().items()}
     try:
         with World() as world:
-            stage.furnish(world)
-            machine = stage.launch(world, installed, script.read_text(), binary, files)
+            sample.furnish(world)
+            machine = machines.launch(world, installed, script.read_text(), binary, files)
             observe(run, world, machine)
     except (RuntimeError, AssertionError) as error:
         run.failure = str(error).strip()
@@ -74,7 +75,7 @@ def observe(run: Run, world: World, machine: Machine) -> None:
     since = wait_for_start(machine)
     disk = disk_used(world.disk)
     with Memory(machine, since) as memory:
-        first_200 = wait_for_answer(machine, world.namespace.path, stage.PORT, "/health", BOOT_LIMIT)
+        first_200 = wait_for_answer(machine, world.namespace.path, sample.PORT, "/health", BOOT_LIMIT)
         done = machine.wait_for_cloud_init(BOOT_LIMIT)
     if done.user_data_code != 0:
         raise RuntimeError(f"it answered, but the user-data ended with {done.user_data_code}\n{done.output[-2000:]}")

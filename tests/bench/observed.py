@@ -97,10 +97,10 @@ def _given_up(machine: Machine) -> str:
         return ""
     output = (machine.root / CLOUD_INIT_OUTPUT.lstrip("/")).read_text(errors="replace")
     said = [line for line in output.splitlines() if line and not line.startswith(CLOUD_INITS_OWN)]
-    return "\n".join([f"the user-data ended with {failed[1]}: {_headline(said)}", *said[-6:]])
+    return "\n".join([f"the user-data ended with {failed[1]}: {headline(said)}", *said[-6:]])
 
 
-def _headline(said: list[str]) -> str:
+def headline(said: list[str]) -> str:
     """bootagent's error, which stands in one line; else whatever was said last."""
     return next((line for line in said if re.search(r"\bE-[A-Z]", line)), said[-1] if said else "not a word")
 

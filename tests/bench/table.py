@@ -12,7 +12,8 @@ AGENT_REACH = 20 * 2**20
 SAME = """\
 The same for all: image, host, network, registry, git server, Secrets Manager, poller and clock; every run is a fresh machine with
 an empty npm cache, and all that it boots from is in the host's page cache. Not the same: only bootagent gates the service, keeps
-npm away from secrets and from root, and leaves a machine that can go back; old takes Debian's Node on a bare machine.
+npm away from secrets and from root, and leaves a machine that can go back; old takes Debian's Node on a bare machine; the floor
+has Node in its image in both halves.
 """
 LOOK = "look: tags, policy, source and secret at once, the plan, users and directories\n"
 

@@ -2,7 +2,7 @@
 
 import pytest
 from figures import Spread, durations, paired_ratio, spread, timeline
-from observed import _headline, bash_marks, user_data_times
+from observed import bash_marks, headline, user_data_times
 from run import Run, pairs
 from table import half_table, memory, seconds
 
@@ -72,9 +72,9 @@ def test_user_data_begins_and_ends_when_cloud_init_says_so():
 
 
 def test_a_failure_is_told_by_the_line_that_has_its_code():
-    assert _headline(["looking", "reading the tags: refused [E-IMDS-TAGS-OFF]", "more"]) == "reading the tags: refused [E-IMDS-TAGS-OFF]"
-    assert _headline(["E-mail", "line 3: aws: command not found"]) == "line 3: aws: command not found"
-    assert _headline([]) == "not a word"
+    assert headline(["looking", "reading the tags: refused [E-IMDS-TAGS-OFF]", "more"]) == "reading the tags: refused [E-IMDS-TAGS-OFF]"
+    assert headline(["E-mail", "line 3: aws: command not found"]) == "line 3: aws: command not found"
+    assert headline([]) == "not a word"
 
 
 def test_how_figures_are_shown():
