@@ -11,6 +11,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
@@ -19,6 +20,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningKeys
 
+from .clock import Clock
 from .deadline import wait_for
 from .http_server import Request, Response
 from .imds import Credentials
@@ -27,6 +29,8 @@ from .namespace import Namespace
 ACCOUNT = "123456789012"
 PORT = 4566
 GLOBAL = {"iam": "us-east-1"}  # services without a region, and the region they are signed for
+AMZ_DATE = "%Y%m%dT%H%M%SZ"
+SIGNATURE_LIFE = timedelta(minutes=5)  # before and after, by AWS's clock
 THROTTLED = ("ThrottlingException", "Rate exceeded")
 
 
@@ -45,8 +49,9 @@ class _Fault:
 
 
 class Aws:
-    def __init__(self, namespace: Namespace, directory: Path, region: str) -> None:
+    def __init__(self, namespace: Namespace, directory: Path, region: str, clock: Clock) -> None:
         self._namespace, self._directory, self.region = namespace, directory, region
+        self._clock = clock
         self._faults: dict[str, _Fault] = {}
         self._lock = threading.Lock()
         self._ready = False
@@ -71,7 +76,7 @@ class Aws:
             "LOG_LEVEL": "WARNING",
         }
         self._process = spawn(
-            [sys.executable, "-m", "ministack"], environment=environment, log=self._directory / "ministack.log"
+            [sys.executable, "-c", _MINISTACK], environment=environment, log=self._directory / "ministack.log"
         )
 
     def _connect(self) -> HTTPConnection:
@@ -176,7 +181,7 @@ class Aws:
             "principal": self._principal(request),
             "user_agent": request.headers.get("User-Agent", ""),
         }
-        if fault := self._next_fault(service):
+        if fault := self._next_fault(service) or self._too_far_off(request):
             body = json.dumps({"__type": fault.code, "message": fault.message}).encode()
             headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": fault.code}
             response = Response(fault.status, body, headers)
@@ -205,6 +210,22 @@ class Aws:
             if fault.times is not None:
                 fault.times -= 1
             return fault
+
+    def _too_far_off(self, request: Request) -> _Fault | None:
+        """A signature of another time, in AWS's words."""
+        try:
+            signed = datetime.strptime(request.headers.get("X-Amz-Date", ""), AMZ_DATE).replace(tzinfo=UTC)
+        except ValueError:
+            return None  # the emulator has its own words for that
+        now = datetime.fromtimestamp(self._clock.time(), UTC)
+        if abs(signed - now) <= SIGNATURE_LIFE:
+            return None
+        said, ended, sign = ("now earlier", "expired", "-") if signed < now else ("still later", "not yet current", "+")
+        bound = now - SIGNATURE_LIFE if signed < now else now + SIGNATURE_LIFE
+        message = (
+            f"Signature {ended}: {signed:{AMZ_DATE}} is {said} than {bound:{AMZ_DATE}} ({now:{AMZ_DATE}} {sign} 5 min.)"
+        )
+        return _Fault(400, "InvalidSignatureException", message, None)
 
     def _principal(self, request: Request) -> str | None:
         found = re.search(r"Credential=([^/,\s]+)/", request.headers.get("Authorization", ""))
@@ -254,6 +275,13 @@ class Aws:
         return "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.exists() else ""
 
 
+# It goes by this host's clock, which is the machine's; the time of a signature is judged here, by the world's.
+_MINISTACK = """
+from ministack.core import sigv4
+sigv4.request_time_failure = lambda *_, **__: None
+from ministack.app import main
+main()
+"""
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 _VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15", "autoscaling": "2011-01-01"}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 
 from . import authority
+from .clock import Clock
 from .http_server import HttpServer, Request, Response
 from .namespace import GATEWAY, Namespace
 
@@ -12,13 +13,15 @@ from .namespace import GATEWAY, Namespace
 class Front:
     """`certificate` may be set to "untrusted" while the machine runs, and `untrusted` holds the names for which it is so."""
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, clock: Clock) -> None:
         self.certificate = "trusted"
         self.untrusted: set[str] = set()
         self.hosts: dict[str, Callable[[Request], Response]] = {}
         self._contexts = {name: authority.context(name) for name in authority.AUTHORITIES}
         self._contexts["trusted"].sni_callback = self._choose
-        self._server = HttpServer(namespace, GATEWAY, 443, self._respond, lambda: self._contexts[self.certificate])
+        self._server = HttpServer(
+            namespace, GATEWAY, 443, self._respond, lambda: self._contexts[self.certificate], clock
+        )
 
     def start(self) -> None:
         self._server.start()

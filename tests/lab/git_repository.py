@@ -30,6 +30,7 @@ class Repository(Faulty):
         super().__init__()
         self.path, self.owner, self.name = path, owner, name
         self.token: str | None = None  # when set: Basic auth, user x-access-token
+        self.installed = False  # a GitHub App is, whose tokens open it
         self.deploy_keys: list[str] = []  # public keys, for SSH
         path.mkdir(parents=True)
         self.git("init", "--quiet", "--bare", "--initial-branch=main")
@@ -58,6 +59,10 @@ class Repository(Faulty):
 
     def delete_branch(self, branch: str) -> None:
         self.git("update-ref", "-d", f"refs/heads/{branch}")
+
+    @property
+    def private(self) -> bool:
+        return self.token is not None or self.installed
 
     def deploy_key(self, kind: str = "ed25519") -> str:
         """A new private key that may read this repository over SSH, as PEM: "ed25519", "ecdsa" or "rsa" in OpenSSH's own

@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 
 from .faults import Fault
 from .git_repository import Repository, environment
+from .github_app import GithubApps
 from .http_server import Request, Response
 
 CHUNK = 16 << 10
 
 
 class GitServer:
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, apps: GithubApps) -> None:
+        self._root, self._apps = root, apps
         self._repositories: dict[str, Repository] = {}
         self.log: list[dict] = []
 
@@ -59,12 +60,15 @@ class GitServer:
             # github.com does not tell a stranger whether a repository exists.
             hidden = request.host == "github.com" and "Authorization" not in request.headers
             return (_unauthorized() if hidden else Response(404, b"Repository not found.\n")), None
-        if repository.token is not None and not _authorized(request, repository.token):
+        if repository.private and not self._opens(_password(request), repository):
             return _unauthorized(), None
         fault = repository.next_fault(service)
         if instead := repository.instead(fault, f"/{service}" + _query(request)):
             return instead, fault
         return _backend(self._root, repository, service, request, fault), fault
+
+    def _opens(self, password: str, repository: Repository) -> bool:
+        return password != "" and (password == repository.token or self._apps.opens(password, repository))
 
 
 def _backend(root: Path, repository: Repository, service: str, request: Request, fault: Fault | None) -> Response:
@@ -105,9 +109,14 @@ def _stream(process: subprocess.Popen, repository: Repository, fault: Fault | No
         process.wait()
 
 
-def _authorized(request: Request, token: str) -> bool:
-    expected = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return request.headers.get("Authorization", "") == f"Basic {expected}"
+def _password(request: Request) -> str:
+    """Of the user x-access-token; empty for anybody else."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    try:
+        user, _, password = base64.b64decode(encoded).decode().partition(":")
+    except ValueError:
+        return ""
+    return password if (scheme, user) == ("Basic", "x-access-token") else ""
 
 
 def _unauthorized() -> Response:

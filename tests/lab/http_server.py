@@ -10,6 +10,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+from .clock import Clock
 from .namespace import Namespace
 
 BODY_LIMIT = 64 << 20
@@ -65,9 +66,10 @@ class HttpServer:
         port: int,
         respond: Callable[[Request], Response],
         tls: Callable[[], ssl.SSLContext] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._namespace, self._address, self._port = namespace, address, port
-        self._respond, self._tls = respond, tls
+        self._respond, self._tls, self._clock = respond, tls, clock or Clock()
         self._server: _Server | None = None
         self._lock = threading.Lock()
 
@@ -75,7 +77,7 @@ class HttpServer:
         with self._lock:
             if self._server is None:
                 self._server = _Server(
-                    self._namespace.listen(self._address, self._port), self._respond, self._tls
+                    self._namespace.listen(self._address, self._port), self._respond, self._tls, self._clock
                 )
 
     def stop(self) -> None:
@@ -89,11 +91,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, listener: socket.socket, respond, tls) -> None:
+    def __init__(self, listener: socket.socket, respond, tls, clock: Clock) -> None:
         super().__init__(("", 0), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.respond, self.tls = respond, tls
+        self.respond, self.tls, self.clock = respond, tls, clock
         self._open: set[socket.socket] = set()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -135,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
         if name.startswith("do_"):
             return self._answer
         raise AttributeError(name)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(self.server.clock.time() if timestamp is None else timestamp)
 
     def log_message(self, *_) -> None:
         pass

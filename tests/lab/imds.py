@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from . import namespace
+from .clock import Clock
 from .http_server import HttpServer, Request, Response
 
 Tree = dict[str, "Tree | str | Callable[[], Response]"]
@@ -46,7 +47,7 @@ class Credentials:
 class Imds:
     """Knobs: `tags`, `tags_on`, `tags_after`, `role_after`, `delay`, `fail`, `refuse`. All act at once."""
 
-    def __init__(self, ns: namespace.Namespace, instance: Instance) -> None:
+    def __init__(self, ns: namespace.Namespace, instance: Instance, clock: Clock) -> None:
         self.instance = instance
         self.tags: dict[str, str] = {}
         self.tags_on = True
@@ -58,7 +59,7 @@ class Imds:
         self._failures = (0, 503)
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._server = HttpServer(ns, namespace.IMDS, 80, self._respond)
+        self._server = HttpServer(ns, namespace.IMDS, 80, self._respond, clock=clock)
         self._reopen: threading.Timer | None = None
 
     # Faults

@@ -17,11 +17,14 @@ from typing import Any
 
 from . import authority, cgroup, cleanup, image, node_archive, paths
 from .aws import ACCOUNT, Aws
+from .clock import Clock
 from .dhcp import Dhcp
 from .dns import Dns
 from .front import Front
 from .git_repository import Executable, Repository
 from .git_server import GitServer
+from .github_app import App, GithubApps
+from .http_server import Request, Response
 from .imds import Credentials, Imds, Instance
 from .machine import Machine
 from .node_archive import NodeArchives
@@ -41,16 +44,20 @@ class World:
         self.disk = self.directory / "disk"
         self.namespace = cleanup.namespace(self.id)
         self.dns = Dns(self.namespace)
-        self.imds = Imds(self.namespace, Instance(region, ACCOUNT))
+        self.clock = Clock()
+        self.imds = Imds(self.namespace, Instance(region, ACCOUNT), self.clock)
         self.dhcp = Dhcp(self.namespace, self._lease)
-        self.git = GitServer(self.disk / "git")
+        self.github = GithubApps(self.clock)
+        self.git = GitServer(self.disk / "git", self.github)
         self.ssh = SshServer(self.namespace, self.git, self.disk / "ssh")
-        self.aws = Aws(self.namespace, self.disk / "aws", region)
+        self.aws = Aws(self.namespace, self.disk / "aws", region, self.clock)
         self.node = NodeArchives()
-        self.front = Front(self.namespace)
+        self.front = Front(self.namespace, self.clock)
         self.front.hosts = {
             "*.amazonaws.com": self.aws.respond,
-            **{host: self.git.respond for host in authority.GIT_HOSTS},
+            "github.com": self.git.respond,
+            "git.acme.test": self._own_git,
+            "api.github.com": self.github.respond,
             "nodejs.org": self.node.respond,
             "mirror.acme.test": self.node.respond,
         }
@@ -100,9 +107,7 @@ class World:
         self.ssh.start(self._spawn_outside)
 
     def close(self) -> None:
-        self.git.stop()
-        self.node.stop()
-        for server in (self.ssh, self.front, self.imds, self.dns, self.dhcp):
+        for server in (self.git, self.github, self.node, self.ssh, self.front, self.imds, self.dns, self.dhcp):
             server.stop()
         cleanup.remove(self.id)
         for process in self._processes:
@@ -157,6 +162,10 @@ class World:
     def tags(self, tags: dict[str, str]) -> None:
         self.imds.tags = tags
 
+    def clock_off(self, seconds: float) -> None:
+        """From now on the world is that far ahead of the machine, or behind it: to all the others its clock is wrong."""
+        self.clock.offset = seconds
+
     @property
     def instance(self) -> Instance:
         return self.imds.instance
@@ -164,6 +173,15 @@ class World:
     def repo(self, name: str, owner: str = "acme") -> Repository:
         """https://github.com/OWNER/NAME.git, the same at git.acme.test; made empty on first use."""
         return self.git.repository(name, owner)
+
+    def github_app(self, *repositories: str) -> App:
+        """An app that is installed on these repositories, which become private."""
+        for name in repositories:
+            self.repo(name).installed = True
+        return self.github.app(set(repositories))
+
+    def _own_git(self, request: Request) -> Response:
+        return (self.github if request.path.startswith("/api/") else self.git).respond(request)
 
     def secret(self, name: str, text: str | bytes) -> str:
         """Create the secret or give it a new value; its ARN."""
@@ -250,8 +268,8 @@ class World:
         if directory is None:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)
-        logs = {"imds": self.imds.log, "dns": self.dns.log, "git": self.git.log, "aws": self.aws.log,
-                "node": self.node.log, "ssh": self.ssh.log}  # fmt: skip
+        servers = ("imds", "dns", "git", "ssh", "github", "node", "aws")
+        logs = {name: getattr(self, name).log for name in servers}
         for name, log in logs.items():
             (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))
         if (log := self.disk / "ssh" / "sshd.log").exists():
