@@ -16,8 +16,7 @@ from . import paths
 REGIONS = ["us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "eu-central-1",
            "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "ap-south-1", "ap-northeast-1", "ap-southeast-1",
            "ap-southeast-2"]  # fmt: skip
-GIT_HOSTS = ["github.com", "git.acme.test"]
-NAMES = [*GIT_HOSTS, "api.github.com", "nodejs.org", "*.acme.test", "*.amazonaws.com",
+NAMES = ["github.com", "api.github.com", "nodejs.org", "*.acme.test", "*.amazonaws.com",
          *(f"*.{region}.amazonaws.com" for region in REGIONS)]  # fmt: skip
 
 AUTHORITIES = {"trusted": "ca", "untrusted": "stranger"}

@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from . import authority, cgroup, cleanup, image, node_archive, paths
+from . import cgroup, cleanup, image, node_archive, npm_registry, paths, proxy
 from .aws import ACCOUNT, Aws
 from .clock import Clock
 from .dhcp import Dhcp
@@ -27,11 +28,14 @@ from .github_app import App, GithubApps
 from .http_server import Request, Response
 from .imds import Credentials, Imds, Instance
 from .machine import Machine
-from .node_archive import NodeArchives
 from .namespace import GATEWAY
+from .node_archive import NodeArchives
+from .npm_registry import NpmRegistry
+from .proxy import Proxy
 from .ssh_server import SshServer
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
+NOBODY = "172.31.15.254"  # in the machine's network
 
 
 class World:
@@ -52,6 +56,8 @@ class World:
         self.ssh = SshServer(self.namespace, self.git, self.disk / "ssh")
         self.aws = Aws(self.namespace, self.disk / "aws", region, self.clock)
         self.node = NodeArchives()
+        self.npm = NpmRegistry()
+        self.proxy = Proxy(self.namespace, self._address_for_proxy)
         self.front = Front(self.namespace, self.clock)
         self.front.hosts = {
             "*.amazonaws.com": self.aws.respond,
@@ -60,6 +66,7 @@ class World:
             "api.github.com": self.github.respond,
             "nodejs.org": self.node.respond,
             "mirror.acme.test": self.node.respond,
+            npm_registry.HOST: self.npm.respond,
         }
         self.machines: list[Machine] = []
         self._processes: list[subprocess.Popen] = []
@@ -98,16 +105,17 @@ class World:
         self.aws.start(self._spawn)
         if self._internet:
             self.namespace.open_to_internet(self._spawn_outside)
-        for pattern in self.front.hosts:
+        for pattern in (*self.front.hosts, proxy.HOST):
             self.dns.point(pattern, GATEWAY)
         self.dns.start()
         self.dhcp.start()
         self.imds.start()
         self.front.start()
         self.ssh.start(self._spawn_outside)
+        self.proxy.start()
 
     def close(self) -> None:
-        for server in (self.git, self.github, self.node, self.ssh, self.front, self.imds, self.dns, self.dhcp):
+        for server in (self.git, self.github, self.node, self.npm, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp):
             server.stop()
         cleanup.remove(self.id)
         for process in self._processes:
@@ -182,6 +190,15 @@ class World:
 
     def _own_git(self, request: Request) -> Response:
         return (self.github if request.path.startswith("/api/") else self.git).respond(request)
+
+    def only_by_proxy(self, *names: str) -> None:
+        """From the machine these names are addresses that nobody has; the proxy reaches them."""
+        for name in names:
+            self.dns.point(name, NOBODY)
+
+    def _address_for_proxy(self, host: str) -> str:
+        own = any(fnmatch(host, pattern) for pattern in self.front.hosts)
+        return GATEWAY if own else socket.getaddrinfo(host, None, socket.AF_INET)[0][4][0]
 
     def secret(self, name: str, text: str | bytes) -> str:
         """Create the secret or give it a new value; its ARN."""
@@ -268,7 +285,7 @@ class World:
         if directory is None:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)
-        servers = ("imds", "dns", "git", "ssh", "github", "node", "aws")
+        servers = ("imds", "dns", "git", "ssh", "github", "node", "npm", "proxy", "aws")
         logs = {name: getattr(self, name).log for name in servers}
         for name, log in logs.items():
             (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))

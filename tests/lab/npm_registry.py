@@ -1,0 +1,107 @@
+"""An npm registry with the packages that a test publishes, at https://npm.acme.test."""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import re
+import tarfile
+import time
+from dataclasses import dataclass
+
+from .faults import Faulty
+from .git_repository import Executable
+from .http_server import Request, Response
+
+HOST = "npm.acme.test"
+INSTALL_SCRIPTS = {"preinstall", "install", "postinstall"}
+
+
+@dataclass
+class _Version:
+    manifest: dict
+    tarball: bytes
+
+
+class NpmRegistry(Faulty):
+    """Knobs: those of Faulty, whose `only` is what is asked for ("/left-pad" for a packument, "*.tgz")."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._packages: dict[str, dict[str, _Version]] = {}
+        self.log: list[dict] = []
+
+    def publish(self, name: str, version: str, files: dict[str, str | bytes | Executable] | None = None) -> None:
+        """package.json is made, or completed with name and version, and may have scripts, bin and dependencies."""
+        files = dict(files or {"index.js": ""})
+        manifest = {"name": name, "version": version, **json.loads(files.get("package.json", "{}"))}
+        tarball = _pack({**files, "package.json": json.dumps(manifest)})
+        digest = base64.b64encode(hashlib.sha512(tarball).digest()).decode()
+        dist = {
+            "tarball": f"https://{HOST}/{name}/-/{name.rpartition('/')[2]}-{version}.tgz",
+            "shasum": hashlib.sha1(tarball).hexdigest(),
+            "integrity": f"sha512-{digest}",
+        }
+        if INSTALL_SCRIPTS & set(manifest.get("scripts", {})):
+            manifest["hasInstallScript"] = True
+        self._packages.setdefault(name, {})[version] = _Version({**manifest, "dist": dist}, tarball)
+
+    def project(self, name: str, dependencies: dict[str, str], **more) -> dict[str, str]:
+        """package.json and package-lock.json of a service with these dependencies, at exactly these versions; `more`
+        is put into package.json. What a dependency itself depends on must be among them."""
+        manifest = {"name": name, "version": "1.0.0", **more, "dependencies": dependencies}
+        packages = {"": {key: manifest[key] for key in ("name", "version", "dependencies")}}
+        for dependency, version in sorted(dependencies.items()):
+            found = self._packages[dependency][version].manifest
+            kept = ("version", "bin", "dependencies", "hasInstallScript")
+            packages[f"node_modules/{dependency}"] = {
+                **{key: found[key] for key in kept if key in found},
+                "resolved": found["dist"]["tarball"],
+                "integrity": found["dist"]["integrity"],
+            }
+        lock = {"name": name, "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": packages}
+        return {"package.json": json.dumps(manifest, indent=2), "package-lock.json": json.dumps(lock, indent=2)}
+
+    def stop(self) -> None:
+        self.release()
+
+    def respond(self, request: Request) -> Response:
+        fault = self.next_fault(request.path)
+        response = self.instead(fault, request.path) or self.spoil(fault, self._find(request))
+        self.log.append(
+            {
+                "time": time.time(), "client": request.client, "method": request.method, "path": request.target,
+                "status": response.status, "fault": fault.kind if fault else None,
+                "user_agent": request.headers.get("User-Agent", ""),
+            }
+        )  # fmt: skip
+        return response
+
+    def _find(self, request: Request) -> Response:
+        found = re.fullmatch(r"/((?:@[^/]+/)?[^/]+)(?:/-/[^/]+-(\d+\.\d+\.\d+[^/]*)\.tgz)?", request.path)
+        versions = self._packages.get(found[1]) if found else None
+        if not versions or (found[2] and found[2] not in versions) or request.method not in ("GET", "HEAD"):
+            return Response(404, b'{"error":"Not found"}', {"Content-Type": "application/json"})
+        if found[2]:
+            return Response(200, versions[found[2]].tarball, {"Content-Type": "application/octet-stream"})
+        packument = {
+            "name": found[1],
+            "dist-tags": {"latest": list(versions)[-1]},
+            "versions": {version: each.manifest for version, each in versions.items()},
+        }
+        return Response(200, json.dumps(packument).encode(), {"Content-Type": "application/json"})
+
+
+def _pack(files: dict[str, str | bytes | Executable]) -> bytes:
+    """As `npm pack` does: all below package/, at one time, so that equal files are equal tarballs."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as out, tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in sorted(files.items()):
+            text = content.content if isinstance(content, Executable) else content
+            data = text.encode() if isinstance(text, str) else text
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size, member.mtime = len(data), 499162500
+            member.mode = 0o755 if isinstance(content, Executable) else 0o644
+            archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
