@@ -63,6 +63,8 @@ fn selection() -> Selection {
         credential: Some("git_token".to_owned()),
         budget: Seconds(900),
         service_may_use_imds: true,
+        network: Default::default(),
+        mirrors: Default::default(),
         settings: vec![said("service", "auth-service")],
         keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::facts::{Facts, Gate, Instance, Source};
+use crate::facts::{Facts, Gate, Instance, Network, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
@@ -74,7 +74,13 @@ pub trait Observe {
     async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>>;
 
     /// The current version of a secret. `region` is absent on a laptop.
-    async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret>;
+    async fn secret(
+        &self,
+        name: &str,
+        region: Option<&str>,
+        network: &Network,
+        wait: Seconds,
+    ) -> Result<Secret>;
 
     /// One branch's commit into private scratch, trying again as long as told.
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;

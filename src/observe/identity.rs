@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Decision;
 use super::policy::{FLAG, Policy, Said};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Commit, Environment, Facts, Service};
+use crate::facts::{Branch, Commit, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
 
 /// The choice, made and checked.
@@ -23,6 +23,8 @@ pub struct Selection {
     pub credential: Option<String>,
     pub budget: Seconds,
     pub service_may_use_imds: bool,
+    pub network: Network,
+    pub mirrors: Mirrors,
     pub settings: Vec<Setting>,
     /// Absent where nothing is to be kept for the next boot.
     pub keep: Option<Keep>,
@@ -66,6 +68,7 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
     settings.extend([repository.setting("repository"), secret.setting("secret")]);
     settings.extend(credential.as_ref().map(|said| said.setting("git_credential")));
     settings.extend([budget.setting("budget"), imds.setting("imds.service")]);
+    settings.extend(policy.network_settings());
 
     Ok(Selection {
         service: service.value,
@@ -77,6 +80,8 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         credential: credential.map(|said| said.value),
         budget: budget.value,
         service_may_use_imds: imds.value,
+        network: policy.network(),
+        mirrors: policy.mirrors(),
         settings,
         keep: None,
     })

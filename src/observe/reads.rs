@@ -85,7 +85,9 @@ pub async fn source(
     evidence: Vec<String>,
 ) -> Result<Fetched> {
     let credential = match &selection.credential {
-        Some(name) => Some(credential(machine.secret(name, region(facts), policy.wait()).await?)?),
+        Some(name) => {
+            Some(credential(machine.secret(name, region(facts), &selection.network, policy.wait()).await?)?)
+        }
         None => None,
     };
     let request = FetchRequest {
@@ -94,7 +96,8 @@ pub async fn source(
         pinned: selection.pinned.clone(),
         credential,
         scratch: Default::default(),
-        network: Default::default(),
+        network: selection.network.clone(),
+        timeouts: Default::default(),
         limits: Limits { evidence_bytes: EVIDENCE, ..Limits::default() },
         evidence,
     };
@@ -135,7 +138,7 @@ pub async fn secret_text(
 ) -> Result<Secret> {
     match &flags.stand_ins.env_file {
         Some(path) => Ok(Secret::new(given(machine, path, "--env-file").await?)),
-        None => machine.secret(&selection.secret, region(facts), policy.wait()).await,
+        None => machine.secret(&selection.secret, region(facts), &selection.network, policy.wait()).await,
     }
 }
 

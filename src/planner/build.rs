@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::Steps;
+use super::{Wanted, network};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::{self, Layout};
@@ -34,6 +34,7 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         .within(Slice::Checkout);
 
     let mut environment = recipe.build_environment.clone();
+    environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors));
     environment.insert("PATH".to_owned(), recipe.search_path(release));
     let mut last = "checkout".to_owned();
     for work in &recipe.work {

@@ -6,6 +6,7 @@ mod build;
 pub mod env;
 mod health;
 mod names;
+mod network;
 mod own;
 mod recover;
 mod remember;

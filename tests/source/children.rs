@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::support::certificates::Certificates;
 use super::support::git_server::{Fault, GitServer};
 use super::support::upstream::Upstream;
-use super::{Asking, CANARY, PATIENCE, credential, exe, run};
+use super::{Asking, CANARY, PATIENCE, ca_file, credential, exe, run};
 
 /// Waits for what must come soon.
 #[track_caller]
@@ -32,7 +32,7 @@ fn soon(what: &str, holds: impl Fn() -> bool) {
 fn stalled(upstream: &Upstream) -> (GitServer, Asking) {
     let server = GitServer::http(upstream.root(), Fault::StallAfter(100_000));
     let asking = Asking::remote(format!("{}/auth.git", server.url))
-        .with(|request| request.network.stall = Duration::from_secs(600));
+        .with(|request| request.timeouts.stall = Duration::from_secs(600));
     (server, asking)
 }
 
@@ -144,8 +144,8 @@ fn a_child_shows_nothing_of_the_credential() {
     fs::copy(certificates.authority(), &authority).unwrap();
     let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
         request.credential = Some(credential());
-        request.network.ca_file = Some(authority);
-        request.network.stall = Duration::from_secs(600);
+        request.network.ca_file = Some(ca_file(&authority));
+        request.timeouts.stall = Duration::from_secs(600);
     });
     let copy = place.path().join("bootagent");
     fs::copy(exe(), &copy).unwrap();

@@ -7,7 +7,7 @@ use bootagent::error::Code;
 use super::support::certificates::Certificates;
 use super::support::git_server::{Fault, GitServer};
 use super::support::upstream::{Upstream, noise};
-use super::{Asking, CANARY, PAIR, credential};
+use super::{Asking, CANARY, PAIR, ca_file, credential};
 
 #[track_caller]
 fn fault(fault: Fault) -> (Code, String) {
@@ -93,7 +93,7 @@ fn a_stall_ends_by_itself() {
         let upstream = Upstream::service();
         let server = GitServer::http(upstream.root(), stall.clone());
         let asking = Asking::remote(format!("{}/auth.git", server.url))
-            .with(|request| request.network.stall = Duration::from_millis(700));
+            .with(|request| request.timeouts.stall = Duration::from_millis(700));
         let begun = Instant::now();
         let (code, text) = asking.fails();
         assert_eq!(code, Code::GitUnreachable, "{stall:?}: {text}");
@@ -108,8 +108,8 @@ fn a_stall_inside_tls_ends_by_itself() {
     let certificates = Certificates::new("IP:127.0.0.1");
     let server = GitServer::https(upstream.root(), Fault::StallAfter(100_000), &certificates);
     let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
-        request.network.stall = Duration::from_millis(700);
-        request.network.ca_file = Some(certificates.authority());
+        request.timeouts.stall = Duration::from_millis(700);
+        request.network.ca_file = Some(ca_file(&certificates.authority()));
     });
     let (code, text) = asking.fails();
     assert_eq!(code, Code::GitUnreachable, "{text}");
@@ -172,7 +172,7 @@ fn redirects_to_other_servers_are_not_followed() {
         let server = GitServer::https(upstream.root(), Fault::Redirect(to.clone()), &certificates);
         let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
             request.credential = Some(credential());
-            request.network.ca_file = Some(certificates.authority());
+            request.network.ca_file = Some(ca_file(&certificates.authority()));
         });
         let (code, text) = asking.fails();
         assert_eq!(code, Code::RepositoryInvalid, "{to}: {text}");
@@ -193,7 +193,7 @@ fn certificates_are_checked() {
     ] {
         let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
             request.credential = Some(credential());
-            request.network.ca_file = authority;
+            request.network.ca_file = authority.as_deref().map(ca_file);
         });
         let (code, text) = asking.fails();
         assert_eq!(code, Code::GitUnreachable, "{text}");
@@ -209,7 +209,7 @@ fn a_wrong_credential_is_refused_and_not_repeated() {
     let server = GitServer::https(upstream.root(), Fault::Guarded("b3RoZXI6cGVyc29u"), &certificates);
     let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
         request.credential = Some(credential());
-        request.network.ca_file = Some(certificates.authority());
+        request.network.ca_file = Some(ca_file(&certificates.authority()));
     });
     let (code, text) = asking.fails();
     assert_eq!(code, Code::GitRefused, "{text}");

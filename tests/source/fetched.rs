@@ -13,7 +13,7 @@ use bootagent::machine::sandbox::{decode_reply, encode_request};
 use super::support::certificates::Certificates;
 use super::support::git_server::{Fault, GitServer};
 use super::support::upstream::Upstream;
-use super::{Asking, CANARY, PAIR, credential, exe, holds, named};
+use super::{Asking, CANARY, PAIR, ca_file, credential, exe, holds, named};
 
 fn objects(asking: &Asking) -> usize {
     let mut count = 0;
@@ -130,7 +130,7 @@ fn a_credential_goes_to_its_server_and_nowhere_else() {
     let server = GitServer::https(upstream.root(), Fault::Guarded(PAIR), &certificates);
     let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
         request.credential = Some(credential());
-        request.network.ca_file = Some(certificates.authority());
+        request.network.ca_file = Some(ca_file(&certificates.authority()));
     });
     let source = asking.fetch().unwrap();
     assert!(source.has("server.js"));
@@ -202,23 +202,56 @@ fn the_childs_surroundings_do_not_count() {
     assert!(decode_reply::<Source>(&reply).unwrap().has("server.js"));
 }
 
+/// A name that only the proxy knows: nothing can have gone past it.
 #[test]
 fn a_proxy_is_used_when_the_request_names_one() {
     let upstream = Upstream::service();
     let server = GitServer::http(upstream.root(), Fault::None);
     let (proxy, tunnels) = proxy();
-    let asking = |no_proxy: Vec<String>| {
-        Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
-            request.network.proxy = Some(proxy.clone());
-            request.network.no_proxy = no_proxy;
+    let url = server.url.replace("127.0.0.1", BEHIND_THE_PROXY);
+    let asking = |url: &str, no_proxy: &[&str]| {
+        Asking::remote(format!("{url}/auth.git")).with(|request| {
+            request.network.proxy = Some(proxy.as_str().try_into().unwrap());
+            request.network.no_proxy = no_proxy.iter().map(|host| (*host).try_into().unwrap()).collect();
         })
     };
-    asking(vec![]).fetch().unwrap();
+    asking(&url, &[]).fetch().unwrap();
     let used = tunnels.load(Ordering::SeqCst);
     assert!(used > 0);
-    asking(vec!["127.0.0.1".into()]).fetch().unwrap();
+    // What is reached without it: this machine always, a host and all below it if the policy says so.
+    asking(&server.url, &[]).fetch().unwrap();
+    for direct in [BEHIND_THE_PROXY, "proxied.invalid", ".invalid"] {
+        let (code, text) = asking(&url, &[direct]).fails();
+        assert_eq!(code, Code::GitUnreachable, "{direct}: {text}");
+    }
     assert_eq!(tunnels.load(Ordering::SeqCst), used);
 }
+
+#[test]
+fn a_proxy_that_is_down_or_refuses_is_named() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for proxy in [format!("http://{closed}"), refusing_proxy()] {
+        let asking = Asking::remote(format!("http://{BEHIND_THE_PROXY}/auth.git"))
+            .with(|request| request.network.proxy = Some(proxy.as_str().try_into().unwrap()));
+        let (code, text) = asking.fails();
+        assert_eq!(code, Code::GitUnreachable, "{text}");
+        assert!(text.contains(&format!("by the proxy {proxy}")), "{text}");
+    }
+}
+
+fn refusing_proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    url
+}
+
+const BEHIND_THE_PROXY: &str = "git.proxied.invalid";
 
 /// A CONNECT proxy that counts its tunnels.
 fn proxy() -> (String, Arc<AtomicUsize>) {
@@ -243,7 +276,7 @@ fn tunnel(mut near: TcpStream) {
         head.push(byte[0]);
     }
     let target = String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned();
-    let mut far = TcpStream::connect(target).unwrap();
+    let mut far = TcpStream::connect(target.replace(BEHIND_THE_PROXY, "127.0.0.1")).unwrap();
     near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
     let (mut near_in, mut far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
     std::thread::spawn(move || {

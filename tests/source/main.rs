@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bootagent::error::{Code, Result};
-use bootagent::facts::{Branch, Commit, Source};
+use bootagent::facts::{Branch, CaFile, Commit, Source};
 use bootagent::machine::sandbox::{
-    CheckoutRequest, Credential, FetchRequest, Limits, Network, Repository, Role, plain,
+    CheckoutRequest, Credential, FetchRequest, Limits, Repository, Role, Timeouts, plain,
 };
 use bootagent::secret::Secret;
 use tempfile::TempDir;
@@ -39,6 +39,10 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 fn credential() -> Credential {
     Credential { username: "bot".into(), password: Secret::new(CANARY) }
+}
+
+fn ca_file(path: &Path) -> CaFile {
+    path.to_str().unwrap().try_into().unwrap()
 }
 
 /// A request and the scratch directory that it names.
@@ -64,7 +68,8 @@ impl Asking {
             pinned: None,
             credential: None,
             scratch: scratch.path().to_owned(),
-            network: Network { stall: Duration::from_secs(20), ..Network::default() },
+            network: Default::default(),
+            timeouts: Timeouts { stall: Duration::from_secs(20), ..Timeouts::default() },
             limits: Limits::default(),
             evidence: ["package.json", "package-link.json", "bin/start", "absent.json"]
                 .map(String::from)

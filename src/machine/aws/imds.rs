@@ -24,7 +24,7 @@ impl Imds {
     #[allow(clippy::new_without_default)] // It is not a value like any other: it opens a client.
     pub fn new() -> Self {
         // The endpoint is written down: no variable of the environment may move it.
-        let setting = ProviderConfig::without_region().with_http_client(super::http());
+        let setting = ProviderConfig::without_region().with_http_client(super::http::direct());
         let client = ImdsClient::builder()
             .configure(&setting)
             .connect_timeout(Duration::from_secs(1))

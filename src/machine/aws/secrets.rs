@@ -7,6 +7,7 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 
 use super::{Imds, causes, instance_config, own_config};
 use crate::error::{Code, Error, Result};
+use crate::facts::Network;
 use crate::fault::Fault;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::tls;
@@ -15,10 +16,16 @@ use crate::secret::Secret;
 
 /// The current version's text. With a region the instance's role reads it, else the caller's own
 /// identity.
-pub async fn secret(imds: &Imds, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret> {
+pub async fn secret(
+    imds: &Imds,
+    name: &str,
+    region: Option<&str>,
+    network: &Network,
+    wait: Seconds,
+) -> Result<Secret> {
     let config = match region {
-        Some(region) => instance_config(region, imds.client()),
-        None => own_config().await,
+        Some(region) => instance_config(region, imds.client(), network)?,
+        None => own_config(network).await?,
     };
     patiently(Patience::lasting(wait.duration()), async || read(&config, name).await).await
 }

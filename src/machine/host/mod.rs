@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Source};
+use crate::facts::{Facts, Gate, Instance, Network, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::sandbox::request::FetchRequest;
 use crate::machine::{Change, Context, Health, Host, Look, Observe, Scratch};
@@ -75,8 +75,14 @@ impl Observe for LocalHost {
         self.imds().tags(needed, wait).await
     }
 
-    async fn secret(&self, name: &str, region: Option<&str>, wait: Seconds) -> Result<Secret> {
-        aws::secret(self.imds(), name, region, wait).await
+    async fn secret(
+        &self,
+        name: &str,
+        region: Option<&str>,
+        network: &Network,
+        wait: Seconds,
+    ) -> Result<Secret> {
+        aws::secret(self.imds(), name, region, network, wait).await
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {

@@ -37,6 +37,7 @@ fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)
         address.clone(),
         request.credential.as_ref(),
         &request.network,
+        &request.timeouts,
         request.limits.pack_bytes,
     )?;
     let branch =

@@ -17,10 +17,11 @@ use ureq::{Agent, Body, BodyReader, Timeout};
 use zeroize::Zeroizing;
 
 use super::address::{ADVERTISEMENT, Address};
-use super::request::{Credential, Network};
+use super::request::{Credential, Timeouts};
 use super::scrub::scrub;
 use super::trust;
 use crate::error::{Code, Error, Result};
+use crate::facts::{Network, Proxy};
 use crate::fault::Fault;
 use crate::machine::tls;
 
@@ -47,7 +48,8 @@ pub(super) struct Session {
     agent: Agent,
     address: Address,
     authorization: Option<HeaderValue>,
-    network: Network,
+    proxy: Option<Proxy>,
+    timeouts: Timeouts,
     left: AtomicU64,
     /// Where the repository answered, once a redirect was followed.
     answered: Mutex<Address>,
@@ -59,6 +61,7 @@ impl Session {
         address: Address,
         credential: Option<&Credential>,
         network: &Network,
+        timeouts: &Timeouts,
         most: u64,
     ) -> Result<Arc<Session>> {
         if credential.is_some() && !address.is_https() {
@@ -67,11 +70,12 @@ impl Session {
             return Err(Error::new(Code::RepositoryInvalid, doing, cause).remedy("use https://"));
         }
         Ok(Arc::new(Session {
-            agent: agent(network)?,
+            agent: agent(network, timeouts)?,
             answered: Mutex::new(address.clone()),
             address,
             authorization: credential.map(basic).transpose()?,
-            network: network.clone(),
+            proxy: network.proxy.clone(),
+            timeouts: timeouts.clone(),
             left: AtomicU64::new(most),
             failure: Mutex::new(None),
         }))
@@ -186,7 +190,7 @@ impl Session {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let Network { stall, connect, .. } = self.network;
+        let Timeouts { stall, connect } = self.timeouts;
         let (fault, cause) = match error {
             ureq::Error::Timeout(Timeout::PerRead) => {
                 (Fault::GitStalled, format!("the server sent nothing for {stall:?}"))
@@ -200,6 +204,8 @@ impl Session {
             }
             other => (Fault::GitUnreachable, other.to_string()),
         };
+        let by = self.proxy.as_ref().map(|proxy| format!(" (by the proxy {proxy})")).unwrap_or_default();
+        let cause = format!("{cause}{by}");
         match tls::is_untrusted(&cause) {
             true => self.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
             false => self.fault(fault, cause),
@@ -217,40 +223,33 @@ impl Session {
     }
 }
 
-fn agent(network: &Network) -> Result<Agent> {
+fn agent(network: &Network, timeouts: &Timeouts) -> Result<Agent> {
     Ok(Agent::config_builder()
-        .tls_config(trust::tls(network.ca_file.as_deref())?)
+        .tls_config(trust::tls(network.ca_file.as_ref())?)
         // Always set: ureq's default reads the environment.
-        .proxy(network.proxy.as_deref().map(|url| proxy(url, &network.no_proxy)).transpose()?)
+        .proxy(network.proxy.as_ref().map(|at| proxy(at, network)).transpose()?)
         .user_agent(USER_AGENT)
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .timeout_resolve(Some(network.connect))
-        .timeout_connect(Some(network.connect))
+        .timeout_resolve(Some(timeouts.connect))
+        .timeout_connect(Some(timeouts.connect))
         // Each renewed by every byte that passes: a slow transfer may go on, a dead one ends.
-        .timeout_per_read(Some(network.stall))
-        .timeout_per_write(Some(network.stall))
+        .timeout_per_read(Some(timeouts.stall))
+        .timeout_per_write(Some(timeouts.stall))
         .build()
         .new_agent())
 }
 
-fn proxy(url: &str, no_proxy: &[String]) -> Result<ureq::Proxy> {
+fn proxy(at: &Proxy, network: &Network) -> Result<ureq::Proxy> {
     let wrong = |error: ureq::Error| {
-        Error::new(Code::PolicyInvalid, format!("reading the proxy's address {}", scrub(url)), error)
+        Error::new(Code::PolicyInvalid, format!("reading the proxy's address {at}"), error)
     };
-    let plain = ureq::Proxy::new(url).map_err(wrong)?;
-    if no_proxy.is_empty() {
-        return Ok(plain);
-    }
-    let mut builder = ureq::Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
-    if let Some(username) = plain.username() {
-        builder = builder.username(username);
-    }
-    if let Some(password) = plain.password() {
-        builder = builder.password(password);
-    }
-    no_proxy.iter().fold(builder, |builder, host| builder.no_proxy(host)).build().map_err(wrong)
+    let plain = ureq::Proxy::new(at.as_str()).map_err(wrong)?;
+    let builder = ureq::Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
+    // A host stands for itself and for all below it, as with all others who are told of it.
+    let direct = network.direct().into_iter().flat_map(|host| [host.to_owned(), format!(".{host}")]);
+    direct.fold(builder, |builder, host| builder.no_proxy(&host)).build().map_err(wrong)
 }
 
 fn basic(credential: &Credential) -> Result<HeaderValue> {

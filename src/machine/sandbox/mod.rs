@@ -23,7 +23,7 @@ mod paths;
 mod plain;
 pub mod request;
 mod scrub;
-mod trust;
+pub(in crate::machine) mod trust;
 pub mod unit;
 
 pub use checkout::checkout;
@@ -31,7 +31,7 @@ pub use child::Role;
 pub use fetch::fetch;
 pub use plain::{plain, plain_as};
 pub use request::{
-    CheckoutRequest, Credential, FetchRequest, Limits, Network, Reply, Repository, decode_reply,
+    CheckoutRequest, Credential, FetchRequest, Limits, Reply, Repository, Timeouts, decode_reply,
     encode_request,
 };
 pub(in crate::machine) use scrub::without_userinfo;

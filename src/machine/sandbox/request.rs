@@ -1,6 +1,5 @@
 //! What parent and child say to each other: one request, one reply, both JSON and both bounded.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::scrub::without_userinfo;
 use crate::error::{Code, Error, ErrorReport, Result};
-use crate::facts::{Branch, Commit};
+use crate::facts::{Branch, Commit, Network};
 use crate::secret::Secret;
 
 /// A request is a few paths and a password.
@@ -30,6 +28,8 @@ pub struct FetchRequest {
     pub scratch: PathBuf,
     #[serde(default)]
     pub network: Network,
+    #[serde(default)]
+    pub timeouts: Timeouts,
     #[serde(default)]
     pub limits: Limits,
     /// Paths from the root of the tree whose text is wanted, `package.json` or `api/package.json`.
@@ -65,44 +65,19 @@ pub struct Credential {
     pub password: Secret,
 }
 
-/// How the network is reached, whole: no variable of the environment counts beside it.
-#[derive(Clone, Serialize, Deserialize)]
+/// How long a server is waited for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Network {
-    /// Certificates to trust besides the system's own.
-    pub ca_file: Option<PathBuf>,
-    /// A CONNECT proxy, `http://proxy.example:3128`.
-    pub proxy: Option<String>,
-    /// Hosts that are reached without it: `host`, `.domain`, `*`.
-    pub no_proxy: Vec<String>,
+pub struct Timeouts {
     /// For a connection, TLS included.
     pub connect: Duration,
     /// How long the server may send nothing at all before the transfer is given up.
     pub stall: Duration,
 }
 
-impl Default for Network {
+impl Default for Timeouts {
     fn default() -> Self {
-        Network {
-            ca_file: None,
-            proxy: None,
-            no_proxy: Vec::new(),
-            connect: Duration::from_secs(15),
-            stall: Duration::from_secs(30),
-        }
-    }
-}
-
-/// A proxy's address may hold its password.
-impl fmt::Debug for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network")
-            .field("ca_file", &self.ca_file)
-            .field("proxy", &self.proxy.as_deref().map(without_userinfo))
-            .field("no_proxy", &self.no_proxy)
-            .field("connect", &self.connect)
-            .field("stall", &self.stall)
-            .finish()
+        Timeouts { connect: Duration::from_secs(15), stall: Duration::from_secs(30) }
     }
 }
 
@@ -178,7 +153,8 @@ mod tests {
             pinned: None,
             credential: Some(Credential { username: "bot".into(), password: Secret::new("hunter2") }),
             scratch: "/tmp/x".into(),
-            network: Network { proxy: Some("http://me:hunter2@proxy:3128".into()), ..Network::default() },
+            network: Network { proxy: Some("http://proxy:3128".try_into().unwrap()), ..Network::default() },
+            timeouts: Timeouts::default(),
             limits: Limits::default(),
             evidence: vec!["package.json".into()],
         }

@@ -1,12 +1,18 @@
 //! Which certificates are trusted: the system's, one more file, and only if there are none, Mozilla's.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls_native_certs::load_certs_from_paths;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::error::{Code, Error, Result};
+use crate::facts::CaFile;
 
 /// Where distributions keep their bundle. Named here because the usual probe reads SSL_CERT_FILE first,
 /// and a directory of three hundred files besides.
@@ -18,18 +24,21 @@ const BUNDLES: [&str; 5] = [
     "/etc/ssl/cert.pem",                  // Alpine
 ];
 
-pub(super) fn tls(ca_file: Option<&Path>) -> Result<TlsConfig> {
+/// A bundle of all the world's authorities has a quarter of this.
+const LARGEST: u64 = 1 << 20;
+
+pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
     Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .root_certs(roots(ca_file)?)
         .build())
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCerts> {
+fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
     let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
     let mut certificates = load_certs_from_paths(bundle, None).certs;
     if let Some(file) = ca_file {
-        certificates.extend(certificates_of(file)?);
+        certificates.extend(certificates_of(file.path())?);
     }
     if certificates.is_empty() {
         return Ok(RootCerts::WebPki);
@@ -38,28 +47,76 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCerts> {
     Ok(RootCerts::Specific(Arc::new(owned)))
 }
 
-/// A file that the policy names must hold at least one: silence here would show as "unknown issuer".
-fn certificates_of(file: &Path) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>> {
-    let read = load_certs_from_paths(Some(file), None);
-    if read.certs.is_empty() {
-        let cause = read.errors.first().map_or("no PEM certificate in it".to_owned(), ToString::to_string);
-        return Err(Error::new(
-            Code::PolicyInvalid,
-            format!("reading the CA file {}", file.display()),
-            cause,
-        ));
+/// What a file of the policy's adds. It must hold a certificate, and no broken one: silence here would
+/// show as "unknown issuer". And nobody but root, or whoever runs this, may have written it.
+pub(in crate::machine) fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bad = |cause: String| {
+        Error::new(Code::PolicyInvalid, format!("reading the CA file {}", file.display()), cause)
+            .remedy("give a PEM file of root's that everybody can read, outside homes and /tmp, such as /etc/bootagent/ca.pem")
+    };
+    let text = owned_text(file).map_err(bad)?;
+    let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates = read.map_err(|error| bad(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(bad("no PEM certificate in it".to_owned()));
     }
-    Ok(read.certs)
+    let mut usable = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        usable.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+    }
+    Ok(certificates)
+}
+
+fn owned_text(file: &Path) -> std::result::Result<Vec<u8>, String> {
+    let said = |error: std::io::Error| error.to_string();
+    let opened = File::open(file).map_err(said)?;
+    let data = opened.metadata().map_err(said)?;
+    if !data.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    if data.uid() != 0 && data.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(format!("it belongs to uid {}, who could change what is trusted", data.uid()));
+    }
+    if data.mode() & 0o022 != 0 {
+        return Err(format!("others than its owner may write it (mode {:04o})", data.mode() & 0o7777));
+    }
+    let mut text = Vec::new();
+    opened.take(LARGEST + 1).read_to_end(&mut text).map_err(said)?;
+    match text.len() as u64 > LARGEST {
+        true => Err(format!("it is over {LARGEST} bytes")),
+        false => Ok(text),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
-    #[test]
-    fn a_ca_file_without_a_certificate_is_refused() {
+    fn refused(text: &str, mode: u32) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(roots(Some(file.path())).unwrap_err().code(), Code::PolicyInvalid);
-        assert_eq!(roots(Some(Path::new("/no/such/ca.pem"))).unwrap_err().code(), Code::PolicyInvalid);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let error = certificates_of(file.path()).unwrap_err();
+        assert_eq!(error.code(), Code::PolicyInvalid);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_ca_file_without_a_usable_certificate_is_refused() {
+        assert!(refused("", 0o644).contains("no PEM certificate"));
+        assert!(refused("not a certificate\n", 0o644).contains("no PEM certificate"));
+        refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0o644);
+        refused("-----BEGIN CERTIFICATE-----\nAAAA\n", 0o644);
+        let absent = certificates_of(Path::new("/no/such/ca.pem")).unwrap_err();
+        assert_eq!(absent.code(), Code::PolicyInvalid);
+        assert!(certificates_of(Path::new("/etc")).unwrap_err().to_string().contains("no file"));
+    }
+
+    #[test]
+    fn a_ca_file_that_others_may_write_is_refused() {
+        assert!(refused("", 0o664).contains("may write it (mode 0664)"));
+        assert!(refused("", 0o646).contains("may write it (mode 0646)"));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::network::{Mirrors, Network};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, Service};
 use crate::fault::{BUDGET, Slice};
@@ -28,6 +29,10 @@ pub struct Fragment {
     pub tags: Tags,
     #[serde(default, skip_serializing_if = "Imds::is_empty")]
     pub imds: Imds,
+    #[serde(default, skip_serializing_if = "Network::is_empty")]
+    pub network: Network,
+    #[serde(default, skip_serializing_if = "Mirrors::is_empty")]
+    pub mirrors: Mirrors,
 }
 
 /// Which tag keys say what, for fleets that have their own.
@@ -84,6 +89,8 @@ impl Fragment {
                 wait: self.imds.wait.or(under.imds.wait),
                 service: self.imds.service.or(under.imds.service),
             },
+            network: self.network.over(under.network),
+            mirrors: self.mirrors.over(under.mirrors),
         }
     }
 

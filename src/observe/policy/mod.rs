@@ -5,6 +5,7 @@
 
 mod flags;
 mod fragment;
+mod network;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -54,9 +54,57 @@ fn a_mistake_is_told_with_its_line() {
         ("services = ['Root']\n", "Root"),
         ("budget = '2h'\n", "one hour"),
         ("budget = 'soon'\n", "policy.toml:1"),
+        ("[network]\nproxy = 'https://proxy:3128'\n", "http://host:port"),
+        ("[network]\nno_proxy = ['10.0.0.0/8']\n", "no ranges"),
+        ("[network]\nca_file = 'ca.pem'\n", "absolute"),
+        ("[mirrors]\nnpm = 'http://npm.example'\n", "https://host/path"),
     ] {
         let error = layered(text, Fragment::default()).unwrap_err();
         assert_eq!(error.code(), Code::PolicyInvalid, "{text}");
         assert!(error.to_string().contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_network_is_layered_key_by_key() {
+    let file = "[network]\nproxy = 'http://p:1'\nno_proxy = ['.acme.test']\n[mirrors]\nnpm = 'https://n/'\n";
+    let policy = layered(file, Fragment::default()).unwrap();
+    let policy = policy.recorded(Path::new("/r.toml"), "[network]\nproxy = 'http://q:2'\n").unwrap();
+    let network = policy.network();
+    assert_eq!(network.proxy.unwrap().as_str(), "http://q:2");
+    assert_eq!(network.no_proxy, ["acme.test".try_into().unwrap()]);
+    assert_eq!(policy.mirrors().npm.unwrap().as_str(), "https://n");
+    let said: Vec<String> = policy
+        .network_settings()
+        .iter()
+        .map(|setting| format!("{} {} {}", setting.name, setting.value, setting.origin))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "network.proxy http://q:2 /r.toml".to_owned(),
+            format!("network.no_proxy acme.test {POLICY}"),
+            format!("mirrors.npm https://n {POLICY}"),
+        ]
+    );
+    assert_eq!(layered("", Fragment::default()).unwrap().network_settings(), []);
+}
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    for text in [
+        "[network]\nproxy = 'http://me:hunter2@proxy:3128'\n",
+        "[mirrors]\nnpm = 'https://me:hunter2@npm.example'\n",
+    ] {
+        let error = layered(text, Fragment::default()).unwrap_err();
+        assert_eq!(error.code(), Code::PolicyInvalid, "{text}");
+        assert!(
+            error.to_string().contains("policy.toml:2") && error.to_string().contains("a password"),
+            "{error}"
+        );
+        assert!(
+            !error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"),
+            "{error}"
+        );
     }
 }

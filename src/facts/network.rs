@@ -1,0 +1,281 @@
+//! How the network is reached: what the policy says of proxy, certificates and mirrors, each word
+//! checked on the way in.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Never through a proxy, whatever the policy says: they mean this very machine, and a proxy that could
+/// answer for instance metadata could hand out credentials.
+const ALWAYS_DIRECT: [&str; 5] = ["localhost", "127.0.0.1", "::1", "169.254.169.254", "fd00:ec2::254"];
+
+/// How everything but instance metadata is reached, whole: no variable of the environment counts beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    pub proxy: Option<Proxy>,
+    /// Hosts that are reached without it, each with all that is below it.
+    pub no_proxy: Vec<HostName>,
+    /// Certificates to trust besides the system's own.
+    pub ca_file: Option<CaFile>,
+}
+
+impl Network {
+    /// All that is reached without the proxy, as tools write it.
+    pub fn direct(&self) -> Vec<&str> {
+        self.no_proxy.iter().map(HostName::as_str).chain(ALWAYS_DIRECT).collect()
+    }
+}
+
+/// Where public things are fetched from instead of from their own place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    pub node: Option<Mirror>,
+    pub npm: Option<Mirror>,
+}
+
+/// Why a word is none. It never repeats the word: an address may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressError(&'static str);
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $read:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = AddressError;
+
+            fn try_from(word: String) -> Result<Self, AddressError> {
+                let read: fn(&str) -> Result<String, &'static str> = $read;
+                read(&word).map($name).map_err(AddressError)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = AddressError;
+
+            fn try_from(word: &str) -> Result<Self, AddressError> {
+                Self::try_from(word.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(word: $name) -> String {
+                word.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+word! {
+    /// A CONNECT proxy, `http://proxy.example:3128`.
+    Proxy, proxy
+}
+
+word! {
+    /// A host and all that is below it, or one address.
+    HostName, host
+}
+
+word! {
+    /// Where files of another place are to be had, `https://npm.example/registry`, without a slash at its end.
+    Mirror, mirror
+}
+
+word! {
+    /// A file of PEM certificates.
+    CaFile, ca_file
+}
+
+impl CaFile {
+    pub fn path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+
+    pub fn to_path_buf(&self) -> PathBuf {
+        PathBuf::from(&self.0)
+    }
+}
+
+fn proxy(word: &str) -> Result<String, &'static str> {
+    if word.contains('@') {
+        return Err("the proxy's address holds a user or a password, which the environment of every \
+                    command would show: let the proxy know its clients by their address");
+    }
+    let form = "a proxy is written http://host:port";
+    let authority = word.strip_prefix("http://").ok_or(form)?.trim_end_matches('/');
+    let (name, port) = authority.rsplit_once(':').ok_or(form)?;
+    let fits = is_authority(name) && port.parse::<u16>().is_ok_and(|port| port != 0);
+    fits.then(|| format!("http://{authority}")).ok_or(form)
+}
+
+fn host(word: &str) -> Result<String, &'static str> {
+    let name = word.strip_prefix("*.").or(word.strip_prefix('.')).unwrap_or(word);
+    let fits = is_name(name) || is_ipv6(name);
+    fits.then(|| name.to_ascii_lowercase()).ok_or(
+        "no_proxy takes host names, each for itself and all below it, and single addresses; no ranges, \
+         ports or stars",
+    )
+}
+
+fn mirror(word: &str) -> Result<String, &'static str> {
+    if word.contains('@') {
+        return Err("the mirror's address holds a user or a password");
+    }
+    let form = "a mirror is written https://host/path, without a query";
+    let rest = word.strip_prefix("https://").ok_or(form)?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if !authority.ends_with(']') => {
+            port.parse::<u16>().map_err(|_| form)?;
+            name
+        }
+        _ => authority,
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/%+".contains(c);
+    let fits = is_authority(name) && path.chars().all(plain);
+    fits.then(|| word.trim_end_matches('/').to_owned()).ok_or(form)
+}
+
+/// Its bytes are looked at where they are read.
+fn ca_file(word: &str) -> Result<String, &'static str> {
+    let fits = word.starts_with('/') && !word.chars().any(char::is_control);
+    fits.then(|| word.to_owned()).ok_or("ca_file is the absolute path of a file")
+}
+
+/// The host of an address: a name, or an IPv6 address in brackets.
+fn is_authority(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    bare.map_or_else(|| is_name(text), is_ipv6)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !text.starts_with(['-', '.'])
+        && !text.ends_with('.')
+        && !text.contains("..")
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.matches(':').count() >= 2 && text.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_told_by_host_and_port_and_nothing_else() {
+        for (word, read) in [
+            ("http://proxy.acme.test:3128", "http://proxy.acme.test:3128"),
+            ("http://10.0.0.1:80/", "http://10.0.0.1:80"),
+            ("http://[fd00::1]:3128", "http://[fd00::1]:3128"),
+        ] {
+            assert_eq!(Proxy::try_from(word).unwrap().as_str(), read);
+        }
+        for word in [
+            "",
+            "proxy:3128",
+            "http://proxy",
+            "http://proxy:0",
+            "http://proxy:99999",
+            "https://proxy:3128",
+            "socks5://proxy:1080",
+            "http://:3128",
+            "http://proxy:3128/path",
+            "http://pro xy:3128",
+            "http://proxy\n:3128",
+        ] {
+            assert!(Proxy::try_from(word).is_err(), "{word:?} was taken");
+        }
+    }
+
+    #[test]
+    fn no_word_with_a_password_is_taken_or_repeated() {
+        for error in [
+            Proxy::try_from("http://me:hunter2@proxy:3128").unwrap_err(),
+            Proxy::try_from("http://hunter2@proxy:3128").unwrap_err(),
+            Mirror::try_from("https://me:hunter2@npm.example").unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("a password") && !error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_host_stands_for_all_below_it() {
+        for (word, read) in [
+            ("acme.test", "acme.test"),
+            (".acme.test", "acme.test"),
+            ("*.Acme.test", "acme.test"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("fd00::7", "fd00::7"),
+        ] {
+            assert_eq!(HostName::try_from(word).unwrap().as_str(), read);
+        }
+        for word in ["", "*", ".", "10.0.0.0/8", "host:80", "a b", "a,b", "http://a", "a..b", "-a"] {
+            assert!(HostName::try_from(word).is_err(), "{word:?} was taken");
+        }
+    }
+
+    #[test]
+    fn mirrors_are_https() {
+        for (word, read) in [
+            ("https://npm.acme.test/", "https://npm.acme.test"),
+            ("https://mirror.example:8443/node/dist", "https://mirror.example:8443/node/dist"),
+        ] {
+            assert_eq!(Mirror::try_from(word).unwrap().as_str(), read);
+        }
+        for word in
+            ["http://npm.example", "npm.example", "https://", "https://a/?b", "https://a/#b", "https://a b/"]
+        {
+            assert!(Mirror::try_from(word).is_err(), "{word:?} was taken");
+        }
+    }
+
+    #[test]
+    fn instance_metadata_is_never_proxied() {
+        let network =
+            Network { no_proxy: vec![HostName::try_from("acme.test").unwrap()], ..Network::default() };
+        let direct = network.direct();
+        for host in ["acme.test", "169.254.169.254", "fd00:ec2::254", "localhost", "127.0.0.1"] {
+            assert!(direct.contains(&host), "{host} would be proxied");
+        }
+    }
+
+    #[test]
+    fn a_ca_file_has_an_absolute_path() {
+        assert_eq!(
+            CaFile::try_from("/etc/bootagent/ca.pem").unwrap().path(),
+            Path::new("/etc/bootagent/ca.pem")
+        );
+        for word in ["", "ca.pem", "../ca.pem", "/etc/\nca.pem"] {
+            assert!(CaFile::try_from(word).is_err(), "{word:?} was taken");
+        }
+    }
+}

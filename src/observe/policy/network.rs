@@ -1,0 +1,80 @@
+//! The tables `[network]` and `[mirrors]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Policy;
+use crate::facts::{self, CaFile, HostName, Mirror, Proxy};
+use crate::plan::Setting;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    pub proxy: Option<Proxy>,
+    pub no_proxy: Option<Vec<HostName>>,
+    pub ca_file: Option<CaFile>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirrors {
+    pub node: Option<Mirror>,
+    pub npm: Option<Mirror>,
+}
+
+impl Network {
+    pub fn is_empty(&self) -> bool {
+        *self == Network::default()
+    }
+
+    pub fn over(self, under: Network) -> Network {
+        Network {
+            proxy: self.proxy.or(under.proxy),
+            no_proxy: self.no_proxy.or(under.no_proxy),
+            ca_file: self.ca_file.or(under.ca_file),
+        }
+    }
+}
+
+impl Mirrors {
+    pub fn is_empty(&self) -> bool {
+        *self == Mirrors::default()
+    }
+
+    pub fn over(self, under: Mirrors) -> Mirrors {
+        Mirrors { node: self.node.or(under.node), npm: self.npm.or(under.npm) }
+    }
+}
+
+impl Policy {
+    pub fn network(&self) -> facts::Network {
+        facts::Network {
+            proxy: self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.value),
+            no_proxy: self.always(|fragment| fragment.network.no_proxy.clone()).value,
+            ca_file: self.said(|fragment| fragment.network.ca_file.clone()).map(|said| said.value),
+        }
+    }
+
+    pub fn mirrors(&self) -> facts::Mirrors {
+        facts::Mirrors {
+            node: self.said(|fragment| fragment.mirrors.node.clone()).map(|said| said.value),
+            npm: self.said(|fragment| fragment.mirrors.npm.clone()).map(|said| said.value),
+        }
+    }
+
+    /// What is said of the network: where nothing is, the plan has nothing to show.
+    pub fn network_settings(&self) -> Vec<Setting> {
+        let hosts = |hosts: &Vec<HostName>| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+        [
+            self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.setting("network.proxy")),
+            self.said(|fragment| fragment.network.no_proxy.as_ref().map(hosts))
+                .map(|said| said.setting("network.no_proxy")),
+            self.said(|fragment| fragment.network.ca_file.clone())
+                .map(|said| said.setting("network.ca_file")),
+            self.said(|fragment| fragment.mirrors.node.clone()).map(|said| said.setting("mirrors.node")),
+            self.said(|fragment| fragment.mirrors.npm.clone()).map(|said| said.setting("mirrors.npm")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
