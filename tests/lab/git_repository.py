@@ -31,6 +31,7 @@ class Repository(Faulty):
         self.path, self.owner, self.name = path, owner, name
         self.token: str | None = None  # when set: Basic auth, user x-access-token
         self.installed = False  # a GitHub App is, whose tokens open it
+        self._forced_push: tuple[str, int | None] | None = None  # branch, and how often
         self.deploy_keys: list[str] = []  # public keys, for SSH
         path.mkdir(parents=True)
         self.git("init", "--quiet", "--bare", "--initial-branch=main")
@@ -59,6 +60,28 @@ class Repository(Faulty):
 
     def delete_branch(self, branch: str) -> None:
         self.git("update-ref", "-d", f"refs/heads/{branch}")
+
+    def force_push_during_fetch(self, branch: str, times: int | None = 1) -> None:
+        """After the next list of refs was served over HTTPS, the branch has another commit with the same files and no
+        past, and those that it had are gone: what the client then asks for is "not our ref"."""
+        self._forced_push = (branch, times)
+
+    def listed(self) -> None:
+        """The refs were served."""
+        with self._fault_lock:
+            if self._forced_push is None or self._forced_push[1] == 0:
+                return
+            branch, times = self._forced_push
+            self._forced_push = (branch, None if times is None else times - 1)
+        self.rewrite(branch)
+
+    def rewrite(self, branch: str) -> str:
+        identity = ("-c", "user.name=Lab", "-c", "user.email=lab@acme.test")
+        message = f"rewritten from {self.sha(branch)}"
+        commit = self.git(*identity, "commit-tree", "-m", message, f"refs/heads/{branch}^{{tree}}").strip()
+        self.git("update-ref", f"refs/heads/{branch}", commit)
+        self.git("gc", "--quiet", "--prune=now")
+        return commit
 
     @property
     def private(self) -> bool:

@@ -3,7 +3,7 @@
 import base64
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,12 +97,23 @@ def _backend(root: Path, repository: Repository, service: str, request: Request,
         key, _, value = line.partition(":")
         headers[key] = value.strip()
     status = int(headers.pop("Status", "200").split()[0])
-    return Response(status, _stream(process, repository, fault), headers)
+    after = repository.listed if _lists(service, request) else lambda: None
+    return Response(status, _stream(process, repository, fault, after), headers)
 
 
-def _stream(process: subprocess.Popen, repository: Repository, fault: Fault | None) -> Iterator[bytes]:
+def _lists(service: str, request: Request) -> bool:
+    """Whether the answer is the list of refs, which in version 2 of the protocol is a command of its own."""
+    if "version=2" in request.headers.get("Git-Protocol", ""):
+        return b"command=ls-refs" in request.body
+    return service == "info/refs"
+
+
+def _stream(
+    process: subprocess.Popen, repository: Repository, fault: Fault | None, after: Callable[[], None]
+) -> Iterator[bytes]:
     try:
         yield from repository.cut(fault, iter(lambda: process.stdout.read1(CHUNK), b""))
+        after()  # before the client sees that this was all
     finally:
         process.kill()
         process.stdout.close()

@@ -44,8 +44,15 @@ class Credentials:
     expiration: str
 
 
+@dataclass
+class _Token:
+    expires: float
+    uses_left: int | None
+
+
 class Imds:
-    """Knobs: `tags`, `tags_on`, `tags_after`, `role_after`, `delay`, `fail`, `refuse`. All act at once."""
+    """Knobs: `tags`, `tags_on`, `tags_after`, `role_after`, `token_uses`, `expire_tokens`, `delay`, `fail`, `refuse`. All act
+    at once; `token_uses` for the tokens given from then on."""
 
     def __init__(self, ns: namespace.Namespace, instance: Instance, clock: Clock) -> None:
         self.instance = instance
@@ -57,7 +64,8 @@ class Imds:
         self._tags_at = self._role_at = 0.0
         self._role_misses = 0
         self._failures = (0, 503)
-        self._tokens: dict[str, float] = {}
+        self.token_uses: int | None = None  # after so many requests a token has expired, whatever was promised
+        self._tokens: dict[str, _Token] = {}
         self._lock = threading.Lock()
         self._server = HttpServer(ns, namespace.IMDS, 80, self._respond, clock=clock)
         self._reopen: threading.Timer | None = None
@@ -136,12 +144,16 @@ class Imds:
         if not ttl.isdecimal() or not 1 <= int(ttl) <= 21600:
             return Response(400, b"400 - Bad Request")
         token = secrets.token_urlsafe(40) + "=="
-        self._tokens[token] = time.monotonic() + int(ttl)
+        self._tokens[token] = _Token(time.monotonic() + int(ttl), self.token_uses)
         return Response(200, token.encode(), {"X-aws-ec2-metadata-token-ttl-seconds": ttl})
 
     def _authorized(self, request: Request) -> bool:
-        token = request.headers.get("X-aws-ec2-metadata-token", "")
-        return time.monotonic() < self._tokens.get(token, 0)
+        token = self._tokens.get(request.headers.get("X-aws-ec2-metadata-token", ""))
+        if token is None or time.monotonic() >= token.expires or token.uses_left == 0:
+            return False
+        if token.uses_left is not None:
+            token.uses_left -= 1
+        return True
 
     def _find(self, request: Request) -> Response:
         version, *rest = [unquote(part) for part in request.path.strip("/").split("/")]

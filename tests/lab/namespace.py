@@ -17,6 +17,9 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 GATEWAY = "172.31.0.1"  # the VPC's router and resolver, and where its servers listen
 IMDS = "169.254.169.254"
+REFUSING = "172.31.0.4"  # resets whoever connects
+SILENT = "172.31.0.5"  # drops what is sent to it
+NOBODY = "172.31.15.254"  # no such host
 PREFIX = 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,8 +54,11 @@ class Namespace:
             link add br0 type bridge
             address add {GATEWAY}/{PREFIX} dev br0
             address add {IMDS}/32 dev br0
+            address add {REFUSING}/32 dev br0
+            address add {SILENT}/32 dev br0
             link set br0 up"""
         _run("ip", "-netns", self.name, "-batch", "-", stdin=commands)
+        self._add_rules(f"chain in {{\n type filter hook input priority 0\n ip daddr {SILENT} drop\n }}")
 
     def open_to_internet(self, spawn: Callable[..., subprocess.Popen]) -> None:
         """Attach the user-space NAT and masquerade the machines behind it, both inside the namespace."""
@@ -72,9 +78,11 @@ class Namespace:
             os.close(ready)
             if set_ready >= 0:
                 os.close(set_ready)
-        rules = 'table ip lab {\n chain out {\n type nat hook postrouting priority 100\n oifname "tap0" masquerade\n }\n}\n'
-        _run("nsenter", f"--net={self.path}", "nft", "-f", "-", stdin=rules)
+        self._add_rules('chain out {\n type nat hook postrouting priority 100\n oifname "tap0" masquerade\n }')
         call_in(self.path, lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
+
+    def _add_rules(self, chain: str) -> None:
+        _run("nsenter", f"--net={self.path}", "nft", "-f", "-", stdin=f"table ip lab {{\n {chain}\n}}\n")
 
     def listen(self, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
         def bound() -> socket.socket:

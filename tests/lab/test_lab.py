@@ -61,6 +61,15 @@ def test_imds_wants_a_token(world):
     assert [entry["status"] for entry in world.imds.log] == [401, 401, 401, 200, 200, 401]
 
 
+def test_a_token_can_expire_after_so_many_requests(world):
+    world.imds.token_uses = 2
+    keys = token(world)
+    asked = [imds(world, "GET", "/latest/meta-data/instance-id", **keys)[0] for _ in range(4)]
+    assert asked == [200, 200, 401, 401]
+    world.imds.token_uses = None
+    assert imds(world, "GET", "/latest/meta-data/instance-id", **token(world))[0] == 200
+
+
 @pytest.mark.parametrize("ttl", ["", "0", "21601", "soon"])
 def test_imds_refuses_a_bad_lifetime(world, ttl):
     assert imds(world, "PUT", "/latest/api/token", X_aws_ec2_metadata_token_ttl_seconds=ttl)[0] == 400
@@ -371,6 +380,19 @@ def test_git_truncates_and_redirects(world, repository, tmp_path):
     repository.redirect("https://github.com/acme/renamed.git")
     assert clone(world, tmp_path / "b", "--branch=test").returncode == 0
     assert (tmp_path / "b/a").exists()
+
+
+@pytest.mark.parametrize("protocol", ["version=0", "version=2"])
+def test_git_is_pushed_to_by_force_during_a_fetch(world, repository, tmp_path, protocol):
+    repository.commit("main", {"other": "x"})
+    before = repository.sha("test")
+    repository.force_push_during_fetch("test")
+    options = ("--branch=test", f"--config=protocol.{protocol}")
+    assert "not our ref" in clone(world, tmp_path / "a", *options).stderr
+    assert len(world.git.log) == {"version=0": 2, "version=2": 3}[protocol]
+    assert repository.sha("test") not in ("", before) and repository.sha(before) == ""
+    assert clone(world, tmp_path / "b", *options).returncode == 0, "once"
+    assert (tmp_path / "b/big").exists() and repository.sha("main")
 
 
 def test_git_stalls_inside_the_pack(world, repository, tmp_path):

@@ -20,13 +20,20 @@ def fetch(world):
 
 
 def test_a_name_that_only_the_proxy_reaches(world, fetch):
-    world.only_by_proxy("nodejs.org")
-    refused = fetch()
-    assert refused.code != 0 and ("No route to host" in refused.stderr or "timed out" in refused.stderr)
+    world.unreachable("nodejs.org")
+    assert "No route to host" in fetch().stderr
     assert fetch(https_proxy=PROXY).stdout == "200\n"
     assert [(entry["method"], entry["target"], entry["status"]) for entry in world.proxy.log] == [
         ("CONNECT", "nodejs.org:443", 200)
     ]
+
+
+@pytest.mark.parametrize("how, said", [("refused", "Connection refused"), ("silent", "timed out")])
+def test_other_ways_not_to_be_reached(world, fetch, how, said):
+    world.unreachable("nodejs.org", how=how)
+    assert said in fetch().stderr
+    world.reachable("nodejs.org")
+    assert fetch().stdout == "200\n"
 
 
 def test_it_refuses(world, fetch):

@@ -28,14 +28,14 @@ from .github_app import App, GithubApps
 from .http_server import Request, Response
 from .imds import Credentials, Imds, Instance
 from .machine import Machine
-from .namespace import GATEWAY
+from .namespace import GATEWAY, NOBODY, REFUSING, SILENT
 from .node_archive import NodeArchives
 from .npm_registry import NpmRegistry
 from .proxy import Proxy
 from .ssh_server import SshServer
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
-NOBODY = "172.31.15.254"  # in the machine's network
+UNREACHABLE = {"refused": REFUSING, "silent": SILENT, "no route": NOBODY}
 
 
 class World:
@@ -191,10 +191,16 @@ class World:
     def _own_git(self, request: Request) -> Response:
         return (self.github if request.path.startswith("/api/") else self.git).respond(request)
 
-    def only_by_proxy(self, *names: str) -> None:
-        """From the machine these names are addresses that nobody has; the proxy reaches them."""
+    def unreachable(self, *names: str, how: str = "no route") -> None:
+        """Connections to these names are "refused", get no answer ("silent"), or have "no route", told after three seconds.
+        Only the proxy reaches them."""
         for name in names:
-            self.dns.point(name, NOBODY)
+            self.dns.point(name, UNREACHABLE[how])
+
+    def reachable(self, *names: str) -> None:
+        """The lab's own names again."""
+        for name in names:
+            self.dns.point(name, GATEWAY)
 
     def _address_for_proxy(self, host: str) -> str:
         own = any(fnmatch(host, pattern) for pattern in self.front.hosts)
