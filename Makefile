@@ -1,5 +1,5 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test bench build lint prepare clean
+.PHONY: help demo test bench build static lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -7,10 +7,9 @@ help: ## what there is
 
 demo: ## boots the sample service in the lab and shows what an operator sees
 	@set -e; python=$$(tests/prepare); \
-	echo "demo: building bootagent (about ten minutes the first time, on two cores)"; \
-	cargo build --locked; \
+	binary=$$(packaging/static); \
 	$$python -m lab image >/dev/null; \
-	$$python tests/demo/demo.py "$${CARGO_TARGET_DIR:-target}/debug/bootagent"
+	$$python tests/demo/demo.py "$$binary"
 
 test: ## everything that CI runs
 	@set -e; python=$$(tests/prepare); \
@@ -26,6 +25,9 @@ bench: ## the same service booted by old bash, by tuned bash and by bootagent, i
 
 build: ## target/debug/bootagent
 	cargo build --locked
+
+static: ## the binary that is shipped: x86_64, musl, needs nothing of its machine
+	@packaging/static
 
 lint: ## format and lints
 	cargo fmt --all --check

@@ -17,9 +17,9 @@ from stage import REPOSITORY, Stage, run  # noqa: E402
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    """The program under test: $BOOTAGENT, else the debug build."""
-    made = Path(os.environ.get("BOOTAGENT", TESTS.parent / "target/debug/bootagent"))
-    assert made.is_file(), f"{made} is not there: cargo build"
+    """The program under test: $BOOTAGENT, else the static binary."""
+    made = Path(os.environ.get("BOOTAGENT", TESTS.parent / "target/x86_64-unknown-linux-musl/release/bootagent"))
+    assert made.is_file(), f"{made} is not there: make static"
     return made
 
 
