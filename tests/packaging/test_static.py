@@ -21,13 +21,16 @@ def binary() -> Path:
 
 @pytest.fixture
 def empty(tmp_path: Path, binary: Path) -> Path:
-    """A root directory with the program and nothing else."""
+    """A root directory with the program, the kernel's /proc, and nothing else."""
     shutil.copy(binary, tmp_path / "bootagent")
+    (tmp_path / "proc").mkdir()
     return tmp_path
 
 
 def run_in(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = ["chroot", str(root), "/bootagent", *arguments]
+    # The mount is gone with its namespace.
+    unshare = [shutil.which("unshare"), "--mount", "--pid", "--fork", f"--root={root}", "--mount-proc"]
+    command = [*unshare, "/bootagent", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env={})
 
 
@@ -71,7 +74,7 @@ def test_it_plans_where_there_is_no_shell_no_git_and_no_library(empty):
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.test", "-C", str(empty / "auth-service")]
     for step in (["init", "--quiet", "--initial-branch=test"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
         subprocess.run([*git, *step], check=True, timeout=60)
-    (empty / "env").write_text("TOKEN=t\n")
+    (empty / "env").write_text("DATABASE_URL=mongodb://127.0.0.1/x\n")
     done = run_in(
         empty, "--dry-run", "--service", "auth-service", "--environment", "test",
         "--repository", "/auth-service", "--env-file", "/env", "--facts", "/facts.json",
