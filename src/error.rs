@@ -93,6 +93,7 @@ codes! {
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
     ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name; once a fix is pushed: bootagent run --update";
+    ClockWrong = "E-CLOCK-WRONG", Temporary, "let the machine's clock be set before or while it boots: chrony or systemd-timesyncd with 169.254.169.123, or whatever the image has";
     DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the file system that is named, or give the instance a larger volume";
     RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";
     RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry wants a credential, or refuses this one: a private package needs a registry that this instance may read";

@@ -56,6 +56,8 @@ macro_rules! slices {
 slices! {
     Metadata = "metadata", 120, Some("imds.wait"), 0;
     Secret = "secret", 120, Some("imds.wait"), 0;
+    /// For time synchronisation to set a wrong clock right.
+    Clock = "clock", 60, None, 0;
     Fetch = "fetch", 300, None, 0;
     /// One of the fetches.
     Conversation = "conversation", 120, None, 0;
@@ -119,6 +121,7 @@ faults! {
     SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "whoever answers as Secrets Manager has no certificate that is trusted here";
     SecretMissing = "secret-missing", Stop, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
     SecretDenied = "secret-denied", Stop, Secret, SecretDenied, "the role may not read the secret, or not use its key";
+    ClockWrong = "clock-wrong", Wait, Clock, ClockWrong, "a signature or certificate is refused for its time, and AWS's clock is over 4 minutes from ours";
 
     GitUnreachable = "git-unreachable", Retry, Fetch, GitUnreachable, "no connection to the git server: no address for its name, no route, no handshake";
     GitBusy = "git-busy", Retry, Fetch, GitUnreachable, "the git server answers 408, 425, 429 or 5xx";

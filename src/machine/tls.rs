@@ -1,4 +1,4 @@
-//! What rustls says about a certificate, read from the text that passes through two HTTP clients.
+//! What rustls and Node say about a certificate, read from the text that passes through their clients.
 
 const CERTIFICATE: &str = "invalid peer certificate";
 
@@ -7,12 +7,12 @@ pub const REMEDY: &str = "whoever answers shows a certificate that no authority 
 /// Refused for its time: expired, or not valid yet. It may be our clock that is wrong.
 pub fn is_untimely(cause: &str) -> bool {
     let says = |what: &str| cause.to_lowercase().contains(what);
-    cause.contains(CERTIFICATE) && (says("expired") || says("not valid yet") || says("notvalidyet"))
+    let in_rustls = is_untrusted(cause) && (says("expired") || says("not valid yet") || says("notvalidyet"));
+    in_rustls || says("cert_has_expired") || says("cert_not_yet_valid")
 }
 
-/// Refused for anything else.
 pub fn is_untrusted(cause: &str) -> bool {
-    cause.contains(CERTIFICATE) && !is_untimely(cause)
+    cause.contains(CERTIFICATE)
 }
 
 #[cfg(test)]
@@ -25,8 +25,9 @@ mod tests {
             "invalid peer certificate: certificate expired: verification time 1 (UNIX)",
             "io: invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",
         ] {
-            assert!(is_untimely(cause) && !is_untrusted(cause), "{cause}");
+            assert!(is_untimely(cause) && is_untrusted(cause), "{cause}");
         }
+        assert!(is_untimely("npm ends with CERT_NOT_YET_VALID: request to https://r/x failed"));
         let foreign = "invalid peer certificate: UnknownIssuer";
         assert!(is_untrusted(foreign) && !is_untimely(foreign));
         for other in ["connection refused", "the token has expired"] {

@@ -1,5 +1,6 @@
 //! What AWS says. One configuration and one HTTP client for all of it.
 
+pub mod clock;
 mod http;
 mod imds;
 mod secrets;

@@ -5,7 +5,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 
-use super::{Imds, causes, instance_config, own_config};
+use super::{Imds, causes, clock, instance_config, own_config};
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
@@ -33,7 +33,13 @@ pub async fn secret(
 async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
     let region = config.region().map_or("no region", |region| region.as_ref());
     let answer = Client::new(config).get_secret_value().secret_id(name).send().await;
-    let value = answer.map_err(|error| failed(name, region, &error))?;
+    let value = match answer {
+        Ok(value) => value,
+        Err(error) => {
+            let date = error.raw_response().and_then(|answer| answer.headers().get("date"));
+            return Err(clock::judged(failed(name, region, &error), date).await);
+        }
+    };
     let invalid = |cause: &str| Error::new(Code::SecretInvalid, doing(name), cause);
     match (value.secret_string(), value.secret_binary()) {
         (Some(text), _) => Ok(Secret::new(text)),

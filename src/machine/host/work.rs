@@ -9,6 +9,7 @@ use super::{files, units, verdict};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::Source;
 use crate::fault::{Fault, Slice};
+use crate::machine::aws::clock;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
@@ -40,8 +41,8 @@ pub async fn fetch(
     }
     let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
     match unit {
-        Some(unit) => patiently(patience, async || fetch_in_unit(&request, unit).await).await,
-        None => patiently(patience, async || fetch_in_child(&request).await).await,
+        Some(unit) => patiently(patience, async || in_time(fetch_in_unit(&request, unit).await).await).await,
+        None => patiently(patience, async || in_time(fetch_in_child(&request).await).await).await,
     }
 }
 
@@ -50,6 +51,14 @@ pub async fn fetch(
 fn owner(repository: &Path) -> Option<u32> {
     let uid = std::fs::metadata(repository).ok()?.uid();
     (nix::unistd::geteuid().is_root() && uid != 0).then_some(uid)
+}
+
+/// A child has no way to AWS's clock, and a wrong one of ours shows in the child as another fault.
+async fn in_time<T>(result: Result<T>) -> Result<T> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(clock::judged(error, None).await),
+    }
 }
 
 fn conversation() -> Duration {
@@ -190,5 +199,5 @@ pub async fn run(command: &Command) -> Result<()> {
         true => String::new(),
         false => units::last_word(&command.unit, began).await,
     };
-    verdict::judge(command, &output, &unit_ended)
+    in_time(verdict::judge(command, &output, &unit_ended)).await
 }

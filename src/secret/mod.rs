@@ -1,9 +1,13 @@
 //! What must not be seen: text that prints and serializes as its key names only.
 
+mod redaction;
+
 use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
+
+pub use redaction::Redaction;
 
 /// Secret text, wiped when dropped. There is no `Deserialize`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

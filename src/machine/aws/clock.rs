@@ -1,0 +1,115 @@
+//! Whether our clock is AWS's. A wrong one shows as something else: a signature or a certificate that is
+//! refused.
+//!
+//! There is no signing with a corrected time: the secret would be read, and the service would come up on
+//! a machine where its own tokens and certificates fail for the same reason.
+
+use std::time::Duration;
+
+use aws_smithy_types::date_time::{DateTime, Format};
+
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::machine::{now, tls};
+
+/// AWS refuses at five minutes.
+const MOST: u64 = 240;
+
+/// An error that a wrong clock explains becomes one about the clock. `date` is the answer's header, if
+/// there was an answer; else instance metadata is asked what time it is.
+pub async fn judged(error: Error, date: Option<&str>) -> Error {
+    if !may_be_the_clock(&error) {
+        return error;
+    }
+    let theirs = match date {
+        Some(date) => seconds(date),
+        None => tokio::task::spawn_blocking(ask_imds).await.ok().flatten(),
+    };
+    match theirs.filter(|theirs| theirs.abs_diff(now()) > MOST) {
+        Some(theirs) => wrong(&error, now(), theirs),
+        None => error,
+    }
+}
+
+fn may_be_the_clock(error: &Error) -> bool {
+    match Fault::of(error) {
+        Some(Fault::RoleUnknown) => true,
+        Some(Fault::SecretUntrusted | Fault::GitUntrusted | Fault::RegistryUntrusted) => {
+            error.report().causes.iter().any(|cause| tls::is_untimely(cause))
+        }
+        _ => false,
+    }
+}
+
+fn wrong(error: &Error, ours: u64, theirs: u64) -> Error {
+    let side = if ours < theirs { "behind" } else { "ahead of" };
+    let report = error.report();
+    let cause =
+        format!("the clock is {} s {side} AWS's: {}", ours.abs_diff(theirs), report.causes.join(": "));
+    Fault::ClockWrong.error(report.doing, cause)
+}
+
+fn seconds(date: &str) -> Option<u64> {
+    DateTime::from_str(date, Format::HttpDate).ok()?.secs().try_into().ok()
+}
+
+/// It dates also the refusal that a question without a token gets.
+fn ask_imds() -> Option<u64> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(2)))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build()
+        .into();
+    let answer = agent.get("http://169.254.169.254/latest/meta-data/").call().ok()?;
+    seconds(answer.headers().get("date")?.to_str().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http_date(at: u64) -> String {
+        DateTime::from_secs(at as i64).fmt(Format::HttpDate).unwrap()
+    }
+
+    fn refused() -> Error {
+        Fault::RoleUnknown.error("reading the secret s", "InvalidSignatureException: Signature expired")
+    }
+
+    #[tokio::test]
+    async fn a_wrong_clock_is_named_with_its_offset_and_side() {
+        for (date, said) in [(now() + 3600, "s behind AWS's"), (now() - 3600, "s ahead of AWS's")] {
+            let error = judged(refused(), Some(&http_date(date))).await;
+            assert_eq!(Fault::of(&error), Some(Fault::ClockWrong));
+            let cause = error.report().causes.join(": ");
+            assert!(cause.contains(said) && cause.contains("Signature expired"), "{cause}");
+            assert!(
+                ["the clock is 3599", "the clock is 3600", "the clock is 3601"]
+                    .iter()
+                    .any(|at| cause.starts_with(at)),
+                "{cause}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_right_enough_explains_nothing() {
+        for date in [http_date(now()), http_date(now() + 200), http_date(now() - 200), "soon".to_owned()] {
+            assert_eq!(Fault::of(&judged(refused(), Some(&date)).await), Some(Fault::RoleUnknown), "{date}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_no_clock_explains_stays_what_it_is() {
+        let date = http_date(now() + 3600);
+        let foreign = "invalid peer certificate: UnknownIssuer";
+        for error in [Fault::SecretDenied.error("a", "b"), Fault::GitUntrusted.error("a", foreign)] {
+            let before = Fault::of(&error);
+            assert_eq!(Fault::of(&judged(error, Some(&date)).await), before);
+        }
+        let early = "invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)";
+        let error = judged(Fault::GitUntrusted.error("a", early), Some(&date)).await;
+        assert_eq!(Fault::of(&error), Some(Fault::ClockWrong));
+    }
+}
