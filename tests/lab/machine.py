@@ -155,6 +155,7 @@ class Machine:
         )
         if not self._cloud_init:
             self.wait_for_boot(timeout)
+            wait_for("the machine's lease", self._has_route, timeout, evidence=self.console_tail)
 
     def _alive(self) -> bool:
         if not self.running:
@@ -170,6 +171,10 @@ class Machine:
                 if status.exists() and re.search(r"^NSpid:\t\d+\t1$", status.read_text(), re.MULTILINE):
                     return int(pid)
         return None
+
+    def _has_route(self) -> bool:
+        """systemd is ready before networkd has heard of the DHCP server."""
+        return self._alive() and "host0\t00000000\t" in Path(f"/proc/{self._leader}/net/route").read_text()
 
     def wait_for_stop(self, timeout: float = 90) -> int:
         """nspawn's exit status: 0 after a power-off, 133 when the guest asked for a reboot."""
@@ -321,6 +326,8 @@ class Machine:
 
     def journal(self, unit: str | None = None, **fields: str) -> list[dict]:
         """Entries as journald stores them, of every boot: journal(unit="x.service", BOOTAGENT_STEP="gate")."""
+        if self.running:
+            self.run(["journalctl", "--sync"])  # what was said before this call is in it
         command = ["journalctl", "--output=json", "--all", "--no-pager", "--quiet"]
         if unit:
             command.append(f"--unit={unit}")
