@@ -18,7 +18,8 @@ from run import HALVES, VARIANTS, Run
 from table import report
 
 BOOT_LIMIT = 300  # seconds; the slowest variant takes about fifty
-ROWS = {"checkout": "source", "install": "install"}  # the agent's steps as a script would call them; more is `look` or `start`
+# The agent's steps as a script would call them; all else is `look` or `start`.
+ROWS = {"runtime": "packages", "packages": "packages", "checkout": "source", "install": "install"}
 
 
 def main() -> int:
