@@ -74,9 +74,10 @@ def boot(half: str, variant: str, round: int, binary: Path) -> Run:
 
 def observe(run: Run, world: World, machine: Machine) -> None:
     since = wait_for_start(machine)
-    disk = disk_used(world.disk)
+    cpu, disk = machine.cpu_seconds(), disk_used(world.disk)
     with Memory(machine, since) as memory:
         first_200 = wait_for_answer(machine, world.namespace.path, sample.PORT, "/health", BOOT_LIMIT)
+        run.cpu = machine.cpu_seconds() - cpu
         done = machine.wait_for_cloud_init(BOOT_LIMIT)
     if done.user_data_code != 0:
         raise RuntimeError(f"it answered, but the user-data ended with {done.user_data_code}\n{done.output[-2000:]}")

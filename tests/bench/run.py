@@ -30,6 +30,7 @@ class Run:
     steps: dict[str, float] = field(default_factory=dict)  # until the first 200
     gate: float = 0.0  # how long the agent watched the service
     soak: float = 0.0  # the part of it after the first 200
+    cpu: float = 0.0  # seconds of the machine's processors until the first 200
     peaks: Peaks = field(default_factory=Peaks)
     disk: int = 0
 

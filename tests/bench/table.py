@@ -35,6 +35,7 @@ def half_table(runs: Sequence[Run], half: str) -> str:
         ("user-data returned", lambda run: run.returned, seconds),
         ("gate", lambda run: run.gate or None, seconds),
         ("  soak after the 200", lambda run: run.soak or None, seconds),
+        ("processor until 200", lambda run: run.cpu, seconds),
         ("memory, all", lambda run: run.peaks.all, memory),
         ("  without node", lambda run: run.peaks.tools, memory),
         ("  the agent itself", lambda run: run.peaks.agent or None, memory),

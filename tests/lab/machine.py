@@ -278,6 +278,10 @@ class Machine:
                 continue  # the unit has just ended
         return found
 
+    def cpu_seconds(self) -> float:
+        """What the guest has used of all processors since it booted; unlike time, little depends on who else is busy."""
+        return int(re.search(r"usage_usec (\d+)", (self._payload() / "cpu.stat").read_text())[1]) / 1e6
+
     def _shell(self, command: list[str], stdin: str = "", timeout: float = 60) -> Result:
         """Running or not: inside the guest, or on its disk."""
         if self.running:
