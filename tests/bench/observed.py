@@ -112,7 +112,6 @@ class Memory:
         self.peaks = Peaks()
         self._machine = machine
         self._since = since - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) - 2 / TICKS
-        self._agent: int | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -137,20 +136,20 @@ class Memory:
                     continue
                 share = _kilobytes(process / "smaps_rollup", "Pss")
                 highest = _kilobytes(process / "status", "VmHWM")
+                agent = program == "bootagent" and _arguments(process)[:1] == ["run"]
             except (OSError, ValueError):
                 continue  # it has ended
             everything += share
             tools += 0 if program == "node" else share
             self.peaks.programs[program] = max(self.peaks.programs.get(program, 0), highest)
-            if program == "bootagent" and self._is_agent(int(process.name)):
+            if agent:
                 self.peaks.agent = max(self.peaks.agent, highest)
         self.peaks.all = max(self.peaks.all, everything)
         self.peaks.tools = max(self.peaks.tools, tools)
 
-    def _is_agent(self, pid: int) -> bool:
-        """The first one; what follows are its children for fetch and checkout."""
-        self._agent = self._agent or pid
-        return pid == self._agent
+
+def _arguments(process: Path) -> list[str]:
+    return (process / "cmdline").read_text().rstrip("\0").split("\0")[1:]
 
 
 def _began(process: Path) -> float:

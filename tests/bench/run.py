@@ -1,6 +1,6 @@
 """One boot, as it was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 VARIANTS = ["old", "tuned", "bootagent", "floor"]  # in this order, round after round
@@ -39,9 +39,11 @@ def good(runs: Sequence[Run], half: str, variant: str) -> list[Run]:
     return [run for run in runs if (run.half, run.variant) == (half, variant) and not run.failure]
 
 
-def pairs(runs: Sequence[Run], half: str, ours: str, theirs: str) -> tuple[list[float], list[float]]:
-    """The seconds of both, of the rounds in which both came into service."""
-    ours_by_round = {run.round: run.first_200 for run in good(runs, half, ours)}
-    theirs_by_round = {run.round: run.first_200 for run in good(runs, half, theirs)}
-    both = sorted(ours_by_round.keys() & theirs_by_round.keys())
-    return [ours_by_round[round] for round in both], [theirs_by_round[round] for round in both]
+def pairs(
+    runs: Sequence[Run], half: str, ours: str, theirs: str, of: Callable[[Run], float] = lambda run: run.first_200
+) -> tuple[list[float], list[float]]:
+    """The figures of both, of the rounds in which both came into service."""
+    our_rounds = {run.round: of(run) for run in good(runs, half, ours)}
+    their_rounds = {run.round: of(run) for run in good(runs, half, theirs)}
+    both = sorted(our_rounds.keys() & their_rounds.keys())
+    return [our_rounds[round] for round in both], [their_rounds[round] for round in both]

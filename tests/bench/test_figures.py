@@ -3,8 +3,8 @@
 import pytest
 from figures import Spread, durations, paired_ratio, spread, timeline
 from observed import bash_marks, headline, user_data_times
-from run import Run, pairs
-from table import half_table, memory, seconds
+from run import Peaks, Run, pairs
+from table import half_table, in_full, memory
 
 
 def test_the_spread_of_few_runs_is_their_median_and_their_ends():
@@ -78,14 +78,17 @@ def test_a_failure_is_told_by_the_line_that_has_its_code():
 
 
 def test_how_figures_are_shown():
-    assert seconds(Spread(6.754, 6.5, 7.04)) == "6.75 (6.50-7.04)"
+    assert in_full(Spread(6.754, 6.5, 7.04)) == "6.75 (6.50-7.04)"
     assert memory(Spread(63 * 2**20, 2**20, 2**26)) == "63 MiB"
 
 
 def runs(*seconds: tuple[str, int, float | None]) -> list[Run]:
     """Of one half; None is a boot that failed."""
     return [
-        Run("bare", variant, round, first_200=took or 0.0, failure="" if took else "E-X\nand more")
+        Run(
+            "bare", variant, round, failure="" if took else "E-X\nand more",
+            first_200=took or 0.0, cpu=2.0, peaks=Peaks(agent=7 * 2**20),
+        )  # fmt: skip
         for variant, round, took in seconds
     ]
 
@@ -98,17 +101,20 @@ def test_a_round_in_which_one_failed_is_no_pair():
 
 def test_the_table_says_whether_it_was_reached():
     told = half_table(runs(("bootagent", 1, 3.0), ("old", 1, 10.0)), "bare")
-    assert "bootagent / old    0.30 (0.30-0.30)" in told and "NOT reached" not in told
-    assert "NOT reached" in half_table(runs(("bootagent", 1, 4.0), ("old", 1, 10.0)), "bare")
+    assert "bootagent / old     time 0.30 (0.30-0.30)   processor 1.00 (1.00-1.00)" in told
+    assert "0.35 of old's time: reached; the agent within 20 MiB: reached" in told
+    slow = half_table(runs(("bootagent", 1, 4.0), ("old", 1, 10.0)), "bare")
+    assert "0.35 of old's time: NOT reached; the agent within 20 MiB: reached" in slow
 
 
-def test_a_large_agent_has_not_reached_it():
-    made = runs(("bootagent", 1, 3.0), ("old", 1, 10.0))
-    made[0].peaks.agent = 21 * 2**20
-    assert "NOT reached" in half_table(made, "bare")
+@pytest.mark.parametrize("peak", [21 * 2**20, 0])
+def test_one_agent_that_is_large_or_was_not_seen_has_not_reached_it(peak):
+    made = runs(("bootagent", 1, 3.0), ("old", 1, 10.0), ("bootagent", 2, 3.0), ("old", 2, 10.0))
+    made[0].peaks.agent = peak
+    assert "the agent within 20 MiB: NOT reached" in half_table(made, "bare")
 
 
 def test_a_failed_boot_gives_no_ratio_but_its_first_line():
     told = half_table(runs(("bootagent", 1, None), ("old", 1, 9.0)), "bare")
-    assert "bootagent /" not in told
+    assert "bootagent /" not in told and "no ratio" in told
     assert "FAILED: bootagent, round 1: E-X\n" in told
