@@ -115,7 +115,8 @@ class World:
         self.proxy.start()
 
     def close(self) -> None:
-        for server in (self.git, self.github, self.node, self.npm, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp):
+        servers = (self.git, self.github, self.node, self.npm, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp)
+        for server in servers:
             server.stop()
         cleanup.remove(self.id)
         for process in self._processes:
