@@ -110,6 +110,63 @@ def difference(before: dict[str, list], after: dict[str, list]) -> list[str]:
     return sorted(new + gone + changed)
 
 
+# The machine as a whole, for comparing it with another one
+
+OURS = ("/etc", "/opt", "/run/bootagent", "/usr/local/bin", "/var/lib", "/var/cache")
+
+_MACHINE = """
+import grp, hashlib, json, os, pwd, re, stat, sys
+tops, hidden, unread, words = json.loads(sys.argv[1])
+seen = {}
+def plain(text):
+    for word, stand_in in words: text = text.replace(word, stand_in)
+    return text
+def content(path, s):
+    if stat.S_ISLNK(s.st_mode): return plain(os.readlink(path))
+    if not stat.S_ISREG(s.st_mode) or re.fullmatch(unread, path): return ""
+    with open(path, "rb") as file: return hashlib.sha256(plain(file.read().decode("latin-1")).encode()).hexdigest()
+def name(number, names, field):
+    try: return getattr(names(number), field)
+    except KeyError: return str(number)
+def note(path):
+    s = os.lstat(path)
+    owner = name(s.st_uid, pwd.getpwuid, "pw_name") + ":" + name(s.st_gid, grp.getgrgid, "gr_name")
+    seen[plain(path)] = " ".join([stat.filemode(s.st_mode), owner, content(path, s)])
+for top in tops:
+    for directory, directories, files in os.walk(top):
+        directories[:] = [one for one in directories if not re.fullmatch(hidden, os.path.join(directory, one))]
+        for one in directories + files: note(os.path.join(directory, one))
+print(json.dumps(seen))
+"""
+# systemd's own, npm's cache and its logs.
+_HIDDEN = f"/var/lib/(systemd|cloud|dbus|apt|dpkg|ucf|pam)|{CACHE}/.*|/var/cache/(apt|debconf|ldconfig)"
+# What tells when, as which process or which number: the order in which two users are made is not fixed.
+_UNREAD = (
+    "/run/bootagent/(status.json|[a-z-]+.(passed|handover))|/etc/(passwd|shadow|group|gshadow)-?|/etc/.*machine-id"
+    "|/etc/hostname"
+)
+
+
+def whole(machine: Machine, **words: str) -> dict[str, str]:
+    """Everything that another machine after the same runs must have, too: paths, modes, owners and bytes, units, what
+    serves. `words` are told by their keywords: whole(machine, COMMIT="51d...")."""
+    stand_ins = [(machine.instance.id, "INSTANCE"), *((word, name) for name, word in words.items())]
+    given = json.dumps([OURS, _HIDDEN, _UNREAD, stand_ins])
+    found = json.loads(machine.check(["python3", "-I", "-c", _MACHINE, given]))
+    for unit in ("bootagent.service", f"{SERVICE}.service"):
+        shown = machine.systemctl_show(unit)
+        for name in ("ActiveState", "SubState", "UnitFileState", "Result", "NRestarts", "NeedDaemonReload"):
+            found[f"{unit} {name}"] = shown[name]
+    found["left over"] = " ".join(leftovers(machine))
+    found["failed"] = machine.check(["systemctl", "--failed", "--plain", "--no-legend"])
+    code, said = status(machine)
+    found["status"] = f"{code} {said['state']} {said['commit']} {said['probe']}"
+    for word, stand_in in stand_ins:
+        found["status"] = found["status"].replace(word, stand_in)
+    found["environment"] = json.dumps({name: value for name, value in ask(machine, "env").items() if name != "INVOCATION_ID"})
+    return found
+
+
 # Traces of a secret
 
 _SEARCH = """

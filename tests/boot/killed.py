@@ -1,0 +1,35 @@
+"""Kills the agent at its Nth rename: everything it writes takes effect by one, its status before and after each step."""
+
+import re
+
+from lab import Machine, Result
+
+RENAME = "renameat"
+KILLED = -9
+
+
+def run(machine: Machine, *flags: str, at: int) -> Result:
+    """A run that is killed before its rename number `at` takes effect, if it comes to that."""
+    inject = f"--inject={RENAME}:signal=SIGKILL:when={at}"
+    strace = ["strace", "--output=/dev/null", f"--trace={RENAME}", inject]
+    return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
+
+
+def points(machine: Machine, *flags: str) -> tuple[Result, list[int]]:
+    """A run that nobody disturbs, and before which renames a kill leaves different machines: all that are not the
+    status's, and those of the status between which and the one before it something happened."""
+    watched = f"--trace={RENAME},mkdirat,clone,clone3,vfork"
+    strace = ["strace", "--output=/root/points", "--decode-fds=path", watched]
+    result = machine.run([*strace, "bootagent", "run", *flags], timeout=120)
+    found, number, happened = [], 0, True
+    for line in machine.read("/root/points").splitlines():
+        if not line.startswith(RENAME):
+            happened = happened or bool(re.match("[a-z]", line))
+            continue
+        number += 1
+        of_status = '"status.json"' in line
+        if happened or not of_status:
+            found.append(number)
+        happened = not of_status
+    machine.check(["rm", "/root/points"])
+    return result, found
