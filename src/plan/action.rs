@@ -53,9 +53,10 @@ pub enum Action {
     StopUnit {
         unit: String,
     },
-    /// Stops what a killed run left: transient units whose names fit the pattern.
+    /// Stops what a killed run left, transient units whose names fit a pattern, and removes their scratch.
     StopLeftovers {
-        units: String,
+        units: Vec<String>,
+        scratch: Vec<PathBuf>,
     },
     /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
     /// started from other bytes, left alone otherwise.

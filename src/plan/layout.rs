@@ -112,6 +112,17 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// The transient unit that fetches, and the name of its scratch.
+pub const FETCH: &str = "bootagent-fetch";
+
+/// Where systemd keeps the cache directories of units with a dynamic user: nobody but root looks in.
+pub const PRIVATE: &str = "/var/cache/private";
+
+/// A fetch's objects, and the link by which its unit finds them.
+pub fn scratch(fetch: &str) -> [PathBuf; 2] {
+    [Path::new(PRIVATE).join(fetch), Path::new("/var/cache").join(fetch)]
+}
+
 /// Records of one instance: an image baked from a used machine does not inherit them.
 pub fn instance_records(instance: &str) -> PathBuf {
     Path::new(STATE).join("instances").join(instance)

@@ -83,7 +83,9 @@ pub fn headline(action: &Action) -> String {
         }
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
         Action::StopUnit { unit } => format!("stop {unit}"),
-        Action::StopLeftovers { units } => format!("stop {units} if a killed run left any"),
+        Action::StopLeftovers { units, .. } => {
+            format!("stop {} if a killed run left any", units.join(" and "))
+        }
         Action::Handover(handover) => {
             format!("start {}, or restart it if it runs something else", handover.unit)
         }
@@ -115,33 +117,26 @@ fn details(out: &mut String, action: &Action) {
                 command.user,
                 command.directory.display()
             ));
-            line(format!(
-                "may write: {}",
-                command
-                    .sandbox
-                    .writable
-                    .iter()
-                    .map(|path| path.display().to_string())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
+            line(format!("may write: {}", paths(&command.sandbox.writable)));
             for (name, value) in &command.environment {
                 line(format!("{name}={}", printable(value)));
             }
         }
-        Action::Handover(handover) => line(format!(
-            "runs: {}",
-            handover.inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-        )),
+        Action::Handover(handover) => line(format!("runs: {}", paths(&handover.inputs))),
         Action::AwaitHealth(gate) => line(format!(
             "{}, within {}, then for {} without a bad answer or a restart",
             probe(&gate.probe),
             gate.within,
             gate.soak
         )),
+        Action::StopLeftovers { scratch, .. } => line(format!("and remove: {}", paths(scratch))),
         Action::PruneReleases(prune) => line(format!("stay: {}", prune.keep.join(", "))),
         _ => {}
     }
+}
+
+fn paths(paths: &[std::path::PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn probe(probe: &Probe) -> String {

@@ -24,10 +24,6 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         group: layout.user().to_owned(),
         unit: layout.transient("checkout"),
     };
-    let left = Action::StopLeftovers { units: layout.transient("*") };
-    steps
-        .add("leftovers", "nothing of a killed run writes into this one's release", left)
-        .within(Slice::Tidy);
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
         .after(&["leftovers", "releases", "build-user", "user"])

@@ -144,6 +144,11 @@ pub fn ahead(facts: &Facts, selection: &Selection) -> Vec<Step> {
 
 /// The agent and its records: nobody but root looks in.
 fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
+    let units = [Layout::new(&selection.service).transient("*"), format!("{}.service", layout::FETCH)];
+    let left = Action::StopLeftovers { units: units.into(), scratch: layout::scratch(layout::FETCH).into() };
+    steps
+        .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)
+        .within(Slice::Tidy);
     steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
     if let Some(instance) = &facts.instance {
         let path = layout::instance_records(&instance.id);

@@ -163,7 +163,9 @@ def whole(machine: Machine, **words: str) -> dict[str, str]:
     found["status"] = f"{code} {said['state']} {said['commit']} {said['probe']}"
     for word, stand_in in stand_ins:
         found["status"] = found["status"].replace(word, stand_in)
-    found["environment"] = json.dumps({name: value for name, value in ask(machine, "env").items() if name != "INVOCATION_ID"})
+    of_the_process = ("INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID")
+    variables = {name: value for name, value in ask(machine, "env").items() if name not in of_the_process}
+    found["environment"] = json.dumps(variables, sort_keys=True)
     return found
 
 

@@ -2,21 +2,33 @@
 
 import killed
 import pytest
-from looks import SERVICE, ask, secret, status, whole
-from services import talking
+from looks import SERVICE, current, releases, secret, shared, status, whole  # noqa: F401
+from services import BRIEF, TALKING, talking
 from stage import REPOSITORY
 
 FLAGS = ["--repository", REPOSITORY]
+# Answers, but not well; the gate gives up quickly.
+UNWELL = {
+    "server.js": TALKING.replace('"/health": () => "ok",', ""),
+    "bootagent.toml": 'install = []\nport = 3000\nhealth = { path = "/health", soak = "1s", timeout = "1s" }\n',
+}
 
 
 def differences(undisturbed: dict[str, str], disturbed: dict[str, str]) -> list[str]:
     names = sorted(undisturbed.keys() | disturbed.keys())
     pairs = [(name, undisturbed.get(name, "absent"), disturbed.get(name, "absent")) for name in names]
-    return [f"{name}: {was}, not {is_}" for name, is_, was in pairs if is_ != was]
+    return [f"{name}: {is_}, not {was}" for name, was, is_ in pairs if is_ != was]
+
+
+def fresh(world, binary):
+    """One fresh machine after the other, the last one gone."""
+    for machine in world.machines:
+        machine.kill()
+    return world.launch(binary=binary)
 
 
 class FirstBoot:
-    """A fresh machine for each point. The points are shared out so that several workers can take them."""
+    """A fresh machine for each point. The points are shared out: a class is one worker's."""
 
     @pytest.fixture
     def stage(self, world):
@@ -26,23 +38,17 @@ class FirstBoot:
         return world
 
     def test_killed_once_and_run_once(self, stage, binary):
-        machine = stage.launch(binary=binary)
+        machine = fresh(stage, binary)
         result, points = killed.points(machine, *FLAGS)
         assert result.code == 0, result.stderr
-        undisturbed = whole(machine)
-        machine.kill()
-        wrong = []
-        print("points", points)
+        undisturbed, wrong = whole(machine), []
+        assert len(points) > 30, f"where are the steps? {points}"
         for point in points[self.share :: 2]:
-            machine = stage.launch(binary=binary)
-            code = killed.run(machine, *FLAGS, at=point).code
+            machine = fresh(stage, binary)
+            assert killed.run(machine, *FLAGS, at=point).code == killed.KILLED
             again = machine.run(["bootagent", "run", *FLAGS], timeout=120)
-            if (code, again.code) != (killed.KILLED, 0):
-                wrong.append(f"at {point}: killed {code}, again {again.code} {again.stderr}")
-                print(wrong[-1])
-            else:
-                wrong += (f"at {point}: {line}" for line in differences(undisturbed, whole(machine)))
-            machine.kill()
+            assert again.code == 0, f"killed at {point}: {again.stderr}"
+            wrong += (f"killed at {point}: {line}" for line in differences(undisturbed, whole(machine)))
         assert not wrong, "\n".join(wrong)
 
 
@@ -52,3 +58,91 @@ class TestFirstBoot(FirstBoot):
 
 class TestFirstBootToo(FirstBoot):
     share = 1
+
+
+class TestEveryRun:
+    """On one machine: the first run is killed at its first rename, the second at its second, until one ends by itself."""
+
+    def test_one_goes_on_where_the_other_was_killed(self, world, binary):
+        world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+        world.repo(SERVICE).commit("test", talking())
+        secret(world, TOKEN="t")
+        machine = fresh(world, binary)
+        first = machine.run(["bootagent", "run", *FLAGS], timeout=120)
+        assert first.code == 0, first.stderr
+        undisturbed = whole(machine)
+        machine, runs, code = fresh(world, binary), 0, killed.KILLED
+        while code == killed.KILLED and runs < 200:
+            runs += 1
+            result = killed.run(machine, *FLAGS, at=runs)
+            code = result.code
+        assert code == 0, f"run {runs}: {result.stderr}"
+        assert runs > 60, "where are the steps?"
+        wrong = differences(undisturbed, whole(machine))
+        assert not wrong, "\n".join(wrong)
+
+
+class Serving:
+    """On a machine that serves, each run is an update, and each update another commit. Nothing is installed: how that is
+    killed is seen in a first boot."""
+
+    @pytest.fixture
+    def machine(self, world, binary):
+        world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": "install = []\n" + BRIEF}))
+        secret(world, TOKEN="t")
+        machine = fresh(world, binary)
+        first = machine.run(["bootagent", "run", *FLAGS], timeout=120)
+        assert first.code == 0, first.stderr
+        return machine
+
+
+class TestUpdate(Serving):
+    def test_killed_once_and_run_once(self, world, machine):
+        commits = []
+
+        def push() -> None:
+            commits.append(world.repo(SERVICE).commit("test", {"note": f"commit-number-{len(commits)}"}))
+
+        def state() -> dict[str, str]:
+            # Two releases: the current one and the one before it.
+            last = len(commits) - 1
+            words = {"NOTE": f"commit-number-{last}", "FORMER": f"commit-number-{last - 1}"}
+            return whole(machine, COMMIT=commits[last], BEFORE=commits[last - 1], **words)
+
+        push()
+        result, points = killed.points(machine, "--update")
+        assert result.code == 0, result.stderr
+        push()
+        result = machine.run(["bootagent", "run", "--update"], timeout=120)
+        assert result.code == 0, result.stderr
+        undisturbed, wrong = state(), []
+        # What comes before is as in a first boot.
+        for point in points[len(points) // 2 :]:
+            push()
+            code = killed.run(machine, "--update", at=point).code
+            assert code == killed.KILLED, f"at {point}: {code}"
+            again = machine.run(["bootagent", "run", "--update"], timeout=120)
+            assert again.code == 0, f"killed at {point}: {again.stderr}"
+            wrong += (f"killed at {point}: {line}" for line in differences(undisturbed, state()))
+        assert not wrong, "\n".join(wrong)
+
+
+class TestRecovery(Serving):
+    """The update fails its gate; from then on it goes back to what served, and is killed there."""
+
+    def test_killed_once_and_run_once(self, world, machine):
+        good, wrong = whole(machine), []
+        world.repo(SERVICE).commit("test", UNWELL)
+        result, points = killed.points(machine, "--update")
+        assert result.code == 1 and "E-HEALTH" in result.stderr, result.stderr
+        recovered = whole(machine)
+        assert {line.split(":")[0] for line in differences(good, recovered)} == {"status"}
+        for point in points:
+            world.repo(SERVICE).commit("test", {"note": f"{point}"})
+            code = killed.run(machine, "--update", at=point).code
+            assert code == killed.KILLED, f"at {point}: {code}"
+            again = machine.run(["bootagent", "run"], timeout=120)
+            assert again.code == 0, f"killed at {point}: {again.stderr}"
+            wrong += (f"killed at {point}: {line}" for line in differences(good, whole(machine)))
+        assert not wrong, "\n".join(wrong)

@@ -1,6 +1,7 @@
 //! Files, directories and links: looked at, and made so. Nothing is ever half-written under its own
 //! name, and a file has its owner and mode before it has content.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -90,7 +91,7 @@ pub fn look_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Resu
         return Ok(Look::WouldChange("another owner".into()));
     }
     match read(path)? {
-        Some(bytes) if bytes == content => Ok(Look::AlreadySo),
+        Some(bytes) if bytes == content => alone(path),
         _ => Ok(Look::WouldChange("other content".into())),
     }
 }
@@ -114,17 +115,31 @@ pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<(
     .doing(|| format!("writing {}", path.display()))
 }
 
-/// The name under which something becomes whole, free to be taken. There is one for each: what a killed
-/// run left is found and replaced, not collected.
-fn unfinished(place: &Place) -> Result<std::ffi::OsString, Errno> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(&place.name);
-    name.push(".bootagent");
+/// The name under which something becomes whole. There is one for each: what a killed run left is found
+/// and replaced, not collected.
+fn unfinished_name(name: &OsStr) -> OsString {
+    let mut unfinished = OsString::from(".");
+    unfinished.push(name);
+    unfinished.push(".bootagent");
+    unfinished
+}
+
+/// The same, free to be taken.
+fn unfinished(place: &Place) -> Result<OsString, Errno> {
+    let name = unfinished_name(&place.name);
     remove_name(&place.directory, &name)?;
     Ok(name)
 }
 
-fn remove_name(directory: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
+/// What is as it should be is so only without a killed run's other one beside it, which may hold a secret.
+fn alone(path: &Path) -> Result<Look> {
+    Ok(match exists(&path.with_file_name(unfinished_name(path.file_name().unwrap_or_default())))? {
+        true => Look::WouldChange("an unfinished one beside it".into()),
+        false => Look::AlreadySo,
+    })
+}
+
+fn remove_name(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(error) => Err(error),
@@ -170,7 +185,7 @@ pub fn target(path: &Path) -> Result<Option<PathBuf>> {
 
 pub fn look_link(path: &Path, to: &Path) -> Result<Look> {
     match target(path)? {
-        Some(now) if now == to => Ok(Look::AlreadySo),
+        Some(now) if now == to => alone(path),
         Some(now) => Ok(Look::WouldChange(format!("points to {}", now.display()))),
         None if exists(path)? => Ok(Look::WouldChange("not a link".into())),
         None => Ok(Look::WouldChange("absent".into())),

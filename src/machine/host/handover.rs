@@ -27,8 +27,10 @@ pub async fn hand_over(handover: &Handover) -> Result<Change> {
         return Ok(Change::Unchanged);
     }
     let digest = digest(handover)?;
+    // Between the two nobody knows what runs: a run that is killed there restarts once more, also when it
+    // wants what was noted before.
+    files::remove_file(&handover.record)?;
     units::restart(&handover.unit).await?;
-    // Noted only now: a run that is killed in between restarts once more, and never too seldom.
     files::write(&handover.record, digest.as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(format!("{} started", handover.unit)))
 }

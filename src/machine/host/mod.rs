@@ -4,6 +4,7 @@ mod disk;
 mod files;
 mod gate;
 mod handover;
+mod leftovers;
 mod lock;
 mod memory;
 mod npm;
@@ -25,7 +26,7 @@ use crate::facts::{Facts, Gate, Instance, Network, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::sandbox::request::FetchRequest;
 use crate::machine::{Change, Context, Health, Host, Look, Observe, Scratch};
-use crate::plan::{Action, Seconds};
+use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
 pub use files::{remove_file, write as replace_file};
@@ -43,12 +44,12 @@ impl LocalHost {
     /// For the one real run: its fetch has a fixed name, so that the next run finds what it left.
     pub fn new() -> Self {
         let root = nix::unistd::geteuid().is_root();
-        LocalHost { imds: Default::default(), root, fetch: "bootagent-fetch".to_owned() }
+        LocalHost { imds: Default::default(), root, fetch: layout::FETCH.to_owned() }
     }
 
     /// For everything beside it, which must not disturb a run.
     pub fn bystander() -> Self {
-        LocalHost { fetch: format!("bootagent-fetch-{}", std::process::id()), ..Self::new() }
+        LocalHost { fetch: format!("{}-{}", layout::FETCH, std::process::id()), ..Self::new() }
     }
 
     fn imds(&self) -> &Imds {
@@ -140,10 +141,7 @@ impl Observe for LocalHost {
                 let down = matches!(state.active.as_str(), "inactive" | "failed");
                 Ok(if down { Look::AlreadySo } else { Look::WouldChange(state.active) })
             }
-            Action::StopLeftovers { units } => match units::listed(units).await? {
-                left if left.is_empty() => Ok(Look::AlreadySo),
-                left => Ok(Look::WouldChange(left.join(", "))),
-            },
+            Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
             Action::Handover(wanted) => handover::look(wanted).await,
             Action::AwaitHealth(wanted) => gate::look(wanted).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
@@ -202,11 +200,7 @@ impl LocalHost {
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit } => units::stop(unit).await?,
-            Action::StopLeftovers { units } => {
-                for unit in units::listed(units).await? {
-                    units::stop(&unit).await?;
-                }
-            }
+            Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
             Action::DiscardUnfinished { release, .. } => {
                 let release = release.clone();
                 blocking(move || files::remove_tree(&release)).await?;

@@ -82,13 +82,14 @@ pub async fn clear(unit: &str) -> Result<()> {
     stop(unit).await
 }
 
-/// The loaded units whose names fit the pattern.
-pub async fn listed(pattern: &str) -> Result<Vec<String>> {
+/// The loaded units whose names fit a pattern.
+pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
     if !is_running_the_machine() {
         return Ok(Vec::new());
     }
-    let output =
-        tool(&["systemctl", "list-units", "--all", "--plain", "--no-legend", "--", pattern], 20).await?;
+    let mut line = vec!["systemctl", "list-units", "--all", "--plain", "--no-legend", "--"];
+    line.extend(patterns.iter().map(String::as_str));
+    let output = tool(&line, 20).await?;
     Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 

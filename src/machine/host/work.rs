@@ -23,10 +23,6 @@ use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
 const CHECKOUT: Duration = Duration::from_secs(Slice::Checkout.seconds().0 - 10);
 /// A pack can be made to unfold into far more than it weighs, before any limit of ours sees it.
 const FETCH_MEMORY: &str = "MemoryMax=1G";
-/// Where systemd keeps the cache directory of a unit with a dynamic user: nobody else looks in.
-const PRIVATE: &str = "/var/cache/private";
-/// And where the unit itself finds it, by a link.
-const PUBLIC: &str = "/var/cache";
 
 /// Fetches in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
 pub async fn fetch(
@@ -67,7 +63,7 @@ fn conversation() -> Duration {
 
 /// Where what is fetched is put.
 pub fn scratch(root: bool) -> PathBuf {
-    if root { PRIVATE.into() } else { std::env::temp_dir() }
+    if root { layout::PRIVATE.into() } else { std::env::temp_dir() }
 }
 
 async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
@@ -81,7 +77,8 @@ async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
 async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Scratch)> {
     let unit = format!("{name}.service");
     units::clear(&unit).await?;
-    let fetched = Fetched { link: Path::new(PUBLIC).join(name), directory: Path::new(PRIVATE).join(name) };
+    let [directory, link] = layout::scratch(name);
+    let fetched = Fetched { link, directory };
     fetched.remove();
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
     let jail = Jail::new(&unit, User::Dynamic, conversation())
@@ -169,7 +166,7 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
 
 /// The scratch stands where only root can go: the child sees it under another name, read-only.
 fn within_reach(repository: &Path) -> (PathBuf, Vec<String>) {
-    if !repository.starts_with(PRIVATE) {
+    if !repository.starts_with(layout::PRIVATE) {
         return (repository.to_owned(), Vec::new());
     }
     let seen = "/mnt/source";
