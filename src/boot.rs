@@ -16,6 +16,7 @@ use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
 use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::{HEARTBEAT, Report};
+use crate::secret::Secret;
 
 /// A plan, and the fetched objects that its checkout needs.
 pub struct Planned {
@@ -236,6 +237,26 @@ async fn heartbeat(report: &Report) -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_secs(HEARTBEAT)).await;
         report.beat();
     }
+}
+
+/// The secret of this instance's service, and the manifest that it is read with.
+pub struct Environment {
+    pub secret: String,
+    pub text: Secret,
+    /// Absent until a run has decided for a commit.
+    pub manifest: Option<Manifest>,
+}
+
+pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Environment> {
+    let policy = observe::policy(machine, flags).await?;
+    let Identified { policy, facts, selection, decided, .. } =
+        identify(machine, flags, policy, report).await?;
+    let text = observe::secret_text(machine, &selection, &facts, flags, &policy).await?;
+    let manifest = match &decided {
+        Some(decided) => Some(observe::manifest(machine, &selection, flags, &decided.source).await?.0),
+        None => None,
+    };
+    Ok(Environment { secret: selection.secret, text, manifest })
 }
 
 /// What each step would find on this machine.

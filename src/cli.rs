@@ -40,6 +40,8 @@ pub enum Verb {
     Status(StatusArgs),
     /// Check a service's repository offline, for its own CI
     Validate(ValidateArgs),
+    /// What becomes of a secret's keys on their way to the service
+    Env(EnvArgs),
     /// Print what this machine is, for --facts
     Facts(FactsArgs),
     /// A child of ours; not for people
@@ -132,6 +134,36 @@ pub struct ValidateArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct EnvArgs {
+    #[command(subcommand)]
+    pub verb: EnvVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EnvVerb {
+    /// Say which keys arrive unchanged, by which reader, and why others don't; never a value
+    Check(EnvCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct EnvCheckArgs {
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+    /// A secret by its name, instead of this instance's service's
+    #[arg(long, value_name = "NAME")]
+    pub secret: Option<String>,
+    /// A secret's text, instead of Secrets Manager
+    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    pub env_file: Option<PathBuf>,
+    /// The service's manifest: env.allow and env.file count
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// A policy, instead of what stands in /etc/bootagent
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct FactsArgs {
     /// Without the instance and its tags
     #[arg(long)]
@@ -178,6 +210,14 @@ impl RunArgs {
             policy: self.policy.clone(),
         };
         Ok(Flags { policy, stand_ins, dry_run: self.dry_run, update: self.update })
+    }
+}
+
+impl EnvCheckArgs {
+    pub fn flags(&self) -> Flags {
+        let stand_ins =
+            StandIns { manifest: self.manifest.clone(), policy: self.policy.clone(), ..StandIns::default() };
+        Flags { stand_ins, dry_run: true, ..Flags::default() }
     }
 }
 

@@ -389,3 +389,79 @@ fn the_environment_decides_nothing() {
         .unwrap();
     assert_eq!(said(&hostile.stdout), said(&plain.stdout), "{}", said(&hostile.stderr));
 }
+
+const AWKWARD: &str = r#"{
+  "PLAIN": "canary-plain", "PEM": "canary\r\npem", "QUOTES": "canary'\"` #", "LD_PRELOAD": "canary.so",
+  "NODE_OPTIONS": "--canary", "NUL": "canary\u0000", "NOBODY": "canary\uffff"
+}"#;
+
+#[test]
+fn env_check_says_which_keys_arrive_and_never_a_value() {
+    let home = directory(&[("secret", AWKWARD), ("fine", "A=canary one\nB='canary # two'\n")]);
+    let check = |arguments: &[&str]| {
+        let output = bootagent().current_dir(&home).args(["env", "check"]).args(arguments).output().unwrap();
+        let all = said(&output.stdout) + &said(&output.stderr);
+        assert!(!all.contains("canary"), "a value is shown: {all}");
+        (output.status.code(), said(&output.stdout), said(&output.stderr))
+    };
+    let (status, text, _) = check(&["--env-file=secret"]);
+    assert_eq!(status, Some(78), "{text}");
+    for line in [
+        "= PLAIN: arrives unchanged",
+        "~ PEM: only in the process environment, not in .env: it contains a carriage return",
+        "~ QUOTES: only in the process environment",
+        "! LD_PRELOAD: does not arrive: refused",
+        "! NUL: does not arrive: it contains a NUL",
+        "! NOBODY: does not arrive: it contains a Unicode noncharacter",
+        "add \"NODE_OPTIONS\" to env.allow",
+        "no manifest is known",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    let (status, text, _) = check(&["--env-file=secret", "--output=json"]);
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, told["keys"].as_array().unwrap().len()), (Some(78), 7));
+    assert_eq!(told["keys"][4]["arrives"], "environment-only", "{text}");
+
+    let (status, text, _) = check(&["--env-file=fine"]);
+    assert_eq!((status, text.matches("\n= ").count()), (Some(0), 2), "{text}");
+}
+
+#[test]
+fn env_check_knows_the_manifest() {
+    let manifest = "env = { file = false, allow = ['NODE_OPTIONS'] }\n";
+    let secret = r#"{"NODE_OPTIONS": "--canary", "PEM": "canary\r\n"}"#;
+    let home = directory(&[("secret", secret), ("bootagent.toml", manifest), ("bad.toml", "prot = 1\n")]);
+    let check = |manifest: &str| {
+        let arguments = ["env", "check", "--env-file=secret", manifest];
+        bootagent().current_dir(&home).args(arguments).output().unwrap()
+    };
+    let output = check("--manifest=bootagent.toml");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stdout));
+    assert_eq!(said(&output.stdout).matches("(there is no .env)").count(), 2);
+    assert_eq!(check("--manifest=bad.toml").status.code(), Some(78));
+}
+
+#[test]
+fn env_check_of_what_is_no_secret_ends_as_a_run_would() {
+    let home = directory(&[("twice", "A=canary\nA=canary\n"), ("broken", "{\"A\": \"canary")]);
+    for (arguments, status, code) in [
+        (&["--env-file=twice"][..], 78, "E-SECRET-INVALID"),
+        (&["--env-file=broken"], 78, "E-SECRET-INVALID"),
+        (&["--env-file=absent"], 64, "E-USAGE"),
+        (&["--env-file=twice", "--secret=x"], 64, "cannot be used with"),
+    ] {
+        let output = bootagent().current_dir(&home).args(["env", "check"]).args(arguments).output().unwrap();
+        let told = said(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {told}");
+        assert!(told.contains(code) && !told.contains("canary"), "{arguments:?}: {told}");
+    }
+    let mut nobody = bootagent();
+    nobody.args(["env", "check"]);
+    if nix::unistd::geteuid().is_root() {
+        nobody.uid(65534);
+    }
+    let output = nobody.output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(said(&output.stderr).contains("--secret"), "{}", said(&output.stderr));
+}

@@ -12,9 +12,12 @@ use bootagent::fault::{Answer, Fault, Slice};
 /// What each room of `src/` may name of the others, and nothing else.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "verbs"]),
-    ("verbs", &["boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report"]),
+    (
+        "verbs",
+        &["boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"],
+    ),
     ("cli", &["error", "observe", "plan"]),
-    ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report"]),
+    ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
     ("apply", &["error", "machine", "plan", "report"]),
     ("report", &["error", "facts", "machine", "observe", "plan"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),

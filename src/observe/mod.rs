@@ -11,6 +11,7 @@ mod reads;
 pub mod secrets;
 
 pub use decision::Decision;
+pub use given::given;
 pub use identity::{Keep, Selection, select};
 pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy, recorded_flags};
 pub use reads::{

@@ -1,5 +1,6 @@
 //! One file per verb. Each returns its exit status.
 
+mod env;
 mod facts;
 mod run;
 mod status;
@@ -19,6 +20,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Run(args) => Box::pin(run::run(&args)).await,
         Verb::Status(args) => status::status(&args).await,
         Verb::Validate(args) => validate::validate(&args).await,
+        Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
         Verb::Child(_) => Code::Bug.exit() as u8,
     }

@@ -50,11 +50,30 @@ impl Variables {
     }
 }
 
-/// Reads the secret `name`: a JSON object if it starts with `{`, dotenv text otherwise. Variables on
-/// the refuse list are let through only if they can be allowed and `allow` names them.
+/// Reads the secret `name` and judges its variables. Those on the refuse list are let through only if
+/// they can be allowed and `allow` names them.
 pub fn parse(name: &str, text: &str, allow: &[String]) -> Result<Variables> {
-    let doing = || format!("reading secret {name}");
-    let invalid = |cause: String| Error::new(Code::SecretInvalid, doing(), cause);
+    let variables = read(name, text)?;
+    for (key, value) in variables.iter() {
+        if let Some(reason) = refused(key, allow) {
+            return Err(refusal(doing(name), key, reason));
+        }
+        if value.expose().contains('\0') {
+            let cause = format!("{key} contains a NUL byte, which no environment can carry");
+            return Err(Error::new(Code::SecretInvalid, doing(name), cause));
+        }
+    }
+    Ok(variables)
+}
+
+fn doing(name: &str) -> String {
+    format!("reading secret {name}")
+}
+
+/// What the secret `name` holds, whatever that is: a JSON object if it starts with `{`, dotenv text
+/// otherwise.
+pub fn read(name: &str, text: &str) -> Result<Variables> {
+    let invalid = |cause: String| Error::new(Code::SecretInvalid, doing(name), cause);
     if text.len() > MOST_BYTES {
         return Err(invalid(format!("it has {} bytes; at most {MOST_BYTES} are read", text.len())));
     }
@@ -66,12 +85,6 @@ pub fn parse(name: &str, text: &str, allow: &[String]) -> Result<Variables> {
     }
     let mut variables = Variables::default();
     for (key, value) in pairs {
-        if let Some(reason) = refused(&key, allow) {
-            return Err(refusal(doing(), &key, reason));
-        }
-        if value.expose().contains('\0') {
-            return Err(invalid(format!("{key} contains a NUL byte, which no environment can carry")));
-        }
         if variables.insert(key.clone(), value).is_some() {
             return Err(invalid(format!("{key} is there twice")));
         }
@@ -81,13 +94,18 @@ pub fn parse(name: &str, text: &str, allow: &[String]) -> Result<Variables> {
 
 fn refusal(doing: String, key: &str, reason: &'static str) -> Error {
     let error = Error::new(Code::SecretKeyRefused, doing, format!("{key} is refused: {reason}"));
-    if refused(key, &[key.to_owned()]).is_none() {
-        return error.remedy(format!(
-            "rename or remove the key, or, if the service really needs it, add \"{key}\" to env.allow in bootagent.toml"
-        ));
+    match allowable(key) {
+        true => error.remedy(ALLOW_IT.replace("{key}", key)),
+        false => error,
     }
-    error
 }
+
+/// Whether a refused name could be let through by the manifest.
+pub fn allowable(key: &str) -> bool {
+    refused(key, &[key.to_owned()]).is_none()
+}
+
+pub const ALLOW_IT: &str = "rename or remove the key, or, if the service really needs it, add \"{key}\" to env.allow in bootagent.toml";
 
 /// The text of a binary secret, which must be UTF-8.
 pub fn binary<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {

@@ -24,6 +24,31 @@ pub(super) fn write(variables: &Variables, header: &str) -> (String, Variables, 
     (text, written, left_out)
 }
 
+/// Why the file cannot hold this variable.
+pub(super) fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
+    if line(key, value).is_some() {
+        return None;
+    }
+    let value = value.expose();
+    Some(match value {
+        _ if key == "__proto__" => "it is called __proto__, which no JavaScript object keeps",
+        _ if value.contains('\r') => {
+            "it contains a carriage return, which its readers drop or turn into a newline"
+        }
+        _ if QUOTES[1..].iter().all(|quote| value.contains(quote)) => {
+            "it contains all three kinds of quotes, and something for which it needs to be quoted (a #, a newline, a \
+             blank at an end, a quote in front)"
+        }
+        _ if value.ends_with('\\') => {
+            "it ends with a backslash, and contains something for which it needs to be quoted (a #, a newline, a blank \
+             or a quote in front)"
+        }
+        _ => {
+            "it contains a backslash, ' and `, and something for which it needs to be quoted (a #, a newline, a blank at an end)"
+        }
+    })
+}
+
 fn line(key: &str, value: &Secret) -> Option<String> {
     let mut alone = Variables::default();
     alone.insert(key, value.clone());

@@ -1,6 +1,7 @@
 //! One set of variables, one writer per reader. Each writer's file also holds a model of its reader, and
 //! nothing leaves this module before the model has read it back unchanged.
 
+pub mod check;
 pub mod dotenv;
 pub mod systemd;
 

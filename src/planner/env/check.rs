@@ -1,0 +1,134 @@
+//! Which keys of a secret arrive, by which reader, and why others don't. Speaks of names only.
+
+use serde::Serialize;
+
+use super::{Dialect, dotenv, systemd};
+use crate::observe::secrets::{ALLOW_IT, Variables, allowable, refused};
+use crate::secret::Secret;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub key: String,
+    #[serde(flatten)]
+    pub arrives: Arrives,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "arrives", rename_all = "kebab-case")]
+pub enum Arrives {
+    /// Unchanged, by every reader that is asked for.
+    Everywhere,
+    /// Unchanged in the process environment, by systemd; not in `.env`, whose readers would change it.
+    EnvironmentOnly { why: String, remedy: String },
+    /// By no reader: such a run ends.
+    Nowhere { why: String, remedy: String },
+}
+
+impl Verdict {
+    pub fn stops_a_run(&self) -> bool {
+        matches!(self.arrives, Arrives::Nowhere { .. })
+    }
+}
+
+const ENCODE: &str = "encode the value (base64) and let the service decode it, or take the character out";
+const BY_ITSELF: &str = "nothing, if the service reads its environment: .env does not override that; a program that \
+                         reads .env by itself needs the value encoded (base64)";
+
+/// As a run would judge them, but all of them, and not only the first that is wrong.
+pub fn check(variables: &Variables, dotenv: Option<Dialect>, allow: &[String]) -> Vec<Verdict> {
+    let nowhere = |why: &str, remedy: String| Arrives::Nowhere { why: why.to_owned(), remedy };
+    let judge = |key: &str, value: &Secret| {
+        if let Some(why) = refused(key, allow) {
+            let remedy = match allowable(key) {
+                true => ALLOW_IT.replace("{key}", key),
+                false => "rename or remove the key: nothing can let it through".to_owned(),
+            };
+            return nowhere(&format!("refused: {why}"), remedy);
+        }
+        if let Some(what) = systemd::uncarried(value.expose()) {
+            return nowhere(&format!("it contains {what}"), ENCODE.to_owned());
+        }
+        match dotenv.and_then(|Dialect::Node| dotenv::uncarried(key, value)) {
+            Some(why) => Arrives::EnvironmentOnly { why: why.to_owned(), remedy: BY_ITSELF.to_owned() },
+            None => Arrives::Everywhere,
+        }
+    };
+    variables.iter().map(|(key, value)| Verdict { key: key.to_owned(), arrives: judge(key, value) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::planner::env::render;
+
+    fn of(key: &str, value: &str) -> Arrives {
+        let mut variables = Variables::default();
+        variables.insert(key, Secret::new(value));
+        check(&variables, Some(Dialect::Node), &[]).remove(0).arrives
+    }
+
+    fn why(arrives: Arrives) -> String {
+        match arrives {
+            Arrives::Everywhere => String::new(),
+            Arrives::EnvironmentOnly { why, .. } | Arrives::Nowhere { why, .. } => why,
+        }
+    }
+
+    #[test]
+    fn each_reason_is_the_value_s_own() {
+        for (key, value, says) in [
+            ("A", "a\rb", "carriage return"),
+            ("A", "'\"` #", "all three kinds of quotes"),
+            ("A", "it's #1\\", "ends with a backslash"),
+            ("A", "a\\b'` #", "a backslash, ' and `"),
+            ("__proto__", "a", "__proto__"),
+        ] {
+            let arrives = of(key, value);
+            assert!(matches!(arrives, Arrives::EnvironmentOnly { .. }), "{value:?}");
+            assert!(why(arrives).contains(says), "{value:?}");
+        }
+        for (key, value, says) in [
+            ("A", "a\0b", "NUL"),
+            ("A", "a\u{ffff}", "noncharacter"),
+            ("LD_PRELOAD", "x", "refused"),
+            ("NODE_OPTIONS", "x", "refused"),
+        ] {
+            let arrives = of(key, value);
+            assert!(matches!(arrives, Arrives::Nowhere { .. }), "{key} {value:?}");
+            assert!(why(arrives).contains(says), "{key} {value:?}");
+        }
+        for value in ["", "a b", "it's #1", "a\nb", "$HOME", "ü"] {
+            assert_eq!(of("A", value), Arrives::Everywhere, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn who_reads_and_what_is_allowed_counts() {
+        let mut variables = Variables::default();
+        variables.insert("A", Secret::new("a\rb"));
+        variables.insert("NODE_OPTIONS", Secret::new("x"));
+        let verdicts = check(&variables, None, &["NODE_OPTIONS".to_owned()]);
+        assert!(verdicts.iter().all(|verdict| verdict.arrives == Arrives::Everywhere), "{verdicts:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What is said here is what a run does.
+        #[test]
+        fn it_says_what_the_writers_do(
+            value in prop_oneof![any::<String>(), "[\\x00\r\n '\"`#\\\\$a-b\u{ffff}]{0,8}"],
+        ) {
+            let mut variables = Variables::default();
+            variables.insert("A", Secret::new(value.as_str()));
+            let said = check(&variables, Some(Dialect::Node), &[]).remove(0).arrives;
+            match render(&variables, Some(Dialect::Node), "header") {
+                Err(_) => prop_assert!(matches!(said, Arrives::Nowhere { .. }), "refused, but not said so"),
+                Ok(files) if files.left_out.is_empty() => prop_assert_eq!(said, Arrives::Everywhere),
+                Ok(_) => prop_assert!(matches!(said, Arrives::EnvironmentOnly { .. }), "left out, but not said so"),
+            }
+        }
+    }
+}

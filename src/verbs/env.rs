@@ -1,0 +1,155 @@
+//! Which keys of a secret arrive, by which reader, and why others don't. Never a value.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::boot;
+use crate::cli::{EnvArgs, EnvCheckArgs, EnvVerb, Output};
+use crate::error::{Code, Error, Result};
+use crate::machine::{LocalHost, Observe, run_id};
+use crate::observe::manifest::Manifest;
+use crate::observe::{self, secrets};
+use crate::plan::Seconds;
+use crate::planner::env::Dialect;
+use crate::planner::env::check::{Arrives, Verdict, check};
+use crate::report::{Report, print};
+use crate::secret::Secret;
+
+/// A key that stops a run, as the run itself would end.
+const INVALID: u8 = 78;
+
+pub async fn env(args: &EnvArgs) -> u8 {
+    let EnvVerb::Check(args) = &args.verb;
+    let judged = judge(args).await;
+    let printed = judged.and_then(|checked| {
+        let text = match args.output {
+            Output::Text => text(&checked),
+            Output::Json => json(&checked)?,
+        };
+        print(&text).map(|()| checked)
+    });
+    match printed {
+        Ok(checked) if checked.keys.iter().any(Verdict::stops_a_run) => INVALID,
+        Ok(_) => 0,
+        Err(error) => super::told(&error),
+    }
+}
+
+#[derive(Serialize)]
+struct Checked {
+    secret: String,
+    /// Absent where nobody knows what the service is.
+    manifest: Option<String>,
+    /// Whether a `.env` is written at all.
+    dotenv: bool,
+    keys: Vec<Verdict>,
+}
+
+async fn judge(args: &EnvCheckArgs) -> Result<Checked> {
+    let found = find(args).await?;
+    let variables = secrets::read(&found.name, found.text.expose())?;
+    let manifest = found.manifest.unwrap_or_default();
+    let dotenv = manifest.env.file.then_some(Dialect::Node);
+    Ok(Checked {
+        secret: found.name,
+        manifest: found.manifest_at,
+        dotenv: dotenv.is_some(),
+        keys: check(&variables, dotenv, &manifest.env.allow),
+    })
+}
+
+struct Found {
+    name: String,
+    text: Secret,
+    manifest: Option<Manifest>,
+    manifest_at: Option<String>,
+}
+
+/// A file, a secret by its name, or what this instance decided for.
+async fn find(args: &EnvCheckArgs) -> Result<Found> {
+    let machine = LocalHost::bystander();
+    let flags = args.flags();
+    let (name, text) = match (&args.env_file, &args.secret) {
+        (Some(file), _) => {
+            (file.display().to_string(), Secret::new(observe::given(&machine, file, "--env-file").await?))
+        }
+        (None, Some(name)) => (name.clone(), named(&machine, name, &flags).await?),
+        (None, None) => return own(&machine, &flags).await,
+    };
+    let manifest = match &args.manifest {
+        Some(path) => Some(parsed(path, &observe::given(&machine, path, "--manifest").await?)?),
+        None => None,
+    };
+    Ok(Found {
+        name,
+        text,
+        manifest,
+        manifest_at: args.manifest.as_ref().map(|path| path.display().to_string()),
+    })
+}
+
+fn parsed(path: &Path, text: &str) -> Result<Manifest> {
+    Manifest::parse(&path.display().to_string(), text, None)
+}
+
+/// On an instance as its role, on a laptop as the caller.
+async fn named(machine: &LocalHost, name: &str, flags: &observe::Flags) -> Result<Secret> {
+    let policy = observe::policy(machine, flags).await?;
+    let instance = match machine.is_root() {
+        true => machine.instance(Seconds(1)).await.ok(),
+        false => None,
+    };
+    let region = instance.as_ref().map(|instance| instance.region.as_str());
+    machine.secret(name, region, &policy.network(), Seconds(10)).await
+}
+
+async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
+    if !machine.is_root() {
+        let cause = "only root on an instance knows which secret is meant";
+        return Err(Error::new(Code::Usage, "choosing the secret", cause)
+            .remedy("name it with --secret, or check a file with --env-file"));
+    }
+    let report = Report::new(None, false, run_id());
+    let environment = boot::environment(machine, flags, &report).await?;
+    Ok(Found {
+        name: environment.secret,
+        text: environment.text,
+        manifest_at: environment
+            .manifest
+            .as_ref()
+            .map(|_| "of the commit that this instance decided for".to_owned()),
+        manifest: environment.manifest,
+    })
+}
+
+fn json(checked: &Checked) -> Result<String> {
+    serde_json::to_string_pretty(checked)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(Code::Bug, "printing what arrives", error))
+}
+
+fn text(checked: &Checked) -> String {
+    let everywhere = match checked.dotenv {
+        true => "arrives unchanged, in the process environment and in .env",
+        false => "arrives unchanged, in the process environment (there is no .env)",
+    };
+    let mut lines = vec![format!("{}: {} keys", checked.secret, checked.keys.len())];
+    if checked.manifest.is_none() {
+        lines
+            .push("no manifest is known: its env.allow and env.file may change what is said here".to_owned());
+    }
+    for Verdict { key, arrives } in &checked.keys {
+        match arrives {
+            Arrives::Everywhere => lines.push(format!("= {key}: {everywhere}")),
+            Arrives::EnvironmentOnly { why, remedy } => lines.extend([
+                format!("~ {key}: only in the process environment, not in .env: {why}"),
+                format!("    to do: {remedy}"),
+            ]),
+            Arrives::Nowhere { why, remedy } => {
+                lines.extend([format!("! {key}: does not arrive: {why}"), format!("    to do: {remedy}")])
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
