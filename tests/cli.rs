@@ -465,3 +465,17 @@ fn env_check_of_what_is_no_secret_ends_as_a_run_would() {
     assert_eq!(output.status.code(), Some(64));
     assert!(said(&output.stderr).contains("--secret"), "{}", said(&output.stderr));
 }
+
+/// On an instance whose metadata answers the guard refuses, as it must; this is for all other machines.
+#[test]
+fn a_guard_that_is_told_to_stop_waits_for_its_child_and_tells_how_that_ended() {
+    let guarded = |script: &str| {
+        let mut command = bootagent();
+        command.env("PATH", "/usr/bin:/bin").args(["__child", "guard", "--", "sh", "-c", script]);
+        command.output().unwrap().status
+    };
+    if guarded("exit 0").code() != Some(189) {
+        assert_eq!(guarded("kill -TERM $PPID; sleep 0.1; exit 7").code(), Some(7));
+        assert_eq!(guarded("kill -TERM $$; exit 0").code(), Some(143));
+    }
+}

@@ -42,9 +42,10 @@ pub fn child(args: &ChildArgs) -> ExitCode {
     match (args.role.as_str(), Role::named(&args.role)) {
         (_, Some(role)) => child_process::main(role),
         ("guard", None) => {
-            let Err(error) = guard::guard(&args.argv);
-            tell(&error);
-            let status = if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 };
+            let status = guard::guard(&args.argv).unwrap_or_else(|error| {
+                tell(&error);
+                if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 }
+            });
             ExitCode::from(status as u8)
         }
         _ => ExitCode::from(Code::Usage.exit() as u8),

@@ -93,10 +93,11 @@ pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
     Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-/// What systemd itself said about how a unit ended. Nothing, if nobody kept it.
+/// What systemd itself, before or after it gave up root, said about how a unit ended. Nothing, if nobody
+/// kept it.
 pub async fn last_word(unit: &str, since: u64) -> String {
     let (unit, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
-    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_PID=1", &unit];
+    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_UID=0", &unit];
     tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::program::failed;
-use super::{files, units, verdict};
-use crate::error::{Code, Coded, Error, Result};
+use super::{disk, files, units, verdict};
+use crate::error::{Code, Coded, Error, Result, is_disk_full};
 use crate::facts::Source;
 use crate::fault::{Fault, Slice};
 use crate::machine::aws::clock;
@@ -124,8 +124,13 @@ async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Resul
         // Killed before it could answer, or never started.
         true => {
             let doing = format!("running the {} child", role.name());
-            match verdict::out_of_memory(output.status, &[], &units::last_word(&unit, began).await) {
+            let said = units::last_word(&unit, began).await;
+            match verdict::out_of_memory(output.status, &[], &said) {
                 Some(cause) => Err(Fault::OutOfMemory.error(doing, cause)),
+                None if is_disk_full(&said) => {
+                    let scratch = PathBuf::from(layout::PRIVATE);
+                    Err(Fault::DiskFull.error(doing, format!("no room: {}", disk::fullest(&[scratch]))))
+                }
                 None => Err(failed(Code::CheckoutFailed, doing, &output)),
             }
         }

@@ -1,12 +1,13 @@
 //! The last thing before somebody else's code runs: the proof that IMDS does not answer it.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::error::{Code, Error, Result};
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::error::{Code, Coded, Error, Result};
 
 /// How the parent learns that the proof failed: outside what programs commonly exit with.
 pub const IMDS_ANSWERS: i32 = 189;
@@ -14,14 +15,31 @@ pub const IMDS_ANSWERS: i32 = 189;
 /// A blocked packet is dropped, so the proof takes this long. IMDS answers within a millisecond or two.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Becomes `argv`, unless IMDS answers.
-pub fn guard(argv: &[String]) -> Result<Infallible> {
+/// Runs `argv`, unless IMDS answers; how that ended, as a shell tells it.
+///
+/// It stays beside the program, as the unit's main process: systemd takes a service that ends by SIGTERM for
+/// one that ended well, and an installation that was stopped half-way would count as done.
+pub fn guard(argv: &[String]) -> Result<i32> {
     prove_no_imds()?;
+    run(argv)
+}
+
+fn run(argv: &[String]) -> Result<i32> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(Error::new(Code::Bug, "starting a child", "there is no program"));
     };
-    let error = Command::new(program).args(arguments).exec();
-    Err(Error::new(Code::InstallFailed, format!("starting {program}"), error))
+    let mut command = Command::new(program);
+    command.args(arguments);
+    #[allow(unsafe_code)]
+    // SAFETY: between fork and exec it makes one system call, and touches no memory of the parent's.
+    unsafe {
+        command.pre_exec(|| SigSet::empty().thread_set_mask().map_err(Into::into));
+    }
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
+        .thread_block()
+        .doing(|| "waiting beside a child".to_owned())?;
+    let ended = command.status().coded(Code::InstallFailed, || format!("starting {program}"))?;
+    Ok(ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or_default()))
 }
 
 /// A property that was accepted is no proof: some kernels take it and do nothing.
@@ -40,4 +58,27 @@ pub fn prove_no_imds() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(script: &str) -> i32 {
+        run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn an_end_by_a_signal_is_no_success() {
+        assert_eq!(ends("exit 0"), 0);
+        assert_eq!(ends("exit 7"), 7);
+        // Were the signal blocked for it, too, the shell would live on.
+        assert_eq!(ends("kill -TERM $$; exit 0"), 143);
+        assert_eq!(ends("kill -KILL $$"), 137);
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_started() {
+        assert_eq!(run(&["/no/such/program".to_owned()]).unwrap_err().code(), Code::InstallFailed);
+    }
 }

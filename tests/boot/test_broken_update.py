@@ -1,0 +1,55 @@
+"""An update to a broken commit, while the good one is asked every 20 ms."""
+
+import json
+
+import pytest
+from lab.git_repository import Symlink
+from looks import SERVICE, current, leftovers, process, secret, shared  # noqa: F401
+from poller import Poller
+from services import BRIEF, talking
+from stage import assert_failed, run
+
+PACKAGE = json.loads(talking()["package.json"])
+
+
+def scripts(**more: str) -> dict[str, str]:
+    return {"package.json": json.dumps(PACKAGE | {"scripts": PACKAGE["scripts"] | more})}
+
+
+# What the commit breaks, with the code of the failure. None of it comes as far as the service.
+BROKEN = {
+    "checkout": ({"way-out": Symlink("/etc/shadow")}, "E-SOURCE-UNSAFE", 78),
+    "manifest": ({"bootagent.toml": BRIEF + "prot = 1\n"}, "E-MANIFEST-INVALID", 78),
+    "package.json": ({"package.json": "{"}, "E-MANIFEST-INVALID", 78),
+    "lockfile gone": ({"package-lock.json": None}, "E-LOCKFILE-MISSING", 78),
+    "lockfile stale": (
+        {"package.json": json.dumps(PACKAGE | {"dependencies": {"picocolors": "1.1.1"}})}, "E-LOCKFILE-STALE", 78,
+    ),
+    "install": (scripts(postinstall="exit 3"), "E-INSTALL-FAILED", 1),
+    "build": (scripts(build="exit 3"), "E-INSTALL-FAILED", 1),
+    "key": ({"bootagent.toml": BRIEF + 'env.required = ["MISSING"]\n'}, "E-SECRET-KEY-MISSING", 78),
+}  # fmt: skip
+
+
+class TestBrokenUpdate:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("test", talking())
+        secret(shared, TOKEN="t")
+        machine = shared.launch(binary=binary)
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        return machine
+
+    @pytest.mark.parametrize("broken", BROKEN)
+    def test_the_good_one_serves_without_a_failed_request(self, shared, machine, broken):  # noqa: F811
+        files, code, exit = BROKEN[broken]
+        good, running = current(machine), process(machine)
+        shared.repo(SERVICE).commit("test", talking(note=broken) | {"way-out": None} | files)
+        with Poller(machine) as poller:
+            failed = machine.run(["bootagent", "run", "--update"], timeout=120)
+        assert_failed(machine, failed, exit, code)
+        assert poller.asked and poller.failures == [], poller.failures
+        assert (current(machine), process(machine)) == (good, running)
+        assert leftovers(machine) == []
