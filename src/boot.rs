@@ -76,15 +76,16 @@ async fn identify(
 }
 
 async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) -> Result<Planned> {
-    let Identified { facts, selection, here, .. } = identified;
+    let Identified { selection, here, .. } = identified;
     let here = *here;
     let service = service(machine, flags, identified).await?;
     let good_environment = match here {
         true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
         false => None,
     };
+    let facts = with_node_index(machine, identified, &service).await?;
     let wanted = Wanted {
-        facts,
+        facts: &facts,
         selection,
         source: &service.source,
         manifest: &service.manifest,
@@ -98,6 +99,21 @@ async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) ->
         scratch = fetch(machine, flags, identified).await?.1;
     }
     Ok(Planned { plan, scratch, here })
+}
+
+/// The index of Node's releases is asked only by a machine that has no Node for this service.
+async fn with_node_index(
+    machine: &impl Observe,
+    identified: &Identified,
+    service: &Service,
+) -> Result<Facts> {
+    let Identified { policy, facts, selection, .. } = identified;
+    let mut facts = facts.clone();
+    let Service { source, manifest, .. } = service;
+    if planner::runtime::needs_node_index(source, manifest, &facts, &selection.node)? {
+        facts.node_index = Some(observe::node_index(machine, selection, policy).await?);
+    }
+    Ok(facts)
 }
 
 /// What the service is and needs, as far as others than this machine say it.

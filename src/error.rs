@@ -80,6 +80,9 @@ codes! {
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "put the version into the image, or ask for one that is there";
+    RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the mirror of Node's archives (route, DNS, proxy, certificate)? mirrors.node in the policy names another one, and an image with Node needs none";
+    RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "somebody changed the archive, or the pinned checksum is another file's: compare with SHASUMS256.txt of nodejs.org before you change the policy";
+    RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of https://nodejs.org/dist? look at what it serves at this address";
     LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
     SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret under this name in this region, or write secret = false into bootagent.toml if the service has none";
     SecretDenied = "E-SECRET-DENIED", Invalid, "allow secretsmanager:GetSecretValue on this secret (and kms:Decrypt on its key) in the instance's role";

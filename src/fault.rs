@@ -62,6 +62,7 @@ slices! {
     /// One of the fetches.
     Conversation = "conversation", 120, None, 0;
     Checkout = "checkout", 300, None, 1;
+    Runtime = "runtime", 300, None, 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
     /// A step that touches a few files of the local disk.
@@ -130,6 +131,12 @@ faults! {
     GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "whoever answers as the git server has no certificate that is trusted here";
     GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is no success";
     GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410";
+
+    RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx, or breaks off";
+    RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here";
+    RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is no success";
+    RuntimeAltered = "runtime-altered", Stop, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
+    RuntimeUnusable = "runtime-unusable", Stop, Runtime, RuntimeArchive, "an archive, or the index, is not what it should be: too long, no archive, a link out of it";
 
     RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file";
     RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like";

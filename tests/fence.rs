@@ -32,8 +32,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Of these rooms, only these names: what can act stays out of reach of what only looks.
 const NAMES: &[(&str, &str, &[&str])] = &[
-    ("observe", "machine", &["Credential", "FetchRequest", "Limits", "Observe", "Repository", "Scratch"]),
-    ("planner", "observe", &["Decision", "Rendering", "Selection", "manifest", "secrets"]),
+    (
+        "observe",
+        "machine",
+        &["Credential", "FetchRequest", "IndexRequest", "Limits", "Observe", "Repository", "Scratch"],
+    ),
+    ("planner", "observe", &["Decision", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"]),
     ("report", "observe", &["Selection"]),
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
 ];

@@ -8,7 +8,7 @@ use bootagent::facts::{
 };
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
-use bootagent::observe::{Decision, Keep, Selection};
+use bootagent::observe::{Decision, Keep, NodeArchives, Selection};
 use bootagent::plan::{self, Plan, Setting};
 use bootagent::planner::{self, Wanted};
 use proptest::prelude::*;
@@ -65,6 +65,7 @@ fn selection() -> Selection {
         service_may_use_imds: true,
         network: Default::default(),
         mirrors: Default::default(),
+        node: NodeArchives::default(),
         settings: vec![said("service", "auth-service")],
         keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
     }

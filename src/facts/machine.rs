@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Gate, Service};
+use super::{Commit, Gate, NodeRelease, NodeRuntime, Service};
 
 /// What the machine is and what stands on it already. Recorded by `bootagent facts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Facts {
     pub tags: Option<BTreeMap<String, String>>,
     /// Node installations, newest first.
     pub node: Vec<NodeRuntime>,
+    /// The official releases; absent where nobody needed to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_index: Option<Vec<NodeRelease>>,
     /// Names that exist, whoever made them.
     pub taken: Taken,
     /// Services that an earlier run claimed: their users, units and directories are ours.
@@ -42,15 +45,6 @@ pub struct Instance {
     pub zone: String,
     #[serde(rename = "type")]
     pub kind: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeRuntime {
-    /// `22.11.0`.
-    pub version: String,
-    /// The directory that holds `node` and, if it came along, `npm`.
-    pub bin: PathBuf,
-    pub npm: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,12 +7,14 @@ mod gate;
 mod machine;
 mod names;
 mod network;
+mod node;
 mod seconds;
 mod source;
 
 pub use gate::{Gate, Probe};
-pub use machine::{Facts, Generation, Good, Instance, Machine, NodeRuntime, Taken};
+pub use machine::{Facts, Generation, Good, Instance, Machine, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
+pub use node::{NodeRelease, NodeRuntime};
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Source};

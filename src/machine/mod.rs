@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::facts::{Facts, Gate, Instance, Network, Source};
+use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
 pub use host::{LocalHost, Lock, remove_file, replace_file};
-pub use sandbox::{Credential, FetchRequest, Limits, Repository};
+pub use sandbox::{Credential, FetchRequest, IndexRequest, Limits, Repository};
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -81,6 +81,9 @@ pub trait Observe {
         network: &Network,
         wait: Seconds,
     ) -> Result<Secret>;
+
+    /// The official releases of Node that a mirror has.
+    async fn node_index(&self, request: IndexRequest, patience: Seconds) -> Result<Vec<NodeRelease>>;
 
     /// One branch's commit into private scratch, trying again as long as told.
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;

@@ -30,8 +30,9 @@ impl Patience {
         Self::until(Instant::now() + time)
     }
 
+    /// None at all means that only the time counts.
     pub fn tries(self, tries: u32) -> Self {
-        Patience { tries: tries.max(1), ..self }
+        Patience { tries: if tries == 0 { u32::MAX } else { tries }, ..self }
     }
 
     pub fn left(&self) -> Duration {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Decision;
-use super::policy::{FLAG, Policy, Said};
+use super::policy::{FLAG, NodeArchives, Policy, Said};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
@@ -25,6 +25,7 @@ pub struct Selection {
     pub service_may_use_imds: bool,
     pub network: Network,
     pub mirrors: Mirrors,
+    pub node: NodeArchives,
     pub settings: Vec<Setting>,
     /// Absent where nothing is to be kept for the next boot.
     pub keep: Option<Keep>,
@@ -69,6 +70,8 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
     settings.extend(credential.as_ref().map(|said| said.setting("git_credential")));
     settings.extend([budget.setting("budget"), imds.setting("imds.service")]);
     settings.extend(policy.network_settings());
+    let (node, said_of_node) = policy.node();
+    settings.extend(said_of_node);
 
     Ok(Selection {
         service: service.value,
@@ -82,6 +85,7 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         service_may_use_imds: imds.value,
         network: policy.network(),
         mirrors: policy.mirrors(),
+        node,
         settings,
         keep: None,
     })

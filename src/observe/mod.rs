@@ -13,8 +13,8 @@ pub mod secrets;
 pub use decision::Decision;
 pub use given::given;
 pub use identity::{Keep, Selection, select};
-pub use policy::{Flags, Fragment, POLICY, Policy, StandIns, policy, recorded_flags};
+pub use policy::{Flags, Fragment, NodeArchives, POLICY, Policy, StandIns, policy, recorded_flags};
 pub use reads::{
-    Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, repository_manifest,
-    secret_text, source, tags, variables,
+    Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, node_index,
+    repository_manifest, secret_text, source, tags, variables,
 };

@@ -10,8 +10,8 @@ use super::policy::{Flags, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Instance, Source};
-use crate::machine::{FetchRequest, Limits, Observe, Repository, Scratch};
+use crate::facts::{Facts, Instance, NodeRelease, Source};
+use crate::machine::{FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch};
 use crate::plan::layout::Layout;
 use crate::plan::{Seconds, Setting};
 use crate::secret::{Sealed, Secret};
@@ -107,6 +107,19 @@ pub async fn source(
         return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
     }
     Ok(Fetched { source, scratch: Some(scratch) })
+}
+
+pub async fn node_index(
+    machine: &impl Observe,
+    selection: &Selection,
+    policy: &Policy,
+) -> Result<Vec<NodeRelease>> {
+    let request = IndexRequest {
+        mirror: selection.node.mirror.clone(),
+        network: selection.network.clone(),
+        timeouts: Default::default(),
+    };
+    machine.node_index(request, policy.patience()).await
 }
 
 /// What has a scheme is fetched; a dry run may also name a directory on this machine, which is opened.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::facts::{Branch, Commit, Gate};
+use crate::facts::{Branch, Commit, Gate, Network};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -33,11 +33,16 @@ pub enum Action {
         path: PathBuf,
     },
     CheckOut(Checkout),
+    /// A runtime from its official archive, whole under its path or not there at all.
+    InstallRuntime(InstallRuntime),
     RunCommand(Command),
     /// Flushes the release to disk and then records, root's own, that it is whole.
     FinishRelease {
         release: PathBuf,
         record: PathBuf,
+        /// Runtimes that must stay as long as the release does.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        uses: Vec<PathBuf>,
     },
     /// Swings a symbolic link to its target in one rename.
     SwitchSymlink {
@@ -68,6 +73,8 @@ pub enum Action {
         record: PathBuf,
     },
     PruneReleases(Prune),
+    /// Removes what an `InstallRuntime` installed and no finished release uses.
+    PruneRuntimes(PruneRuntimes),
 }
 
 impl Action {
@@ -81,11 +88,13 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
-            Action::FinishRelease { release, record } | Action::DiscardUnfinished { release, record } => {
+            Action::FinishRelease { release, record, .. } | Action::DiscardUnfinished { release, record } => {
                 vec![release.clone(), record.clone()]
             }
             Action::Handover(handover) => vec![handover.record.clone()],
             Action::PruneReleases(prune) => vec![prune.records.clone()],
+            Action::InstallRuntime(install) => vec![install.archive.path.clone()],
+            Action::PruneRuntimes(_) => vec![super::layout::STATE.into()],
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
@@ -158,6 +167,35 @@ pub struct Checkout {
     pub unit: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstallRuntime {
+    pub archive: Archive,
+    pub unit: String,
+    pub network: Network,
+}
+
+/// An official archive of a runtime, and where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Archive {
+    pub runtime: String,
+    pub version: String,
+    pub address: String,
+    pub checksum: Checksum,
+    /// What of it nobody needs.
+    pub leave_out: Vec<String>,
+    pub path: PathBuf,
+}
+
+/// Which SHA-256 an archive must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checksum {
+    /// The policy's.
+    Pinned(String),
+    /// What the list at this address says, by the archive's name.
+    Listed(String),
+}
+
 /// A program, never a shell line, in a transient unit of a fixed name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Command {
@@ -186,6 +224,13 @@ pub struct Handover {
     pub inputs: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PruneRuntimes {
+    pub runtime: String,
+    /// Stays in any case.
+    pub keep: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

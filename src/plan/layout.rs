@@ -123,6 +123,13 @@ pub fn scratch(fetch: &str) -> [PathBuf; 2] {
     [Path::new(PRIVATE).join(fetch), Path::new("/var/cache").join(fetch)]
 }
 
+/// Where runtimes from archives stand, one directory for each version, for all services of the machine.
+pub const RUNTIMES: &str = "/opt/bootagent/runtimes";
+
+pub fn runtime(name: &str, version: &str) -> PathBuf {
+    Path::new(RUNTIMES).join(name).join(version)
+}
+
 /// Records of one instance: an image baked from a used machine does not inherit them.
 pub fn instance_records(instance: &str) -> PathBuf {
     Path::new(STATE).join("instances").join(instance)

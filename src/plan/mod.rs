@@ -11,7 +11,10 @@ use crate::facts::{Commit, Environment, Generation, Service};
 
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
-pub use action::{Action, Checkout, Command, Content, Handover, Mode, Owner, Prune, Sandbox};
+pub use action::{
+    Action, Archive, Checkout, Checksum, Command, Content, Handover, InstallRuntime, Mode, Owner, Prune,
+    PruneRuntimes, Sandbox,
+};
 pub use show::{Outlook, headline, text};
 
 /// What a run is for.

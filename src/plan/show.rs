@@ -76,6 +76,9 @@ pub fn headline(action: &Action) -> String {
         Action::CheckOut(checkout) => {
             format!("check out {} into {}", checkout.commit, checkout.release.display())
         }
+        Action::InstallRuntime(InstallRuntime { archive, .. }) => {
+            format!("install {} {} as {}", archive.runtime, archive.version, archive.path.display())
+        }
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
         Action::SwitchSymlink { path, target, .. } => {
@@ -96,6 +99,9 @@ pub fn headline(action: &Action) -> String {
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
         }
+        Action::PruneRuntimes(prune) => {
+            format!("remove installed versions of {} that no release uses", prune.runtime)
+        }
     }
 }
 
@@ -110,6 +116,14 @@ fn details(out: &mut String, action: &Action) {
         }
         Action::CheckOut(checkout) => {
             line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch))
+        }
+        Action::InstallRuntime(InstallRuntime { archive, .. }) => {
+            line(format!("from {}", printable(&archive.address)));
+            line(match &archive.checksum {
+                Checksum::Pinned(sha256) => format!("sha256 {sha256}, as the policy pins it"),
+                Checksum::Listed(address) => format!("sha256 as {} says", printable(address)),
+            });
+            line(format!("without {}", archive.leave_out.join(", ")));
         }
         Action::RunCommand(command) => {
             line(format!(

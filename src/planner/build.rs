@@ -29,6 +29,11 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         .after(&["leftovers", "releases", "build-user", "user"])
         .within(Slice::Checkout);
 
+    let mut ready = vec!["cache"];
+    if let Some(archive) = &recipe.archive {
+        install_runtime(steps, wanted, archive, layout);
+        ready.push("runtime");
+    }
     let mut environment = recipe.build_environment.clone();
     environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors));
     environment.insert("PATH".to_owned(), recipe.search_path(release));
@@ -49,11 +54,26 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         };
         steps
             .add(&work.name, &work.why, Action::RunCommand(command))
-            .after(&[&last, "cache"])
+            .after(&[&last])
+            .after(&ready)
             .within(work.slice);
         last = work.name.clone();
     }
     steps.built_by(&last);
+}
+
+/// Beside the checkout: neither needs the other.
+fn install_runtime(steps: &mut Steps, wanted: &Wanted, archive: &Archive, layout: &Layout) {
+    let install = InstallRuntime {
+        archive: archive.clone(),
+        unit: layout.transient("runtime"),
+        network: wanted.selection.network.clone(),
+    };
+    steps
+        .add("runtime", "no runtime of this machine is what is asked for", Action::InstallRuntime(install))
+        .after(&["leftovers"])
+        .within(Slice::Runtime);
+    steps.finished_by("runtime");
 }
 
 pub fn record(release: &Path, layout: &Layout) -> PathBuf {
@@ -82,9 +102,13 @@ pub fn link(steps: &mut Steps, manifest: &Manifest, release: &Path, layout: &Lay
     }
 }
 
-pub fn finish(steps: &mut Steps, release: &Path, layout: &Layout) {
+pub fn finish(steps: &mut Steps, recipe: &Recipe, release: &Path, layout: &Layout) {
     let needs = steps.before_finish();
-    let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout) };
+    let action = Action::FinishRelease {
+        release: release.to_owned(),
+        record: record(release, layout),
+        uses: recipe.runtimes(),
+    };
     steps
         .add("finish", "a release is whole on disk before anything points to it", action)
         .needing(needs)

@@ -44,7 +44,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let layout = Layout::new(&wanted.selection.service);
     names::refuse_taken(wanted.facts, &layout)?;
 
-    let recipe = runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &layout)?;
+    let recipe =
+        runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &wanted.selection.node, &layout)?;
     let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
     let variables = variables(wanted, &recipe)?;
     let mut notes = recipe.notes.clone();
@@ -61,12 +62,13 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     own::own(&mut steps, wanted, &layout);
     build::build(&mut steps, wanted, &recipe, &release, &layout);
     build::link(&mut steps, wanted.manifest, &release, &layout);
-    build::finish(&mut steps, &release, &layout);
+    build::finish(&mut steps, &recipe, &release, &layout);
     environment(&mut steps, &rendering, &layout);
     serve(&mut steps, &generation, &layout);
     let recover = recover::recover(wanted, &generation, &rendering, &layout);
     let former = recover::former(wanted, &generation, &rendering);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
+    remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
 
     Ok(Plan {
         goal: Goal::Serve,

@@ -9,7 +9,8 @@ use crate::facts::{Facts, Generation, Good, Service};
 use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, Owner, Prune};
+use crate::plan::{Action, Owner, Prune, PruneRuntimes};
+use crate::planner::runtime::Recipe;
 
 /// The last generation of this very instance that passed. One that came with the image is none: its
 /// environment was another instance's.
@@ -57,6 +58,17 @@ pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune
     let before = before(wanted, generation);
     let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
     Prune { releases: layout.releases(), records: layout.finished(), keep }
+}
+
+/// Where there are any that could be ours.
+pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
+    let keep = recipe.runtimes();
+    if keep.is_empty() && !facts.node.iter().any(|node| node.bin.starts_with(layout::RUNTIMES)) {
+        return;
+    }
+    let action = Action::PruneRuntimes(PruneRuntimes { runtime: "node".to_owned(), keep });
+    let why = "old runtimes go with the releases that used them";
+    steps.add("prune-runtimes", why, action).after(&["prune"]).within(Slice::Tidy);
 }
 
 /// The release that passed before this one.

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Environment, Facts, NodeRuntime, Service, Source};
 use crate::machine::{LocalHost, Observe};
 use crate::observe::manifest::{self, Manifest};
-use crate::observe::{self, MANIFEST};
+use crate::observe::{self, MANIFEST, NodeArchives};
 use crate::plan::layout::Layout;
 use crate::planner::runtime;
 use crate::report::print;
@@ -46,7 +46,8 @@ async fn check(path: &Path) -> Result<Vec<String>> {
 /// What a boot would do, as far as it does not depend on the machine.
 fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
     let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
-    let recipe = runtime::recipe(source, manifest, &any_machine(), &Layout::new(&service))?;
+    let recipe =
+        runtime::recipe(source, manifest, &any_machine(), &NodeArchives::default(), &Layout::new(&service))?;
     let mut said: Vec<String> =
         recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))).collect();
     said.push(format!("start: {}", recipe.start.argv.join(" ")));

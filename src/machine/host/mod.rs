@@ -11,8 +11,10 @@ mod npm;
 mod place;
 pub(in crate::machine) mod program;
 mod releases;
+mod runtimes;
 mod sockets;
 mod survey;
+mod take_over;
 pub(in crate::machine) mod units;
 mod users;
 mod verdict;
@@ -22,9 +24,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Network, Source};
+use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::machine::aws::{self, Imds};
-use crate::machine::sandbox::request::FetchRequest;
+use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
 use crate::machine::{Change, Context, Health, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
@@ -76,6 +78,11 @@ impl Observe for LocalHost {
         self.imds().tags(needed, wait).await
     }
 
+    async fn node_index(&self, request: IndexRequest, patience: Seconds) -> Result<Vec<NodeRelease>> {
+        let unit = format!("{}-index", self.fetch);
+        runtimes::index(request, self.root.then_some(unit.as_str()), patience).await
+    }
+
     async fn secret(
         &self,
         name: &str,
@@ -124,8 +131,9 @@ impl Observe for LocalHost {
             }
             Action::InstallAgent { path } => releases::look_agent(path),
             Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::InstallRuntime(install) => runtimes::look(&install.archive),
             Action::RunCommand(command) => done(&command.done_by, &command.directory),
-            Action::FinishRelease { release, record } => done(record, release),
+            Action::FinishRelease { release, record, .. } => done(record, release),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -146,6 +154,7 @@ impl Observe for LocalHost {
             Action::AwaitHealth(wanted) => gate::look(wanted).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
             Action::PruneReleases(prune) => releases::look_prune(prune),
+            Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
         }
     }
 }
@@ -192,10 +201,11 @@ impl LocalHost {
             }
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
+            Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::RunCommand(command) => work::run(command).await?,
-            Action::FinishRelease { release, record } => {
-                let (release, record) = (release.clone(), record.clone());
-                blocking(move || releases::finish(&release, &record)).await?;
+            Action::FinishRelease { release, record, uses } => {
+                let (release, record, uses) = (release.clone(), record.clone(), uses.clone());
+                blocking(move || releases::finish(&release, &record, &uses)).await?;
             }
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
@@ -208,6 +218,10 @@ impl LocalHost {
             Action::PruneReleases(prune) => {
                 let prune = prune.clone();
                 blocking(move || releases::prune(&prune)).await?;
+            }
+            Action::PruneRuntimes(prune) => {
+                let prune = prune.clone();
+                blocking(move || runtimes::prune(&prune)).await?;
             }
             Action::AwaitHealth(_) | Action::Handover(_) => {}
         }

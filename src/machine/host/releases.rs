@@ -10,9 +10,11 @@ use crate::machine::Look;
 use crate::machine::sandbox::unit::own_program;
 use crate::plan::{Mode, Owner, Prune};
 
-pub fn finish(release: &Path, record: &Path) -> Result<()> {
+/// The record tells which runtimes the release must not lose.
+pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
     files::flush(release)?;
-    files::write(record, b"", &Owner::root(), Mode(0o600))
+    let uses: String = uses.iter().map(|path| format!("{}\n", path.display())).collect();
+    files::write(record, uses.as_bytes(), &Owner::root(), Mode(0o600))
 }
 
 pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {

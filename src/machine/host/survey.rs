@@ -21,6 +21,7 @@ pub async fn facts() -> Result<Facts> {
         instance: None,
         tags: None,
         node: node().await,
+        node_index: None,
         taken: taken()?,
         good: good(&claims)?,
         claims,
@@ -73,18 +74,23 @@ async fn node() -> Vec<NodeRuntime> {
         }
         // The directory of the real program: a link in /usr/local/bin may move, a version may not.
         let home = real.parent().filter(|home| home.join("node") == real).map_or(bin, Path::to_path_buf);
-        let Ok(output) = program::tool(&[&real.display().to_string(), "--version"], 10).await else {
-            continue;
-        };
+        let Some(version) = version(&real).await else { continue };
         let npm = home.join("npm").exists();
-        found.push(NodeRuntime {
-            version: output.text().trim().trim_start_matches('v').to_owned(),
-            bin: home,
-            npm,
-        });
+        found.push(NodeRuntime { version, bin: home, npm });
     }
     found.sort_by_key(|node| std::cmp::Reverse(nodejs_semver::Version::parse(&node.version).ok()));
     found
+}
+
+/// Ours has it in its name: it is not run for that.
+async fn version(program: &Path) -> Option<String> {
+    let ours = program.strip_prefix(layout::runtime("node", "")).ok().and_then(|path| path.iter().next());
+    let named = ours.and_then(|name| name.to_str()?.strip_prefix('v'));
+    if let Some(version) = named.filter(|name| nodejs_semver::Version::parse(name).is_ok()) {
+        return Some(version.to_owned());
+    }
+    let output = program::tool(&[&program.display().to_string(), "--version"], 10).await.ok()?;
+    Some(output.text().trim().trim_start_matches('v').to_owned())
 }
 
 fn node_directories() -> Vec<PathBuf> {

@@ -115,7 +115,7 @@ impl Drop for Fetched {
     }
 }
 
-async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
+pub(super) async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
     let (unit, began) = (jail.unit().to_owned(), now());
     let output = jail.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;

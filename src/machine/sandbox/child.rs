@@ -19,6 +19,8 @@ use crate::error::{Code, Coded, Error, Exit, Result};
 pub enum Role {
     Fetch,
     Checkout,
+    NodeIndex,
+    Archive,
 }
 
 impl Role {
@@ -29,11 +31,15 @@ impl Role {
         match self {
             Role::Fetch => "fetch",
             Role::Checkout => "checkout",
+            Role::NodeIndex => "node-index",
+            Role::Archive => "archive",
         }
     }
 
     pub fn named(name: &str) -> Option<Role> {
-        [Role::Fetch, Role::Checkout].into_iter().find(|role| role.name() == name)
+        [Role::Fetch, Role::Checkout, Role::NodeIndex, Role::Archive]
+            .into_iter()
+            .find(|role| role.name() == name)
     }
 }
 
@@ -56,6 +62,8 @@ fn answer(role: Role) -> (Vec<u8>, u8) {
     match role {
         Role::Fetch => told(request().and_then(|request| super::fetch(&request))),
         Role::Checkout => told(request().and_then(|request| super::checkout(&request))),
+        Role::NodeIndex => told(request().and_then(|request| super::node_index(&request))),
+        Role::Archive => told(request().and_then(|request| super::archive(&request))),
     }
 }
 

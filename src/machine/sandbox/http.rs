@@ -223,7 +223,7 @@ impl Session {
     }
 }
 
-fn agent(network: &Network, timeouts: &Timeouts) -> Result<Agent> {
+pub(super) fn agent(network: &Network, timeouts: &Timeouts) -> Result<Agent> {
     Ok(Agent::config_builder()
         .tls_config(trust::tls(network.ca_file.as_ref())?)
         // Always set: ureq's default reads the environment.

@@ -11,6 +11,7 @@
 //! ```
 
 mod address;
+mod archive;
 mod checkout;
 pub mod child;
 mod fetch;
@@ -19,19 +20,23 @@ mod http;
 mod inspect;
 mod libgit2;
 mod links;
+mod node_index;
 mod paths;
 mod plain;
 pub mod request;
 mod scrub;
 pub(in crate::machine) mod trust;
 pub mod unit;
+mod web;
 
+pub use archive::{archive, stays_inside};
 pub use checkout::checkout;
 pub use child::Role;
 pub use fetch::fetch;
+pub use node_index::node_index;
 pub use plain::{plain, plain_as};
 pub use request::{
-    CheckoutRequest, Credential, FetchRequest, Limits, Reply, Repository, Timeouts, decode_reply,
-    encode_request,
+    ArchiveRequest, CheckoutRequest, Credential, FetchRequest, IndexRequest, Limits, Reply, Repository,
+    Timeouts, decode_reply, encode_request,
 };
 pub(in crate::machine) use scrub::without_userinfo;

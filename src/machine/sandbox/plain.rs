@@ -138,6 +138,7 @@ fn late(role: Role, deadline: Duration) -> Error {
     let cause = format!("not done within {deadline:?}; it was killed");
     match role {
         Role::Fetch => Fault::GitStalled.error("fetching the repository", cause),
+        Role::NodeIndex | Role::Archive => Fault::RuntimeUnreachable.error("downloading", cause),
         Role::Checkout => Error::new(Code::Deadline, "checking out the repository", cause),
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::{Branch, Commit, Network};
+use crate::plan::Checksum;
 use crate::secret::Secret;
 
 /// A request is a few paths and a password.
@@ -55,6 +56,28 @@ pub struct CheckoutRequest {
     pub release: PathBuf,
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Say which releases of Node there are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexRequest {
+    pub mirror: String,
+    pub network: Network,
+    pub timeouts: Timeouts,
+}
+
+/// Unpack an archive into an existing empty directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ArchiveRequest {
+    pub address: String,
+    pub checksum: Checksum,
+    pub directory: PathBuf,
+    /// What must be in it.
+    pub program: PathBuf,
+    /// Paths below the archive's top directory that nobody needs.
+    pub leave_out: Vec<String>,
+    pub network: Network,
+    pub timeouts: Timeouts,
 }
 
 /// Who asks. It goes from parent to child on stdin and from the child to the repository's own host.

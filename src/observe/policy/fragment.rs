@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::network::{Mirrors, Network};
+use super::node::Node;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, Service};
 use crate::fault::{BUDGET, Slice};
@@ -33,6 +34,8 @@ pub struct Fragment {
     pub network: Network,
     #[serde(default, skip_serializing_if = "Mirrors::is_empty")]
     pub mirrors: Mirrors,
+    #[serde(default, skip_serializing_if = "Node::is_empty")]
+    pub node: Node,
 }
 
 /// Which tag keys say what, for fleets that have their own.
@@ -91,6 +94,7 @@ impl Fragment {
             },
             network: self.network.over(under.network),
             mirrors: self.mirrors.over(under.mirrors),
+            node: self.node.over(under.node),
         }
     }
 
@@ -104,6 +108,9 @@ impl Fragment {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
         }
+        self.node.check().map_err(|cause| {
+            Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
+        })?;
         if self.repository.as_deref().is_some_and(has_userinfo) {
             let cause = "the repository's address holds a user or a password";
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));

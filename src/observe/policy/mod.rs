@@ -6,6 +6,7 @@
 mod flags;
 mod fragment;
 mod network;
+mod node;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +21,7 @@ use crate::plan::{Seconds, Setting, layout};
 pub use flags::{Flags, StandIns};
 pub use fragment::Fragment;
 use fragment::{defaults, parse};
+pub use node::NodeArchives;
 
 /// The origin of what this run was told on its command line.
 pub const FLAG: &str = "flag";

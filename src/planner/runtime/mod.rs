@@ -4,9 +4,11 @@
 
 mod command;
 mod node;
+mod node_archive;
+mod node_version;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -14,8 +16,10 @@ use sha2::{Digest, Sha256};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Source};
 use crate::fault::Slice;
+use crate::observe::NodeArchives;
 use crate::observe::manifest::{Manifest, Runtime};
-use crate::plan::layout::Layout;
+use crate::plan::Archive;
+use crate::plan::layout::{self, Layout};
 
 pub use command::Start;
 
@@ -37,6 +41,9 @@ pub struct Recipe {
     pub programs: Vec<String>,
     /// Where the runtime's programs stand.
     pub path: Vec<String>,
+    /// What must be unpacked before there is such a runtime.
+    #[serde(skip)]
+    pub archive: Option<Archive>,
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -59,6 +66,12 @@ impl Recipe {
         all.chain(["/usr/local/bin:/usr/bin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
     }
 
+    /// Those of its runtimes that are ours to remove.
+    pub fn runtimes(&self) -> Vec<PathBuf> {
+        let programs = self.path.iter().map(Path::new).filter(|path| path.starts_with(layout::RUNTIMES));
+        programs.filter_map(Path::parent).map(Path::to_path_buf).collect()
+    }
+
     /// Two commits of one tree differ in their commit; one commit under two recipes differs in this.
     pub fn fingerprint(&self) -> String {
         let text = serde_json::to_vec(self).unwrap_or_default();
@@ -75,14 +88,33 @@ pub fn evidence() -> Vec<String> {
 }
 
 /// The manifest's runtime, else the one that recognises the repository.
-pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layout) -> Result<Recipe> {
+pub fn recipe(
+    source: &Source,
+    manifest: &Manifest,
+    facts: &Facts,
+    archives: &NodeArchives,
+    layout: &Layout,
+) -> Result<Recipe> {
     match manifest.runtime.or_else(|| detect(source)) {
-        Some(Runtime::Node) => node::recipe(source, manifest, facts, layout),
+        Some(Runtime::Node) => node::recipe(source, manifest, facts, archives, layout),
         None => Err(Error::new(
             Code::RuntimeUnknown,
             format!("looking for a runtime in {} at {}", source.repository, source.commit.short()),
             "there is no package.json, and no bootagent.toml that names a runtime",
         )),
+    }
+}
+
+/// Whether the index of Node's releases must be asked: no Node that is here grants what is asked for.
+pub fn needs_node_index(
+    source: &Source,
+    manifest: &Manifest,
+    facts: &Facts,
+    archives: &NodeArchives,
+) -> Result<bool> {
+    match manifest.runtime.or_else(|| detect(source)) {
+        Some(Runtime::Node) => node::needs_index(source, manifest, facts, archives),
+        None => Ok(false),
     }
 }
 

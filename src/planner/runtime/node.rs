@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nodejs_semver::{Range, Version};
 use serde::Deserialize;
 
 use super::command::{self, Start};
+use super::node_version::{self, Node, Wish};
 use super::{Recipe, Work};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, NodeRuntime, Source};
+use crate::facts::{Facts, Source};
 use crate::fault::Slice;
+use crate::observe::NodeArchives;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
 
@@ -34,12 +35,18 @@ pub fn detect(source: &Source) -> bool {
     source.has("package.json")
 }
 
-pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layout) -> Result<Recipe> {
+pub fn recipe(
+    source: &Source,
+    manifest: &Manifest,
+    facts: &Facts,
+    archives: &NodeArchives,
+    layout: &Layout,
+) -> Result<Recipe> {
     let package = package(source)?;
     let mut notes = Vec::new();
-    let (node, chosen_by) = chosen(source, manifest, &package, facts, &mut notes)?;
-    let work = work(source, manifest, &package, node)?;
-    let start = start(source, manifest, &package, node)?;
+    let (node, chosen_by) = chosen(source, manifest, &package, facts, archives, &mut notes)?;
+    let work = work(source, manifest, &package, &node)?;
+    let start = start(source, manifest, &package, &node)?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
         notes.push("package.json's prestart script is not run: npm is not the service's parent".to_owned());
     }
@@ -52,6 +59,7 @@ pub fn recipe(source: &Source, manifest: &Manifest, facts: &Facts, layout: &Layo
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],
+        archive: node.archive,
         notes,
     })
 }
@@ -71,20 +79,8 @@ fn package(source: &Source) -> Result<Package> {
     })
 }
 
-/// A version range and who asks for it.
-struct Wish {
-    range: String,
-    by: &'static str,
-}
-
-/// The most explicit wish wins; one below it that is not granted is worth a note.
-fn chosen<'a>(
-    source: &Source,
-    manifest: &Manifest,
-    package: &Package,
-    facts: &'a Facts,
-    notes: &mut Vec<String>,
-) -> Result<(&'a NodeRuntime, String)> {
+/// The most explicit wish, and those below it.
+fn wishes(source: &Source, manifest: &Manifest, package: &Package) -> (Wish, Vec<Wish>) {
     let line = |path: &str| {
         let text = source.text(path)?;
         text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
@@ -96,9 +92,36 @@ fn chosen<'a>(
         (package.engines.get("node").cloned(), "engines in package.json"),
     ];
     let mut said = wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by }));
-    let first = said.next().unwrap_or(Wish { range: "*".to_owned(), by: "no version is asked for" });
-    let node = installed(&first, facts)?;
-    for other in said.filter(|other| !other.grants(node).unwrap_or(false)) {
+    (said.next().unwrap_or(Wish::nothing()), said.collect())
+}
+
+/// Whether the index of official releases must be asked before there can be a plan.
+pub fn needs_index(
+    source: &Source,
+    manifest: &Manifest,
+    facts: &Facts,
+    archives: &NodeArchives,
+) -> Result<bool> {
+    if !archives.allowed || !archives.checksums.is_empty() || facts.node_index.is_some() {
+        return Ok(false);
+    }
+    let (wish, _) = wishes(source, manifest, &package(source)?);
+    wish.asked()?;
+    Ok(node_version::installed(&wish, facts)?.is_none())
+}
+
+/// The Node for the first wish; another wish that it does not grant is worth a note.
+fn chosen(
+    source: &Source,
+    manifest: &Manifest,
+    package: &Package,
+    facts: &Facts,
+    archives: &NodeArchives,
+    notes: &mut Vec<String>,
+) -> Result<(Node, String)> {
+    let (first, others) = wishes(source, manifest, package);
+    let node = node_version::choose(&first, facts, archives)?;
+    for other in others.iter().filter(|other| !other.is_granted_by(&node.version).unwrap_or(false)) {
         notes.push(format!(
             "Node {} is taken for {} ({}), although {} asks for {}",
             node.version, first.range, first.by, other.by, other.range
@@ -107,80 +130,8 @@ fn chosen<'a>(
     Ok((node, format!("{}: {}", first.by, first.range)))
 }
 
-/// Node's lines with long-term support, as nvm names them.
-const LTS: &[(&str, u64)] = &[
-    ("argon", 4),
-    ("boron", 6),
-    ("carbon", 8),
-    ("dubnium", 10),
-    ("erbium", 12),
-    ("fermium", 14),
-    ("gallium", 16),
-    ("hydrogen", 18),
-    ("iron", 20),
-    ("jod", 22),
-    ("krypton", 24),
-];
-
-impl Wish {
-    fn doing(&self) -> String {
-        format!("looking for Node {} ({})", self.range, self.by)
-    }
-
-    /// Whether this version is what is asked for, by npm's grammar or in one of nvm's words.
-    fn grants(&self, node: &NodeRuntime) -> Result<bool> {
-        let word = self.range.strip_prefix('v').unwrap_or(&self.range);
-        let line = |name: &str| LTS.iter().find(|(known, _)| *known == name.to_lowercase());
-        let (range, only_lts) = match (word, word.strip_prefix("lts/").and_then(line)) {
-            (_, Some((_, major))) => (Range::parse(major.to_string()), true),
-            ("node" | "latest" | "current", _) => (Range::parse("*"), false),
-            ("lts/*" | "lts", _) => (Range::parse("*"), true),
-            (other, _) => (Range::parse(other), false),
-        };
-        let range = range.map_err(|error| {
-            Error::new(Code::ManifestInvalid, self.doing(), format!("not a version range: {error}"))
-                .remedy("write a version like 22, a range like >=20, or lts/*")
-        })?;
-        // Even majors have long-term support.
-        let fits =
-            |version: Version| range.satisfies(&version) && (!only_lts || version.major().is_multiple_of(2));
-        Ok(node.version == super::ANY_VERSION || Version::parse(&node.version).is_ok_and(fits))
-    }
-}
-
-/// The newest installed Node that the wish allows.
-fn installed<'a>(wish: &Wish, facts: &'a Facts) -> Result<&'a NodeRuntime> {
-    let doing = || wish.doing();
-    let mut fitting = Vec::new();
-    for node in &facts.node {
-        if wish.grants(node)? {
-            fitting.push(node);
-        }
-    }
-    let newest = fitting.into_iter().max_by_key(|node| Version::parse(&node.version).ok());
-    let Some(node) = newest else {
-        return Err(Error::new(Code::RuntimeMissing, doing(), found(facts)));
-    };
-    if !node.npm {
-        return Err(Error::new(
-            Code::RuntimeMissing,
-            doing(),
-            format!("{} has no npm beside it", node.bin.display()),
-        ));
-    }
-    Ok(node)
-}
-
-fn found(facts: &Facts) -> String {
-    if facts.node.is_empty() {
-        return "the machine has no Node".to_owned();
-    }
-    let versions: Vec<&str> = facts.node.iter().map(|node| node.version.as_str()).collect();
-    format!("the machine has {} only", versions.join(" and "))
-}
-
 /// Install, build, and only if there was a build, shed what only the build needed.
-fn work(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRuntime) -> Result<Vec<Work>> {
+fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -> Result<Vec<Work>> {
     let bin = |name: &str| node.bin.join(name).display().to_string();
     let builds = match &manifest.build {
         Some(builds) => builds.clone(),
@@ -279,7 +230,7 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
 }
 
 /// The manifest's command, else package.json's start script, else its main file, else server.js.
-fn start(source: &Source, manifest: &Manifest, package: &Package, node: &NodeRuntime) -> Result<Start> {
+fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -> Result<Start> {
     let node_program = node.bin.join("node");
     let file = |path: &str| Start {
         argv: vec![node_program.display().to_string(), path.to_owned()],
