@@ -122,15 +122,16 @@ faults! {
     SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "whoever answers as Secrets Manager has no certificate that is trusted here";
     SecretMissing = "secret-missing", Stop, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
     SecretDenied = "secret-denied", Stop, Secret, SecretDenied, "the role may not read the secret, or not use its key";
-    ClockWrong = "clock-wrong", Wait, Clock, ClockWrong, "a signature or certificate is refused for its time, and AWS's clock is over 4 minutes from ours";
+    ClockWrong = "clock-wrong", Wait, Clock, ClockWrong, "a signature or certificate is refused for its time, and AWS's clock is over 4 minutes from ours, or GitHub's over 30 s";
 
     GitUnreachable = "git-unreachable", Retry, Fetch, GitUnreachable, "no connection to the git server: no address for its name, no route, no handshake";
     GitBusy = "git-busy", Retry, Fetch, GitUnreachable, "the git server answers 408, 425, 429 or 5xx";
     GitStalled = "git-stalled", Retry, Fetch, GitUnreachable, "the git server sends nothing for 30 s, or one fetch takes over 120 s";
     GitBrokenOff = "git-broken-off", Retry, Fetch, GitUnreachable, "the git server's answer ends early, or is not what git understands";
     GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "whoever answers as the git server has no certificate that is trusted here";
-    GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is no success";
-    GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410";
+    GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is no success, or does not let the ssh key in";
+    GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410, or says over ssh that it has no such repository";
+    GitHostKey = "git-host-key", Stop, Fetch, HostKey, "the ssh server shows a host key that is not the known one";
 
     RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx, or breaks off";
     RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here";

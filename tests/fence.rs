@@ -35,7 +35,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
     (
         "observe",
         "machine",
-        &["Credential", "FetchRequest", "IndexRequest", "Limits", "Observe", "Repository", "Scratch"],
+        &["App", "Credential", "FetchRequest", "IndexRequest", "Limits", "Observe", "Repository", "Scratch"],
     ),
     ("planner", "observe", &["Decision", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"]),
     ("report", "observe", &["Selection"]),

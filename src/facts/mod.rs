@@ -4,6 +4,7 @@
 //! machine (`bootagent facts`) is nothing but their JSON.
 
 mod gate;
+mod host_key;
 mod machine;
 mod names;
 mod network;
@@ -12,6 +13,7 @@ mod seconds;
 mod source;
 
 pub use gate::{Gate, Probe};
+pub use host_key::HostKey;
 pub use machine::{Facts, Generation, Good, Instance, Machine, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError(String);
 
+impl NameError {
+    pub(super) fn of(value: &str, what: &str) -> Self {
+        NameError(format!("{} is not {what}", shown(value)))
+    }
+}
+
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

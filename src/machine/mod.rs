@@ -21,7 +21,7 @@ use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
 pub use host::{LocalHost, Lock, remove_file, replace_file};
-pub use sandbox::{Credential, FetchRequest, IndexRequest, Limits, Repository};
+pub use sandbox::{App, Credential, FetchRequest, IndexRequest, Limits, Repository};
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -1,35 +1,135 @@
 //! The git credential, as its secret holds it.
 
+use serde::Deserialize;
+
 use crate::error::{Code, Error, Result};
-use crate::machine::Credential;
+use crate::machine::{App, Credential};
 use crate::secret::Secret;
 
-/// A token alone, or `{"username": ..., "password": ...}`.
+/// A token alone, a private key, `{"username", "password"}`, or `{"app_id", "installation_id",
+/// "private_key"}`. What is wrong with it is told without any of it: serde's messages could quote a value.
 pub fn credential(secret: Secret) -> Result<Credential> {
-    #[derive(serde::Deserialize)]
+    let text = secret.expose().trim();
+    if text.starts_with('{') {
+        return password(text).or_else(|| app(text)).ok_or_else(|| {
+            invalid(
+                "it is no JSON object with username and password, or with app_id, installation_id and private_key",
+            )
+        });
+    }
+    if text.starts_with("-----BEGIN ") {
+        return Ok(Credential::Key(Secret::new(format!("{text}\n"))));
+    }
+    if text.starts_with("ssh-") || text.starts_with("ecdsa-") {
+        return Err(invalid("it is a public key").remedy("store the private half, the file without .pub"));
+    }
+    match is_word(text) {
+        // GitHub, and others after it, take a token as the password of this user.
+        true => {
+            Ok(Credential::Password { username: "x-access-token".to_owned(), password: Secret::new(text) })
+        }
+        false => Err(invalid("it is empty, or has a space in it: no token and no private key")),
+    }
+}
+
+fn password(text: &str) -> Option<Credential> {
+    #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Pair {
-        username: Option<String>,
+        #[serde(default = "by_token")]
+        username: String,
         #[serde(alias = "token")]
         password: String,
     }
-    let text = secret.expose().trim();
-    let invalid = || {
-        Error::new(
-            Code::SecretInvalid,
-            "reading the git credential",
-            "it is neither a token nor JSON with username and password",
-        )
-    };
-    let pair = match text.starts_with('{') {
-        // The JSON error may repeat a value: it is not passed on.
-        true => serde_json::from_str(text).map_err(|_| invalid())?,
-        false => Pair { username: None, password: text.to_owned() },
-    };
-    if pair.password.is_empty() || pair.password.contains(char::is_whitespace) {
-        return Err(invalid());
+    fn by_token() -> String {
+        "x-access-token".to_owned()
     }
-    // GitHub, and others after it, take a token as the password of this user.
-    let username = pair.username.unwrap_or_else(|| "x-access-token".to_owned());
-    Ok(Credential { username, password: Secret::new(pair.password) })
+    let pair: Pair = serde_json::from_str(text).ok()?;
+    is_word(&pair.password)
+        .then(|| Credential::Password { username: pair.username, password: Secret::new(pair.password) })
+}
+
+fn app(text: &str) -> Option<Credential> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Written {
+        app_id: serde_json::Value,
+        installation_id: serde_json::Value,
+        private_key: String,
+    }
+    let written: Written = serde_json::from_str(text).ok()?;
+    Some(Credential::App(App {
+        app_id: id(&written.app_id)?,
+        installation_id: id(&written.installation_id)?,
+        private_key: Secret::new(written.private_key),
+    }))
+}
+
+/// A number, or a string of letters and digits: it becomes part of an address.
+fn id(value: &serde_json::Value) -> Option<String> {
+    let text = match value {
+        serde_json::Value::Number(number) => number.to_string(),
+        serde_json::Value::String(text) => text.clone(),
+        _ => return None,
+    };
+    (!text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric())).then_some(text)
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace)
+}
+
+fn invalid(cause: &str) -> Error {
+    Error::new(Code::CredentialInvalid, "reading the git credential", cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Credential> {
+        credential(Secret::new(text))
+    }
+
+    #[test]
+    fn each_kind_is_known_by_its_form() {
+        for (text, user, token) in [
+            ("ghp_hunter2\n", "x-access-token", "ghp_hunter2"),
+            (r#"{"token": "hunter2"}"#, "x-access-token", "hunter2"),
+            (r#"{"username": "bot", "password": "hunter2"}"#, "bot", "hunter2"),
+        ] {
+            let Credential::Password { username, password } = read(text).unwrap() else { panic!("{text}") };
+            assert_eq!((username.as_str(), password.expose()), (user, token));
+        }
+        let pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----";
+        let Credential::Key(key) = read(&format!("\n{pem}\r\n")).unwrap() else { panic!("no key") };
+        assert_eq!(key.expose(), format!("{pem}\n"));
+        for (app_id, id) in [("123456", "123456"), (r#""Iv23abc""#, "Iv23abc")] {
+            let text = format!(r#"{{"app_id": {app_id}, "installation_id": "7", "private_key": "a\nb"}}"#);
+            let Credential::App(app) = read(&text).unwrap() else { panic!("{text}") };
+            assert_eq!((app.app_id.as_str(), app.installation_id.as_str()), (id, "7"));
+            assert_eq!(app.private_key.expose(), "a\nb");
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused_without_a_value() {
+        for text in [
+            "",
+            "hunter2 hunter2",
+            "{\"password\": \"hunter2",
+            r#"{"password": "hunter 2"}"#,
+            r#"{"username": "bot"}"#,
+            r#"{"password": "hunter2", "host": "x"}"#,
+            r#"{"app_id": 1, "private_key": "hunter2"}"#,
+            r#"{"app_id": "../hunter2", "installation_id": 1, "private_key": "hunter2"}"#,
+            r#"{"app_id": 1.5, "installation_id": 1, "private_key": "hunter2"}"#,
+            r#"{"app_id": [1], "installation_id": 1, "private_key": "hunter2"}"#,
+            "ssh-ed25519 hunter2 me@laptop",
+        ] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.code(), Code::CredentialInvalid, "{text}");
+            assert!(!error.to_string().contains("hunter"), "{error}");
+        }
+    }
 }

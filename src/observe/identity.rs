@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Decision;
-use super::policy::{FLAG, NodeArchives, Policy, Said};
+use super::policy::{FLAG, NodeArchives, Policy, Said, holds_a_secret};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
@@ -93,9 +93,7 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
 
 /// Before the address is shown anywhere.
 fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
-    let authority =
-        repository.value.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
-    match authority.is_some_and(|authority| authority.contains('@')) {
+    match holds_a_secret(&repository.value) {
         true => Err(Error::new(
             Code::RepositoryInvalid,
             format!("choosing the repository from {}", repository.origin),

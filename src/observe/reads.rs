@@ -95,6 +95,7 @@ pub async fn source(
         branch: selection.branch.clone(),
         pinned: selection.pinned.clone(),
         credential,
+        host_keys: policy.host_keys(),
         scratch: Default::default(),
         network: selection.network.clone(),
         timeouts: Default::default(),
@@ -122,17 +123,16 @@ pub async fn node_index(
     machine.node_index(request, policy.patience()).await
 }
 
-/// What has a scheme is fetched; a dry run may also name a directory on this machine, which is opened.
+/// What has a scheme, or ssh's `user@host:`, is fetched; a dry run may also name a directory on this
+/// machine, which is opened.
 fn repository(at: &str, dry_run: bool) -> Result<Repository> {
-    if at.contains("://") {
-        return Ok(Repository::Remote { url: at.to_owned() });
-    }
     let is_ssh = at.split_once(':').is_some_and(|(host, _)| host.contains('@'));
-    match dry_run && !is_ssh {
-        true => Ok(Repository::Local { path: at.into() }),
-        false => {
-            let cause = if is_ssh { "ssh is not supported yet" } else { "it is no URL" };
-            Err(Error::new(Code::RepositoryInvalid, format!("reading the repository's address {at}"), cause))
+    match (at.contains("://") || is_ssh, dry_run) {
+        (true, _) => Ok(Repository::Remote { url: at.to_owned() }),
+        (false, true) => Ok(Repository::Local { path: at.into() }),
+        (false, false) => {
+            let doing = format!("reading the repository's address {at}");
+            Err(Error::new(Code::RepositoryInvalid, doing, "it is no URL"))
         }
     }
 }

@@ -106,7 +106,7 @@ def test_a_credential_whose_secret_is_missing(private):
 
 def test_a_credential_that_is_none(private):
     private.world.secret("git/credential", '{"password": "ghp_cut off')
-    result = private.refuses(78, "E-SECRET-INVALID", "git credential", flags=(CREDENTIAL,))
+    result = private.refuses(78, "E-GIT-CREDENTIAL", "git credential", flags=(CREDENTIAL,))
     assert "ghp_cut" not in result.stderr
 
 
@@ -137,17 +137,17 @@ def test_a_server_whose_certificate_nobody_vouches_for(stage):
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "why"),
+    ("path", "content", "code", "why"),
     [
-        ("etc", lab.Symlink("/etc/shadow"), "absolute"),
-        ("up", lab.Symlink("../../../etc/shadow"), "outside"),
-        ("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "LFS"),
+        ("etc", lab.Symlink("/etc/shadow"), "E-SOURCE-UNSAFE", "absolute"),
+        ("up", lab.Symlink("../../../etc/shadow"), "E-SOURCE-UNSAFE", "outside"),
+        ("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "E-SOURCE-LFS", "LFS"),
     ],
     ids=["absolute-link", "link-out", "lfs"],
 )
-def test_a_file_that_is_not_safe(stage, path, content, why):
+def test_a_file_that_is_not_fetched(stage, path, content, code, why):
     stage.serve(services.node(**{path: content}))
-    stage.refuses(78, "E-SOURCE-UNSAFE", path, why)
+    stage.refuses(78, code, path, why)
 
 
 def test_a_submodule(stage):
@@ -159,7 +159,7 @@ def test_a_submodule(stage):
     author = ("-c", "user.name=Lab", "-c", "user.email=lab@acme.test")
     commit = repository.git(*author, "commit-tree", "-p", commit, "-m", "a submodule", tree).strip()
     repository.git("update-ref", "refs/heads/test", commit)
-    stage.refuses(78, "E-SOURCE-UNSAFE", "vendored", "submodule")
+    stage.refuses(78, "E-SOURCE-SUBMODULE", "vendored", "submodule")
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ fn addresses_that_are_none_are_refused_without_a_connection() {
         format!("http://{CANARY}@127.0.0.1:{}/auth.git", server.port),
         format!("file://{}", upstream.path().display()),
         upstream.path().display().to_string(),
-        "git@git.example:acme/auth.git".to_owned(),
+        "git@git.example:acme/auth.git; id".to_owned(),
         "ssh://git.example/auth.git".to_owned(),
     ] {
         assert_eq!(Asking::remote(url).fails().0, Code::RepositoryInvalid);

@@ -12,7 +12,7 @@ use bootagent::machine::sandbox::{decode_reply, encode_request};
 
 use super::support::certificates::Certificates;
 use super::support::git_server::{Fault, GitServer};
-use super::support::upstream::Upstream;
+use super::support::upstream::{FILE, Upstream, noise};
 use super::{Asking, CANARY, PAIR, ca_file, credential, exe, holds, named};
 
 fn objects(asking: &Asking) -> usize {
@@ -102,6 +102,37 @@ fn a_pinned_commit_of_the_branch_is_found_behind_newer_ones() {
     let near = asking(newest);
     assert_eq!(near.fetch().unwrap().commit, named(newest));
     assert_eq!(objects(&near), 12, "the newest needs no history");
+}
+
+#[test]
+fn what_came_with_one_depth_does_not_come_again_with_the_next() {
+    let upstream = Upstream::new();
+    let with_noise = |seed: usize| {
+        let mut bytes = noise(20_000);
+        bytes.rotate_left(seed);
+        upstream.commit("main", upstream.tree(&[(FILE, "noise", upstream.blob(bytes))]))
+    };
+    let pinned = with_noise(0);
+    for seed in 1..=70 {
+        with_noise(seed * 7);
+    }
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
+        request.pinned = Some(named(pinned));
+        // All of it once is 1.4 MB, and the first fifty commits are 1 MB.
+        request.limits.pack_bytes = 1_900_000;
+    });
+    assert_eq!(asking.fetch().unwrap().commit, named(pinned));
+}
+
+#[test]
+fn a_branch_that_is_moved_while_it_is_fetched_is_asked_anew() {
+    let upstream = Upstream::service();
+    let other = upstream.commit("other", upstream.service_tree("after"));
+    let server = GitServer::http(upstream.root(), Fault::ForcePushed);
+    let source = Asking::remote(format!("{}/auth.git", server.url)).fetch().unwrap();
+    assert_eq!(source.commit, named(other));
+    assert_eq!(source.text("package.json"), Some("{\"version\":\"after\"}"));
 }
 
 #[test]

@@ -5,9 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app;
 mod children;
 mod faults;
 mod fetched;
+mod ssh;
 mod trees;
 mod written;
 
@@ -38,7 +40,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn credential() -> Credential {
-    Credential { username: "bot".into(), password: Secret::new(CANARY) }
+    Credential::Password { username: "bot".into(), password: Secret::new(CANARY) }
 }
 
 fn ca_file(path: &Path) -> CaFile {
@@ -67,6 +69,7 @@ impl Asking {
             branch: Branch::try_from("main").unwrap(),
             pinned: None,
             credential: None,
+            host_keys: Vec::new(),
             scratch: scratch.path().to_owned(),
             network: Default::default(),
             timeouts: Timeouts { stall: Duration::from_secs(20), ..Timeouts::default() },

@@ -11,18 +11,23 @@ use super::{Asking, check_out, named};
 /// Fetched, opened or checked out: nothing of it gets through, and the path is named.
 #[track_caller]
 fn refused(path: &str, tree: impl FnOnce(&Upstream) -> Oid) {
+    refused_as(Code::SourceUnsafe, path, tree);
+}
+
+#[track_caller]
+fn refused_as(expected: Code, path: &str, tree: impl FnOnce(&Upstream) -> Oid) {
     let upstream = Upstream::with(tree);
     let server = GitServer::http(upstream.root(), Fault::None);
     for asking in [Asking::remote(format!("{}/auth.git", server.url)), Asking::local(upstream.path())] {
         let (code, text) = asking.fails();
-        assert_eq!(code, Code::SourceUnsafe, "{path}: {text}");
+        assert_eq!(code, expected, "{path}: {text}");
         assert!(text.contains(path), "{path} is not named: {text}");
     }
     // Not even when the look before was skipped.
     let release = TempDir::new().unwrap();
     let commit = upstream.repository.refname_to_id("refs/heads/main").unwrap();
     let error = check_out(&upstream.path(), &named(commit), release.path()).unwrap_err();
-    assert_eq!(error.code(), Code::SourceUnsafe, "{error}");
+    assert_eq!(error.code(), expected, "{error}");
     assert_eq!(release.path().read_dir().unwrap().count(), 0, "something was written");
 }
 
@@ -107,12 +112,12 @@ fn modes_and_kinds_that_git_does_not_write() {
 
 #[test]
 fn what_is_not_supported_yet_is_said_so() {
-    refused("modules/lib: submodules are not supported", |upstream| {
+    refused_as(Code::SourceSubmodule, "modules/lib: it is a submodule", |upstream| {
         let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
         let modules = upstream.tree(&[(SUBMODULE, "lib", commit)]);
         upstream.tree(&[(DIRECTORY, "modules", modules)])
     });
-    refused("model.bin: it is a Git LFS pointer", |upstream| {
+    refused_as(Code::SourceLfs, "model.bin: it is a Git LFS pointer", |upstream| {
         let pointer = format!(
             "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n",
             "0".repeat(64)

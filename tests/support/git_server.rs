@@ -34,11 +34,26 @@ pub enum Fault {
     WebPage,
     /// Basic authentication is wanted: `user:password` in base64.
     Guarded(&'static str),
+    /// GitHub's API answers with this status and body, by a clock that is so many seconds ahead; git itself
+    /// wants the token `APP_TOKEN`.
+    App(u16, &'static str, i64),
+    /// Between the first advertisement and what is asked next, `main` is moved to where `other` is.
+    ForcePushed,
 }
+
+/// Of the length that GitHub's tokens have by now.
+pub const APP_TOKEN: &str = concat!(
+    "ghs_123456_canary-6f1c2a90.",
+    "eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9",
+    "eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9",
+    "eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9",
+    "eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9eyJhbGciOiJSUzI1NiJ9",
+);
 
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub line: String,
+    pub body: Vec<u8>,
     pub headers: HashMap<String, String>,
 }
 
@@ -141,7 +156,7 @@ fn request(wire: &mut impl BufRead) -> std::io::Result<Option<(Asked, Vec<u8>)>>
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     wire.read_exact(&mut body)?;
-    Ok(Some((Asked { line: line.trim_end().to_owned(), headers }, body)))
+    Ok(Some((Asked { line: line.trim_end().to_owned(), body: body.clone(), headers }, body)))
 }
 
 fn answer(
@@ -167,12 +182,38 @@ fn answer(
         Fault::Guarded(pair) if asked.headers.get("authorization") != Some(&format!("Basic {pair}")) => {
             return plain(wire, 401, "text/plain", b"who?", "WWW-Authenticate: Basic realm=\"git\"\r\n");
         }
+        Fault::App(status, body, ahead) => {
+            if target.starts_with("/api/v3/") {
+                let date = aws_smithy_types::DateTime::from_secs(bootagent::machine::now() as i64 + ahead);
+                let date = date.fmt(aws_smithy_types::date_time::Format::HttpDate).unwrap();
+                return plain(
+                    wire,
+                    status,
+                    "application/json",
+                    body.as_bytes(),
+                    &format!("Date: {date}\r\n"),
+                );
+            }
+            let wanted = aws_smithy_types::base64::encode(format!("x-access-token:{APP_TOKEN}"));
+            if asked.headers.get("authorization") != Some(&format!("Basic {wanted}")) {
+                return plain(wire, 401, "text/plain", b"who?", "");
+            }
+        }
         Fault::Mute => return wait_for_the_client_to_leave(wire, state),
         Fault::WebPage => return plain(wire, 200, "text/html; charset=utf-8", b"<html>welcome</html>", ""),
         Fault::GarbageAdvertisement => {
             return plain(wire, 200, "application/x-git-upload-pack-advertisement", b"zzzzgarbage\n", "");
         }
         _ => {}
+    }
+    let first_post = is_pack
+        && state.asked.lock().unwrap().iter().filter(|asked| asked.line.contains("POST")).count() == 1;
+    if fault == Fault::ForcePushed && first_post {
+        let moved = Command::new("git")
+            .args(["update-ref", "refs/heads/main", "refs/heads/other"])
+            .current_dir(state.root.join("auth.git"))
+            .status();
+        assert!(moved.unwrap().success());
     }
     let (head, mut content) = backend(&target, asked, body, &state.root);
     let long = content.len() > 4096;

@@ -2,4 +2,5 @@
 
 pub mod certificates;
 pub mod git_server;
+pub mod ssh_server;
 pub mod upstream;

@@ -34,7 +34,7 @@ impl Address {
         let https = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err("only https:// and http:// are supported"),
+            _ => return Err("only https://, http:// and ssh are supported"),
         };
         let authority = uri.authority().ok_or("it names no host")?;
         if authority.as_str().contains('@') {
@@ -82,7 +82,19 @@ impl Address {
         Ok(to)
     }
 
-    fn origin(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The two parts of a path that has no others, as GitHub's have.
+    pub(super) fn owner_and_name(&self) -> Option<(&str, &str)> {
+        let path = self.text[self.origin().len()..].trim_start_matches('/');
+        let (owner, name) = path.split_once('/')?;
+        let name = name.strip_suffix(".git").unwrap_or(name);
+        (!owner.is_empty() && !name.is_empty() && !name.contains('/')).then_some((owner, name))
+    }
+
+    pub(super) fn origin(&self) -> &str {
         let start = self.text.find("://").map_or(0, |at| at + 3);
         let end = self.text[start..].find('/').map_or(self.text.len(), |at| start + at);
         &self.text[..end]

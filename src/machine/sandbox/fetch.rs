@@ -6,10 +6,10 @@ use std::sync::Arc;
 use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
 
 use super::address::Address;
-use super::http::Session;
 use super::request::{FetchRequest, Repository as From};
 use super::scrub::{scrub, without_userinfo};
-use super::{inspect, libgit2};
+use super::transport::{Session, during};
+use super::{http, inspect, libgit2, ssh};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, Entry, Source};
 use crate::fault::Fault;
@@ -31,23 +31,33 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
 }
 
 fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
-    let address = Address::parse(url)?;
+    let (session, address) = session(request, url)?;
     let repository = empty_repository(&request.scratch)?;
-    let session = Session::new(
-        address.clone(),
-        request.credential.as_ref(),
-        &request.network,
-        &request.timeouts,
-        request.limits.pack_bytes,
-    )?;
     let branch =
         Fetched { repository: &repository, session: &session, address: &address, branch: &request.branch };
     let commit = match &request.pinned {
         None => branch.newest(1)?,
         Some(pinned) => branch.pinned(pinned)?,
     };
-    let name = address.as_str().to_owned();
-    Ok((repository, name, commit))
+    Ok((repository, session.account().repository().to_owned(), commit))
+}
+
+/// With whom to speak, and the address by which libgit2 finds the protocol for it.
+fn session(request: &FetchRequest, url: &str) -> Result<(Arc<dyn Session>, String)> {
+    if ssh::Address::claims(url) {
+        let session = ssh::Session::new(ssh::Address::parse(url)?, request)?;
+        return Ok((Arc::new(session), "ssh://server/repository".to_owned()));
+    }
+    let address = Address::parse(url)?;
+    let at = address.as_str().to_owned();
+    let session = http::Session::new(
+        address,
+        request.credential.as_ref(),
+        &request.network,
+        &request.timeouts,
+        request.limits.pack_bytes,
+    )?;
+    Ok((Arc::new(session), at))
 }
 
 fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid)> {
@@ -89,8 +99,8 @@ fn empty_repository(scratch: &Path) -> Result<Repository> {
 
 struct Fetched<'a> {
     repository: &'a Repository,
-    session: &'a Arc<Session>,
-    address: &'a Address,
+    session: &'a Arc<dyn Session>,
+    address: &'a str,
     branch: &'a Branch,
 }
 
@@ -107,6 +117,10 @@ impl Fetched<'_> {
             if contains(self.repository, tip, wanted) {
                 return Ok(wanted);
             }
+            // Named, it need not come again with the next, deeper fetch.
+            self.repository
+                .reference(&self.reference(), tip, true, "fetched")
+                .map_err(|error| self.failed(&error))?;
             if !self.repository.is_shallow() {
                 return Err(elsewhere(self.branch, pinned, "it is not in the branch's history"));
             }
@@ -115,13 +129,21 @@ impl Fetched<'_> {
         Err(elsewhere(self.branch, pinned, &why))
     }
 
-    /// Asks where the branch is and fetches that, in one conversation: what was resolved is what comes.
+    /// The branch may be moved while it is fetched: then, once, it is asked anew where it is.
     fn reach(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
-        self.session.during(|| {
-            let mut remote = self
-                .repository
-                .remote_anonymous(self.address.as_str())
-                .map_err(|error| self.failed(&error))?;
+        match self.converse(wanted, depth) {
+            Err(error) if was_moved(&error) => self
+                .converse(wanted, depth)
+                .map_err(|again| again.because(format!("and before: {}", error.report().causes.join(": ")))),
+            result => result,
+        }
+    }
+
+    /// Asks where the branch is and fetches that, in one conversation: what was resolved is what comes.
+    fn converse(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
+        during(self.session, || {
+            let mut remote =
+                self.repository.remote_anonymous(self.address).map_err(|error| self.failed(&error))?;
             // No callbacks: the transport sends the credential by itself, and only to this server.
             let mut connection =
                 remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.failed(&error))?;
@@ -152,7 +174,7 @@ impl Fetched<'_> {
         };
         Err(Error::new(
             Code::BranchMissing,
-            format!("looking for branch {} in {}", self.branch, self.address.as_str()),
+            format!("looking for branch {} in {}", self.branch, self.session.account().repository()),
             cause,
         ))
     }
@@ -170,10 +192,10 @@ impl Fetched<'_> {
 
     /// The transport knows best; what libgit2 says itself is about the protocol or about our disk.
     fn failed(&self, error: &git2::Error) -> Error {
-        if let Some(failure) = self.session.failure() {
+        if let Some(failure) = self.session.account().failure() {
             return failure;
         }
-        let doing = format!("fetching {}", self.address.as_str());
+        let doing = format!("fetching {}", self.session.account().repository());
         let cause = scrub(error.message());
         match (error.class(), error.code()) {
             (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::of_the_disk(doing, cause),
@@ -184,6 +206,13 @@ impl Fetched<'_> {
             _ => Fault::GitBrokenOff.error(doing, format!("the answer is not usable: {cause}")),
         }
     }
+}
+
+/// The server refuses a commit that it has named itself a moment before: in git's words, and in libgit2's
+/// where it waits for something else.
+fn was_moved(error: &Error) -> bool {
+    let words = ["not our ref", "unexpected packet type"];
+    error.report().causes.iter().any(|cause| words.iter().any(|word| cause.contains(word)))
 }
 
 fn contains(repository: &Repository, tip: Oid, wanted: Oid) -> bool {

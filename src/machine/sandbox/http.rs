@@ -1,11 +1,6 @@
 //! git's smart protocol over http(s): what libgit2 reads and writes goes through ureq and rustls.
-//!
-//! libgit2 knows a transport's failure only as a number, so the error that is told is left here, in
-//! the [`Session`], and the caller takes it from there. A session belongs to one fetch on one thread.
 
-use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_types::base64;
@@ -17,13 +12,15 @@ use ureq::{Agent, Body, BodyReader, Timeout};
 use zeroize::Zeroizing;
 
 use super::address::{ADVERTISEMENT, Address};
-use super::request::{Credential, Timeouts};
-use super::scrub::scrub;
-use super::trust;
+use super::credential::{Credential, unfit};
+use super::request::Timeouts;
+use super::transport::{self, Account};
+use super::{github_app, trust};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
 use crate::fault::Fault;
 use crate::machine::tls;
+use crate::secret::Secret;
 
 /// Some servers look for the `git/` to know a git client.
 const USER_AGENT: &str = concat!("git/2.0 (bootagent ", env!("CARGO_PKG_VERSION"), ")");
@@ -32,28 +29,25 @@ const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 
-thread_local! {
-    /// libgit2 makes transports by address alone: this is how one learns for whom.
-    static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
-}
-
-/// What libgit2 calls for an http or https address.
-pub(super) fn transport(remote: &Remote<'_>) -> Result<Transport, git2::Error> {
-    let session = CURRENT.with_borrow(Clone::clone).ok_or_else(|| git2::Error::from_str("no session"))?;
-    Transport::smart(remote, true, Subtransport(session))
-}
-
-/// One fetch: to whom, as whom, how much may still come, and what went wrong.
+/// One fetch: to whom, and as whom.
 pub(super) struct Session {
+    account: Account,
     agent: Agent,
     address: Address,
     authorization: Option<HeaderValue>,
-    proxy: Option<Proxy>,
-    timeouts: Timeouts,
-    left: AtomicU64,
+    way: Way,
     /// Where the repository answered, once a redirect was followed.
     answered: Mutex<Address>,
-    failure: Mutex<Option<Error>>,
+}
+
+impl transport::Session for Session {
+    fn transport(self: Arc<Self>, remote: &Remote<'_>) -> Result<Transport, git2::Error> {
+        Transport::smart(remote, true, Subtransport(self))
+    }
+
+    fn account(&self) -> &Account {
+        &self.account
+    }
 }
 
 impl Session {
@@ -63,53 +57,24 @@ impl Session {
         network: &Network,
         timeouts: &Timeouts,
         most: u64,
-    ) -> Result<Arc<Session>> {
+    ) -> Result<Session> {
         if credential.is_some() && !address.is_https() {
             let doing = format!("fetching {}", address.as_str());
             let cause = "a credential is not sent over plain http";
             return Err(Error::new(Code::RepositoryInvalid, doing, cause).remedy("use https://"));
         }
-        Ok(Arc::new(Session {
-            agent: agent(network, timeouts)?,
+        let way = Way { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
+        let agent = agent(network, timeouts)?;
+        Ok(Session {
+            account: Account::new(address.as_str(), most),
+            authorization: credential
+                .map(|as_whom| authorize(&agent, &address, &way, as_whom))
+                .transpose()?,
+            agent,
             answered: Mutex::new(address.clone()),
             address,
-            authorization: credential.map(basic).transpose()?,
-            proxy: network.proxy.clone(),
-            timeouts: timeouts.clone(),
-            left: AtomicU64::new(most),
-            failure: Mutex::new(None),
-        }))
-    }
-
-    /// Runs `act` with this session behind every http(s) transport of this thread.
-    pub(super) fn during<T>(self: &Arc<Self>, act: impl FnOnce() -> T) -> T {
-        let before = CURRENT.replace(Some(Arc::clone(self)));
-        let value = act();
-        CURRENT.set(before);
-        value
-    }
-
-    /// What really happened, if the transport knows.
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn doing(&self) -> String {
-        format!("fetching {}", self.address.as_str())
-    }
-
-    fn error(&self, code: Code, cause: impl AsRef<str>) -> Error {
-        Error::new(code, self.doing(), scrub(cause.as_ref()))
-    }
-
-    fn fault(&self, fault: Fault, cause: impl AsRef<str>) -> Error {
-        fault.error(self.doing(), scrub(cause.as_ref()))
-    }
-
-    /// Keeps the first failure: those that follow from it say less.
-    fn fail(&self, error: Error) -> io::Error {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        io::Error::other("the transport failed")
+            way,
+        })
     }
 
     fn advertisement(&self) -> Result<BodyReader<'static>> {
@@ -126,13 +91,16 @@ impl Session {
             }
             at = self.redirected(&at, &response)?;
         }
-        Err(self.error(Code::RepositoryInvalid, format!("the server redirects more than {REDIRECTS} times")))
+        Err(self
+            .account
+            .error(Code::RepositoryInvalid, format!("the server redirects more than {REDIRECTS} times")))
     }
 
     fn redirected(&self, from: &Address, response: &Response<Body>) -> Result<Address> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         from.moved(location.unwrap_or_default()).map_err(|cause| {
-            self.error(Code::RepositoryInvalid, cause)
+            self.account
+                .error(Code::RepositoryInvalid, cause)
                 .remedy("write the address that git clone ends up with into the policy")
         })
     }
@@ -164,6 +132,7 @@ impl Session {
         if kind.split(';').next().map(str::trim) != Some(expected) {
             let cause = format!("the server answers with {kind}: there is no git repository at this address");
             return Err(self
+                .account
                 .error(Code::RepositoryInvalid, cause)
                 .remedy("does git clone work with this address?"));
         }
@@ -173,23 +142,41 @@ impl Session {
     fn refused(&self, status: StatusCode) -> Error {
         match status.as_u16() {
             401 if self.authorization.is_some() => {
-                self.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
+                self.account.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
                     "is the credential in the secret still valid, and may it read this repository?",
                 )
             }
             // GitHub and GitLab don't tell an absent repository from a private one.
-            401 => self.fault(
+            401 => self.account.fault(
                 Fault::GitRefused,
                 "the server wants a credential (401): the repository is private, or there is none of this name",
             )
             .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
-            404 | 410 => self.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
-            408 | 425 | 429 | 500.. => self.fault(Fault::GitBusy, format!("the server answers {status}")),
-            _ => self.fault(Fault::GitRefused, format!("the server answers {status}")),
+            404 | 410 => self.account.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
+            408 | 425 | 429 | 500.. => self.account.fault(Fault::GitBusy, format!("the server answers {status}")),
+            _ => self.account.fault(Fault::GitRefused, format!("the server answers {status}")),
         }
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
+        let (fault, cause) = self.way.unreachable(error);
+        match tls::is_untrusted(&cause) {
+            true => self.account.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
+            false => self.account.fault(fault, cause),
+        }
+    }
+}
+
+/// How requests go out, for the account of those that come to nothing.
+#[derive(Clone)]
+pub(super) struct Way {
+    timeouts: Timeouts,
+    proxy: Option<Proxy>,
+}
+
+impl Way {
+    /// Why there is no answer, and what kind of fault that is.
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
         let Timeouts { stall, connect } = self.timeouts;
         let (fault, cause) = match error {
             ureq::Error::Timeout(Timeout::PerRead) => {
@@ -205,21 +192,7 @@ impl Session {
             other => (Fault::GitUnreachable, other.to_string()),
         };
         let by = self.proxy.as_ref().map(|proxy| format!(" (by the proxy {proxy})")).unwrap_or_default();
-        let cause = format!("{cause}{by}");
-        match tls::is_untrusted(&cause) {
-            true => self.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
-            false => self.fault(fault, cause),
-        }
-    }
-
-    fn count(&self, bytes: usize) -> Result<()> {
-        let bytes = bytes as u64;
-        let enough =
-            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        match enough {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.error(Code::SourceTooLarge, "the server sends more than the limit allows")),
-        }
+        (fault, format!("{cause}{by}"))
     }
 }
 
@@ -252,8 +225,17 @@ fn proxy(at: &Proxy, network: &Network) -> Result<ureq::Proxy> {
     direct.fold(builder, |builder, host| builder.no_proxy(&host)).build().map_err(wrong)
 }
 
-fn basic(credential: &Credential) -> Result<HeaderValue> {
-    let pair = Zeroizing::new(format!("{}:{}", credential.username, credential.password.expose()));
+fn authorize(agent: &Agent, address: &Address, way: &Way, credential: &Credential) -> Result<HeaderValue> {
+    match credential {
+        Credential::Password { username, password } => basic(username, password),
+        Credential::App(app) => basic("x-access-token", &github_app::token(agent, address, way, app)?),
+        Credential::Key(_) => Err(unfit("it is a private key, which opens repositories over ssh, not https")
+            .remedy("write the repository as ssh://git@HOST/PATH, or store a token instead of the key")),
+    }
+}
+
+fn basic(username: &str, password: &Secret) -> Result<HeaderValue> {
+    let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
     let encoded = Zeroizing::new(base64::encode(pair.as_bytes()));
     let header = Zeroizing::new(format!("Basic {}", *encoded));
     let mut value = HeaderValue::from_str(&header)
@@ -306,7 +288,7 @@ impl Stream {
         }
         match &mut self.state {
             Exchange::Answer(answer) => Ok(answer),
-            _ => Err(self.session.error(Code::Bug, "an answer was read before it was asked for")),
+            _ => Err(self.session.account.error(Code::Bug, "an answer was read before it was asked for")),
         }
     }
 }
@@ -314,10 +296,11 @@ impl Stream {
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let session = Arc::clone(&self.session);
-        let answer = self.answer().map_err(|error| session.fail(error))?;
+        let answer = self.answer().map_err(|error| session.account.fail(error))?;
         // A timeout inside the body arrives as an io::Error around ureq's own.
-        let read = answer.read(buffer).map_err(|error| session.fail(session.unreachable(&error.into())))?;
-        session.count(read).map_err(|error| session.fail(error))?;
+        let read =
+            answer.read(buffer).map_err(|error| session.account.fail(session.unreachable(&error.into())))?;
+        session.account.count(read).map_err(|error| session.account.fail(error))?;
         Ok(read)
     }
 }

@@ -110,7 +110,7 @@ impl Walk<'_> {
             // 0664 is what the earliest versions of git wrote.
             0o100_644 | 0o100_664 => self.file(entry.id(), path, EntryKind::File),
             0o120_000 => self.symlink(entry.id(), path),
-            0o160_000 => Err(refused(&path, "submodules are not supported yet")),
+            0o160_000 => Err(unsupported(Code::SourceSubmodule, &path, "it is a submodule")),
             mode => Err(refused(&path, &format!("its mode is {mode:o}, which git does not write"))),
         }
     }
@@ -125,7 +125,7 @@ impl Walk<'_> {
         if (LFS_POINTER.len()..=LFS_POINTER_BYTES).contains(&size)
             && self.content(blob, &path)?.starts_with(LFS_POINTER)
         {
-            return Err(refused(&path, "it is a Git LFS pointer: Git LFS is not supported yet"));
+            return Err(unsupported(Code::SourceLfs, &path, "it is a Git LFS pointer, not the file itself"));
         }
         self.items.push(Item { path, kind, blob, size });
         Ok(())
@@ -182,6 +182,11 @@ fn shown(path: &str) -> String {
 
 fn refused(path: &str, why: &str) -> Error {
     Error::new(Code::SourceUnsafe, format!("checking the repository's {}", shown(path)), why)
+}
+
+/// Nothing bad, only more than is done here.
+fn unsupported(code: Code, path: &str, why: &str) -> Error {
+    Error::new(code, format!("checking the repository's {}", shown(path)), why)
 }
 
 /// Content-addressed storage that does not hold what it names.

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use git2::{ConfigLevel, Repository, RepositoryOpenFlags};
 
-use super::http;
 use super::scrub::scrub;
+use super::transport::transport;
 use crate::error::{Code, Error, Result};
 
 /// Every entry point calls this first.
@@ -30,8 +30,9 @@ fn settings() -> Result<(), git2::Error> {
         // pagers, monitors). Here there is nobody privileged and libgit2 runs none of it, while the
         // build user must read what the fetching user wrote.
         git2::opts::set_verify_owner_validation(false)?;
-        git2::transport::register("http", http::transport)?;
-        git2::transport::register("https", http::transport)?;
+        for scheme in ["http", "https", "ssh"] {
+            git2::transport::register(scheme, transport)?;
+        }
     }
     Ok(())
 }

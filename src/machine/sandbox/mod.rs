@@ -5,7 +5,7 @@
 //! child is (a dynamic uid under systemd, the caller on a laptop) is the parent's choice.
 //!
 //! ```text
-//! parent: plain (laptop) ─┐                     ┌─ fetch ──► http (transport), inspect (what may be)
+//! parent: plain (laptop) ─┐                     ┌─ fetch ──► http, ssh (transports), inspect (what may be)
 //!         a systemd unit ─┴─ request ─► child ──┤
 //!                         ◄── Reply ───         └─ checkout ──► inspect, then plain file writes
 //! ```
@@ -14,7 +14,9 @@ mod address;
 mod archive;
 mod checkout;
 pub mod child;
+mod credential;
 mod fetch;
+mod github_app;
 pub mod guard;
 mod http;
 mod inspect;
@@ -24,7 +26,10 @@ mod node_index;
 mod paths;
 mod plain;
 pub mod request;
+mod rsa;
 mod scrub;
+mod ssh;
+mod transport;
 pub(in crate::machine) mod trust;
 pub mod unit;
 mod web;
@@ -32,11 +37,12 @@ mod web;
 pub use archive::{archive, stays_inside};
 pub use checkout::checkout;
 pub use child::Role;
+pub use credential::{App, Credential};
 pub use fetch::fetch;
 pub use node_index::node_index;
 pub use plain::{plain, plain_as};
 pub use request::{
-    ArchiveRequest, CheckoutRequest, Credential, FetchRequest, IndexRequest, Limits, Reply, Repository,
-    Timeouts, decode_reply, encode_request,
+    ArchiveRequest, CheckoutRequest, FetchRequest, IndexRequest, Limits, Reply, Repository, Timeouts,
+    decode_reply, encode_request,
 };
 pub(in crate::machine) use scrub::without_userinfo;

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::credential::Credential;
 use crate::error::{Code, Error, ErrorReport, Result};
-use crate::facts::{Branch, Commit, Network};
+use crate::facts::{Branch, Commit, HostKey, Network};
 use crate::plan::Checksum;
-use crate::secret::Secret;
 
 /// A request is a few paths and a password.
 pub const REQUEST_BYTES: u64 = 1 << 20;
@@ -25,6 +25,9 @@ pub struct FetchRequest {
     /// A commit that must lie on the branch, instead of the branch's newest.
     pub pinned: Option<Commit>,
     pub credential: Option<Credential>,
+    /// The ssh servers that are known besides GitHub.
+    #[serde(default)]
+    pub host_keys: Vec<HostKey>,
     /// An existing empty directory: it becomes a bare repository. Unused for a local repository.
     pub scratch: PathBuf,
     #[serde(default)]
@@ -40,7 +43,7 @@ pub struct FetchRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Repository {
-    /// Fetched over https or http.
+    /// Fetched over https, http or ssh.
     Remote { url: String },
     /// Opened where it is: nothing is fetched.
     Local { path: PathBuf },
@@ -78,14 +81,6 @@ pub struct ArchiveRequest {
     pub leave_out: Vec<String>,
     pub network: Network,
     pub timeouts: Timeouts,
-}
-
-/// Who asks. It goes from parent to child on stdin and from the child to the repository's own host.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Credential {
-    pub username: String,
-    #[serde(with = "on_the_wire")]
-    pub password: Secret,
 }
 
 /// How long a server is waited for.
@@ -150,31 +145,22 @@ pub fn decode_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     }
 }
 
-/// [`Secret`] serializes nowhere but here, where it must cross a pipe.
-mod on_the_wire {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Secret;
-
-    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.expose())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(Secret::new)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::credential::App;
     use super::*;
+    use crate::secret::Secret;
 
     fn request() -> FetchRequest {
         FetchRequest {
             repository: Repository::Remote { url: "https://git.example/a.git".into() },
             branch: Branch::try_from("main").unwrap(),
             pinned: None,
-            credential: Some(Credential { username: "bot".into(), password: Secret::new("hunter2") }),
+            credential: Some(Credential::Password {
+                username: "bot".into(),
+                password: Secret::new("hunter2"),
+            }),
+            host_keys: Vec::new(),
             scratch: "/tmp/x".into(),
             network: Network { proxy: Some("http://proxy:3128".try_into().unwrap()), ..Network::default() },
             timeouts: Timeouts::default(),
@@ -187,10 +173,18 @@ mod tests {
     fn a_password_crosses_the_pipe_and_is_not_shown() {
         let bytes = encode_request(&request()).unwrap();
         let back: FetchRequest = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(back.credential.as_ref().unwrap().password.expose(), "hunter2");
+        let Some(Credential::Password { password, .. }) = &back.credential else { panic!("{back:?}") };
+        assert_eq!(password.expose(), "hunter2");
         let shown = format!("{back:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("proxy:3128"), "{shown}");
+        let app =
+            App { app_id: "1".into(), installation_id: "2".into(), private_key: Secret::new("hunter2") };
+        for credential in [Credential::App(app), Credential::Key(Secret::new("hunter2"))] {
+            let sent = encode_request(&FetchRequest { credential: Some(credential), ..request() }).unwrap();
+            let back: FetchRequest = serde_json::from_slice(&sent).unwrap();
+            assert!(!format!("{back:?}").contains("hunter2"));
+        }
     }
 
     #[test]

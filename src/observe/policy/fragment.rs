@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::network::{Mirrors, Network};
 use super::node::Node;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Environment, Service};
+use crate::facts::{Branch, Environment, HostKey, Service};
 use crate::fault::{BUDGET, Slice};
 use crate::plan::Seconds;
 
@@ -26,6 +26,8 @@ pub struct Fragment {
     pub budget: Option<Seconds>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environments: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Git::is_empty")]
+    pub git: Git,
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
     #[serde(default, skip_serializing_if = "Imds::is_empty")]
@@ -36,6 +38,14 @@ pub struct Fragment {
     pub mirrors: Mirrors,
     #[serde(default, skip_serializing_if = "Node::is_empty")]
     pub node: Node,
+}
+
+/// How git servers are met.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// The ssh servers that are known besides GitHub, as lines of known_hosts.
+    pub host_keys: Option<Vec<HostKey>>,
 }
 
 /// Which tag keys say what, for fleets that have their own.
@@ -55,6 +65,12 @@ pub struct Imds {
     pub wait: Option<Seconds>,
     /// Whether the service may use it.
     pub service: Option<bool>,
+}
+
+impl Git {
+    fn is_empty(&self) -> bool {
+        *self == Git::default()
+    }
 }
 
 impl Tags {
@@ -83,6 +99,7 @@ impl Fragment {
             services: self.services.or(under.services),
             budget: self.budget.or(under.budget),
             environments,
+            git: Git { host_keys: self.git.host_keys.or(under.git.host_keys) },
             tags: Tags {
                 service: self.tags.service.or(under.tags.service),
                 environment: self.tags.environment.or(under.tags.environment),
@@ -111,7 +128,7 @@ impl Fragment {
         self.node.check().map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
-        if self.repository.as_deref().is_some_and(has_userinfo) {
+        if self.repository.as_deref().is_some_and(holds_a_secret) {
             let cause = "the repository's address holds a user or a password";
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
@@ -157,9 +174,13 @@ pub fn parse(path: &str, text: &str) -> Result<Fragment> {
     })
 }
 
-/// `https://user:password@host/`. Found before the address is shown anywhere.
-fn has_userinfo(address: &str) -> bool {
-    let authority =
-        address.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
-    authority.is_some_and(|authority| authority.contains('@'))
+/// `https://user:password@host/`, found before the address is shown anywhere. Only ssh has users that are
+/// no secret.
+pub fn holds_a_secret(address: &str) -> bool {
+    let Some((scheme, rest)) = address.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((user, _)) => !scheme.eq_ignore_ascii_case("ssh") || user.contains(':'),
+        None => false,
+    }
 }

@@ -13,13 +13,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
+use crate::facts::HostKey;
 use crate::fault::{BUDGET, Slice};
 use crate::machine::Observe;
 use crate::observe::given::given;
 use crate::plan::{Seconds, Setting, layout};
 
 pub use flags::{Flags, StandIns};
-pub use fragment::Fragment;
+pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use node::NodeArchives;
 
@@ -124,6 +125,10 @@ impl Policy {
 
     pub fn git_credential(&self) -> Option<Said<String>> {
         self.said(|fragment| fragment.git_credential.clone())
+    }
+
+    pub fn host_keys(&self) -> Vec<HostKey> {
+        self.always(|fragment| fragment.git.host_keys.clone()).value
     }
 
     pub fn secret(&self) -> Said<String> {

@@ -108,3 +108,32 @@ fn a_password_in_an_address_is_refused_and_not_repeated() {
         );
     }
 }
+
+#[test]
+fn host_keys_are_read_and_recorded_as_they_are_written() {
+    let line = "git.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    let text = format!("[git]\nhost_keys = ['{line}']\n");
+    let policy = layered(&text, Fragment::default()).unwrap();
+    assert!(policy.host_keys()[0].is_of("git.example", 22));
+    assert_eq!(toml::to_string(&parse(POLICY, &text).unwrap()).unwrap(), text.replace('\'', "\""));
+    assert!(layered("", Fragment::default()).unwrap().host_keys().is_empty());
+    for wrong in ["git.example ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ==", "git.example", "SHA256:+DiY3"] {
+        let error = layered(&format!("[git]\nhost_keys = ['{wrong}']\n"), Fragment::default()).unwrap_err();
+        assert_eq!(error.code(), Code::PolicyInvalid, "{wrong}");
+        assert!(error.to_string().contains("policy.toml:2"), "{error}");
+    }
+}
+
+#[test]
+fn ssh_addresses_have_users_and_no_passwords() {
+    let at = |repository: &str| layered(&format!("repository = '{repository}'\n"), Fragment::default());
+    for good in ["ssh://git@git.example/a.git", "git@git.example:acme/a.git", "https://git.example/a@b"] {
+        assert!(at(good).is_ok(), "{good}");
+    }
+    for bad in ["ssh://git:hunter2@git.example/a.git", "https://hunter2@git.example/a.git", "http://a:b@c/d"]
+    {
+        let error = at(bad).unwrap_err();
+        assert_eq!(error.code(), Code::RepositoryInvalid);
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

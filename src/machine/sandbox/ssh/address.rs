@@ -1,0 +1,139 @@
+//! Where a repository is over ssh, in the two forms that git knows.
+
+use crate::error::{Code, Error, Result};
+use crate::machine::sandbox::scrub::scrub;
+
+/// `ssh://git@host[:port]/path` or `git@host:path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    text: String,
+    user: String,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Address {
+    /// Whether this is an ssh address, right or wrong.
+    pub fn claims(text: &str) -> bool {
+        match text.split_once("://") {
+            Some((scheme, _)) => scheme.eq_ignore_ascii_case("ssh"),
+            None => text.split_once(':').is_some_and(|(authority, _)| authority.contains('@')),
+        }
+    }
+
+    pub fn parse(text: &str) -> Result<Address> {
+        Address::read(text).ok_or_else(|| {
+            Error::new(
+                Code::RepositoryInvalid,
+                format!("reading the repository's address {}", scrub(text)),
+                "it is neither ssh://git@HOST[:PORT]/PATH nor git@HOST:PATH (no password, no other signs)",
+            )
+            .remedy("the key comes from --git-credential-secret, the server's own key from git.host_keys in the policy")
+        })
+    }
+
+    fn read(text: &str) -> Option<Address> {
+        let (authority, path) = match text.split_once("://") {
+            Some((_, rest)) => rest.split_at(rest.find('/')?),
+            None => text.split_once(':')?,
+        };
+        let (user, server) = authority.split_once('@')?;
+        let (host, port) = match server.split_once(':') {
+            Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
+            None => (server, 22),
+        };
+        let fits = is_word(user) && is_word(host) && is_path(path);
+        fits.then(|| Address {
+            text: text.trim_end_matches('/').to_owned(),
+            user: user.to_owned(),
+            host: host.to_ascii_lowercase(),
+            port,
+            path: path.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What git runs on the server. Nothing in a path needs more than the quotes.
+    pub fn command(&self) -> String {
+        format!("git-upload-pack '{}'", self.path)
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// It is quoted in somebody's shell: no quote, and nothing that a server might take for an option.
+fn is_path(text: &str) -> bool {
+    !text.trim_matches('/').is_empty()
+        && !text.starts_with('-')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~+".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read() {
+        for (text, host, port, command) in [
+            ("ssh://git@GitHub.com/acme/auth.git", "github.com", 22, "git-upload-pack '/acme/auth.git'"),
+            ("ssh://git@git.example:2222/a/", "git.example", 2222, "git-upload-pack '/a'"),
+            ("git@github.com:acme/auth.git", "github.com", 22, "git-upload-pack 'acme/auth.git'"),
+            ("git@git.example:/srv/~me/a+b.git", "git.example", 22, "git-upload-pack '/srv/~me/a+b.git'"),
+        ] {
+            assert!(Address::claims(text));
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.host(), address.port(), address.user()), (host, port, "git"), "{text}");
+            assert_eq!(address.command(), command);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_and_no_password_is_repeated() {
+        for text in [
+            "ssh://git:hunter2@github.com/acme/auth.git",
+            "ssh://github.com/acme/auth.git",
+            "ssh://git@github.com",
+            "ssh://git@github.com/",
+            "ssh://git@github.com:0/a",
+            "ssh://git@github.com:x/a",
+            "ssh://-oProxyCommand=x@host/a",
+            "ssh://git@-oProxyCommand=x/a",
+            "git@host:-a",
+            "git@host:",
+            "git@host:a'; id; '",
+            "git@host:a$(id)",
+            "git@host:a b",
+            "git@host:a\nb",
+            "git@:a",
+            "@host:a",
+        ] {
+            assert!(Address::claims(text), "{text}");
+            let error = Address::parse(text).unwrap_err();
+            assert_eq!(error.code(), Code::RepositoryInvalid, "{text}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        for text in ["https://git@host/a", "/srv/a.git", "C:/a", "a:b", "file:///srv/a"] {
+            assert!(!Address::claims(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! By which keys servers are known: GitHub's own, and those of the policy. Nothing is learnt on the way.
+
+use std::borrow::Cow;
+
+use russh::Preferred;
+use russh::keys::ssh_key::Algorithm;
+
+use crate::error::{Code, Error, Result};
+use crate::facts::HostKey;
+
+/// As https://api.github.com/meta and "GitHub's SSH key fingerprints" give them:
+/// SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU and SHA256:p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM.
+/// The third, an RSA key, is not needed: the server shows one of these to whoever asks for it.
+const GITHUB: [&str; 2] = [
+    "github.com,[ssh.github.com]:443 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+    "github.com,[ssh.github.com]:443 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=",
+];
+
+/// The keys of one server.
+#[derive(Clone)]
+pub struct Known {
+    keys: Vec<HostKey>,
+}
+
+impl Known {
+    pub fn of(host: &str, port: u16, policy: &[HostKey]) -> Result<Known> {
+        let github = GITHUB.iter().filter_map(|line| HostKey::try_from((*line).to_owned()).ok());
+        let keys: Vec<HostKey> =
+            github.chain(policy.iter().cloned()).filter(|key| key.is_of(host, port)).collect();
+        match keys.is_empty() {
+            false => Ok(Known { keys }),
+            true => Err(Error::new(
+                Code::HostUnknown,
+                format!("looking for the ssh host key of {host}, port {port}"),
+                "the policy names none, and one that the server itself shows proves nothing",
+            )),
+        }
+    }
+
+    pub fn has(&self, blob: &[u8]) -> bool {
+        self.keys.iter().any(|key| key.blob() == blob)
+    }
+
+    /// What the server is asked to show: first the kinds of which one is known, then the others, so that a
+    /// server with quite another key is told by that.
+    pub fn preferred(&self) -> Preferred {
+        let mut kinds: Vec<Algorithm> =
+            Preferred::DEFAULT.key.iter().filter(|kind| !(*kind).clone().is_rsa()).cloned().collect();
+        kinds.sort_by_key(|kind| !self.keys.iter().any(|key| key.kind() == kind.as_str()));
+        Preferred { key: Cow::Owned(kinds), ..Preferred::DEFAULT }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::ssh_key::{HashAlg, PublicKey};
+
+    use super::*;
+
+    #[test]
+    fn github_is_known_on_both_of_its_ports_by_its_published_fingerprints() {
+        for (host, port) in [("github.com", 22), ("ssh.github.com", 443)] {
+            let known = Known::of(host, port, &[]).unwrap();
+            let fingerprint = |key: &HostKey| {
+                PublicKey::from_bytes(key.blob()).unwrap().fingerprint(HashAlg::Sha256).to_string()
+            };
+            assert_eq!(
+                known.keys.iter().map(fingerprint).collect::<Vec<_>>(),
+                [
+                    "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU",
+                    "SHA256:p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM"
+                ]
+            );
+        }
+        for (host, port) in [("github.com", 443), ("github.com.evil.example", 22), ("git.example", 22)] {
+            assert_eq!(Known::of(host, port, &[]).err().map(|error| error.code()), Some(Code::HostUnknown));
+        }
+    }
+
+    #[test]
+    fn known_kinds_are_asked_for_first_and_rsa_never() {
+        let line = GITHUB[1].replace("github.com,", "git.example,");
+        let known = Known::of("git.example", 22, &[HostKey::try_from(line).unwrap()]).unwrap();
+        let kinds: Vec<String> = known.preferred().key.iter().map(|kind| kind.to_string()).collect();
+        assert_eq!(kinds[0], "ecdsa-sha2-nistp256");
+        assert!(kinds.contains(&"ssh-ed25519".to_owned()) && !kinds.iter().any(|kind| kind.contains("rsa")));
+    }
+}
