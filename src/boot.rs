@@ -15,7 +15,7 @@ use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
 use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
-use crate::report::{HEARTBEAT, Report};
+use crate::report::Report;
 use crate::secret::Secret;
 
 /// A plan, and the fetched objects that its checkout needs.
@@ -40,7 +40,7 @@ pub struct Identified {
 pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Planned> {
     let policy = observe::policy(machine, flags).await?;
     let identified = identify(machine, flags, policy, report).await?;
-    plan(machine, flags, &identified).await
+    plan(machine, flags, &identified, report).await
 }
 
 async fn identify(
@@ -53,9 +53,11 @@ async fn identify(
         // No earlier run can have recorded one: better told before anything is waited for.
         policy.repository()?;
     }
-    let mut facts = observe::facts(machine, flags).await?;
+    let mut facts =
+        report.during("machine", "looking at the machine", observe::facts(machine, flags)).await?;
     let here = flags.stand_ins.facts.is_none();
-    facts.instance = observe::instance(machine, flags, &facts, &policy).await?;
+    let asking = observe::instance(machine, flags, &facts, &policy);
+    facts.instance = report.during("metadata", "waiting for instance metadata", asking).await?;
     let mut decided = None;
     if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
         report.instance(instance);
@@ -65,7 +67,9 @@ async fn identify(
         }
         policy.repository()?;
         if facts.tags.is_none() {
-            facts.tags = Some(observe::tags(machine, &policy, decided.as_ref()).await?);
+            let asking = observe::tags(machine, &policy, decided.as_ref());
+            let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
+            facts.tags = Some(report.during("tags", &what, asking).await?);
         }
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
@@ -75,15 +79,20 @@ async fn identify(
     Ok(Identified { policy, facts, selection, decided, here })
 }
 
-async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) -> Result<Planned> {
+async fn plan(
+    machine: &impl Observe,
+    flags: &Flags,
+    identified: &Identified,
+    report: &Report,
+) -> Result<Planned> {
     let Identified { selection, here, .. } = identified;
     let here = *here;
-    let service = service(machine, flags, identified).await?;
+    let service = service(machine, flags, identified, report).await?;
     let good_environment = match here {
         true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
         false => None,
     };
-    let facts = with_node_index(machine, identified, &service).await?;
+    let facts = with_node_index(machine, identified, &service, report).await?;
     let wanted = Wanted {
         facts: &facts,
         selection,
@@ -96,7 +105,7 @@ async fn plan(machine: &impl Observe, flags: &Flags, identified: &Identified) ->
     let plan = planner::plan(&wanted)?;
     let mut scratch = service.scratch;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
-        scratch = fetch(machine, flags, identified).await?.1;
+        scratch = fetch(machine, flags, identified, report).await?.1;
     }
     Ok(Planned { plan, scratch, here })
 }
@@ -106,12 +115,15 @@ async fn with_node_index(
     machine: &impl Observe,
     identified: &Identified,
     service: &Service,
+    report: &Report,
 ) -> Result<Facts> {
     let Identified { policy, facts, selection, .. } = identified;
     let mut facts = facts.clone();
     let Service { source, manifest, .. } = service;
     if planner::runtime::needs_node_index(source, manifest, &facts, &selection.node)? {
-        facts.node_index = Some(observe::node_index(machine, selection, policy).await?);
+        let asking = observe::node_index(machine, selection, policy);
+        let what = "reading the index of Node's releases";
+        facts.node_index = Some(report.during("node-index", what, asking).await?);
     }
     Ok(facts)
 }
@@ -125,7 +137,12 @@ struct Service {
     secret: Option<Variables>,
 }
 
-async fn service(machine: &impl Observe, flags: &Flags, identified: &Identified) -> Result<Service> {
+async fn service(
+    machine: &impl Observe,
+    flags: &Flags,
+    identified: &Identified,
+    report: &Report,
+) -> Result<Service> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().filter(|_| !flags.update);
     // The source and the secret are asked at once. Only the source's manifest tells whether there is a
@@ -133,10 +150,12 @@ async fn service(machine: &impl Observe, flags: &Flags, identified: &Identified)
     let mut fetching = pin!(async {
         match decided {
             Some(decided) => Ok((decided.source.clone(), None)),
-            None => fetch(machine, flags, identified).await,
+            None => fetch(machine, flags, identified, report).await,
         }
     });
-    let mut reading = pin!(observe::secret_text(machine, selection, facts, flags, policy));
+    let reading = observe::secret_text(machine, selection, facts, flags, policy);
+    let what = format!("reading the secret {}", selection.secret);
+    let mut reading = pin!(report.during("secret", &what, reading));
     let mut read = None;
     let (source, scratch) = loop {
         tokio::select! {
@@ -157,10 +176,13 @@ async fn fetch(
     machine: &impl Observe,
     flags: &Flags,
     identified: &Identified,
+    report: &Report,
 ) -> Result<(Source, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let evidence = planner::runtime::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
-    let fetched = observe::source(machine, flags, selection, facts, policy, evidence).await?;
+    let fetching = observe::source(machine, flags, selection, facts, policy, evidence);
+    let what = format!("fetching branch {} of {}", selection.branch, selection.repository);
+    let fetched = report.during("fetch", &what, fetching).await?;
     Ok((fetched.source, fetched.scratch))
 }
 
@@ -185,11 +207,7 @@ fn keep(facts: &Facts, policy: &Policy) -> Result<Option<Keep>> {
 /// Observe, plan, apply, report.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     report.started();
-    let result = tokio::select! {
-        result = attempt(machine, flags, report) => result,
-        // Ends only with the run.
-        never = heartbeat(report) => never,
-    };
+    let result = report.accompany(attempt(machine, flags, report)).await;
     match &result {
         Ok(()) => report.healthy(),
         Err(error) => report.failed(error),
@@ -210,7 +228,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let ahead = planner::ahead(&identified.facts, &identified.selection);
     limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
-    let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified)).await?;
+    let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
     report.planned(&planned.plan);
     let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
     let result = limit.hold(stop.as_mut(), applying).await;
@@ -245,13 +263,6 @@ impl Limit {
                 Err(Error::new(Code::Deadline, "bringing the service into service", cause))
             }
         }
-    }
-}
-
-async fn heartbeat(report: &Report) -> Result<()> {
-    loop {
-        tokio::time::sleep(std::time::Duration::from_secs(HEARTBEAT)).await;
-        report.beat();
     }
 }
 

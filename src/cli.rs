@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -255,6 +256,14 @@ pub fn stderr_is_the_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     nix::sys::stat::fstat(std::io::stderr())
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Whether our standard error is a terminal on which a line can be rewritten, and somebody wants that.
+pub fn stderr_is_a_living_terminal() -> bool {
+    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    std::io::stderr().is_terminal()
+        && said("NO_COLOR").is_none()
+        && said("TERM").is_some_and(|term| term != "dumb")
 }
 
 #[cfg(test)]

@@ -479,3 +479,75 @@ fn a_guard_that_is_told_to_stop_waits_for_its_child_and_tells_how_that_ended() {
         assert_eq!(guarded("kill -TERM $$; exit 0").code(), Some(143));
     }
 }
+
+/// What a dry run says that fetches from a server which never answers, until `enough` was said.
+fn said_while_waiting(prelude: &str, enough: &str) -> String {
+    use std::io::Read;
+    let home = directory(&[]);
+    drop(dry_run(home.path()));
+    // It listens, and that is all it does.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = format!(
+        "{prelude} exec {} --dry-run --facts=facts.json --policy=policy.toml --env-file=secret --repository=http://{}/a.git",
+        env!("CARGO_BIN_EXE_bootagent"),
+        server.local_addr().unwrap()
+    );
+    // util-linux gives it a terminal.
+    let mut terminal = Command::new("script");
+    if nix::unistd::geteuid().is_root() {
+        // Root's fetch is a unit, and there may be no systemd here.
+        terminal.uid(65534);
+    }
+    let mut child = terminal
+        .args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"])
+        .current_dir(&home)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut all = String::new();
+    let started = std::time::Instant::now();
+    let mut chunk = [0; 4096];
+    while !all.contains(enough) && started.elapsed() < std::time::Duration::from_secs(60) {
+        match output.read(&mut chunk).unwrap() {
+            0 => break,
+            count => all += &String::from_utf8_lossy(&chunk[..count]),
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    all
+}
+
+const CLEAR: &str = "\r\u{1b}[K";
+
+#[test]
+fn on_a_terminal_one_line_lives() {
+    let said = said_while_waiting("TERM=xterm", "fetch 3 s");
+    assert!(said.contains(&format!("{CLEAR}bootagent")), "{said:?}");
+    assert!(said.contains("fetch 2 s: fetching branch test of http://127.0.0.1:"), "{said:?}");
+    // Never a newline behind it: it is rewritten.
+    let living = said.split(CLEAR).find(|line| line.contains("fetch 2 s")).unwrap();
+    assert!(!living.contains('\n'), "{living:?}");
+}
+
+#[test]
+fn on_a_narrow_terminal_it_stays_one_row() {
+    let said = said_while_waiting("stty rows 24 cols 40; TERM=xterm", "fetch 3 s");
+    let living: Vec<&str> = said.split(CLEAR).filter(|line| line.contains("fetch ")).collect();
+    let rows = living.iter().filter(|line| line.ends_with("..."));
+    assert!(rows.clone().count() > 0 && rows.into_iter().all(|line| line.len() < 40), "{living:?}");
+}
+
+#[test]
+fn without_such_a_terminal_there_are_plain_lines() {
+    for prelude in ["TERM=dumb", "TERM=xterm NO_COLOR=1", ""] {
+        let said = said_while_waiting(prelude, " for 5 s");
+        assert!(!said.contains('\u{1b}'), "{prelude}: {said:?}");
+        assert!(said.contains("fetch: fetching branch test of http://"), "{prelude}: {said:?}");
+        assert_eq!(said.matches("fetch: ").count(), 1, "{prelude}: {said:?}");
+    }
+}

@@ -78,12 +78,12 @@ async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(&step.id, &step.why, &headline);
-    let progress = |what: &str| report.waiting(&step.id, what);
-    let context = Context { scratch, progress: &progress };
+    let context = Context { scratch };
     // Each verb converges, so that what a fault broke off can be done again.
     let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
     let acting = patiently(patience, async || machine.act(&step.action, &context).await);
-    let result = timeout(step.timeout.duration(), acting).await.unwrap_or_else(|_| {
+    let heard = report.during(step.id.as_str(), &headline, acting);
+    let result = timeout(step.timeout.duration(), heard).await.unwrap_or_else(|_| {
         let cause = format!("not done after {}", step.timeout);
         Err(Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause))
     });

@@ -8,6 +8,7 @@
 
 pub mod aws;
 pub mod host;
+pub mod progress;
 pub mod retry;
 pub mod sandbox;
 mod tls;
@@ -57,8 +58,6 @@ pub struct Scratch {
 pub struct Context<'a> {
     /// Where the fetched objects are, unless no checkout is to be done.
     pub scratch: Option<&'a Scratch>,
-    /// Told now and then what a long step waits for.
-    pub progress: &'a dyn Fn(&str),
 }
 
 // One thread runs everything that is not a child: no future needs to be Send.

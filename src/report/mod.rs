@@ -2,51 +2,74 @@
 //! the terminal's progress, and five lines on the console at the end.
 
 mod console;
+mod ongoing;
 pub mod status;
 mod terminal;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::facts::Instance;
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
 use crate::plan::{Action, Mode, Owner, Plan, StepId};
+use ongoing::Ongoing;
 use status::{Outcome, State, Status, StepReport};
 
-pub use terminal::{print, tell};
+pub use ongoing::line as living_text;
+pub use terminal::{LivingLine, print, tell};
 
 /// How often a booting agent proves that it is alive, in seconds.
 pub const HEARTBEAT: u64 = 5;
+const TICK: Duration = Duration::from_secs(1);
+
+/// How progress is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Silent,
+    /// Lines that stay: a log, a console.
+    Lines,
+    /// Besides, one line that lives: a terminal.
+    Living,
+}
 
 pub struct Report {
     status: Mutex<Status>,
     /// Absent in a dry run, which writes nothing.
     path: Option<&'static Path>,
-    /// Whether progress goes to the terminal (or to whatever took its place).
-    progress: bool,
+    progress: Progress,
+    living: Mutex<LivingLine>,
+    ongoing: Mutex<Ongoing>,
     started: Instant,
 }
 
 impl Report {
-    pub fn new(path: Option<&'static str>, progress: bool, run_id: String) -> Self {
+    pub fn new(path: Option<&'static str>, progress: Progress, run_id: String) -> Self {
         let mut status = Status::booting(machine::pid(), machine::boot_id(), run_id);
         status.started = now();
         status.pid_started = machine::started(machine::pid()).unwrap_or(0);
         status.heartbeat = status.started;
-        Report { status: Mutex::new(status), path: path.map(Path::new), progress, started: Instant::now() }
+        Report {
+            status: Mutex::new(status),
+            path: path.map(Path::new),
+            progress,
+            living: Default::default(),
+            ongoing: Default::default(),
+            started: Instant::now(),
+        }
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.status)
     }
 
     /// Changes the status and writes it. A status that cannot be written is logged, not fatal: the
     /// service matters more than the word about it.
     fn update(&self, change: impl FnOnce(&mut Status)) {
         let mut status = self.status();
+        status.waiting = locked(&self.ongoing).waiting();
         change(&mut status);
         status.heartbeat = now();
         let Some(path) = self.path else { return };
@@ -61,18 +84,64 @@ impl Report {
     }
 
     fn say(&self, line: &str) {
-        if self.progress {
+        if self.progress != Progress::Silent {
+            locked(&self.living).clear();
             tell(format_args!("bootagent {:6.1} s  {line}", self.started.elapsed().as_secs_f64()));
         }
+    }
+
+    /// Carries the run out, proves all along that the agent lives, and tells what it waits for.
+    pub async fn accompany<T>(&self, work: impl Future<Output = T>) -> T {
+        let done = tokio::select! {
+            done = work => done,
+            never = self.tick_on() => never,
+        };
+        locked(&self.living).clear();
+        done
+    }
+
+    async fn tick_on<T>(&self) -> T {
+        loop {
+            tokio::time::sleep(TICK).await;
+            self.tick();
+        }
+    }
+
+    fn tick(&self) {
+        let waiting = locked(&self.ongoing).waiting();
+        let status = self.status();
+        let is_due = status.waiting != waiting || now().saturating_sub(status.heartbeat) >= HEARTBEAT;
+        drop(status);
+        if is_due {
+            self.update(|_| {});
+        }
+        match self.progress {
+            Progress::Silent => {}
+            Progress::Lines => {
+                let lines = locked(&self.ongoing).lines(Instant::now());
+                lines.iter().for_each(|line| self.say(line));
+            }
+            Progress::Living => match ongoing::line(&waiting, now()) {
+                Some(line) => {
+                    let line = format!("bootagent {:4} s  {line}", self.started.elapsed().as_secs());
+                    locked(&self.living).show(&line);
+                }
+                None => locked(&self.living).clear(),
+            },
+        }
+    }
+
+    /// Carries out one of the things that a run waits for, and hears what it says of itself.
+    pub async fn during<T>(&self, id: &str, what: &str, work: impl Future<Output = T>) -> T {
+        let (key, said) = locked(&self.ongoing).begin(id, what, Instant::now(), now());
+        // Also when nobody waits for it any longer.
+        let _ended = Ended { report: self, key };
+        said.hear(work).await
     }
 
     pub fn started(&self) {
         self.update(|_| {});
         self.say("looking at the machine, the instance and the policy");
-    }
-
-    pub fn beat(&self) {
-        self.update(|_| {});
     }
 
     pub fn instance(&self, instance: &Instance) {
@@ -115,16 +184,6 @@ impl Report {
     pub fn step_started(&self, id: &StepId, why: &str, headline: &str) {
         self.update(|status| status.steps.push(StepReport::started(id.as_str(), why, now())));
         tracing::debug!(step = id.as_str(), "{headline}");
-    }
-
-    /// A long step tells what it waits for.
-    pub fn waiting(&self, id: &StepId, what: &str) {
-        self.update(|status| {
-            if let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) {
-                step.detail = Some(what.to_owned());
-            }
-        });
-        self.say(&format!("{id}: {what}"));
     }
 
     pub fn step_ended(
@@ -245,13 +304,30 @@ impl Report {
         let (service, commit) = (name(&status.service), name(&status.commit));
         let code = status.error.as_ref().map(|error| error.code.clone()).unwrap_or_default();
         tracing::info!(service, commit, run_id = status.run_id, code, "{}", lines.join(" | "));
-        if self.progress {
+        if self.progress != Progress::Silent {
+            locked(&self.living).clear();
             lines.iter().for_each(tell);
         }
         if self.path.is_some() {
             machine::console(&lines);
         }
     }
+}
+
+/// Something that goes on until this is dropped.
+struct Ended<'a> {
+    report: &'a Report,
+    key: u64,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        locked(&self.report.ongoing).end(self.key);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn name<T: std::fmt::Display>(of: &Option<T>) -> String {

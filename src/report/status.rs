@@ -59,9 +59,23 @@ pub struct Status {
     pub unit: Option<String>,
     pub gate: Option<Gate>,
     pub notes: Vec<String>,
+    /// What goes on at this moment, before there are steps, too.
+    #[serde(default)]
+    pub waiting: Vec<Waiting>,
     pub steps: Vec<StepReport>,
     /// The first error of the run.
     pub error: Option<ErrorReport>,
+}
+
+/// Something that goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// A step's id, or what is looked at before there are steps: `metadata`, `tags`, `fetch`, `secret`, `node-index`.
+    pub id: String,
+    pub what: String,
+    pub since: u64,
+    /// What it last said itself.
+    pub said: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -135,6 +149,7 @@ impl Status {
             unit: None,
             gate: None,
             notes: Vec::new(),
+            waiting: Vec::new(),
             steps: Vec::new(),
             error: None,
         }
@@ -143,6 +158,7 @@ impl Status {
     pub fn end(&mut self, state: State, now: u64) {
         self.state = state;
         self.finished = Some(now);
+        self.waiting.clear();
         for step in self.steps.iter_mut().filter(|step| step.outcome == Outcome::Running) {
             step.outcome = Outcome::Failed;
             step.detail = Some("cancelled".to_owned());

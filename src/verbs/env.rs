@@ -13,7 +13,7 @@ use crate::observe::{self, secrets};
 use crate::plan::Seconds;
 use crate::planner::env::Dialect;
 use crate::planner::env::check::{Arrives, Verdict, check};
-use crate::report::{Report, print};
+use crate::report::{Progress, Report, print};
 use crate::secret::Secret;
 
 /// A key that stops a run, as the run itself would end.
@@ -110,7 +110,7 @@ async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
         return Err(Error::new(Code::Usage, "choosing the secret", cause)
             .remedy("name it with --secret, or check a file with --env-file"));
     }
-    let report = Report::new(None, false, run_id());
+    let report = Report::new(None, Progress::Silent, run_id());
     let environment = boot::environment(machine, flags, &report).await?;
     Ok(Found {
         name: environment.secret,

@@ -3,7 +3,7 @@ use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
 use crate::machine::{self, LocalHost, Lock, Observe};
 use crate::plan;
-use crate::report::{Report, print, status};
+use crate::report::{Progress, Report, print, status};
 
 /// Brings the service into service.
 pub async fn run(args: &RunArgs) -> u8 {
@@ -26,7 +26,7 @@ async fn locked_run(args: &RunArgs) -> Result<()> {
         return Err(told(error));
     }
     let _lock = Lock::take().map_err(told)?;
-    let report = Report::new(Some(status::PATH), !cli::stderr_is_the_journal(), crate::machine::run_id());
+    let report = Report::new(Some(status::PATH), progress(), crate::machine::run_id());
     match boot::run(&machine, &flags, &report).await {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
@@ -34,6 +34,15 @@ async fn locked_run(args: &RunArgs) -> Result<()> {
             Ok(())
         }
         result => result,
+    }
+}
+
+/// The journal gets its own entries.
+fn progress() -> Progress {
+    match () {
+        () if cli::stderr_is_the_journal() => Progress::Silent,
+        () if cli::stderr_is_a_living_terminal() => Progress::Living,
+        () => Progress::Lines,
     }
 }
 
@@ -47,10 +56,14 @@ pub async fn dry_run(args: &RunArgs) -> u8 {
 
 async fn show(args: &RunArgs) -> Result<()> {
     let machine = LocalHost::bystander();
-    let report = Report::new(None, args.output == Output::Text, crate::machine::run_id());
+    let progress = match args.output {
+        Output::Text => progress(),
+        Output::Json => Progress::Silent,
+    };
+    let report = Report::new(None, progress, crate::machine::run_id());
     let flags = args.flags()?;
     let planned = tokio::select! {
-        planned = boot::prepare(&machine, &flags, &report) => planned?,
+        planned = report.accompany(boot::prepare(&machine, &flags, &report)) => planned?,
         // What was fetched goes with it.
         signal = machine::told_to_stop() => return Err(Error::new(Code::Cancelled, "planning", format!("{signal} arrived"))),
     };

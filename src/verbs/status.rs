@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::cli::{Output, StatusArgs};
+use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::machine::{self, Health, LocalHost, Observe};
-use crate::report::print;
 use crate::report::status::{Outcome, PATH, State, Status};
+use crate::report::{LivingLine, living_text, print};
 
 /// The contract of the exit status.
 const IN_SERVICE: u8 = 0;
@@ -49,11 +49,15 @@ fn json(seen: &Seen) -> Result<String> {
 async fn look(args: &StatusArgs) -> Result<Seen> {
     let machine = LocalHost::bystander();
     let until = Instant::now() + args.timeout.duration();
+    let mut living = cli::stderr_is_a_living_terminal().then(LivingLine::default);
     loop {
         let seen = once(&machine).await?;
         let pending = matches!(seen.status.state, State::Booting | State::NotStarted);
         if !args.wait || !pending || Instant::now() >= until {
             return Ok(seen);
+        }
+        if let Some(living) = &mut living {
+            living.show(&progress(&seen.status));
         }
         sleep(Duration::from_millis(300)).await;
     }
@@ -79,6 +83,14 @@ async fn once(machine: &LocalHost) -> Result<Seen> {
     }
     let probe = probe(machine, &mut status).await;
     Ok(Seen { status, probe })
+}
+
+/// What the run does at this moment, as it would say itself.
+fn progress(status: &Status) -> String {
+    match living_text(&status.waiting, machine::now()) {
+        Some(line) => format!("{}: {line}", headline(status)),
+        None => headline(status),
+    }
 }
 
 fn agent_died(why: &str) -> ErrorReport {
@@ -146,6 +158,7 @@ fn text(seen: &Seen) -> String {
         status.instance.as_ref().map(|instance| format!("{} in {}", instance.id, instance.zone)),
     ));
     lines.extend(word("probe", seen.probe.clone()));
+    lines.extend(word("now", living_text(&status.waiting, machine::now())));
     for note in &status.notes {
         lines.extend(word("note", Some(note.clone())));
     }
@@ -158,11 +171,13 @@ fn text(seen: &Seen) -> String {
             Outcome::Changed => "+",
             Outcome::Failed => "FAILED",
         };
-        let detail = step
-            .detail
-            .as_deref()
-            .filter(|_| matches!(step.outcome, Outcome::Running | Outcome::Failed))
-            .unwrap_or(&step.why);
+        let now = status.waiting.iter().find(|waiting| waiting.id == step.id);
+        let detail = match step.outcome {
+            Outcome::Running => now.and_then(|waiting| waiting.said.as_deref()),
+            Outcome::Failed => step.detail.as_deref(),
+            Outcome::Unchanged | Outcome::Changed => None,
+        };
+        let detail = detail.unwrap_or(&step.why);
         lines.push(format!(
             "  {seconds} {outcome:6} {:16} {}",
             step.id,

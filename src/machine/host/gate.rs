@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::units::{self, UnitState};
 use super::{files, sockets};
 use crate::error::{Code, Error, Result};
-use crate::machine::{Change, Context, Health, Look};
+use crate::machine::{Change, Health, Look, progress};
 use crate::plan::{Gate, Mode, Owner, Probe};
 
 /// One probe may take this long.
@@ -50,12 +50,12 @@ pub async fn probe_once(gate: &Gate) -> Result<Health> {
     })
 }
 
-pub async fn pass(gate: &Gate, context: &Context<'_>) -> Result<Change> {
+pub async fn pass(gate: &Gate) -> Result<Change> {
     if look(gate).await? == Look::AlreadySo {
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
-    let answer = watch(gate, started + gate.within.duration(), context).await?;
+    let answer = watch(gate, started + gate.within.duration()).await?;
     let state = units::state(&gate.unit).await?;
     files::write(&record(gate), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(format!("{answer} after {:.1} s", started.elapsed().as_secs_f64())))
@@ -71,12 +71,11 @@ fn mark(state: &UnitState) -> String {
 }
 
 /// Good without a break for the whole soak, before `until`.
-async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<String> {
+async fn watch(gate: &Gate, until: Instant) -> Result<String> {
     let first = units::state(&gate.unit).await?;
     // Since when, and as which process, it is good.
     let mut good: Option<(Instant, UnitState)> = None;
     let mut worst = bad(Code::HealthNoListener, "it was not looked at yet");
-    let mut said = String::new();
     // systemd forgets it when it starts the next process.
     let mut last_exit = None;
     loop {
@@ -114,10 +113,7 @@ async fn watch(gate: &Gate, until: Instant, context: &Context<'_>) -> Result<Str
                 } else {
                     worst = now;
                 }
-                if worst.cause != said {
-                    said.clone_from(&worst.cause);
-                    (context.progress)(&said);
-                }
+                progress::say(&*worst.cause);
             }
         }
         if Instant::now() >= until {

@@ -186,7 +186,7 @@ impl LocalHost {
     async fn carry_out(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
         // These two look for themselves, in the middle of what they do.
         match action {
-            Action::AwaitHealth(wanted) => return gate::pass(wanted, context).await,
+            Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
             Action::Handover(wanted) => return handover::hand_over(wanted).await,
             _ => {}
         }

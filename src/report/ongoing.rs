@@ -1,0 +1,127 @@
+//! What goes on at this moment, since when, and what it waits for; and when that is worth a line.
+
+use std::time::{Duration, Instant};
+
+use crate::machine::progress::Said;
+
+use super::status::Waiting;
+
+/// What takes less is nobody's concern.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+/// The first line about it, where every line stays; each further one comes after three times the time.
+const FIRST_LINE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub struct Ongoing {
+    items: Vec<Item>,
+    next: u64,
+}
+
+struct Item {
+    key: u64,
+    id: String,
+    what: String,
+    since: Instant,
+    /// Seconds since 1970.
+    started: u64,
+    said: Said,
+    next_line: Duration,
+}
+
+impl Ongoing {
+    /// With the key by which it is ended, and the ear for what it says.
+    pub fn begin(&mut self, id: &str, what: &str, since: Instant, started: u64) -> (u64, Said) {
+        self.next += 1;
+        let (said, key) = (Said::default(), self.next);
+        self.items.push(Item {
+            key,
+            id: id.to_owned(),
+            what: what.to_owned(),
+            since,
+            started,
+            said: said.clone(),
+            next_line: FIRST_LINE,
+        });
+        (key, said)
+    }
+
+    pub fn end(&mut self, key: u64) {
+        self.items.retain(|item| item.key != key);
+    }
+
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let waiting = |item: &Item| Waiting {
+            id: item.id.clone(),
+            what: item.what.clone(),
+            since: item.started,
+            said: item.said.last(),
+        };
+        self.items.iter().map(waiting).collect()
+    }
+
+    /// What has lasted long enough for a line: few, and ever further apart.
+    pub fn lines(&mut self, now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        for item in &mut self.items {
+            let lasts = now.saturating_duration_since(item.since);
+            if lasts >= item.next_line {
+                item.next_line *= 3;
+                let said = item.said.last().map(|said| format!(": {said}")).unwrap_or_default();
+                lines.push(format!("{}: {}, for {} s{said}", item.id, item.what, lasts.as_secs()));
+            }
+        }
+        lines
+    }
+}
+
+/// Everything that is waited for, in one line: the longest first.
+pub fn line(waiting: &[Waiting], now: u64) -> Option<String> {
+    let lasts = |item: &Waiting| now.saturating_sub(item.since);
+    let shown: Vec<&Waiting> = waiting.iter().filter(|item| lasts(item) >= SHOWN_AFTER.as_secs()).collect();
+    let each = |item: &&Waiting| match (shown.len(), &item.said) {
+        (1, Some(said)) => format!("{} {} s: {said}", item.id, lasts(item)),
+        (1, None) => format!("{} {} s: {}", item.id, lasts(item), item.what),
+        _ => format!("{} {} s", item.id, lasts(item)),
+    };
+    (!shown.is_empty()).then(|| shown.iter().map(each).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(id: &str, since: u64, said: Option<&str>) -> Waiting {
+        Waiting { id: id.into(), what: "run npm ci".into(), since, said: said.map(str::to_owned) }
+    }
+
+    #[tokio::test]
+    async fn lines_are_few_and_ever_further_apart() {
+        let start = Instant::now();
+        let mut ongoing = Ongoing::default();
+        let (key, said) = ongoing.begin("install", "run npm ci", start, 0);
+        said.hear(async { crate::machine::progress::say("try 2") }).await;
+        let told: Vec<u64> = (0..900)
+            .filter(|second| !ongoing.lines(start + Duration::from_secs(*second)).is_empty())
+            .collect();
+        assert_eq!(told, [5, 15, 45, 135, 405]);
+        assert_eq!(
+            ongoing.lines(start + Duration::from_secs(1215)),
+            ["install: run npm ci, for 1215 s: try 2"]
+        );
+        ongoing.end(key);
+        assert!(ongoing.lines(start + Duration::from_secs(9999)).is_empty() && ongoing.waiting().is_empty());
+    }
+
+    #[test]
+    fn what_is_brief_is_not_shown_and_what_runs_at_once_is_shown_together() {
+        assert_eq!(line(&[waiting("a", 100, None)], 100), None);
+        assert_eq!(line(&[], 100), None);
+        assert_eq!(line(&[waiting("a", 100, None)], 102).unwrap(), "a 2 s: run npm ci");
+        assert_eq!(line(&[waiting("a", 100, Some("try 2"))], 102).unwrap(), "a 2 s: try 2");
+        let both =
+            [waiting("fetch", 95, Some("try 2")), waiting("secret", 98, None), waiting("c", 100, None)];
+        assert_eq!(line(&both, 100).unwrap(), "fetch 5 s, secret 2 s");
+        // A clock that was set back.
+        assert_eq!(line(&[waiting("a", 200, None)], 100), None);
+    }
+}
