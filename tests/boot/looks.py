@@ -134,8 +134,9 @@ def note(path):
     seen[plain(path)] = " ".join([stat.filemode(s.st_mode), owner, content(path, s)])
 for top in tops:
     for directory, directories, files in os.walk(top):
-        directories[:] = [one for one in directories if not re.fullmatch(hidden, os.path.join(directory, one))]
-        for one in directories + files: note(os.path.join(directory, one))
+        shown = lambda one: not re.fullmatch(hidden, os.path.join(directory, one))
+        directories[:] = filter(shown, directories)
+        for one in directories + list(filter(shown, files)): note(os.path.join(directory, one))
 print(json.dumps(seen))
 """
 # systemd's own, npm's cache and its logs.

@@ -2,8 +2,9 @@
 
 import killed
 import pytest
-from looks import SERVICE, current, releases, secret, shared, status, whole  # noqa: F401
-from services import BRIEF, TALKING, talking
+from lab.deadline import wait_for
+from looks import CACHE, SERVICE, secret, whole
+from services import BRIEF, TALKING, lingering, talking
 from stage import REPOSITORY
 
 FLAGS = ["--repository", REPOSITORY]
@@ -145,4 +146,23 @@ class TestRecovery(Serving):
             again = machine.run(["bootagent", "run"], timeout=120)
             assert again.code == 0, f"killed at {point}: {again.stderr}"
             wrong += (f"killed at {point}: {line}" for line in differences(good, whole(machine)))
+        assert not wrong, "\n".join(wrong)
+
+
+class TestUpdateThatIsGivenUp(Serving):
+    """Killed while npm ci runs for the new commit; the next run stays with the old one, and has nothing to install."""
+
+    def test_its_installation_does_not_go_on(self, world, machine):
+        good = whole(machine)
+        world.repo(SERVICE).commit("test", lingering())
+        machine.check(["systemd-run", "--quiet", "--unit=update", "bootagent", "run", "--update"])
+        wait_for("npm ci to run", lambda: machine.exists(f"{CACHE}/lingers"), 60, evidence=machine.console_tail)
+        npm = machine.read(f"{CACHE}/lingers")
+        machine.check(["kill", "-KILL", machine.systemctl_show("update.service")["MainPID"]])
+        assert machine.run(["kill", "-0", npm]).code == 0, "the install ended with the agent: this test shows nothing"
+        again = machine.run(["bootagent", "run"], timeout=120)
+        assert again.code == 0, again.stderr
+        assert machine.run(["kill", "-0", npm]).code == 1, "the killed run's npm still runs"
+        machine.run(["systemctl", "reset-failed", "update.service"])
+        wrong = differences(good, whole(machine))
         assert not wrong, "\n".join(wrong)
