@@ -187,11 +187,13 @@ impl Error {
         self
     }
 
-    /// The same with every text rewritten: the place for taking secrets out.
-    pub fn rewritten(mut self, rewrite: impl Fn(&str) -> String) -> Self {
-        for text in self.0.causes.iter_mut().chain(&mut self.0.output) {
-            *text = rewrite(text);
-        }
+    pub fn output(&self) -> &[String] {
+        &self.0.output
+    }
+
+    /// The same with every cause rewritten.
+    pub fn with_causes(mut self, rewrite: impl Fn(&str) -> String) -> Self {
+        self.0.causes.iter_mut().for_each(|cause| *cause = rewrite(cause));
         self
     }
 

@@ -149,6 +149,13 @@ faults! {
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
 
+    UnitFailed = "unit-failed", Stop, Start, UnitFailed, "systemd cannot start the service's unit";
+    ServiceExited = "service-exited", Wait, Gate, ServiceExited, "the service ends by itself; after four times nobody waits any longer";
+    HealthNoListener = "health-no-listener", Wait, Gate, HealthNoListener, "nothing listens on the port (yet)";
+    HealthForeign = "health-foreign-listener", Wait, Gate, HealthForeign, "a process outside the service's unit holds the port";
+    HealthBadAnswer = "health-bad-answer", Wait, Gate, HealthBadAnswer, "the health path answers another status, or nothing within 2 s";
+    HealthFlapping = "health-flapping", Wait, Gate, HealthFlapping, "the service was well, and was restarted before the soak was over";
+
     DiskFull = "disk-full", Stop, Local, DiskFull, "no space, no inode or no quota left, wherever somebody of ours writes";
 }
 

@@ -1,6 +1,8 @@
 //! The interpreter of plans: steps whose needs are met run at once, each under its deadline, all
 //! under one budget. The first failure ends the others; then the plan's recovery runs.
 
+mod evidence;
+
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -12,10 +14,11 @@ use crate::machine::retry::{Patience, patiently};
 use crate::machine::{Change, Context, Host, Scratch};
 use crate::plan::{Plan, Step, StepId, headline};
 use crate::report::Report;
+use crate::secret::Redaction;
 
 /// What is done before there is a whole plan: its first steps, which need nothing of the others.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
-    steps(machine, first, None, report).await
+    steps(machine, first, None, report, Some(&Redaction::default())).await
 }
 
 /// Carries the plan out, but for what was done ahead. When this ends, nothing of it is still going on.
@@ -25,14 +28,15 @@ pub async fn apply(
     scratch: Option<&Scratch>,
     report: &Report,
 ) -> Result<()> {
-    steps(machine, &plan.steps, scratch, report).await
+    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction)).await
 }
 
 /// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
-/// but the first error stays the run's.
+/// but the first error stays the run's. What the former generation says is not shown: its secret may have
+/// been another one.
 pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
     report.recovering();
-    match timeout(plan.budget.duration(), steps(machine, &plan.recover, None, report)).await {
+    match timeout(plan.budget.duration(), steps(machine, &plan.recover, None, report, None)).await {
         Ok(Ok(())) => report.recovered(plan),
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
         Err(_) => tracing::error!("recovery failed: not done after {}", plan.budget),
@@ -44,6 +48,7 @@ async fn steps(
     steps: &[Step],
     scratch: Option<&Scratch>,
     report: &Report,
+    redaction: Option<&Redaction>,
 ) -> Result<()> {
     let (before, mut waiting): (Vec<&Step>, Vec<&Step>) =
         steps.iter().partition(|step| report.has_done(&step.id));
@@ -54,7 +59,7 @@ async fn steps(
             waiting.into_iter().partition(|step| step.needs.iter().all(|need| done.contains(need)));
         waiting = rest;
         for step in ready {
-            running.push(async move { (step, one(machine, step, scratch, report).await) });
+            running.push(async move { (step, one(machine, step, scratch, report, redaction).await) });
         }
         match running.next().await {
             Some((step, Ok(()))) => {
@@ -74,7 +79,13 @@ async fn steps(
     }
 }
 
-async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report: &Report) -> Result<()> {
+async fn one(
+    machine: &impl Host,
+    step: &Step,
+    scratch: Option<&Scratch>,
+    report: &Report,
+    redaction: Option<&Redaction>,
+) -> Result<()> {
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(&step.id, &step.why, &headline);
@@ -87,6 +98,7 @@ async fn one(machine: &impl Host, step: &Step, scratch: Option<&Scratch>, report
         let cause = format!("not done after {}", step.timeout);
         Err(Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause))
     });
+    let result = result.map_err(|error| evidence::fit_to_be_seen(error, redaction));
     report.step_ended(&step.id, &headline, started.elapsed(), &result);
     result.map(|_: Change| ())
 }

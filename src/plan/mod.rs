@@ -8,6 +8,7 @@ mod show;
 use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Generation, Service};
+use crate::secret::Redaction;
 
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
@@ -43,6 +44,9 @@ pub struct Plan {
     pub former: Option<Generation>,
     /// The whole run's deadline in seconds.
     pub budget: Seconds,
+    /// What the words of those that fail are freed of before anybody reads them.
+    #[serde(skip)]
+    pub redaction: Redaction,
 }
 
 /// One line of "which setting, which value, from where".

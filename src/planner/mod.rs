@@ -22,7 +22,7 @@ use crate::observe::secrets::Variables;
 use crate::observe::{Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
-use crate::secret::Secret;
+use crate::secret::{Redaction, Secret};
 use runtime::Recipe;
 use steps::Steps;
 use supervisor::systemd;
@@ -82,6 +82,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         recover,
         former,
         budget: wanted.selection.budget,
+        redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
 }
 

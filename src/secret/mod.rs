@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
 
-pub use redaction::Redaction;
+pub use redaction::{CUT, Redaction};
 
 /// Secret text, wiped when dropped. There is no `Deserialize`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

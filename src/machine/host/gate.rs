@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use super::units::{self, UnitState};
 use super::{files, sockets};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
+use crate::fault::Fault;
 use crate::machine::{Change, Health, Look, progress};
 use crate::plan::{Gate, Mode, Owner, Probe};
 
@@ -21,12 +22,12 @@ const MOST_RESTARTS: u32 = 3;
 /// Why an observation is not good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bad {
-    code: Code,
+    fault: Fault,
     cause: String,
 }
 
-fn bad(code: Code, cause: impl Into<String>) -> Bad {
-    Bad { code, cause: cause.into() }
+fn bad(fault: Fault, cause: impl Into<String>) -> Bad {
+    Bad { fault, cause: cause.into() }
 }
 
 /// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
@@ -55,7 +56,11 @@ pub async fn pass(gate: &Gate) -> Result<Change> {
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
-    let answer = watch(gate, started + gate.within.duration()).await?;
+    let mut seen = Vec::new();
+    let answer = match watch(gate, started + gate.within.duration(), &mut seen).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(error.saying(units::last_lines(&seen).await)),
+    };
     let state = units::state(&gate.unit).await?;
     files::write(&record(gate), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(format!("{answer} after {:.1} s", started.elapsed().as_secs_f64())))
@@ -70,16 +75,19 @@ fn mark(state: &UnitState) -> String {
     format!("{} {} {}\n", state.invocation, state.main_pid, state.restarts)
 }
 
-/// Good without a break for the whole soak, before `until`.
-async fn watch(gate: &Gate, until: Instant) -> Result<String> {
+/// Good without a break for the whole soak, before `until`. The unit's invocations are noted in `seen`.
+async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<String> {
     let first = units::state(&gate.unit).await?;
     // Since when, and as which process, it is good.
     let mut good: Option<(Instant, UnitState)> = None;
-    let mut worst = bad(Code::HealthNoListener, "it was not looked at yet");
+    let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
     // systemd forgets it when it starts the next process.
     let mut last_exit = None;
     loop {
         let state = units::state(&gate.unit).await?;
+        if seen.last() != Some(&state.invocation) {
+            seen.push(state.invocation.clone());
+        }
         if state.main_pid == 0 {
             last_exit = Some(state.exit_status.clone());
         }
@@ -87,11 +95,11 @@ async fn watch(gate: &Gate, until: Instant) -> Result<String> {
         if restarts > MOST_RESTARTS || state.active == "failed" {
             return Err(ended(gate, &state, restarts, last_exit));
         }
-        let seen = probe(gate, &state).await;
+        let probed = probe(gate, &state).await;
         let same = |(_, before): &(Instant, UnitState)| {
             before.main_pid == state.main_pid && before.restarts == state.restarts
         };
-        match seen {
+        match probed {
             Ok(answer) => {
                 let (since, _) = match good.take().filter(same) {
                     Some(good) => good,
@@ -109,7 +117,7 @@ async fn watch(gate: &Gate, until: Instant) -> Result<String> {
                         since.elapsed().as_secs_f64(),
                         now.cause
                     );
-                    worst = bad(if restarts > 0 { Code::HealthFlapping } else { now.code }, cause);
+                    worst = bad(if restarts > 0 { Fault::HealthFlapping } else { now.fault }, cause);
                 } else {
                     worst = now;
                 }
@@ -123,7 +131,7 @@ async fn watch(gate: &Gate, until: Instant) -> Result<String> {
                     if since.elapsed() < gate.soak.duration()
                         && Instant::now() < until + gate.soak.duration() => {}
                 // It was seen between its start and its end: that is no service that is slow to listen.
-                _ if restarts > 0 && worst.code == Code::HealthNoListener => {
+                _ if restarts > 0 && worst.fault == Fault::HealthNoListener => {
                     return Err(ended(gate, &state, restarts, last_exit));
                 }
                 _ => return Err(refuse(gate, worst)),
@@ -134,8 +142,7 @@ async fn watch(gate: &Gate, until: Instant) -> Result<String> {
 }
 
 fn refuse(gate: &Gate, worst: Bad) -> Error {
-    Error::new(
-        worst.code,
+    worst.fault.error(
         format!("waiting until {} is healthy", gate.unit),
         format!("{} (after {})", worst.cause, gate.within),
     )
@@ -149,7 +156,7 @@ fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String
             None => format!("it ended {restarts} times"),
         },
     };
-    Error::new(Code::ServiceExited, format!("waiting until {} is healthy", gate.unit), cause)
+    Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause)
         .remedy(format!(
         "the service ends by itself: journalctl -u {} has its last lines; once a fix is pushed: bootagent run --update",
         gate.unit
@@ -159,7 +166,7 @@ fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String
 /// One observation of the unit and, if there is a port, of who answers on it.
 async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
     if !state.is_active() || state.main_pid == 0 {
-        return Err(bad(Code::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
+        return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
     }
     match &gate.probe {
         Probe::Alive => Ok(format!("alive as pid {}", state.main_pid)),
@@ -172,7 +179,7 @@ async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
                 if statuses.is_empty() { (200..300).contains(&status) } else { statuses.contains(&status) };
             match good {
                 true => Ok(format!("{url} answered {status}")),
-                false => Err(bad(Code::HealthBadAnswer, format!("{url} answered {status}"))),
+                false => Err(bad(Fault::HealthBadAnswer, format!("{url} answered {status}"))),
             }
         }
     }
@@ -182,11 +189,11 @@ async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
 fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
     let listeners = sockets::listeners(port);
     if listeners.is_empty() {
-        return Err(bad(Code::HealthNoListener, format!("nothing listens on port {port}")));
+        return Err(bad(Fault::HealthNoListener, format!("nothing listens on port {port}")));
     }
     match listeners.iter().find(|listener| sockets::is_held_by(listener, &state.cgroup)) {
         Some(listener) => Ok(reachable(listener.address)),
-        None => Err(bad(Code::HealthForeign, format!("port {port} is held by a process outside the unit"))),
+        None => Err(bad(Fault::HealthForeign, format!("port {port} is held by a process outside the unit"))),
     }
 }
 
@@ -223,7 +230,7 @@ async fn ask(url: String) -> Result<u16, Bad> {
             .map_err(|error| format!("{url}: {error}"))
     });
     match asked.await {
-        Ok(answer) => answer.map_err(|cause| bad(Code::HealthBadAnswer, cause)),
-        Err(error) => Err(bad(Code::Bug, error.to_string())),
+        Ok(answer) => answer.map_err(|cause| bad(Fault::HealthBadAnswer, cause)),
+        Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
     }
 }

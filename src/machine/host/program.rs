@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Code, Coded, Error, Result};
 use crate::machine::sandbox::without_userinfo;
+use crate::secret::CUT;
 
 /// What is kept of a program's output: its end.
 const KEPT: usize = 256 << 10;
@@ -49,7 +50,8 @@ impl Output {
 /// Output of others goes to logs and terminals: no control characters, no line that breaks or turns
 /// around there, no endless ones, and no password in an address.
 pub fn clean(line: &str) -> String {
-    const LONGEST: usize = 400;
+    /// Longer than what is shown: a secret can be found in it only as a whole.
+    const LONGEST: usize = 4000;
     let mut plain = String::new();
     let mut characters = line.chars();
     while let Some(c) = characters.next() {
@@ -70,7 +72,11 @@ pub fn clean(line: &str) -> String {
             c => plain.push(c),
         }
     }
-    without_userinfo(&plain).chars().take(LONGEST).collect()
+    let plain = without_userinfo(&plain);
+    match plain.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}{CUT}", &plain[..end]),
+        None => plain,
+    }
 }
 
 /// Runs `argv` to its end. At the deadline, or when the future is dropped, it is killed.
@@ -167,7 +173,8 @@ mod tests {
         ] {
             assert_eq!(clean(said), shown);
         }
-        assert_eq!(clean(&"x".repeat(5000)).len(), 400);
+        let long = clean(&"x".repeat(5000));
+        assert!(long.len() < 4100 && long.ends_with(CUT));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Units, through systemctl.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::program::{self, failed, tool};
-use crate::error::{Code, Result};
+use super::program::{self, how_it_ended, tool};
+use crate::error::Result;
+use crate::fault::Fault;
 
 /// The properties of one unit that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,20 +103,43 @@ pub async fn last_word(unit: &str, since: u64) -> String {
     tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()
 }
 
+/// The last that these invocations of a unit said: the service itself, or else systemd about it. Of what
+/// it says too fast the journal keeps a part, and so do we.
+pub async fn last_lines(invocations: &[String]) -> Vec<String> {
+    const LINES: &str = "--lines=20";
+    const LATEST: usize = 5;
+    let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
+    for field in ["_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"] {
+        let wanted: Vec<String> =
+            latest.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect();
+        let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=cat", LINES];
+        line.extend(wanted.iter().map(String::as_str));
+        let lines = match wanted.is_empty() {
+            true => Vec::new(),
+            false => tool(&line, 8).await.map(|output| output.lines()).unwrap_or_default(),
+        };
+        if !lines.is_empty() {
+            return lines;
+        }
+    }
+    Vec::new()
+}
+
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
-    let output = program::run(
-        &["systemctl", "restart", "--", unit],
-        None,
-        std::time::Duration::from_secs(110),
-        64 << 10,
-    )
-    .await?;
+    let line = ["systemctl", "restart", "--", unit];
+    let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
     if output.ok() {
         return Ok(());
     }
-    Err(failed(Code::UnitFailed, format!("starting {unit}"), &output)
-        .remedy(format!("journalctl -u {unit} shows why")))
+    let error = Fault::UnitFailed
+        .error(format!("starting {unit}"), how_it_ended(&output))
+        .remedy(format!("journalctl -u {unit} shows why"));
+    let said = match state(unit).await {
+        Ok(state) => last_lines(&[state.invocation]).await,
+        Err(_) => Vec::new(),
+    };
+    Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn failure(output: &Output, lines: &[String]) -> String {
     let line = lines.iter().find(|line| line.starts_with("npm error") && !line.starts_with("npm error code"));
     let line = line.or_else(|| lines.iter().rev().find(tells)).or(lines.last());
     let how = how_it_ended(output);
-    line.map_or(how.clone(), |line| format!("{how}: {}", line.trim()))
+    line.map_or(how.clone(), |line| format!("{how}: {}", line.trim().chars().take(300).collect::<String>()))
 }
 
 #[cfg(test)]
