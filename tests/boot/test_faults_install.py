@@ -1,0 +1,120 @@
+"""What an installation meets: a registry, a disk and a memory that are not as one would wish."""
+
+import json
+
+import pytest
+
+import services
+from stage import assert_failed
+from test_bad_service import SHORT, assert_not_built, fails
+
+KILLED = "kill -9 $$"
+HEAP = "node --max-old-space-size=20 -e 'const all = []; for (;;) all.push(new Array(1e4).fill(0))'"
+
+
+@pytest.fixture
+def registry(stage):
+    """A service with one package, from the lab's own registry."""
+    npm = stage.world.npm
+    npm.publish("brick", "1.0.0", {"index.js": "module.exports = 1;\n"})
+    yield npm
+    npm.heal()
+
+
+NPMRC = "registry=https://npm.acme.test/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
+
+
+def project(world, version: str = "1.0.0") -> dict:
+    package = world.npm.project("sample", {"brick": version})
+    return services.node(**{"bootagent.toml": SHORT, ".npmrc": NPMRC} | package)
+
+
+def test_a_registry_that_fails_for_a_while(stage, registry):
+    """npm gives up after six questions, so the installation must have been done again."""
+    name = stage.serve(project(stage.world), secret=None)
+    registry.fail(503, times=8, only="*.tgz")
+    result = stage.run()
+    assert result.code == 0, result
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
+def test_a_registry_that_fails_for_good(stage, registry):
+    registry.fail(503, only="*.tgz")
+    name, status = fails(
+        stage, project(stage.world), 75, "E-REGISTRY-UNREACHABLE", "npm ci", "E503", "tried 3 times in "
+    )
+    assert status["error"]["fault"] == "registry-unreachable"
+    assert any("npm error code E503" in line for line in status["error"]["output"]), status["error"]
+    assert_not_built(stage, name)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "names"),
+    [(401, "E-REGISTRY-REFUSED", "E401"), (403, "E-REGISTRY-REFUSED", "E403"), (404, "E-PACKAGE-MISSING", "E404")],
+)
+def test_a_registry_that_says_no_is_believed(stage, registry, status, code, names):
+    registry.fail(status, only="*.tgz")
+    before = len(registry.log)
+    fails(stage, project(stage.world), 78, code, names)
+    assert len(registry.log) - before < 6, "asked again, although the answer was clear"
+
+
+def test_a_package_that_is_not_the_one_of_the_lockfile(stage, registry):
+    files = project(stage.world)
+    lock = json.loads(files["package-lock.json"])
+    lock["packages"]["node_modules/brick"]["integrity"] = "sha512-" + "A" * 86 + "=="
+    fails(stage, files | {"package-lock.json": json.dumps(lock)}, 78, "E-PACKAGE-ALTERED", "EINTEGRITY")
+
+
+@pytest.mark.parametrize(("script", "says"), [(KILLED, "SIGKILL"), (HEAP, "heap")], ids=["killed", "heap"])
+def test_an_installation_without_enough_memory(stage, script, says):
+    package = {"name": "sample", "version": "1.0.0", "scripts": {"start": "node server.js", "postinstall": script}}
+    files = services.node(**{"bootagent.toml": SHORT, "package.json": json.dumps(package)})
+    name, status = fails(stage, files, 1, "E-OUT-OF-MEMORY", says, "MiB of memory")
+    assert status["error"]["fault"] == "out-of-memory"
+    assert_not_built(stage, name)
+
+
+# Room
+
+
+@pytest.fixture
+def small(stage):
+    """small(place, options) lays a small file system over a directory of the machine."""
+    laid = []
+
+    def lay(place: str, options: str) -> None:
+        stage.machine.check(["mkdir", "-p", place])
+        stage.machine.check(["mount", "-t", "tmpfs", "-o", f"mode=0755,{options}", "small", place])
+        laid.append(place)
+
+    yield lay
+    for place in reversed(laid):
+        stage.machine.check(["umount", "-l", place])
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "files"),
+    [
+        ("/opt", "size=2m", {"big.bin": b"\x5a\xa5" * (2 << 20)}),
+        ("/opt", "nr_inodes=30", {f"many/{n}": str(n) for n in range(100)}),
+        ("/var/lib/bootagent", "nr_inodes=2", {}),
+        ("/var/cache/private", "nr_inodes=4", {}),
+    ],
+    ids=["the-releases", "the-releases-inodes", "the-records-inodes", "the-fetch-inodes"],
+)
+def test_no_room(stage, small, place, options, files):
+    stage.serve(services.node(**{"bootagent.toml": "install = false\n" + SHORT} | files), secret=None)
+    small(place, options)
+    result = stage.run()
+    status = assert_failed(stage.machine, result, 1, "E-DISK-FULL", f"tmpfs at {place}", "inodes")
+    assert status["error"]["fault"] == "disk-full"
+
+
+def test_no_room_for_packages(stage, registry, small):
+    noise = bytes((n * n * 7919 >> 5) & 255 for n in range(3 << 20))
+    registry.publish("brick", "2.0.0", {"noise.bin": noise})
+    stage.serve(project(stage.world, "2.0.0"), secret=None)
+    small("/var/cache/bootagent", "size=1m")
+    result = stage.run()
+    assert_failed(stage.machine, result, 1, "E-DISK-FULL", "npm ci", "tmpfs at /var/cache/bootagent")
