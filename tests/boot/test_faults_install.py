@@ -1,6 +1,7 @@
 """What an installation meets: a registry, a disk and a memory that are not as one would wish."""
 
 import json
+import random
 
 import pytest
 
@@ -112,8 +113,7 @@ def test_no_room(stage, small, place, options, files):
 
 
 def test_no_room_for_packages(stage, registry, small):
-    noise = bytes((n * n * 7919 >> 5) & 255 for n in range(3 << 20))
-    registry.publish("brick", "2.0.0", {"noise.bin": noise})
+    registry.publish("brick", "2.0.0", {"noise.bin": random.Random(1).randbytes(3 << 20)})
     stage.serve(project(stage.world, "2.0.0"), secret=None)
     small("/var/cache/bootagent", "size=1m")
     result = stage.run()

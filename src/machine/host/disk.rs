@@ -10,7 +10,7 @@ use crate::fault::Fault;
 /// Of the file systems of these paths the one with the least room, in words.
 pub fn fullest(paths: &[PathBuf]) -> String {
     let known = paths.iter().filter_map(|path| Some((path, room(path)?)));
-    match known.min_by(|(_, a), (_, b)| share(a).total_cmp(&share(b))) {
+    match known.min_by_key(|(_, room)| left(room)) {
         Some((path, room)) => said(path, &room),
         None => "nobody knows how much room there is".to_owned(),
     }
@@ -29,10 +29,12 @@ fn room(path: &Path) -> Option<Statvfs> {
     path.ancestors().find_map(|path| statvfs(path).ok())
 }
 
-/// The scarcer of bytes and inodes. Some file systems don't count inodes.
-fn share(room: &Statvfs) -> f64 {
-    let part = |free: u64, of: u64| if of == 0 { 1.0 } else { free as f64 / of as f64 };
-    part(room.blocks_available(), room.blocks()).min(part(room.files_available(), room.files()))
+/// First where hardly an inode is left, then by bytes. Whoever failed may have cleaned up since, so that
+/// the small one counts and not the one that is full now. Some file systems don't count inodes.
+fn left(room: &Statvfs) -> (bool, u64) {
+    const FEW: u64 = 16;
+    let inodes_are_left = room.files() == 0 || room.files_available() >= FEW;
+    (inodes_are_left, room.blocks_available().saturating_mul(room.fragment_size()))
 }
 
 fn said(path: &Path, room: &Statvfs) -> String {

@@ -131,7 +131,9 @@ async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<St
                     if since.elapsed() < gate.soak.duration()
                         && Instant::now() < until + gate.soak.duration() => {}
                 // It was seen between its start and its end: that is no service that is slow to listen.
-                _ if restarts > 0 && worst.fault == Fault::HealthNoListener => {
+                _ if restarts > 0
+                    && matches!(worst.fault, Fault::HealthNoListener | Fault::ServiceExited) =>
+                {
                     return Err(ended(gate, &state, restarts, last_exit));
                 }
                 _ => return Err(refuse(gate, worst)),

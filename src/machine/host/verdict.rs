@@ -24,7 +24,7 @@ pub fn judge(command: &Command, output: &Output, unit_ended: &str) -> Result<()>
         Some(IMDS_ANSWERS) => {
             Err(Error::new(Code::ImdsAnswers, doing(), "the proof failed").saying(output.both_ends()))
         }
-        _ if lines.iter().any(|line| is_disk_full(line)) => {
+        _ if is_disk_full(unit_ended) || lines.iter().any(|line| is_disk_full(line)) => {
             let written: Vec<PathBuf> = command.sandbox.writable.clone();
             told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(&written)))
         }
