@@ -44,7 +44,7 @@ def stranger() -> str:
 
 
 def test_where_only_the_proxy_goes_out_and_only_the_company_vouches(company, binary):
-    company.only_by_proxy(*OUTSIDE)
+    company.unreachable(*OUTSIDE)
     company.front.untrusted = {*OUTSIDE}
     network = BY_PROXY + f'ca_file = "{CA_FILE}"\n'
     machine, result = run(company, binary, network, MIRROR, files={CA_FILE: stranger()})
@@ -67,7 +67,7 @@ def test_what_is_reached_without_the_proxy_is_not_asked_of_it(company, binary):
 
 
 def test_without_the_policy_s_word_there_is_no_way(company, binary):
-    company.only_by_proxy("github.com")
+    company.unreachable("github.com")
     machine, result = run(company, binary, "budget = 20\n")
     stage.assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-DEADLINE"])
     assert company.proxy.log == []
