@@ -86,7 +86,9 @@ def small(stage):
 
     def lay(place: str, options: str) -> None:
         stage.machine.check(["mkdir", "-p", place])
-        stage.machine.check(["mount", "-t", "tmpfs", "-o", f"mode=0755,{options}", "small", place])
+        # systemd wants its private directories to be that.
+        mode = "0700" if place.endswith("/private") else "0755"
+        stage.machine.check(["mount", "-t", "tmpfs", "-o", f"mode={mode},{options}", "small", place])
         laid.append(place)
 
     yield lay
