@@ -187,7 +187,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 impl RunArgs {
     pub fn flags(&self) -> Result<Flags> {
         let repository = self.repository.clone();
-        if repository.as_deref().is_some_and(|at| !at.contains("://")) && !self.dry_run {
+        if repository.as_deref().is_some_and(|at| !Fragment::is_address(at)) && !self.dry_run {
             return Err(Error::new(Code::Usage, "reading --repository", "a directory is for dry runs only")
                 .remedy("give a URL, or add --dry-run"));
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::credential::credential;
 use super::given::given;
 use super::manifest::Manifest;
-use super::policy::{Flags, Policy};
+use super::policy::{Flags, Fragment, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
@@ -123,11 +123,9 @@ pub async fn node_index(
     machine.node_index(request, policy.patience()).await
 }
 
-/// What has a scheme, or ssh's `user@host:`, is fetched; a dry run may also name a directory on this
-/// machine, which is opened.
+/// An address is fetched; a dry run may also name a directory on this machine, which is opened.
 fn repository(at: &str, dry_run: bool) -> Result<Repository> {
-    let is_ssh = at.split_once(':').is_some_and(|(host, _)| host.contains('@'));
-    match (at.contains("://") || is_ssh, dry_run) {
+    match (Fragment::is_address(at), dry_run) {
         (true, _) => Ok(Repository::Remote { url: at.to_owned() }),
         (false, true) => Ok(Repository::Local { path: at.into() }),
         (false, false) => {

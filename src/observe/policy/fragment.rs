@@ -86,6 +86,12 @@ impl Imds {
 }
 
 impl Fragment {
+    /// Whether a repository is somewhere else: what has a scheme, or ssh's `user@host:`. A directory has neither.
+    pub fn is_address(repository: &str) -> bool {
+        let is_ssh = repository.split_once(':').is_some_and(|(host, _)| host.contains('@'));
+        repository.contains("://") || is_ssh
+    }
+
     /// These words over those of `under`.
     pub fn over(self, under: Fragment) -> Fragment {
         let environments = if self.environments.is_empty() { under.environments } else { self.environments };

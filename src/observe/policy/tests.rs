@@ -128,8 +128,9 @@ fn host_keys_are_read_and_recorded_as_they_are_written() {
 fn ssh_addresses_have_users_and_no_passwords() {
     let at = |repository: &str| layered(&format!("repository = '{repository}'\n"), Fragment::default());
     for good in ["ssh://git@git.example/a.git", "git@git.example:acme/a.git", "https://git.example/a@b"] {
-        assert!(at(good).is_ok(), "{good}");
+        assert!(at(good).is_ok() && Fragment::is_address(good), "{good}");
     }
+    assert!(!["/srv/a.git", ".", "a:b/c@d"].into_iter().any(Fragment::is_address));
     for bad in ["ssh://git:hunter2@git.example/a.git", "https://hunter2@git.example/a.git", "http://a:b@c/d"]
     {
         let error = at(bad).unwrap_err();
