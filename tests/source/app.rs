@@ -119,7 +119,8 @@ fn each_refusal_is_named() {
 
 #[test]
 fn an_answer_without_an_end_has_one() {
-    let body = Box::leak(format!("{{\"token\": \"{}\"}}", "x".repeat(200_000)).into_boxed_str());
+    let body =
+        Box::leak(format!("{{\"token\": \"short\", \"x\": \"{}\"}}", "x".repeat(200_000)).into_boxed_str());
     let stage = stage(Fault::App(201, body, 0));
     assert_eq!(stage.asking.fails().0, Code::GitUnreachable);
     assert_eq!(stage.server.asked().len(), 1, "it was taken for a token");

@@ -108,13 +108,13 @@ fn a_pinned_commit_of_the_branch_is_found_behind_newer_ones() {
 fn what_came_with_one_depth_does_not_come_again_with_the_next() {
     let upstream = Upstream::new();
     let with_noise = |seed: usize| {
-        let mut bytes = noise(20_000);
-        bytes.rotate_left(seed);
+        // Nothing that a pack could shorten by another commit's.
+        let bytes = noise(20_000 * (seed + 1)).split_off(20_000 * seed);
         upstream.commit("main", upstream.tree(&[(FILE, "noise", upstream.blob(bytes))]))
     };
     let pinned = with_noise(0);
     for seed in 1..=70 {
-        with_noise(seed * 7);
+        with_noise(seed);
     }
     let server = GitServer::http(upstream.root(), Fault::None);
     let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
