@@ -47,6 +47,7 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut tried = 0;
+    let mut before = None;
     loop {
         let error = match attempt().await {
             Ok(value) => return Ok(value),
@@ -58,13 +59,22 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
         };
         let left = end(fault, patience, started).saturating_duration_since(Instant::now());
         if left.is_zero() || tried >= patience.tries {
-            return Err(told(error, tried, started.elapsed()));
+            return Err(told(telling(before, error), tried, started.elapsed()));
         }
         tracing::debug!(fault = fault.name(), "trying again");
         progress::say(format!("try {}, after: {}", tried + 1, error.report().causes.join(": ")));
         // The last attempt is at the very end: who waits two minutes may come after two minutes.
         sleep(wait(&error, pause).min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+        before = Some(error);
+    }
+}
+
+/// What is not done when the time is up was perhaps only begun too late: the attempt before it tells more.
+fn telling(before: Option<Error>, last: Error) -> Error {
+    match (before, Fault::of(&last)) {
+        (Some(before), Some(Fault::GitStalled)) => before,
+        _ => last,
     }
 }
 
@@ -128,6 +138,19 @@ mod tests {
     async fn it_says_how_often_it_was_tried_and_keeps_to_its_tries() {
         let error = patiently::<()>(brief().tries(3), async || Err(busy())).await.unwrap_err();
         assert!(error.report().causes[0].starts_with("503 (tried 3 times in "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_was_begun_too_late_hides_nothing() {
+        let mut tried = 0;
+        let stalls = patiently::<()>(brief().tries(2), async || {
+            tried += 1;
+            Err(if tried == 1 { busy() } else { Fault::GitStalled.error("fetching", "not done after 1 s") })
+        });
+        assert_eq!(Fault::of(&stalls.await.unwrap_err()), Some(Fault::GitBusy));
+        let refused =
+            patiently::<()>(brief(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
+        assert_eq!(Fault::of(&refused.unwrap_err()), Some(Fault::GitRefused));
     }
 
     #[tokio::test]

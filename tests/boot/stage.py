@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from pathlib import Path
 
 from lab import Machine, Repository, Result, World
@@ -11,6 +12,9 @@ from lab.world import may
 REPOSITORY = "https://github.com/acme/{service}.git"
 POLICY = "/etc/bootagent/policy.toml"
 SECRETS = "secretsmanager.eu-west-1.amazonaws.com"
+GIT = "github.com"
+# What a run may take beyond the time that it was given to wait, on a busy host.
+MARGIN = 25.0
 
 # Wherever a run may leave something. When it fails it may have written its status, and have seen to it that it runs
 # again at the next boot with the same flags; nothing else.
@@ -67,9 +71,13 @@ class Stage:
     def heal(self) -> None:
         world = self.world
         world.tags = {"bootagent:service": "auth-service", "bootagent:environment": "test"}
-        world.front.certificate = "trusted"
-        world.dns.forget(SECRETS)
+        world.front.certificate, world.front.untrusted = "trusted", set()
+        for name in (SECRETS, GIT):
+            world.dns.forget(name)
+            world.reachable(name)
         world.imds.start()
+        world.imds.delay, world.imds.token_uses = 0, None
+        world.instance.type = "t3.small"
         world.imds.tags_on = True
         world.imds.tags_after(0)
         world.imds.fail(0)
@@ -106,11 +114,19 @@ class Stage:
         return result.json()
 
     def refuses(
-        self, exit: int, code: str, *names: str, flags: tuple[str, ...] = (), repository: str | None = REPOSITORY
+        self,
+        exit: int,
+        code: str,
+        *names: str,
+        flags: tuple[str, ...] = (),
+        repository: str | None = REPOSITORY,
+        within: float = 5,
     ) -> Result:
-        """A run that fails before it has a plan: the machine is what it was."""
-        before = self._files()
+        """A run that fails before it has a plan, and in time: the machine is what it was."""
+        before, began = self._files(), time.monotonic()
         result = self.run(*flags, repository=repository)
+        took = time.monotonic() - began
+        assert took < within + MARGIN, f"it took {took:.0f} s, not {within:g}\n{result.stderr}"
         assert_failed(self.machine, result, exit, code, *names)
         difference = _difference(before, self._files())
         assert not difference, f"left behind: {difference}\n{result.stderr}"

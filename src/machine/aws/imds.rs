@@ -1,6 +1,7 @@
 //! The instance metadata service, version 2 only.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::imds::client::error::ImdsError;
@@ -17,30 +18,38 @@ use crate::plan::Seconds;
 const MOST_TAGS: usize = 100;
 
 pub struct Imds {
-    client: Client,
+    client: Mutex<Client>,
+}
+
+fn session() -> Client {
+    // The endpoint is written down: no variable of the environment may move it.
+    let setting = ProviderConfig::without_region().with_http_client(super::http::direct());
+    let client = ImdsClient::builder()
+        .configure(&setting)
+        .connect_timeout(Duration::from_secs(1))
+        .read_timeout(Duration::from_secs(2))
+        .max_attempts(1)
+        .endpoint("http://169.254.169.254");
+    match client {
+        Ok(client) => client.build(),
+        // The literal above is a valid URI.
+        Err(_) => ImdsClient::builder().configure(&setting).build(),
+    }
 }
 
 impl Imds {
     #[allow(clippy::new_without_default)] // It is not a value like any other: it opens a client.
     pub fn new() -> Self {
-        // The endpoint is written down: no variable of the environment may move it.
-        let setting = ProviderConfig::without_region().with_http_client(super::http::direct());
-        let client = ImdsClient::builder()
-            .configure(&setting)
-            .connect_timeout(Duration::from_secs(1))
-            .read_timeout(Duration::from_secs(2))
-            .max_attempts(1)
-            .endpoint("http://169.254.169.254");
-        let client = match client {
-            Ok(client) => client.build(),
-            // The literal above is a valid URI.
-            Err(_) => ImdsClient::builder().configure(&setting).build(),
-        };
-        Imds { client }
+        Imds { client: Mutex::new(session()) }
     }
 
     pub fn client(&self) -> Client {
-        self.client.clone()
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client goes by the time that its token was promised, also when IMDS knows the token no more.
+    pub fn renew(&self) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = session();
     }
 
     /// One path; `None` where IMDS says 404.
@@ -49,11 +58,14 @@ impl Imds {
             let entry = path.trim_start_matches("/latest/meta-data/");
             Err(fault.error(format!("asking instance metadata for {entry}"), cause))
         };
-        match self.client.get(path).await {
+        match self.client().get(path).await {
             Ok(text) => Ok(Some(text.as_ref().to_owned())),
             Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
                 404 => Ok(None),
-                401 => fault(Fault::ImdsToken, "it answers 401".to_owned()),
+                401 => {
+                    self.renew();
+                    fault(Fault::ImdsToken, "it answers 401".to_owned())
+                }
                 status => fault(Fault::ImdsSilent, format!("it answers {status}")),
             },
             Err(error) => fault(Fault::ImdsSilent, super::causes(&error).join(": ")),

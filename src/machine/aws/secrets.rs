@@ -23,11 +23,19 @@ pub async fn secret(
     network: &Network,
     wait: Seconds,
 ) -> Result<Secret> {
-    let config = match region {
-        Some(region) => instance_config(region, imds.client(), network)?,
-        None => own_config(network).await?,
-    };
-    patiently(Patience::lasting(wait.duration()), async || read(&config, name).await).await
+    patiently(Patience::lasting(wait.duration()), async || {
+        let config = match region {
+            Some(region) => instance_config(region, imds.client(), network)?,
+            None => own_config(network).await?,
+        };
+        let answer = read(&config, name).await;
+        if answer.as_ref().is_err_and(|error| Fault::of(error) == Some(Fault::CredentialsLate)) {
+            // Perhaps it is only the session with IMDS that is over.
+            imds.renew();
+        }
+        answer
+    })
+    .await
 }
 
 async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {

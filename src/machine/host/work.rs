@@ -15,6 +15,7 @@ use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
     CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as,
+    without_userinfo,
 };
 use crate::machine::{Context, Scratch, now};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
@@ -37,9 +38,20 @@ pub async fn fetch(
     }
     let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
     match unit {
-        Some(unit) => patiently(patience, async || in_time(fetch_in_unit(&request, unit).await).await).await,
-        None => patiently(patience, async || in_time(fetch_in_child(&request).await).await).await,
+        Some(unit) => {
+            patiently(patience, async || in_time(fetch_in_unit(&request, unit, most(patience)).await).await)
+                .await
+        }
+        None => {
+            patiently(patience, async || in_time(fetch_in_child(&request, most(patience)).await).await).await
+        }
     }
+}
+
+/// For one fetch. Who is waited for no longer than the budget allows is named, and not the budget.
+fn most(patience: Patience) -> Duration {
+    const LAST: Duration = Duration::from_millis(500);
+    conversation().min(patience.left().max(LAST))
 }
 
 /// Whoever wrote a repository can read it: root does so as that user, and only its own as itself. That
@@ -66,33 +78,40 @@ pub fn scratch(root: bool) -> PathBuf {
     if root { layout::PRIVATE.into() } else { std::env::temp_dir() }
 }
 
-async fn fetch_in_child(request: &FetchRequest) -> Result<(Source, Scratch)> {
+async fn fetch_in_child(request: &FetchRequest, most: Duration) -> Result<(Source, Scratch)> {
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
     std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
-    let source = plain(&own_program()?, Role::Fetch, &request, conversation()).await?;
+    let source = plain(&own_program()?, Role::Fetch, &request, most).await?;
     Ok((source, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
 
-async fn fetch_in_unit(request: &FetchRequest, name: &str) -> Result<(Source, Scratch)> {
+async fn fetch_in_unit(request: &FetchRequest, name: &str, most: Duration) -> Result<(Source, Scratch)> {
     let unit = format!("{name}.service");
     units::clear(&unit).await?;
     let [directory, link] = layout::scratch(name);
     let fetched = Fetched { link, directory };
     fetched.remove();
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
-    let jail = Jail::new(&unit, User::Dynamic, conversation())
+    let jail = Jail::new(&unit, User::Dynamic, most)
         .property(format!("CacheDirectory={name}"))
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
     let output = child(jail, Role::Fetch, &request).await.map_err(|error| match error.code() {
         Code::Deadline => {
-            Fault::GitStalled.error("fetching the repository", error.report().causes.join(": "))
+            Fault::GitStalled.error(format!("fetching {}", place(&request)), error.report().causes.join(": "))
         }
         _ => error,
     })?;
     let source = decode_reply(&output)?;
     Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
+}
+
+fn place(request: &FetchRequest) -> String {
+    match &request.repository {
+        Repository::Remote { url } => without_userinfo(url),
+        Repository::Local { path } => path.display().to_string(),
+    }
 }
 
 /// The fetched objects, removed with the last word about them.

@@ -165,6 +165,14 @@ impl Session {
             false => self.account.fault(fault, cause),
         }
     }
+
+    /// Within a body; a timeout there arrives as an io::Error around ureq's own.
+    fn broken_off(&self, error: io::Error) -> Error {
+        match error.into() {
+            timeout @ ureq::Error::Timeout(_) => self.unreachable(&timeout),
+            other => self.account.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),
+        }
+    }
 }
 
 /// How requests go out, for the account of those that come to nothing.
@@ -297,9 +305,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let session = Arc::clone(&self.session);
         let answer = self.answer().map_err(|error| session.account.fail(error))?;
-        // A timeout inside the body arrives as an io::Error around ureq's own.
-        let read =
-            answer.read(buffer).map_err(|error| session.account.fail(session.unreachable(&error.into())))?;
+        let read = answer.read(buffer).map_err(|error| session.account.fail(session.broken_off(error)))?;
         session.account.count(read).map_err(|error| session.account.fail(error))?;
         Ok(read)
     }

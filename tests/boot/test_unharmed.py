@@ -1,0 +1,91 @@
+"""An update that cannot be fetched, configured or installed, on a machine that serves: not one request fails meanwhile,
+nothing half-made stays, and what served is what serves."""
+
+import json
+
+import pytest
+from lab import npm_registry
+from looks import SERVICE, current, leftovers, process, releases, secret, shared  # noqa: F401
+from poller import Poller
+from services import talking
+from stage import GIT, SECRETS, assert_failed, run
+
+UNIT = f"/etc/systemd/system/{SERVICE}.service"
+# npm's own patience is seen in other tests.
+BRICK = 'install = "npm ci --fetch-retries=0"\n' + talking()["bootagent.toml"]
+NPMRC = f"registry=https://{npm_registry.HOST}/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
+
+
+class TestUpdate:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("test", talking())
+        secret(shared, TOKEN="t")
+        machine = shared.launch(binary=binary)
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        return machine
+
+    @pytest.fixture
+    def world(self, shared):  # noqa: F811
+        yield shared
+        for name in (GIT, SECRETS, npm_registry.HOST):
+            shared.dns.forget(name)
+            shared.reachable(name)
+        shared.repo(SERVICE).heal()
+        shared.aws.heal()
+
+    def harmless(self, machine, exit: int, code: str, *names: str, flags: tuple[str, ...] = ()) -> None:
+        before = self.looks(machine)
+        with Poller(machine) as poller:
+            result = run(machine, "--update", *flags)
+        assert_failed(machine, result, exit, code, *names)
+        assert (poller.failures, poller.asked > 20) == ([], True), (poller.asked, poller.failures)
+        assert self.looks(machine) == before
+        assert leftovers(machine) == []
+
+    def looks(self, machine) -> tuple:
+        """What runs, and from what."""
+        files = [machine.read(path) for path in (UNIT, f"/run/bootagent/{SERVICE}/env")]
+        return process(machine), current(machine), releases(machine), files
+
+    def test_a_git_server_that_is_busy_for_good(self, world, machine):
+        world.repo(SERVICE).fail(503)
+        self.harmless(machine, 75, "E-GIT-UNREACHABLE", "503", flags=("--budget=6s",))
+
+    def test_a_pack_that_stalls_for_good(self, world, machine):
+        world.repo(SERVICE).commit("test", {"note": "to be fetched"})
+        world.repo(SERVICE).stall(after=100)
+        self.harmless(machine, 75, "E-GIT-UNREACHABLE", flags=("--budget=6s",))
+
+    @pytest.mark.parametrize("how", ["refused", "silent"])
+    def test_secrets_manager_out_of_reach(self, world, machine, how):
+        world.unreachable(SECRETS, how=how)
+        self.harmless(machine, 75, "E-SECRET-UNREACHABLE", SECRETS, flags=("--imds-wait=3s",))
+
+    def test_a_secret_that_was_taken_away(self, world, machine):
+        world.aws.fail("secretsmanager", 400, "AccessDeniedException", "not allowed any more")
+        self.harmless(machine, 78, "E-SECRET-DENIED", "not allowed any more", flags=("--imds-wait=3s",))
+
+    @pytest.mark.parametrize("how", ["refused", "no route"])
+    def test_a_registry_that_is_down(self, world, machine, how):
+        world.npm.publish("brick", "1.0.0")
+        package = world.npm.project("sample", {"brick": "1.0.0"}, scripts={"start": "node server.js"})
+        world.repo(SERVICE).commit("test", {"bootagent.toml": BRICK, ".npmrc": NPMRC, **package})
+        world.unreachable(npm_registry.HOST, how=how)
+        self.harmless(machine, 75, "E-REGISTRY-UNREACHABLE", npm_registry.HOST)
+
+    @pytest.mark.parametrize("script", ["preinstall", "build"])
+    def test_a_commit_that_cannot_be_built(self, world, machine, script):
+        package = json.loads(talking({script: "echo no luck >&2; exit 7"})["package.json"])
+        files = talking(**{"package.json": json.dumps(package)}) | {".npmrc": None}
+        world.repo(SERVICE).commit("test", files)
+        self.harmless(machine, 1, "E-INSTALL-FAILED", "npm")
+
+    def test_with_all_well_again_the_update_is_made(self, world, machine):
+        """The control of those above: an update is due, and nothing of theirs is in its way."""
+        commit = world.repo(SERVICE).commit("test", talking(note="well"))
+        result = run(machine, "--update")
+        assert result.code == 0, result.stderr
+        assert current(machine).startswith(commit)
