@@ -1,11 +1,10 @@
-"""The service's secret is missing, out of reach, or holds what no service should get. No value is ever repeated."""
+"""The service's secret is missing, or holds what no service should get. No value is ever repeated."""
 
 import json
 
 import pytest
 
 import services
-from stage import SECRETS
 from lab.world import may
 
 CANARY = "c4n4ry-b1rd"
@@ -42,26 +41,6 @@ def test_the_role_may_not_read_it(stage):
     service = stage.serve(services.node(), secret=f'{{"A": "{CANARY}"}}')
     stage.world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*:secret:another-??????")])
     refuses(stage, 78, "E-SECRET-DENIED", f"service_env_{service}_test", "GetSecretValue")
-
-
-@pytest.mark.parametrize("fault", [(400, "ThrottlingException"), (500, "InternalServiceError"), (503, "x")])
-def test_secrets_manager_never_recovers(stage, fault):
-    stage.serve(services.node())
-    stage.world.aws.fail("secretsmanager", *fault)
-    refuses(stage, 75, "E-SECRET-UNREACHABLE", fault[1])
-
-
-def test_secrets_manager_recovers(stage):
-    stage.serve(services.node())
-    stage.world.aws.throttle("secretsmanager", times=2)
-    stage.plan()
-    assert [entry["error"] for entry in stage.world.aws.log[-3:]].count("ThrottlingException") == 2
-
-
-def test_secrets_manager_cannot_be_found(stage):
-    stage.serve(services.node())
-    stage.world.dns.absent(SECRETS)
-    refuses(stage, 75, "E-SECRET-UNREACHABLE", SECRETS)
 
 
 LOADER = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "BASH_ENV", "NODE_OPTIONS"]

@@ -110,29 +110,6 @@ def test_a_credential_that_is_none(private):
     assert "ghp_cut" not in result.stderr
 
 
-# Faults of the server
-
-
-def test_a_server_that_never_recovers(stage):
-    stage.serve(services.node())
-    stage.repository.fail(503)
-    stage.refuses(75, "E-GIT-UNREACHABLE", "503", flags=("--budget=4s",))
-
-
-def test_a_server_that_recovers(stage):
-    stage.serve(services.node())
-    stage.repository.fail(503, times=2)
-    before = len(stage.world.git.log)
-    assert stage.plan()["commit"] == stage.repository.sha("test")
-    assert [entry["status"] for entry in stage.world.git.log[before:]][:3] == [503, 503, 200]
-
-
-def test_a_server_whose_certificate_nobody_vouches_for(stage):
-    stage.serve(services.node(**{"bootagent.toml": "secret = false\n"}))
-    stage.world.front.certificate = "untrusted"
-    stage.refuses(75, "E-GIT-UNREACHABLE", "certificate", flags=("--budget=4s",))
-
-
 # The commit's files
 
 

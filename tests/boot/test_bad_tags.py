@@ -1,4 +1,4 @@
-"""What the instance says of itself is wrong, missing, late or hostile; so are the policy and the command line."""
+"""What the instance says of itself is wrong, missing or hostile; so are the policy and the command line."""
 
 import pytest
 
@@ -57,13 +57,6 @@ def test_a_tag_is_missing(stage, key):
     stage.refuses(78, "E-TAG-MISSING", key, "Name")
 
 
-def test_a_tag_that_comes_late_selects(stage):
-    stage.serve(services.node())
-    stage.world.imds.tags_after(2)
-    assert stage.plan()["service"] == stage.world.tags[SERVICE]
-    assert [entry["status"] for entry in stage.world.imds.log if entry["path"].endswith("tags/instance")].count(404)
-
-
 @pytest.mark.parametrize("broken", ["refuses", "answers 503"])
 def test_metadata_does_not_answer(stage, broken):
     if broken == "refuses":
@@ -77,14 +70,6 @@ def test_the_role_never_comes(stage):
     stage.serve(services.node())
     stage.world.imds.credentials = None
     stage.refuses(75, "E-CREDENTIALS-MISSING", "404")
-
-
-def test_a_role_that_comes_late_is_used(stage):
-    stage.serve(services.node())
-    stage.world.imds.role_after(requests=4)
-    assert stage.plan()["service"] == stage.world.tags[SERVICE]
-    asked = [entry["status"] for entry in stage.world.imds.log if "security-credentials" in entry["path"]]
-    assert asked.count(404) >= 4, asked
 
 
 # Names that stand for something else already

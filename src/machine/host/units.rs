@@ -70,18 +70,23 @@ pub async fn daemon_reload() -> Result<()> {
 
 /// Stops a unit and forgets that it failed; a unit that is not there is stopped already.
 pub async fn stop(unit: &str) -> Result<()> {
-    tool(&["systemctl", "stop", "--", unit], 100).await?;
+    if let Err(error) = tool(&["systemctl", "stop", "--", unit], 100).await
+        && !is_gone(unit).await?
+    {
+        return Err(error);
+    }
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
     Ok(())
 }
 
 /// Stops what a killed run may have left under this name.
 pub async fn clear(unit: &str) -> Result<()> {
+    if is_gone(unit).await? { Ok(()) } else { stop(unit).await }
+}
+
+async fn is_gone(unit: &str) -> Result<bool> {
     let state = state(unit).await?;
-    if state.load == "not-found" && state.active == "inactive" {
-        return Ok(());
-    }
-    stop(unit).await
+    Ok(state.load == "not-found" && state.active == "inactive")
 }
 
 /// The loaded units whose names fit a pattern.
