@@ -50,12 +50,12 @@ class TestUpdate:
 
     def test_a_git_server_that_is_busy_for_good(self, world, machine):
         world.repo(SERVICE).fail(503)
-        self.harmless(machine, 75, "E-GIT-UNREACHABLE", "503", flags=("--budget=6s",))
+        self.harmless(machine, 75, "E-GIT-UNREACHABLE", "503", flags=("--budget=7s",))
 
     def test_a_pack_that_stalls_for_good(self, world, machine):
         world.repo(SERVICE).commit("test", {"note": "to be fetched"})
         world.repo(SERVICE).stall(after=100)
-        self.harmless(machine, 75, "E-GIT-UNREACHABLE", flags=("--budget=6s",))
+        self.harmless(machine, 75, "E-GIT-UNREACHABLE", flags=("--budget=7s",))
 
     @pytest.mark.parametrize("how", ["refused", "silent"])
     def test_secrets_manager_out_of_reach(self, world, machine, how):

@@ -5,7 +5,7 @@ import pytest
 import services
 from stage import GIT, SECRETS
 
-BUDGET = "--budget=6s"
+BUDGET = "--budget=7s"
 
 
 def refuses(stage, exit: int, code: str, fault: str | None, *names: str, **options) -> None:
@@ -88,7 +88,7 @@ def test_the_git_server_never_gives_it(stage, how, fault, names):
     stage.serve(services.node())
     how(stage.repository)
     try:
-        refuses(stage, 75, "E-GIT-UNREACHABLE", fault, *names, flags=(BUDGET,), within=6)
+        refuses(stage, 75, "E-GIT-UNREACHABLE", fault, *names, flags=(BUDGET,), within=7)
     finally:
         stage.repository.release()
 
@@ -100,14 +100,14 @@ def test_the_git_server_never_gives_it(stage, how, fault, names):
 def test_there_is_no_way_to_the_git_server(stage, how, fault):
     stage.serve(services.node())
     stage.world.unreachable(GIT, how=how)
-    refuses(stage, 75, "E-GIT-UNREACHABLE", fault, flags=(BUDGET,), within=6)
+    refuses(stage, 75, "E-GIT-UNREACHABLE", fault, flags=(BUDGET,), within=7)
 
 
 @pytest.mark.parametrize("how", ["servfail", "absent"])
 def test_nobody_resolves_the_name_of_the_git_server(stage, how):
     stage.serve(services.node())
     getattr(stage.world.dns, how)(GIT)
-    refuses(stage, 75, "E-GIT-UNREACHABLE", "git-unreachable", flags=(BUDGET,), within=6)
+    refuses(stage, 75, "E-GIT-UNREACHABLE", "git-unreachable", flags=(BUDGET,), within=7)
 
 
 def test_nobody_vouches_for_the_git_server(stage):

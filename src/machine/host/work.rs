@@ -48,10 +48,12 @@ pub async fn fetch(
     }
 }
 
-/// For one fetch. Who is waited for no longer than the budget allows is named, and not the budget.
+/// For one fetch. Who is waited for no longer than the budget allows is named, and not the budget: so the
+/// fetch ends a little before it.
 fn most(patience: Patience) -> Duration {
+    const TO_END: Duration = Duration::from_secs(1);
     const LAST: Duration = Duration::from_millis(500);
-    conversation().min(patience.left().max(LAST))
+    conversation().min(patience.left().saturating_sub(TO_END).max(LAST))
 }
 
 /// Whoever wrote a repository can read it: root does so as that user, and only its own as itself. That
