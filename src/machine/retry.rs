@@ -66,11 +66,11 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
         // The last attempt is at the very end: who waits two minutes may come after two minutes.
         sleep(wait(&error, pause).min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        before = Some(error);
+        before = Some(telling(before, error));
     }
 }
 
-/// What is not done when the time is up was perhaps only begun too late: the attempt before it tells more.
+/// What is not done when the time is up was perhaps only begun too late: an attempt before it tells more.
 fn telling(before: Option<Error>, last: Error) -> Error {
     match (before, Fault::of(&last)) {
         (Some(before), Some(Fault::GitStalled)) => before,
@@ -143,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_that_was_begun_too_late_hides_nothing() {
         let mut tried = 0;
-        let stalls = patiently::<()>(brief().tries(2), async || {
+        let stalls = patiently::<()>(brief().tries(3), async || {
             tried += 1;
             Err(if tried == 1 { busy() } else { Fault::GitStalled.error("fetching", "not done after 1 s") })
         });
