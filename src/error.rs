@@ -88,6 +88,11 @@ codes! {
     RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the mirror of Node's archives (route, DNS, proxy, certificate)? mirrors.node in the policy names another one, and an image with Node needs none";
     RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "somebody changed the archive, or the pinned checksum is another file's: compare with SHASUMS256.txt of nodejs.org before you change the policy";
     RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of https://nodejs.org/dist? look at what it serves at this address";
+    PackagesLocked = "E-PACKAGES-LOCKED", Temporary, "let whoever is named finish, or take unattended upgrades out of the image's boot; packages.wait in the policy is how long it is waited for";
+    PackagesMissing = "E-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the image";
+    PackagesUnreachable = "E-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the image need none";
+    PackagesFailed = "E-PACKAGES-FAILED", Failed, "apt-get's own words tell why; the same command on a machine of this image shows it, too";
+    PackagesUnsupported = "E-PACKAGES-UNSUPPORTED", Invalid, "put the packages into the image, and take them out of the manifest";
     LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
     SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret under this name in this region, or write secret = false into bootagent.toml if the service has none";
     SecretDenied = "E-SECRET-DENIED", Invalid, "allow secretsmanager:GetSecretValue on this secret (and kms:Decrypt on its key) in the instance's role";

@@ -63,6 +63,9 @@ slices! {
     Conversation = "conversation", 120, None, 0;
     Checkout = "checkout", 300, None, 1;
     Runtime = "runtime", 300, None, 0;
+    Packages = "packages", 600, None, 1;
+    /// For whoever holds dpkg's lock.
+    Lock = "lock", 300, Some("packages.wait"), 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
     /// A step that touches a few files of the local disk.
@@ -138,6 +141,11 @@ faults! {
     RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is no success";
     RuntimeAltered = "runtime-altered", Stop, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
     RuntimeUnusable = "runtime-unusable", Stop, Runtime, RuntimeArchive, "an archive, or the index, is not what it should be: too long, no archive, a link out of it";
+
+    PackagesLocked = "packages-locked", Wait, Lock, PackagesLocked, "another process holds a lock of dpkg or apt: it is named, and no lock is ever removed";
+    PackagesUnreachable = "packages-unreachable", Retry, Packages, PackagesUnreachable, "apt-get cannot fetch lists or packages";
+    PackagesMissing = "packages-missing", Stop, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
+    PackagesFailed = "packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once";
 
     RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file";
     RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like";

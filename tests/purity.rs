@@ -66,6 +66,7 @@ fn selection() -> Selection {
         network: Default::default(),
         mirrors: Default::default(),
         node: NodeArchives::default(),
+        packages: Default::default(),
         settings: vec![said("service", "auth-service")],
         keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Decision;
-use super::policy::{FLAG, NodeArchives, Policy, Said, holds_a_secret};
+use super::policy::{FLAG, NodeArchives, PackagesAllowed, Policy, Said, holds_a_secret};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
@@ -26,6 +26,7 @@ pub struct Selection {
     pub network: Network,
     pub mirrors: Mirrors,
     pub node: NodeArchives,
+    pub packages: PackagesAllowed,
     pub settings: Vec<Setting>,
     /// Absent where nothing is to be kept for the next boot.
     pub keep: Option<Keep>,
@@ -72,6 +73,8 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
     settings.extend(policy.network_settings());
     let (node, said_of_node) = policy.node();
     settings.extend(said_of_node);
+    let (packages, said_of_packages) = policy.packages();
+    settings.extend(said_of_packages);
 
     Ok(Selection {
         service: service.value,
@@ -86,6 +89,7 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         network: policy.network(),
         mirrors: policy.mirrors(),
         node,
+        packages,
         settings,
         keep: None,
     })

@@ -13,7 +13,9 @@ pub mod secrets;
 pub use decision::Decision;
 pub use given::given;
 pub use identity::{Keep, Selection, select};
-pub use policy::{Flags, Fragment, NodeArchives, POLICY, Policy, StandIns, policy, recorded_flags};
+pub use policy::{
+    Flags, Fragment, NodeArchives, POLICY, PackagesAllowed, Policy, StandIns, policy, recorded_flags,
+};
 pub use reads::{
     Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, node_index,
     repository_manifest, secret_text, source, tags, variables,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Branch, Commit, Gate, Network};
+use crate::facts::{Branch, Commit, Gate, Network, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -35,6 +35,8 @@ pub enum Action {
     CheckOut(Checkout),
     /// A runtime from its official archive, whole under its path or not there at all.
     InstallRuntime(InstallRuntime),
+    /// Packages of the distribution, from the repositories that the machine is set up with.
+    InstallPackages(InstallPackages),
     RunCommand(Command),
     /// Flushes the release to disk and then records, root's own, that it is whole.
     FinishRelease {
@@ -94,6 +96,7 @@ impl Action {
             Action::Handover(handover) => vec![handover.record.clone()],
             Action::PruneReleases(prune) => vec![prune.records.clone()],
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
+            Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::STATE.into()],
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
@@ -165,6 +168,15 @@ pub struct Checkout {
     /// Who may enter the release.
     pub group: String,
     pub unit: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstallPackages {
+    pub names: Vec<String>,
+    pub unit: String,
+    /// How long a locked dpkg is waited for.
+    pub wait: Seconds,
+    pub environment: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

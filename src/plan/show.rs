@@ -79,6 +79,7 @@ pub fn headline(action: &Action) -> String {
         Action::InstallRuntime(InstallRuntime { archive, .. }) => {
             format!("install {} {} as {}", archive.runtime, archive.version, archive.path.display())
         }
+        Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
         Action::SwitchSymlink { path, target, .. } => {
@@ -124,6 +125,13 @@ fn details(out: &mut String, action: &Action) {
                 Checksum::Listed(address) => format!("sha256 as {} says", printable(address)),
             });
             line(format!("without {}", archive.leave_out.join(", ")));
+        }
+        Action::InstallPackages(packages) => {
+            line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
+            line(format!("waits {} for a locked dpkg", packages.wait));
+            for (name, value) in &packages.environment {
+                line(format!("{name}={}", printable(value)));
+            }
         }
         Action::RunCommand(command) => {
             line(format!(

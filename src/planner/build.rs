@@ -5,14 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, network};
+use super::{Wanted, network, packages};
+use crate::error::Result;
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 
 /// The commit's files and what the recipe makes of them, as the build user.
-pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path, layout: &Layout) {
+pub fn build(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    recipe: &Recipe,
+    release: &Path,
+    layout: &Layout,
+) -> Result<()> {
     let record = record(release, layout);
     let checkout = Checkout {
         repository: wanted.source.repository.clone(),
@@ -33,6 +40,9 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
     if let Some(archive) = &recipe.archive {
         install_runtime(steps, wanted, archive, layout);
         ready.push("runtime");
+    }
+    if packages::install(steps, wanted)? {
+        ready.push("packages");
     }
     let mut environment = recipe.build_environment.clone();
     environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors));
@@ -60,6 +70,7 @@ pub fn build(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, release: &Path
         last = work.name.clone();
     }
     steps.built_by(&last);
+    Ok(())
 }
 
 /// Beside the checkout: neither needs the other.

@@ -8,6 +8,7 @@ mod health;
 mod names;
 mod network;
 mod own;
+mod packages;
 mod recover;
 mod remember;
 pub mod runtime;
@@ -60,7 +61,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection);
     own::own(&mut steps, wanted, &layout);
-    build::build(&mut steps, wanted, &recipe, &release, &layout);
+    build::build(&mut steps, wanted, &recipe, &release, &layout)?;
     build::link(&mut steps, wanted.manifest, &release, &layout);
     build::finish(&mut steps, &recipe, &release, &layout);
     environment(&mut steps, &rendering, &layout);

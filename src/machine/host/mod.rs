@@ -1,6 +1,7 @@
 //! This machine: the one implementation of `Observe` and `Host`.
 
 mod disk;
+mod dpkg;
 mod files;
 mod gate;
 mod handover;
@@ -8,6 +9,7 @@ mod leftovers;
 mod lock;
 mod memory;
 mod npm;
+mod packages;
 mod place;
 pub(in crate::machine) mod program;
 mod releases;
@@ -131,6 +133,7 @@ impl Observe for LocalHost {
             }
             Action::InstallAgent { path } => releases::look_agent(path),
             Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::InstallPackages(wanted) => packages::look(wanted).await,
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
             Action::RunCommand(command) => done(&command.done_by, &command.directory),
             Action::FinishRelease { release, record, .. } => done(record, release),
@@ -201,6 +204,7 @@ impl LocalHost {
             }
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
+            Action::InstallPackages(wanted) => packages::install(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::RunCommand(command) => work::run(command).await?,
             Action::FinishRelease { release, record, uses } => {

@@ -68,6 +68,11 @@ pub async fn daemon_reload() -> Result<()> {
     tool(&["systemctl", "daemon-reload"], 60).await.map(|_| ())
 }
 
+/// Frees the name of a unit that failed; one that runs is not touched.
+pub async fn forget_failed(unit: &str) {
+    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+}
+
 /// Stops a unit and forgets that it failed; a unit that is not there is stopped already.
 pub async fn stop(unit: &str) -> Result<()> {
     if let Err(error) = tool(&["systemctl", "stop", "--", unit], 100).await

@@ -29,6 +29,8 @@ pub struct Manifest {
     /// As `install`.
     pub build: Option<Vec<String>>,
     pub start: Option<String>,
+    /// Of the distribution, by name.
+    pub packages: Vec<String>,
     pub port: Option<u16>,
     pub health: Health,
     /// Whether the service has a secret at all.
@@ -89,6 +91,7 @@ impl Default for Manifest {
             install: None,
             build: None,
             start: None,
+            packages: Vec::new(),
             port: None,
             health: Health::default(),
             secret: true,

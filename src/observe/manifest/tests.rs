@@ -24,6 +24,7 @@ runtime = "node"
 install = "npm ci --omit=dev"
 build = ["npm run build", "npm prune"]
 start = "node server.js"
+packages = ["ffmpeg", "libvips42", "ffmpeg"]
 port = 3000
 secret = false
 persist = ["uploads/", "data/files"]
@@ -52,6 +53,7 @@ fn complete() -> Manifest {
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
         start: Some("node server.js".into()),
+        packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
         health: Health {
             path: Some("/health".into()),
@@ -148,7 +150,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
             "user = \"root\"",
             "1:1: unknown key \"user\"; known here: build, env, environments, health, install,",
         ),
-        ("[packages]\napt = []", "1:2: unknown key \"packages\"; known here: "),
+        ("[programs]\napt = []", "1:2: unknown key \"programs\"; known here: "),
         ("migrate = \"x\"", "1:1: unknown key \"migrate\"; known here: "),
         (
             "[environments.prod]\nprot = 1",
@@ -245,6 +247,17 @@ fn broken_toml_is_refused_at_its_place() {
     assert!(error("# é\nport = é").starts_with("2:8: "), "{}", error("# é\nport = é"));
     assert!(error("\u{0}").starts_with("1:"));
     assert!(error(&format!("start = {}", "[".repeat(10_000))).starts_with("1:"), "nesting is bounded");
+}
+
+#[test]
+fn package_names_are_no_options_and_no_removals() {
+    assert_eq!(read("packages = [\"g++\", \"libc6\", \"g++\"]").packages, ["g++", "libc6"]);
+    for bad in
+        ["", "a", "-y", "Ffmpeg", "ssh-", "a b", "a=1", "a/b", "./a.deb", "a:i386", "a*", "ré", "a;id", "^a"]
+    {
+        let message = error(&format!("packages = [\"{bad}\"]"));
+        assert!(message.starts_with("1:13: packages has "), "{bad}: {message}");
+    }
 }
 
 #[test]

@@ -92,6 +92,25 @@ pub(super) fn seconds(item: &Item<'_>) -> Read<Seconds> {
     number.map(Seconds).ok_or_else(|| item.fault(format!("is {}; expected {A_DURATION}", shown(text))))
 }
 
+/// Debian's own grammar, but for a hyphen at the end: to apt that means "remove".
+pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
+    let mut packages: Vec<String> = Vec::new();
+    for item in item.list("a list of package names")? {
+        let name = item.string("a package name like \"ffmpeg\"")?;
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+        let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if name.len() < 2 || name.len() > 100 || !starts || !name.chars().all(letters) || name.ends_with('-')
+        {
+            let rule = "a-z, 0-9, + - and ., a letter or digit first, no hyphen last";
+            return Err(item.fault(format!("has {}; expected a package name ({rule})", shown(name))));
+        }
+        if !packages.iter().any(|known| known == name) {
+            packages.push(name.to_owned());
+        }
+    }
+    Ok(packages)
+}
+
 /// Directories inside the release. They become paths of mounts and links, so their letters are few.
 pub(super) fn directories(item: &Item<'_>) -> Read<Vec<String>> {
     let mut directories: Vec<String> = Vec::new();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::network::{Mirrors, Network};
 use super::node::Node;
+use super::packages::Packages;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, HostKey, Service};
 use crate::fault::{BUDGET, Slice};
@@ -38,6 +39,8 @@ pub struct Fragment {
     pub mirrors: Mirrors,
     #[serde(default, skip_serializing_if = "Node::is_empty")]
     pub node: Node,
+    #[serde(default, skip_serializing_if = "Packages::is_empty")]
+    pub packages: Packages,
 }
 
 /// How git servers are met.
@@ -118,6 +121,7 @@ impl Fragment {
             network: self.network.over(under.network),
             mirrors: self.mirrors.over(under.mirrors),
             node: self.node.over(under.node),
+            packages: self.packages.over(under.packages),
         }
     }
 
@@ -143,7 +147,9 @@ impl Fragment {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
         }
-        for (seconds, key) in [(self.budget, "budget"), (self.imds.wait, "imds.wait")] {
+        for (seconds, key) in
+            [(self.budget, "budget"), (self.imds.wait, "imds.wait"), (self.packages.wait, "packages.wait")]
+        {
             if seconds.is_some_and(|seconds| seconds.0 > 3600) {
                 return Err(Error::new(
                     Code::PolicyInvalid,

@@ -7,6 +7,7 @@ mod flags;
 mod fragment;
 mod network;
 mod node;
+mod packages;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use flags::{Flags, StandIns};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use node::NodeArchives;
+pub use packages::PackagesAllowed;
 
 /// The origin of what this run was told on its command line.
 pub const FLAG: &str = "flag";

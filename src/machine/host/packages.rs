@@ -1,0 +1,211 @@
+//! Packages of the distribution, by apt: only those that are missing, nothing removed, nothing upgraded
+//! for its own sake. Whoever holds dpkg's lock is waited for and named.
+
+use std::time::Duration;
+
+use super::program::{self, Output, how_it_ended};
+use super::{dpkg, units};
+use crate::error::{Code, Error, Result};
+use crate::fault::{Fault, Slice};
+use crate::machine::Look;
+use crate::machine::retry::{Patience, patiently};
+use crate::plan::InstallPackages;
+
+pub async fn look(wanted: &InstallPackages) -> Result<Look> {
+    let missing = dpkg::missing(&wanted.names).await?;
+    Ok(match missing.is_empty() {
+        true => Look::AlreadySo,
+        false => Look::WouldChange(format!("{} absent", missing.join(", "))),
+    })
+}
+
+const TRIES: u32 = 4;
+
+/// What one apt-get came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// Somebody took the lock between our look and apt's.
+    Locked,
+    /// The lists name files that the mirror has no more.
+    Stale,
+    /// An earlier dpkg was killed in the middle.
+    Interrupted,
+    Unreachable,
+    Failed,
+}
+
+pub async fn install(wanted: &InstallPackages) -> Result<()> {
+    let mut once = Once::default();
+    let lock = Patience::lasting(wanted.wait.duration());
+    let all = Patience::lasting(Slice::Packages.seconds().duration()).tries(TRIES);
+    // What was waited for to the end of its own time is not waited for again.
+    let done = patiently(all, async || match attempt(wanted, lock, &mut once).await {
+        Err(error) if error.code() == Code::PackagesLocked => Ok(Err(error)),
+        result => result.map(Ok),
+    });
+    done.await?
+}
+
+async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> Result<()> {
+    loop {
+        patiently(lock, async || unlocked(wanted)).await?;
+        let missing = dpkg::missing(&wanted.names).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if !once.listed(wanted, &missing).await? {
+            continue;
+        }
+        let mut argv = vec!["install", "--no-install-recommends", "--no-upgrade", "--no-remove"];
+        argv.extend(missing.iter().map(String::as_str));
+        let output = apt(wanted, &argv).await?;
+        match outcome(&output) {
+            Outcome::Locked => {}
+            Outcome::Done => return verify(wanted, &output).await,
+            Outcome::Stale if !once.refreshed => once.refresh(wanted).await?,
+            Outcome::Interrupted if !once.repaired => once.repair(wanted).await?,
+            Outcome::Unreachable | Outcome::Stale => return Err(unreachable(doing(wanted), &output)),
+            Outcome::Interrupted | Outcome::Failed => return Err(failed(wanted, &output)),
+        }
+    }
+}
+
+/// What is done at most once.
+#[derive(Default)]
+struct Once {
+    refreshed: bool,
+    repaired: bool,
+}
+
+impl Once {
+    /// Lists are refreshed only if they don't know what is wanted: they can be days old, or not there. False
+    /// if somebody locked them meanwhile.
+    async fn listed(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
+        let mut unknown = dpkg::unknown(missing).await?;
+        if !unknown.is_empty() && !self.refreshed {
+            self.refresh(wanted).await?;
+            if !self.refreshed {
+                return Ok(false);
+            }
+            unknown = dpkg::unknown(missing).await?;
+        }
+        match unknown.is_empty() {
+            true => Ok(true),
+            false => {
+                let cause = format!("the repositories of this machine have no {}", unknown.join(", "));
+                Err(Fault::PackagesMissing.error(doing(wanted), cause))
+            }
+        }
+    }
+
+    /// It counts as success for apt if some lists could not be had.
+    async fn refresh(&mut self, wanted: &InstallPackages) -> Result<()> {
+        let output = apt(wanted, &["update"]).await?;
+        match outcome(&output) {
+            Outcome::Locked => return Ok(()),
+            Outcome::Done if !says(&output, &["Failed to fetch"]) => self.refreshed = true,
+            _ => return Err(unreachable("refreshing the package lists".to_owned(), &output)),
+        }
+        Ok(())
+    }
+
+    async fn repair(&mut self, wanted: &InstallPackages) -> Result<()> {
+        self.repaired = true;
+        run(wanted, &["dpkg", "--configure", "-a"]).await.map(|_| ())
+    }
+}
+
+fn unlocked(wanted: &InstallPackages) -> Result<()> {
+    match dpkg::lock_holder() {
+        None => Ok(()),
+        Some(holder) => Err(Fault::PackagesLocked.error(doing(wanted), holder)),
+    }
+}
+
+async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {
+    match dpkg::missing(&wanted.names).await?.is_empty() {
+        true => Ok(()),
+        false => Err(failed(wanted, output)),
+    }
+}
+
+fn doing(wanted: &InstallPackages) -> String {
+    format!("installing the packages {}", wanted.names.join(", "))
+}
+
+fn unreachable(doing: String, output: &Output) -> Error {
+    Fault::PackagesUnreachable.error(doing, how_it_ended(output)).saying(output.both_ends())
+}
+
+fn failed(wanted: &InstallPackages, output: &Output) -> Error {
+    Fault::PackagesFailed.error(doing(wanted), how_it_ended(output)).saying(output.both_ends())
+}
+
+async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
+    let mut argv =
+        vec!["apt-get", "--yes", "--quiet", "-o", "DPkg::Lock::Timeout=5", "-o", "Acquire::Retries=3"];
+    argv.extend(["-o", "Dpkg::Options::=--force-confold"]);
+    argv.extend(arguments);
+    run(wanted, &argv).await
+}
+
+/// In a unit of its own, which outlives this run if that is killed: a dpkg that is killed half-way is
+/// worse than one that is waited for.
+async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
+    let limit = Slice::Packages.seconds();
+    let mut line = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+        .map(str::to_owned)
+        .to_vec();
+    line.push(format!("--unit={}", wanted.unit));
+    line.push(format!("--property=RuntimeMaxSec={}", limit.0));
+    line.extend(wanted.environment.iter().map(|(name, value)| format!("--setenv={name}={value}")));
+    line.push("--".to_owned());
+    line.extend(argv.iter().map(|word| (*word).to_owned()));
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    units::forget_failed(&wanted.unit).await;
+    program::run(&line, None, limit.duration() + Duration::from_secs(10), 64 << 10).await
+}
+
+fn says(output: &Output, words: &[&str]) -> bool {
+    let text = format!("{}{}", output.text(), String::from_utf8_lossy(&output.stderr));
+    words.iter().any(|word| text.contains(word))
+}
+
+fn outcome(output: &Output) -> Outcome {
+    let locked = ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"];
+    let away =
+        ["Failed to fetch", "Temporary failure resolving", "Unable to connect", "Connection timed out"];
+    match output {
+        output if output.ok() => Outcome::Done,
+        output if says(output, &locked) => Outcome::Locked,
+        output if says(output, &["dpkg was interrupted"]) => Outcome::Interrupted,
+        output if says(output, &["404  Not Found", "Hash Sum mismatch"]) => Outcome::Stale,
+        output if says(output, &away) => Outcome::Unreachable,
+        _ => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apt_s_words_are_told_apart() {
+        let said = |status, stderr: &str| {
+            outcome(&Output { status: Some(status), stdout: Vec::new(), stderr: stderr.into() })
+        };
+        assert_eq!(said(0, "W: Failed to fetch x"), Outcome::Done);
+        let lock = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (apt-get)";
+        assert_eq!(said(100, lock), Outcome::Locked);
+        let interrupted =
+            "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.";
+        assert_eq!(said(100, interrupted), Outcome::Interrupted);
+        assert_eq!(
+            said(100, "E: Failed to fetch http://x/a.deb  404  Not Found [IP: 1.2.3.4 80]"),
+            Outcome::Stale
+        );
+        assert_eq!(said(100, "Err:1 x\n  Temporary failure resolving 'deb.example'"), Outcome::Unreachable);
+        assert_eq!(said(100, "E: Packages need to be removed but remove is disabled."), Outcome::Failed);
+    }
+}

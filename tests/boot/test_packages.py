@@ -1,0 +1,80 @@
+"""Packages of the distribution, if the manifest asks for some; and whoever else is at work with dpkg."""
+
+import pytest
+from looks import SERVICE, process, secret, status
+from services import talking
+from stage import POLICY, assert_failed, run
+
+# Small, and needed by nobody.
+PACKAGE = "hello"
+LOCK = "/var/lib/dpkg/lock-frontend"
+HOLD = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(float(sys.argv[2]))"
+
+
+@pytest.fixture
+def launch(world, binary):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    secret(world, TOKEN="t")
+
+    def launch(*packages: str, policy: str = ""):
+        names = ", ".join(f'"{package}"' for package in packages)
+        files = talking()
+        files["bootagent.toml"] = f"packages = [{names}]\n{files['bootagent.toml']}"
+        world.repo(SERVICE).commit("test", files)
+        machine = world.launch(binary=binary, files={POLICY: policy} if policy else {})
+        machine.check(["/lib/systemd/systemd-networkd-wait-online", "--timeout=60"])
+        return machine
+
+    return launch
+
+
+def hold(machine, seconds: float) -> None:
+    machine.check(["systemd-run", "--quiet", "--unit=somebody", "python3", "-c", HOLD, LOCK, str(seconds)])
+    machine.check(["sh", "-c", f"until grep -q $(stat -c :%i {LOCK})' ' /proc/locks; do sleep 0.05; done"], timeout=20)
+
+
+def has(machine, package: str) -> bool:
+    return machine.run(["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]).stdout == "installed"
+
+
+def test_it_is_installed_once_and_a_lock_is_waited_for(launch):
+    machine = launch(PACKAGE)
+    hold(machine, 8)
+    first = run(machine)
+    assert first.code == 0, first.stderr
+    assert has(machine, PACKAGE)
+    assert "python3 (pid " in first.stderr, f"nobody says who is waited for:\n{first.stderr}"
+    assert machine.systemctl_show("somebody.service")["Result"] == "success", "whoever held the lock was disturbed"
+    running = process(machine)
+    again = machine.run(["bootagent", "run"])
+    assert again.code == 0 and process(machine) == running, again.stderr
+    assert [step["id"] for step in status(machine)[1]["steps"] if step["outcome"] == "changed"] == []
+
+
+def test_whoever_holds_the_lock_too_long_is_named(launch):
+    machine = launch(PACKAGE, policy='[packages]\nwait = "3s"\n')
+    hold(machine, 600)
+    holder = machine.systemctl_show("somebody.service")["MainPID"]
+    assert_failed(machine, run(machine), 75, "E-PACKAGES-LOCKED", "python3", f"pid {holder}", LOCK)
+    assert machine.systemctl_show("somebody.service")["ActiveState"] == "active"
+    assert not has(machine, PACKAGE)
+
+
+def test_an_interrupted_dpkg_is_repaired(launch):
+    machine = launch(PACKAGE)
+    machine.check(["touch", "/var/lib/dpkg/updates/0001"])
+    done = run(machine)
+    assert done.code == 0, done.stderr
+    assert has(machine, PACKAGE) and not machine.check(["ls", "/var/lib/dpkg/updates"])
+
+
+def test_a_package_that_nobody_has(launch):
+    machine = launch(PACKAGE, "no-such-package")
+    assert_failed(machine, run(machine), 78, "E-PACKAGES-MISSING", "no no-such-package")
+    assert not has(machine, PACKAGE), "half of what was asked for"
+
+
+def test_the_policy_may_forbid_it(launch):
+    machine = launch(PACKAGE, policy="[packages]\nallow = false\n")
+    assert_failed(machine, run(machine), 77, "E-POLICY-REFUSED", PACKAGE)
+    assert not has(machine, PACKAGE)
