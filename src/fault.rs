@@ -137,7 +137,7 @@ faults! {
     GitHostKey = "git-host-key", Stop, Fetch, HostKey, "the ssh server shows a host key that is not the known one";
 
     RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx, or breaks off";
-    RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here";
+    RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here, or leads on to plain http";
     RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is no success";
     RuntimeAltered = "runtime-altered", Stop, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
     RuntimeUnusable = "runtime-unusable", Stop, Runtime, RuntimeArchive, "an archive, or the index, is not what it should be: too long, no archive, a link out of it";

@@ -160,7 +160,8 @@ fn a_mirror_may_lead_on_but_not_to_plain_http() {
 
     let mirror = Mirror::of(node(Vec::new()));
     mirror.put(File::Moved("http://127.0.0.1:9/node.tar.gz".to_owned()));
-    assert_eq!(mirror.unpack(mirror.listed()).unwrap_err().code(), Code::RuntimeUnreachable);
+    let error = mirror.unpack(mirror.listed()).unwrap_err();
+    assert_eq!(error.fault(), Some("runtime-untrusted"), "{error}");
 }
 
 #[test]

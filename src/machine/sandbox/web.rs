@@ -86,6 +86,9 @@ impl Asking<'_> {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
+        if matches!(error, ureq::Error::RequireHttpsOnly(_)) {
+            return self.fault(Fault::RuntimeUntrusted, "the server leads on to plain http");
+        }
         let Timeouts { stall, connect } = self.web.timeouts;
         let cause = match error {
             ureq::Error::Timeout(Timeout::PerRead | Timeout::PerWrite) => {
