@@ -154,7 +154,7 @@ def test_a_submodule(stage):
         ({"package.json": "[]", "server.js": None}, "E-MANIFEST-INVALID", ["package.json"]),
         ({"package.json": "{}", "server.js": None}, "E-MANIFEST-INVALID", ["start"]),
         ({"bootagent.toml": 'node = { version = ">=99" }\n'}, "E-RUNTIME-MISSING", [">=99", "22.", "20."]),
-        ({".nvmrc": "18\n"}, "E-RUNTIME-MISSING", ["18", ".nvmrc"]),
+        ({".nvmrc": "19\n"}, "E-RUNTIME-MISSING", ["19", ".nvmrc"]),
         ({".nvmrc": "the newest\n"}, "E-MANIFEST-INVALID", ["the newest", ".nvmrc"]),
         ({"package-lock.json": None}, "E-LOCKFILE-MISSING", ["package-lock.json"]),
         ({"package-lock.json": None, "yarn.lock": ""}, "E-LOCKFILE-MISSING", ["yarn.lock"]),

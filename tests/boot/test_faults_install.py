@@ -67,6 +67,23 @@ def test_a_package_that_is_not_the_one_of_the_lockfile(stage, registry):
     fails(stage, files | {"package-lock.json": json.dumps(lock)}, 78, "E-PACKAGE-ALTERED", "EINTEGRITY")
 
 
+def test_a_registry_for_which_nobody_vouches(stage, registry):
+    stage.world.front.untrusted = {"npm.acme.test"}
+    before = len(registry.log)
+    _, status = fails(stage, project(stage.world), 75, "E-REGISTRY-UNREACHABLE", "npm ci")
+    assert status["error"]["fault"] == "registry-untrusted" and len(registry.log) == before
+
+
+def test_a_package_that_refuses_this_node(stage, registry):
+    registry.publish("brick", "3.0.0", {"package.json": '{"engines": {"node": ">=99"}}'})
+    files = project(stage.world, "3.0.0")
+    lock = json.loads(files["package-lock.json"])
+    lock["packages"]["node_modules/brick"]["engines"] = {"node": ">=99"}
+    files |= {"package-lock.json": json.dumps(lock), ".npmrc": NPMRC + "engine-strict=true\n"}
+    _, status = fails(stage, files, 78, "E-RUNTIME-MISSING", "EBADENGINE")
+    assert status["error"]["fault"] == "engine-unfit"
+
+
 @pytest.mark.parametrize(("script", "says"), [(KILLED, "SIGKILL"), (HEAP, "heap")], ids=["killed", "heap"])
 def test_an_installation_without_enough_memory(stage, script, says):
     package = {"name": "sample", "version": "1.0.0", "scripts": {"start": "node server.js", "postinstall": script}}
