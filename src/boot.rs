@@ -76,6 +76,10 @@ async fn identify(
     planner::refuse_taken_names(&facts, &selection.service)?;
     selection.keep = keep(&facts, &policy)?;
     report.selected(&selection);
+    if here {
+        let (passed, attempted) = planner::remembered(&facts, &selection.service);
+        report.remembered(passed, attempted);
+    }
     Ok(Identified { policy, facts, selection, decided, here })
 }
 

@@ -68,6 +68,7 @@ slices! {
     Lock = "lock", 300, Some("packages.wait"), 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
+    Migrate = "migrate", 600, None, 1;
     /// A step that touches a few files of the local disk.
     Local = "local", 30, None, 1;
     /// A step that goes through whole trees, or waits for units to end.
@@ -156,6 +157,8 @@ faults! {
     EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE: a package refuses this Node";
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
+
+    MigrateFailed = "migrate-failed", Stop, Migrate, MigrateFailed, "a migration command fails; nothing was switched";
 
     UnitFailed = "unit-failed", Stop, Start, UnitFailed, "systemd cannot start the service's unit";
     ServiceExited = "service-exited", Wait, Gate, ServiceExited, "the service ends by itself; after four times nobody waits any longer";

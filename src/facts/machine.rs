@@ -26,6 +26,9 @@ pub struct Facts {
     pub claims: BTreeSet<Service>,
     /// The last generation of each service that passed its gate.
     pub good: BTreeMap<Service, Good>,
+    /// The last generation of each service that was put to run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attempted: BTreeMap<Service, Attempt>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +67,14 @@ pub struct Good {
     pub generation: Generation,
     /// The release that passed before it: it is kept, too.
     pub before: Option<PathBuf>,
+}
+
+/// A generation that was put to run, and where; whether it passed, its own record says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub instance: Option<String>,
+    pub commit: Commit,
+    pub release: PathBuf,
 }
 
 /// Release, unit and gate that belong together.

@@ -14,7 +14,7 @@ mod source;
 
 pub use gate::{Gate, Probe};
 pub use host_key::HostKey;
-pub use machine::{Facts, Generation, Good, Instance, Machine, Taken};
+pub use machine::{Attempt, Facts, Generation, Good, Instance, Machine, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use node::{NodeRelease, NodeRuntime};

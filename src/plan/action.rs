@@ -46,6 +46,8 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         uses: Vec<PathBuf>,
     },
+    /// Commands of the release's own, once for each, before anything runs from it.
+    Migrate(Migration),
     /// Swings a symbolic link to its target in one rename.
     SwitchSymlink {
         path: PathBuf,
@@ -94,7 +96,8 @@ impl Action {
                 vec![release.clone(), record.clone()]
             }
             Action::Handover(handover) => vec![handover.record.clone()],
-            Action::PruneReleases(prune) => vec![prune.records.clone()],
+            Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
+            Action::PruneReleases(prune) => prune.records.clone(),
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::STATE.into()],
@@ -222,6 +225,35 @@ pub struct Command {
     pub done_by: PathBuf,
 }
 
+/// What the release asks for before the service runs from it: as the service, within its walls, with the
+/// environment that it will get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Migration {
+    pub unit: String,
+    /// One after the other.
+    pub commands: Vec<Vec<String>>,
+    /// The service's own user, and the group of its name.
+    pub user: String,
+    pub directory: PathBuf,
+    pub environment: BTreeMap<String, String>,
+    pub variables: Sealed,
+    pub dotenv: Option<Sealed>,
+    /// Where the release's `.env` leads.
+    pub dotenv_at: PathBuf,
+    /// tmpfs, root only: where both are as long as it lasts.
+    pub scratch: PathBuf,
+    pub writable: Vec<PathBuf>,
+    pub may_use_imds: bool,
+    /// While there is this very record, it is done.
+    pub record: Record,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    pub path: PathBuf,
+    pub text: String,
+}
+
 /// What a command may touch. Everything else is read-only or hidden, and IMDS does not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sandbox {
@@ -248,7 +280,8 @@ pub struct PruneRuntimes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prune {
     pub releases: PathBuf,
-    pub records: PathBuf,
+    /// Directories with a record for each; of the first one also that it is whole.
+    pub records: Vec<PathBuf>,
     /// Names of releases that stay.
     pub keep: Vec<String>,
 }

@@ -86,6 +86,11 @@ impl Layout {
         self.run().join("good-dotenv")
     }
 
+    /// tmpfs, root only: the environment of a migration, as long as it lasts.
+    pub fn migration(&self) -> PathBuf {
+        self.run().join("migrate")
+    }
+
     /// tmpfs, root only: from which bytes the running unit was started.
     pub fn handover(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.handover", self.service))
@@ -102,6 +107,16 @@ impl Layout {
 
     pub fn good(&self) -> PathBuf {
         self.records().join("good.json")
+    }
+
+    /// What was last put to run, whether or not it passed.
+    pub fn attempt(&self) -> PathBuf {
+        self.records().join("attempt.json")
+    }
+
+    /// One record for each release that was migrated.
+    pub fn migrated(&self) -> PathBuf {
+        self.records().join("migrated")
     }
 
     pub fn finished(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::*;
+use crate::secret::Sealed;
 
 /// What a look at the machine said of one step: already so, or what would change.
 pub struct Outlook {
@@ -81,6 +82,10 @@ pub fn headline(action: &Action) -> String {
         }
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
+        Action::Migrate(migration) => {
+            let lines: Vec<String> = migration.commands.iter().map(|argv| words(argv)).collect();
+            format!("run {}", lines.join(", then "))
+        }
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
         Action::SwitchSymlink { path, target, .. } => {
             format!("link {} -> {}", path.display(), target.display())
@@ -112,9 +117,7 @@ fn details(out: &mut String, action: &Action) {
     };
     match action {
         Action::WriteFile { content: Content::Text(text), .. } => file(text).for_each(line),
-        Action::WriteFile { content: Content::Sealed(sealed), .. } => {
-            line(format!("| {} sealed values: {}", sealed.keys().len(), sealed.keys().join(", ")))
-        }
+        Action::WriteFile { content: Content::Sealed(content), .. } => line(format!("| {}", sealed(content))),
         Action::CheckOut(checkout) => {
             line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch))
         }
@@ -144,6 +147,20 @@ fn details(out: &mut String, action: &Action) {
                 line(format!("{name}={}", printable(value)));
             }
         }
+        Action::Migrate(migration) => {
+            let imds = if migration.may_use_imds { "with IMDS" } else { "without IMDS" };
+            line(format!(
+                "as {} in {}, within the service's walls and {imds}",
+                migration.user,
+                migration.directory.display()
+            ));
+            line(format!("may write: {}", paths(&migration.writable)));
+            line(format!("| {}", sealed(&migration.variables)));
+            for (name, value) in &migration.environment {
+                line(format!("{name}={}", printable(value)));
+            }
+            line(format!("never again while {} says so", migration.record.path.display()));
+        }
         Action::Handover(handover) => line(format!("runs: {}", paths(&handover.inputs))),
         Action::AwaitHealth(gate) => line(format!(
             "{}, within {}, then for {} without a bad answer or a restart",
@@ -159,6 +176,10 @@ fn details(out: &mut String, action: &Action) {
 
 fn paths(paths: &[std::path::PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn sealed(content: &Sealed) -> String {
+    format!("{} sealed values: {}", content.keys().len(), content.keys().join(", "))
 }
 
 fn probe(probe: &Probe) -> String {

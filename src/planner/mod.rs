@@ -5,6 +5,7 @@ mod agent;
 mod build;
 pub mod env;
 mod health;
+mod migrate;
 mod names;
 mod network;
 mod own;
@@ -16,7 +17,7 @@ mod steps;
 mod supervisor;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Generation, Service, Source};
+use crate::facts::{Commit, Facts, Generation, Service, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
@@ -64,8 +65,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     build::build(&mut steps, wanted, &recipe, &release, &layout)?;
     build::link(&mut steps, wanted.manifest, &release, &layout);
     build::finish(&mut steps, &recipe, &release, &layout);
+    migrate::migrate(&mut steps, wanted, &recipe, &release, &rendering, &layout)?;
     environment(&mut steps, &rendering, &layout);
-    serve(&mut steps, &generation, &layout);
+    serve(&mut steps, wanted, &generation, &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, &layout);
     let former = recover::former(wanted, &generation, &rendering);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
@@ -139,6 +141,12 @@ pub fn refuse_taken_names(facts: &Facts, service: &Service) -> Result<()> {
     names::refuse_taken(facts, &Layout::new(service))
 }
 
+/// The commit that last passed its gate on this instance, and the one that was last put to run.
+pub fn remembered<'a>(facts: &'a Facts, service: &Service) -> (Option<&'a Commit>, Option<&'a Commit>) {
+    let passed = remember::good_of(facts, service).map(|good| &good.generation.commit);
+    (passed, remember::attempted(facts, service))
+}
+
 /// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
 pub fn ahead(facts: &Facts, selection: &Selection) -> Vec<Step> {
     let mut steps = Steps::default();
@@ -149,7 +157,9 @@ pub fn ahead(facts: &Facts, selection: &Selection) -> Vec<Step> {
 /// The agent and its records: nobody but root looks in.
 fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
     let units = [Layout::new(&selection.service).transient("*"), format!("{}.service", layout::FETCH)];
-    let left = Action::StopLeftovers { units: units.into(), scratch: layout::scratch(layout::FETCH).into() };
+    let mut scratch = Vec::from(layout::scratch(layout::FETCH));
+    scratch.push(Layout::new(&selection.service).migration());
+    let left = Action::StopLeftovers { units: units.into(), scratch };
     steps
         .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)
         .within(Slice::Tidy);
@@ -185,36 +195,39 @@ fn render(
     Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
 }
 
-/// Written only when the release is whole: until then the former generation runs, and may restart.
+/// Written only when the release is whole and migrated: until then the former generation runs, and may restart.
 fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
+    let whole = migrate::before_serving(steps);
     let why = "the service's environment, read by systemd";
     let service = rendering.service.clone();
     steps
         .sealed("environment", why, layout.environment(), service, Owner::root(), 0o600)
-        .after(&["run", "finish"]);
+        .after(&["run", whole]);
     if let Some(dotenv) = rendering.dotenv.clone() {
         let why = "the same for readers of .env";
         steps
             .sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640)
-            .after(&["run", "finish"]);
+            .after(&["run", whole]);
     }
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
-fn serve(steps: &mut Steps, generation: &Generation, layout: &Layout) {
+fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &Layout) -> Result<()> {
+    let whole = migrate::before_serving(steps);
     let text = generation.unit.clone();
-    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&["finish"]);
+    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .after(&["unit"])
         .within(Slice::Reload);
-    let mut ready = vec!["finish", "reload", "environment", "data"];
+    let mut ready = vec![whole, "reload", "environment", "data"];
     if steps.has("dotenv") {
         ready.push("dotenv");
     }
+    remember::attempt(steps, wanted, generation, layout, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
-        .after(&ready);
+        .after(&["attempt"]);
     steps
         .add(
             "start",
@@ -225,6 +238,7 @@ fn serve(steps: &mut Steps, generation: &Generation, layout: &Layout) {
         .within(Slice::Start);
     let why = "only a service that stays well is in service";
     health::await_gate(steps, "gate", why, &generation.gate).after(&["start"]);
+    Ok(())
 }
 
 fn handover(layout: &Layout) -> Handover {

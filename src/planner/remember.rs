@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::steps::Steps;
 use super::{Wanted, agent};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Generation, Good, Service};
+use crate::facts::{Attempt, Commit, Facts, Generation, Good, Service};
 use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
@@ -23,7 +23,7 @@ pub fn good_of<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Good> {
     (good.instance == instance(facts)).then_some(good)
 }
 
-fn instance(facts: &Facts) -> Option<String> {
+pub fn instance(facts: &Facts) -> Option<String> {
     facts.instance.as_ref().map(|instance| instance.id.clone())
 }
 
@@ -53,11 +53,35 @@ pub fn remember(
     Ok(())
 }
 
+/// Told before it happens: whoever finds the machine later knows what was tried last.
+pub fn attempt(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    generation: &Generation,
+    layout: &Layout,
+    ready: &[&str],
+) -> Result<()> {
+    let record = Attempt {
+        instance: instance(wanted.facts),
+        commit: generation.commit.clone(),
+        release: generation.release.clone(),
+    };
+    let why = "which generation was last put to run";
+    steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready);
+    Ok(())
+}
+
+/// The commit that was last put to run on this very instance.
+pub fn attempted<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Commit> {
+    let attempt = facts.attempted.get(service)?;
+    (attempt.instance == instance(facts)).then_some(&attempt.commit)
+}
+
 /// All releases go but the generation's own and the one that passed before it.
 pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune {
     let before = before(wanted, generation);
     let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
-    Prune { releases: layout.releases(), records: layout.finished(), keep }
+    Prune { releases: layout.releases(), records: vec![layout.finished(), layout.migrated()], keep }
 }
 
 /// Where there are any that could be ours.
@@ -108,11 +132,11 @@ fn keep_environment(steps: &mut Steps, rendering: Rendering, layout: &Layout) {
     }
 }
 
-fn name(release: &Path) -> String {
+pub fn name(release: &Path) -> String {
     release.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn text<T: serde::Serialize>(record: &T) -> Result<String> {
+pub fn text<T: serde::Serialize>(record: &T) -> Result<String> {
     serde_json::to_string_pretty(record)
         .map(|text| text + "\n")
         .map_err(|error| Error::new(Code::Bug, "writing a record", error))

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::facts::Instance;
+use crate::facts::{Commit, Instance};
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
 use crate::plan::{Action, Mode, Owner, Plan, StepId};
@@ -202,6 +202,11 @@ impl Report {
             if let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) {
                 step.ended(outcome, took, detail.clone());
             }
+            match id.as_str() {
+                "attempt" if outcome.is_done() => status.attempted = status.commit.clone(),
+                "gate" if outcome.is_done() => status.passed = status.commit.clone(),
+                _ => {}
+            }
         });
         let milliseconds = took.as_millis() as u64;
         let status = self.status();
@@ -249,6 +254,18 @@ impl Report {
         self.status().steps.iter().any(done)
     }
 
+    fn has_changed(&self, id: &StepId) -> bool {
+        self.status().steps.iter().any(|step| step.id == id.as_str() && step.changed())
+    }
+
+    /// What earlier runs left to know.
+    pub fn remembered(&self, passed: Option<&Commit>, attempted: Option<&Commit>) {
+        self.update(|status| {
+            status.passed = passed.cloned();
+            status.attempted = attempted.cloned();
+        });
+    }
+
     /// Whether the service passed its gate in this run.
     pub fn has_passed(&self) -> bool {
         self.has_done(&StepId::new("gate"))
@@ -261,7 +278,8 @@ impl Report {
             status.serving = Some(former.commit.clone());
             status.gate = Some(former.gate.clone());
         });
-        self.say(&format!("commit {} serves again", former.commit.short()));
+        let how = if self.has_changed(&StepId::new("start-back")) { "serves again" } else { "serves on" };
+        self.say(&format!("commit {} {how}", former.commit.short()));
     }
 
     /// Told before the recovery, which may take a while and fail in its own ways.

@@ -56,6 +56,12 @@ pub struct Status {
     pub commit: Option<Commit>,
     /// The former generation's, if a failed run went back to it.
     pub serving: Option<Commit>,
+    /// What was last put to run on this instance, by this run or an earlier one.
+    #[serde(default)]
+    pub attempted: Option<Commit>,
+    /// What last passed its gate on it.
+    #[serde(default)]
+    pub passed: Option<Commit>,
     pub unit: Option<String>,
     pub gate: Option<Gate>,
     pub notes: Vec<String>,
@@ -146,6 +152,8 @@ impl Status {
             branch: None,
             commit: None,
             serving: None,
+            attempted: None,
+            passed: None,
             unit: None,
             gate: None,
             notes: Vec::new(),

@@ -41,8 +41,9 @@ pub fn cannot_start(error: std::io::Error) -> ExitCode {
 pub fn child(args: &ChildArgs) -> ExitCode {
     match (args.role.as_str(), Role::named(&args.role)) {
         (_, Some(role)) => child_process::main(role),
-        ("guard", None) => {
-            let status = guard::guard(&args.argv).unwrap_or_else(|error| {
+        (role @ (guard::GUARD | guard::BESIDE), None) => {
+            let run = if role == guard::GUARD { guard::guard } else { guard::run };
+            let status = run(&args.argv).unwrap_or_else(|error| {
                 tell(&error);
                 if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 }
             });

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, ErrorReport, Result};
+use crate::facts::Commit;
 use crate::machine::{self, Health, LocalHost, Observe};
 use crate::report::status::{Outcome, PATH, State, Status};
 use crate::report::{LivingLine, living_text, print};
@@ -146,6 +147,11 @@ fn text(seen: &Seen) -> String {
         "serving",
         status.serving.as_ref().map(|commit| format!("{commit} (the former generation)")),
     ));
+    if status.attempted.is_some() && status.attempted != status.passed {
+        let commit = |of: &Option<Commit>| of.as_ref().map_or("none yet".to_owned(), ToString::to_string);
+        lines.extend(word("attempted", Some(format!("{} (last put to run)", commit(&status.attempted)))));
+        lines.extend(word("passed", Some(format!("{} (last passed its gate)", commit(&status.passed)))));
+    }
     lines.extend(word(
         "source",
         status.repository.as_ref().map(|at| match &status.branch {

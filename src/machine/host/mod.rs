@@ -8,6 +8,7 @@ mod handover;
 mod leftovers;
 mod lock;
 mod memory;
+mod migrate;
 mod npm;
 mod packages;
 mod place;
@@ -137,6 +138,7 @@ impl Observe for LocalHost {
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
             Action::RunCommand(command) => done(&command.done_by, &command.directory),
             Action::FinishRelease { release, record, .. } => done(record, release),
+            Action::Migrate(migration) => migrate::look(migration),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -211,6 +213,7 @@ impl LocalHost {
                 let (release, record, uses) = (release.clone(), record.clone(), uses.clone());
                 blocking(move || releases::finish(&release, &record, &uses)).await?;
             }
+            Action::Migrate(migration) => migrate::migrate(migration).await?,
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit } => units::stop(unit).await?,

@@ -31,10 +31,12 @@ pub fn look_prune(prune: &Prune) -> Result<Look> {
     })
 }
 
-/// The record goes first: a release that is half removed must not count as whole.
+/// The records go first: a release that is half removed must not count as whole.
 pub fn prune(prune: &Prune) -> Result<()> {
     for name in surplus(prune)? {
-        files::remove_file(&prune.records.join(&name))?;
+        for records in &prune.records {
+            files::remove_file(&records.join(&name))?;
+        }
         files::remove_tree(&prune.releases.join(&name))?;
     }
     Ok(())
@@ -42,7 +44,9 @@ pub fn prune(prune: &Prune) -> Result<()> {
 
 fn surplus(prune: &Prune) -> Result<Vec<String>> {
     let mut names = files::names(&prune.releases)?;
-    names.extend(files::names(&prune.records)?);
+    for records in &prune.records {
+        names.extend(files::names(records)?);
+    }
     names.sort_unstable();
     names.dedup();
     names.retain(|name| !prune.keep.contains(name));

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::{files, program};
 use crate::error::Result;
-use crate::facts::{Facts, Good, Machine, NodeRuntime, Service, Taken};
+use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
 use crate::machine::sandbox::unit::own_program;
-use crate::plan::layout;
+use crate::plan::layout::{self, Layout};
 
 pub async fn facts() -> Result<Facts> {
     let claims = claims()?;
@@ -23,7 +24,8 @@ pub async fn facts() -> Result<Facts> {
         node: node().await,
         node_index: None,
         taken: taken()?,
-        good: good(&claims)?,
+        good: recorded(&claims, Layout::good),
+        attempted: recorded(&claims, Layout::attempt),
         claims,
     })
 }
@@ -161,16 +163,14 @@ fn claims_by_unit() -> Result<BTreeSet<Service>> {
     Ok(names.filter_map(|name| Service::try_from(name.strip_suffix(".service")?).ok()).collect())
 }
 
-fn good(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, Good>> {
-    let mut good = BTreeMap::new();
-    for service in claims {
-        let path = layout::Layout::new(service).good();
-        // A record that cannot be read is no record: there is nothing to return to then.
-        if let Some(generation) =
-            files::read(&path).ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        {
-            good.insert(service.clone(), generation);
-        }
-    }
-    Ok(good)
+/// A record that cannot be read is no record.
+fn recorded<T: DeserializeOwned>(
+    claims: &BTreeSet<Service>,
+    at: impl Fn(&Layout) -> PathBuf,
+) -> BTreeMap<Service, T> {
+    let read = |service: &Service| {
+        let bytes = files::read(&at(&Layout::new(service))).ok()??;
+        Some((service.clone(), serde_json::from_slice(&bytes).ok()?))
+    };
+    claims.iter().filter_map(read).collect()
 }

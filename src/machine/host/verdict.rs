@@ -8,30 +8,45 @@ use super::{disk, memory, npm};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::sandbox::guard::IMDS_ANSWERS;
-use crate::plan::Command;
 
 /// As a shell tells it: ended by SIGABRT, which is how Node ends without a heap, and by SIGKILL.
 const ABORTED: i32 = 134;
 const KILLED: i32 = 137;
 
+/// What ran, as far as its end is judged by it.
+pub struct Ran<'a> {
+    pub line: String,
+    pub user: &'a str,
+    pub writable: &'a [PathBuf],
+    /// What it is if it is nothing more particular.
+    pub fault: Fault,
+}
+
+impl Ran<'_> {
+    /// A migration speaks of others, too: what its database has no room for is not this machine's disk.
+    fn speaks_of_itself(&self) -> bool {
+        self.fault == Fault::InstallFailed
+    }
+}
+
 /// `unit_ended` is systemd's word about the unit, where the status alone says little.
-pub fn judge(command: &Command, output: &Output, unit_ended: &str) -> Result<()> {
-    let doing = || format!("running {} as {}", command.argv.join(" "), command.user);
+pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
+    let doing = || format!("running {} as {}", ran.line, ran.user);
     let lines = output.lines();
+    let own_words = if ran.speaks_of_itself() { lines.as_slice() } else { &[] };
     let told = |fault: Fault, cause: String| Err(fault.error(doing(), cause).saying(output.both_ends()));
     match output.status {
         Some(0) => Ok(()),
         Some(IMDS_ANSWERS) => {
             Err(Error::new(Code::ImdsAnswers, doing(), "the proof failed").saying(output.both_ends()))
         }
-        _ if is_disk_full(unit_ended) || lines.iter().any(|line| is_disk_full(line)) => {
-            let written: Vec<PathBuf> = command.sandbox.writable.clone();
-            told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(&written)))
+        _ if is_disk_full(unit_ended) || own_words.iter().any(|line| is_disk_full(line)) => {
+            told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(ran.writable)))
         }
-        _ => match (out_of_memory(output.status, &lines, unit_ended), npm::complaint(&lines)) {
+        _ => match (out_of_memory(output.status, &lines, unit_ended), npm::complaint(own_words)) {
             (Some(cause), _) => told(Fault::OutOfMemory, cause),
             (None, Some((fault, cause))) => told(fault, cause),
-            (None, None) => told(Fault::InstallFailed, failure(output, &lines)),
+            (None, None) => told(ran.fault, failure(output, &lines)),
         },
     }
 }
@@ -69,21 +84,15 @@ fn failure(output: &Output, lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Sandbox;
+
+    fn judged_as(fault: Fault, status: i32, said: &str, unit_ended: &str) -> Error {
+        let ran = Ran { line: "/usr/bin/npm ci".into(), user: "x-build", writable: &["/".into()], fault };
+        let output = Output { status: Some(status), stdout: Vec::new(), stderr: said.into() };
+        judge(&ran, &output, unit_ended).unwrap_err()
+    }
 
     fn judged(status: i32, said: &str, unit_ended: &str) -> Error {
-        let command = Command {
-            unit: "bootagent-x-install.service".into(),
-            argv: vec!["/usr/bin/npm".into(), "ci".into()],
-            user: "x-build".into(),
-            group: "x-build".into(),
-            directory: "/".into(),
-            environment: Default::default(),
-            sandbox: Sandbox { writable: vec!["/".into()], hidden: Vec::new() },
-            done_by: "/nowhere".into(),
-        };
-        let output = Output { status: Some(status), stdout: Vec::new(), stderr: said.into() };
-        judge(&command, &output, unit_ended).unwrap_err()
+        judged_as(Fault::InstallFailed, status, said, unit_ended)
     }
 
     #[track_caller]
@@ -130,6 +139,15 @@ mod tests {
         );
         is(judged(134, "assertion failed", ""), Fault::InstallFailed, "assertion failed");
         is(judged(3, "built half\nno such module", ""), Fault::InstallFailed, "status 3: no such module");
+    }
+
+    #[test]
+    fn what_a_migration_says_of_others_is_not_this_machines_fault() {
+        let migrated = |status, said| judged_as(Fault::MigrateFailed, status, said, "");
+        for said in ["ERROR: could not extend file: No space left on device", "npm error code E404"] {
+            is(migrated(1, said), Fault::MigrateFailed, said);
+        }
+        is(migrated(137, ""), Fault::OutOfMemory, "SIGKILL");
     }
 
     #[test]

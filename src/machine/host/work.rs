@@ -11,6 +11,7 @@ use crate::facts::Source;
 use crate::fault::{Fault, Slice};
 use crate::machine::aws::clock;
 use crate::machine::retry::{Patience, patiently};
+use crate::machine::sandbox::guard;
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
@@ -213,14 +214,18 @@ pub async fn run(command: &Command) -> Result<()> {
     for path in &command.sandbox.hidden {
         jail = jail.hidden(path);
     }
-    let mut argv =
-        vec![own_program()?.display().to_string(), "__child".to_owned(), "guard".to_owned(), "--".to_owned()];
-    argv.extend(command.argv.iter().cloned());
+    let argv = guard::before(&command.argv, false)?;
     let began = now();
     let output = jail.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
         false => units::last_word(&command.unit, began).await,
     };
-    in_time(verdict::judge(command, &output, &unit_ended)).await
+    let ran = verdict::Ran {
+        line: command.argv.join(" "),
+        user: &command.user,
+        writable: &command.sandbox.writable,
+        fault: Fault::InstallFailed,
+    };
+    in_time(verdict::judge(&ran, &output, &unit_ended)).await
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use super::child::Role;
+use super::unit::own_program;
 use crate::error::{Code, Coded, Error, Result};
 
 /// How the parent learns that the proof failed: outside what programs commonly exit with.
@@ -14,6 +16,19 @@ pub const IMDS_ANSWERS: i32 = 189;
 
 /// A blocked packet is dropped, so the proof takes this long. IMDS answers within a millisecond or two.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The same without the proof, for whom the policy lets ask IMDS.
+pub const BESIDE: &str = "beside";
+pub const GUARD: &str = "guard";
+
+/// The command line that has this program stand before `argv`, and beside it.
+pub fn before(argv: &[String], may_use_imds: bool) -> Result<Vec<String>> {
+    let role = if may_use_imds { BESIDE } else { GUARD };
+    let own = own_program()?.display().to_string();
+    let mut line: Vec<String> = vec![own, Role::VERB.to_owned(), role.to_owned(), "--".to_owned()];
+    line.extend(argv.iter().cloned());
+    Ok(line)
+}
 
 /// Runs `argv`, unless IMDS answers; how that ended, as a shell tells it.
 ///
@@ -24,7 +39,7 @@ pub fn guard(argv: &[String]) -> Result<i32> {
     run(argv)
 }
 
-fn run(argv: &[String]) -> Result<i32> {
+pub fn run(argv: &[String]) -> Result<i32> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(Error::new(Code::Bug, "starting a child", "there is no program"));
     };

@@ -19,6 +19,7 @@ pub struct Jail {
     properties: Vec<String>,
     environment: Vec<(String, String)>,
     deadline: Duration,
+    may_use_imds: bool,
 }
 
 pub enum User {
@@ -30,8 +31,11 @@ pub enum User {
     },
 }
 
-/// What holds for every child. `IPAddressDeny` needs the kernel's cgroup BPF: a child that runs other
-/// people's code proves first, by a connection attempt, that it holds.
+/// For every child but one that the policy lets ask IMDS. It needs the kernel's cgroup BPF: a child that
+/// runs other people's code proves first, by a connection attempt, that it holds.
+const NO_IMDS: &str = "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128";
+
+/// What holds for every child.
 const WALLS: &[&str] = &[
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
@@ -57,7 +61,6 @@ const WALLS: &[&str] = &[
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "SystemCallErrorNumber=EPERM",
-    "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128",
     "LimitCORE=0",
     "TasksMax=1024",
     "UMask=0022",
@@ -68,7 +71,14 @@ const WALLS: &[&str] = &[
 
 impl Jail {
     pub fn new(unit: &str, user: User, deadline: Duration) -> Self {
-        Jail { unit: unit.to_owned(), user, properties: Vec::new(), environment: Vec::new(), deadline }
+        Jail {
+            unit: unit.to_owned(),
+            user,
+            properties: Vec::new(),
+            environment: Vec::new(),
+            deadline,
+            may_use_imds: false,
+        }
     }
 
     pub fn unit(&self) -> &str {
@@ -82,6 +92,11 @@ impl Jail {
 
     pub fn writable(self, path: &Path) -> Self {
         self.property(format!("ReadWritePaths={}", path.display()))
+    }
+
+    pub fn with_imds(mut self) -> Self {
+        self.may_use_imds = true;
+        self
     }
 
     /// The leading `-` lets the path be absent.
@@ -147,7 +162,8 @@ impl Jail {
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
         };
         let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
-        let walls = WALLS.iter().map(|wall| (*wall).to_owned());
+        let imds = (!self.may_use_imds).then_some(&NO_IMDS);
+        let walls = WALLS.iter().chain(imds).map(|wall| (*wall).to_owned());
         for property in user.into_iter().chain(walls).chain([kept]).chain(self.properties.iter().cloned()) {
             line.push(format!("--property={property}"));
         }

@@ -28,6 +28,8 @@ pub struct Manifest {
     pub install: Option<Vec<String>>,
     /// As `install`.
     pub build: Option<Vec<String>>,
+    /// Once for each release, before it is switched to.
+    pub migrate: Vec<String>,
     pub start: Option<String>,
     /// Of the distribution, by name.
     pub packages: Vec<String>,
@@ -90,6 +92,7 @@ impl Default for Manifest {
             node: NodeWish::default(),
             install: None,
             build: None,
+            migrate: Vec::new(),
             start: None,
             packages: Vec::new(),
             port: None,

@@ -23,6 +23,7 @@ const COMPLETE: &str = r#"
 runtime = "node"
 install = "npm ci --omit=dev"
 build = ["npm run build", "npm prune"]
+migrate = "npm run migrate"
 start = "node server.js"
 packages = ["ffmpeg", "libvips42", "ffmpeg"]
 port = 3000
@@ -52,6 +53,7 @@ fn complete() -> Manifest {
         node: NodeWish { version: Some(">=20 <23".into()) },
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
+        migrate: vec!["npm run migrate".into()],
         start: Some("node server.js".into()),
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
@@ -102,13 +104,14 @@ fn short_forms_mean_what_the_long_ones_say() {
 #[test]
 fn an_overlay_merges_tables_and_replaces_the_rest() {
     let text = format!(
-        "{COMPLETE}\n[environments.stage]\nport = 4000\nbuild = false\nsecret = true\nhealth = \"/ready\"\n\
+        "{COMPLETE}\n[environments.stage]\nport = 4000\nbuild = false\nmigrate = [\"a\", \"b\"]\nsecret = true\nhealth = \"/ready\"\n\
          [environments.stage.env]\nrequired = [\"X\"]\nvalues = {{ LOG_LEVEL = \"debug\", NEW = \"1\" }}\n\
          [environments.prod.health]\nsoak = 30\n"
     );
     let mut stage = complete();
     stage.port = Some(4000);
     stage.build = Some(vec![]);
+    stage.migrate = vec!["a".into(), "b".into()];
     stage.secret = true;
     stage.health.path = Some("/ready".into());
     stage.env.required = vec!["X".into()];
@@ -151,7 +154,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
             "1:1: unknown key \"user\"; known here: build, env, environments, health, install,",
         ),
         ("[programs]\napt = []", "1:2: unknown key \"programs\"; known here: "),
-        ("migrate = \"x\"", "1:1: unknown key \"migrate\"; known here: "),
+        ("migration = \"x\"", "1:1: unknown key \"migration\"; known here: "),
         (
             "[environments.prod]\nprot = 1",
             "2:1: unknown key \"prot\" in environments.prod; did you mean \"port\"?",
@@ -183,6 +186,8 @@ fn wrong_values_are_refused_at_their_place() {
         ("install = \"\"", "1:11: install is empty"),
         ("build = [\"a\", \" \"]", "1:15: build is empty"),
         ("build = [\"a\", 1]", "1:15: build is an integer; expected a command"),
+        ("migrate = [\"a\", \"\"]", "1:17: migrate is empty"),
+        ("migrate = 1", "1:11: migrate is an integer; expected a command, a list of commands, or false"),
         ("start = \"a\\nb\"", "1:9: start has a line break"),
         ("start = \"a\\u0000\"", "1:9: start has a line break or another control character"),
         ("start = [\"a\"]", "1:9: start is an array; expected a command"),
@@ -309,6 +314,7 @@ fn every_key_of_the_lists_is_known() {
         "environments",
         "health",
         "install",
+        "migrate",
         "node",
         "persist",
         "port",

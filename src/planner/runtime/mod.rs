@@ -34,6 +34,12 @@ pub struct Recipe {
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,
     pub start: Start,
+    /// Run in order as the service, before it starts from a new release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub migrate: Vec<Vec<String>>,
+    /// What those find beside the service's own environment.
+    #[serde(skip)]
+    pub migrate_environment: BTreeMap<String, String>,
     /// Variables that the runtime expects unless somebody says otherwise.
     #[serde(skip)]
     pub defaults: BTreeMap<String, String>,

@@ -47,6 +47,8 @@ pub fn recipe(
     let (node, chosen_by) = chosen(source, manifest, &package, facts, archives, &mut notes)?;
     let work = work(source, manifest, &package, &node)?;
     let start = start(source, manifest, &package, &node)?;
+    let migrate =
+        manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
         notes.push("package.json's prestart script is not run: npm is not the service's parent".to_owned());
     }
@@ -56,6 +58,8 @@ pub fn recipe(
         work,
         build_environment: build_environment(layout),
         start,
+        migrate,
+        migrate_environment: migrate_environment(),
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],
@@ -227,6 +231,13 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// npm's own files belong neither into what the service keeps nor into what it may not write.
+fn migrate_environment() -> BTreeMap<String, String> {
+    [("npm_config_cache", "/tmp/npm"), ("npm_config_update_notifier", "false")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// The manifest's command, else package.json's start script, else its main file, else server.js.
