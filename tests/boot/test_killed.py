@@ -138,7 +138,8 @@ class TestRecovery(Serving):
         result, points = killed.points(machine, "--update")
         assert result.code == 1 and "E-HEALTH" in result.stderr, result.stderr
         recovered = whole(machine)
-        assert {line.split(":")[0] for line in differences(good, recovered)} == {"status"}
+        attempt = f"/var/lib/bootagent/services/{SERVICE}/attempt.json"
+        assert {line.split(":")[0] for line in differences(good, recovered)} == {"status", attempt}
         for point in points:
             world.repo(SERVICE).commit("test", {"note": f"{point}"})
             code = killed.run(machine, "--update", at=point).code
