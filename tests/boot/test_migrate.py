@@ -7,7 +7,7 @@ from lab.deadline import wait_for
 from looks import SERVICE, ask, beginning, current, leftovers, process, releases, search, secret, shared, status  # noqa: F401
 from poller import Poller
 from services import BRIEF, TALKING, talking
-from stage import assert_failed, run
+from stage import REPOSITORY, assert_failed, run
 
 DATA = f"/var/lib/{SERVICE}"
 RECORDS = f"/var/lib/bootagent/services/{SERVICE}"
@@ -163,6 +163,19 @@ class TestMigration:
         assert "attempted" not in machine.run(["bootagent", "status"]).stdout
 
 
+    def test_one_that_was_killed_and_given_up_leaves_nothing(self, shared, machine):  # noqa: F811
+        good, before = current(machine), len(migrations(machine))
+        machine.write(f"{DATA}/wait", "")
+        shared.repo(SERVICE).commit("test", migrating(note="given up"))
+        killed_while(machine, "the migration to wait", lambda: len(migrations(machine)) > before, "--update")
+        assert machine.exists(f"{SCRATCH}/env"), "the agent's death took it along: this test shows nothing"
+        again = machine.run(["bootagent", "run"], timeout=120)
+        assert again.code == 0, again.stderr
+        machine.run(["systemctl", "reset-failed", "killed.service"])
+        assert leftovers(machine) == [] and not machine.exists(SCRATCH)
+        assert current(machine) == good
+
+
 def begin(world, files):
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
     world.repo(SERVICE).commit("test", files)
@@ -181,10 +194,10 @@ def test_a_first_boot_whose_migration_fails_starts_nothing(world, boot):
     assert leftovers(machine) == []
 
 
-def killed_while(machine, what: str, happens) -> None:
-    machine.check(["systemd-run", "--quiet", "--unit=first", "bootagent", "run", "--repository", "https://github.com/acme/{service}.git"])
+def killed_while(machine, what: str, happens, *flags: str) -> None:
+    machine.check(["systemd-run", "--quiet", "--unit=killed", "bootagent", "run", *(flags or ("--repository", REPOSITORY))])
     wait_for(what, happens, 60, every=0.1, evidence=machine.console_tail)
-    machine.check(["kill", "-KILL", machine.systemctl_show("first.service")["MainPID"]])
+    machine.check(["kill", "-KILL", machine.systemctl_show("killed.service")["MainPID"]])
 
 
 def test_a_run_killed_in_the_middle_runs_it_again(world, binary):
