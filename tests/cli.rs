@@ -229,6 +229,25 @@ fn validate_shows_what_a_boot_would_do() {
     assert_eq!(said(&here.current_dir(&home).arg("validate").output().unwrap().stdout), stdout);
 }
 
+/// Whoever can push must not command the terminal of whoever looks.
+#[test]
+fn a_repository_s_words_reach_a_terminal_as_text() {
+    for (wish, exit) in [("99.\u{1b}]0;x\u{7}\u{202e}", 78), (">=1 \u{1b}[2J || <99", 0)] {
+        let home = directory(&[]);
+        let mut command = dry_run(home.path());
+        let repository = home.path().join("repo");
+        std::fs::remove_dir_all(&repository).unwrap();
+        let tree = directory(&[PACKAGE, LOCK, (".nvmrc", wish)]);
+        common::repository(tree.path(), &repository, &["test"]);
+        let output = command.args(["--service=auth-service", "--environment=test"]).output().unwrap();
+        let text = said(&output.stdout) + &said(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{text}");
+        assert!(text.contains("\\u001b"), "{text}");
+        let commands = |c: char| c == '\u{202e}' || (c.is_control() && c != '\n');
+        assert!(!text.contains(commands), "{text:?}");
+    }
+}
+
 #[test]
 fn validate_points_at_what_is_wrong() {
     let cases: &[(&str, Files, &str)] = &[

@@ -1,6 +1,7 @@
 //! Five plain lines: the last thing that whoever can read the instance's console sees.
 
 use super::status::{State, Status};
+use super::terminal::plain;
 
 pub fn lines(status: &Status) -> Vec<String> {
     let seconds = status.finished.unwrap_or(status.heartbeat).saturating_sub(status.started);
@@ -30,7 +31,7 @@ pub fn lines(status: &Status) -> Vec<String> {
         _ => {}
     }
     lines.push("bootagent: more in bootagent status and journalctl -t bootagent".to_owned());
-    lines
+    lines.iter().map(|line| plain(&line.replace('\n', " "))).collect()
 }
 
 /// How a program ended says little without the first thing it said.

@@ -7,7 +7,7 @@ use crate::error::{Coded, Result};
 /// An answer, on standard output, newline included.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.doing(|| "writing to standard output".to_owned()),
     }
@@ -15,7 +15,24 @@ pub fn print(text: &str) -> Result<()> {
 
 /// A line on standard error, for whoever is there.
 pub fn tell(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", plain(&line.to_string()));
+}
+
+/// Text holds others' words: a repository's, a server's. They may not command the terminal, nor turn a
+/// line around. Written as JSON writes them, so that JSON stays what it is.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => plain.push(c),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                plain.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c if c.is_control() => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// Back to the line's start, and nothing behind it.
@@ -64,6 +81,15 @@ fn fit(line: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_words_neither_command_a_terminal_nor_turn_a_line_around() {
+        let bad = "a\u{1b}]0;x\u{7}\rb\u{9b}2Jc\u{202e}d\u{61c}";
+        assert_eq!(plain(bad), "a\\u001b]0;x\\u0007\\u000db\\u009b2Jc\\u202ed\\u061c");
+        assert_eq!(plain("one\ttwo\nü €"), "one\ttwo\nü €");
+        let json = serde_json::Value::from(bad).to_string();
+        assert_eq!(serde_json::from_str::<String>(&plain(&json)).unwrap(), bad);
+    }
 
     #[test]
     fn a_living_line_stays_one_row_and_plain() {

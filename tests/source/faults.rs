@@ -261,3 +261,25 @@ fn a_directory_that_is_no_repository_is_named() {
     assert_eq!(code, Code::RepositoryInvalid);
     assert!(text.contains(&directory.path().display().to_string()), "{text}");
 }
+
+/// A server knows the credential: its words, cut or not, must not carry it into a log.
+#[test]
+fn a_server_that_says_the_credential_again_is_not_quoted() {
+    let upstream = Upstream::service();
+    let certificates = Certificates::new("IP:127.0.0.1");
+    let long: &'static str = format!("/{}{CANARY}", "x".repeat(270)).leak();
+    for (status, kind, body) in [
+        (200, "text/{authorization}", ""),
+        (302, "text/plain", "/{authorization}"),
+        (302, "text/plain", long),
+    ] {
+        let server = GitServer::https(upstream.root(), Fault::Says(status, kind, body), &certificates);
+        let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
+            request.credential = Some(credential());
+            request.network.ca_file = Some(ca_file(&certificates.authority()));
+        });
+        let (_, text) = asking.fails();
+        assert!(!text.contains("canary") && !text.contains(&PAIR[..12]), "{text}");
+        assert!(text.contains("[credential]"), "{text}");
+    }
+}

@@ -37,6 +37,8 @@ pub enum Fault {
     /// GitHub's API answers with this status and body, by a clock that is so many seconds ahead; git itself
     /// wants the token `APP_TOKEN`.
     App(u16, &'static str, i64),
+    /// Every request is answered with this status, type and body; `{authorization}` is what was sent as such.
+    Says(u16, &'static str, &'static str),
     /// Between the first advertisement and what is asked next, `main` is moved to where `other` is.
     ForcePushed,
 }
@@ -198,6 +200,12 @@ fn answer(
             if asked.headers.get("authorization") != Some(&format!("Basic {wanted}")) {
                 return plain(wire, 401, "text/plain", b"who?", "");
             }
+        }
+        Fault::Says(status, kind, body) => {
+            let known = asked.headers.get("authorization").map_or("", |sent| sent.as_str());
+            let [kind, body] = [kind, body].map(|text| text.replace("{authorization}", known));
+            let header = format!("Location: {}/x\r\n", body.lines().next().unwrap_or_default());
+            return plain(wire, status, &kind, body.as_bytes(), &header);
         }
         Fault::Mute => return wait_for_the_client_to_leave(wire, state),
         Fault::WebPage => return plain(wire, 200, "text/html; charset=utf-8", b"<html>welcome</html>", ""),

@@ -41,10 +41,16 @@ pub fn archive(request: &ArchiveRequest) -> Result<()> {
         return Err(Fault::RuntimeAltered.error(doing(request), cause));
     }
     unpacked.map_err(|error| match error.downcast::<io::Error>() {
-        Ok(error) if error.raw_os_error().is_some() => Error::new(Code::Io, doing(request), error),
+        Ok(error) if is_of_the_disk(&error) => Error::new(Code::Io, doing(request), error),
         Ok(error) => Fault::RuntimeUnusable.error(doing(request), scrub(&error.to_string())),
         Err(error) => Fault::RuntimeUnusable.error(doing(request), scrub(&error.to_string())),
     })
+}
+
+/// Not of the archive, whose entries may be in each other's way.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory};
+    error.raw_os_error().is_some() && !matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory)
 }
 
 fn doing(request: &ArchiveRequest) -> String {

@@ -32,9 +32,16 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
 
 fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
     let (session, address) = session(request, url)?;
+    converse(request, &session, &address).map_err(|error| session.account().discreet(error))
+}
+
+fn converse(
+    request: &FetchRequest,
+    session: &Arc<dyn Session>,
+    address: &str,
+) -> Result<(Repository, String, Oid)> {
     let repository = empty_repository(&request.scratch)?;
-    let branch =
-        Fetched { repository: &repository, session: &session, address: &address, branch: &request.branch };
+    let branch = Fetched { repository: &repository, session, address, branch: &request.branch };
     let commit = match &request.pinned {
         None => branch.newest(1)?,
         Some(pinned) => branch.pinned(pinned)?,

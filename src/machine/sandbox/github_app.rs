@@ -16,7 +16,7 @@ use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::{now, tls};
-use crate::secret::Secret;
+use crate::secret::{Redaction, Secret};
 
 /// GitHub takes ten minutes at most. The clock may be a little off, either way.
 const BEHIND: u64 = 60;
@@ -30,12 +30,13 @@ pub(super) fn token(agent: &Agent, address: &Address, way: &Way, app: &App) -> R
     let (_, name) = address.owner_and_name().ok_or_else(|| {
         unfit("a GitHub App opens only addresses of the form https://HOST/OWNER/REPOSITORY.git")
     })?;
-    let api = Api { base: api(address), way };
+    let signed = signed(app)?;
+    let api = Api { base: api(address), way, signed: Redaction::new([("signature", &signed)]) };
     let url = format!("{}/app/installations/{}/access_tokens", api.base, app.installation_id);
     let body = serde_json::json!({ "repositories": [name], "permissions": { "contents": "read" } });
     let response = agent
         .post(&url)
-        .header(AUTHORIZATION, bearer(app)?)
+        .header(AUTHORIZATION, bearer(&signed)?)
         .header(ACCEPT, "application/vnd.github+json")
         .header("X-GitHub-Api-Version", "2022-11-28")
         .header(CONTENT_TYPE, "application/json")
@@ -60,7 +61,8 @@ fn api(address: &Address) -> String {
     }
 }
 
-fn bearer(app: &App) -> Result<HeaderValue> {
+/// Whoever has it is the app, for as long as it holds.
+fn signed(app: &App) -> Result<Secret> {
     let key = RsaKey::from_pem(app.private_key.expose().trim())?.ok_or_else(|| {
         unfit("the app's private_key is no RSA key in PEM form")
             .remedy("store the .pem file that GitHub gave for the app, as one JSON string")
@@ -73,7 +75,11 @@ fn bearer(app: &App) -> Result<HeaderValue> {
         url_safe(claims.to_string().as_bytes())
     );
     let signature = key.sign(Hash::Sha256, said.as_bytes())?;
-    let header = Zeroizing::new(format!("Bearer {said}.{}", url_safe(&signature)));
+    Ok(Secret::new(format!("{said}.{}", url_safe(&signature))))
+}
+
+fn bearer(signed: &Secret) -> Result<HeaderValue> {
+    let header = Zeroizing::new(format!("Bearer {}", signed.expose()));
     let mut value = HeaderValue::from_str(&header)
         .map_err(|error| Error::new(Code::Bug, "encoding the app's signature", error))?;
     value.set_sensitive(true);
@@ -105,6 +111,8 @@ struct Refusal {
 struct Api<'a> {
     base: String,
     way: &'a Way,
+    /// What the server gets to know, and could say again.
+    signed: Redaction,
 }
 
 impl Api<'_> {
@@ -113,7 +121,7 @@ impl Api<'_> {
     }
 
     fn fault(&self, fault: Fault, cause: impl AsRef<str>) -> Error {
-        fault.error(self.doing(), scrub(cause.as_ref()))
+        fault.error(self.doing(), self.signed.hide(&scrub(cause.as_ref())))
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {

@@ -65,11 +65,11 @@ impl Session {
         }
         let way = Way { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
         let agent = agent(network, timeouts)?;
+        let login = credential.map(|as_whom| login(&agent, &address, &way, as_whom)).transpose()?;
         Ok(Session {
-            account: Account::new(address.as_str(), most),
-            authorization: credential
-                .map(|as_whom| authorize(&agent, &address, &way, as_whom))
-                .transpose()?,
+            account: Account::new(address.as_str(), most)
+                .knowing(login.as_ref().map(|(_, password)| password)),
+            authorization: login.map(|(username, password)| basic(&username, &password)).transpose()?,
             agent,
             answered: Mutex::new(address.clone()),
             address,
@@ -233,10 +233,13 @@ fn proxy(at: &Proxy, network: &Network) -> Result<ureq::Proxy> {
     direct.fold(builder, |builder, host| builder.no_proxy(&host)).build().map_err(wrong)
 }
 
-fn authorize(agent: &Agent, address: &Address, way: &Way, credential: &Credential) -> Result<HeaderValue> {
+/// User name and password.
+fn login(agent: &Agent, address: &Address, way: &Way, credential: &Credential) -> Result<(String, Secret)> {
     match credential {
-        Credential::Password { username, password } => basic(username, password),
-        Credential::App(app) => basic("x-access-token", &github_app::token(agent, address, way, app)?),
+        Credential::Password { username, password } => Ok((username.clone(), password.clone())),
+        Credential::App(app) => {
+            Ok(("x-access-token".to_owned(), github_app::token(agent, address, way, app)?))
+        }
         Credential::Key(_) => Err(unfit("it is a private key, which opens repositories over ssh, not https")
             .remedy("write the repository as ssh://git@HOST/PATH, or store a token instead of the key")),
     }

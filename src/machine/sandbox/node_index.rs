@@ -10,6 +10,9 @@ use crate::fault::Fault;
 
 /// Twenty times what it has.
 const INDEX_BYTES: u64 = 8 << 20;
+/// Several times what it has: a small text can name so many that they are large in memory.
+const RELEASES: usize = 10_000;
+const FILES: usize = 100;
 
 #[derive(Deserialize)]
 struct Line {
@@ -28,7 +31,7 @@ pub fn node_index(request: &IndexRequest) -> Result<Vec<NodeRelease>> {
         let cause = format!("it is no index of releases (line {}, column {})", error.line(), error.column());
         Fault::RuntimeUnusable.error(format!("reading {address}"), cause)
     })?;
-    Ok(lines.into_iter().filter_map(release).collect())
+    Ok(lines.into_iter().filter_map(release).take(RELEASES).collect())
 }
 
 /// A line with anything but a plain version is nobody's to choose: the version becomes part of paths.
@@ -37,7 +40,8 @@ fn release(line: Line) -> Option<NodeRelease> {
     let number = |part: &str| !part.is_empty() && part.len() < 6 && part.bytes().all(|c| c.is_ascii_digit());
     let plain = version.split('.').count() == 3 && version.split('.').all(number);
     let lts = line.lts.as_str().map(str::to_owned);
-    plain.then(|| NodeRelease { version: version.to_owned(), lts, files: line.files })
+    let files = line.files.into_iter().take(FILES).collect();
+    plain.then(|| NodeRelease { version: version.to_owned(), lts, files })
 }
 
 #[cfg(test)]

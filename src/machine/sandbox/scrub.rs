@@ -1,15 +1,20 @@
 //! Text from servers and libraries, made fit to be shown: no credential, no control characters, an end.
 
+use crate::secret::CUT;
+
 const LONGEST: usize = 300;
 
 /// For causes that somebody else wrote.
 pub(super) fn scrub(text: &str) -> String {
-    let plain: String = without_userinfo(text.trim())
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST)
-        .collect();
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    let plain: String =
+        without_userinfo(text.trim()).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        line.truncate(end);
+        // A secret that was cut is still known by its beginning.
+        line.push(CUT);
+    }
+    line
 }
 
 /// Cuts `user:password@` out of every address in the text.
@@ -49,7 +54,8 @@ mod tests {
     #[test]
     fn hostile_text_becomes_one_short_line() {
         let text = scrub(&format!("\u{1b}[31mno\r\n such{}", "x".repeat(5000)));
-        assert!(text.starts_with("[31mno such") && text.len() <= LONGEST, "{text}");
+        assert!(text.starts_with("[31mno such") && text.chars().count() == LONGEST + 1, "{text}");
+        assert!(text.ends_with(CUT), "{text}");
         assert!(!text.contains(char::is_control));
     }
 }

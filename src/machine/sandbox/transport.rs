@@ -12,6 +12,7 @@ use git2::transport::Transport;
 use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
+use crate::secret::{Redaction, Secret};
 
 /// A fetch's dealings with one server, by whatever protocol.
 pub(super) trait Session: Send + Sync {
@@ -42,13 +43,29 @@ pub(super) fn during<T>(session: &Arc<dyn Session>, act: impl FnOnce() -> T) -> 
 /// How much may still come, and what went wrong.
 pub(super) struct Account {
     repository: String,
+    credential: Redaction,
     left: AtomicU64,
     failure: Mutex<Option<Error>>,
 }
 
 impl Account {
     pub(super) fn new(repository: &str, most: u64) -> Account {
-        Account { repository: repository.to_owned(), left: AtomicU64::new(most), failure: Mutex::new(None) }
+        Account {
+            repository: repository.to_owned(),
+            credential: Redaction::default(),
+            left: AtomicU64::new(most),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// What the server gets to know, and could say again.
+    pub(super) fn knowing(mut self, password: Option<&Secret>) -> Account {
+        self.credential = Redaction::new(password.map(|password| ("credential", password)));
+        self
+    }
+
+    pub(super) fn discreet(&self, error: Error) -> Error {
+        error.rewritten(|text| self.credential.hide(text))
     }
 
     pub(super) fn repository(&self) -> &str {
