@@ -1,6 +1,7 @@
 //! What must not be seen: text that prints and serializes as its key names only.
 
 mod redaction;
+mod said;
 
 use std::fmt;
 
@@ -8,6 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
 
 pub use redaction::{CUT, Redaction};
+pub use said::{plain, without_userinfo};
 
 /// Secret text, wiped when dropped. There is no `Deserialize`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

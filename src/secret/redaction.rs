@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 use aws_smithy_types::base64;
 
-use super::Secret;
+use super::{Secret, plain, without_userinfo};
 
 /// Below this a value is too common to be taken out wherever it stands: `true`, `1`, `main`.
 const SHORT: usize = 6;
@@ -117,7 +117,10 @@ fn forms(value: &str) -> Vec<Secret> {
     };
     // Output comes line by line, without control characters and without blanks at its ends.
     for text in value.lines().chain([value, value.trim()]) {
-        let text: String = text.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+        let text = plain(text);
+        // An address in it has lost what looks like its user by then, and could have kept half a password.
+        let cut = Some(without_userinfo(&text)).filter(|cut| cut.contains('@'));
+        cut.into_iter().for_each(&mut add);
         for escaped in [json(&text), url(&text, true), url(&text, false), html(&text), text.clone()] {
             add(escaped.replace('\'', "\\'"));
             add(escaped.replace('\'', "'\\''"));
@@ -220,6 +223,22 @@ mod tests {
             assert_eq!(hidden.hide(&format!("  {line}")), "  [KEY]");
         }
         assert_eq!(hidden.hide(&serde_json::to_string(pem).unwrap()), "\"[KEY]\"");
+    }
+
+    /// As the lines of others are made plain before anything is looked for in them.
+    #[test]
+    fn what_making_a_line_plain_takes_out_of_a_value_does_not_save_it() {
+        for value in [
+            "redis://:p@ss/word-hunter2@db.example",
+            "hunter2\u{200e}hunter2",
+            "\u{202e}hunter2\u{61c}hunter2",
+            "hunter2\u{1b}[31mhunter2",
+        ] {
+            let line = without_userinfo(&plain(&format!("Invalid URL: '{value}'")));
+            assert_eq!(of(&[("V", value)]).hide(&line), "Invalid URL: '[V]'");
+        }
+        let address = of(&[("V", "https://u:hunter2@db.example")]);
+        assert_eq!(address.hide("no route to https://db.example"), "no route to https://db.example");
     }
 
     #[test]

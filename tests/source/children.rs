@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::Source;
-use bootagent::machine::sandbox::{Role, decode_reply, encode_request, plain};
+use bootagent::machine::sandbox::{Role, decode_reply, encode_request, plain, plain_as};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
@@ -217,4 +217,27 @@ fn requests_that_are_none_are_bugs_and_are_not_repeated() {
         assert!(!error.to_string().contains(CANARY), "{error}");
     }
     assert_eq!(answer("else", b"{}").status.code(), Some(64));
+}
+
+/// Root reads what others wrote as its owner: with none of root's groups, the first one included.
+#[test]
+fn a_child_of_another_user_is_not_of_root_s_group() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let owner = 12345;
+    let upstream = Upstream::service();
+    let asking = Asking::local(upstream.path());
+    let exe = TempDir::new().unwrap();
+    let program = exe.path().join("bootagent");
+    fs::copy(super::exe(), &program).unwrap();
+    fs::set_permissions(exe.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(upstream.root(), PermissionsExt::from_mode(0o755)).unwrap();
+    chown(upstream.path(), Some(owner), Some(owner)).unwrap();
+    let fetch = || run(plain_as::<_, Source>(Some(owner), &program, Role::Fetch, &asking.request, PATIENCE));
+    fetch().unwrap();
+    let objects = upstream.path().join("objects");
+    fs::set_permissions(&objects, PermissionsExt::from_mode(0o750)).unwrap();
+    assert_eq!((objects.metadata().unwrap().uid(), objects.metadata().unwrap().gid()), (0, 0));
+    fetch().expect_err("root's group could read it");
 }

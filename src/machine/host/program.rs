@@ -8,8 +8,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::machine::sandbox::without_userinfo;
-use crate::secret::CUT;
+use crate::secret::{CUT, plain, without_userinfo};
 
 /// What is kept of a program's output: its end.
 const KEPT: usize = 256 << 10;
@@ -52,27 +51,7 @@ impl Output {
 pub fn clean(line: &str) -> String {
     /// Longer than what is shown: a secret can be found in it only as a whole.
     const LONGEST: usize = 4000;
-    let mut plain = String::new();
-    let mut characters = line.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            // A terminal's sequence: up to its letter, if it is one of the usual ones.
-            '\u{1b}' => {
-                if characters.as_str().starts_with('[') {
-                    characters.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
-                }
-            }
-            '\u{2028}'
-            | '\u{2029}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() && c != '\t' => {}
-            c => plain.push(c),
-        }
-    }
-    let plain = without_userinfo(&plain);
+    let plain = without_userinfo(&plain(line));
     match plain.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}{CUT}", &plain[..end]),
         None => plain,

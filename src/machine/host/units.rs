@@ -119,11 +119,12 @@ pub async fn last_lines(invocations: &[String]) -> Vec<String> {
     const LINES: &str = "--lines=20";
     const LATEST: usize = 5;
     let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
-    for field in ["_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"] {
+    // The second field anybody may set: only from systemd itself it counts.
+    for (field, by) in [("_SYSTEMD_INVOCATION_ID", None), ("INVOCATION_ID", Some("_PID=1"))] {
         let wanted: Vec<String> =
             latest.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect();
         let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=cat", LINES];
-        line.extend(wanted.iter().map(String::as_str));
+        line.extend(wanted.iter().map(String::as_str).chain(by));
         let lines = match wanted.is_empty() {
             true => Vec::new(),
             false => tool(&line, 8).await.map(|output| output.lines()).unwrap_or_default(),
@@ -137,6 +138,7 @@ pub async fn last_lines(invocations: &[String]) -> Vec<String> {
 
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    let former = state(unit).await.map(|state| state.invocation).unwrap_or_default();
     let line = ["systemctl", "restart", "--", unit];
     let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
     if output.ok() {
@@ -146,8 +148,9 @@ pub async fn restart(unit: &str) -> Result<()> {
         .error(format!("starting {unit}"), how_it_ended(&output))
         .remedy(format!("journalctl -u {unit} shows why"));
     let said = match state(unit).await {
-        Ok(state) => last_lines(&[state.invocation]).await,
-        Err(_) => Vec::new(),
+        // What ran before may have said a secret that is none of today's, which nobody would recognize.
+        Ok(state) if state.invocation != former => last_lines(&[state.invocation]).await,
+        _ => Vec::new(),
     };
     Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
 }

@@ -7,12 +7,13 @@ use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, R
 
 use super::address::Address;
 use super::request::{FetchRequest, Repository as From};
-use super::scrub::{scrub, without_userinfo};
+use super::scrub::scrub;
 use super::transport::{Session, during};
 use super::{http, inspect, libgit2, ssh};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, Entry, Source};
 use crate::fault::Fault;
+use crate::secret::without_userinfo;
 
 /// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
 const DEPTHS: [i32; 2] = [50, 1000];

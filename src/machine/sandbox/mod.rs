@@ -45,4 +45,3 @@ pub use request::{
     ArchiveRequest, CheckoutRequest, FetchRequest, IndexRequest, Limits, Reply, Repository, Timeouts,
     decode_reply, encode_request,
 };
-pub(in crate::machine) use scrub::without_userinfo;

@@ -17,6 +17,8 @@ use super::scrub::scrub;
 use crate::error::{Code, Coded, Error, Result};
 use crate::fault::Fault;
 
+/// A group that owns nothing: whoever owns what is to be read needs none.
+const NOBODY_S: u32 = 65534;
 const STDERR_BYTES: u64 = 4 << 10;
 
 /// Runs `exe __child <role>`, says the request, hears the reply. After `deadline` nothing of it is left,
@@ -41,8 +43,8 @@ pub async fn plain_as<Req: Serialize, T: DeserializeOwned>(
     let request = encode_request(request)?;
     let mut command = Command::new(exe);
     if let Some(uid) = uid {
-        // With the uid go the groups, and every capability.
-        command.uid(uid);
+        // With the uid go the further groups, and every capability; root's own group would stay.
+        command.uid(uid).gid(NOBODY_S);
     }
     let mut child = command
         .args([Role::VERB, role.name()])

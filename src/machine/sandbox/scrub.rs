@@ -1,6 +1,6 @@
 //! Text from servers and libraries, made fit to be shown: no credential, no control characters, an end.
 
-use crate::secret::CUT;
+use crate::secret::{CUT, without_userinfo};
 
 const LONGEST: usize = 300;
 
@@ -15,23 +15,6 @@ pub(super) fn scrub(text: &str) -> String {
         line.push(CUT);
     }
     line
-}
-
-/// Cuts `user:password@` out of every address in the text.
-pub(in crate::machine) fn without_userinfo(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, address) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end =
-            address.find(|c: char| c.is_whitespace() || "/?#'\"<>".contains(c)).unwrap_or(address.len());
-        let (authority, after) = address.split_at(end);
-        out.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-        rest = after;
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]

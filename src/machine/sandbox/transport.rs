@@ -65,7 +65,7 @@ impl Account {
     }
 
     pub(super) fn discreet(&self, error: Error) -> Error {
-        error.rewritten(|text| self.credential.hide(text))
+        error.with_causes(|text| self.credential.hide(text))
     }
 
     pub(super) fn repository(&self) -> &str {

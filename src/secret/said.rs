@@ -1,0 +1,38 @@
+//! What others said, as it goes to logs and terminals.
+
+/// No control characters, no terminal's sequences, nothing that breaks or turns around a line.
+pub fn plain(line: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            // A terminal's sequence: up to its letter, if it is one of the usual ones.
+            '\u{1b}' => {
+                if characters.as_str().starts_with('[') {
+                    characters.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
+                }
+            }
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() && c != '\t' => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Cuts `user:password@` out of every address in the text.
+pub fn without_userinfo(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end =
+            address.find(|c: char| c.is_whitespace() || "/?#'\"<>".contains(c)).unwrap_or(address.len());
+        let (authority, after) = address.split_at(end);
+        out.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
