@@ -16,10 +16,10 @@ use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
     CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as,
-    without_userinfo,
 };
 use crate::machine::{Context, Scratch, now};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
+use crate::secret::without_userinfo;
 
 /// A little less than the checkout's step has: the child's own end says more than the step's.
 const CHECKOUT: Duration = Duration::from_secs(Slice::Checkout.seconds().0 - 10);
