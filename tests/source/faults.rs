@@ -267,7 +267,7 @@ fn a_directory_that_is_no_repository_is_named() {
 fn a_server_that_says_the_credential_again_is_not_quoted() {
     let upstream = Upstream::service();
     let certificates = Certificates::new("IP:127.0.0.1");
-    let long: &'static str = format!("/{}{CANARY}", "x".repeat(270)).leak();
+    let long: &'static str = format!("/{}{CANARY}", "x".repeat(245)).leak();
     for (status, kind, body) in [
         (200, "text/{authorization}", ""),
         (302, "text/plain", "/{authorization}"),
@@ -280,6 +280,7 @@ fn a_server_that_says_the_credential_again_is_not_quoted() {
         });
         let (_, text) = asking.fails();
         assert!(!text.contains("canary") && !text.contains(&PAIR[..12]), "{text}");
-        assert!(text.contains("[credential]"), "{text}");
+        // The long one is cut in the middle of it.
+        assert!(body == long || text.contains("[credential]"), "{text}");
     }
 }
