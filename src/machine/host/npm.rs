@@ -40,11 +40,15 @@ fn fault(code: &str) -> Option<Fault> {
     })
 }
 
-/// The first sentence that is no detail of the code; of a stale lockfile also what is missing in it.
+/// What npm has to say beside the details of a code: its own reason, or what a package's script said last.
+pub fn sentences(lines: &[String]) -> impl Iterator<Item = &str> {
+    const DETAILS: [&str; 7] = ["code ", "errno ", "syscall ", "path ", "command ", "at ", "A complete log"];
+    said(lines).filter(|line| !line.is_empty() && !DETAILS.iter().any(|detail| line.starts_with(detail)))
+}
+
+/// The first sentence; of a stale lockfile also what is missing in it.
 fn reason(lines: &[String]) -> String {
-    const DETAILS: [&str; 6] = ["code ", "errno ", "syscall ", "path ", "at ", "A complete log"];
-    let mut sentences =
-        said(lines).filter(|line| !line.is_empty() && !DETAILS.iter().any(|detail| line.starts_with(detail)));
+    let mut sentences = sentences(lines);
     let first = sentences.next().unwrap_or("it says no more");
     match sentences.find(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")) {
         Some(missing) => format!("{first} {missing}"),

@@ -74,9 +74,10 @@ fn want_of_memory(status: Option<i32>, lines: &[String], unit_ended: &str) -> Op
 
 /// The status, and of what was said the line that tells most.
 fn failure(output: &Output, lines: &[String]) -> String {
-    let tells = |line: &&String| line.to_lowercase().contains("error") && !line.contains("A complete log");
-    let line = lines.iter().find(|line| line.starts_with("npm error") && !line.starts_with("npm error code"));
-    let line = line.or_else(|| lines.iter().rev().find(tells)).or(lines.last());
+    let tells = |line: &&str| line.to_lowercase().contains("error") && !line.contains("A complete log");
+    let of_npm = npm::sentences(lines).find(tells).or_else(|| npm::sentences(lines).next());
+    let all = || lines.iter().map(String::as_str);
+    let line = of_npm.or_else(|| all().rev().find(tells)).or(all().next_back());
     let how = how_it_ended(output);
     line.map_or(how.clone(), |line| format!("{how}: {}", line.trim().chars().take(300).collect::<String>()))
 }
@@ -139,6 +140,20 @@ mod tests {
         );
         is(judged(134, "assertion failed", ""), Fault::InstallFailed, "assertion failed");
         is(judged(3, "built half\nno such module", ""), Fault::InstallFailed, "status 3: no such module");
+    }
+
+    /// As npm 10 tells it.
+    #[test]
+    fn of_a_failing_script_its_own_words_count() {
+        let npm = "npm error code 7\nnpm error path /opt/x\nnpm error command failed\n\
+            npm error command sh -c node install.js\n";
+        let said = format!("{npm}npm error no luck\nnpm error A complete log of this run: /x");
+        is(judged(7, &said, ""), Fault::InstallFailed, "status 7: no luck");
+        let said = format!(
+            "{npm}npm error node:internal/modules/cjs/loader:1\nnpm error Error: Cannot find module 'y'"
+        );
+        is(judged(7, &said, ""), Fault::InstallFailed, "status 7: Error: Cannot find module 'y'");
+        is(judged(7, npm, ""), Fault::InstallFailed, "status 7");
     }
 
     #[test]
