@@ -147,6 +147,12 @@ pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A server's clock as its `Date` header tells it, in seconds since 1970.
+pub fn http_date(text: &str) -> Option<u64> {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    DateTime::from_str(text, Format::HttpDate).ok()?.secs().try_into().ok()
+}
+
 /// A name for one run: nobody else's, and sorted by time.
 pub fn run_id() -> String {
     format!("{:x}-{:x}", now(), pid())

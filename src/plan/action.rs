@@ -100,7 +100,7 @@ impl Action {
             Action::PruneReleases(prune) => prune.records.clone(),
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
-            Action::PruneRuntimes(_) => vec![super::layout::STATE.into()],
+            Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Wanted;
+use super::own::persistent;
 use super::remember::{instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
@@ -14,7 +15,7 @@ use crate::facts::Environment;
 use crate::fault::Slice;
 use crate::observe::Rendering;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Migration, Record};
+use crate::plan::{Action, Migration, Record, StepId};
 
 /// Where it was done: another instance, baked from this one's disk, or another environment has another
 /// database.
@@ -53,13 +54,11 @@ pub fn migrate(
         may_use_imds: wanted.selection.service_may_use_imds,
         record: Record { path: layout.migrated().join(name(release)), text: text(&done)? },
     };
-    let persistent: Vec<String> =
-        (1..=wanted.manifest.persist.len()).map(|number| format!("persist-{number}")).collect();
-    let persistent: Vec<&str> = persistent.iter().map(String::as_str).collect();
+    let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
     steps
         .add("migrate", "once for this release; the former one serves meanwhile", Action::Migrate(migration))
         .after(&["finish", "run", "data"])
-        .after(&persistent)
+        .needing(persistent)
         .within(Slice::Migrate);
     Ok(())
 }

@@ -227,7 +227,8 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
     remember::attempt(steps, wanted, generation, layout, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
-        .after(&["attempt"]);
+        .after(&["attempt"])
+        .needing(own::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
     steps
         .add(
             "start",

@@ -2,6 +2,7 @@
 
 use super::Wanted;
 use super::steps::Steps;
+use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
 use crate::plan::*;
 
@@ -52,17 +53,10 @@ pub fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
     steps
         .directory("data", "what the service keeps over releases", layout.data(), service.clone(), 0o750)
         .after(&["user"]);
-    for (index, persistent) in wanted.manifest.persist.iter().enumerate() {
+    for (id, persistent) in persistent(wanted.manifest) {
         let path = layout.data().join(persistent);
-        steps
-            .directory(
-                &format!("persist-{}", index + 1),
-                "kept over releases, as the manifest asks",
-                path,
-                service.clone(),
-                0o750,
-            )
-            .after(&["data"]);
+        let why = "kept over releases, as the manifest asks";
+        steps.directory(&id, why, path, service.clone(), 0o750).after(&["data"]);
     }
     steps
         .directory(
@@ -73,4 +67,10 @@ pub fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
             0o750,
         )
         .after(&["user"]);
+}
+
+/// The persistent directories, each with the step that makes it.
+pub fn persistent(manifest: &Manifest) -> impl Iterator<Item = (String, &str)> {
+    let named = manifest.persist.iter().enumerate();
+    named.map(|(index, path)| (format!("persist-{}", index + 1), path.as_ref()))
 }

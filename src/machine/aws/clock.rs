@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use aws_smithy_types::date_time::{DateTime, Format};
-
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::machine::{now, tls};
+use crate::machine::{http_date, now, tls};
 
 /// AWS refuses at five minutes.
 const MOST: u64 = 240;
@@ -22,7 +20,7 @@ pub async fn judged(error: Error, date: Option<&str>) -> Error {
         return error;
     }
     let theirs = match date {
-        Some(date) => seconds(date),
+        Some(date) => http_date(date),
         None => tokio::task::spawn_blocking(ask_imds).await.ok().flatten(),
     };
     match theirs.filter(|theirs| theirs.abs_diff(now()) > MOST) {
@@ -49,10 +47,6 @@ fn wrong(error: &Error, ours: u64, theirs: u64) -> Error {
     Fault::ClockWrong.error(report.doing, cause)
 }
 
-fn seconds(date: &str) -> Option<u64> {
-    DateTime::from_str(date, Format::HttpDate).ok()?.secs().try_into().ok()
-}
-
 /// It dates also the refusal that a question without a token gets.
 fn ask_imds() -> Option<u64> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
@@ -62,14 +56,16 @@ fn ask_imds() -> Option<u64> {
         .build()
         .into();
     let answer = agent.get("http://169.254.169.254/latest/meta-data/").call().ok()?;
-    seconds(answer.headers().get("date")?.to_str().ok()?)
+    http_date(answer.headers().get("date")?.to_str().ok()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_types::date_time::{DateTime, Format};
+
     use super::*;
 
-    fn http_date(at: u64) -> String {
+    fn dated(at: u64) -> String {
         DateTime::from_secs(at as i64).fmt(Format::HttpDate).unwrap()
     }
 
@@ -80,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_clock_is_named_with_its_offset_and_side() {
         for (date, said) in [(now() + 3600, "s behind AWS's"), (now() - 3600, "s ahead of AWS's")] {
-            let error = judged(refused(), Some(&http_date(date))).await;
+            let error = judged(refused(), Some(&dated(date))).await;
             assert_eq!(Fault::of(&error), Some(Fault::ClockWrong));
             let cause = error.report().causes.join(": ");
             assert!(cause.contains(said) && cause.contains("Signature expired"), "{cause}");
@@ -95,14 +91,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_clock_that_is_right_enough_explains_nothing() {
-        for date in [http_date(now()), http_date(now() + 200), http_date(now() - 200), "soon".to_owned()] {
+        for date in [dated(now()), dated(now() + 200), dated(now() - 200), "soon".to_owned()] {
             assert_eq!(Fault::of(&judged(refused(), Some(&date)).await), Some(Fault::RoleUnknown), "{date}");
         }
     }
 
     #[tokio::test]
     async fn what_no_clock_explains_stays_what_it_is() {
-        let date = http_date(now() + 3600);
+        let date = dated(now() + 3600);
         let foreign = "invalid peer certificate: UnknownIssuer";
         for error in [Fault::SecretDenied.error("a", "b"), Fault::GitUntrusted.error("a", foreign)] {
             let before = Fault::of(&error);

@@ -55,13 +55,14 @@ async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> R
             return Ok(());
         }
         if !once.listed(wanted, &missing).await? {
+            taken_again(wanted, lock).await?;
             continue;
         }
         let mut argv = vec!["install", "--no-install-recommends", "--no-upgrade", "--no-remove"];
         argv.extend(missing.iter().map(String::as_str));
         let output = apt(wanted, &argv).await?;
         match outcome(&output) {
-            Outcome::Locked => {}
+            Outcome::Locked => taken_again(wanted, lock).await?,
             Outcome::Done => return verify(wanted, &output).await,
             Outcome::Stale if !once.refreshed => once.refresh(wanted).await?,
             Outcome::Interrupted if !once.repaired => once.repair(wanted).await?,
@@ -121,6 +122,16 @@ fn unlocked(wanted: &InstallPackages) -> Result<()> {
         None => Ok(()),
         Some(holder) => Err(Fault::PackagesLocked.error(doing(wanted), holder)),
     }
+}
+
+/// A lock that nobody seems to hold, and that apt does not get: asked again for as long as a lock is waited for.
+async fn taken_again(wanted: &InstallPackages, lock: Patience) -> Result<()> {
+    if lock.left().is_zero() {
+        let cause = "apt-get finds a lock taken, again and again";
+        return Err(Fault::PackagesLocked.error(doing(wanted), cause));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    Ok(())
 }
 
 async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {

@@ -15,7 +15,7 @@ use super::rsa::{Hash, RsaKey};
 use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
-use crate::machine::{now, tls};
+use crate::machine::{http_date, now, tls};
 use crate::secret::{Redaction, Secret};
 
 /// GitHub takes ten minutes at most. The clock may be a little off, either way.
@@ -92,10 +92,7 @@ fn url_safe(bytes: &[u8]) -> String {
 
 /// The server's clock, as it says itself.
 fn date(response: &Response<Body>) -> Option<u64> {
-    let text = response.headers().get(DATE)?.to_str().ok()?;
-    let date =
-        aws_smithy_types::DateTime::from_str(text, aws_smithy_types::date_time::Format::HttpDate).ok()?;
-    u64::try_from(date.secs()).ok()
+    http_date(response.headers().get(DATE)?.to_str().ok()?)
 }
 
 #[derive(Deserialize)]
