@@ -80,6 +80,6 @@ def _started(pid: int) -> str | None:
     """When the process started: with its pid, who it is, even after the pid is used again."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone, or going while it is read
         return None
     return None if fields[0] == "Z" else fields[19]

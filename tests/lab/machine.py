@@ -166,9 +166,8 @@ class Machine:
         """nspawn's child that is PID 1 in a PID namespace of its own."""
         self._alive()
         for children in Path(f"/proc/{self._process.pid}/task").glob("*/children"):
-            for pid in children.read_text().split():
-                status = Path(f"/proc/{pid}/status")
-                if status.exists() and re.search(r"^NSpid:\t\d+\t1$", status.read_text(), re.MULTILINE):
+            for pid in _of_process(children).split():
+                if re.search(r"^NSpid:\t\d+\t1$", _of_process(Path(f"/proc/{pid}/status")), re.MULTILINE):
                     return int(pid)
         return None
 
@@ -445,6 +444,14 @@ class Machine:
             except Exception as error:  # evidence is best effort: what is left is still worth having
                 result = Result(1, "", f"{error}\n")
             (directory / name).write_text(result.stdout or result.stderr)
+
+
+def _of_process(path: Path) -> str:
+    """nspawn starts helpers that end at once: one that was listed may be gone before it is read, or while it is."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 _SNAPSHOT = """
