@@ -259,6 +259,7 @@ class Machine:
         as_user = ["runuser", "--user", user, "--"] if user else []
         return [
             "sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(group),
+            "setpriv", "--bounding-set=-sys_time",  # nspawn keeps the host's clock from what it starts itself
             "nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
             "--root", "--wd", "env", "-i", *(f"{key}={value}" for key, value in variables.items()), *as_user, *command,
         ]  # fmt: skip

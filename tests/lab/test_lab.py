@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from lab.world import may
 pytest_plugins = ["lab.fixtures"]
 
 TAGS = {"bootagent:service": "auth-service", "bootagent:environment": "test"}
+CAP_NET_ADMIN, CAP_SYS_TIME = 12, 25
 OWN = "service_env_auth-service_test"
 
 
@@ -154,6 +156,14 @@ def test_a_reboot_keeps_the_disk_and_changes_the_boot(world):
     machine.reboot()
     assert machine.boot_id() != before and world.instance.id == instance
     assert machine.read("/var/kept") == "kept\n" and not machine.exists("/run/gone")
+
+
+def test_nothing_in_a_machine_can_set_the_clock_of_its_host(world):
+    machine = world.launch()
+    for process in ("1", "self"):
+        # Asked of the kernel, not tried: were it possible, it would be done.
+        effective = int(re.search(r"CapEff:\t(\w+)", machine.check(["cat", f"/proc/{process}/status"]))[1], 16)
+        assert effective & 1 << CAP_NET_ADMIN and not effective & 1 << CAP_SYS_TIME, process
 
 
 def test_a_killed_machine_can_be_read_and_booted_again(world):
