@@ -146,7 +146,7 @@ faults! {
     PackagesLocked = "packages-locked", Wait, Lock, PackagesLocked, "another process holds a lock of dpkg or apt: it is named, and no lock is ever removed";
     PackagesUnreachable = "packages-unreachable", Retry, Packages, PackagesUnreachable, "apt-get cannot fetch lists or packages";
     PackagesMissing = "packages-missing", Stop, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
-    PackagesFailed = "packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once";
+    PackagesFailed = "packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once, and what it left half unpacked is installed again";
 
     RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file";
     RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like";

@@ -115,12 +115,13 @@ impl Report {
         if is_due {
             self.update(|_| {});
         }
+        let lines = locked(&self.ongoing).lines(Instant::now());
+        if self.path.is_some() {
+            lines.iter().for_each(|line| tracing::info!("{line}"));
+        }
         match self.progress {
             Progress::Silent => {}
-            Progress::Lines => {
-                let lines = locked(&self.ongoing).lines(Instant::now());
-                lines.iter().for_each(|line| self.say(line));
-            }
+            Progress::Lines => lines.iter().for_each(|line| self.say(line)),
             Progress::Living => match ongoing::line(&waiting, now()) {
                 Some(line) => {
                     let line = format!("bootagent {:4} s  {line}", self.started.elapsed().as_secs());

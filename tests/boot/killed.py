@@ -1,8 +1,9 @@
 """Kills the agent at its Nth rename: everything it writes takes effect by one, its status before and after each step."""
 
 import re
+from pathlib import Path
 
-from lab import Machine, Result
+from lab import Machine, Result, World
 
 RENAME = "renameat"
 KILLED = -9
@@ -12,6 +13,13 @@ def run(machine: Machine, *flags: str, at: int) -> Result:
     """A run that is killed before its rename number `at` takes effect, if it comes to that."""
     inject = f"--inject={RENAME}:signal=SIGKILL:when={at}"
     strace = ["strace", "--output=/dev/null", f"--trace={RENAME}", inject]
+    return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
+
+
+def run_to_rename(machine: Machine, *flags: str, into: str) -> Result:
+    """A run that is killed before its first rename into that directory takes effect, whichever of its threads does it."""
+    inject = f"--inject={RENAME}:signal=SIGKILL:when=1"
+    strace = ["strace", "--follow-forks", "--output=/dev/null", f"--trace-path={into}", f"--trace={RENAME}", inject]
     return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
 
 
@@ -33,3 +41,16 @@ def points(machine: Machine, *flags: str) -> tuple[Result, list[int]]:
         happened = not of_status
     machine.check(["rm", "/root/points"])
     return result, found
+
+
+def fresh(world: World, binary: Path, **options) -> Machine:
+    """One fresh machine after the other, the last one gone."""
+    for machine in world.machines:
+        machine.kill()
+    return world.launch(binary=binary, **options)
+
+
+def differences(undisturbed: dict[str, str], disturbed: dict[str, str]) -> list[str]:
+    names = sorted(undisturbed.keys() | disturbed.keys())
+    pairs = [(name, undisturbed.get(name, "absent"), disturbed.get(name, "absent")) for name in names]
+    return [f"{name}: {is_}, not {was}" for name, was, is_ in pairs if is_ != was]

@@ -2,6 +2,7 @@
 
 import killed
 import pytest
+from killed import differences, fresh
 from lab.deadline import wait_for
 from looks import CACHE, SERVICE, secret, whole
 from services import BRIEF, TALKING, lingering, talking
@@ -13,19 +14,6 @@ UNWELL = {
     "server.js": TALKING.replace('"/health": () => "ok",', ""),
     "bootagent.toml": 'install = []\nport = 3000\nhealth = { path = "/health", soak = "1s", timeout = "1s" }\n',
 }
-
-
-def differences(undisturbed: dict[str, str], disturbed: dict[str, str]) -> list[str]:
-    names = sorted(undisturbed.keys() | disturbed.keys())
-    pairs = [(name, undisturbed.get(name, "absent"), disturbed.get(name, "absent")) for name in names]
-    return [f"{name}: {is_}, not {was}" for name, was, is_ in pairs if is_ != was]
-
-
-def fresh(world, binary):
-    """One fresh machine after the other, the last one gone."""
-    for machine in world.machines:
-        machine.kill()
-    return world.launch(binary=binary)
 
 
 class FirstBoot:

@@ -1,13 +1,15 @@
 """Packages of the distribution, if the manifest asks for some; and whoever else is at work with dpkg."""
 
 import pytest
+from lab.deadline import wait_for
 from looks import SERVICE, process, secret, status
 from services import talking
-from stage import POLICY, assert_failed, run
+from stage import POLICY, REPOSITORY, assert_failed, run
 
 # Small, and needed by nobody.
 PACKAGE = "hello"
 LOCK = "/var/lib/dpkg/lock-frontend"
+SAID = "/var/tmp/said"
 HOLD = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(float(sys.argv[2]))"
 
 
@@ -28,8 +30,8 @@ def launch(world, binary):
     return launch
 
 
-def hold(machine, seconds: float) -> None:
-    machine.check(["systemd-run", "--quiet", "--unit=somebody", "python3", "-c", HOLD, LOCK, str(seconds)])
+def hold(machine, seconds: float, python: str = "python3") -> None:
+    machine.check(["systemd-run", "--quiet", "--unit=somebody", python, "-c", HOLD, LOCK, str(seconds)])
     machine.check(["sh", "-c", f"until grep -q $(stat -c :%i {LOCK})' ' /proc/locks; do sleep 0.05; done"], timeout=20)
 
 
@@ -51,6 +53,35 @@ def test_it_is_installed_once_and_a_lock_is_waited_for(launch):
     assert [step["id"] for step in status(machine)[1]["steps"] if step["outcome"] == "changed"] == []
 
 
+class TestAMinute:
+    """Beside the other tests of this file, not after them: it waits."""
+
+    def test_a_lock_that_is_held_for_a_minute_is_waited_for_and_its_holder_named_all_along(self, launch):
+        machine = launch(PACKAGE)
+        # A process is called by the name it was executed by.
+        holder = "/usr/local/bin/unattended-upgr"
+        machine.check(["ln", "-s", "/usr/bin/python3", holder])
+        hold(machine, 60, holder)
+        pid = machine.systemctl_show("somebody.service")["MainPID"]
+        named = f"unattended-upgr (pid {pid}) holds {LOCK}"
+        to_file = f"--property=StandardError=file:{SAID}"
+        machine.check(["systemd-run", "--quiet", "--unit=first", to_file, "bootagent", "run", "--repository", REPOSITORY])
+
+        def is_named() -> bool:
+            waiting = (machine.run(["bootagent", "status", "--output", "json"]).json() or {}).get("waiting", [])
+            return any(one["id"] == "packages" and named in (one["said"] or "") for one in waiting)
+
+        wait_for("the status to name who holds the lock", is_named, 30, evidence=machine.console_tail)
+        assert not has(machine, PACKAGE)
+        followed = machine.run(["bootagent", "status", "--wait"], timeout=180)
+        assert followed.code == 0, followed.stdout
+        assert has(machine, PACKAGE)
+        for told in (machine.read(SAID), machine.check(["journalctl", "--identifier=bootagent", "--output=cat"])):
+            assert [line for line in told.splitlines() if "for 45 s: " in line and named in line], told
+        somebody = machine.systemctl_show("somebody.service")
+        assert somebody["Result"] == "success", "whoever held the lock was disturbed"
+
+
 def test_whoever_holds_the_lock_too_long_is_named(launch):
     machine = launch(PACKAGE, policy='[packages]\nwait = "3s"\n')
     hold(machine, 600)
@@ -58,6 +89,15 @@ def test_whoever_holds_the_lock_too_long_is_named(launch):
     assert_failed(machine, run(machine), 75, "E-PACKAGES-LOCKED", "python3", f"pid {holder}", LOCK)
     assert machine.systemctl_show("somebody.service")["ActiveState"] == "active"
     assert not has(machine, PACKAGE)
+
+
+def test_a_killed_run_s_apt_is_waited_for_before_it_holds_a_lock(launch):
+    machine = launch(PACKAGE)
+    machine.check(["systemd-run", "--quiet", "--unit=bootagent-packages", "sleep", "6"])
+    done = run(machine)
+    assert done.code == 0, done.stderr
+    assert "bootagent-packages.service of an earlier run is still at work" in done.stderr
+    assert has(machine, PACKAGE)
 
 
 def test_an_interrupted_dpkg_is_repaired(launch):

@@ -50,6 +50,14 @@ pub async fn missing(names: &[String]) -> Result<Vec<String>> {
     Ok(names.iter().filter(|name| !installed.contains(name.as_str())).cloned().collect())
 }
 
+/// Which packages dpkg itself says must be installed again, whoever began with them.
+pub async fn torn() -> Result<Vec<String>> {
+    let argv = ["dpkg-query", "--show", "--showformat=${binary:Package} ${db:Status-Eflag}\\n"];
+    let output = program::run(&argv, None, std::time::Duration::from_secs(20), 4 << 20).await?;
+    let text = output.text();
+    Ok(text.lines().filter_map(|line| line.strip_suffix(" reinstreq")).map(str::to_owned).collect())
+}
+
 /// Which of these the package lists do not offer.
 pub async fn unknown(names: &[String]) -> Result<Vec<String>> {
     let mut argv = vec!["apt-cache", "policy", "--"];

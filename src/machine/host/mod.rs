@@ -151,8 +151,7 @@ impl Observe for LocalHost {
             }
             Action::StopUnit { unit } => {
                 let state = units::state(unit).await?;
-                let down = matches!(state.active.as_str(), "inactive" | "failed");
-                Ok(if down { Look::AlreadySo } else { Look::WouldChange(state.active) })
+                Ok(if state.is_down() { Look::AlreadySo } else { Look::WouldChange(state.active) })
             }
             Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
             Action::Handover(wanted) => handover::look(wanted).await,

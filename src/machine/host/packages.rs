@@ -49,7 +49,7 @@ pub async fn install(wanted: &InstallPackages) -> Result<()> {
 
 async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> Result<()> {
     loop {
-        patiently(lock, async || unlocked(wanted)).await?;
+        patiently(lock, async || unlocked(wanted).await).await?;
         let missing = dpkg::missing(&wanted.names).await?;
         if missing.is_empty() {
             return Ok(());
@@ -58,8 +58,10 @@ async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> R
             taken_again(wanted, lock).await?;
             continue;
         }
-        let mut argv = vec!["install", "--no-install-recommends", "--no-upgrade", "--no-remove"];
-        argv.extend(missing.iter().map(String::as_str));
+        // What a dpkg that was killed left in the middle of unpacking is whole for apt, unless told so.
+        let torn = dpkg::torn().await?;
+        let mut argv = vec!["install", "--no-install-recommends", "--no-remove", "--reinstall"];
+        argv.extend(missing.iter().chain(&torn).map(String::as_str));
         let output = apt(wanted, &argv).await?;
         match outcome(&output) {
             Outcome::Locked => taken_again(wanted, lock).await?,
@@ -117,11 +119,16 @@ impl Once {
     }
 }
 
-fn unlocked(wanted: &InstallPackages) -> Result<()> {
-    match dpkg::lock_holder() {
-        None => Ok(()),
-        Some(holder) => Err(Fault::PackagesLocked.error(doing(wanted), holder)),
-    }
+/// A killed run's apt-get goes on, and holds a lock for a part of that time only.
+async fn unlocked(wanted: &InstallPackages) -> Result<()> {
+    let cause = match dpkg::lock_holder() {
+        Some(holder) => holder,
+        None if !units::state(&wanted.unit).await?.is_down() => {
+            format!("{} of an earlier run is still at work", wanted.unit)
+        }
+        None => return Ok(()),
+    };
+    Err(Fault::PackagesLocked.error(doing(wanted), cause))
 }
 
 /// A lock that nobody seems to hold, and that apt does not get: asked again for as long as a lock is waited for.

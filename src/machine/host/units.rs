@@ -26,6 +26,10 @@ impl UnitState {
     pub fn is_active(&self) -> bool {
         self.active == "active"
     }
+
+    pub fn is_down(&self) -> bool {
+        matches!(self.active.as_str(), "inactive" | "failed")
+    }
 }
 
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus";

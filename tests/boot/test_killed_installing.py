@@ -1,0 +1,150 @@
+"""Kill the agent while it installs Node or packages, run it once more, and the machine is the same as an undisturbed one."""
+
+import killed
+import packages
+import pytest
+from killed import differences, fresh
+from lab.deadline import wait_for
+from looks import SERVICE, secret, shared, status, whole  # noqa: F401
+from packages import LINGERS, STAY, installed
+from services import talking
+from stage import REPOSITORY, run
+from test_bare import ARCHIVE, RUNTIME
+from test_bare import TALKING as WITHOUT_NODE
+
+FLAGS = ["--repository", REPOSITORY]
+# Where it is recorded that a runtime is ours, and where it gets its name, in this order.
+RECORDS, RUNTIMES = "/var/lib/bootagent/runtimes/node", "/opt/bootagent/runtimes/node"
+HELD = "/var/tmp/held"
+HOLD = f"import fcntl, os, time; f = open('{packages.LOCK}', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); os.mknod('{HELD}')\n"
+HOLD += f"while os.path.exists('{HELD}'): time.sleep(0.05)"
+
+
+def begin(machine) -> None:
+    """A run that goes on while the test looks."""
+    machine.check(["systemd-run", "--quiet", "--unit=first", "bootagent", "run", *FLAGS])
+
+
+def kill(machine) -> None:
+    machine.check(["kill", "-KILL", machine.systemctl_show("first.service")["MainPID"]])
+    wait_for("the agent's death", lambda: machine.systemctl_show("first.service")["ActiveState"] == "failed", 20)
+    machine.check(["systemctl", "reset-failed", "first.service"])
+
+
+class TestNode:
+    """On a machine without Node, whose archive comes slowly."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def undisturbed(cls, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("test", WITHOUT_NODE)
+        secret(shared, TOKEN="t")
+        machine = fresh(shared, binary, bare=True)
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        return whole(machine)
+
+    def same(self, machine, undisturbed) -> None:
+        again = run(machine)
+        assert again.code == 0, again.stderr
+        wrong = differences(undisturbed, whole(machine))
+        assert not wrong, "\n".join(wrong)
+
+    @pytest.mark.parametrize(("file", "after"), [("SHASUMS256.txt", 0), (ARCHIVE, 20_000_000)])
+    def test_while_it_is_downloaded_and_unpacked(self, shared, binary, undisturbed, file, after):  # noqa: F811
+        machine = fresh(shared, binary, bare=True)
+        shared.node.log.clear()
+        shared.node.stall(after=after, only=file)
+        begin(machine)
+        asked = lambda: any(entry["path"].endswith(file) for entry in shared.node.log)  # noqa: E731
+        wait_for(f"{file} to be asked for", asked, 60, evidence=machine.console_tail)
+        if after:
+            tree = "/opt/bootagent/runtimes/.unfinished/tree/bin/node"
+            wait_for("a part of it to be unpacked", lambda: machine.exists(tree), 30, evidence=machine.console_tail)
+        kill(machine)
+        shared.node.heal()
+        assert not machine.exists(RUNTIME)
+        self.same(machine, undisturbed)
+
+    @pytest.mark.parametrize("into", [RECORDS, RUNTIMES])
+    def test_when_it_is_whole(self, shared, binary, undisturbed, into):  # noqa: F811
+        machine = fresh(shared, binary, bare=True)
+        assert killed.run_to_rename(machine, *FLAGS, into=into).code == killed.KILLED
+        assert not machine.exists(RUNTIME)
+        self.same(machine, undisturbed)
+
+
+class TestPackages:
+    """apt and dpkg go on when the agent is killed; when the machine goes down, they don't either."""
+
+    def launch(self, world, binary):
+        machine = fresh(world, binary)
+        packages.publish(machine)
+        return machine
+
+    def all(self, machine) -> dict[str, str]:
+        return whole(machine) | installed(machine)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def undisturbed(cls, shared, binary):  # noqa: F811
+        files = talking()
+        files["bootagent.toml"] = f'packages = ["{packages.PACKAGE}"]\n{files["bootagent.toml"]}'
+        shared.repo(SERVICE).commit("test", files)
+        secret(shared, TOKEN="t")
+        machine = cls.launch(cls, shared, binary)
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        return cls.all(cls, machine)
+
+    def same(self, machine, undisturbed) -> None:
+        wrong = differences(undisturbed, self.all(machine))
+        assert not wrong, "\n".join(wrong)
+
+    def installing(self, world, binary, script: str):
+        """A machine on which dpkg is in the middle of one of the package's scripts."""
+        machine = self.launch(world, binary)
+        machine.check(["touch", STAY[script]])
+        begin(machine)
+        wait_for("dpkg to be at work", lambda: machine.exists(LINGERS), 60, evidence=machine.console_tail)
+        return machine
+
+    def waits_for(self, machine, whom: str) -> None:
+        said = lambda: [one["said"] or "" for one in status(machine)[1]["waiting"] if one["id"] == "packages"]  # noqa: E731
+        wait_for(f"the run to wait for {whom}", lambda: any(whom in one for one in said()), 30)
+
+    def test_while_it_waits_for_a_lock(self, shared, binary, undisturbed):  # noqa: F811
+        machine = self.launch(shared, binary)
+        machine.check(["systemd-run", "--quiet", "--unit=somebody", "python3", "-c", HOLD])
+        wait_for("the lock to be held", lambda: machine.exists(HELD), 20)
+        begin(machine)
+        self.waits_for(machine, "python3 (pid ")
+        kill(machine)
+        machine.check(["rm", HELD])
+        again = run(machine)
+        assert again.code == 0, again.stderr
+        self.same(machine, undisturbed)
+
+    @pytest.mark.parametrize("script", STAY)
+    def test_dpkg_goes_on_and_is_waited_for(self, shared, binary, undisturbed, script):  # noqa: F811
+        machine = self.installing(shared, binary, script)
+        dpkg = machine.check(["pgrep", "--exact", "dpkg"])
+        kill(machine)
+        begin(machine)
+        self.waits_for(machine, "apt-get (pid ")
+        assert machine.check(["pgrep", "--exact", "dpkg"]) == dpkg, "another dpkg, or none"
+        machine.check(["rm", STAY[script]])
+        again = machine.run(["bootagent", "status", "--wait"], timeout=120)
+        assert again.code == 0, again.stdout
+        self.same(machine, undisturbed)
+
+    @pytest.mark.parametrize("script", STAY)
+    def test_dpkg_is_killed_too(self, shared, binary, undisturbed, script):  # noqa: F811
+        machine = self.installing(shared, binary, script)
+        kill(machine)
+        machine.check(["systemctl", "kill", "--signal=KILL", "bootagent-packages.service"])
+        machine.check(["rm", STAY[script], LINGERS])
+        assert machine.check(["dpkg", "--audit"]), "nothing is broken: this test shows nothing"
+        again = run(machine)
+        assert again.code == 0, again.stderr
+        self.same(machine, undisturbed)
