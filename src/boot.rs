@@ -4,12 +4,12 @@
 //! and report. A dry run and a real run share everything up to the plan.
 
 use std::pin::{Pin, pin};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::apply;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Source};
-use crate::machine::{self, Host, Look, Observe, Scratch};
+use crate::facts::{self, Facts, Generation, Source};
+use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
@@ -220,19 +220,15 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
 }
 
 async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
-    let started = Instant::now();
     let mut stop = pin!(machine::told_to_stop());
-    let policy = observe::policy(machine, flags).await?;
-    let budget = policy.budget().value;
-    let policy = policy.within(budget.duration());
-    let limit = Limit { until: started + budget.duration(), budget };
-    let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
-
-    // From here on a reboot can go on with it, whatever else fails.
-    let ahead = planner::ahead(&identified.facts, &identified.selection);
-    limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
-
-    let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
+    let (planned, limit) = match plan_ahead(machine, flags, stop.as_mut(), report).await {
+        Ok(made) => made,
+        Err(error) => {
+            report.first_error(&error);
+            tell_what_serves(machine, report).await;
+            return Err(error);
+        }
+    };
     report.planned(&planned.plan);
     let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
     let result = limit.hold(stop.as_mut(), applying).await;
@@ -244,6 +240,53 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         }
     }
     result
+}
+
+async fn plan_ahead(
+    machine: &impl Host,
+    flags: &Flags,
+    mut stop: Pin<&mut impl Future<Output = &'static str>>,
+    report: &Report,
+) -> Result<(Planned, Limit)> {
+    let started = Instant::now();
+    let policy = observe::policy(machine, flags).await?;
+    let budget = policy.budget().value;
+    let policy = policy.within(budget.duration());
+    let limit = Limit { until: started + budget.duration(), budget };
+    let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
+
+    // From here on a reboot can go on with it, whatever else fails.
+    let ahead = planner::ahead(&identified.facts, &identified.selection);
+    limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
+
+    let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
+    Ok((planned, limit))
+}
+
+/// Without a plan nothing was done to what serves: it is only looked at.
+async fn tell_what_serves(machine: &impl Observe, report: &Report) {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let looking = async {
+        // Anew: the run may have ended before it knew them.
+        for (service, good) in machine.facts().await.map(|facts| facts.good).unwrap_or_default() {
+            match serves(machine, &service, &good.generation).await {
+                Ok(Health::Well(_)) => report.serves_on(&good.generation),
+                Ok(Health::Unwell(cause)) => report.may_not_serve(&good.generation, &cause),
+                Err(error) => report.may_not_serve(&good.generation, &error.to_string()),
+            }
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, looking).await;
+}
+
+/// A good answer is this generation's only if what runs was started from it, in this boot.
+async fn serves(machine: &impl Observe, service: &facts::Service, generation: &Generation) -> Result<Health> {
+    for action in planner::running(service, generation) {
+        if let Look::WouldChange(how) = machine.look(&action).await? {
+            return Ok(Health::Unwell(how));
+        }
+    }
+    machine.probe(&generation.gate).await
 }
 
 /// The end of everybody's patience with a run.

@@ -25,6 +25,7 @@ use crate::observe::{Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::{Redaction, Secret};
+pub use recover::running;
 use runtime::Recipe;
 use steps::Steps;
 use supervisor::systemd;

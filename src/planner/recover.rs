@@ -4,7 +4,7 @@ use super::build::record;
 use super::remember::{good, prune};
 use super::steps::Steps;
 use super::{Wanted, handover, health};
-use crate::facts::Generation;
+use crate::facts::{Generation, Service};
 use crate::fault::Slice;
 use crate::observe::Rendering;
 use crate::plan::layout::Layout;
@@ -47,6 +47,14 @@ fn is_another(wanted: &Wanted, good: &Generation, generation: &Generation, rende
 pub fn former(wanted: &Wanted, generation: &Generation, rendering: &Rendering) -> Option<Generation> {
     let good = &good(wanted)?.generation;
     is_another(wanted, good, generation, rendering).then(|| good.clone())
+}
+
+/// What must be so already if this generation is what runs: it is the current one, and the unit was
+/// started from what is there.
+pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
+    let layout = Layout::new(service);
+    let (path, target) = (layout.current(), generation.release.clone());
+    [Action::SwitchSymlink { path, target, displaces: false }, Action::Handover(handover(&layout))]
 }
 
 fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layout) {

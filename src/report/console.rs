@@ -10,7 +10,10 @@ pub fn lines(status: &Status) -> Vec<String> {
         _ => "an instance without a service".to_owned(),
     };
     let at = status.commit.as_ref().map(|commit| format!(" at {}", commit.short())).unwrap_or_default();
-    let mut lines = vec![format!("bootagent: {who} is {}{at} after {seconds} s", status.state.name())];
+    let serving = status.serving.as_ref();
+    let serving = serving.map(|commit| format!("; {} serves", commit.short())).unwrap_or_default();
+    let state = status.state.name();
+    let mut lines = vec![format!("bootagent: {who} is {state}{at} after {seconds} s{serving}")];
     match (&status.error, status.state) {
         (Some(error), _) => {
             let cause = error.causes.join(": ");

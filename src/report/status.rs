@@ -54,7 +54,7 @@ pub struct Status {
     pub repository: Option<String>,
     pub branch: Option<Branch>,
     pub commit: Option<Commit>,
-    /// The former generation's, if a failed run went back to it.
+    /// The former generation's, if a failed run went back to it or never touched it.
     pub serving: Option<Commit>,
     /// What was last put to run on this instance, by this run or an earlier one.
     #[serde(default)]
@@ -161,6 +161,12 @@ impl Status {
             steps: Vec::new(),
             error: None,
         }
+    }
+
+    /// From now on this is what a look at the service asks.
+    pub fn probe(&mut self, gate: &Gate) {
+        self.unit = Some(gate.unit.clone());
+        self.gate = Some(gate.clone());
     }
 
     pub fn end(&mut self, state: State, now: u64) {

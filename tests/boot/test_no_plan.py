@@ -1,0 +1,133 @@
+"""A run that ends before it has a plan tells what serves meanwhile, and leaves it alone."""
+
+import pytest
+from lab.deadline import wait_for
+from looks import SERVICE, ask, process, secret, shared, status  # noqa: F401
+from services import talking
+from stage import POLICY, assert_failed, run
+
+HANDOVER = f"/run/bootagent/{SERVICE}.handover"
+
+
+@pytest.fixture(scope="class")
+def served(shared, binary):  # noqa: F811
+    """A machine whose service is in service, and its commit."""
+    commit = shared.repo(SERVICE).commit("test", talking())
+    secret(shared, TOKEN="t")
+    machine = shared.launch(binary=binary)
+    first = run(machine)
+    assert first.code == 0, first.stderr
+    return machine, commit
+
+
+@pytest.fixture
+def world(shared):  # noqa: F811
+    yield shared
+    shared.repo(SERVICE).heal()
+    shared.aws.heal()
+
+
+def no_source(world, machine) -> tuple:
+    world.repo(SERVICE).fail(503)
+    return run(machine, "--update", "--budget=5s"), 75, "E-GIT-UNREACHABLE", "503"
+
+
+def no_secret(world, machine) -> tuple:
+    world.aws.fail("secretsmanager", 400, "AccessDeniedException", "not allowed any more")
+    return run(machine, "--imds-wait=3s"), 78, "E-SECRET-DENIED", "not allowed any more"
+
+
+def no_manifest(world, machine) -> tuple:
+    world.repo(SERVICE).commit("test", {"bootagent.toml": "port = 'x'\n"})
+    return run(machine, "--update"), 78, "E-MANIFEST-INVALID"
+
+
+def no_such_flag(world, machine) -> tuple:
+    return run(machine, "--service=other"), 64, "E-USAGE", "--service"
+
+
+def no_policy(world, machine) -> tuple:
+    machine.write(POLICY, "nonsense = 1\n")
+    try:
+        return run(machine), 78, "E-POLICY-INVALID", "nonsense"
+    finally:
+        machine.check(["rm", POLICY])
+
+
+class TestServes:
+    @pytest.mark.parametrize("breaks", [no_source, no_secret, no_manifest, no_such_flag, no_policy])
+    def test_it_serves_on_and_is_told(self, world, served, breaks):
+        machine, commit = served
+        before = process(machine)
+        result, *failure = breaks(world, machine)
+        said = assert_failed(machine, result, *failure)
+        assert process(machine) == before, "the service was harmed"
+        assert (said["serving"], said["commit"], said["unit"]) == (commit, None, f"{SERVICE}.service"), said
+        assert "200" in said["probe"], said["probe"]
+        assert f"commit {commit[:12]} serves on" in result.stderr, result.stderr
+        assert said["notes"] == []
+        head = [line for line in machine.console().splitlines() if "is FAILED" in line][-1]
+        assert f"{commit[:12]} serves" in head, head
+
+
+class TestDoesNotServe:
+    def not_seen(self, world, machine, commit: str, *why: str) -> None:
+        before = self.unit(machine)
+        for breaks in (no_source, no_secret):
+            result, *failure = breaks(world, machine)
+            said = assert_failed(machine, result, *failure)
+            assert (said["serving"], said["passed"]) == (None, commit), said
+            (note,) = said["notes"]
+            assert all(word in note for word in (commit[:12], "not seen to serve", *why)), note
+            assert note in result.stderr and "serves on" not in result.stderr, result.stderr
+            world.repo(SERVICE).heal()
+            world.aws.heal()
+        assert self.unit(machine) == before, "it was touched"
+
+    def unit(self, machine) -> list:
+        """systemd forgets a unit that is stopped and in nobody's way."""
+        shown = machine.systemctl_show(f"{SERVICE}.service")
+        return [shown.get(what) for what in ("ActiveState", "InvocationID", "MainPID", "NRestarts")]
+
+    def test_it_runs_nobody_knows_what(self, world, served):
+        """A run was killed while it restarted the unit."""
+        machine, commit = served
+        machine.check(["mv", HANDOVER, f"{HANDOVER}.kept"])
+        self.not_seen(world, machine, commit, "something else")
+        machine.check(["mv", f"{HANDOVER}.kept", HANDOVER])
+
+    def test_it_runs_and_does_not_answer(self, world, served):
+        machine, commit = served
+        pid = process(machine)[1]
+        machine.check(["kill", "-STOP", pid])
+        self.not_seen(world, machine, commit, "/health")
+        machine.check(["kill", "-CONT", pid])
+
+    def test_it_was_stopped_by_hand(self, world, served):
+        machine, commit = served
+        machine.check(["systemctl", "stop", SERVICE])
+        self.not_seen(world, machine, commit, "inactive")
+        assert "inactive" in status(machine)[1]["probe"]
+
+
+    def test_an_update_was_killed_at_its_gate(self, world, served):
+        """What answers on the port is the commit that it tried."""
+        machine, commit = served
+        slow = talking()["bootagent.toml"].replace("1s", "100s")
+        tried = world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": slow}))
+        machine.check(["systemd-run", "--unit=update", "bootagent", "run", "--update"])
+        wait_for("the gate", lambda: self.waits_for(machine) == ["gate"], 60)
+        machine.check(["systemctl", "kill", "--signal=KILL", "update"])
+        wait_for("the agent to be gone", lambda: status(machine)[0] == 1, 10)
+        assert tried in ask(machine, "release")
+        self.not_seen(world, machine, commit, tried)
+
+    def waits_for(self, machine) -> list[str]:
+        return [waiting["id"] for waiting in status(machine)[1]["waiting"]]
+
+
+def test_a_first_run_has_nothing_to_tell(world, boot):
+    world.repo(SERVICE).commit("test", talking())
+    machine, result = boot(world, "--service", SERVICE, "--environment=test", "--imds-wait=3s")
+    said = assert_failed(machine, result, 78, "E-SECRET-DENIED")
+    assert (said["serving"], said["gate"], said["notes"]) == (None, None, []), said
