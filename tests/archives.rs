@@ -241,6 +241,47 @@ fn what_an_archive_may_not_hold_is_refused_though_its_checksum_is_right() {
     assert!(error.to_string().contains("no bin/node"), "{error}");
 }
 
+/// An entry whose headers take that much, and a plain one behind it.
+fn with_headers(kind: EntryType, bytes: usize) -> Vec<u8> {
+    let top = "node-v22.20.0-linux-x64";
+    let content = match kind {
+        // One record: its own length a name, a value.
+        EntryType::XHeader => {
+            let rest = format!(" comment={}\n", "x".repeat(bytes));
+            format!("{}{rest}", rest.len() + rest.len().to_string().len())
+        }
+        _ => format!("{top}/{}\0", "x".repeat(bytes)),
+    };
+    node(vec![
+        entry(kind, "././@LongLink", 0o644, &content),
+        entry(EntryType::Regular, &format!("{top}/lib/more"), 0o644, "more"),
+    ])
+}
+
+#[test]
+fn headers_have_an_end() {
+    use EntryType::{GNULongLink, GNULongName, XHeader};
+    for kind in [XHeader, GNULongName, GNULongLink] {
+        for bytes in [70_000, 20 << 20] {
+            let mirror = Mirror::of(with_headers(kind, bytes));
+            let error = mirror.unpack(mirror.listed()).unwrap_err();
+            assert_eq!(error.fault(), Some("runtime-unusable"), "{kind:?}: {error}");
+            assert!(error.to_string().contains("headers of an entry are over 64 KiB"), "{kind:?}: {error}");
+        }
+        let mirror = Mirror::of(with_headers(kind, 200));
+        mirror.unpack(mirror.listed()).unwrap();
+    }
+    // What is long is the content: also of what is left out, and of what says something of the whole archive.
+    let long = "x".repeat(200_000);
+    let mirror = Mirror::of(node(vec![
+        entry(EntryType::XGlobalHeader, "pax_global_header", 0o644, &long),
+        entry(EntryType::Regular, "node-v22.20.0-linux-x64/include/long", 0o644, &long),
+        entry(EntryType::Regular, "node-v22.20.0-linux-x64/lib/long", 0o644, &long),
+    ]));
+    mirror.unpack(mirror.listed()).unwrap();
+    assert!(mirror.has("lib/long") && !mirror.has("include"));
+}
+
 #[test]
 fn the_index_is_reduced_to_what_can_be_chosen() {
     let mirror = Mirror::of(Vec::new());

@@ -5,14 +5,18 @@ import json
 
 import pytest
 from lab import image, node_archive
+from lab.deadline import wait_for
 from looks import SERVICE, ask, leftovers, process, secret, shared, status  # noqa: F401
 from services import express, talking
-from stage import POLICY, assert_failed, run
+from stage import POLICY, REPOSITORY, assert_failed, run
 
 VERSION = image.NODE[0]
 ARCHIVE = f"node-v{VERSION}-linux-x64.tar.gz"
 RUNTIME = f"/opt/bootagent/runtimes/node/v{VERSION}"
 TALKING = talking(**{"bootagent.toml": 'port = 3000\nhealth = { path = "/health", soak = "1s" }\nnode.version = "22"\n'})
+
+
+FAMILIES = "RestrictAddressFamilies"
 
 
 def asked(world) -> list[str]:
@@ -107,6 +111,27 @@ def test_an_archive_that_breaks_off_once(world, bare):
     assert done.code == 0, done.stderr
     assert asked(world).count(ARCHIVE) == 2
     assert machine.check(["ls", "-A", "/opt/bootagent/runtimes"]).split() == ["node"]
+
+
+def test_who_unpacks_can_hand_nothing_to_anybody(world, bare):
+    """While the archive stalls in its middle."""
+    world.node.stall(after=1_000_000, times=1)
+    machine = bare()
+    machine.check(["systemd-run", "--unit=first", "bootagent", "run", "--repository", REPOSITORY])
+    unit = f"bootagent-{SERVICE}-runtime.service"
+    shown = wait_for("the child", lambda: downloading(machine, unit, world), 60, evidence=machine.console_tail)
+    assert set(shown[FAMILIES].split()) == {"AF_INET", "AF_INET6", "AF_NETLINK"}
+    # The property is one thing, what the kernel makes of it another.
+    walled = ["systemd-run", "--pipe", "--wait", "--quiet", f"--property=RestrictAddressFamilies={shown[FAMILIES]}"]
+    for family, code in [("AF_UNIX", 1), ("AF_INET", 0)]:
+        opened = machine.run([*walled, "python3", "-I", "-c", f"import socket; socket.socket(socket.{family})"])
+        assert opened.code == code, (family, opened.stderr)
+    machine.check(["systemctl", "stop", "first"])
+
+
+def downloading(machine, unit: str, world) -> dict | None:
+    shown = machine.systemctl_show(unit)
+    return shown if shown.get("MainPID", "0") != "0" and ARCHIVE in asked(world) else None
 
 
 def test_an_archive_with_another_checksum_is_refused(world, bare):

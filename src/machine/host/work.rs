@@ -137,7 +137,12 @@ impl Drop for Fetched {
     }
 }
 
+/// Without a unix socket it can hand nothing that it has open to anybody: what it wrote is its parent's
+/// alone when it is gone.
+const NO_UNIX_SOCKETS: &str = "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK";
+
 pub(super) async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let jail = jail.property(NO_UNIX_SOCKETS);
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
     let (unit, began) = (jail.unit().to_owned(), now());
     let output = jail.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;

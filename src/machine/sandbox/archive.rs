@@ -1,6 +1,7 @@
 //! A runtime's archive: downloaded, unpacked and hashed in one pass. What came counts for nothing until
 //! its checksum is right.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -23,6 +24,8 @@ const ARCHIVE_BYTES: u64 = 256 << 20;
 const UNPACKED_BYTES: u64 = 1 << 30;
 const ENTRIES: usize = 50_000;
 const LIST_BYTES: u64 = 1 << 20;
+/// What stands before the content of one entry: its header, and long names of their own. `tar` reads them whole.
+const HEADER_BYTES: u64 = 64 << 10;
 
 /// Fills the empty directory with the archive's content, without the one directory that holds it all.
 pub fn archive(request: &ArchiveRequest) -> Result<()> {
@@ -49,8 +52,10 @@ pub fn archive(request: &ArchiveRequest) -> Result<()> {
 
 /// Not of the archive, whose entries may be in each other's way.
 fn is_of_the_disk(error: &io::Error) -> bool {
-    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory};
-    error.raw_os_error().is_some() && !matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory)
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
+    let of_an_entry =
+        matches!(error.kind(), AlreadyExists | InvalidFilename | IsADirectory | NotADirectory);
+    error.raw_os_error().is_some() && !of_an_entry
 }
 
 fn doing(request: &ArchiveRequest) -> String {
@@ -88,45 +93,102 @@ impl Read for Hashed<'_> {
     }
 }
 
-/// Symbolic links come last: nothing is ever written through one.
+/// Ends where an entry's headers do not.
+struct Bounded<'a, R> {
+    inner: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let left = self.left.get().checked_sub(read as u64);
+        self.left.set(left.ok_or_else(|| {
+            io::Error::other(format!("the headers of an entry are over {} KiB", HEADER_BYTES >> 10))
+        })?);
+        Ok(read)
+    }
+}
+
 fn unpack(from: impl Read, request: &ArchiveRequest) -> anyhow::Result<()> {
-    let mut archive = tar::Archive::new(GzDecoder::new(from).take(UNPACKED_BYTES));
-    let mut made = HashSet::new();
-    let mut links = Vec::new();
+    let left = Cell::new(HEADER_BYTES);
+    let inner = GzDecoder::new(from).take(UNPACKED_BYTES);
+    let mut archive = tar::Archive::new(Bounded { inner, left: &left });
+    let mut tree = Tree { request, made: HashSet::new(), links: Vec::new() };
     for (count, entry) in archive.entries()?.enumerate() {
         anyhow::ensure!(count < ENTRIES, "it has more than {ENTRIES} entries");
         let mut entry = entry?;
-        let Some(inside) = inside(&entry.path()?)? else { continue };
-        if request.leave_out.iter().any(|left| inside.starts_with(left)) {
-            continue;
-        }
-        let path = request.directory.join(&inside);
-        match entry.header().entry_type() {
-            EntryType::Directory => directory(&request.directory, &inside, &mut made)?,
-            EntryType::Regular | EntryType::Continuous => {
-                directory(&request.directory, inside.parent().unwrap_or(Path::new("")), &mut made)?;
-                file(&path, &mut entry)?;
-            }
-            EntryType::Symlink => {
-                let target = entry.link_name()?.unwrap_or_default().into_owned();
-                anyhow::ensure!(
-                    stays_inside(inside.components().count() - 1, &target),
-                    "{} leads out of the archive",
-                    inside.display()
-                );
-                directory(&request.directory, inside.parent().unwrap_or(Path::new("")), &mut made)?;
-                links.push((path, target));
-            }
-            other => {
-                anyhow::bail!("{} is neither file, directory nor symbolic link ({other:?})", inside.display())
-            }
-        }
+        left.set(u64::MAX);
+        tree.put(&mut entry)?;
+        // What was left out, too: from here on only headers are read.
+        io::copy(&mut entry, &mut io::sink())?;
+        left.set(HEADER_BYTES);
     }
-    for (path, target) in links {
-        symlink(target, path)?;
+    tree.finish()
+}
+
+/// What becomes of an archive. Symbolic links come last: nothing is ever written through one.
+struct Tree<'a> {
+    request: &'a ArchiveRequest,
+    made: HashSet<PathBuf>,
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Tree<'_> {
+    fn put(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> anyhow::Result<()> {
+        let kind = entry.header().entry_type();
+        if kind == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        let Some(inside) = inside(&entry.path()?)? else { return plain(kind, Path::new("its top")) };
+        plain(kind, &inside)?;
+        if self.request.leave_out.iter().any(|left| inside.starts_with(left)) {
+            return Ok(());
+        }
+        if kind == EntryType::Directory {
+            return Ok(self.directory(&inside)?);
+        }
+        self.directory(inside.parent().unwrap_or(Path::new("")))?;
+        let path = self.request.directory.join(&inside);
+        if kind != EntryType::Symlink {
+            return file(&path, entry);
+        }
+        let target = entry.link_name()?.unwrap_or_default().into_owned();
+        let stays = stays_inside(inside.components().count() - 1, &target);
+        anyhow::ensure!(stays, "{} leads out of the archive", inside.display());
+        self.links.push((path, target));
+        Ok(())
     }
-    let program = request.directory.join(&request.program);
-    anyhow::ensure!(program.is_file(), "it has no {}", request.program.display());
+
+    fn directory(&mut self, inside: &Path) -> io::Result<()> {
+        let mut path = PathBuf::new();
+        for part in inside.components() {
+            path.push(part);
+            if self.made.insert(path.clone()) {
+                fs::create_dir(self.request.directory.join(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        for (path, target) in self.links {
+            symlink(target, path)?;
+        }
+        let program = self.request.directory.join(&self.request.program);
+        anyhow::ensure!(program.is_file(), "it has no {}", self.request.program.display());
+        Ok(())
+    }
+}
+
+/// Also what is left out: a sparse file, say, is as long as it claims.
+fn plain(kind: EntryType, inside: &Path) -> anyhow::Result<()> {
+    use EntryType::{Continuous, Directory, Regular, Symlink};
+    anyhow::ensure!(
+        matches!(kind, Directory | Regular | Continuous | Symlink),
+        "{} is neither file, directory nor symbolic link ({kind:?})",
+        inside.display()
+    );
     Ok(())
 }
 
@@ -146,17 +208,6 @@ pub fn stays_inside(depth: usize, target: &Path) -> bool {
     let up = target.components().take_while(|part| *part == Component::ParentDir).count();
     let rest = target.components().skip(up).all(|part| matches!(part, Component::Normal(_)));
     up <= depth && rest && target.components().count() > 0
-}
-
-fn directory(top: &Path, inside: &Path, made: &mut HashSet<PathBuf>) -> io::Result<()> {
-    let mut path = PathBuf::new();
-    for part in inside.components() {
-        path.push(part);
-        if made.insert(path.clone()) {
-            fs::create_dir(top.join(&path))?;
-        }
-    }
-    Ok(())
 }
 
 fn file(path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> anyhow::Result<()> {
