@@ -117,9 +117,17 @@ def test_nobody_vouches_for_the_git_server(stage):
     refuses(stage, 75, "E-GIT-UNREACHABLE", "git-untrusted", "certificate")
 
 
-@pytest.mark.parametrize(("to", "says"), [("git.acme.test/acme/x", "git.acme.test"), ("github.com/acme/{}", "redirects")])
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        ("git.acme.test/acme/x", "git.acme.test"),
+        ("github.com/evil/{}", "another owner"),
+        ("github.com/acme/../evil/{}", "another owner"),
+        ("github.com/acme/{}", "redirects more than"),
+    ],
+)
 def test_the_git_server_sends_elsewhere(stage, to, says):
-    """To another server, or round and round."""
+    """To another server, to whom the repository was handed over, or round and round."""
     name = stage.serve(services.node())
     stage.repository.redirect(f"https://{to.format(name)}.git")
     refuses(stage, 78, "E-REPOSITORY-INVALID", None, says)

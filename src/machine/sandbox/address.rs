@@ -59,8 +59,9 @@ impl Address {
         self.https
     }
 
-    /// Where the first request was sent on to: the same repository at a new address of the same server.
-    /// Anything else could be led by whoever answers, and would be followed with a credential.
+    /// Where the first request was sent on to: the same repository under a new name of the same owner.
+    /// Anything else could be led by whoever answers, and would be followed with a credential; and whom a
+    /// repository was handed over to is not whom the policy trusts.
     pub(super) fn moved(&self, location: &str) -> Result<Address, String> {
         let whole = if location.starts_with('/') && !location.starts_with("//") {
             format!("{}{location}", self.origin())
@@ -79,7 +80,18 @@ impl Address {
         if to.host != self.host || (to.port != self.port && !upgraded) {
             return Err(format!("the server redirects to another server, {shown}"));
         }
+        match (self.owner(), to.owner()) {
+            (Some(from), Some(to)) if from == to => {}
+            _ => return Err(format!("the server redirects to another owner's repository, {shown}")),
+        }
         Ok(to)
+    }
+
+    /// All of the path but the repository's own name, which must be a plain one.
+    fn owner(&self) -> Option<&str> {
+        let (owner, name) = self.path().rsplit_once('/')?;
+        let plain = !matches!(name, "" | "." | "..") && !name.contains(['%', '\\', ';']);
+        plain.then_some(owner)
     }
 
     pub(super) fn host(&self) -> &str {
@@ -88,10 +100,13 @@ impl Address {
 
     /// The two parts of a path that has no others, as GitHub's have.
     pub(super) fn owner_and_name(&self) -> Option<(&str, &str)> {
-        let path = self.text[self.origin().len()..].trim_start_matches('/');
-        let (owner, name) = path.split_once('/')?;
+        let (owner, name) = self.path().trim_start_matches('/').split_once('/')?;
         let name = name.strip_suffix(".git").unwrap_or(name);
         (!owner.is_empty() && !name.is_empty() && !name.contains('/')).then_some((owner, name))
+    }
+
+    fn path(&self) -> &str {
+        &self.text[self.origin().len()..]
     }
 
     pub(super) fn origin(&self) -> &str {
@@ -163,5 +178,38 @@ mod tests {
         }
         let plain = Address::parse("http://git.example/a").unwrap();
         assert!(plain.moved(&format!("https://git.example/a{tail}")).unwrap().is_https());
+    }
+
+    #[test]
+    fn redirects_stay_with_the_owner() {
+        let follows = |from: &str, to: &str| {
+            let from = Address::parse(&format!("https://git.example{from}")).unwrap();
+            from.moved(&format!("{to}{ADVERTISEMENT}")).is_ok()
+        };
+        for (from, to) in [
+            ("/acme/auth", "/acme/auth.git"),
+            ("/acme/auth.git", "/acme/authn"),
+            ("/acme/team/auth", "https://git.example/acme/team/new"),
+            ("/auth.git", "/new.git"),
+        ] {
+            assert!(follows(from, to), "{from} -> {to} was refused");
+        }
+        for (from, to) in [
+            ("/acme/auth", "/evil/auth"),
+            ("/acme/auth", "https://git.example/evil/auth"),
+            ("/acme/auth", "/ACME/auth"),
+            ("/acme/auth", "/acme/sub/auth"),
+            ("/acme/team/auth", "/acme/auth"),
+            ("/acme/auth", "/auth"),
+            ("/acme/auth", "/acme/../evil/auth"),
+            ("/acme/auth", "/acme//auth"),
+            ("/acme/auth", "/acme/.."),
+            ("/acme/auth", "/acme/..%2fevil%2fauth"),
+            ("/acme/auth", "/acme/..\\evil\\auth"),
+            ("/auth", "/evil/auth"),
+            ("/acme/auth", ""),
+        ] {
+            assert!(!follows(from, to), "{from} -> {to} was followed");
+        }
     }
 }

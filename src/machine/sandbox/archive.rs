@@ -53,8 +53,7 @@ pub fn archive(request: &ArchiveRequest) -> Result<()> {
 /// Not of the archive, whose entries may be in each other's way.
 fn is_of_the_disk(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
-    let of_an_entry =
-        matches!(error.kind(), AlreadyExists | InvalidFilename | IsADirectory | NotADirectory);
+    let of_an_entry = matches!(error.kind(), AlreadyExists | InvalidFilename | IsADirectory | NotADirectory);
     error.raw_os_error().is_some() && !of_an_entry
 }
 
