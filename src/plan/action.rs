@@ -63,6 +63,7 @@ pub enum Action {
         unit: String,
     },
     /// Stops what a killed run left, transient units whose names fit a pattern, and removes their scratch.
+    /// The same of dry runs that are gone, which have names of their own.
     StopLeftovers {
         units: Vec<String>,
         scratch: Vec<PathBuf>,

@@ -127,15 +127,33 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
-/// The transient unit that fetches, and the name of its scratch.
+/// The transient unit that fetches, and the name of its scratch. No service's transient units are called
+/// so: behind a service's name there is always another `-`.
 pub const FETCH: &str = "bootagent-fetch";
+
+/// The unit that asks a mirror for its index, beside the fetch of this name.
+pub fn index_unit(fetch: &str) -> String {
+    format!("{fetch}.index.service")
+}
+
+/// The fetch of a process that only looks, beside whatever runs: it has the process in its name.
+pub fn fetch_of(pid: u32, started: u64) -> String {
+    format!("{FETCH}.{pid}.{started}")
+}
+
+/// Whose it is, if it is a bystander's: a fetch, or a unit of one.
+pub fn bystander(name: &str) -> Option<(u32, u64)> {
+    let mut parts = name.strip_prefix(FETCH)?.strip_prefix('.')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
 
 /// Where systemd keeps the cache directories of units with a dynamic user: nobody but root looks in.
 pub const PRIVATE: &str = "/var/cache/private";
+pub const CACHE: &str = "/var/cache";
 
 /// A fetch's objects, and the link by which its unit finds them.
 pub fn scratch(fetch: &str) -> [PathBuf; 2] {
-    [Path::new(PRIVATE).join(fetch), Path::new("/var/cache").join(fetch)]
+    [Path::new(PRIVATE).join(fetch), Path::new(CACHE).join(fetch)]
 }
 
 /// Where runtimes from archives stand, one directory for each version, for all services of the machine.
@@ -156,4 +174,34 @@ pub fn decision(instance: &str) -> PathBuf {
 
 pub fn recorded_flags(instance: &str) -> PathBuf {
     instance_records(instance).join("policy.toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_s_pattern_fits_is_a_service_s() {
+        for name in ["fetch", "fetch-17", "auth", "auth-build"] {
+            let layout = Layout::new(&Service::try_from(name).unwrap());
+            let pattern = layout.transient("*");
+            let (front, _) = pattern.split_once('*').unwrap();
+            let others = [FETCH.to_owned(), fetch_of(17, 4711)];
+            for unit in others.iter().flat_map(|fetch| [format!("{fetch}.service"), index_unit(fetch)]) {
+                assert!(!unit.starts_with(front), "{pattern} fits {unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bystander_is_known_by_what_it_leaves() {
+        let fetch = fetch_of(17, 4711);
+        for name in [fetch.clone(), format!("{fetch}.service"), index_unit(&fetch)] {
+            assert_eq!(bystander(&name), Some((17, 4711)), "{name}");
+        }
+        for name in [FETCH, "bootagent-fetch.service", &index_unit(FETCH), "bootagent-fetch.17", "x.17.4711"]
+        {
+            assert_eq!(bystander(name), None, "{name}");
+        }
+    }
 }

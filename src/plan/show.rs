@@ -168,7 +168,10 @@ fn details(out: &mut String, action: &Action) {
             gate.within,
             gate.soak
         )),
-        Action::StopLeftovers { scratch, .. } => line(format!("and remove: {}", paths(scratch))),
+        Action::StopLeftovers { scratch, .. } => {
+            line(format!("and remove: {}", paths(scratch)));
+            line("the same of what dry runs fetched that were killed".to_owned());
+        }
         Action::PruneReleases(prune) => line(format!("stay: {}", prune.keep.join(", "))),
         _ => {}
     }

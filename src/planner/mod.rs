@@ -157,10 +157,11 @@ pub fn ahead(facts: &Facts, selection: &Selection) -> Vec<Step> {
 
 /// The agent and its records: nobody but root looks in.
 fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
-    let units = [Layout::new(&selection.service).transient("*"), format!("{}.service", layout::FETCH)];
+    let fetch = [format!("{}.service", layout::FETCH), layout::index_unit(layout::FETCH)];
+    let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
     scratch.push(Layout::new(&selection.service).migration());
-    let left = Action::StopLeftovers { units: units.into(), scratch };
+    let left = Action::StopLeftovers { units, scratch };
     steps
         .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)
         .within(Slice::Tidy);

@@ -4,8 +4,9 @@ import json
 import secrets
 
 import pytest
+from lab.deadline import wait_for
 from looks import SERVICE, difference, files, leftovers, secret, shared, status  # noqa: F401
-from services import express
+from services import express, talking
 from stage import REPOSITORY, run
 
 # What the kernel and systemd change by themselves, for any transient unit or none.
@@ -124,3 +125,41 @@ class TestDryRun:
         would = [line for line in story["again"].partition("\nIf it fails\n")[0].splitlines() if line.startswith("+ ")]
         assert not would, "\n".join(would)
         assert last == f"{steps} of {steps} steps are already so.", last
+
+
+def test_what_killed_dry_runs_left_goes_with_the_next_run_and_a_living_one_s_stays(world, binary):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    repo = world.repo(SERVICE)
+    repo.commit("test", talking())
+    repo.stall(after=10)
+    secret(world, TOKEN="t")
+    machine = world.launch(binary=binary)
+    killed = dry_run_that_fetches(machine, "killed")
+    machine.check(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "killed"])
+    living = dry_run_that_fetches(machine, "living")
+    assert living > killed, "what was left is gone before there was a run"
+
+    assert run(machine, "--budget=6s").code == 75
+    assert fetches(machine) == living - killed, "a living dry run was disturbed, or a killed one's is left"
+    assert any(name.endswith(".service") for name in fetches(machine)), "its unit was stopped"
+
+    machine.check(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "living"])
+    repo.heal()
+    done = run(machine)
+    assert done.code == 0, done.stderr
+    assert leftovers(machine) == []
+
+
+def dry_run_that_fetches(machine, name: str) -> set[str]:
+    """What all fetches of dry runs have by now, when this one's has begun."""
+    before = fetches(machine)
+    machine.check(["systemd-run", f"--unit={name}", "bootagent", "--dry-run", "--repository", REPOSITORY])
+    wait_for("the fetch", lambda: len(fetches(machine) - before) == 3, 30, evidence=machine.console_tail)
+    return fetches(machine)
+
+
+def fetches(machine) -> set[str]:
+    """Units, scratch and the links to it."""
+    units = machine.check(["systemctl", "list-units", "--plain", "--no-legend", "bootagent-fetch.*"]).splitlines()
+    scratch = machine.check(["find", "/var/cache", "-name", "bootagent-fetch.*"])
+    return {unit.split()[0] for unit in units} | set(scratch.split())

@@ -1,26 +1,54 @@
-//! What a killed run left: units that go on without it, and their scratch.
+//! What a killed run left: units that go on without it, and their scratch. And what killed dry runs left,
+//! while those that live are not disturbed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{blocking, files, units};
 use crate::error::Result;
-use crate::machine::Look;
+use crate::machine::{self, Look};
+use crate::plan::layout;
+
+struct Leftovers {
+    units: Vec<String>,
+    scratch: Vec<PathBuf>,
+}
+
+impl Leftovers {
+    async fn of(patterns: &[String], scratch: &[PathBuf]) -> Result<Leftovers> {
+        let bystanders = format!("{}.*.service", layout::FETCH);
+        let mut units = units::listed(patterns).await?;
+        let theirs = units::listed(&[bystanders]).await?;
+        units.extend(theirs.into_iter().filter(|unit| is_of_the_gone(unit)));
+
+        let mut left = Vec::new();
+        for directory in [layout::PRIVATE, layout::CACHE].map(Path::new) {
+            let names = files::names(directory)?;
+            left.extend(names.iter().filter(|name| is_of_the_gone(name)).map(|name| directory.join(name)));
+        }
+        for path in scratch {
+            if files::exists(path)? {
+                left.push(path.clone());
+            }
+        }
+        Ok(Leftovers { units, scratch: left })
+    }
+}
+
+fn is_of_the_gone(name: &str) -> bool {
+    layout::bystander(name).is_some_and(|(pid, started)| machine::started(pid) != Some(started))
+}
 
 pub async fn look(patterns: &[String], scratch: &[PathBuf]) -> Result<Look> {
-    let mut left = units::listed(patterns).await?;
-    for path in scratch {
-        if files::exists(path)? {
-            left.push(path.display().to_string());
-        }
-    }
-    Ok(if left.is_empty() { Look::AlreadySo } else { Look::WouldChange(left.join(", ")) })
+    let Leftovers { mut units, scratch } = Leftovers::of(patterns, scratch).await?;
+    units.extend(scratch.iter().map(|path| path.display().to_string()));
+    Ok(if units.is_empty() { Look::AlreadySo } else { Look::WouldChange(units.join(", ")) })
 }
 
 /// The units first: they write into their scratch.
 pub async fn clear(patterns: &[String], scratch: &[PathBuf]) -> Result<()> {
-    for unit in units::listed(patterns).await? {
-        units::stop(&unit).await?;
+    let Leftovers { units: left, scratch } = Leftovers::of(patterns, scratch).await?;
+    for unit in &left {
+        units::stop(unit).await?;
     }
-    let scratch = scratch.to_vec();
     blocking(move || scratch.iter().try_for_each(|path| files::remove_tree(path).map(drop))).await
 }

@@ -30,7 +30,7 @@ use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
-use crate::machine::{Change, Context, Health, Host, Look, Observe, Scratch};
+use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
@@ -54,7 +54,8 @@ impl LocalHost {
 
     /// For everything beside it, which must not disturb a run.
     pub fn bystander() -> Self {
-        LocalHost { fetch: format!("{}-{}", layout::FETCH, std::process::id()), ..Self::new() }
+        let pid = machine::pid();
+        LocalHost { fetch: layout::fetch_of(pid, machine::started(pid).unwrap_or(0)), ..Self::new() }
     }
 
     fn imds(&self) -> &Imds {
@@ -82,7 +83,7 @@ impl Observe for LocalHost {
     }
 
     async fn node_index(&self, request: IndexRequest, patience: Seconds) -> Result<Vec<NodeRelease>> {
-        let unit = format!("{}-index", self.fetch);
+        let unit = layout::index_unit(&self.fetch);
         runtimes::index(request, self.root.then_some(unit.as_str()), patience).await
     }
 

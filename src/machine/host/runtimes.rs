@@ -34,7 +34,7 @@ pub async fn index(request: IndexRequest, unit: Option<&str>, patience: Seconds)
     patiently(patience, async || match unit {
         None => plain(&own_program()?, Role::NodeIndex, &request, deadline).await,
         Some(unit) => {
-            let jail = Jail::new(&format!("{unit}.service"), User::Dynamic, deadline).property(MEMORY);
+            let jail = Jail::new(unit, User::Dynamic, deadline).property(MEMORY);
             reply(jail, Role::NodeIndex, &request, &request.mirror).await
         }
     })
