@@ -209,7 +209,8 @@ fn validate_shows_what_a_boot_would_do() {
         LOCK,
         (
             "bootagent.toml",
-            "health = \"/health\"\n\n[environments.stage]\nstart = \"node stage.js\"\nport = 3000\n",
+            "health = \"/health\"\n\n[environments.stage]\nstart = \"node stage.js\"\nport = 3000\n\
+             packages = [\"ffmpeg\", \"imagemagick\"]\n",
         ),
     ]);
     let output = ran(&["validate", home.path().to_str().unwrap()]);
@@ -220,11 +221,12 @@ fn validate_shows_what_a_boot_would_do() {
         "every environment: install: /node/bin/npm ci --no-audit --no-fund --omit=dev",
         "every environment: start: /node/bin/node server.js",
         "every environment: note: /health is asked for on PORT, which the secret must then have",
+        "stage: packages: ffmpeg, imagemagick, which the policy may forbid",
         "stage: start: /node/bin/node stage.js",
     ] {
         assert!(stdout.lines().any(|said| said == line), "{line} is not in\n{stdout}");
     }
-    assert!(!stdout.contains("stage: note"), "{stdout}");
+    assert!(!stdout.contains("stage: note") && !stdout.contains("every environment: packages"), "{stdout}");
     let mut here = bootagent();
     assert_eq!(said(&here.current_dir(&home).arg("validate").output().unwrap().stdout), stdout);
 }

@@ -33,6 +33,10 @@ pub fn environment(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, Str
     if let Some(mirror) = &mirrors.npm {
         tell(&["npm_config_registry"], &format!("{mirror}/"));
     }
+    if let Some(mirror) = &mirrors.node {
+        // Where node-gyp looks for headers. npm's own words for it, disturl and dist-url, are none that it knows.
+        tell(&["NODEJS_ORG_MIRROR"], mirror.as_str());
+    }
     variables
 }
 
@@ -45,6 +49,16 @@ mod tests {
         assert_eq!(environment(&Network::default(), &Mirrors::default()), BTreeMap::new());
         let network = Network { no_proxy: vec!["acme.test".try_into().unwrap()], ..Network::default() };
         assert_eq!(environment(&network, &Mirrors::default()), BTreeMap::new());
+    }
+
+    #[test]
+    fn mirrors_are_told_each_to_its_own_readers() {
+        let mirrors = Mirrors { npm: Some("https://npm.test".try_into().unwrap()), node: None };
+        let told = environment(&Network::default(), &mirrors);
+        assert_eq!(told, [("npm_config_registry".into(), "https://npm.test/".into())].into());
+        let mirrors = Mirrors { npm: None, node: Some("https://node.test/dist".try_into().unwrap()) };
+        let told = environment(&Network::default(), &mirrors);
+        assert_eq!(told, [("NODEJS_ORG_MIRROR".into(), "https://node.test/dist".into())].into());
     }
 
     #[test]

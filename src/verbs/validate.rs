@@ -48,8 +48,11 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
     let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
     let recipe =
         runtime::recipe(source, manifest, &any_machine(), &NodeArchives::default(), &Layout::new(&service))?;
-    let mut said: Vec<String> =
-        recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))).collect();
+    let mut said = Vec::new();
+    if !manifest.packages.is_empty() {
+        said.push(format!("packages: {}, which the policy may forbid", manifest.packages.join(", ")));
+    }
+    said.extend(recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))));
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
     said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
     let port = manifest.port.is_some()

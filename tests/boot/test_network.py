@@ -116,3 +116,16 @@ def test_a_mirror_that_fails_is_tried_to_the_end_of_the_budget(company, binary):
     machine, result = run(company, binary, "budget = 30\n", network, MIRROR, files=files)
     stage.assert_failed(machine, result, 75, ["E-DEADLINE", "E-REGISTRY-UNREACHABLE"])
     assert company.npm.log, "the mirror was not asked"
+
+
+def test_node_gyp_fetches_headers_from_the_mirror(company, binary):
+    """npm's own node-gyp, as it begins to build a native module."""
+    gyp = "node $(dirname $npm_execpath)/../node_modules/node-gyp/bin/node-gyp.js install || true"
+    company.repo("auth-service").commit("test", services.talking({"postinstall": gyp}))
+    company.unreachable("nodejs.org")
+    files = {CA_FILE: (authority.directory() / "ca.pem").read_text()}
+    tables = [f'[network]\nca_file = "{CA_FILE}"\n', '[mirrors]\nnode = "https://mirror.acme.test/node"\n']
+    _, result = run(company, binary, *tables, files=files)
+    assert result.code == 0, result.stderr
+    asked = [(entry["host"], entry["path"]) for entry in company.node.log]
+    assert [host for host, path in asked if path.startswith("/node/v") and path.endswith("-headers.tar.gz")], asked
