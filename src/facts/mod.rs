@@ -11,6 +11,7 @@ mod network;
 mod node;
 mod seconds;
 mod source;
+mod word;
 
 pub use gate::{Gate, Probe};
 pub use host_key::HostKey;

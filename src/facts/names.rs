@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::word::word;
+
 /// Why a value is not a name. Shows what is wrong without repeating hostile text unescaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError(String);
@@ -29,52 +31,9 @@ fn shown(value: &str) -> String {
     format!("\"{}{more}\"", head.escape_default())
 }
 
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $grammar:literal, $fits:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(value: String) -> Result<Self, NameError> {
-                let fits: fn(&str) -> bool = $fits;
-                if fits(&value) {
-                    Ok($name(value))
-                } else {
-                    Err(NameError(format!(concat!("{} is not ", $what, " (", $grammar, ")"), shown(&value))))
-                }
-            }
-        }
-
-        impl TryFrom<&str> for $name {
-            type Error = NameError;
-
-            fn try_from(value: &str) -> Result<Self, NameError> {
-                Self::try_from(value.to_owned())
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+/// The very text, if it fits.
+fn fitting(text: &str, fits: bool, what: &str) -> Result<String, NameError> {
+    if fits { Ok(text.to_owned()) } else { Err(NameError::of(text, what)) }
 }
 
 fn lower_word(value: &str, longest: usize) -> bool {
@@ -83,35 +42,44 @@ fn lower_word(value: &str, longest: usize) -> bool {
         && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-name! {
+fn is_branch(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))
+        && !text.starts_with(['-', '/', '.'])
+        && !text.ends_with(['/', '.'])
+        && !text.ends_with(".lock")
+        && !text.contains("..")
+        && !text.contains("//")
+        && !text.contains("/.")
+}
+
+word! {
     /// A service. With `-build` behind it, it is still a legal user name.
-    Service, "a service name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
-}
-
-name! {
-    /// An environment as the policy calls it: `test`, `stage`, `prod`.
-    Environment, "an environment name", "a-z, then up to 24 of a-z, 0-9 and -", |value| lower_word(value, 25)
-}
-
-name! {
-    /// A full commit id.
-    Commit, "a commit id", "40 hexadecimal digits", |value| {
-        value.len() == 40 && value.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    Service, NameError, |text| {
+        fitting(text, lower_word(text, 25), "a service name (a-z, then up to 24 of a-z, 0-9 and -)")
     }
 }
 
-name! {
+word! {
+    /// An environment as the policy calls it: `test`, `stage`, `prod`.
+    Environment, NameError, |text| {
+        fitting(text, lower_word(text, 25), "an environment name (a-z, then up to 24 of a-z, 0-9 and -)")
+    }
+}
+
+word! {
+    /// A full commit id.
+    Commit, NameError, |text| {
+        let fits = text.len() == 40 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+        fitting(text, fits, "a commit id (40 hexadecimal digits)")
+    }
+}
+
+word! {
     /// A branch, by a stricter grammar than git's own: it comes from the policy.
-    Branch, "a branch name", "letters, digits, . _ - and /, up to 100", |value| {
-        !value.is_empty()
-            && value.len() <= 100
-            && value.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))
-            && !value.starts_with(['-', '/', '.'])
-            && !value.ends_with(['/', '.'])
-            && !value.ends_with(".lock")
-            && !value.contains("..")
-            && !value.contains("//")
-            && !value.contains("/.")
+    Branch, NameError, |text| {
+        fitting(text, is_branch(text), "a branch name (letters, digits, . _ - and /, up to 100)")
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::word::word;
+
 /// Never through a proxy, whatever the policy says: they mean this very machine, and a proxy that could
 /// answer for instance metadata could hand out credentials.
 const ALWAYS_DIRECT: [&str; 5] = ["localhost", "127.0.0.1", "::1", "169.254.169.254", "fd00:ec2::254"];
@@ -47,68 +49,24 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $read:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = AddressError;
-
-            fn try_from(word: String) -> Result<Self, AddressError> {
-                let read: fn(&str) -> Result<String, &'static str> = $read;
-                read(&word).map($name).map_err(AddressError)
-            }
-        }
-
-        impl TryFrom<&str> for $name {
-            type Error = AddressError;
-
-            fn try_from(word: &str) -> Result<Self, AddressError> {
-                Self::try_from(word.to_owned())
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(word: $name) -> String {
-                word.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
 word! {
     /// A CONNECT proxy, `http://proxy.example:3128`.
-    Proxy, proxy
+    Proxy, AddressError, |text| proxy(text).map_err(AddressError)
 }
 
 word! {
     /// A host and all that is below it, or one address.
-    HostName, host
+    HostName, AddressError, |text| host(text).map_err(AddressError)
 }
 
 word! {
     /// Where files of another place are to be had, `https://npm.example/registry`, without a slash at its end.
-    Mirror, mirror
+    Mirror, AddressError, |text| mirror(text).map_err(AddressError)
 }
 
 word! {
     /// A file of PEM certificates.
-    CaFile, ca_file
+    CaFile, AddressError, |text| ca_file(text).map_err(AddressError)
 }
 
 impl CaFile {
