@@ -1,6 +1,7 @@
 """Private repositories: a deploy key over ssh, a GitHub App over https, and what becomes of each when it is refused."""
 
 import json
+import threading
 
 import pytest
 from lab.world import may
@@ -135,6 +136,22 @@ def test_a_stall_and_an_early_end_over_ssh_heal(ssh):
     assert ssh.run("--dry-run", CREDENTIAL, repository=SSH).code == 0
 
 
+def test_a_branch_that_is_rewritten_during_the_fetch_over_ssh(ssh):
+    before, first = len(ssh.world.ssh.log), ssh.repository.sha("test")
+    ssh.repository.force_push_during_fetch("test")
+    result = ssh.run("--dry-run", "--output", "json", CREDENTIAL, repository=SSH)
+    assert result.code == 0, result
+    assert result.json()["commit"] == ssh.repository.sha("test") != first
+    assert [entry["event"] for entry in ssh.world.ssh.log[before:]].count("command") == 2, "nothing was lost: this shows nothing"
+
+
+def test_a_branch_that_is_rewritten_again_and_again_over_ssh(ssh):
+    ssh.repository.force_push_during_fetch("test", times=None)
+    flags = (CREDENTIAL, "--budget=8s")
+    ssh.refuses(75, "E-GIT-UNREACHABLE", "is rewritten while it is fetched", flags=flags, repository=SSH, within=8)
+    ssh.repository.force_push_during_fetch("test", times=0)
+
+
 def test_a_pinned_commit_of_another_branch_over_ssh(ssh):
     ssh.world.tags["bootagent:ref"] = ssh.repository.commit("feature", FILES | {"new": "file"})
     ssh.refuses(77, "E-COMMIT-NOT-ON-BRANCH", "branch test", flags=(CREDENTIAL,), repository=SSH)
@@ -156,3 +173,34 @@ def test_an_app_is_refused_by_name(stage, app):
 def test_github_that_fails_twice_gives_a_token_then(stage, app):
     stage.world.github.fail(503, times=2)
     assert stage.run("--dry-run", CREDENTIAL, repository=HTTPS).code == 0
+
+
+class TestClock:
+    """GitHub takes a signature that is at most ten minutes long, and none of the future."""
+
+    # What AWS still takes.
+    AHEAD = -200
+
+    def test_a_clock_that_is_ahead_of_github_s(self, stage, app):
+        stage.world.clock_off(self.AHEAD)
+        flags = (CREDENTIAL, "--budget=8s")
+        stage.refuses(75, "E-CLOCK-WRONG", "'iat'", "clock is 20", "s ahead of GitHub's", flags=flags, repository=HTTPS, within=8)
+        assert "'Issued at' claim" in stage.world.github.log[-1]["error"]
+
+    def test_a_clock_that_is_set_right_meanwhile(self, stage, app):
+        stage.world.clock_off(self.AHEAD)
+        timer = threading.Timer(3, stage.world.clock_off, [0])
+        timer.start()
+        result = stage.run("--dry-run", CREDENTIAL, repository=HTTPS)
+        timer.join()
+        assert result.code == 0, result
+        assert stage.world.github.log[-1]["status"] == 201
+
+    def test_a_clock_that_is_behind_is_no_matter_of_github_s(self, stage, app):
+        stage.world.clock_off(-self.AHEAD)
+        assert stage.run("--dry-run", CREDENTIAL, repository=HTTPS).code == 0
+
+    @pytest.mark.parametrize(("offset", "side"), [(3600, "behind"), (-3600, "ahead of")])
+    def test_an_hour_is_told_by_aws_which_has_the_app_s_key(self, stage, app, offset, side):
+        stage.world.clock_off(offset)
+        stage.refuses(75, "E-CLOCK-WRONG", "the clock is 3", f"s {side} AWS's", flags=(CREDENTIAL,), repository=HTTPS)

@@ -62,7 +62,7 @@ class Repository(Faulty):
         self.git("update-ref", "-d", f"refs/heads/{branch}")
 
     def force_push_during_fetch(self, branch: str, times: int | None = 1) -> None:
-        """After the next list of refs was served over HTTPS, the branch has another commit with the same files and no
+        """After the next list of refs was served, the branch has another commit with the same files and no
         past, and those that it had are gone: what the client then asks for is "not our ref"."""
         self._forced_push = (branch, times)
 

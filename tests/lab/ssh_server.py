@@ -176,8 +176,14 @@ def _upload_pack(repository: Repository, fault, protocol: str, stdin: int, stdou
         ["git", "upload-pack", str(repository.path)], env=environment() | {"GIT_PROTOCOL": protocol},
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    # The list of refs ends with a flush: in version 2 of the protocol after another one, the capabilities'.
+    until_listed = 2 if "version=2" in protocol else 1
     try:
         for part in repository.cut(fault, iter(lambda: process.stdout.read1(CHUNK), b"")):
+            until_listed -= part.endswith(b"0000")
+            if until_listed == 0:
+                until_listed = -1
+                repository.listed()  # before the client sees the end of it
             while part:
                 part = part[os.write(stdout, part) :]
         return process.wait(60)

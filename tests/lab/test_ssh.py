@@ -141,3 +141,12 @@ def test_a_pack_that_does_not_arrive(world, repository, client):
     assert world.ssh.log[-1]["fault"] == "stall"
     repository.heal()
     assert client.clone()[0] == 0
+
+
+def test_a_push_by_force_between_the_list_and_the_pack(world, repository, client):
+    before = repository.sha("test")
+    repository.force_push_during_fetch("test")
+    code, said, _ = client.clone()
+    assert code != 0 and "not our ref" in said
+    assert repository.sha("test") not in ("", before)
+    assert client.clone()[0] == 0, "once"

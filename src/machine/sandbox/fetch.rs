@@ -140,9 +140,13 @@ impl Fetched<'_> {
     /// The branch may be moved while it is fetched: then, once, it is asked anew where it is.
     fn reach(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
         match self.converse(wanted, depth) {
-            Err(error) if was_moved(&error) => self
-                .converse(wanted, depth)
-                .map_err(|again| again.because(format!("and before: {}", error.report().causes.join(": ")))),
+            Err(error) if was_moved(&error) => self.converse(wanted, depth).map_err(|again| {
+                let before = match was_moved(&again) {
+                    true => "twice, as for a branch that is rewritten while it is fetched".to_owned(),
+                    false => format!("and before: {}", error.report().causes.join(": ")),
+                };
+                again.because(before)
+            }),
             result => result,
         }
     }
