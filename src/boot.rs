@@ -231,7 +231,8 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     };
     report.planned(&planned.plan);
     let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
-    let result = limit.hold(stop.as_mut(), applying).await;
+    let redacted = |cause: &str| planned.plan.redaction.hide(cause);
+    let result = limit.hold(stop.as_mut(), applying).await.map_err(|error| error.with_causes(redacted));
     if let Err(error) = &result {
         report.first_error(error);
         // A service that passed its gate is good, whatever failed after it.
@@ -242,17 +243,17 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     result
 }
 
-async fn plan_ahead(
+async fn plan_ahead<'a>(
     machine: &impl Host,
     flags: &Flags,
     mut stop: Pin<&mut impl Future<Output = &'static str>>,
-    report: &Report,
-) -> Result<(Planned, Limit)> {
+    report: &'a Report,
+) -> Result<(Planned, Limit<'a>)> {
     let started = Instant::now();
     let policy = observe::policy(machine, flags).await?;
     let budget = policy.budget().value;
     let policy = policy.within(budget.duration());
-    let limit = Limit { until: started + budget.duration(), budget };
+    let limit = Limit { until: started + budget.duration(), budget, report };
     let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
 
     // From here on a reboot can go on with it, whatever else fails.
@@ -290,26 +291,30 @@ async fn serves(machine: &impl Observe, service: &facts::Service, generation: &G
 }
 
 /// The end of everybody's patience with a run.
-struct Limit {
+struct Limit<'a> {
     until: Instant,
     budget: Seconds,
+    report: &'a Report,
 }
 
-impl Limit {
+impl Limit<'_> {
     /// Carries on until the work is done, the budget is spent, or somebody wants the run to end.
     async fn hold<T>(
         &self,
         stop: Pin<&mut impl Future<Output = &'static str>>,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        tokio::select! {
-            done = work => done,
-            signal = stop => Err(Error::new(Code::Cancelled, "running", format!("{signal} arrived"))),
+        // What it waits for is known for as long as it is there.
+        let mut work = pin!(work);
+        let given_up = tokio::select! {
+            done = &mut work => return done,
+            signal = stop => Error::new(Code::Cancelled, "running", format!("{signal} arrived")),
             _ = tokio::time::sleep_until(self.until.into()) => {
                 let cause = format!("the budget of {} is spent", self.budget);
-                Err(Error::new(Code::Deadline, "bringing the service into service", cause))
+                Error::new(Code::Deadline, "bringing the service into service", cause)
             }
-        }
+        };
+        Err(self.report.waiting_for(given_up))
     }
 }
 
@@ -346,4 +351,42 @@ pub async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook
         });
     }
     Ok(outlooks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::progress::say;
+    use crate::report::Progress;
+
+    async fn held(limit: Duration, stop: impl Future<Output = &'static str>) -> Vec<String> {
+        let report = Report::new(None, Progress::Silent, String::new());
+        let limit = Limit { until: Instant::now() + limit, budget: Seconds(7), report: &report };
+        let waiting = report.during("fetch", "fetching branch main", async {
+            say("try 3, after: the server answers 503");
+            std::future::pending::<Result<()>>().await
+        });
+        let error = limit.hold(pin!(stop), waiting).await.unwrap_err();
+        assert!(report.waiting_for(Error::new(Code::Bug, "", "nothing")).report().causes.len() == 1);
+        error.report().causes
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_waiting_says_for_what_and_the_last_cause_seen() {
+        for (limit, stop, first) in
+            [(40, None, "the budget of 7 s is spent"), (60_000, Some("SIGTERM"), "SIGTERM arrived")]
+        {
+            let stop = async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                match stop {
+                    Some(signal) => signal,
+                    None => std::future::pending().await,
+                }
+            };
+            let causes = held(Duration::from_millis(limit), stop).await;
+            assert_eq!((causes.len(), causes[0].as_str()), (2, first));
+            assert!(causes[1].starts_with("waiting for fetch: fetching branch main, for "), "{causes:?}");
+            assert!(causes[1].ends_with(" s: try 3, after: the server answers 503"), "{causes:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod evidence;
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -89,16 +90,26 @@ async fn one(
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(&step.id, &step.why, &headline);
-    let context = Context { scratch };
-    // Each verb converges, so that what a fault broke off can be done again.
-    let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
-    let acting = patiently(patience, async || machine.act(&step.action, &context).await);
-    let heard = report.during(step.id.as_str(), &headline, acting);
-    let result = timeout(step.timeout.duration(), heard).await.unwrap_or_else(|_| {
-        let cause = format!("not done after {}", step.timeout);
-        Err(Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause))
-    });
+    let result = in_time(machine, step, &headline, &Context { scratch }, report).await;
     let result = result.map_err(|error| evidence::fit_to_be_seen(error, redaction));
     report.step_ended(&step.id, &headline, started.elapsed(), &result);
     result.map(|_: Change| ())
+}
+
+async fn in_time(
+    machine: &impl Host,
+    step: &Step,
+    headline: &str,
+    context: &Context<'_>,
+    report: &Report,
+) -> Result<Change> {
+    // Each verb converges, so that what a fault broke off can be done again.
+    let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
+    let acting = patiently(patience, async || machine.act(&step.action, context).await);
+    let mut heard = pin!(report.during(step.id.as_str(), headline, acting));
+    timeout(step.timeout.duration(), &mut heard).await.unwrap_or_else(|_| {
+        let cause = format!("not done after {}", step.timeout);
+        let error = Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause);
+        Err(report.said(step.id.as_str()).into_iter().fold(error, Error::because))
+    })
 }

@@ -140,6 +140,17 @@ impl Report {
         said.hear(work).await
     }
 
+    /// What a thing that goes on last said of itself.
+    pub fn said(&self, id: &str) -> Option<String> {
+        locked(&self.ongoing).said(id)
+    }
+
+    /// Nobody waits any longer: what was waited for, and what it said last, are causes of that.
+    pub fn waiting_for(&self, error: Error) -> Error {
+        let ongoing = locked(&self.ongoing).words(Instant::now());
+        ongoing.into_iter().fold(error, |error, words| error.because(format!("waiting for {words}")))
+    }
+
     pub fn started(&self) {
         self.update(|_| {});
         self.say("looking at the machine, the instance and the policy");

@@ -28,6 +28,14 @@ struct Item {
     next_line: Duration,
 }
 
+impl Item {
+    fn words(&self, now: Instant) -> String {
+        let lasts = now.saturating_duration_since(self.since).as_secs();
+        let said = self.said.last().map(|said| format!(": {said}")).unwrap_or_default();
+        format!("{}: {}, for {lasts} s{said}", self.id, self.what)
+    }
+}
+
 impl Ongoing {
     /// With the key by which it is ended, and the ear for what it says.
     pub fn begin(&mut self, id: &str, what: &str, since: Instant, started: u64) -> (u64, Said) {
@@ -59,6 +67,16 @@ impl Ongoing {
         self.items.iter().map(waiting).collect()
     }
 
+    /// What one of them last said itself.
+    pub fn said(&self, id: &str) -> Option<String> {
+        self.items.iter().rev().find(|item| item.id == id)?.said.last()
+    }
+
+    /// What goes on, in the words of such lines.
+    pub fn words(&self, now: Instant) -> Vec<String> {
+        self.items.iter().map(|item| item.words(now)).collect()
+    }
+
     /// What has lasted long enough for a line: few, and ever further apart.
     pub fn lines(&mut self, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
@@ -66,8 +84,7 @@ impl Ongoing {
             let lasts = now.saturating_duration_since(item.since);
             if lasts >= item.next_line {
                 item.next_line *= 3;
-                let said = item.said.last().map(|said| format!(": {said}")).unwrap_or_default();
-                lines.push(format!("{}: {}, for {} s{said}", item.id, item.what, lasts.as_secs()));
+                lines.push(item.words(now));
             }
         }
         lines
@@ -108,7 +125,10 @@ mod tests {
             ongoing.lines(start + Duration::from_secs(1215)),
             ["install: run npm ci, for 1215 s: try 2"]
         );
+        assert_eq!((ongoing.said("install").as_deref(), ongoing.said("fetch")), (Some("try 2"), None));
+        assert_eq!(ongoing.words(start + Duration::from_secs(7)), ["install: run npm ci, for 7 s: try 2"]);
         ongoing.end(key);
+        assert!(ongoing.words(start).is_empty() && ongoing.said("install").is_none());
         assert!(ongoing.lines(start + Duration::from_secs(9999)).is_empty() && ongoing.waiting().is_empty());
     }
 

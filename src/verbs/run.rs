@@ -1,3 +1,5 @@
+use std::pin::pin;
+
 use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
@@ -62,10 +64,14 @@ async fn show(args: &RunArgs) -> Result<()> {
     };
     let report = Report::new(None, progress, crate::machine::run_id());
     let flags = args.flags()?;
+    let mut planning = pin!(report.accompany(boot::prepare(&machine, &flags, &report)));
     let planned = tokio::select! {
-        planned = report.accompany(boot::prepare(&machine, &flags, &report)) => planned?,
+        planned = &mut planning => planned?,
         // What was fetched goes with it.
-        signal = machine::told_to_stop() => return Err(Error::new(Code::Cancelled, "planning", format!("{signal} arrived"))),
+        signal = machine::told_to_stop() => {
+            let error = Error::new(Code::Cancelled, "planning", format!("{signal} arrived"));
+            return Err(report.waiting_for(error));
+        }
     };
     let outlooks = match planned.here {
         true => Some(boot::outlooks(&machine, &planned.plan).await?),

@@ -158,7 +158,7 @@ def test_a_mirror_that_does_not_answer(world, bare):
     world.node.fail(503)
     machine = bare()
     done = run(machine, "--budget", "20s")
-    assert_failed(machine, done, 75, ["E-RUNTIME-UNREACHABLE", "E-DEADLINE"])
+    assert_failed(machine, done, 75, ["E-RUNTIME-UNREACHABLE", "E-DEADLINE"], "503")
 
 
 class TestPinned:

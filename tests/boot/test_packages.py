@@ -91,6 +91,14 @@ def test_whoever_holds_the_lock_too_long_is_named(launch):
     assert not has(machine, PACKAGE)
 
 
+def test_a_budget_that_ends_before_the_lock_is_free(launch):
+    machine = launch(PACKAGE)
+    hold(machine, 600)
+    holder = f"python3 (pid {machine.systemctl_show('somebody.service')['MainPID']}) holds {LOCK}"
+    done = run(machine, "--budget", "12s")
+    assert_failed(machine, done, 75, "E-DEADLINE", "the budget of 12 s is spent", "waiting for packages: ", holder)
+
+
 def test_a_killed_run_s_apt_is_waited_for_before_it_holds_a_lock(launch):
     machine = launch(PACKAGE)
     machine.check(["systemd-run", "--quiet", "--unit=bootagent-packages", "sleep", "6"])

@@ -10,7 +10,7 @@ use nix::unistd::fsync;
 use super::place::Place;
 use super::work::child;
 use super::{blocking, files, take_over, units};
-use crate::error::{Code, Coded, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::facts::NodeRelease;
 use crate::fault::{Fault, Slice};
 use crate::machine::Look;
@@ -32,7 +32,10 @@ pub async fn index(request: IndexRequest, unit: Option<&str>, patience: Seconds)
     let patience = Patience::lasting(patience.min(Slice::Runtime.seconds()).duration());
     let deadline = Slice::Conversation.seconds().duration();
     patiently(patience, async || match unit {
-        None => plain(&own_program()?, Role::NodeIndex, &request, deadline).await,
+        None => {
+            let index = plain(&own_program()?, Role::NodeIndex, &request, deadline).await;
+            index.map_err(|error| stalled(error, &request.mirror))
+        }
         Some(unit) => {
             let jail = Jail::new(unit, User::Dynamic, deadline).property(MEMORY);
             reply(jail, Role::NodeIndex, &request, &request.mirror).await
@@ -47,12 +50,16 @@ async fn reply<T: serde::de::DeserializeOwned>(
     request: &impl serde::Serialize,
     address: &str,
 ) -> Result<T> {
-    let output = child(jail, role, request).await.map_err(|error| match error.code() {
+    let output = child(jail, role, request).await.map_err(|error| stalled(error, address))?;
+    decode_reply(&output)
+}
+
+fn stalled(error: Error, address: &str) -> Error {
+    match error.code() {
         Code::Deadline => Fault::RuntimeUnreachable
             .error(format!("downloading {address}"), error.report().causes.join(": ")),
         _ => error,
-    })?;
-    decode_reply(&output)
+    }
 }
 
 pub fn look(archive: &Archive) -> Result<Look> {

@@ -34,7 +34,8 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = plain_as(owner(path), &own_program()?, Role::Fetch, &request, conversation()).await?;
+        let source = plain_as(owner(path), &own_program()?, Role::Fetch, &request, conversation()).await;
+        let source = source.map_err(|error| stalled(error, &request))?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
     let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
@@ -85,7 +86,8 @@ async fn fetch_in_child(request: &FetchRequest, most: Duration) -> Result<(Sourc
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
     std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
-    let source = plain(&own_program()?, Role::Fetch, &request, most).await?;
+    let source = plain(&own_program()?, Role::Fetch, &request, most).await;
+    let source = source.map_err(|error| stalled(error, &request))?;
     Ok((source, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
 
@@ -100,14 +102,18 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str, most: Duration) -> Re
         .property(format!("CacheDirectory={name}"))
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
-    let output = child(jail, Role::Fetch, &request).await.map_err(|error| match error.code() {
-        Code::Deadline => {
-            Fault::GitStalled.error(format!("fetching {}", place(&request)), error.report().causes.join(": "))
-        }
-        _ => error,
-    })?;
+    let output = child(jail, Role::Fetch, &request).await.map_err(|error| stalled(error, &request))?;
     let source = decode_reply(&output)?;
     Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
+}
+
+fn stalled(error: Error, request: &FetchRequest) -> Error {
+    match error.code() {
+        Code::Deadline => {
+            Fault::GitStalled.error(format!("fetching {}", place(request)), error.report().causes.join(": "))
+        }
+        _ => error,
+    }
 }
 
 fn place(request: &FetchRequest) -> String {
@@ -233,4 +239,31 @@ pub async fn run(command: &Command) -> Result<()> {
         fault: Fault::InstallFailed,
     };
     in_time(verdict::judge(&ran, &output, &unit_ended)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fetch_that_is_cut_off_names_its_server_and_can_be_tried_again() {
+        let request = FetchRequest {
+            repository: Repository::Remote { url: "https://u:hunter2@git.example/a.git".into() },
+            branch: "main".to_owned().try_into().unwrap(),
+            pinned: None,
+            credential: None,
+            host_keys: Vec::new(),
+            scratch: PathBuf::new(),
+            network: Default::default(),
+            timeouts: Default::default(),
+            limits: Default::default(),
+            evidence: Vec::new(),
+        };
+        let late = stalled(Error::new(Code::Deadline, "waiting", "not done after 9.0 s"), &request);
+        assert_eq!(Fault::of(&late), Some(Fault::GitStalled));
+        assert_eq!(late.report().doing, "fetching https://git.example/a.git");
+        assert_eq!(late.report().causes, ["not done after 9.0 s"]);
+        let other = stalled(Error::new(Code::BranchMissing, "looking", "none"), &request);
+        assert_eq!(other.code(), Code::BranchMissing);
+    }
 }

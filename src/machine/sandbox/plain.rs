@@ -15,7 +15,6 @@ use super::child::Role;
 use super::request::{REPLY_BYTES, decode_reply, encode_request};
 use super::scrub::scrub;
 use crate::error::{Code, Coded, Error, Result};
-use crate::fault::Fault;
 
 /// A group that owns nothing: whoever owns what is to be read needs none.
 const NOBODY_S: u32 = 65534;
@@ -66,7 +65,12 @@ pub async fn plain_as<Req: Serialize, T: DeserializeOwned>(
     let status = child.wait().await;
     std::mem::forget(group);
     match told {
-        Err(_) => Err(late(role, deadline)),
+        // What that means, whoever asked knows.
+        Err(_) => Err(Error::new(
+            Code::Deadline,
+            format!("waiting for the {} child", role.name()),
+            format!("not done after {:.1} s; it was killed", deadline.as_secs_f64()),
+        )),
         Ok(Err(error)) => Err(Error::new(Code::Io, format!("talking with the {} child", role.name()), error)),
         Ok(Ok(said)) => {
             let status = status.doing(|| format!("waiting for the {} child", role.name()))?;
@@ -134,15 +138,6 @@ fn silent(role: Role, status: ExitStatus, stderr: &[u8]) -> Error {
     causes.extend(Some(last).filter(|line| !line.is_empty()));
     Error::caused(Code::Io, doing, causes)
         .remedy("was it killed for want of memory? the kernel's log says so")
-}
-
-fn late(role: Role, deadline: Duration) -> Error {
-    let cause = format!("not done within {deadline:?}; it was killed");
-    match role {
-        Role::Fetch => Fault::GitStalled.error("fetching the repository", cause),
-        Role::NodeIndex | Role::Archive => Fault::RuntimeUnreachable.error("downloading", cause),
-        Role::Checkout => Error::new(Code::Deadline, "checking out the repository", cause),
-    }
 }
 
 /// The child's process group, killed with whatever it started. Forgotten once the child is reaped.
