@@ -2,6 +2,7 @@
 //! under one budget. The first failure ends the others; then the plan's recovery runs.
 
 mod evidence;
+mod limit;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,6 +17,8 @@ use crate::machine::{Change, Context, Host, Scratch};
 use crate::plan::{Plan, Step, StepId, headline};
 use crate::report::Report;
 use crate::secret::Redaction;
+
+pub use limit::Limit;
 
 /// What is done before there is a whole plan: its first steps, which need nothing of the others.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
