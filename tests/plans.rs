@@ -19,6 +19,7 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Mutex;
@@ -150,7 +151,12 @@ fn canaries(secret: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every step is named once, and waits only for steps before it.
+/// What comes before the switch and may end after it: what the agent keeps for itself, and a build's cache.
+const BESIDE_THE_SWITCH: &[&str] =
+    &["instance", "agent", "agent-unit", "agent-enable", "agent-flags", "cache"];
+
+/// Every step is named once, and waits only for steps before it; and nothing is switched or started before
+/// all is there that it stands on.
 fn plan_faults(json: &[u8]) -> Vec<String> {
     let plan: serde_json::Value = match serde_json::from_slice(json) {
         Ok(plan) => plan,
@@ -171,6 +177,32 @@ fn plan_faults(json: &[u8]) -> Vec<String> {
             }
             before.push(id);
         }
+    }
+    faults.extend(missing_before_the_switch(&plan["steps"]));
+    faults
+}
+
+fn missing_before_the_switch(steps: &serde_json::Value) -> Vec<String> {
+    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for step in steps.as_array().into_iter().flatten() {
+        let of_it = step["needs"].as_array().into_iter().flatten().filter_map(|need| need.as_str());
+        needs.insert(step["id"].as_str().unwrap_or_default(), of_it.collect());
+    }
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
+    let mut ahead = vec!["switch"];
+    while let Some(id) = ahead.pop() {
+        if reached.insert(id) {
+            ahead.extend(needs.get(id).into_iter().flatten());
+        }
+    }
+    let ids = steps.as_array().into_iter().flatten().filter_map(|step| step["id"].as_str());
+    let before = ids.take_while(|id| *id != "switch");
+    let mut faults: Vec<String> = before
+        .filter(|id| !reached.contains(id) && !BESIDE_THE_SWITCH.contains(id))
+        .map(|id| format!("switch does not need {id}, which comes before it"))
+        .collect();
+    if !needs.get("start").is_some_and(|needs| needs.contains(&"switch")) {
+        faults.push("start does not need the switch".to_owned());
     }
     faults
 }
