@@ -270,6 +270,15 @@ fn validate_points_at_what_is_wrong() {
             "bootagent.toml:2:10: environments.prod.health.status",
         ),
         (
+            "a rehearsal of a start that names the port",
+            &[
+                PACKAGE,
+                LOCK,
+                ("bootagent.toml", "port = 3000\nrehearsal.port = 4000\nstart = \"node x --port=3000\"\n"),
+            ],
+            "the start command names port 3000 itself",
+        ),
+        (
             "a refused variable",
             &[PACKAGE, LOCK, ("bootagent.toml", "[env.values]\nLD_PRELOAD = \"x\"\n")],
             "bootagent.toml:2:14: env.values.LD_PRELOAD is refused",

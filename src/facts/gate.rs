@@ -24,3 +24,12 @@ pub enum Probe {
     /// No port is known: alive without a restart.
     Alive,
 }
+
+impl Probe {
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
+            Probe::Alive => None,
+        }
+    }
+}

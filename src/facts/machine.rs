@@ -24,6 +24,9 @@ pub struct Facts {
     pub taken: Taken,
     /// Services that an earlier run claimed: their users, units and directories are ours.
     pub claims: BTreeSet<Service>,
+    /// Services of ours whose units run.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub active: BTreeSet<Service>,
     /// The last generation of each service that passed its gate.
     pub good: BTreeMap<Service, Good>,
     /// The last generation of each service that was put to run.

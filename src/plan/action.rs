@@ -59,8 +59,11 @@ pub enum Action {
     ReloadUnit {
         unit: String,
     },
+    /// And removes what was there for it alone.
     StopUnit {
         unit: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        scratch: Vec<PathBuf>,
     },
     /// Stops what a killed run left, transient units whose names fit a pattern, and removes their scratch.
     /// The same of dry runs that are gone, which have names of their own.

@@ -91,6 +91,29 @@ impl Layout {
         self.run().join("migrate")
     }
 
+    /// tmpfs, root only: the environment of a rehearsal, as long as it lasts.
+    pub fn rehearsal(&self) -> PathBuf {
+        self.run().join("rehearsal")
+    }
+
+    pub fn rehearsal_environment(&self) -> PathBuf {
+        self.rehearsal().join("env")
+    }
+
+    pub fn rehearsal_dotenv(&self) -> PathBuf {
+        self.rehearsal().join("dotenv")
+    }
+
+    /// Not in /etc: nothing of a rehearsal outlives the boot.
+    pub fn rehearsal_unit_file(&self) -> PathBuf {
+        Path::new("/run/systemd/system").join(self.transient("rehearsal"))
+    }
+
+    /// All that a rehearsal puts anywhere.
+    pub fn of_rehearsal(&self) -> [PathBuf; 3] {
+        [self.rehearsal(), self.rehearsal_unit_file(), passed(&self.transient("rehearsal"))]
+    }
+
     /// tmpfs, root only: from which bytes the running unit was started.
     pub fn handover(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.handover", self.service))
@@ -126,6 +149,11 @@ impl Layout {
 
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
+
+/// tmpfs: which invocation of a unit passed its gate.
+pub fn passed(unit: &str) -> PathBuf {
+    Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))
+}
 
 /// The transient unit that fetches, and the name of its scratch. No service's transient units are called
 /// so: behind a service's name there is always another `-`.

@@ -91,7 +91,7 @@ pub fn headline(action: &Action) -> String {
             format!("link {} -> {}", path.display(), target.display())
         }
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
-        Action::StopUnit { unit } => format!("stop {unit}"),
+        Action::StopUnit { unit, .. } => format!("stop {unit}"),
         Action::StopLeftovers { units, .. } => {
             format!("stop {} if a killed run left any", units.join(" and "))
         }
@@ -171,6 +171,9 @@ fn details(out: &mut String, action: &Action) {
         Action::StopLeftovers { scratch, .. } => {
             line(format!("and remove: {}", paths(scratch)));
             line("the same of what dry runs fetched that were killed".to_owned());
+        }
+        Action::StopUnit { scratch, .. } if !scratch.is_empty() => {
+            line(format!("and remove: {}", paths(scratch)))
         }
         Action::PruneReleases(prune) => line(format!("stay: {}", prune.keep.join(", "))),
         _ => {}

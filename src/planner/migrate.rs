@@ -62,8 +62,3 @@ pub fn migrate(
         .within(Slice::Migrate);
     Ok(())
 }
-
-/// Until this step nothing is touched that the former generation runs from.
-pub fn before_serving(steps: &Steps) -> &'static str {
-    if steps.has("migrate") { "migrate" } else { "finish" }
-}

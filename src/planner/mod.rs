@@ -11,6 +11,7 @@ mod network;
 mod own;
 mod packages;
 mod recover;
+pub mod rehearsal;
 mod remember;
 pub mod runtime;
 mod steps;
@@ -59,6 +60,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         gate: health::gate(wanted.manifest, &variables, &layout, &mut notes)?,
     };
     let rendering = render(wanted, &variables, &layout, &mut notes)?;
+    rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
+    let former = recover::former(wanted, &generation, &rendering);
+    let rehearsal = rehearsal::due(wanted, former.as_ref());
 
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection);
@@ -67,10 +71,12 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     build::link(&mut steps, wanted.manifest, &release, &layout);
     build::finish(&mut steps, &recipe, &release, &layout);
     migrate::migrate(&mut steps, wanted, &recipe, &release, &rendering, &layout)?;
+    if let Some(port) = rehearsal {
+        rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
+    }
     environment(&mut steps, &rendering, &layout);
     serve(&mut steps, wanted, &generation, &layout)?;
-    let recover = recover::recover(wanted, &generation, &rendering, &layout);
-    let former = recover::former(wanted, &generation, &rendering);
+    let recover = recover::recover(wanted, &generation, former.as_ref(), rehearsal.is_some(), &layout);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
 
@@ -161,6 +167,7 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
     scratch.push(Layout::new(&selection.service).migration());
+    scratch.extend(Layout::new(&selection.service).of_rehearsal());
     let left = Action::StopLeftovers { units, scratch };
     steps
         .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)
@@ -197,9 +204,14 @@ fn render(
     Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
 }
 
-/// Written only when the release is whole and migrated: until then the former generation runs, and may restart.
+/// Until this step nothing is touched that the former generation runs from.
+fn before_serving(steps: &Steps) -> &'static str {
+    ["rehearsal-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
+}
+
+/// Written only when the release is whole, migrated and rehearsed: until then the former generation runs, and may restart.
 fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
-    let whole = migrate::before_serving(steps);
+    let whole = before_serving(steps);
     let why = "the service's environment, read by systemd";
     let service = rendering.service.clone();
     steps
@@ -215,7 +227,7 @@ fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
 
 /// The generation switches together: release, unit, environment; then it runs.
 fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &Layout) -> Result<()> {
-    let whole = migrate::before_serving(steps);
+    let whole = before_serving(steps);
     let text = generation.unit.clone();
     steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
     steps

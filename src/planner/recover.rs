@@ -3,37 +3,38 @@
 use super::build::record;
 use super::remember::{good, prune};
 use super::steps::Steps;
-use super::{Wanted, handover, health};
+use super::{Wanted, handover, health, rehearsal};
 use crate::facts::{Generation, Service};
 use crate::fault::Slice;
 use crate::observe::Rendering;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Owner, Step};
 
-/// After a failure: back to the last good generation, whole, if there is another one; without any,
-/// nothing is left running that did not pass. The wanted generation itself, if it passed before with
+/// After a failure: back to the former generation, whole; without any good one, nothing is left running that did not pass. The wanted generation itself, if it passed before with
 /// the very same environment, stays: systemd goes on trying, and the status tells.
 pub fn recover(
     wanted: &Wanted,
     generation: &Generation,
-    rendering: &Rendering,
+    former: Option<&Generation>,
+    rehearsed: bool,
     layout: &Layout,
 ) -> Vec<Step> {
     let mut steps = Steps::default();
+    if rehearsed {
+        rehearsal::end(&mut steps, "rehearsal-back", layout);
+    }
     let discard = Action::DiscardUnfinished {
         release: generation.release.clone(),
         record: record(&generation.release, layout),
     };
     steps.add("discard", "a release that was not finished is of no use", discard).within(Slice::Tidy);
-    match good(wanted).map(|good| &good.generation) {
+    match former {
+        Some(former) => go_back(&mut steps, wanted, former, layout),
+        None if good(wanted).is_some() => {}
         None => {
-            let stop = Action::StopUnit { unit: layout.unit() };
+            let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
             steps.add("stop", "nothing runs that did not pass the gate", stop).within(Slice::Tidy);
         }
-        Some(good) if is_another(wanted, good, generation, rendering) => {
-            go_back(&mut steps, wanted, good, layout)
-        }
-        Some(_) => {}
     }
     steps.finish()
 }
@@ -74,6 +75,10 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
     let reload = Action::ReloadUnit { unit: layout.unit() };
     steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
+    let mut over = vec!["gate-back"];
+    if steps.has("rehearsal-back") {
+        over.push("rehearsal-back");
+    }
     let handover = Action::Handover(handover(layout));
     steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
     health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
@@ -83,6 +88,6 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
             "failed attempts do not pile up",
             Action::PruneReleases(prune(wanted, good, layout)),
         )
-        .after(&["gate-back"])
+        .after(&over)
         .within(Slice::Tidy);
 }

@@ -183,7 +183,7 @@ impl Report {
             status.unit = Some(plan.unit.clone());
             status.notes = plan.notes.clone();
             status.gate = plan.steps.iter().find_map(|step| match &step.action {
-                Action::AwaitHealth(gate) => Some(gate.clone()),
+                Action::AwaitHealth(gate) if gate.unit == plan.unit => Some(gate.clone()),
                 _ => None,
             });
         });

@@ -23,13 +23,14 @@ def run_to_rename(machine: Machine, *flags: str, into: str) -> Result:
     return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
 
 
-def points(machine: Machine, *flags: str) -> tuple[Result, list[int]]:
+def points(machine: Machine, *flags: str, of: str = "") -> tuple[Result, list[int]]:
     """A run that nobody disturbs, and before which renames a kill leaves different machines: all that are not the
-    status's, and those of the status between which and the one before it something happened."""
+    status's, and those of the status between which and the one before it something happened. With `of` only those from
+    the first one whose file or directory has that word to a little after the last one."""
     watched = f"--trace={RENAME},mkdirat,clone,clone3,vfork"
     strace = ["strace", "--output=/root/points", "--decode-fds=path", watched]
     result = machine.run([*strace, "bootagent", "run", *flags], timeout=120)
-    found, number, happened = [], 0, True
+    found, number, happened, named = [], 0, True, []
     for line in machine.read("/root/points").splitlines():
         if not line.startswith(RENAME):
             happened = happened or bool(re.match("[a-z]", line))
@@ -38,9 +39,10 @@ def points(machine: Machine, *flags: str) -> tuple[Result, list[int]]:
         of_status = '"status.json"' in line
         if happened or not of_status:
             found.append(number)
+            named.append(of in line)
         happened = not of_status
     machine.check(["rm", "/root/points"])
-    return result, found
+    return result, found[named.index(True) : len(named) - named[::-1].index(True) + 3]
 
 
 def fresh(world: World, binary: Path, **options) -> Machine:

@@ -70,7 +70,7 @@ def leftovers(machine: Machine) -> list[str]:
     units = machine.check(["systemctl", "list-units", "--all", "--plain", "--no-legend", "bootagent-*"])
     found = machine.check(
         ["find", "/etc", "/opt", "/var", "/run", "-name", ".*.bootagent", "-o", "-path", "*bootagent-fetch*",
-         "-o", "-path", "/run/systemd/transient/bootagent-*"]
+         "-o", "-path", "/run/systemd/transient/bootagent-*", "-o", "-path", "/run/systemd/system/bootagent-*"]
     )  # fmt: skip
     return [line for line in (units + found).splitlines() if line.strip()]
 

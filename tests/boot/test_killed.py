@@ -75,10 +75,12 @@ class Serving:
     """On a machine that serves, each run is an update, and each update another commit. Nothing is installed: how that is
     killed is seen in a first boot."""
 
+    manifest = "install = []\n" + BRIEF
+
     @pytest.fixture
     def machine(self, world, binary):
         world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": "install = []\n" + BRIEF}))
+        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": self.manifest}))
         secret(world, TOKEN="t")
         machine = fresh(world, binary)
         first = machine.run(["bootagent", "run", *FLAGS], timeout=120)
@@ -87,6 +89,11 @@ class Serving:
 
 
 class TestUpdate(Serving):
+    def points(self, machine):
+        result, points = killed.points(machine, "--update")
+        # What comes before is as in a first boot.
+        return result, points[len(points) // 2 :]
+
     def test_killed_once_and_run_once(self, world, machine):
         commits = []
 
@@ -100,14 +107,13 @@ class TestUpdate(Serving):
             return whole(machine, COMMIT=commits[last], BEFORE=commits[last - 1], **words)
 
         push()
-        result, points = killed.points(machine, "--update")
+        result, points = self.points(machine)
         assert result.code == 0, result.stderr
         push()
         result = machine.run(["bootagent", "run", "--update"], timeout=120)
         assert result.code == 0, result.stderr
         undisturbed, wrong = state(), []
-        # What comes before is as in a first boot.
-        for point in points[len(points) // 2 :]:
+        for point in points:
             push()
             code = killed.run(machine, "--update", at=point).code
             assert code == killed.KILLED, f"at {point}: {code}"
@@ -115,6 +121,15 @@ class TestUpdate(Serving):
             assert again.code == 0, f"killed at {point}: {again.stderr}"
             wrong += (f"killed at {point}: {line}" for line in differences(undisturbed, state()))
         assert not wrong, "\n".join(wrong)
+
+
+class TestRehearsal(TestUpdate):
+    manifest = TestUpdate.manifest + "rehearsal.port = 13000\n"
+
+    def points(self, machine):
+        result, points = killed.points(machine, "--update", of="rehearsal")
+        assert len(points) > 8, points
+        return result, points
 
 
 class TestRecovery(Serving):

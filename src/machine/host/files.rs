@@ -219,15 +219,15 @@ pub fn flush(path: &Path) -> Result<()> {
         .doing(|| format!("flushing {} to disk", path.display()))
 }
 
-/// Removes a tree. The standard library's walk does not follow links that are swapped in meanwhile.
+/// Removes a tree, or a file. The standard library's walk does not follow links that are swapped in meanwhile.
 pub fn remove_tree(path: &Path) -> Result<bool> {
-    match found(path)? {
-        Some(place) if place.stat().doing(|| format!("looking at {}", path.display()))?.is_some() => {
-            std::fs::remove_dir_all(path).doing(|| format!("removing {}", path.display()))?;
-            Ok(true)
-        }
-        _ => Ok(false),
+    if is_directory(path)? {
+        std::fs::remove_dir_all(path).doing(|| format!("removing {}", path.display()))?;
+        return Ok(true);
     }
+    let was_there = exists(path)?;
+    remove_file(path)?;
+    Ok(was_there)
 }
 
 pub fn remove_file(path: &Path) -> Result<()> {

@@ -2,7 +2,6 @@
 //! service that is restarted again and again, or by a unit that systemd merely calls active.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -12,7 +11,7 @@ use super::{files, sockets};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::{Change, Health, Look, progress};
-use crate::plan::{Gate, Mode, Owner, Probe};
+use crate::plan::{Gate, Mode, Owner, Probe, layout};
 
 /// One probe may take this long.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -33,7 +32,7 @@ fn bad(fault: Fault, cause: impl Into<String>) -> Bad {
 /// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
 pub async fn look(gate: &Gate) -> Result<Look> {
     let state = units::state(&gate.unit).await?;
-    match files::read(&record(gate))? {
+    match files::read(&layout::passed(&gate.unit))? {
         Some(passed) if passed == mark(&state).as_bytes() => match probe(gate, &state).await {
             Ok(_) => Ok(Look::AlreadySo),
             Err(bad) => Ok(Look::WouldChange(bad.cause)),
@@ -62,13 +61,8 @@ pub async fn pass(gate: &Gate) -> Result<Change> {
         Err(error) => return Err(error.saying(units::last_lines(&seen).await)),
     };
     let state = units::state(&gate.unit).await?;
-    files::write(&record(gate), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
+    files::write(&layout::passed(&gate.unit), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(format!("{answer} after {:.1} s", started.elapsed().as_secs_f64())))
-}
-
-/// Where it is noted which invocation passed: on tmpfs, as it ends with the boot.
-fn record(gate: &Gate) -> PathBuf {
-    PathBuf::from("/run/bootagent").join(format!("{}.passed", gate.unit.trim_end_matches(".service")))
 }
 
 fn mark(state: &UnitState) -> String {
@@ -92,7 +86,8 @@ async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<St
             last_exit = Some(state.exit_status.clone());
         }
         let restarts = state.restarts.saturating_sub(first.restarts);
-        if restarts > MOST_RESTARTS || state.active == "failed" {
+        // One that is down nobody starts again.
+        if restarts > MOST_RESTARTS || state.is_down() {
             return Err(ended(gate, &state, restarts, last_exit));
         }
         let probed = probe(gate, &state).await;
@@ -153,6 +148,7 @@ fn refuse(gate: &Gate, worst: Bad) -> Error {
 fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String>) -> Error {
     let cause = match state.active.as_str() {
         "failed" => format!("the unit failed ({}, exit status {})", state.result, state.exit_status),
+        "inactive" => "it ended, and nobody starts it again".to_owned(),
         _ => match last_exit {
             Some(status) => format!("it ended {restarts} times, last with status {status}"),
             None => format!("it ended {restarts} times"),

@@ -25,17 +25,38 @@ impl Leftovers {
             let names = files::names(directory)?;
             left.extend(names.iter().filter(|name| is_of_the_gone(name)).map(|name| directory.join(name)));
         }
-        for path in scratch {
-            if files::exists(path)? {
-                left.push(path.clone());
-            }
-        }
+        left.extend(standing(scratch)?);
         Ok(Leftovers { units, scratch: left })
     }
 }
 
 fn is_of_the_gone(name: &str) -> bool {
     layout::bystander(name).is_some_and(|(pid, started)| machine::started(pid) != Some(started))
+}
+
+pub async fn look_unit(unit: &str, scratch: &[PathBuf]) -> Result<Look> {
+    let state = units::state(unit).await?;
+    let is_over = state.is_down() && standing(scratch)?.is_empty();
+    Ok(if is_over { Look::AlreadySo } else { Look::WouldChange(state.active) })
+}
+
+pub async fn stop_unit(unit: &str, scratch: &[PathBuf]) -> Result<()> {
+    units::stop(unit).await?;
+    remove(standing(scratch)?).await
+}
+
+fn standing(scratch: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    for path in scratch {
+        if files::exists(path)? {
+            left.push(path.clone());
+        }
+    }
+    Ok(left)
+}
+
+async fn remove(scratch: Vec<PathBuf>) -> Result<()> {
+    blocking(move || scratch.iter().try_for_each(|path| files::remove_tree(path).map(drop))).await
 }
 
 pub async fn look(patterns: &[String], scratch: &[PathBuf]) -> Result<Look> {
@@ -50,5 +71,5 @@ pub async fn clear(patterns: &[String], scratch: &[PathBuf]) -> Result<()> {
     for unit in &left {
         units::stop(unit).await?;
     }
-    blocking(move || scratch.iter().try_for_each(|path| files::remove_tree(path).map(drop))).await
+    remove(scratch).await
 }

@@ -150,10 +150,7 @@ impl Observe for LocalHost {
                     Look::WouldChange(format!("systemd has it as {}", state.load))
                 })
             }
-            Action::StopUnit { unit } => {
-                let state = units::state(unit).await?;
-                Ok(if state.is_down() { Look::AlreadySo } else { Look::WouldChange(state.active) })
-            }
+            Action::StopUnit { unit, scratch } => leftovers::look_unit(unit, scratch).await,
             Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
             Action::Handover(wanted) => handover::look(wanted).await,
             Action::AwaitHealth(wanted) => gate::look(wanted).await,
@@ -216,7 +213,7 @@ impl LocalHost {
             Action::Migrate(migration) => migrate::migrate(migration).await?,
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
-            Action::StopUnit { unit } => units::stop(unit).await?,
+            Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,
             Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
             Action::DiscardUnfinished { release, .. } => {
                 let release = release.clone();

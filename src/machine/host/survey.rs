@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::{files, program};
+use super::{files, program, units};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
 use crate::machine::sandbox::unit::own_program;
@@ -26,6 +26,7 @@ pub async fn facts() -> Result<Facts> {
         taken: taken()?,
         good: recorded(&claims, Layout::good),
         attempted: recorded(&claims, Layout::attempt),
+        active: active(&claims).await?,
         claims,
     })
 }
@@ -57,7 +58,7 @@ async fn machine() -> Machine {
 
 /// `systemd 252 (252.39-1~deb12u2)` -> 252; `None` where systemd does not run the machine.
 async fn systemd() -> Option<u32> {
-    if !super::units::is_running_the_machine() {
+    if !units::is_running_the_machine() {
         return None;
     }
     let output = program::tool(&["systemctl", "--version"], 10).await.ok()?;
@@ -161,6 +162,16 @@ fn claims_by_unit() -> Result<BTreeSet<Service>> {
     };
     let names = files::names(units)?.into_iter().filter(ours);
     Ok(names.filter_map(|name| Service::try_from(name.strip_suffix(".service")?).ok()).collect())
+}
+
+async fn active(claims: &BTreeSet<Service>) -> Result<BTreeSet<Service>> {
+    let mut active = BTreeSet::new();
+    for service in claims {
+        if units::state(&Layout::new(service).unit()).await?.is_active() {
+            active.insert(service.clone());
+        }
+    }
+    Ok(active)
 }
 
 /// A record that cannot be read is no record.

@@ -18,6 +18,7 @@ const KEYS: &[&str] = &[
     "packages",
     "persist",
     "port",
+    "rehearsal",
     "runtime",
     "secret",
     "start",
@@ -36,6 +37,7 @@ pub(super) struct Layer {
     start: Option<String>,
     packages: Option<Vec<String>>,
     port: Option<u16>,
+    rehearsal: Option<Placed<u16>>,
     health: HealthLayer,
     secret: Option<bool>,
     persist: Option<Vec<String>>,
@@ -71,7 +73,8 @@ impl Layer {
                 "build" => layer.build = Some(values::commands(&item)?),
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
                 "start" => layer.start = Some(values::command(&item)?),
-                "port" => layer.port = Some(item.number(1..=u16::MAX, "a number from 1 to 65535")?),
+                "port" => layer.port = Some(values::port(&item)?),
+                "rehearsal" => layer.rehearsal = rehearsal(&item)?,
                 "health" => layer.health = HealthLayer::read(&item)?,
                 "secret" => layer.secret = Some(item.flag()?),
                 "packages" => layer.packages = Some(values::packages(&item)?),
@@ -95,6 +98,7 @@ impl Layer {
             start: over.start.or(self.start),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
+            rehearsal: over.rehearsal.or(self.rehearsal),
             health: self.health.under(over.health),
             secret: over.secret.or(self.secret),
             persist: over.persist.or(self.persist),
@@ -114,6 +118,7 @@ impl Layer {
             start: self.start,
             packages: self.packages.unwrap_or(default.packages),
             port: self.port,
+            rehearsal: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
             health: self.health.finish(default.health),
             secret: self.secret.unwrap_or(default.secret),
             persist: self.persist.unwrap_or(default.persist),
@@ -132,6 +137,30 @@ fn node(item: &Item<'_>) -> Read<Option<String>> {
         }
     }
     Ok(version)
+}
+
+fn rehearsal(item: &Item<'_>) -> Read<Option<Placed<u16>>> {
+    let section = item.table()?;
+    let mut port = None;
+    for (key, at, item) in section.entries() {
+        match key {
+            "port" => port = Some(item.placed(values::port(&item)?)),
+            _ => return Err(section.unknown(key, at, &["port"], KEYS)),
+        }
+    }
+    Ok(port)
+}
+
+/// Whoever is rehearsed is told another port than the service: then there must be one that it is told.
+fn beside(rehearsal: &Placed<u16>, port: Option<u16>) -> Read<u16> {
+    let fault = |what: &str| Fault { at: rehearsal.at, what: format!("rehearsal.port {what}") };
+    match port {
+        None => Err(fault("needs port, where the service listens otherwise")),
+        Some(port) if port == rehearsal.value => {
+            Err(fault("is the service's own port; expected another one"))
+        }
+        Some(_) => Ok(rehearsal.value),
+    }
 }
 
 impl HealthLayer {

@@ -34,6 +34,8 @@ pub struct Manifest {
     /// Of the distribution, by name.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    /// Where a commit proves itself beside the one that serves: a port that is not `port`. Absent: nowhere.
+    pub rehearsal: Option<u16>,
     pub health: Health,
     /// Whether the service has a secret at all.
     pub secret: bool,
@@ -96,6 +98,7 @@ impl Default for Manifest {
             start: None,
             packages: Vec::new(),
             port: None,
+            rehearsal: None,
             health: Health::default(),
             secret: true,
             persist: Vec::new(),

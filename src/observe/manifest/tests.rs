@@ -27,6 +27,7 @@ migrate = "npm run migrate"
 start = "node server.js"
 packages = ["ffmpeg", "libvips42", "ffmpeg"]
 port = 3000
+rehearsal.port = 13000
 secret = false
 persist = ["uploads/", "data/files"]
 
@@ -57,6 +58,7 @@ fn complete() -> Manifest {
         start: Some("node server.js".into()),
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
+        rehearsal: Some(13000),
         health: Health {
             path: Some("/health".into()),
             status: vec![200, 204],
@@ -98,6 +100,7 @@ fn short_forms_mean_what_the_long_ones_say() {
     assert_eq!(read("install = false").install, Some(vec![]));
     assert_eq!(read("build = []").build, Some(vec![]));
     assert_eq!(read("[health]\ntimeout = 3600\nsoak = \"1s\"").health.timeout, Seconds(3600));
+    assert_eq!(read("port = 1\n[rehearsal]\nport = 2").rehearsal, Some(2));
     assert_eq!(read("port = 0x1F90").port, Some(8080));
 }
 
@@ -238,6 +241,17 @@ fn wrong_values_are_refused_at_their_place() {
         ("environments.prod = 1", "1:21: environments.prod is an integer; expected a table"),
         ("[environments.Prod]", "1:15: \"Prod\" is not an environment name"),
         ("[environments.prod]\nport = 0", "2:8: environments.prod.port is 0"),
+        ("rehearsal = 13000", "1:13: rehearsal is an integer; expected a table"),
+        ("port = 1\nrehearsal.port = 0", "2:18: rehearsal.port is 0; expected a number from 1 to 65535"),
+        ("rehearsal.port = 2", "1:18: rehearsal.port needs port, where the service listens otherwise"),
+        (
+            "port = 2\nrehearsal.port = 2",
+            "2:18: rehearsal.port is the service's own port; expected another one",
+        ),
+        (
+            "port = 1\nrehearsal.port = 2\n[environments.prod]\nport = 2",
+            "2:18: rehearsal.port is the service's own port",
+        ),
     ] {
         let message = error(text);
         assert!(message.starts_with(want), "{text:?}\n got {message}\nwant {want}");
@@ -318,6 +332,7 @@ fn every_key_of_the_lists_is_known() {
         "node",
         "persist",
         "port",
+        "rehearsal",
         "runtime",
         "secret",
         "start",
@@ -334,6 +349,7 @@ fn every_key_of_the_lists_is_known() {
         ("env", "required"),
         ("env", "values"),
         ("node", "version"),
+        ("rehearsal", "port"),
     ] {
         assert!(!error(&format!("[{table}]\n{key} = 1979-05-27")).contains("unknown key"), "{table}.{key}");
     }
@@ -344,7 +360,7 @@ fn the_examples_of_the_reference_are_read() {
     let reference = include_str!("../../../docs/reference/manifest.md");
     let examples: Vec<&str> =
         reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         read(example);
     }

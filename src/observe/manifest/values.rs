@@ -54,6 +54,10 @@ pub(super) fn commands(item: &Item<'_>) -> Read<Vec<String>> {
     item.list(COMMANDS)?.iter().map(command).collect()
 }
 
+pub(super) fn port(item: &Item<'_>) -> Read<u16> {
+    item.number(1..=u16::MAX, "a number from 1 to 65535")
+}
+
 pub(super) fn url_path(item: &Item<'_>) -> Read<String> {
     let path = item.string("a path like \"/health\"")?;
     if !path.starts_with('/') {

@@ -1,8 +1,10 @@
 //! The service's unit: hardened, restarted for ever, its environment in a file that only root reads.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::observe::Selection;
+use crate::plan::Seconds;
 use crate::plan::layout::Layout;
 use crate::planner::runtime::Recipe;
 
@@ -40,16 +42,61 @@ TasksMax=4096
 OOMPolicy=stop
 ";
 
+/// What a unit of the service says in its own way; all else is the same for all.
+struct Role<'a> {
+    why: &'a str,
+    description: String,
+    tree: &'a Path,
+    environment: &'a Path,
+    identifier: String,
+    /// What systemd does when it ends, or when it does not.
+    lasts: String,
+}
+
 pub fn unit(selection: &Selection, recipe: &Recipe, layout: &Layout) -> String {
+    let role = Role {
+        why: "do not edit: it is written anew at each boot",
+        description: format!("{} ({})", selection.service, selection.environment),
+        tree: &layout.current(),
+        environment: &layout.environment(),
+        identifier: selection.service.to_string(),
+        lasts: "Restart=always\nRestartSec=2\n".to_owned(),
+    };
+    written(&role, selection, recipe, layout)
+}
+
+/// The same from a release that is not the current one, once and not for long. Where its `.env` leads, it
+/// sees its own one, or none, and nothing of the generation that serves.
+pub fn rehearsal(
+    selection: &Selection,
+    recipe: &Recipe,
+    release: &Path,
+    most: Seconds,
+    layout: &Layout,
+) -> String {
+    let role = Role {
+        why: "it goes with the rehearsal",
+        description: format!("{} ({}), rehearsal", selection.service, selection.environment),
+        tree: release,
+        environment: &layout.rehearsal_environment(),
+        identifier: format!("{}-rehearsal", selection.service),
+        lasts: format!("RuntimeMaxSec={}\n", most.0),
+    };
+    let mut unit = written(&role, selection, recipe, layout);
+    let (own, seen_as) = (layout.rehearsal_dotenv(), layout.dotenv());
+    let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
+    let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
+    unit
+}
+
+fn written(role: &Role, selection: &Selection, recipe: &Recipe, layout: &Layout) -> String {
     let mut unit = String::new();
-    let service = &selection.service;
-    let environment = &selection.environment;
     // Writing to a String cannot fail.
     let _ = write!(
         unit,
-        "# Written by bootagent; do not edit: it is written anew at each boot.
+        "# Written by bootagent; {why}.
 [Unit]
-Description={service} ({environment})
+Description={description}
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
@@ -58,23 +105,25 @@ StartLimitIntervalSec=0
 Type=exec
 User={user}
 Group={user}
-WorkingDirectory={current}
+WorkingDirectory={tree}
 Environment=PATH={path}
 Environment=HOME={data}
 EnvironmentFile={env}
 ExecStart={start}
-Restart=always
-RestartSec=2
-KillMode=mixed
+{lasts}KillMode=mixed
 TimeoutStopSec=30
-SyslogIdentifier={service}
+SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
+        why = role.why,
+        description = role.description,
         user = layout.user(),
-        current = layout.current().display(),
-        path = escape(&recipe.search_path(&layout.current())),
+        tree = role.tree.display(),
+        path = escape(&recipe.search_path(role.tree)),
         data = layout.data().display(),
-        env = layout.environment().display(),
+        env = role.environment.display(),
+        lasts = role.lasts,
+        identifier = role.identifier,
         start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
     );
     unit.push_str(HARDENING);

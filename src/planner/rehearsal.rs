@@ -1,0 +1,159 @@
+//! A rehearsal: the wanted generation proves itself on a port of its own, while the former one serves.
+//! One that breaks at its start or its gate then breaks there, and costs no request.
+
+use std::path::Path;
+
+use super::own::persistent;
+use super::runtime::{Recipe, Start};
+use super::steps::{Added, Steps};
+use super::supervisor::systemd;
+use super::{Wanted, before_serving, health, render};
+use crate::error::{Code, Error, Result};
+use crate::facts::Generation;
+use crate::fault::Slice;
+use crate::observe::secrets::Variables;
+use crate::plan::layout::Layout;
+use crate::plan::{Action, Gate, Handover, Owner, Seconds, StepId};
+use crate::secret::Secret;
+
+/// Whether there is one, and on which port: it is asked for, and somebody else serves meanwhile.
+pub fn due(wanted: &Wanted, former: Option<&Generation>) -> Option<u16> {
+    let serves = former.is_some() && wanted.facts.active.contains(&wanted.selection.service);
+    wanted.manifest.rehearsal.filter(|_| serves)
+}
+
+pub fn rehearse(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    recipe: &Recipe,
+    release: &Path,
+    variables: &Variables,
+    port: u16,
+    layout: &Layout,
+) -> Result<()> {
+    let mut variables = variables.clone();
+    variables.insert("PORT", Secret::new(port.to_string()));
+    // What is to be noted is noted of the service itself.
+    let unit = layout.transient("rehearsal");
+    let gate = health::gate(wanted.manifest, &variables, layout, &mut Vec::new())?;
+    let gate = Gate { unit: unit.clone(), ..gate };
+    let rendering = render(wanted, &variables, layout, &mut Vec::new())?;
+
+    let why = "the candidate's own environment, as long as it is rehearsed";
+    let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
+    let whole = before_serving(steps);
+    steps
+        .directory("rehearsal", why, layout.rehearsal(), Owner::root(), 0o700)
+        .after(&[whole, "run", "data"])
+        .needing(persistent);
+    let why = "the service's environment, but for PORT";
+    let (path, text) = (layout.rehearsal_environment(), rendering.service);
+    steps.sealed("rehearsal-environment", why, path, text, Owner::root(), 0o600).after(&["rehearsal"]);
+    let mut ready = vec!["rehearsal-reload", "rehearsal-environment"];
+    if let Some(text) = rendering.dotenv {
+        let (path, owner) = (layout.rehearsal_dotenv(), Owner::new("root", layout.user()));
+        let why = "the same for readers of .env";
+        steps.sealed("rehearsal-dotenv", why, path, text, owner, 0o640).after(&["rehearsal"]);
+        ready.push("rehearsal-dotenv");
+    }
+
+    // It ends by itself if nobody is left to end it.
+    let most = Seconds(gate.within.0 + gate.soak.0 + 60);
+    let text = systemd::rehearsal(wanted.selection, recipe, release, most, layout);
+    let why = "the service's unit, from the new release, beside the one that serves";
+    let path = layout.rehearsal_unit_file();
+    steps.file("rehearsal-unit", why, path.clone(), text, 0o644).after(&["rehearsal"]);
+    steps
+        .add("rehearsal-reload", "systemd reads the unit", Action::ReloadUnit { unit: unit.clone() })
+        .after(&["rehearsal-unit"])
+        .within(Slice::Reload);
+    let handover = Handover {
+        unit,
+        inputs: vec![path, layout.rehearsal_environment()],
+        record: layout.rehearsal().join("handover"),
+    };
+    steps
+        .add("rehearsal-start", "the former generation serves meanwhile", Action::Handover(handover))
+        .after(&ready)
+        .within(Slice::Start);
+    let why = "what fails here costs no request";
+    health::await_gate(steps, "rehearsal-gate", why, &gate).after(&["rehearsal-start"]);
+    end(steps, "rehearsal-end", layout).after(&["rehearsal-gate"]);
+    Ok(())
+}
+
+pub fn end<'a>(steps: &'a mut Steps, id: &str, layout: &Layout) -> Added<'a> {
+    let stop =
+        Action::StopUnit { unit: layout.transient("rehearsal"), scratch: layout.of_rehearsal().into() };
+    let mut step = steps.add(id, "nothing of a rehearsal stays", stop);
+    step.within(Slice::Tidy);
+    step
+}
+
+/// A service that is told its port in another way than by PORT would listen there in its rehearsal, too.
+pub fn refuse(rehearsal: Option<u16>, port: Option<u16>, start: &Start) -> Result<()> {
+    let (Some(rehearsal), Some(port)) = (rehearsal, port) else { return Ok(()) };
+    let refused = |cause: String| Err(Error::new(Code::ManifestInvalid, "planning the rehearsal", cause));
+    if rehearsal == port {
+        return refused(format!("the service is told PORT {port}, which is rehearsal.port, too"));
+    }
+    match names_port(&start.argv, port) {
+        true => refused(format!("the start command names port {port} itself")),
+        false => Ok(()),
+    }
+}
+
+/// As in `--port 3000`, `--port=3000`, `PORT=3000`, `-p 3000`, `-p3000` and `0.0.0.0:3000`.
+fn names_port(argv: &[String], port: u16) -> bool {
+    let port = port.to_string();
+    let mut before = "";
+    argv.iter().flat_map(|word| word.split_whitespace()).any(|word| {
+        let flag = std::mem::replace(&mut before, word);
+        let named = |name: &str| name == "-p" || name.to_ascii_lowercase().ends_with("port");
+        word.strip_suffix(&port).is_some_and(|name| match name {
+            "" => flag.starts_with('-') && named(flag),
+            _ => name.ends_with(':') || named(name.trim_end_matches('=')),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(line: &str) -> bool {
+        names_port(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), 3000)
+            && names_port(&["/bin/sh".into(), "-c".into(), line.into()], 3000)
+    }
+
+    #[test]
+    fn a_start_command_that_names_the_port_itself_is_known() {
+        for line in [
+            "next start -p 3000",
+            "next start -p3000",
+            "vite --port 3000",
+            "x --port=3000 --y",
+            "PORT=3000 node x.js | tee log",
+            "serve -l tcp://0.0.0.0:3000",
+            "x --listen-port=3000",
+        ] {
+            assert!(names(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn another_number_or_purpose_is_no_port() {
+        for line in [
+            "node server.js",
+            "node x --max-old-space-size=3000",
+            "node x --timeout 3000",
+            "next start -p 13000",
+            "x --port=30001",
+            "x --port=13000",
+            "node export 3000",
+            "node x3000",
+        ] {
+            assert!(!names(line), "{line}");
+        }
+    }
+}
