@@ -8,6 +8,7 @@
 
 pub mod aws;
 pub mod host;
+mod owned;
 pub mod progress;
 pub mod retry;
 pub mod sandbox;
@@ -89,6 +90,9 @@ pub trait Observe {
 
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;
+
+    /// The same of the policy's: refused if others than root, or whoever runs this, can change it.
+    async fn policy_text(&self, path: &Path) -> Result<Option<String>>;
 
     fn is_root(&self) -> bool;
 

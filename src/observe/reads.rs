@@ -211,7 +211,7 @@ async fn manifest_text(
     // A policy that stands in stands in for all of this machine's.
     if flags.stand_ins.policy.is_none() {
         let path = format!("/etc/bootagent/services/{}.toml", selection.service);
-        if let Some(text) = machine.text(Path::new(&path)).await? {
+        if let Some(text) = machine.policy_text(Path::new(&path)).await? {
             return Ok((path, Some(text), "the operator's, instead of the repository's"));
         }
     }

@@ -1,9 +1,12 @@
 """What the instance says of itself is wrong, missing or hostile; so are the policy and the command line."""
 
+import json
+
 import pytest
 
 import services
 from lab import Machine
+from stage import POLICY, REPOSITORY
 
 SERVICE, ENVIRONMENT, REF = "bootagent:service", "bootagent:environment", "bootagent:ref"
 
@@ -146,6 +149,56 @@ def test_the_policy_refuses_or_is_wrong(stage, policy, tags, exit, code, names):
     stage.world.tags.update(tags)
     stage.machine.write("/etc/bootagent/policy.toml", policy)
     stage.refuses(exit, code, *names)
+
+
+EVIL = 'repository = "https://github.com/evil/{service}.git"\n'
+MANIFEST = "/etc/bootagent/services/auth-service.toml"
+
+
+@pytest.mark.parametrize(
+    ("path", "breaks", "named", "owner"),
+    [
+        (POLICY, f"chmod 666 {POLICY}", POLICY, "(mode 0666, owner root)"),
+        (POLICY, f"chown daemon {POLICY}", POLICY, "(mode 0644, owner daemon)"),
+        (POLICY, "chmod 777 /etc/bootagent", "/etc/bootagent ", "(mode 0777, owner root)"),
+        (POLICY, f"mv {POLICY} /tmp/p; chown nobody /tmp/p; ln -s /tmp/p {POLICY}", "/tmp/p", "owner nobody"),
+        (MANIFEST, f"chown daemon {MANIFEST}", MANIFEST, "(mode 0644, owner daemon)"),
+        (MANIFEST, "chmod 775 /etc/bootagent/services", "/etc/bootagent/services ", "(mode 0775, owner root)"),
+    ],
+    ids=["file", "owner", "directory", "link", "manifest", "manifests"],
+)
+def test_what_others_than_root_can_write_is_no_policy(stage, path, breaks, named, owner):
+    stage.world.repo("auth-service").commit("test", services.node())
+    stage.machine.write(path, EVIL if path == POLICY else services.BRIEF)
+    stage.machine.check(["sh", "-c", breaks])
+    try:
+        stage.refuses(78, "E-POLICY-INVALID", path, named, owner, repository=None if path == POLICY else REPOSITORY)
+    finally:
+        stage.machine.check(["rm", "-rf", "/etc/bootagent", "/tmp/p"])
+    assert not [asked for asked in stage.world.git.log if "evil" in asked["path"]]
+
+
+@pytest.mark.parametrize(
+    ("makes", "says"),
+    [
+        (f"mkdir -p {POLICY}", "is no file"),
+        (f"printf 'repository = \"\\377\"' > {POLICY}", "UTF-8"),
+        (f"head -c 5000000 /dev/zero > {POLICY}", "is over"),
+    ],
+    ids=["directory", "bytes", "endless"],
+)
+def test_a_policy_that_is_no_text_is_invalid(stage, makes, says):
+    stage.machine.check(["sh", "-c", f"mkdir -p /etc/bootagent; {makes}"])
+    stage.refuses(78, "E-POLICY-INVALID", POLICY, says)
+
+
+def test_a_policy_by_root_s_own_link_and_readable_for_root_alone(stage):
+    stage.world.repo("auth-service").commit("test", services.node())
+    stage.world.secret("service_env_auth-service_test", '{"TOKEN":"t"}')
+    stage.machine.write("/etc/bootagent/image/one.toml", f'repository = "{REPOSITORY}"\n', 0o600)
+    stage.machine.check(["ln", "-sfn", "image/one.toml", POLICY])
+    plan = json.loads(stage.machine.check(["bootagent", "--dry-run", "--output", "json"]))
+    assert {"name": "repository", "value": REPOSITORY.format(service="auth-service"), "origin": POLICY} in plan["settings"]
 
 
 def test_nobody_names_the_repository(stage):

@@ -29,6 +29,7 @@ use std::path::Path;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::machine::aws::{self, Imds};
+use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
 use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch};
 use crate::plan::{Action, Seconds, layout};
@@ -36,6 +37,9 @@ use crate::secret::Secret;
 
 pub use files::{remove_file, write as replace_file};
 pub use lock::Lock;
+
+/// Longer than any text that somebody writes by hand.
+const LONGEST: u64 = 4 << 20;
 
 pub struct LocalHost {
     /// Made when it is asked: most verbs never do.
@@ -104,7 +108,6 @@ impl Observe for LocalHost {
 
     /// Paths of operators, which may well be links.
     async fn text(&self, path: &Path) -> Result<Option<String>> {
-        const LONGEST: u64 = 4 << 20;
         let doing = || format!("reading {}", path.display());
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -112,6 +115,15 @@ impl Observe for LocalHost {
             Ok(data) if data.len() > LONGEST => Err(Error::new(Code::Io, doing(), "it is over 4 MiB")),
             Ok(_) => std::fs::read_to_string(path).map(Some).doing(doing),
         }
+    }
+
+    async fn policy_text(&self, path: &Path) -> Result<Option<String>> {
+        let bad = |cause: String| {
+            let remedy = "it must be a text file of root's: chown root, and chmod go-w, what is named";
+            Error::new(Code::PolicyInvalid, format!("reading {}", path.display()), cause).remedy(remedy)
+        };
+        let Some(bytes) = owned::read(path, LONGEST).map_err(bad)? else { return Ok(None) };
+        String::from_utf8(bytes).map(Some).map_err(|_| bad("it is no UTF-8 text".to_owned()))
     }
 
     fn is_root(&self) -> bool {

@@ -48,7 +48,7 @@ pub struct Policy {
 /// Lays what the first run of this instance recorded under this run's flags.
 pub async fn recorded_flags(machine: &impl Observe, policy: Policy, instance: &str) -> Result<Policy> {
     let path = layout::recorded_flags(instance);
-    match machine.text(&path).await? {
+    match machine.policy_text(&path).await? {
         Some(text) => policy.recorded(&path, &text),
         None => Ok(policy),
     }
@@ -63,7 +63,7 @@ pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
             policy.push(&origin, parse(&origin, &given(machine, path, "--policy").await?)?)?;
         }
         None => {
-            if let Some(text) = machine.text(Path::new(POLICY)).await? {
+            if let Some(text) = machine.policy_text(Path::new(POLICY)).await? {
                 policy.push(POLICY, parse(POLICY, &text)?)?;
             }
         }
