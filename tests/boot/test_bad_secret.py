@@ -8,6 +8,8 @@ import services
 from lab.world import may
 
 CANARY = "c4n4ry-b1rd"
+# What base64 makes of such a value, without the = at its end: a variable could have this name.
+TOKEN = "YzRuNHJ5b2Z0aGViMXJkMDEyMzQ1Njc4OQ"
 
 
 @pytest.fixture(autouse=True)
@@ -16,15 +18,17 @@ def no_value_is_told(stage):
     yield
     machine = stage.machine
     places = ["/run/bootagent", "/run/log", "/var/log", "/var/lib/bootagent", "/etc", "/tmp"]
-    found = machine.run(["grep", "--recursive", "--text", "--files-with-matches", CANARY, *places]).stdout
-    assert not found, f"a value stands in {found}"
-    assert CANARY not in machine.run(["journalctl", "--all", "--no-pager"]).stdout
-    assert CANARY not in machine.console()
+    for canary in (CANARY, TOKEN):
+        found = machine.run(["grep", "--recursive", "--text", "--files-with-matches", canary, *places]).stdout
+        assert not found, f"a value stands in {found}"
+        assert canary not in machine.run(["journalctl", "--all", "--no-pager"]).stdout
+        assert canary not in machine.console()
 
 
 def refuses(stage, exit: int, code: str, *names: str, flags: tuple[str, ...] = ()) -> None:
     result = stage.refuses(exit, code, *names, flags=flags)
-    assert CANARY not in result.stdout + result.stderr, "the run itself repeats a value"
+    for canary in (CANARY, TOKEN):
+        assert canary not in result.stdout + result.stderr, "the run itself repeats a value"
 
 
 def test_the_secret_is_missing(stage):
@@ -57,12 +61,15 @@ LOADER = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "BASH_ENV", "NODE_OPTIONS"]
         (f'{{"A": "{CANARY}", "A": "x"}}', 78, "E-SECRET-INVALID", ["A is there twice"]),
         (f'{{"A": "{CANARY}", "B": null}}', 78, "E-SECRET-INVALID", ["B is null"]),
         (f'{{"{CANARY} x": "y"}}', 78, "E-SECRET-INVALID", ["number 1"]),
+        (f"{TOKEN}==", 78, "E-SECRET-INVALID", ["line 1", "perhaps a bare token"]),
+        (f"{TOKEN}=\n", 78, "E-SECRET-INVALID", ["line 1", "looks like a value"]),
+        (json.dumps({TOKEN: "TOKEN"}), 78, "E-SECRET-INVALID", ["key number 1"]),
         (f'{{"A": "{CANARY}\\u0000"}}', 78, "E-SECRET-INVALID", ["A contains a NUL"]),
         (f"A={CANARY}".encode() + b"\xff", 78, "E-SECRET-INVALID", ["UTF-8"]),
         *[(json.dumps({key: CANARY}), 77, "E-SECRET-KEY-REFUSED", [key]) for key in LOADER],
     ],
-    ids=["comma", "cut-off", "list", "no-assignment", "open-quote", "twice", "null", "no-name", "nul", "bytes",
-         *LOADER],
+    ids=["comma", "cut-off", "list", "no-assignment", "open-quote", "twice", "null", "no-name", "token==", "token=",
+         "turned-round", "nul", "bytes", *LOADER],
 )  # fmt: skip
 def test_what_it_holds_is_no_environment(stage, secret, exit, code, names):
     service = stage.serve(services.node(), secret=secret)

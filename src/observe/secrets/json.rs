@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::is_name;
+use super::names::no_name;
 use crate::secret::Secret;
 
 /// Strings as they are; numbers and booleans by their own text, so that `1e5` and 20-digit ids stay what
@@ -21,11 +21,8 @@ pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
 }
 
 fn member(index: usize, key: String, raw: &str) -> Result<(String, Secret), String> {
-    if !is_name(&key) {
-        let shown = if is_word(&key) { format!("\"{key}\"") } else { format!("number {}", index + 1) };
-        return Err(format!(
-            "key {shown} is not a variable name (letters, digits and _, not a digit first, up to 128)"
-        ));
+    if let Some(why) = no_name(&key) {
+        return Err(format!("key number {} {why}", index + 1));
     }
     let value = match raw.as_bytes().first() {
         Some(b'"') => {
@@ -38,11 +35,6 @@ fn member(index: usize, key: String, raw: &str) -> Result<(String, Secret), Stri
         _ => raw.to_owned(),
     };
     Ok((key, Secret::new(value)))
-}
-
-/// A key that somebody may well have meant as a name, and that is safe to show.
-fn is_word(key: &str) -> bool {
-    (1..=128).contains(&key.len()) && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 /// The same JSON without the blanks between its tokens.

@@ -10,6 +10,20 @@ pub fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// Why what stands in a secret where a name should be may not be told as one.
+pub(super) fn no_name(name: &str) -> Option<&'static str> {
+    if !is_name(name) {
+        return Some("is not a variable name (letters, digits and _, not a digit first, up to 128)");
+    }
+    name.split('_').any(is_token).then_some("looks like a value, not like a variable's name")
+}
+
+/// Names are told: a token that slipped into the place of one must not be. `oauth2ClientSecret` is a name.
+fn is_token(word: &str) -> bool {
+    let numbers = word.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count();
+    word.len() > 64 || (word.len() >= 20 && numbers >= 3)
+}
+
 /// Why a secret may not set this variable; `None` if it may. `allow` is the manifest's `env.allow`.
 pub fn refused(name: &str, allow: &[String]) -> Option<&'static str> {
     // npm reads its variables in any case, and nobody's LD_PRELOAD should hide behind one letter.

@@ -67,9 +67,9 @@ fn json_that_cannot_be_an_environment_is_refused_without_its_values() {
     assert!(error(r#"{"A":"hunter2","A":"hunter2"}"#).contains("A is there twice"));
     assert!(error(r#"{"A":"hunter2\u0000"}"#).contains("A contains a NUL"));
     assert!(error(r#"{"A":"hunter2\ud800"}"#).contains("A"));
-    assert!(error(r#"{"A":"hunter2","my-key":"x"}"#).contains("\"my-key\""));
-    assert!(error(r#"{"A":"hunter2","1st":"x"}"#).contains("\"1st\""));
-    // Who knows what this key is: it may be a value that slipped.
+    // Who knows what these keys are: they may be values that slipped.
+    assert!(error(r#"{"A":"hunter2","unter-key":"x"}"#).contains("number 2"));
+    assert!(error(r#"{"A":"hunter2","1unter":"x"}"#).contains("number 2"));
     assert!(error(r#"{"A":"hunter2","hunter2!":"x"}"#).contains("number 2"));
     assert!(error(r#"{"A":"hunter2","":"x"}"#).contains("number 2"));
 }
@@ -135,10 +135,47 @@ fn dotenv_text_that_is_read_in_two_ways_is_refused_with_its_line() {
 #[test]
 fn a_value_that_was_pasted_without_quotes_is_not_shown_as_a_key() {
     let message = error("KEY=-----BEGIN KEY-----\nhunter2+unter/==\n");
-    assert!(message.contains("line 2: what stands before = is not a variable name"), "{message}");
+    assert!(message.contains("line 2: it is no KEY=value but perhaps a bare token"), "{message}");
     assert!(error("=hunter2").contains("line 1"));
     assert!(error("A B=hunter2").contains("line 1"));
     assert!(error("A-B=hunter2").contains("line 1"));
+}
+
+/// Names are printed by dry runs and by `env check`, so none of these may become one.
+#[test]
+fn a_token_does_not_become_the_name_of_a_variable() {
+    for token in ["aHVudGVyMg", "hunter2"] {
+        for end in ["=", "==", "=\n", "==\n", "== # of the shop", "= # of the shop", "==\nA=b\n"] {
+            let message = error(&format!("{token}{end}"));
+            assert!(message.contains("perhaps a bare token") && !message.contains(token), "{message}");
+        }
+    }
+    let hex = "d41d8cd98f00b204e9800998ecf8427e";
+    for token in
+        [hex, "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "c2VjcmV0LWNhbmFyeS05MxYzc5ZjMx", &"x".repeat(65)]
+    {
+        let turned_round = format!(r#"{{"A":"hunter2","{token}":"TOKEN"}}"#);
+        for (text, place) in [(turned_round, "key number 2 "), (format!("A=b\n{token}=TOKEN"), "line 2: ")] {
+            let message = error(&text);
+            assert!(message.contains(place) && message.contains("looks like a value"), "{message}");
+            assert!(!message.contains(token), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_long_name_is_still_a_name() {
+    for name in [
+        "oauth2GoogleClientSecret",
+        "s3UploadBucketAccessKeyId2",
+        "applicationInsightsInstrumentationConnectionString",
+        "SPRING_SECURITY_OAUTH2_CLIENT_REGISTRATION_MYPROVIDER_AUTHORIZATION_GRANT_TYPE",
+        "ConnectionStrings__Db1__V2__R3",
+    ] {
+        assert_eq!(read(&format!("{name}=x"))[0].0, name);
+        assert_eq!(read(&format!(r#"{{"{name}":""}}"#))[0].0, name);
+    }
+    assert_eq!(read("A=\nB=a==").len(), 2);
 }
 
 #[test]

@@ -7,8 +7,17 @@
 
 use zeroize::Zeroizing;
 
-use super::is_name;
+use super::names::no_name;
 use crate::secret::Secret;
+
+/// Base64 ends with `=` or `==`: what stands before them would be told as a name.
+const BARE: &str = "no KEY=value but perhaps a bare token";
+
+fn ends_as_base64(right: &str) -> bool {
+    let rest = right.trim_start_matches('=');
+    let rest_of_line = rest.trim_start();
+    rest.len() < right.len() && (rest_of_line.is_empty() || rest_of_line.starts_with('#'))
+}
 
 /// Duplicates are left in for the caller to find.
 pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
@@ -22,10 +31,11 @@ pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
             pairs.push(pair);
         }
     }
-    if pairs.is_empty() {
-        return Err("it holds no variable".to_owned());
+    match pairs.as_slice() {
+        [] => Err("it holds no variable".to_owned()),
+        [(_, value)] if value.expose().is_empty() => Err(format!("it is one line, and that is {BARE}")),
+        _ => Ok(pairs),
     }
-    Ok(pairs)
 }
 
 struct Lines<'a> {
@@ -46,8 +56,11 @@ impl<'a> Lines<'a> {
         };
         let key = left.trim();
         let key = key.strip_prefix("export").filter(|k| k.starts_with([' ', '\t'])).unwrap_or(key).trim();
-        if !is_name(key) {
-            return Err("what stands before = is not a variable name".to_owned());
+        if ends_as_base64(right) {
+            return Err(format!("it is {BARE}"));
+        }
+        if let Some(why) = no_name(key) {
+            return Err(format!("what stands before = {why}"));
         }
         let blanks = right.len() - right.trim_start().len();
         self.rest = &self.rest[left.len() + 1 + blanks..];
