@@ -54,6 +54,7 @@ codes! {
     Usage = "E-USAGE", Usage, "see bootagent --help";
     Bug = "E-BUG", Bug, "please report this, with the journal of the run";
     Io = "E-IO", Failed, "look at the path that is named: its disk, its mode, its mount";
+    NotADirectory = "E-NOT-A-DIRECTORY", Failed, "mount the disk there (a bind mount does for a directory elsewhere), or move away what is named, and run again";
     NotRoot = "E-NOT-ROOT", Refused, "run as root, or add --dry-run to see what would be done";
     Busy = "E-BUSY", Temporary, "another run is active: follow it with bootagent status --wait";
     Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; see which step took it in bootagent status, and raise budget in the policy if that is right";

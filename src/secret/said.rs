@@ -1,5 +1,7 @@
 //! What others said, as it goes to logs and terminals.
 
+use super::CUT;
+
 /// No control characters, no terminal's sequences, nothing that breaks or turns around a line.
 pub fn plain(line: &str) -> String {
     let mut plain = String::new();
@@ -18,6 +20,17 @@ pub fn plain(line: &str) -> String {
         }
     }
     plain
+}
+
+/// Others' text within a sentence of ours: one line, and only its beginning if it is long.
+pub fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut shown: String = plain(text).chars().take(LONGEST + 1).collect();
+    if let Some((end, _)) = shown.char_indices().nth(LONGEST) {
+        shown.truncate(end);
+        shown.push(CUT);
+    }
+    shown
 }
 
 /// Cuts `user:password@` out of every address in the text.

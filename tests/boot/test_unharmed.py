@@ -5,10 +5,11 @@ import pytest
 from lab import npm_registry
 from looks import SERVICE, current, leftovers, process, releases, secret, shared  # noqa: F401
 from poller import Poller
-from services import talking
+from services import BRIEF, talking
 from stage import GIT, SECRETS, assert_failed, run
 
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
+DATA = f"/var/lib/{SERVICE}"
 # npm's own patience is seen in other tests.
 BRICK = 'install = "npm ci --fetch-retries=0"\n' + talking()["bootagent.toml"]
 NPMRC = f"registry=https://{npm_registry.HOST}/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
@@ -73,6 +74,25 @@ class TestUpdate:
         world.repo(SERVICE).commit("test", {"bootagent.toml": BRICK, ".npmrc": NPMRC, **package})
         world.unreachable(npm_registry.HOST, how=how)
         self.harmless(machine, 75, "E-REGISTRY-UNREACHABLE", npm_registry.HOST)
+
+    @pytest.mark.parametrize(
+        ("made", "persist", "told"),
+        [
+            (f"ln -s /etc {DATA}/uploads", "uploads", "uploads is a symbolic link to /etc, where a directory must be"),
+            (f"ln -s /etc {DATA}/up", "up/loads", "up is a symbolic link to /etc, where a directory must be"),
+            (f"touch {DATA}/uploads", "uploads", "uploads is no directory"),
+        ],
+        ids=["link", "link on the way", "file"],
+    )
+    def test_what_the_service_put_in_the_place_of_a_directory(self, world, machine, made, persist, told):
+        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": f'persist = ["{persist}"]\n' + BRIEF}))
+        machine.check(["runuser", "-u", SERVICE, "--", "sh", "-c", made])
+        etc = machine.check(["stat", "-c", "%a %U %y", "/etc"])
+        self.harmless(machine, 1, "E-NOT-A-DIRECTORY", f"making {DATA}/{persist}: {DATA}/{told}")
+        assert machine.check(["stat", "-c", "%a %U %y", "/etc"]) == etc
+        dry = run(machine, "--dry-run", "--update")
+        assert dry.code == 1 and told in dry.stderr, dry
+        machine.check(["rm", f"{DATA}/uploads" if "uploads" in made else f"{DATA}/up"])
 
     def test_with_all_well_again_the_update_is_made(self, world, machine):
         """The control of those above: an update is due, and nothing of theirs is in its way."""

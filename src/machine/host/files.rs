@@ -12,7 +12,7 @@ use nix::fcntl::{OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode as Bits, SFlag};
 use nix::unistd::{Gid, Group, Uid, UnlinkatFlags, User, fsync, symlinkat, syncfs, unlinkat};
 
-use super::place::{Place, kind, make_directory, own, permissions};
+use super::place::{Place, kind, make_directory, obstacle, own, permissions};
 use crate::error::{Code, Coded, Error, Result};
 use crate::machine::Look;
 use crate::plan::{Mode, Owner};
@@ -146,13 +146,22 @@ fn remove_name(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     }
 }
 
+/// A link or a file in the place of a directory is somebody's choice, or data: nothing of it is ours to decide.
+fn refuse_obstacle(path: &Path) -> Result<()> {
+    match obstacle(path) {
+        Some(what) => {
+            let cause = format!("{what}, where a directory must be");
+            Err(Error::new(Code::NotADirectory, format!("making {}", path.display()), cause))
+        }
+        None => Ok(()),
+    }
+}
+
 pub fn look_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Look> {
+    refuse_obstacle(path)?;
     let Some(place) = found(path)? else { return Ok(Look::WouldChange("absent".into())) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
     let Some(stat) = stat else { return Ok(Look::WouldChange("absent".into())) };
-    if kind(&stat) != SFlag::S_IFDIR {
-        return Ok(Look::WouldChange("not a directory".into()));
-    }
     let owned =
         ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     match owned && permissions(&stat) == mode.0 {

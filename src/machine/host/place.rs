@@ -12,6 +12,8 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
+use crate::secret::excerpt;
+
 /// A name in an open directory.
 pub struct Place {
     pub directory: OwnedFd,
@@ -71,6 +73,29 @@ fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// What stands where a directory must be, on the way or at its end: in words, since it may be gone by now.
+pub fn obstacle(path: &Path) -> Option<String> {
+    let mut way: Vec<&Path> = path.ancestors().collect();
+    way.reverse();
+    way.iter().find_map(|at| {
+        let found = std::fs::symlink_metadata(at).ok()?;
+        if found.is_dir() || (*at != path && found.is_symlink() && is_followed(at)) {
+            return None;
+        }
+        Some(match std::fs::read_link(at) {
+            Ok(target) => {
+                format!("{} is a symbolic link to {}", at.display(), excerpt(&target.to_string_lossy()))
+            }
+            Err(_) => format!("{} is no directory", at.display()),
+        })
+    })
+}
+
+/// As `step` does.
+fn is_followed(link: &Path) -> bool {
+    Place::open(link, false).is_ok_and(|place| step(&place.directory, &place.name).is_ok())
+}
+
 fn only_root_writes(stat: &FileStat) -> bool {
     stat.st_uid == 0 && stat.st_mode & 0o022 == 0
 }
@@ -116,5 +141,26 @@ mod tests {
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
         assert!(Place::open(&open.join("link/passwd"), false).is_err());
         assert!(Place::open(&open.join("real/file"), true).is_ok());
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_directory_is_named() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let scratch = tempfile::tempdir().unwrap();
+        let open = scratch.path().join("open");
+        std::fs::create_dir_all(open.join("real")).unwrap();
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+        std::fs::write(open.join("file"), "").unwrap();
+        symlink("/etc", open.join("link")).unwrap();
+        symlink(format!("/{}\n\u{1b}[31m", "x".repeat(300)), open.join("long")).unwrap();
+        let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default();
+        assert_eq!(told("link"), format!("{}/link is a symbolic link to /etc", open.display()));
+        assert_eq!(told("link/below"), told("link"));
+        assert_eq!(told("file"), format!("{}/file is no directory", open.display()));
+        assert_eq!(told("file/below"), told("file"));
+        assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 200);
+        for free in ["real", "absent", "absent/below", "real/below"] {
+            assert_eq!(obstacle(&open.join(free)), None, "{free}");
+        }
     }
 }
