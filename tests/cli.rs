@@ -302,7 +302,7 @@ fn validate_points_at_what_is_wrong() {
 
 #[test]
 fn validate_refuses_what_a_boot_refuses() {
-    let home = directory(&[PACKAGE, LOCK, ("other.toml", "port = 3\n")]);
+    let home = directory(&[PACKAGE, LOCK, ("other.toml", "port = 3000\n")]);
     std::os::unix::fs::symlink("other.toml", home.path().join("bootagent.toml")).unwrap();
     let output = ran(&["validate", home.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78), "{}", said(&output.stdout));

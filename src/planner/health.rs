@@ -1,7 +1,7 @@
 //! What must be true before the service counts as in service.
 
 use crate::error::{Code, Error, Result};
-use crate::observe::manifest::Manifest;
+use crate::observe::manifest::{Manifest, RESERVED_PORT};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Gate, Probe, Seconds};
@@ -21,6 +21,11 @@ pub fn gate(
         notes.push("PORT is not a number from 1 to 65535: health is not asked for on a port".to_owned());
     }
     let port = told.flatten();
+    if port.is_some_and(|port: u16| port < 1024) {
+        let cause = format!("PORT is below 1024, and {RESERVED_PORT}");
+        return Err(Error::new(Code::ManifestInvalid, "planning the health gate", cause)
+            .remedy("correct PORT where it is set: the secret, env.values, or the start command"));
+    }
     if let Some(said) = manifest.port.filter(|said| Some(*said) != port) {
         notes.push(format!("port = {said} is not what counts: the service is told another PORT"));
     }

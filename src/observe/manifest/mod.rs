@@ -18,6 +18,7 @@ use crate::plan::Seconds;
 
 use layer::Layer;
 use place::{Fault, Read, Section, position};
+pub use values::RESERVED_PORT;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

@@ -100,7 +100,7 @@ fn short_forms_mean_what_the_long_ones_say() {
     assert_eq!(read("install = false").install, Some(vec![]));
     assert_eq!(read("build = []").build, Some(vec![]));
     assert_eq!(read("[health]\ntimeout = 3600\nsoak = \"1s\"").health.timeout, Seconds(3600));
-    assert_eq!(read("port = 1\n[rehearsal]\nport = 2").rehearsal, Some(2));
+    assert_eq!(read("port = 3001\n[rehearsal]\nport = 3002").rehearsal, Some(3002));
     assert_eq!(read("port = 0x1F90").port, Some(8080));
 }
 
@@ -195,7 +195,10 @@ fn wrong_values_are_refused_at_their_place() {
         ("start = \"a\\u0000\"", "1:9: start has a line break or another control character"),
         ("start = [\"a\"]", "1:9: start is an array; expected a command"),
         ("start = false", "1:9: start is false; expected a command"),
-        ("port = 0", "1:8: port is 0; expected a number from 1 to 65535"),
+        ("port = 0", "1:8: port is 0; expected a number from 1024 to 65535"),
+        ("\nport = 80", "2:8: port is 80; the service has no right to ports below 1024: listen higher"),
+        ("port = 1023", "1:8: port is 1023; the service has no right"),
+        ("[environments.prod]\nport = 443", "2:8: environments.prod.port is 443; the service has no right"),
         ("port = 65536", "1:8: port is 65536"),
         ("port = -1", "1:8: port is -1"),
         ("port = \"3000\"", "1:8: port is a string"),
@@ -242,14 +245,18 @@ fn wrong_values_are_refused_at_their_place() {
         ("[environments.Prod]", "1:15: \"Prod\" is not an environment name"),
         ("[environments.prod]\nport = 0", "2:8: environments.prod.port is 0"),
         ("rehearsal = 13000", "1:13: rehearsal is an integer; expected a table"),
-        ("port = 1\nrehearsal.port = 0", "2:18: rehearsal.port is 0; expected a number from 1 to 65535"),
-        ("rehearsal.port = 2", "1:18: rehearsal.port needs port, where the service listens otherwise"),
         (
-            "port = 2\nrehearsal.port = 2",
+            "port = 3000\nrehearsal.port = 0",
+            "2:18: rehearsal.port is 0; expected a number from 1024 to 65535",
+        ),
+        ("port = 3000\nrehearsal.port = 80", "2:18: rehearsal.port is 80; the service has no right to ports"),
+        ("rehearsal.port = 3002", "1:18: rehearsal.port needs port, where the service listens otherwise"),
+        (
+            "port = 3002\nrehearsal.port = 3002",
             "2:18: rehearsal.port is the service's own port; expected another one",
         ),
         (
-            "port = 1\nrehearsal.port = 2\n[environments.prod]\nport = 2",
+            "port = 3001\nrehearsal.port = 3002\n[environments.prod]\nport = 3002",
             "2:18: rehearsal.port is the service's own port",
         ),
     ] {

@@ -8,6 +8,8 @@ use crate::observe::secrets::{is_name, refused};
 use crate::plan::Seconds;
 
 const A_DURATION: &str = "seconds from 1 to 3600, as a number or like \"120s\"";
+pub const RESERVED_PORT: &str =
+    "the service has no right to ports below 1024: listen higher, behind the load balancer";
 const A_STATUS: &str = "an HTTP status from 100 to 599";
 const COMMANDS: &str = "a command, a list of commands, or false for none";
 
@@ -32,6 +34,14 @@ pub(super) fn node_range(item: &Item<'_>) -> Read<String> {
     Ok(range.to_owned())
 }
 
+/// The unit takes every capability from the service, and its user is not root.
+pub(super) fn port(item: &Item<'_>) -> Read<u16> {
+    match item.number(1..=u16::MAX, "a number from 1024 to 65535")? {
+        reserved @ ..1024 => Err(item.fault(format!("is {reserved}; {RESERVED_PORT}"))),
+        port => Ok(port),
+    }
+}
+
 pub(super) fn command(item: &Item<'_>) -> Read<String> {
     let command = item.string("a command")?;
     if command.trim().is_empty() {
@@ -52,10 +62,6 @@ pub(super) fn commands(item: &Item<'_>) -> Read<Vec<String>> {
         return Ok(vec![command(item)?]);
     }
     item.list(COMMANDS)?.iter().map(command).collect()
-}
-
-pub(super) fn port(item: &Item<'_>) -> Read<u16> {
-    item.number(1..=u16::MAX, "a number from 1 to 65535")
 }
 
 pub(super) fn url_path(item: &Item<'_>) -> Read<String> {
