@@ -28,6 +28,14 @@ impl Network {
     pub fn direct(&self) -> Vec<&str> {
         self.no_proxy.iter().map(HostName::as_str).chain(ALWAYS_DIRECT).collect()
     }
+
+    /// Through which proxy this host is reached, if through any.
+    pub fn proxy_for(&self, host: &str) -> Option<&Proxy> {
+        let host = host.to_ascii_lowercase();
+        let is_below =
+            |one: &str| host.strip_suffix(one).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        self.proxy.as_ref().filter(|_| !self.direct().into_iter().any(is_below))
+    }
 }
 
 /// Where public things are fetched from instead of from their own place.
@@ -67,6 +75,13 @@ word! {
 word! {
     /// A file of PEM certificates.
     CaFile, AddressError, |text| ca_file(text).map_err(AddressError)
+}
+
+impl Proxy {
+    /// Its host and port.
+    pub fn authority(&self) -> &str {
+        self.0.trim_start_matches("http://")
+    }
 }
 
 impl CaFile {
@@ -221,6 +236,15 @@ mod tests {
         let network =
             Network { no_proxy: vec![HostName::try_from("acme.test").unwrap()], ..Network::default() };
         let direct = network.direct();
+        let proxied =
+            Network { proxy: Some(Proxy::try_from("http://proxy:3128").unwrap()), ..network.clone() };
+        for host in ["github.com", "notacme.test", "acme.test.example"] {
+            assert_eq!(proxied.proxy_for(host).map(Proxy::authority), Some("proxy:3128"), "{host}");
+            assert_eq!(network.proxy_for(host), None);
+        }
+        for host in ["acme.test", "git.Acme.test", "169.254.169.254", "localhost"] {
+            assert_eq!(proxied.proxy_for(host), None, "{host} would be proxied");
+        }
         for host in ["acme.test", "169.254.169.254", "fd00:ec2::254", "localhost", "127.0.0.1"] {
             assert!(direct.contains(&host), "{host} would be proxied");
         }

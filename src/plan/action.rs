@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Branch, Commit, Gate, Network, Seconds};
+use crate::facts::{Branch, CaFile, Commit, Gate, Network, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -184,6 +184,8 @@ pub struct InstallPackages {
     /// How long a locked dpkg is waited for.
     pub wait: Seconds,
     pub environment: BTreeMap<String, String>,
+    /// Certificates to trust besides the system's own.
+    pub ca_file: Option<CaFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

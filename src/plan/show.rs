@@ -132,6 +132,9 @@ fn details(out: &mut String, action: &Action) {
         Action::InstallPackages(packages) => {
             line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
             line(format!("waits {} for a locked dpkg", packages.wait));
+            if let Some(file) = &packages.ca_file {
+                line(format!("trusts {file} besides the system's certificates"));
+            }
             for (name, value) in &packages.environment {
                 line(format!("{name}={}", printable(value)));
             }

@@ -37,6 +37,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted) -> Result<bool> {
         unit: UNIT.to_owned(),
         wait: policy.wait,
         environment: environment(wanted),
+        ca_file: wanted.selection.network.ca_file.clone(),
     });
     steps
         .add("packages", "the manifest asks for them", action)

@@ -1,15 +1,17 @@
 //! Packages of the distribution, by apt: only those that are missing, nothing removed, nothing upgraded
 //! for its own sake. Whoever holds dpkg's lock is waited for and named.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::program::{self, Output, how_it_ended};
-use super::{dpkg, units};
+use super::{dpkg, files, units};
 use crate::error::{Code, Error, Result};
 use crate::fault::{Fault, Slice};
 use crate::machine::Look;
 use crate::machine::retry::{Patience, patiently};
-use crate::plan::InstallPackages;
+use crate::machine::sandbox::trust;
+use crate::plan::{InstallPackages, Mode, Owner};
 
 pub async fn look(wanted: &InstallPackages) -> Result<Look> {
     let missing = dpkg::missing(&wanted.names).await?;
@@ -20,6 +22,8 @@ pub async fn look(wanted: &InstallPackages) -> Result<Look> {
 }
 
 const TRIES: u32 = 4;
+/// What apt trusts, in place of the system's certificates, if the policy adds some.
+const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
 
 /// What one apt-get came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -152,8 +156,15 @@ fn doing(wanted: &InstallPackages) -> String {
     format!("installing the packages {}", wanted.names.join(", "))
 }
 
+/// apt ends well even if some lists could not be had: its own words count, not how it ended.
 fn unreachable(doing: String, output: &Output) -> Error {
-    Fault::PackagesUnreachable.error(doing, how_it_ended(output)).saying(output.both_ends())
+    const LONGEST: usize = 300;
+    let said = output.lines().into_iter().find_map(|line| {
+        let told = line.strip_prefix("W: ").or(line.strip_prefix("E: "))?;
+        told.starts_with("Failed to fetch").then(|| told.chars().take(LONGEST).collect())
+    });
+    let cause = said.unwrap_or_else(|| how_it_ended(output));
+    Fault::PackagesUnreachable.error(doing, cause).saying(output.both_ends())
 }
 
 fn failed(wanted: &InstallPackages, output: &Output) -> Error {
@@ -164,6 +175,11 @@ async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
     let mut argv =
         vec!["apt-get", "--yes", "--quiet", "-o", "DPkg::Lock::Timeout=5", "-o", "Acquire::Retries=3"];
     argv.extend(["-o", "Dpkg::Options::=--force-confold"]);
+    let trusted = format!("Acquire::https::CAInfo={CERTIFICATES}");
+    if let Some(file) = &wanted.ca_file {
+        files::write(Path::new(CERTIFICATES), &trust::bundle(file.path())?, &Owner::root(), Mode(0o644))?;
+        argv.extend(["-o", &trusted]);
+    }
     argv.extend(arguments);
     run(wanted, &argv).await
 }
@@ -207,6 +223,17 @@ fn outcome(output: &Output) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_fetched_is_the_cause() {
+        let of = |status, stderr: &str| {
+            let output = Output { status: Some(status), stdout: Vec::new(), stderr: stderr.into() };
+            unreachable(String::new(), &output).report().causes
+        };
+        let said = "Reading...\nW: Failed to fetch https://x/Packages  Certificate verification failed\nW: Some index";
+        assert_eq!(of(0, said), ["Failed to fetch https://x/Packages  Certificate verification failed"]);
+        assert_eq!(of(100, "E: Unable to connect"), ["it ended with status 100"]);
+    }
 
     #[test]
     fn apt_s_words_are_told_apart() {

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_smithy_types::base64;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_native_certs::load_certs_from_paths;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::facts::CaFile;
 use crate::machine::owned;
 
@@ -65,11 +66,42 @@ pub(in crate::machine) fn certificates_of(file: &Path) -> Result<Vec<Certificate
     Ok(certificates)
 }
 
+/// The system's certificates and the file's as one text, for programs that take one file in place of the system's.
+pub(in crate::machine) fn bundle(file: &Path) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    if let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) {
+        all = std::fs::read(system).doing(|| format!("reading {}", system.display()))?;
+        all.push(b'\n');
+    }
+    for der in certificates_of(file)? {
+        all.extend(pem(&der).into_bytes());
+    }
+    Ok(all)
+}
+
+fn pem(der: &CertificateDer<'_>) -> String {
+    let text = base64::encode(der.as_ref());
+    let lines: Vec<&str> =
+        (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn what_is_written_for_others_reads_as_it_was() {
+        for length in [1, 47, 48, 49, 96, 1000] {
+            let der = CertificateDer::from((0..length).map(|n| n as u8).collect::<Vec<_>>());
+            let text = pem(&der) + &pem(&der);
+            assert!(text.lines().all(|line| line.len() <= 64), "{text}");
+            let read: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).map(Result::unwrap).collect();
+            assert_eq!(read, [der.clone(), der]);
+        }
+    }
 
     fn refused(text: &str, mode: u32) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -7,12 +7,11 @@ use russh::client::{self, AuthResult, Handle, Msg};
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::{HashAlg, PublicKey};
 use russh::{AlgorithmKind, Channel, ChannelMsg};
-use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::Session;
 use super::key::Key;
+use super::{Session, way};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::sandbox::scrub::scrub;
@@ -137,13 +136,7 @@ async fn within<T>(
 
 /// Connected, and the server known.
 async fn greet(session: &Session) -> Result<Handle<Guard>> {
-    let unreachable = |cause: &str| session.account.fault(Fault::GitUnreachable, cause);
-    let server = (session.address.host(), session.address.port());
-    let addresses: Vec<_> = tokio::net::lookup_host(server)
-        .await
-        .map_err(|_| unreachable("no address for this host name (DNS)"))?
-        .collect();
-    let socket = TcpStream::connect(&addresses[..]).await.map_err(|error| unreachable(&error.to_string()))?;
+    let socket = way::connect(session).await?;
     let preferred = session.known.preferred();
     let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
     let shown = Arc::new(OnceLock::new());

@@ -4,6 +4,7 @@ mod address;
 mod connection;
 mod hosts;
 mod key;
+mod way;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::request::FetchRequest;
 use super::request::Timeouts;
 use super::transport::{self, Account};
 use crate::error::Result;
+use crate::facts::Network;
 
 /// One fetch: to whom, and as whom.
 pub(super) struct Session {
@@ -28,6 +30,7 @@ pub(super) struct Session {
     address: Address,
     known: Known,
     key: Key,
+    network: Network,
     timeouts: Timeouts,
 }
 
@@ -53,6 +56,7 @@ impl Session {
             known: Known::of(address.host(), address.port(), &request.host_keys)?,
             address,
             key,
+            network: request.network.clone(),
             timeouts: request.timeouts.clone(),
         })
     }

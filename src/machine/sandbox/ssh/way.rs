@@ -1,0 +1,105 @@
+//! The way to the server: straight, or through the policy's proxy, which is asked for a tunnel (CONNECT).
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+
+/// What comes behind it is the ssh server's.
+const ANSWER_BYTES: usize = 8 << 10;
+
+pub async fn connect(session: &Session) -> Result<TcpStream> {
+    let (host, port) = (session.address.host(), session.address.port());
+    let target = format!("{host}:{port}");
+    let Some(proxy) = session.network.proxy_for(host) else {
+        return reach(&target).await.map_err(|cause| unreachable(session, &cause));
+    };
+    let through = async {
+        let mut stream = reach(proxy.authority()).await?;
+        tunnel(&mut stream, &target).await.map(|()| stream)
+    };
+    through.await.map_err(|cause| unreachable(session, &format!("{cause} (by the proxy {proxy})")))
+}
+
+fn unreachable(session: &Session, cause: &str) -> Error {
+    session.account.fault(Fault::GitUnreachable, cause)
+}
+
+async fn reach(at: &str) -> Result<TcpStream, String> {
+    let addresses = tokio::net::lookup_host(at).await;
+    let addresses: Vec<_> = addresses.map_err(|_| "no address for this host name (DNS)")?.collect();
+    TcpStream::connect(&addresses[..]).await.map_err(|error| error.to_string())
+}
+
+async fn tunnel(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), target: &str) -> Result<(), String> {
+    let asked = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.map_err(|error| error.to_string())?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == ANSWER_BYTES {
+            return Err("the proxy's answer has no end".to_owned());
+        }
+        // One by one: not a byte of the server's must be read here.
+        head.push(stream.read_u8().await.map_err(|_| "the proxy closes the connection without an answer")?);
+    }
+    match status(&head) {
+        Some(200..=299) => Ok(()),
+        Some(status) => Err(format!("the proxy answers {status} to CONNECT {target}")),
+        None => Err("the proxy's answer is no HTTP".to_owned()),
+    }
+}
+
+fn status(head: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
+    line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came of it when the proxy says so, what the proxy was asked, and what is left for the ssh server's client.
+    async fn asked(answer: &[u8]) -> (Result<(), String>, String, Vec<u8>) {
+        let (mut ours, mut theirs) = tokio::io::duplex(64 << 10);
+        theirs.write_all(answer).await.unwrap();
+        let outcome = tunnel(&mut ours, "git.example:22").await;
+        let mut question = vec![0; 1024];
+        let read = theirs.read(&mut question).await.unwrap();
+        drop(theirs);
+        let mut rest = Vec::new();
+        ours.read_to_end(&mut rest).await.unwrap();
+        (outcome, String::from_utf8_lossy(&question[..read]).into_owned(), rest)
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_leaves_every_byte_of_the_server_s() {
+        for answer in ["HTTP/1.1 200 Connection established\r\n\r\n", "HTTP/1.0 200 OK\r\nVia: x\r\n\r\n"] {
+            let (outcome, question, rest) = asked(format!("{answer}SSH-2.0-x\r\n").as_bytes()).await;
+            assert_eq!(outcome, Ok(()));
+            assert_eq!(question, "CONNECT git.example:22 HTTP/1.1\r\nHost: git.example:22\r\n\r\n");
+            assert_eq!(rest, b"SSH-2.0-x\r\n");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_by_its_status_and_nothing_else_is_taken_for_a_tunnel() {
+        for (answer, says) in [
+            ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "answers 403"),
+            ("HTTP/1.1 407 Who\x1b[2J\r\n\r\n", "answers 407 to CONNECT git.example:22"),
+            ("HTTP/1.1 100 Continue\r\n\r\n", "answers 100"),
+            ("HTTP/2 200\r\n\r\n", "no HTTP"),
+            ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "no HTTP"),
+            ("HTTP/1.1 \u{fc}\r\n\r\n", "no HTTP"),
+        ] {
+            let error = asked(answer.as_bytes()).await.0.unwrap_err();
+            assert!(error.contains(says) && !error.contains('\x1b'), "{answer:?}: {error}");
+        }
+        let endless = "x".repeat(ANSWER_BYTES + 1);
+        assert!(asked(endless.as_bytes()).await.0.unwrap_err().contains("no end"));
+        let (mut ours, theirs) = tokio::io::duplex(64);
+        drop(theirs);
+        assert!(tunnel(&mut ours, "git.example:22").await.is_err());
+    }
+}
