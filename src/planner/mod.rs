@@ -10,6 +10,7 @@ mod names;
 mod network;
 mod own;
 mod packages;
+pub mod persist;
 mod recover;
 pub mod rehearsal;
 mod remember;
@@ -50,9 +51,11 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
 
     let recipe =
         runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &wanted.selection.node, &layout)?;
+    persist::refuse(wanted.source, wanted.manifest, &recipe)?;
     let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
     let variables = variables(wanted, &recipe)?;
     let mut notes = recipe.notes.clone();
+    persist::notes(wanted.source, wanted.manifest, &mut notes);
     let generation = Generation {
         commit: wanted.source.commit.clone(),
         release: release.clone(),

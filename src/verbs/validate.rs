@@ -10,7 +10,7 @@ use crate::machine::{LocalHost, Observe};
 use crate::observe::manifest::{self, Manifest};
 use crate::observe::{self, MANIFEST, NodeArchives};
 use crate::plan::layout::Layout;
-use crate::planner::{rehearsal, runtime};
+use crate::planner::{persist, rehearsal, runtime};
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
@@ -48,6 +48,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
     let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
     let recipe =
         runtime::recipe(source, manifest, &any_machine(), &NodeArchives::default(), &Layout::new(&service))?;
+    persist::refuse(source, manifest, &recipe)?;
     rehearsal::refuse(manifest.rehearsal, manifest.port, &recipe.start)?;
     let mut said = Vec::new();
     if !manifest.packages.is_empty() {
