@@ -49,6 +49,10 @@ pub struct Plan {
     pub redaction: Redaction,
 }
 
+/// How what is no service yet runs beside one that serves: for want of memory the kernel takes it first, and
+/// where processor and disk are short it gets less of them.
+pub const YIELDS: [&str; 3] = ["OOMScoreAdjust=500", "CPUWeight=50", "IOWeight=50"];
+
 /// One line of "which setting, which value, from where".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {

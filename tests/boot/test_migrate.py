@@ -29,6 +29,7 @@ const imds = () => new Promise((done) => {
     dotenv: outcome(() => util.parseEnv(fs.readFileSync(".env", "utf8"))), stray: outcome(() => fs.writeFileSync("stray", "x")),
     peeks: ["env", "good-env", "migrate/env"].map((name) => outcome(() => fs.readFileSync("/run/bootagent/auth-service/" + name, "utf8"))),
     records: outcome(() => fs.readdirSync("/var/lib/bootagent")),
+    yields: fs.readFileSync("/proc/self/oom_score_adj", "utf8").trim(),
   }) + "\\n");
   while (fs.existsSync(home + "/wait") && !fs.existsSync(home + "/go")) await new Promise((done) => setTimeout(done, 20));
   if (fs.existsSync("fails")) {
@@ -81,6 +82,7 @@ class TestMigration:
         assert ran["imds"] == "connected"
         assert set(ran["peeks"]) <= {"ENOENT", "EACCES"}, ran["peeks"]
         assert ran["records"] == "EACCES"
+        assert ran["yields"] == "0", "killed half-way it would leave its data half changed"
         assert machine.check(["stat", "--format=%a %U", f"{DATA}/migrations"]).strip() == f"600 {SERVICE}"
         assert not machine.exists(f"{DATA}/.npm"), "npm's own files stand in what the service keeps"
 

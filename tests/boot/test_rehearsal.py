@@ -172,6 +172,8 @@ class TestRehearsal:
         walls |= {"User", "Group", "NoNewPrivileges", "UMask", "TasksMax", "ReadWritePaths", "ReadOnlyPaths", "RemoveIPC"}
         assert {name: ours[name] for name in walls} == {name: theirs[name] for name in walls} and len(walls) > 30
         assert (ours["Restart"], ours["NRestarts"]) == ("no", "0")
+        yields = ("OOMScoreAdjust", "CPUWeight", "IOWeight")
+        assert [ours[name] for name in yields] == ["500", "50", "50"] and theirs["OOMScoreAdjust"] == "0"
         expected = {f"{RUN}/rehearsal/env", f"{RUN}/rehearsal/dotenv", f"/proc/{ours['MainPID']}/environ"}
         # The running agent's memory has it in no place of these.
         assert search(shared, machine, value, since) == expected

@@ -27,6 +27,7 @@ const [name, reads, writes] = process.argv.slice(2);
     user: os.userInfo().username, groups: process.getgroups(), env: process.env,
     imds: [await connect("169.254.169.254"), await connect("fd00:ec2::254")],
     read: each(reads.split(","), look), write: each(writes.split(","), (path) => fs.writeFileSync(path, "x")),
+    yields: look("/proc/self/oom_score_adj").trim(),
     others: each(others, (pid) => look(`/proc/${pid}/environ`)),
   }));
 })();
@@ -38,6 +39,7 @@ WRITES = ["/etc/stray", "/usr/local/bin/stray", f"/opt/{SERVICE}/stray", f"/opt/
           "/home/stray", "/root/stray"]  # fmt: skip
 OWN = [f"{CACHE}/mine", "mine"]
 PRIVATE = ["/tmp/mine", "/var/tmp/mine", "/dev/shm/mine"]
+YIELDS = {"OOMScoreAdjust": "500", "CPUWeight": "50", "IOWeight": "50"}
 SCRIPTS = ["preinstall", "postinstall", "build"]
 # Nobody but systemd, npm and the plan gives a build variables.
 NAMES = {"CI", "HOME", "LANG", "PATH", "PWD", "NODE", "INIT_CWD", "COLOR", "EDITOR", "USER", "LOGNAME", "SHELL", "INVOCATION_ID",
@@ -95,6 +97,11 @@ class TestSandbox:
         assert not names - NAMES, names - NAMES
         assert "the-secret" not in json.dumps(reached)
 
+    def test_for_want_of_memory_the_kernel_takes_it_before_the_service(self, machine, reached):
+        assert reached["yields"] == "500"
+        serves = machine.systemctl_show(f"{SERVICE}.service")
+        assert machine.read(f"/proc/{serves['MainPID']}/oom_score_adj").strip() == "0"
+
     def test_other_processes_are_invisible(self, reached):
         assert reached["others"] == {}
 
@@ -145,6 +152,10 @@ class TestFetch:
         assert len(uids) == 1 and 61184 <= uids.pop() <= 65519, fields["Uid"]
         assert int(fields["CapEff"], 16) == int(fields["CapPrm"], 16) == int(fields["CapBnd"], 16) == 0
         assert fields["NoNewPrivs"] == "1"
+
+    def test_it_yields_to_what_serves(self, story):
+        _, _, seen = story
+        assert {name: seen["unit"][name] for name in YIELDS} == YIELDS
 
     def test_its_environment_is_clean(self, story):
         names = {entry.partition("=")[0] for entry in story[2]["environment"].split("\0") if entry}

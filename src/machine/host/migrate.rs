@@ -20,6 +20,10 @@ const AS_THE_SERVICE: &[&str] = &[
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "LimitNOFILE=65536",
     "TasksMax=4096",
+    // Killed half-way it leaves its data half changed, and what serves may wait for a lock that it holds.
+    "OOMScoreAdjust=0",
+    "CPUWeight=100",
+    "IOWeight=100",
 ];
 
 pub fn look(migration: &Migration) -> Result<Look> {

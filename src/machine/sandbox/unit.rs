@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Error, Result};
 use crate::machine::host::program::{self, Output};
 use crate::machine::host::units;
+use crate::plan::YIELDS;
 
 /// A child to be. Everything that is not said stays shut.
 pub struct Jail {
@@ -35,7 +36,7 @@ pub enum User {
 /// runs other people's code proves first, by a connection attempt, that it holds.
 const NO_IMDS: &str = "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128";
 
-/// What holds for every child.
+/// What holds for every child, and every child yields.
 const WALLS: &[&str] = &[
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
@@ -163,7 +164,7 @@ impl Jail {
         };
         let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
         let imds = (!self.may_use_imds).then_some(&NO_IMDS);
-        let walls = WALLS.iter().chain(imds).map(|wall| (*wall).to_owned());
+        let walls = WALLS.iter().chain(&YIELDS).chain(imds).map(|wall| (*wall).to_owned());
         for property in user.into_iter().chain(walls).chain([kept]).chain(self.properties.iter().cloned()) {
             line.push(format!("--property={property}"));
         }

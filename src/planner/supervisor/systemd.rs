@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::observe::Selection;
-use crate::plan::Seconds;
 use crate::plan::layout::Layout;
+use crate::plan::{Seconds, YIELDS};
 use crate::planner::runtime::Recipe;
 
 /// What every service lives with. `MemoryDenyWriteExecute` is absent because it kills V8's JIT, and
@@ -83,6 +83,9 @@ pub fn rehearsal(
         lasts: format!("RuntimeMaxSec={}\n", most.0),
     };
     let mut unit = written(&role, selection, recipe, layout);
+    for yields in YIELDS {
+        let _ = writeln!(unit, "{yields}");
+    }
     let (own, seen_as) = (layout.rehearsal_dotenv(), layout.dotenv());
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
     let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
