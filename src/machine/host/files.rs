@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode as Bits, SFlag};
 use nix::unistd::{Gid, Group, Uid, UnlinkatFlags, User, fsync, symlinkat, syncfs, unlinkat};
 
 use super::place::{Place, kind, make_directory, obstacle, own, permissions};
+use super::remove::remove;
 use crate::error::{Code, Coded, Error, Result};
 use crate::machine::Look;
 use crate::plan::{Mode, Owner};
@@ -228,15 +229,15 @@ pub fn flush(path: &Path) -> Result<()> {
         .doing(|| format!("flushing {} to disk", path.display()))
 }
 
-/// Removes a tree, or a file. The standard library's walk does not follow links that are swapped in meanwhile.
+/// Removes a tree or a file, if there is one.
 pub fn remove_tree(path: &Path) -> Result<bool> {
-    if is_directory(path)? {
-        std::fs::remove_dir_all(path).doing(|| format!("removing {}", path.display()))?;
-        return Ok(true);
+    match found(path)? {
+        Some(place) if place.stat().doing(|| format!("looking at {}", path.display()))?.is_some() => {
+            remove(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))?;
+            Ok(true)
+        }
+        _ => Ok(false),
     }
-    let was_there = exists(path)?;
-    remove_file(path)?;
-    Ok(was_there)
 }
 
 pub fn remove_file(path: &Path) -> Result<()> {

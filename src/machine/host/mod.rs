@@ -14,6 +14,7 @@ mod packages;
 mod place;
 pub(in crate::machine) mod program;
 mod releases;
+mod remove;
 mod runtimes;
 mod sockets;
 mod survey;
