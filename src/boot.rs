@@ -213,7 +213,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     report.started();
     let result = report.accompany(attempt(machine, flags, report)).await;
     match &result {
-        Ok(()) => report.healthy(),
+        Ok(()) => report.in_service(),
         Err(error) => report.failed(error),
     }
     result

@@ -92,6 +92,9 @@ pub struct RunArgs {
     /// How long the whole run may take [default: 15m]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
+    /// Degraded (it serves, but tidying failed) is exit status 4, not 0
+    #[arg(long, conflicts_with = "dry_run")]
+    pub strict: bool,
     /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
     #[arg(long, hide = true, conflicts_with = "dry_run")]
     pub at_boot: bool,
@@ -122,7 +125,7 @@ pub struct StatusArgs {
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
     pub timeout: Seconds,
-    /// Degraded is exit status 4, not 0
+    /// Degraded (it serves, but tidying failed) is exit status 4, not 0
     #[arg(long)]
     pub strict: bool,
 }

@@ -1,5 +1,6 @@
 //! The interpreter of plans: steps whose needs are met run at once, each under its deadline, all
-//! under one budget. The first failure ends the others; then the plan's recovery runs.
+//! under one budget. The first failure ends the others; then the plan's recovery runs, in which a
+//! failure ends nothing but what needs it.
 
 mod evidence;
 mod limit;
@@ -22,7 +23,7 @@ pub use limit::Limit;
 
 /// What is done before there is a whole plan: its first steps, which need nothing of the others.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
-    steps(machine, first, None, report, Some(&Redaction::default())).await
+    steps(machine, first, None, report, Some(&Redaction::default()), OnFailure::End).await
 }
 
 /// Carries the plan out, but for what was done ahead. When this ends, nothing of it is still going on.
@@ -32,7 +33,7 @@ pub async fn apply(
     scratch: Option<&Scratch>,
     report: &Report,
 ) -> Result<()> {
-    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction)).await
+    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction), OnFailure::End).await
 }
 
 /// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
@@ -40,11 +41,20 @@ pub async fn apply(
 /// been another one.
 pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
     report.recovering();
-    match timeout(plan.budget.duration(), steps(machine, &plan.recover, None, report, None)).await {
-        Ok(Ok(())) => report.recovered(plan),
+    let recovering = steps(machine, &plan.recover, None, report, None, OnFailure::GoOn);
+    match timeout(plan.budget.duration(), recovering).await {
+        Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
         Err(_) => tracing::error!("recovery failed: not done after {}", plan.budget),
     }
+    report.recovered(plan);
+}
+
+/// What becomes of the steps beside one that fails. Those that need it never run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnFailure {
+    End,
+    GoOn,
 }
 
 async fn steps(
@@ -53,11 +63,13 @@ async fn steps(
     scratch: Option<&Scratch>,
     report: &Report,
     redaction: Option<&Redaction>,
+    on_failure: OnFailure,
 ) -> Result<()> {
     let (before, mut waiting): (Vec<&Step>, Vec<&Step>) =
         steps.iter().partition(|step| report.has_done(&step.id));
     let mut done: BTreeSet<&StepId> = before.into_iter().map(|step| &step.id).collect();
     let mut running = FuturesUnordered::new();
+    let (mut first, mut spoiled) = (None, false);
     loop {
         let (ready, rest): (Vec<&Step>, Vec<&Step>) =
             waiting.into_iter().partition(|step| step.needs.iter().all(|need| done.contains(need)));
@@ -69,9 +81,16 @@ async fn steps(
             Some((step, Ok(()))) => {
                 done.insert(&step.id);
             }
+            Some((step, Err(error))) if step.optional => {
+                report.degraded(&error);
+                spoiled = true;
+            }
+            Some((_, Err(error))) if on_failure == OnFailure::GoOn => {
+                first.get_or_insert(error);
+            }
             // Dropping the others ends them: each verb stops what it started.
             Some((_, Err(error))) => return Err(error),
-            None if waiting.is_empty() => return Ok(()),
+            None if waiting.is_empty() || spoiled || first.is_some() => return first.map_or(Ok(()), Err),
             None => {
                 return Err(Error::new(
                     Code::Bug,

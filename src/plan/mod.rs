@@ -71,6 +71,8 @@ pub struct Step {
     pub timeout: Seconds,
     /// How many times it is tried in all.
     pub tries: u32,
+    /// Tidying, without which the service serves as well: its failure degrades the run and does not end it.
+    pub optional: bool,
 }
 
 /// A step's stable name within its plan: `install`, `unit`, `gate`.

@@ -64,8 +64,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     };
     let rendering = render(wanted, &variables, &layout, &mut notes)?;
     rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
-    let former = recover::former(wanted, &generation, &rendering);
-    let rehearsal = rehearsal::due(wanted, former.as_ref());
+    let former = recover::another(wanted, &generation, &rendering);
+    let rehearsal = rehearsal::due(wanted, former);
 
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection);
@@ -79,7 +79,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     }
     environment(&mut steps, &rendering, &layout);
     serve(&mut steps, wanted, &generation, &layout)?;
-    let recover = recover::recover(wanted, &generation, former.as_ref(), rehearsal.is_some(), &layout);
+    let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
 
@@ -93,7 +93,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         notes,
         steps: steps.finish(),
         recover,
-        former,
+        former: remember::good(wanted).map(|good| good.generation.clone()),
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })

@@ -10,12 +10,13 @@ use crate::observe::Rendering;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Owner, Step};
 
-/// After a failure: back to the former generation, whole; without any good one, nothing is left running that did not pass. The wanted generation itself, if it passed before with
-/// the very same environment, stays: systemd goes on trying, and the status tells.
+/// After a failure: back to the last good generation, whole, which may be the wanted one itself: after a
+/// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
+/// running that did not pass.
 pub fn recover(
     wanted: &Wanted,
     generation: &Generation,
-    former: Option<&Generation>,
+    rendering: &Rendering,
     rehearsed: bool,
     layout: &Layout,
 ) -> Vec<Step> {
@@ -28,10 +29,16 @@ pub fn recover(
         record: record(&generation.release, layout),
     };
     steps.add("discard", "a release that was not finished is of no use", discard).within(Slice::Tidy);
-    match former {
-        Some(former) => go_back(&mut steps, wanted, former, layout),
-        None if good(wanted).is_some() => {}
-        None => {
+    match (another(wanted, generation, rendering), good(wanted)) {
+        (Some(former), _) => {
+            go_back(&mut steps, former, wanted.good_environment, layout);
+            let over = if rehearsed { &["gate-back", "rehearsal-back"][..] } else { &["gate-back"] };
+            let prune = Action::PruneReleases(prune(wanted, former, layout));
+            let why = "failed attempts do not pile up";
+            steps.add("prune-back", why, prune).after(over).within(Slice::Tidy);
+        }
+        (None, Some(good)) => go_back(&mut steps, &good.generation, Some(rendering), layout),
+        (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
             steps.add("stop", "nothing runs that did not pass the gate", stop).within(Slice::Tidy);
         }
@@ -39,15 +46,15 @@ pub fn recover(
     steps.finish()
 }
 
-/// Whether there is something else to go back to: another release, or other values.
-fn is_another(wanted: &Wanted, good: &Generation, generation: &Generation, rendering: &Rendering) -> bool {
-    good != generation || wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering))
-}
-
-/// The generation that a recovery goes back to, if it goes back to one.
-pub fn former(wanted: &Wanted, generation: &Generation, rendering: &Rendering) -> Option<Generation> {
+/// The last good generation, if it is another than the wanted one: another release, or other values.
+pub fn another<'a>(
+    wanted: &'a Wanted,
+    generation: &Generation,
+    rendering: &Rendering,
+) -> Option<&'a Generation> {
     let good = &good(wanted)?.generation;
-    is_another(wanted, good, generation, rendering).then(|| good.clone())
+    let other_values = wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering));
+    (good != generation || other_values).then_some(good)
 }
 
 /// What must be so already if this generation is what runs: it is the current one, and the unit was
@@ -58,10 +65,10 @@ pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
     [Action::SwitchSymlink { path, target, displaces: false }, Action::Handover(handover(&layout))]
 }
 
-fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layout) {
+fn go_back(steps: &mut Steps, good: &Generation, environment: Option<&Rendering>, layout: &Layout) {
     let why = "the last good generation";
     let mut ready = vec!["reload-back"];
-    if let Some(rendering) = wanted.good_environment {
+    if let Some(rendering) = environment {
         let text = rendering.service.clone();
         steps.sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600);
         ready.push("environment-back");
@@ -75,19 +82,7 @@ fn go_back(steps: &mut Steps, wanted: &Wanted, good: &Generation, layout: &Layou
     let reload = Action::ReloadUnit { unit: layout.unit() };
     steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
-    let mut over = vec!["gate-back"];
-    if steps.has("rehearsal-back") {
-        over.push("rehearsal-back");
-    }
     let handover = Action::Handover(handover(layout));
     steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
     health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
-    steps
-        .add(
-            "prune-back",
-            "failed attempts do not pile up",
-            Action::PruneReleases(prune(wanted, good, layout)),
-        )
-        .after(&over)
-        .within(Slice::Tidy);
 }

@@ -49,7 +49,7 @@ pub fn remember(
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment"]);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
-    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Slice::Tidy);
+    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Slice::Tidy).optional();
     Ok(())
 }
 
@@ -92,7 +92,7 @@ pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
     }
     let action = Action::PruneRuntimes(PruneRuntimes { runtime: "node".to_owned(), keep });
     let why = "old runtimes go with the releases that used them";
-    steps.add("prune-runtimes", why, action).after(&["prune"]).within(Slice::Tidy);
+    steps.add("prune-runtimes", why, action).after(&["prune"]).within(Slice::Tidy).optional();
 }
 
 /// The release that passed before this one.

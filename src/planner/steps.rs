@@ -29,6 +29,11 @@ impl Added<'_> {
         self
     }
 
+    pub fn optional(&mut self) -> &mut Self {
+        self.0.optional = true;
+        self
+    }
+
     pub fn within(&mut self, slice: Slice) -> &mut Self {
         self.0.tries = slice.tries();
         self.lasting(slice.seconds())
@@ -49,6 +54,7 @@ impl Steps {
             action,
             timeout: Slice::Local.seconds(),
             tries: Slice::Local.tries(),
+            optional: false,
         };
         let at = self.steps.len();
         self.steps.push(step);

@@ -285,7 +285,9 @@ impl Report {
 
     /// What runs now is the former generation, and it is what a status probes.
     pub fn recovered(&self, plan: &Plan) {
-        let Some(former) = &plan.former else { return };
+        let Some(former) = plan.former.as_ref().filter(|_| self.has_done(&StepId::new("gate-back"))) else {
+            return;
+        };
         let how = if self.has_changed(&StepId::new("start-back")) { "serves again" } else { "serves on" };
         self.serves(former, how);
     }
@@ -328,8 +330,20 @@ impl Report {
         self.say("going back to what is safe");
     }
 
-    pub fn healthy(&self) {
-        self.update(|status| status.end(State::Healthy, now()));
+    /// The service serves, and something beside it failed.
+    pub fn degraded(&self, error: &Error) {
+        self.say(&error.to_string());
+        self.update(|status| {
+            status.error.get_or_insert(error.report());
+        });
+    }
+
+    /// Whether all else is well, too, is in the state.
+    pub fn in_service(&self) {
+        self.update(|status| {
+            let state = if status.error.is_none() { State::Healthy } else { State::Degraded };
+            status.end(state, now());
+        });
         self.last_word();
     }
 
@@ -342,6 +356,10 @@ impl Report {
             status.end(State::Failed, now());
         });
         self.last_word();
+    }
+
+    pub fn is_degraded(&self) -> bool {
+        self.status().state == State::Degraded
     }
 
     /// Nothing was to be done: then there is nothing to report either.

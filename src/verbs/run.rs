@@ -10,12 +10,18 @@ use crate::report::{Progress, Report, print, status};
 /// Brings the service into service.
 pub async fn run(args: &RunArgs) -> u8 {
     match locked_run(args).await {
-        Ok(()) => 0,
+        Ok(InService::Degraded) if args.strict => super::status::DEGRADED,
+        Ok(_) => 0,
         Err(error) => error.exit() as u8,
     }
 }
 
-async fn locked_run(args: &RunArgs) -> Result<()> {
+enum InService {
+    Well,
+    Degraded,
+}
+
+async fn locked_run(args: &RunArgs) -> Result<InService> {
     let machine = LocalHost::new();
     // What goes wrong before there is a report is told here, once.
     let told = |error: Error| {
@@ -33,9 +39,11 @@ async fn locked_run(args: &RunArgs) -> Result<()> {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
             report.withdraw();
-            Ok(())
+            Ok(InService::Well)
         }
-        result => result,
+        Ok(()) if report.is_degraded() => Ok(InService::Degraded),
+        Ok(()) => Ok(InService::Well),
+        Err(error) => Err(error),
     }
 }
 

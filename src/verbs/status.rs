@@ -17,7 +17,7 @@ use crate::report::{LivingLine, living_text, print};
 const IN_SERVICE: u8 = 0;
 const FAILED: u8 = 1;
 const NOT_YET: u8 = 3;
-const DEGRADED: u8 = 4;
+pub const DEGRADED: u8 = 4;
 
 /// The status file, with what a look at this moment adds.
 #[derive(Serialize)]

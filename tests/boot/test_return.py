@@ -1,12 +1,16 @@
 """A good service is never harmed: by a bad value, a wrong flag, a tag that moved, or a record that cannot be written."""
 
+import time
+
 import pytest
+from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, current, process, secret, shared, status  # noqa: F401
 from services import TALKING, talking
-from stage import run
+from stage import SECRETS, run
 
 # Well with any value but one.
 PARTICULAR = {"server.js": 'if (process.env.MODE === "bad") process.exit(7);\n' + TALKING}
+MANIFEST = talking()["bootagent.toml"] + 'persist = ["uploads"]\n'
 GOOD = f"/var/lib/bootagent/services/{SERVICE}/good.json"
 
 
@@ -83,3 +87,53 @@ def test_a_reboot_goes_on_with_a_run_that_failed_before_its_plan(world, binary):
     waited = machine.run(["bootagent", "status", "--wait", "--timeout", "90s"], timeout=100)
     assert waited.code == 0, waited.stdout + waited.stderr
     assert ask(machine, "env")["TOKEN"] == "late"
+
+
+class TestRebootInAnOutage:
+    """Nobody logs in to each machine of a fleet after an outage: what was good serves again by itself."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("test", talking(**{"bootagent.toml": MANIFEST}))
+        secret(shared, TOKEN="first")
+        machine = shared.launch(binary=binary)
+        first = run(machine, "--imds-wait=3s")
+        assert first.code == 0, first.stderr
+        machine.write("/etc/systemd/system/bootagent.service.d/soon.conf", "[Service]\nRestartSec=3\n")
+        return machine
+
+    def ended(self, machine) -> tuple[int, dict]:
+        waited = machine.run(["bootagent", "status", "--wait", "--timeout", "90s"], timeout=100)
+        assert waited.code in (0, 1), waited.stdout + waited.stderr
+        return status(machine)
+
+    def test_it_is_tried_again_until_the_outage_is_over(self, shared, machine):  # noqa: F811
+        shared.unreachable(SECRETS, how="refused")
+        machine.reboot()
+        _, said = self.ended(machine)
+        assert said["state"] == "failed" and said["error"]["code"] == "E-SECRET-UNREACHABLE", said
+        shared.dns.forget(SECRETS)
+        shared.reachable(SECRETS)
+        wait_for("the service to serve again", lambda: status(machine)[1]["state"] == "healthy", 90, every=1)
+        assert ask(machine, "env")["TOKEN"] == "first"
+
+    def test_what_only_a_person_can_mend_is_not_tried_again(self, shared, machine):  # noqa: F811
+        shared.aws.fail("secretsmanager", 400, "AccessDeniedException", "not allowed any more")
+        machine.reboot()
+        _, said = self.ended(machine)
+        assert said["error"]["code"] == "E-SECRET-DENIED", said
+        time.sleep(8)
+        shared.aws.heal()
+        assert machine.systemctl_show("bootagent.service")["NRestarts"] == "0"
+        assert machine.systemctl_show("bootagent.service")["ActiveState"] == "failed"
+        assert machine.run(["bootagent", "run"], timeout=90).code == 0
+
+    def test_what_fails_beside_the_service_does_not_keep_it_down(self, shared, machine):  # noqa: F811
+        uploads = f"/var/lib/{SERVICE}/uploads"
+        machine.check(["sh", "-c", f"rmdir {uploads} && mkdir /mnt/uploads && ln -s /mnt/uploads {uploads}"])
+        machine.reboot()
+        code, said = self.ended(machine)
+        assert (code, said["state"]) == (1, "failed") and uploads in said["error"]["doing"], said
+        assert said["serving"] == said["commit"] and "200" in said["probe"], said
+        assert ask(machine, "env")["TOKEN"] == "first"
