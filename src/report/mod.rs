@@ -3,6 +3,7 @@
 
 mod console;
 mod ongoing;
+mod serving;
 pub mod status;
 mod terminal;
 
@@ -11,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::facts::{Commit, Generation, Instance};
+use crate::facts::{Commit, Instance};
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
 use crate::plan::{Action, Mode, Owner, Plan, StepId};
@@ -281,43 +282,6 @@ impl Report {
     /// Whether the service passed its gate in this run.
     pub fn has_passed(&self) -> bool {
         self.has_done(&StepId::new("gate"))
-    }
-
-    /// What runs now is the former generation, and it is what a status probes.
-    pub fn recovered(&self, plan: &Plan) {
-        let Some(former) = plan.former.as_ref().filter(|_| self.has_done(&StepId::new("gate-back"))) else {
-            return;
-        };
-        let how = if self.has_changed(&StepId::new("start-back")) { "serves again" } else { "serves on" };
-        self.serves(former, how);
-    }
-
-    /// There is no plan, and the former generation answers.
-    pub fn serves_on(&self, former: &Generation) {
-        self.serves(former, "serves on");
-    }
-
-    fn serves(&self, former: &Generation, how: &str) {
-        self.update(|status| {
-            status.serving = Some(former.commit.clone());
-            status.probe(&former.gate);
-        });
-        self.say(&format!("commit {} {how}", former.commit.short()));
-    }
-
-    /// There is no plan, and what passed on this instance is not seen to serve. What an image brought
-    /// along never did, and nothing is said of it.
-    pub fn may_not_serve(&self, former: &Generation, cause: &str) {
-        if self.status().passed.as_ref() != Some(&former.commit) {
-            return;
-        }
-        let note =
-            format!("commit {}, which passed last, is not seen to serve: {cause}", former.commit.short());
-        self.say(&note);
-        self.update(|status| {
-            status.probe(&former.gate);
-            status.notes.push(note);
-        });
     }
 
     /// Told before the recovery, which may take a while and fail in its own ways.
