@@ -62,7 +62,7 @@ async fn identify(
     if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
         report.instance(instance);
         if machine.is_root() {
-            policy = observe::recorded_flags(machine, policy, &instance.id).await?;
+            policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
             decided = observe::decided(machine, &layout::decision(&instance.id)).await?;
         }
         policy.repository()?;

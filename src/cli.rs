@@ -86,6 +86,9 @@ pub struct RunArgs {
     /// Take the branch's newest commit, not the one decided at this instance's first boot
     #[arg(long)]
     update: bool,
+    /// Drop the flags that earlier runs of this instance recorded: the policy and this run's flags count
+    #[arg(long)]
+    forget_flags: bool,
     /// How long to wait for metadata, late tags and late credentials [default: 120s]
     #[arg(long, value_name = "TIME")]
     imds_wait: Option<Seconds>,
@@ -213,7 +216,7 @@ impl RunArgs {
             facts: self.facts.clone(),
             policy: self.policy.clone(),
         };
-        Ok(Flags { policy, stand_ins, dry_run: self.dry_run, update: self.update })
+        Ok(Flags { policy, stand_ins, dry_run: self.dry_run, update: self.update, forget: self.forget_flags })
     }
 }
 

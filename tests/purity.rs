@@ -68,6 +68,7 @@ fn selection() -> Selection {
         node: NodeArchives::default(),
         packages: Default::default(),
         settings: vec![said("service", "auth-service")],
+        origins: Default::default(),
         keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
     }
 }

@@ -10,6 +10,9 @@ pub struct Decision {
     pub service: Service,
     pub environment: Environment,
     pub source: Source,
+    /// The secret with the credential that the source was fetched with.
+    #[serde(default)]
+    pub credential: Option<String>,
 }
 
 impl Decision {
@@ -17,6 +20,11 @@ impl Decision {
     pub fn of(selection: &Selection, source: &Source) -> Self {
         let mut source = source.clone();
         source.entries.retain(|entry| !entry.path.contains('/'));
-        Decision { service: selection.service.clone(), environment: selection.environment.clone(), source }
+        Decision {
+            service: selection.service.clone(),
+            environment: selection.environment.clone(),
+            source,
+            credential: selection.credential.clone(),
+        }
     }
 }

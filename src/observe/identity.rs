@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Decision;
-use super::policy::{FLAG, NodeArchives, PackagesAllowed, Policy, Said, holds_a_secret};
+use super::policy::{NodeArchives, Origin, Origins, PackagesAllowed, Policy, Said, holds_a_secret};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
@@ -28,6 +28,7 @@ pub struct Selection {
     pub node: NodeArchives,
     pub packages: PackagesAllowed,
     pub settings: Vec<Setting>,
+    pub origins: Origins,
     /// Absent where nothing is to be kept for the next boot.
     pub keep: Option<Keep>,
 }
@@ -57,13 +58,27 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
             .replace("{service}", service.value.as_str())
             .replace("{environment}", environment.value.as_str())
     };
-    let repository = policy.repository()?.map(|pattern| fill(&pattern));
-    refuse_userinfo(&repository)?;
     let secret = policy.secret().map(|pattern| fill(&pattern));
-    let credential = policy.git_credential().map(|said| said.map(|pattern| fill(&pattern)));
+    let wanted = Remote {
+        repository: policy.repository()?.map(|pattern| fill(&pattern)),
+        credential: policy.git_credential().map(|said| said.map(|pattern| fill(&pattern))),
+    };
+    refuse_userinfo(&wanted.repository)?;
+    let Remote { repository, credential } = match decided.filter(|_| !update) {
+        Some(decided) => wanted.held_to(decided)?,
+        None => wanted,
+    };
     let budget = policy.budget();
     let imds = policy.service_may_use_imds();
 
+    let mut origins = Origins::default();
+    origins.note("service", &service);
+    origins.note("environment", &environment);
+    origins.note("repository", &repository);
+    origins.note("secret", &secret);
+    if let Some(credential) = &credential {
+        origins.note("git_credential", credential);
+    }
     let mut settings =
         vec![service.setting("service"), environment.setting("environment"), branch.setting("branch")];
     settings.extend(pinned.as_ref().map(|said| said.setting("ref")));
@@ -91,8 +106,37 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         node,
         packages,
         settings,
+        origins,
         keep: None,
     })
+}
+
+/// Where a commit comes from, and the secret with the credential for it.
+struct Remote {
+    repository: Said<String>,
+    credential: Option<Said<String>>,
+}
+
+impl Remote {
+    /// What was decided came from where it came from, whatever the policy says by now; and a credential for
+    /// one server is not shown to another. A flag that says otherwise is refused.
+    fn held_to(self, decided: &Decision) -> Result<Remote> {
+        let before = &decided.source.repository;
+        let same = self.repository.value.trim_end_matches('/') == before;
+        if self.repository.is_flag() && !same {
+            return Err(contradiction("repository", &self.repository.value, before));
+        }
+        let credential = self.credential.as_ref().filter(|said| said.is_flag()).map(|said| &said.value);
+        if let Some(name) = credential.filter(|name| decided.credential.as_ref() != Some(name)) {
+            let before = decided.credential.as_deref().unwrap_or("no credential");
+            return Err(contradiction("git-credential-secret", name, before));
+        }
+        if same {
+            return Ok(self);
+        }
+        let said = |value: &String| Said { value: value.clone(), origin: Origin::Decided };
+        Ok(Remote { repository: said(before), credential: decided.credential.as_ref().map(said) })
+    }
 }
 
 /// Before the address is shown anywhere.
@@ -107,12 +151,6 @@ fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
     }
 }
 
-impl<T> Said<T> {
-    fn map<U>(self, with: impl FnOnce(T) -> U) -> Said<U> {
-        Said { value: with(self.value), origin: self.origin }
-    }
-}
-
 /// A flag that would be ignored is an error: whoever wrote it believes that it counts.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     let said = [
@@ -121,24 +159,26 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
         (policy.commit(), decided.source.commit.as_str(), "ref"),
     ];
     for (said, before, what) in said {
-        if let Some(said) = said.filter(|said| said.origin == FLAG && said.value != before) {
-            let cause = format!("this instance decided for {before} at its first boot");
-            let doing = format!("reading the flag --{what} {}", said.value.escape_default());
-            return Err(Error::new(Code::Usage, doing, cause).remedy("add --update to decide anew"));
+        if let Some(said) = said.filter(|said| said.is_flag() && said.value != before) {
+            return Err(contradiction(what, &said.value, before));
         }
     }
     Ok(())
 }
 
-const DECIDED: &str = "decided at this instance's first boot";
+fn contradiction(flag: &str, value: &str, before: &str) -> Error {
+    let cause = format!("this instance decided for {before} at its first boot");
+    let doing = format!("reading the flag --{flag} {}", value.escape_default());
+    Error::new(Code::Usage, doing, cause).remedy("add --update to decide anew")
+}
 
 fn flagged(said: &Option<Said<String>>) -> bool {
-    said.as_ref().is_some_and(|said| said.origin == FLAG)
+    said.as_ref().is_some_and(Said::is_flag)
 }
 
 fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
     let value = facts.tags.as_ref()?.get(key)?;
-    Some(Said { value: value.clone(), origin: format!("tag {key}") })
+    Some(Said { value: value.clone(), origin: Origin::Tag(key.to_owned()) })
 }
 
 /// A name that was said somewhere, checked against its grammar.
@@ -147,10 +187,12 @@ where
     T::Error: std::fmt::Display,
 {
     let Said { value, origin } = said;
-    let code = if origin.starts_with("tag ") { Code::TagInvalid } else { Code::PolicyInvalid };
+    let code = if matches!(origin, Origin::Tag(_)) { Code::TagInvalid } else { Code::PolicyInvalid };
     match T::try_from(value) {
         Ok(value) => Ok(Said { value, origin }),
-        Err(error) => Err(Error::new(code, format!("choosing the {what} from {origin}"), error)),
+        Err(error) => {
+            Err(origin.remedied(Error::new(code, format!("choosing the {what} from {origin}"), error)))
+        }
     }
 }
 
@@ -162,7 +204,7 @@ fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result
     let key = policy.service_tag();
     let said = match decided {
         Some(decided) if !flagged(&policy.service()) => {
-            Said { value: decided.service.clone(), origin: DECIDED.to_owned() }
+            Said { value: decided.service.clone(), origin: Origin::Decided }
         }
         _ => name(
             policy.service().or_else(|| tag(facts, &key)).ok_or_else(|| missing("service", &key))?,
@@ -170,11 +212,13 @@ fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result
         )?,
     };
     match policy.services() {
-        Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => Err(Error::new(
-            Code::PolicyRefused,
-            format!("choosing the service from {}", said.origin),
-            format!("{} is not among the services that {} allows", said.value, allowed.origin),
-        )),
+        Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => {
+            Err(said.origin.remedied(Error::new(
+                Code::PolicyRefused,
+                format!("choosing the service from {}", said.origin),
+                format!("{} is not among the services that {} allows", said.value, allowed.origin),
+            )))
+        }
         _ => Ok(said),
     }
 }
@@ -183,7 +227,7 @@ fn environment(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Re
     let key = policy.environment_tag();
     match decided {
         Some(decided) if !flagged(&policy.environment()) => {
-            Ok(Said { value: decided.environment.clone(), origin: DECIDED.to_owned() })
+            Ok(Said { value: decided.environment.clone(), origin: Origin::Decided })
         }
         _ => {
             let said = policy
@@ -209,7 +253,7 @@ fn branch(
     };
     let Some((name, branch)) = known(environment.value.as_str()).or_else(alias) else {
         let allowed: Vec<&str> = environments.value.keys().map(String::as_str).collect();
-        return Err(Error::new(
+        return Err(environment.origin.remedied(Error::new(
             Code::PolicyRefused,
             format!("choosing the environment from {}", environment.origin),
             format!(
@@ -218,7 +262,7 @@ fn branch(
                 environments.origin,
                 allowed.join(", ")
             ),
-        ));
+        )));
     };
     let invalid = |error| Error::new(Code::PolicyInvalid, "reading the policy's environments", error);
     let environment =
@@ -232,7 +276,7 @@ fn branch(
 
 fn pinned(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Option<Said<Commit>>> {
     if let Some(decided) = decided {
-        return Ok(Some(Said { value: decided.source.commit.clone(), origin: DECIDED.to_owned() }));
+        return Ok(Some(Said { value: decided.source.commit.clone(), origin: Origin::Decided }));
     }
     policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|said| name(said, "commit")).transpose()
 }

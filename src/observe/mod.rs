@@ -14,7 +14,7 @@ pub use decision::Decision;
 pub use given::given;
 pub use identity::{Keep, Selection, select};
 pub use policy::{
-    Flags, Fragment, NodeArchives, POLICY, PackagesAllowed, Policy, StandIns, policy, recorded_flags,
+    Flags, Fragment, NodeArchives, Origins, POLICY, PackagesAllowed, Policy, StandIns, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, node_index,

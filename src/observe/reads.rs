@@ -18,6 +18,8 @@ use crate::secret::{Sealed, Secret};
 
 /// One evidence file: what is longer is no manifest. It is recorded, and read again at each boot.
 const EVIDENCE: u64 = 256 << 10;
+/// The settings that a fetch can fail by.
+const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential"];
 pub const MANIFEST: &str = "bootagent.toml";
 
 /// The machine, or what stands in for it and its tags.
@@ -86,7 +88,9 @@ pub async fn source(
 ) -> Result<Fetched> {
     let credential = match &selection.credential {
         Some(name) => {
-            Some(credential(machine.secret(name, region(facts), &selection.network, policy.wait()).await?)?)
+            let read = machine.secret(name, region(facts), &selection.network, policy.wait()).await;
+            let read = read.and_then(credential);
+            Some(read.map_err(|error| selection.origins.explain(error, &["git_credential"]))?)
         }
         None => None,
     };
@@ -103,7 +107,8 @@ pub async fn source(
         evidence,
     };
     let pinned = request.pinned.clone();
-    let (source, scratch) = machine.fetch(request, policy.patience()).await?;
+    let fetched = machine.fetch(request, policy.patience()).await;
+    let (source, scratch) = fetched.map_err(|error| selection.origins.explain(error, FETCHED_BY))?;
     if pinned.is_some_and(|pinned| pinned != source.commit) {
         return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
     }
@@ -149,7 +154,11 @@ pub async fn secret_text(
 ) -> Result<Secret> {
     match &flags.stand_ins.env_file {
         Some(path) => Ok(Secret::new(given(machine, path, "--env-file").await?)),
-        None => machine.secret(&selection.secret, region(facts), &selection.network, policy.wait()).await,
+        None => {
+            let read = machine.secret(&selection.secret, region(facts), &selection.network, policy.wait());
+            let said = ["service", "environment", "secret"];
+            read.await.map_err(|error| selection.origins.explain(error, &said))
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub fn keep(steps: &mut Steps, selection: &Selection) {
         .after(&["agent-unit"]);
 }
 
-/// The flags of a first run are recorded at once, so that a reboot can go on with them. Those of later
+/// Until a generation passed, flags are recorded at once, so that a reboot can go on with them. Those of later
 /// runs only when they proved themselves: a wrong one must not outlive its run.
 pub fn record_flags(steps: &mut Steps, selection: &Selection, after: &str) {
     let Some((keep, flags)) = selection.keep.as_ref().and_then(|keep| Some((keep, keep.flags.clone()?)))

@@ -13,6 +13,8 @@ pub struct Flags {
     pub dry_run: bool,
     /// Take a new commit instead of the one decided for this instance.
     pub update: bool,
+    /// The flags that earlier runs recorded count no more.
+    pub forget: bool,
 }
 
 /// What stands in for the instance on a laptop. Dry runs only.

@@ -142,6 +142,10 @@ impl Fragment {
             let cause = "the repository's address holds a user or a password";
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
+        if let Some(scheme) = self.repository.as_deref().and_then(foreign_scheme) {
+            let cause = format!("only https://, http:// and ssh are supported, not {scheme}://");
+            return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
+        }
         for service in self.services.iter().flatten() {
             Service::try_from(service.as_str()).map_err(|error| {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
@@ -184,6 +188,13 @@ pub fn parse(path: &str, text: &str) -> Result<Fragment> {
         let line = text[..start].matches('\n').count() + 1;
         Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{line}: {}", error.message()))
     })
+}
+
+/// Told at once, on a machine that has decided, too, where nothing is fetched any more.
+fn foreign_scheme(address: &str) -> Option<String> {
+    let (scheme, _) = address.split_once("://")?;
+    let known = ["https", "http", "ssh"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    (!known).then(|| scheme.escape_default().to_string())
 }
 
 /// `https://user:password@host/`, found before the address is shown anywhere. Only ssh has users that are

@@ -7,6 +7,7 @@ mod flags;
 mod fragment;
 mod network;
 mod node;
+mod origin;
 mod packages;
 
 use std::collections::BTreeMap;
@@ -18,37 +19,35 @@ use crate::facts::HostKey;
 use crate::fault::{BUDGET, Slice};
 use crate::machine::Observe;
 use crate::observe::given::given;
-use crate::plan::{Seconds, Setting, layout};
+use crate::plan::{Seconds, layout};
 
 pub use flags::{Flags, StandIns};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use node::NodeArchives;
+pub use origin::{Origin, Origins, Said};
 pub use packages::PackagesAllowed;
 
-/// The origin of what this run was told on its command line.
-pub const FLAG: &str = "flag";
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
-
-/// A value and who said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said<T> {
-    pub value: T,
-    pub origin: String,
-}
 
 /// The policy in force.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    layers: Vec<(String, Fragment)>,
+    layers: Vec<(Origin, Fragment)>,
     /// When the run that follows it must end.
     until: Option<Instant>,
 }
 
-/// Lays what the first run of this instance recorded under this run's flags.
-pub async fn recorded_flags(machine: &impl Observe, policy: Policy, instance: &str) -> Result<Policy> {
+/// Lays what earlier runs of this instance recorded under this run's flags, unless they shall be forgotten.
+pub async fn recorded_flags(
+    machine: &impl Observe,
+    policy: Policy,
+    instance: &str,
+    forget: bool,
+) -> Result<Policy> {
     let path = layout::recorded_flags(instance);
     match machine.policy_text(&path).await? {
+        Some(_) if forget => policy.recorded(&path, ""),
         Some(text) => policy.recorded(&path, &text),
         None => Ok(policy),
     }
@@ -56,46 +55,54 @@ pub async fn recorded_flags(machine: &impl Observe, policy: Policy, instance: &s
 
 /// Reads the policy file and lays this run's flags over it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
-    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())], until: None };
+    let mut policy = Policy { layers: vec![(Origin::Default, defaults())], until: None };
     match &flags.stand_ins.policy {
         Some(path) => {
-            let origin = path.display().to_string();
-            policy.push(&origin, parse(&origin, &given(machine, path, "--policy").await?)?)?;
+            let text = given(machine, path, "--policy").await?;
+            policy.file(&path.display().to_string(), &text)?;
         }
         None => {
             if let Some(text) = machine.policy_text(Path::new(POLICY)).await? {
-                policy.push(POLICY, parse(POLICY, &text)?)?;
+                policy.file(POLICY, &text)?;
             }
         }
     }
-    policy.push(FLAG, flags.policy.clone())?;
+    policy.push(Origin::Flag, flags.policy.clone())?;
     Ok(policy)
 }
 
 impl Policy {
     /// Lays one more fragment over the others, after checking what can be checked in it alone.
-    fn push(&mut self, origin: &str, fragment: Fragment) -> Result<()> {
-        fragment.check(origin)?;
-        self.layers.push((origin.to_owned(), fragment));
+    fn push(&mut self, origin: Origin, fragment: Fragment) -> Result<()> {
+        fragment.check(&origin.to_string()).map_err(|error| origin.remedied(error))?;
+        self.layers.push((origin, fragment));
         Ok(())
     }
 
+    fn file(&mut self, path: &str, text: &str) -> Result<()> {
+        self.push(Origin::File(path.to_owned()), parse(path, text)?)
+    }
+
     fn recorded(mut self, path: &Path, text: &str) -> Result<Policy> {
-        let origin = path.display().to_string();
+        let path = path.display().to_string();
+        let origin = Origin::Recorded(path.clone());
+        let fragment = parse(&path, text).map_err(|error| origin.remedied(error))?;
         let flags = self.layers.pop();
-        self.push(&origin, parse(&origin, text)?)?;
+        self.push(origin, fragment)?;
         self.layers.extend(flags);
         Ok(self)
     }
 
     /// What the next boot must be told again, as policy text: the flags recorded before, and this run's
-    /// over them. Nothing, if there never were any.
+    /// over them. Nothing, if there never were any; what was forgotten is recorded as no flags.
     pub fn recordable(&self) -> Result<Option<String>> {
-        let after_the_file = self.layers.iter().filter(|(origin, _)| origin != "default" && origin != POLICY);
-        let flags = after_the_file.fold(Fragment::default(), |under, (_, flags)| flags.clone().over(under));
+        let said = |wanted: fn(&Origin) -> bool| self.layers.iter().filter(move |(origin, _)| wanted(origin));
+        let flags = said(|origin| matches!(origin, Origin::Recorded(_) | Origin::Flag))
+            .fold(Fragment::default(), |under, (_, flags)| flags.clone().over(under));
         // A commit is decided, not recorded: the next update must be free to leave it.
         let flags = Fragment { commit: None, ..flags };
-        if flags == Fragment::default() {
+        let before = said(|origin| matches!(origin, Origin::Recorded(_))).count();
+        if flags == Fragment::default() && before == 0 {
             return Ok(None);
         }
         let text =
@@ -112,7 +119,7 @@ impl Policy {
 
     /// For keys that the defaults give.
     fn always<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Said<T> {
-        self.said(read).unwrap_or_else(|| Said { value: T::default(), origin: "default".to_owned() })
+        self.said(read).unwrap_or_else(|| Said { value: T::default(), origin: Origin::Default })
     }
 
     pub fn repository(&self) -> Result<Said<String>> {
@@ -159,7 +166,7 @@ impl Policy {
     }
 
     pub fn budget(&self) -> Said<Seconds> {
-        self.said(|fragment| fragment.budget).unwrap_or(Said { value: BUDGET, origin: "default".to_owned() })
+        self.said(|fragment| fragment.budget).unwrap_or(Said { value: BUDGET, origin: Origin::Default })
     }
 
     /// The same policy with an end to all waiting.
@@ -200,12 +207,6 @@ impl Policy {
         let service = self.service().is_none().then(|| self.service_tag());
         let environment = self.environment().is_none().then(|| self.environment_tag());
         service.into_iter().chain(environment).collect()
-    }
-}
-
-impl<T: std::fmt::Display> Said<T> {
-    pub fn setting(&self, name: &str) -> Setting {
-        Setting { name: name.to_owned(), value: self.value.to_string(), origin: self.origin.clone() }
     }
 }
 

@@ -80,7 +80,7 @@ impl Policy {
         let pins = checksums.as_ref().map(|pins| Setting {
             name: "node.checksums".to_owned(),
             value: format!("{} pinned", pins.value.len()),
-            origin: pins.origin.clone(),
+            origin: pins.origin.to_string(),
         });
         let settings = allowed.iter().map(|said| said.setting("node.archives")).chain(pins).collect();
         let archives = NodeArchives {

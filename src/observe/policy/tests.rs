@@ -1,9 +1,11 @@
 use super::*;
+use crate::facts::{Facts, Source};
+use crate::observe::{Decision, Selection, select};
 
 fn layered(file: &str, flags: Fragment) -> Result<Policy> {
-    let mut policy = Policy { layers: vec![("default".to_owned(), defaults())], until: None };
-    policy.push(POLICY, parse(POLICY, file)?)?;
-    policy.push("flag", flags)?;
+    let mut policy = Policy { layers: vec![(Origin::Default, defaults())], until: None };
+    policy.file(POLICY, file)?;
+    policy.push(Origin::Flag, flags)?;
     Ok(policy)
 }
 
@@ -11,20 +13,20 @@ fn layered(file: &str, flags: Fragment) -> Result<Policy> {
 fn later_layers_win_and_are_named() {
     let flags = Fragment { repository: Some("https://b".into()), ..Fragment::default() };
     let policy = layered("repository = 'https://a'\nbudget = '5m'\n", flags).unwrap();
-    assert_eq!(policy.repository().unwrap(), Said { value: "https://b".into(), origin: "flag".into() });
-    assert_eq!(policy.budget(), Said { value: Seconds(300), origin: POLICY.into() });
-    assert_eq!(policy.secret().origin, "default");
+    assert_eq!(policy.repository().unwrap(), Said { value: "https://b".into(), origin: Origin::Flag });
+    assert_eq!(policy.budget(), Said { value: Seconds(300), origin: Origin::File(POLICY.into()) });
+    assert_eq!(policy.secret().origin, Origin::Default);
 }
 
 #[test]
 fn recorded_flags_stand_between_file_and_flags() {
     let policy = layered("repository = 'https://a'\n", Fragment::default()).unwrap();
     let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\n").unwrap();
-    assert_eq!(policy.repository().unwrap().origin, "/r.toml");
+    assert_eq!(policy.repository().unwrap().origin, Origin::Recorded("/r.toml".into()));
     let flags = Fragment { repository: Some("https://f".into()), ..Fragment::default() };
     let policy =
         layered("", flags).unwrap().recorded(Path::new("/r.toml"), "repository = 'https://r'").unwrap();
-    assert_eq!(policy.repository().unwrap().origin, "flag");
+    assert_eq!(policy.repository().unwrap().origin, Origin::Flag);
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn the_network_is_layered_key_by_key() {
     assert_eq!(
         said,
         [
-            "network.proxy http://q:2 /r.toml".to_owned(),
+            "network.proxy http://q:2 flag of an earlier run, recorded in /r.toml".to_owned(),
             format!("network.no_proxy acme.test {POLICY}"),
             format!("mirrors.npm https://n {POLICY}"),
         ]
@@ -137,4 +139,114 @@ fn ssh_addresses_have_users_and_no_passwords() {
         assert_eq!(error.code(), Code::RepositoryInvalid);
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
+}
+
+/// An instance that decided for acme/auth, fetched with the credential `git/a`.
+fn selected(file: &str, flags: Fragment, update: bool) -> Result<Selection> {
+    let decided = Decision {
+        service: "auth".try_into().unwrap(),
+        environment: "test".try_into().unwrap(),
+        source: Source {
+            repository: "https://git.example/acme/auth".into(),
+            branch: "test".try_into().unwrap(),
+            commit: "0123456789abcdef0123456789abcdef01234567".try_into().unwrap(),
+            entries: Vec::new(),
+            evidence: BTreeMap::new(),
+        },
+        credential: Some("git/a".into()),
+    };
+    select(&Facts::default(), &layered(file, flags)?, Some(&decided), update)
+}
+
+fn flags(repository: Option<&str>, credential: Option<&str>) -> Fragment {
+    let [repository, git_credential] = [repository, credential].map(|said| said.map(str::to_owned));
+    Fragment { repository, git_credential, ..Fragment::default() }
+}
+
+const ACME: &str = "repository = 'https://git.example/acme/{service}/'\ngit_credential = 'git/a'\n";
+
+#[test]
+fn a_flag_against_the_decision_is_refused_unless_it_decides_anew() {
+    let other = "https://git.example/acme/other";
+    for (flags, says) in [
+        (flags(Some(other), None), "--repository https://git.example/acme/other"),
+        (
+            flags(Some("https://git.example/{service}/auth"), None),
+            "--repository https://git.example/auth/auth",
+        ),
+        (flags(None, Some("git/b")), "--git-credential-secret git/b"),
+    ] {
+        let error = selected(ACME, flags.clone(), false).unwrap_err();
+        assert_eq!(error.code(), Code::Usage, "{error}");
+        assert!(error.to_string().contains(says) && error.to_string().contains("--update"), "{error}");
+        assert!(selected(ACME, flags, true).is_ok());
+    }
+    assert_eq!(selected(ACME, flags(Some(other), None), true).unwrap().repository, other);
+    let same = flags(Some("https://git.example/acme/{service}"), Some("git/a"));
+    assert_eq!(selected("", same, false).unwrap().credential.as_deref(), Some("git/a"));
+}
+
+#[test]
+fn a_policy_file_that_changed_does_not_change_where_the_decided_commit_came_from() {
+    let moved = "repository = 'https://elsewhere.example/{service}'\ngit_credential = 'git/elsewhere'\n";
+    let kept = selected(moved, Fragment::default(), false).unwrap();
+    assert_eq!(kept.repository, "https://git.example/acme/auth");
+    assert_eq!(kept.credential.as_deref(), Some("git/a"), "a credential for another server");
+    let setting = kept.settings.iter().find(|setting| setting.name == "repository").unwrap();
+    assert_eq!(setting.origin, "decided at this instance's first boot");
+    let renamed = ACME.replace("git/a", "git/new");
+    let kept = selected(&renamed, Fragment::default(), false).unwrap();
+    assert_eq!(
+        kept.credential.as_deref(),
+        Some("git/new"),
+        "the same repository's credential has a new name"
+    );
+    assert_eq!(
+        selected(moved, Fragment::default(), true).unwrap().repository,
+        "https://elsewhere.example/auth"
+    );
+}
+
+#[test]
+fn a_scheme_that_nobody_fetches_is_refused_wherever_it_is_said() {
+    for bad in ["ftp://git.example/a", "file:///srv/a", "git://git.example/a"] {
+        let told = [
+            layered("", flags(Some(bad), None)).unwrap_err(),
+            layered(&format!("repository = '{bad}'\n"), Fragment::default()).unwrap_err(),
+        ];
+        assert!(told.iter().all(|error| error.code() == Code::RepositoryInvalid), "{told:?}");
+    }
+    assert!(layered("", flags(Some("HTTPS://git.example/a"), None)).is_ok());
+}
+
+#[test]
+fn what_is_forgotten_is_recorded_as_no_flags() {
+    let path = Path::new("/r.toml");
+    let forgotten = layered(ACME, Fragment::default()).unwrap().recorded(path, "").unwrap();
+    let text = forgotten.recordable().unwrap().unwrap();
+    assert_eq!(parse("/r.toml", &text).unwrap(), Fragment::default());
+    assert!(matches!(forgotten.repository().unwrap().origin, Origin::File(_)));
+}
+
+#[test]
+fn an_error_names_the_recorded_flag_that_it_comes_of() {
+    let path = Path::new("/r.toml");
+    let recorded = "repository = 'https://r'\nservice = 'Wrong'\n";
+    let policy = layered(ACME, Fragment::default()).unwrap().recorded(path, recorded).unwrap();
+    let error = select(&Facts::default(), &policy, None, false).unwrap_err();
+    assert!(error.to_string().contains("flag of an earlier run, recorded in /r.toml"), "{error}");
+    assert!(error.to_string().contains("--forget-flags"), "{error}");
+
+    let mut origins = Origins::default();
+    origins.note("repository", &policy.repository().unwrap());
+    origins.note("secret", &policy.secret());
+    let explained = |code, names: &[&str]| {
+        let error = origins.explain(Error::new(code, "fetching", "404"), names).to_string();
+        (error.contains("404: repository is a flag of an earlier run"), error.contains("--forget-flags"))
+    };
+    assert_eq!(explained(Code::GitNotFound, &["repository", "secret"]), (true, true));
+    assert_eq!(explained(Code::SecretMissing, &["secret"]), (false, false));
+    assert_eq!(explained(Code::GitUnreachable, &["repository"]), (false, false), "time heals it");
+    let unreadable = layered(ACME, Fragment::default()).unwrap().recorded(path, "repositry = 1").unwrap_err();
+    assert!(unreadable.to_string().contains("--forget-flags"), "{unreadable}");
 }

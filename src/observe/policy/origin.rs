@@ -1,0 +1,97 @@
+//! Who said a value.
+
+use std::fmt;
+
+use crate::error::{Error, Exit};
+use crate::plan::Setting;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    #[default]
+    Default,
+    /// A policy file, by its path.
+    File(String),
+    /// Flags of an earlier run of this instance, and where they stand.
+    Recorded(String),
+    /// What this run was told on its command line.
+    Flag,
+    /// An instance tag, by its key.
+    Tag(String),
+    Decided,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => f.write_str(path),
+            Origin::Recorded(path) => write!(f, "flag of an earlier run, recorded in {path}"),
+            Origin::Flag => f.write_str("flag"),
+            Origin::Tag(key) => write!(f, "tag {key}"),
+            Origin::Decided => f.write_str("decided at this instance's first boot"),
+        }
+    }
+}
+
+impl Origin {
+    /// What to do about it where nothing that this run was told explains the error.
+    pub fn remedied(&self, error: Error) -> Error {
+        match self {
+            Origin::Recorded(_) => {
+                let general = error.report().remedy;
+                error.remedy(format!(
+                    "{general}; a flag that was recorded by mistake goes with: bootagent run --forget-flags"
+                ))
+            }
+            _ => error,
+        }
+    }
+}
+
+/// A value and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said<T> {
+    pub value: T,
+    pub origin: Origin,
+}
+
+impl<T> Said<T> {
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Said<U> {
+        Said { value: with(self.value), origin: self.origin }
+    }
+
+    pub fn is_flag(&self) -> bool {
+        self.origin == Origin::Flag
+    }
+}
+
+impl<T: fmt::Display> Said<T> {
+    pub fn setting(&self, name: &str) -> Setting {
+        Setting { name: name.to_owned(), value: self.value.to_string(), origin: self.origin.to_string() }
+    }
+}
+
+/// Who said each of the settings that a run can fail by, long after they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(Vec<(&'static str, Origin)>);
+
+impl Origins {
+    pub fn note<T>(&mut self, name: &'static str, said: &Said<T>) {
+        self.0.push((name, said.origin.clone()));
+    }
+
+    /// An error that comes of some of them names those that an earlier run recorded.
+    pub fn explain(&self, error: Error, names: &[&str]) -> Error {
+        if !matches!(error.exit(), Exit::Usage | Exit::Refused | Exit::Invalid) {
+            return error;
+        }
+        let recorded =
+            |(name, origin): &&(&str, Origin)| names.contains(name) && matches!(origin, Origin::Recorded(_));
+        let mut recorded = self.0.iter().filter(recorded).peekable();
+        let error = match recorded.peek() {
+            Some((_, origin)) => origin.remedied(error),
+            None => return error,
+        };
+        recorded.fold(error, |error, (name, origin)| error.because(format!("{name} is a {origin}")))
+    }
+}

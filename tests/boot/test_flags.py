@@ -1,0 +1,88 @@
+"""What flags do to a machine that has decided, and how those of an earlier run are got rid of."""
+
+import pytest
+from looks import SERVICE, ask, secret, shared, status  # noqa: F401
+from services import talking
+from stage import POLICY, REPOSITORY, assert_failed, run
+
+HERE = REPOSITORY.format(service=SERVICE)
+WRONG = "https://github.com/acmee/{service}.git"
+ELSEWHERE = 'repository = "https://github.com/evil/{service}.git"\ngit_credential = "git/evil"\n'
+
+
+def recorded(machine) -> str:
+    return machine.check(["sh", "-c", "cat /var/lib/bootagent/instances/*/policy.toml"])
+
+
+class TestDecided:
+    """A machine that serves what it decided for."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("test", talking())
+        shared.repo(SERVICE, "evil").commit("test", talking())
+        secret(shared, TOKEN="t")
+        machine = shared.launch(binary=binary)
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        return machine
+
+    @pytest.mark.parametrize(
+        ("flag", "exit", "code", "names"),
+        [
+            ("--repository=https://github.com/evil/{service}.git", 64, "E-USAGE", HERE),
+            ("--git-credential-secret=git/typo", 64, "E-USAGE", "git/typo"),
+            ("--repository=ftp://github.com/acme/{service}.git", 78, "E-REPOSITORY-INVALID", "ftp"),
+        ],
+    )
+    def test_a_flag_against_the_decision_is_told_and_not_recorded(self, machine, flag, exit, code, names):
+        before = recorded(machine)
+        assert_failed(machine, run(machine, flag, repository=None), exit, code, names)
+        assert recorded(machine) == before
+        again = run(machine, repository=None)
+        assert again.code == 0, again.stderr
+        assert status(machine)[1]["repository"] == HERE
+
+    def test_the_same_flags_again_are_no_contradiction(self, machine):
+        again = run(machine)
+        assert again.code == 0, again.stderr
+
+    def test_a_policy_that_names_another_repository_waits_for_an_update(self, shared, machine):  # noqa: F811
+        machine.write(POLICY, ELSEWHERE)
+        try:
+            shared.git.log.clear()
+            machine.check(["sh", "-c", f"rm -rf /opt/{SERVICE}/releases/*"])
+            kept = run(machine, "--forget-flags", repository=None)
+            assert kept.code == 0, kept.stderr
+            assert status(machine)[1]["repository"] == HERE
+            asked = {entry["path"].split("/")[1] for entry in shared.git.log}
+            assert asked == {"acme"}, "the decided commit came from elsewhere"
+            update = run(machine, "--update", repository=None)
+            assert_failed(machine, update, 78, "E-SECRET-DENIED", "git/evil")
+        finally:
+            machine.check(["rm", POLICY])
+
+
+def test_flags_of_a_run_that_failed_are_named_and_can_be_forgotten(world, binary):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    world.repo(SERVICE).commit("test", talking())
+    secret(world, TOKEN="t")
+    machine = world.launch(binary=binary)
+    assert_failed(machine, run(machine, "--imds-wait=20s", repository=WRONG), 78, ["E-GIT-NOT-FOUND", "E-GIT-REFUSED"], "acmee")
+
+    machine.write(POLICY, f'repository = "{REPOSITORY}"\n')
+    origin = "repository is a flag of an earlier run, recorded in /var/lib/bootagent/instances/"
+    again = run(machine, repository=None)
+    told = assert_failed(machine, again, 78, ["E-GIT-NOT-FOUND", "E-GIT-REFUSED"], "acmee", origin)
+    assert "bootagent run --forget-flags" in told["error"]["remedy"]
+
+    dry = machine.run(["bootagent", "--dry-run", "--forget-flags"], timeout=60)
+    assert dry.code == 0 and "acmee" in recorded(machine), "a dry run forgot them"
+    mended = run(machine, "--forget-flags", repository=None)
+    assert mended.code == 0, mended.stderr
+    assert "acmee" not in recorded(machine) and "wait" not in recorded(machine)
+    machine.reboot()
+    waited = machine.run(["bootagent", "status", "--wait", "--timeout", "90s"], timeout=100)
+    assert waited.code == 0, waited.stdout + waited.stderr
+    assert ask(machine, "env")["TOKEN"] == "t"
