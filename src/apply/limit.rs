@@ -44,7 +44,7 @@ mod tests {
     use crate::report::Progress;
 
     async fn held(limit: Duration, stop: impl Future<Output = &'static str>) -> Vec<String> {
-        let report = Report::new(None, Progress::Silent, String::new());
+        let report = Report::new(Progress::Silent, String::new());
         let limit = Limit { until: Instant::now() + limit, budget: Seconds(7), report: &report };
         let waiting = report.during("fetch", "fetching branch main", async {
             say("try 3, after: the server answers 503");

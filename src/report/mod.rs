@@ -3,11 +3,11 @@
 
 mod console;
 mod ongoing;
+mod publication;
 mod serving;
 pub mod status;
 mod terminal;
 
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,12 @@ use crate::error::{Error, Result};
 use crate::facts::{Commit, Instance};
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
-use crate::plan::{Action, Mode, Owner, Plan, StepId};
+use crate::plan::{Action, Plan, StepId};
 use ongoing::Ongoing;
 use status::{Outcome, State, Status, StepReport};
 
 pub use ongoing::line as living_text;
+pub use publication::read;
 pub use terminal::{LivingLine, print, tell};
 
 /// How often a booting agent proves that it is alive, in seconds.
@@ -38,8 +39,8 @@ pub enum Progress {
 
 pub struct Report {
     status: Mutex<Status>,
-    /// Absent in a dry run, which writes nothing.
-    path: Option<&'static Path>,
+    /// A dry run writes nothing.
+    is_published: bool,
     progress: Progress,
     living: Mutex<LivingLine>,
     ongoing: Mutex<Ongoing>,
@@ -47,19 +48,24 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(path: Option<&'static str>, progress: Progress, run_id: String) -> Self {
+    pub fn new(progress: Progress, run_id: String) -> Self {
         let mut status = Status::booting(machine::pid(), machine::boot_id(), run_id);
         status.started = now();
         status.pid_started = machine::started(machine::pid()).unwrap_or(0);
         status.heartbeat = status.started;
         Report {
             status: Mutex::new(status),
-            path: path.map(Path::new),
+            is_published: false,
             progress,
             living: Default::default(),
             ongoing: Default::default(),
             started: Instant::now(),
         }
+    }
+
+    /// The same, for everybody to read.
+    pub fn published(self) -> Self {
+        Report { is_published: true, ..self }
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {
@@ -73,13 +79,9 @@ impl Report {
         status.waiting = locked(&self.ongoing).waiting();
         change(&mut status);
         status.heartbeat = now();
-        let Some(path) = self.path else { return };
-        let written =
-            serde_json::to_vec_pretty(&*status).map_err(|error| error.to_string()).and_then(|text| {
-                machine::replace_file(path, &text, &Owner::root(), Mode(0o644))
-                    .map_err(|error| error.to_string())
-            });
-        if let Err(error) = written {
+        if self.is_published
+            && let Err(error) = publication::publish(&status)
+        {
             tracing::error!(%error, "the status file cannot be written");
         }
     }
@@ -117,7 +119,7 @@ impl Report {
             self.update(|_| {});
         }
         let lines = locked(&self.ongoing).lines(Instant::now());
-        if self.path.is_some() {
+        if self.is_published {
             lines.iter().for_each(|line| tracing::info!("{line}"));
         }
         match self.progress {
@@ -328,8 +330,8 @@ impl Report {
 
     /// Nothing was to be done: then there is nothing to report either.
     pub fn withdraw(&self) {
-        if let Some(path) = self.path {
-            let _ = machine::remove_file(path);
+        if self.is_published {
+            publication::withdraw();
         }
         tracing::info!("no policy yet: bootagent run in user-data will bring one");
     }
@@ -344,7 +346,7 @@ impl Report {
             locked(&self.living).clear();
             lines.iter().for_each(tell);
         }
-        if self.path.is_some() {
+        if self.is_published {
             machine::console(&lines);
         }
     }

@@ -7,6 +7,8 @@ use crate::facts::{Branch, Commit, Environment, Instance, Service};
 use crate::plan::Gate;
 
 pub const PATH: &str = "/run/bootagent/status.json";
+/// Root's alone.
+pub const OUTPUT: &str = "/run/bootagent/output.json";
 pub const SCHEMA: u32 = 1;
 
 /// An agent that was silent for this long is dead: six heartbeats.

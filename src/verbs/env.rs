@@ -110,7 +110,7 @@ async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
         return Err(Error::new(Code::Usage, "choosing the secret", cause)
             .remedy("name it with --secret, or check a file with --env-file"));
     }
-    let report = Report::new(None, Progress::Silent, run_id());
+    let report = Report::new(Progress::Silent, run_id());
     let environment = boot::environment(machine, flags, &report).await?;
     Ok(Found {
         name: environment.secret,

@@ -5,7 +5,7 @@ use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
 use crate::machine::{self, LocalHost, Lock, Observe};
 use crate::plan;
-use crate::report::{Progress, Report, print, status};
+use crate::report::{Progress, Report, print};
 
 /// Brings the service into service.
 pub async fn run(args: &RunArgs) -> u8 {
@@ -34,7 +34,7 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
         return Err(told(error));
     }
     let _lock = Lock::take().map_err(told)?;
-    let report = Report::new(Some(status::PATH), progress(), crate::machine::run_id());
+    let report = Report::new(progress(), crate::machine::run_id()).published();
     match boot::run(&machine, &flags, &report).await {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
@@ -70,7 +70,7 @@ async fn show(args: &RunArgs) -> Result<()> {
         Output::Text => progress(),
         Output::Json => Progress::Silent,
     };
-    let report = Report::new(None, progress, crate::machine::run_id());
+    let report = Report::new(progress, crate::machine::run_id());
     let flags = args.flags()?;
     let mut planning = pin!(report.accompany(boot::prepare(&machine, &flags, &report)));
     let planned = tokio::select! {

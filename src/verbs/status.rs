@@ -1,6 +1,5 @@
 //! What the last run came to, and whether it is still true.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,8 +9,8 @@ use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::Commit;
 use crate::machine::{self, Health, LocalHost, Observe};
-use crate::report::status::{Outcome, PATH, State, Status};
-use crate::report::{LivingLine, living_text, print};
+use crate::report::status::{Outcome, State, Status};
+use crate::report::{self, LivingLine, living_text, print};
 
 /// The contract of the exit status.
 const IN_SERVICE: u8 = 0;
@@ -65,15 +64,11 @@ async fn look(args: &StatusArgs) -> Result<Seen> {
 }
 
 async fn once(machine: &LocalHost) -> Result<Seen> {
-    let Some(text) = machine.text(Path::new(PATH)).await? else {
+    let Some(mut status) = report::read(machine).await? else {
         let mut status = Status::booting(0, machine::boot_id(), String::new());
         status.state = State::NotStarted;
         return Ok(Seen { status, probe: None });
     };
-    let mut status: Status = serde_json::from_str(&text).map_err(|error| {
-        Error::new(Code::Io, format!("reading {PATH}"), error)
-            .remedy("another version wrote it: run bootagent again")
-    })?;
     if let Some(why) = status.is_orphaned(
         &machine::boot_id(),
         machine::started(status.pid).is_some_and(|ticks| ticks == status.pid_started),

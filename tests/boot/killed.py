@@ -36,7 +36,7 @@ def points(machine: Machine, *flags: str, of: str = "") -> tuple[Result, list[in
             happened = happened or bool(re.match("[a-z]", line))
             continue
         number += 1
-        of_status = '"status.json"' in line
+        of_status = '"status.json"' in line or '"output.json"' in line
         if happened or not of_status:
             found.append(number)
             named.append(of in line)

@@ -143,7 +143,7 @@ print(json.dumps(seen))
 _HIDDEN = f"/var/lib/(systemd|cloud|dbus|apt|dpkg|ucf|pam)|{CACHE}/.*|/var/cache/(apt|debconf|ldconfig)"
 # What tells when, as which process or which number: the order in which two users are made is not fixed.
 _UNREAD = (
-    "/run/bootagent/(status.json|[a-z-]+.(passed|handover))|/etc/(passwd|shadow|group|gshadow)-?|/etc/.*machine-id"
+    "/run/bootagent/(status.json|output.json|[a-z-]+.(passed|handover))|/etc/(passwd|shadow|group|gshadow)-?|/etc/.*machine-id"
     "|/etc/hostname"
 )
 

@@ -20,7 +20,7 @@ MARGIN = 25.0
 # again at the next boot with the same flags; nothing else.
 PLACES = ["/etc", "/opt", "/run/bootagent", "/tmp", "/usr/local/bin", "/var/cache", "/var/lib", "/var/tmp"]
 WRITTEN = re.compile(
-    "/run/bootagent(/status.json|/run.lock)?"
+    "/run/bootagent(/status.json|/output.json|/run.lock)?"
     "|/etc/systemd/system/(multi-user.target.wants/)?bootagent.service"
     "|/var/lib/bootagent(/instances(/i-[0-9a-f]+(/policy.toml)?)?)?"
 )

@@ -1,0 +1,112 @@
+//! Where others read of a run: the status for everybody, and for root alone what those who failed said
+//! last, which may hold more than the secrets that are known.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::status::{OUTPUT, PATH, Status};
+use crate::error::{Code, Error, Result};
+use crate::machine::{self, Observe};
+use crate::plan::{Mode, Owner};
+
+/// The last lines of the service or program that failed, and in which run.
+#[derive(Serialize, Deserialize)]
+struct Said {
+    run_id: String,
+    output: Vec<String>,
+}
+
+pub fn publish(status: &Status) -> Result<()> {
+    let (status, said) = parted(status);
+    match said {
+        Some(said) => replace(OUTPUT, &said, Mode(0o600))?,
+        None => machine::remove_file(Path::new(OUTPUT))?,
+    }
+    replace(PATH, &status, Mode(0o644))
+}
+
+pub fn withdraw() {
+    for path in [OUTPUT, PATH] {
+        let _ = machine::remove_file(Path::new(path));
+    }
+}
+
+/// The last run's, as far as whoever asks may see it; `None` if there was no run in this boot.
+pub async fn read(machine: &impl Observe) -> Result<Option<Status>> {
+    let Some(text) = machine.text(Path::new(PATH)).await? else { return Ok(None) };
+    let status = serde_json::from_str(&text).map_err(|error| {
+        Error::new(Code::Io, format!("reading {PATH}"), error)
+            .remedy("another version wrote it: run bootagent again")
+    })?;
+    let said = if machine.is_root() { machine.text(Path::new(OUTPUT)).await? } else { None };
+    // Without it the status is whole but for these lines, which the journal has, too.
+    Ok(Some(joined(status, said.and_then(|text| serde_json::from_str(&text).ok()))))
+}
+
+fn parted(status: &Status) -> (Status, Option<Said>) {
+    let mut status = status.clone();
+    let output = status.error.as_mut().map(|error| std::mem::take(&mut error.output)).unwrap_or_default();
+    let said = Said { run_id: status.run_id.clone(), output };
+    let said = (!said.output.is_empty()).then_some(said);
+    (status, said)
+}
+
+fn joined(mut status: Status, said: Option<Said>) -> Status {
+    if let (Some(error), Some(said)) = (&mut status.error, said)
+        && said.run_id == status.run_id
+    {
+        error.output = said.output;
+    }
+    status
+}
+
+fn replace(path: &str, content: &impl Serialize, mode: Mode) -> Result<()> {
+    let text = serde_json::to_vec_pretty(content)
+        .map_err(|error| Error::new(Code::Bug, format!("writing {path}"), error))?;
+    machine::replace_file(Path::new(path), &text, &Owner::root(), mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(run_id: &str, output: &[&str]) -> Status {
+        let mut status = Status::booting(17, "boot".into(), run_id.into());
+        let output = output.iter().map(|line| (*line).to_owned()).collect();
+        status.error = Some(Error::new(Code::ServiceExited, "waiting", "status 1").saying(output).report());
+        status
+    }
+
+    fn shown(status: &Status) -> String {
+        serde_json::to_string(status).unwrap()
+    }
+
+    #[test]
+    fn what_was_said_is_no_part_of_what_everybody_reads_and_root_gets_it_back() {
+        let status = failed("run", &["customer 4711 is unknown"]);
+        let (public, said) = parted(&status);
+        assert!(!shown(&public).contains("4711") && shown(&public).contains("status 1"));
+        assert_eq!(shown(&joined(public.clone(), said)), shown(&status));
+        assert_eq!(shown(&joined(public.clone(), None)), shown(&public));
+    }
+
+    #[test]
+    fn where_nobody_said_anything_there_is_nothing_to_keep() {
+        assert!(parted(&failed("run", &[])).1.is_none());
+        assert!(parted(&Status::booting(17, "boot".into(), "run".into())).1.is_none());
+    }
+
+    #[test]
+    fn what_another_run_said_is_not_this_ones() {
+        let (_, said) = parted(&failed("earlier", &["no database"]));
+        assert!(!shown(&joined(failed("run", &[]), said)).contains("no database"));
+    }
+
+    /// As long as it stands there, everybody has read it already.
+    #[test]
+    fn what_an_earlier_version_wrote_into_the_status_is_still_read() {
+        let earlier: Status = serde_json::from_str(&shown(&failed("run", &["no database"]))).unwrap();
+        assert!(shown(&joined(earlier, None)).contains("no database"));
+    }
+}
