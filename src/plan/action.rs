@@ -270,7 +270,7 @@ pub struct Sandbox {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Handover {
     pub unit: String,
-    /// The files and links that make up what runs.
+    /// The files, links and directories that make up what runs.
     pub inputs: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,

@@ -262,7 +262,7 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
 fn handover(layout: &Layout) -> Handover {
     Handover {
         unit: layout.unit(),
-        inputs: vec![layout.unit_file(), layout.environment(), layout.current()],
+        inputs: vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()],
         record: layout.handover(),
     }
 }

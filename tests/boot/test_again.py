@@ -55,6 +55,21 @@ class TestSecondRun:
         assert process(machine) == running, "the service was restarted"
         assert changed_steps(machine) == []
 
+    def test_a_data_directory_that_was_removed_is_not_missed_by_what_runs(self, machine):
+        """The service's mounts hold the old one, in which nothing can be written any more."""
+        file = f"write?path=/var/lib/{SERVICE}/note"
+        before = process(machine)
+        machine.check(["rm", "-rf", f"/var/lib/{SERVICE}"])
+        assert ask(machine, file) != "written"
+        for _ in range(2):
+            again = machine.run(["bootagent", "run"])
+            assert again.code == 0, again.stderr
+            assert ask(machine, file) == "written"
+        renewed = process(machine)
+        assert renewed[0] != before[0]
+        assert machine.run(["bootagent", "run"]).code == 0 and process(machine) == renewed
+        assert machine.exists(f"/var/lib/{SERVICE}/note")
+
     def test_a_changed_value_is_rendered_and_the_service_restarted(self, shared, machine):  # noqa: F811
         _, pid, _ = process(machine)
         before = files(machine, "/etc", "/opt", "/var/lib/bootagent")

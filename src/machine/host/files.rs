@@ -57,6 +57,13 @@ pub fn exists(path: &Path) -> Result<bool> {
     }
 }
 
+/// The numbers that tell a directory from another one under the same name; `None` if there is none.
+pub fn which_directory(path: &Path) -> Result<Option<(u64, u64)>> {
+    let Some(place) = found(path)? else { return Ok(None) };
+    let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
+    Ok(stat.filter(|stat| kind(stat) == SFlag::S_IFDIR).map(|stat| (stat.st_dev, stat.st_ino)))
+}
+
 /// A small file's bytes, not through a link; `None` if there is no file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let doing = || format!("reading {}", path.display());
