@@ -224,8 +224,8 @@ impl Error {
     pub fn report(&self) -> ErrorReport {
         ErrorReport {
             code: self.0.code.name().to_owned(),
-            doing: self.0.doing.clone(),
-            causes: self.0.causes.clone(),
+            doing: bounded(&self.0.doing),
+            causes: self.0.causes.iter().map(|cause| bounded(cause)).collect(),
             remedy: self.0.remedy.clone().unwrap_or_else(|| self.0.code.remedy().to_owned()),
             fault: self.0.fault.clone(),
             retry_after: self.0.retry_after,
@@ -238,6 +238,15 @@ impl Error {
         let code = Code::ALL.iter().copied().find(|code| code.name() == report.code).unwrap_or(Code::Bug);
         let ErrorReport { doing, causes, remedy, fault, retry_after, output, .. } = report;
         Error(Box::new(Told { code, doing, causes, remedy: Some(remedy), fault, retry_after, output }))
+    }
+}
+
+/// Much of what is told was written by others, and goes to consoles of 115200 baud.
+fn bounded(text: &str) -> String {
+    const MOST_BYTES: usize = 1 << 10;
+    match text.len() > MOST_BYTES {
+        true => format!("{}…", &text[..text.floor_char_boundary(MOST_BYTES)]),
+        false => text.to_owned(),
     }
 }
 
@@ -340,6 +349,17 @@ mod tests {
                 .unwrap_err();
             assert_eq!(error.code(), code, "{error}");
         }
+    }
+
+    #[test]
+    fn no_part_of_an_error_is_long() {
+        let long = "é".repeat(100_000);
+        let error = Error::caused(Code::Io, &*long, vec![long.clone(), "short".into()]).because(&long);
+        let report = error.report();
+        let told = [&report.doing, &report.causes[0], &report.causes[2]];
+        assert!(told.iter().all(|text| text.len() < 1100 && text.ends_with("é…")), "{error}");
+        assert_eq!(report.causes[1], "short");
+        assert!(error.to_string().len() < 4000);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is kept of the last words of whoever failed: few lines, short ones, and no secret in them.
 
 use crate::error::Error;
-use crate::secret::{CUT, Redaction};
+use crate::secret::{Redaction, cut};
 
 const MOST_LINES: usize = 21;
 const MOST_BYTES: usize = 4 << 10;
@@ -10,15 +10,8 @@ const LONGEST_LINE: usize = 400;
 /// Without a redaction nobody knows what must not be seen, and nothing is shown.
 pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
     let Some(redaction) = redaction else { return error.saying(Vec::new()) };
-    let lines = error.output().iter().map(|line| shortened(redaction.hide(line))).collect();
+    let lines = error.output().iter().map(|line| cut(redaction.hide(line), LONGEST_LINE)).collect();
     error.with_causes(|cause| redaction.hide(cause)).saying(last(lines))
-}
-
-fn shortened(line: String) -> String {
-    match line.char_indices().nth(LONGEST_LINE) {
-        Some((end, _)) => format!("{}{CUT}", &line[..end]),
-        None => line,
-    }
 }
 
 /// The last ones: what ends a program is said at its end.

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
 
 pub use redaction::{CUT, Redaction};
-pub use said::{excerpt, plain, without_userinfo};
+pub use said::{cut, excerpt, plain, without_userinfo};
 
 /// Secret text, wiped when dropped. There is no `Deserialize`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

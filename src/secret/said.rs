@@ -22,15 +22,18 @@ pub fn plain(line: &str) -> String {
     plain
 }
 
-/// Others' text within a sentence of ours: one line, and only its beginning if it is long.
+/// Others' text within a sentence of ours: only its beginning if it is long.
 pub fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 100;
-    let mut shown: String = plain(text).chars().take(LONGEST + 1).collect();
-    if let Some((end, _)) = shown.char_indices().nth(LONGEST) {
-        shown.truncate(end);
-        shown.push(CUT);
+    cut(text.to_owned(), 100)
+}
+
+/// At most so many characters, and a mark where there were more.
+pub fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push(CUT);
     }
-    shown
+    text
 }
 
 /// Cuts `user:password@` out of every address in the text.
@@ -48,4 +51,16 @@ pub fn without_userinfo(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_and_says_so() {
+        let long = excerpt(&"é".repeat(200_000));
+        assert_eq!((long.chars().count(), long.chars().last()), (101, Some(CUT)));
+        assert_eq!(excerpt(&"x".repeat(100)), "x".repeat(100));
+    }
 }

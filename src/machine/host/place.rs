@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
-use crate::secret::excerpt;
+use crate::secret::{excerpt, plain};
 
 /// A name in an open directory.
 pub struct Place {
@@ -84,7 +84,11 @@ pub fn obstacle(path: &Path) -> Option<String> {
         }
         Some(match std::fs::read_link(at) {
             Ok(target) => {
-                format!("{} is a symbolic link to {}", at.display(), excerpt(&target.to_string_lossy()))
+                format!(
+                    "{} is a symbolic link to {}",
+                    at.display(),
+                    excerpt(&plain(&target.to_string_lossy()))
+                )
             }
             Err(_) => format!("{} is no directory", at.display()),
         })

@@ -10,6 +10,7 @@ use super::request::Limits;
 use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::facts::EntryKind;
+use crate::secret::cut;
 
 /// The kernel's PATH_MAX, less its end.
 const LONGEST_TARGET: usize = 4_095;
@@ -165,8 +166,12 @@ impl Walk<'_> {
         nodes.extend(self.items.iter().map(|item| (item.path.as_str(), Node::File)));
         nodes.extend(self.targets.iter().map(|(path, target)| (path.as_str(), Node::Symlink(target))));
         self.targets.iter().try_for_each(|(path, target)| {
-            links::check(&nodes, path, target)
-                .map_err(|why| refused(path, &format!("it is a symlink to {}: {why}", target.escape_debug())))
+            links::check(&nodes, path, target).map_err(|why| {
+                refused(
+                    path,
+                    &format!("it is a symlink to {}: {why}", cut(target.escape_debug().to_string(), 100)),
+                )
+            })
         })
     }
 }
@@ -177,7 +182,7 @@ fn beside(directory: &str, name: &[u8]) -> String {
 
 /// Escaped: whoever can push chooses the names.
 fn shown(path: &str) -> String {
-    path.trim_start_matches('/').escape_debug().take(300).collect()
+    cut(path.trim_start_matches('/').escape_debug().to_string(), 100)
 }
 
 fn refused(path: &str, why: &str) -> Error {

@@ -1,6 +1,6 @@
 //! Text from servers and libraries, made fit to be shown: no credential, no control characters, an end.
 
-use crate::secret::{CUT, without_userinfo};
+use crate::secret::{cut, without_userinfo};
 
 const LONGEST: usize = 300;
 
@@ -8,18 +8,13 @@ const LONGEST: usize = 300;
 pub(super) fn scrub(text: &str) -> String {
     let plain: String =
         without_userinfo(text.trim()).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
-        line.truncate(end);
-        // A secret that was cut is still known by its beginning.
-        line.push(CUT);
-    }
-    line
+    cut(plain.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::CUT;
 
     #[test]
     fn userinfo_is_cut_wherever_it_stands() {

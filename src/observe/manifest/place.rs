@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::facts::Environment;
+use crate::secret::cut;
 
 /// What is wrong, and at which byte of the file.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl<'a> Section<'a> {
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, usize, Item<'a>)> {
         self.table.iter().map(|(key, value)| {
             let dot = if self.name.is_empty() { "" } else { "." };
-            let name = format!("{}{dot}{}", self.name, key.get_ref().escape_debug());
+            let name = format!("{}{dot}{}", self.name, brief(key.get_ref()));
             (key.get_ref().as_ref(), key.span().start, Item { name, value })
         })
     }
@@ -122,7 +123,7 @@ impl<'a> Item<'a> {
         let number = u16::from_str_radix(integer.as_str(), integer.radix()).ok();
         number
             .filter(|number| range.contains(number))
-            .ok_or_else(|| self.fault(format!("is {integer}; expected {expected}")))
+            .ok_or_else(|| self.fault(format!("is {}; expected {expected}", brief(&integer.to_string()))))
     }
 
     pub fn list(&self, expected: &str) -> Read<Vec<Item<'a>>> {
@@ -142,9 +143,11 @@ fn article(noun: &str) -> &'static str {
 
 /// The file's own words, short and without what a terminal would obey.
 pub(super) fn shown(text: &str) -> String {
-    let head: String = text.chars().take(60).collect();
-    let more = if head.len() < text.len() { "..." } else { "" };
-    format!("\"{}{more}\"", head.escape_debug())
+    format!("\"{}\"", brief(text))
+}
+
+fn brief(text: &str) -> String {
+    cut(text.escape_debug().to_string(), 60)
 }
 
 /// Line and column of a byte, both from 1; columns count characters.

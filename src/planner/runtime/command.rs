@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Code, Error, Result};
+use crate::secret::excerpt;
 
 /// How the service starts: a program with its arguments, and what its line set in front of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +35,7 @@ pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Res
                     Error::new(
                         Code::ManifestInvalid,
                         "resolving the start command",
-                        format!("package.json has no script \"{name}\""),
+                        format!("package.json has no script \"{}\"", excerpt(name)),
                     )
                 })?;
             }

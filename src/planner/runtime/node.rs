@@ -14,6 +14,7 @@ use crate::fault::Slice;
 use crate::observe::NodeArchives;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
+use crate::secret::excerpt;
 
 pub const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
 
@@ -78,7 +79,8 @@ fn package(source: &Source) -> Result<Package> {
         .remedy("add a package.json, or take runtime out of bootagent.toml"));
     };
     serde_json::from_str(text).map_err(|error| {
-        let cause = format!("package.json:{}:{}: {error}", error.line(), error.column());
+        let what = excerpt(&error.to_string());
+        let cause = format!("package.json:{}:{}: {what}", error.line(), error.column());
         Error::new(Code::ManifestInvalid, "reading package.json", cause).remedy("correct the line")
     })
 }
@@ -128,10 +130,14 @@ fn chosen(
     for other in others.iter().filter(|other| !other.is_granted_by(&node.version).unwrap_or(false)) {
         notes.push(format!(
             "Node {} is taken for {} ({}), although {} asks for {}",
-            node.version, first.range, first.by, other.by, other.range
+            node.version,
+            first.shown(),
+            first.by,
+            other.by,
+            other.shown()
         ));
     }
-    Ok((node, format!("{}: {}", first.by, first.range)))
+    Ok((node, format!("{}: {}", first.by, first.shown())))
 }
 
 /// Install, build, and only if there was a build, shed what only the build needed.

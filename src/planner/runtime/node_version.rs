@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, NodeRuntime};
 use crate::observe::NodeArchives;
 use crate::plan::Archive;
+use crate::secret::excerpt;
 
 /// A version range and who asks for it.
 pub struct Wish {
@@ -78,8 +79,13 @@ impl Wish {
         self.by == Wish::nothing().by
     }
 
+    /// A version file may hold anything.
+    pub fn shown(&self) -> String {
+        excerpt(&self.range)
+    }
+
     pub fn doing(&self) -> String {
-        format!("looking for Node {} ({})", self.range, self.by)
+        format!("looking for Node {} ({})", self.shown(), self.by)
     }
 
     /// By npm's grammar or in one of nvm's words.
