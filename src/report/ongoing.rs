@@ -29,11 +29,19 @@ struct Item {
 }
 
 impl Item {
-    fn words(&self, now: Instant) -> String {
-        let lasts = now.saturating_duration_since(self.since).as_secs();
-        let said = self.said.last().map(|said| format!(": {said}")).unwrap_or_default();
-        format!("{}: {}, for {lasts} s{said}", self.id, self.what)
+    fn waiting(&self) -> Waiting {
+        Waiting { id: self.id.clone(), what: self.what.clone(), since: self.started, said: self.said.last() }
     }
+
+    fn words(&self, now: Instant) -> String {
+        words(&self.waiting(), now.saturating_duration_since(self.since).as_secs())
+    }
+}
+
+/// What goes on, for how many seconds, and what it last said.
+pub fn words(waiting: &Waiting, lasts: u64) -> String {
+    let said = waiting.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    format!("{}: {}, for {lasts} s{said}", waiting.id, waiting.what)
 }
 
 impl Ongoing {
@@ -58,13 +66,7 @@ impl Ongoing {
     }
 
     pub fn waiting(&self) -> Vec<Waiting> {
-        let waiting = |item: &Item| Waiting {
-            id: item.id.clone(),
-            what: item.what.clone(),
-            since: item.started,
-            said: item.said.last(),
-        };
-        self.items.iter().map(waiting).collect()
+        self.items.iter().map(Item::waiting).collect()
     }
 
     /// What one of them last said itself.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ErrorReport;
+use super::ongoing;
+use crate::error::{Error, ErrorReport};
 use crate::facts::{Branch, Commit, Environment, Instance, Service};
 use crate::plan::Gate;
 
@@ -181,6 +182,19 @@ impl Status {
         }
     }
 
+    /// Of a run whose agent died nothing goes on any more: it ended with its last heartbeat.
+    pub fn end_orphaned(&mut self, error: Error) {
+        let words = |waiting: &Waiting| ongoing::words(waiting, self.heartbeat.saturating_sub(waiting.since));
+        let causes = self.waiting.iter().map(words);
+        let error = causes.fold(error, |error, words| error.because(format!("waiting for {words}")));
+        self.error.get_or_insert(error.report());
+        for step in self.steps.iter_mut().filter(|step| step.outcome == Outcome::Running) {
+            step.outcome = Outcome::Failed;
+            step.detail = Some("not over when the agent died".to_owned());
+        }
+        self.end(State::Failed, self.heartbeat);
+    }
+
     /// Whether this is the word of an agent that can no longer speak.
     pub fn is_orphaned(&self, boot_id: &str, agent_lives: bool, now: u64) -> Option<String> {
         if self.state != State::Booting {
@@ -200,6 +214,7 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     fn booting() -> Status {
         let mut status = Status::booting(17, "boot".into(), "run".into());
@@ -213,6 +228,27 @@ mod tests {
         let mut done = booting();
         done.end(State::Healthy, 1001);
         assert_eq!(done.is_orphaned("boot", false, 9999), None);
+    }
+
+    #[test]
+    fn nothing_goes_on_in_the_run_of_a_dead_agent() {
+        let mut status = booting();
+        status.steps.push(StepReport::started("install", "packages", 990));
+        let said = Some("try 2".to_owned());
+        status.waiting = vec![Waiting { id: "install".into(), what: "run npm ci".into(), since: 992, said }];
+        status.end_orphaned(Error::new(Code::AgentDied, "booting", "the agent is gone"));
+        assert!(status.waiting.is_empty() && status.steps[0].outcome == Outcome::Failed);
+        assert_eq!((status.state, status.finished), (State::Failed, Some(1000)));
+        let causes = status.error.unwrap().causes;
+        assert_eq!(causes, ["the agent is gone", "waiting for install: run npm ci, for 8 s: try 2"]);
+    }
+
+    #[test]
+    fn what_was_told_before_the_agent_died_stays_the_first_error() {
+        let mut status = booting();
+        status.error = Some(Error::new(Code::InstallFailed, "running npm ci", "status 1").report());
+        status.end_orphaned(Error::new(Code::AgentDied, "booting", "the agent is gone"));
+        assert_eq!(status.error.unwrap().code, "E-INSTALL-FAILED");
     }
 
     #[test]

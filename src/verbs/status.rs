@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::{self, Output, StatusArgs};
-use crate::error::{Code, Error, ErrorReport, Result};
+use crate::error::{Code, Error, Result};
 use crate::facts::Commit;
 use crate::machine::{self, Health, LocalHost, Observe};
 use crate::report::status::{Outcome, State, Status};
@@ -74,8 +74,7 @@ async fn once(machine: &LocalHost) -> Result<Seen> {
         machine::started(status.pid).is_some_and(|ticks| ticks == status.pid_started),
         machine::now(),
     ) {
-        status.state = State::Failed;
-        status.error.get_or_insert(agent_died(&why));
+        status.end_orphaned(Error::new(Code::AgentDied, "booting", why));
     }
     let probe = probe(machine, &mut status).await;
     Ok(Seen { status, probe })
@@ -87,10 +86,6 @@ fn progress(status: &Status) -> String {
         Some(line) => format!("{}: {line}", headline(status)),
         None => headline(status),
     }
-}
-
-fn agent_died(why: &str) -> ErrorReport {
-    Error::new(Code::AgentDied, "booting", why).report()
 }
 
 /// A healthy status is a claim about now: it is asked again.

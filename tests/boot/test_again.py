@@ -199,7 +199,8 @@ class TestKilled:
     def test_status_says_that_the_agent_is_gone(self, story):
         code, said = story["dead"]
         assert (code, said["state"], said["error"]["code"]) == (1, "failed", "E-AGENT-DIED")
-        assert "gone" in " ".join(said["error"]["causes"])
+        assert "gone" in said["error"]["causes"][0] and "waiting for install: " in said["error"]["causes"][1], said["error"]
+        assert not said["waiting"] and "running" not in [step["outcome"] for step in said["steps"]]
 
     def test_cloud_init_tells_of_the_kill(self, story):
         assert story["cloud-init"].user_data_code == -9

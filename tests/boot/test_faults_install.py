@@ -93,6 +93,28 @@ def test_an_installation_without_enough_memory(stage, script, says):
     assert_not_built(stage, name)
 
 
+def test_a_lockfile_that_git_left_in_conflict(stage):
+    torn = "<<<<<<< HEAD\n{\n=======\n[\n>>>>>>> test\n"
+    _, status = fails(stage, services.node(**{"bootagent.toml": SHORT, "package-lock.json": torn}), 78, "E-LOCKFILE-STALE")
+    assert "then try again." in status["error"]["causes"][0], status["error"]
+
+
+def test_a_shell_for_scripts_that_is_not_there(stage):
+    package = {"name": "sample", "version": "1.0.0", "scripts": {"start": "node server.js", "postinstall": "true"}}
+    npmrc = "prefix=/opt/none\nscript-shell=/opt/none/sh\n"
+    files = services.node(**{"bootagent.toml": SHORT, "package.json": json.dumps(package), ".npmrc": npmrc})
+    fails(stage, files, 1, "E-INSTALL-FAILED", "spawn /opt/none/sh ENOENT")
+
+
+def test_an_etc_that_nobody_can_write(stage):
+    stage.serve(services.node(**{"bootagent.toml": SHORT}), secret=None)
+    stage.machine.check(["sh", "-c", "mount --bind /etc /etc && mount -o remount,bind,ro /etc"])
+    try:
+        assert_failed(stage.machine, stage.run(), 1, "E-IO", "systemd-sysusers", "status 1: ", "Read-only file system")
+    finally:
+        stage.machine.check(["umount", "/etc"])
+
+
 # Room
 
 

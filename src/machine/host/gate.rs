@@ -221,11 +221,10 @@ async fn ask(url: String) -> Result<u16, Bad> {
             .user_agent("bootagent")
             .build()
             .into();
-        agent
-            .get(&url)
-            .call()
-            .map(|answer| answer.status().as_u16())
-            .map_err(|error| format!("{url}: {error}"))
+        agent.get(&url).call().map(|answer| answer.status().as_u16()).map_err(|error| match error {
+            ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", ANSWER.as_secs()),
+            other => format!("{url}: {other}"),
+        })
     });
     match asked.await {
         Ok(answer) => answer.map_err(|cause| bad(Fault::HealthBadAnswer, cause)),

@@ -2,19 +2,26 @@
 
 use crate::fault::Fault;
 
+const USAGE: &str = "EUSAGE";
+
 /// The fault behind npm's error code, and npm's reason for it.
 pub fn complaint(lines: &[String]) -> Option<(Fault, String)> {
     let code = said(lines).find_map(|line| line.strip_prefix("code "))?.trim();
     let fault = fault(code)?;
-    Some((fault, format!("npm ends with {code}: {}", reason(lines))))
+    Some((fault, format!("npm ends with {code}: {}", reason(code, lines))))
 }
 
-/// What npm says as errors; the older ones say `npm ERR!`.
+/// What npm says as errors, from its code on: what it finds odd before ends nothing. The older ones say
+/// `npm ERR!`.
 fn said(lines: &[String]) -> impl Iterator<Item = &str> {
-    lines
-        .iter()
-        .filter_map(|line| line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!")))
-        .map(str::trim)
+    let errors = || {
+        lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!")))
+            .map(str::trim)
+    };
+    let before = errors().position(|line| line.starts_with("code ")).unwrap_or(0);
+    errors().skip(before)
 }
 
 fn fault(code: &str) -> Option<Fault> {
@@ -26,7 +33,7 @@ fn fault(code: &str) -> Option<Fault> {
         _ if is_server_error || code.starts_with("ERR_STREAM_") => Fault::RegistryUnreachable,
         "E401" | "E403" | "ENEEDAUTH" => Fault::RegistryRefused,
         "E404" | "ETARGET" | "ENOVERSIONS" => Fault::PackageMissing,
-        "EUSAGE" => Fault::LockfileStale,
+        USAGE => Fault::LockfileStale,
         "EINTEGRITY" => Fault::PackageAltered,
         "EBADENGINE" => Fault::EngineUnfit,
         "ENOSPC" | "EDQUOT" => Fault::DiskFull,
@@ -47,13 +54,21 @@ pub fn sentences(lines: &[String]) -> impl Iterator<Item = &str> {
 }
 
 /// The first sentence; of a stale lockfile also what is missing in it.
-fn reason(lines: &[String]) -> String {
+fn reason(code: &str, lines: &[String]) -> String {
     let mut sentences = sentences(lines);
-    let first = sentences.next().unwrap_or("it says no more");
+    let first =
+        if code == USAGE { paragraph(lines) } else { sentences.next().unwrap_or_default().to_owned() };
+    let first = if first.is_empty() { "it says no more".to_owned() } else { first };
     match sentences.find(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")) {
         Some(missing) => format!("{first} {missing}"),
-        None => first.to_owned(),
+        None => first,
     }
+}
+
+/// npm breaks it into lines, and goes on with its usage after an empty one.
+fn paragraph(lines: &[String]) -> String {
+    let all = said(lines).skip(1).skip_while(|line| line.is_empty());
+    all.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -83,6 +98,18 @@ mod tests {
             npm error\nnpm error Missing: left-pad@1.3.0 from lock file\nnpm error\nnpm error Usage:").unwrap();
         assert_eq!(fault, Fault::LockfileStale);
         assert!(cause.contains("in sync. Missing: left-pad@1.3.0"), "{cause}");
+    }
+
+    #[test]
+    fn a_lockfile_that_is_none() {
+        let (_, cause) = of("npm error code EUSAGE\nnpm error\n\
+            npm error The `npm ci` command can only install with an existing package-lock.json or\n\
+            npm error npm-shrinkwrap.json with lockfileVersion >= 1. Run an install with npm@5 or\n\
+            npm error later to generate a package-lock.json file, then try again.\n\
+            npm error\nnpm error Clean install a project")
+        .unwrap();
+        assert!(cause.ends_with("package-lock.json file, then try again."), "{cause}");
+        assert!(cause.contains("EUSAGE: The `npm ci` command can only"), "{cause}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::secret::{CUT, plain, without_userinfo};
+use crate::secret::{CUT, excerpt, plain, without_userinfo};
 
 /// What is kept of a program's output: its end.
 const KEPT: usize = 256 << 10;
@@ -127,7 +127,9 @@ pub async fn tool(argv: &[&str], deadline: u64) -> Result<Output> {
 
 /// How it ended and what it said last.
 pub fn failed(code: Code, doing: impl Into<String>, output: &Output) -> Error {
-    Error::new(code, doing, how_it_ended(output)).saying(output.both_ends())
+    let lines = output.lines();
+    let last = lines.last().map(|line| format!(": {}", excerpt(line.trim()))).unwrap_or_default();
+    Error::new(code, doing, how_it_ended(output) + &last).saying(output.both_ends())
 }
 
 pub fn how_it_ended(output: &Output) -> String {
@@ -154,6 +156,16 @@ mod tests {
         }
         let long = clean(&"x".repeat(5000));
         assert!(long.len() < 4100 && long.ends_with(CUT));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_fails_says_why_in_the_cause() {
+        let causes = async |script| tool(&["sh", "-c", script], 10).await.unwrap_err().report().causes;
+        assert_eq!(
+            causes("echo Creating user x; echo Failed to take lock >&2; exit 1").await,
+            ["it ended with status 1: Failed to take lock"]
+        );
+        assert_eq!(causes("exit 3").await, ["it ended with status 3"]);
     }
 
     #[test]

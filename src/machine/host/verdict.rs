@@ -154,6 +154,11 @@ mod tests {
         );
         is(judged(7, &said, ""), Fault::InstallFailed, "status 7: Error: Cannot find module 'y'");
         is(judged(7, npm, ""), Fault::InstallFailed, "status 7");
+        // What it finds odd in a configuration comes first, and ended nothing.
+        let said = "npm error config prefix cannot be changed from project config: /opt/x/.npmrc.\n\
+            npm error code ENOENT\nnpm error syscall spawn /opt/none/sh\nnpm error path /opt/x\nnpm error errno -2\n\
+            npm error enoent spawn /opt/none/sh ENOENT\nnpm error enoent This is related to npm not being able to find a file.";
+        is(judged(254, said, ""), Fault::InstallFailed, "status 254: enoent spawn /opt/none/sh ENOENT");
     }
 
     #[test]
