@@ -1,17 +1,42 @@
 //! What is kept of the last words of whoever failed: few lines, short ones, and no secret in them.
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::secret::{Redaction, cut};
 
 const MOST_LINES: usize = 21;
 const MOST_BYTES: usize = 4 << 10;
 const LONGEST_LINE: usize = 400;
+const LONGEST_CAUSE: usize = 200;
+const ENDED_BY_ITSELF: [Code; 2] = [Code::ServiceExited, Code::HealthFlapping];
 
 /// Without a redaction nobody knows what must not be seen, and nothing is shown.
 pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
     let Some(redaction) = redaction else { return error.saying(Vec::new()) };
-    let lines = error.output().iter().map(|line| cut(redaction.hide(line), LONGEST_LINE)).collect();
-    error.with_causes(|cause| redaction.hide(cause)).saying(last(lines))
+    let lines: Vec<String> =
+        error.output().iter().map(|line| cut(redaction.hide(line), LONGEST_LINE)).collect();
+    let error = error.with_causes(|cause| redaction.hide(cause));
+    let error = match own_words(&lines).filter(|_| ENDED_BY_ITSELF.contains(&error.code())) {
+        Some(words) => error.because(cut(words.to_owned(), LONGEST_CAUSE)),
+        None => error,
+    };
+    error.saying(last(lines))
+}
+
+/// Why a program ended it says itself, by the last error that it names; or whoever could not start it does. No
+/// other line: causes are everybody's to read.
+fn own_words(lines: &[String]) -> Option<&str> {
+    const STARTERS: [&str; 2] = ["/usr/bin/env: ", "/bin/sh: "];
+    let starter = |line: &str| STARTERS.iter().any(|name| line.starts_with(name));
+    lines.iter().rev().map(|line| line.trim()).find(|line| names_an_error(line) || starter(line))
+}
+
+/// `Error: ...`, `TypeError [CODE]: ...`, `[cause]: Error: ...`
+fn names_an_error(line: &str) -> bool {
+    line.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
+}
+
+fn is_error(name: &str) -> bool {
+    name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "._ ".contains(c))
 }
 
 /// The last ones: what ends a program is said at its end.
@@ -30,17 +55,56 @@ fn last(lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
     use crate::secret::Secret;
 
     fn seen(lines: &[&str]) -> Vec<String> {
         let token = Secret::new("hunter2-hunter2");
         let redaction = Redaction::new([("TOKEN", &token)]);
         let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-        let error = Error::new(Code::ServiceExited, "waiting", "it said hunter2-hunter2").saying(lines);
+        let error = Error::new(Code::HealthBadAnswer, "waiting", "it said hunter2-hunter2").saying(lines);
         let error = fit_to_be_seen(error, Some(&redaction));
         assert_eq!(error.report().causes, ["it said [TOKEN]"]);
         error.report().output
+    }
+
+    fn ended_saying(text: &str) -> Error {
+        let lines = text.lines().map(str::to_owned).collect();
+        Error::new(Code::ServiceExited, "waiting", "it ended").saying(lines)
+    }
+
+    #[track_caller]
+    fn ends_with(text: &str, cause: &str) {
+        let token = Secret::new("hunter2-hunter2");
+        let redaction = Redaction::new([("TOKEN", &token)]);
+        let told = fit_to_be_seen(ended_saying(text), Some(&redaction)).report().causes.join(": ");
+        assert_eq!(told, cause, "{text}");
+    }
+
+    #[test]
+    fn a_service_that_ends_says_why() {
+        let listen = "up\nnode:events:497\n      throw er; // Unhandled 'error' event\n      ^\n\n\
+            Error: listen EACCES: permission denied 0.0.0.0:80\n    at Server.setupListenHandle (node:net:1915:21)\n\
+            Emitted 'error' event on Server instance at:\n    at emitErrorNT (node:net:1)\n  code: 'EACCES',\n  port: 80\n}\n\n\
+            Node.js v22.20.0";
+        ends_with(listen, "it ended: Error: listen EACCES: permission denied 0.0.0.0:80");
+        ends_with(
+            "/usr/bin/env: 'nodemon': No such file or directory\n",
+            "it ended: /usr/bin/env: 'nodemon': No such file or directory",
+        );
+        ends_with("TypeError [ERR_X]: no\n    at x:1\nbye\n}", "it ended: TypeError [ERR_X]: no");
+        ends_with("/bin/sh: 1: nodemon: not found", "it ended: /bin/sh: 1: nodemon: not found");
+        ends_with("session of Jane Doe\nan Error of sorts: x\nsent to jane@example.com\n", "it ended");
+    }
+
+    #[test]
+    fn its_words_are_a_cause_without_secrets_and_within_bounds() {
+        ends_with("Error: no user hunter2-hunter2 here", "it ended: Error: no user [TOKEN] here");
+        let cut = format!("Error: {}hunter2-hunter2", "x".repeat(LONGEST_CAUSE - 9));
+        ends_with(&cut, &format!("it ended: Error: {}[T…", "x".repeat(LONGEST_CAUSE - 9)));
+        ends_with("", "it ended");
+        ends_with("x.service: Main process exited, code=exited, status=3", "it ended");
+        let unknown = fit_to_be_seen(ended_saying("Error: hunter2-hunter2"), None);
+        assert_eq!(unknown.report().causes, ["it ended"]);
     }
 
     #[test]

@@ -88,9 +88,10 @@ ONCE_WELL = 'let asked = 0;\n' + ANSWER.format("response.writeHead(asked++ ? 500
     [
         ("process.exit(3);\n", ["E-SERVICE-EXITED"], []),
         ("process.exit(0);\n", ["E-SERVICE-EXITED"], []),
-        ("throw new Error('no database')\n", ["E-SERVICE-EXITED"], []),
-        ("setInterval(() => {}, 1000);\n", ["E-HEALTH-NO-LISTENER"], ["3000"]),
-        (services.SERVER.replace("process.env.PORT", "3001"), ["E-HEALTH-NO-LISTENER"], ["3000"]),
+        ("throw new Error('no database')\n", ["E-SERVICE-EXITED"], ["status 1: Error: no database"]),
+        (services.SERVER.replace("process.env.PORT", "80"), ["E-SERVICE-EXITED"], ["status 1: Error: listen EACCES"]),
+        ("setInterval(() => {}, 1000);\n", ["E-HEALTH-NO-LISTENER"], ["nothing listens on port 3000"]),
+        (services.SERVER.replace("process.env.PORT", "3001"), ["E-HEALTH-NO-LISTENER"], ["on 3001, not on 3000"]),
         (ANSWER.format("response.writeHead(500); response.end()"), ["E-HEALTH-BAD-ANSWER"], ["/health", "500"]),
         (ANSWER.format("response.writeHead(404); response.end()"), ["E-HEALTH-BAD-ANSWER"], ["/health", "404"]),
         (
@@ -103,7 +104,7 @@ ONCE_WELL = 'let asked = 0;\n' + ANSWER.format("response.writeHead(asked++ ? 500
         (ONCE_WELL, ["E-HEALTH-BAD-ANSWER"], ["500"]),
         (CRASHES, ["E-SERVICE-EXITED", "E-HEALTH-FLAPPING"], []),
     ],
-    ids=["exit-3", "exit-0", "throws", "silent", "other-port", "500", "404", "redirect", "hangs", "no-http",
+    ids=["exit-3", "exit-0", "throws", "port-80", "silent", "other-port", "500", "404", "redirect", "hangs", "no-http",
          "well-once", "crashes-in-the-soak"],
 )  # fmt: skip
 def test_a_service_that_is_not_well(stage, server, codes, names):
@@ -114,7 +115,8 @@ def test_a_service_that_is_not_well(stage, server, codes, names):
 
 def test_a_program_that_is_not_there(stage):
     manifest = 'install = false\nstart = "no-such-program"\n' + SHORT
-    fails(stage, node(**{"bootagent.toml": manifest}), 1, "E-SERVICE-EXITED")
+    names = ["status 127", "no-such-program", "No such file or directory"]
+    fails(stage, node(**{"bootagent.toml": manifest}), 1, "E-SERVICE-EXITED", *names)
 
 
 @pytest.fixture

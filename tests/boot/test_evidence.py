@@ -33,7 +33,7 @@ def test_its_last_lines_are_told_without_its_secrets(stage):
     stage.serve(services.node(**{"server.js": TALKS, "bootagent.toml": manifest}), secret=secret)
     machine = stage.machine
     result = stage.run()
-    status = assert_failed(machine, result, 1, "E-SERVICE-EXITED", "status 1")
+    status = assert_failed(machine, result, 1, "E-SERVICE-EXITED", "status 1: Error: no database")
     output = status["error"]["output"]
     told = "\n".join(output)
     assert "no database" in told and "[TOKEN]" in told, told

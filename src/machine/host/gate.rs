@@ -1,6 +1,7 @@
 //! Healthy or not. The gate is not fooled: by somebody else on the port, by one lucky answer, by a
 //! service that is restarted again and again, or by a unit that systemd merely calls active.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -187,11 +188,21 @@ async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
 fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
     let listeners = sockets::listeners(port);
     if listeners.is_empty() {
-        return Err(bad(Fault::HealthNoListener, format!("nothing listens on port {port}")));
+        return Err(bad(Fault::HealthNoListener, elsewhere(port, &sockets::ports_of(&state.cgroup))));
     }
     match listeners.iter().find(|listener| sockets::is_held_by(listener, &state.cgroup)) {
         Some(listener) => Ok(reachable(listener.address)),
         None => Err(bad(Fault::HealthForeign, format!("port {port} is held by a process outside the unit"))),
+    }
+}
+
+/// Nobody is on the port: perhaps the service listens, but on others.
+fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
+    const MOST: usize = 5;
+    let named: Vec<String> = others.iter().take(MOST).map(u16::to_string).collect();
+    match named.is_empty() {
+        true => format!("nothing listens on port {port}"),
+        false => format!("it listens on {}, not on {port}", named.join(", ")),
     }
 }
 
@@ -229,5 +240,17 @@ async fn ask(url: String) -> Result<u16, Bad> {
     match asked.await {
         Ok(answer) => answer.map_err(|cause| bad(Fault::HealthBadAnswer, cause)),
         Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_listens_instead_is_told() {
+        assert_eq!(elsewhere(3000, &[].into()), "nothing listens on port 3000");
+        assert_eq!(elsewhere(3000, &[4000].into()), "it listens on 4000, not on 3000");
+        assert_eq!(elsewhere(3000, &(1..99).collect()), "it listens on 1, 2, 3, 4, 5, not on 3000");
     }
 }

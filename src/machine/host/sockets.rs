@@ -13,12 +13,22 @@ pub struct Listener {
 
 /// Everybody who listens on the port.
 pub fn listeners(port: u16) -> Vec<Listener> {
+    all().into_iter().filter(|listener| listener.address.port() == port).collect()
+}
+
+fn all() -> Vec<Listener> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|table| std::fs::read_to_string(table).ok())
         .flat_map(|table| table.lines().skip(1).filter_map(listener).collect::<Vec<_>>())
-        .filter(|listener| listener.address.port() == port)
         .collect()
+}
+
+/// The ports on which processes of the control group listen.
+pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
+    let held = held(cgroup);
+    let own = |listener: &Listener| held.contains(&link(listener));
+    all().iter().filter(|listener| own(listener)).map(|listener| listener.address.port()).collect()
 }
 
 /// One line of /proc/net/tcp: `sl local_address rem_address st ... inode`.
@@ -47,11 +57,21 @@ fn ip_address(hex: &str) -> Option<IpAddr> {
 
 /// Whether a process of the control group holds the socket.
 pub fn is_held_by(listener: &Listener, cgroup: &str) -> bool {
-    let link = PathBuf::from(format!("socket:[{}]", listener.inode));
-    processes(cgroup).iter().any(|pid| {
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        entries.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == link))
-    })
+    held(cgroup).contains(&link(listener))
+}
+
+fn link(listener: &Listener) -> PathBuf {
+    PathBuf::from(format!("socket:[{}]", listener.inode))
+}
+
+/// What the processes of a control group have open.
+fn held(cgroup: &str) -> BTreeSet<PathBuf> {
+    let open = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    processes(cgroup)
+        .iter()
+        .flat_map(open)
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .collect()
 }
 
 /// The processes of a control group and of those below it. Where the hierarchies are mixed,

@@ -120,7 +120,7 @@ pub async fn last_word(unit: &str, since: u64) -> String {
 /// The last that these invocations of a unit said: the service itself, or else systemd about it. Of what
 /// it says too fast the journal keeps a part, and so do we.
 pub async fn last_lines(invocations: &[String]) -> Vec<String> {
-    const LINES: &str = "--lines=20";
+    const LINES: &str = "--lines=60";
     const LATEST: usize = 5;
     let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
     // The second field anybody may set: only from systemd itself it counts.
