@@ -6,7 +6,7 @@ import pytest
 from lab.deadline import wait_for
 from looks import CACHE, SERVICE, ask, leftovers, secret, shared, status  # noqa: F401
 from services import talking
-from stage import run
+from stage import assert_failed, run
 
 # Tries what it should not, and writes down how that went, in the release, as reached-<name>.json.
 REACH = """
@@ -120,6 +120,17 @@ class TestSandbox:
             assert ask(machine, "imds") in ("TimeoutError", "EPERM", "EACCES")
         finally:
             machine.check(["rm", "/etc/bootagent/policy.toml"])
+
+
+def test_where_metadata_would_answer_no_script_is_begun(world, binary):
+    """As on a kernel that takes the sandbox's property and does nothing."""
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    world.repo(SERVICE).commit("test", talking({"preinstall": f"touch {CACHE}/begun"}))
+    secret(world, TOKEN="t")
+    machine = world.launch(binary=binary)
+    machine.write(f"/etc/systemd/system/bootagent-{SERVICE}-install.service.d/none.conf", "[Service]\nIPAddressDeny=\n")
+    assert_failed(machine, run(machine), 1, "E-IMDS-ANSWERS", "the proof failed")
+    assert not machine.exists(f"{CACHE}/begun")
 
 
 class TestFetch:

@@ -58,6 +58,8 @@ fn status(head: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// What came of it when the proxy says so, what the proxy was asked, and what is left for the ssh server's client.
@@ -97,7 +99,9 @@ mod tests {
             assert!(error.contains(says) && !error.contains('\x1b'), "{answer:?}: {error}");
         }
         let endless = "x".repeat(ANSWER_BYTES + 1);
-        assert!(asked(endless.as_bytes()).await.0.unwrap_err().contains("no end"));
+        // Without a bound it would be waited for.
+        let asked = tokio::time::timeout(Duration::from_secs(10), asked(endless.as_bytes())).await;
+        assert!(asked.unwrap().0.unwrap_err().contains("no end"));
         let (mut ours, theirs) = tokio::io::duplex(64);
         drop(theirs);
         assert!(tunnel(&mut ours, "git.example:22").await.is_err());
