@@ -243,12 +243,14 @@ fn parsed(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     let first = arguments[1].to_string_lossy();
     let is_run = first.starts_with("--") && !matches!(first.as_ref(), "--help" | "--version");
     if is_run {
-        if !arguments.iter().any(|argument| argument == "--dry-run") {
-            let what = format!("flags need a verb: did you mean bootagent run {first}?");
-            let _ = Cli::command().error(ErrorKind::MissingSubcommand, what).print();
+        let asked = arguments.iter().any(|argument| argument == "--dry-run");
+        let hint = format!("flags need a verb: did you mean bootagent run {first}?");
+        arguments.insert(1, "run".into());
+        // What run does not take either is told in clap's words: they know which flag was meant.
+        if !asked && Cli::try_parse_from(&arguments).is_ok() {
+            let _ = Cli::command().error(ErrorKind::MissingSubcommand, hint).print();
             return Err(Code::Usage.exit() as u8);
         }
-        arguments.insert(1, "run".into());
     }
     Cli::try_parse_from(arguments).map_err(|error| {
         let _ = error.print();
@@ -301,6 +303,7 @@ mod tests {
             "run --manifest x",
             "run --policy x",
             "--service a",
+            "--dryrun",
             "run --output json",
             "nonsense",
         ] {

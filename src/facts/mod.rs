@@ -20,4 +20,4 @@ pub use names::{Branch, Commit, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use node::{NodeRelease, NodeRuntime};
 pub use seconds::Seconds;
-pub use source::{Entry, EntryKind, Source};
+pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};

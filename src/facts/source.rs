@@ -15,7 +15,13 @@ pub struct Source {
     pub entries: Vec<Entry>,
     /// Path to text. Only files that somebody asked for, that are there, and that are short enough.
     pub evidence: BTreeMap<String, String>,
+    /// Path to why its text is not known, of files that somebody asked for and that are there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, String>,
 }
+
+/// One evidence file: what is longer is no manifest. It is recorded, and read again at each boot.
+pub const LONGEST_EVIDENCE: u64 = 256 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -34,6 +40,35 @@ pub enum EntryKind {
 impl Source {
     pub fn has(&self, path: &str) -> bool {
         self.entries.iter().any(|entry| entry.path == path)
+    }
+
+    /// Takes in a file that somebody asked for, or why its text is not to be had.
+    pub fn witness<E>(
+        &mut self,
+        path: &str,
+        (kind, size): (EntryKind, u64),
+        longest: u64,
+        read: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<(), E> {
+        let text = match () {
+            () if kind == EntryKind::Symlink => Err("it is a symbolic link".to_owned()),
+            () if size > longest => Err(format!("it has {size} bytes, and the limit is {longest}")),
+            () => String::from_utf8(read()?).map_err(|_| "it is no UTF-8 text".to_owned()),
+        };
+        match text {
+            Ok(text) => self.evidence.insert(path.to_owned(), text),
+            Err(why) => self.unread.insert(path.to_owned(), why),
+        };
+        Ok(())
+    }
+
+    /// The text of a file that cannot be done without; `None` if there is no such file.
+    pub fn read(&self, path: &str) -> Result<Option<&str>, &str> {
+        match (self.text(path), self.unread.get(path)) {
+            (Some(text), _) => Ok(Some(text)),
+            (None, Some(why)) => Err(why),
+            (None, None) => Ok(None),
+        }
     }
 
     pub fn text(&self, path: &str) -> Option<&str> {

@@ -7,8 +7,10 @@ use crate::machine::Observe;
 
 /// The text of a file that a flag names.
 pub async fn given(machine: &impl Observe, path: &Path, flag: &str) -> Result<String> {
-    machine.text(path).await?.ok_or_else(|| {
-        Error::new(Code::Usage, format!("reading {flag} {}", path.display()), "there is no such file")
-            .remedy("give the path of a file")
-    })
+    let bad = |causes: Vec<String>| {
+        Error::caused(Code::Usage, format!("reading {flag} {}", path.display()), causes)
+            .remedy("give the path of a text file that can be read")
+    };
+    let text = machine.text(path).await.map_err(|error| bad(error.report().causes))?;
+    text.ok_or_else(|| bad(vec!["there is no such file".to_owned()]))
 }

@@ -10,14 +10,12 @@ use super::policy::{Flags, Fragment, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Instance, NodeRelease, Source};
+use crate::facts::{Facts, Instance, LONGEST_EVIDENCE, NodeRelease, Source};
 use crate::machine::{FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch};
 use crate::plan::layout::Layout;
 use crate::plan::{Seconds, Setting};
 use crate::secret::{Sealed, Secret};
 
-/// One evidence file: what is longer is no manifest. It is recorded, and read again at each boot.
-const EVIDENCE: u64 = 256 << 10;
 /// The settings that a fetch can fail by.
 const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential"];
 pub const MANIFEST: &str = "bootagent.toml";
@@ -103,7 +101,7 @@ pub async fn source(
         scratch: Default::default(),
         network: selection.network.clone(),
         timeouts: Default::default(),
-        limits: Limits { evidence_bytes: EVIDENCE, ..Limits::default() },
+        limits: Limits { evidence_bytes: LONGEST_EVIDENCE, ..Limits::default() },
         evidence,
     };
     let pinned = request.pinned.clone();
@@ -232,15 +230,10 @@ async fn manifest_text(
 
 /// The text of the repository's own manifest, if it has one.
 pub fn repository_manifest(source: &Source) -> Result<Option<&str>> {
-    match source.text(MANIFEST) {
-        None if source.has(MANIFEST) => Err(Error::new(
-            Code::ManifestInvalid,
-            "reading bootagent.toml",
-            "it is too long, a symbolic link, or no UTF-8 text",
-        )
-        .remedy("make it a plain file")),
-        text => Ok(text),
-    }
+    source.read(MANIFEST).map_err(|why| {
+        Error::new(Code::ManifestInvalid, "reading bootagent.toml", why)
+            .remedy("make it a plain, short text file")
+    })
 }
 
 /// What this instance decided before.

@@ -35,10 +35,7 @@ pub fn withdraw() {
 /// The last run's, as far as whoever asks may see it; `None` if there was no run in this boot.
 pub async fn read(machine: &impl Observe) -> Result<Option<Status>> {
     let Some(text) = machine.text(Path::new(PATH)).await? else { return Ok(None) };
-    let status = serde_json::from_str(&text).map_err(|error| {
-        Error::new(Code::Io, format!("reading {PATH}"), error)
-            .remedy("another version wrote it: run bootagent again")
-    })?;
+    let status = Status::parse(&text)?;
     let said = if machine.is_root() { machine.text(Path::new(OUTPUT)).await? } else { None };
     // Without it the status is whole but for these lines, which the journal has, too.
     Ok(Some(joined(status, said.and_then(|text| serde_json::from_str(&text).ok()))))

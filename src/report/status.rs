@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ongoing;
-use crate::error::{Error, ErrorReport};
+use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::{Branch, Commit, Environment, Instance, Service};
 use crate::plan::Gate;
 
@@ -166,6 +166,28 @@ impl Status {
         }
     }
 
+    pub fn parse(text: &str) -> Result<Self> {
+        /// What every version says.
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+            agent: String,
+        }
+        let bad =
+            |cause: String, remedy| Error::new(Code::Io, format!("reading {PATH}"), cause).remedy(remedy);
+        match serde_json::from_str::<Head>(text) {
+            Ok(Head { schema, agent }) if schema != SCHEMA => {
+                let cause =
+                    format!("bootagent {agent} wrote it, in schema {schema}; this one reads {SCHEMA}");
+                Err(bad(cause, "ask the bootagent that wrote it, or run this one"))
+            }
+            _ => serde_json::from_str(text).map_err(|error| {
+                let cause = format!("it is no status (line {}, column {})", error.line(), error.column());
+                bad(cause, "something else than bootagent changed it: the next run writes it anew")
+            }),
+        }
+    }
+
     /// From now on this is what a look at the service asks.
     pub fn probe(&mut self, gate: &Gate) {
         self.unit = Some(gate.unit.clone());
@@ -214,12 +236,23 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
 
     fn booting() -> Status {
         let mut status = Status::booting(17, "boot".into(), "run".into());
         status.heartbeat = 1000;
         status
+    }
+
+    #[test]
+    fn another_version_s_status_is_told_from_one_that_is_none() {
+        let ours = serde_json::to_string(&booting()).unwrap();
+        assert_eq!(Status::parse(&ours).unwrap().pid, 17);
+        let newer = ours.replace("\"schema\":1", "\"schema\":7");
+        assert!(Status::parse(&newer).unwrap_err().to_string().contains("in schema 7"));
+        for text in ["", "[]", "{}", &ours[..100], &ours.replace("booting", "sleeping")] {
+            let told = Status::parse(text).unwrap_err().to_string();
+            assert!(told.contains("it is no status (line") && !told.contains("struct"), "{text}: {told}");
+        }
     }
 
     #[test]

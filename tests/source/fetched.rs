@@ -59,6 +59,7 @@ fn the_branchs_newest_commit_comes_alone() {
     // The symlink to a wanted file is not followed; what is not there is not made up.
     assert_eq!(source.evidence.keys().collect::<Vec<_>>(), ["bin/start", "package.json"]);
     assert_eq!(source.text("package.json"), Some("{\"version\":\"2\"}"));
+    assert_eq!(source.read("package-link.json"), Err("it is a symbolic link"));
     // One commit, two trees, nine blobs: nothing of the commit before, nothing of the other branch.
     assert_eq!(objects(&asking), 12);
     let agents: Vec<_> = server.asked().iter().map(|asked| asked.headers["user-agent"].clone()).collect();
@@ -76,8 +77,12 @@ fn evidence_is_text_and_has_an_end() {
     let source = asking.fetch().unwrap();
     assert_eq!(source.evidence.keys().collect::<Vec<_>>(), ["lines"], "15 bytes are more than 14");
     assert!(source.has("package.json") && source.has("bulk"));
+    assert_eq!(source.read("package.json"), Err("it has 15 bytes, and the limit is 14"));
+    assert_eq!((source.read("absent"), source.read("lines").is_ok()), (Ok(None), true));
     let asking = Asking::local(upstream.path()).with(|request| request.evidence = vec!["bulk".into()]);
-    assert!(asking.fetch().unwrap().evidence.is_empty(), "noise is not text");
+    let source = asking.fetch().unwrap();
+    assert!(source.evidence.is_empty(), "noise is not text");
+    assert_eq!(source.read("bulk"), Err("it is no UTF-8 text"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Branch, Commit, Entry, EntryKind, Source};
+use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source};
 use crate::machine::Look;
 use crate::machine::sandbox::unit::own_program;
 use crate::plan::{Mode, Owner, Prune};
@@ -85,6 +85,7 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         commit: Commit::try_from("0".repeat(40)).doing(doing)?,
         entries: Vec::new(),
         evidence: Default::default(),
+        unread: Default::default(),
     };
     let entries = std::fs::read_dir(path).map_err(|error| {
         Error::new(Code::Usage, doing(), error).remedy("give the directory of a service's repository")
@@ -96,13 +97,12 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
             _ => continue,
         };
         let name = entry.file_name().to_string_lossy().into_owned();
-        if kind == EntryKind::File && evidence.contains(&name) {
-            let bytes =
-                std::fs::read(entry.path()).doing(|| format!("reading {}", entry.path().display()))?;
-            // What is no text is no evidence, as in a fetch.
-            if let Ok(text) = String::from_utf8(bytes) {
-                source.evidence.insert(name.clone(), text);
-            }
+        if evidence.contains(&name) {
+            let doing = || format!("reading {}", entry.path().display());
+            let size = entry.metadata().doing(doing)?.len();
+            source.witness(&name, (kind, size), LONGEST_EVIDENCE, || {
+                std::fs::read(entry.path()).doing(doing)
+            })?;
         }
         source.entries.push(Entry { path: name, kind });
     }

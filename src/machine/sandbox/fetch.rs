@@ -26,9 +26,17 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         From::Local { path } => local(request, path)?,
     };
     let items = inspect::inspect(&repository, commit, &request.limits)?;
-    let evidence = inspect::evidence(&repository, &items, &request.evidence, &request.limits)?;
-    let entries = items.into_iter().map(|item| Entry { path: item.path, kind: item.kind }).collect();
-    Ok(Source { repository: name, branch: request.branch.clone(), commit: named(commit)?, entries, evidence })
+    let entries = items.iter().map(|item| Entry { path: item.path.clone(), kind: item.kind }).collect();
+    let mut source = Source {
+        repository: name,
+        branch: request.branch.clone(),
+        commit: named(commit)?,
+        entries,
+        evidence: Default::default(),
+        unread: Default::default(),
+    };
+    inspect::witness(&mut source, &repository, &items, &request.evidence, &request.limits)?;
+    Ok(source)
 }
 
 fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {

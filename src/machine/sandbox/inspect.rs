@@ -1,6 +1,6 @@
 //! A commit's tree, entry by entry: what may not be in it is refused by path, the rest is listed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 
@@ -9,7 +9,7 @@ use super::paths;
 use super::request::Limits;
 use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
-use crate::facts::EntryKind;
+use crate::facts::{EntryKind, Source};
 use crate::secret::cut;
 
 /// The kernel's PATH_MAX, less its end.
@@ -46,26 +46,23 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
     Ok(walk.items)
 }
 
-/// The text of those wanted files that are there, plain files, short enough, and text.
-pub(super) fn evidence(
+/// The text of those wanted files that are there.
+pub(super) fn witness(
+    source: &mut Source,
     repository: &Repository,
     items: &[Item],
     wanted: &[String],
     limits: &Limits,
-) -> Result<BTreeMap<String, String>> {
-    let mut texts = BTreeMap::new();
+) -> Result<()> {
     for path in wanted {
         let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else { continue };
-        let item = &items[found];
-        if item.kind == EntryKind::Symlink || item.size as u64 > limits.evidence_bytes {
-            continue;
-        }
-        let blob = repository.find_blob(item.blob).map_err(|error| damaged(path, &error))?;
-        if let Ok(text) = std::str::from_utf8(blob.content()) {
-            texts.insert(path.clone(), text.to_owned());
-        }
+        let Item { kind, size, blob, .. } = &items[found];
+        source.witness(path, (*kind, *size as u64), limits.evidence_bytes, || {
+            let blob = repository.find_blob(*blob).map_err(|error| damaged(path, &error))?;
+            Ok(blob.content().to_vec())
+        })?;
     }
-    Ok(texts)
+    Ok(())
 }
 
 struct Walk<'r> {

@@ -146,6 +146,23 @@ impl Fragment {
             let cause = format!("only https://, http:// and ssh are supported, not {scheme}://");
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
+        let patterns = [
+            (&self.repository, "repository"),
+            (&self.git_credential, "git_credential"),
+            (&self.secret, "secret"),
+        ];
+        for (pattern, key) in patterns {
+            if let Some(unknown) = pattern.as_deref().and_then(unknown_placeholder) {
+                let unknown = unknown.escape_default();
+                let cause =
+                    format!("{key} has {unknown}: only {{service}} and {{environment}} are placeholders");
+                return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
+            }
+        }
+        if self.budget == Some(Seconds(0)) {
+            let cause = "budget is 0: no run could do anything";
+            return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
+        }
         for service in self.services.iter().flatten() {
             Service::try_from(service.as_str()).map_err(|error| {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
@@ -188,6 +205,14 @@ pub fn parse(path: &str, text: &str) -> Result<Fragment> {
         let line = text[..start].matches('\n').count() + 1;
         Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{line}: {}", error.message()))
     })
+}
+
+/// What looks like a placeholder and is none: it would go to a server as it stands.
+fn unknown_placeholder(pattern: &str) -> Option<String> {
+    let rest = pattern.replace("{service}", "").replace("{environment}", "");
+    let from = &rest[rest.find(['{', '}'])?..];
+    let end = from.find('}').map_or(from.len(), |end| end + 1);
+    Some(from[..end].to_owned())
 }
 
 /// Told at once, on a machine that has decided, too, where nothing is fetched any more.

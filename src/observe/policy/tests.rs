@@ -56,6 +56,13 @@ fn a_mistake_is_told_with_its_line() {
         ("services = ['Root']\n", "Root"),
         ("budget = '2h'\n", "one hour"),
         ("budget = 'soon'\n", "policy.toml:1"),
+        ("budget = 0\n", "budget is 0"),
+        (
+            "repository = 'https://g/acme/{name}.git'\n",
+            "repository has {name}: only {service} and {environment}",
+        ),
+        ("secret = '{Service}'\n", "secret has {Service}:"),
+        ("git_credential = 'git/{service'\n", "git_credential has {service:"),
         ("[network]\nproxy = 'https://proxy:3128'\n", "http://host:port"),
         ("[network]\nno_proxy = ['10.0.0.0/8']\n", "no ranges"),
         ("[network]\nca_file = 'ca.pem'\n", "absolute"),
@@ -152,6 +159,7 @@ fn selected(file: &str, flags: Fragment, update: bool) -> Result<Selection> {
             commit: "0123456789abcdef0123456789abcdef01234567".try_into().unwrap(),
             entries: Vec::new(),
             evidence: BTreeMap::new(),
+            unread: BTreeMap::new(),
         },
         credential: Some("git/a".into()),
     };

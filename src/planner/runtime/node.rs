@@ -70,18 +70,25 @@ pub fn recipe(
 }
 
 fn package(source: &Source) -> Result<Package> {
-    let Some(text) = source.text("package.json") else {
-        return Err(Error::new(
-            Code::ManifestInvalid,
-            "reading package.json",
-            "runtime = \"node\" is asked for, but there is no package.json at the repository's root (or it is a link, or too long)",
-        )
-        .remedy("add a package.json, or take runtime out of bootagent.toml"));
+    let bad = |cause: String, remedy| {
+        Error::new(Code::ManifestInvalid, "reading package.json", cause).remedy(remedy)
     };
+    let text =
+        source.read("package.json").map_err(|why| bad(why.to_owned(), "make it a plain, short text file"))?;
+    let Some(text) = text else {
+        let cause = "runtime = \"node\" is asked for, but there is no package.json at the repository's root";
+        return Err(bad(cause.to_owned(), "add a package.json, or take runtime out of bootagent.toml"));
+    };
+    // As npm does.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.trim_start().starts_with('{') {
+        return Err(bad("package.json:1:1: it is no JSON object".to_owned(), "npm init writes one"));
+    }
     serde_json::from_str(text).map_err(|error| {
-        let what = excerpt(&error.to_string());
-        let cause = format!("package.json:{}:{}: {what}", error.line(), error.column());
-        Error::new(Code::ManifestInvalid, "reading package.json", cause).remedy("correct the line")
+        let told = error.to_string();
+        let (cause, _) = told.rsplit_once(" at line ").unwrap_or((&told, ""));
+        let at = format!("package.json:{}:{}", error.line(), error.column());
+        bad(format!("{at}: {}", excerpt(cause)), "correct the line")
     })
 }
 
