@@ -19,11 +19,11 @@ use crate::report::Report;
 use crate::secret::Secret;
 
 /// A plan, and the fetched objects that its checkout needs.
-pub struct Planned {
-    pub plan: Plan,
-    pub scratch: Option<Scratch>,
+struct Planned {
+    plan: Plan,
+    scratch: Option<Scratch>,
     /// Whether it is about this machine, or about a recorded one.
-    pub here: bool,
+    here: bool,
 }
 
 /// Who it is about: the machine, its instance, and what the policy lets them select.
@@ -37,10 +37,32 @@ pub struct Identified {
 }
 
 /// Observe and plan, as a dry run does. Nothing on the machine changes.
-pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Planned> {
+pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
+    let mut stop = pin!(machine::told_to_stop());
+    let (policy, limit) = begin(machine, flags, report).await?;
+    let planning = async {
+        let identified = identify(machine, flags, policy, report).await?;
+        // What was fetched goes with it.
+        let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
+        let outlooks = if here { Some(outlooks(machine, &plan).await?) } else { None };
+        Ok(Prepared { plan, outlooks })
+    };
+    limit.hold(stop.as_mut(), planning).await
+}
+
+/// A plan, and what each of its steps would find on this machine, if it is about this one.
+pub struct Prepared {
+    pub plan: Plan,
+    pub outlooks: Option<Vec<Outlook>>,
+}
+
+/// The policy, and how long it lets all that follows last.
+async fn begin<'a>(machine: &impl Observe, flags: &Flags, report: &'a Report) -> Result<(Policy, Limit<'a>)> {
+    let started = Instant::now();
     let policy = observe::policy(machine, flags).await?;
-    let identified = identify(machine, flags, policy, report).await?;
-    plan(machine, flags, &identified, report).await
+    let budget = policy.budget().value;
+    let limit = Limit { until: started + budget.duration(), budget, report };
+    Ok((policy.within(budget.duration()), limit))
 }
 
 async fn identify(
@@ -249,11 +271,7 @@ async fn plan_ahead<'a>(
     mut stop: Pin<&mut impl Future<Output = &'static str>>,
     report: &'a Report,
 ) -> Result<(Planned, Limit<'a>)> {
-    let started = Instant::now();
-    let policy = observe::policy(machine, flags).await?;
-    let budget = policy.budget().value;
-    let policy = policy.within(budget.duration());
-    let limit = Limit { until: started + budget.duration(), budget, report };
+    let (policy, limit) = begin(machine, flags, report).await?;
     let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
 
     // From here on a reboot can go on with it, whatever else fails.
@@ -310,8 +328,7 @@ pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report)
     Ok(Environment { secret: selection.secret, text, manifest })
 }
 
-/// What each step would find on this machine.
-pub async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
+async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
     let mut outlooks = Vec::new();
     for step in &plan.steps {
         outlooks.push(match machine.look(&step.action).await {

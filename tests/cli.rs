@@ -82,6 +82,7 @@ fn what_is_no_command_line_is_64_and_says_why() {
         (&["run", "--nonsense"], "--nonsense"),
         (&["run", "--budget", "soon"], "90s, 2m or 1h"),
         (&["--service", "auth-service"], "flags need a verb"),
+        (&["--dryrun"], "'--dry-run'"),
         (&["status", "--timeout", "5s"], "--wait"),
         (&["validate", "one", "two"], "two"),
         (&["--dry-run", "--tag", "no-equals-sign"], "it has no '='"),
@@ -418,6 +419,49 @@ fn the_environment_decides_nothing() {
         .output()
         .unwrap();
     assert_eq!(said(&hostile.stdout), said(&plain.stdout), "{}", said(&hostile.stderr));
+}
+
+/// The same dry run with another value of one flag.
+fn with(dry: &Command, home: &TempDir, flag: &str, value: &str) -> Command {
+    let kept = dry.get_args().filter(|argument| !argument.to_str().unwrap().starts_with(flag));
+    let mut command = bootagent();
+    command.current_dir(home).args(kept).arg(format!("{flag}={value}"));
+    command
+}
+
+#[test]
+fn a_dry_run_waits_no_longer_than_a_run_may() {
+    let home = directory(&[]);
+    // It listens, and that is all it does.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let repository = format!("http://{}/a.git", server.local_addr().unwrap());
+    let mut command = with(&dry_run(home.path()), &home, "--repository", &repository);
+    if nix::unistd::geteuid().is_root() {
+        // Root's fetch is a unit, and there may be no systemd here.
+        command.uid(65534);
+    }
+    let started = std::time::Instant::now();
+    let output = command.arg("--budget=3s").output().unwrap();
+    assert!(started.elapsed().as_secs() < 60, "it waited {:?}", started.elapsed());
+    let told = said(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{told}");
+    assert!(told.contains("E-GIT-UNREACHABLE") || told.contains("waiting for fetch"), "{told}");
+}
+
+#[test]
+fn a_file_of_a_flag_that_is_no_text_is_usage() {
+    let home = directory(&[]);
+    std::fs::write(home.path().join("bytes"), b"A=\xff\n").unwrap();
+    let dry = dry_run(home.path());
+    for flag in ["--env-file", "--policy", "--facts", "--manifest"] {
+        for value in ["bytes", "."] {
+            let mut command = with(&dry, &home, flag, value);
+            let output = command.args(["--service=auth-service", "--environment=test"]).output().unwrap();
+            let told = said(&output.stderr);
+            assert_eq!(output.status.code(), Some(64), "{flag} {value}: {told}");
+            assert!(told.contains(flag) && told.contains("[E-USAGE]"), "{flag} {value}: {told}");
+        }
+    }
 }
 
 const AWKWARD: &str = r#"{

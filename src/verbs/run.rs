@@ -1,9 +1,7 @@
-use std::pin::pin;
-
 use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
-use crate::machine::{self, LocalHost, Lock, Observe};
+use crate::machine::{LocalHost, Lock, Observe};
 use crate::plan;
 use crate::report::{Progress, Report, print};
 
@@ -72,23 +70,11 @@ async fn show(args: &RunArgs) -> Result<()> {
     };
     let report = Report::new(progress, crate::machine::run_id());
     let flags = args.flags()?;
-    let mut planning = pin!(report.accompany(boot::prepare(&machine, &flags, &report)));
-    let planned = tokio::select! {
-        planned = &mut planning => planned?,
-        // What was fetched goes with it.
-        signal = machine::told_to_stop() => {
-            let error = Error::new(Code::Cancelled, "planning", format!("{signal} arrived"));
-            return Err(report.waiting_for(error));
-        }
-    };
-    let outlooks = match planned.here {
-        true => Some(boot::outlooks(&machine, &planned.plan).await?),
-        false => None,
-    };
+    let prepared = report.accompany(boot::prepare(&machine, &flags, &report)).await?;
     match args.output {
-        Output::Text => print(&plan::text(&planned.plan, outlooks.as_deref())),
+        Output::Text => print(&plan::text(&prepared.plan, prepared.outlooks.as_deref())),
         Output::Json => {
-            let text = serde_json::to_string_pretty(&planned.plan)
+            let text = serde_json::to_string_pretty(&prepared.plan)
                 .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
             print(&(text + "\n"))
         }

@@ -2,12 +2,13 @@
 
 import json
 import secrets
+import time
 
 import pytest
 from lab.deadline import wait_for
 from looks import SERVICE, difference, files, leftovers, secret, shared, status  # noqa: F401
 from services import express, talking
-from stage import REPOSITORY, run
+from stage import MARGIN, REPOSITORY, run
 
 # What the kernel and systemd change by themselves, for any transient unit or none.
 VOLATILE = ("/proc", "/sys", "/dev/pts", "/run/systemd", "/run/log", "/run/lab", "/var/log/journal")
@@ -147,6 +148,19 @@ def test_what_killed_dry_runs_left_goes_with_the_next_run_and_a_living_one_s_sta
     repo.heal()
     done = run(machine)
     assert done.code == 0, done.stderr
+    assert leftovers(machine) == []
+
+
+def test_a_dry_run_has_the_budget_of_a_run(world, binary):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    repo = world.repo(SERVICE)
+    repo.commit("test", talking())
+    repo.stall(after=10)
+    machine = world.launch(binary=binary)
+    began = time.monotonic()
+    result = run(machine, "--dry-run", "--budget=6s")
+    assert result.code == 75 and time.monotonic() - began < 6 + MARGIN, result
+    assert "[E-GIT-UNREACHABLE]" in result.stderr or "waiting for fetch" in result.stderr, result.stderr
     assert leftovers(machine) == []
 
 
