@@ -20,10 +20,11 @@ User-data, complete for a public repository:
   exec bootagent run --repository 'https://github.com/acme/{service}.git'
 
 On a laptop, without AWS:
-  bootagent --dry-run --service auth-service --environment test --repository . --env-file .env
+  bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env
 
-Exit status of run: 0 in service, 1 failed, 64 usage, 70 bug, 75 surroundings failed or another run
-is active, 77 refused by policy, 78 policy, tags, manifest, lockfile or secret invalid.";
+Exit status of run: 0 in service, 1 failed, 4 degraded (with --strict), 64 usage, 70 bug,
+75 surroundings failed or another run is active, 77 refused by policy, 78 policy, tags, manifest,
+lockfile or secret invalid.";
 
 /// Brings this instance's service into service: from two tags to healthy, or a named failure.
 #[derive(Debug, Parser)]
@@ -68,7 +69,7 @@ pub struct RunArgs {
     /// The repository, with {service} and {environment} as placeholders; with --dry-run also a directory
     #[arg(long, value_name = "URL")]
     repository: Option<String>,
-    /// Name of the secret that holds the git credential (a token, or JSON with username and password)
+    /// Name of the secret that holds the git credential (a token, a private key, or JSON: see docs)
     #[arg(long, value_name = "NAME")]
     git_credential_secret: Option<String>,
     /// Name of the secret with the service's environment [default: service_env_{service}_{environment}]

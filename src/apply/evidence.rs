@@ -22,8 +22,8 @@ pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
     error.saying(last(lines))
 }
 
-/// Why a program ended it says itself, by the last error that it names; or whoever could not start it does. No
-/// other line: causes are everybody's to read.
+/// Why a service ended it says itself, by the last error that it names; or whoever could not start it
+/// does. No other line: causes are everybody's to read. (A command's cause has a line of its own already.)
 fn own_words(lines: &[String]) -> Option<&str> {
     const STARTERS: [&str; 2] = ["/usr/bin/env: ", "/bin/sh: "];
     let starter = |line: &str| STARTERS.iter().any(|name| line.starts_with(name));

@@ -79,7 +79,8 @@ pub struct Status {
 /// Something that goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// A step's id, or what is looked at before there are steps: `metadata`, `tags`, `fetch`, `secret`, `node-index`.
+    /// A step's id, or what is looked at before there are steps: `machine`, `metadata`, `tags`, `fetch`,
+    /// `secret`, `node-index`.
     pub id: String,
     pub what: String,
     pub since: u64,

@@ -2,7 +2,8 @@
 //!
 //! It knows the forms in which programs print a value: as it is, line by line, escaped for JSON, URLs,
 //! HTML or a shell, as base64 wherever it stands in there, and as hex. It cannot know what a program makes
-//! of a value beyond that; such text goes to root's journal and to nobody else by our hand.
+//! of a value beyond that: of such text one line may become a cause, which everybody may read. The rest goes
+//! to root's own file and journal, and to whoever started the run.
 
 use std::fmt::{self, Write};
 
