@@ -83,6 +83,17 @@ word! {
     }
 }
 
+/// The long names that people write for the short ones.
+const ENVIRONMENTS: &[(&str, &str)] = &[("staging", "stage"), ("production", "prod")];
+
+impl Environment {
+    /// The environment that is meant where there is none of this name.
+    pub fn short(&self) -> Option<Environment> {
+        let (_, short) = ENVIRONMENTS.iter().find(|(long, _)| *long == self.0)?;
+        Some(Environment((*short).to_owned()))
+    }
+}
+
 impl Commit {
     /// Enough of it for a person.
     pub fn short(&self) -> &str {

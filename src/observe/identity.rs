@@ -158,8 +158,13 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
         (policy.environment(), decided.environment.as_str(), "environment"),
         (policy.commit(), decided.source.commit.as_str(), "ref"),
     ];
+    let long_for = |said: &str, before: &str| {
+        let short = Environment::try_from(said).ok().and_then(|name| name.short());
+        short.is_some_and(|short| short.as_str() == before)
+    };
     for (said, before, what) in said {
-        if let Some(said) = said.filter(|said| said.is_flag() && said.value != before) {
+        let same = |said: &str| said == before || (what == "environment" && long_for(said, before));
+        if let Some(said) = said.filter(|said| said.is_flag() && !same(&said.value)) {
             return Err(contradiction(what, &said.value, before));
         }
     }
@@ -239,19 +244,13 @@ fn environment(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Re
     }
 }
 
-/// The long names that people write for the short ones.
-const ALIASES: &[(&str, &str)] = &[("staging", "stage"), ("production", "prod")];
-
 fn branch(
     environment: Said<Environment>,
     environments: &Said<BTreeMap<String, String>>,
 ) -> Result<(Said<Environment>, Said<Branch>)> {
-    let known = |name: &str| environments.value.get_key_value(name);
-    let alias = || {
-        let (_, short) = ALIASES.iter().find(|(long, _)| *long == environment.value.as_str())?;
-        known(short)
-    };
-    let Some((name, branch)) = known(environment.value.as_str()).or_else(alias) else {
+    let known = |name: &Environment| environments.value.get_key_value(name.as_str());
+    let short = environment.value.short();
+    let Some((name, branch)) = known(&environment.value).or_else(|| known(short.as_ref()?)) else {
         let allowed: Vec<&str> = environments.value.keys().map(String::as_str).collect();
         return Err(environment.origin.remedied(Error::new(
             Code::PolicyRefused,

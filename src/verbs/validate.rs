@@ -55,8 +55,14 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
         said.push(format!("packages: {}, which the policy may forbid", manifest.packages.join(", ")));
     }
     said.extend(recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))));
+    said.extend(recipe.migrate.iter().map(|argv| format!("migrate: {}", argv.join(" "))));
+    if let Some(port) = manifest.rehearsal {
+        said.push(format!("rehearsal: an update starts on port {port} first"));
+    }
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
-    said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
+    let mut notes = recipe.notes.clone();
+    persist::notes(source, manifest, &mut notes);
+    said.extend(notes.iter().map(|note| format!("note: {note}")));
     let port = manifest.port.is_some()
         || manifest.env.values.contains_key("PORT")
         || recipe.start.environment.contains_key("PORT");

@@ -48,6 +48,16 @@ class TestDecided:
         again = run(machine)
         assert again.code == 0, again.stderr
 
+    def test_an_environment_may_be_said_by_its_long_name_again_and_again(self, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("main", talking())
+        secret(shared, "prod", TOKEN="t")
+        machine = shared.launch(binary=binary)
+        for _ in range(2):
+            result = run(machine, "--environment=production")
+            assert result.code == 0, result.stderr
+            assert status(machine)[1]["environment"] == "prod"
+        assert_failed(machine, run(machine, "--environment=staging"), 64, "E-USAGE", "prod")
+
     def test_a_policy_that_names_another_repository_waits_for_an_update(self, shared, machine):  # noqa: F811
         machine.write(POLICY, ELSEWHERE)
         try:

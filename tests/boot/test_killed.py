@@ -142,7 +142,8 @@ class TestRecovery(Serving):
         assert result.code == 1 and "E-HEALTH" in result.stderr, result.stderr
         recovered = whole(machine)
         attempt = f"/var/lib/bootagent/services/{SERVICE}/attempt.json"
-        assert {line.split(":")[0] for line in differences(good, recovered)} == {"status", attempt}
+        told = {"status", attempt, "/run/bootagent/output.json"}
+        assert {line.split(":")[0] for line in differences(good, recovered)} == told
         for point in points:
             world.repo(SERVICE).commit("test", {"note": f"{point}"})
             code = killed.run(machine, "--update", at=point).code

@@ -135,7 +135,7 @@ impl Manifest {
 pub fn environments(text: &str) -> Vec<Environment> {
     let Ok(table) = DeTable::parse(text) else { return Vec::new() };
     let root = Section::new(String::new(), table.get_ref());
-    root.environments().map(|all| all.into_iter().map(|(name, _)| name).collect()).unwrap_or_default()
+    root.environments().map(|all| all.into_iter().map(|(name, ..)| name).collect()).unwrap_or_default()
 }
 
 fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
@@ -146,9 +146,16 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
     let root = Section::new(String::new(), table.get_ref());
     let base = Layer::read(&root)?;
     let mut manifest = base.clone().finish()?;
-    for (name, section) in root.environments()? {
-        let overlaid = base.clone().under(Layer::read(&section)?).finish()?;
-        if environment == Some(&name) {
+    let overlays = root.environments()?;
+    let says = |name: &Environment| overlays.iter().any(|(said, ..)| said == name);
+    for (name, at, section) in &overlays {
+        let overlaid = base.clone().under(Layer::read(section)?).finish()?;
+        let short = name.short();
+        if let Some(short) = short.as_ref().filter(|short| says(short)) {
+            let what = format!("environments.{name} and environments.{short} are the same environment");
+            return Err(Fault { at: *at, what });
+        }
+        if environment.is_some_and(|wanted| wanted == name || short.as_ref() == Some(wanted)) {
             manifest = overlaid;
         }
     }

@@ -52,13 +52,13 @@ impl<'a> Section<'a> {
     }
 
     /// The overlays, which only the root has.
-    pub fn environments(&self) -> Read<Vec<(Environment, Section<'a>)>> {
+    pub fn environments(&self) -> Read<Vec<(Environment, usize, Section<'a>)>> {
         let Some((_, _, item)) = self.entries().find(|(key, ..)| *key == "environments") else {
             return Ok(Vec::new());
         };
         let overlay = |(key, at, item): (&str, usize, Item<'a>)| {
             let name = Environment::try_from(key).map_err(|error| Fault { at, what: error.to_string() })?;
-            Ok((name, item.table()?))
+            Ok((name, at, item.table()?))
         };
         item.table()?.entries().map(overlay).collect()
     }

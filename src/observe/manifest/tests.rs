@@ -129,6 +129,18 @@ fn an_overlay_merges_tables_and_replaces_the_rest() {
 }
 
 #[test]
+fn an_overlay_may_have_the_long_name_of_its_environment() {
+    let text = "[environments.production]\nport = 4000\n[environments.staging]\nport = 5000\n";
+    assert_eq!(read_for("prod", text).port, Some(4000));
+    assert_eq!(read_for("production", text).port, Some(4000), "a policy may have it under this name");
+    assert_eq!(read_for("stage", text).port, Some(5000));
+    assert_eq!(read_for("test", text).port, None);
+    let both = "[environments.prod]\nport = 4000\n[environments.production]\nport = 5000\n";
+    let said = "3:15: environments.production and environments.prod are the same environment";
+    assert!(error(both).contains(said), "{}", error(both));
+}
+
+#[test]
 fn an_overlay_may_set_what_its_own_allow_permits() {
     let text =
         "[environments.test.env]\nallow = [\"NODE_OPTIONS\"]\nvalues = { NODE_OPTIONS = \"--inspect\" }";

@@ -210,7 +210,7 @@ fn lockfile(source: &Source) -> Result<()> {
     if LOCKFILES.iter().any(|path| source.has(path)) {
         return Ok(());
     }
-    let doing = format!("installing the packages of {}", source.commit.short());
+    let doing = "planning the installation of packages";
     match FOREIGN_LOCKFILES.iter().find(|path| source.has(path)) {
         Some(foreign) => Err(Error::new(
             Code::LockfileMissing,
