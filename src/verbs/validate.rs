@@ -60,9 +60,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
         said.push(format!("rehearsal: an update starts on port {port} first"));
     }
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
-    let mut notes = recipe.notes.clone();
-    persist::notes(source, manifest, &mut notes);
-    said.extend(notes.iter().map(|note| format!("note: {note}")));
+    said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
     let port = manifest.port.is_some()
         || manifest.env.values.contains_key("PORT")
         || recipe.start.environment.contains_key("PORT");
