@@ -48,16 +48,6 @@ class TestDecided:
         again = run(machine)
         assert again.code == 0, again.stderr
 
-    def test_an_environment_may_be_said_by_its_long_name_again_and_again(self, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("main", talking())
-        secret(shared, "prod", TOKEN="t")
-        machine = shared.launch(binary=binary)
-        for _ in range(2):
-            result = run(machine, "--environment=production")
-            assert result.code == 0, result.stderr
-            assert status(machine)[1]["environment"] == "prod"
-        assert_failed(machine, run(machine, "--environment=staging"), 64, "E-USAGE", "prod")
-
     def test_a_policy_that_names_another_repository_waits_for_an_update(self, shared, machine):  # noqa: F811
         machine.write(POLICY, ELSEWHERE)
         try:
@@ -96,3 +86,15 @@ def test_flags_of_a_run_that_failed_are_named_and_can_be_forgotten(world, binary
     waited = machine.run(["bootagent", "status", "--wait", "--timeout", "90s"], timeout=100)
     assert waited.code == 0, waited.stdout + waited.stderr
     assert ask(machine, "env")["TOKEN"] == "t"
+
+
+def test_an_environment_may_be_said_by_its_long_name_again_and_again(world, binary):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "prod"}
+    world.repo(SERVICE).commit("main", talking())
+    secret(world, "prod", TOKEN="t")
+    machine = world.launch(binary=binary)
+    for _ in range(2):
+        result = run(machine, "--environment=production")
+        assert result.code == 0, result.stderr
+        assert status(machine)[1]["environment"] == "prod"
+    assert_failed(machine, run(machine, "--environment=staging"), 64, "E-USAGE", "prod")

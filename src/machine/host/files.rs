@@ -247,13 +247,13 @@ pub fn remove_tree(path: &Path) -> Result<bool> {
     }
 }
 
+/// With what a killed run was about to put in its place.
 pub fn remove_file(path: &Path) -> Result<()> {
-    match found(path)? {
-        Some(place) => {
-            remove_name(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))
-        }
-        None => Ok(()),
-    }
+    let Some(place) = found(path)? else { return Ok(()) };
+    [unfinished_name(&place.name), place.name]
+        .iter()
+        .try_for_each(|name| remove_name(&place.directory, name))
+        .doing(|| format!("removing {}", path.display()))
 }
 
 /// The names in a directory, sorted; none if it is absent.
