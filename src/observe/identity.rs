@@ -153,18 +153,20 @@ fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
 
 /// A flag that would be ignored is an error: whoever wrote it believes that it counts.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
+    // The policy's own names go before the long ones.
+    let known = policy.environments().value;
+    let is_long_name = |said: &str| {
+        let short = Environment::try_from(said).ok().and_then(|name| name.short());
+        !known.contains_key(said) && short.is_some_and(|short| short == decided.environment)
+    };
+    let environment = policy.environment().filter(|said| !is_long_name(&said.value));
     let said = [
         (policy.service(), decided.service.as_str(), "service"),
-        (policy.environment(), decided.environment.as_str(), "environment"),
+        (environment, decided.environment.as_str(), "environment"),
         (policy.commit(), decided.source.commit.as_str(), "ref"),
     ];
-    let long_for = |said: &str, before: &str| {
-        let short = Environment::try_from(said).ok().and_then(|name| name.short());
-        short.is_some_and(|short| short.as_str() == before)
-    };
     for (said, before, what) in said {
-        let same = |said: &str| said == before || (what == "environment" && long_for(said, before));
-        if let Some(said) = said.filter(|said| said.is_flag() && !same(&said.value)) {
+        if let Some(said) = said.filter(|said| said.is_flag() && said.value != before) {
             return Err(contradiction(what, &said.value, before));
         }
     }

@@ -57,7 +57,7 @@ pub struct Status {
     pub repository: Option<String>,
     pub branch: Option<Branch>,
     pub commit: Option<Commit>,
-    /// The former generation's, if a failed run went back to it or never touched it.
+    /// What serves after a failed run, because it passed before: the run went back to it, or never touched it.
     pub serving: Option<Commit>,
     /// What was last put to run on this instance, by this run or an earlier one.
     #[serde(default)]

@@ -2,6 +2,7 @@
 archive and its index, packages of the distribution, and git over ssh."""
 
 import json
+import re
 
 import packages
 import pytest
@@ -14,7 +15,7 @@ from stage import POLICY, REPOSITORY, SECRETS, assert_failed
 from test_network import BY_PROXY, CA_FILE, OUTSIDE, PROXY, stranger
 
 NODE, MIRROR = "nodejs.org", "mirror.acme.test"
-DEBIAN, COMPANY_S = "deb.debian.org", "apt.acme.test"
+COMPANY_S = "apt.acme.test"
 SSH = "ssh://git@git.acme.test/acme/{service}.git"
 CA = f'ca_file = "{CA_FILE}"\n'
 
@@ -88,11 +89,14 @@ class TestPackages:
         return machine
 
     def test_they_come_through_the_proxy(self, company, binary):
-        company.unreachable(*OUTSIDE, DEBIAN)
         machine = boot(company, binary, BY_PROXY, 'packages = ["hello"]\n')
+        sources = machine.check(["sh", "-c", "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; true"])
+        theirs = {(host, "443" if tls else "80") for tls, host in re.findall(r"^deb .*?http(s?)://([^/:\s]+)/", sources, re.M)}
+        assert theirs, f"the image has no sources over http: {sources}"
+        company.unreachable(*OUTSIDE, *(host for host, _ in theirs))
         done = run(machine)
         assert done.code == 0, done.stderr
-        assert self.has(machine, "hello") and f"{DEBIAN}:80" in asked(company)
+        assert self.has(machine, "hello") and {":".join(one) for one in theirs} & asked(company)
 
     def test_a_mirror_that_only_the_company_vouches_for(self, company, binary):
         machine = self.company_s(company, binary, f"[network]\n{CA}")
