@@ -5,6 +5,8 @@ import re
 import time
 from pathlib import Path
 
+import looks
+import services
 from lab import Machine, Repository, Result, World
 from lab.git_repository import Files
 from lab.world import may
@@ -30,6 +32,16 @@ def run(machine: Machine, *flags: str, repository: str | None = REPOSITORY) -> R
     """bootagent run, on a machine that has booted."""
     where = ["--repository", repository] if repository else []
     return machine.run(["bootagent", "run", *where, *flags], timeout=180)
+
+
+def serving(world: World, binary: Path, files: Files | None = None, *flags: str, **values: str) -> Machine:
+    """A machine on which the service is healthy: of these files, or one that talks, with these values in its secret."""
+    world.repo(looks.SERVICE).commit("test", services.talking() if files is None else files)
+    looks.secret(world, **(values or {"TOKEN": "t"}))
+    machine = world.launch(binary=binary)
+    first = run(machine, *flags)
+    assert first.code == 0, first.stderr
+    return machine
 
 
 def assert_failed(machine: Machine, result: Result, exit: int, codes: str | list[str], *names: str) -> dict:

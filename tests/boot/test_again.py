@@ -18,7 +18,7 @@ from looks import (  # noqa: F401
     status,
 )
 from services import lingering, talking
-from stage import run
+from stage import run, serving
 
 EXITS = {"server.js": "process.exit(3)"}
 
@@ -33,12 +33,7 @@ class TestSecondRun:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking())
-        secret(shared, TOKEN="first")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
-        return machine
+        return serving(shared, binary, TOKEN="first")
 
     def test_it_changes_nothing_and_probes_once(self, machine):
         places, journal = ("/etc", "/opt", "/var/lib", "/var/cache", "/usr/local", "/run"), ("/run/systemd", "/run/log")

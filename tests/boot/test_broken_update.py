@@ -4,10 +4,10 @@ import json
 
 import pytest
 from lab.git_repository import Symlink
-from looks import SERVICE, current, leftovers, process, secret, shared  # noqa: F401
+from looks import SERVICE, current, leftovers, process, shared  # noqa: F401
 from poller import Poller
 from services import BRIEF, talking
-from stage import assert_failed, run
+from stage import assert_failed, serving
 
 PACKAGE = json.loads(talking()["package.json"])
 
@@ -35,12 +35,7 @@ class TestBrokenUpdate:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking())
-        secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
-        return machine
+        return serving(shared, binary)
 
     @pytest.mark.parametrize("broken", BROKEN)
     def test_the_good_one_serves_without_a_failed_request(self, shared, machine, broken):  # noqa: F811

@@ -1,9 +1,9 @@
 """What is tidied after the service serves may fail: the run tells, and the service is in service all the same."""
 
 import pytest
-from looks import SERVICE, process, releases, secret, shared, status  # noqa: F401
+from looks import SERVICE, process, releases, shared, status  # noqa: F401
 from services import talking
-from stage import run
+from stage import serving
 
 OLD = f"/opt/{SERVICE}/releases/old"
 # Time enough to put something in its way, and then it fails.
@@ -14,11 +14,7 @@ class TestTidyingThatFails:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking())
-        secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
+        machine = serving(shared, binary)
         # What is mounted cannot be removed, not even by root.
         machine.check(["sh", "-c", f"mkdir {OLD} && mount -t tmpfs none {OLD}"])
         yield machine
@@ -50,10 +46,7 @@ class TestTidyingThatFails:
 
 def test_a_recovery_goes_on_beside_what_fails_in_it(world, binary):
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-    world.repo(SERVICE).commit("test", talking())
-    secret(world, TOKEN="t")
-    machine = world.launch(binary=binary)
-    assert run(machine).code == 0
+    machine = serving(world, binary)
     before = process(machine)
     (good,) = releases(machine)
     world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": WAITING}))

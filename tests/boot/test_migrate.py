@@ -7,7 +7,7 @@ from lab.deadline import wait_for
 from looks import SERVICE, ask, beginning, current, leftovers, process, releases, search, secret, shared, status  # noqa: F401
 from poller import Poller
 from services import BRIEF, TALKING, talking
-from stage import REPOSITORY, assert_failed, run
+from stage import REPOSITORY, assert_failed, serving
 
 DATA = f"/var/lib/{SERVICE}"
 RECORDS = f"/var/lib/bootagent/services/{SERVICE}"
@@ -60,12 +60,7 @@ class TestMigration:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", migrating())
-        secret(shared, TOKEN="first-token")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
-        return machine
+        return serving(shared, binary, migrating(), TOKEN="first-token")
 
     def test_it_ran_once_as_the_service_with_its_environment(self, machine):
         (ran,) = migrations(machine)

@@ -21,7 +21,7 @@ from looks import (  # noqa: F401
 )
 from poller import Poller
 from services import TALKING, talking
-from stage import assert_failed, run
+from stage import assert_failed, serving
 
 REHEARSAL = f"bootagent-{SERVICE}-rehearsal.service"
 RUN = f"/run/bootagent/{SERVICE}"
@@ -87,12 +87,7 @@ class TestRehearsal:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", rehearsing())
-        secret(shared, TOKEN="the-very-secret-token")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
-        return machine
+        return serving(shared, binary, rehearsing(), TOKEN="the-very-secret-token")
 
     def harmless(self, machine, code: str, *names: str, flags: tuple[str, ...] = ("--update",)) -> dict:
         """A run that fails in the rehearsal: no request does, and what served is not touched."""

@@ -6,7 +6,7 @@ import pytest
 from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, current, process, secret, shared, status  # noqa: F401
 from services import TALKING, talking
-from stage import SECRETS, run
+from stage import SECRETS, serving
 
 # Well with any value but one.
 PARTICULAR = {"server.js": 'if (process.env.MODE === "bad") process.exit(7);\n' + TALKING}
@@ -20,12 +20,7 @@ class TestGoodService:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking(**PARTICULAR))
-        secret(shared, MODE="good", TOKEN="first")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
-        return machine
+        return serving(shared, binary, talking(**PARTICULAR), MODE="good", TOKEN="first")
 
     def serves(self, machine, **expected: str) -> None:
         env = ask(machine, "env")
@@ -95,11 +90,7 @@ class TestRebootInAnOutage:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking(**{"bootagent.toml": MANIFEST}))
-        secret(shared, TOKEN="first")
-        machine = shared.launch(binary=binary)
-        first = run(machine, "--imds-wait=3s")
-        assert first.code == 0, first.stderr
+        machine = serving(shared, binary, talking(**{"bootagent.toml": MANIFEST}), "--imds-wait=3s", TOKEN="first")
         machine.write("/etc/systemd/system/bootagent.service.d/soon.conf", "[Service]\nRestartSec=3\n")
         return machine
 

@@ -3,10 +3,10 @@ nothing half-made stays, and what served is what serves."""
 
 import pytest
 from lab import npm_registry
-from looks import SERVICE, current, leftovers, process, releases, secret, shared  # noqa: F401
+from looks import SERVICE, current, leftovers, process, releases, shared  # noqa: F401
 from poller import Poller
 from services import BRIEF, talking
-from stage import GIT, SECRETS, assert_failed, run
+from stage import GIT, SECRETS, assert_failed, run, serving
 
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
 DATA = f"/var/lib/{SERVICE}"
@@ -19,12 +19,7 @@ class TestUpdate:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking())
-        secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary)
-        first = run(machine)
-        assert first.code == 0, first.stderr
-        return machine
+        return serving(shared, binary)
 
     @pytest.fixture
     def world(self, shared):  # noqa: F811

@@ -150,9 +150,13 @@ fn ssh_addresses_have_users_and_no_passwords() {
 
 /// An instance that decided for acme/auth, fetched with the credential `git/a`.
 fn selected(file: &str, flags: Fragment, update: bool) -> Result<Selection> {
+    selected_in("test", file, flags, update)
+}
+
+fn selected_in(environment: &str, file: &str, flags: Fragment, update: bool) -> Result<Selection> {
     let decided = Decision {
         service: "auth".try_into().unwrap(),
-        environment: "test".try_into().unwrap(),
+        environment: environment.try_into().unwrap(),
         source: Source {
             repository: "https://git.example/acme/auth".into(),
             branch: "test".try_into().unwrap(),
@@ -192,6 +196,22 @@ fn a_flag_against_the_decision_is_refused_unless_it_decides_anew() {
     assert_eq!(selected(ACME, flags(Some(other), None), true).unwrap().repository, other);
     let same = flags(Some("https://git.example/acme/{service}"), Some("git/a"));
     assert_eq!(selected("", same, false).unwrap().credential.as_deref(), Some("git/a"));
+}
+
+#[test]
+fn a_long_name_for_the_decided_environment_is_no_contradiction_unless_it_is_another_one_s() {
+    let said = |name: &str| Fragment { environment: Some(name.to_owned()), ..Fragment::default() };
+    for name in ["prod", "production"] {
+        assert_eq!(
+            selected_in("prod", ACME, said(name), false).unwrap().environment.as_str(),
+            "prod",
+            "{name}"
+        );
+    }
+    assert_eq!(selected_in("prod", ACME, said("staging"), false).unwrap_err().code(), Code::Usage);
+    let both = format!("{ACME}[environments]\nprod = 'main'\nproduction = 'live'\n");
+    assert_eq!(selected_in("prod", &both, said("production"), false).unwrap_err().code(), Code::Usage);
+    assert!(selected_in("production", &both, said("production"), false).is_ok());
 }
 
 #[test]
