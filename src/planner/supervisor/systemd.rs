@@ -113,8 +113,7 @@ Environment=PATH={path}
 Environment=HOME={data}
 EnvironmentFile={env}
 ExecStart={start}
-{lasts}KillMode=mixed
-TimeoutStopSec=30
+{lasts}{ends}TimeoutStopSec=30
 SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
@@ -126,6 +125,7 @@ ReadWritePaths={data}
         data = layout.data().display(),
         env = role.environment.display(),
         lasts = role.lasts,
+        ends = ends(recipe.start.is_wrapped),
         identifier = role.identifier,
         start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
     );
@@ -134,6 +134,15 @@ ReadWritePaths={data}
         unit.push_str("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128\n");
     }
     unit
+}
+
+/// How the service hears that it shall end. A main process that is the service gets SIGTERM itself. Behind a shell or
+/// npm our own program finds it; should that be gone from the machine, systemd signals every process of the unit.
+fn ends(is_wrapped: bool) -> &'static str {
+    match is_wrapped {
+        true => "ExecStop=-bootagent __child drain\nKillMode=control-group\n",
+        false => "KillMode=mixed\n",
+    }
 }
 
 /// `%` starts a specifier everywhere in a unit.
