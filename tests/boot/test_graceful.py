@@ -10,19 +10,21 @@ from services import talking
 from stage import run
 
 DATA = f"/var/lib/{SERVICE}"
-# Handles the first SIGTERM only, as services do that call `process.once`: a second one would end it. It writes while it
-# drains, so that a pipe which is gone by then would end it, too.
+# /slow is answered a little after SIGTERM. A second SIGTERM ends it, as with every service that calls `process.once`. It
+# writes while it drains, so that a pipe which is gone by then ends it, too.
 SERVER = """\
 const fs = require("fs"), http = require("http"), path = require("path");
 const note = (what) => fs.appendFileSync(path.join(process.env.HOME, "told-" + process.env.PORT), what + "\\n");
+const waiting = [];
 const server = http.createServer((request, response) => {
-  if (request.url !== "/slow") return response.end(process.env.MARK || "ok");
+  if (request.url !== "/slow") return response.end("ok");
+  waiting.push(response);
   note("asked");
-  setTimeout(() => { console.log("answering"); response.end("whole"); }, 700);
 }).listen(process.env.PORT);
 process.once("SIGTERM", () => {
   note("SIGTERM");
   console.log("draining");
+  setTimeout(() => waiting.forEach((response) => response.end("whole")), 300);
   server.close(() => { console.log("drained"); note("drained"); process.exit(0); });
   server.closeIdleConnections();
 });
@@ -98,7 +100,7 @@ class TestEachShape:
                 else:
                     with InFlight(machine):
                         updated = run(machine, "--update")
-                    assert updated.code == 0, updated.stderr
+                        assert updated.code == 0, updated.stderr
                 with InFlight(machine):
                     machine.check(["systemctl", "restart", f"{SERVICE}.service"])
                 self.answers(machine)

@@ -1,9 +1,10 @@
-//! Ends a service whose main process is a shell or a package manager: `ExecStop=` of such a unit.
+//! Ends a service: `ExecStop=` of every service's unit.
 //!
-//! Each program of the service gets SIGTERM once, and the time to finish. systemd alone can't do that: `KillMode=mixed`
-//! signals the main process only, a shell that ends without its children; `control-group` signals what is left a second
-//! time as soon as the main process is gone, which ends a service that handles the first signal only; and it ends
-//! `cat` in `node server.js | cat`, so that the service's last lines break its pipe.
+//! Each program of the service gets SIGTERM once, and the time to finish, also where a shell or a package manager is the
+//! unit's main process. systemd alone can't do that: `KillMode=mixed` signals the main process only, a shell that ends
+//! without its children; `control-group` signals what is left a second time as soon as the main process is gone, which
+//! ends a service that handles the first signal only; and it ends `cat` in `node server.js | cat`, so that the service's
+//! last lines break its pipe.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

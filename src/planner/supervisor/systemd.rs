@@ -136,13 +136,12 @@ ReadWritePaths={data}
     unit
 }
 
-/// How the service hears that it shall end. A main process that is the service gets SIGTERM itself. Behind a shell or
-/// npm our own program finds it; should that be gone from the machine, systemd signals every process of the unit.
-fn ends(is_wrapped: bool) -> &'static str {
-    match is_wrapped {
-        true => "ExecStop=-bootagent __child drain\nKillMode=control-group\n",
-        false => "KillMode=mixed\n",
-    }
+/// How the service hears that it shall end: our own program finds it, behind whatever its start line puts before it. All
+/// units say so, because systemd stops what runs by the unit that is to come. Should bootagent be gone from the machine,
+/// systemd signals the main process, or all of them where that is a shell or npm.
+fn ends(is_wrapped: bool) -> String {
+    let kill_mode = if is_wrapped { "control-group" } else { "mixed" };
+    format!("ExecStop=-bootagent __child drain\nKillMode={kill_mode}\n")
 }
 
 /// `%` starts a specifier everywhere in a unit.
