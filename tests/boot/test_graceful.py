@@ -67,8 +67,8 @@ class InFlight:
 
     def __enter__(self) -> "InFlight":
         self.machine.run(["rm", "-f", f"{DATA}/told-3000"])
-        self._asked: Future = self._pool.submit(self.machine.http, "http://127.0.0.1:3000/slow", 20)
-        wait_for("the request to reach the service", lambda: told(self.machine) == ["asked"], 10)
+        self._asked: Future = self._pool.submit(self.machine.http, "http://127.0.0.1:3000/slow", 60)
+        wait_for("the request to reach the service", lambda: told(self.machine) == ["asked"], 30)
         return self
 
     def __exit__(self, kind, *_) -> None:
@@ -126,7 +126,7 @@ class TestEachShape:
             except OSError:
                 return False
 
-        wait_for("the service to answer", well, 10, evidence=machine.console_tail)
+        wait_for("the service to answer", well, 30, evidence=machine.console_tail)
 
 
 class TestCandidate:
