@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use crate::cli::{ChildArgs, Verb};
 use crate::error::{Code, Error};
-use crate::machine::sandbox::{Role, child as child_process, guard};
+use crate::machine::sandbox::{Role, child as child_process, drain, guard};
 use crate::report::tell;
 
 pub async fn dispatch(verb: Verb) -> u8 {
@@ -48,6 +48,10 @@ pub fn child(args: &ChildArgs) -> ExitCode {
                 if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 }
             });
             ExitCode::from(status as u8)
+        }
+        (drain::DRAIN, None) => {
+            drain::drain();
+            ExitCode::SUCCESS
         }
         _ => ExitCode::from(Code::Usage.exit() as u8),
     }

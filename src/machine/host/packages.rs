@@ -11,6 +11,7 @@ use crate::fault::{Fault, Slice};
 use crate::machine::Look;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::sandbox::trust;
+use crate::machine::sandbox::unit::transient;
 use crate::plan::{InstallPackages, Mode, Owner};
 
 pub async fn look(wanted: &InstallPackages) -> Result<Look> {
@@ -188,14 +189,9 @@ async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
 /// worse than one that is waited for.
 async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
     let limit = Slice::Packages.seconds();
-    let mut line = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
-        .map(str::to_owned)
-        .to_vec();
-    line.push(format!("--unit={}", wanted.unit));
-    line.push(format!("--property=RuntimeMaxSec={}", limit.0));
-    line.extend(wanted.environment.iter().map(|(name, value)| format!("--setenv={name}={value}")));
-    line.push("--".to_owned());
-    line.extend(argv.iter().map(|word| (*word).to_owned()));
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    let environment = wanted.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let line = transient(&wanted.unit, [format!("RuntimeMaxSec={}", limit.0)], environment, &argv);
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
     units::forget_failed(&wanted.unit).await;
     program::run(&line, None, limit.duration() + Duration::from_secs(10), 64 << 10).await

@@ -15,6 +15,7 @@ mod archive;
 mod checkout;
 pub mod child;
 mod credential;
+pub mod drain;
 mod fetch;
 mod github_app;
 pub mod guard;

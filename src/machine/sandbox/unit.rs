@@ -153,11 +153,6 @@ impl Jail {
     }
 
     fn line(&self, argv: &[String]) -> Vec<String> {
-        let mut line: Vec<String> =
-            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
-                .map(str::to_owned)
-                .into();
-        line.push(format!("--unit={}", self.unit));
         let user = match &self.user {
             User::Dynamic => vec!["DynamicUser=yes".to_owned()],
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
@@ -165,17 +160,37 @@ impl Jail {
         let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
         let imds = (!self.may_use_imds).then_some(&NO_IMDS);
         let walls = WALLS.iter().chain(&YIELDS).chain(imds).map(|wall| (*wall).to_owned());
-        for property in user.into_iter().chain(walls).chain([kept]).chain(self.properties.iter().cloned()) {
-            line.push(format!("--property={property}"));
-        }
-        line.extend(homes(argv).into_iter().map(|property| format!("--property={property}")));
-        for (name, value) in &self.environment {
-            line.push(format!("--setenv={name}={value}"));
-        }
-        line.push("--".to_owned());
-        line.extend(argv.iter().cloned());
-        line
+        let own = self.properties.iter().cloned();
+        let properties = user.into_iter().chain(walls).chain([kept]).chain(own).chain(homes(argv));
+        let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        transient(&self.unit, properties, environment, argv)
     }
+}
+
+/// The command line that runs `argv` to its end in a transient unit. Every transient unit is made here.
+pub fn transient<'a>(
+    unit: &str,
+    properties: impl IntoIterator<Item = String>,
+    environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    argv: &[String],
+) -> Vec<String> {
+    const RUN: [&str; 6] = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"];
+    let mut line: Vec<String> = RUN.map(str::to_owned).into();
+    line.push(format!("--unit={unit}"));
+    line.extend(properties.into_iter().map(|property| format!("--property={property}")));
+    line.extend(environment.into_iter().map(|(name, value)| format!("--setenv={name}={value}")));
+    line.push("--".to_owned());
+    // The first word is looked up as a path before anything is expanded.
+    line.extend(argv.iter().take(1).cloned());
+    line.extend(argv.iter().skip(1).map(|word| literal(word)));
+    line
+}
+
+/// systemd-run hands its words over as `ExecStart=`, in which systemd replaces `$NAME`, `${NAME}` and `$$` by the
+/// unit's variables before the program starts: a shell would never see its own, and a secret's value would stand in
+/// the arguments, which every user can read.
+fn literal(word: &str) -> String {
+    word.replace('$', "$$")
 }
 
 /// Homes and /tmp are hidden, but for this very program, if user-data put it there.
@@ -205,4 +220,19 @@ impl Drop for Stopper {
 pub fn own_program() -> Result<PathBuf> {
     std::env::current_exe()
         .map_err(|error| Error::new(Code::Io, "looking for this program's own file", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_expands_no_word_of_a_command() {
+        let argv = ["/bin/sh", "-c", "echo ${f} $f $$ %n %%"].map(str::to_owned);
+        let line = transient("x.service", [], [("A", "$B")], &argv);
+        assert_eq!(
+            line[line.len() - 5..],
+            ["--setenv=A=$B", "--", "/bin/sh", "-c", "echo $${f} $$f $$$$ %n %%"]
+        );
+    }
 }

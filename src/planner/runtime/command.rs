@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::shell::{self, Line, assignment};
 use crate::error::{Code, Error, Result};
 use crate::secret::excerpt;
 
@@ -13,90 +14,125 @@ use crate::secret::excerpt;
 pub struct Start {
     pub argv: Vec<String>,
     pub environment: BTreeMap<String, String>,
+    /// Whether the unit's main process is a shell or a package manager, and the service only its child.
+    #[serde(skip)]
+    pub is_wrapped: bool,
 }
-
-/// What a shell would do something with. Without any of these, a line is its words.
-const SHELL_SYNTAX: &[char] = &[
-    '|', '&', ';', '<', '>', '(', ')', '$', '`', '\\', '"', '\'', '*', '?', '[', ']', '#', '~', '{', '}',
-    '!', '\n',
-];
 
 /// `npm start` may lead to another script, and that to a third; more is a circle.
 const MOST_HOPS: usize = 5;
 
-/// The service's start line. npm is never its parent: it would swallow signals and stay in memory.
+/// Programs that start another one and stay beside it.
+const WRAPPERS: &[&str] = &["npm", "npx", "pnpm", "pnpx", "yarn", "bun", "bunx", "corepack"];
+
+/// The service's start line. A shell and npm make room for the service where that is possible: as its parents they
+/// would take the SIGTERM that is meant for it.
 pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Result<Start> {
-    let mut line = line.trim();
-    for _ in 0..MOST_HOPS {
-        match script_of(line) {
-            None => return plain(line, node),
-            Some(name) => {
-                line = scripts.get(name).map(|script| script.trim()).ok_or_else(|| {
-                    Error::new(
-                        Code::ManifestInvalid,
-                        "resolving the start command",
-                        format!("package.json has no script \"{}\"", excerpt(name)),
-                    )
-                })?;
-            }
-        }
-    }
-    Err(Error::new(
-        Code::ManifestInvalid,
-        "resolving the start command",
-        "its npm scripts call each other in a circle",
-    )
-    .remedy("name the program itself: start = \"node server.js\""))
-}
-
-/// The script that `npm start`, `npm run NAME` and the like stand for.
-fn script_of(line: &str) -> Option<&str> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    match words.as_slice() {
-        ["npm", "start"] => Some("start"),
-        ["npm", "run" | "run-script", name] => Some(name),
-        _ => None,
-    }
-}
-
-fn plain(line: &str, node: &Path) -> Result<Start> {
-    if line.contains(SHELL_SYNTAX) {
-        let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()];
-        return Ok(Start { argv, environment: BTreeMap::new() });
-    }
-    let mut words = line.split_whitespace().peekable();
+    let mut line = line.trim().to_owned();
     let mut environment = BTreeMap::new();
-    while let Some((name, value)) = words.peek().and_then(|word| assignment(word)) {
-        environment.insert(name.to_owned(), value.to_owned());
-        words.next();
+    for _ in 0..=MOST_HOPS {
+        if let Line::OneProgram { at } = shell::read(&line) {
+            return Ok(replacing(&line, at, environment));
+        }
+        if shell::read(&line) == Line::Several {
+            return Ok(shell_line(line, environment, true));
+        }
+        let mut words = line.split_whitespace().peekable();
+        while let Some((name, value)) = words.peek().and_then(|word| assignment(word)) {
+            environment.insert(name.to_owned(), value.to_owned());
+            words.next();
+        }
+        let words: Vec<&str> = words.skip_while(|word| *word == "exec").collect();
+        let next = match words.as_slice() {
+            ["npm", rest @ ..] => script(rest, scripts)?,
+            ["npx", rest @ ..] => Some(package_program(rest)?),
+            _ => None,
+        };
+        match next {
+            Some(next) => line = next,
+            None => return program(&words, environment, node),
+        }
     }
-    let argv: Vec<String> = words.map(str::to_owned).collect();
-    match argv.first().map(String::as_str) {
-        None => {
-            Err(Error::new(Code::ManifestInvalid, "resolving the start command", "there is no program in it")
-                .remedy("name the program: start = \"node server.js\""))
-        }
-        Some("node") => {
-            let argv = std::iter::once(node.display().to_string()).chain(argv.into_iter().skip(1)).collect();
-            Ok(Start { argv, environment })
-        }
-        // Found through the unit's PATH, which begins with node_modules/.bin; env(1) becomes the program.
-        Some(_) => {
-            Ok(Start { argv: std::iter::once("/usr/bin/env".to_owned()).chain(argv).collect(), environment })
-        }
+    Err(invalid("its npm scripts call each other in a circle")
+        .remedy("name the program itself: start = \"node server.js\""))
+}
+
+fn invalid(cause: impl std::fmt::Display) -> Error {
+    Error::new(Code::ManifestInvalid, "resolving the start command", cause)
+}
+
+/// The line of the script that `npm start`, `npm run NAME` and the like stand for, with the arguments that follow;
+/// nothing if npm itself must find it, in another directory for instance.
+fn script(words: &[&str], scripts: &BTreeMap<String, String>) -> Result<Option<String>> {
+    const QUIET: &[&str] = &["-s", "--silent", "-q", "--quiet", "--no-update-notifier"];
+    let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+    let (before, after) = (&words[..end], words.get(end + 1..).unwrap_or_default());
+    let mut before = before.iter().copied().filter(|word| !QUIET.contains(word));
+    let name = match before.next() {
+        Some("start") => "start",
+        Some("run" | "run-script") => match before.next() {
+            Some(name) => name,
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let arguments: Vec<&str> = before.chain(after.iter().copied()).collect();
+    let of_npm = |word: &&str| word.starts_with('-');
+    if name.starts_with('-') || arguments[..arguments.len() - after.len()].iter().any(of_npm) {
+        return Ok(None);
+    }
+    let script = scripts
+        .get(name)
+        .ok_or_else(|| invalid(format!("package.json has no script \"{}\"", excerpt(name))))?;
+    Ok(Some(std::iter::once(script.trim()).chain(arguments).collect::<Vec<_>>().join(" ")))
+}
+
+/// What npx would run of the packages that are installed. Of others it fetches the newest one at each start, which no
+/// lockfile names.
+fn package_program(words: &[&str]) -> Result<String> {
+    const ANSWERS: &[&str] = &["--yes", "-y", "--no", "--no-install", "-q", "--quiet", "--"];
+    let words: Vec<&str> = words.iter().copied().skip_while(|word| ANSWERS.contains(word)).collect();
+    match words.first() {
+        Some(name) if !name.starts_with('-') && !name.contains('@') => Ok(words.join(" ")),
+        _ => Err(invalid("npx would fetch a package at each start, in a version that no lockfile names")
+            .remedy("add the package to package.json's dependencies, and name its program itself in start")),
     }
 }
 
-fn assignment(word: &str) -> Option<(&str, &str)> {
-    let (name, value) = word.split_once('=')?;
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    let legal = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
-    legal.then_some((name, value))
+/// One program whose words a shell expands, and which then takes the shell's place.
+fn replacing(line: &str, at: usize, environment: BTreeMap<String, String>) -> Start {
+    let (assignments, program) = line.split_at(at);
+    let first = program.split_whitespace().next().unwrap_or_default();
+    let exec = if first == "exec" { "" } else { "exec " };
+    let mut start = shell_line(format!("{assignments}{exec}{program}"), environment, false);
+    start.is_wrapped = WRAPPERS.contains(&first);
+    start
+}
+
+fn shell_line(line: String, environment: BTreeMap<String, String>, is_wrapped: bool) -> Start {
+    Start { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), line], environment, is_wrapped }
+}
+
+fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -> Result<Start> {
+    let all = || words.iter().map(|word| (*word).to_owned());
+    let argv: Vec<String> = match words.first() {
+        None => {
+            return Err(
+                invalid("there is no program in it").remedy("name the program: start = \"node server.js\"")
+            );
+        }
+        Some(&"node") => std::iter::once(node.display().to_string()).chain(all().skip(1)).collect(),
+        // Found through the unit's PATH, which begins with node_modules/.bin; env(1) becomes the program.
+        Some(_) => std::iter::once("/usr/bin/env".to_owned()).chain(all()).collect(),
+    };
+    let is_wrapped = words.first().is_some_and(|word| WRAPPERS.contains(word));
+    Ok(Start { argv, environment, is_wrapped })
 }
 
 /// An install or build line: a command of the runtime's by its whole path, or a shell's business.
 pub fn argv(line: &str, bin: &Path) -> Result<Vec<String>> {
-    if line.contains(SHELL_SYNTAX) || line.split_whitespace().next().is_some_and(|word| word.contains('=')) {
+    let assigns = line.split_whitespace().next().is_some_and(|word| word.contains('='));
+    if assigns || shell::read(line) != Line::Plain {
         return Ok(vec!["/bin/sh".to_owned(), "-ec".to_owned(), line.to_owned()]);
     }
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -115,7 +151,13 @@ mod tests {
     use super::*;
 
     fn started(line: &str) -> Start {
-        let scripts = [("start", "node server.js"), ("dev", "npm run dev"), ("prod", "npm start")];
+        let scripts = [
+            ("start", "node server.js"),
+            ("dev", "npm run dev"),
+            ("prod", "npm start"),
+            ("set", "B=3 npm start"),
+            ("quoted", "node 'server.js'"),
+        ];
         let scripts = scripts.map(|(name, line)| (name.to_owned(), line.to_owned())).into();
         start(line, &scripts, Path::new("/n/bin/node")).unwrap()
     }
@@ -136,16 +178,83 @@ mod tests {
         );
     }
 
+    fn shell(line: &str, is_wrapped: bool) -> Start {
+        shell_line(line.to_owned(), BTreeMap::new(), is_wrapped)
+    }
+
     #[test]
-    fn shell_syntax_is_left_to_a_shell() {
-        for line in ["node a.js | tee log", "A=$B node x", "node 'a b.js'", "node a && node b"] {
-            assert_eq!(started(line).argv, ["/bin/sh", "-c", line]);
+    fn one_program_takes_its_shells_place() {
+        for (line, run) in [
+            ("node 'a b.js'", "exec node 'a b.js'"),
+            ("A=$B node x", "A=$B exec node x"),
+            ("A='x y' B=\"$C\" node x > log 2>&1", "A='x y' B=\"$C\" exec node x > log 2>&1"),
+            ("exec node \"$X\"", "exec node \"$X\""),
+        ] {
+            assert_eq!(started(line), shell(run, false), "{line}");
+        }
+        assert_eq!(started("exec node server.js").argv, ["/n/bin/node", "server.js"]);
+    }
+
+    #[test]
+    fn several_programs_are_a_shells_children() {
+        for line in
+            ["node a.js | tee log", "node a && node b", "npm run pre && npm start", "cd api; npm start"]
+        {
+            assert_eq!(started(line), shell(line, true), "{line}");
         }
     }
 
     #[test]
-    fn npm_is_never_the_parent() {
-        assert_eq!(started("npm run prod").argv, ["/n/bin/node", "server.js"]);
+    fn npm_makes_room_for_the_service() {
+        for line in [
+            "npm run prod",
+            "npm start",
+            "npm run -s prod",
+            "npm --silent start",
+            "exec npm start",
+            "npm start --",
+        ] {
+            let start = started(line);
+            assert_eq!(start.argv, ["/n/bin/node", "server.js"], "{line}");
+            assert!(!start.is_wrapped, "{line}");
+        }
+        assert_eq!(started("npm start -- --flag a").argv, ["/n/bin/node", "server.js", "--flag", "a"]);
+        let start = started("A=1 B=2 npm run set");
+        assert_eq!(start.argv, ["/n/bin/node", "server.js"]);
+        assert_eq!(start.environment, [("A", "1"), ("B", "3")].map(|(n, v)| (n.into(), v.into())).into());
+        assert_eq!(started("npm run quoted").argv[2], "exec node 'server.js'");
+    }
+
+    #[test]
+    fn where_npm_must_find_the_script_it_stays_as_a_wrapper() {
+        for line in [
+            "npm --prefix api start",
+            "npm -w api start",
+            "npm start --workspace=api",
+            "npm run",
+            "yarn start",
+        ] {
+            let start = started(line);
+            assert_eq!((start.argv[0].as_str(), start.is_wrapped), ("/usr/bin/env", true), "{line}");
+        }
+        assert!(started("npm --prefix \"$X\" start").is_wrapped);
+    }
+
+    #[test]
+    fn npx_makes_room_for_an_installed_program_and_fetches_none() {
+        for line in ["npx node server.js", "npx --yes node server.js", "npx --no-install -- node server.js"] {
+            let start = started(line);
+            assert_eq!(
+                (start.argv, start.is_wrapped),
+                (vec!["/n/bin/node".into(), "server.js".into()], false),
+                "{line}"
+            );
+        }
+        assert_eq!(started("npx next start").argv, ["/usr/bin/env", "next", "start"]);
+        for line in ["npx serve@14 -s build", "npx @acme/server", "npx -p x y", "npx --package=x y", "npx"] {
+            let error = start(line, &BTreeMap::new(), Path::new("/n/bin/node")).unwrap_err().to_string();
+            assert!(error.contains("no lockfile names"), "{line}: {error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod command;
 mod node;
 mod node_archive;
 mod node_version;
+mod shell;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -259,6 +259,7 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -
     let file = |path: &str| Start {
         argv: vec![node_program.display().to_string(), path.to_owned()],
         environment: BTreeMap::new(),
+        is_wrapped: false,
     };
     if let Some(line) = manifest.start.as_deref().or_else(|| package.scripts.get("start").map(String::as_str))
     {

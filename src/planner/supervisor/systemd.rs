@@ -113,8 +113,7 @@ Environment=PATH={path}
 Environment=HOME={data}
 EnvironmentFile={env}
 ExecStart={start}
-{lasts}KillMode=mixed
-TimeoutStopSec=30
+{lasts}{ends}TimeoutStopSec=30
 SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
@@ -126,6 +125,7 @@ ReadWritePaths={data}
         data = layout.data().display(),
         env = role.environment.display(),
         lasts = role.lasts,
+        ends = ends(recipe.start.is_wrapped),
         identifier = role.identifier,
         start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
     );
@@ -134,6 +134,14 @@ ReadWritePaths={data}
         unit.push_str("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128\n");
     }
     unit
+}
+
+/// How the service hears that it shall end: our own program finds it, behind whatever its start line puts before it. All
+/// units say so, because systemd stops what runs by the unit that is to come. Should bootagent be gone from the machine,
+/// systemd signals the main process, or all of them where that is a shell or npm.
+fn ends(is_wrapped: bool) -> String {
+    let kill_mode = if is_wrapped { "control-group" } else { "mixed" };
+    format!("ExecStop=-bootagent __child drain\nKillMode={kill_mode}\n")
 }
 
 /// `%` starts a specifier everywhere in a unit.
