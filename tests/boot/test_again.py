@@ -33,7 +33,7 @@ class TestSecondRun:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        return serving(shared, binary, TOKEN="first")
+        return serving(shared, binary, talking(installs=True), TOKEN="first")
 
     def test_it_changes_nothing_and_probes_once(self, machine):
         places, journal = ("/etc", "/opt", "/var/lib", "/var/cache", "/usr/local", "/run"), ("/run/systemd", "/run/log")

@@ -10,7 +10,7 @@ import pytest
 import services
 from stage import GIT, SECRETS
 
-BRIEF = "install = false\n" + services.BRIEF
+BRIEF = services.NOTHING + services.BRIEF
 
 
 @pytest.fixture
