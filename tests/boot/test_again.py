@@ -122,6 +122,7 @@ class TestUpdate:
         assert leftovers(machine) == []
 
 
+@pytest.mark.shipped
 class TestReboot:
     """Between the first boot and the reboot, the branch moves, the tags and the secret change."""
 
