@@ -1,21 +1,22 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test bench build static lint prepare clean
+.PHONY: help demo test test-long bench build static lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 demo: ## boots the sample service in the lab and shows what an operator sees
 	@set -e; python=$$(tests/prepare); \
-	binary=$$(packaging/static); \
-	$$python -m lab image >/dev/null; \
-	$$python tests/demo/demo.py "$$binary"
+	$$python -m lab image >/dev/null & image=$$!; \
+	cargo build --locked; wait $$image; \
+	$$python tests/demo/demo.py "$${CARGO_TARGET_DIR:-target}/debug/bootagent"
 
 test: ## everything that CI runs
+	@set -e; python=$$(tests/prepare); tests/run $$python
+
+test-long: ## the same, and every point of the long sweeps: SEED=N repeats a run
 	@set -e; python=$$(tests/prepare); \
-	image=$$($$python -m lab image); \
-	: "some tests ask the real readers of .env: the image's Node serves where the host has none"; \
-	PATH="$$PATH:$$(echo $$image/usr/local/lib/nodejs/node-v22*/bin)" tests/run $$python
+	SWEEP=whole SEED=$${SEED:-$$(shuf -i 0-4294967295 -n 1)} tests/run $$python
 
 bench: ## the same service booted by old bash, by tuned bash and by bootagent, in turns: ROUNDS=3
 	@set -e; python=$$(tests/prepare); \

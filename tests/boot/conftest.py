@@ -17,9 +17,10 @@ from stage import REPOSITORY, Stage, run  # noqa: E402
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    """The program under test: $BOOTAGENT, else the static binary."""
-    made = Path(os.environ.get("BOOTAGENT", TESTS.parent / "target/x86_64-unknown-linux-musl/release/bootagent"))
-    assert made.is_file(), f"{made} is not there: make static"
+    """The program under test: $BOOTAGENT, else what `make build` makes."""
+    target = os.environ.get("CARGO_TARGET_DIR", TESTS.parent / "target")
+    made = Path(os.environ.get("BOOTAGENT", f"{target}/debug/bootagent"))
+    assert made.is_file(), f"{made} is not there: make build"
     return made
 
 

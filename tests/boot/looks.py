@@ -85,7 +85,7 @@ def note(path):
     except OSError: return
     kind = stat.filemode(s.st_mode)[0]
     size = 0 if kind == "d" else s.st_size
-    seen[path] = [kind, oct(stat.S_IMODE(s.st_mode)), s.st_uid, s.st_gid, size, s.st_ino, s.st_mtime_ns]
+    seen[path] = [kind, oct(stat.S_IMODE(s.st_mode)), s.st_uid, s.st_gid, size, s.st_ino, s.st_ctime_ns]
 for top in json.loads(sys.argv[1]):
     note(top)
     for directory, directories, files in os.walk(top):
@@ -96,7 +96,7 @@ print(json.dumps(seen))
 
 
 def files(machine: Machine, *tops: str, but: tuple[str, ...] = ()) -> dict[str, list]:
-    """{path: [kind, mode, uid, gid, size, inode, mtime]} of all below `tops`, without `but` and what is below those."""
+    """{path: [kind, mode, uid, gid, size, inode, time of change]} of all below `tops`, without `but` and what is below those."""
     listed = machine.check(["python3", "-I", "-c", _FILES, json.dumps(tops), json.dumps(but)])
     return {path: what for path, what in json.loads(listed).items() if path not in but}
 
@@ -124,7 +124,9 @@ def plain(text):
 def content(path, s):
     if stat.S_ISLNK(s.st_mode): return plain(os.readlink(path))
     if not stat.S_ISREG(s.st_mode) or re.fullmatch(unread, path): return ""
-    with open(path, "rb") as file: return hashlib.sha256(plain(file.read().decode("latin-1")).encode()).hexdigest()
+    with open(path, "rb") as file:
+        if s.st_size > 1 << 20: return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(plain(file.read().decode("latin-1")).encode()).hexdigest()
 def name(number, names, field):
     try: return getattr(names(number), field)
     except KeyError: return str(number)

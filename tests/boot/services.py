@@ -54,12 +54,16 @@ http.createServer(async (request, response) => {
 }).listen(process.env.PORT);
 """
 BRIEF = 'port = 3000\nhealth = { path = "/health", soak = "1s" }\n'
+# npm takes a second of a processor to install nothing: for services that are not about installing.
+NOTHING = "install = false\n"
 
 
-def talking(scripts: dict[str, str] | None = None, **overrides: object) -> dict[str, object]:
-    """A service like `node`, with a brief soak, that tells over HTTP what it sees and what it may do."""
+def talking(scripts: dict[str, str] | None = None, installs: bool = False, **overrides: object) -> dict[str, object]:
+    """A service like `node`, with a brief soak, that tells over HTTP what it sees and what it may do. npm installs it
+    only if the test asks for that."""
     package = {"name": "sample", "version": "1.0.0", "scripts": {"start": "node server.js"} | (scripts or {})}
-    files = {"server.js": TALKING, "package.json": json.dumps(package), "bootagent.toml": BRIEF}
+    manifest = BRIEF if installs else NOTHING + BRIEF
+    files = {"server.js": TALKING, "package.json": json.dumps(package), "bootagent.toml": manifest}
     return node(**files | overrides)
 
 
@@ -79,7 +83,7 @@ setInterval(() => {
 
 def lingering(**overrides: object) -> dict[str, object]:
     """A service whose installation takes as long as the test wants."""
-    return talking({"postinstall": "node linger.js"}, **{"linger.js": LINGER} | overrides)
+    return talking({"postinstall": "node linger.js"}, True, **{"linger.js": LINGER} | overrides)
 
 
 def express(scripts: dict[str, str] | None = None, **overrides: object) -> dict[str, object]:

@@ -146,8 +146,10 @@ class Stage:
         assert not units, f"left behind: {units}\n{result.stderr}"
         return result
 
-    def _files(self) -> dict[str, tuple]:
-        return self.machine.snapshot_files(*PLACES)
+    def _files(self) -> dict[str, list]:
+        """A file is not written, replaced or given away without its time of change. In a directory names may come and go."""
+        found = looks.files(self.machine, *PLACES)
+        return {path: what[:4] if what[0] == "d" else what for path, what in found.items()}
 
 
 def _difference(before: dict, after: dict) -> list[str]:

@@ -33,7 +33,7 @@ class TestSecondRun:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        return serving(shared, binary, TOKEN="first")
+        return serving(shared, binary, talking(installs=True), TOKEN="first")
 
     def test_it_changes_nothing_and_probes_once(self, machine):
         places, journal = ("/etc", "/opt", "/var/lib", "/var/cache", "/usr/local", "/run"), ("/run/systemd", "/run/log")
@@ -122,6 +122,7 @@ class TestUpdate:
         assert leftovers(machine) == []
 
 
+@pytest.mark.shipped
 class TestReboot:
     """Between the first boot and the reboot, the branch moves, the tags and the secret change."""
 

@@ -7,7 +7,7 @@ import pytest
 from lab import image, node_archive
 from lab.deadline import wait_for
 from looks import SERVICE, ask, leftovers, process, secret, shared, status  # noqa: F401
-from services import express, talking
+from services import NOTHING, express, talking
 from stage import POLICY, REPOSITORY, assert_failed, run
 
 VERSION = image.NODE[0]
@@ -84,7 +84,7 @@ class TestBare:
 @pytest.fixture
 def bare(world, binary):
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-    world.repo(SERVICE).commit("test", TALKING)
+    world.repo(SERVICE).commit("test", TALKING | {"bootagent.toml": NOTHING + TALKING["bootagent.toml"]})
     secret(world, TOKEN="t")
 
     def launch(policy: str = ""):

@@ -41,7 +41,7 @@ class TestBrokenUpdate:
     def test_the_good_one_serves_without_a_failed_request(self, shared, machine, broken):  # noqa: F811
         files, code, exit = BROKEN[broken]
         good, running = current(machine), process(machine)
-        shared.repo(SERVICE).commit("test", talking(note=broken) | {"way-out": None} | files)
+        shared.repo(SERVICE).commit("test", talking(installs=True, note=broken) | {"way-out": None} | files)
         with Poller(machine) as poller:
             failed = machine.run(["bootagent", "run", "--update"], timeout=120)
         assert_failed(machine, failed, exit, code)

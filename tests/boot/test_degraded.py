@@ -2,12 +2,12 @@
 
 import pytest
 from looks import SERVICE, process, releases, shared, status  # noqa: F401
-from services import talking
+from services import BRIEF, talking
 from stage import serving
 
 OLD = f"/opt/{SERVICE}/releases/old"
 # Time enough to put something in its way, and then it fails.
-WAITING = 'install = "sh -c \'until [ -e go ]; do sleep 0.1; done; exit 3\'"\n' + talking()["bootagent.toml"]
+WAITING = 'install = "sh -c \'until [ -e go ]; do sleep 0.1; done; exit 3\'"\n' + BRIEF
 
 
 class TestTidyingThatFails:

@@ -23,7 +23,7 @@ def test_a_clock_that_is_an_hour_off(stage, clock_off, offset, side):
 
 
 def test_a_clock_that_is_set_right_meanwhile(stage, clock_off):
-    name = stage.serve(services.node(**{"bootagent.toml": services.BRIEF}))
+    name = stage.serve(services.node(**{"bootagent.toml": services.NOTHING + services.BRIEF}))
     clock_off(3600)
     timer = threading.Timer(3, clock_off, [0])
     timer.start()
@@ -34,7 +34,7 @@ def test_a_clock_that_is_set_right_meanwhile(stage, clock_off):
 
 
 def test_two_minutes_matter_to_nobody(stage, clock_off):
-    name = stage.serve(services.node(**{"bootagent.toml": services.BRIEF}))
+    name = stage.serve(services.node(**{"bootagent.toml": services.NOTHING + services.BRIEF}))
     clock_off(-120)
     result = stage.run()
     assert result.code == 0, result

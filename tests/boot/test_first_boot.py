@@ -39,6 +39,7 @@ def test_the_user_data_here_is_the_readmes():
     assert USER_DATA in (Path(__file__).parents[2] / "README.md").read_text()
 
 
+@pytest.mark.shipped
 class TestFirstBoot:
     """cloud-init runs the README's line on a fresh instance; the service has packages and asks for Node 20."""
 

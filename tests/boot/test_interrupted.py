@@ -5,7 +5,7 @@ from lab.deadline import wait_for
 from looks import CACHE, SERVICE, USER_DATA, ask, leftovers, releases, secret, status
 from services import lingering, talking
 
-SOAK = {"bootagent.toml": 'port = 3000\nhealth = { path = "/health", soak = "6s" }\n'}
+SOAK = {"bootagent.toml": 'install = false\nport = 3000\nhealth = { path = "/health", soak = "6s" }\n'}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import services
 from stage import GIT, SECRETS
 
-BRIEF = "install = false\n" + services.BRIEF
+BRIEF = services.NOTHING + services.BRIEF
 
 
 @pytest.fixture
@@ -148,6 +148,7 @@ def test_a_way_that_opens_late(stage, comes, how):
         comes()
 
 
+@pytest.mark.shipped  # its resolver is another one
 @pytest.mark.parametrize("how", ["servfail", "absent"])
 def test_names_that_are_known_late(stage, comes, how):
     dns = stage.world.dns

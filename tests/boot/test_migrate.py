@@ -6,13 +6,13 @@ import pytest
 from lab.deadline import wait_for
 from looks import SERVICE, ask, beginning, current, leftovers, process, releases, search, secret, shared, status  # noqa: F401
 from poller import Poller
-from services import BRIEF, TALKING, talking
+from services import BRIEF, NOTHING, TALKING, talking
 from stage import REPOSITORY, assert_failed, serving
 
 DATA = f"/var/lib/{SERVICE}"
 RECORDS = f"/var/lib/bootagent/services/{SERVICE}"
 SCRATCH = f"/run/bootagent/{SERVICE}/migrate"
-MIGRATING = BRIEF + 'migrate = "npm run migrate"\n'
+MIGRATING = NOTHING + BRIEF + 'migrate = "npm run migrate"\n'
 
 # Writes a line about itself into what the service keeps, and waits there while ~/wait is and ~/go is not.
 MIGRATE = """
@@ -129,7 +129,7 @@ class TestMigration:
         assert migrations(machine)[-1]["imds"] != "connected"
 
     def test_a_list_ends_with_its_first_failure(self, shared, machine):  # noqa: F811
-        commands = BRIEF + 'migrate = ["npm run migrate", "false", "touch /var/lib/auth-service/never"]\n'
+        commands = NOTHING + BRIEF + 'migrate = ["npm run migrate", "false", "touch /var/lib/auth-service/never"]\n'
         shared.repo(SERVICE).commit("test", {"bootagent.toml": commands})
         before = len(migrations(machine))
         failed = machine.run(["bootagent", "run", "--update"], timeout=120)
@@ -139,7 +139,7 @@ class TestMigration:
     def test_what_was_attempted_and_what_passed_are_told_apart(self, shared, machine):  # noqa: F811
         passed = record(machine, "good")["generation"]["commit"]
         unwell = TALKING.replace('"/health": () => "ok",', "")
-        brief = 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "2s" }\n'
+        brief = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "2s" }\n'
         commit = shared.repo(SERVICE).commit("test", {"bootagent.toml": brief, "server.js": unwell})
         failed = machine.run(["bootagent", "run", "--update"], timeout=120)
         assert_failed(machine, failed, 1, "E-HEALTH-BAD-ANSWER")

@@ -121,7 +121,7 @@ def test_a_mirror_that_fails_is_tried_to_the_end_of_the_budget(company, binary):
 def test_node_gyp_fetches_headers_from_the_mirror(company, binary):
     """npm's own node-gyp, as it begins to build a native module."""
     gyp = "node $(dirname $npm_execpath)/../node_modules/node-gyp/bin/node-gyp.js install || true"
-    company.repo("auth-service").commit("test", services.talking({"postinstall": gyp}))
+    company.repo("auth-service").commit("test", services.talking({"postinstall": gyp}, installs=True))
     company.unreachable("nodejs.org")
     files = {CA_FILE: (authority.directory() / "ca.pem").read_text()}
     tables = [f'[network]\nca_file = "{CA_FILE}"\n', '[mirrors]\nnode = "https://mirror.acme.test/node"\n']

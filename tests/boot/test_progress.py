@@ -10,7 +10,7 @@ SAID = "/var/tmp/said"
 
 
 def test_late_tags_are_waited_for_in_plain_sight(stage):
-    stage.serve(services.node(**{"bootagent.toml": services.BRIEF}))
+    stage.serve(services.node(**{"bootagent.toml": services.NOTHING + services.BRIEF}))
     stage.world.imds.tags_after(LATE)
     run = ["bootagent", "run", "--imds-wait=60s", "--repository", REPOSITORY]
     stage.machine.check(["systemd-run", "--quiet", "--unit=first", f"-pStandardError=file:{SAID}", *run])

@@ -26,7 +26,7 @@ from stage import assert_failed, serving
 REHEARSAL = f"bootagent-{SERVICE}-rehearsal.service"
 RUN = f"/run/bootagent/{SERVICE}"
 TRACES = [f"{RUN}/rehearsal", f"/run/systemd/system/{REHEARSAL}", f"/run/bootagent/bootagent-{SERVICE}-rehearsal.passed"]
-MANIFEST = 'port = 3000\nrehearsal.port = 13000\nhealth = { path = "/health", soak = "1s", timeout = "3s" }\n'
+MANIFEST = 'install = false\nport = 3000\nrehearsal.port = 13000\nhealth = { path = "/health", soak = "1s", timeout = "3s" }\n'
 LONG = MANIFEST.replace('"1s"', '"60s"')
 
 # Each start tells, in what the service keeps, how it was started.

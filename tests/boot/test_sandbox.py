@@ -53,7 +53,7 @@ class TestSandbox:
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
         scripts = {name: f"node reach.js {name} {','.join(READS)} {','.join(WRITES + OWN + PRIVATE)}" for name in SCRIPTS}
-        shared.repo(SERVICE).commit("test", talking(scripts, **{"reach.js": REACH}))
+        shared.repo(SERVICE).commit("test", talking(scripts, installs=True, **{"reach.js": REACH}))
         secret(shared, TOKEN="the-secret")
         machine = shared.launch(binary=binary)
         # A second run, after a first that left an environment and a secret where scripts would look.
@@ -125,7 +125,7 @@ class TestSandbox:
 def test_where_metadata_would_answer_no_script_is_begun(world, binary):
     """As on a kernel that takes the sandbox's property and does nothing."""
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-    world.repo(SERVICE).commit("test", talking({"preinstall": f"touch {CACHE}/begun"}))
+    world.repo(SERVICE).commit("test", talking({"preinstall": f"touch {CACHE}/begun"}, installs=True))
     secret(world, TOKEN="t")
     machine = world.launch(binary=binary)
     machine.write(f"/etc/systemd/system/bootagent-{SERVICE}-install.service.d/none.conf", "[Service]\nIPAddressDeny=\n")

@@ -18,7 +18,7 @@ class TestHealthy:
     @classmethod
     def story(cls, shared, binary):  # noqa: F811
         value, since = secrets.token_hex(24), beginning()
-        shared.repo(SERVICE).commit("test", talking())
+        shared.repo(SERVICE).commit("test", talking(installs=True))
         secret(shared, TOKEN=value, OTHER="x")
         machine = shared.launch(user_data=USER_DATA, binary=binary)
         done = machine.wait_for_cloud_init()

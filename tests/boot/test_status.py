@@ -118,7 +118,7 @@ class TestFailed:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking({"postinstall": "echo no luck >&2; exit 7"}))
+        shared.repo(SERVICE).commit("test", talking({"postinstall": "echo no luck >&2; exit 7"}, installs=True))
         secret(shared, TOKEN="t")
         machine = shared.launch(binary=binary)
         assert run(machine).code == 1

@@ -5,13 +5,13 @@ import pytest
 from lab import npm_registry
 from looks import SERVICE, current, leftovers, process, releases, shared  # noqa: F401
 from poller import Poller
-from services import BRIEF, talking
+from services import BRIEF, NOTHING, talking
 from stage import GIT, SECRETS, assert_failed, run, serving
 
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
 DATA = f"/var/lib/{SERVICE}"
 # npm's own patience is seen in other tests.
-BRICK = 'install = "npm ci --fetch-retries=0"\n' + talking()["bootagent.toml"]
+BRICK = 'install = "npm ci --fetch-retries=0"\n' + BRIEF
 NPMRC = f"registry=https://{npm_registry.HOST}/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
 
 
@@ -80,7 +80,7 @@ class TestUpdate:
         ids=["link", "link on the way", "file"],
     )
     def test_what_the_service_put_in_the_place_of_a_directory(self, world, machine, made, persist, told):
-        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": f'persist = ["{persist}"]\n' + BRIEF}))
+        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": NOTHING + f'persist = ["{persist}"]\n' + BRIEF}))
         machine.check(["runuser", "-u", SERVICE, "--", "sh", "-c", made])
         etc = machine.check(["stat", "-c", "%a %U %y", "/etc"])
         self.harmless(machine, 1, "E-NOT-A-DIRECTORY", f"making {DATA}/{persist}: {DATA}/{told}")

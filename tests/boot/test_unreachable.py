@@ -42,6 +42,7 @@ def test_there_is_no_way_to_secrets_manager(stage, how):
     refuses(stage, 75, "E-SECRET-UNREACHABLE", "secret-unreachable", SECRETS)
 
 
+@pytest.mark.shipped  # its resolver is another one
 @pytest.mark.parametrize("how", ["servfail", "absent"])
 def test_nobody_resolves_the_name_of_secrets_manager(stage, how):
     stage.serve(services.node())
@@ -104,6 +105,7 @@ def test_there_is_no_way_to_the_git_server(stage, how, fault):
 
 
 # The resolver itself asks a server that fails for 5 s, again and again.
+@pytest.mark.shipped
 @pytest.mark.parametrize(("how", "budget"), [("servfail", 15), ("absent", 7)])
 def test_nobody_resolves_the_name_of_the_git_server(stage, how, budget):
     stage.serve(services.node())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.shipped
+
 TESTS = Path(__file__).resolve().parent.parent
 DYNAMIC, INTERPRETER, NEEDED, END = 2, 3, 1, 0
 
