@@ -86,7 +86,7 @@ class NodeArchives(Faulty):
             return Response(200, self._checksums(version).encode(), {"Content-Type": "text/plain"})
         for kind in PACKERS:
             if name == f"node-v{version}-{kind}.tar.gz":
-                archive = ensure(version, kind)
+                archive = path(version, kind)
                 headers = {"Content-Type": "application/gzip", "Content-Length": str(archive.stat().st_size)}
                 return Response(200, _read(archive), headers)
         return _absent()
@@ -100,28 +100,45 @@ class NodeArchives(Faulty):
         for kind in PACKERS:
             if kind == PLATFORM and version in self.wrong_checksum:
                 continue
-            with open(ensure(version, kind), "rb") as archive:
+            with open(path(version, kind), "rb") as archive:
                 sums[f"node-v{version}-{kind}.tar.gz"] = hashlib.file_digest(archive, "sha256").hexdigest()
         return "".join(f"{digest}  {name}\n" for name, digest in sums.items())
 
 
-def ensure(version: str, kind: str = PLATFORM) -> Path:
-    """The archive of that kind, packed when the cache has none: some seconds."""
+def path(version: str, kind: str = PLATFORM) -> Path:
+    """The archive of that kind, which is there after `ensure`."""
+    return paths.cache() / "node-archives" / f"{image.path().name}-node-v{version}-{kind}.tar.gz"
+
+
+def ensure() -> None:
+    """Pack what the cache does not have for this image. Before there is a world: a request that had to wait for it would take longer
+    than clients wait."""
+    missing = [(version, kind) for version in image.NODE for kind in PACKERS if not path(version, kind).exists()]
+    if not missing:
+        return
     directory = paths.cache() / "node-archives"
-    made = directory / f"{image.path().name}-node-v{version}-{kind}.tar.gz"
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)
     with open(directory / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=directory) as work:
-                top = PACKERS[kind](Path(work), version)
-                archive = Path(work) / "archive"
-                subprocess.run(
-                    ["tar", "--create", "--gzip", f"--file={archive}", "--sort=name", "--owner=1000", "--group=1000", top.name],
-                    cwd=work, check=True, timeout=300,
-                )  # fmt: skip
-                archive.rename(made)
-    return made
+        for version, kind in missing:
+            if not path(version, kind).exists():
+                _pack(version, kind)
+        for old in directory.glob("image-*"):
+            if not any(old.name.startswith(f"{kept.name}-") for kept in paths.cache().glob("image-*")):
+                old.unlink()
+
+
+def _pack(version: str, kind: str) -> None:
+    made = path(version, kind)
+    with tempfile.TemporaryDirectory(dir=made.parent) as work:
+        top = PACKERS[kind](Path(work), version)
+        archive = Path(work) / "archive"
+        subprocess.run(
+            ["tar", "--create", "--use-compress-program=gzip -1", f"--file={archive}", "--sort=name",
+             "--owner=1000", "--group=1000", top.name],
+            cwd=work, check=True, timeout=300,
+        )  # fmt: skip
+        archive.rename(made)
 
 
 def _build(work: Path, version: str) -> Path:
