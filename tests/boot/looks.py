@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from lab import Machine, World
+from lab.deadline import wait_for
 from lab.fixtures import _WORLD
 
 SERVICE = "auth-service"
@@ -49,6 +50,26 @@ def status(machine: Machine) -> tuple[int, dict]:
     result = machine.run(["bootagent", "status", "--output", "json"])
     assert result.stdout, f"status says nothing: {result}"
     return result.code, result.json()
+
+
+def waited_for(machine: Machine) -> list[str]:
+    """What the status says that the run waits for. A run notes that once a second, so what has just begun may be missing."""
+    return [waiting["id"] for waiting in status(machine)[1]["waiting"]]
+
+
+def wait_for_install(machine: Machine) -> str:
+    """Until npm ci runs the script of a `lingering` service, and the status says that the run waits for that alone; npm's pid."""
+    wait_for("npm ci to run", lambda: machine.exists(f"{CACHE}/lingers"), 60, evidence=machine.console_tail)
+    wait_for("the status to say so", lambda: waited_for(machine) == ["install"], 60, evidence=machine.console_tail)
+    return machine.read(f"{CACHE}/lingers")
+
+
+def answers(machine: Machine, question: str):
+    """The talking service's answer, or None as long as nothing listens."""
+    try:
+        return ask(machine, question)
+    except OSError:
+        return None
 
 
 def process(machine: Machine, unit: str = f"{SERVICE}.service") -> tuple[str, str, str]:

@@ -6,15 +6,19 @@ from lab import Machine
 PACKAGE, NEEDED = "wanted", "lingering"
 # While one of these is there, the package's script of that name goes on and on, talking.
 STAY = {script: f"/var/tmp/stay-in-{script}" for script in ("preinst", "postinst")}
+# Where a script writes which dpkg runs it, a line each time that it begins, and what is there while it runs. apt unpacks with one
+# dpkg and configures with another, and runs more of them to ask for something: a process of that name may be any of these.
+RAN = {script: f"/var/tmp/ran-{script}" for script in STAY}
+LINGERS = {script: f"/var/tmp/lingers-in-{script}" for script in STAY}
 # dpkg's own.
 LOCK = "/var/lib/dpkg/lock-frontend"
-LINGERS = "/var/tmp/lingers"
 
-_SCRIPT = f"""#!/bin/sh
+_SCRIPT = """#!/bin/sh
 set -e
-touch {LINGERS}
-while [ -e {{stay}} ]; do echo lingering; sleep 0.05; done
-rm -f {LINGERS}
+echo $PPID >> {ran}
+touch {lingers}
+while [ -e {stay} ]; do echo lingering; sleep 0.05; done
+rm -f {lingers}
 echo done
 """
 _CONTROL = """Package: {name}
@@ -40,8 +44,9 @@ echo 'deb [trusted=yes] file:/srv/packages ./' > /etc/apt/sources.list
 
 def publish(machine: Machine) -> None:
     """Makes these two what the machine's repositories have, besides what is installed."""
-    files = {f"{NEEDED}/DEBIAN/{script}": _SCRIPT.format(stay=stay) for script, stay in STAY.items()}
-    files |= {
+    files = {
+        f"{NEEDED}/DEBIAN/{script}": _SCRIPT.format(ran=RAN[script], lingers=LINGERS[script], stay=STAY[script]) for script in STAY
+    } | {
         f"{NEEDED}/DEBIAN/control": _CONTROL.format(name=NEEDED),
         f"{NEEDED}/DEBIAN/conffiles": f"/etc/{NEEDED}.conf\n",
         f"{NEEDED}/etc/{NEEDED}.conf": "settings\n",

@@ -73,7 +73,9 @@ LINGER = """\
 const fs = require("fs"), path = require("path");
 const home = path.dirname(process.env.npm_config_cache), stray = path.join(process.cwd(), "stray-of-" + process.pid);
 if (fs.existsSync(home + "/pass")) process.exit();
-fs.writeFileSync(home + "/lingers", String(process.pid));
+// Under its name it is whole.
+fs.writeFileSync(home + "/lingers.new", String(process.pid));
+fs.renameSync(home + "/lingers.new", home + "/lingers");
 setInterval(() => {
   if (fs.existsSync(home + "/go")) process.exit();
   try { fs.writeFileSync(stray, ""); } catch {}

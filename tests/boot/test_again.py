@@ -16,6 +16,7 @@ from looks import (  # noqa: F401
     secret,
     shared,
     status,
+    wait_for_install,
 )
 from services import lingering, talking
 from stage import run, serving
@@ -177,8 +178,7 @@ class TestKilled:
         shared.repo(SERVICE).commit("test", lingering())
         secret(shared, TOKEN="t")
         machine = shared.launch(user_data=USER_DATA, binary=binary)
-        wait_for("npm ci to run", lambda: machine.exists(f"{CACHE}/lingers"), 60, evidence=machine.console_tail)
-        npm = machine.read(f"{CACHE}/lingers")
+        npm = wait_for_install(machine)
         # Itself alone: a child of its name stands beside npm.
         agent = str(status(machine)[1]["pid"])
         machine.check(["kill", "-KILL", agent])

@@ -136,7 +136,7 @@ def test_what_killed_dry_runs_left_goes_with_the_next_run_and_a_living_one_s_sta
     secret(world, TOKEN="t")
     machine = world.launch(binary=binary)
     killed = dry_run_that_fetches(machine, "killed")
-    machine.check(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "killed"])
+    kill(machine, "killed")
     living = dry_run_that_fetches(machine, "living")
     assert living > killed, "what was left is gone before there was a run"
 
@@ -144,7 +144,7 @@ def test_what_killed_dry_runs_left_goes_with_the_next_run_and_a_living_one_s_sta
     assert fetches(machine) == living - killed, "a living dry run was disturbed, or a killed one's is left"
     assert any(name.endswith(".service") for name in fetches(machine)), "its unit was stopped"
 
-    machine.check(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "living"])
+    kill(machine, "living")
     repo.heal()
     done = run(machine)
     assert done.code == 0, done.stderr
@@ -162,6 +162,12 @@ def test_a_dry_run_has_the_budget_of_a_run(world, binary):
     assert result.code == 75 and time.monotonic() - began < 6 + MARGIN, result
     assert "[E-GIT-UNREACHABLE]" in result.stderr or "waiting for fetch" in result.stderr, result.stderr
     assert leftovers(machine) == []
+
+
+def kill(machine, name: str) -> None:
+    """The agent alone, not what it started."""
+    machine.check(["systemctl", "kill", "--kill-whom=main", "--signal=KILL", name])
+    wait_for("the agent's death", lambda: machine.systemctl_show(f"{name}.service")["MainPID"] == "0", 20)
 
 
 def dry_run_that_fetches(machine, name: str) -> set[str]:

@@ -6,7 +6,7 @@ import pytest
 from killed import differences, fresh
 from lab.deadline import wait_for
 from looks import SERVICE, secret, shared, status, whole  # noqa: F401
-from packages import LINGERS, STAY, installed
+from packages import LINGERS, RAN, STAY, installed
 from services import talking
 from stage import REPOSITORY, run
 from test_bare import ARCHIVE, RUNTIME
@@ -106,8 +106,13 @@ class TestPackages:
         machine = self.launch(world, binary)
         machine.check(["touch", STAY[script]])
         begin(machine)
-        wait_for("dpkg to be at work", lambda: machine.exists(LINGERS), 60, evidence=machine.console_tail)
+        wait_for(f"dpkg to be in the {script}", lambda: machine.exists(LINGERS[script]), 60, evidence=machine.console_tail)
         return machine
+
+    def who_ran(self, machine, script: str) -> list[str]:
+        """The pid of each dpkg that began that script, and what it is now: "dpkg", or nothing when it has ended."""
+        pids = machine.read(RAN[script]).split()
+        return [f"{pid} {machine.run(['cat', f'/proc/{pid}/comm']).stdout.strip()}" for pid in pids]
 
     def waits_for(self, machine, whom: str) -> None:
         said = lambda: [one["said"] or "" for one in status(machine)[1]["waiting"] if one["id"] == "packages"]  # noqa: E731
@@ -128,14 +133,16 @@ class TestPackages:
     @pytest.mark.parametrize("script", STAY)
     def test_dpkg_goes_on_and_is_waited_for(self, shared, binary, undisturbed, script):  # noqa: F811
         machine = self.installing(shared, binary, script)
-        dpkg = machine.check(["pgrep", "--exact", "dpkg"])
+        (dpkg,) = self.who_ran(machine, script)
+        assert dpkg.endswith(" dpkg"), dpkg
         kill(machine)
         begin(machine)
         self.waits_for(machine, "apt-get (pid ")
-        assert machine.check(["pgrep", "--exact", "dpkg"]) == dpkg, "another dpkg, or none"
+        assert machine.exists(LINGERS[script]) and self.who_ran(machine, script) == [dpkg], "another dpkg, or none"
         machine.check(["rm", STAY[script]])
         again = machine.run(["bootagent", "status", "--wait"], timeout=120)
         assert again.code == 0, again.stdout
+        assert self.who_ran(machine, script) == [dpkg.removesuffix("dpkg")], "the script was begun again"
         self.same(machine, undisturbed)
 
     @pytest.mark.parametrize("script", STAY)
@@ -143,7 +150,7 @@ class TestPackages:
         machine = self.installing(shared, binary, script)
         kill(machine)
         machine.check(["systemctl", "kill", "--signal=KILL", "bootagent-packages.service"])
-        machine.check(["rm", STAY[script], LINGERS])
+        machine.check(["rm", STAY[script], LINGERS[script]])
         assert machine.check(["dpkg", "--audit"]), "nothing is broken: this test shows nothing"
         again = run(machine)
         assert again.code == 0, again.stderr

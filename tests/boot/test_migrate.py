@@ -47,7 +47,9 @@ def migrating(**overrides):
 
 def migrations(machine) -> list[dict]:
     path = f"{DATA}/migrations"
-    return [json.loads(line) for line in machine.read(path).splitlines()] if machine.exists(path) else []
+    # A line that is still being written has no end yet.
+    lines = machine.read(path).split("\n")[:-1] if machine.exists(path) else []
+    return [json.loads(line) for line in lines]
 
 
 def record(machine, name: str) -> dict:
@@ -195,6 +197,8 @@ def killed_while(machine, what: str, happens, *flags: str) -> None:
     machine.check(["systemd-run", "--quiet", "--unit=killed", "bootagent", "run", *(flags or ("--repository", REPOSITORY))])
     wait_for(what, happens, 60, every=0.1, evidence=machine.console_tail)
     machine.check(["kill", "-KILL", machine.systemctl_show("killed.service")["MainPID"]])
+    # Until then it holds the lock that a run takes.
+    wait_for("the agent's death", lambda: machine.systemctl_show("killed.service")["ActiveState"] == "failed", 20)
 
 
 def test_a_run_killed_in_the_middle_runs_it_again(world, binary):

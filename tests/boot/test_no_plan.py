@@ -2,7 +2,7 @@
 
 import pytest
 from lab.deadline import wait_for
-from looks import SERVICE, ask, process, secret, shared, status  # noqa: F401
+from looks import SERVICE, answers, ask, process, secret, shared, status, waited_for  # noqa: F401
 from services import talking
 from stage import POLICY, assert_failed, run
 
@@ -116,14 +116,12 @@ class TestDoesNotServe:
         slow = talking()["bootagent.toml"].replace("1s", "100s")
         tried = world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": slow}))
         machine.check(["systemd-run", "--unit=update", "bootagent", "run", "--update"])
-        wait_for("the gate", lambda: self.waits_for(machine) == ["gate"], 60)
+        wait_for("the gate", lambda: waited_for(machine) == ["gate"], 60)
+        wait_for("the commit to answer", lambda: tried in (answers(machine, "release") or ""), 60)
         machine.check(["systemctl", "kill", "--signal=KILL", "update"])
         wait_for("the agent to be gone", lambda: status(machine)[0] == 1, 10)
         assert tried in ask(machine, "release")
         self.not_seen(world, machine, commit, tried)
-
-    def waits_for(self, machine) -> list[str]:
-        return [waiting["id"] for waiting in status(machine)[1]["waiting"]]
 
 
 def test_a_first_run_has_nothing_to_tell(world, boot):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from lab.deadline import wait_for
-from looks import CACHE, SERVICE, USER_DATA, process, secret, shared, status  # noqa: F401
+from looks import CACHE, SERVICE, USER_DATA, process, secret, shared, status, wait_for_install  # noqa: F401
 from services import lingering, talking
 from stage import run
 
@@ -37,7 +37,7 @@ class TestWhileBooting:
         secret(shared, TOKEN="t")
         machine = shared.launch(user_data=USER_DATA, binary=binary)
         machine.check(["systemd-run", "--unit=watch", "python3", "-I", "-c", WATCH])
-        wait_for("npm ci to run", lambda: machine.exists(f"{CACHE}/lingers"), 60, evidence=machine.console_tail)
+        wait_for_install(machine)
         booting = status(machine)
         second, untouched = run(machine), status(machine)
         impatient = machine.run(["bootagent", "status", "--wait", "--timeout", "1s"])

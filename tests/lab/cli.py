@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import cleanup, image
+from . import cleanup, image, node_archive
 from .world import World
 
 
@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 77
     match options.command:
         case "image":
-            print(image.ensure())
+            made = image.ensure()
+            node_archive.ensure()
+            print(made)
         case "gc":
             for world in options.world or cleanup.orphans():
                 cleanup.remove(world)

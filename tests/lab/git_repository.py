@@ -1,6 +1,7 @@
 """A bare repository behind the lab's git hosts."""
 
 import os
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -12,14 +13,15 @@ from .faults import Faulty
 
 @dataclass(frozen=True)
 class Executable:
-    content: str
+    content: str | bytes
 
 
 @dataclass(frozen=True)
 class Symlink:
-    target: str
+    target: str | bytes
 
 
+# A name is text; bytes of it that are not UTF-8 stand as Python's surrogate escapes.
 Files = dict[str, "str | bytes | Executable | Symlink | None"]
 
 
@@ -123,26 +125,41 @@ def environment() -> dict[str, str]:
 
 
 def read_directory(directory: Path) -> Files:
+    """Everything that git keeps of a directory, byte for byte: files, whether their owner may execute them, and symlinks, which
+    are not followed. It keeps no empty directory, and what is called .git is never a part of a commit."""
     files: Files = {}
-    for path in sorted(directory.rglob("*")):
-        name = str(path.relative_to(directory))
-        if path.is_symlink():
-            files[name] = Symlink(os.readlink(path))
-        elif path.is_file():
-            content = path.read_bytes()
-            files[name] = Executable(content.decode()) if os.access(path, os.X_OK) else content
+    top = os.fsencode(directory)
+    for parent, directories, names in os.walk(top):
+        directories[:] = sorted(name for name in directories if name != b".git")
+        for name in sorted([*directories, *names]):
+            path = os.path.join(parent, name)
+            mode = os.lstat(path).st_mode
+            key = _text(os.path.relpath(path, top))
+            if stat.S_ISLNK(mode):
+                files[key] = Symlink(os.readlink(path))
+            elif stat.S_ISREG(mode) and name != b".git":
+                content = Path(os.fsdecode(path)).read_bytes()
+                files[key] = Executable(content) if mode & stat.S_IXUSR else content
     return files
 
 
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
 def _entry(name: str, content: str | bytes | Executable | Symlink | None) -> bytes:
-    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    mode = "100644"
+    quoted = b'"' + _bytes(name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")) + b'"'
+    mode = b"100644"
     match content:
         case None:
-            return f"D {quoted}\n".encode()
+            return b"D " + quoted + b"\n"
         case Executable(content):
-            mode = "100755"
+            mode = b"100755"
         case Symlink(content):
-            mode = "120000"
-    data = content.encode() if isinstance(content, str) else content
-    return f"M {mode} inline {quoted}\ndata {len(data)}\n".encode() + data + b"\n"
+            mode = b"120000"
+    data = _bytes(content)
+    return b"M %s inline %s\ndata %d\n%s\n" % (mode, quoted, len(data), data)

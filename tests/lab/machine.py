@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import cgroup
 from .deadline import DeadlineExceeded, wait_for
+from .image import HOSTS
 from .imds import Instance
 from .namespace import Namespace, call_in
 
@@ -54,8 +55,12 @@ class CloudInit:
 @dataclass(frozen=True)
 class HttpAnswer:
     status: int
-    body: str
+    content: bytes
     headers: dict[str, str]
+
+    @property
+    def body(self) -> str:
+        return self.content.decode(errors="replace")
 
 
 class Machine:
@@ -102,7 +107,9 @@ class Machine:
             ["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True, timeout=30
         )
         self._hypervisor.write_text("ec2b007a-9e00-4000-8000-00b007a9e000\n")
-        self.write("/etc/hostname", self.instance.hostname.split(".")[0] + "\n")
+        name = self.instance.hostname.split(".")[0]
+        self.write("/etc/hostname", f"{name}\n")
+        self.write("/etc/hosts", f"127.0.1.1 {self.instance.hostname} {name}\n{HOSTS}")
 
     def save_changes(self, directory: Path) -> None:
         """Copy all that differs from the layers below to a new directory, which can then be a layer of other machines."""
@@ -420,9 +427,9 @@ class Machine:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             try:
                 with opener.open(urllib.request.Request(url, headers=headers or {}), timeout=timeout) as answer:
-                    return HttpAnswer(answer.status, answer.read().decode(errors="replace"), dict(answer.headers))
+                    return HttpAnswer(answer.status, answer.read(), dict(answer.headers))
             except urllib.error.HTTPError as error:
-                return HttpAnswer(error.code, error.read().decode(errors="replace"), dict(error.headers))
+                return HttpAnswer(error.code, error.read(), dict(error.headers))
 
         if not self.running:
             raise RuntimeError(f"{self.name} is not running")

@@ -1,4 +1,5 @@
-"""Node's official archives: an index of releases, and for each its checksums and its archive, as at nodejs.org/dist."""
+"""Node's official archives: an index of releases, and for each its checksums, its archive and its headers, as at
+nodejs.org/dist. node-gyp asks for headers and checksums below /download/release, where the same files are."""
 
 import fcntl
 import hashlib
@@ -60,7 +61,7 @@ class NodeArchives(Faulty):
 
     def respond(self, request: Request) -> Response:
         """At nodejs.org below /dist; on any other host, which mirrors it, below any path."""
-        base = "/dist" if request.host == "nodejs.org" else ".*"
+        base = "/dist|/download/release" if request.host == "nodejs.org" else ".*"
         found = re.fullmatch(rf"({base})/(index\.json|v(\d+\.\d+\.\d+)/([^/]+))", request.path)
         fault = self.next_fault(request.path.rpartition("/")[2])
         response = self.instead(fault, f"/{found[2]}" if found else "")
@@ -83,10 +84,11 @@ class NodeArchives(Faulty):
             return _absent()
         if name == "SHASUMS256.txt":
             return Response(200, self._checksums(version).encode(), {"Content-Type": "text/plain"})
-        if name == f"node-v{version}-{PLATFORM}.tar.gz":
-            archive = ensure(version)
-            headers = {"Content-Type": "application/gzip", "Content-Length": str(archive.stat().st_size)}
-            return Response(200, _read(archive), headers)
+        for kind in PACKERS:
+            if name == f"node-v{version}-{kind}.tar.gz":
+                archive = path(version, kind)
+                headers = {"Content-Type": "application/gzip", "Content-Length": str(archive.stat().st_size)}
+                return Response(200, _read(archive), headers)
         return _absent()
 
     def _checksums(self, version: str) -> str:
@@ -95,45 +97,85 @@ class NodeArchives(Faulty):
                  "-linux-x64.tar.xz", ".tar.gz", ".tar.xz"]  # fmt: skip
         sums = {f"node-v{version}{name}": hashlib.sha256(name.encode()).hexdigest() for name in names}
         sums["win-x64/node.exe"] = hashlib.sha256(b"exe").hexdigest()
-        if version not in self.wrong_checksum:
-            with open(ensure(version), "rb") as archive:
-                sums[f"node-v{version}-{PLATFORM}.tar.gz"] = hashlib.file_digest(archive, "sha256").hexdigest()
+        for kind in PACKERS:
+            if kind == PLATFORM and version in self.wrong_checksum:
+                continue
+            with open(path(version, kind), "rb") as archive:
+                sums[f"node-v{version}-{kind}.tar.gz"] = hashlib.file_digest(archive, "sha256").hexdigest()
         return "".join(f"{digest}  {name}\n" for name, digest in sums.items())
 
 
-def ensure(version: str) -> Path:
-    """The archive, packed when the cache has none: some seconds."""
+def path(version: str, kind: str = PLATFORM) -> Path:
+    """The archive of that kind, which is there after `ensure`."""
+    return paths.cache() / "node-archives" / f"{image.path().name}-node-v{version}-{kind}.tar.gz"
+
+
+def ensure() -> None:
+    """Pack what the cache does not have for this image. Before there is a world: a request that had to wait for it would take longer
+    than clients wait."""
+    missing = [(version, kind) for version in image.NODE for kind in PACKERS if not path(version, kind).exists()]
+    if not missing:
+        return
     directory = paths.cache() / "node-archives"
-    made = directory / f"{image.path().name}-node-v{version}-{PLATFORM}.tar.gz"
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)
     with open(directory / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=directory) as work:
-                _pack(Path(work), version, Path(work) / "archive")
-                (Path(work) / "archive").rename(made)
-    return made
+        for version, kind in missing:
+            if not path(version, kind).exists():
+                _pack(version, kind)
+        for old in directory.glob("image-*"):
+            if not any(old.name.startswith(f"{kept.name}-") for kept in paths.cache().glob("image-*")):
+                old.unlink()
 
 
-def _pack(work: Path, version: str, archive: Path) -> None:
+def _pack(version: str, kind: str) -> None:
+    made = path(version, kind)
+    with tempfile.TemporaryDirectory(dir=made.parent) as work:
+        top = PACKERS[kind](Path(work), version)
+        archive = Path(work) / "archive"
+        subprocess.run(
+            ["tar", "--create", "--use-compress-program=gzip -1", f"--file={archive}", "--sort=name",
+             "--owner=1000", "--group=1000", top.name],
+            cwd=work, check=True, timeout=300,
+        )  # fmt: skip
+        archive.rename(made)
+
+
+def _build(work: Path, version: str) -> Path:
     """The image's Node in the layout of the official archive; npm's npmrc is the lab's addition, as image.py says."""
     top = work / f"node-v{version}-{PLATFORM}"
-    source = image.path() / "usr/local/lib/nodejs" / f"node-v{version}"
-    subprocess.run(["cp", "--archive", str(source), str(top)], check=True, timeout=60)
+    subprocess.run(["cp", "--archive", str(_source(version)), str(top)], check=True, timeout=60)
     corepack = top / "lib/node_modules/corepack/dist"
-    for directory in (corepack, top / "include/node", top / "share/man/man1", top / "share/doc/node"):
+    for directory in (corepack, top / "share/man/man1", top / "share/doc/node"):
         directory.mkdir(parents=True)
     (corepack / "corepack.js").write_text("#!/usr/bin/env node\n")
     (corepack / "corepack.js").chmod(0o755)
     (top / "bin/corepack").symlink_to("../lib/node_modules/corepack/dist/corepack.js")
-    (top / "include/node/node_version.h").write_text(f"/* {version} */\n")
     (top / "share/man/man1/node.1").write_text(".Dd Node\n")
-    for name in ("CHANGELOG.md", "LICENSE", "README.md", "share/doc/node/gdbinit"):
+    (top / "share/doc/node/gdbinit").write_text("Node.js\n")
+    _add_texts(top)
+    return top
+
+
+def _headers(work: Path, version: str) -> Path:
+    """What an addon is compiled with. The official archive's directory does not say what it holds."""
+    top = work / f"node-v{version}"
+    top.mkdir()
+    subprocess.run(["cp", "--archive", str(_source(version) / "include"), str(top)], check=True, timeout=60)
+    _add_texts(top)
+    return top
+
+
+def _source(version: str) -> Path:
+    return image.path() / "usr/local/lib/nodejs" / f"node-v{version}"
+
+
+def _add_texts(top: Path) -> None:
+    for name in ("CHANGELOG.md", "LICENSE", "README.md"):
         (top / name).write_text("Node.js\n")
-    subprocess.run(
-        ["tar", "--create", "--gzip", f"--file={archive}", "--sort=name", "--owner=1000", "--group=1000", top.name],
-        cwd=work, check=True, timeout=300,
-    )  # fmt: skip
+
+
+PACKERS = {PLATFORM: _build, "headers": _headers}
 
 
 def _read(path: Path) -> Iterator[bytes]:

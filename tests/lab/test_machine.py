@@ -1,6 +1,6 @@
 """What a machine is made of, and what a test can have put into it or taken out."""
 
-import lab
+import pytest
 
 pytest_plugins = ["lab.fixtures"]
 
@@ -38,3 +38,35 @@ def test_apt_installs_and_what_it_changed_is_a_layer_for_others(world, tmp_path)
     second.power_off()
     third = world.launch(disk_of=second)
     assert third.run(["jq", "--version"]).code == 0 and third.run(["git", "--version"]).code != 0
+
+
+LOCALHOST = """
+const http = require("http");
+const server = http.createServer((request, response) => response.end("from " + request.headers.host));
+server.listen(0, () => {
+  http.get(`http://localhost:${server.address().port}`, (response) => {
+    response.on("data", (text) => console.log(String(text))).on("end", () => server.close());
+  });
+});
+"""
+
+
+@pytest.mark.parametrize("cloud_init", [False, True])
+def test_a_machine_knows_localhost_and_its_own_name(world, cloud_init):
+    """As Debian's AMIs do, without a name server: from a file that cloud-init has written there."""
+    machine = world.launch(cloud_init=cloud_init)
+    if cloud_init:
+        machine.wait_for_cloud_init()
+    world.dns.log.clear()
+
+    def addresses(name: str, database: str = "hosts") -> set[str]:
+        return {line.split()[0] for line in machine.check(["getent", database, name]).splitlines()}
+
+    assert addresses("localhost", "ahostsv4") == {"127.0.0.1"}
+    assert addresses("localhost") == addresses("ip6-localhost") == addresses("ip6-loopback") == {"::1"}
+    name = machine.read("/etc/hostname").strip()
+    assert machine.check(["hostname", "--fqdn"]).strip() == world.instance.hostname != name
+    assert addresses(name, "ahostsv4") == addresses(world.instance.hostname, "ahostsv4") == {"127.0.1.1"}
+    assert machine.check(["node", "-e", LOCALHOST]).startswith("from localhost:")
+    assert world.dns.log == [], "a name server was asked"
+    assert machine.run(["getent", "hosts", "remotehost"]).code != 0 and world.dns.log

@@ -45,6 +45,33 @@ def test_the_index_lists_more_than_there_is(world, fetch):
     assert seen == [("nodejs.org", 200), ("nodejs.org", 404), ("mirror.acme.test", 200), ("nodejs.org", 404)]
 
 
+HEADERS = """
+import hashlib, io, re, sys, tarfile, urllib.request as u
+base, version = sys.argv[1:]
+name = f"node-v{version}-headers.tar.gz"
+get = lambda name: u.urlopen(f"{base}/v{version}/{name}", timeout=20).read()
+archive, sums = get(name), get("SHASUMS256.txt").decode()
+assert f"{hashlib.sha256(archive).hexdigest()}  {name}" in sums.splitlines(), sums
+with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+    names, top = files.getnames(), f"node-v{version}/include/node"
+    said = files.extractfile(f"{top}/node_version.h").read().decode()
+assert {f"{top}/{each}" for each in ("node_api.h", "v8.h", "common.gypi", "config.gypi", "openssl/ssl.h")} <= set(names), names
+assert all(each.split("/")[0] == f"node-v{version}" for each in names) and f"node-v{version}/bin" not in names, names
+print(".".join(re.search(rf"define NODE_{part}_VERSION (\\d+)", said)[1] for part in ("MAJOR", "MINOR", "PATCH")))
+"""
+
+
+@pytest.mark.parametrize("version", image.NODE)
+def test_headers_for_node_gyp(world, version):
+    """Where it asks by itself, where the archives are, and at a mirror; the checksum is that of the file."""
+    machine = world.launch()
+    for base in ("https://nodejs.org/download/release", DIST, "https://mirror.acme.test/node"):
+        assert machine.check(["python3", "-c", HEADERS, base, version]) == f"{version}\n"
+    for base in ("https://nodejs.org/other", "https://nodejs.org"):
+        assert "404" in machine.run(["python3", "-c", HEADERS, base, version]).stderr
+    assert "404" in machine.run(["python3", "-c", HEADERS, DIST, "24.9.0"]).stderr
+
+
 def test_faults(world, fetch):
     world.node.fail(503, times=1, only="index.json")
     assert fetch(f"{DIST}/v{VERSION}/SHASUMS256.txt").code == 0

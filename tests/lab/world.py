@@ -86,6 +86,7 @@ class World:
 
     def open(self) -> "World":
         image.ensure()
+        node_archive.ensure()
         cleanup.own(self.id)
         self._keeper = self._start_keeper()
         try:
@@ -264,8 +265,6 @@ class World:
         machine = Machine(
             name, self.disk / name, self.namespace, (self.id, name), self.instance, self._spawn
         )
-        if bare:
-            node_archive.ensure(image.NODE[0])  # or whoever asks for it first would wait for its packing
         machine.prepare([*layers, *([self._no_node()] if bare else []), image.path()], disk_of)
         self.machines.append(machine)
         for path, content in (files or {}).items():

@@ -1,0 +1,52 @@
+"""Layers over the image that have packages of the distribution, made once per list of packages and kept in the cache."""
+
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import image, paths
+from .world import World
+
+INSTALL_LIMIT = 600  # seconds
+# What would tell the next machines that they have booted before, or keep what each has to fetch anew.
+OF_THE_MACHINE = ["etc/cloud", "etc/hostname", "etc/hosts", "etc/machine-id", "var/lib/apt/lists", "var/lib/systemd", "var/log"]
+
+
+def ensure(packages: Iterable[str]) -> Path:
+    """A directory for `launch(layers=[...])`: what a machine has of its own after it installed these packages."""
+    wanted = sorted(packages)
+    recipe = hashlib.sha256(f"{image.path().name} {wanted}".encode() + Path(__file__).read_bytes()).hexdigest()[:16]
+    layer = paths.cache() / "layers" / recipe
+    layer.parent.mkdir(parents=True, exist_ok=True)
+    # Two workers of a test run that need the same one: the second waits for the first.
+    with open(layer.parent / f"{recipe}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not layer.exists():
+            work = Path(tempfile.mkdtemp(dir=layer.parent, prefix="building-"))
+            try:
+                _install(wanted, work / "layer")
+                (work / "layer").rename(layer)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+            for old in layer.parent.iterdir():
+                if old != layer and image.outdated(old):
+                    shutil.rmtree(old, ignore_errors=True)
+    return layer
+
+
+def _install(packages: list[str], layer: Path) -> None:
+    with World() as world:
+        machine = world.launch()
+        apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2"]
+        machine.check([*apt, "update"], timeout=120)
+        machine.check([*apt, "install", "--yes", *packages], timeout=INSTALL_LIMIT)
+        machine.check([*apt, "clean"])
+        machine.power_off()
+        machine.save_changes(layer)
+    for trace in OF_THE_MACHINE:
+        path = layer / trace
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    layer.chmod(0o755)
