@@ -155,6 +155,10 @@ pub fn passed(unit: &str) -> PathBuf {
     Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))
 }
 
+/// What a unit runs before its service, as that user and within the unit's walls, where IMDS must not answer
+/// the service. Found by its name, as in the agent's own unit.
+pub const IMDS_PROOF: &str = "bootagent __child imds-proof";
+
 /// The transient unit that fetches, and the name of its scratch. No service's transient units are called
 /// so: behind a service's name there is always another `-`.
 pub const FETCH: &str = "bootagent-fetch";
