@@ -37,6 +37,8 @@ pub fn build(
         .within(Slice::Checkout);
 
     let mut ready = vec!["cache"];
+    // Before anything of the repository runs.
+    ready.extend(["imds-proof", "imds-service"].into_iter().filter(|id| steps.has(id)));
     if let Some(archive) = &recipe.archive {
         install_runtime(steps, wanted, archive, layout);
         ready.push("runtime");

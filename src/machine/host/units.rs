@@ -69,7 +69,10 @@ fn parse(text: &str) -> UnitState {
         cgroup: take("ControlGroup"),
         needs_reload: take("NeedDaemonReload") == "yes",
         exit_status: take("ExecMainStatus"),
-        imds_answered: text.lines().filter_map(|line| line.strip_prefix("ExecStartPre=")).any(is_failed_proof),
+        imds_answered: text
+            .lines()
+            .filter_map(|line| line.strip_prefix("ExecStartPre="))
+            .any(is_failed_proof),
     }
 }
 
@@ -194,7 +197,8 @@ mod tests {
     fn a_proof_that_failed_is_told_from_other_ends() {
         let ended = |argv: &str, status: &str| {
             let times = "start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited";
-            let line = format!("{{ path=/x ; argv[]={argv} ; ignore_errors=no ; {times} ; status={status} }}");
+            let line =
+                format!("{{ path=/x ; argv[]={argv} ; ignore_errors=no ; {times} ; status={status} }}");
             parse(&format!("ExecStartPre={line}\n")).imds_answered
         };
         assert!(ended(layout::IMDS_PROOF, "189"));

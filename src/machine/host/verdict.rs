@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::program::{Output, how_it_ended};
 use super::{disk, memory, npm};
-use crate::error::{Error, Result, is_disk_full};
+use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 
@@ -83,6 +83,7 @@ fn failure(output: &Output, lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn judged_as(fault: Fault, status: i32, said: &str, unit_ended: &str) -> Error {
         let ran = Ran { line: "/usr/bin/npm ci".into(), user: "x-build", writable: &["/".into()], fault };
