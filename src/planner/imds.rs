@@ -15,6 +15,9 @@ use crate::plan::{Action, ImdsWall};
 const UNIT: &str = include_str!("../../units/bootagent-imds.service");
 const PLANNING: &str = "planning the wall of imds.users";
 
+/// The last steps of those that raise it or take it down.
+pub const LAST: [&str; 4] = ["imds-enable", "imds-proof", "imds-service", "imds-reload"];
+
 pub fn wall(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     match wanted(selection)? {
         Some(wall) => raise(steps, facts, selection, wall),
