@@ -208,14 +208,16 @@ class TestWall:
     def test_and_where_the_run_of_that_boot_fails(self, shared, machine):  # noqa: F811
         set_policy(machine, f'budget = "10s"\n{WALL}')
         shared.unreachable(SECRETS, how="refused")
-        reboot_and_wait(machine)
-        code, said = status(machine)
-        assert code == 1 and said["error"]["code"] in ("E-DEADLINE", "E-SECRET-UNREACHABLE"), said
-        assert early_word(machine) == REFUSED
-        assert (asked(machine, "alice"), asked(machine, "cwagent")) == (REFUSED, ANSWERS)
-        shared.reachable(SECRETS)
-        machine.check(["systemctl", "stop", "bootagent.service"])  # it would try again in a minute
-        set_policy(machine, WALL)
+        try:
+            reboot_and_wait(machine)
+            code, said = status(machine)
+            assert code == 1 and said["error"]["code"] in ("E-DEADLINE", "E-SECRET-UNREACHABLE"), said
+            assert early_word(machine) == REFUSED
+            assert (asked(machine, "alice"), asked(machine, "cwagent")) == (REFUSED, ANSWERS)
+        finally:
+            shared.reachable(SECRETS)
+            machine.check(["systemctl", "stop", "bootagent.service"])  # it would try again in a minute
+            set_policy(machine, WALL)
         assert again(machine).code == 0
 
     def test_a_user_that_does_not_exist_is_named(self, machine):
