@@ -275,7 +275,7 @@ async fn plan_ahead<'a>(
     let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
 
     // From here on a reboot can go on with it, whatever else fails.
-    let ahead = planner::ahead(&identified.facts, &identified.selection);
+    let ahead = planner::ahead(&identified.facts, &identified.selection)?;
     limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
     let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified, report)).await?;

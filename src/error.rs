@@ -105,7 +105,8 @@ codes! {
     CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "look at the cause; free disk and inodes come first";
     InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; once a fix is pushed: bootagent run --update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "nothing was switched: a former generation serves on; correct the migration so that it can be run again, push it, and then: bootagent run --update";
-    ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny";
+    ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may take that away";
+    ImdsWall = "E-IMDS-WALL", Failed, "put nftables into the image (its kernel must know nf_tables), or take imds.users out of the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
     ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name; once a fix is pushed: bootagent run --update";
     ClockWrong = "E-CLOCK-WRONG", Temporary, "let the machine's clock be set before or while it boots: chrony or systemd-timesyncd with 169.254.169.123, or whatever the image has";

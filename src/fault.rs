@@ -160,6 +160,7 @@ faults! {
 
     MigrateFailed = "migrate-failed", Stop, Migrate, MigrateFailed, "a migration command fails; nothing was switched";
 
+    ImdsAnswers = "imds-answers", Stop, Start, ImdsAnswers, "instance metadata answers what must not reach it: an install, build or migrate command, the service, another user";
     UnitFailed = "unit-failed", Stop, Start, UnitFailed, "systemd cannot start the service's unit";
     ServiceExited = "service-exited", Wait, Gate, ServiceExited, "the service ends by itself; after four times nobody waits any longer";
     HealthNoListener = "health-no-listener", Wait, Gate, HealthNoListener, "nothing listens on the port (yet)";

@@ -64,6 +64,7 @@ fn selection() -> Selection {
         credential: Some("git_token".to_owned()),
         budget: Seconds(900),
         service_may_use_imds: true,
+        imds_users: None,
         network: Default::default(),
         mirrors: Default::default(),
         node: NodeArchives::default(),

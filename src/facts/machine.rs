@@ -11,6 +11,12 @@ pub struct Facts {
     pub machine: Machine,
     /// The program that recorded this stands where the next boot finds it.
     pub installed: bool,
+    /// It has nft, with which the wall around instance metadata is raised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nft: bool,
+    /// An earlier run raised that wall.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imds_wall: bool,
     /// Absent on a laptop.
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.

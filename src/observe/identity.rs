@@ -23,6 +23,8 @@ pub struct Selection {
     pub credential: Option<String>,
     pub budget: Seconds,
     pub service_may_use_imds: bool,
+    /// Who may use it besides root and perhaps the service; absent where everyone may.
+    pub imds_users: Option<Vec<String>>,
     pub network: Network,
     pub mirrors: Mirrors,
     pub node: NodeArchives,
@@ -85,6 +87,8 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
     settings.extend([repository.setting("repository"), secret.setting("secret")]);
     settings.extend(credential.as_ref().map(|said| said.setting("git_credential")));
     settings.extend([budget.setting("budget"), imds.setting("imds.service")]);
+    let (imds_users, said_of_users) = policy.imds_users();
+    settings.extend(said_of_users);
     settings.extend(policy.network_settings());
     let (node, said_of_node) = policy.node();
     settings.extend(said_of_node);
@@ -101,6 +105,7 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         credential: credential.map(|said| said.value),
         budget: budget.value,
         service_may_use_imds: imds.value,
+        imds_users,
         network: policy.network(),
         mirrors: policy.mirrors(),
         node,

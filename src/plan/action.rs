@@ -33,6 +33,12 @@ pub enum Action {
         path: PathBuf,
     },
     CheckOut(Checkout),
+    /// Lets only root and some users reach instance metadata, from now on and in later boots.
+    RaiseImdsWall(ImdsWall),
+    /// Shows that the wall holds: a user whom it does not let through gets no connection.
+    ProveImdsWall {
+        unit: String,
+    },
     /// A runtime from its official archive, whole under its path or not there at all.
     InstallRuntime(InstallRuntime),
     /// Packages of the distribution, from the repositories that the machine is set up with.
@@ -103,11 +109,13 @@ impl Action {
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
             Action::PruneReleases(prune) => prune.records.clone(),
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
+            Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
+            | Action::ProveImdsWall { .. }
             | Action::StopLeftovers { .. } => vec![super::layout::RUN.into()],
         }
     }
@@ -174,6 +182,18 @@ pub struct Checkout {
     pub user: String,
     /// Who may enter the release.
     pub group: String,
+    pub unit: String,
+}
+
+/// Users by name: their numbers are looked up when the wall is raised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImdsWall {
+    /// Besides root. Each must exist.
+    pub users: Vec<String>,
+    /// The service's own user, if it may: let through once it exists.
+    pub service: Option<String>,
+    pub rules: PathBuf,
+    /// Loads the rules, now and at every boot.
     pub unit: String,
 }
 

@@ -155,6 +155,23 @@ pub fn passed(unit: &str) -> PathBuf {
     Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))
 }
 
+/// Loads the wall around instance metadata at every boot. No service's unit is called so.
+pub const IMDS_WALL_UNIT: &str = "bootagent-imds.service";
+/// The transient unit of the proof that the wall holds. A service's transient units have another `-` here.
+pub const IMDS_WALL_PROOF_UNIT: &str = "bootagent-imds.proof.service";
+/// The wall's rules, with the numbers of the users that it lets through.
+pub const IMDS_WALL_RULES: &str = "/var/lib/bootagent/imds.nft";
+/// tmpfs: the rules as the kernel had them when they were loaded.
+pub const IMDS_WALL_LOADED: &str = "/run/bootagent/imds.loaded";
+
+pub fn imds_wall_unit_file() -> PathBuf {
+    Path::new("/etc/systemd/system").join(IMDS_WALL_UNIT)
+}
+
+/// What a unit runs before its service, as that user and within the unit's walls, where IMDS must not answer
+/// the service. Found by its name, as in the agent's own unit.
+pub const IMDS_PROOF: &str = "bootagent __child imds-proof";
+
 /// The transient unit that fetches, and the name of its scratch. No service's transient units are called
 /// so: behind a service's name there is always another `-`.
 pub const FETCH: &str = "bootagent-fetch";

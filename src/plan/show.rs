@@ -80,6 +80,12 @@ pub fn headline(action: &Action) -> String {
         Action::InstallRuntime(InstallRuntime { archive, .. }) => {
             format!("install {} {} as {}", archive.runtime, archive.version, archive.path.display())
         }
+        Action::RaiseImdsWall(wall) => {
+            let others = wall.users.iter().chain(&wall.service).map(String::as_str);
+            let all: Vec<&str> = std::iter::once("root").chain(others).collect();
+            format!("let only {} reach instance metadata", all.join(", "))
+        }
+        Action::ProveImdsWall { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::Migrate(migration) => {
@@ -129,6 +135,13 @@ fn details(out: &mut String, action: &Action) {
             });
             line(format!("without {}", archive.leave_out.join(", ")));
         }
+        Action::RaiseImdsWall(wall) => {
+            line(format!("by {}, which {} loads at every boot", wall.rules.display(), wall.unit));
+            if let Some(service) = &wall.service {
+                line(format!("{service} once it exists; every other user must exist"));
+            }
+        }
+        Action::ProveImdsWall { unit } => line(format!("as a dynamic user, in {unit}")),
         Action::InstallPackages(packages) => {
             line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
             line(format!("waits {} for a locked dpkg", packages.wait));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, network, packages};
+use super::{Wanted, imds, network, packages};
 use crate::error::Result;
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
@@ -31,9 +31,12 @@ pub fn build(
         group: layout.user().to_owned(),
         unit: layout.transient("checkout"),
     };
+    // Everything of the repository comes after it.
+    let wall: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
         .after(&["leftovers", "releases", "build-user", "user"])
+        .after(&wall)
         .within(Slice::Checkout);
 
     let mut ready = vec!["cache"];

@@ -5,6 +5,7 @@ mod agent;
 mod build;
 pub mod env;
 mod health;
+mod imds;
 mod migrate;
 mod names;
 mod network;
@@ -68,8 +69,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let rehearsal = rehearsal::due(wanted, former);
 
     let mut steps = Steps::default();
-    begin(&mut steps, wanted.facts, wanted.selection);
+    begin(&mut steps, wanted.facts, wanted.selection)?;
     own::own(&mut steps, wanted, &layout);
+    imds::let_service_through(&mut steps, wanted.selection)?;
     build::build(&mut steps, wanted, &recipe, &release, &layout)?;
     build::link(&mut steps, wanted.manifest, &release, &layout);
     build::finish(&mut steps, &recipe, &release, &layout);
@@ -158,14 +160,14 @@ pub fn remembered<'a>(facts: &'a Facts, service: &Service) -> (Option<&'a Commit
 }
 
 /// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
-pub fn ahead(facts: &Facts, selection: &Selection) -> Vec<Step> {
+pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
     let mut steps = Steps::default();
-    begin(&mut steps, facts, selection);
-    steps.finish()
+    begin(&mut steps, facts, selection)?;
+    Ok(steps.finish())
 }
 
-/// The agent and its records: nobody but root looks in.
-fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
+/// The agent and its records, which are root's alone, and the wall around instance metadata.
+fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     let fetch = [format!("{}.service", layout::FETCH), layout::index_unit(layout::FETCH)];
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
@@ -185,6 +187,7 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) {
     if remember::good_of(facts, &selection.service).is_none() {
         agent::record_flags(steps, selection, "state");
     }
+    imds::wall(steps, facts, selection)
 }
 
 /// The environment in the dialects of its readers.

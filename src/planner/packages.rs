@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Wanted;
-use super::steps::Steps;
+use super::steps::{Added, Steps};
 use crate::error::{Code, Error, Result};
+use crate::facts::{Facts, Network};
 use crate::fault::Slice;
+use crate::observe::Selection;
 use crate::plan::*;
 
 /// Distributions with apt.
@@ -15,46 +17,62 @@ const UNIT: &str = "bootagent-packages.service";
 
 /// Adds the step, before anything is built with them; whether there is one.
 pub fn install(steps: &mut Steps, wanted: &Wanted) -> Result<bool> {
+    let selection = wanted.selection;
     let names = &wanted.manifest.packages;
     if names.is_empty() {
         return Ok(false);
     }
     let doing = || format!("planning the packages {}", names.join(", "));
-    let policy = &wanted.selection.packages;
-    if !policy.allowed {
+    if !selection.packages.allowed {
         let cause = "the manifest asks for them, and the policy forbids packages";
         return Err(Error::new(Code::PolicyRefused, doing(), cause)
             .remedy("put them into the image, or let whoever owns it set packages.allow"));
     }
     let os = &wanted.facts.machine.os;
-    if !APT.contains(&os.as_str()) {
+    if !is_known(wanted.facts) {
         let cause =
             format!("on \"{}\" bootagent knows no package manager yet, only apt", os.escape_default());
         return Err(Error::new(Code::PackagesUnsupported, doing(), cause));
     }
-    let action = Action::InstallPackages(InstallPackages {
-        names: names.clone(),
-        unit: UNIT.to_owned(),
-        wait: policy.wait,
-        environment: environment(wanted),
-        ca_file: wanted.selection.network.ca_file.clone(),
-    });
-    steps
-        .add("packages", "the manifest asks for them", action)
-        .after(&["leftovers"])
-        .within(Slice::Packages)
-        .lasting(Seconds(policy.wait.0 + Slice::Packages.seconds().0));
+    // Two at once would share a unit, and dpkg's lock.
+    let first = steps.has("imds-nft").then_some("imds-nft");
+    let mut step = add(steps, "packages", "the manifest asks for them", names.clone(), selection);
+    step.after(first.as_slice());
     steps.finished_by("packages");
     Ok(true)
 }
 
+/// Whether the distribution's packages can be installed.
+pub fn is_known(facts: &Facts) -> bool {
+    APT.contains(&facts.machine.os.as_str())
+}
+
+pub fn add<'a>(
+    steps: &'a mut Steps,
+    id: &str,
+    why: &str,
+    names: Vec<String>,
+    selection: &Selection,
+) -> Added<'a> {
+    let wait = selection.packages.wait;
+    let action = Action::InstallPackages(InstallPackages {
+        names,
+        unit: UNIT.to_owned(),
+        wait,
+        environment: environment(&selection.network),
+        ca_file: selection.network.ca_file.clone(),
+    });
+    let mut step = steps.add(id, why, action);
+    step.after(&["leftovers"]).within(Slice::Packages).lasting(Seconds(wait.0 + Slice::Packages.seconds().0));
+    step
+}
+
 /// Nobody is there to answer a question, and no service of the machine is restarted in passing.
-fn environment(wanted: &Wanted) -> BTreeMap<String, String> {
+fn environment(network: &Network) -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> =
         [("DEBIAN_FRONTEND", "noninteractive"), ("LANG", "C.UTF-8"), ("NEEDRESTART_SUSPEND", "1")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-    let network = &wanted.selection.network;
     if let Some(proxy) = &network.proxy {
         for name in ["http_proxy", "https_proxy"] {
             environment.insert(name.to_owned(), proxy.to_string());

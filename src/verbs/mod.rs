@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use crate::cli::{ChildArgs, Verb};
 use crate::error::{Code, Error};
-use crate::machine::sandbox::{Role, child as child_process, drain, guard};
+use crate::machine::sandbox::{Role, child as child_process, drain, guard, imds_proof};
 use crate::report::tell;
 
 pub async fn dispatch(verb: Verb) -> u8 {
@@ -41,11 +41,15 @@ pub fn cannot_start(error: std::io::Error) -> ExitCode {
 pub fn child(args: &ChildArgs) -> ExitCode {
     match (args.role.as_str(), Role::named(&args.role)) {
         (_, Some(role)) => child_process::main(role),
-        (role @ (guard::GUARD | guard::BESIDE), None) => {
-            let run = if role == guard::GUARD { guard::guard } else { guard::run };
-            let status = run(&args.argv).unwrap_or_else(|error| {
+        (role @ (guard::GUARD | guard::BESIDE | imds_proof::PROOF), None) => {
+            let ended = match role {
+                guard::GUARD => guard::guard(&args.argv),
+                guard::BESIDE => guard::run(&args.argv),
+                _ => imds_proof::prove_no_imds().map(|()| 0),
+            };
+            let status = ended.unwrap_or_else(|error| {
                 tell(&error);
-                if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 }
+                if error.code() == Code::ImdsAnswers { imds_proof::IMDS_ANSWERS } else { 127 }
             });
             ExitCode::from(status as u8)
         }

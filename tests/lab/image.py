@@ -23,7 +23,7 @@ from .namespace import GATEWAY
 
 RELEASE = "bookworm"
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "libpam-systemd", "libnss-systemd", "cloud-init", "ca-certificates",
-            "iproute2", "procps", "libstdc++6", "libatomic1", "strace"]  # fmt: skip
+            "iproute2", "procps", "libstdc++6", "libatomic1", "nftables", "strace"]  # fmt: skip
 NODE = ["22.20.0", "20.18.0"]  # the first is the one in PATH
 # As in Debian's cloud images, where cloud-init writes a line for the instance's own name above these: `Machine.prepare` does.
 HOSTS = """\

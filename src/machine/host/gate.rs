@@ -87,6 +87,9 @@ async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<St
             last_exit = Some(state.exit_status.clone());
         }
         let restarts = state.restarts.saturating_sub(first.restarts);
+        if state.imds_answered && !state.is_active() {
+            return Err(refuse(gate, imds_answers()));
+        }
         // One that is down nobody starts again.
         if restarts > MOST_RESTARTS || state.is_down() {
             return Err(ended(gate, &state, restarts, last_exit));
@@ -146,6 +149,10 @@ fn refuse(gate: &Gate, worst: Bad) -> Error {
     )
 }
 
+fn imds_answers() -> Bad {
+    bad(Fault::ImdsAnswers, units::IMDS_ANSWERS_SERVICE)
+}
+
 fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String>) -> Error {
     let cause = match state.active.as_str() {
         "failed" => format!("the unit failed ({}, exit status {})", state.result, state.exit_status),
@@ -164,6 +171,9 @@ fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String
 
 /// One observation of the unit and, if there is a port, of who answers on it.
 async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
+    if state.imds_answered && !state.is_active() {
+        return Err(imds_answers());
+    }
     if !state.is_active() || state.main_pid == 0 {
         return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
     }

@@ -5,6 +5,7 @@ mod dpkg;
 mod files;
 mod gate;
 mod handover;
+mod imds_wall;
 mod leftovers;
 mod lock;
 mod memory;
@@ -148,6 +149,8 @@ impl Observe for LocalHost {
             }
             Action::InstallAgent { path } => releases::look_agent(path),
             Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::RaiseImdsWall(wall) => imds_wall::look(wall).await,
+            Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::look(wanted).await,
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
             Action::RunCommand(command) => done(&command.done_by, &command.directory),
@@ -199,10 +202,11 @@ impl Host for LocalHost {
 
 impl LocalHost {
     async fn carry_out(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
-        // These two look for themselves, in the middle of what they do.
+        // The first two look for themselves, in the middle of what they do; a proof changes nothing.
         match action {
             Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
             Action::Handover(wanted) => return handover::hand_over(wanted).await,
+            Action::ProveImdsWall { unit } => return imds_wall::prove(unit).await,
             _ => {}
         }
         let Look::WouldChange(was) = self.look(action).await? else { return Ok(Change::Unchanged) };
@@ -216,6 +220,7 @@ impl LocalHost {
             }
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
+            Action::RaiseImdsWall(wall) => imds_wall::raise(wall).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::RunCommand(command) => work::run(command).await?,
@@ -240,7 +245,7 @@ impl LocalHost {
                 let prune = prune.clone();
                 blocking(move || runtimes::prune(&prune)).await?;
             }
-            Action::AwaitHealth(_) | Action::Handover(_) => {}
+            Action::AwaitHealth(_) | Action::Handover(_) | Action::ProveImdsWall { .. } => {}
         }
         Ok(Change::Changed(was))
     }

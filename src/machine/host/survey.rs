@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::{files, program, units};
+use super::{files, imds_wall, program, units};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
 use crate::machine::sandbox::unit::own_program;
@@ -19,6 +19,8 @@ pub async fn facts() -> Result<Facts> {
     Ok(Facts {
         machine: machine().await,
         installed: is_installed(),
+        nft: imds_wall::is_nft_there(),
+        imds_wall: files::exists(&layout::imds_wall_unit_file())?,
         instance: None,
         tags: None,
         node: node().await,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::program::{self, how_it_ended, tool};
 use crate::error::Result;
 use crate::fault::Fault;
+use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
+use crate::plan::layout;
 
 /// The properties of one unit that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct UnitState {
     pub cgroup: String,
     pub needs_reload: bool,
     pub exit_status: String,
+    /// Its last start ended before the service began: instance metadata answered.
+    pub imds_answered: bool,
 }
 
 impl UnitState {
@@ -32,7 +36,7 @@ impl UnitState {
     }
 }
 
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus";
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus,ExecStartPre";
 
 pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
@@ -65,7 +69,16 @@ fn parse(text: &str) -> UnitState {
         cgroup: take("ControlGroup"),
         needs_reload: take("NeedDaemonReload") == "yes",
         exit_status: take("ExecMainStatus"),
+        imds_answered: text
+            .lines()
+            .filter_map(|line| line.strip_prefix("ExecStartPre="))
+            .any(is_failed_proof),
     }
+}
+
+/// As `{ path=... ; argv[]=bootagent __child imds-proof ; ... ; code=exited ; status=189 }`.
+fn is_failed_proof(start_pre: &str) -> bool {
+    start_pre.contains(layout::IMDS_PROOF) && start_pre.ends_with(&format!("; status={IMDS_ANSWERS} }}"))
 }
 
 pub async fn daemon_reload() -> Result<()> {
@@ -140,6 +153,10 @@ pub async fn last_lines(invocations: &[String]) -> Vec<String> {
     Vec::new()
 }
 
+/// Why a unit whose proof failed does not run.
+pub const IMDS_ANSWERS_SERVICE: &str =
+    "instance metadata would answer the service, to which the policy denies it";
+
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
     let former = state(unit).await.map(|state| state.invocation).unwrap_or_default();
@@ -148,10 +165,15 @@ pub async fn restart(unit: &str) -> Result<()> {
     if output.ok() {
         return Ok(());
     }
-    let error = Fault::UnitFailed
-        .error(format!("starting {unit}"), how_it_ended(&output))
-        .remedy(format!("journalctl -u {unit} shows why"));
-    let said = match state(unit).await {
+    let now = state(unit).await;
+    let doing = format!("starting {unit}");
+    let error = match &now {
+        Ok(now) if now.imds_answered => Fault::ImdsAnswers.error(doing, IMDS_ANSWERS_SERVICE),
+        _ => Fault::UnitFailed
+            .error(doing, how_it_ended(&output))
+            .remedy(format!("journalctl -u {unit} shows why")),
+    };
+    let said = match now {
         // What ran before may have said a secret that is none of today's, which nobody would recognize.
         Ok(state) if state.invocation != former => last_lines(&[state.invocation]).await,
         _ => Vec::new(),
@@ -169,5 +191,19 @@ mod tests {
         assert!(state.is_active() && state.needs_reload);
         assert_eq!((state.main_pid, state.restarts, state.result.as_str()), (17, 3, "a=b"));
         assert_eq!(parse("garbage"), UnitState::default());
+    }
+
+    #[test]
+    fn a_proof_that_failed_is_told_from_other_ends() {
+        let ended = |argv: &str, status: &str| {
+            let times = "start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited";
+            let line =
+                format!("{{ path=/x ; argv[]={argv} ; ignore_errors=no ; {times} ; status={status} }}");
+            parse(&format!("ExecStartPre={line}\n")).imds_answered
+        };
+        assert!(ended(layout::IMDS_PROOF, "189"));
+        for (argv, status) in [(layout::IMDS_PROOF, "0"), (layout::IMDS_PROOF, "1"), ("/bin/false", "189")] {
+            assert!(!ended(argv, status), "{argv} {status}");
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::program::{Output, how_it_ended};
 use super::{disk, memory, npm};
-use crate::error::{Code, Error, Result, is_disk_full};
+use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
-use crate::machine::sandbox::guard::IMDS_ANSWERS;
+use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 
 /// As a shell tells it: ended by SIGABRT, which is how Node ends without a heap, and by SIGKILL.
 const ABORTED: i32 = 134;
@@ -37,9 +37,7 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
     let told = |fault: Fault, cause: String| Err(fault.error(doing(), cause).saying(output.both_ends()));
     match output.status {
         Some(0) => Ok(()),
-        Some(IMDS_ANSWERS) => {
-            Err(Error::new(Code::ImdsAnswers, doing(), "the proof failed").saying(output.both_ends()))
-        }
+        Some(IMDS_ANSWERS) => told(Fault::ImdsAnswers, "the proof failed".to_owned()),
         _ if is_disk_full(unit_ended) || own_words.iter().any(|line| is_disk_full(line)) => {
             told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(ran.writable)))
         }
@@ -85,6 +83,7 @@ fn failure(output: &Output, lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn judged_as(fault: Fault, status: i32, said: &str, unit_ended: &str) -> Error {
         let ran = Ran { line: "/usr/bin/npm ci".into(), user: "x-build", writable: &["/".into()], fault };

@@ -1,21 +1,14 @@
 //! The last thing before somebody else's code runs: the proof that IMDS does not answer it.
 
-use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
 use super::child::Role;
+use super::imds_proof::prove_no_imds;
 use super::unit::own_program;
 use crate::error::{Code, Coded, Error, Result};
-
-/// How the parent learns that the proof failed: outside what programs commonly exit with.
-pub const IMDS_ANSWERS: i32 = 189;
-
-/// A blocked packet is dropped, so the proof takes this long. IMDS answers within a millisecond or two.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The same without the proof, for whom the policy lets ask IMDS.
 pub const BESIDE: &str = "beside";
@@ -55,24 +48,6 @@ pub fn run(argv: &[String]) -> Result<i32> {
         .doing(|| "waiting beside a child".to_owned())?;
     let ended = command.status().coded(Code::InstallFailed, || format!("starting {program}"))?;
     Ok(ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or_default()))
-}
-
-/// A property that was accepted is no proof: some kernels take it and do nothing.
-pub fn prove_no_imds() -> Result<()> {
-    let addresses = [
-        SocketAddr::from(([169, 254, 169, 254], 80)),
-        SocketAddr::from(([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 80)),
-    ];
-    for address in addresses {
-        if TcpStream::connect_timeout(&address, PATIENCE).is_ok() {
-            return Err(Error::new(
-                Code::ImdsAnswers,
-                "proving that the sandbox has no instance metadata",
-                format!("{address} answers"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

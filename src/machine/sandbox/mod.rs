@@ -20,6 +20,7 @@ mod fetch;
 mod github_app;
 pub mod guard;
 mod http;
+pub mod imds_proof;
 mod inspect;
 mod libgit2;
 mod links;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::imds::Imds;
 use super::network::{Mirrors, Network};
 use super::node::Node;
 use super::packages::Packages;
@@ -61,15 +62,6 @@ pub struct Tags {
     pub commit: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Imds {
-    /// How long to wait for it, for late tags and for late credentials.
-    pub wait: Option<Seconds>,
-    /// Whether the service may use it.
-    pub service: Option<bool>,
-}
-
 impl Git {
     fn is_empty(&self) -> bool {
         *self == Git::default()
@@ -79,12 +71,6 @@ impl Git {
 impl Tags {
     fn is_empty(&self) -> bool {
         *self == Tags::default()
-    }
-}
-
-impl Imds {
-    fn is_empty(&self) -> bool {
-        *self == Imds::default()
     }
 }
 
@@ -114,10 +100,7 @@ impl Fragment {
                 environment: self.tags.environment.or(under.tags.environment),
                 commit: self.tags.commit.or(under.tags.commit),
             },
-            imds: Imds {
-                wait: self.imds.wait.or(under.imds.wait),
-                service: self.imds.service.or(under.imds.service),
-            },
+            imds: self.imds.over(under.imds),
             network: self.network.over(under.network),
             mirrors: self.mirrors.over(under.mirrors),
             node: self.node.over(under.node),
@@ -135,7 +118,7 @@ impl Fragment {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
         }
-        self.node.check().map_err(|cause| {
+        self.node.check().and(self.imds.check()).map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {
@@ -194,7 +177,7 @@ pub fn defaults() -> Fragment {
             environment: Some("bootagent:environment".to_owned()),
             commit: Some("bootagent:ref".to_owned()),
         },
-        imds: Imds { wait: Some(Slice::Metadata.seconds()), service: Some(true) },
+        imds: Imds { wait: Some(Slice::Metadata.seconds()), service: Some(true), users: None },
         ..Fragment::default()
     }
 }

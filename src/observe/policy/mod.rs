@@ -5,6 +5,7 @@
 
 mod flags;
 mod fragment;
+mod imds;
 mod network;
 mod node;
 mod origin;
@@ -184,10 +185,6 @@ impl Policy {
         let wait =
             self.said(|fragment| fragment.imds.wait).map_or(Slice::Metadata.seconds(), |said| said.value);
         wait.min(self.patience())
-    }
-
-    pub fn service_may_use_imds(&self) -> Said<bool> {
-        self.always(|fragment| fragment.imds.service)
     }
 
     pub fn service_tag(&self) -> String {

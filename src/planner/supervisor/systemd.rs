@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::observe::Selection;
-use crate::plan::layout::Layout;
+use crate::plan::layout::{self, Layout};
 use crate::plan::{Seconds, YIELDS};
 use crate::planner::runtime::Recipe;
 
@@ -132,6 +132,8 @@ ReadWritePaths={data}
     unit.push_str(HARDENING);
     if !selection.service_may_use_imds {
         unit.push_str("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128\n");
+        // At every start: a kernel or a drop-in may leave the line above without effect.
+        let _ = writeln!(unit, "ExecStartPre={}", layout::IMDS_PROOF);
     }
     unit
 }
