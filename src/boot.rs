@@ -253,8 +253,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     };
     report.planned(&planned.plan);
     let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
-    let redacted = |cause: &str| planned.plan.redaction.hide(cause);
-    let result = limit.hold(stop.as_mut(), applying).await.map_err(|error| error.with_causes(redacted));
+    let result = limit.hold(stop.as_mut(), applying).await;
     if let Err(error) = &result {
         report.first_error(error);
         // A service that passed its gate is good, whatever failed after it.

@@ -27,7 +27,6 @@ mod paths;
 mod plain;
 pub mod request;
 mod rsa;
-mod scrub;
 mod ssh;
 mod transport;
 pub(in crate::machine) mod trust;
