@@ -246,6 +246,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let (planned, limit) = match plan_ahead(machine, flags, stop.as_mut(), report).await {
         Ok(made) => made,
         Err(error) => {
+            let error = error.in_public();
             report.first_error(&error);
             tell_what_serves(machine, report).await;
             return Err(error);
@@ -290,7 +291,7 @@ async fn tell_what_serves(machine: &impl Observe, report: &Report) {
             match serves(machine, &service, &good.generation).await {
                 Ok(Health::Well(_)) => report.serves_on(&good.generation),
                 Ok(Health::Unwell(cause)) => report.may_not_serve(&good.generation, &cause),
-                Err(error) => report.may_not_serve(&good.generation, &error.to_string()),
+                Err(error) => report.may_not_serve(&good.generation, &error.in_public().to_string()),
             }
         }
     };

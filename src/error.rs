@@ -125,10 +125,10 @@ codes! {
 }
 
 /// One failure, told once. Boxed: it travels through every `Result` of the program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Told>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Told {
     code: Code,
     doing: String,
@@ -212,6 +212,11 @@ impl Error {
             *message = message.shown(redaction).into();
         }
         self
+    }
+
+    /// What is said of it where no secret of the service is known, or could be quoted: before there is a plan.
+    pub fn in_public(&self) -> Self {
+        self.clone().redacted(&Redaction::default())
     }
 
     /// The same without the values that are known here. What others said is not shown yet.

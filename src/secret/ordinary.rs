@@ -62,7 +62,7 @@ fn kind(value: &str) -> Kind {
     let length = value.chars().count();
     match () {
         () if length < SHORT => Kind::Short,
-        () if is_number(value) || has_two_signs(value) => Kind::Ordinary,
+        () if is_number(value) || is_one_sign(value) => Kind::Ordinary,
         () if length > LONGEST_WORDS => Kind::Other,
         () => words(value),
     }
@@ -76,11 +76,8 @@ fn is_number(value: &str) -> bool {
 }
 
 /// `xxxxxxxx`, `------`.
-fn has_two_signs(value: &str) -> bool {
-    let mut signs: Vec<char> = value.chars().collect();
-    signs.sort_unstable();
-    signs.dedup();
-    signs.len() <= 2
+fn is_one_sign(value: &str) -> bool {
+    value.chars().all(|c| value.starts_with(c))
 }
 
 fn words(value: &str) -> Kind {

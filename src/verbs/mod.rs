@@ -28,7 +28,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
 
 /// A failure that no status file tells: on standard error.
 fn told(error: &Error) -> u8 {
-    tell(error);
+    tell(error.in_public());
     error.exit() as u8
 }
 
@@ -44,7 +44,7 @@ pub fn child(args: &ChildArgs) -> ExitCode {
         (role @ (guard::GUARD | guard::BESIDE), None) => {
             let run = if role == guard::GUARD { guard::guard } else { guard::run };
             let status = run(&args.argv).unwrap_or_else(|error| {
-                tell(&error);
+                tell(error.in_public());
                 if error.code() == Code::ImdsAnswers { guard::IMDS_ANSWERS } else { 127 }
             });
             ExitCode::from(status as u8)
