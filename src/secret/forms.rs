@@ -55,10 +55,10 @@ impl Forms<'_> {
 
     fn value(&mut self, key: &str, value: &str, depth: usize) {
         self.written(key, value);
+        self.addresses(value);
+        self.assignments(value);
         if depth < DEEPEST {
             self.json(key, value, depth + 1);
-            self.addresses(value, depth + 1);
-            self.assignments(value, depth + 1);
         }
     }
 
@@ -130,7 +130,7 @@ impl Forms<'_> {
     }
 
     /// `postgres://user:p%40ss@db/x`: the password as it is written and as it is sent.
-    fn addresses(&mut self, value: &str, depth: usize) {
+    fn addresses(&mut self, value: &str) {
         for (at, mark) in value.match_indices("://").take(MOST_ADDRESSES) {
             let rest = &value[at + mark.len()..];
             let rest = &rest[..rest.floor_char_boundary(LONGEST_ADDRESS)];
@@ -142,24 +142,24 @@ impl Forms<'_> {
                 let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
                 for user in [Some(user.to_owned()), decoded(user)].into_iter().flatten() {
                     if looks_like_a_token(&user) {
-                        self.value("user", &user, depth);
+                        self.written("user", &user);
                     }
                 }
                 for password in [Some(password.to_owned()), decoded(password)].into_iter().flatten() {
-                    self.value("password", &password, depth);
+                    self.written("password", &password);
                 }
             }
         }
     }
 
     /// `?sslkey=...`, `Server=db;Password=...`, `host=db password=...`.
-    fn assignments(&mut self, value: &str, depth: usize) {
+    fn assignments(&mut self, value: &str) {
         for assignment in value.split(|c: char| c.is_whitespace() || "?&;".contains(c)) {
             let Some((key, text)) = assignment.split_once('=').filter(|(key, _)| sounds_secret(key)) else {
                 continue;
             };
             for text in [Some(text.to_owned()), decoded(text)].into_iter().flatten() {
-                self.value(key, text.trim_matches(['\'', '"']), depth);
+                self.written(key, text.trim_matches(['\'', '"']));
             }
         }
     }
