@@ -95,9 +95,9 @@ fn words(value: &str) -> Kind {
         }
     }
     match unlisted {
-        _ if numbers > listed + unlisted || unlisted > MOST_UNLISTED => Kind::Other,
-        0 => Kind::Ordinary,
-        _ => Kind::Words,
+        0 if numbers <= listed => Kind::Ordinary,
+        1..=MOST_UNLISTED if numbers == 0 => Kind::Words,
+        _ => Kind::Other,
     }
 }
 
@@ -199,6 +199,7 @@ mod tests {
             "xkqzvbnmpwrtlsdfg",
             "4111111111111111",
             "12345-67890-12345",
+            "tok-00999",
             "user@example.com",
             "production!",
             "p@ssword",
