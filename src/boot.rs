@@ -246,6 +246,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let (planned, limit) = match plan_ahead(machine, flags, stop.as_mut(), report).await {
         Ok(made) => made,
         Err(error) => {
+            let error = error.in_public();
             report.first_error(&error);
             tell_what_serves(machine, report).await;
             return Err(error);
@@ -253,8 +254,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     };
     report.planned(&planned.plan);
     let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
-    let redacted = |cause: &str| planned.plan.redaction.hide(cause);
-    let result = limit.hold(stop.as_mut(), applying).await.map_err(|error| error.with_causes(redacted));
+    let result = limit.hold(stop.as_mut(), applying).await;
     if let Err(error) = &result {
         report.first_error(error);
         // A service that passed its gate is good, whatever failed after it.
@@ -291,7 +291,7 @@ async fn tell_what_serves(machine: &impl Observe, report: &Report) {
             match serves(machine, &service, &good.generation).await {
                 Ok(Health::Well(_)) => report.serves_on(&good.generation),
                 Ok(Health::Unwell(cause)) => report.may_not_serve(&good.generation, &cause),
-                Err(error) => report.may_not_serve(&good.generation, &error.to_string()),
+                Err(error) => report.may_not_serve(&good.generation, &error.in_public().to_string()),
             }
         }
     };

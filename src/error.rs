@@ -3,9 +3,13 @@
 //! Every error has a stable code. The table below is the only place that ties a code to its exit
 //! status and its remedy; `docs/reference/errors.md` is checked against it.
 
+mod report;
+
 use std::fmt;
 
-use serde::Serialize;
+use crate::secret::{Message, Redaction};
+
+pub use report::{ErrorReport, SentError};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -124,39 +128,44 @@ codes! {
 }
 
 /// One failure, told once. Boxed: it travels through every `Result` of the program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Told>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Told {
     code: Code,
     doing: String,
-    causes: Vec<String>,
+    causes: Vec<Message>,
     remedy: Option<String>,
     /// The fault's name in `fault`'s table, if it is one of those.
     fault: Option<String>,
     /// The seconds that a server asked us to stay away.
     retry_after: Option<u64>,
     /// The last lines of whoever failed.
-    output: Vec<String>,
+    output: Vec<Message>,
 }
 
 impl Error {
     /// `doing` is a gerund with its object: "writing /opt/auth-service/current".
-    pub fn new(code: Code, doing: impl Into<String>, cause: impl fmt::Display) -> Self {
-        Self::caused(code, doing, vec![cause.to_string()])
+    pub fn new(code: Code, doing: impl Into<String>, cause: impl Into<Message>) -> Self {
+        Self::caused(code, doing, [cause])
     }
 
     /// From a chain of causes, outermost first.
-    pub fn caused(code: Code, doing: impl Into<String>, causes: Vec<String>) -> Self {
+    pub fn caused(
+        code: Code,
+        doing: impl Into<String>,
+        causes: impl IntoIterator<Item: Into<Message>>,
+    ) -> Self {
+        let causes = causes.into_iter().map(Into::into).collect();
         let (remedy, fault, retry_after, output) = (None, None, None, Vec::new());
         Error(Box::new(Told { code, doing: doing.into(), causes, remedy, fault, retry_after, output }))
     }
 
     /// For what a library says about files: `E-IO`, unless there is no room.
-    pub fn of_the_disk(doing: impl Into<String>, cause: impl fmt::Display) -> Self {
-        let cause = cause.to_string();
-        Self::new(if is_disk_full(&cause) { Code::DiskFull } else { Code::Io }, doing, cause)
+    pub fn of_the_disk(doing: impl Into<String>, cause: impl Into<Message>) -> Self {
+        let cause = cause.into();
+        Self::new(if cause.judge(is_disk_full) { Code::DiskFull } else { Code::Io }, doing, cause)
     }
 
     /// Replaces the code's general remedy by one that fits this case better.
@@ -171,15 +180,15 @@ impl Error {
     }
 
     /// One more cause, behind those that are told.
-    pub fn because(mut self, cause: impl fmt::Display) -> Self {
-        self.0.causes.push(cause.to_string());
+    pub fn because(mut self, cause: impl Into<Message>) -> Self {
+        self.0.causes.push(cause.into());
         self
     }
 
     /// A word in parentheses on the last cause: how often it was tried.
     pub fn noting(mut self, note: &str) -> Self {
-        if let Some(last) = self.0.causes.last_mut() {
-            *last = format!("{last} ({note})");
+        if let Some(last) = self.0.causes.pop() {
+            self.0.causes.push(last.and(format!(" ({note})")));
         }
         self
     }
@@ -189,19 +198,35 @@ impl Error {
         self
     }
 
-    /// What the one who failed said last, cleaned by whoever read it.
-    pub fn saying(mut self, lines: Vec<String>) -> Self {
-        self.0.output = lines;
+    /// What the one who failed said last.
+    pub fn saying(mut self, lines: impl IntoIterator<Item: Into<Message>>) -> Self {
+        self.0.output = lines.into_iter().map(Into::into).collect();
         self
     }
 
-    pub fn output(&self) -> &[String] {
-        &self.0.output
+    /// All its causes, for an error that is made of this one, or for a word about it.
+    pub fn cause(&self) -> Message {
+        Message::joined(self.0.causes.iter().cloned(), ": ")
     }
 
-    /// The same with every cause rewritten.
-    pub fn with_causes(mut self, rewrite: impl Fn(&str) -> String) -> Self {
-        self.0.causes.iter_mut().for_each(|cause| *cause = rewrite(cause));
+    /// What others said in it is shown from now on, without what must not be seen.
+    pub fn redacted(mut self, redaction: &Redaction) -> Self {
+        for message in self.0.causes.iter_mut().chain(&mut self.0.output) {
+            *message = message.shown(redaction).into();
+        }
+        self
+    }
+
+    /// What is said of it where no secret of the service is known, or could be quoted: before there is a plan.
+    pub fn in_public(&self) -> Self {
+        self.clone().redacted(&Redaction::default())
+    }
+
+    /// The same without the values that are known here. What others said is not shown yet.
+    pub fn without(mut self, redaction: &Redaction) -> Self {
+        for message in self.0.causes.iter_mut().chain(&mut self.0.output) {
+            *message = std::mem::take(message).without(redaction);
+        }
         self
     }
 
@@ -219,60 +244,6 @@ impl Error {
 
     pub fn asked_to_wait(&self) -> Option<u64> {
         self.0.retry_after
-    }
-
-    /// Everything about it as plain data, for the status file and for a parent process.
-    pub fn report(&self) -> ErrorReport {
-        ErrorReport {
-            code: self.0.code.name().to_owned(),
-            doing: bounded(&self.0.doing),
-            causes: self.0.causes.iter().map(|cause| bounded(cause)).collect(),
-            remedy: self.0.remedy.clone().unwrap_or_else(|| self.0.code.remedy().to_owned()),
-            fault: self.0.fault.clone(),
-            retry_after: self.0.retry_after,
-            output: self.0.output.clone(),
-        }
-    }
-
-    /// An error that a child process reported. An unknown code is a bug of ours, and says so.
-    pub fn from_report(report: ErrorReport) -> Self {
-        let code = Code::ALL.iter().copied().find(|code| code.name() == report.code).unwrap_or(Code::Bug);
-        let ErrorReport { doing, causes, remedy, fault, retry_after, output, .. } = report;
-        Error(Box::new(Told { code, doing, causes, remedy: Some(remedy), fault, retry_after, output }))
-    }
-}
-
-/// Much of what is told was written by others, and goes to consoles of 115200 baud.
-fn bounded(text: &str) -> String {
-    const MOST_BYTES: usize = 1 << 10;
-    match text.len() > MOST_BYTES {
-        true => format!("{}…", &text[..text.floor_char_boundary(MOST_BYTES)]),
-        false => text.to_owned(),
-    }
-}
-
-/// The form of an error in the status file, in JSON output and between our own processes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct ErrorReport {
-    pub code: String,
-    pub doing: String,
-    pub causes: Vec<String>,
-    pub remedy: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub output: Vec<String>,
-}
-
-impl fmt::Display for ErrorReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} [{}]", self.doing, self.causes.join(": "), self.code)?;
-        for line in &self.output {
-            write!(f, "\n    {line}")?;
-        }
-        write!(f, "\n  {}", self.remedy)
     }
 }
 
@@ -316,6 +287,7 @@ pub fn is_disk_full(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{ForeignText, Secret};
 
     #[test]
     fn codes_are_unique_and_name_a_remedy() {
@@ -355,7 +327,7 @@ mod tests {
     #[test]
     fn no_part_of_an_error_is_long() {
         let long = "é".repeat(100_000);
-        let error = Error::caused(Code::Io, &*long, vec![long.clone(), "short".into()]).because(&long);
+        let error = Error::caused(Code::Io, &*long, [&*long, "short"]).because(&long);
         let report = error.report();
         let told = [&report.doing, &report.causes[0], &report.causes[2]];
         assert!(told.iter().all(|text| text.len() < 1100 && text.ends_with("é…")), "{error}");
@@ -366,8 +338,27 @@ mod tests {
     #[test]
     fn an_error_survives_the_way_from_a_child() {
         let error = Error::new(Code::GitRefused, "fetching", "401").remedy("look here");
-        let back = Error::from_report(error.report());
+        let back = Error::received(error.sent());
         assert_eq!(back.report(), error.report());
         assert_eq!(back.code(), Code::GitRefused);
+    }
+    #[test]
+    fn what_others_said_is_not_told_before_it_is_redacted() {
+        let token = Secret::new("hunter2-hunter2");
+        let quoted = || ForeignText::line("no way with hunter2-hunter2");
+        let told = Message::from("it says: ").and(quoted());
+        let error =
+            Error::new(Code::MigrateFailed, "migrating", told).saying([quoted()]).noting("tried twice");
+        for error in [&error, &Error::received(error.sent())] {
+            let shown = format!("{error}{error:?}");
+            assert!(
+                !shown.contains("hunter2") && shown.contains("it says: [not shown] (tried twice)"),
+                "{shown}"
+            );
+            assert!(error.report().output.is_empty());
+        }
+        let report = Error::received(error.sent()).redacted(&Redaction::new([("TOKEN", &token)])).report();
+        assert_eq!(report.causes, ["it says: no way with [TOKEN] (tried twice)"]);
+        assert_eq!(report.output, ["no way with [TOKEN]"]);
     }
 }

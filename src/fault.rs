@@ -4,10 +4,9 @@
 //! told at once, and how long; `docs/reference/faults.md` is checked against them. Whoever meets a
 //! fault makes its error here, and `machine::retry` goes by it.
 
-use std::fmt::Display;
-
 use crate::error::{Code, Error};
 use crate::facts::Seconds;
+use crate::secret::Message;
 
 /// The whole run's time, unless the policy gives it another.
 pub const BUDGET: Seconds = Seconds(900);
@@ -173,7 +172,7 @@ faults! {
 
 impl Fault {
     /// The error of this fault: what was being done, and how the fault showed.
-    pub fn error(self, doing: impl Into<String>, cause: impl Display) -> Error {
+    pub fn error(self, doing: impl Into<String>, cause: impl Into<Message>) -> Error {
         self.is_behind(Error::new(self.code(), doing, cause))
     }
 
@@ -202,7 +201,7 @@ mod tests {
         for fault in Fault::ALL {
             let error = fault.error("booting", "it shows");
             assert_eq!((Fault::of(&error), error.code()), (Some(*fault), fault.code()));
-            let told_by_a_child = Error::from_report(error.report());
+            let told_by_a_child = Error::received(error.sent());
             assert_eq!(Fault::of(&told_by_a_child), Some(*fault));
         }
         assert_eq!(Fault::of(&Error::new(Code::GitUnreachable, "fetching", "503")), None);

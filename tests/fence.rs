@@ -19,14 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["error", "observe", "plan"]),
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
     ("apply", &["error", "machine", "plan", "report", "secret"]),
-    ("report", &["error", "facts", "machine", "observe", "plan"]),
+    ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
     ("observe", &["error", "fault", "facts", "machine", "plan", "secret"]),
     ("machine", &["error", "fault", "facts", "plan", "secret"]),
     ("plan", &["error", "facts", "secret"]),
-    ("fault", &["error", "facts"]),
+    ("fault", &["error", "facts", "secret"]),
     ("facts", &["error", "secret"]),
-    ("error", &[]),
+    ("error", &["secret"]),
     ("secret", &[]),
 ];
 

@@ -1,22 +1,20 @@
-//! What is kept of the last words of whoever failed: few lines, short ones, and no secret in them.
+//! What is kept of the last words of whoever failed: few lines, and no secret in them. This is where what a step's
+//! failure quotes becomes what everybody may read.
 
 use crate::error::{Code, Error};
-use crate::secret::{Redaction, cut};
+use crate::secret::Redaction;
 
 const MOST_LINES: usize = 21;
 const MOST_BYTES: usize = 4 << 10;
-const LONGEST_LINE: usize = 400;
-const LONGEST_CAUSE: usize = 200;
 const ENDED_BY_ITSELF: [Code; 2] = [Code::ServiceExited, Code::HealthFlapping];
 
-/// Without a redaction nobody knows what must not be seen, and nothing is shown.
+/// Without a redaction it is not known what must not be seen, and of what others said nothing is shown.
 pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
-    let Some(redaction) = redaction else { return error.saying(Vec::new()) };
-    let lines: Vec<String> =
-        error.output().iter().map(|line| cut(redaction.hide(line), LONGEST_LINE)).collect();
-    let error = error.with_causes(|cause| redaction.hide(cause));
+    let Some(redaction) = redaction else { return error };
+    let error = error.redacted(redaction);
+    let lines = error.report().output;
     let error = match own_words(&lines).filter(|_| ENDED_BY_ITSELF.contains(&error.code())) {
-        Some(words) => error.because(cut(words.to_owned(), LONGEST_CAUSE)),
+        Some(words) => error.because(words),
         None => error,
     };
     error.saying(last(lines))
@@ -55,12 +53,16 @@ fn last(lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::secret::{ForeignText, SHOWN, Secret};
+
+    fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<ForeignText> {
+        lines.into_iter().map(ForeignText::line).collect()
+    }
 
     fn seen(lines: &[&str]) -> Vec<String> {
         let token = Secret::new("hunter2-hunter2");
         let redaction = Redaction::new([("TOKEN", &token)]);
-        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let lines = self::lines(lines.iter().copied());
         let error = Error::new(Code::HealthBadAnswer, "waiting", "it said hunter2-hunter2").saying(lines);
         let error = fit_to_be_seen(error, Some(&redaction));
         assert_eq!(error.report().causes, ["it said [TOKEN]"]);
@@ -68,8 +70,7 @@ mod tests {
     }
 
     fn ended_saying(text: &str) -> Error {
-        let lines = text.lines().map(str::to_owned).collect();
-        Error::new(Code::ServiceExited, "waiting", "it ended").saying(lines)
+        Error::new(Code::ServiceExited, "waiting", "it ended").saying(lines(text.lines()))
     }
 
     #[track_caller]
@@ -99,8 +100,8 @@ mod tests {
     #[test]
     fn its_words_are_a_cause_without_secrets_and_within_bounds() {
         ends_with("Error: no user hunter2-hunter2 here", "it ended: Error: no user [TOKEN] here");
-        let cut = format!("Error: {}hunter2-hunter2", "x".repeat(LONGEST_CAUSE - 9));
-        ends_with(&cut, &format!("it ended: Error: {}[T…", "x".repeat(LONGEST_CAUSE - 9)));
+        let cut = format!("Error: {}hunter2-hunter2", "x".repeat(SHOWN - 9));
+        ends_with(&cut, &format!("it ended: Error: {}[T…", "x".repeat(SHOWN - 9)));
         ends_with("", "it ended");
         ends_with("x.service: Main process exited, code=exited, status=3", "it ended");
         let unknown = fit_to_be_seen(ended_saying("Error: hunter2-hunter2"), None);
@@ -109,10 +110,10 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out_before_lines_are_shortened() {
-        let around = format!("{}hunter2-hunter2", "x".repeat(LONGEST_LINE - 5));
+        let around = format!("{}hunter2-hunter2", "x".repeat(SHOWN - 5));
         assert_eq!(seen(&["token hunter2-hunter2"]), ["token [TOKEN]"]);
         let cut = &seen(&[&around])[0];
-        assert!(!cut.contains("hunt") && cut.len() < LONGEST_LINE + 10, "{cut}");
+        assert!(!cut.contains("hunt") && cut.len() < SHOWN + 10, "{cut}");
     }
 
     #[test]
@@ -127,7 +128,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_judged_is_not_shown() {
-        let error = Error::new(Code::ServiceExited, "waiting", "it ended").saying(vec!["old secret".into()]);
-        assert!(fit_to_be_seen(error, None).report().output.is_empty());
+        let error = Error::new(Code::ServiceExited, "waiting", "it ended").saying(lines(["old secret"]));
+        let error = error.because(ForeignText::line("old secret"));
+        let report = fit_to_be_seen(error, None).report();
+        assert!(report.output.is_empty() && !report.causes.concat().contains("old"), "{report:?}");
     }
 }

@@ -112,7 +112,7 @@ async fn one(
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(&step.id, &step.why, &headline);
-    let result = in_time(machine, step, &headline, &Context { scratch }, report).await;
+    let result = in_time(machine, step, &headline, &Context { scratch }, report, redaction).await;
     let result = result.map_err(|error| evidence::fit_to_be_seen(error, redaction));
     report.step_ended(&step.id, &headline, started.elapsed(), &result);
     result.map(|_: Change| ())
@@ -124,11 +124,12 @@ async fn in_time(
     headline: &str,
     context: &Context<'_>,
     report: &Report,
+    redaction: Option<&Redaction>,
 ) -> Result<Change> {
     // Each verb converges, so that what a fault broke off can be done again.
     let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
     let acting = patiently(patience, async || machine.act(&step.action, context).await);
-    let mut heard = pin!(report.during(step.id.as_str(), headline, acting));
+    let mut heard = pin!(report.hearing(step.id.as_str(), headline, redaction, acting));
     timeout(step.timeout.duration(), &mut heard).await.unwrap_or_else(|_| {
         let cause = format!("not done after {}", step.timeout);
         let error = Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause);

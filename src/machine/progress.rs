@@ -1,7 +1,10 @@
 //! What those who wait say of it. Whoever wants to know lends an ear for the time of a future; the
-//! words need not be handed through everything that lies between.
+//! words need not be handed through everything that lies between. They may quote others: the ear knows what must be
+//! hidden in them, and keeps only what everybody may read.
 
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::secret::{Message, Redaction};
 
 tokio::task_local! {
     static HEARD: Said;
@@ -9,27 +12,41 @@ tokio::task_local! {
 
 /// The last that was said within a future.
 #[derive(Clone, Debug, Default)]
-pub struct Said(Arc<Mutex<Option<String>>>);
+pub struct Said {
+    last: Arc<Mutex<Option<String>>>,
+    /// Without one, others' words are not shown.
+    redaction: Option<Redaction>,
+}
 
 impl Said {
+    pub fn new(redaction: Option<&Redaction>) -> Self {
+        Said { last: Arc::default(), redaction: redaction.cloned() }
+    }
+
     /// Carries the work out and hears what it says.
     pub async fn hear<T>(&self, work: impl Future<Output = T>) -> T {
         HEARD.scope(self.clone(), work).await
     }
 
     pub fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, what: &Message) {
+        let shown = self.redaction.as_ref().map_or_else(|| what.own(), |redaction| what.shown(redaction));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
     }
 }
 
 /// Says what is being waited for, to whoever listens.
-pub fn say(what: impl Into<String>) {
-    let _ = HEARD.try_with(|said| *said.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.into()));
+pub fn say(what: impl Into<Message>) {
+    let _ = HEARD.try_with(|said| said.keep(&what.into()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{ForeignText, Secret};
 
     #[tokio::test]
     async fn each_hears_its_own() {
@@ -42,5 +59,21 @@ mod tests {
         tokio::join!(one.hear(talk("one")), other.hear(talk("other")));
         assert_eq!((one.last().as_deref(), other.last().as_deref()), (Some("one 2"), Some("other 2")));
         say("nobody listens");
+    }
+
+    #[tokio::test]
+    async fn what_is_quoted_is_hidden_before_anybody_hears_it() {
+        let token = Secret::new("hunter2-hunter2");
+        let known = Redaction::new([("TOKEN", &token)]);
+        for (redaction, heard) in [
+            (Some(&known), "try 2: no [TOKEN]"),
+            (Some(&Redaction::default()), "try 2: no hunter2-hunter2"),
+            (None, "try 2: [not shown]"),
+        ] {
+            let said = Said::new(redaction);
+            let quoting = Message::from("try 2: ").and(ForeignText::line("no hunter2-hunter2"));
+            said.hear(async { say(quoting) }).await;
+            assert_eq!(said.last().as_deref(), Some(heard));
+        }
     }
 }

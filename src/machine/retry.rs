@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Fault};
 use crate::machine::progress;
+use crate::secret::Message;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -62,7 +63,7 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
             return Err(told(telling(before, error), tried, started.elapsed()));
         }
         tracing::debug!(fault = fault.name(), "trying again");
-        progress::say(format!("try {}, after: {}", tried + 1, error.report().causes.join(": ")));
+        progress::say(Message::from(format!("try {}, after: ", tried + 1)).and(error.cause()));
         // The last attempt is at the very end: who waits two minutes may come after two minutes.
         sleep(wait(&error, pause).min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

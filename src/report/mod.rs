@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::facts::{Commit, Instance};
+use crate::machine::progress::Said;
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
 use crate::plan::{Action, Plan, StepId};
+use crate::secret::Redaction;
 use ongoing::Ongoing;
 use status::{Outcome, State, Status, StepReport};
 
@@ -135,9 +137,22 @@ impl Report {
         }
     }
 
-    /// Carries out one of the things that a run waits for, and hears what it says of itself.
+    /// Carries out one of the things that a run waits for, and hears what it says of itself. No secret of the service
+    /// is in reach of it.
     pub async fn during<T>(&self, id: &str, what: &str, work: impl Future<Output = T>) -> T {
-        let (key, said) = locked(&self.ongoing).begin(id, what, Instant::now(), now());
+        self.hearing(id, what, Some(&Redaction::default()), work).await
+    }
+
+    /// The same for what may say secrets again: `redaction` knows them, or else what it quotes is not shown.
+    pub async fn hearing<T>(
+        &self,
+        id: &str,
+        what: &str,
+        redaction: Option<&Redaction>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let said = Said::new(redaction);
+        let (key, said) = locked(&self.ongoing).begin(id, what, said, Instant::now(), now());
         // Also when nobody waits for it any longer.
         let _ended = Ended { report: self, key };
         said.hear(work).await

@@ -46,9 +46,9 @@ pub fn words(waiting: &Waiting, lasts: u64) -> String {
 
 impl Ongoing {
     /// With the key by which it is ended, and the ear for what it says.
-    pub fn begin(&mut self, id: &str, what: &str, since: Instant, started: u64) -> (u64, Said) {
+    pub fn begin(&mut self, id: &str, what: &str, said: Said, since: Instant, started: u64) -> (u64, Said) {
         self.next += 1;
-        let (said, key) = (Said::default(), self.next);
+        let key = self.next;
         self.items.push(Item {
             key,
             id: id.to_owned(),
@@ -117,7 +117,7 @@ mod tests {
     async fn lines_are_few_and_ever_further_apart() {
         let start = Instant::now();
         let mut ongoing = Ongoing::default();
-        let (key, said) = ongoing.begin("install", "run npm ci", start, 0);
+        let (key, said) = ongoing.begin("install", "run npm ci", Said::new(None), start, 0);
         said.hear(async { crate::machine::progress::say("try 2") }).await;
         let told: Vec<u64> = (0..900)
             .filter(|second| !ongoing.lines(start + Duration::from_secs(*second)).is_empty())

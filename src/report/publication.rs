@@ -70,7 +70,7 @@ mod tests {
 
     fn failed(run_id: &str, output: &[&str]) -> Status {
         let mut status = Status::booting(17, "boot".into(), run_id.into());
-        let output = output.iter().map(|line| (*line).to_owned()).collect();
+        let output = output.iter().copied();
         status.error = Some(Error::new(Code::ServiceExited, "waiting", "status 1").saying(output).report());
         status
     }

@@ -1,15 +1,20 @@
-//! What must not be seen: text that prints and serializes as its key names only.
+//! What must not be seen: text that prints and serializes as its key names only; and what others wrote, in which it could
+//! stand.
 
+mod foreign;
+mod forms;
+mod message;
+mod ordinary;
 mod redaction;
-mod said;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
 
-pub use redaction::{CUT, Redaction};
-pub use said::{cut, excerpt, plain, without_userinfo};
+pub use foreign::{CUT, ForeignText, SHOWN, cut, excerpt, without_userinfo};
+pub use message::{Message, Unredacted};
+pub use redaction::Redaction;
 
 /// Secret text, wiped when dropped. There is no `Deserialize`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,191 +1,161 @@
 //! Takes known values out of text that others wrote: what a crashing service said last, mostly.
 //!
-//! It knows the forms in which programs print a value: as it is, line by line, escaped for JSON, URLs,
-//! HTML or a shell, as base64 wherever it stands in there, and as hex. It cannot know what a program makes
-//! of a value beyond that: of such text one line may become a cause, which everybody may read. The rest goes
-//! to root's own file and journal, and to whoever started the run.
+//! It knows the [`forms`](super::forms) in which programs print a value, and which values are too
+//! [ordinary](super::ordinary) to be hidden everywhere. It cannot know what a program makes of a value beyond that: of
+//! such text one line may become a cause, which everybody may read. The rest goes to root's own file and journal, and to
+//! whoever started the run.
 
-use std::fmt::{self, Write};
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
 
-use aws_smithy_types::base64;
+use super::forms::{self, Form};
+use super::ordinary::Reach;
+use super::{CUT, Secret, without_userinfo};
 
-use super::{Secret, plain, without_userinfo};
-
-/// Below this a value is too common to be taken out wherever it stands: `true`, `1`, `main`.
-const SHORT: usize = 6;
-/// A form that would hit by chance is none.
-const SHORTEST_FORM: usize = 6;
-/// At the end of a line that was cut, this much of a form counts as the form.
+/// At the end of a text that was cut, this much of a form counts as the form, and so it does at its beginning.
 const SHORTEST_CUT: usize = 3;
-/// How text ends that was cut.
-pub const CUT: char = '…';
 
 /// The values that must not be seen, by the names that are shown in their place.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Redaction {
-    /// Longest first: one may be a part of another.
-    forms: Vec<(String, Secret)>,
-    /// Taken out only of lines that name them.
-    short: Vec<(String, Secret)>,
+    forms: Arc<[Form]>,
 }
 
 impl Redaction {
     pub fn new<'a>(values: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Self {
-        let mut redaction = Redaction::default();
-        for (name, value) in values {
-            let text = value.expose();
-            match text.chars().count() {
-                0 => {}
-                1..SHORT => redaction.short.push((name.to_owned(), value.clone())),
-                _ => redaction.forms.extend(forms(text).into_iter().map(|form| (name.to_owned(), form))),
-            }
-        }
-        redaction.forms.sort_by_key(|(_, form)| std::cmp::Reverse(form.expose().len()));
-        redaction
+        Redaction { forms: values.into_iter().flat_map(|(name, value)| forms::of(name, value)).collect() }
     }
 
-    /// The text with `[NAME]` where a value was.
+    /// The text with `[NAME]` where a value was, and without users and passwords in addresses: in this order, as a value
+    /// may be an address.
     pub fn hide(&self, text: &str) -> String {
-        let (text, cut) = match text.strip_suffix(CUT) {
-            Some(text) => (text, true),
-            None => (text, false),
-        };
-        let met: Vec<&(String, Secret)> =
-            self.forms.iter().filter(|(_, form)| text.contains(form.expose())).collect();
-        let mut hidden = String::with_capacity(text.len());
-        let mut rest = text;
-        'text: while let Some(next) = rest.chars().next() {
-            for (name, form) in &met {
-                if let Some(after) = rest.strip_prefix(form.expose()) {
-                    let _ = write!(hidden, "[{name}]");
-                    rest = after;
-                    continue 'text;
-                }
+        without_userinfo(&self.hide_values(text))
+    }
+
+    pub(super) fn hide_values(&self, text: &str) -> String {
+        let (text, begins_cut) = text.strip_prefix(CUT).map_or((text, false), |text| (text, true));
+        let (text, ends_cut) = text.strip_suffix(CUT).map_or((text, false), |text| (text, true));
+        let mut found: Vec<Found> = self.forms.iter().flat_map(|form| form.found(text)).collect();
+        for form in self.forms.iter().filter(|form| form.reach != Reach::Named) {
+            if begins_cut {
+                found.extend(form.ending(text));
             }
-            let begins = |(_, form): &&(String, Secret)| form.expose().starts_with(rest);
-            if cut
-                && rest.len() >= SHORTEST_CUT
-                && let Some((name, _)) = self.forms.iter().find(begins)
-            {
-                let _ = write!(hidden, "[{name}]");
-                break;
+            if ends_cut {
+                found.extend(form.starting(text));
             }
-            hidden.push(next);
-            rest = &rest[next.len_utf8()..];
+            if begins_cut && ends_cut {
+                found.extend(form.around(text));
+            }
         }
-        for (name, value) in self.short.iter().filter(|(name, _)| text.contains(name.as_str())) {
-            hidden = without_word(&hidden, value.expose(), name);
+        // Of those that begin at one place the longest gives its name; what overlaps is hidden as one.
+        found.sort_by_key(|found| (found.start, Reverse(found.end)));
+        let mark = |is_cut: bool| if is_cut { String::from(CUT) } else { String::new() };
+        let (mut hidden, mut at) = (mark(begins_cut), 0);
+        for Found { name, start, end } in found {
+            if start >= at {
+                hidden.extend([&text[at..start], "[", name, "]"]);
+            }
+            at = at.max(end);
         }
-        if cut {
-            hidden.push(CUT);
-        }
-        hidden
+        hidden + &text[at..] + &mark(ends_cut)
     }
 }
 
 impl fmt::Debug for Redaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redaction of {} forms", self.forms.len() + self.short.len())
+        write!(f, "Redaction of {} forms", self.forms.len())
     }
 }
 
-/// Every occurrence that is not a part of a longer word.
-fn without_word(text: &str, word: &str, name: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    let mut before = None::<char>;
-    while let Some(at) = rest.find(word) {
-        let (start, after) = (&rest[..at], &rest[at + word.len()..]);
-        let left = start.chars().next_back().or(before);
-        let alone = [left, after.chars().next()].iter().all(|c| !c.is_some_and(char::is_alphanumeric));
-        out.push_str(start);
-        match alone {
-            true => out.extend(["[", name, "]"]),
-            false => out.push_str(word),
+/// Where a form, or what a cut left of it, stands in a text.
+struct Found<'a> {
+    name: &'a str,
+    start: usize,
+    end: usize,
+}
+
+impl Form {
+    fn at(&self, start: usize, end: usize) -> Found<'_> {
+        Found { name: &self.name, start, end }
+    }
+
+    /// Everywhere within its reach, also where it overlaps with itself.
+    fn found(&self, text: &str) -> Vec<Found<'_>> {
+        let form = self.text.expose();
+        let mut found = Vec::new();
+        let mut from = 0;
+        while let Some(start) = text[from..].find(form).map(|at| from + at) {
+            let end = start + form.len();
+            if self.reaches(text[..start].chars().next_back(), &text[end..]) {
+                found.push(self.at(start, end));
+            }
+            from = start + form.chars().next().map_or(1, char::len_utf8);
         }
-        before = word.chars().next_back();
-        rest = after;
-    }
-    out + rest
-}
-
-fn forms(value: &str) -> Vec<Secret> {
-    let mut forms = Vec::new();
-    let mut add = |form: String| {
-        if form.chars().count() >= SHORTEST_FORM {
-            forms.push(Secret::new(form));
+        let is_named = || has_word(text, &self.name) || has_word(text, &self.key);
+        if self.reach == Reach::Named && !found.is_empty() && !is_named() {
+            found.clear();
         }
-    };
-    // Output comes line by line, without control characters and without blanks at its ends.
-    for text in value.lines().chain([value, value.trim()]) {
-        let text = plain(text);
-        // An address in it has lost what looks like its user by then, and could have kept half a password.
-        let cut = Some(without_userinfo(&text)).filter(|cut| cut.contains('@'));
-        cut.into_iter().for_each(&mut add);
-        for escaped in [json(&text), url(&text, true), url(&text, false), html(&text), text.clone()] {
-            add(escaped.replace('\'', "\\'"));
-            add(escaped.replace('\'', "'\\''"));
-            add(escaped);
-        }
-        add(url(&text, true).replace("%20", "+"));
+        found
     }
-    add(json(value));
-    add(url(value, true));
-    add(url(value, false));
-    for form in base64_forms(value.as_bytes()) {
-        add(form.replace('+', "-").replace('/', "_"));
-        add(form);
-    }
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
-    add(hex.to_uppercase());
-    add(hex);
-    forms.sort_by(|a, b| a.expose().cmp(b.expose()));
-    forms.dedup();
-    forms
-}
 
-fn json(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
-}
-
-/// Everything but what never needs it, as `encodeURIComponent` does.
-fn url(text: &str, upper: bool) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        let _ = match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => write!(out, "{}", byte as char),
-            b'-' | b'_' | b'.' | b'~' | b'!' | b'*' | b'\'' | b'(' | b')' => write!(out, "{}", byte as char),
-            _ if upper => write!(out, "%{byte:02X}"),
-            _ => write!(out, "%{byte:02x}"),
-        };
-        out
-    })
-}
-
-fn html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// What of the value's base64 does not depend on what stands around it, at each of the three ways in which
-/// it may come to stand (`user:password`, say); and the whole of it alone.
-fn base64_forms(bytes: &[u8]) -> Vec<String> {
-    let mut forms = vec![base64::encode(bytes).trim_end_matches('=').to_owned()];
-    for before in 0..3usize {
-        let padded: Vec<u8> = std::iter::repeat_n(b'x', before).chain(bytes.iter().copied()).collect();
-        let encoded = base64::encode(&padded);
-        let start = (before * 8).div_ceil(6);
-        let whole = padded.len() * 8 / 6;
-        // A few characters alone would hit by chance.
-        if whole > start + 8 {
-            forms.push(encoded[start..whole].to_owned());
+    fn reaches(&self, left: Option<char>, after: &str) -> bool {
+        match self.reach {
+            Reach::Anywhere => true,
+            Reach::Word | Reach::Named => is_word(left, after),
+            Reach::LoneWord => is_word(left, after) && !is_in_a_path(left, after),
         }
     }
-    forms
+
+    /// The text begins with its end.
+    fn ending(&self, text: &str) -> Option<Found<'_>> {
+        let form = self.text.expose();
+        let ends = form.char_indices().map(|(at, _)| &form[at..]).take_while(|part| is_enough(part));
+        let end = ends.filter(|part| text.starts_with(*part)).map(str::len).next()?;
+        (self.reach == Reach::Anywhere || is_word(None, &text[end..])).then(|| self.at(0, end))
+    }
+
+    /// The text ends with its start.
+    fn starting(&self, text: &str) -> Option<Found<'_>> {
+        let form = self.text.expose();
+        let starts = form.char_indices().rev().map(|(at, _)| &form[..at]).take_while(|part| is_enough(part));
+        let start = text.len() - starts.filter(|part| text.ends_with(*part)).map(str::len).next()?;
+        let left = text[..start].chars().next_back();
+        (self.reach == Reach::Anywhere || is_word(left, "")).then(|| self.at(start, text.len()))
+    }
+
+    /// The text is a part of it.
+    fn around(&self, text: &str) -> Option<Found<'_>> {
+        (is_enough(text) && self.text.expose().contains(text)).then(|| self.at(0, text.len()))
+    }
+}
+
+fn is_word(left: Option<char>, after: &str) -> bool {
+    [left, after.chars().next()].iter().all(|c| !c.is_some_and(char::is_alphanumeric))
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let alone = |(at, _): (usize, &str)| is_word(text[..at].chars().next_back(), &text[at + word.len()..]);
+    !word.is_empty() && text.match_indices(word).any(alone)
+}
+
+/// Or in a name with dashes or dots; the dot at the end of a sentence is none.
+fn is_in_a_path(left: Option<char>, after: &str) -> bool {
+    const SIGNS: [char; 4] = ['/', '\\', '-', '_'];
+    let goes_on = after.strip_prefix('.').is_some_and(|after| after.starts_with(char::is_alphanumeric));
+    left.is_some_and(|c| c == '.' || SIGNS.contains(&c)) || goes_on || after.starts_with(SIGNS)
+}
+
+fn is_enough(part: &str) -> bool {
+    part.len() >= SHORTEST_CUT
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ForeignText, SHOWN};
     use super::*;
+    use aws_smithy_types::base64;
+    use forms::url;
     use proptest::prelude::*;
 
     fn of(values: &[(&str, &str)]) -> Redaction {
@@ -235,8 +205,8 @@ mod tests {
             "\u{202e}hunter2\u{61c}hunter2",
             "hunter2\u{1b}[31mhunter2",
         ] {
-            let line = without_userinfo(&plain(&format!("Invalid URL: '{value}'")));
-            assert_eq!(of(&[("V", value)]).hide(&line), "Invalid URL: '[V]'");
+            let line = ForeignText::line(&format!("Invalid URL: '{value}'"));
+            assert_eq!(line.shown(&of(&[("V", value)])), "Invalid URL: '[V]'");
         }
         let address = of(&[("V", "https://u:hunter2@db.example")]);
         assert_eq!(address.hide("no route to https://db.example"), "no route to https://db.example");
@@ -247,6 +217,118 @@ mod tests {
         let hidden = of(&[("TOKEN", "abcdefghijkl")]);
         assert_eq!(hidden.hide("the token is abcdefg…"), "the token is [TOKEN]…");
         assert_eq!(hidden.hide("the token is abcdefg"), "the token is abcdefg", "it was not cut");
+    }
+
+    /// What a pipe's bound, or a bound of ours, left of a line.
+    #[test]
+    fn what_was_cut_shows_neither_a_beginning_nor_an_end() {
+        let hidden = of(&[("TOKEN", "abcdefghijkl"), ("PASSWORD", "production")]);
+        for (text, shown) in [
+            ("…defghijkl is wrong", "…[TOKEN] is wrong"),
+            ("…jkl", "…[TOKEN]"),
+            ("…abcdefghijkl!", "…[TOKEN]!"),
+            ("…cdefghij…", "…[TOKEN]…"),
+            ("…ghijkl and abcde…", "…[TOKEN] and [TOKEN]…"),
+            ("…ghijklabcdefghijklabcd…", "…[TOKEN][TOKEN][TOKEN]…"),
+            ("…uction, not produc…", "…[PASSWORD], not [PASSWORD]…"),
+            ("…uctions, not reproduc…", "…uctions, not reproduc…"),
+            ("ghijkl and abcde", "ghijkl and abcde"),
+            ("…", "…"),
+            ("……", "……"),
+        ] {
+            assert_eq!(hidden.hide(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_secret_within_a_value_is_hidden_by_itself() {
+        let json = r#"{"user":"x","engine":"postgres","password":"hunter2-hunter2","more":{"list":["abcdefg-1","hijklmn-2"],"pin":98765432109876},
+            "key":"-----BEGIN KEY-----\nMIIEvQIBADANBg\n","again":"{\"token\":\"opqrstu-3\"}"}"#;
+        for leaf in
+            ["hunter2-hunter2", "abcdefg-1", "hijklmn-2", "98765432109876", "MIIEvQIBADANBg", "opqrstu-3"]
+        {
+            assert_eq!(of(&[("DB", json)]).hide(&format!("no access with {leaf}")), "no access with [DB]");
+        }
+        let list = of(&[("TOKENS", r#"["dragons","abcdefg-1"]"#)]);
+        assert_eq!(list.hide("dragons/abcdefg-1"), "[TOKENS]/[TOKENS]");
+        assert_eq!(of(&[("DB", json)]).hide("FATAL: postgres is down, x"), "FATAL: postgres is down, x");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_hidden_as_it_is_written_and_as_it_is_sent() {
+        for (address, said) in [
+            ("postgres://app:p%40ss-w%2Frd@db/x", "p%40ss-w%2Frd"),
+            ("postgres://app:p%40ss-w%2Frd@db/x", "p@ss-w/rd"),
+            ("redis://:p@ss/word-hunter2@db.example", "p@ss/word-hunter2"),
+            ("mongodb+srv://app:hunter2-x@a,b/?w=1", "hunter2-x"),
+            ("https://ghp_0123456789abcdef@github.com/a", "ghp_0123456789abcdef"),
+            ("https://x.example/hook?token=abc123def456&v=1", "abc123def456"),
+            ("Server=db;User=app;Password='hunter2 x'", "hunter2"),
+            ("jdbc:x://db?user=a&password=h%75nter2", "hunter2"),
+            ("postgres://app:dragons@db/x", "dragons"),
+        ] {
+            let hidden = of(&[("URL", address)]);
+            assert_eq!(hidden.hide(&format!("auth failed ({said})")), "auth failed ([URL])", "{address}");
+        }
+        let hidden = of(&[("URL", "postgres://app:postgres@localhost/app")]);
+        assert_eq!(hidden.hide("no postgres, no app"), "no [URL], no app", "a word that is a password, too");
+        assert_eq!(hidden.hide("the password of app"), "the password of app");
+    }
+
+    /// The diagnostic of the issue that asked for this.
+    #[test]
+    fn ordinary_values_do_not_hide_what_is_wrong() {
+        let hidden = of(&[
+            ("KIND", "module"),
+            ("ROLE", "server"),
+            ("NODE_ENV", "production"),
+            ("AREA", "billing"),
+            ("AWS_REGION", "us-east-1"),
+            ("LIMIT", "10000000"),
+        ]);
+        for text in [
+            "Cannot find module './server/x.js'",
+            "Cannot find module './billing/x.js' in /opt/auth-billing/billing.js",
+            "config/production.json: 10000000 bytes in us-east-1",
+        ] {
+            assert_eq!(hidden.hide(text), text);
+        }
+        assert_eq!(hidden.hide("NODE_ENV=production, not a server"), "NODE_ENV=[NODE_ENV], not a server");
+        assert_eq!(hidden.hide("no user \"billing\"."), "no user \"[AREA]\".");
+        assert_eq!(hidden.hide("no user billing."), "no user [AREA].");
+    }
+
+    #[test]
+    fn an_ordinary_word_that_is_a_password_is_hidden_as_a_word() {
+        let hidden =
+            of(&[("DB_PASSWORD", "production"), ("API_KEY", "us-east-1"), ("ADMIN_TOKEN", "dragons")]);
+        for (text, shown) in [
+            ("password is production", "password is [DB_PASSWORD]"),
+            ("./config/production.js", "./config/[DB_PASSWORD].js"),
+            ("DB_PASSWORD=production", "DB_PASSWORD=[DB_PASSWORD]"),
+            ("productions in us-east-12", "productions in us-east-12"),
+            ("key us-east-1!", "key [API_KEY]!"),
+            ("xdragonsx", "x[ADMIN_TOKEN]x"),
+            ("Basic cHJvZHVjdGlvbg==", "Basic [DB_PASSWORD]=="),
+        ] {
+            assert_eq!(hidden.hide(text), shown);
+        }
+    }
+
+    #[test]
+    fn secrets_of_the_greatest_size_are_redacted() {
+        let value: String = (0..65_536 / 8).map(|n| format!("{n:07x} ")).collect();
+        let json =
+            format!("[{}]", (0..1_000).map(|n| format!("\"tok-{n:05}\"")).collect::<Vec<_>>().join(","));
+        let hidden = of(&[("A", &value), ("B", &json), ("C", &"x://u:p@".repeat(8_000))]);
+        assert_eq!(hidden.hide(&format!("…{}…", &value[1..60_000])), "…[A]…");
+        assert_eq!(hidden.hide("tok-00999x"), "[B]x");
+    }
+
+    #[test]
+    fn values_that_overlap_are_hidden_whole() {
+        let hidden = of(&[("KEY_A", "abcabc-1-abc"), ("KEY_B", "1-abcdefgh")]);
+        assert_eq!(hidden.hide("abcabc-1-abcdefgh, abcabc-1-abcabc-1-abc."), "[KEY_A], [KEY_A].");
     }
 
     #[test]
@@ -282,6 +364,42 @@ mod tests {
             let shown = of(&[("V", &value)]).hide(&printed(&value, way, &around));
             prop_assert!(shown.contains("[V]"), "{shown}");
             prop_assert!(!shown.contains(&value));
+        }
+
+        /// However much of a line is left by a bound, at either end.
+        #[test]
+        fn no_cut_shows_a_part_of_a_value(
+            value in "[a-z0-9A-Z/+]{3}[0-9][A-Z][a-z0-9A-Z/+]{20,40}", from in 0usize..60, to in 0usize..60, around in "[:. ]{0,20}",
+        ) {
+            let line = format!("{around}{value}{around}");
+            let (from, to) = (from.min(line.len()), line.len() - to.min(line.len()));
+            prop_assume!(from < to);
+            let mark = |is_cut: bool| if is_cut { "…" } else { "" };
+            let text = format!("{}{}{}", mark(from > 0), &line[from..to], mark(to < line.len()));
+            let shown = of(&[("V", &value)]).hide(&text);
+            for part in value.as_bytes().windows(SHORTEST_CUT) {
+                let part = std::str::from_utf8(part).unwrap();
+                prop_assert!(!shown.contains(part), "{part} in {shown}");
+            }
+        }
+
+        /// What is shown is cut only behind what is hidden.
+        #[test]
+        fn no_length_of_a_line_shows_a_value(before in 0usize..SHOWN + 40, value in "[a-z0-9A-Z:@/%]{3}[0-9][A-Z]{30}") {
+            let line = ForeignText::line(&format!("{}{value}", "-".repeat(before)));
+            let shown = line.shown(&of(&[("V", &value)]));
+            prop_assert!(!shown.contains(&value[4..10]), "{shown}");
+        }
+
+        /// Numbers and letters that are not words: hidden in the middle of anything.
+        #[test]
+        fn a_password_of_an_address_is_never_shown(password in "[a-z0-9A-Z!*@/%:+&=]{2}[0-9][A-Z]{4}[a-z0-9!*@/:+&=]{1,20}") {
+            let address = format!("postgres://app:{}@db.example/x", url(&password, true));
+            let hidden = of(&[("URL", &address)]);
+            for said in [password.clone(), url(&password, true), url(&password, false), base64::encode(format!("app:{password}"))] {
+                let shown = hidden.hide(&format!("failed: {said}"));
+                prop_assert!(!shown.contains(&password) && shown.contains("[URL]"), "{shown}");
+            }
         }
 
         #[test]

@@ -23,11 +23,11 @@ async fn record(args: &FactsArgs) -> Result<String> {
             Ok(instance) => {
                 facts.instance = Some(instance);
                 facts.tags = machine.tags(&[], WAIT).await.map(Some).unwrap_or_else(|error| {
-                    tell(error);
+                    tell(error.in_public());
                     None
                 });
             }
-            Err(error) => tell(error),
+            Err(error) => tell(error.in_public()),
         }
     }
     serde_json::to_string_pretty(&facts).map_err(|error| Error::new(Code::Bug, "printing the facts", error))

@@ -28,7 +28,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
 
 /// A failure that no status file tells: on standard error.
 fn told(error: &Error) -> u8 {
-    tell(error);
+    tell(error.in_public());
     error.exit() as u8
 }
 
@@ -48,7 +48,7 @@ pub fn child(args: &ChildArgs) -> ExitCode {
                 _ => imds_proof::prove_no_imds().map(|()| 0),
             };
             let status = ended.unwrap_or_else(|error| {
-                tell(&error);
+                tell(error.in_public());
                 if error.code() == Code::ImdsAnswers { imds_proof::IMDS_ANSWERS } else { 127 }
             });
             ExitCode::from(status as u8)

@@ -100,7 +100,7 @@ async fn probe(machine: &LocalHost, status: &mut Status) -> Option<String> {
     let said = match machine.probe(&gate).await {
         Ok(Health::Well(answer)) => return Some(answer),
         Ok(Health::Unwell(cause)) => cause,
-        Err(error) => error.report().causes.join(": "),
+        Err(error) => error.in_public().report().causes.join(": "),
     };
     if matches!(status.state, State::Healthy | State::Degraded) {
         status.state = State::Failed;

@@ -106,6 +106,7 @@ fn children_that_say_nothing_or_nonsense_are_told_apart() {
         match result {
             Ok(()) => assert_eq!(code, Code::Usage, "{text}"),
             Err(error) => {
+                let error = error.in_public();
                 assert_eq!(error.code(), code, "{text}: {error}");
                 assert!(error.to_string().contains(part), "{text}: {error}");
             }

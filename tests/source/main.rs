@@ -87,7 +87,7 @@ impl Asking {
     }
 
     fn fetch(&self) -> Result<Source> {
-        run(plain(exe(), Role::Fetch, &self.request, PATIENCE))
+        run(plain(exe(), Role::Fetch, &self.request, PATIENCE)).map_err(|error| error.in_public())
     }
 
     /// The code of the failure that must come, and all that is said of it.

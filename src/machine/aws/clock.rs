@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::machine::{http_date, now, tls};
+use crate::secret::Message;
 
 /// AWS refuses at five minutes.
 const MOST: u64 = 240;
@@ -33,7 +34,7 @@ fn may_be_the_clock(error: &Error) -> bool {
     match Fault::of(error) {
         Some(Fault::RoleUnknown) => true,
         Some(Fault::SecretUntrusted | Fault::GitUntrusted | Fault::RegistryUntrusted) => {
-            error.report().causes.iter().any(|cause| tls::is_untimely(cause))
+            error.cause().judge(tls::is_untimely)
         }
         _ => false,
     }
@@ -41,10 +42,8 @@ fn may_be_the_clock(error: &Error) -> bool {
 
 fn wrong(error: &Error, ours: u64, theirs: u64) -> Error {
     let side = if ours < theirs { "behind" } else { "ahead of" };
-    let report = error.report();
-    let cause =
-        format!("the clock is {} s {side} AWS's: {}", ours.abs_diff(theirs), report.causes.join(": "));
-    Fault::ClockWrong.error(report.doing, cause)
+    let cause = Message::from(format!("the clock is {} s {side} AWS's: ", ours.abs_diff(theirs)));
+    Fault::ClockWrong.error(error.report().doing, cause.and(error.cause()))
 }
 
 /// It dates also the refusal that a question without a token gets.

@@ -13,6 +13,7 @@ use crate::facts::Instance;
 use crate::fault::Fault;
 use crate::machine::retry::{Patience, patiently};
 use crate::plan::Seconds;
+use crate::secret::{ForeignText, Message};
 
 /// More than any instance may have.
 const MOST_TAGS: usize = 100;
@@ -54,7 +55,7 @@ impl Imds {
 
     /// One path; `None` where IMDS says 404.
     async fn get(&self, path: &str) -> Result<Option<String>> {
-        let fault = |fault: Fault, cause: String| {
+        let fault = |fault: Fault, cause: Message| {
             let entry = path.trim_start_matches("/latest/meta-data/");
             Err(fault.error(format!("asking instance metadata for {entry}"), cause))
         };
@@ -64,11 +65,13 @@ impl Imds {
                 404 => Ok(None),
                 401 => {
                     self.renew();
-                    fault(Fault::ImdsToken, "it answers 401".to_owned())
+                    fault(Fault::ImdsToken, "it answers 401".into())
                 }
-                status => fault(Fault::ImdsSilent, format!("it answers {status}")),
+                status => fault(Fault::ImdsSilent, format!("it answers {status}").into()),
             },
-            Err(error) => fault(Fault::ImdsSilent, super::causes(&error).join(": ")),
+            Err(error) => {
+                fault(Fault::ImdsSilent, ForeignText::message(&super::causes(&error).join(": ")).into())
+            }
         }
     }
 

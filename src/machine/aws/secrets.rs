@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::tls;
 use crate::plan::Seconds;
-use crate::secret::Secret;
+use crate::secret::{ForeignText, Message, Secret};
 
 /// The current version's text. With a region the instance's role reads it, else the caller's own
 /// identity.
@@ -66,15 +66,15 @@ fn failed(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Er
     let Some(service) = error.as_service_error() else { return unreached(name, region, &causes(error)) };
     let code = service.code().unwrap_or("unknown");
     // AWS's messages name the action, the role and the secret, never its value.
-    let message = service.message().unwrap_or("no message");
+    let message = ForeignText::message(service.message().unwrap_or("no message"));
     let answer = error.raw_response();
     let fault = refusal(code, answer.map_or(0, |answer| answer.status().as_u16()));
     let cause = match fault {
         Fault::SecretMissing if code == "ResourceNotFoundException" => {
-            format!("there is none of this name in {region} ({message})")
+            Message::from(format!("there is none of this name in {region} (")).and(message).and(")")
         }
-        Fault::SecretMissing | Fault::SecretDenied => message.to_owned(),
-        _ => format!("{code}: {message}"),
+        Fault::SecretMissing | Fault::SecretDenied => message.into(),
+        _ => Message::from(ForeignText::message(code)).and(": ").and(message),
     };
     let asked = answer.and_then(|answer| answer.headers().get("retry-after")?.parse().ok());
     fault.error(doing(name), cause).retry_after(asked)
@@ -107,16 +107,19 @@ fn refusal(code: &str, status: u16) -> Fault {
 /// No answer of the service: no credentials, no route, no TLS.
 fn unreached(name: &str, region: &str, causes: &[String]) -> Error {
     let server = format!("secretsmanager.{region}.amazonaws.com");
-    let all = causes.join(": ");
-    if all.to_lowercase().contains("credential") {
+    let all = ForeignText::message(&causes.join(": "));
+    if all.judge(|all| all.to_lowercase().contains("credential")) {
         return Fault::CredentialsLate.error(doing(name), all);
     }
-    if tls::is_untrusted(&all) {
+    if all.judge(tls::is_untrusted) {
         return Fault::SecretUntrusted
-            .error(doing(name), format!("the certificate of {server} is not trusted here: {all}"))
+            .error(
+                doing(name),
+                Message::from(format!("the certificate of {server} is not trusted here: ")).and(all),
+            )
             .remedy(tls::REMEDY);
     }
-    Fault::SecretUnreachable.error(doing(name), format!("{server} does not answer: {all}"))
+    Fault::SecretUnreachable.error(doing(name), Message::from(format!("{server} does not answer: ")).and(all))
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ fn remove_name(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
 fn refuse_obstacle(path: &Path) -> Result<()> {
     match obstacle(path) {
         Some(what) => {
-            let cause = format!("{what}, where a directory must be");
+            let cause = what.and(", where a directory must be");
             Err(Error::new(Code::NotADirectory, format!("making {}", path.display()), cause))
         }
         None => Ok(()),

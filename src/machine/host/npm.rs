@@ -1,27 +1,35 @@
 //! npm's own words about its failures.
 
 use crate::fault::Fault;
+use crate::secret::{ForeignText, Message};
 
 const USAGE: &str = "EUSAGE";
 
 /// The fault behind npm's error code, and npm's reason for it.
-pub fn complaint(lines: &[String]) -> Option<(Fault, String)> {
-    let code = said(lines).find_map(|line| line.strip_prefix("code "))?.trim();
-    let fault = fault(code)?;
-    Some((fault, format!("npm ends with {code}: {}", reason(code, lines))))
+pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
+    let said = said(lines);
+    let code = said.iter().find_map(|line| line.after("code "))?;
+    let reason = match code.judge(|code| code == USAGE) {
+        true => paragraph(&said),
+        false => sentences(lines).into_iter().next().map(Message::from),
+    };
+    let missing = sentences(lines)
+        .into_iter()
+        .skip(1)
+        .find(|line| line.judge(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")));
+    let cause = Message::from("npm ends with ").and(code.clone()).and(": ");
+    let cause = cause.and(reason.unwrap_or_else(|| "it says no more".into()));
+    let cause = missing.into_iter().fold(cause, |cause, missing| cause.and(" ").and(missing));
+    code.judge(fault).map(|fault| (fault, cause))
 }
 
 /// What npm says as errors, from its code on: what it finds odd before ends nothing. The older ones say
 /// `npm ERR!`.
-fn said(lines: &[String]) -> impl Iterator<Item = &str> {
-    let errors = || {
-        lines
-            .iter()
-            .filter_map(|line| line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!")))
-            .map(str::trim)
-    };
-    let before = errors().position(|line| line.starts_with("code ")).unwrap_or(0);
-    errors().skip(before)
+fn said(lines: &[ForeignText]) -> Vec<ForeignText> {
+    let errors = lines.iter().filter_map(|line| line.after("npm error").or_else(|| line.after("npm ERR!")));
+    let mut errors: Vec<ForeignText> = errors.collect();
+    let before = errors.iter().position(|line| line.judge(|line| line.starts_with("code "))).unwrap_or(0);
+    errors.split_off(before)
 }
 
 fn fault(code: &str) -> Option<Fault> {
@@ -48,35 +56,27 @@ fn fault(code: &str) -> Option<Fault> {
 }
 
 /// What npm has to say beside the details of a code: its own reason, or what a package's script said last.
-pub fn sentences(lines: &[String]) -> impl Iterator<Item = &str> {
+pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
     const DETAILS: [&str; 7] = ["code ", "errno ", "syscall ", "path ", "command ", "at ", "A complete log"];
-    said(lines).filter(|line| !line.is_empty() && !DETAILS.iter().any(|detail| line.starts_with(detail)))
-}
-
-/// The first sentence; of a stale lockfile also what is missing in it.
-fn reason(code: &str, lines: &[String]) -> String {
-    let mut sentences = sentences(lines);
-    let first =
-        if code == USAGE { paragraph(lines) } else { sentences.next().unwrap_or_default().to_owned() };
-    let first = if first.is_empty() { "it says no more".to_owned() } else { first };
-    match sentences.find(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")) {
-        Some(missing) => format!("{first} {missing}"),
-        None => first,
-    }
+    let is_detail = |line: &str| line.is_empty() || DETAILS.iter().any(|detail| line.starts_with(detail));
+    said(lines).into_iter().filter(|line| !line.judge(is_detail)).collect()
 }
 
 /// npm breaks it into lines, and goes on with its usage after an empty one.
-fn paragraph(lines: &[String]) -> String {
-    let all = said(lines).skip(1).skip_while(|line| line.is_empty());
-    all.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+fn paragraph(said: &[ForeignText]) -> Option<Message> {
+    let all = said.iter().skip(1).skip_while(|line| line.is_blank());
+    let first: Vec<Message> = all.take_while(|line| !line.is_blank()).cloned().map(Message::from).collect();
+    (!first.is_empty()).then(|| Message::joined(first, " "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Redaction;
 
     fn of(text: &str) -> Option<(Fault, String)> {
-        complaint(&text.lines().map(str::to_owned).collect::<Vec<_>>())
+        let lines: Vec<ForeignText> = text.lines().map(ForeignText::line).collect();
+        complaint(&lines).map(|(fault, cause)| (fault, cause.shown(&Redaction::default())))
     }
 
     /// As npm 10 and 11 print them.

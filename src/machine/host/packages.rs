@@ -13,6 +13,7 @@ use crate::machine::retry::{Patience, patiently};
 use crate::machine::sandbox::trust;
 use crate::machine::sandbox::unit::transient;
 use crate::plan::{InstallPackages, Mode, Owner};
+use crate::secret::{ForeignText, Message};
 
 pub async fn look(wanted: &InstallPackages) -> Result<Look> {
     let missing = dpkg::missing(&wanted.names).await?;
@@ -159,12 +160,9 @@ fn doing(wanted: &InstallPackages) -> String {
 
 /// apt ends well even if some lists could not be had: its own words count, not how it ended.
 fn unreachable(doing: String, output: &Output) -> Error {
-    const LONGEST: usize = 300;
-    let said = output.lines().into_iter().find_map(|line| {
-        let told = line.strip_prefix("W: ").or(line.strip_prefix("E: "))?;
-        told.starts_with("Failed to fetch").then(|| told.chars().take(LONGEST).collect())
-    });
-    let cause = said.unwrap_or_else(|| how_it_ended(output));
+    let told = |line: &ForeignText| line.after("W: ").or_else(|| line.after("E: "));
+    let told = output.lines().iter().filter_map(told).find(|line| line.says("Failed to fetch"));
+    let cause = told.map_or_else(|| how_it_ended(output).into(), Message::from);
     Fault::PackagesUnreachable.error(doing, cause).saying(output.both_ends())
 }
 
@@ -219,12 +217,13 @@ fn outcome(output: &Output) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Redaction;
 
     #[test]
     fn what_could_not_be_fetched_is_the_cause() {
         let of = |status, stderr: &str| {
             let output = Output { status: Some(status), stdout: Vec::new(), stderr: stderr.into() };
-            unreachable(String::new(), &output).report().causes
+            unreachable(String::new(), &output).redacted(&Redaction::default()).report().causes
         };
         let said = "Reading...\nW: Failed to fetch https://x/Packages  Certificate verification failed\nW: Some index";
         assert_eq!(of(0, said), ["Failed to fetch https://x/Packages  Certificate verification failed"]);

@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
-use crate::secret::{excerpt, plain};
+use crate::secret::{ForeignText, Message};
 
 /// A name in an open directory.
 pub struct Place {
@@ -74,7 +74,7 @@ fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 }
 
 /// What stands where a directory must be, on the way or at its end: in words, since it may be gone by now.
-pub fn obstacle(path: &Path) -> Option<String> {
+pub fn obstacle(path: &Path) -> Option<Message> {
     let mut way: Vec<&Path> = path.ancestors().collect();
     way.reverse();
     way.iter().find_map(|at| {
@@ -83,14 +83,9 @@ pub fn obstacle(path: &Path) -> Option<String> {
             return None;
         }
         Some(match std::fs::read_link(at) {
-            Ok(target) => {
-                format!(
-                    "{} is a symbolic link to {}",
-                    at.display(),
-                    excerpt(&plain(&target.to_string_lossy()))
-                )
-            }
-            Err(_) => format!("{} is no directory", at.display()),
+            Ok(target) => Message::from(format!("{} is a symbolic link to ", at.display()))
+                .and(ForeignText::line(&target.to_string_lossy())),
+            Err(_) => format!("{} is no directory", at.display()).into(),
         })
     })
 }
@@ -127,6 +122,7 @@ pub fn permissions(stat: &FileStat) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Redaction;
 
     #[test]
     fn relative_paths_and_parents_are_refused() {
@@ -156,13 +152,13 @@ mod tests {
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
         std::fs::write(open.join("file"), "").unwrap();
         symlink("/etc", open.join("link")).unwrap();
-        symlink(format!("/{}\n\u{1b}[31m", "x".repeat(300)), open.join("long")).unwrap();
-        let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default();
+        symlink(format!("/{}\n\u{1b}[31m", "x".repeat(600)), open.join("long")).unwrap();
+        let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
         assert_eq!(told("link"), format!("{}/link is a symbolic link to /etc", open.display()));
         assert_eq!(told("link/below"), told("link"));
         assert_eq!(told("file"), format!("{}/file is no directory", open.display()));
         assert_eq!(told("file/below"), told("file"));
-        assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 200);
+        assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 400);
         for free in ["real", "absent", "absent/below", "real/below"] {
             assert_eq!(obstacle(&open.join(free)), None, "{free}");
         }

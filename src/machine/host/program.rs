@@ -8,7 +8,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::secret::{CUT, excerpt, plain, without_userinfo};
+use crate::secret::{CUT, ForeignText, Message};
 
 /// What is kept of a program's output: its end.
 const KEPT: usize = 256 << 10;
@@ -25,37 +25,30 @@ impl Output {
         self.status == Some(0)
     }
 
+    /// What the system's own tools say, to be read by us. To show it to people: `lines`.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// The reason stands first (npm goes on with its usage) or last (most others).
-    pub fn both_ends(&self) -> Vec<String> {
+    pub fn both_ends(&self) -> Vec<ForeignText> {
         const EACH: usize = 10;
         let mut lines = self.lines();
         if lines.len() > 2 * EACH {
-            lines.splice(EACH..lines.len() - EACH, ["...".to_owned()]);
+            lines.splice(EACH..lines.len() - EACH, [ForeignText::line("...")]);
         }
         lines
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<ForeignText> {
         let text =
             format!("{}\n{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
-        text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect()
+        lines(&text)
     }
 }
 
-/// Output of others goes to logs and terminals: no control characters, no line that breaks or turns
-/// around there, no endless ones, and no password in an address.
-pub fn clean(line: &str) -> String {
-    /// Longer than what is shown: a secret can be found in it only as a whole.
-    const LONGEST: usize = 4000;
-    let plain = without_userinfo(&plain(line));
-    match plain.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}{CUT}", &plain[..end]),
-        None => plain,
-    }
+pub fn lines(text: &str) -> Vec<ForeignText> {
+    text.lines().map(ForeignText::line).filter(|line| !line.is_blank()).collect()
 }
 
 /// Runs `argv` to its end. At the deadline, or when the future is dropped, it is killed.
@@ -99,11 +92,13 @@ pub async fn run(
     }
 }
 
-/// Reads to the end; beyond `most` bytes only the last ones are kept.
+/// Reads to the end; beyond `most` bytes only the last ones are kept. They begin in the middle of a line, perhaps of a
+/// secret of which the rest would not be recognized: a mark stands in place of that line, or before it if it is the last.
 async fn drain(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut from) = from else { return kept };
     let mut chunk = vec![0; 16 << 10];
+    let mut is_cut = false;
     while let Ok(count) = from.read(&mut chunk).await {
         if count == 0 {
             break;
@@ -111,8 +106,19 @@ async fn drain(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
         kept.extend_from_slice(&chunk[..count]);
         if kept.len() > most {
             kept.drain(..kept.len() - most);
+            is_cut = true;
         }
     }
+    if is_cut { marked(kept) } else { kept }
+}
+
+fn marked(mut kept: Vec<u8>) -> Vec<u8> {
+    let is_within_a_character = |byte: &&u8| **byte & 0xc0 == 0x80;
+    let cut = match kept.iter().position(|byte| *byte == b'\n') {
+        Some(end) if end + 1 < kept.len() => end,
+        _ => kept.iter().take_while(is_within_a_character).count(),
+    };
+    kept.splice(..cut, CUT.to_string().into_bytes());
     kept
 }
 
@@ -127,9 +133,12 @@ pub async fn tool(argv: &[&str], deadline: u64) -> Result<Output> {
 
 /// How it ended and what it said last.
 pub fn failed(code: Code, doing: impl Into<String>, output: &Output) -> Error {
-    let lines = output.lines();
-    let last = lines.last().map(|line| format!(": {}", excerpt(line.trim()))).unwrap_or_default();
-    Error::new(code, doing, how_it_ended(output) + &last).saying(output.both_ends())
+    let how = Message::from(how_it_ended(output));
+    let cause = match output.lines().pop() {
+        Some(last) => how.and(": ").and(last.trimmed()),
+        None => how,
+    };
+    Error::new(code, doing, cause).saying(output.both_ends())
 }
 
 pub fn how_it_ended(output: &Output) -> String {
@@ -142,25 +151,14 @@ pub fn how_it_ended(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_others_say_can_do_nothing_to_a_terminal() {
-        for (said, shown) in [
-            ("\u{1b}[1;31mred\u{1b}[0m", "red"),
-            ("a\u{1b}]0;title\u{7}b", "a]0;titleb"),
-            ("for\u{202e}ged\u{2028}line\r", "forgedline"),
-            ("GET https://u:hunter2@registry.example/x", "GET https://registry.example/x"),
-            ("\tindented", "\tindented"),
-        ] {
-            assert_eq!(clean(said), shown);
-        }
-        let long = clean(&"x".repeat(5000));
-        assert!(long.len() < 4100 && long.ends_with(CUT));
-    }
+    use crate::secret::{Redaction, Secret};
 
     #[tokio::test]
     async fn a_tool_that_fails_says_why_in_the_cause() {
-        let causes = async |script| tool(&["sh", "-c", script], 10).await.unwrap_err().report().causes;
+        let causes = async |script| {
+            let error = tool(&["sh", "-c", script], 10).await.unwrap_err();
+            error.redacted(&Redaction::default()).report().causes
+        };
         assert_eq!(
             causes("echo Creating user x; echo Failed to take lock >&2; exit 1").await,
             ["it ended with status 1: Failed to take lock"]
@@ -172,6 +170,32 @@ mod tests {
     fn of_much_output_both_ends_are_kept() {
         let stdout = (1..=100).map(|n| format!("line {n}\n")).collect::<String>().into_bytes();
         let lines = Output { status: Some(1), stdout, stderr: Vec::new() }.both_ends();
-        assert_eq!((lines.len(), lines[0].as_str(), lines[20].as_str()), (21, "line 1", "line 100"));
+        let [first, last] = [0, 20].map(|at| lines[at].shown(&Redaction::default()));
+        assert_eq!((lines.len(), first.as_str(), last.as_str()), (21, "line 1", "line 100"));
+    }
+
+    /// A pipe's tail may begin in the middle of a secret.
+    #[tokio::test]
+    async fn of_a_line_that_was_cut_nothing_is_shown_that_could_be_a_part_of_a_secret() {
+        let token = Secret::new("hunter2-hunter2-hunter2");
+        let known = Redaction::new([("TOKEN", &token)]);
+        let said = async |text: &str, most: usize| {
+            let stdout = drain(Some(text.as_bytes()), most).await;
+            let output = Output { status: Some(1), stdout, stderr: Vec::new() };
+            output.lines().iter().map(|line| line.shown(&known)).collect::<Vec<_>>()
+        };
+        let text = format!("{}\nlast\n", token.expose());
+        assert_eq!(said(&text, text.len()).await, ["[TOKEN]", "last"]);
+        for most in 5..text.len() {
+            assert_eq!(said(&text, most).await.concat().replace('…', ""), "last", "{most}");
+        }
+        for most in 10..40 {
+            let line = format!("{}{}", "é".repeat(30), token.expose());
+            let shown = said(&line, most).await.concat();
+            assert!(
+                shown.starts_with('…') && shown.ends_with("[TOKEN]") && !shown.contains("nter"),
+                "{shown}"
+            );
+        }
     }
 }

@@ -56,8 +56,7 @@ async fn reply<T: serde::de::DeserializeOwned>(
 
 fn stalled(error: Error, address: &str) -> Error {
     match error.code() {
-        Code::Deadline => Fault::RuntimeUnreachable
-            .error(format!("downloading {address}"), error.report().causes.join(": ")),
+        Code::Deadline => Fault::RuntimeUnreachable.error(format!("downloading {address}"), error.cause()),
         _ => error,
     }
 }

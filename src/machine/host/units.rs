@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::program::{self, how_it_ended, tool};
 use crate::error::Result;
 use crate::fault::Fault;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 use crate::plan::layout;
+use crate::secret::{CUT, ForeignText};
 
 /// The properties of one unit that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,19 +135,19 @@ pub async fn last_word(unit: &str, since: u64) -> String {
 
 /// The last that these invocations of a unit said: the service itself, or else systemd about it. Of what
 /// it says too fast the journal keeps a part, and so do we.
-pub async fn last_lines(invocations: &[String]) -> Vec<String> {
-    const LINES: &str = "--lines=60";
+pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
     const LATEST: usize = 5;
     let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
     // The second field anybody may set: only from systemd itself it counts.
     for (field, by) in [("_SYSTEMD_INVOCATION_ID", None), ("INVOCATION_ID", Some("_PID=1"))] {
         let wanted: Vec<String> =
             latest.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect();
-        let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=cat", LINES];
+        let count = format!("--lines={ENTRIES}");
+        let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
         line.extend(wanted.iter().map(String::as_str).chain(by));
         let lines = match wanted.is_empty() {
             true => Vec::new(),
-            false => tool(&line, 8).await.map(|output| output.lines()).unwrap_or_default(),
+            false => tool(&line, 8).await.map(|output| said(&output.text())).unwrap_or_default(),
         };
         if !lines.is_empty() {
             return lines;
@@ -156,6 +159,43 @@ pub async fn last_lines(invocations: &[String]) -> Vec<String> {
 /// Why a unit whose proof failed does not run.
 pub const IMDS_ANSWERS_SERVICE: &str =
     "instance metadata would answer the service, to which the policy denies it";
+
+const ENTRIES: usize = 60;
+const FIELDS: &str = "--output-fields=MESSAGE,_LINE_BREAK";
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "MESSAGE")]
+    message: Text,
+    #[serde(rename = "_LINE_BREAK", default)]
+    line_break: String,
+}
+
+/// As the journal writes it: bytes, if it is not plain text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Plain(String),
+    Bytes(Vec<u8>),
+}
+
+/// The journal cuts a line of over 48 KiB into entries, perhaps in the middle of a secret: here it is one line again.
+/// The first entry may begin in the middle of one, unless it is the first of all.
+fn said(entries: &str) -> Vec<ForeignText> {
+    let read: Vec<Entry> = entries.lines().filter_map(|entry| serde_json::from_str(entry).ok()).collect();
+    let is_whole = read.len() < ENTRIES && !entries.starts_with(CUT);
+    let mut text = if is_whole { String::new() } else { CUT.to_string() };
+    for Entry { message, line_break } in read {
+        match message {
+            Text::Plain(message) => text.push_str(&message),
+            Text::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+        }
+        if line_break != "line-max" {
+            text.push('\n');
+        }
+    }
+    program::lines(&text)
+}
 
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
@@ -184,6 +224,7 @@ pub async fn restart(unit: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{Redaction, Secret};
 
     #[test]
     fn properties_are_read_in_any_order_and_absent_ones_are_empty() {
@@ -205,5 +246,36 @@ mod tests {
         for (argv, status) in [(layout::IMDS_PROOF, "0"), (layout::IMDS_PROOF, "1"), ("/bin/false", "189")] {
             assert!(!ended(argv, status), "{argv} {status}");
         }
+    }
+
+    fn shown(entries: &[(&str, &str)]) -> Vec<String> {
+        let token = Secret::new("hunter2-hunter2");
+        let known = Redaction::new([("TOKEN", &token)]);
+        let entries = entries.iter().map(|(message, line_break)| match *line_break {
+            "" => format!("{{\"__CURSOR\":\"s\",\"MESSAGE\":{message}}}\n"),
+            _ => format!("{{\"MESSAGE\":{message},\"_LINE_BREAK\":\"{line_break}\"}}\n"),
+        });
+        said(&entries.collect::<String>()).iter().map(|line| line.shown(&known)).collect()
+    }
+
+    #[test]
+    fn a_line_that_the_journal_cut_is_one_line_again() {
+        let lines = [
+            (r#""up""#, ""),
+            (r#""no user hunter2-""#, "line-max"),
+            (r#""hunter2 here""#, ""),
+            (r#"[110,111,27,91,48,109,255]"#, ""),
+            (r#""two\nlines hunter2-hunter2""#, "eof"),
+            ("null", ""),
+        ];
+        assert_eq!(shown(&lines), ["up", "no user [TOKEN] here", "no\u{fffd}", "two", "lines [TOKEN]"]);
+    }
+
+    #[test]
+    fn the_first_of_many_entries_may_begin_in_the_middle_of_a_secret() {
+        let mut lines = vec![(r#""er2-hunter2 here""#, "")];
+        lines.resize(ENTRIES, (r#""on""#, ""));
+        assert_eq!(shown(&lines)[0], "…[TOKEN] here");
+        assert_eq!(shown(&lines[..ENTRIES - 1])[0], "er2-hunter2 here", "there is nothing before it");
     }
 }

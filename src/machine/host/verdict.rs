@@ -8,6 +8,7 @@ use super::{disk, memory, npm};
 use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
+use crate::secret::{ForeignText, Message};
 
 /// As a shell tells it: ended by SIGABRT, which is how Node ends without a heap, and by SIGKILL.
 const ABORTED: i32 = 134;
@@ -34,15 +35,15 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
     let doing = || format!("running {} as {}", ran.line, ran.user);
     let lines = output.lines();
     let own_words = if ran.speaks_of_itself() { lines.as_slice() } else { &[] };
-    let told = |fault: Fault, cause: String| Err(fault.error(doing(), cause).saying(output.both_ends()));
+    let told = |fault: Fault, cause: Message| Err(fault.error(doing(), cause).saying(output.both_ends()));
     match output.status {
         Some(0) => Ok(()),
-        Some(IMDS_ANSWERS) => told(Fault::ImdsAnswers, "the proof failed".to_owned()),
-        _ if is_disk_full(unit_ended) || own_words.iter().any(|line| is_disk_full(line)) => {
-            told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(ran.writable)))
+        Some(IMDS_ANSWERS) => told(Fault::ImdsAnswers, "the proof failed".into()),
+        _ if is_disk_full(unit_ended) || own_words.iter().any(|line| line.judge(is_disk_full)) => {
+            told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(ran.writable)).into())
         }
         _ => match (out_of_memory(output.status, &lines, unit_ended), npm::complaint(own_words)) {
-            (Some(cause), _) => told(Fault::OutOfMemory, cause),
+            (Some(cause), _) => told(Fault::OutOfMemory, cause.into()),
             (None, Some((fault, cause))) => told(fault, cause),
             (None, None) => told(ran.fault, failure(output, &lines)),
         },
@@ -50,13 +51,13 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
 }
 
 /// Whether it ended for want of memory: how, and how much there is.
-pub fn out_of_memory(status: Option<i32>, lines: &[String], unit_ended: &str) -> Option<String> {
+pub fn out_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) -> Option<String> {
     let how = want_of_memory(status, lines, unit_ended)?;
     Some(format!("{how}; {}", memory::state()))
 }
 
-fn want_of_memory(status: Option<i32>, lines: &[String], unit_ended: &str) -> Option<&'static str> {
-    let says = |what: &str| lines.iter().any(|line| line.contains(what));
+fn want_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) -> Option<&'static str> {
+    let says = |what: &str| lines.iter().any(|line| line.says(what));
     if says("JavaScript heap out of memory") || (status == Some(ABORTED) && says("Allocation failed")) {
         return Some("Node reached the limit of its heap");
     }
@@ -71,24 +72,27 @@ fn want_of_memory(status: Option<i32>, lines: &[String], unit_ended: &str) -> Op
 }
 
 /// The status, and of what was said the line that tells most.
-fn failure(output: &Output, lines: &[String]) -> String {
-    let tells = |line: &&str| line.to_lowercase().contains("error") && !line.contains("A complete log");
-    let of_npm = npm::sentences(lines).find(tells).or_else(|| npm::sentences(lines).next());
-    let all = || lines.iter().map(String::as_str);
-    let line = of_npm.or_else(|| all().rev().find(tells)).or(all().next_back());
-    let how = how_it_ended(output);
-    line.map_or(how.clone(), |line| format!("{how}: {}", line.trim().chars().take(300).collect::<String>()))
+fn failure(output: &Output, lines: &[ForeignText]) -> Message {
+    let tells = |line: &&ForeignText| {
+        line.judge(|line| line.to_lowercase().contains("error") && !line.contains("A complete log"))
+    };
+    let of_npm = npm::sentences(lines);
+    let line = of_npm.iter().find(tells).or(of_npm.first());
+    let line = line.or_else(|| lines.iter().rev().find(tells)).or(lines.last());
+    let how = Message::from(how_it_ended(output));
+    line.map_or(how.clone(), |line| how.and(": ").and(line.trimmed()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::secret::Redaction;
 
     fn judged_as(fault: Fault, status: i32, said: &str, unit_ended: &str) -> Error {
         let ran = Ran { line: "/usr/bin/npm ci".into(), user: "x-build", writable: &["/".into()], fault };
         let output = Output { status: Some(status), stdout: Vec::new(), stderr: said.into() };
-        judge(&ran, &output, unit_ended).unwrap_err()
+        judge(&ran, &output, unit_ended).unwrap_err().redacted(&Redaction::default())
     }
 
     fn judged(status: i32, said: &str, unit_ended: &str) -> Error {

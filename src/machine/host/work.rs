@@ -109,9 +109,7 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str, most: Duration) -> Re
 
 fn stalled(error: Error, request: &FetchRequest) -> Error {
     match error.code() {
-        Code::Deadline => {
-            Fault::GitStalled.error(format!("fetching {}", place(request)), error.report().causes.join(": "))
-        }
+        Code::Deadline => Fault::GitStalled.error(format!("fetching {}", place(request)), error.cause()),
         _ => error,
     }
 }

@@ -3,8 +3,8 @@
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
+use crate::secret::{excerpt, without_userinfo};
 
 /// What git asks first, below a repository's address.
 pub(super) const ADVERTISEMENT: &str = "/info/refs?service=git-upload-pack";
@@ -23,7 +23,7 @@ impl Address {
         Address::read(url).map_err(|cause| {
             Error::new(
                 Code::RepositoryInvalid,
-                format!("reading the repository's address {}", scrub(url)),
+                format!("reading the repository's address {}", excerpt(url)),
                 cause,
             )
         })
@@ -68,7 +68,7 @@ impl Address {
         } else {
             location.to_owned()
         };
-        let shown = scrub(&whole);
+        let shown = without_userinfo(&whole);
         let base = whole
             .strip_suffix(ADVERTISEMENT)
             .ok_or_else(|| format!("the server redirects to {shown}, which is not a repository"))?;

@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use super::request::ArchiveRequest;
-use super::scrub::scrub;
 use super::web::{Answer, Web};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::plan::Checksum;
+use crate::secret::ForeignText;
 
 /// Several times what Node's archive has.
 const ARCHIVE_BYTES: u64 = 256 << 20;
@@ -45,8 +45,8 @@ pub fn archive(request: &ArchiveRequest) -> Result<()> {
     }
     unpacked.map_err(|error| match error.downcast::<io::Error>() {
         Ok(error) if is_of_the_disk(&error) => Error::new(Code::Io, doing(request), error),
-        Ok(error) => Fault::RuntimeUnusable.error(doing(request), scrub(&error.to_string())),
-        Err(error) => Fault::RuntimeUnusable.error(doing(request), scrub(&error.to_string())),
+        Ok(error) => Fault::RuntimeUnusable.error(doing(request), ForeignText::message(&error.to_string())),
+        Err(error) => Fault::RuntimeUnusable.error(doing(request), ForeignText::message(&error.to_string())),
     })
 }
 

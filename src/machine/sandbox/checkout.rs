@@ -17,9 +17,9 @@ use nix::unistd::{geteuid, symlinkat};
 use super::inspect::{self, Item};
 use super::libgit2;
 use super::request::CheckoutRequest;
-use super::scrub::scrub;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::EntryKind;
+use crate::secret::ForeignText;
 
 const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 const NEW_FILE: OFlag = OFlag::O_WRONLY
@@ -33,7 +33,8 @@ const NEW_FILE: OFlag = OFlag::O_WRONLY
 pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     libgit2::set_up()?;
     let doing = || format!("checking out {}", request.commit.short());
-    let failed = |error: git2::Error| Error::new(Code::CheckoutFailed, doing(), scrub(error.message()));
+    let failed =
+        |error: git2::Error| Error::new(Code::CheckoutFailed, doing(), ForeignText::message(error.message()));
     let repository = libgit2::open(&request.repository).map_err(failed)?;
     let commit = Oid::from_str(request.commit.as_str()).map_err(failed)?;
     // The fetching child has looked already, but it parsed a stranger's pack: what it left is looked at anew.

@@ -7,13 +7,12 @@ use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, R
 
 use super::address::Address;
 use super::request::{FetchRequest, Repository as From};
-use super::scrub::scrub;
 use super::transport::{Session, during};
 use super::{http, inspect, libgit2, ssh};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, Entry, Source};
 use crate::fault::Fault;
-use crate::secret::without_userinfo;
+use crate::secret::{ForeignText, Message, without_userinfo};
 
 /// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
 const DEPTHS: [i32; 2] = [50, 1000];
@@ -79,7 +78,7 @@ fn session(request: &FetchRequest, url: &str) -> Result<(Arc<dyn Session>, Strin
 fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid)> {
     let doing = || format!("opening the repository at {}", without_userinfo(&path.to_string_lossy()));
     let repository = libgit2::open(path).map_err(|error| {
-        Error::new(Code::RepositoryInvalid, doing(), scrub(error.message()))
+        Error::new(Code::RepositoryInvalid, doing(), ForeignText::message(error.message()))
             .remedy("name a git repository, or a directory in one")
     })?;
     let branch = request.branch.as_str();
@@ -110,7 +109,7 @@ fn empty_repository(scratch: &Path) -> Result<Repository> {
     let mut options = git2::RepositoryInitOptions::new();
     options.bare(true).external_template(false).no_reinit(true).mkdir(false).mkpath(false);
     Repository::init_opts(scratch, &options)
-        .map_err(|error| Error::of_the_disk(doing(), scrub(error.message())))
+        .map_err(|error| Error::of_the_disk(doing(), ForeignText::message(error.message())))
 }
 
 struct Fetched<'a> {
@@ -150,8 +149,8 @@ impl Fetched<'_> {
         match self.converse(wanted, depth) {
             Err(error) if was_moved(&error) => self.converse(wanted, depth).map_err(|again| {
                 let before = match was_moved(&again) {
-                    true => "twice, as for a branch that is rewritten while it is fetched".to_owned(),
-                    false => format!("and before: {}", error.report().causes.join(": ")),
+                    true => "twice, as for a branch that is rewritten while it is fetched".into(),
+                    false => Message::from("and before: ").and(error.cause()),
                 };
                 again.because(before)
             }),
@@ -181,16 +180,17 @@ impl Fetched<'_> {
         if let Some(head) = heads.iter().find(|head| head.name() == name) {
             return Ok(head.oid());
         }
-        let branches: Vec<String> = heads
+        let branches: Vec<Message> = heads
             .iter()
             .filter_map(|head| head.name().strip_prefix("refs/heads/"))
             .take(6)
-            .map(scrub)
+            .map(|name| ForeignText::message(name).into())
             .collect();
+        let named = |some: &[Message]| Message::from("it has ").and(Message::joined(some.to_vec(), ", "));
         let cause = match branches.as_slice() {
-            [] => "the repository has no branches at all".to_owned(),
-            [some @ .., _] if some.len() == 5 => format!("it has {} and more", some.join(", ")),
-            all => format!("it has {}", all.join(", ")),
+            [] => "the repository has no branches at all".into(),
+            [some @ .., _] if some.len() == 5 => named(some).and(" and more"),
+            all => named(all),
         };
         Err(Error::new(
             Code::BranchMissing,
@@ -216,14 +216,14 @@ impl Fetched<'_> {
             return failure;
         }
         let doing = format!("fetching {}", self.session.account().repository());
-        let cause = scrub(error.message());
+        let cause = ForeignText::message(error.message());
         match (error.class(), error.code()) {
             (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::of_the_disk(doing, cause),
-            _ if is_disk_full(&cause) => Error::of_the_disk(doing, cause),
+            _ if cause.judge(is_disk_full) => Error::of_the_disk(doing, cause),
             (_, ErrorCode::Eof) => {
-                Fault::GitBrokenOff.error(doing, format!("the answer ends early: {cause}"))
+                Fault::GitBrokenOff.error(doing, Message::from("the answer ends early: ").and(cause))
             }
-            _ => Fault::GitBrokenOff.error(doing, format!("the answer is not usable: {cause}")),
+            _ => Fault::GitBrokenOff.error(doing, Message::from("the answer is not usable: ").and(cause)),
         }
     }
 }
@@ -232,7 +232,7 @@ impl Fetched<'_> {
 /// where it waits for something else.
 fn was_moved(error: &Error) -> bool {
     let words = ["not our ref", "unexpected packet type"];
-    error.report().causes.iter().any(|cause| words.iter().any(|word| cause.contains(word)))
+    error.cause().judge(|cause| words.iter().any(|word| cause.contains(word)))
 }
 
 fn contains(repository: &Repository, tip: Oid, wanted: Oid) -> bool {

@@ -12,11 +12,10 @@ use super::address::Address;
 use super::credential::{App, unfit};
 use super::http::Way;
 use super::rsa::{Hash, RsaKey};
-use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::{http_date, now, tls};
-use crate::secret::{Redaction, Secret};
+use crate::secret::{ForeignText, Redaction, Secret};
 
 /// GitHub takes ten minutes at most. The clock may be a little off, either way.
 const BEHIND: u64 = 60;
@@ -118,7 +117,7 @@ impl Api<'_> {
     }
 
     fn fault(&self, fault: Fault, cause: impl AsRef<str>) -> Error {
-        fault.error(self.doing(), self.signed.hide(&scrub(cause.as_ref())))
+        fault.error(self.doing(), ForeignText::message(cause.as_ref()).without(&self.signed))
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {

@@ -7,10 +7,9 @@ use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 use super::links::{self, Node, Nodes};
 use super::paths;
 use super::request::Limits;
-use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::facts::{EntryKind, Source};
-use crate::secret::cut;
+use crate::secret::{ForeignText, Message, cut};
 
 /// The kernel's PATH_MAX, less its end.
 const LONGEST_TARGET: usize = 4_095;
@@ -194,7 +193,8 @@ fn unsupported(code: Code, path: &str, why: &str) -> Error {
 /// Content-addressed storage that does not hold what it names.
 fn damaged(path: &str, error: &git2::Error) -> Error {
     let what = if path.is_empty() { "commit".to_owned() } else { shown(path) };
-    let cause = format!("the object is missing or damaged: {}", scrub(error.message()));
+    let cause =
+        Message::from("the object is missing or damaged: ").and(ForeignText::message(error.message()));
     Error::new(Code::SourceUnsafe, format!("reading the repository's {what}"), cause)
         .remedy("does git fsck pass on the repository?")
 }

@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 
 use git2::{ConfigLevel, Repository, RepositoryOpenFlags};
 
-use super::scrub::scrub;
 use super::transport::transport;
 use crate::error::{Code, Error, Result};
+use crate::secret::ForeignText;
 
 /// Every entry point calls this first.
 pub(super) fn set_up() -> Result<()> {
-    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
-    let done = DONE.get_or_init(|| settings().map_err(|error| scrub(error.message())));
+    static DONE: OnceLock<Result<(), ForeignText>> = OnceLock::new();
+    let done = DONE.get_or_init(|| settings().map_err(|error| ForeignText::message(error.message())));
     done.clone().map_err(|cause| Error::new(Code::Bug, "setting up libgit2", cause))
 }
 

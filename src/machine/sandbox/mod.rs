@@ -29,7 +29,6 @@ mod paths;
 mod plain;
 pub mod request;
 mod rsa;
-mod scrub;
 mod ssh;
 mod transport;
 pub(in crate::machine) mod trust;

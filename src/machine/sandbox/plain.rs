@@ -13,8 +13,8 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::child::Role;
 use super::request::{REPLY_BYTES, decode_reply, encode_request};
-use super::scrub::scrub;
 use crate::error::{Code, Coded, Error, Result};
+use crate::secret::ForeignText;
 
 /// A group that owns nothing: whoever owns what is to be read needs none.
 const NOBODY_S: u32 = 65534;
@@ -133,11 +133,10 @@ fn heard<T: DeserializeOwned>(role: Role, status: ExitStatus, said: &Said) -> Re
 /// A child that was killed, or that crashed.
 fn silent(role: Role, status: ExitStatus, stderr: &[u8]) -> Error {
     let doing = format!("waiting for the {} child", role.name());
-    let last = scrub(String::from_utf8_lossy(stderr).lines().last().unwrap_or_default());
-    let mut causes = vec![format!("it ended without a reply ({status})")];
-    causes.extend(Some(last).filter(|line| !line.is_empty()));
-    Error::caused(Code::Io, doing, causes)
-        .remedy("was it killed for want of memory? the kernel's log says so")
+    let last = ForeignText::message(String::from_utf8_lossy(stderr).lines().last().unwrap_or_default());
+    let error = Error::new(Code::Io, doing, format!("it ended without a reply ({status})"))
+        .remedy("was it killed for want of memory? the kernel's log says so");
+    if last.is_blank() { error } else { error.because(last) }
 }
 
 /// The child's process group, killed with whatever it started. Forgotten once the child is reaped.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
-use crate::error::{Code, Error, ErrorReport, Result};
+use crate::error::{Code, Error, Result, SentError};
 use crate::facts::{Branch, Commit, HostKey, Network};
 use crate::plan::Checksum;
 
@@ -124,7 +124,7 @@ impl Default for Limits {
 #[serde(rename_all = "kebab-case")]
 pub enum Reply<T> {
     Ok(T),
-    Error(ErrorReport),
+    Error(SentError),
 }
 
 /// The bytes for a child's stdin, wiped when dropped: they may hold a password.
@@ -140,7 +140,7 @@ pub fn encode_request(request: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
 pub fn decode_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     match serde_json::from_slice(bytes) {
         Ok(Reply::Ok(value)) => Ok(value),
-        Ok(Reply::Error(report)) => Err(Error::from_report(report)),
+        Ok(Reply::Error(error)) => Err(Error::received(error)),
         Err(error) => Err(Error::new(Code::Bug, "reading a child's reply", error)),
     }
 }
@@ -193,8 +193,8 @@ mod tests {
         assert_eq!(decode_reply::<u32>(&ok).unwrap(), 7);
         let nothing = serde_json::to_vec(&Reply::Ok(())).unwrap();
         decode_reply::<()>(&nothing).unwrap();
-        let report = Error::new(Code::BranchMissing, "fetching", "none").report();
-        let error = serde_json::to_vec(&Reply::<u32>::Error(report)).unwrap();
+        let sent = Error::new(Code::BranchMissing, "fetching", "none").sent();
+        let error = serde_json::to_vec(&Reply::<u32>::Error(sent)).unwrap();
         assert_eq!(decode_reply::<u32>(&error).unwrap_err().code(), Code::BranchMissing);
     }
 

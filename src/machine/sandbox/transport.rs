@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use git2::Remote;
 use git2::transport::Transport;
 
-use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
-use crate::secret::{Redaction, Secret};
+use crate::secret::{ForeignText, Redaction, Secret};
 
 /// A fetch's dealings with one server, by whatever protocol.
 pub(super) trait Session: Send + Sync {
@@ -65,7 +64,7 @@ impl Account {
     }
 
     pub(super) fn discreet(&self, error: Error) -> Error {
-        error.with_causes(|text| self.credential.hide(text))
+        error.without(&self.credential)
     }
 
     pub(super) fn repository(&self) -> &str {
@@ -77,11 +76,11 @@ impl Account {
     }
 
     pub(super) fn error(&self, code: Code, cause: impl AsRef<str>) -> Error {
-        Error::new(code, self.doing(), scrub(cause.as_ref()))
+        Error::new(code, self.doing(), ForeignText::message(cause.as_ref()))
     }
 
     pub(super) fn fault(&self, fault: Fault, cause: impl AsRef<str>) -> Error {
-        fault.error(self.doing(), scrub(cause.as_ref()))
+        fault.error(self.doing(), ForeignText::message(cause.as_ref()))
     }
 
     /// Keeps the first failure: those that follow from it say less.

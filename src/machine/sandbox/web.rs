@@ -8,11 +8,11 @@ use ureq::{Agent, BodyReader, Timeout};
 
 use super::http;
 use super::request::Timeouts;
-use super::scrub::scrub;
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
 use crate::machine::tls;
+use crate::secret::ForeignText;
 
 const OURS: &str = concat!("bootagent/", env!("CARGO_PKG_VERSION"));
 /// Mirrors often lead on to where their files really are.
@@ -70,7 +70,7 @@ impl Asking<'_> {
     }
 
     fn fault(&self, fault: Fault, cause: &str) -> Error {
-        fault.error(self.doing(), scrub(cause))
+        fault.error(self.doing(), ForeignText::message(cause))
     }
 
     fn refused(&self, status: StatusCode) -> Error {

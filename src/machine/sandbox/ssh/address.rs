@@ -1,7 +1,7 @@
 //! Where a repository is over ssh, in the two forms that git knows.
 
 use crate::error::{Code, Error, Result};
-use crate::machine::sandbox::scrub::scrub;
+use crate::secret::excerpt;
 
 /// `ssh://git@host[:port]/path` or `git@host:path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Address {
         Address::read(text).ok_or_else(|| {
             Error::new(
                 Code::RepositoryInvalid,
-                format!("reading the repository's address {}", scrub(text)),
+                format!("reading the repository's address {}", excerpt(text)),
                 "it is neither ssh://git@HOST[:PORT]/PATH nor git@HOST:PATH (no password, no other signs)",
             )
             .remedy("the key comes from --git-credential-secret, the server's own key from git.host_keys in the policy")

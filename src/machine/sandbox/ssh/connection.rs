@@ -14,7 +14,6 @@ use super::key::Key;
 use super::{Session, way};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
-use crate::machine::sandbox::scrub::scrub;
 
 /// git says what it has to say on the main stream: here a server tells in a line or two why it won't.
 const STDERR_BYTES: usize = 64 << 10;
@@ -219,11 +218,11 @@ fn broken(session: &Session, error: &russh::Error) -> Error {
 
 /// The server closed before git said a word. What it said instead is for people, but for these few words.
 fn unanswered(session: &Session, stderr: &[u8]) -> Error {
-    let said = scrub(&String::from_utf8_lossy(stderr));
+    let said = String::from_utf8_lossy(stderr);
     let cause = format!("the server says: {said}");
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if said.is_empty() {
+    if said.trim().is_empty() {
         session.account.fault(Fault::GitBrokenOff, "the server closes the connection without a word")
     } else if has(&["not found", "not exist", "no such", "not appear to be a git repository"]) {
         session.account.fault(Fault::GitNotFound, cause)
