@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files;
+use super::place::finished_name;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source};
 use crate::machine::Look;
@@ -11,15 +12,43 @@ use crate::machine::sandbox::unit::own_program;
 use crate::plan::{Mode, Owner, Prune};
 
 /// The record tells which runtimes the release must not lose.
+///
+/// A flush that has begun cannot be stopped: it may end when the step was given up long ago and the release is being
+/// discarded. What was flushed is recorded only as long as it has its name.
 pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
+    let flushed = files::which_directory(release)?;
     files::flush(release)?;
+    let still_there = || Ok(flushed.is_some() && files::which_directory(release)? == flushed);
+    let doing = || format!("finishing {}", release.display());
+    let gone = || Error::new(Code::Cancelled, doing(), "it was discarded meanwhile");
+    if !still_there()? {
+        return Err(gone());
+    }
     let uses: String = uses.iter().map(|path| format!("{}\n", path.display())).collect();
-    files::write(record, uses.as_bytes(), &Owner::root(), Mode(0o600))
+    files::write(record, uses.as_bytes(), &Owner::root(), Mode(0o600))?;
+    // Whoever discards takes the name first and the record second: one of us two removes it.
+    match still_there()? {
+        true => Ok(()),
+        false => files::remove_file(record).and(Err(gone())),
+    }
 }
 
 pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
-    let unfinished = files::exists(release)? && !files::exists(record)?;
+    let unfinished = files::stands(release)? && !done(release, record)?;
     Ok(if unfinished { Look::WouldChange("unfinished".into()) } else { Look::AlreadySo })
+}
+
+/// A record of what is gone says nothing.
+pub fn done(release: &Path, record: &Path) -> Result<bool> {
+    Ok(files::exists(record)? && files::exists(release)?)
+}
+
+/// The name goes first, then what is recorded under it, then the tree: a release that is half removed must not count
+/// as whole.
+pub fn discard(release: &Path, records: &[PathBuf]) -> Result<()> {
+    files::put_aside(release)?;
+    records.iter().try_for_each(|record| files::remove_file(record))?;
+    files::remove_tree(release)
 }
 
 pub fn look_prune(prune: &Prune) -> Result<Look> {
@@ -31,13 +60,15 @@ pub fn look_prune(prune: &Prune) -> Result<Look> {
     })
 }
 
-/// The records go first: a release that is half removed must not count as whole.
 pub fn prune(prune: &Prune) -> Result<()> {
     for name in surplus(prune)? {
-        for records in &prune.records {
-            files::remove_file(&records.join(&name))?;
+        let release = prune.releases.join(&name);
+        let records: Vec<PathBuf> = prune.records.iter().map(|records| records.join(&name)).collect();
+        match finished_name(&name) {
+            // What a killed run left beside a release, which may be one that stays.
+            Some(_) => records.iter().chain([&release]).try_for_each(|left| files::remove_left(left))?,
+            None => discard(&release, &records)?,
         }
-        files::remove_tree(&prune.releases.join(&name))?;
     }
     Ok(())
 }
