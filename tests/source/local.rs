@@ -5,16 +5,12 @@ use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bootagent::error::{Code, Result};
-use bootagent::facts::Source;
-use bootagent::machine::LocalHost;
-use bootagent::machine::Observe;
+use bootagent::error::Code;
 use bootagent::machine::sandbox::reader;
-use bootagent::plan::Seconds;
 use nix::unistd::geteuid;
 
 use super::support::upstream::Upstream;
-use super::{Asking, exe, run};
+use super::{Asking, exe};
 
 /// Somebody else.
 const OTHER: u32 = 12345;
@@ -56,6 +52,18 @@ impl Stage {
 fn git(directory: &Path, arguments: &[&str]) {
     let done = Command::new("git").args(arguments).current_dir(directory).output().unwrap();
     assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// On the branch that the recorded machine's environment asks for.
+fn plain_service(clone: &Path) {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/_shared/tree");
+    git(clone, &["checkout", "-q", "--orphan", "test"]);
+    git(clone, &["rm", "-q", "-r", "-f", "."]);
+    let mut copy = Command::new("cp");
+    assert!(copy.arg("-r").arg(tree.join(".")).arg(clone).status().unwrap().success());
+    git(clone, &["add", "-A", "."]);
+    let who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
+    git(clone, &[&who[..], &["commit", "-q", "-m", "a service"]].concat());
 }
 
 fn give(path: &Path, uid: u32) {
@@ -139,16 +147,6 @@ fn root_opens_nothing_that_others_wrote() {
     }
 }
 
-/// The way of a dry run, which chooses as whom the repository is read.
-fn read(path: &Path) -> Result<Source> {
-    let asking = Asking::local(path);
-    let fetching = async {
-        let machine = LocalHost::bystander();
-        machine.fetch(asking.request.clone(), Seconds(60)).await.map(|(source, _)| source)
-    };
-    run(fetching)
-}
-
 #[test]
 fn root_reads_a_repository_as_the_one_to_whom_it_belongs() {
     if !geteuid().is_root() {
@@ -162,11 +160,45 @@ fn root_reads_a_repository_as_the_one_to_whom_it_belongs() {
     chown(&stage.clone, Some(0), Some(0)).unwrap();
     assert_eq!(reader(&stage.clone), Some(OTHER));
     assert_eq!(reader(&stage.at("nowhere")), None);
-    // What is not the owner's to read, root does not read for it.
+}
+
+/// A dry run by root, of a program that other users can start, too. Its exit status, and what it said.
+fn dry_run(stage: &Stage, repository: &Path) -> (Option<i32>, String) {
+    let program = stage.at("bootagent");
+    if !program.exists() {
+        fs::copy(exe(), &program).unwrap();
+    }
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/_shared");
+    let flag = |name: &str, file: &str| format!("--{name}={}", shared.join(file).display());
+    let flags = [flag("facts", "facts.json"), flag("policy", "policy.toml"), flag("env-file", "secret")];
+    let repository = format!("--repository={}", repository.display());
+    let mut command = Command::new(program);
+    let done = command.env_clear().arg("--dry-run").args(flags).arg(repository).output().unwrap();
+    (done.status.code(), String::from_utf8(done.stderr).unwrap())
+}
+
+#[test]
+fn a_dry_run_of_root_reads_with_no_more_rights_than_the_owner_has() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let stage = Stage::new();
+    plain_service(&stage.clone);
+    for owner in [0, OTHER] {
+        give(&stage.clone, owner);
+        let (code, said) = dry_run(&stage, &stage.clone);
+        assert_eq!(code, Some(0), "of {owner}: {said}");
+        let (code, said) = dry_run(&stage, &stage.clone.join("bin"));
+        assert_eq!(code, Some(78), "of {owner}: {said}");
+        assert!(said.contains("name the top directory"), "{said}");
+    }
+    // What root alone may read is not read for them, wherever their `.git` leads.
     let root_s = Stage::new();
-    fs::set_permissions(root_s.clone.join(".git"), PermissionsExt::from_mode(0o700)).unwrap();
+    plain_service(&root_s.clone);
     let named = root_s.leading_to(&root_s.clone.join(".git"));
+    assert_eq!(dry_run(&root_s, &named).0, Some(0));
     give(&named, OTHER);
-    assert_eq!(reader(&named), Some(OTHER));
-    let _ = (exe(), read);
+    fs::set_permissions(root_s.clone.join(".git"), PermissionsExt::from_mode(0o700)).unwrap();
+    let (code, said) = dry_run(&root_s, &named);
+    assert_eq!(code, Some(78), "{said}");
 }
