@@ -140,3 +140,97 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
     source.entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(source)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// A directory for releases and one for records, and in the first one a release of so many files.
+    fn stage(files: usize) -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let scratch = tempfile::tempdir().unwrap();
+        let (release, records) = (scratch.path().join("releases/one"), scratch.path().join("records"));
+        fs::create_dir_all(&release).unwrap();
+        fs::create_dir_all(&records).unwrap();
+        (0..files).for_each(|number| fs::write(release.join(number.to_string()), "x").unwrap());
+        (scratch, release, records.join("one"))
+    }
+
+    #[test]
+    fn a_release_that_is_there_is_finished() {
+        if !is_root() {
+            return;
+        }
+        let (_scratch, release, record) = stage(3);
+        finish(&release, &record, &["/opt/node".into()]).unwrap();
+        assert_eq!(fs::read_to_string(&record).unwrap(), "/opt/node\n");
+        assert!(done(&release, &record).unwrap());
+        assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        discard(&release, std::slice::from_ref(&record)).unwrap();
+        assert!(!release.exists() && !record.exists());
+        finish(&release, &record, &[]).unwrap_err();
+        assert!(!record.exists());
+    }
+
+    /// The flush of a step that was given up ends at some moment of the recovery.
+    #[test]
+    fn a_flush_that_ends_late_records_nothing_of_what_was_discarded() {
+        if !is_root() {
+            return;
+        }
+        for round in 0..200 {
+            let (_scratch, release, record) = stage(1);
+            thread::scope(|scope| {
+                scope.spawn(|| finish(&release, &record, &[]));
+                thread::sleep(Duration::from_micros(round * 10));
+                discard(&release, std::slice::from_ref(&record)).unwrap();
+            });
+            assert!(!release.exists() && !record.exists(), "in round {round}");
+        }
+    }
+
+    #[test]
+    fn what_is_being_removed_has_no_name_any_more() {
+        let (_scratch, release, _) = stage(3000);
+        let some = || (0..3000).step_by(100).any(|number| !release.join(number.to_string()).exists());
+        thread::scope(|scope| {
+            let removing = scope.spawn(|| files::remove_tree(&release));
+            while !some() {}
+            assert!(!release.exists(), "it is half removed, and looks whole");
+            removing.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_and_what_stands_beside_it_stays() {
+        let (_scratch, release, record) = stage(1);
+        let releases = release.parent().unwrap().to_owned();
+        let prune_it = |keep: &[&str]| Prune {
+            releases: releases.clone(),
+            records: vec![record.parent().unwrap().to_owned()],
+            keep: keep.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        fs::create_dir_all(releases.join(".one.bootagent/src")).unwrap();
+        fs::write(record.with_file_name(".one.bootagent"), "").unwrap();
+        fs::write(&record, "").unwrap();
+        assert_ne!(look_prune(&prune_it(&["one"])).unwrap(), Look::AlreadySo);
+        prune(&prune_it(&["one"])).unwrap();
+        assert!(release.join("0").exists() && record.exists());
+        assert_eq!(look_prune(&prune_it(&["one"])).unwrap(), Look::AlreadySo);
+        prune(&prune_it(&[])).unwrap();
+        assert!(!release.exists() && !record.exists());
+
+        fs::create_dir_all(releases.join(".one.bootagent")).unwrap();
+        assert_ne!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        discard(&release, std::slice::from_ref(&record)).unwrap();
+        assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        assert_eq!(fs::read_dir(&releases).unwrap().count(), 0);
+    }
+}
