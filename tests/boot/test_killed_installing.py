@@ -3,7 +3,8 @@
 import killed
 import packages
 import pytest
-from killed import differences, fresh
+import sweep
+from killed import Point, differences, fresh, wipe
 from lab.deadline import wait_for
 from looks import SERVICE, secret, shared, status, whole  # noqa: F401
 from packages import LINGERS, STAY, installed
@@ -69,9 +70,28 @@ class TestNode:
     @pytest.mark.parametrize("into", [RECORDS, RUNTIMES])
     def test_when_it_is_whole(self, shared, binary, undisturbed, into):  # noqa: F811
         machine = fresh(shared, binary, bare=True)
-        assert killed.run_to_rename(machine, *FLAGS, into=into).code == killed.KILLED
+        assert killed.run(machine, *FLAGS, at=Point("renameat", 1), paths=[into]).code == killed.KILLED
         assert not machine.exists(RUNTIME)
         self.same(machine, undisturbed)
+
+    def test_from_its_directories_to_its_name(self, shared, binary, undisturbed):  # noqa: F811
+        """On one machine, from which all that the runs made is taken away after each point."""
+        machine = fresh(shared, binary, bare=True)
+        around = "/opt/bootagent/runtimes"
+        paths = [around, f"{around}/.unfinished", f"{around}/.unfinished/tree", f"{around}/..unfinished.bootagent", RECORDS, RUNTIMES]
+        result, points = killed.points_of(machine, *FLAGS, paths=paths)
+        assert result.code == 0, result.stderr
+        calls = {point.call for point in points}
+        assert len(points) > 12 and calls >= {"renameat", "renameat2", "mkdirat", "fchown", "fchmod", "unlinkat"}, points
+        taken = sweep.sample(points, every=6)
+        for point in taken:
+            wipe(machine, SERVICE)
+            code = killed.run(machine, *FLAGS, at=point, paths=paths).code
+            assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
+            again = run(machine)
+            assert again.code == 0, sweep.told(taken, [f"killed at {point}: {again.stderr}"])
+            wrong = differences(undisturbed, whole(machine))
+            assert not wrong, sweep.told(taken, [f"killed at {point}:", *wrong])
 
 
 class TestPackages:
