@@ -96,20 +96,22 @@ def fresh(world: World, binary: Path, **options) -> Machine:
     return world.launch(binary=binary, **options)
 
 
+_WIPE = """
+systemctl stop 'bootagent-*' {service}.service bootagent.service
+rm -rf /opt/{service} /opt/bootagent /var/lib/{service} /var/lib/bootagent /var/cache/bootagent /run/bootagent
+rm -rf /etc/systemd/system/{service}.service /etc/systemd/system/bootagent.service
+rm -rf /etc/systemd/system/multi-user.target.wants/bootagent.service
+find /etc/systemd /opt /var/lib /var/cache /run -xdev -name '.*.bootagent' -prune -exec rm -rf {{}} +
+for user in {service} {service}-build; do userdel $user; groupdel $user; done
+systemctl daemon-reload
+systemctl reset-failed {service}.service bootagent.service
+exit 0
+"""
+
+
 def wipe(machine: Machine, service: str) -> None:
     """Takes away all that runs may have put on the machine, half or whole."""
-    units = [f"{service}.service", "bootagent.service"]
-    machine.run(["systemctl", "stop", "bootagent-*", *units], timeout=60)
-    ours = [f"/opt/{service}", "/opt/bootagent", f"/var/lib/{service}", "/var/lib/bootagent", "/var/cache/bootagent", "/run/bootagent"]
-    ours += [f"/etc/systemd/system/{unit}" for unit in units]
-    ours += ["/etc/systemd/system/multi-user.target.wants/bootagent.service"]
-    beside = [f"{Path(path).parent}/.{Path(path).name}.bootagent" for path in ours]
-    machine.check(["rm", "-rf", *ours, *beside])
-    for user in (service, f"{service}-build"):
-        machine.run(["userdel", user])
-        machine.run(["groupdel", user])
-    machine.check(["systemctl", "daemon-reload"])
-    machine.run(["systemctl", "reset-failed", *units])
+    machine.check(["sh", "-c", _WIPE.format(service=service)], timeout=120)
 
 
 def differences(undisturbed: dict[str, str], disturbed: dict[str, str]) -> list[str]:

@@ -184,11 +184,12 @@ fn a_dry_run_of_root_reads_with_no_more_rights_than_the_owner_has() {
     }
     let stage = Stage::new();
     plain_service(&stage.clone);
+    fs::create_dir(stage.clone.join("src")).unwrap();
     for owner in [0, OTHER] {
         give(&stage.clone, owner);
         let (code, said) = dry_run(&stage, &stage.clone);
         assert_eq!(code, Some(0), "of {owner}: {said}");
-        let (code, said) = dry_run(&stage, &stage.clone.join("bin"));
+        let (code, said) = dry_run(&stage, &stage.clone.join("src"));
         assert_eq!(code, Some(78), "of {owner}: {said}");
         assert!(said.contains("name the top directory"), "{said}");
     }
