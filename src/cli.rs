@@ -66,7 +66,7 @@ pub struct RunArgs {
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,
-    /// The repository, with {service} and {environment} as placeholders; with --dry-run also a directory
+    /// The repository, with {service} and {environment} as placeholders; with --dry-run also a repository's own directory
     #[arg(long, value_name = "URL")]
     repository: Option<String>,
     /// Name of the secret that holds the git credential (a token, a private key, or JSON: see docs)

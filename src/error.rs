@@ -78,6 +78,7 @@ codes! {
     GitUnreachable = "E-GIT-UNREACHABLE", Temporary, "can the instance reach the git server (route, DNS, proxy, certificate)?";
     GitRefused = "E-GIT-REFUSED", Invalid, "is the repository private? name the credential's secret with --git-credential-secret, and check that it may read this repository";
     GitNotFound = "E-GIT-NOT-FOUND", Invalid, "check the repository pattern of the policy and the service's name (a private repository without a credential looks absent, too)";
+    GitUnsupported = "E-GIT-UNSUPPORTED", Invalid, "name another repository or server in the policy: bootagent reads repositories whose objects are named by SHA-1, from servers that answer as git-upload-pack does";
     CredentialInvalid = "E-GIT-CREDENTIAL", Invalid, "store a token, a private key (PEM), or JSON with username and password, or with app_id, installation_id and private_key; docs/how-to/use-a-private-repository.md shows each";
     HostUnknown = "E-GIT-HOST-UNKNOWN", Refused, "get the server's key from its owner and add it to git.host_keys in the policy, as a line of known_hosts";
     HostKey = "E-GIT-HOST-KEY", Refused, "find out why: either the server's key was changed (then its owner says so, and git.host_keys in the policy gets the new one), or this is not the server";

@@ -134,6 +134,7 @@ faults! {
     GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "whoever answers as the git server has no certificate that is trusted here";
     GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is no success, or does not let the ssh key in";
     GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410, or says over ssh that it has no such repository";
+    GitUnsupported = "git-unsupported", Stop, Fetch, GitUnsupported, "the git server answers 501 or 505, speaks another protocol or version than git's, TLS's or ssh's that are known here, or the repository's objects are not named by SHA-1";
     GitHostKey = "git-host-key", Stop, Fetch, HostKey, "the ssh server shows a host key that is not the known one";
 
     RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx, or breaks off";

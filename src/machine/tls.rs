@@ -15,6 +15,13 @@ pub fn is_untrusted(cause: &str) -> bool {
     cause.contains(CERTIFICATE)
 }
 
+/// The other side speaks no TLS, or no version and no cipher of it that is known here.
+pub fn is_unsupported(cause: &str) -> bool {
+    let says =
+        ["peer is incompatible", "alert: ProtocolVersion", "corrupt message of type InvalidContentType"];
+    says.iter().any(|words| cause.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +37,14 @@ mod tests {
         assert!(is_untimely("npm ends with CERT_NOT_YET_VALID: request to https://r/x failed"));
         let foreign = "invalid peer certificate: UnknownIssuer";
         assert!(is_untrusted(foreign) && !is_untimely(foreign));
+        for cause in [
+            "peer is incompatible: ServerDoesNotSupportTls12Or13",
+            "received fatal alert: ProtocolVersion",
+            "io: received corrupt message of type InvalidContentType",
+        ] {
+            assert!(is_unsupported(cause) && !is_untrusted(cause), "{cause}");
+        }
+        assert!(!is_unsupported(foreign) && !is_unsupported("received fatal alert: InternalError"));
         for other in ["connection refused", "the token has expired"] {
             assert!(!is_untrusted(other) && !is_untimely(other), "{other}");
         }

@@ -28,6 +28,10 @@ pub enum Action {
         owner: Owner,
         mode: Mode,
     },
+    /// A file that an earlier generation had and this one has not.
+    RemoveFile {
+        path: PathBuf,
+    },
     /// This very program, for the next boot.
     InstallAgent {
         path: PathBuf,
@@ -98,6 +102,7 @@ impl Action {
             Action::CreateUser { .. } => vec!["/etc".into()],
             Action::MakeDirectory { path, .. }
             | Action::WriteFile { path, .. }
+            | Action::RemoveFile { path }
             | Action::InstallAgent { path }
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],

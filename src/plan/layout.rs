@@ -204,6 +204,9 @@ pub fn scratch(fetch: &str) -> [PathBuf; 2] {
 /// Where runtimes from archives stand, one directory for each version, for all services of the machine.
 pub const RUNTIMES: &str = "/opt/bootagent/runtimes";
 
+/// Where a runtime is unpacked, and removed: on their file system, so that one rename finishes it; root's alone.
+pub const UNFINISHED_RUNTIME: &str = "/opt/bootagent/runtimes/.unfinished";
+
 pub fn runtime(name: &str, version: &str) -> PathBuf {
     Path::new(RUNTIMES).join(name).join(version)
 }

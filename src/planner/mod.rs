@@ -171,6 +171,7 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     let fetch = [format!("{}.service", layout::FETCH), layout::index_unit(layout::FETCH)];
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
+    scratch.push(layout::UNFINISHED_RUNTIME.into());
     scratch.push(Layout::new(&selection.service).migration());
     scratch.extend(Layout::new(&selection.service).of_rehearsal());
     let left = Action::StopLeftovers { units, scratch };
@@ -223,12 +224,9 @@ fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
     steps
         .sealed("environment", why, layout.environment(), service, Owner::root(), 0o600)
         .after(&["run", whole]);
-    if let Some(dotenv) = rendering.dotenv.clone() {
-        let why = "the same for readers of .env";
-        steps
-            .sealed("dotenv", why, layout.dotenv(), dotenv, Owner::new("root", layout.user()), 0o640)
-            .after(&["run", whole]);
-    }
+    let why = "the same for readers of .env";
+    let (dotenv, owner) = (rendering.dotenv.clone(), Owner::new("root", layout.user()));
+    steps.sealed_if_any("dotenv", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run", whole]);
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
@@ -240,10 +238,7 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .after(&["unit"])
         .within(Slice::Reload);
-    let mut ready = vec![whole, "reload", "environment", "data"];
-    if steps.has("dotenv") {
-        ready.push("dotenv");
-    }
+    let ready = [whole, "reload", "environment", "dotenv", "data"];
     remember::attempt(steps, wanted, generation, layout, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())

@@ -71,12 +71,9 @@ fn go_back(steps: &mut Steps, good: &Generation, environment: Option<&Rendering>
     if let Some(rendering) = environment {
         let text = rendering.service.clone();
         steps.sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600);
-        ready.push("environment-back");
-        if let Some(text) = rendering.dotenv.clone() {
-            let owner = Owner::new("root", layout.user());
-            steps.sealed("dotenv-back", why, layout.dotenv(), text, owner, 0o640);
-            ready.push("dotenv-back");
-        }
+        let (dotenv, owner) = (rendering.dotenv.clone(), Owner::new("root", layout.user()));
+        steps.sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640);
+        ready.extend(["environment-back", "dotenv-back"]);
     }
     steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
     let reload = Action::ReloadUnit { unit: layout.unit() };

@@ -46,7 +46,7 @@ pub fn remember(
         before: before(wanted, generation),
     };
     let why = "the generation to return to if a later one fails";
-    steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment"]);
+    steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment", "good-dotenv"]);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
     steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Slice::Tidy).optional();
@@ -122,14 +122,10 @@ fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
 /// with the new values.
 fn keep_environment(steps: &mut Steps, rendering: Rendering, layout: &Layout) {
     let why = "the environment to return to if a later one fails";
-    let mut last = "good-environment";
-    steps
-        .sealed(last, why, layout.good_environment(), rendering.service, Owner::root(), 0o600)
-        .after(&["gate"]);
-    if let Some(dotenv) = rendering.dotenv {
-        last = "good-dotenv";
-        steps.sealed(last, why, layout.good_dotenv(), dotenv, Owner::root(), 0o600).after(&["gate"]);
-    }
+    let (path, owner) = (layout.good_environment(), Owner::root());
+    steps.sealed("good-environment", why, path, rendering.service, owner, 0o600).after(&["gate"]);
+    let (path, owner) = (layout.good_dotenv(), Owner::root());
+    steps.sealed_if_any("good-dotenv", why, path, rendering.dotenv, owner, 0o600).after(&["gate"]);
 }
 
 pub fn name(release: &Path) -> String {

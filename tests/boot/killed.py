@@ -1,48 +1,92 @@
-"""Kills the agent at its Nth rename: everything it writes takes effect by one, its status before and after each step."""
+"""Kills the agent before its Nth call of a kind takes effect, for every kind of call by which it changes the disk: what it
+writes takes effect by a rename, its status before and after each step."""
 
 import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from lab import Machine, Result, World
 
-RENAME = "renameat"
+# strace counts each of them by itself, and for each thread by itself.
+CALLS = (
+    "renameat", "renameat2", "mkdirat", "fchown", "fchownat", "fchmod", "fchmodat", "linkat", "symlinkat", "unlinkat"
+)  # fmt: skip
 KILLED = -9
+TRACE = "/root/points"
 
 
-def run(machine: Machine, *flags: str, at: int) -> Result:
-    """A run that is killed before its rename number `at` takes effect, if it comes to that."""
-    inject = f"--inject={RENAME}:signal=SIGKILL:when={at}"
-    strace = ["strace", "--output=/dev/null", f"--trace={RENAME}", inject]
+class Point(NamedTuple):
+    """Before the agent's call number `number` of this kind takes effect."""
+
+    call: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.call} {self.number}"
+
+
+def run(machine: Machine, *flags: str, at: Point, paths: Sequence[str] = ()) -> Result:
+    """A run that is killed at this point, if it comes to that. With `paths` only calls count that name one of them, or a
+    directory that is open under that path, in whichever of the run's threads."""
+    inject = f"--inject={at.call}:signal=SIGKILL:when={at.number}"
+    strace = ["strace", "--output=/dev/null", f"--trace={at.call}", inject, *_limited(paths)]
     return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
 
 
-def run_to_rename(machine: Machine, *flags: str, into: str) -> Result:
-    """A run that is killed before its first rename into that directory takes effect, whichever of its threads does it."""
-    inject = f"--inject={RENAME}:signal=SIGKILL:when=1"
-    strace = ["strace", "--follow-forks", "--output=/dev/null", f"--trace-path={into}", f"--trace={RENAME}", inject]
-    return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
-
-
-def points(machine: Machine, *flags: str, of: str = "") -> tuple[Result, list[int]]:
-    """A run that nobody disturbs, and before which renames a kill leaves different machines: all that are not the
-    status's, and those of the status between which and the one before it something happened. With `of` only those from
-    the first one whose file or directory has that word to a little after the last one."""
-    watched = f"--trace={RENAME},mkdirat,clone,clone3,vfork"
-    strace = ["strace", "--output=/root/points", "--decode-fds=path", watched]
-    result = machine.run([*strace, "bootagent", "run", *flags], timeout=120)
-    found, number, happened, named = [], 0, True, []
-    for line in machine.read("/root/points").splitlines():
-        if not line.startswith(RENAME):
+def points(machine: Machine, *flags: str, of: str = "") -> tuple[Result, list[Point]]:
+    """A run that nobody disturbs, and before which calls of its main thread a kill leaves different machines: all that change
+    anything and are not the status's; of those the first one of each kind, and the renames between which and the one before
+    something happened. With `of` only those from the first one whose file or directory has that word to a little after the
+    last one."""
+    result, lines = _traced(machine, ["--trace=clone,clone3,vfork," + ",".join(CALLS)], flags)
+    found, named, numbers, seen, happened = [], [], Counter(), set(), True
+    for line in lines:
+        call = line.partition("(")[0]
+        if call not in CALLS:
             happened = happened or bool(re.match("[a-z]", line))
             continue
-        number += 1
-        of_status = '"status.json"' in line or '"output.json"' in line
-        if happened or not of_status:
-            found.append(number)
+        numbers[call] += 1
+        if not re.search(r"= 0$", line):
+            continue
+        of_status = "status.json" in line or "output.json" in line
+        if not of_status or call not in seen or (happened and call.startswith("renameat")):
+            found.append(Point(call, numbers[call]))
             named.append(of in line)
-        happened = not of_status
-    machine.check(["rm", "/root/points"])
+        if of_status:
+            seen.add(call)
+            happened = happened and not call.startswith("renameat")
+        else:
+            happened = True
     return result, found[named.index(True) : len(named) - named[::-1].index(True) + 3]
+
+
+def points_of(machine: Machine, *flags: str, paths: Sequence[str]) -> tuple[Result, list[Point]]:
+    """The same of all threads, where they name one of the paths, or work in a directory that is open under it. Each of them
+    counts by itself, so there is none where several make calls of one kind."""
+    result, lines = _traced(machine, ["--trace=" + ",".join(CALLS), *_limited(paths)], flags)
+    found, numbers, threads = [], Counter(), defaultdict(set)
+    for thread, line in (line.split(maxsplit=1) for line in lines):
+        call = line.partition("(")[0]
+        if call in CALLS:
+            numbers[thread, call] += 1
+            threads[call].add(thread)
+            if re.search(r"= 0$", line):
+                found.append(Point(call, numbers[thread, call]))
+    return result, [point for point in found if len(threads[point.call]) == 1]
+
+
+def _limited(paths: Sequence[str]) -> list[str]:
+    return ["--follow-forks", *(f"--trace-path={path}" for path in paths)] if paths else []
+
+
+def _traced(machine: Machine, options: list[str], flags: Sequence[str]) -> tuple[Result, list[str]]:
+    strace = ["strace", f"--output={TRACE}", "--decode-fds=path", "--signal=none", *options]
+    result = machine.run([*strace, "bootagent", "run", *flags], timeout=120)
+    lines = machine.read(TRACE).splitlines()
+    machine.check(["rm", TRACE])
+    return result, lines
 
 
 def fresh(world: World, binary: Path, **options) -> Machine:
@@ -50,6 +94,24 @@ def fresh(world: World, binary: Path, **options) -> Machine:
     for machine in world.machines:
         machine.kill()
     return world.launch(binary=binary, **options)
+
+
+_WIPE = """
+systemctl stop 'bootagent-*' {service}.service bootagent.service
+rm -rf /opt/{service} /opt/bootagent /var/lib/{service} /var/lib/bootagent /var/cache/bootagent /run/bootagent
+rm -rf /etc/systemd/system/{service}.service /etc/systemd/system/bootagent.service
+rm -rf /etc/systemd/system/multi-user.target.wants/bootagent.service
+find /etc/systemd /opt /var/lib /var/cache /run -xdev -name '.*.bootagent' -prune -exec rm -rf {{}} +
+for user in {service} {service}-build; do userdel $user; groupdel $user; done
+systemctl daemon-reload
+systemctl reset-failed {service}.service bootagent.service
+exit 0
+"""
+
+
+def wipe(machine: Machine, service: str) -> None:
+    """Takes away all that runs may have put on the machine, half or whole."""
+    machine.check(["sh", "-c", _WIPE.format(service=service)], timeout=120)
 
 
 def differences(undisturbed: dict[str, str], disturbed: dict[str, str]) -> list[str]:

@@ -171,12 +171,21 @@ _UNREAD = (
 )
 
 
+def places(machine: Machine, **words: str) -> dict[str, str]:
+    """Wherever a run may leave something: paths with their modes, owners and bytes."""
+    given = json.dumps([OURS, _HIDDEN, _UNREAD, _stand_ins(machine, words)])
+    return json.loads(machine.check(["python3", "-I", "-c", _MACHINE, given]))
+
+
+def _stand_ins(machine: Machine, words: dict[str, str]) -> list[tuple[str, str]]:
+    return [(machine.instance.id, "INSTANCE"), *((word, name) for name, word in words.items())]
+
+
 def whole(machine: Machine, **words: str) -> dict[str, str]:
     """Everything that another machine after the same runs must have, too: paths, modes, owners and bytes, units, what
     serves. `words` are told by their keywords: whole(machine, COMMIT="51d...")."""
-    stand_ins = [(machine.instance.id, "INSTANCE"), *((word, name) for name, word in words.items())]
-    given = json.dumps([OURS, _HIDDEN, _UNREAD, stand_ins])
-    found = json.loads(machine.check(["python3", "-I", "-c", _MACHINE, given]))
+    stand_ins = _stand_ins(machine, words)
+    found = places(machine, **words)
     for unit in ("bootagent.service", f"{SERVICE}.service"):
         shown = machine.systemctl_show(unit)
         for name in ("ActiveState", "SubState", "UnitFileState", "Result", "NRestarts", "NeedDaemonReload"):

@@ -34,6 +34,12 @@ def test_the_repository_is_missing(stage):
     stage.refuses(78, "E-GIT-NOT-FOUND", "https://git.acme.test/acme/nowhere.git", repository=repository)
 
 
+def test_the_repository_s_objects_are_named_in_another_way(stage):
+    stage.world.repo("modern", object_format="sha256").commit("test", services.node())
+    stage.world.tags["bootagent:service"] = "modern"
+    stage.refuses(78, "E-GIT-UNSUPPORTED", "https://github.com/acme/modern.git", "sha256")
+
+
 def test_the_repository_address_holds_a_password(stage):
     repository = f"https://me:{TOKEN}@github.com/acme/x.git"
     result = stage.refuses(78, "E-REPOSITORY-INVALID", "flag", "password", repository=repository)

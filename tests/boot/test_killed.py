@@ -2,13 +2,16 @@
 
 import killed
 import pytest
-from killed import differences, fresh
+import sweep
+from killed import Point, differences, fresh, wipe
 from lab.deadline import wait_for
-from looks import CACHE, SERVICE, secret, whole
+from looks import CACHE, SERVICE, current, leftovers, places, releases, secret, whole
 from services import BRIEF, TALKING, lingering, talking
 from stage import REPOSITORY
 
 FLAGS = ["--repository", REPOSITORY]
+RELEASES = f"/opt/{SERVICE}/releases"
+RECORDS = f"/var/lib/bootagent/services/{SERVICE}/releases"
 # Answers, but not well; the gate gives up quickly.
 UNWELL = {
     "server.js": TALKING.replace('"/health": () => "ok",', ""),
@@ -17,28 +20,45 @@ UNWELL = {
 
 
 class FirstBoot:
-    """A fresh machine for each point. The points are shared out: a class is one worker's."""
+    """On one machine, from which all that the runs made is taken away after each point. How an installation is killed is
+    seen in `TestEveryRun`. The points are shared out: a class is one worker's."""
+
+    every, paths = 10, ()
 
     @pytest.fixture
-    def stage(self, world):
+    def machine(self, world, binary):
         world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-        world.repo(SERVICE).commit("test", talking())
+        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": "install = []\n" + BRIEF}))
         secret(world, TOKEN="t")
-        return world
+        return fresh(world, binary)
 
-    def test_killed_once_and_run_once(self, stage, binary):
-        machine = fresh(stage, binary)
+    def points(self, machine):
         result, points = killed.points(machine, *FLAGS)
+        calls = {point.call for point in points}
+        assert len(points) > 110, f"where are the steps? {points}"
+        assert calls >= {"renameat", "renameat2", "mkdirat", "fchown", "fchmod", "symlinkat"}, calls
+        return result, points[self.share :: 2]
+
+    def test_killed_once_and_run_once(self, machine):
+        bare = places(machine)
+        result, points = self.points(machine)
         assert result.code == 0, result.stderr
         undisturbed, wrong = whole(machine), []
-        assert len(points) > 30, f"where are the steps? {points}"
-        for point in points[self.share :: 2]:
-            machine = fresh(stage, binary)
-            assert killed.run(machine, *FLAGS, at=point).code == killed.KILLED
+        taken = sweep.sample(points, every=self.every)
+        for point in taken:
+            wiped(machine, bare)
+            code = killed.run(machine, *FLAGS, at=point, paths=self.paths).code
+            assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
             again = machine.run(["bootagent", "run", *FLAGS], timeout=120)
-            assert again.code == 0, f"killed at {point}: {again.stderr}"
+            assert again.code == 0, sweep.told(taken, [f"killed at {point}: {again.stderr}"])
             wrong += (f"killed at {point}: {line}" for line in differences(undisturbed, whole(machine)))
-        assert not wrong, "\n".join(wrong)
+        assert not wrong, sweep.told(taken, wrong)
+
+
+def wiped(machine, bare: dict[str, str]) -> None:
+    wipe(machine, SERVICE)
+    left = differences(bare, places(machine))
+    assert not left, "\n".join(["this is no fresh machine:", *left])
 
 
 class TestFirstBoot(FirstBoot):
@@ -47,6 +67,54 @@ class TestFirstBoot(FirstBoot):
 
 class TestFirstBootToo(FirstBoot):
     share = 1
+
+
+class TestFinish(FirstBoot):
+    """What another thread does: the release is flushed, and recorded as whole."""
+
+    every = 1
+
+    def points(self, machine):
+        machine.check(["bootagent", "run", *FLAGS], timeout=120)
+        record = f"{RECORDS}/.{current(machine)}.bootagent"
+        wipe(machine, SERVICE)
+        self.paths = [RECORDS, record]
+        result, points = killed.points_of(machine, *FLAGS, paths=self.paths)
+        assert {point.call for point in points} >= {"fchown", "fchmod", "renameat"}, points
+        return result, points
+
+
+class TestDiscard:
+    """What another thread does: a release whose installation failed is removed. The next run fails as the first one did."""
+
+    def test_killed_once_and_run_once(self, world, binary):
+        world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+        world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": 'install = ["false"]\n' + BRIEF}))
+        secret(world, TOKEN="t")
+        machine = fresh(world, binary)
+        bare, wrong = places(machine), []
+        plan = machine.run(["bootagent", "--dry-run", "--output=json", *FLAGS], timeout=60).json()
+        (name,) = [step["action"]["release"] for step in plan["steps"] if step["id"] == "checkout"]
+        aside = f"{RELEASES}/.{name.rpartition('/')[2]}.bootagent"
+        result, points = killed.points_of(machine, *FLAGS, paths=[aside])
+        points = [point for point in points if point.call == "unlinkat"]
+        assert result.code == 1 and "E-INSTALL-FAILED" in result.stderr, result.stderr
+        assert len(points) > 3, points
+        undisturbed = self.state(machine)
+        assert not machine.exists(name)
+        taken = sweep.sample(points)
+        for point in taken:
+            wiped(machine, bare)
+            code = killed.run(machine, *FLAGS, at=point, paths=[aside]).code
+            assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
+            assert machine.exists(aside) and not machine.exists(name), sweep.told(taken, [f"at {point}: half a release"])
+            again = machine.run(["bootagent", "run", *FLAGS], timeout=120)
+            assert again.code == 1 and "E-INSTALL-FAILED" in again.stderr, sweep.told(taken, [again.stderr])
+            wrong += (f"killed at {point}: {line}" for line in differences(undisturbed, self.state(machine)))
+        assert not wrong, sweep.told(taken, wrong)
+
+    def state(self, machine) -> dict[str, str]:
+        return places(machine) | {"left over": " ".join(leftovers(machine))}
 
 
 class TestEveryRun:
@@ -60,15 +128,16 @@ class TestEveryRun:
         first = machine.run(["bootagent", "run", *FLAGS], timeout=120)
         assert first.code == 0, first.stderr
         undisturbed = whole(machine)
-        machine, runs, code = fresh(world, binary), 0, killed.KILLED
-        while code == killed.KILLED and runs < 200:
-            runs += 1
-            result = killed.run(machine, *FLAGS, at=runs)
-            code = result.code
-        assert code == 0, f"run {runs}: {result.stderr}"
-        assert runs > 60, "where are the steps?"
+        machine, taken = fresh(world, binary), []
+        for point in sweep.sample([Point("renameat", number) for number in range(1, 200)]):
+            taken.append(point)
+            result = killed.run(machine, *FLAGS, at=point)
+            if result.code != killed.KILLED:
+                break
+        assert result.code == 0, sweep.told(taken, [f"at {point}: {result.stderr}"])
+        assert point.number > 60, "where are the steps?"
         wrong = differences(undisturbed, whole(machine))
-        assert not wrong, "\n".join(wrong)
+        assert not wrong, sweep.told(taken, wrong)
 
 
 class Serving:
@@ -89,8 +158,14 @@ class Serving:
 
 
 class TestUpdate(Serving):
+    every = 6
+
+    def paths(self, machine) -> list[str]:
+        return []
+
     def points(self, machine):
         result, points = killed.points(machine, "--update")
+        assert len(points) > 30, points
         # What comes before is as in a first boot.
         return result, points[len(points) // 2 :]
 
@@ -107,20 +182,20 @@ class TestUpdate(Serving):
             return whole(machine, COMMIT=commits[last], BEFORE=commits[last - 1], **words)
 
         push()
+        machine.check(["bootagent", "run", "--update"], timeout=120)
+        push()
         result, points = self.points(machine)
         assert result.code == 0, result.stderr
-        push()
-        result = machine.run(["bootagent", "run", "--update"], timeout=120)
-        assert result.code == 0, result.stderr
         undisturbed, wrong = state(), []
-        for point in points:
+        taken = sweep.sample(points, every=self.every)
+        for point in taken:
             push()
-            code = killed.run(machine, "--update", at=point).code
-            assert code == killed.KILLED, f"at {point}: {code}"
+            code = killed.run(machine, "--update", at=point, paths=self.paths(machine)).code
+            assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
             again = machine.run(["bootagent", "run", "--update"], timeout=120)
-            assert again.code == 0, f"killed at {point}: {again.stderr}"
+            assert again.code == 0, sweep.told(taken, [f"killed at {point}: {again.stderr}"])
             wrong += (f"killed at {point}: {line}" for line in differences(undisturbed, state()))
-        assert not wrong, "\n".join(wrong)
+        assert not wrong, sweep.told(taken, wrong)
 
 
 class TestRehearsal(TestUpdate):
@@ -128,7 +203,23 @@ class TestRehearsal(TestUpdate):
 
     def points(self, machine):
         result, points = killed.points(machine, "--update", of="rehearsal")
-        assert len(points) > 8, points
+        assert len(points) > 20, points
+        return result, points
+
+
+class TestPrune(TestUpdate):
+    """What another thread does: the release before the last one is removed, file by file."""
+
+    every = 4
+
+    def paths(self, machine) -> list[str]:
+        (before,) = set(releases(machine)) - {current(machine)}
+        return [before, f".{before}.bootagent", f"{RELEASES}/.{before}.bootagent"]
+
+    def points(self, machine):
+        result, points = killed.points_of(machine, "--update", paths=self.paths(machine))
+        calls = {point.call for point in points}
+        assert len(points) > 6 and calls == {"renameat", "unlinkat"}, points
         return result, points
 
 
@@ -144,14 +235,16 @@ class TestRecovery(Serving):
         attempt = f"/var/lib/bootagent/services/{SERVICE}/attempt.json"
         told = {"status", attempt, "/run/bootagent/output.json"}
         assert {line.split(":")[0] for line in differences(good, recovered)} == told
-        for point in points:
+        assert len(points) > 40, points
+        taken = sweep.sample(points, every=10)
+        for point in taken:
             world.repo(SERVICE).commit("test", {"note": f"{point}"})
             code = killed.run(machine, "--update", at=point).code
-            assert code == killed.KILLED, f"at {point}: {code}"
+            assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
             again = machine.run(["bootagent", "run"], timeout=120)
-            assert again.code == 0, f"killed at {point}: {again.stderr}"
+            assert again.code == 0, sweep.told(taken, [f"killed at {point}: {again.stderr}"])
             wrong += (f"killed at {point}: {line}" for line in differences(good, whole(machine)))
-        assert not wrong, "\n".join(wrong)
+        assert not wrong, sweep.told(taken, wrong)
 
 
 class TestUpdateThatIsGivenUp(Serving):

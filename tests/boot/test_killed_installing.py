@@ -3,7 +3,8 @@
 import killed
 import packages
 import pytest
-from killed import differences, fresh
+import sweep
+from killed import Point, differences, fresh, wipe
 from lab.deadline import wait_for
 from looks import SERVICE, secret, shared, status, whole  # noqa: F401
 from packages import LINGERS, RAN, STAY, installed
@@ -15,6 +16,22 @@ from test_bare import TALKING as WITHOUT_NODE
 FLAGS = ["--repository", REPOSITORY]
 # Where it is recorded that a runtime is ours, and where it gets its name, in this order.
 RECORDS, RUNTIMES = "/var/lib/bootagent/runtimes/node", "/opt/bootagent/runtimes/node"
+# Where it is unpacked; and the name that this has before it is whole, and while it is removed.
+UNFINISHED, ASIDE = "/opt/bootagent/runtimes/.unfinished", "/opt/bootagent/runtimes/..unfinished.bootagent"
+# The first call of each kind that names this path, or works in a directory that is open under it.
+POINTS = [
+    ("mkdirat", "/opt/bootagent/runtimes"),
+    *((call, ASIDE) for call in ("fchown", "fchmod")),
+    ("renameat2", "/opt/bootagent/runtimes"),
+    ("mkdirat", UNFINISHED),
+    *((call, f"{UNFINISHED}/.tree.bootagent") for call in ("fchown", "fchmod")),
+    ("renameat2", UNFINISHED),
+    *((call, f"{UNFINISHED}/tree/bin") for call in ("fchown", "fchownat", "fchmod")),
+    *((call, f"{UNFINISHED}/tree") for call in ("fchown", "fchmod")),
+    *((call, f"{RECORDS}/.{RUNTIME.rpartition('/')[2]}.bootagent") for call in ("fchown", "fchmod")),
+    ("renameat", RECORDS),
+    ("renameat", RUNTIMES),
+]
 HELD = "/var/tmp/held"
 HOLD = f"import fcntl, os, time; f = open('{packages.LOCK}', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); os.mknod('{HELD}')\n"
 HOLD += f"while os.path.exists('{HELD}'): time.sleep(0.05)"
@@ -69,8 +86,30 @@ class TestNode:
     @pytest.mark.parametrize("into", [RECORDS, RUNTIMES])
     def test_when_it_is_whole(self, shared, binary, undisturbed, into):  # noqa: F811
         machine = fresh(shared, binary, bare=True)
-        assert killed.run_to_rename(machine, *FLAGS, into=into).code == killed.KILLED
+        assert killed.run(machine, *FLAGS, at=Point("renameat", 1), paths=[into]).code == killed.KILLED
         assert not machine.exists(RUNTIME)
+        self.same(machine, undisturbed)
+
+    def test_from_its_directories_to_its_name(self, shared, binary, undisturbed):  # noqa: F811
+        """On one machine, from which all that the runs made is taken away after each point."""
+        machine = fresh(shared, binary, bare=True)
+        taken = sweep.sample(POINTS, every=4)
+        for call, path in taken:
+            code = killed.run(machine, *FLAGS, at=Point(call, 1), paths=[path]).code
+            assert code == killed.KILLED, sweep.told(taken, [f"at {call} of {path}: {code}"])
+            assert not machine.exists(RUNTIME)
+            again = run(machine)
+            assert again.code == 0, sweep.told(taken, [f"killed at {call} of {path}: {again.stderr}"])
+            wrong = differences(undisturbed, whole(machine))
+            assert not wrong, sweep.told(taken, [f"killed at {call} of {path}:", *wrong])
+            wipe(machine, SERVICE)
+
+    def test_what_is_left_when_it_is_there_already_goes(self, shared, binary, undisturbed):  # noqa: F811
+        """As by a run that is killed between a runtime's name and the end of its removal."""
+        machine = fresh(shared, binary, bare=True)
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        machine.check(["mkdir", "-p", f"{UNFINISHED}/tree/bin", f"{ASIDE}/tree/bin"])
         self.same(machine, undisturbed)
 
 

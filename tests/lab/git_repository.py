@@ -28,7 +28,7 @@ Files = dict[str, "str | bytes | Executable | Symlink | None"]
 class Repository(Faulty):
     ONLY_BODY = "git-upload-pack"  # the pack alone
 
-    def __init__(self, path: Path, owner: str, name: str) -> None:
+    def __init__(self, path: Path, owner: str, name: str, object_format: str = "sha1") -> None:
         super().__init__()
         self.path, self.owner, self.name = path, owner, name
         self.token: str | None = None  # when set: Basic auth, user x-access-token
@@ -36,7 +36,7 @@ class Repository(Faulty):
         self._forced_push: tuple[str, int | None] | None = None  # branch, and how often
         self.deploy_keys: list[str] = []  # public keys, for SSH
         path.mkdir(parents=True)
-        self.git("init", "--quiet", "--bare", "--initial-branch=main")
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", f"--object-format={object_format}")
         self.git("config", "uploadpack.allowReachableSHA1InWant", "true")
         self.git("config", "http.receivepack", "false")
 

@@ -21,11 +21,11 @@ class GitServer:
         self._repositories: dict[str, Repository] = {}
         self.log: list[dict] = []
 
-    def repository(self, name: str, owner: str) -> Repository:
+    def repository(self, name: str, owner: str, object_format: str = "sha1") -> Repository:
         """The repository of that name, made empty on first use."""
         key = f"{owner}/{name}"
         if key not in self._repositories:
-            self._repositories[key] = Repository(self._root / owner / f"{name}.git", owner, name)
+            self._repositories[key] = Repository(self._root / owner / f"{name}.git", owner, name, object_format)
         return self._repositories[key]
 
     def repositories(self) -> list[Repository]:

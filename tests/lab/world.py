@@ -180,9 +180,9 @@ class World:
     def instance(self) -> Instance:
         return self.imds.instance
 
-    def repo(self, name: str, owner: str = "acme") -> Repository:
+    def repo(self, name: str, owner: str = "acme", object_format: str = "sha1") -> Repository:
         """https://github.com/OWNER/NAME.git, the same at git.acme.test; made empty on first use."""
-        return self.git.repository(name, owner)
+        return self.git.repository(name, owner, object_format)
 
     def github_app(self, *repositories: str) -> App:
         """An app that is installed on these repositories, which become private."""

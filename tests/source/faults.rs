@@ -71,9 +71,9 @@ fn answers_that_are_not_gits_are_told_apart() {
     let (code, text) = fault(Fault::WebPage);
     assert_eq!(code, Code::RepositoryInvalid, "{text}");
     assert!(text.contains("text/html"), "{text}");
-    for broken in
-        [Fault::GarbageAdvertisement, Fault::GarbagePack, Fault::EndAfter(50_000), Fault::EndAfter(20)]
-    {
+    let (code, text) = fault(Fault::GarbageAdvertisement);
+    assert_eq!(code, Code::GitUnsupported, "{text}");
+    for broken in [Fault::GarbagePack, Fault::EndAfter(50_000), Fault::EndAfter(20)] {
         let (code, text) = fault(broken.clone());
         assert_eq!(code, Code::GitUnreachable, "{broken:?}: {text}");
     }

@@ -185,7 +185,7 @@ fn a_redirect_on_the_same_server_is_followed_and_kept() {
 }
 
 #[test]
-fn a_local_repository_is_opened_from_anywhere_in_it() {
+fn a_local_repository_is_read_where_it_is() {
     let upstream = Upstream::service();
     let newest = named(upstream.repository.refname_to_id("refs/heads/main").unwrap());
     let asking = Asking::local(upstream.path());
@@ -200,8 +200,7 @@ fn a_local_repository_is_opened_from_anywhere_in_it() {
     };
     upstream.commit("stage", upstream.service_tree("stage"));
     git(&["clone", "-q", "-b", "main", "auth.git", "clone"]);
-    let source =
-        Asking::local(clone.join("bin")).with(|request| request.branch = "stage".try_into().unwrap());
+    let source = Asking::local(&clone).with(|request| request.branch = "stage".try_into().unwrap());
     assert_eq!(source.fetch().unwrap().text("package.json"), Some("{\"version\":\"stage\"}"));
 }
 

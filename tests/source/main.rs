@@ -9,8 +9,10 @@ mod app;
 mod children;
 mod faults;
 mod fetched;
+mod local;
 mod ssh;
 mod trees;
+mod unsupported;
 mod written;
 
 use std::path::{Path, PathBuf};

@@ -25,9 +25,9 @@ macro_rules! as_root {
 }
 
 /// A client's key pair.
-struct Pair {
-    private: String,
-    public: String,
+pub struct Pair {
+    pub private: String,
+    pub public: String,
 }
 
 fn pair(arguments: &[&str]) -> Pair {
@@ -37,11 +37,11 @@ fn pair(arguments: &[&str]) -> Pair {
     Pair { private: std::fs::read_to_string(&path).unwrap(), public }
 }
 
-fn ed25519() -> Pair {
+pub fn ed25519() -> Pair {
     pair(&["-t", "ed25519"])
 }
 
-fn asking(server: &SshServer, repository: &Path, private: &str) -> Asking {
+pub fn asking(server: &SshServer, repository: &Path, private: &str) -> Asking {
     Asking::remote(server.url(repository)).with(|request| {
         request.credential = Some(Credential::Key(Secret::new(private)));
         request.host_keys = vec![HostKey::try_from(server.host_key.clone()).unwrap()];
@@ -220,7 +220,7 @@ fn servers_that_let_nobody_do_anything_are_told_by_what_they_say() {
         ("echo 'Permission denied to acme/auth' >&2; exit 1", Code::GitRefused),
         ("echo 'come back later' >&2; exit 1", Code::GitUnreachable),
         ("exit 0", Code::GitUnreachable),
-        ("echo 'Welcome to this machine'", Code::GitUnreachable),
+        ("echo 'Welcome to this machine'", Code::GitUnsupported),
         ("yes complaint >&2", Code::GitUnreachable),
         ("printf '\\033[31mgo away\\n' >&2; exit 1", Code::GitUnreachable),
     ] {

@@ -30,6 +30,10 @@ pub enum Fault {
     /// The right type, the wrong bytes.
     GarbageAdvertisement,
     GarbagePack,
+    /// The real server's answer in the protocol's second version, which nobody asked for.
+    VersionTwo,
+    /// A capability that the real server's advertisement does not name.
+    Without(&'static str),
     /// A web page where git was expected.
     WebPage,
     /// Basic authentication is wanted: `user:password` in base64.
@@ -223,7 +227,11 @@ fn answer(
             .status();
         assert!(moved.unwrap().success());
     }
-    let (head, mut content) = backend(&target, asked, body, &state.root);
+    let protocol = if fault == Fault::VersionTwo { "version=2" } else { "" };
+    let (head, mut content) = backend(&target, asked, body, &state.root, protocol);
+    if let (Fault::Without(capability), false) = (&fault, is_pack) {
+        content = without(&content, capability);
+    }
     let long = content.len() > 4096;
     if fault == Fault::GarbagePack && long {
         let middle = content.len() / 2;
@@ -272,13 +280,21 @@ fn plain(
     wire.get_mut().flush()
 }
 
+/// An advertisement with as many other bytes in the capability's place: the lines keep their lengths.
+fn without(advertisement: &[u8], capability: &str) -> Vec<u8> {
+    let text: String = advertisement.iter().map(|byte| char::from(*byte)).collect();
+    assert!(text.contains(capability), "{text}");
+    text.replace(capability, &format!(" {}", "x".repeat(capability.len() - 1))).bytes().collect()
+}
+
 /// One CGI call of the real thing: the status line with its headers, and the body.
-fn backend(target: &str, asked: &Asked, body: &[u8], root: &Path) -> (String, Vec<u8>) {
+fn backend(target: &str, asked: &Asked, body: &[u8], root: &Path, protocol: &str) -> (String, Vec<u8>) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let method = asked.line.split(' ').next().unwrap_or_default();
     let mut child = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_PROTOCOL", protocol)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("HOME", "/nonexistent")

@@ -1,10 +1,9 @@
 //! Files, directories and links: looked at, and made so. Nothing is ever half-written under its own
 //! name, and a file has its owner and mode before it has content.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -12,7 +11,7 @@ use nix::fcntl::{OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode as Bits, SFlag};
 use nix::unistd::{Gid, Group, Uid, UnlinkatFlags, User, fsync, symlinkat, syncfs, unlinkat};
 
-use super::place::{Place, kind, make_directory, obstacle, own, permissions};
+use super::place::{Place, kind, make_directory, obstacle, own, permissions, unfinished_name};
 use super::remove::remove;
 use crate::error::{Code, Coded, Error, Result};
 use crate::machine::Look;
@@ -104,6 +103,13 @@ pub fn look_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Resu
     }
 }
 
+pub fn look_removed(path: &Path) -> Result<Look> {
+    Ok(match stands(path)? {
+        true => Look::WouldChange("there".into()),
+        false => Look::AlreadySo,
+    })
+}
+
 /// Replaces a file in one rename, durable before and after.
 pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<()> {
     let ids = ids(owner)?;
@@ -123,35 +129,29 @@ pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<(
     .doing(|| format!("writing {}", path.display()))
 }
 
-/// The name under which something becomes whole. There is one for each: what a killed run left is found
-/// and replaced, not collected.
-fn unfinished_name(name: &OsStr) -> OsString {
-    let mut unfinished = OsString::from(".");
-    unfinished.push(name);
-    unfinished.push(".bootagent");
-    unfinished
-}
-
-/// The same, free to be taken.
+/// The unfinished name, free to be taken.
 fn unfinished(place: &Place) -> Result<OsString, Errno> {
     let name = unfinished_name(&place.name);
-    remove_name(&place.directory, &name)?;
+    remove(&place.directory, &name)?;
     Ok(name)
+}
+
+/// Where a killed run leaves what was to get, or has lost, the name `path`.
+fn beside(path: &Path) -> PathBuf {
+    path.with_file_name(unfinished_name(path.file_name().unwrap_or_default()))
 }
 
 /// What is as it should be is so only without a killed run's other one beside it, which may hold a secret.
 fn alone(path: &Path) -> Result<Look> {
-    Ok(match exists(&path.with_file_name(unfinished_name(path.file_name().unwrap_or_default())))? {
+    Ok(match exists(&beside(path))? {
         true => Look::WouldChange("an unfinished one beside it".into()),
         false => Look::AlreadySo,
     })
 }
 
-fn remove_name(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
-    match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(error) => Err(error),
-    }
+/// Whether there is a file or a tree of this name, or one that a killed run was about to put there or to remove.
+pub fn stands(path: &Path) -> Result<bool> {
+    Ok(exists(path)? || exists(&beside(path))?)
 }
 
 /// A link or a file in the place of a directory is somebody's choice, or data: nothing of it is ours to decide.
@@ -173,7 +173,7 @@ pub fn look_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Look> {
     let owned =
         ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     match owned && permissions(&stat) == mode.0 {
-        true => Ok(Look::AlreadySo),
+        true => alone(path),
         false => Ok(Look::WouldChange(format!("another owner, or mode {:04o}", permissions(&stat)))),
     }
 }
@@ -182,10 +182,14 @@ pub fn directory(path: &Path, owner: &Owner, mode: Mode) -> Result<()> {
     let ids = ids(owner)?;
     (|| {
         let place = place(path, true)?;
-        match place.stat()? {
-            None => make_directory(&place.directory, &place.name, ids.uid, ids.gid, mode.0),
-            Some(_) => own(&place.open_directory()?, ids.uid, ids.gid, mode.0),
+        if place.stat()?.is_none() {
+            match make_directory(&place.directory, &place.name, ids.uid, ids.gid, mode.0) {
+                Err(Errno::EEXIST) => {}
+                done => return done,
+            }
         }
+        unfinished(&place)?;
+        own(&place.open_directory()?, ids.uid, ids.gid, mode.0)
     })()
     .doing(|| format!("making {}", path.display()))
 }
@@ -236,24 +240,44 @@ pub fn flush(path: &Path) -> Result<()> {
         .doing(|| format!("flushing {} to disk", path.display()))
 }
 
-/// Removes a tree or a file, if there is one.
-pub fn remove_tree(path: &Path) -> Result<bool> {
-    match found(path)? {
-        Some(place) if place.stat().doing(|| format!("looking at {}", path.display()))?.is_some() => {
-            remove(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))?;
-            Ok(true)
+/// Takes the name away from a tree or a file, if there is one: whatever becomes of the rest, nothing finds it whole.
+pub fn put_aside(path: &Path) -> Result<()> {
+    let Some(place) = found(path)? else { return Ok(()) };
+    (|| {
+        let aside = unfinished(&place)?;
+        match renameat(&place.directory, place.name.as_os_str(), &place.directory, aside.as_os_str()) {
+            Err(Errno::ENOENT) => Ok(()),
+            done => done,
         }
-        _ => Ok(false),
-    }
+    })()
+    .doing(|| format!("removing {}", path.display()))
+}
+
+/// Removes a tree or a file, if there is one, and what a killed run left beside it. The name goes first: a tree that
+/// is half removed must not stand where a whole one is looked for.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    put_aside(path)?;
+    let Some(place) = found(path)? else { return Ok(()) };
+    unfinished(&place).map(drop).doing(|| format!("removing {}", path.display()))
+}
+
+/// Removes what a killed run left, which has lost its name already.
+pub fn remove_left(path: &Path) -> Result<()> {
+    let Some(place) = found(path)? else { return Ok(()) };
+    remove(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))
 }
 
 /// With what a killed run was about to put in its place.
 pub fn remove_file(path: &Path) -> Result<()> {
     let Some(place) = found(path)? else { return Ok(()) };
-    [unfinished_name(&place.name), place.name]
-        .iter()
-        .try_for_each(|name| remove_name(&place.directory, name))
-        .doing(|| format!("removing {}", path.display()))
+    let remove_file = || {
+        unfinished(&place)?;
+        match unlinkat(&place.directory, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            done => done,
+        }
+    };
+    remove_file().doing(|| format!("removing {}", path.display()))
 }
 
 /// The names in a directory, sorted; none if it is absent.

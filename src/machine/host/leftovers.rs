@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::place::finished_name;
 use super::{blocking, files, units};
 use crate::error::Result;
 use crate::machine::{self, Look};
@@ -23,7 +24,8 @@ impl Leftovers {
         let mut left = Vec::new();
         for directory in [layout::PRIVATE, layout::CACHE].map(Path::new) {
             let names = files::names(directory)?;
-            left.extend(names.iter().filter(|name| is_of_the_gone(name)).map(|name| directory.join(name)));
+            let gone = names.iter().map(|name| finished_name(name).unwrap_or(name));
+            left.extend(gone.filter(|name| is_of_the_gone(name)).map(|name| directory.join(name)));
         }
         left.extend(standing(scratch)?);
         Ok(Leftovers { units, scratch: left })
@@ -48,7 +50,7 @@ pub async fn stop_unit(unit: &str, scratch: &[PathBuf]) -> Result<()> {
 fn standing(scratch: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for path in scratch {
-        if files::exists(path)? {
+        if files::stands(path)? {
             left.push(path.clone());
         }
     }
@@ -56,7 +58,7 @@ fn standing(scratch: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 async fn remove(scratch: Vec<PathBuf>) -> Result<()> {
-    blocking(move || scratch.iter().try_for_each(|path| files::remove_tree(path).map(drop))).await
+    blocking(move || scratch.iter().try_for_each(|path| files::remove_tree(path))).await
 }
 
 pub async fn look(patterns: &[String], scratch: &[PathBuf]) -> Result<Look> {

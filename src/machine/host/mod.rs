@@ -147,6 +147,7 @@ impl Observe for LocalHost {
             Action::WriteFile { path, content, owner, mode } => {
                 files::look_file(path, content.expose().as_bytes(), owner, *mode)
             }
+            Action::RemoveFile { path } => files::look_removed(path),
             Action::InstallAgent { path } => releases::look_agent(path),
             Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
             Action::RaiseImdsWall(wall) => imds_wall::look(wall).await,
@@ -185,9 +186,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-/// Work that leaves a record when it is whole. A record of what is gone is none.
+/// Work that leaves a record when it is whole.
 fn done(record: &Path, release: &Path) -> Result<Look> {
-    Ok(if files::exists(record)? && files::exists(release)? {
+    Ok(if releases::done(release, record)? {
         Look::AlreadySo
     } else {
         Look::WouldChange("not done yet".into())
@@ -218,6 +219,7 @@ impl LocalHost {
             Action::WriteFile { path, content, owner, mode } => {
                 files::write(path, content.expose().as_bytes(), owner, *mode)?
             }
+            Action::RemoveFile { path } => files::remove_file(path)?,
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::RaiseImdsWall(wall) => imds_wall::raise(wall).await?,
@@ -233,9 +235,9 @@ impl LocalHost {
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,
             Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
-            Action::DiscardUnfinished { release, .. } => {
-                let release = release.clone();
-                blocking(move || files::remove_tree(&release)).await?;
+            Action::DiscardUnfinished { release, record } => {
+                let (release, record) = (release.clone(), record.clone());
+                blocking(move || releases::discard(&release, &[record])).await?;
             }
             Action::PruneReleases(prune) => {
                 let prune = prune.clone();

@@ -3,15 +3,18 @@
 //! Root writes into directories below which other users can write. Every component is therefore
 //! opened by itself, and a symbolic link is followed only where nobody but root could have put it.
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
+use super::remove::remove;
 use crate::secret::{ForeignText, Message};
 
 /// A name in an open directory.
@@ -40,8 +43,11 @@ impl Place {
         for name in parents {
             directory = match step(&directory, name) {
                 Err(Errno::ENOENT) if make => {
-                    make_directory(&directory, name, Uid::from_raw(0), Gid::from_raw(0), 0o755)?;
-                    step(&directory, name)?
+                    match make_directory(&directory, name, Uid::from_raw(0), Gid::from_raw(0), 0o755) {
+                        // Another step, or another process, needs the same one.
+                        Ok(()) | Err(Errno::EEXIST) => step(&directory, name)?,
+                        Err(error) => return Err(error),
+                    }
                 }
                 other => other?,
             };
@@ -99,11 +105,76 @@ fn only_root_writes(stat: &FileStat) -> bool {
     stat.st_uid == 0 && stat.st_mode & 0o022 == 0
 }
 
-/// Makes a directory, with nobody's access until it is its owner's.
+/// The name under which something becomes whole, and under which it goes. There is one for each name: what a
+/// killed run left there is found by the next one, and replaced.
+pub fn unfinished_name(name: &OsStr) -> OsString {
+    let mut unfinished = OsString::from(".");
+    unfinished.push(name);
+    unfinished.push(".bootagent");
+    unfinished
+}
+
+/// The name of which this is the unfinished one.
+pub fn finished_name(unfinished: &str) -> Option<&str> {
+    unfinished.strip_prefix('.')?.strip_suffix(".bootagent")
+}
+
+/// Makes a directory that has its owner and mode from the moment it has its name: a run that is killed before that
+/// leaves one of another name, to be removed by the next run. `EEXIST` if something has the name by then.
 pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
-    mkdirat(parent, name, Mode::empty())?;
-    let directory = openat(parent, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?;
-    own(&directory, uid, gid, mode)
+    /// Another process that makes the same one removes ours as a killed run's.
+    const TRIES: u32 = 8;
+    let unfinished = unfinished_name(name);
+    let attempt = || {
+        remove(parent, &unfinished)?;
+        mkdirat(parent, unfinished.as_os_str(), Mode::empty())?;
+        let directory = openat(parent, unfinished.as_os_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?;
+        own(&directory, uid, gid, mode)?;
+        name_it(parent, &unfinished, name)
+    };
+    let mut made = attempt();
+    for _ in 1..TRIES {
+        match made {
+            Err(Errno::ENOENT | Errno::EEXIST) if !is_there(parent, name)? => made = attempt(),
+            _ => break,
+        }
+    }
+    if made == Err(Errno::EEXIST) {
+        remove(parent, &unfinished)?;
+    }
+    made
+}
+
+/// Gives a name that nothing has. A plain rename would replace an empty directory, which another process may have
+/// opened already.
+fn name_it(parent: &OwnedFd, unfinished: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    match rename_to_new(parent, unfinished, name) {
+        // NFS renames without flags only.
+        Err(Errno::EINVAL) if is_there(parent, name)? => Err(Errno::EEXIST),
+        Err(Errno::EINVAL) => renameat(parent, unfinished, parent, name),
+        done => done,
+    }
+}
+
+fn is_there(parent: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
+    match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// renameat2(2), for which musl has no function.
+#[allow(unsafe_code)]
+fn rename_to_new(parent: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+    let terminated = |name: &OsStr| CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL);
+    let (from, to) = (terminated(from)?, terminated(to)?);
+    let at = parent.as_raw_fd();
+    // SAFETY: the descriptor is open and both names end with a zero byte for as long as the call lasts.
+    let done = unsafe {
+        libc::syscall(libc::SYS_renameat2, at, from.as_ptr(), at, to.as_ptr(), libc::RENAME_NOREPLACE)
+    };
+    Errno::result(done).map(drop)
 }
 
 pub fn own(fd: &OwnedFd, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
@@ -141,6 +212,49 @@ mod tests {
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
         assert!(Place::open(&open.join("link/passwd"), false).is_err());
         assert!(Place::open(&open.join("real/file"), true).is_ok());
+    }
+
+    #[test]
+    fn a_directory_has_its_mode_before_its_name_and_replaces_what_a_killed_run_left() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let parent: OwnedFd = std::fs::File::open(scratch.path()).unwrap().into();
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        let (made, left) = (scratch.path().join("made"), scratch.path().join(".made.bootagent"));
+        std::fs::create_dir_all(left.join("with/more")).unwrap();
+        make_directory(&parent, OsStr::new("made"), uid, gid, 0o2750).unwrap();
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o7777, 0o2750);
+        assert!(!left.exists());
+
+        std::fs::write(made.join("mine"), "").unwrap();
+        assert_eq!(make_directory(&parent, OsStr::new("made"), uid, gid, 0o700), Err(Errno::EEXIST));
+        assert!(made.join("mine").exists() && !left.exists());
+        std::fs::create_dir(scratch.path().join("empty")).unwrap();
+        assert_eq!(make_directory(&parent, OsStr::new("empty"), uid, gid, 0o700), Err(Errno::EEXIST));
+        std::fs::write(scratch.path().join("file"), "").unwrap();
+        assert_eq!(make_directory(&parent, OsStr::new("file"), uid, gid, 0o700), Err(Errno::EEXIST));
+        assert_eq!(unfinished_name(OsStr::new("made")), ".made.bootagent");
+        assert_eq!(finished_name(".made.bootagent"), Some("made"));
+        assert_eq!((finished_name("made"), finished_name(".made")), (None, None));
+    }
+
+    /// As two runs do that begin at once.
+    #[test]
+    fn directories_that_several_make_at_once_are_made() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("a/b/c/file");
+        std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| Place::open(&path, true).map(drop))).collect();
+            for maker in makers {
+                maker.join().unwrap().unwrap();
+            }
+        });
+        let names: Vec<_> =
+            std::fs::read_dir(scratch.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+        assert_eq!(names, ["a"]);
     }
 
     #[test]

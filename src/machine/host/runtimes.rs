@@ -19,8 +19,6 @@ use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{ArchiveRequest, IndexRequest, Role, decode_reply, plain};
 use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
 
-/// On the file system where runtimes stand, so that one rename finishes them; root's alone.
-const UNFINISHED: &str = "/opt/bootagent/runtimes/.unfinished";
 /// Where the child sees its directory.
 const SEEN: &str = "/mnt/runtime";
 /// A little less than the step has: the child's own end says more than the step's.
@@ -76,14 +74,14 @@ pub async fn install(install: &InstallRuntime) -> Result<()> {
 }
 
 fn tree() -> PathBuf {
-    Path::new(UNFINISHED).join("tree")
+    Path::new(layout::UNFINISHED_RUNTIME).join("tree")
 }
 
 async fn download(install: &InstallRuntime) -> Result<()> {
     units::clear(&install.unit).await?;
     blocking(|| {
-        files::remove_tree(Path::new(UNFINISHED))?;
-        files::directory(Path::new(UNFINISHED), &Owner::root(), Mode(0o700))?;
+        files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
+        files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
         // Anybody's who gets that far: nobody but this child does.
         files::directory(&tree(), &Owner::root(), Mode(0o777))
     })
@@ -114,7 +112,7 @@ fn finish(archive: &Archive) -> Result<()> {
     files::flush(&tree())?;
     files::write(&record(&archive.runtime, &name(&archive.path)), b"", &Owner::root(), Mode(0o600))?;
     rename(&from, &archive.path).doing(doing)?;
-    files::remove_tree(Path::new(UNFINISHED))?;
+    files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
     Ok(())
 }
 
@@ -145,11 +143,11 @@ pub fn look_prune(prune: &PruneRuntimes) -> Result<Look> {
 pub fn prune(prune: &PruneRuntimes) -> Result<()> {
     for path in surplus(prune)? {
         let doing = || format!("removing {}", path.display());
-        files::remove_tree(Path::new(UNFINISHED))?;
+        files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
         if files::exists(&path)? {
-            files::directory(Path::new(UNFINISHED), &Owner::root(), Mode(0o700))?;
+            files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
             rename(&Place::open(&path, false).doing(doing)?, &tree()).doing(doing)?;
-            files::remove_tree(Path::new(UNFINISHED))?;
+            files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
         }
         files::remove_file(&record(&prune.runtime, &name(&path)))?;
     }

@@ -1,11 +1,10 @@
 //! The work that is not root's: fetching, checking out and installing, each in its jail.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::program::failed;
-use super::{disk, files, units, verdict};
+use super::{disk, files, releases, units, verdict};
 use crate::error::{Code, Coded, Error, Result, is_disk_full};
 use crate::facts::Source;
 use crate::fault::{Fault, Slice};
@@ -15,7 +14,7 @@ use crate::machine::sandbox::guard;
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
-    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as,
+    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as, reader,
 };
 use crate::machine::{Context, Scratch, now};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
@@ -34,7 +33,7 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = plain_as(owner(path), &own_program()?, Role::Fetch, &request, conversation()).await;
+        let source = plain_as(reader(path), &own_program()?, Role::Fetch, &request, conversation()).await;
         let source = source.map_err(|error| stalled(error, &request))?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
@@ -56,13 +55,6 @@ fn most(patience: Patience) -> Duration {
     const TO_END: Duration = Duration::from_secs(1);
     const LAST: Duration = Duration::from_millis(500);
     conversation().min(patience.left().saturating_sub(TO_END).max(LAST))
-}
-
-/// Whoever wrote a repository can read it: root does so as that user, and only its own as itself. That
-/// there is none, the child tells.
-fn owner(repository: &Path) -> Option<u32> {
-    let uid = std::fs::metadata(repository).ok()?.uid();
-    (nix::unistd::geteuid().is_root() && uid != 0).then_some(uid)
 }
 
 /// A child has no way to AWS's clock, and a wrong one of ours shows in the child as another fault.
@@ -177,8 +169,7 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
             "nothing was fetched",
         ));
     };
-    files::remove_file(&checkout.record)?;
-    files::remove_tree(&checkout.release)?;
+    releases::discard(&checkout.release, std::slice::from_ref(&checkout.record))?;
     files::directory(&checkout.release, &Owner::new(&checkout.user, &checkout.group), Mode(0o750))?;
     let (repository, bind) = within_reach(&scratch.repository);
     let request = CheckoutRequest {

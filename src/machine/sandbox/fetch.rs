@@ -8,7 +8,7 @@ use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, R
 use super::address::Address;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, during};
-use super::{http, inspect, libgit2, ssh};
+use super::{http, inspect, libgit2, local, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, Entry, Source};
 use crate::fault::Fault;
@@ -77,10 +77,7 @@ fn session(request: &FetchRequest, url: &str) -> Result<(Arc<dyn Session>, Strin
 
 fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid)> {
     let doing = || format!("opening the repository at {}", without_userinfo(&path.to_string_lossy()));
-    let repository = libgit2::open(path).map_err(|error| {
-        Error::new(Code::RepositoryInvalid, doing(), ForeignText::message(error.message()))
-            .remedy("name a git repository, or a directory in one")
-    })?;
+    let repository = local::open(path)?;
     let branch = request.branch.as_str();
     let tip = [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")]
         .iter()
@@ -165,7 +162,7 @@ impl Fetched<'_> {
                 self.repository.remote_anonymous(self.address).map_err(|error| self.failed(&error))?;
             // No callbacks: the transport sends the credential by itself, and only to this server.
             let mut connection =
-                remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.failed(&error))?;
+                remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.refused(&error))?;
             let tip = self.listed(connection.remote())?;
             let depth = if wanted == Some(tip) { 1 } else { depth };
             self.download(connection.remote(), depth)?;
@@ -210,13 +207,25 @@ impl Fetched<'_> {
         format!("refs/heads/{}", self.branch)
     }
 
-    /// The transport knows best; what libgit2 says itself is about the protocol or about our disk.
+    /// What the server says first shows whether it is one that can be spoken with.
+    fn refused(&self, error: &git2::Error) -> Error {
+        self.judged(error, true)
+    }
+
     fn failed(&self, error: &git2::Error) -> Error {
+        self.judged(error, false)
+    }
+
+    /// The transport knows best; what libgit2 says itself is about the protocol or about our disk.
+    fn judged(&self, error: &git2::Error, is_first_answer: bool) -> Error {
         if let Some(failure) = self.session.account().failure() {
             return failure;
         }
         let doing = format!("fetching {}", self.session.account().repository());
         let cause = ForeignText::message(error.message());
+        if let Some(cause) = unsupported::by_server(&cause, is_first_answer) {
+            return Fault::GitUnsupported.error(doing, cause).remedy(unsupported::REMEDY);
+        }
         match (error.class(), error.code()) {
             (ErrorClass::Os | ErrorClass::Filesystem, _) => Error::of_the_disk(doing, cause),
             _ if cause.judge(is_disk_full) => Error::of_the_disk(doing, cause),

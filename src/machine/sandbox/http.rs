@@ -153,6 +153,7 @@ impl Session {
             )
             .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
             404 | 410 => self.account.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
+            501 | 505 => self.account.fault(Fault::GitUnsupported, format!("the server answers {status}")),
             408 | 425 | 429 | 500.. => self.account.fault(Fault::GitBusy, format!("the server answers {status}")),
             _ => self.account.fault(Fault::GitRefused, format!("the server answers {status}")),
         }
@@ -160,9 +161,12 @@ impl Session {
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
         let (fault, cause) = self.way.unreachable(error);
-        match tls::is_untrusted(&cause) {
-            true => self.account.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
-            false => self.account.fault(fault, cause),
+        match () {
+            () if tls::is_untrusted(&cause) => {
+                self.account.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY)
+            }
+            () if tls::is_unsupported(&cause) => self.account.fault(Fault::GitUnsupported, cause),
+            () => self.account.fault(fault, cause),
         }
     }
 

@@ -37,7 +37,8 @@ fn settings() -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// The repository at a path, or around it.
-pub(super) fn open(path: &Path) -> Result<Repository, git2::Error> {
-    Repository::open_ext(path, RepositoryOpenFlags::empty(), [] as [&Path; 0])
+/// The repository that this very directory is: no `.git` in it, and none around it.
+pub(super) fn open(git_directory: &Path) -> Result<Repository, git2::Error> {
+    let exactly = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT;
+    Repository::open_ext(git_directory, exactly, [] as [&Path; 0])
 }

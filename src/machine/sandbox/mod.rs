@@ -24,6 +24,7 @@ pub mod imds_proof;
 mod inspect;
 mod libgit2;
 mod links;
+mod local;
 mod node_index;
 mod paths;
 mod plain;
@@ -33,6 +34,7 @@ mod ssh;
 mod transport;
 pub(in crate::machine) mod trust;
 pub mod unit;
+mod unsupported;
 mod web;
 
 pub use archive::{archive, stays_inside};
@@ -40,6 +42,7 @@ pub use checkout::checkout;
 pub use child::Role;
 pub use credential::{App, Credential};
 pub use fetch::fetch;
+pub use local::reader;
 pub use node_index::node_index;
 pub use plain::{plain, plain_as};
 pub use request::{

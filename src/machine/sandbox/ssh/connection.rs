@@ -207,10 +207,16 @@ fn broken(session: &Session, error: &russh::Error) -> Error {
     match error {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => {
             let cause = format!("no {kind:?} algorithm in common: the server has {}", theirs.join(", "));
-            let code = if matches!(kind, AlgorithmKind::Key) { Code::HostKey } else { Code::GitUnreachable };
-            session.account.error(code, cause).remedy(
+            let error = match kind {
+                AlgorithmKind::Key => session.account.error(Code::HostKey, cause),
+                _ => session.account.fault(Fault::GitUnsupported, cause),
+            };
+            error.remedy(
                 "the git server must have an ed25519 or ecdsa host key, and an ssh of the last ten years",
             )
+        }
+        russh::Error::Version => {
+            session.account.fault(Fault::GitUnsupported, "what answers at this port does not speak ssh")
         }
         other => session.account.fault(Fault::GitBrokenOff, format!("the ssh connection ended: {other}")),
     }
