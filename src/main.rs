@@ -13,6 +13,10 @@ use bootagent::verbs;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
+    // Before the arguments: a flag, too, could crash a parser.
+    if let Err(status) = verbs::forbid_core_dumps() {
+        return status;
+    }
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(status) => return ExitCode::from(status),

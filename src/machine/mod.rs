@@ -12,6 +12,7 @@ mod owned;
 pub mod progress;
 pub mod retry;
 pub mod sandbox;
+mod this;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::secret::Secret;
 
 pub use host::{LocalHost, Lock, remove_file, replace_file};
 pub use sandbox::{App, Credential, FetchRequest, IndexRequest, Limits, Repository};
+pub use this::forbid_core_dumps;
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
