@@ -4,12 +4,14 @@
 
 mod common;
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid, mkfifo};
@@ -107,4 +109,88 @@ fn no_process_of_ours_leaves_a_core_or_can_be_read() {
     let other = Ended(other.spawn().unwrap());
     let owner = if geteuid().is_root() { NOBODY } else { geteuid().as_raw() };
     soon("a program that is not ours is its user's", || owner_of_memory(other.pid()) == owner);
+}
+/// The arguments of a dry run that waits for one file of its caller's.
+fn dry_run_reading(flag: &'static str) -> Vec<String> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/_shared");
+    let given = |name: &str, file: &str| match name == flag {
+        true => format!("--{name}=slow"),
+        false => format!("--{name}={}", shared.join(file).display()),
+    };
+    let files = [("facts", "facts.json"), ("policy", "policy.toml"), ("env-file", "secret")];
+    let mut arguments = vec!["--dry-run".to_owned(), "--repository=repo".to_owned()];
+    arguments.extend(files.map(|(name, file)| given(name, file)));
+    if flag == "manifest" {
+        arguments.push("--manifest=slow".to_owned());
+    }
+    arguments
+}
+
+/// Started in a directory with a repository, and at the reading of `slow`, whose text never comes.
+fn reading_slowly(home: &TempDir, flag: &'static str, more: &[&str]) -> Ended {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/_shared");
+    common::repository(&shared.join("tree"), &home.path().join("repo"), &["test"]);
+    if geteuid().is_root() {
+        // libgit2 opens its caller's repositories only.
+        assert!(
+            Command::new("chown").args(["-R", "65534:65534"]).arg(home.path()).status().unwrap().success()
+        );
+    }
+    let arguments = dry_run_reading(flag);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let process = started(home.path(), &arguments);
+    soon("the shell becomes the program", || process.is_bootagent());
+    process
+}
+
+/// The other end of the FIFO, which can be opened like this once somebody reads it.
+fn writer(home: &TempDir) -> File {
+    let mut options = File::options();
+    options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let mut writer = None;
+    soon("the file is read", || {
+        writer = options.open(home.path().join("slow")).ok();
+        writer.is_some()
+    });
+    writer.unwrap()
+}
+
+fn ended(mut process: Ended, within: Duration) -> (Option<i32>, String) {
+    use std::io::Read;
+    let until = Instant::now() + within;
+    while process.0.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "it goes on after {within:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut told = String::new();
+    process.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    (process.0.wait().unwrap().code(), told)
+}
+
+/// What is given is read and parsed beside the thread that hears signals. The text never comes here, so that
+/// no parser is quick enough to hide a deaf run.
+#[test]
+fn a_run_that_reads_what_others_wrote_hears_signals() {
+    for flag in ["facts", "policy", "env-file", "manifest"] {
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            let home = with_fifo("slow");
+            let process = reading_slowly(&home, flag, &[]);
+            let _writes_nothing = writer(&home);
+            kill(Pid::from_raw(i32::try_from(process.pid()).unwrap()), signal).unwrap();
+            let (status, told) = ended(process, Duration::from_secs(20));
+            assert_eq!(status, Some(75), "--{flag}: {told}");
+            assert!(told.contains("E-CANCELLED") && told.contains(signal.as_str()), "--{flag}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_reads_what_others_wrote_keeps_to_its_budget() {
+    for flag in ["facts", "policy", "env-file", "manifest"] {
+        let home = with_fifo("slow");
+        let process = reading_slowly(&home, flag, &["--budget=2s"]);
+        let (status, told) = ended(process, Duration::from_secs(40));
+        assert_eq!(status, Some(75), "--{flag}: {told}");
+        assert!(told.contains("E-DEADLINE") && told.contains("budget of 2 s"), "--{flag}: {told}");
+    }
 }

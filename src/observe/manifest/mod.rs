@@ -168,4 +168,6 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
 }
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;
