@@ -4,6 +4,7 @@
 //! and report. A dry run and a real run share everything up to the plan.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::{self, Limit};
@@ -12,8 +13,8 @@ use crate::facts::{self, Facts, Generation, Source};
 use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
-use crate::plan::{Action, Outlook, Plan, Setting, layout};
+use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
+use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 use crate::secret::Secret;
@@ -39,7 +40,7 @@ pub struct Identified {
 /// Observe and plan, as a dry run does. Nothing on the machine changes.
 pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
     let mut stop = pin!(machine::told_to_stop());
-    let (policy, limit) = begin(machine, flags, report).await?;
+    let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     let planning = async {
         let identified = identify(machine, flags, policy, report).await?;
         // What was fetched goes with it.
@@ -57,12 +58,17 @@ pub struct Prepared {
 }
 
 /// The policy, and how long it lets all that follows last.
-async fn begin<'a>(machine: &impl Observe, flags: &Flags, report: &'a Report) -> Result<(Policy, Limit<'a>)> {
+async fn begin<'a>(
+    machine: &impl Observe,
+    flags: &Flags,
+    stop: Pin<&mut impl Future<Output = &'static str>>,
+    report: &'a Report,
+) -> Result<(Policy, Limit<'a>)> {
     let started = Instant::now();
-    let policy = observe::policy(machine, flags).await?;
+    let limit = |budget: Seconds| Limit { until: started + budget.duration(), budget, report };
+    let policy = limit(flags.budget()).hold(stop, observe::policy(machine, flags)).await?;
     let budget = policy.budget().value;
-    let limit = Limit { until: started + budget.duration(), budget, report };
-    Ok((policy.within(budget.duration()), limit))
+    Ok((policy.within(budget.duration()), limit(budget)))
 }
 
 async fn identify(
@@ -113,40 +119,56 @@ async fn plan(
 ) -> Result<Planned> {
     let Identified { selection, here, .. } = identified;
     let here = *here;
-    let service = service(machine, flags, identified, report).await?;
+    let (service, mut scratch) = service(machine, flags, identified, report).await?;
     let good_environment = match here {
         true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
         false => None,
     };
     let facts = with_node_index(machine, identified, &service, report).await?;
-    let wanted = Wanted {
-        facts: &facts,
-        selection,
-        source: &service.source,
-        manifest: &service.manifest,
-        manifest_from: &service.manifest_from,
-        secret: service.secret.as_ref(),
-        good_environment: good_environment.as_ref(),
-    };
-    let plan = planner::plan(&wanted)?;
-    let mut scratch = service.scratch;
+    let plan = decide(facts, selection.clone(), service, good_environment).await?;
     if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
         scratch = fetch(machine, flags, identified, report).await?.1;
     }
     Ok(Planned { plan, scratch, here })
 }
 
+/// The planner reads what others wrote, package.json for one: beside the async thread.
+pub async fn decide(
+    facts: Facts,
+    selection: Selection,
+    service: Arc<Service>,
+    good_environment: Option<Rendering>,
+) -> Result<Plan> {
+    let plan = move || {
+        planner::plan(&Wanted {
+            facts: &facts,
+            selection: &selection,
+            source: &service.source,
+            manifest: &service.manifest,
+            manifest_from: &service.manifest_from,
+            secret: service.secret.as_ref(),
+            good_environment: good_environment.as_ref(),
+        })
+    };
+    machine::blocking(plan).await
+}
+
 /// The index of Node's releases is asked only by a machine that has no Node for this service.
 async fn with_node_index(
     machine: &impl Observe,
     identified: &Identified,
-    service: &Service,
+    service: &Arc<Service>,
     report: &Report,
 ) -> Result<Facts> {
     let Identified { policy, facts, selection, .. } = identified;
-    let mut facts = facts.clone();
-    let Service { source, manifest, .. } = service;
-    if planner::runtime::needs_node_index(source, manifest, &facts, &selection.node)? {
+    let (facts, node, asked) = (facts.clone(), selection.node.clone(), Arc::clone(service));
+    let needed = move || {
+        let Service { source, manifest, .. } = &*asked;
+        let needed = planner::runtime::needs_node_index(source, manifest, &facts, &node)?;
+        Ok((facts, needed))
+    };
+    let (mut facts, needed) = machine::blocking(needed).await?;
+    if needed {
         let asking = observe::node_index(machine, selection, policy);
         let what = "reading the index of Node's releases";
         facts.node_index = Some(report.during("node-index", what, asking).await?);
@@ -155,12 +177,11 @@ async fn with_node_index(
 }
 
 /// What the service is and needs, as far as others than this machine say it.
-struct Service {
-    source: Source,
-    scratch: Option<Scratch>,
-    manifest: Manifest,
-    manifest_from: Setting,
-    secret: Option<Variables>,
+pub struct Service {
+    pub source: Source,
+    pub manifest: Manifest,
+    pub manifest_from: Setting,
+    pub secret: Option<Variables>,
 }
 
 async fn service(
@@ -168,7 +189,7 @@ async fn service(
     flags: &Flags,
     identified: &Identified,
     report: &Report,
-) -> Result<Service> {
+) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().filter(|_| !flags.update);
     // The source and the secret are asked at once. Only the source's manifest tells whether there is a
@@ -192,10 +213,10 @@ async fn service(
     let (manifest, manifest_from) = observe::manifest(machine, selection, flags, &source).await?;
     let secret = match (manifest.secret, read) {
         (false, _) => None,
-        (true, Some(text)) => Some(observe::variables(selection, &manifest, &text?)?),
-        (true, None) => Some(observe::variables(selection, &manifest, &reading.await?)?),
+        (true, Some(text)) => Some(observe::variables(selection, &manifest, &text?).await?),
+        (true, None) => Some(observe::variables(selection, &manifest, &reading.await?).await?),
     };
-    Ok(Service { source, scratch, manifest, manifest_from, secret })
+    Ok((Arc::new(Service { source, manifest, manifest_from, secret }), scratch))
 }
 
 async fn fetch(
@@ -271,7 +292,7 @@ async fn plan_ahead<'a>(
     mut stop: Pin<&mut impl Future<Output = &'static str>>,
     report: &'a Report,
 ) -> Result<(Planned, Limit<'a>)> {
-    let (policy, limit) = begin(machine, flags, report).await?;
+    let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
 
     // From here on a reboot can go on with it, whatever else fails.

@@ -57,6 +57,7 @@ macro_rules! codes {
 codes! {
     Usage = "E-USAGE", Usage, "see bootagent --help";
     Bug = "E-BUG", Bug, "please report this, with the journal of the run";
+    CoreDumps = "E-CORE-DUMPS", Bug, "nothing was done: let the process lower its own core limit and call prctl (a seccomp filter of the unit or container forbids it); without that, a crash could write secrets to the disk";
     Io = "E-IO", Failed, "look at the path that is named: its disk, its mode, its mount";
     NotADirectory = "E-NOT-A-DIRECTORY", Failed, "mount the disk there (a bind mount does for a directory elsewhere), or move away what is named, and run again";
     NotRoot = "E-NOT-ROOT", Refused, "run as root, or add --dry-run to see what would be done";

@@ -13,6 +13,10 @@ use bootagent::verbs;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
+    // Before the arguments: a flag, too, could crash a parser.
+    if let Err(status) = verbs::forbid_core_dumps() {
+        return status;
+    }
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(status) => return ExitCode::from(status),
@@ -25,7 +29,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return verbs::cannot_start(error),
     };
-    ExitCode::from(runtime.block_on(verbs::dispatch(cli.verb)))
+    let status = runtime.block_on(verbs::dispatch(cli.verb));
+    // What runs in another thread cannot be cancelled, and a run that was told to stop must not wait for it.
+    runtime.shutdown_background();
+    ExitCode::from(status)
 }
 
 /// Native fields to the journal where there is one. What people read goes to standard error by itself.

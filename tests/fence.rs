@@ -35,7 +35,17 @@ const NAMES: &[(&str, &str, &[&str])] = &[
     (
         "observe",
         "machine",
-        &["App", "Credential", "FetchRequest", "IndexRequest", "Limits", "Observe", "Repository", "Scratch"],
+        &[
+            "App",
+            "Credential",
+            "FetchRequest",
+            "IndexRequest",
+            "Limits",
+            "Observe",
+            "Repository",
+            "Scratch",
+            "blocking",
+        ],
     ),
     ("planner", "observe", &["Decision", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"]),
     ("report", "observe", &["Selection"]),

@@ -118,8 +118,9 @@ type Variable = (String, String, String);
 
 /// A variable whose value nobody could write by chance, among all that makes quoting hard.
 fn variable() -> impl Strategy<Value = Variable> {
-    let name = "[A-Z_][A-Z0-9_]{0,12}"
-        .prop_filter("refused, or shown by intent", |name| refused(name, &[]).is_none() && name != "PORT");
+    let name = "[A-Z_][A-Z0-9_]{0,12}".prop_filter("refused, or shown by intent", |name| {
+        refused(name, &[].into()).is_none() && name != "PORT"
+    });
     let canary = any::<u64>().prop_map(|number| format!("canary{number:016x}"));
     let around = prop_oneof![
         "[ -~]{0,8}".boxed(),

@@ -12,18 +12,20 @@ mod owned;
 pub mod progress;
 pub mod retry;
 pub mod sandbox;
+mod this;
 mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
 pub use host::{LocalHost, Lock, remove_file, replace_file};
 pub use sandbox::{App, Credential, FetchRequest, IndexRequest, Limits, Repository};
+pub use this::forbid_core_dumps;
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -108,6 +110,15 @@ pub trait Observe {
 #[allow(async_fn_in_trait)]
 pub trait Host: Observe {
     async fn act(&self, action: &Action, context: &Context) -> Result<Change>;
+}
+
+/// Runs what may take long beside the one thread of everything else: a slow disk, and text that others wrote. So
+/// signals, heartbeats, deadlines and the budget hold meanwhile. It cannot be cancelled; `main` does not wait for it.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::new(Code::Bug, "working in another thread", error)),
+    }
 }
 
 /// The kernel's name for this boot.

@@ -1,4 +1,4 @@
-//! The reads themselves, each with its stand-in for a laptop.
+//! The reads themselves, each with its stand-in for a laptop. What others wrote is parsed beside the async thread.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Instance, LONGEST_EVIDENCE, NodeRelease, Source};
-use crate::machine::{FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch};
+use crate::machine::{FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, blocking};
 use crate::plan::layout::Layout;
 use crate::plan::{Seconds, Setting};
 use crate::secret::{Sealed, Secret};
@@ -63,10 +63,13 @@ pub async fn tags(
 
 async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {
     let text = given(machine, path, "--facts").await?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::new(Code::Usage, format!("reading --facts {}", path.display()), error)
-            .remedy("record it with: bootagent facts > facts.json")
-    })
+    let doing = format!("reading --facts {}", path.display());
+    let read = move || {
+        serde_json::from_str(&text).map_err(|error| {
+            Error::new(Code::Usage, doing, error).remedy("record it with: bootagent facts > facts.json")
+        })
+    };
+    blocking(read).await
 }
 
 /// A commit, known well enough to plan, and its objects if they were fetched.
@@ -87,7 +90,10 @@ pub async fn source(
     let credential = match &selection.credential {
         Some(name) => {
             let read = machine.secret(name, region(facts), &selection.network, policy.wait()).await;
-            let read = read.and_then(credential);
+            let read = match read {
+                Ok(text) => blocking(move || credential(text)).await,
+                Err(error) => Err(error),
+            };
             Some(read.map_err(|error| selection.origins.explain(error, &["git_credential"]))?)
         }
         None => None,
@@ -160,8 +166,9 @@ pub async fn secret_text(
     }
 }
 
-pub fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> Result<Variables> {
-    secrets::parse(&selection.secret, text.expose(), &manifest.env.allow)
+pub async fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> Result<Variables> {
+    let (name, allow, text) = (selection.secret.clone(), manifest.env.allow.clone(), text.clone());
+    blocking(move || secrets::parse(&name, text.expose(), &allow)).await
 }
 
 /// The environment in the dialects of its readers.
@@ -198,8 +205,11 @@ pub async fn manifest(
     source: &Source,
 ) -> Result<(Manifest, Setting)> {
     let (path, text, origin) = manifest_text(machine, selection, flags, source).await?;
-    let manifest = match &text {
-        Some(text) => Manifest::parse(&path, text, Some(&selection.environment))?,
+    let manifest = match text {
+        Some(text) => {
+            let (path, environment) = (path.clone(), selection.environment.clone());
+            blocking(move || Manifest::parse(&path, &text, Some(&environment))).await?
+        }
         None => Manifest::default(),
     };
     Ok((manifest, Setting { name: "manifest".to_owned(), value: path, origin: origin.to_owned() }))
@@ -239,9 +249,11 @@ pub fn repository_manifest(source: &Source) -> Result<Option<&str>> {
 /// What this instance decided before.
 pub async fn decided(machine: &impl Observe, path: &Path) -> Result<Option<Decision>> {
     let Some(text) = machine.text(path).await? else { return Ok(None) };
-    let decision = serde_json::from_str(&text).map_err(|error| {
-        Error::new(Code::Io, format!("reading {}", path.display()), error)
-            .remedy("remove the file: the next run decides anew")
-    })?;
-    Ok(Some(decision))
+    let doing = format!("reading {}", path.display());
+    let read = move || {
+        serde_json::from_str(&text).map_err(|error| {
+            Error::new(Code::Io, doing, error).remedy("remove the file: the next run decides anew")
+        })
+    };
+    blocking(read).await.map(Some)
 }

@@ -1,5 +1,7 @@
 //! What the release loses to the links that are put into it: its persistent directories, and `.env`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::runtime::Recipe;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Entry, EntryKind, Source};
@@ -8,12 +10,14 @@ use crate::secret::excerpt;
 
 /// What the service cannot do without is not taken from it: its files, and what was installed for it.
 pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<()> {
+    let entries: BTreeMap<&str, &Entry> =
+        source.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
     for persistent in &manifest.persist {
         let refused = |cause: String, remedy: &str| {
             let doing = format!("planning the persistent directory {persistent}");
             Err(Error::new(Code::ManifestInvalid, doing, cause).remedy(remedy))
         };
-        if let Some(entry) = source.entries.iter().find(|entry| is_within(persistent, &entry.path)) {
+        if let Some(entry) = itself_and_above(persistent).find_map(|path| entries.get(path)) {
             let kind = if entry.kind == EntryKind::Symlink { "symbolic link" } else { "file" };
             let cause = format!("{} is a {kind} of the repository, where a directory must be", entry.path);
             return refused(
@@ -37,16 +41,21 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    let persistent: BTreeSet<&str> = manifest.persist.iter().map(String::as_str).collect();
+    // Of each directory the first path that it hides, and how many there are.
+    let mut hidden: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for entry in source.entries.iter().filter(|entry| !only_keeps_a_directory(&entry.path)) {
+        let by = itself_and_above(&entry.path).find_map(|path| persistent.get(path));
+        let Some(by) = by else { continue };
+        hidden.entry(by).or_insert((&entry.path, 0)).1 += 1;
+    }
     for persistent in &manifest.persist {
-        let hides =
-            |entry: &&Entry| is_within(&entry.path, persistent) && !only_keeps_a_directory(&entry.path);
-        let mut hidden = source.entries.iter().filter(hides);
-        let Some(first) = hidden.next() else { continue };
-        let more = match hidden.count() {
+        let Some((first, count)) = hidden.get(persistent.as_str()) else { continue };
+        let more = match count - 1 {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let first = excerpt(&first.path);
+        let first = excerpt(first);
         notes.push(format!(
             "the service does not see {first}{more} of the repository: persist has {persistent} in its place"
         ));
@@ -56,6 +65,11 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
 /// git has no empty directories: a file of such a name stands for one.
 fn only_keeps_a_directory(path: &str) -> bool {
     matches!(path.rsplit('/').next(), Some(".gitkeep" | ".keep" | ".gitignore"))
+}
+
+/// `a/b/c`, `a` and `a/b`: a repository may have very many paths, so that each is looked up and none compared.
+fn itself_and_above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(slash, _)| &path[..slash]).chain([path])
 }
 
 /// Whether a path is `outer`, or below it.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use crate::cli::{ChildArgs, Verb};
 use crate::error::{Code, Error};
+use crate::machine;
 use crate::machine::sandbox::{Role, child as child_process, drain, guard, imds_proof};
 use crate::report::tell;
 
@@ -30,6 +31,11 @@ pub async fn dispatch(verb: Verb) -> u8 {
 fn told(error: &Error) -> u8 {
     tell(error.in_public());
     error.exit() as u8
+}
+
+/// What every verb and every child of ours begins with.
+pub fn forbid_core_dumps() -> Result<(), ExitCode> {
+    machine::forbid_core_dumps().map_err(|error| ExitCode::from(told(&error)))
 }
 
 /// There is not even a runtime.

@@ -137,6 +137,83 @@ def test_somebody_else_answers_on_the_port(stage, foreign_listener):
     assert stage.machine.http("http://127.0.0.1:3000/health/").status == 200
 
 
+# A process outside the unit on the same port, that is not in its way or is.
+
+ONLY_IPV6 = """\
+require("http").createServer((request, response) => { response.writeHead(%d); response.end(); })
+  .listen({ port: 3000, host: "::", ipv6Only: true });
+"""
+SHARED = """\
+require("http").createServer((request, response) => response.end())
+  .listen({ port: 3000, host: "0.0.0.0", reusePort: true });
+"""
+# With the uid of its first argument, once there is such a user: only processes of one user share a port. It listens on
+# the second, and answers everybody with the third.
+SQUATTER = """
+import os, pwd, socket, sys, time
+user, address, status = sys.argv[1:]
+while user != "root":
+    try: os.seteuid(pwd.getpwnam(user).pw_uid); break
+    except KeyError: time.sleep(0.02)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+listener.bind((address, 3000))
+listener.listen(64)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(1024)
+    connection.sendall(f"HTTP/1.1 {status} x\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n".encode())
+    connection.close()
+"""
+
+
+@pytest.fixture
+def squatter(stage):
+    """squatter(user, address, status): such a process."""
+    machine = stage.machine
+
+    def squat(user: str, address: str, status: int) -> None:
+        line = ["systemd-run", "--unit=squatter", "--property=Restart=on-failure", "--property=RestartSec=0.1"]
+        machine.check([*line, "python3", "-c", SQUATTER, user, address, str(status)])
+        if user == "root":
+            machine.check(["sh", "-c", "until ss -Hltn sport = :3000 | grep -q .; do sleep 0.1; done"])
+
+    yield squat
+    machine.check(["systemctl", "stop", "squatter"])
+
+
+def test_machines_have_an_ipv6_loopback(stage):
+    assert "inet6 ::1/128" in stage.machine.check(["ip", "-6", "address", "show", "lo"])
+
+
+def test_another_process_s_ipv4_does_not_answer_for_an_ipv6_service(stage, squatter):
+    squatter("root", "0.0.0.0", 200)
+    files = node(ONLY_IPV6 % 500) | {"bootagent.toml": "install = false\n" + SHORT}
+    fails(stage, files, 1, "E-HEALTH-BAD-ANSWER", "http://[::1]:3000/health", "500")
+
+
+def test_an_ipv6_service_is_well_beside_another_process_s_ipv4(stage, squatter):
+    squatter("root", "0.0.0.0", 500)
+    name = stage.serve(node(ONLY_IPV6 % 200) | {"bootagent.toml": "install = false\n" + SHORT}, secret=None)
+    result = stage.run()
+    assert result.code == 0 and "http://[::1]:3000/health answered 200" in result.stderr, result
+    status = stage.machine.run(["bootagent", "status"])
+    assert status.code == 0 and "[::1]" in status.stdout, status
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"], ids=["more-specific", "shared"])
+def test_a_process_that_is_given_the_services_connections_is_named(stage, squatter, address):
+    """It has the service's uid (another service of the same team, say), answers 200, and is not of the unit."""
+    files = node(SHARED) | {"bootagent.toml": "install = false\n" + SHORT, ".nvmrc": "22\n"}
+    name = stage.serve(files, secret=None)
+    squatter(name, address, 200)
+    result = stage.run()
+    assert_failed(stage.machine, result, 1, "E-HEALTH-FOREIGN-LISTENER", f"{address}:3000", "outside the unit")
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
 def test_well_after_all(stage):
     """What failed before on this machine is in nobody's way."""
     name = stage.serve(node(), secret=None)

@@ -8,14 +8,14 @@ use aws_config::imds::client::error::ImdsError;
 use aws_config::imds::{Client, client::Client as ImdsClient};
 use aws_config::provider_config::ProviderConfig;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::facts::Instance;
 use crate::fault::Fault;
 use crate::machine::retry::{Patience, patiently};
 use crate::plan::Seconds;
 use crate::secret::{ForeignText, Message};
 
-/// More than any instance may have.
+/// Twice as many as an instance may have. Each is a question of its own.
 const MOST_TAGS: usize = 100;
 
 pub struct Imds {
@@ -117,7 +117,13 @@ impl Imds {
             return Err(Fault::TagsOff.error("reading the instance's tags", cause));
         };
         let mut tags = BTreeMap::new();
-        for key in list.lines().map(str::trim).filter(|key| is_key(key)).take(MOST_TAGS) {
+        let count = list.lines().count();
+        if count > MOST_TAGS {
+            let cause = format!("tags/instance has {count} entries; the limit is {MOST_TAGS}");
+            return Err(Error::new(Code::TagInvalid, "reading the instance's tags", cause)
+                .remedy("an instance has 50 tags at most: what answers at 169.254.169.254?"));
+        }
+        for key in list.lines().map(str::trim).filter(|key| is_key(key)) {
             // One may be taken away between the two questions.
             if let Some(value) = self.get(&format!("/latest/meta-data/tags/instance/{key}")).await? {
                 tags.insert(key.to_owned(), value);

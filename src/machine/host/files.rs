@@ -280,6 +280,21 @@ pub fn remove_file(path: &Path) -> Result<()> {
     remove_file().doing(|| format!("removing {}", path.display()))
 }
 
+/// The text of an operator's file; none if it is absent. What has no size of its own, a FIFO, is held to the limit, too.
+pub fn text(path: &Path, longest: u64) -> Result<Option<String>> {
+    let doing = || format!("reading {}", path.display());
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.doing(doing)?,
+    };
+    let mut text = String::new();
+    file.take(longest + 1).read_to_string(&mut text).doing(doing)?;
+    match text.len() as u64 > longest {
+        true => Err(Error::new(Code::Io, doing(), format!("it is over {} MiB", longest >> 20))),
+        false => Ok(Some(text)),
+    }
+}
+
 /// The names in a directory, sorted; none if it is absent.
 pub fn names(path: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(path) {

@@ -2,7 +2,7 @@
 //! service that is restarted again and again, or by a unit that systemd merely calls active.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -194,15 +194,24 @@ async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
     }
 }
 
-/// Where the unit itself listens on the port; anybody else there is an error of its own.
+/// Where one of the unit's own sockets answers. A foreign one that would be given the connection is an error of its own.
 fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
-    let listeners = sockets::listeners(port);
-    if listeners.is_empty() {
+    let listeners = sockets::listeners(port, &state.cgroup);
+    if listeners.own.is_empty() && listeners.foreign.is_empty() {
         return Err(bad(Fault::HealthNoListener, elsewhere(port, &sockets::ports_of(&state.cgroup))));
     }
-    match listeners.iter().find(|listener| sockets::is_held_by(listener, &state.cgroup)) {
-        Some(listener) => Ok(reachable(listener.address)),
-        None => Err(bad(Fault::HealthForeign, format!("port {port} is held by a process outside the unit"))),
+    match listeners.own_address(sockets::has_ipv6_loopback()) {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => {
+            Err(bad(Fault::HealthForeign, format!("port {port} is held by a process outside the unit")))
+        }
+        Err(foreign) => {
+            let cause = format!(
+                "a process outside the unit listens on {}, too: it is given connections for port {port} that are the unit's",
+                foreign.address
+            );
+            Err(bad(Fault::HealthForeign, cause))
+        }
     }
 }
 
@@ -213,20 +222,6 @@ fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
     match named.is_empty() {
         true => format!("nothing listens on port {port}"),
         false => format!("it listens on {}, not on {port}", named.join(", ")),
-    }
-}
-
-/// Where a socket that listens everywhere is asked.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, listening.port()));
-    match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => v4,
-        // A wildcard IPv6 socket takes IPv4, too, unless it was told not to.
-        IpAddr::V6(ip) if ip.is_unspecified() => match std::net::TcpStream::connect_timeout(&v4, ANSWER) {
-            Ok(_) => v4,
-            Err(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, listening.port())),
-        },
-        _ => listening,
     }
 }
 

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::place::finished_name;
-use super::{blocking, files, units};
+use super::{files, units};
 use crate::error::Result;
-use crate::machine::{self, Look};
+use crate::machine::{self, Look, blocking};
 use crate::plan::layout;
 
 struct Leftovers {

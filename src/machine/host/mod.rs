@@ -28,12 +28,12 @@ mod work;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::error::{Code, Coded, Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
-use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch};
+use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, blocking};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
@@ -110,13 +110,8 @@ impl Observe for LocalHost {
 
     /// Paths of operators, which may well be links.
     async fn text(&self, path: &Path) -> Result<Option<String>> {
-        let doing = || format!("reading {}", path.display());
-        match std::fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).doing(doing),
-            Ok(data) if data.len() > LONGEST => Err(Error::new(Code::Io, doing(), "it is over 4 MiB")),
-            Ok(_) => std::fs::read_to_string(path).map(Some).doing(doing),
-        }
+        let path = path.to_owned();
+        blocking(move || files::text(&path, LONGEST)).await
     }
 
     async fn policy_text(&self, path: &Path) -> Result<Option<String>> {
@@ -178,15 +173,7 @@ impl Observe for LocalHost {
     }
 }
 
-/// What may take long on a slow disk must not hold up heartbeats and deadlines.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::new(Code::Bug, "working on the disk", error)),
-    }
-}
-
-/// Work that leaves a record when it is whole.
+/// Work that leaves a record when it is whole. A record of what is gone is none.
 fn done(record: &Path, release: &Path) -> Result<Look> {
     Ok(if releases::done(release, record)? {
         Look::AlreadySo

@@ -9,14 +9,14 @@ use nix::unistd::fsync;
 
 use super::place::Place;
 use super::work::child;
-use super::{blocking, files, take_over, units};
+use super::{files, take_over, units};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::NodeRelease;
 use crate::fault::{Fault, Slice};
-use crate::machine::Look;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::sandbox::unit::{Jail, User, own_program};
-use crate::machine::sandbox::{ArchiveRequest, IndexRequest, Role, decode_reply, plain};
+use crate::machine::sandbox::{ArchiveRequest, IndexRequest, Role, plain, read_reply};
+use crate::machine::{Look, blocking};
 use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
 
 /// Where the child sees its directory.
@@ -42,14 +42,14 @@ pub async fn index(request: IndexRequest, unit: Option<&str>, patience: Seconds)
     .await
 }
 
-async fn reply<T: serde::de::DeserializeOwned>(
+async fn reply<T: serde::de::DeserializeOwned + Send + 'static>(
     jail: Jail,
     role: Role,
     request: &impl serde::Serialize,
     address: &str,
 ) -> Result<T> {
     let output = child(jail, role, request).await.map_err(|error| stalled(error, address))?;
-    decode_reply(&output)
+    read_reply(output).await
 }
 
 fn stalled(error: Error, address: &str) -> Error {

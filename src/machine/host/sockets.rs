@@ -1,4 +1,5 @@
-//! Who listens on a port: the gate must not be satisfied by somebody else's answer.
+//! Who listens on a port, and whose socket the kernel hands a connection to: the gate must not be satisfied by
+//! another process's answer.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,13 +8,87 @@ use std::path::{Path, PathBuf};
 /// A listening TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// As it was bound: `::ffff:127.0.0.1` is an IPv6 socket for one IPv4 address, and `::` perhaps for both families.
     pub address: SocketAddr,
     inode: u64,
 }
 
-/// Everybody who listens on the port.
-pub fn listeners(port: u16) -> Vec<Listener> {
-    all().into_iter().filter(|listener| listener.address.port() == port).collect()
+/// The sockets that listen on one port.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Held by processes of the unit.
+    pub own: Vec<Listener>,
+    pub foreign: Vec<Listener>,
+}
+
+/// All that listen on the port, and which of them are the control group's.
+pub fn listeners(port: u16, cgroup: &str) -> Listeners {
+    let listeners = all().into_iter().filter(|listener| listener.address.port() == port);
+    let held = held(cgroup);
+    let (own, foreign) = listeners.partition(|listener| held.contains(&link(listener)));
+    Listeners { own, foreign }
+}
+
+impl Listeners {
+    /// An address at which only one of the unit's own sockets can answer, or the foreign socket that answers there
+    /// instead or as well. Only for a unit that listens.
+    pub fn own_address(&self, ipv6_loopback: bool) -> Result<Option<SocketAddr>, &Listener> {
+        let mut addresses: Vec<SocketAddr> =
+            self.own.iter().map(|own| asked_at(own.address, ipv6_loopback)).collect();
+        addresses.sort_by_key(|address| !address.ip().is_loopback());
+        let mut intruder = None;
+        for address in addresses {
+            match self.intruder(address.ip()) {
+                None => return Ok(Some(address)),
+                found => intruder = intruder.or(found),
+            }
+        }
+        intruder.map_or(Ok(None), Err)
+    }
+
+    /// Two sockets of one precision share the address by SO_REUSEPORT: then either may be given a connection.
+    fn intruder(&self, asked: IpAddr) -> Option<&Listener> {
+        let own = self.own.iter().map(|own| precision(own.address.ip(), asked)).max()?;
+        self.foreign.iter().find(|foreign| {
+            let theirs = precision(foreign.address.ip(), asked);
+            theirs > 0 && theirs >= own
+        })
+    }
+}
+
+/// Where a socket is asked: in the family that it is bound to, a wildcard at that family's loopback address. A machine
+/// may have IPv6 sockets and no IPv6 address: then IPv4 is tried, which `::` takes unless it is told not to.
+fn asked_at(bound: SocketAddr, ipv6_loopback: bool) -> SocketAddr {
+    let ip = match bound.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() && ipv6_loopback => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+/// How well a listening socket fits an address: the kernel gives a connection to the one that fits best. 0: not at
+/// all. The exact address counts before a wildcard, and for IPv4 a socket of that family before one of IPv6's.
+fn precision(bound: IpAddr, asked: IpAddr) -> u8 {
+    let wildcard = bound.to_canonical().is_unspecified();
+    match (asked, bound) {
+        (IpAddr::V4(_), IpAddr::V4(_)) if bound == asked => 4,
+        (IpAddr::V4(_), IpAddr::V6(_)) if bound.to_canonical() == asked => 3,
+        (IpAddr::V4(_), IpAddr::V4(_)) if wildcard => 2,
+        (IpAddr::V4(_), IpAddr::V6(_)) if wildcard => 1,
+        (IpAddr::V6(_), IpAddr::V6(_)) if bound == asked => 2,
+        (IpAddr::V6(_), IpAddr::V6(ip)) if ip.is_unspecified() => 1,
+        _ => 0,
+    }
+}
+
+/// Whether `::1` is an address of this machine: with `net.ipv6.conf.lo.disable_ipv6` it is not, and IPv6 sockets can
+/// be opened all the same.
+pub fn has_ipv6_loopback() -> bool {
+    let loopback = format!("{:032x}", u128::from(Ipv6Addr::LOCALHOST));
+    let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    addresses.lines().any(|line| line.starts_with(&loopback))
 }
 
 fn all() -> Vec<Listener> {
@@ -48,16 +123,9 @@ fn ip_address(hex: &str) -> Option<IpAddr> {
     let bytes: Vec<u8> = words?.iter().flat_map(|word| word.to_ne_bytes()).collect();
     match bytes.len() {
         4 => <[u8; 4]>::try_from(bytes).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
-        16 => {
-            <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::from(Ipv6Addr::from(bytes)).to_canonical())
-        }
+        16 => <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
         _ => None,
     }
-}
-
-/// Whether a process of the control group holds the socket.
-pub fn is_held_by(listener: &Listener, cgroup: &str) -> bool {
-    held(cgroup).contains(&link(listener))
 }
 
 fn link(listener: &Listener) -> PathBuf {
@@ -100,26 +168,4 @@ fn collect(directory: &Path, pids: &mut BTreeSet<u32>, depth: usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernels_table_is_read() {
-        let line = "   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0";
-        let found = listener(line).unwrap();
-        assert_eq!((found.address.to_string().as_str(), found.inode), ("127.0.0.1:3000", 4711));
-        let connected = line.replace(" 0A ", " 01 ");
-        assert_eq!(listener(&connected), None);
-        assert_eq!(listener("garbage"), None);
-        assert_eq!(ip_address("00000000000000000000000000000000").unwrap().to_string(), "::");
-    }
-
-    #[test]
-    fn a_real_listener_is_seen_on_its_port_only() {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port();
-        assert_eq!(listeners(port).len(), 1, "the listener on {port} was not found");
-        drop(socket);
-        assert!(listeners(port).is_empty(), "a closed listener on {port} was found");
-    }
-}
+mod tests;

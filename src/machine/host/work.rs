@@ -14,7 +14,7 @@ use crate::machine::sandbox::guard;
 use crate::machine::sandbox::request::REPLY_BYTES;
 use crate::machine::sandbox::unit::{Jail, User, own_program};
 use crate::machine::sandbox::{
-    CheckoutRequest, FetchRequest, Repository, Role, decode_reply, encode_request, plain, plain_as, reader,
+    CheckoutRequest, FetchRequest, Repository, Role, encode_request, plain, plain_as, read_reply, reader,
 };
 use crate::machine::{Context, Scratch, now};
 use crate::plan::{Checkout, Command, Mode, Owner, Seconds, layout};
@@ -95,7 +95,7 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str, most: Duration) -> Re
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
     let output = child(jail, Role::Fetch, &request).await.map_err(|error| stalled(error, &request))?;
-    let source = decode_reply(&output)?;
+    let source = read_reply(output).await?;
     Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }
 
@@ -188,7 +188,7 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     for property in bind {
         jail = jail.property(property);
     }
-    decode_reply(&child(jail, Role::Checkout, &request).await?)
+    read_reply(child(jail, Role::Checkout, &request).await?).await
 }
 
 /// The scratch stands where only root can go: the child sees it under another name, read-only.

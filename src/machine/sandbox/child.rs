@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
@@ -88,9 +87,6 @@ fn request<T: DeserializeOwned>() -> Result<T> {
 /// Whatever this process may give up by itself. What needs a parent (uid, file system, network) is its unit's.
 fn confine() -> Result<()> {
     let doing = || "confining the child".to_owned();
-    // Neither a debugger of the same uid nor a core file sees the credential.
-    prctl::set_dumpable(false).doing(doing)?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).doing(doing)?;
     prctl::set_no_new_privs().doing(doing)?;
     // A parent that is killed cannot enforce its deadline any more.
     prctl::set_pdeathsig(Signal::SIGKILL).doing(doing)?;

@@ -47,5 +47,5 @@ pub use node_index::node_index;
 pub use plain::{plain, plain_as};
 pub use request::{
     ArchiveRequest, CheckoutRequest, FetchRequest, IndexRequest, Limits, Reply, Repository, Timeouts,
-    decode_reply, encode_request,
+    decode_reply, encode_request, read_reply,
 };

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::child::Role;
-use super::request::{REPLY_BYTES, decode_reply, encode_request};
+use super::request::{REPLY_BYTES, encode_request, read_reply};
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::ForeignText;
 
@@ -22,7 +22,7 @@ const STDERR_BYTES: u64 = 4 << 10;
 
 /// Runs `exe __child <role>`, says the request, hears the reply. After `deadline` nothing of it is left,
 /// and neither when this future is dropped.
-pub async fn plain<Req: Serialize, T: DeserializeOwned>(
+pub async fn plain<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     exe: &Path,
     role: Role,
     request: &Req,
@@ -32,7 +32,7 @@ pub async fn plain<Req: Serialize, T: DeserializeOwned>(
 }
 
 /// The same as another user: for root, who must not read what others wrote as itself.
-pub async fn plain_as<Req: Serialize, T: DeserializeOwned>(
+pub async fn plain_as<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     uid: Option<u32>,
     exe: &Path,
     role: Role,
@@ -74,7 +74,7 @@ pub async fn plain_as<Req: Serialize, T: DeserializeOwned>(
         Ok(Err(error)) => Err(Error::new(Code::Io, format!("talking with the {} child", role.name()), error)),
         Ok(Ok(said)) => {
             let status = status.doing(|| format!("waiting for the {} child", role.name()))?;
-            heard(role, status, &said)
+            heard(role, status, said).await
         }
     }
 }
@@ -116,7 +116,11 @@ async fn last_words(stderr: Option<ChildStderr>) -> std::io::Result<Vec<u8>> {
     Ok(words)
 }
 
-fn heard<T: DeserializeOwned>(role: Role, status: ExitStatus, said: &Said) -> Result<T> {
+async fn heard<T: DeserializeOwned + Send + 'static>(
+    role: Role,
+    status: ExitStatus,
+    said: Said,
+) -> Result<T> {
     if said.reply.is_empty() {
         return Err(silent(role, status, &said.stderr));
     }
@@ -127,7 +131,7 @@ fn heard<T: DeserializeOwned>(role: Role, status: ExitStatus, said: &Said) -> Re
             "its reply has no end",
         ));
     }
-    decode_reply(&said.reply)
+    read_reply(said.reply).await
 }
 
 /// A child that was killed, or that crashed.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::credential::Credential;
 use crate::error::{Code, Error, Result, SentError};
 use crate::facts::{Branch, Commit, HostKey, Network};
+use crate::machine::blocking;
 use crate::plan::Checksum;
 
 /// A request is a few paths and a password.
@@ -134,6 +135,11 @@ pub fn encode_request(request: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
     serde_json::to_writer(&mut *bytes, request)
         .map_err(|error| Error::new(Code::Bug, "encoding a child's request", error))?;
     Ok(bytes)
+}
+
+/// The same beside the async thread: what a child that was taken over replies may be long.
+pub async fn read_reply<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T> {
+    blocking(move || decode_reply(&bytes)).await
 }
 
 /// The bytes from a child's stdout. A reply that is none is a defect of ours, not the operator's.

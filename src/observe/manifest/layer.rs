@@ -1,10 +1,9 @@
 //! The keys of one layer: the file's own, or one environment's overlay. Whoever adds a key adds it here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Fault, Item, Placed, Read, Section};
 use super::{EnvWish, Health, Manifest, NodeWish, Runtime, values};
-use crate::observe::secrets::refused;
 use crate::plan::Seconds;
 
 const KEYS: &[&str] = &[
@@ -56,8 +55,8 @@ struct HealthLayer {
 struct EnvLayer {
     file: Option<bool>,
     required: Option<Vec<String>>,
-    allow: Option<Vec<String>>,
-    values: BTreeMap<String, Placed<String>>,
+    allow: Option<BTreeSet<String>>,
+    values: BTreeMap<String, Placed<values::Variable>>,
 }
 
 impl Layer {
@@ -208,7 +207,7 @@ impl EnvLayer {
         for (key, at, item) in section.entries() {
             match key {
                 "file" => env.file = Some(item.flag()?),
-                "required" => env.required = Some(values::names(&item)?),
+                "required" => env.required = Some(values::names(&item, values::MOST_VARIABLES)?),
                 "allow" => env.allow = Some(values::allowed(&item)?),
                 "values" => env.values = values::variables(&item)?,
                 _ => return Err(section.unknown(key, at, ENV_KEYS, KEYS)),
@@ -230,14 +229,16 @@ impl EnvLayer {
     fn finish(self, default: EnvWish) -> Read<EnvWish> {
         let allow = self.allow.unwrap_or(default.allow);
         for (name, value) in &self.values {
-            if let Some(why) = refused(name, &allow) {
-                return Err(Fault { at: value.at, what: format!("env.values.{name} is refused: {why}") });
+            let refusal = value.value.refusal.filter(|refusal| !refusal.allowable || !allow.contains(name));
+            if let Some(refusal) = refusal {
+                let what = format!("env.values.{name} is refused: {}", refusal.why);
+                return Err(Fault { at: value.at, what });
             }
         }
         Ok(EnvWish {
             file: self.file.unwrap_or(default.file),
             required: self.required.unwrap_or(default.required),
-            values: self.values.into_iter().map(|(name, value)| (name, value.value)).collect(),
+            values: self.values.into_iter().map(|(name, value)| (name, value.value.text)).collect(),
             allow,
         })
     }

@@ -7,12 +7,12 @@ mod layer;
 mod place;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::Environment;
+use crate::facts::{Environment, LONGEST_EVIDENCE};
 use crate::fault::Slice;
 use crate::plan::Seconds;
 
@@ -85,7 +85,7 @@ pub struct EnvWish {
     /// Public values; the secret's win.
     pub values: BTreeMap<String, String>,
     /// Names like `NODE_OPTIONS`, which may then be set.
-    pub allow: Vec<String>,
+    pub allow: BTreeSet<String>,
 }
 
 impl Default for Manifest {
@@ -116,7 +116,7 @@ impl Default for Health {
 
 impl Default for EnvWish {
     fn default() -> Self {
-        EnvWish { file: true, required: Vec::new(), values: BTreeMap::new(), allow: Vec::new() }
+        EnvWish { file: true, required: Vec::new(), values: BTreeMap::new(), allow: BTreeSet::new() }
     }
 }
 
@@ -139,6 +139,11 @@ pub fn environments(text: &str) -> Vec<Environment> {
 }
 
 fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
+    // An operator's own manifest may come in as long as any other file of root's.
+    if text.len() as u64 > LONGEST_EVIDENCE {
+        let what = format!("the file has {} bytes; the limit is {LONGEST_EVIDENCE}", text.len());
+        return Err(Fault { at: 0, what });
+    }
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         Fault { at, what: error.message().to_owned() }
@@ -147,11 +152,11 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
     let base = Layer::read(&root)?;
     let mut manifest = base.clone().finish()?;
     let overlays = root.environments()?;
-    let says = |name: &Environment| overlays.iter().any(|(said, ..)| said == name);
+    let named: BTreeSet<&Environment> = overlays.iter().map(|(name, ..)| name).collect();
     for (name, at, section) in &overlays {
         let overlaid = base.clone().under(Layer::read(section)?).finish()?;
         let short = name.short();
-        if let Some(short) = short.as_ref().filter(|short| says(short)) {
+        if let Some(short) = short.as_ref().filter(|short| named.contains(short)) {
             let what = format!("environments.{name} and environments.{short} are the same environment");
             return Err(Fault { at: *at, what });
         }
@@ -162,5 +167,7 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
     Ok(manifest)
 }
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::values::MOST_ENVIRONMENTS;
 use crate::facts::Environment;
 use crate::secret::cut;
 
@@ -60,7 +61,7 @@ impl<'a> Section<'a> {
             let name = Environment::try_from(key).map_err(|error| Fault { at, what: error.to_string() })?;
             Ok((name, at, item.table()?))
         };
-        item.table()?.entries().map(overlay).collect()
+        item.bounded_table(MOST_ENVIRONMENTS)?.entries().map(overlay).collect()
     }
 
     pub fn is_root(&self) -> bool {
@@ -126,14 +127,30 @@ impl<'a> Item<'a> {
             .ok_or_else(|| self.fault(format!("is {}; expected {expected}", brief(&integer.to_string()))))
     }
 
-    pub fn list(&self, expected: &str) -> Read<Vec<Item<'a>>> {
+    /// The entries of a list that may have so many.
+    pub fn list(&self, expected: &str, most: usize) -> Read<Vec<Item<'a>>> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.expected(expected))?;
+        self.bounded(list.len(), most)?;
         Ok(list.iter().map(|value| Item { name: self.name.clone(), value }).collect())
     }
 
     pub fn table(&self) -> Read<Section<'a>> {
         let table = self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))?;
         Ok(Section::new(self.name.clone(), table))
+    }
+
+    /// A table whose keys are the repository's own words, which may have so many.
+    pub fn bounded_table(&self, most: usize) -> Read<Section<'a>> {
+        let section = self.table()?;
+        self.bounded(section.table.len(), most)?;
+        Ok(section)
+    }
+
+    fn bounded(&self, count: usize, most: usize) -> Read<()> {
+        match count > most {
+            true => Err(self.fault(format!("has {count} entries; the limit is {most}"))),
+            false => Ok(()),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ fn complete() -> Manifest {
             file: false,
             required: vec!["DATABASE_URL".into()],
             values: [pair("LOG_LEVEL", "info"), pair("NODE_OPTIONS", "--max-old-space-size=400")].into(),
-            allow: vec!["NODE_OPTIONS".into()],
+            allow: ["NODE_OPTIONS".into()].into(),
         },
     }
 }

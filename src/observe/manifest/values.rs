@@ -1,11 +1,27 @@
 //! The grammar of each kind of value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Runtime;
 use super::place::{Fault, Item, Placed, Read, shown};
-use crate::observe::secrets::{is_name, refused};
+use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
 use crate::plan::Seconds;
+
+// How many of each there may be. A manifest is checked with all its overlays on every read, before anything else is
+// known of the service: whoever can push must not be able to make that long.
+pub const MOST_ENVIRONMENTS: usize = 50;
+/// Of `env.values` and `env.required`: as many as a secret may have.
+pub const MOST_VARIABLES: usize = MOST_KEYS;
+/// More than the refuse list has names.
+pub const MOST_ALLOWED: usize = 100;
+/// Each is a step of the plan, with a unit of its own.
+pub const MOST_COMMANDS: usize = 50;
+/// Bytes of a command: far below what the kernel takes as one argument.
+pub const LONGEST_COMMAND: usize = 8192;
+pub const MOST_PACKAGES: usize = 200;
+/// Each is two steps of the plan, and a mount of the unit.
+pub const MOST_DIRECTORIES: usize = 100;
+pub const MOST_STATUSES: usize = 100;
 
 const A_DURATION: &str = "seconds from 1 to 3600, as a number or like \"120s\"";
 pub const RESERVED_PORT: &str =
@@ -50,6 +66,11 @@ pub(super) fn command(item: &Item<'_>) -> Read<String> {
     if command.chars().any(|c| c.is_control() && c != '\t') {
         return Err(item.fault("has a line break or another control character; expected one line"));
     }
+    if command.len() > LONGEST_COMMAND {
+        let long =
+            format!("has {} bytes; the limit is {LONGEST_COMMAND}: put it into a script", command.len());
+        return Err(item.fault(long));
+    }
     Ok(command.to_owned())
 }
 
@@ -61,7 +82,7 @@ pub(super) fn commands(item: &Item<'_>) -> Read<Vec<String>> {
     if item.as_str().is_some() {
         return Ok(vec![command(item)?]);
     }
-    item.list(COMMANDS)?.iter().map(command).collect()
+    item.list(COMMANDS, MOST_COMMANDS)?.iter().map(command).collect()
 }
 
 pub(super) fn url_path(item: &Item<'_>) -> Read<String> {
@@ -84,7 +105,7 @@ pub(super) fn statuses(item: &Item<'_>) -> Read<Vec<u16>> {
     if item.is_integer() {
         return Ok(vec![item.number(100..=599, A_STATUS)?]);
     }
-    let list = item.list("an HTTP status or a list of them")?;
+    let list = item.list("an HTTP status or a list of them", MOST_STATUSES)?;
     if list.is_empty() {
         return Err(
             item.fault("is an empty list; expected at least one status (without the key, any 2xx is good)")
@@ -104,8 +125,8 @@ pub(super) fn seconds(item: &Item<'_>) -> Read<Seconds> {
 
 /// Debian's own grammar, but for a hyphen at the end: to apt that means "remove".
 pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
-    let mut packages: Vec<String> = Vec::new();
-    for item in item.list("a list of package names")? {
+    let (mut packages, mut known) = (Vec::new(), BTreeSet::new());
+    for item in item.list("a list of package names", MOST_PACKAGES)? {
         let name = item.string("a package name like \"ffmpeg\"")?;
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
         let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -114,7 +135,7 @@ pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
             let rule = "a-z, 0-9, + - and ., a letter or digit first, no hyphen last";
             return Err(item.fault(format!("has {}; expected a package name ({rule})", shown(name))));
         }
-        if !packages.iter().any(|known| known == name) {
+        if known.insert(name) {
             packages.push(name.to_owned());
         }
     }
@@ -123,18 +144,25 @@ pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
 
 /// Directories inside the release. They become paths of mounts and links, so their letters are few.
 pub(super) fn directories(item: &Item<'_>) -> Read<Vec<String>> {
-    let mut directories: Vec<String> = Vec::new();
-    for item in item.list("a list of directories")? {
+    let (mut directories, mut known) = (Vec::new(), BTreeSet::new());
+    for item in item.list("a list of directories", MOST_DIRECTORIES)? {
         let directory = directory(&item)?;
-        let inside = |outer: &str, inner: &str| format!("{inner}/").starts_with(&format!("{outer}/"));
-        if let Some(other) =
-            directories.iter().find(|other| inside(other, &directory) || inside(&directory, other))
-        {
+        if let Some(other) = related(&directory, &known) {
             return Err(item.fault(format!("names \"{directory}\" and \"{other}\", one inside the other")));
         }
+        // With its slash it stands before all that is below it, and beside nothing that only begins alike.
+        known.insert(format!("{directory}/"));
         directories.push(directory);
     }
     Ok(directories)
+}
+
+/// Which of the known directories, written with a slash at the end, is this one, or above or below it.
+fn related<'k>(directory: &str, known: &'k BTreeSet<String>) -> Option<&'k str> {
+    let own = format!("{directory}/");
+    let above = own.match_indices('/').find_map(|(slash, _)| known.get(&own[..=slash]));
+    let below = || known.range(own.clone()..).next().filter(|next| next.starts_with(&own));
+    above.or_else(below).map(|other| other.trim_end_matches('/'))
 }
 
 fn directory(item: &Item<'_>) -> Read<String> {
@@ -158,28 +186,35 @@ fn directory(item: &Item<'_>) -> Read<String> {
     Ok(path.to_owned())
 }
 
-pub(super) fn names(item: &Item<'_>) -> Read<Vec<String>> {
+pub(super) fn names(item: &Item<'_>, most: usize) -> Read<Vec<String>> {
     let one = |item: &Item<'_>| {
         let name = item.string("a variable name")?;
         if is_name(name) { Ok(name.to_owned()) } else { Err(item.fault(not_a_name(name))) }
     };
-    item.list("a list of variable names")?.iter().map(one).collect()
+    item.list("a list of variable names", most)?.iter().map(one).collect()
 }
 
 /// Names that the refuse list lets go if asked; the others would be asked for in vain.
-pub(super) fn allowed(item: &Item<'_>) -> Read<Vec<String>> {
-    let names = names(item)?;
-    for (name, item) in names.iter().zip(item.list("a list of variable names")?) {
-        if let Some(why) = refused(name, &names) {
-            return Err(item.fault(format!("has {name}, which can never be allowed: {why}")));
+pub(super) fn allowed(item: &Item<'_>) -> Read<BTreeSet<String>> {
+    let names = names(item, MOST_ALLOWED)?;
+    for (name, item) in names.iter().zip(item.list("a list of variable names", MOST_ALLOWED)?) {
+        if let Some(refusal) = refusal(name).filter(|refusal| !refusal.allowable) {
+            return Err(item.fault(format!("has {name}, which can never be allowed: {}", refusal.why)));
         }
     }
-    Ok(names)
+    Ok(names.into_iter().collect())
 }
 
-pub(super) fn variables(item: &Item<'_>) -> Read<BTreeMap<String, Placed<String>>> {
+/// A public variable, and what the refuse list says of its name: judged once, however many overlays there are.
+#[derive(Clone)]
+pub(super) struct Variable {
+    pub text: String,
+    pub refusal: Option<Refusal>,
+}
+
+pub(super) fn variables(item: &Item<'_>) -> Read<BTreeMap<String, Placed<Variable>>> {
     let mut variables = BTreeMap::new();
-    for (name, at, item) in item.table()?.entries() {
+    for (name, at, item) in item.bounded_table(MOST_VARIABLES)?.entries() {
         if !is_name(name) {
             return Err(Fault { at, what: format!("env.values {}", not_a_name(name)) });
         }
@@ -187,7 +222,8 @@ pub(super) fn variables(item: &Item<'_>) -> Read<BTreeMap<String, Placed<String>
         if value.contains('\0') {
             return Err(item.fault("has a NUL character, which no environment can carry"));
         }
-        variables.insert(name.to_owned(), item.placed(value.to_owned()));
+        let variable = Variable { text: value.to_owned(), refusal: refusal(name) };
+        variables.insert(name.to_owned(), item.placed(variable));
     }
     Ok(variables)
 }

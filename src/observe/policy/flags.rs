@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Fragment;
+use crate::fault::BUDGET;
+use crate::plan::Seconds;
 
 /// What this run was told on its command line.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,13 @@ pub struct Flags {
     pub update: bool,
     /// The flags that earlier runs recorded count no more.
     pub forget: bool,
+}
+
+impl Flags {
+    /// What counts until the policy is read.
+    pub fn budget(&self) -> Seconds {
+        self.policy.budget.unwrap_or(BUDGET)
+    }
 }
 
 /// What stands in for the instance on a laptop. Dry runs only.

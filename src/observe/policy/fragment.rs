@@ -9,9 +9,16 @@ use super::network::{Mirrors, Network};
 use super::node::Node;
 use super::packages::Packages;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Environment, HostKey, Service};
+use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Service};
 use crate::fault::{BUDGET, Slice};
 use crate::plan::Seconds;
+
+// How many of each there may be: a policy that a program writes must not grow for ever.
+pub const MOST_SERVICES: usize = 1000;
+pub const MOST_ENVIRONMENTS: usize = 100;
+pub const MOST_HOST_KEYS: usize = 100;
+pub const MOST_DIRECT_HOSTS: usize = 100;
+pub const MOST_CHECKSUMS: usize = 1000;
 
 /// The policy as it is written, in a file or in flags. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -110,6 +117,10 @@ impl Fragment {
 
     /// What can be checked in it alone.
     pub fn check(&self, origin: &str) -> Result<()> {
+        if let Some((key, count, most)) = self.counted().into_iter().find(|(_, count, most)| count > most) {
+            let cause = format!("{key} has {count} entries; the limit is {most}");
+            return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
+        }
         for (environment, branch) in &self.environments {
             let fits = Environment::try_from(environment.as_str())
                 .map(|_| ())
@@ -166,6 +177,20 @@ impl Fragment {
     }
 }
 
+impl Fragment {
+    /// Each list and table: its key, how many entries it has, and how many it may have.
+    fn counted(&self) -> [(&'static str, usize, usize); 5] {
+        let count = |list: Option<usize>| list.unwrap_or(0);
+        [
+            ("services", count(self.services.as_ref().map(Vec::len)), MOST_SERVICES),
+            ("environments", self.environments.len(), MOST_ENVIRONMENTS),
+            ("git.host_keys", count(self.git.host_keys.as_ref().map(Vec::len)), MOST_HOST_KEYS),
+            ("network.no_proxy", count(self.network.no_proxy.as_ref().map(Vec::len)), MOST_DIRECT_HOSTS),
+            ("node.checksums", self.node.checksums.len(), MOST_CHECKSUMS),
+        ]
+    }
+}
+
 pub fn defaults() -> Fragment {
     let environments = [("test", "test"), ("stage", "stage"), ("prod", "main")];
     Fragment {
@@ -183,6 +208,10 @@ pub fn defaults() -> Fragment {
 }
 
 pub fn parse(path: &str, text: &str) -> Result<Fragment> {
+    if text.len() as u64 > LONGEST_EVIDENCE {
+        let cause = format!("{path}: the file has {} bytes; the limit is {LONGEST_EVIDENCE}", text.len());
+        return Err(Error::new(Code::PolicyInvalid, "reading the policy", cause));
+    }
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
         let line = text[..start].matches('\n').count() + 1;

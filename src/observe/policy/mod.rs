@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::error::{Code, Error, Result};
 use crate::facts::HostKey;
 use crate::fault::{BUDGET, Slice};
-use crate::machine::Observe;
+use crate::machine::{Observe, blocking};
 use crate::observe::given::given;
 use crate::plan::{Seconds, layout};
 
@@ -49,7 +49,7 @@ pub async fn recorded_flags(
     let path = layout::recorded_flags(instance);
     match machine.policy_text(&path).await? {
         Some(_) if forget => policy.recorded(&path, ""),
-        Some(text) => policy.recorded(&path, &text),
+        Some(text) => blocking(move || policy.recorded(&path, &text)).await,
         None => Ok(policy),
     }
 }
@@ -57,19 +57,19 @@ pub async fn recorded_flags(
 /// Reads the policy file and lays this run's flags over it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
     let mut policy = Policy { layers: vec![(Origin::Default, defaults())], until: None };
-    match &flags.stand_ins.policy {
-        Some(path) => {
-            let text = given(machine, path, "--policy").await?;
-            policy.file(&path.display().to_string(), &text)?;
+    let file = match &flags.stand_ins.policy {
+        Some(path) => Some((path.display().to_string(), given(machine, path, "--policy").await?)),
+        None => machine.policy_text(Path::new(POLICY)).await?.map(|text| (POLICY.to_owned(), text)),
+    };
+    let flags = flags.policy.clone();
+    let read = move || {
+        if let Some((path, text)) = file {
+            policy.file(&path, &text)?;
         }
-        None => {
-            if let Some(text) = machine.policy_text(Path::new(POLICY)).await? {
-                policy.file(POLICY, &text)?;
-            }
-        }
-    }
-    policy.push(Origin::Flag, flags.policy.clone())?;
-    Ok(policy)
+        policy.push(Origin::Flag, flags)?;
+        Ok(policy)
+    };
+    blocking(read).await
 }
 
 impl Policy {

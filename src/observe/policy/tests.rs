@@ -278,3 +278,39 @@ fn an_error_names_the_recorded_flag_that_it_comes_of() {
     let unreadable = layered(ACME, Fragment::default()).unwrap().recorded(path, "repositry = 1").unwrap_err();
     assert!(unreadable.to_string().contains("--forget-flags"), "{unreadable}");
 }
+
+#[test]
+fn every_list_and_table_has_a_limit_that_is_told() {
+    const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    let list = |count: usize, entry: &dyn Fn(usize) -> String| {
+        (0..count).map(|number| format!("\"{}\"", entry(number))).collect::<Vec<_>>().join(", ")
+    };
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| {
+        (0..count).map(|number| line(number) + "\n").collect::<String>()
+    };
+    let archive = |number| format!("\"node-v22.{number}.0-linux-x64.tar.gz\" = \"{}\"", "0".repeat(64));
+    let key = |number| format!("h{number}.test ssh-ed25519 {KEY}");
+    let limits: &[(&str, usize, &dyn Fn(usize) -> String)] = &[
+        ("services", 1000, &|count| format!("services = [{}]", list(count, &|number| format!("s-{number}")))),
+        ("environments", 100, &|count| {
+            format!("[environments]\n{}", lines(count, &|number| format!("e-{number} = \"main\"")))
+        }),
+        ("git.host_keys", 100, &|count| format!("git.host_keys = [{}]", list(count, &key))),
+        ("network.no_proxy", 100, &|count| {
+            format!("network.no_proxy = [{}]", list(count, &|number| format!("h{number}.test")))
+        }),
+        ("node.checksums", 1000, &|count| format!("[node.checksums]\n{}", lines(count, &archive))),
+    ];
+    let reference = include_str!("../../../docs/reference/policy.md").replace('\n', " ");
+    for (key, most, text) in limits {
+        let read = |count| parse("policy.toml", &text(count)).and_then(|policy| policy.check("policy.toml"));
+        read(*most).unwrap_or_else(|error| panic!("{key}: {error}"));
+        let error = read(most + 1).unwrap_err();
+        assert_eq!(error.code(), Code::PolicyInvalid);
+        let says = format!("{key} has {} entries; the limit is {most}", most + 1);
+        assert!(error.to_string().contains(&says), "{error}");
+        assert!(reference.contains(&format!("`{key}` {most}")), "the reference does not have {key}: {most}");
+    }
+    let error = parse("policy.toml", &"#".repeat(262_145)).unwrap_err().to_string();
+    assert!(error.contains("262145 bytes; the limit is 262144"), "{error}");
+}

@@ -8,16 +8,16 @@ mod json;
 mod names;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 
-pub use names::{is_name, refused};
+pub use names::{Refusal, is_name, refusal, refused};
 
 /// Secrets Manager's own limit for one secret.
 pub const MOST_BYTES: usize = 65_536;
-const MOST_KEYS: usize = 1_000;
+pub const MOST_KEYS: usize = 1_000;
 
 /// The variables of a service, in the order of their names. Shows names only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,11 +52,11 @@ impl Variables {
 
 /// Reads the secret `name` and judges its variables. Those on the refuse list are let through only if
 /// they can be allowed and `allow` names them.
-pub fn parse(name: &str, text: &str, allow: &[String]) -> Result<Variables> {
+pub fn parse(name: &str, text: &str, allow: &BTreeSet<String>) -> Result<Variables> {
     let variables = read(name, text)?;
     for (key, value) in variables.iter() {
         if let Some(reason) = refused(key, allow) {
-            return Err(refusal(doing(name), key, reason));
+            return Err(refuse(doing(name), key, reason));
         }
         if value.expose().contains('\0') {
             let cause = format!("{key} contains a NUL byte, which no environment can carry");
@@ -92,7 +92,7 @@ pub fn read(name: &str, text: &str) -> Result<Variables> {
     Ok(variables)
 }
 
-fn refusal(doing: String, key: &str, reason: &'static str) -> Error {
+fn refuse(doing: String, key: &str, reason: &'static str) -> Error {
     let error = Error::new(Code::SecretKeyRefused, doing, format!("{key} is refused: {reason}"));
     match allowable(key) {
         true => error.remedy(ALLOW_IT.replace("{key}", key)),
@@ -102,7 +102,7 @@ fn refusal(doing: String, key: &str, reason: &'static str) -> Error {
 
 /// Whether a refused name could be let through by the manifest.
 pub fn allowable(key: &str) -> bool {
-    refused(key, &[key.to_owned()]).is_none()
+    refusal(key).is_none_or(|refusal| refusal.allowable)
 }
 
 pub const ALLOW_IT: &str = "rename or remove the key, or, if the service really needs it, add \"{key}\" to env.allow in bootagent.toml";

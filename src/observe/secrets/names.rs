@@ -3,6 +3,8 @@
 //! The refuse list is sudo's `env_delete`, what glibc ignores in setuid programs, and what redirects
 //! the tools that a service's code is likely to start (git, npm, the AWS SDK).
 
+use std::collections::BTreeSet;
+
 /// `[A-Za-z_][A-Za-z0-9_]{0,127}`
 pub fn is_name(name: &str) -> bool {
     name.len() <= 128
@@ -24,14 +26,27 @@ fn is_token(word: &str) -> bool {
     word.len() > 64 || (word.len() >= 20 && numbers >= 3)
 }
 
+/// Why a name is on the refuse list, and whether a manifest may allow it all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal {
+    pub why: &'static str,
+    pub allowable: bool,
+}
+
 /// Why a secret may not set this variable; `None` if it may. `allow` is the manifest's `env.allow`.
-pub fn refused(name: &str, allow: &[String]) -> Option<&'static str> {
+pub fn refused(name: &str, allow: &BTreeSet<String>) -> Option<&'static str> {
+    refusal(name).filter(|refusal| !refusal.allowable || !allow.contains(name)).map(|refusal| refusal.why)
+}
+
+/// What the refuse list says of this name, whatever a manifest allows.
+pub fn refusal(name: &str) -> Option<Refusal> {
     // npm reads its variables in any case, and nobody's LD_PRELOAD should hide behind one letter.
     let upper = name.to_ascii_uppercase();
     let find = |list: &[(&[&str], &'static str)]| {
         list.iter().find(|(names, _)| names.iter().any(|pattern| fits(pattern, &upper))).map(|(_, why)| *why)
     };
-    find(NEVER).or_else(|| find(UNLESS_ALLOWED).filter(|_| !allow.iter().any(|allowed| allowed == name)))
+    let never = find(NEVER).map(|why| Refusal { why, allowable: false });
+    never.or_else(|| find(UNLESS_ALLOWED).map(|why| Refusal { why, allowable: true }))
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
@@ -178,8 +193,8 @@ mod tests {
             "TERMINFO_DIRS",
         ];
         for name in never {
-            assert!(refused(name, &[]).is_some(), "{name} was let through");
-            assert!(refused(name, &[name.to_owned()]).is_some(), "{name} could be allowed");
+            assert!(refused(name, &[].into()).is_some(), "{name} was let through");
+            assert!(refused(name, &[name.to_owned()].into()).is_some(), "{name} could be allowed");
         }
     }
 
@@ -203,9 +218,12 @@ mod tests {
             "SSL_CERT_FILE",
         ];
         for name in names {
-            assert!(refused(name, &[]).is_some(), "{name} was let through");
-            assert!(refused(name, &["OTHER".to_owned()]).is_some(), "{name} was let through by another name");
-            assert_eq!(refused(name, &[name.to_owned()]), None, "{name} cannot be allowed");
+            assert!(refused(name, &[].into()).is_some(), "{name} was let through");
+            assert!(
+                refused(name, &["OTHER".to_owned()].into()).is_some(),
+                "{name} was let through by another name"
+            );
+            assert_eq!(refused(name, &[name.to_owned()].into()), None, "{name} cannot be allowed");
         }
     }
 
@@ -230,7 +248,7 @@ mod tests {
             "LANG",
         ];
         for name in names {
-            assert_eq!(refused(name, &[]), None, "{name} was refused");
+            assert_eq!(refused(name, &[].into()), None, "{name} was refused");
         }
     }
 

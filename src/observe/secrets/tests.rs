@@ -3,7 +3,7 @@ use crate::error::Exit;
 
 /// Names and values, as plain text.
 fn read(text: &str) -> Vec<(String, String)> {
-    let variables = parse("app", text, &[]).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    let variables = parse("app", text, &[].into()).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     variables.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect()
 }
 
@@ -15,7 +15,7 @@ fn one(text: &str) -> String {
 
 /// The message, which must not repeat the value that each of these tests hides in its text.
 fn error(text: &str) -> String {
-    let error = parse("app", text, &[]).expect_err(&format!("{text:?} was read"));
+    let error = parse("app", text, &[].into()).expect_err(&format!("{text:?} was read"));
     assert_eq!(error.code(), Code::SecretInvalid, "{error}");
     assert_eq!(error.exit(), Exit::Invalid);
     let message = error.to_string();
@@ -181,7 +181,8 @@ fn a_long_name_is_still_a_name() {
 #[test]
 fn refused_names_are_refused_in_both_forms_and_say_what_can_be_done() {
     for text in [r#"{"LD_PRELOAD":"hunter2"}"#, "LD_PRELOAD=hunter2", "export PATH=hunter2"] {
-        let error = parse("app", text, &["LD_PRELOAD".into(), "PATH".into()]).expect_err("it was read");
+        let error =
+            parse("app", text, &["LD_PRELOAD".into(), "PATH".into()].into()).expect_err("it was read");
         assert_eq!(error.code(), Code::SecretKeyRefused, "{error}");
         assert!(
             !error.to_string().contains("hunter2") && !error.to_string().contains("env.allow"),
@@ -189,10 +190,10 @@ fn refused_names_are_refused_in_both_forms_and_say_what_can_be_done() {
         );
     }
     let text = r#"{"NODE_OPTIONS":"--require=hunter2"}"#;
-    let error = parse("app", text, &[]).expect_err("it was read");
+    let error = parse("app", text, &[].into()).expect_err("it was read");
     assert_eq!(error.code(), Code::SecretKeyRefused);
     assert!(error.to_string().contains("env.allow") && !error.to_string().contains("hunter2"), "{error}");
-    assert!(parse("app", text, &["NODE_OPTIONS".into()]).is_ok());
+    assert!(parse("app", text, &["NODE_OPTIONS".into()].into()).is_ok());
 }
 
 #[test]
@@ -215,7 +216,7 @@ fn a_binary_secret_must_be_utf_8() {
 
 #[test]
 fn variables_show_names_only() {
-    let variables = parse("app", "A=hunter2", &[]).unwrap();
+    let variables = parse("app", "A=hunter2", &[].into()).unwrap();
     assert_eq!(format!("{variables:?}"), r#"Variables({"A": [secret]})"#);
     assert_eq!(variables.keys().collect::<Vec<_>>(), ["A"]);
     assert_eq!(variables.len(), 1);
@@ -235,7 +236,7 @@ proptest::proptest! {
     fn no_text_panics_or_is_repeated(text in "[A-C= '\"`#\\\\\n{}:,\u{e9}]{0,40}") {
         // No name: a name may be shown.
         let canary = "hunt!er2";
-        if let Err(error) = parse("app", &text.replace('\u{e9}', canary), &[]) {
+        if let Err(error) = parse("app", &text.replace('\u{e9}', canary), &[].into()) {
             proptest::prop_assert!(!error.to_string().contains(canary), "{}", error);
         }
     }

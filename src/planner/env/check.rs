@@ -1,5 +1,7 @@
 //! Which keys of a secret arrive, by which reader, and why others don't. Speaks of names only.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Dialect, dotenv, systemd};
@@ -35,7 +37,7 @@ const BY_ITSELF: &str = "nothing, if the service reads its environment: .env doe
                          reads .env by itself needs the value encoded (base64)";
 
 /// As a run would judge them, but all of them, and not only the first that is wrong.
-pub fn check(variables: &Variables, dotenv: Option<Dialect>, allow: &[String]) -> Vec<Verdict> {
+pub fn check(variables: &Variables, dotenv: Option<Dialect>, allow: &BTreeSet<String>) -> Vec<Verdict> {
     let nowhere = |why: &str, remedy: String| Arrives::Nowhere { why: why.to_owned(), remedy };
     let judge = |key: &str, value: &Secret| {
         if let Some(why) = refused(key, allow) {
@@ -66,7 +68,7 @@ mod tests {
     fn of(key: &str, value: &str) -> Arrives {
         let mut variables = Variables::default();
         variables.insert(key, Secret::new(value));
-        check(&variables, Some(Dialect::Node), &[]).remove(0).arrives
+        check(&variables, Some(Dialect::Node), &[].into()).remove(0).arrives
     }
 
     fn why(arrives: Arrives) -> String {
@@ -109,7 +111,7 @@ mod tests {
         let mut variables = Variables::default();
         variables.insert("A", Secret::new("a\rb"));
         variables.insert("NODE_OPTIONS", Secret::new("x"));
-        let verdicts = check(&variables, None, &["NODE_OPTIONS".to_owned()]);
+        let verdicts = check(&variables, None, &["NODE_OPTIONS".to_owned()].into());
         assert!(verdicts.iter().all(|verdict| verdict.arrives == Arrives::Everywhere), "{verdicts:?}");
     }
 
@@ -123,7 +125,7 @@ mod tests {
         ) {
             let mut variables = Variables::default();
             variables.insert("A", Secret::new(value.as_str()));
-            let said = check(&variables, Some(Dialect::Node), &[]).remove(0).arrives;
+            let said = check(&variables, Some(Dialect::Node), &[].into()).remove(0).arrives;
             match render(&variables, Some(Dialect::Node), "header") {
                 Err(_) => prop_assert!(matches!(said, Arrives::Nowhere { .. }), "refused, but not said so"),
                 Ok(files) if files.left_out.is_empty() => prop_assert_eq!(said, Arrives::Everywhere),

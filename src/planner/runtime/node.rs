@@ -32,6 +32,10 @@ struct Package {
     main: Option<String>,
 }
 
+/// Far more than any package.json has.
+const MOST_SCRIPTS: usize = 1000;
+const MOST_ENGINES: usize = 100;
+
 pub fn detect(source: &Source) -> bool {
     source.has("package.json")
 }
@@ -84,12 +88,21 @@ fn package(source: &Source) -> Result<Package> {
     if !text.trim_start().starts_with('{') {
         return Err(bad("package.json:1:1: it is no JSON object".to_owned(), "npm init writes one"));
     }
-    serde_json::from_str(text).map_err(|error| {
+    let package: Package = serde_json::from_str(text).map_err(|error| {
         let told = error.to_string();
         let (cause, _) = told.rsplit_once(" at line ").unwrap_or((&told, ""));
         let at = format!("package.json:{}:{}", error.line(), error.column());
         bad(format!("{at}: {}", excerpt(cause)), "correct the line")
-    })
+    })?;
+    let tables =
+        [("scripts", package.scripts.len(), MOST_SCRIPTS), ("engines", package.engines.len(), MOST_ENGINES)];
+    match tables.into_iter().find(|(_, count, most)| count > most) {
+        Some((table, count, most)) => {
+            let cause = format!("package.json: {table} has {count} entries; the limit is {most}");
+            Err(bad(cause, "take out those that nothing runs"))
+        }
+        None => Ok(package),
+    }
 }
 
 /// The most explicit wish, and those below it.

@@ -15,6 +15,9 @@ pub struct Wish {
     pub by: &'static str,
 }
 
+/// Bytes of a range. Each part of it is held against every release that there is.
+const LONGEST_RANGE: usize = 256;
+
 /// What a wish comes to.
 #[derive(Debug)]
 pub struct Node {
@@ -90,6 +93,11 @@ impl Wish {
 
     /// By npm's grammar or in one of nvm's words.
     pub fn asked(&self) -> Result<Asked> {
+        if self.range.len() > LONGEST_RANGE {
+            let cause = format!("the range has {} bytes; the limit is {LONGEST_RANGE}", self.range.len());
+            return Err(Error::new(Code::ManifestInvalid, self.doing(), cause)
+                .remedy("write a version like 22, a range like >=20, or lts/*"));
+        }
         let word = self.range.strip_prefix('v').unwrap_or(&self.range);
         let line = word.strip_prefix("lts/").filter(|name| name.chars().all(|c| c.is_ascii_alphabetic()));
         let range = match (word, line) {
