@@ -72,5 +72,6 @@ class TestWithoutACompiler:
         machine = shared.launch(binary=binary)
         assert machine.run(["sh", "-c", "command -v make || command -v g++ || command -v cc"]).code != 0
         assert_failed(machine, run(machine), 1, "E-INSTALL-FAILED", SERVICE)
+        assert asked(shared) == [("nodejs.org", name, 200) for name in HEADERS], "it failed for want of something else"
         assert releases(machine) == [] and leftovers(machine) == []
         assert not machine.exists(f"/etc/systemd/system/{SERVICE}.service")
