@@ -105,8 +105,8 @@ def note(path):
     try: s = os.lstat(path)
     except OSError: return
     kind = stat.filemode(s.st_mode)[0]
-    size = 0 if kind == "d" else s.st_size
-    seen[path] = [kind, oct(stat.S_IMODE(s.st_mode)), s.st_uid, s.st_gid, size, s.st_ino, s.st_ctime_ns]
+    size, time = (0, s.st_mtime_ns) if kind == "d" else (s.st_size, s.st_ctime_ns)
+    seen[path] = [kind, oct(stat.S_IMODE(s.st_mode)), s.st_uid, s.st_gid, size, s.st_ino, time]
 for top in json.loads(sys.argv[1]):
     note(top)
     for directory, directories, files in os.walk(top):
@@ -117,7 +117,7 @@ print(json.dumps(seen))
 
 
 def files(machine: Machine, *tops: str, but: tuple[str, ...] = ()) -> dict[str, list]:
-    """{path: [kind, mode, uid, gid, size, inode, time of change]} of all below `tops`, without `but` and what is below those."""
+    """{path: [kind, mode, uid, gid, size, inode, when it changed]} of all below `tops`, without `but` and what is below those."""
     listed = machine.check(["python3", "-I", "-c", _FILES, json.dumps(tops), json.dumps(but)])
     return {path: what for path, what in json.loads(listed).items() if path not in but}
 

@@ -29,7 +29,7 @@ def world(shared):  # noqa: F811
 
 def no_source(world, machine) -> tuple:
     world.repo(SERVICE).fail(503)
-    return run(machine, "--update", "--budget=5s"), 75, "E-GIT-UNREACHABLE", "503"
+    return run(machine, "--update", "--budget=10s"), 75, "E-GIT-UNREACHABLE", "503"
 
 
 def no_secret(world, machine) -> tuple:

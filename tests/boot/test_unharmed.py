@@ -46,7 +46,7 @@ class TestUpdate:
 
     def test_a_git_server_that_is_busy_for_good(self, world, machine):
         world.repo(SERVICE).fail(503)
-        self.harmless(machine, 75, "E-GIT-UNREACHABLE", "503", flags=("--budget=7s",))
+        self.harmless(machine, 75, "E-GIT-UNREACHABLE", "503", flags=("--budget=10s",))
 
     def test_a_pack_that_stalls_for_good(self, world, machine):
         world.repo(SERVICE).commit("test", {"note": "to be fetched"})
