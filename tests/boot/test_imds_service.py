@@ -131,7 +131,7 @@ def test_on_a_first_boot_nothing_is_started_where_metadata_would_answer(world, b
 def test_a_filter_of_datagrams_is_no_proof(world, binary):
     """The kernel's word about a datagram comes first, and is not the last one."""
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-    world.repo(SERVICE).commit("test", talking())
+    world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": BRIEF}))
     secret(world, TOKEN="t")
     machine = world.launch(binary=binary)
     machine.check(["nft", "-f", "-"], stdin=NO_DATAGRAMS)

@@ -3,7 +3,7 @@
 import pytest
 from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, process, secret, shared, status  # noqa: F401
-from services import talking
+from services import BRIEF, talking
 from stage import POLICY, SECRETS, assert_failed, run
 
 WALL = '[imds]\nusers = ["cwagent"]\n'
@@ -259,16 +259,17 @@ const done = (what) => { require("fs").writeFileSync("asked", what); process.exi
 """
 
 
-def begin(world, **overrides) -> None:
+def begin(world) -> None:
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-    world.repo(SERVICE).commit("test", talking(**overrides))
+    world.repo(SERVICE).commit("test", talking())
     secret(world, TOKEN="t")
 
 
 def test_on_a_first_boot_it_stands_before_anything_of_the_repository_runs(world, binary):
     """With user-data, as an instance boots; the service's user is made in the middle."""
     begin(world)
-    world.repo(SERVICE).commit("test", talking({"preinstall": "node ask.js"}, **{"ask.js": INSTALLING}))
+    asking = {"ask.js": INSTALLING, "bootagent.toml": BRIEF}
+    world.repo(SERVICE).commit("test", talking({"preinstall": "node ask.js"}, **asking))
     # Without the sandbox's own filter, which drops without a word, so that the wall itself answers.
     unit = f"/etc/systemd/system/bootagent-{SERVICE}-install.service.d/none.conf"
     files = {POLICY: "[imds]\nusers = []\n", unit: "[Service]\nIPAddressDeny=\n"}
