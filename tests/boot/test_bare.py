@@ -134,33 +134,6 @@ def downloading(machine, unit: str, world) -> dict | None:
     return shown if shown.get("MainPID", "0") != "0" and ARCHIVE in asked(world) else None
 
 
-def test_an_archive_with_another_checksum_is_refused(world, bare):
-    world.node.wrong_checksum = {VERSION}
-    machine = bare()
-    assert_failed(machine, run(machine), 1, "E-RUNTIME-CHECKSUM", ARCHIVE)
-    assert asked(world).count(ARCHIVE) == 1, "it was tried again"
-    assert machine.run(["test", "-e", RUNTIME]).code != 0
-
-
-def test_a_version_that_is_listed_and_absent(world, bare):
-    world.repo(SERVICE).commit("test", TALKING | {"bootagent.toml": 'node.version = "24"\n'})
-    machine = bare()
-    assert_failed(machine, run(machine), 78, "E-RUNTIME-MISSING", "v24.9.0", "404")
-
-
-def test_a_version_that_nobody_built(world, bare):
-    world.repo(SERVICE).commit("test", TALKING | {"bootagent.toml": 'node.version = "19"\n'})
-    machine = bare()
-    assert_failed(machine, run(machine), 78, "E-RUNTIME-MISSING", "Node 19", "20.")
-
-
-def test_a_mirror_that_does_not_answer(world, bare):
-    world.node.fail(503)
-    machine = bare()
-    done = run(machine, "--budget", "20s")
-    assert_failed(machine, done, 75, ["E-RUNTIME-UNREACHABLE", "E-DEADLINE"], "503")
-
-
 class TestPinned:
     def pin(self, sha256: str) -> str:
         return f'[node.checksums]\n"{ARCHIVE}" = "{sha256}"\n'
@@ -178,11 +151,50 @@ class TestPinned:
         assert_failed(machine, run(machine), 1, "E-RUNTIME-CHECKSUM", ARCHIVE)
 
 
-def test_a_dry_run_shows_the_archive_and_installs_nothing(world, bare):
-    machine = bare()
-    result = run(machine, "--dry-run", "--output", "json")
-    assert result.code == 0, result.stderr
-    (step,) = [step for step in json.loads(result.stdout)["steps"] if step["id"] == "runtime"]
-    assert step["action"]["archive"]["address"].endswith(ARCHIVE)
-    assert asked(world) == ["index.json"]
-    assert machine.run(["test", "-e", "/opt/bootagent"]).code != 0
+class TestNothingIsInstalled:
+    """One machine, on which no run comes as far as to a runtime."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def launched(cls, shared, binary):  # noqa: F811
+        secret(shared, TOKEN="t")
+        machine = shared.launch(bare=True, binary=binary)
+        machine.check(["/lib/systemd/systemd-networkd-wait-online", "--timeout=60"])
+        return machine
+
+    @pytest.fixture
+    def machine(self, shared, launched):  # noqa: F811
+        shared.repo(SERVICE).commit("test", TALKING)
+        shared.node.log.clear()
+        yield launched
+        shared.node.heal()
+        shared.node.wrong_checksum = set()
+        assert launched.run(["test", "-e", RUNTIME]).code != 0
+        # What one run decided for, or made, must not decide the next test, too.
+        launched.check(["rm", "-rf", "/var/lib/bootagent/instances", "/opt/bootagent"])
+
+    def test_a_dry_run_shows_the_archive(self, shared, machine):  # noqa: F811
+        result = run(machine, "--dry-run", "--output", "json")
+        assert result.code == 0, result.stderr
+        (step,) = [step for step in json.loads(result.stdout)["steps"] if step["id"] == "runtime"]
+        assert step["action"]["archive"]["address"].endswith(ARCHIVE)
+        assert asked(shared) == ["index.json"]
+        assert not machine.exists("/opt/bootagent")
+
+    def test_an_archive_with_another_checksum_is_refused(self, shared, machine):  # noqa: F811
+        shared.node.wrong_checksum = {VERSION}
+        assert_failed(machine, run(machine), 1, "E-RUNTIME-CHECKSUM", ARCHIVE)
+        assert asked(shared).count(ARCHIVE) == 1, "it was tried again"
+
+    def test_a_version_that_is_listed_and_absent(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", {"bootagent.toml": 'node.version = "24"\n'})
+        assert_failed(machine, run(machine), 78, "E-RUNTIME-MISSING", "v24.9.0", "404")
+
+    def test_a_version_that_nobody_built(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", {"bootagent.toml": 'node.version = "19"\n'})
+        assert_failed(machine, run(machine), 78, "E-RUNTIME-MISSING", "Node 19", "20.")
+
+    def test_a_mirror_that_does_not_answer(self, shared, machine):  # noqa: F811
+        shared.node.fail(503)
+        done = run(machine, "--budget", "20s")
+        assert_failed(machine, done, 75, ["E-RUNTIME-UNREACHABLE", "E-DEADLINE"], "503")

@@ -4,19 +4,19 @@ import pytest
 
 import lab
 import services
-import stage
 from lab import authority
+from stage import POLICY, REPOSITORY, SECRETS, assert_failed
 
 PROXY = "http://proxy.acme.test:3128"
 REGISTRY = "https://npm.acme.test"
-OUTSIDE = ["github.com", "npm.acme.test", stage.SECRETS]
+OUTSIDE = ["github.com", "npm.acme.test", SECRETS]
 CA_FILE = "/etc/bootagent/ca.pem"
 MIRROR = f'[mirrors]\nnpm = "{REGISTRY}"\n'
 BY_PROXY = f'[network]\nproxy = "{PROXY}"\n'
 
 
 def policy(*tables: str) -> dict[str, str]:
-    return {stage.POLICY: f'repository = "{stage.REPOSITORY}"\n' + "".join(tables)}
+    return {POLICY: f'repository = "{REPOSITORY}"\n' + "".join(tables)}
 
 
 @pytest.fixture
@@ -69,21 +69,21 @@ def test_what_is_reached_without_the_proxy_is_not_asked_of_it(company, binary):
 def test_without_the_policy_s_word_there_is_no_way(company, binary):
     company.unreachable("github.com")
     machine, result = run(company, binary, "budget = 20\n")
-    stage.assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-DEADLINE"])
+    assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-DEADLINE"])
     assert company.proxy.log == []
 
 
 def test_the_proxy_refuses(company, binary):
     company.proxy.refuse = 403
     machine, result = run(company, binary, "budget = 20\n" + BY_PROXY)
-    stage.assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-SECRET-UNREACHABLE", "E-DEADLINE"])
+    assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-SECRET-UNREACHABLE", "E-DEADLINE"])
     assert "proxy" in result.stderr and PROXY in result.stderr
 
 
 def test_the_proxy_is_down(company, binary):
     company.proxy.stop()
     machine, result = run(company, binary, "budget = 20\n" + BY_PROXY)
-    stage.assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-SECRET-UNREACHABLE", "E-DEADLINE"])
+    assert_failed(machine, result, 75, ["E-GIT-UNREACHABLE", "E-SECRET-UNREACHABLE", "E-DEADLINE"])
     assert PROXY in result.stderr
 
 
@@ -91,13 +91,18 @@ def test_the_proxy_is_down(company, binary):
     "text, mode",
     [(None, ""), ("", ""), ("no certificate", ""), ("theirs", "chmod o+w"), ("theirs", "chown 1000")],
 )
-def test_a_ca_file_that_cannot_be_trusted(company, binary, text, mode):
+def test_a_ca_file_that_cannot_be_trusted(stage, text, mode):
+    machine = stage.machine
     files = {} if text is None else {CA_FILE: stranger() if text == "theirs" else text}
-    machine = company.launch(binary=binary, files=policy(f'[network]\nca_file = "{CA_FILE}"\n') | files)
-    if mode:
-        machine.check([*mode.split(), CA_FILE])
-    result = machine.run(["bootagent", "run", "--imds-wait=5s"], timeout=120)
-    stage.assert_failed(machine, result, 78, "E-POLICY-INVALID", CA_FILE)
+    for path, content in (policy(f'[network]\nca_file = "{CA_FILE}"\n') | files).items():
+        machine.write(path, content)
+    try:
+        if mode:
+            machine.check([*mode.split(), CA_FILE])
+        result = machine.run(["bootagent", "run", "--imds-wait=5s"], timeout=120)
+        assert_failed(machine, result, 78, "E-POLICY-INVALID", CA_FILE)
+    finally:
+        machine.check(["rm", "-f", CA_FILE])
 
 
 def test_the_mirror_refuses(company, binary):
@@ -105,7 +110,7 @@ def test_the_mirror_refuses(company, binary):
     files = {CA_FILE: (authority.directory() / "ca.pem").read_text()}
     network = f'[network]\nca_file = "{CA_FILE}"\n'
     machine, result = run(company, binary, network, MIRROR, files=files)
-    stage.assert_failed(machine, result, 78, "E-REGISTRY-REFUSED", f"{REGISTRY}/left")
+    assert_failed(machine, result, 78, "E-REGISTRY-REFUSED", f"{REGISTRY}/left")
     assert company.npm.log, "the mirror was not asked"
 
 
@@ -114,7 +119,7 @@ def test_a_mirror_that_fails_is_tried_to_the_end_of_the_budget(company, binary):
     files = {CA_FILE: (authority.directory() / "ca.pem").read_text()}
     network = f'[network]\nca_file = "{CA_FILE}"\n'
     machine, result = run(company, binary, "budget = 30\n", network, MIRROR, files=files)
-    stage.assert_failed(machine, result, 75, ["E-DEADLINE", "E-REGISTRY-UNREACHABLE"])
+    assert_failed(machine, result, 75, ["E-DEADLINE", "E-REGISTRY-UNREACHABLE"])
     assert company.npm.log, "the mirror was not asked"
 
 
