@@ -6,13 +6,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bootagent::error::Code;
-use bootagent::machine::sandbox::{CheckoutRequest, Limits, decode_reply, encode_request};
+use bootagent::facts::Source;
+use bootagent::machine::sandbox::{
+    CheckoutRequest, Limits, Role, decode_reply, encode_request, plain_as, reader,
+};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use super::support::git_server::{Fault, GitServer};
 use super::support::upstream::{Upstream, noise};
-use super::{Asking, check_out, exe, named};
+use super::{Asking, PATIENCE, check_out, exe, named, run};
 
 fn newest(upstream: &Upstream) -> bootagent::facts::Commit {
     named(upstream.repository.refname_to_id("refs/heads/main").unwrap())
@@ -126,12 +129,19 @@ fn a_repository_of_another_user_is_read_and_a_release_of_another_is_not_written(
         return;
     }
     let upstream = Upstream::service();
+    let program = upstream.root().join("bootagent");
+    fs::copy(exe(), &program).unwrap();
     let status = Command::new("chown").args(["-R", "12345:12345"]).arg(upstream.root()).status().unwrap();
     assert!(status.success());
     assert_eq!(fs::metadata(upstream.path()).unwrap().uid(), 12345);
     let release = TempDir::new().unwrap();
     check_out(&upstream.path(), &newest(&upstream), release.path()).unwrap();
-    assert!(Asking::local(upstream.path()).fetch().unwrap().has("server.js"));
+    // As its owner, as whom root has it read.
+    let asking = Asking::local(upstream.path());
+    let owner = reader(&upstream.path());
+    assert_eq!(owner, Some(12345));
+    let source: Source = run(plain_as(owner, &program, Role::Fetch, &asking.request, PATIENCE)).unwrap();
+    assert!(source.has("server.js"));
 
     let foreign = TempDir::new().unwrap();
     chown(foreign.path(), Some(12345), Some(12345)).unwrap();
