@@ -321,3 +321,20 @@ fn what_others_wrote_is_read_beside_the_async_thread() {
         }
     });
 }
+
+#[test]
+fn package_json_has_limits() {
+    let with = |table: &str, count: usize| {
+        let entries: Vec<String> = (0..count).map(|number| format!("\"k{number}\": \"1\"")).collect();
+        let mut source = source();
+        let package = format!("{{\"main\": \"dist/main.js\", \"{table}\": {{{}}}}}", entries.join(","));
+        source.evidence.insert("package.json".to_owned(), package);
+        planned_of(&source, &read(r#"{"TOKEN": "1"}"#).unwrap())
+    };
+    for (table, most) in [("scripts", 1000), ("engines", 100)] {
+        with(table, most).unwrap();
+        let error = with(table, most + 1).unwrap_err().to_string();
+        let says = format!("package.json: {table} has {} entries; the limit is {most}", most + 1);
+        assert!(error.contains(&says), "{error}");
+    }
+}

@@ -190,7 +190,10 @@ fn the_kernel_hands_the_connection_to_whom_it_is_expected() {
         // The kernel's table does not tell that a `::` is for IPv6 only: then it is named for nothing, which is the
         // safe side. Node, Python and Java never bind `::ffff:0.0.0.0` by themselves.
         let untold = own.0 == "::ffff:0.0.0.0" && foreign == ("::", true);
-        assert!(reached || !named || untold, "{own:?} beside {foreign:?}: the other is never given a connection");
+        assert!(
+            reached || !named || untold,
+            "{own:?} beside {foreign:?}: the other is never given a connection"
+        );
         foreign_answers += usize::from(named);
     }
     assert!(own_answers > 10 && foreign_answers > 5, "{own_answers} and {foreign_answers} pairs");
