@@ -85,7 +85,10 @@ impl Mirror {
     }
 }
 
-fn child<T: serde::de::DeserializeOwned>(role: Role, request: &impl serde::Serialize) -> Result<T> {
+fn child<T: serde::de::DeserializeOwned + Send + 'static>(
+    role: Role,
+    request: &impl serde::Serialize,
+) -> Result<T> {
     let exe = Path::new(env!("CARGO_BIN_EXE_bootagent"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(plain(exe, role, request, PATIENCE)).map_err(|error| error.in_public())

@@ -1,16 +1,25 @@
-//! The planner is a function of its inputs, and what it makes of a secret shows names only.
+//! The planner is a function of its inputs, and what it makes of a secret shows names only. As all that reads what
+//! others wrote, it runs beside the thread that hears signals and the budget.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+
+use bootagent::boot;
 use bootagent::error::Result;
 use bootagent::facts::{
     Branch, Commit, Entry, EntryKind, Facts, Instance, NodeRuntime, Seconds, Service, Source,
 };
+use bootagent::machine::LocalHost;
+use bootagent::machine::sandbox::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
-use bootagent::observe::{Decision, Keep, NodeArchives, Selection};
+use bootagent::observe::{self, Decision, Flags, Keep, NodeArchives, Selection};
 use bootagent::plan::{self, Plan, Setting};
 use bootagent::planner::{self, Wanted};
+use bootagent::secret::Secret;
 use proptest::prelude::*;
 
 const MANIFEST: &str = r#"
@@ -266,4 +275,67 @@ fn a_release_is_named_by_what_makes_it() {
         step["action"]["release"].as_str().unwrap().to_owned()
     };
     assert_eq!(release(&secret), release(&other));
+}
+
+/// With the only other thread taken, what must run there cannot end; on the async thread, each of these would be done
+/// by the first poll.
+#[test]
+fn what_others_wrote_is_read_beside_the_async_thread() {
+    let (machine, flags, selection, manifest) =
+        (LocalHost::bystander(), Flags::default(), selection(), manifest());
+    let mut source = source();
+    source.evidence.insert(observe::MANIFEST.to_owned(), MANIFEST.to_owned());
+    let service = Arc::new(boot::Service {
+        source: source.clone(),
+        manifest: manifest.clone(),
+        manifest_from: said("manifest", "bootagent.toml"),
+        secret: Some(read(r#"{"TOKEN": "1"}"#).unwrap()),
+    });
+    let secret = Secret::new(r#"{"TOKEN": "1"}"#);
+    type Work<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+    let mut work: Vec<(&str, Work<'_>)> = vec![
+        ("policy", Box::pin(async { observe::policy(&machine, &flags).await.map(drop) })),
+        (
+            "manifest",
+            Box::pin(async { observe::manifest(&machine, &selection, &flags, &source).await.map(drop) }),
+        ),
+        ("secret", Box::pin(async { observe::variables(&selection, &manifest, &secret).await.map(drop) })),
+        ("reply", Box::pin(async { read_reply::<u32>(br#"{"ok":1}"#.to_vec()).await.map(drop) })),
+        ("plan", Box::pin(async { boot::decide(facts(), selection.clone(), service, None).await.map(drop) })),
+    ];
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (free, taken) = mpsc::channel::<()>();
+        let taken = tokio::task::spawn_blocking(move || taken.recv());
+        for (name, work) in &mut work {
+            std::future::poll_fn(|context| {
+                assert!(work.as_mut().poll(context).is_pending(), "{name} is read on the async thread");
+                Poll::Ready(())
+            })
+            .await;
+        }
+        free.send(()).unwrap();
+        taken.await.unwrap().unwrap();
+        for (name, work) in work {
+            work.await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    });
+}
+
+#[test]
+fn package_json_has_limits() {
+    let with = |table: &str, count: usize| {
+        let entries: Vec<String> = (0..count).map(|number| format!("\"k{number}\": \"1\"")).collect();
+        let mut source = source();
+        let package = format!("{{\"main\": \"dist/main.js\", \"{table}\": {{{}}}}}", entries.join(","));
+        source.evidence.insert("package.json".to_owned(), package);
+        planned_of(&source, &read(r#"{"TOKEN": "1"}"#).unwrap())
+    };
+    for (table, most) in [("scripts", 1000), ("engines", 100)] {
+        with(table, most).unwrap();
+        let error = with(table, most + 1).unwrap_err().to_string();
+        let says = format!("package.json: {table} has {} entries; the limit is {most}", most + 1);
+        assert!(error.contains(&says), "{error}");
+    }
 }

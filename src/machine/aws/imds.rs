@@ -117,13 +117,7 @@ impl Imds {
             return Err(Fault::TagsOff.error("reading the instance's tags", cause));
         };
         let mut tags = BTreeMap::new();
-        let count = list.lines().count();
-        if count > MOST_TAGS {
-            let cause = format!("tags/instance has {count} entries; the limit is {MOST_TAGS}");
-            return Err(Error::new(Code::TagInvalid, "reading the instance's tags", cause)
-                .remedy("an instance has 50 tags at most: what answers at 169.254.169.254?"));
-        }
-        for key in list.lines().map(str::trim).filter(|key| is_key(key)) {
+        for key in keys(&list)? {
             // One may be taken away between the two questions.
             if let Some(value) = self.get(&format!("/latest/meta-data/tags/instance/{key}")).await? {
                 tags.insert(key.to_owned(), value);
@@ -131,6 +125,17 @@ impl Imds {
         }
         Ok(tags)
     }
+}
+
+/// The keys of a list, a line each.
+fn keys(list: &str) -> Result<Vec<&str>> {
+    let count = list.lines().count();
+    if count > MOST_TAGS {
+        let cause = format!("tags/instance has {count} entries; the limit is {MOST_TAGS}");
+        return Err(Error::new(Code::TagInvalid, "reading the instance's tags", cause)
+            .remedy("an instance has 50 tags at most: what answers at 169.254.169.254?"));
+    }
+    Ok(list.lines().map(str::trim).filter(|key| is_key(key)).collect())
 }
 
 fn incomplete(path: &str, cause: &str) -> Error {
@@ -162,6 +167,16 @@ fn is_instance_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_tags_than_an_instance_can_have_are_refused() {
+        let list = |count: usize| (0..count).map(|number| format!("key-{number}\n")).collect::<String>();
+        assert_eq!(keys(&list(100)).unwrap().len(), 100);
+        assert_eq!(keys("bootagent:service\na/b\n\n").unwrap(), ["bootagent:service"]);
+        let error = keys(&list(101)).unwrap_err();
+        assert_eq!(error.code(), Code::TagInvalid);
+        assert!(error.to_string().contains("tags/instance has 101 entries; the limit is 100"), "{error}");
+    }
 
     #[test]
     fn keys_and_ids_cannot_leave_their_path() {

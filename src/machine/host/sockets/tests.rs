@@ -150,37 +150,51 @@ fn is_answered_by_first(sockets: [&OwnedFd; 2], address: SocketAddr) -> bool {
     }
 }
 
-/// The kernel is the judge: of each pair of sockets that it allows, the address that is chosen reaches the first one,
-/// and where the second one is named, that is reached, too, or could be.
+/// Two listening sockets on one port, bound in this order or in the other.
+fn both(own: (&str, bool), foreign: (&str, bool), own_first: bool) -> Option<(u16, [OwnedFd; 2])> {
+    let any = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = any.local_addr().unwrap().port();
+    drop(any);
+    let (first, second) = if own_first { (own, foreign) } else { (foreign, own) };
+    let (first, second) = (bound(first, port)?, bound(second, port)?);
+    Some((port, if own_first { [first, second] } else { [second, first] }))
+}
+
+/// The kernel is the judge: of each pair of sockets that it allows, the address that is chosen reaches the unit's own,
+/// and where the other is named, that is reached: now and then, or if it was there first.
 #[test]
 fn the_kernel_hands_the_connection_to_whom_it_is_expected() {
     assert!(has_ipv6_loopback(), "this machine has no ::1");
     let (mut own_answers, mut foreign_answers) = (0, 0);
-    for own in BOUND {
-        for foreign in BOUND {
-            let any = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = any.local_addr().unwrap().port();
-            drop(any);
-            let Some(first) = bound(*own, port) else { continue };
-            let Some(second) = bound(*foreign, port) else { continue };
-            let pair = |ip: &str| at(&[&SocketAddr::new(ip.parse().unwrap(), port).to_string()]);
-            let listeners = Listeners { own: pair(own.0), foreign: pair(foreign.0) };
+    for (own, foreign) in BOUND.iter().flat_map(|own| BOUND.iter().map(move |foreign| (*own, *foreign))) {
+        let (mut named, mut reached) = (false, false);
+        for own_first in [true, false] {
+            let Some((port, sockets)) = both(own, foreign, own_first) else { continue };
+            let listener = |ip: &str| at(&[&SocketAddr::new(ip.parse().unwrap(), port).to_string()]);
+            let listeners = Listeners { own: listener(own.0), foreign: listener(foreign.0) };
+            let answers = |address| is_answered_by_first([&sockets[0], &sockets[1]], address);
             match listeners.own_address(true) {
                 Ok(address) => {
-                    for _ in 0..8 {
-                        let reached = is_answered_by_first([&first, &second], address.unwrap());
-                        assert!(reached, "{own:?} beside {foreign:?}: {address:?} is answered by the other");
-                    }
+                    let address = address.unwrap();
+                    let all = (0..8).all(|_| answers(address));
+                    assert!(all, "{own:?} beside {foreign:?}: {address} is answered by the other");
                     own_answers += 1;
                 }
                 Err(_) => {
                     let address = asked_at(listeners.own[0].address, true);
-                    let mut reached = (0..64).map(|_| is_answered_by_first([&first, &second], address));
-                    assert!(reached.any(|own| !own), "{own:?} beside {foreign:?}: nobody is in the way");
-                    foreign_answers += 1;
+                    named = true;
+                    reached |= (0..64).any(|_| !answers(address));
                 }
             }
         }
+        // The kernel's table does not tell that a `::` is for IPv6 only: then it is named for nothing, which is the
+        // safe side. Node, Python and Java never bind `::ffff:0.0.0.0` by themselves.
+        let untold = own.0 == "::ffff:0.0.0.0" && foreign == ("::", true);
+        assert!(
+            reached || !named || untold,
+            "{own:?} beside {foreign:?}: the other is never given a connection"
+        );
+        foreign_answers += usize::from(named);
     }
     assert!(own_answers > 10 && foreign_answers > 5, "{own_answers} and {foreign_answers} pairs");
 }
