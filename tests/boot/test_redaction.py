@@ -37,7 +37,7 @@ def shows_no_part(told: str, value: str) -> None:
 
 def test_of_an_address_and_of_json_also_the_parts_are_hidden(stage):
     server = """
-        Error.stackTraceLimit = 0;
+        Error.stackTraceLimit = 1;
         const { DATABASE_URL, DATABASE } = process.env;
         console.log("connecting to " + DATABASE_URL);
         console.log("as app with " + decodeURIComponent(new URL(DATABASE_URL).password));
@@ -56,7 +56,7 @@ def test_of_an_address_and_of_json_also_the_parts_are_hidden(stage):
 
 def test_ordinary_words_are_not_hidden(stage):
     """An error that read `Cannot find [KIND] './[ROLE]/x.js'` told nothing."""
-    server = 'Error.stackTraceLimit = 0;\nconsole.log("NODE_ENV=production, in /srv/billing/x");\nrequire("./server/x.js");\n'
+    server = 'Error.stackTraceLimit = 1;\nconsole.log("NODE_ENV=production, in /srv/billing/x");\nrequire("./server/x.js");\n'
     status, _ = fails(stage, server, "E-SERVICE-EXITED", "Error: Cannot find module './server/x.js'")
     output = status["error"]["output"]
     assert "NODE_ENV=[NODE_ENV], in /srv/billing/x" in output, output
