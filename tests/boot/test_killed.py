@@ -122,7 +122,7 @@ class TestEveryRun:
 
     def test_one_goes_on_where_the_other_was_killed(self, world, binary):
         world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
-        world.repo(SERVICE).commit("test", talking())
+        world.repo(SERVICE).commit("test", talking(installs=True))
         secret(world, TOKEN="t")
         machine = fresh(world, binary)
         first = machine.run(["bootagent", "run", *FLAGS], timeout=120)
