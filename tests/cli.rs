@@ -237,7 +237,9 @@ fn validate_shows_what_a_boot_would_do() {
 /// Whoever can push must not command the terminal of whoever looks.
 #[test]
 fn a_repository_s_words_reach_a_terminal_as_text() {
-    for (wish, exit) in [("99.\u{1b}]0;x\u{7}\u{202e}", 78), (">=1 \u{1b}[2J || <99", 0)] {
+    for (wish, exit, shown) in
+        [("99.\u{1b}]0;x\u{7}\u{202e}", 78, "Node 99.]0;x (.nvmrc)"), (">=1 \u{1b}[2J || <99", 0, "\\u001b")]
+    {
         let home = directory(&[]);
         let mut command = dry_run(home.path());
         let repository = home.path().join("repo");
@@ -247,7 +249,7 @@ fn a_repository_s_words_reach_a_terminal_as_text() {
         let output = command.args(["--service=auth-service", "--environment=test"]).output().unwrap();
         let text = said(&output.stdout) + &said(&output.stderr);
         assert_eq!(output.status.code(), Some(exit), "{text}");
-        assert!(text.contains("\\u001b"), "{text}");
+        assert!(text.contains(shown), "{text}");
         let commands = |c: char| c == '\u{202e}' || (c.is_control() && c != '\n');
         assert!(!text.contains(commands), "{text:?}");
     }
