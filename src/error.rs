@@ -213,6 +213,8 @@ impl Error {
 
     /// What others said in it is shown from now on, without what must not be seen.
     pub fn redacted(mut self, redaction: &Redaction) -> Self {
+        // It names command lines, in which a repository may have written what is a secret's value as well.
+        self.0.doing = redaction.hide(&self.0.doing);
         for message in self.0.causes.iter_mut().chain(&mut self.0.output) {
             *message = message.shown(redaction).into();
         }

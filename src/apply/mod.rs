@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
 use crate::machine::retry::{Patience, patiently};
-use crate::machine::{Change, Context, Host, Scratch};
+use crate::machine::{self, Change, Context, Host, Scratch};
 use crate::plan::{Plan, Step, StepId, headline};
 use crate::report::Report;
 use crate::secret::Redaction;
@@ -113,9 +113,19 @@ async fn one(
     let started = Instant::now();
     report.step_started(&step.id, &step.why, &headline);
     let result = in_time(machine, step, &headline, &Context { scratch }, report, redaction).await;
-    let result = result.map_err(|error| evidence::fit_to_be_seen(error, redaction));
+    let result = match result {
+        Ok(change) => Ok(change),
+        Err(error) => Err(fit_to_be_seen(error, redaction).await),
+    };
     report.step_ended(&step.id, &headline, started.elapsed(), &result);
     result.map(|_: Change| ())
+}
+
+/// Many values in much text take long: meanwhile signals and the budget are heard.
+async fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
+    let redaction = redaction.cloned();
+    let fitting = move || Ok(evidence::fit_to_be_seen(error, redaction.as_ref()));
+    machine::blocking(fitting).await.unwrap_or_else(|bug| bug)
 }
 
 async fn in_time(

@@ -172,6 +172,9 @@ pub fn imds_wall_unit_file() -> PathBuf {
 /// the service. Found by its name, as in the agent's own unit.
 pub const IMDS_PROOF: &str = "bootagent __child imds-proof";
 
+/// What a unit runs to end its service, likewise.
+pub const DRAIN: &str = "bootagent __child drain";
+
 /// The transient unit that fetches, and the name of its scratch. No service's transient units are called
 /// so: behind a service's name there is always another `-`.
 pub const FETCH: &str = "bootagent-fetch";

@@ -65,7 +65,7 @@ impl Forms<'_> {
     fn written(&mut self, key: &str, value: &str) {
         let whole = reach(key, value);
         // Output comes line by line, without control characters and without blanks at its ends.
-        for text in value.lines().chain([value, value.trim()]) {
+        for text in value.lines().flat_map(|line| [line, line.trim()]).chain([value, value.trim()]) {
             let reach = if text == value { whole } else { reach(key, text) };
             let text = clean(text);
             match reach {

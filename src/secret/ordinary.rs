@@ -40,12 +40,25 @@ pub fn looks_like_a_token(value: &str) -> bool {
 
 /// `DB_PASSWORD`, `apiKey`, `BASIC_AUTH`: its value is hidden also where it is an ordinary word.
 pub fn sounds_secret(name: &str) -> bool {
-    const PARTS: [&str; 9] =
-        ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "PRIVATE", "SALT", "SIGNATURE"];
+    const PARTS: [&str; 12] = [
+        "PASS",
+        "PWD",
+        "SECRET",
+        "TOKEN",
+        "KEY",
+        "CRED",
+        "PRIVATE",
+        "SALT",
+        "SIGNATURE",
+        "COOKIE",
+        "SESSION",
+        "PEPPER",
+    ];
+    const WORDS: [&str; 6] = ["PIN", "OTP", "PW", "PSK", "JWT", "SEED"];
     let name = name.to_ascii_uppercase();
     PARTS.iter().any(|part| name.contains(part))
         || name.ends_with("AUTH")
-        || name.split('_').any(|part| part == "PIN" || part == "OTP")
+        || name.split('_').any(|word| WORDS.contains(&word))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,7 +186,17 @@ mod tests {
 
     #[test]
     fn a_name_that_sounds_secret_tightens_the_rule() {
-        for name in ["PASSWORD", "db_password", "apiKey", "TOKEN", "BASIC_AUTH", "ADMIN_PWD", "JWT_SECRET"] {
+        for name in [
+            "PASSWORD",
+            "db_password",
+            "apiKey",
+            "TOKEN",
+            "BASIC_AUTH",
+            "ADMIN_PWD",
+            "JWT_SECRET",
+            "DB_PW",
+            "DB_CREDS",
+        ] {
             assert_eq!(reach(name, "production"), Reach::Word, "{name}");
             assert_eq!(reach(name, "dragons"), Reach::Anywhere, "{name}");
             assert_eq!(reach(name, "1234"), Reach::Named, "{name}: hidden everywhere it would hide all");

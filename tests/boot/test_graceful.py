@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from lab.deadline import wait_for
+from lab.git_repository import Executable
 from looks import SERVICE, process, secret, shared  # noqa: F401
 from services import talking
 from stage import run
@@ -45,13 +46,15 @@ SHAPES = {
     "npm": "NODE_ENV=production npm run serve",
     "npm-elsewhere": "npm --prefix . run serve",
     "npx": "npx --yes node server.js",
+    "script": "./start.sh",
 }
 
 
 def service(line: str, **settings: object) -> dict[str, object]:
     manifest = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
     manifest = f'{manifest}install = false\nstart = {json.dumps(line)}\nport = 3000\nhealth = {{ path = "/health", soak = "1s" }}\n'
-    return talking(SCRIPTS, **{"server.js": SERVER, "bootagent.toml": manifest})
+    script = Executable(b"#!/bin/sh\necho begins\nnode server.js\n")
+    return talking(SCRIPTS, **{"server.js": SERVER, "start.sh": script, "bootagent.toml": manifest})
 
 
 def told(machine, port: int = 3000) -> list[str]:
@@ -158,3 +161,21 @@ class TestSingleProgram:
             inside = machine.check(["sh", "-c", f"cat $(ls -d /sys/fs/cgroup/systemd{group} /sys/fs/cgroup/unified{group} "
                                     f"/sys/fs/cgroup{group} 2>/dev/null | head -n 1)/cgroup.procs"])  # fmt: skip
             assert inside.split() == [pid], shape
+
+
+class TestDeaf:
+    """A service that does not end has its time, once, and is told once."""
+
+    @pytest.mark.parametrize("shape", ["words", "pipeline"])
+    def test_its_time_ends(self, shared, binary, shape):  # noqa: F811
+        secret(shared, TOKEN="t")
+        machine = shared.launch(binary=binary)
+        deaf = SERVER.partition('process.once("SIGTERM"')[0] + 'process.on("SIGTERM", () => note("SIGTERM"));\n'
+        shared.repo(SERVICE).commit("test", service(SHAPES[shape]) | {"server.js": deaf})
+        result = run(machine)
+        assert result.code == 0, result.stderr
+        machine.check(["systemctl", "stop", f"{SERVICE}.service"], timeout=100)
+        assert told(machine) == ["SIGTERM"]
+        stopped = machine.systemctl_show(f"{SERVICE}.service")
+        took = int(stopped["InactiveEnterTimestampMonotonic"]) - int(stopped["ActiveExitTimestampMonotonic"])
+        assert 25 < took / 1e6 < 40, f"{took / 1e6:.0f} s"

@@ -33,11 +33,11 @@ pub async fn facts() -> Result<Facts> {
     })
 }
 
-/// Where the unit's `ExecStart=bootagent` is looked for.
+/// Whether this program is the one that systemd finds for a unit's `ExecStart=bootagent`: of two, the first.
 fn is_installed() -> bool {
-    own_program().is_ok_and(|program| {
-        ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].iter().any(|known| program == Path::new(known))
-    })
+    let places = ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].map(Path::new);
+    let found = places.into_iter().find(|place| place.exists());
+    own_program().is_ok_and(|program| found.is_some_and(|found| program == found))
 }
 
 async fn machine() -> Machine {

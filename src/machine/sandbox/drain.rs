@@ -17,10 +17,12 @@ use nix::unistd::Pid;
 /// The role's name: `bootagent __child drain`.
 pub const DRAIN: &str = "drain";
 
-/// A little less than the unit's `TimeoutStopSec=`, at whose end systemd ends all that is left.
+/// What the service has to finish. A little less than the unit's `TimeoutStopSec=`, which systemd grants twice: to this
+/// program, and to what is left when it has ended.
 const LONGEST: Duration = Duration::from_secs(28);
-/// What reads from a program that has ended ends by itself, or is systemd's to end.
-const READERS: Duration = Duration::from_secs(2);
+/// When the main process is gone already, nothing is left but what it forgot; and what reads from a program that has
+/// ended ends by itself.
+const REST: Duration = Duration::from_secs(2);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 const SHELLS: &[&str] = &["sh", "dash", "bash", "ash", "busybox", "zsh", "ksh"];
@@ -51,7 +53,8 @@ pub fn drain() {
 }
 
 fn end_programs() {
-    let until = Instant::now() + LONGEST;
+    let crashed = std::env::var_os("MAINPID").is_none();
+    let until = Instant::now() + if crashed { REST } else { LONGEST };
     let processes = processes();
     let programs = programs(&processes);
     let (readers, writers): (Vec<i32>, Vec<i32>) =
@@ -62,7 +65,11 @@ fn end_programs() {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
     }
     await_end(&signalled, &processes, until);
-    await_end(&readers, &processes, until.min(Instant::now() + READERS));
+    // Their time is over. Left to systemd they would get a second SIGTERM, and as much time once more.
+    for pid in signalled.iter().filter(|pid| is_same(**pid, &processes)) {
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    await_end(&readers, &processes, Instant::now() + REST);
 }
 
 fn await_end(pids: &[i32], processes: &BTreeMap<i32, Process>, until: Instant) {
@@ -127,11 +134,16 @@ fn process(pid: i32) -> Option<Process> {
 }
 
 fn wraps(name: &str, arguments: &[u8]) -> bool {
-    let script = arguments.split(|byte| *byte == 0).nth(1).map(String::from_utf8_lossy).unwrap_or_default();
-    let file = Path::new(&*script).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let file = |number: usize| {
+        let argument = arguments.split(|byte| *byte == 0).nth(number)?;
+        Path::new(std::str::from_utf8(argument).ok()?).file_name()?.to_str()
+    };
+    // A script has its own name, and its shell's file as the first argument.
+    let (program, script) = (file(0).unwrap_or_default(), file(1).unwrap_or_default());
     SHELLS.contains(&name)
+        || SHELLS.contains(&program)
         || NAMED.iter().any(|named| name == *named || (named.ends_with(' ') && name.starts_with(named)))
-        || (name == "node" && SCRIPTS.contains(&file))
+        || (name == "node" && SCRIPTS.contains(&script))
 }
 
 fn pipe(pid: i32, fd: u32) -> Option<PathBuf> {
@@ -150,6 +162,13 @@ fn stat(pid: i32) -> Option<(String, i32, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::sandbox::Role;
+    use crate::plan::layout;
+
+    #[test]
+    fn units_run_this_role() {
+        assert_eq!(layout::DRAIN, format!("bootagent {} {DRAIN}", Role::VERB));
+    }
 
     fn unit(processes: &[(i32, i32, bool, Option<&str>, Option<&str>)]) -> BTreeMap<i32, Process> {
         let process =
@@ -190,6 +209,7 @@ mod tests {
     fn wrappers_are_known_by_name_or_script() {
         for (name, arguments) in [
             ("sh", &b"/bin/sh\0-c\0x"[..]),
+            ("start.sh", b"/bin/bash\0./start.sh\0x"),
             ("npm run serve", b"npm run serve"),
             ("npm exec node s", b"npm exec node server.js"),
             ("node", b"node\0/usr/lib/node_modules/npm/bin/npm-cli.js\0start"),

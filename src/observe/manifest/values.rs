@@ -44,7 +44,7 @@ pub(super) fn node_range(item: &Item<'_>) -> Read<String> {
     let expected = "an npm version range like \"22\" or \">=20 <23\"";
     let range = item.string(expected)?;
     // An empty range is any version to npm: more likely a slip than a wish.
-    if range.trim().is_empty() || range.len() > 100 || nodejs_semver::Range::parse(range).is_err() {
+    if range.trim().is_empty() || range.len() > 256 || nodejs_semver::Range::parse(range).is_err() {
         return Err(item.fault(format!("is {}; expected {expected}", shown(range))));
     }
     Ok(range.to_owned())

@@ -32,7 +32,7 @@ pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Res
     let mut environment = BTreeMap::new();
     for _ in 0..=MOST_HOPS {
         if let Line::OneProgram { at } = shell::read(&line) {
-            return Ok(replacing(&line, at, environment));
+            return replacing(&line, at, environment);
         }
         if shell::read(&line) == Line::Several {
             return Ok(shell_line(line, environment, true));
@@ -45,7 +45,7 @@ pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Res
         let words: Vec<&str> = words.skip_while(|word| *word == "exec").collect();
         let next = match words.as_slice() {
             ["npm", rest @ ..] => script(rest, scripts)?,
-            ["npx", rest @ ..] => Some(package_program(rest)?),
+            ["npx", rest @ ..] => Some(package_program(&rest.join(" "))?.to_owned()),
             _ => None,
         };
         match next {
@@ -87,26 +87,33 @@ fn script(words: &[&str], scripts: &BTreeMap<String, String>) -> Result<Option<S
     Ok(Some(std::iter::once(script.trim()).chain(arguments).collect::<Vec<_>>().join(" ")))
 }
 
-/// What npx would run of the packages that are installed. Of others it fetches the newest one at each start, which no
-/// lockfile names.
-fn package_program(words: &[&str]) -> Result<String> {
+/// The line of what npx would run of the packages that are installed. Of others it fetches the newest one at each start,
+/// which no lockfile names.
+fn package_program(line: &str) -> Result<&str> {
     const ANSWERS: &[&str] = &["--yes", "-y", "--no", "--no-install", "-q", "--quiet", "--"];
-    let words: Vec<&str> = words.iter().copied().skip_while(|word| ANSWERS.contains(word)).collect();
-    match words.first() {
-        Some(name) if !name.starts_with('-') && !name.contains('@') => Ok(words.join(" ")),
+    let mut line = line.trim_start();
+    while let Some((_, rest)) =
+        line.split_once(char::is_whitespace).filter(|(first, _)| ANSWERS.contains(first))
+    {
+        line = rest.trim_start();
+    }
+    match line.split_whitespace().next() {
+        Some(name) if !name.starts_with('-') && !name.contains('@') => Ok(line),
         _ => Err(invalid("npx would fetch a package at each start, in a version that no lockfile names")
             .remedy("add the package to package.json's dependencies, and name its program itself in start")),
     }
 }
 
 /// One program whose words a shell expands, and which then takes the shell's place.
-fn replacing(line: &str, at: usize, environment: BTreeMap<String, String>) -> Start {
+fn replacing(line: &str, at: usize, environment: BTreeMap<String, String>) -> Result<Start> {
     let (assignments, program) = line.split_at(at);
-    let first = program.split_whitespace().next().unwrap_or_default();
-    let exec = if first == "exec" { "" } else { "exec " };
-    let mut start = shell_line(format!("{assignments}{exec}{program}"), environment, false);
-    start.is_wrapped = WRAPPERS.contains(&first);
-    start
+    let program = program.strip_prefix("exec ").unwrap_or(program).trim_start();
+    let program = match program.strip_prefix("npx").filter(|rest| rest.starts_with(char::is_whitespace)) {
+        Some(rest) => package_program(rest)?,
+        None => program,
+    };
+    let is_wrapped = program.split_whitespace().next().is_some_and(|first| WRAPPERS.contains(&first));
+    Ok(shell_line(format!("{assignments}exec {program}"), environment, is_wrapped))
 }
 
 fn shell_line(line: String, environment: BTreeMap<String, String>, is_wrapped: bool) -> Start {
@@ -251,7 +258,16 @@ mod tests {
             );
         }
         assert_eq!(started("npx next start").argv, ["/usr/bin/env", "next", "start"]);
-        for line in ["npx serve@14 -s build", "npx @acme/server", "npx -p x y", "npx --package=x y", "npx"] {
+        assert_eq!(started("A=1 npx -y next start \"$B\""), shell("A=1 exec next start \"$B\"", false));
+        for line in [
+            "npx serve@14 -s build",
+            "npx serve@14 -s 'build'",
+            "npx @acme/server \"$PORT\"",
+            "npx @acme/server",
+            "npx -p x y",
+            "npx --package=x y",
+            "npx",
+        ] {
             let error = start(line, &BTreeMap::new(), Path::new("/n/bin/node")).unwrap_err().to_string();
             assert!(error.contains("no lockfile names"), "{line}: {error}");
         }

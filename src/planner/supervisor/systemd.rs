@@ -143,7 +143,8 @@ ReadWritePaths={data}
 /// systemd signals the main process, or all of them where that is a shell or npm.
 fn ends(is_wrapped: bool) -> String {
     let kill_mode = if is_wrapped { "control-group" } else { "mixed" };
-    format!("ExecStop=-bootagent __child drain\nKillMode={kill_mode}\n")
+    let drain = layout::DRAIN;
+    format!("ExecStop=-{drain}\nKillMode={kill_mode}\n")
 }
 
 /// `%` starts a specifier everywhere in a unit.
