@@ -97,7 +97,7 @@ fn confine() -> Result<()> {
 fn told<T: Serialize>(result: Result<T>) -> (Vec<u8>, u8) {
     let (reply, exit) = match result {
         Ok(value) => (Reply::Ok(value), 0),
-        Err(error) => (Reply::Error(error.sent()), error.exit() as u8),
+        Err(error) => (Reply::Error(Box::new(error.sent())), error.exit() as u8),
     };
     match serde_json::to_vec(&reply) {
         Ok(bytes) => (bytes, exit),

@@ -125,7 +125,7 @@ impl Default for Limits {
 #[serde(rename_all = "kebab-case")]
 pub enum Reply<T> {
     Ok(T),
-    Error(SentError),
+    Error(Box<SentError>),
 }
 
 /// The bytes for a child's stdin, wiped when dropped: they may hold a password.
@@ -146,7 +146,7 @@ pub async fn read_reply<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) ->
 pub fn decode_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     match serde_json::from_slice(bytes) {
         Ok(Reply::Ok(value)) => Ok(value),
-        Ok(Reply::Error(error)) => Err(Error::received(error)),
+        Ok(Reply::Error(error)) => Err(Error::received(*error)),
         Err(error) => Err(Error::new(Code::Bug, "reading a child's reply", error)),
     }
 }
@@ -200,7 +200,7 @@ mod tests {
         let nothing = serde_json::to_vec(&Reply::Ok(())).unwrap();
         decode_reply::<()>(&nothing).unwrap();
         let sent = Error::new(Code::BranchMissing, "fetching", "none").sent();
-        let error = serde_json::to_vec(&Reply::<u32>::Error(sent)).unwrap();
+        let error = serde_json::to_vec(&Reply::<u32>::Error(Box::new(sent))).unwrap();
         assert_eq!(decode_reply::<u32>(&error).unwrap_err().code(), Code::BranchMissing);
     }
 
