@@ -15,31 +15,36 @@ CALLS = (
 )  # fmt: skip
 KILLED = -9
 TRACE = "/root/points"
+# Stands for the commit in the paths of points.
+COMMIT = "COMMIT"
 
 
 class Point(NamedTuple):
-    """Before the agent's call number `number` of this kind takes effect."""
+    """Before the agent's call number `number` of this kind takes effect; with `path` number so many of those that name it, or
+    work in what is open under it. Status and heartbeats are as many as time wants, and are not counted with the rest."""
 
     call: str
     number: int
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.call} {self.number}"
+        return f"{self.call} {self.number} of {self.path or 'all'}"
 
 
-def run(machine: Machine, *flags: str, at: Point, paths: Sequence[str] = ()) -> Result:
-    """A run that is killed at this point, if it comes to that. With `paths` only calls count that name one of them, or a
-    directory that is open under that path, in whichever of the run's threads."""
+def run(machine: Machine, *flags: str, at: Point, paths: Sequence[str] = (), commit: str = "") -> Result:
+    """A run that is killed at this point, if it comes to that; `commit` is the one that it brings. With `paths` calls count
+    that name one of them, or a directory that is open under that path, in whichever of the run's threads."""
     inject = f"--inject={at.call}:signal=SIGKILL:when={at.number}"
-    strace = ["strace", "--output=/dev/null", f"--trace={at.call}", inject, *_limited(paths)]
+    limited = _limited(paths) if paths else [f"--trace-path={at.path.replace(COMMIT, commit)}"] if at.path else []
+    strace = ["strace", "--output=/dev/null", f"--trace={at.call}", inject, *limited]
     return machine.run([*strace, "bootagent", "run", *flags], timeout=120)
 
 
-def points(machine: Machine, *flags: str, of: str = "") -> tuple[Result, list[Point]]:
+def points(machine: Machine, *flags: str, of: str = "", commit: str = "") -> tuple[Result, list[Point]]:
     """A run that nobody disturbs, and before which calls of its main thread a kill leaves different machines: all that change
     anything and are not the status's; of those the first one of each kind, and the renames between which and the one before
-    something happened. With `of` only those from the first one whose file or directory has that word to a little after the
-    last one."""
+    something happened, but for the last ones. With `of` only those from the first one whose file or directory has that word
+    to a little after the last one. `commit` is the one that the run brings: another run has another one in its paths."""
     result, lines = _traced(machine, ["--trace=clone,clone3,vfork," + ",".join(CALLS)], flags)
     found, named, numbers, seen, happened = [], [], Counter(), set(), True
     for line in lines:
@@ -47,18 +52,25 @@ def points(machine: Machine, *flags: str, of: str = "") -> tuple[Result, list[Po
         if call not in CALLS:
             happened = happened or bool(re.match("[a-z]", line))
             continue
-        numbers[call] += 1
+        strings, paths = re.findall(r'"([^"]*)"', line), re.findall(r"\d<([^>]*)>", line)
+        numbers.update((call, subject) for subject in {*strings, *paths})
         if not re.search(r"= 0$", line):
             continue
+        # A pack has another name in each run: there its directory tells.
+        told = [name.replace(commit, COMMIT) if commit else name for name in paths + strings]
+        place = max(at for at, name in enumerate(told) if not re.search("[0-9a-f]{40}", name) or not commit)
+        point = Point(call, numbers[call, (paths + strings)[place]], told[place])
         of_status = "status.json" in line or "output.json" in line
         if not of_status or call not in seen or (happened and call.startswith("renameat")):
-            found.append(Point(call, numbers[call]))
+            found.append(point)
             named.append(of in line)
         if of_status:
             seen.add(call)
             happened = happened and not call.startswith("renameat")
         else:
             happened = True
+    last = max((number for number, point in enumerate(found) if "status.json" not in point.path), default=0)
+    found, named = found[: last + 1], named[: last + 1]
     return result, found[named.index(True) : len(named) - named[::-1].index(True) + 3]
 
 

@@ -163,8 +163,8 @@ class TestUpdate(Serving):
     def paths(self, machine) -> list[str]:
         return []
 
-    def points(self, machine):
-        result, points = killed.points(machine, "--update")
+    def points(self, machine, commit):
+        result, points = killed.points(machine, "--update", commit=commit)
         assert len(points) > 30, points
         # What comes before is as in a first boot.
         return result, points[len(points) // 2 :]
@@ -184,13 +184,13 @@ class TestUpdate(Serving):
         push()
         machine.check(["bootagent", "run", "--update"], timeout=120)
         push()
-        result, points = self.points(machine)
+        result, points = self.points(machine, commits[-1])
         assert result.code == 0, result.stderr
         undisturbed, wrong = state(), []
         taken = sweep.sample(points, every=self.every)
         for point in taken:
             push()
-            code = killed.run(machine, "--update", at=point, paths=self.paths(machine)).code
+            code = killed.run(machine, "--update", at=point, paths=self.paths(machine), commit=commits[-1]).code
             assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
             again = machine.run(["bootagent", "run", "--update"], timeout=120)
             assert again.code == 0, sweep.told(taken, [f"killed at {point}: {again.stderr}"])
@@ -201,8 +201,8 @@ class TestUpdate(Serving):
 class TestRehearsal(TestUpdate):
     manifest = TestUpdate.manifest + "rehearsal.port = 13000\n"
 
-    def points(self, machine):
-        result, points = killed.points(machine, "--update", of="rehearsal")
+    def points(self, machine, commit):
+        result, points = killed.points(machine, "--update", of="rehearsal", commit=commit)
         assert len(points) > 20, points
         return result, points
 
@@ -216,7 +216,7 @@ class TestPrune(TestUpdate):
         (before,) = set(releases(machine)) - {current(machine)}
         return [before, f".{before}.bootagent", f"{RELEASES}/.{before}.bootagent"]
 
-    def points(self, machine):
+    def points(self, machine, commit):
         result, points = killed.points_of(machine, "--update", paths=self.paths(machine))
         calls = {point.call for point in points}
         assert len(points) > 6 and calls == {"renameat", "unlinkat"}, points
@@ -228,8 +228,8 @@ class TestRecovery(Serving):
 
     def test_killed_once_and_run_once(self, world, machine):
         good, wrong = whole(machine), []
-        world.repo(SERVICE).commit("test", UNWELL)
-        result, points = killed.points(machine, "--update")
+        commit = world.repo(SERVICE).commit("test", UNWELL)
+        result, points = killed.points(machine, "--update", commit=commit)
         assert result.code == 1 and "E-HEALTH" in result.stderr, result.stderr
         recovered = whole(machine)
         attempt = f"/var/lib/bootagent/services/{SERVICE}/attempt.json"
@@ -238,8 +238,8 @@ class TestRecovery(Serving):
         assert len(points) > 40, points
         taken = sweep.sample(points, every=10)
         for point in taken:
-            world.repo(SERVICE).commit("test", {"note": f"{point}"})
-            code = killed.run(machine, "--update", at=point).code
+            commit = world.repo(SERVICE).commit("test", {"note": f"{point}"})
+            code = killed.run(machine, "--update", at=point, commit=commit).code
             assert code == killed.KILLED, sweep.told(taken, [f"at {point}: {code}"])
             again = machine.run(["bootagent", "run"], timeout=120)
             assert again.code == 0, sweep.told(taken, [f"killed at {point}: {again.stderr}"])
