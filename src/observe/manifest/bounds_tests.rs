@@ -62,7 +62,8 @@ fn every_list_and_table_has_a_limit_that_is_told() {
     let overlays =
         |count| names("e", count).map(|name| format!("[environments.{name}]\n")).collect::<String>();
     let statuses = |count: usize| (0..count).map(|_| "200").collect::<Vec<_>>().join(", ");
-    let limits: &[(&str, usize, &dyn Fn(usize) -> String)] = &[
+    type Limit<'a> = (&'a str, usize, &'a dyn Fn(usize) -> String);
+    let limits: &[Limit<'_>] = &[
         ("install", 50, &|count| commands("install", count)),
         ("build", 50, &|count| commands("build", count)),
         ("migrate", 50, &|count| commands("migrate", count)),

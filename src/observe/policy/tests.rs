@@ -290,7 +290,8 @@ fn every_list_and_table_has_a_limit_that_is_told() {
     };
     let archive = |number| format!("\"node-v22.{number}.0-linux-x64.tar.gz\" = \"{}\"", "0".repeat(64));
     let key = |number| format!("h{number}.test ssh-ed25519 {KEY}");
-    let limits: &[(&str, usize, &dyn Fn(usize) -> String)] = &[
+    type Limit<'a> = (&'a str, usize, &'a dyn Fn(usize) -> String);
+    let limits: &[Limit<'_>] = &[
         ("services", 1000, &|count| format!("services = [{}]", list(count, &|number| format!("s-{number}")))),
         ("environments", 100, &|count| {
             format!("[environments]\n{}", lines(count, &|number| format!("e-{number} = \"main\"")))
