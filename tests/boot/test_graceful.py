@@ -4,6 +4,7 @@ import json
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from killed import fresh
 from lab.deadline import wait_for
 from lab.git_repository import Executable
 from looks import SERVICE, process, secret, shared  # noqa: F401
@@ -169,7 +170,7 @@ class TestDeaf:
     @pytest.mark.parametrize("shape", ["words", "pipeline"])
     def test_its_time_ends(self, shared, binary, shape):  # noqa: F811
         secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary)
+        machine = fresh(shared, binary)
         deaf = SERVER.partition('process.once("SIGTERM"')[0] + 'process.on("SIGTERM", () => note("SIGTERM"));\n'
         shared.repo(SERVICE).commit("test", service(SHAPES[shape]) | {"server.js": deaf})
         result = run(machine)
