@@ -1,6 +1,7 @@
 """Whatever the start line looks like, the service hears SIGTERM once and finishes the request that it is answering."""
 
 import json
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -175,8 +176,9 @@ class TestDeaf:
         shared.repo(SERVICE).commit("test", service(SHAPES[shape]) | {"server.js": deaf})
         result = run(machine)
         assert result.code == 0, result.stderr
+        began = time.monotonic()
         machine.check(["systemctl", "stop", f"{SERVICE}.service"], timeout=100)
+        took = time.monotonic() - began
         assert told(machine) == ["SIGTERM"]
-        stopped = machine.systemctl_show(f"{SERVICE}.service")
-        took = int(stopped["InactiveEnterTimestampMonotonic"]) - int(stopped["ActiveExitTimestampMonotonic"])
-        assert 25 < took / 1e6 < 40, f"{took / 1e6:.0f} s"
+        # Twice its time would be close to a minute.
+        assert 25 < took < 50, f"{took:.0f} s"
