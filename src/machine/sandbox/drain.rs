@@ -170,7 +170,10 @@ mod tests {
         assert_eq!(layout::DRAIN, format!("bootagent {} {DRAIN}", Role::VERB));
     }
 
-    fn unit(processes: &[(i32, i32, bool, Option<&str>, Option<&str>)]) -> BTreeMap<i32, Process> {
+    /// Pid, parent, whether it wraps, what it reads from and writes to.
+    type Row<'a> = (i32, i32, bool, Option<&'a str>, Option<&'a str>);
+
+    fn unit(processes: &[Row]) -> BTreeMap<i32, Process> {
         let process =
             |&(pid, parent, wraps, reads, writes): &(i32, i32, bool, Option<&str>, Option<&str>)| {
                 let (reads, writes) =
