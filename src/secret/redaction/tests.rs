@@ -44,6 +44,16 @@ fn a_key_of_many_lines_is_found_in_each() {
     assert_eq!(hidden.hide(&serde_json::to_string(pem).unwrap()), "\"[KEY]\"");
 }
 
+/// A cause has a line without the blanks around it, also where the value itself is indented.
+#[test]
+fn an_indented_line_of_a_value_is_found_without_its_blanks() {
+    let hidden = of(&[("CONFIG", "db:\n    password: hunter2-hunter2\n\tuser: c4n4ry-c4n4ry  \n")]);
+    for line in ["    password: hunter2-hunter2", "\tuser: c4n4ry-c4n4ry  "] {
+        assert_eq!(ForeignText::line(line).trimmed().shown(&hidden), "[CONFIG]");
+        assert!(!hidden.hide(line).contains("2-hunter2") && !hidden.hide(line).contains("c4n4ry"), "{line}");
+    }
+}
+
 /// As the lines of others are made plain before anything is looked for in them.
 #[test]
 fn what_making_a_line_plain_takes_out_of_a_value_does_not_save_it() {
