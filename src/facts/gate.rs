@@ -1,3 +1,5 @@
+//! What a health check asks of a service: plain data, which records of earlier runs hold as well.
+
 use serde::{Deserialize, Serialize};
 
 use super::Seconds;

@@ -1,3 +1,5 @@
+//! The machine, its instance and what earlier runs left on it: plain data that `bootagent facts` records.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! Node as it is installed or can be had: versions and places, plain data.
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! A length of time in whole seconds, as policies and manifests write it.
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! A commit as it was fetched: its entries and the text of the files that plans are made of. Plain data.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
