@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-EVERY = 3
+EVERY = 5
 
 
 def is_whole() -> bool:

@@ -23,7 +23,7 @@ class FirstBoot:
     """On one machine, from which all that the runs made is taken away after each point. How an installation is killed is
     seen in `TestEveryRun`. The points are shared out: a class is one worker's."""
 
-    every, paths = 10, ()
+    every, paths = 15, ()
 
     @pytest.fixture
     def machine(self, world, binary):
@@ -158,7 +158,7 @@ class Serving:
 
 
 class TestUpdate(Serving):
-    every = 6
+    every = 9
 
     def paths(self, machine) -> list[str]:
         return []
@@ -210,7 +210,7 @@ class TestRehearsal(TestUpdate):
 class TestPrune(TestUpdate):
     """What another thread does: the release before the last one is removed, file by file."""
 
-    every = 4
+    every = 6
 
     def paths(self, machine) -> list[str]:
         (before,) = set(releases(machine)) - {current(machine)}
@@ -236,7 +236,7 @@ class TestRecovery(Serving):
         told = {"status", attempt, "/run/bootagent/output.json"}
         assert {line.split(":")[0] for line in differences(good, recovered)} == told
         assert len(points) > 40, points
-        taken = sweep.sample(points, every=10)
+        taken = sweep.sample(points, every=15)
         for point in taken:
             commit = world.repo(SERVICE).commit("test", {"note": f"{point}"})
             code = killed.run(machine, "--update", at=point, commit=commit).code

@@ -93,7 +93,7 @@ class TestNode:
     def test_from_its_directories_to_its_name(self, shared, binary, undisturbed):  # noqa: F811
         """On one machine, from which all that the runs made is taken away after each point."""
         machine = fresh(shared, binary, bare=True)
-        taken = sweep.sample(POINTS, every=4)
+        taken = sweep.sample(POINTS, every=6)
         for call, path in taken:
             code = killed.run(machine, *FLAGS, at=Point(call, 1), paths=[path]).code
             assert code == killed.KILLED, sweep.told(taken, [f"at {call} of {path}: {code}"])

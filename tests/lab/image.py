@@ -209,6 +209,12 @@ def _configure(root: Path) -> None:
     noise = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
              "e2scrub_reap.service", "fstrim.timer", "console-getty.service", "getty@tty1.service"]  # fmt: skip
     _output("systemctl", f"--root={root}", "mask", "--quiet", *noise)
+    # They run at each boot and each daemon-reload, and have nothing to find in a container.
+    generators = root / "etc/systemd/system-generators"
+    generators.mkdir()
+    for name in ("cryptsetup", "debug", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local", "run",
+                 "system-update", "veritysetup"):  # fmt: skip
+        (generators / f"systemd-{name}-generator").symlink_to("/dev/null")
 
 
 def _output(*command: str) -> str:

@@ -363,7 +363,8 @@ class Machine:
 
         def state() -> str:
             self._alive()
-            said = self.run(["systemctl", "is-system-running"]).stdout.strip()
+            # It waits by itself; only the first moments of a boot, when systemd does not answer yet, are asked again.
+            said = self.run(["systemctl", "is-system-running", "--wait"], timeout=timeout).stdout.strip()
             return said if said in ("running", "degraded", "maintenance") else ""
 
         return wait_for("systemd to finish booting", state, timeout, every=0.2, evidence=self.console_tail)
