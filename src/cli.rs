@@ -11,8 +11,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Code, Error, Result};
+use crate::facts::CommitPrefix;
 use crate::observe::{Flags, Fragment, StandIns};
 use crate::plan::Seconds;
+
+mod everyday;
+
+pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
 
 const AFTER_HELP: &str = "\
 User-data, complete for a public repository:
@@ -22,11 +27,61 @@ User-data, complete for a public repository:
 On a laptop, without AWS:
   bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env
 
-Exit status of run: 0 in service, 1 failed, 4 degraded (with --strict), 64 usage, 70 bug,
-75 surroundings failed or another run is active, 77 refused by policy, 78 policy, tags, manifest,
-lockfile or secret invalid.";
+Exit statuses stand in the help of each verb, as in: bootagent run --help";
 
-/// Brings this instance's service into service: from two tags to healthy, or a named failure.
+const EXITS_OF_RUN: &str = "\
+Exit status:
+  0   healthy, also with warnings (then 4 with --strict)
+  2   failed, and the former deployment serves
+Failed, and nothing good serves:
+  1   a step, the service's start or its health check failed
+  70  a bug of bootagent
+  75  what it depends on failed to the end of the budget
+  77  refused by the policy, or the service's unit is masked
+  78  policy, tags, manifest, lockfile or secret invalid
+Nothing was tried:
+  64  usage, or not an EC2 instance
+  75  another run is active
+  77  the machine is held, or this user is not root";
+
+const RUN_HELP: &str = "\
+Examples:
+  bootagent run --repository 'https://github.com/acme/{service}.git'   in user-data
+  bootagent run                                                      the same commit again, from its records
+  bootagent run --update --service gmail-service                     this instance serves another service
+  bootagent run --dry-run                                            what would be done";
+
+const STATUS_HELP: &str = "\
+Examples:
+  bootagent status --wait --timeout 10m   in a script, after a boot or an update
+  bootagent status --output json          for monitoring
+
+Exit status:
+  0   healthy, also with warnings (then 4 with --strict)
+  1   failed: nothing serves
+  3   not started, or booting
+  4   degraded: it serves, but not what was asked for";
+
+const VALIDATE_HELP: &str = "\
+Example:
+  bootagent validate .   in the service's CI
+
+Exit status: 0 well-formed, 64 usage, 78 invalid";
+
+const FACTS_HELP: &str = "\
+Example:
+  bootagent facts > facts.json   then, elsewhere: bootagent --dry-run --facts facts.json --policy policy.toml ...
+
+Exit status: 0, also where no instance metadata answers";
+
+const ENV_CHECK_HELP: &str = "\
+Examples:
+  bootagent env check                    on an instance: its own secret
+  bootagent env check --env-file .env    on a laptop
+
+Exit status: 0 every key arrives, 78 a key does not, 64 usage";
+
+/// Deploys this instance's service and waits until it is healthy
 #[derive(Debug, Parser)]
 #[command(name = "bootagent", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {
@@ -36,15 +91,37 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Bring the service into service, and do so at every boot from now on
+    /// Deploy the service and wait until it is healthy; from now on every boot does so
+    #[command(after_help = format!("{RUN_HELP}\n\n{EXITS_OF_RUN}"))]
     Run(Box<RunArgs>),
-    /// Say how the last run went, and probe the service again
+    /// Deploy the branch's newest commit, or the one that is named (run --update)
+    #[command(after_help = format!("{}\n\n{EXITS_OF_RUN}", everyday::UPDATE_HELP))]
+    Update(UpdateArgs),
+    /// Go back to the release that passed before the one that serves, or to another commit
+    #[command(after_help = format!("{}\n\n{EXITS_OF_RUN}", everyday::ROLLBACK_HELP))]
+    Rollback(RollbackArgs),
+    /// List the releases on this machine: which one serves, which are kept, which failed
+    #[command(after_help = everyday::RELEASES_HELP)]
+    Releases(ReleasesArgs),
+    /// Say what serves, how the last run went, and probe the service again
+    #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
+    /// Show the service's journal (journalctl --unit)
+    #[command(after_help = everyday::LOGS_HELP)]
+    Logs(LogsArgs),
+    /// Keep every run, at boot too, from changing this machine
+    #[command(after_help = everyday::HOLD_HELP)]
+    Hold(HoldArgs),
+    /// End a hold
+    #[command(after_help = everyday::UNHOLD_HELP)]
+    Unhold,
     /// Check a service's repository offline, for its own CI
+    #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
     /// What becomes of a secret's keys on their way to the service
     Env(EnvArgs),
     /// Print what this machine is, for --facts
+    #[command(after_help = FACTS_HELP)]
     Facts(FactsArgs),
     /// A child of ours; not for people
     #[command(name = "__child", hide = true)]
@@ -58,7 +135,7 @@ pub enum Output {
     Json,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Show what would be done, after the real reads, and change nothing
     #[arg(long)]
@@ -81,12 +158,15 @@ pub struct RunArgs {
     /// The environment, instead of the tag bootagent:environment
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// A commit on the environment's branch, instead of its newest
-    #[arg(long = "ref", value_name = "COMMIT")]
+    /// A commit on the environment's branch, instead of its newest: its id, or at least 7 digits of it
+    #[arg(long = "ref", value_name = "COMMIT", value_parser = commit)]
     commit: Option<String>,
-    /// Take the branch's newest commit, not the one decided at this instance's first boot
+    /// Choose anew: the branch's newest commit, and what flags, policy and tags say by now
     #[arg(long)]
     update: bool,
+    /// Put to run again what failed its health check in this boot
+    #[arg(long)]
+    again: bool,
     /// Drop the flags that earlier runs of this instance recorded: the policy and this run's flags count
     #[arg(long)]
     forget_flags: bool,
@@ -96,7 +176,7 @@ pub struct RunArgs {
     /// How long the whole run may take [default: 15m]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
-    /// Degraded (it serves, but tidying failed) is exit status 4, not 0
+    /// Healthy with warnings is exit status 4, not 0
     #[arg(long, conflicts_with = "dry_run")]
     pub strict: bool,
     /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
@@ -129,7 +209,7 @@ pub struct StatusArgs {
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
     pub timeout: Seconds,
-    /// Degraded (it serves, but tidying failed) is exit status 4, not 0
+    /// Healthy with warnings is exit status 4, not 0
     #[arg(long)]
     pub strict: bool,
 }
@@ -150,6 +230,7 @@ pub struct EnvArgs {
 #[derive(Debug, Subcommand)]
 pub enum EnvVerb {
     /// Say which keys arrive unchanged, by which reader, and why others don't; never a value
+    #[command(after_help = ENV_CHECK_HELP)]
     Check(EnvCheckArgs),
 }
 
@@ -185,6 +266,10 @@ pub struct ChildArgs {
     pub argv: Vec<String>,
 }
 
+fn commit(text: &str) -> Result<String, String> {
+    CommitPrefix::try_from(text).map(String::from).map_err(|error| error.to_string())
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -217,7 +302,14 @@ impl RunArgs {
             facts: self.facts.clone(),
             policy: self.policy.clone(),
         };
-        Ok(Flags { policy, stand_ins, dry_run: self.dry_run, update: self.update, forget: self.forget_flags })
+        Ok(Flags {
+            policy,
+            stand_ins,
+            dry_run: self.dry_run,
+            update: self.update,
+            again: self.again,
+            forget: self.forget_flags,
+        })
     }
 }
 
@@ -314,6 +406,51 @@ mod tests {
             panic!("not a run")
         };
         assert_eq!(args.flags().unwrap_err().code(), Code::Usage);
+    }
+
+    #[test]
+    fn everyday_words_are_runs() {
+        let Ok(Cli { verb: Verb::Update(args) }) = parsed("update --ref 0123456789ab --again --strict")
+        else {
+            panic!("not an update")
+        };
+        let run = args.run();
+        let flags = run.flags().unwrap();
+        assert!(flags.update && flags.again && run.strict && !flags.dry_run);
+        assert_eq!(flags.policy.commit.as_deref(), Some("0123456789ab"));
+        let Ok(Cli { verb: Verb::Rollback(args) }) = parsed("rollback 0123456 --dry-run --output json")
+        else {
+            panic!("not a rollback")
+        };
+        assert_eq!(args.commit.as_ref().map(CommitPrefix::as_str), Some("0123456"));
+        let run = args.run(&CommitPrefix::try_from("0123456789").unwrap());
+        let flags = run.flags().unwrap();
+        assert!(flags.update && flags.dry_run && run.output == Output::Json);
+        assert_eq!(flags.policy.commit.as_deref(), Some("0123456789"));
+    }
+
+    #[test]
+    fn what_is_no_commit_is_told_before_anything_is_done() {
+        let flags = ["run --update --ref main", "run --ref 012345", "update --ref HEAD", "rollback main"];
+        let words =
+            ["rollback 0123456 0123456", "hold because", "unhold now", "update --service a", "releases x"];
+        for line in flags.into_iter().chain(words) {
+            assert_eq!(parsed(line).err(), Some(64), "{line}");
+        }
+    }
+
+    /// The help is the manual that is on the machine.
+    #[test]
+    fn each_verb_s_help_has_an_example_and_its_exit_statuses() {
+        let mut command = Cli::command();
+        command.build();
+        let verbs = command.get_subcommands_mut().filter(|verb| !verb.is_hide_set());
+        for verb in verbs.filter(|verb| !["env", "help"].contains(&verb.get_name())) {
+            let help = verb.render_help().to_string();
+            for word in ["Example", "Exit status", &format!("  bootagent {}", verb.get_name())] {
+                assert!(help.contains(word), "{word} is not in\n{help}");
+            }
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ codes! {
     Io = "E-IO", Failed, "look at the path that is named: its disk, its mode, its mount";
     NotADirectory = "E-NOT-A-DIRECTORY", Failed, "mount the disk there (a bind mount does for a directory elsewhere), or move away what is named, and run again";
     NotRoot = "E-NOT-ROOT", Refused, "run as root, or add --dry-run to see what would be done";
+    NotEc2 = "E-NOT-EC2", Usage, "a run is for EC2 instances; on a laptop: bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env";
+    Held = "E-HELD", Refused, "bootagent unhold ends the hold; then: bootagent run";
     Busy = "E-BUSY", Temporary, "another run is active: follow it with bootagent status --wait";
     Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; see which step took it in bootagent status, and raise budget in the policy if that is right";
     StepDeadline = "E-STEP-DEADLINE", Failed, "the step has its own limit, whatever the budget: make what it waits for quicker, or the machine larger";
@@ -75,6 +77,7 @@ codes! {
     PolicyNoRepository = "E-POLICY-NO-REPOSITORY", Invalid, "give the pattern, for example --repository 'https://github.com/acme/{service}.git', or repository = \"...\" in /etc/bootagent/policy.toml";
     PolicyRefused = "E-POLICY-REFUSED", Refused, "choose what the policy allows, or let whoever owns the image change the policy";
     NameTaken = "E-NAME-TAKEN", Refused, "choose another service name, or remove what stands under this one if it is left over";
+    UnitMasked = "E-UNIT-MASKED", Refused, "an operator masked the service's unit: end that with systemctl unmask, and then: bootagent run";
     RepositoryInvalid = "E-REPOSITORY-INVALID", Invalid, "use https:// without a user or password in it, or ssh://git@HOST/PATH; credentials come from --git-credential-secret";
     GitUnreachable = "E-GIT-UNREACHABLE", Temporary, "can the instance reach the git server (route, DNS, proxy, certificate)?";
     GitRefused = "E-GIT-REFUSED", Invalid, "is the repository private? name the credential's secret with --git-credential-secret, and check that it may read this repository";
@@ -84,7 +87,9 @@ codes! {
     HostUnknown = "E-GIT-HOST-UNKNOWN", Refused, "get the server's key from its owner and add it to git.host_keys in the policy, as a line of known_hosts";
     HostKey = "E-GIT-HOST-KEY", Refused, "find out why: either the server's key was changed (then its owner says so, and git.host_keys in the policy gets the new one), or this is not the server";
     BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
-    CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "bootagent:ref must be a commit on the environment's own branch";
+    CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "choose a commit on the environment's own branch (--ref, ref in the policy, or the tag bootagent:ref)";
+    CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";
+    NoRelease = "E-NO-RELEASE", Usage, "bootagent releases lists what is kept; any commit of the branch can be put to run by bootagent update --ref COMMIT";
     SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove what is named from the repository";
     SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "submodules are not fetched yet: take the files into the repository (git subtree), or install them as a package";
     SourceLfs = "E-SOURCE-LFS", Invalid, "Git LFS is not fetched yet: store the file itself in git, or let the service download it";

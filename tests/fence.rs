@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "verbs",
         &["boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"],
     ),
-    ("cli", &["error", "observe", "plan"]),
+    ("cli", &["error", "facts", "observe", "plan"]),
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
     ("apply", &["error", "machine", "plan", "report", "secret"]),
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),

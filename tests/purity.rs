@@ -80,6 +80,7 @@ fn selection() -> Selection {
         packages: Default::default(),
         settings: vec![said("service", "auth-service")],
         origins: Default::default(),
+        notes: Vec::new(),
         keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Gate, NodeRelease, NodeRuntime, Service};
+use super::{Commit, Gate, NodeRelease, NodeRuntime, Operator, Service};
 
 /// What the machine is and what stands on it already. Recorded by `bootagent facts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct Facts {
     /// Services of ours whose units run.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub active: BTreeSet<Service>,
+    /// What an operator told this machine, which no run undoes.
+    #[serde(default, skip_serializing_if = "Operator::said_nothing")]
+    pub operator: Operator,
     /// The last generation of each service that passed its gate.
     pub good: BTreeMap<Service, Good>,
     /// The last generation of each service that was put to run.

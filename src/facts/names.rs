@@ -77,6 +77,14 @@ word! {
 }
 
 word! {
+    /// A commit id, or the beginning of one: a person copies the 12 digits that are shown.
+    CommitPrefix, NameError, |text| {
+        let fits = (7..=40).contains(&text.len()) && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+        fitting(text, fits, "a commit id, or the beginning of one (7 to 40 hexadecimal digits)")
+    }
+}
+
+word! {
     /// A branch, by a stricter grammar than git's own: it comes from the policy.
     Branch, NameError, |text| {
         fitting(text, is_branch(text), "a branch name (letters, digits, . _ - and /, up to 100)")
@@ -98,6 +106,23 @@ impl Commit {
     /// Enough of it for a person.
     pub fn short(&self) -> &str {
         &self.0[..12]
+    }
+}
+
+impl CommitPrefix {
+    /// The commit itself, if all of its digits are there.
+    pub fn whole(&self) -> Option<Commit> {
+        Commit::try_from(self.as_str()).ok()
+    }
+
+    pub fn fits(&self, commit: &Commit) -> bool {
+        commit.as_str().starts_with(self.as_str())
+    }
+}
+
+impl From<Commit> for CommitPrefix {
+    fn from(commit: Commit) -> Self {
+        CommitPrefix(commit.0)
     }
 }
 
@@ -156,6 +181,22 @@ mod tests {
         assert!(Commit::try_from("0123456789abcdef0123456789abcdef01234567").is_ok());
         for bad in ["main", "0123456", "0123456789ABCDEF0123456789abcdef01234567"] {
             assert!(Commit::try_from(bad).is_err(), "{bad:?} was let through");
+        }
+    }
+
+    #[test]
+    fn a_commit_may_be_begun() {
+        let whole = "0123456789abcdef0123456789abcdef01234567";
+        let commit = Commit::try_from(whole).unwrap();
+        for begun in ["0123456", "0123456789ab", whole] {
+            let prefix = CommitPrefix::try_from(begun).unwrap();
+            assert!(prefix.fits(&commit), "{begun}");
+            assert_eq!(prefix.whole().is_some(), begun == whole);
+        }
+        assert!(!CommitPrefix::try_from("1234567").unwrap().fits(&commit));
+        assert!(CommitPrefix::from(commit.clone()).fits(&commit));
+        for bad in ["", "012345", "main", "HEAD~1", "0123456G", "012345678A", &format!("{whole}0")] {
+            assert!(CommitPrefix::try_from(bad).is_err(), "{bad:?} was let through");
         }
     }
 }

@@ -23,9 +23,9 @@ use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
-pub use host::{LocalHost, Lock, remove_file, replace_file};
+pub use host::{LocalHost, Lock, Release, operator, remove_file, replace_file};
 pub use sandbox::{App, Credential, FetchRequest, IndexRequest, Limits, Repository};
-pub use this::forbid_core_dumps;
+pub use this::{become_program, forbid_core_dumps};
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -166,6 +166,13 @@ pub fn now() -> u64 {
 pub fn http_date(text: &str) -> Option<u64> {
     use aws_smithy_types::date_time::{DateTime, Format};
     DateTime::from_str(text, Format::HttpDate).ok()?.secs().try_into().ok()
+}
+
+/// A moment as people read it, in UTC.
+pub fn utc(seconds: u64) -> String {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    let moment = i64::try_from(seconds).ok().map(DateTime::from_secs);
+    moment.and_then(|moment| moment.fmt(Format::DateTime).ok()).unwrap_or_else(|| format!("{seconds} s"))
 }
 
 /// A name for one run: nobody else's, and sorted by time.

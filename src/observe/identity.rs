@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Decision;
 use super::policy::{NodeArchives, Origin, Origins, PackagesAllowed, Policy, Said, holds_a_secret};
+use super::{Decision, waiting};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Commit, Environment, Facts, Mirrors, Network, Service};
+use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
 
 /// The choice, made and checked.
@@ -14,7 +14,7 @@ pub struct Selection {
     pub service: Service,
     pub environment: Environment,
     pub branch: Branch,
-    pub pinned: Option<Commit>,
+    pub pinned: Option<CommitPrefix>,
     /// A URL, or on a laptop a path.
     pub repository: String,
     /// The name of the secret with the service's environment.
@@ -31,6 +31,8 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     pub settings: Vec<Setting>,
     pub origins: Origins,
+    /// What tags and policy say by now and only an update applies.
+    pub notes: Vec<String>,
     /// Absent where nothing is to be kept for the next boot.
     pub keep: Option<Keep>,
 }
@@ -45,14 +47,14 @@ pub struct Keep {
     pub installed: bool,
 }
 
-/// Decided once per instance: what was decided wins over tags. An update takes another commit, and
-/// another service or environment only if a flag says so.
+/// Decided once per instance: what was decided wins over policy and tags until an update. An update asks them anew, and
+/// takes what was decided where they say nothing.
 pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update: bool) -> Result<Selection> {
     if let Some(decided) = decided.filter(|_| !update) {
         refuse_contradiction(policy, decided)?;
     }
-    let service = service(facts, policy, decided)?;
-    let environment = environment(facts, policy, decided)?;
+    let service = service(facts, policy, decided, update)?;
+    let environment = environment(facts, policy, decided, update)?;
     let (environment, branch) = branch(environment, &policy.environments())?;
     let pinned = pinned(facts, policy, decided.filter(|_| !update))?;
     let fill = |pattern: &str| {
@@ -112,6 +114,10 @@ pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update
         packages,
         settings,
         origins,
+        notes: decided
+            .filter(|_| !update)
+            .map(|decided| waiting::notes(facts, policy, decided))
+            .unwrap_or_default(),
         keep: None,
     })
 }
@@ -158,17 +164,13 @@ fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
 
 /// A flag that would be ignored is an error: whoever wrote it believes that it counts.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
-    // The policy's own names go before the long ones.
-    let known = policy.environments().value;
-    let is_long_name = |said: &str| {
-        let short = Environment::try_from(said).ok().and_then(|name| name.short());
-        !known.contains_key(said) && short.is_some_and(|short| short == decided.environment)
-    };
-    let environment = policy.environment().filter(|said| !is_long_name(&said.value));
+    let is_ours = |said: &Said<String>| is_environment(policy, &said.value, decided);
+    let environment = policy.environment().filter(|said| !is_ours(said));
+    let commit = policy.commit().filter(|said| !is_commit(&said.value, decided));
     let said = [
         (policy.service(), decided.service.as_str(), "service"),
         (environment, decided.environment.as_str(), "environment"),
-        (policy.commit(), decided.source.commit.as_str(), "ref"),
+        (commit, decided.source.commit.as_str(), "ref"),
     ];
     for (said, before, what) in said {
         if let Some(said) = said.filter(|said| said.is_flag() && said.value != before) {
@@ -178,17 +180,25 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     Ok(())
 }
 
+/// Whether this is a name of the environment that was decided. The policy's own names go before the long ones.
+pub fn is_environment(policy: &Policy, said: &str, decided: &Decision) -> bool {
+    let short = Environment::try_from(said).ok().and_then(|name| name.short());
+    let is_long_name = !policy.environments().value.contains_key(said);
+    said == decided.environment.as_str() || (is_long_name && short.as_ref() == Some(&decided.environment))
+}
+
+/// Whether this is the commit that was decided, or the beginning of its id.
+pub fn is_commit(said: &str, decided: &Decision) -> bool {
+    CommitPrefix::try_from(said).is_ok_and(|prefix| prefix.fits(&decided.source.commit))
+}
+
 fn contradiction(flag: &str, value: &str, before: &str) -> Error {
     let cause = format!("this instance decided for {before} at its first boot");
     let doing = format!("reading the flag --{flag} {}", value.escape_default());
     Error::new(Code::Usage, doing, cause).remedy("add --update to decide anew")
 }
 
-fn flagged(said: &Option<Said<String>>) -> bool {
-    said.as_ref().is_some_and(Said::is_flag)
-}
-
-fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
+pub fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
     let value = facts.tags.as_ref()?.get(key)?;
     Some(Said { value: value.clone(), origin: Origin::Tag(key.to_owned()) })
 }
@@ -212,17 +222,16 @@ fn missing(what: &str, key: &str) -> Error {
     Error::new(Code::TagMissing, format!("choosing the {what}"), format!("the instance has no tag {key}"))
 }
 
-fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Said<Service>> {
+fn service(
+    facts: &Facts,
+    policy: &Policy,
+    decided: Option<&Decision>,
+    update: bool,
+) -> Result<Said<Service>> {
     let key = policy.service_tag();
-    let said = match decided {
-        Some(decided) if !flagged(&policy.service()) => {
-            Said { value: decided.service.clone(), origin: Origin::Decided }
-        }
-        _ => name(
-            policy.service().or_else(|| tag(facts, &key)).ok_or_else(|| missing("service", &key))?,
-            "service",
-        )?,
-    };
+    let said = policy.service().or_else(|| tag(facts, &key)).map(|said| name(said, "service"));
+    let before = decided.map(|decided| Said { value: decided.service.clone(), origin: Origin::Decided });
+    let said = chosen(said, before, update).unwrap_or_else(|| Err(missing("service", &key)))?;
     match policy.services() {
         Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => {
             Err(said.origin.remedied(Error::new(
@@ -235,19 +244,23 @@ fn service(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result
     }
 }
 
-fn environment(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Said<Environment>> {
+fn environment(
+    facts: &Facts,
+    policy: &Policy,
+    decided: Option<&Decision>,
+    update: bool,
+) -> Result<Said<Environment>> {
     let key = policy.environment_tag();
-    match decided {
-        Some(decided) if !flagged(&policy.environment()) => {
-            Ok(Said { value: decided.environment.clone(), origin: Origin::Decided })
-        }
-        _ => {
-            let said = policy
-                .environment()
-                .or_else(|| tag(facts, &key))
-                .ok_or_else(|| missing("environment", &key))?;
-            name(said, "environment")
-        }
+    let said = policy.environment().or_else(|| tag(facts, &key)).map(|said| name(said, "environment"));
+    let before = decided.map(|decided| Said { value: decided.environment.clone(), origin: Origin::Decided });
+    chosen(said, before, update).unwrap_or_else(|| Err(missing("environment", &key)))
+}
+
+/// What was decided before, or what is said now: an update prefers the latter.
+fn chosen<T>(now: Option<Result<Said<T>>>, before: Option<Said<T>>, update: bool) -> Option<Result<Said<T>>> {
+    match update {
+        true => now.or(before.map(Ok)),
+        false => before.map(Ok).or(now),
     }
 }
 
@@ -280,9 +293,9 @@ fn branch(
     Ok((environment, branch))
 }
 
-fn pinned(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Option<Said<Commit>>> {
+fn pinned(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Option<Said<CommitPrefix>>> {
     if let Some(decided) = decided {
-        return Ok(Some(Said { value: decided.source.commit.clone(), origin: Origin::Decided }));
+        return Ok(Some(Said { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
     }
     policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|said| name(said, "commit")).transpose()
 }

@@ -9,6 +9,7 @@ pub mod manifest;
 mod policy;
 mod reads;
 pub mod secrets;
+mod waiting;
 
 pub use decision::Decision;
 pub use given::given;

@@ -113,7 +113,7 @@ pub async fn source(
     let pinned = request.pinned.clone();
     let fetched = machine.fetch(request, policy.patience()).await;
     let (source, scratch) = fetched.map_err(|error| selection.origins.explain(error, FETCHED_BY))?;
-    if pinned.is_some_and(|pinned| pinned != source.commit) {
+    if pinned.is_some_and(|pinned| !pinned.fits(&source.commit)) {
         return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
     }
     Ok(Fetched { source, scratch: Some(scratch) })

@@ -150,6 +150,9 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// As long as it is there, no run changes the machine.
+pub const HOLD: &str = "/var/lib/bootagent/hold";
+
 /// tmpfs: which invocation of a unit passed its gate.
 pub fn passed(unit: &str) -> PathBuf {
     Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))

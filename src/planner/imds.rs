@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::packages;
 use super::steps::Steps;
+use super::{packages, switch};
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
 use crate::fault::Slice;
@@ -19,7 +19,7 @@ const PLANNING: &str = "planning the wall of imds.users";
 pub const LAST: [&str; 4] = ["imds-enable", "imds-proof", "imds-service", "imds-reload"];
 
 pub fn wall(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
-    match wanted(selection)? {
+    match wanted(facts, selection)? {
         Some(wall) => raise(steps, facts, selection, wall),
         None => {
             take_down(steps, facts);
@@ -29,8 +29,8 @@ pub fn wall(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<(
 }
 
 /// Once more when the service's user exists: on a first boot it does not before.
-pub fn let_service_through(steps: &mut Steps, selection: &Selection) -> Result<()> {
-    if let Some(wall) = wanted(selection)?.filter(|wall| wall.service.is_some()) {
+pub fn let_service_through(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
+    if let Some(wall) = wanted(facts, selection)?.filter(|wall| wall.service.is_some()) {
         let why = "the service's user exists now";
         steps
             .add("imds-service", why, Action::RaiseImdsWall(wall))
@@ -40,7 +40,7 @@ pub fn let_service_through(steps: &mut Steps, selection: &Selection) -> Result<(
     Ok(())
 }
 
-fn wanted(selection: &Selection) -> Result<Option<ImdsWall>> {
+fn wanted(facts: &Facts, selection: &Selection) -> Result<Option<ImdsWall>> {
     let Some(users) = &selection.imds_users else { return Ok(None) };
     let layout = Layout::new(&selection.service);
     let invalid = |user: &str, why: &str| {
@@ -53,8 +53,12 @@ fn wanted(selection: &Selection) -> Result<Option<ImdsWall>> {
     if users.contains(&layout.build_user()) {
         return invalid(&layout.build_user(), "which runs install and build commands");
     }
+    // In a switch the former service may have to come back: it goes out with the next run.
+    let former =
+        switch::former(facts, &selection.service).map(|former| Layout::new(former).user().to_owned());
+    let former = former.filter(|user| selection.service_may_use_imds && !users.contains(user));
     Ok(Some(ImdsWall {
-        users: users.clone(),
+        users: users.iter().cloned().chain(former).collect(),
         service: selection.service_may_use_imds.then(|| layout.user().to_owned()),
         rules: layout::IMDS_WALL_RULES.into(),
         unit: layout::IMDS_WALL_UNIT.to_owned(),

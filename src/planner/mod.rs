@@ -18,6 +18,7 @@ mod remember;
 pub mod runtime;
 mod steps;
 mod supervisor;
+mod switch;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Facts, Generation, Service, Source};
@@ -48,6 +49,7 @@ pub struct Wanted<'a> {
 
 pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let layout = Layout::new(&wanted.selection.service);
+    names::refuse_masked(wanted.facts, &layout)?;
     names::refuse_taken(wanted.facts, &layout)?;
 
     let recipe =
@@ -55,7 +57,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
     let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
     let variables = variables(wanted, &recipe)?;
-    let mut notes = recipe.notes.clone();
+    let mut notes = operator_notes(wanted);
+    notes.extend(recipe.notes.iter().cloned());
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     let generation = Generation {
         commit: wanted.source.commit.clone(),
@@ -71,7 +74,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection)?;
     own::own(&mut steps, wanted, &layout);
-    imds::let_service_through(&mut steps, wanted.selection)?;
+    imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, wanted, &recipe, &release, &layout)?;
     build::link(&mut steps, wanted.manifest, &release, &layout);
     build::finish(&mut steps, &recipe, &release, &layout);
@@ -95,10 +98,31 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         notes,
         steps: steps.finish(),
         recover,
-        former: remember::good(wanted).map(|good| good.generation.clone()),
+        former: former(wanted).cloned(),
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
+}
+
+/// The generation to which the recovery goes back: another service's, where this is a switch.
+fn former<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
+    let (facts, service) = (wanted.facts, &wanted.selection.service);
+    match switch::former(facts, service).next() {
+        Some(_) => switch::former_generation(facts, service),
+        None => remember::good_of(facts, service).map(|good| &good.generation),
+    }
+}
+
+/// What an operator, tags or the policy said, and this run does not do, or does beside its own work.
+fn operator_notes(wanted: &Wanted) -> Vec<String> {
+    let Wanted { facts, selection, .. } = wanted;
+    let hold = facts.operator.hold.as_ref();
+    let hold =
+        hold.map(|_| "this machine is held: a real run ends at once, until bootagent unhold".to_owned());
+    let mut notes: Vec<String> = hold.into_iter().chain(agent::note(facts, selection)).collect();
+    notes.extend(selection.notes.iter().cloned());
+    notes.extend(switch::notes(facts, &selection.service));
+    notes
 }
 
 /// Where each setting came from: those that select first, then those that depend on what was selected.
@@ -148,9 +172,11 @@ fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
     ))
 }
 
-/// Whether the service may have its name here. Known before anything is fetched, so told before.
+/// Whether the service may have its name here, and be started. Known before anything is fetched, so told before.
 pub fn refuse_taken_names(facts: &Facts, service: &Service) -> Result<()> {
-    names::refuse_taken(facts, &Layout::new(service))
+    let layout = Layout::new(service);
+    names::refuse_masked(facts, &layout)?;
+    names::refuse_taken(facts, &layout)
 }
 
 /// The commit that last passed its gate on this instance, and the one that was last put to run.
@@ -184,8 +210,8 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
         let why = "records of this instance, not of its image";
         steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
     }
-    agent::keep(steps, selection);
-    if remember::good_of(facts, &selection.service).is_none() {
+    agent::keep(steps, facts, selection);
+    if !remember::has_served(facts) {
         agent::record_flags(steps, selection, "state");
     }
     imds::wall(steps, facts, selection)
@@ -244,6 +270,7 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
         .after(&["attempt"])
         .needing(own::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
+    let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
     steps
         .add(
             "start",
@@ -251,6 +278,7 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
             Action::Handover(handover(layout)),
         )
         .after(&["switch"])
+        .needing(stopped)
         .within(Slice::Start);
     let why = "only a service that stays well is in service";
     health::await_gate(steps, "gate", why, &generation.gate).after(&["start"]);

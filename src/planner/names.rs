@@ -1,8 +1,21 @@
-//! The names that a service takes on the machine.
+//! The names that a service takes on the machine, and what an operator said of them.
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
 use crate::plan::layout::Layout;
+
+/// A mask is an operator's word: no run takes it away.
+pub fn refuse_masked(facts: &Facts, layout: &Layout) -> Result<()> {
+    let unit = layout.unit();
+    if !facts.operator.masked.contains(&unit) {
+        return Ok(());
+    }
+    let remedy =
+        format!("systemctl unmask {unit} (with --runtime, if it was masked so); then: bootagent run");
+    let cause = format!("{unit} is masked: an operator said that nothing may start it");
+    let doing = format!("looking at the unit of {}", layout.user());
+    Err(Error::new(Code::UnitMasked, doing, cause).remedy(remedy))
+}
 
 /// What stands under the service's names and is not ours is refused, never adopted.
 pub fn refuse_taken(facts: &Facts, layout: &Layout) -> Result<()> {

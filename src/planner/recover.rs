@@ -3,7 +3,7 @@
 use super::build::record;
 use super::remember::{good, prune};
 use super::steps::Steps;
-use super::{Wanted, handover, health, rehearsal};
+use super::{Wanted, handover, health, rehearsal, switch};
 use crate::facts::{Generation, Service};
 use crate::fault::Slice;
 use crate::observe::Rendering;
@@ -29,6 +29,10 @@ pub fn recover(
         record: record(&generation.release, layout),
     };
     steps.add("discard", "a release that was not finished is of no use", discard).within(Slice::Tidy);
+    if switch::former(wanted.facts, &wanted.selection.service).next().is_some() {
+        switch::go_back(&mut steps, wanted.facts, &wanted.selection.service);
+        return steps.finish();
+    }
     match (another(wanted, generation, rendering), good(wanted)) {
         (Some(former), _) => {
             go_back(&mut steps, former, wanted.good_environment, layout);

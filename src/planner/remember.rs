@@ -23,6 +23,11 @@ pub fn good_of<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Good> {
     (good.instance == instance(facts)).then_some(good)
 }
 
+/// Whether anything passed on this very instance, this service or a former one: then a new choice must prove itself.
+pub fn has_served(facts: &Facts) -> bool {
+    facts.good.values().any(|good| good.instance == instance(facts))
+}
+
 pub fn instance(facts: &Facts) -> Option<String> {
     facts.instance.as_ref().map(|instance| instance.id.clone())
 }
@@ -35,7 +40,7 @@ pub fn remember(
     layout: &Layout,
 ) -> Result<()> {
     decide(steps, wanted)?;
-    if good(wanted).is_some() {
+    if has_served(wanted.facts) {
         agent::record_flags(steps, wanted.selection, "gate");
     }
     keep_environment(steps, rendering, layout);
@@ -112,7 +117,7 @@ fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     let why = "a reboot or a second run applies the same commit";
     let mut step = steps.file("decide", why, layout::decision(&instance.id), text, 0o600);
     step.after(&["instance"]);
-    if good(wanted).is_some() {
+    if has_served(wanted.facts) {
         step.after(&["gate"]);
     }
     Ok(())

@@ -2,6 +2,10 @@
 
 mod env;
 mod facts;
+mod hold;
+mod logs;
+mod releases;
+mod rollback;
 mod run;
 mod status;
 mod validate;
@@ -9,21 +13,34 @@ mod validate;
 use std::process::ExitCode;
 
 use crate::cli::{ChildArgs, Verb};
-use crate::error::{Code, Error};
-use crate::machine;
+use crate::error::{Code, Error, Result};
 use crate::machine::sandbox::{Role, child as child_process, drain, guard, imds_proof};
+use crate::machine::{self, Observe};
 use crate::report::tell;
 
 pub async fn dispatch(verb: Verb) -> u8 {
     match verb {
         // Boxed: the largest futures of the program, and the compiler counts how deep they nest.
-        Verb::Run(args) if args.dry_run => Box::pin(run::dry_run(&args)).await,
-        Verb::Run(args) => Box::pin(run::run(&args)).await,
+        Verb::Run(args) => Box::pin(run::run_or_show(&args)).await,
+        Verb::Update(args) => Box::pin(run::run_or_show(&args.run())).await,
+        Verb::Rollback(args) => Box::pin(rollback::rollback(&args)).await,
+        Verb::Releases(args) => releases::releases(&args).await,
+        Verb::Logs(args) => logs::logs(&args).await,
+        Verb::Hold(args) => hold::hold(&args),
+        Verb::Unhold => hold::unhold(),
         Verb::Status(args) => status::status(&args).await,
         Verb::Validate(args) => validate::validate(&args).await,
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
         Verb::Child(_) => Code::Bug.exit() as u8,
+    }
+}
+
+/// Refuses who may not see, or change, what is root's.
+fn root_only(machine: &impl Observe, doing: &str, remedy: &str) -> Result<()> {
+    match machine.is_root() {
+        true => Ok(()),
+        false => Err(Error::new(Code::NotRoot, doing, "only root may").remedy(remedy)),
     }
 }
 

@@ -1,12 +1,20 @@
 use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
-use crate::machine::{LocalHost, Lock, Observe};
+use crate::machine::{LocalHost, Lock, Observe, operator};
 use crate::plan;
 use crate::report::{Progress, Report, print};
 
+/// A run, or what it would do.
+pub async fn run_or_show(args: &RunArgs) -> u8 {
+    match args.dry_run {
+        true => dry_run(args).await,
+        false => run(args).await,
+    }
+}
+
 /// Brings the service into service.
-pub async fn run(args: &RunArgs) -> u8 {
+async fn run(args: &RunArgs) -> u8 {
     match locked_run(args).await {
         Ok(InService::Degraded) if args.strict => super::status::DEGRADED,
         Ok(_) => 0,
@@ -31,7 +39,12 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
         let error = Error::new(Code::NotRoot, "starting a run", "this user may not change the machine");
         return Err(told(error));
     }
+    // Before anything of ours is made on what may be a laptop.
+    machine.refuse_other_machines().await.map_err(told)?;
     let _lock = Lock::take().map_err(told)?;
+    if let Some(hold) = operator::held().map_err(told)? {
+        return Err(told(super::hold::held(&hold, args.at_boot)));
+    }
     let report = Report::new(progress(), crate::machine::run_id()).published();
     match boot::run(&machine, &flags, &report).await {
         // An image made from a used machine, before its user-data ran.
@@ -55,7 +68,7 @@ fn progress() -> Progress {
 }
 
 /// Shows what a run would do. Nothing is written but private scratch, which is thrown away.
-pub async fn dry_run(args: &RunArgs) -> u8 {
+async fn dry_run(args: &RunArgs) -> u8 {
     match show(args).await {
         Ok(()) => 0,
         Err(error) => super::told(&error),

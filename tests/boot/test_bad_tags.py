@@ -205,7 +205,7 @@ def test_nobody_names_the_repository(stage):
     stage.refuses(78, "E-POLICY-NO-REPOSITORY", "policy.toml", repository=None)
 
 
-@pytest.mark.parametrize("flag", ["--service=../x", "--environment=Prod", "--ref=main"])
+@pytest.mark.parametrize("flag", ["--service=../x", "--environment=Prod"])
 def test_a_flag_is_held_to_the_same_grammar(stage, flag):
     stage.refuses(78, "E-POLICY-INVALID", "flag", flags=(flag,))
 
@@ -218,6 +218,9 @@ def test_a_flag_is_held_to_the_same_grammar(stage, flag):
     [
         (["run", "--nonsense"], "--nonsense"),
         (["run", "--budget", "soon"], "soon"),
+        (["run", "--ref=main"], "7 to 40 hexadecimal digits"),
+        (["update", "--ref=main"], "7 to 40 hexadecimal digits"),
+        (["rollback", "main"], "7 to 40 hexadecimal digits"),
         (["run", "--env-file", "/etc/hostname"], "--dry-run"),
         (["run", "--repository", "/srv/repository"], "--dry-run"),
         (["--service", "x"], "bootagent run"),

@@ -1,6 +1,7 @@
 //! What AWS says. One configuration and one HTTP client for all of it.
 
 pub mod clock;
+mod firmware;
 mod http;
 mod imds;
 mod secrets;
@@ -27,6 +28,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
     causes
 }
 
+pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
 pub use secrets::secret;
 

@@ -6,11 +6,13 @@ mod files;
 mod gate;
 mod handover;
 mod imds_wall;
+mod kept;
 mod leftovers;
 mod lock;
 mod memory;
 mod migrate;
 mod npm;
+pub mod operator;
 mod packages;
 mod place;
 pub(in crate::machine) mod program;
@@ -29,8 +31,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
-use crate::machine::aws::{self, Imds};
+use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Service, Source};
+use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
 use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, blocking};
@@ -38,6 +40,7 @@ use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
 pub use files::{remove_file, write as replace_file};
+pub use kept::Release;
 pub use lock::Lock;
 
 /// Longer than any text that somebody writes by hand.
@@ -64,6 +67,19 @@ impl LocalHost {
         LocalHost { fetch: layout::fetch_of(pid, machine::started(pid).unwrap_or(0)), ..Self::new() }
     }
 
+    /// Where the machine says that it is not an EC2 instance, and no instance metadata answers either.
+    pub async fn refuse_other_machines(&self) -> Result<()> {
+        match Firmware::read().maker() {
+            Maker::Other(_) => self.instance(NOT_EC2_WAIT).await.map(drop),
+            Maker::Ec2 | Maker::Unknown => Ok(()),
+        }
+    }
+
+    /// The whole releases of a service, for root.
+    pub fn releases(&self, service: &Service) -> Result<Vec<Release>> {
+        kept::of(service)
+    }
+
     fn imds(&self) -> &Imds {
         self.imds.get_or_init(Imds::new)
     }
@@ -81,7 +97,14 @@ impl Observe for LocalHost {
     }
 
     async fn instance(&self, wait: Seconds) -> Result<Instance> {
-        self.imds().instance(wait).await
+        match Firmware::read().maker() {
+            // Metadata that answers counts for more than firmware: it is only waited for as briefly as that.
+            Maker::Other(said) => {
+                let asked = self.imds().instance(wait.min(NOT_EC2_WAIT)).await;
+                asked.map_err(|error| not_ec2(&said, &error))
+            }
+            Maker::Ec2 | Maker::Unknown => self.imds().instance(wait).await,
+        }
     }
 
     async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
@@ -171,6 +194,14 @@ impl Observe for LocalHost {
             Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
         }
     }
+}
+
+/// How long metadata is waited for where the machine says that it is not an EC2 instance.
+const NOT_EC2_WAIT: Seconds = Seconds(5);
+
+fn not_ec2(said: &str, error: &Error) -> Error {
+    let cause = format!("this machine is not an EC2 instance ({said})");
+    Error::new(Code::NotEc2, "asking instance metadata", cause).because(error.cause())
 }
 
 /// Work that leaves a record when it is whole. A record of what is gone is none.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::{files, imds_wall, program, units};
+use super::{files, imds_wall, operator, program, units};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
 use crate::machine::sandbox::unit::own_program;
@@ -29,6 +29,7 @@ pub async fn facts() -> Result<Facts> {
         good: recorded(&claims, Layout::good),
         attempted: recorded(&claims, Layout::attempt),
         active: active(&claims).await?,
+        operator: operator::said()?,
         claims,
     })
 }

@@ -8,9 +8,9 @@ use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, R
 use super::address::Address;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, during};
-use super::{http, inspect, libgit2, local, ssh, unsupported};
+use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
-use crate::facts::{Branch, Commit, Entry, Source};
+use crate::facts::{Branch, Commit, CommitPrefix, Entry, Source};
 use crate::fault::Fault;
 use crate::secret::{ForeignText, Message, without_userinfo};
 
@@ -85,13 +85,8 @@ fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid
         .ok_or_else(|| Error::new(Code::BranchMissing, doing(), format!("it has no branch {branch}")))?;
     let commit = match &request.pinned {
         None => tip,
-        Some(pinned) => {
-            let wanted = oid(pinned)?;
-            if !contains(&repository, tip, wanted) {
-                return Err(elsewhere(&request.branch, pinned, "it is not in the branch's history"));
-            }
-            wanted
-        }
+        Some(pinned) => commits::on_branch(&repository, tip, pinned, &request.branch)?
+            .ok_or_else(|| commits::elsewhere(&request.branch, pinned, commits::NOT_IN_HISTORY))?,
     };
     Ok((repository, path.display().to_string(), commit))
 }
@@ -121,24 +116,25 @@ impl Fetched<'_> {
         self.reach(None, depth)
     }
 
-    /// Fetches as little history as shows that the commit is in it.
-    fn pinned(&self, pinned: &Commit) -> Result<Oid> {
-        let wanted = oid(pinned)?;
+    /// Fetches as little history as shows that the commit is in it. The beginning of an id that fits one commit of
+    /// that history means that one, whatever fits in what is older.
+    fn pinned(&self, pinned: &CommitPrefix) -> Result<Oid> {
+        let wanted = pinned.whole().as_ref().map(commits::oid).transpose()?;
         for depth in DEPTHS {
-            let tip = self.reach(Some(wanted), depth)?;
-            if contains(self.repository, tip, wanted) {
-                return Ok(wanted);
+            let tip = self.reach(wanted, depth)?;
+            if let Some(found) = commits::on_branch(self.repository, tip, pinned, self.branch)? {
+                return Ok(found);
             }
             // Named, it need not come again with the next, deeper fetch.
             self.repository
                 .reference(&self.reference(), tip, true, "fetched")
                 .map_err(|error| self.failed(&error))?;
             if !self.repository.is_shallow() {
-                return Err(elsewhere(self.branch, pinned, "it is not in the branch's history"));
+                return Err(commits::elsewhere(self.branch, pinned, commits::NOT_IN_HISTORY));
             }
         }
         let why = format!("it is not among the branch's last {} commits", DEPTHS[1]);
-        Err(elsewhere(self.branch, pinned, &why))
+        Err(commits::elsewhere(self.branch, pinned, &why))
     }
 
     /// The branch may be moved while it is fetched: then, once, it is asked anew where it is.
@@ -242,21 +238,6 @@ impl Fetched<'_> {
 fn was_moved(error: &Error) -> bool {
     let words = ["not our ref", "unexpected packet type"];
     error.cause().judge(|cause| words.iter().any(|word| cause.contains(word)))
-}
-
-fn contains(repository: &Repository, tip: Oid, wanted: Oid) -> bool {
-    tip == wanted
-        || (repository.find_commit(wanted).is_ok()
-            && repository.graph_descendant_of(tip, wanted).is_ok_and(|descends| descends))
-}
-
-fn elsewhere(branch: &Branch, pinned: &Commit, why: &str) -> Error {
-    Error::new(Code::CommitNotOnBranch, format!("looking for commit {pinned} on branch {branch}"), why)
-}
-
-fn oid(commit: &Commit) -> Result<Oid> {
-    Oid::from_str(commit.as_str())
-        .map_err(|error| Error::new(Code::Bug, "reading a commit id", error.message()))
 }
 
 fn named(commit: Oid) -> Result<Commit> {

@@ -14,6 +14,7 @@ mod address;
 mod archive;
 mod checkout;
 pub mod child;
+mod commits;
 mod credential;
 pub mod drain;
 mod fetch;

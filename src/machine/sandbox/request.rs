@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::credential::Credential;
 use crate::error::{Code, Error, Result, SentError};
-use crate::facts::{Branch, Commit, HostKey, Network};
+use crate::facts::{Branch, Commit, CommitPrefix, HostKey, Network};
 use crate::machine::blocking;
 use crate::plan::Checksum;
 
@@ -23,8 +23,8 @@ pub const REPLY_BYTES: u64 = 64 << 20;
 pub struct FetchRequest {
     pub repository: Repository,
     pub branch: Branch,
-    /// A commit that must lie on the branch, instead of the branch's newest.
-    pub pinned: Option<Commit>,
+    /// A commit that must lie on the branch, instead of the branch's newest, or the beginning of its id.
+    pub pinned: Option<CommitPrefix>,
     pub credential: Option<Credential>,
     /// The ssh servers that are known besides GitHub.
     #[serde(default)]

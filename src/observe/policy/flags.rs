@@ -15,6 +15,8 @@ pub struct Flags {
     pub dry_run: bool,
     /// Take a new commit instead of the one decided for this instance.
     pub update: bool,
+    /// Put to run what failed its health check in this boot, too.
+    pub again: bool,
     /// The flags that earlier runs recorded count no more.
     pub forget: bool,
 }

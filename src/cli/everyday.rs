@@ -1,0 +1,129 @@
+//! The words of every day, each of which is a run with some flags set, or a look.
+
+use clap::Args;
+
+use super::{Output, RunArgs, commit};
+use crate::facts::CommitPrefix;
+
+pub const UPDATE_HELP: &str = "\
+Examples:
+  bootagent update                      the branch's newest commit
+  bootagent update --ref 51d2c9f0a1b2   this commit of the branch
+  bootagent update --dry-run            what would be done";
+
+pub const ROLLBACK_HELP: &str = "\
+Examples:
+  bootagent rollback                the release that passed before the one that serves
+  bootagent rollback 51d2c9f0a1b2   this commit: a kept release, or else any commit of the branch
+The next update takes the branch's newest commit again, unless ref in the policy or the tag bootagent:ref names one.";
+
+pub const RELEASES_HELP: &str = "\
+Example:
+  bootagent releases --output json
+
+Exit status: 0, 64 usage, 77 not root";
+
+pub const LOGS_HELP: &str = "\
+Examples:
+  bootagent logs            the last lines
+  bootagent logs --follow   and those to come; bootagent's own: journalctl -t bootagent
+
+Exit status: journalctl's, 64 if no service is known";
+
+pub const HOLD_HELP: &str = "\
+Example:
+  bootagent hold --reason 'the disk is examined until 4 pm'
+While the machine is held, run, update and rollback end with E-HELD (77) and change nothing, and so does a boot: after a
+reboot nothing serves until bootagent unhold and bootagent run. A dry run still works.
+
+Exit status: 0 held, 1 it cannot be written, 77 not root";
+
+pub const UNHOLD_HELP: &str = "\
+Example:
+  bootagent unhold && bootagent run
+
+Exit status: 0 not held any more, 1 it cannot be removed, 77 not root";
+
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// A commit on the environment's branch, instead of its newest: its id, or at least 7 digits of it
+    #[arg(long = "ref", value_name = "COMMIT", value_parser = commit)]
+    commit: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Its id, or at least 7 digits of it [default: what passed before that which serves]
+    #[arg(value_name = "COMMIT", value_parser = |text: &str| CommitPrefix::try_from(text))]
+    pub commit: Option<CommitPrefix>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How such a run is carried out.
+#[derive(Debug, Args)]
+struct How {
+    /// Put to run again what failed its health check in this boot
+    #[arg(long)]
+    again: bool,
+    /// Healthy with warnings is exit status 4, not 0
+    #[arg(long, conflicts_with = "dry_run")]
+    strict: bool,
+    /// Show what would be done, after the real reads, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How a dry run shows its plan
+    #[arg(long, value_enum, default_value_t, requires = "dry_run")]
+    output: Output,
+}
+
+impl How {
+    fn run(&self, commit: Option<String>) -> RunArgs {
+        RunArgs {
+            update: true,
+            commit,
+            again: self.again,
+            strict: self.strict,
+            dry_run: self.dry_run,
+            output: self.output,
+            ..RunArgs::default()
+        }
+    }
+}
+
+impl UpdateArgs {
+    pub fn run(&self) -> RunArgs {
+        self.how.run(self.commit.clone())
+    }
+}
+
+impl RollbackArgs {
+    pub fn run(&self, commit: &CommitPrefix) -> RunArgs {
+        self.how.run(Some(commit.to_string()))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ReleasesArgs {
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Why, for whoever finds the machine held
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Show new lines as they come
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many of the last lines
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
+    pub lines: u32,
+}
