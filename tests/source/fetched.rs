@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bootagent::error::Code;
-use bootagent::facts::{EntryKind, Source};
+use bootagent::facts::{CommitPrefix, EntryKind, Source};
 use bootagent::machine::sandbox::{decode_reply, encode_request};
 
 use super::support::certificates::Certificates;
@@ -96,7 +96,7 @@ fn a_pinned_commit_of_the_branch_is_found_behind_newer_ones() {
     let server = GitServer::http(upstream.root(), Fault::None);
     let asking = |commit| {
         Asking::remote(format!("{}/auth.git", server.url))
-            .with(|request| request.pinned = Some(named(commit)))
+            .with(|request| request.pinned = Some(named(commit).into()))
     };
 
     let far = asking(pinned);
@@ -107,6 +107,52 @@ fn a_pinned_commit_of_the_branch_is_found_behind_newer_ones() {
     let near = asking(newest);
     assert_eq!(near.fetch().unwrap().commit, named(newest));
     assert_eq!(objects(&near), 12, "the newest needs no history");
+}
+
+/// As a person copies it from a status or from git's own log.
+#[test]
+fn the_beginning_of_a_commit_s_id_means_that_commit() {
+    let upstream = Upstream::service();
+    let old = upstream.commit("main", upstream.service_tree("old"));
+    for age in 0..60 {
+        upstream.commit("main", upstream.service_tree(&age.to_string()));
+    }
+    let newest = upstream.repository.refname_to_id("refs/heads/main").unwrap();
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let places = [|| Asking::remote(format!("{}/auth.git", server.url)), || Asking::local(upstream.path())];
+    for commit in [old, newest] {
+        for asking in &places {
+            let asking = asking().with(|request| request.pinned = Some(begun(commit, 12)));
+            assert_eq!(asking.fetch().unwrap().commit, named(commit));
+        }
+    }
+    let stranger = upstream.commit("other", upstream.service_tree("other"));
+    for asking in &places {
+        let (code, told) = asking().with(|request| request.pinned = Some(begun(stranger, 7))).fails();
+        assert_eq!(code, Code::CommitNotOnBranch, "{told}");
+        assert!(told.contains(&stranger.to_string()[..7]), "{told}");
+    }
+}
+
+#[test]
+fn a_beginning_that_several_commits_share_is_told_with_their_ids() {
+    let upstream = Upstream::service();
+    let (one, other) = upstream.twins("main");
+    let alike = begun(one, 7);
+    assert!(alike.fits(&named(other)), "{one} {other}");
+    let server = GitServer::http(upstream.root(), Fault::None);
+    for asking in [Asking::remote(format!("{}/auth.git", server.url)), Asking::local(upstream.path())] {
+        let asking = asking.with(|request| request.pinned = Some(alike.clone()));
+        let (code, told) = asking.fails();
+        assert_eq!(code, Code::CommitAmbiguous, "{told}");
+        assert!(told.contains(&one.to_string()) && told.contains(&other.to_string()), "{told}");
+        let asking = asking.with(|request| request.pinned = Some(begun(other, 20)));
+        assert_eq!(asking.fetch().unwrap().commit, named(other));
+    }
+}
+
+fn begun(commit: git2::Oid, digits: usize) -> CommitPrefix {
+    CommitPrefix::try_from(&commit.to_string()[..digits]).unwrap()
 }
 
 #[test]
@@ -123,7 +169,7 @@ fn what_came_with_one_depth_does_not_come_again_with_the_next() {
     }
     let server = GitServer::http(upstream.root(), Fault::None);
     let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
-        request.pinned = Some(named(pinned));
+        request.pinned = Some(named(pinned).into());
         // All of it once is 1.4 MB, and the first fifty commits are 1 MB.
         request.limits.pack_bytes = 1_900_000;
     });
@@ -151,11 +197,11 @@ fn a_commit_elsewhere_is_refused() {
     for branch in ["main", "long"] {
         let asking = Asking::remote(format!("{}/auth.git", server.url)).with(|request| {
             request.branch = branch.try_into().unwrap();
-            request.pinned = Some(named(stranger));
+            request.pinned = Some(named(stranger).into());
         });
         assert_eq!(asking.fails().0, Code::CommitNotOnBranch);
     }
-    let asking = Asking::local(upstream.path()).with(|request| request.pinned = Some(named(stranger)));
+    let asking = Asking::local(upstream.path()).with(|request| request.pinned = Some(named(stranger).into()));
     assert_eq!(asking.fails().0, Code::CommitNotOnBranch);
 }
 

@@ -291,7 +291,7 @@ fn a_pinned_commit_must_lie_on_the_branch() {
         let private = asked.request.credential.clone();
         asking(&server, &upstream.path(), "").with(|request| {
             request.credential = private;
-            request.pinned = Some(named(commit));
+            request.pinned = Some(named(commit).into());
         })
     };
     let pinned = upstream.commit("main", upstream.service_tree("pinned"));

@@ -1,5 +1,6 @@
 //! A bare repository made object by object, so that it can also hold what git itself would never write.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid, Repository, Signature, Time};
@@ -47,15 +48,35 @@ impl Upstream {
     }
 
     pub fn commit(&self, branch: &str, tree: Oid) -> Oid {
-        let name = format!("refs/heads/{branch}");
-        let parent = self.repository.refname_to_id(&name).ok();
-        let parent = parent.map(|id| format!("parent {id}\n")).unwrap_or_default();
-        let who = Signature::new("Test", "test@example.com", &Time::new(1_700_000_000, 0)).unwrap();
-        let who = format!("{} <{}> 1700000000 +0000", who.name().unwrap(), who.email().unwrap());
-        let text = format!("tree {tree}\n{parent}author {who}\ncommitter {who}\n\nchange\n");
-        let id = self.repository.odb().unwrap().write(ObjectType::Commit, text.as_bytes()).unwrap();
-        self.repository.reference(&name, id, true, "test").unwrap();
+        let parent = self.repository.refname_to_id(&format!("refs/heads/{branch}")).ok();
+        self.add(branch, &commit_text(tree, parent.as_slice(), "change"))
+    }
+
+    fn add(&self, branch: &str, commit: &str) -> Oid {
+        let id = self.write(commit);
+        self.repository.reference(&format!("refs/heads/{branch}"), id, true, "test").unwrap();
         id
+    }
+
+    fn write(&self, commit: &str) -> Oid {
+        self.repository.odb().unwrap().write(ObjectType::Commit, commit.as_bytes()).unwrap()
+    }
+
+    /// Two commits on the branch whose ids begin with the same seven digits, and a merge of both.
+    pub fn twins(&self, branch: &str) -> (Oid, Oid) {
+        let parent = self.repository.refname_to_id(&format!("refs/heads/{branch}")).unwrap();
+        let tree = self.repository.find_commit(parent).unwrap().tree_id();
+        let mut seen = HashMap::new();
+        let (one, other) = (0..)
+            .find_map(|number| {
+                let text = commit_text(tree, &[parent], &format!("change {number}"));
+                let id = Oid::hash_object(ObjectType::Commit, text.as_bytes()).unwrap().to_string();
+                let before = seen.insert(id[..7].to_owned(), text.clone())?;
+                Some((self.write(&before), self.write(&text)))
+            })
+            .unwrap();
+        self.add(branch, &commit_text(tree, &[one, other], "both"));
+        (one, other)
     }
 
     /// A branch with one commit that holds these.
@@ -91,6 +112,13 @@ impl Upstream {
         ];
         self.tree(&root)
     }
+}
+
+fn commit_text(tree: Oid, parents: &[Oid], message: &str) -> String {
+    let who = Signature::new("Test", "test@example.com", &Time::new(1_700_000_000, 0)).unwrap();
+    let who = format!("{} <{}> 1700000000 +0000", who.name().unwrap(), who.email().unwrap());
+    let parents: String = parents.iter().map(|id| format!("parent {id}\n")).collect();
+    format!("tree {tree}\n{parents}author {who}\ncommitter {who}\n\n{message}\n")
 }
 
 /// Bytes that do not compress, the same ones each time.

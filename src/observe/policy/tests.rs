@@ -154,6 +154,16 @@ fn selected(file: &str, flags: Fragment, update: bool) -> Result<Selection> {
 }
 
 fn selected_in(environment: &str, file: &str, flags: Fragment, update: bool) -> Result<Selection> {
+    selected_with(&[], environment, file, flags, update)
+}
+
+fn selected_with(
+    tags: &[(&str, &str)],
+    environment: &str,
+    file: &str,
+    flags: Fragment,
+    update: bool,
+) -> Result<Selection> {
     let decided = Decision {
         service: "auth".try_into().unwrap(),
         environment: environment.try_into().unwrap(),
@@ -167,7 +177,9 @@ fn selected_in(environment: &str, file: &str, flags: Fragment, update: bool) -> 
         },
         credential: Some("git/a".into()),
     };
-    select(&Facts::default(), &layered(file, flags)?, Some(&decided), update)
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let facts = Facts { tags: Some(tags.collect()), ..Facts::default() };
+    select(&facts, &layered(file, flags)?, Some(&decided), update)
 }
 
 fn flags(repository: Option<&str>, credential: Option<&str>) -> Fragment {
@@ -233,6 +245,72 @@ fn a_policy_file_that_changed_does_not_change_where_the_decided_commit_came_from
         selected(moved, Fragment::default(), true).unwrap().repository,
         "https://elsewhere.example/auth"
     );
+}
+
+const TAGS: [(&str, &str); 3] =
+    [("bootagent:service", "mail"), ("bootagent:environment", "production"), ("bootagent:ref", "fedcba9876")];
+
+#[test]
+fn tags_that_moved_are_left_aside_and_told_until_an_update() {
+    let kept = selected_with(&TAGS, "test", ACME, Fragment::default(), false).unwrap();
+    let pinned = kept.pinned.as_ref().map(|commit| commit.as_str().len());
+    assert_eq!((kept.service.as_str(), kept.environment.as_str(), pinned), ("auth", "test", Some(40)));
+    assert_eq!(
+        kept.notes,
+        [
+            "tag bootagent:service says mail, and this instance stays auth: bootagent update applies it",
+            "tag bootagent:environment says production, and this instance stays in test: bootagent update applies it",
+            "tag bootagent:ref says fedcba9876, and this instance stays at 0123456789ab: bootagent update applies it",
+        ]
+    );
+    let updated = selected_with(&TAGS, "test", ACME, Fragment::default(), true).unwrap();
+    let pinned = updated.pinned.as_ref().map(|commit| commit.as_str());
+    assert_eq!(
+        (updated.service.as_str(), updated.environment.as_str(), pinned),
+        ("mail", "prod", Some("fedcba9876"))
+    );
+    assert_eq!(updated.branch.as_str(), "main");
+    assert!(updated.notes.is_empty());
+}
+
+#[test]
+fn tags_that_say_the_same_in_other_words_are_no_news() {
+    let same =
+        [("bootagent:service", "auth"), ("bootagent:environment", "prod"), ("bootagent:ref", "0123456789ab")];
+    for environment in ["prod", "production"] {
+        let tags = [same[0], ("bootagent:environment", environment), same[2]];
+        let kept = selected_with(&tags, "prod", ACME, Fragment::default(), false).unwrap();
+        assert!(kept.notes.is_empty(), "{:?}", kept.notes);
+    }
+    assert!(selected(ACME, Fragment::default(), false).unwrap().notes.is_empty(), "there are no tags");
+    let flags = Fragment { commit: Some("0123456789ab".into()), ..Fragment::default() };
+    assert!(selected(ACME, flags, false).is_ok(), "the beginning of what was decided");
+}
+
+#[test]
+fn what_is_nowhere_said_any_more_stays_in_an_update() {
+    let updated = selected(ACME, Fragment::default(), true).unwrap();
+    assert_eq!((updated.service.as_str(), updated.environment.as_str()), ("auth", "test"));
+    assert_eq!(updated.pinned, None, "the newest");
+}
+
+#[test]
+fn a_policy_that_moved_is_told_as_well_and_a_tag_below_it_is_not() {
+    let file = format!("{ACME}service = 'mail'\nref = 'fedcba9876'\n");
+    let tags = [("bootagent:service", "auth"), ("bootagent:ref", "0123456789")];
+    let notes = selected_with(&tags, "test", &file, Fragment::default(), false).unwrap().notes;
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes[0].starts_with("/etc/bootagent/policy.toml says mail, "), "{notes:?}");
+    assert!(notes[1].starts_with("/etc/bootagent/policy.toml says fedcba9876, "), "{notes:?}");
+}
+
+#[test]
+fn a_hostile_tag_is_quoted_escaped_and_short() {
+    let hostile = format!("\u{1b}[31m\n{}", "x".repeat(256));
+    let notes = selected_with(&[("bootagent:ref", &hostile)], "test", ACME, Fragment::default(), false)
+        .unwrap()
+        .notes;
+    assert!(notes.len() == 1 && notes[0].len() < 200 && !notes[0].contains('\u{1b}'), "{notes:?}");
 }
 
 #[test]
