@@ -55,10 +55,18 @@ def remove(world: str) -> None:
 
 def orphans() -> list[str]:
     """The worlds whose owner is dead."""
+    return sorted(filter(orphaned, _worlds()))
+
+
+def living() -> list[str]:
+    """The others."""
+    return sorted(world for world in _worlds() if not orphaned(world))
+
+
+def _worlds() -> list[str]:
     if not paths.RUN.exists():
         return []
-    worlds = [each.name for each in paths.RUN.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    return sorted(filter(orphaned, worlds))
+    return [each.name for each in paths.RUN.iterdir() if each.is_dir() and not each.name.startswith(".")]
 
 
 def mounts_below(path: Path) -> list[str]:

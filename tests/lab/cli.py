@@ -1,4 +1,4 @@
-"""python -m lab image | gc | shell"""
+"""python -m lab image | gc | shell | push"""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import cleanup, image, node_archive
+from . import cleanup, git_repository, image, node_archive, paths
 from .world import World
 
 
@@ -20,9 +20,13 @@ def main(arguments: list[str] | None = None) -> int:
     shell.add_argument("--user-data", type=Path, metavar="FILE", help="run by cloud-init, as on EC2")
     shell.add_argument("--binary", type=Path, metavar="FILE", help="copied to /usr/local/bin")
     shell.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="a tag of the instance")
-    shell.add_argument("--repository", action="append", default=[], metavar="NAME=DIRECTORY",
-                       help="served as https://github.com/acme/NAME.git, branch test")  # fmt: skip
+    shell.add_argument("--repository", action="append", default=[], metavar="NAME=CLONE",
+                       help="the HEAD of a git clone, served as https://github.com/acme/NAME.git on the branches test, "
+                            "stage and main")  # fmt: skip
     shell.add_argument("--secret", action="append", default=[], metavar="NAME=FILE", help="put in Secrets Manager")
+    push = commands.add_parser("push", help="push the HEAD of a clone to a world whose machine runs")
+    push.add_argument("--world", metavar="ID", help="which one, if there are several: `shell` prints its id")
+    push.add_argument("repository", metavar="NAME=CLONE")
     options = parser.parse_args(arguments)
 
     if os.geteuid() != 0:
@@ -39,14 +43,16 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"removed {world}")
         case "shell":
             return _shell(options)
+        case "push":
+            return _push(options)
     return 0
 
 
 def _shell(options: argparse.Namespace) -> int:
     with World() as world:
         world.tags = dict(_pairs(options.tag))
-        for name, directory in _pairs(options.repository):
-            world.repo(name).commit("test", Path(directory))
+        for name, clone in _pairs(options.repository):
+            _told(name, Path(clone), world.repo(name).push(Path(clone)))
         for name, file in _pairs(options.secret):
             world.secret(name, Path(file).read_text())
         user_data = options.user_data.read_text() if options.user_data else None
@@ -54,8 +60,31 @@ def _shell(options: argparse.Namespace) -> int:
         if user_data:
             for line in machine.follow_cloud_init():
                 print(line, flush=True)
-        print(f"{machine.instance.id} at {machine.instance.address}; exit to remove it", file=sys.stderr)
+        print(f"{machine.instance.id} at {machine.instance.address} in world {world.id}; exit to remove it", file=sys.stderr)
         return subprocess.call(machine.shell_command())
+
+
+def _push(options: argparse.Namespace) -> int:
+    ((name, clone),) = _pairs([options.repository])
+    worlds = [options.world] if options.world else cleanup.living()
+    served = {world: bare for world in worlds if (bare := _bare(world, name)).is_dir()}
+    if len(served) != 1:
+        where = f"one of {', '.join(served)} (--world)" if served else "a world that serves it"
+        print(f"lab: which world is meant? {name} needs {where}", file=sys.stderr)
+        return 64
+    (bare,) = served.values()
+    _told(name, Path(clone), git_repository.push(bare, Path(clone)))
+    return 0
+
+
+def _bare(world: str, name: str) -> Path:
+    return paths.RUN / world / "disk" / "git" / "acme" / f"{name}.git"
+
+
+def _told(name: str, clone: Path, commit: str) -> None:
+    print(f"{name} is at {commit}", file=sys.stderr)
+    if left := git_repository.uncommitted(clone):
+        print(f"lab: {len(left)} uncommitted or untracked files of {clone} are not in it", file=sys.stderr)
 
 
 def _pairs(values: list[str]) -> list[tuple[str, str]]:

@@ -4,11 +4,16 @@ import os
 import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import sshd_package
 from .faults import Faulty
+
+
+# Those of the environments test, stage and prod.
+BRANCHES = ("test", "stage", "main")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ class Repository(Faulty):
             out += _entry(name, content)
         self.git("fast-import", "--quiet", stdin=out + b"\n")
         return self.sha(branch)
+
+    def push(self, clone: Path, branches: Sequence[str] = BRANCHES) -> str:
+        """The HEAD of a clone, with its history and its ids, becomes the newest commit of these branches."""
+        return push(self.path, clone, branches)
 
     def sha(self, ref: str) -> str:
         return self.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False).strip()
@@ -110,6 +119,35 @@ class Repository(Faulty):
 
     def _count(self) -> int:
         return int(self.git("rev-list", "--all", "--count") or 0)
+
+
+def is_clone(directory: Path) -> bool:
+    """A directory within a clone is not one: its HEAD would be another tree."""
+    return (directory / ".git").exists()
+
+
+def push(bare: Path, clone: Path, branches: Sequence[str] = BRANCHES) -> str:
+    """`git push` of the clone's HEAD, which runs nothing of the clone's: no hook, no program of its configuration."""
+    if not is_clone(clone):
+        raise ValueError(f"{clone} is not the top of a git clone")
+    commit = _git(clone, "rev-parse", "--verify", "HEAD^{commit}").strip()
+    # The clone may be another user's: git's child is told, too, that it may be read.
+    reads = "git -c safe.directory=* upload-pack"
+    _git(bare, "fetch", "--quiet", "--no-tags", "--update-shallow", f"--upload-pack={reads}", str(clone.absolute()),
+         *(f"+HEAD:refs/heads/{branch}" for branch in branches))  # fmt: skip
+    return commit
+
+
+def uncommitted(clone: Path) -> list[str]:
+    """What a push leaves behind."""
+    return _git(clone, "status", "--porcelain").splitlines()
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, timeout=120, env=environment())
+    if done.returncode != 0:
+        raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode(errors="replace")
 
 
 def environment() -> dict[str, str]:
