@@ -98,14 +98,14 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         notes,
         steps: steps.finish(),
         recover,
-        former: former(wanted).cloned(),
+        former: goes_back_to(wanted).cloned(),
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
 }
 
 /// The generation to which the recovery goes back: another service's, where this is a switch.
-fn former<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
+fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     match switch::former(facts, service).next() {
         Some(_) => switch::former_generation(facts, service),
