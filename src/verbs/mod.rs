@@ -20,9 +20,8 @@ use crate::report::tell;
 
 pub async fn dispatch(verb: Verb) -> u8 {
     match verb {
-        // Boxed: the largest futures of the program, and the compiler counts how deep they nest.
-        Verb::Run(args) => Box::pin(run::run_or_show(&args)).await,
-        Verb::Update(args) => Box::pin(run::run_or_show(&args.run())).await,
+        Verb::Run(args) => run::run_or_show(&args).await,
+        Verb::Update(args) => run::run_or_show(&args.run()).await,
         Verb::Rollback(args) => Box::pin(rollback::rollback(&args)).await,
         Verb::Releases(args) => releases::releases(&args).await,
         Verb::Logs(args) => logs::logs(&args).await,

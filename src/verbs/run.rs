@@ -7,9 +7,10 @@ use crate::report::{Progress, Report, print};
 
 /// A run, or what it would do.
 pub async fn run_or_show(args: &RunArgs) -> u8 {
+    // Boxed: the largest futures of the program, which would lie in each other on the stack.
     match args.dry_run {
-        true => dry_run(args).await,
-        false => run(args).await,
+        true => Box::pin(dry_run(args)).await,
+        false => Box::pin(run(args)).await,
     }
 }
 
@@ -46,7 +47,7 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
         return Err(told(super::hold::held(&hold, args.at_boot)));
     }
     let report = Report::new(progress(), crate::machine::run_id()).published();
-    match boot::run(&machine, &flags, &report).await {
+    match Box::pin(boot::run(&machine, &flags, &report)).await {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
             report.withdraw();
@@ -83,7 +84,7 @@ async fn show(args: &RunArgs) -> Result<()> {
     };
     let report = Report::new(progress, crate::machine::run_id());
     let flags = args.flags()?;
-    let prepared = report.accompany(boot::prepare(&machine, &flags, &report)).await?;
+    let prepared = report.accompany(Box::pin(boot::prepare(&machine, &flags, &report))).await?;
     match args.output {
         Output::Text => print(&plan::text(&prepared.plan, prepared.outlooks.as_deref())),
         Output::Json => {

@@ -81,6 +81,7 @@ class Machine:
         self._group = group
         # By this file cloud-init knows EC2 where, as in a container, the firmware's tables cannot be read.
         self._hypervisor = directory / "hypervisor-uuid"
+        self.hypervisor_uuid = "ec2b007a-9e00-4000-8000-00b007a9e000"
         self._layers: list[Path] = []
         self._process: subprocess.Popen | None = None
         self._leader: int | None = None
@@ -106,7 +107,7 @@ class Machine:
         subprocess.run(
             ["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True, timeout=30
         )
-        self._hypervisor.write_text("ec2b007a-9e00-4000-8000-00b007a9e000\n")
+        self._hypervisor.write_text(f"{self.hypervisor_uuid}\n")
         name = self.instance.hostname.split(".")[0]
         self.write("/etc/hostname", f"{name}\n")
         self.write("/etc/hosts", f"127.0.1.1 {self.instance.hostname} {name}\n{HOSTS}")

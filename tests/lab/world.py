@@ -247,13 +247,15 @@ class World:
         role: bool = True,
         bare: bool = False,
         layers: Sequence[Path] = (),
+        hypervisor_uuid: str | None = None,
     ) -> Machine:
         """Launch an instance, and return once its systemd answers; cloud-init is only beginning then.
 
         Without user-data cloud-init is off unless asked for: quicker, for tests that use `machine.run`. With `disk_of`
         the new instance starts from what another left on its disk, as from an image baked of it. `role=False` launches
         without an instance profile unless `world.role` gave one. `bare` takes Node out of the image; `layers` are
-        directories to lay over it, the uppermost first."""
+        directories to lay over it, the uppermost first. With another `hypervisor_uuid` than one that begins with ec2 it is
+        not an EC2 instance, as far as its firmware says."""
         if any(machine.running for machine in self.machines):
             raise RuntimeError("a world has one instance at a time: stop the other, or make a second world")
         if self.machines:
@@ -265,6 +267,7 @@ class World:
         machine = Machine(
             name, self.disk / name, self.namespace, (self.id, name), self.instance, self._spawn
         )
+        machine.hypervisor_uuid = hypervisor_uuid or machine.hypervisor_uuid
         machine.prepare([*layers, *([self._no_node()] if bare else []), image.path()], disk_of)
         self.machines.append(machine)
         for path, content in (files or {}).items():

@@ -119,16 +119,17 @@ fn the_beginning_of_a_commit_s_id_means_that_commit() {
     }
     let newest = upstream.repository.refname_to_id("refs/heads/main").unwrap();
     let server = GitServer::http(upstream.root(), Fault::None);
-    let places = [|| Asking::remote(format!("{}/auth.git", server.url)), || Asking::local(upstream.path())];
+    let url = format!("{}/auth.git", server.url);
+    let places = || [Asking::remote(&url), Asking::local(upstream.path())];
     for commit in [old, newest] {
-        for asking in &places {
-            let asking = asking().with(|request| request.pinned = Some(begun(commit, 12)));
+        for asking in places() {
+            let asking = asking.with(|request| request.pinned = Some(begun(commit, 12)));
             assert_eq!(asking.fetch().unwrap().commit, named(commit));
         }
     }
     let stranger = upstream.commit("other", upstream.service_tree("other"));
-    for asking in &places {
-        let (code, told) = asking().with(|request| request.pinned = Some(begun(stranger, 7))).fails();
+    for asking in places() {
+        let (code, told) = asking.with(|request| request.pinned = Some(begun(stranger, 7))).fails();
         assert_eq!(code, Code::CommitNotOnBranch, "{told}");
         assert!(told.contains(&stranger.to_string()[..7]), "{told}");
     }
