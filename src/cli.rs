@@ -16,74 +16,13 @@ use crate::observe::{Flags, Fragment, StandIns};
 use crate::plan::Seconds;
 
 mod everyday;
+mod help;
 
 pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
 
-const AFTER_HELP: &str = "\
-User-data, complete for a public repository:
-  #!/bin/sh
-  exec bootagent run --repository 'https://github.com/acme/{service}.git'
-
-On a laptop, without AWS:
-  bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env
-
-Exit statuses stand in the help of each verb, as in: bootagent run --help";
-
-const EXITS_OF_RUN: &str = "\
-Exit status:
-  0   healthy, also with warnings (then 4 with --strict)
-  2   failed, and the former deployment serves
-Failed, and nothing good serves:
-  1   a step, the service's start or its health check failed
-  70  a bug of bootagent
-  75  what it depends on failed to the end of the budget
-  77  refused by the policy, or the service's unit is masked
-  78  policy, tags, manifest, lockfile or secret invalid
-Nothing was tried:
-  64  usage, or not an EC2 instance
-  75  another run is active
-  77  the machine is held, or this user is not root";
-
-const RUN_HELP: &str = "\
-Examples:
-  bootagent run --repository 'https://github.com/acme/{service}.git'   in user-data
-  bootagent run                                                      the same commit again, from its records
-  bootagent run --update --service gmail-service                     this instance serves another service
-  bootagent run --dry-run                                            what would be done";
-
-const STATUS_HELP: &str = "\
-Examples:
-  bootagent status --wait --timeout 10m   in a script, after a boot or an update
-  bootagent status --output json          for monitoring
-
-Exit status:
-  0   healthy, also with warnings (then 4 with --strict)
-  1   failed: nothing serves
-  3   not started, or booting
-  4   degraded: it serves, but not what was asked for";
-
-const VALIDATE_HELP: &str = "\
-Example:
-  bootagent validate .   in the service's CI
-
-Exit status: 0 well-formed, 64 usage, 78 invalid";
-
-const FACTS_HELP: &str = "\
-Example:
-  bootagent facts > facts.json   then, elsewhere: bootagent --dry-run --facts facts.json --policy policy.toml ...
-
-Exit status: 0, also where no instance metadata answers";
-
-const ENV_CHECK_HELP: &str = "\
-Examples:
-  bootagent env check                    on an instance: its own secret
-  bootagent env check --env-file .env    on a laptop
-
-Exit status: 0 every key arrives, 78 a key does not, 64 usage";
-
 /// Deploys this instance's service and waits until it is healthy
 #[derive(Debug, Parser)]
-#[command(name = "bootagent", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(name = "bootagent", version, after_help = help::WHOLE, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     pub verb: Verb,
@@ -92,36 +31,36 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Deploy the service and wait until it is healthy; from now on every boot does so
-    #[command(after_help = format!("{RUN_HELP}\n\n{EXITS_OF_RUN}"))]
+    #[command(after_help = format!("{}\n\n{}", help::RUN, help::EXITS_OF_RUN))]
     Run(Box<RunArgs>),
     /// Deploy the branch's newest commit, or the one that is named (run --update)
-    #[command(after_help = format!("{}\n\n{EXITS_OF_RUN}", everyday::UPDATE_HELP))]
+    #[command(after_help = format!("{}\n\n{}", help::UPDATE, help::EXITS_OF_RUN))]
     Update(UpdateArgs),
     /// Go back to the release that passed before the one that serves, or to another commit
-    #[command(after_help = format!("{}\n\n{EXITS_OF_RUN}", everyday::ROLLBACK_HELP))]
+    #[command(after_help = format!("{}\n\n{}", help::ROLLBACK, help::EXITS_OF_RUN))]
     Rollback(RollbackArgs),
     /// List the releases on this machine: which one serves, which are kept, which failed
-    #[command(after_help = everyday::RELEASES_HELP)]
+    #[command(after_help = help::RELEASES)]
     Releases(ReleasesArgs),
     /// Say what serves, how the last run went, and probe the service again
-    #[command(after_help = STATUS_HELP)]
+    #[command(after_help = help::STATUS)]
     Status(StatusArgs),
     /// Show the service's journal (journalctl --unit)
-    #[command(after_help = everyday::LOGS_HELP)]
+    #[command(after_help = help::LOGS)]
     Logs(LogsArgs),
     /// Keep every run, at boot too, from changing this machine
-    #[command(after_help = everyday::HOLD_HELP)]
+    #[command(after_help = help::HOLD)]
     Hold(HoldArgs),
     /// End a hold
-    #[command(after_help = everyday::UNHOLD_HELP)]
+    #[command(after_help = help::UNHOLD)]
     Unhold,
     /// Check a service's repository offline, for its own CI
-    #[command(after_help = VALIDATE_HELP)]
+    #[command(after_help = help::VALIDATE)]
     Validate(ValidateArgs),
     /// What becomes of a secret's keys on their way to the service
     Env(EnvArgs),
     /// Print what this machine is, for --facts
-    #[command(after_help = FACTS_HELP)]
+    #[command(after_help = help::FACTS)]
     Facts(FactsArgs),
     /// A child of ours; not for people
     #[command(name = "__child", hide = true)]
@@ -230,7 +169,7 @@ pub struct EnvArgs {
 #[derive(Debug, Subcommand)]
 pub enum EnvVerb {
     /// Say which keys arrive unchanged, by which reader, and why others don't; never a value
-    #[command(after_help = ENV_CHECK_HELP)]
+    #[command(after_help = help::ENV_CHECK)]
     Check(EnvCheckArgs),
 }
 
@@ -368,97 +307,4 @@ pub fn stderr_is_a_living_terminal() -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Cli, u8> {
-        super::parsed(std::iter::once("bootagent").chain(line.split_whitespace()).map(OsString::from))
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn dry_run_alone_means_run() {
-        for line in ["--dry-run", "--dry-run --service a", "--service a --dry-run", "run --dry-run"] {
-            assert!(matches!(parsed(line), Ok(Cli { verb: Verb::Run(args) }) if args.dry_run), "{line}");
-        }
-    }
-
-    #[test]
-    fn stand_ins_are_for_dry_runs_only() {
-        for line in [
-            "run --env-file x",
-            "run --tag a=b",
-            "run --facts x",
-            "run --manifest x",
-            "run --policy x",
-            "--service a",
-            "--dryrun",
-            "run --output json",
-            "nonsense",
-        ] {
-            assert_eq!(parsed(line).err(), Some(64), "{line}");
-        }
-        let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --repository ./here") else {
-            panic!("not a run")
-        };
-        assert_eq!(args.flags().unwrap_err().code(), Code::Usage);
-    }
-
-    #[test]
-    fn everyday_words_are_runs() {
-        let Ok(Cli { verb: Verb::Update(args) }) = parsed("update --ref 0123456789ab --again --strict")
-        else {
-            panic!("not an update")
-        };
-        let run = args.run();
-        let flags = run.flags().unwrap();
-        assert!(flags.update && flags.again && run.strict && !flags.dry_run);
-        assert_eq!(flags.policy.commit.as_deref(), Some("0123456789ab"));
-        let Ok(Cli { verb: Verb::Rollback(args) }) = parsed("rollback 0123456 --dry-run --output json")
-        else {
-            panic!("not a rollback")
-        };
-        assert_eq!(args.commit.as_ref().map(CommitPrefix::as_str), Some("0123456"));
-        let run = args.run(&CommitPrefix::try_from("0123456789").unwrap());
-        let flags = run.flags().unwrap();
-        assert!(flags.update && flags.dry_run && run.output == Output::Json);
-        assert_eq!(flags.policy.commit.as_deref(), Some("0123456789"));
-    }
-
-    #[test]
-    fn what_is_no_commit_is_told_before_anything_is_done() {
-        let flags = ["run --update --ref main", "run --ref 012345", "update --ref HEAD", "rollback main"];
-        let words =
-            ["rollback 0123456 0123456", "hold because", "unhold now", "update --service a", "releases x"];
-        for line in flags.into_iter().chain(words) {
-            assert_eq!(parsed(line).err(), Some(64), "{line}");
-        }
-    }
-
-    /// The help is the manual that is on the machine.
-    #[test]
-    fn each_verb_s_help_has_an_example_and_its_exit_statuses() {
-        let mut command = Cli::command();
-        command.build();
-        let verbs = command.get_subcommands_mut().filter(|verb| !verb.is_hide_set());
-        for verb in verbs.filter(|verb| !["env", "help"].contains(&verb.get_name())) {
-            let help = verb.render_help().to_string();
-            for word in ["Example", "Exit status", &format!("  bootagent {}", verb.get_name())] {
-                assert!(help.contains(word), "{word} is not in\n{help}");
-            }
-        }
-    }
-
-    #[test]
-    fn times_have_units() {
-        let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --budget 2m --imds-wait 10") else {
-            panic!("not a run")
-        };
-        assert_eq!((args.budget, args.imds_wait), (Some(Seconds(120)), Some(Seconds(10))));
-        assert_eq!(parsed("run --budget soon").err(), Some(64));
-    }
-}
+mod tests;

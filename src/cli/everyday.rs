@@ -5,45 +5,6 @@ use clap::Args;
 use super::{Output, RunArgs, commit};
 use crate::facts::CommitPrefix;
 
-pub const UPDATE_HELP: &str = "\
-Examples:
-  bootagent update                      the branch's newest commit
-  bootagent update --ref 51d2c9f0a1b2   this commit of the branch
-  bootagent update --dry-run            what would be done";
-
-pub const ROLLBACK_HELP: &str = "\
-Examples:
-  bootagent rollback                the release that passed before the one that serves
-  bootagent rollback 51d2c9f0a1b2   this commit: a kept release, or else any commit of the branch
-The next update takes the branch's newest commit again, unless ref in the policy or the tag bootagent:ref names one.";
-
-pub const RELEASES_HELP: &str = "\
-Example:
-  bootagent releases --output json
-
-Exit status: 0, 64 usage, 77 not root";
-
-pub const LOGS_HELP: &str = "\
-Examples:
-  bootagent logs            the last lines
-  bootagent logs --follow   and those to come; bootagent's own: journalctl -t bootagent
-
-Exit status: journalctl's, 64 if no service is known";
-
-pub const HOLD_HELP: &str = "\
-Example:
-  bootagent hold --reason 'the disk is examined until 4 pm'
-While the machine is held, run, update and rollback end with E-HELD (77) and change nothing, and so does a boot: after a
-reboot nothing serves until bootagent unhold and bootagent run. A dry run still works.
-
-Exit status: 0 held, 1 it cannot be written, 77 not root";
-
-pub const UNHOLD_HELP: &str = "\
-Example:
-  bootagent unhold && bootagent run
-
-Exit status: 0 not held any more, 1 it cannot be removed, 77 not root";
-
 #[derive(Debug, Args)]
 pub struct UpdateArgs {
     /// A commit on the environment's branch, instead of its newest: its id, or at least 7 digits of it

@@ -1,0 +1,102 @@
+//! The help of each verb: examples and exit statuses. It is the manual that is on the machine.
+
+pub const WHOLE: &str = "\
+User-data, complete for a public repository:
+  #!/bin/sh
+  exec bootagent run --repository 'https://github.com/acme/{service}.git'
+
+On a laptop, without AWS:
+  bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env
+
+Exit statuses stand in the help of each verb, as in: bootagent run --help";
+
+pub const EXITS_OF_RUN: &str = "\
+Exit status:
+  0   healthy, also with warnings (then 4 with --strict)
+  2   failed, and the former deployment serves
+Failed, and nothing good serves:
+  1   a step, the service's start or its health check failed
+  70  a bug of bootagent
+  75  what it depends on failed to the end of the budget
+  77  refused by the policy, or the service's unit is masked
+  78  policy, tags, manifest, lockfile or secret invalid
+Nothing was tried:
+  64  usage, or not an EC2 instance
+  75  another run is active
+  77  the machine is held, or this user is not root";
+
+pub const RUN: &str = "\
+Examples:
+  bootagent run --repository 'https://github.com/acme/{service}.git'   in user-data
+  bootagent run                                                      the same commit again, from its records
+  bootagent run --update --service gmail-service                     this instance serves another service
+  bootagent run --dry-run                                            what would be done";
+
+pub const STATUS: &str = "\
+Examples:
+  bootagent status --wait --timeout 10m   in a script, after a boot or an update
+  bootagent status --output json          for monitoring
+
+Exit status:
+  0   healthy, also with warnings (then 4 with --strict)
+  1   failed: nothing serves
+  3   not started, or booting
+  4   degraded: it serves, but not what was asked for";
+
+pub const VALIDATE: &str = "\
+Example:
+  bootagent validate .   in the service's CI
+
+Exit status: 0 well-formed, 64 usage, 78 invalid";
+
+pub const FACTS: &str = "\
+Example:
+  bootagent facts > facts.json   then, elsewhere: bootagent --dry-run --facts facts.json --policy policy.toml ...
+
+Exit status: 0, also where no instance metadata answers";
+
+pub const ENV_CHECK: &str = "\
+Examples:
+  bootagent env check                    on an instance: its own secret
+  bootagent env check --env-file .env    on a laptop
+
+Exit status: 0 every key arrives, 78 a key does not, 64 usage";
+
+pub const UPDATE: &str = "\
+Examples:
+  bootagent update                      the branch's newest commit
+  bootagent update --ref 51d2c9f0a1b2   this commit of the branch
+  bootagent update --dry-run            what would be done";
+
+pub const ROLLBACK: &str = "\
+Examples:
+  bootagent rollback                the release that passed before the one that serves
+  bootagent rollback 51d2c9f0a1b2   this commit: a kept release, or else any commit of the branch
+The next update takes the branch's newest commit again, unless ref in the policy or the tag bootagent:ref names one.";
+
+pub const RELEASES: &str = "\
+Example:
+  bootagent releases --output json
+
+Exit status: 0, 64 usage, 77 not root";
+
+pub const LOGS: &str = "\
+Examples:
+  bootagent logs            the last lines
+  bootagent logs --follow   and those to come; bootagent's own: journalctl -t bootagent
+
+Exit status: journalctl's, 64 if no service is known";
+
+pub const HOLD: &str = "\
+Example:
+  bootagent hold --reason 'the disk is examined until 4 pm'
+While the machine is held, run, update and rollback end with E-HELD (77) and change nothing, and so does a boot: after a
+reboot nothing serves until bootagent unhold and bootagent run. A dry run still works.
+
+Exit status: 0 held, 1 it cannot be written, 77 not root";
+
+pub const UNHOLD: &str = "\
+Example:
+  bootagent unhold && bootagent run
+
+Exit status: 0 not held any more, 1 it cannot be removed, 77 not root";
