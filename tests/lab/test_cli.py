@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+
 from lab import cli, paths
 from lab.git_repository import environment
+
+pytest_plugins = ["lab.fixtures"]
 
 IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@acme.test", "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@acme.test"}
 # No git in the machine: the refs as its server lists them.
@@ -18,7 +21,7 @@ REFS = "python3 -c \"import urllib.request as u; print(u.urlopen('https://github
 
 
 def git(clone: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", clone, *arguments], capture_output=True, text=True, check=True, env=environment() | IDENTITY)
+    done = subprocess.run(["git", "-C", clone, "-c", "core.hooksPath=/dev/null", *arguments], capture_output=True, text=True, check=True, env=environment() | IDENTITY)
     return done.stdout.strip()
 
 
@@ -42,7 +45,7 @@ def clone(tmp_path) -> Path:
     assert not (tmp_path / "ran-a-hook").exists()
 
 
-def test_a_clone_s_head_is_served_and_nothing_else_of_it(world, clone, tmp_path):
+def test_a_clone_s_head_is_served_and_nothing_else_of_it(world, clone):
     repository = world.repo("x")
     pushed = repository.push(clone)
     assert pushed == git(clone, "rev-parse", "HEAD")
@@ -80,11 +83,11 @@ def test_a_second_commit_is_pushed_while_the_machine_runs(clone):
     try:
         told = until(shell.stderr, "exit to remove it", 120)
         assert f"pushed is at {git(clone, 'rev-parse', 'HEAD')}" in told and "2 uncommitted or untracked" in told, told
-        world = re.search(r"in world (\w+);", told)[1]
+        made = re.search(r"in world (\w+);", told)[1]
         first = git(clone, "rev-parse", "HEAD")
         assert first in listed(shell, "pushed")
         git(clone, "commit", "--quiet", "--all", "--message=two")
-        assert cli.main(["push", "--world", world, f"pushed={clone}"]) == 0
+        assert cli.main(["push", "--world", made, f"pushed={clone}"]) == 0
         refs = listed(shell, "pushed")
         assert git(clone, "rev-parse", "HEAD") in refs and first not in refs, refs
         shell.stdin.write("exit\n")
@@ -93,7 +96,7 @@ def test_a_second_commit_is_pushed_while_the_machine_runs(clone):
     finally:
         shell.kill()
         shell.wait()
-    assert not (paths.RUN / world).exists()
+    assert not (paths.RUN / made).exists()
 
 
 def listed(shell: subprocess.Popen, name: str) -> str:

@@ -142,11 +142,14 @@ fn a_beginning_that_several_commits_share_is_told_with_their_ids() {
     let alike = begun(one, 7);
     assert!(alike.fits(&named(other)), "{one} {other}");
     let server = GitServer::http(upstream.root(), Fault::None);
-    for asking in [Asking::remote(format!("{}/auth.git", server.url)), Asking::local(upstream.path())] {
-        let asking = asking.with(|request| request.pinned = Some(alike.clone()));
-        let (code, told) = asking.fails();
+    let url = format!("{}/auth.git", server.url);
+    let places = || [Asking::remote(&url), Asking::local(upstream.path())];
+    for asking in places() {
+        let (code, told) = asking.with(|request| request.pinned = Some(alike.clone())).fails();
         assert_eq!(code, Code::CommitAmbiguous, "{told}");
         assert!(told.contains(&one.to_string()) && told.contains(&other.to_string()), "{told}");
+    }
+    for asking in places() {
         let asking = asking.with(|request| request.pinned = Some(begun(other, 20)));
         assert_eq!(asking.fetch().unwrap().commit, named(other));
     }
