@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from lab.deadline import wait_for
 from looks import SERVICE, answers, ask, process, shared  # noqa: F401
 from stage import serving
 
@@ -115,6 +116,13 @@ class TestHeld:
         for line in (["hold"], ["unhold"]):
             refused = machine.run(["bootagent", *line], user="nobody")
             assert refused.code == 77 and "E-NOT-ROOT" in refused.stderr, refused
+
+    def test_a_run_that_has_begun_is_named_and_not_broken_off(self, machine):
+        assert "a run is active" not in machine.check(["bootagent", "hold"])
+        machine.check(["systemd-run", "--unit=runs", "flock", "/run/bootagent/run.lock", "sleep", "600"])
+        wait_for("the lock to be taken", lambda: machine.run(["flock", "-n", "/run/bootagent/run.lock", "true"]).code == 1, 10)
+        assert "a run is active and goes on to its end" in machine.check(["bootagent", "hold"])
+        machine.check(["systemctl", "stop", "runs.service"])
 
     def test_a_boot_changes_nothing_either_and_the_console_tells(self, machine):
         assert boots(machine) == 77

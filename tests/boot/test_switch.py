@@ -4,6 +4,7 @@ listen on one port, which is asked every 20 ms."""
 import json
 
 import pytest
+from lab.deadline import wait_for
 from lab.world import may
 from looks import SERVICE, answers, ask, leftovers, process, shared, status  # noqa: F401
 from poller import Poller
@@ -76,6 +77,17 @@ class TestSwitch:
         machine.reboot()
         waited = machine.run(["bootagent", "status", "--wait", "--timeout", "90s"], timeout=100)
         assert waited.code == 0, waited.stdout
+        serves(machine, SERVICE)
+
+    def test_a_run_that_is_killed_in_the_middle_leaves_the_former_choice(self, shared, machine):  # noqa: F811
+        shared.repo(MAIL).commit("test", {"server.js": "setInterval(() => {}, 1000)"})
+        machine.check(["systemd-run", "--unit=update", "bootagent", "update"])
+        wait_for("the new one to be started", lambda: active(machine) == [MAIL], 60, evidence=machine.console_tail)
+        machine.check(["systemctl", "kill", "--signal=KILL", "update.service"])
+        wait_for("the agent to be gone", lambda: machine.run(["systemctl", "is-active", "update.service"]).code != 0, 20)
+        assert decided(machine) == SERVICE
+        plain = machine.run(["bootagent", "run"], timeout=60)
+        assert plain.code == 0, plain.stderr
         serves(machine, SERVICE)
 
     def test_a_healthy_one_takes_over_within_a_restart_s_time(self, shared, machine):  # noqa: F811
