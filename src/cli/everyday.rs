@@ -61,6 +61,10 @@ impl UpdateArgs {
 }
 
 impl RollbackArgs {
+    pub fn is_dry_run(&self) -> bool {
+        self.how.dry_run
+    }
+
     pub fn run(&self, commit: &CommitPrefix) -> RunArgs {
         self.how.run(Some(commit.to_string()))
     }

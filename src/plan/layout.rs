@@ -152,6 +152,8 @@ pub const RUN: &str = "/run/bootagent";
 
 /// As long as it is there, no run changes the machine.
 pub const HOLD: &str = "/var/lib/bootagent/hold";
+/// tmpfs: the console was told of it in this boot.
+pub const HOLD_TOLD: &str = "/run/bootagent/hold.told";
 
 /// tmpfs: which invocation of a unit passed its gate.
 pub fn passed(unit: &str) -> PathBuf {

@@ -58,16 +58,18 @@ fn told_of(hold: &Hold) -> String {
     }
 }
 
-/// Why a run ends at once. A boot's is told on the console, too: nothing serves then.
-pub fn held(hold: &Hold, at_boot: bool) -> Error {
+/// Ends a run at once as long as the machine is held. A boot's is told on the console, too, since nothing serves then:
+/// once, though it is tried again and again.
+pub fn refuse(at_boot: bool) -> Result<()> {
+    let Some(hold) = operator::held()? else { return Ok(()) };
     let error =
-        Error::new(Code::Held, "starting a run", format!("this machine is held since {}", told_of(hold)));
-    if at_boot {
+        Error::new(Code::Held, "starting a run", format!("this machine is held since {}", told_of(&hold)));
+    if at_boot && operator::is_news() {
         let report = error.report();
         machine::console(&[
             format!("bootagent: {} while {}: {}", report.code, report.doing, report.causes.join(": ")),
             format!("bootagent: remedy: {}", report.remedy),
         ]);
     }
-    error
+    Err(error)
 }

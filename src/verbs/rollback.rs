@@ -13,7 +13,12 @@ const IMDS: Seconds = Seconds(10);
 
 pub async fn rollback(args: &RollbackArgs) -> u8 {
     let machine = LocalHost::bystander();
-    match target(&machine, args.commit.as_ref()).await {
+    let held = if args.is_dry_run() { Ok(()) } else { super::hold::refuse(false) };
+    let target = match held {
+        Ok(()) => target(&machine, args.commit.as_ref()).await,
+        Err(error) => Err(error),
+    };
+    match target {
         Ok(commit) => super::run::run_or_show(&args.run(&commit)).await,
         Err(error) => super::told(&error),
     }

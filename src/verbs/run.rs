@@ -1,7 +1,7 @@
 use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
-use crate::machine::{LocalHost, Lock, Observe, operator};
+use crate::machine::{LocalHost, Lock, Observe};
 use crate::plan;
 use crate::report::{Progress, Report, print};
 
@@ -43,9 +43,7 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
     // Before anything of ours is made on what may be a laptop.
     machine.refuse_other_machines().await.map_err(told)?;
     let _lock = Lock::take().map_err(told)?;
-    if let Some(hold) = operator::held().map_err(told)? {
-        return Err(told(super::hold::held(&hold, args.at_boot)));
-    }
+    super::hold::refuse(args.at_boot).map_err(told)?;
     let report = Report::new(progress(), crate::machine::run_id()).published();
     match Box::pin(boot::run(&machine, &flags, &report)).await {
         // An image made from a used machine, before its user-data ran.

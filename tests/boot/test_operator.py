@@ -94,7 +94,7 @@ class TestHeld:
     def _held(self, machine):
         machine.check(["bootagent", "hold", "--reason", REASON])
 
-    @pytest.mark.parametrize("line", ["run", "run --update", "update", "rollback 0123456", "run --at-boot"])
+    @pytest.mark.parametrize("line", ["run", "run --update", "update", "rollback", "rollback 0123456", "run --at-boot"])
     def test_no_run_changes_anything(self, machine, line):
         before, running = changes(machine), process(machine)
         result = machine.run(["bootagent", *line.split()], timeout=60)
@@ -129,6 +129,8 @@ class TestHeld:
         assert answers(machine, "env") is None and not machine.exists(STATUS)
         words = [line for line in machine.console().splitlines() if line.startswith("bootagent: ")]
         assert "E-HELD" in words[-2] and REASON in words[-2] and "bootagent unhold" in words[-1], words
+        assert machine.run(["bootagent", "run", "--at-boot"]).code == 77
+        assert [line for line in machine.console().splitlines() if line.startswith("bootagent: ")] == words, "told once"
 
     def test_a_file_that_was_put_there_by_hand_holds_as_well(self, machine):
         machine.check(["bootagent", "unhold"])

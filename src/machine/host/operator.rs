@@ -67,9 +67,15 @@ pub fn hold(reason: Option<String>) -> Result<Hold> {
     Ok(hold)
 }
 
+/// Whether this boot was not told of the hold yet.
+pub fn is_news() -> bool {
+    std::fs::File::create_new(layout::HOLD_TOLD).is_ok()
+}
+
 /// The hold that this ended, if there was one.
 pub fn unhold() -> Result<Option<Hold>> {
     let before = held()?;
     files::remove_file(Path::new(layout::HOLD))?;
+    files::remove_file(Path::new(layout::HOLD_TOLD))?;
     Ok(before)
 }
