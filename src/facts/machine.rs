@@ -35,6 +35,9 @@ pub struct Facts {
     /// Services of ours whose units run.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub active: BTreeSet<Service>,
+    /// Those that do not run at this moment, and that systemd has not given up: it starts them again, or stops them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub restarting: BTreeSet<Service>,
     /// What an operator told this machine, which no run undoes.
     #[serde(default, skip_serializing_if = "Operator::said_nothing")]
     pub operator: Operator,

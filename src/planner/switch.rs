@@ -9,10 +9,18 @@ use crate::fault::Slice;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, StepId};
 
-/// The services of ours that run in the place of the selected one. What runs beside it was started by an operator.
+/// The services of ours that run, or are started again and again, in the place of the selected one. What runs beside it
+/// was started by an operator.
 pub fn former<'a>(facts: &'a Facts, service: &'a Service) -> impl Iterator<Item = &'a Service> {
-    let others = facts.active.iter().filter(move |active| *active != service);
-    others.filter(move |_| !facts.active.contains(service))
+    others(facts, service).filter(move |_| !is_up(facts, service))
+}
+
+fn others<'a>(facts: &'a Facts, service: &'a Service) -> impl Iterator<Item = &'a Service> {
+    facts.active.union(&facts.restarting).filter(move |other| *other != service)
+}
+
+fn is_up(facts: &Facts, service: &Service) -> bool {
+    facts.active.contains(service) || facts.restarting.contains(service)
 }
 
 /// The generation to which a failed switch goes back.
@@ -23,7 +31,7 @@ pub fn former_generation<'a>(facts: &'a Facts, service: &'a Service) -> Option<&
 pub fn notes(facts: &Facts, service: &Service) -> Vec<String> {
     let stopped = former(facts, service)
         .map(|former| format!("{former} is stopped: this instance switches to {service}"));
-    let beside = facts.active.iter().filter(|active| *active != service && facts.active.contains(service));
+    let beside = others(facts, service).filter(|_| is_up(facts, service));
     let beside = beside.map(|other| {
         let unit = Layout::new(other).unit();
         format!("{other} runs beside {service}, and no run started it there: systemctl stop {unit} ends it")

@@ -18,8 +18,12 @@ SWITCHES = f"{SERVICE} is stopped: this instance switches to {MAIL}"
 GAP = 10.0
 
 
+def state(machine, service: str) -> str:
+    return machine.systemctl_show(f"{service}.service")["ActiveState"]
+
+
 def active(machine) -> list[str]:
-    return [name for name in (SERVICE, MAIL) if machine.systemctl_show(f"{name}.service")["ActiveState"] == "active"]
+    return [name for name in (SERVICE, MAIL) if state(machine, name) == "active"]
 
 
 def serves(machine, service: str) -> None:
@@ -139,3 +143,14 @@ class TestSwitch:
         plain = machine.run(["bootagent", "run"], timeout=60)
         assert plain.code == 0 and f"{MAIL} runs beside {SERVICE}" in plain.stderr, plain
         assert active(machine) == [SERVICE, MAIL] and process(machine, f"{MAIL}.service") == running
+
+    def test_a_former_one_that_systemd_starts_again_and_again_is_stopped_for_good(self, shared, machine):  # noqa: F811
+        machine.check(["systemctl", "stop", f"{MAIL}.service"])
+        broken = f"/run/systemd/system/{SERVICE}.service.d"
+        text = "[Service]\\nExecStart=\\nExecStart=/bin/false\\n"
+        machine.check(["sh", "-c", f"mkdir -p {broken} && printf '{text}' >{broken}/broken.conf && systemctl daemon-reload"])
+        machine.run(["systemctl", "restart", f"{SERVICE}.service"])
+        wait_for("it to wait for its next start", lambda: state(machine, SERVICE) == "activating", 20, every=0.05)
+        switched = machine.run(["bootagent", "run", "--update", "--service", MAIL], timeout=120)
+        assert switched.code == 0 and SWITCHES in switched.stderr, switched
+        assert (state(machine, SERVICE), state(machine, MAIL)) == ("inactive", "active")

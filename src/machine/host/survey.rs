@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use super::{files, imds_wall, operator, program, units};
+use super::units::{self, UnitState};
+use super::{files, imds_wall, operator, program};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
 use crate::machine::sandbox::unit::own_program;
@@ -28,7 +29,8 @@ pub async fn facts() -> Result<Facts> {
         taken: taken()?,
         good: recorded(&claims, Layout::good),
         attempted: recorded(&claims, Layout::attempt),
-        active: active(&claims).await?,
+        active: standing(&claims, UnitState::is_active).await?,
+        restarting: standing(&claims, |unit| !unit.is_active() && !unit.is_down()).await?,
         operator: operator::said()?,
         claims,
     })
@@ -167,14 +169,14 @@ fn claims_by_unit() -> Result<BTreeSet<Service>> {
     Ok(names.filter_map(|name| Service::try_from(name.strip_suffix(".service")?).ok()).collect())
 }
 
-async fn active(claims: &BTreeSet<Service>) -> Result<BTreeSet<Service>> {
-    let mut active = BTreeSet::new();
+async fn standing(claims: &BTreeSet<Service>, fits: fn(&UnitState) -> bool) -> Result<BTreeSet<Service>> {
+    let mut standing = BTreeSet::new();
     for service in claims {
-        if units::state(&Layout::new(service).unit()).await?.is_active() {
-            active.insert(service.clone());
+        if fits(&units::state(&Layout::new(service).unit()).await?) {
+            standing.insert(service.clone());
         }
     }
-    Ok(active)
+    Ok(standing)
 }
 
 /// A record that cannot be read is no record.
