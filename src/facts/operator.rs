@@ -29,6 +29,7 @@ impl Operator {
 pub struct Hold {
     /// Seconds since 1970.
     pub since: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    /// Empty where none was given.
+    #[serde(default)]
+    pub reason: String,
 }

@@ -51,7 +51,7 @@ pub fn held() -> Result<Option<Hold>> {
     };
     let text = if metadata.is_file() { files::text(path, LONGEST).unwrap_or_default() } else { None };
     let read = text.and_then(|text| serde_json::from_str(&text).ok());
-    let by_hand = || Hold { since: u64::try_from(metadata.mtime()).unwrap_or(0), reason: None };
+    let by_hand = || Hold { since: u64::try_from(metadata.mtime()).unwrap_or(0), reason: String::new() };
     Ok(Some(read.unwrap_or_else(by_hand)))
 }
 
