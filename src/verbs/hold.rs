@@ -52,8 +52,8 @@ fn end() -> Result<String> {
 
 fn told_of(hold: &Hold) -> String {
     let since = machine::utc(hold.since);
-    match &hold.reason {
-        Some(reason) => format!("{since}: {}", reason.lines().next().unwrap_or_default()),
+    match hold.reason.lines().next() {
+        Some(reason) => format!("{since}: {reason}"),
         None => since,
     }
 }

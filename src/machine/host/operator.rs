@@ -58,8 +58,9 @@ pub fn held() -> Result<Option<Hold>> {
 /// From now on no run changes this machine. Held again it keeps the moment since when, and gets the new reason.
 pub fn hold(reason: Option<String>) -> Result<Hold> {
     let before = held()?;
-    let since = before.as_ref().map_or_else(machine::now, |hold| hold.since);
-    let hold = Hold { since, reason: reason.or_else(|| before.and_then(|hold| hold.reason)) };
+    let Hold { since, reason: former } =
+        before.unwrap_or_else(|| Hold { since: machine::now(), reason: String::new() });
+    let hold = Hold { since, reason: reason.unwrap_or(former) };
     let text =
         serde_json::to_string(&hold).map_err(|error| Error::new(Code::Bug, "writing the hold", error))?;
     files::directory(Path::new(layout::STATE), &Owner::root(), Mode(0o700))?;
