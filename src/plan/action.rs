@@ -84,7 +84,7 @@ pub enum Action {
     /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
     /// started from other bytes, left alone otherwise.
     Handover(Handover),
-    AwaitHealth(Gate),
+    AwaitHealth(HealthWait),
     /// Removes a release that was never finished.
     DiscardUnfinished {
         release: PathBuf,
@@ -290,6 +290,20 @@ pub struct Record {
 pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
+}
+
+/// A health check, and what ends the wait for it before its time is over. This is the step's, not the deployment's: the
+/// same deployment is waited for in another way when there is nothing to go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthWait {
+    #[serde(flatten)]
+    pub gate: Gate,
+    /// How often the service may be restarted. Absent: as often as the time allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_restarts: Option<u32>,
+    /// How long it may listen on other ports without listening on its own. Absent: as long as the time allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Seconds>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

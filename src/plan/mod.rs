@@ -13,8 +13,8 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Checkout, Checksum, Command, Content, Handover, ImdsWall, InstallPackages,
-    InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    Action, Archive, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
 pub use show::{Outlook, headline, text};
 

@@ -201,7 +201,7 @@ impl Report {
             status.unit = Some(plan.unit.clone());
             status.notes = plan.notes.clone();
             status.gate = plan.steps.iter().find_map(|step| match &step.action {
-                Action::AwaitHealth(gate) if gate.unit == plan.unit => Some(gate.clone()),
+                Action::AwaitHealth(wait) if wait.gate.unit == plan.unit => Some(wait.gate.clone()),
                 _ => None,
             });
         });

@@ -84,6 +84,29 @@ fn is_failed_proof(start_pre: &str) -> bool {
     start_pre.contains(layout::IMDS_PROOF) && start_pre.ends_with(&format!("; status={IMDS_ANSWERS} }}"))
 }
 
+/// When the main process of a unit was started, in microseconds since 1970. `systemctl show` has it in whole seconds
+/// only, or in a form that older ones do not know.
+pub async fn started(unit: &str) -> Result<Option<u64>> {
+    if !is_running_the_machine() {
+        return Ok(None);
+    }
+    let path = format!("/org/freedesktop/systemd1/unit/{}", bus_name(unit));
+    let service = "org.freedesktop.systemd1.Service";
+    let line = ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, "ExecMainStartTimestamp"];
+    let output = tool(&line, 20).await?;
+    Ok(output.text().trim().strip_prefix("t ").and_then(|number| number.parse().ok()).filter(|moment| *moment > 0))
+}
+
+/// A unit's name as D-Bus has it in paths: all but letters and digits escaped, and a digit in front, too.
+fn bus_name(unit: &str) -> String {
+    let escaped = unit.bytes().enumerate().map(|(at, byte)| match byte {
+        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        other => format!("_{other:02x}"),
+    });
+    escaped.collect()
+}
+
 pub async fn daemon_reload() -> Result<()> {
     tool(&["systemctl", "daemon-reload"], 60).await.map(|_| ())
 }
@@ -232,6 +255,12 @@ mod tests {
         assert!(state.is_active() && state.needs_reload);
         assert_eq!((state.main_pid, state.restarts, state.result.as_str()), (17, 3, "a=b"));
         assert_eq!(parse("garbage"), UnitState::default());
+    }
+
+    #[test]
+    fn names_are_escaped_as_d_bus_wants_them() {
+        assert_eq!(bus_name("auth-service.service"), "auth_2dservice_2eservice");
+        assert_eq!(bus_name("2x.service"), "_32x_2eservice");
     }
 
     #[test]
