@@ -91,6 +91,8 @@ pub enum Action {
         record: PathBuf,
     },
     PruneReleases(Prune),
+    /// Empties a cache that is larger than it may be.
+    BoundCache(BoundCache),
     /// Removes what an `InstallRuntime` installed and no finished release uses.
     PruneRuntimes(PruneRuntimes),
 }
@@ -113,6 +115,7 @@ impl Action {
             Action::Handover(handover) => vec![handover.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
             Action::PruneReleases(prune) => prune.records.clone(),
+            Action::BoundCache(bound) => vec![bound.path.clone()],
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
             Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
@@ -313,6 +316,13 @@ pub struct Handover {
     pub inputs: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BoundCache {
+    pub path: PathBuf,
+    /// With 0 it is emptied whatever it holds.
+    pub most_mib: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

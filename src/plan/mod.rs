@@ -40,6 +40,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What a failed run does at its end.
     pub recover: Vec<Step>,
+    /// What is given up, once, if a build finds the disk full; then the step that failed is tried again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub room: Vec<Step>,
     /// The generation to which the recovery goes back.
     pub former: Option<Generation>,
     /// The whole run's deadline in seconds.

@@ -38,6 +38,12 @@ pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
     for step in &plan.recover {
         show(&mut out, step, None);
     }
+    if !plan.room.is_empty() {
+        let _ = writeln!(out, "\nIf the disk is full while it builds, once");
+        for step in &plan.room {
+            show(&mut out, step, None);
+        }
+    }
     if let Some(outlooks) = outlooks {
         let already = outlooks.iter().filter(|outlook| outlook.already).count();
         let _ = writeln!(out, "\n{} of {} steps are already so.", already, plan.steps.len());
@@ -111,6 +117,10 @@ pub fn headline(action: &Action) -> String {
         }
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
+        }
+        Action::BoundCache(BoundCache { path, most_mib: 0 }) => format!("empty {}", path.display()),
+        Action::BoundCache(bound) => {
+            format!("empty {} if it is over {} MiB", bound.path.display(), bound.most_mib)
         }
         Action::PruneRuntimes(prune) => {
             format!("remove installed versions of {} that no release uses", prune.runtime)

@@ -101,7 +101,8 @@ async fn named(machine: &LocalHost, name: &str, flags: &observe::Flags) -> Resul
         false => None,
     };
     let region = instance.as_ref().map(|instance| instance.region.as_str());
-    machine.secret(name, region, &policy.network(), Seconds(10)).await
+    let patience = SecretPatience { time: Seconds(10), waits_for_permission: false };
+    machine.secret(name, region, &policy.network(), patience).await
 }
 
 async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {

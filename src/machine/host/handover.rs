@@ -95,22 +95,24 @@ pub async fn hand_over(handover: &Handover) -> Result<Change> {
         match running(handover, &state).await? {
             Running::Ours => return Ok(Change::Unchanged),
             Running::Again => {
-                note(handover, state.invocation)?;
+                note(handover, digest(handover)?, state.invocation)?;
                 return Ok(Change::Unchanged);
             }
             Running::Other => {}
         }
     }
+    // Of before the start: what changes meanwhile is not what runs.
+    let digest = digest(handover)?;
     // Between the two nobody knows what runs: a run that is killed there restarts once more, also when it
     // wants what was noted before.
     files::remove_file(&handover.record)?;
     units::restart(&handover.unit).await?;
-    note(handover, units::state(&handover.unit).await?.invocation)?;
+    note(handover, digest, units::state(&handover.unit).await?.invocation)?;
     Ok(Change::Changed(format!("{} started", handover.unit)))
 }
 
-fn note(handover: &Handover, invocation: String) -> Result<()> {
-    let record = Record { digest: digest(handover)?, invocation: Some(invocation) };
+fn note(handover: &Handover, digest: String, invocation: String) -> Result<()> {
+    let record = Record { digest, invocation: Some(invocation) };
     files::write(&handover.record, record.text().as_bytes(), &Owner::root(), Mode(0o600))
 }
 
