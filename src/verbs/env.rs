@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::boot;
 use crate::cli::{EnvArgs, EnvCheckArgs, EnvVerb, Output};
 use crate::error::{Code, Error, Result};
-use crate::machine::{LocalHost, Observe, run_id};
+use crate::machine::{LocalHost, Observe, SecretPatience, run_id};
 use crate::observe::manifest::Manifest;
 use crate::observe::{self, secrets};
 use crate::plan::Seconds;

@@ -60,7 +60,8 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
         said.push(format!("rehearsal: an update starts on port {port} first"));
     }
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
-    said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
+    let hints = persist::hints(source, manifest, &recipe);
+    said.extend(recipe.notes.iter().chain(&hints).map(|note| format!("note: {note}")));
     let port = manifest.port.is_some()
         || manifest.env.values.contains_key("PORT")
         || recipe.start.environment.contains_key("PORT");

@@ -128,7 +128,8 @@ impl Imds {
             // One may be taken away between the two questions.
             Ok(value.map(|value| (key.to_owned(), value)))
         });
-        let tags: Vec<Option<(String, String)>> = stream::iter(asking).buffered(AT_ONCE).try_collect().await?;
+        let tags: Vec<Option<(String, String)>> =
+            stream::iter(asking).buffered(AT_ONCE).try_collect().await?;
         Ok(tags.into_iter().flatten().collect())
     }
 }

@@ -21,7 +21,11 @@ pub fn look(bound: &BoundCache) -> Result<Look> {
         });
     }
     let size = mib(&bound.path, bound.most_mib);
-    Ok(if size > bound.most_mib { Look::WouldChange(format!("over {} MiB", bound.most_mib)) } else { Look::AlreadySo })
+    Ok(if size > bound.most_mib {
+        Look::WouldChange(format!("over {} MiB", bound.most_mib))
+    } else {
+        Look::AlreadySo
+    })
 }
 
 pub fn empty(bound: &BoundCache) -> Result<()> {

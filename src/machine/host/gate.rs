@@ -96,8 +96,11 @@ async fn watch(wait: &HealthWait, until: Instant, seen: &mut Seen) -> Result<Str
                 worst = match good.take() {
                     Some((since, _)) => Bad {
                         fault: if restarts > 0 { Fault::HealthFlapping } else { now.fault },
-                        cause: Message::from(format!("it was well for {:.1} s, then: ", since.elapsed().as_secs_f64()))
-                            .and(now.cause),
+                        cause: Message::from(format!(
+                            "it was well for {:.1} s, then: ",
+                            since.elapsed().as_secs_f64()
+                        ))
+                        .and(now.cause),
                         ..now
                     },
                     None => now,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::units::{self, UnitState};
 use super::files;
+use super::units::{self, UnitState};
 use crate::error::Result;
 use crate::machine::{Change, Look};
 use crate::plan::{Handover, Mode, Owner};
@@ -47,7 +47,12 @@ enum Running {
 
 /// Another invocation than the noted one read its files when it started: one that changed after that is not what it
 /// read, even if its bytes are right again by now.
-fn judge(record: Option<&Record>, digest: &str, invocation: &str, changed_since: impl FnOnce() -> bool) -> Running {
+fn judge(
+    record: Option<&Record>,
+    digest: &str,
+    invocation: &str,
+    changed_since: impl FnOnce() -> bool,
+) -> Running {
     match record {
         Some(record) if record.digest == digest => match &record.invocation {
             Some(noted) if noted == invocation => Running::Ours,
@@ -69,23 +74,28 @@ pub async fn look(handover: &Handover) -> Result<Look> {
     }
     Ok(match running(handover, &state).await? {
         Running::Ours | Running::Again => Look::AlreadySo,
-        Running::Other => Look::WouldChange(OTHER.into()),
+        Running::Other => Look::WouldChange(match changed_by_hand(handover).await? {
+            Some(how) => format!("{OTHER}: {how}"),
+            None => OTHER.into(),
+        }),
     })
 }
 
-/// Whether an operator changed what the service runs from, behind the back of the last run: names the files, links or
-/// directories that are newer than what is noted of the last start. `None` while what runs is what the record says,
-/// and where nothing runs or nothing is noted, so that there is nothing to compare.
+/// Whether what runs is not what the last run started, or no longer stands on what it was started from: an operator
+/// changed the environment, the unit or the link, or restarted the service from others. `None` while what runs is what
+/// the record says; where nothing runs; and where nothing is noted, so that there is nothing to compare. (A run that was
+/// killed before its restart leaves the same picture.)
 pub async fn changed_by_hand(handover: &Handover) -> Result<Option<String>> {
     let state = units::state(&handover.unit).await?;
     let Some(noted) = files::changed(&handover.record)? else { return Ok(None) };
     if !state.is_active() || running(handover, &state).await? != Running::Other {
         return Ok(None);
     }
-    let newer: Vec<String> = changed_after(handover, noted)?.iter().map(|path| path.display().to_string()).collect();
+    let newer: Vec<String> =
+        changed_after(handover, noted)?.iter().map(|path| path.display().to_string()).collect();
     Ok(Some(match newer.is_empty() {
-        true => "it was restarted by hand, from other files than those that are there now".to_owned(),
-        false => format!("changed by hand since bootagent last started it: {}", newer.join(", ")),
+        true => "it was not started from the files that are there".to_owned(),
+        false => format!("{} changed after bootagent started it", newer.join(", ")),
     }))
 }
 
@@ -173,9 +183,8 @@ mod tests {
 
     #[test]
     fn another_invocation_counts_by_what_changed_after_its_start() {
-        let judged = |invocation, digest: &str, changed| {
-            judge(Some(&record(invocation)), digest, "now", || changed)
-        };
+        let judged =
+            |invocation, digest: &str, changed| judge(Some(&record(invocation)), digest, "now", || changed);
         assert_eq!(judged(Some("now"), "d", true), Running::Ours);
         assert_eq!(judged(Some("before"), "d", false), Running::Again);
         assert_eq!(judged(Some("before"), "d", true), Running::Other);

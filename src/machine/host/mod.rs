@@ -36,9 +36,7 @@ use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
-use crate::machine::{
-    self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking,
-};
+use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 

@@ -124,7 +124,9 @@ fn free(port: u16, holder: Option<&Holder>) -> Option<String> {
     let holder = holder?;
     Some(match &holder.unit {
         Some(unit) if unit.ends_with(".service") => {
-            format!("stop it (systemctl disable --now {unit}), or give one of the two another port than {port}")
+            format!(
+                "stop it (systemctl disable --now {unit}), or give one of the two another port than {port}"
+            )
         }
         _ => format!("end process {}, or give one of the two another port than {port}", holder.pid),
     })
@@ -205,7 +207,8 @@ mod tests {
             ("\u{1b}[31m/red\r\nSet-Cookie: x", "/redSet-Cookie: x"),
             ("https://u:hunter2@h/", "https://h/"),
         ] {
-            let bad = refused("http://127.0.0.1:1/", Answer { status: 302, location: Some(target(location)) });
+            let bad =
+                refused("http://127.0.0.1:1/", Answer { status: 302, location: Some(target(location)) });
             let shown = bad.cause.shown(&Redaction::default());
             assert_eq!(shown, format!("http://127.0.0.1:1/ answered 302, which leads to {told}"));
         }
@@ -215,11 +218,8 @@ mod tests {
 
     #[test]
     fn a_holder_is_named_as_far_as_it_is_known() {
-        let holder = |unit: Option<&str>| Holder {
-            pid: 17,
-            program: "nginx".into(),
-            unit: unit.map(str::to_owned),
-        };
+        let holder =
+            |unit: Option<&str>| Holder { pid: 17, program: "nginx".into(), unit: unit.map(str::to_owned) };
         assert_eq!(named(Some(&holder(Some("nginx.service")))), "process 17 (nginx, nginx.service)");
         assert_eq!(named(Some(&holder(None))), "process 17 (nginx)");
         assert_eq!(named(None), "another process");

@@ -94,9 +94,15 @@ pub async fn started(unit: &str) -> Result<Option<u64>> {
     }
     let path = format!("/org/freedesktop/systemd1/unit/{}", bus_name(unit));
     let service = "org.freedesktop.systemd1.Service";
-    let line = ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, "ExecMainStartTimestamp"];
+    let line =
+        ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, "ExecMainStartTimestamp"];
     let output = tool(&line, 20).await?;
-    Ok(output.text().trim().strip_prefix("t ").and_then(|number| number.parse().ok()).filter(|moment| *moment > 0))
+    Ok(output
+        .text()
+        .trim()
+        .strip_prefix("t ")
+        .and_then(|number| number.parse().ok())
+        .filter(|moment| *moment > 0))
 }
 
 /// A unit's name as D-Bus has it in paths: all but letters and digits escaped, and a digit in front, too.
@@ -188,8 +194,7 @@ pub async fn dropped(unit: &str, since: u64) -> u64 {
     const MESSAGE: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
     let since = format!("--since=@{since}");
     // Nobody but journald itself is its driver.
-    let line =
-        ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, MESSAGE, "_TRANSPORT=driver"];
+    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, MESSAGE, "_TRANSPORT=driver"];
     tool(&line, 8).await.map(|output| count_dropped(&output.text(), unit)).unwrap_or_default()
 }
 

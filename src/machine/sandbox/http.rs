@@ -134,7 +134,10 @@ impl Session {
             // As a server does that is being maintained, or sits behind a gateway which is.
             return Err(self
                 .account
-                .fault(Fault::GitWebPage, "the server answers with an HTML page (text/html) in place of git's data")
+                .fault(
+                    Fault::GitWebPage,
+                    "the server answers with an HTML page (text/html) in place of git's data",
+                )
                 .remedy("is the server under maintenance? else: does git clone work with this address?"));
         }
         if kind_alone != Some(expected) {

@@ -40,7 +40,8 @@ impl Web {
             return Err(asking.refused(response.status()).retry_after(after));
         }
         // As a mirror does that is being maintained: nothing that is asked for here is one.
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if kind.split(';').next().map(str::trim) == Some("text/html") {
             let cause = "the server answers with an HTML page (text/html) in place of the file";
             return Err(asking.fault(Fault::RuntimeUnreachable, cause));

@@ -198,7 +198,10 @@ mod tests {
     #[test]
     fn only_a_systemd_that_knows_steps_is_told_of_them() {
         for old in [None, Some(219), Some(252), Some(253)] {
-            assert!(restarts(old).contains("RestartSec=500ms\n") && !restarts(old).contains("Steps"), "{old:?}");
+            assert!(
+                restarts(old).contains("RestartSec=500ms\n") && !restarts(old).contains("Steps"),
+                "{old:?}"
+            );
         }
         for new in [254, 257] {
             let text = restarts(Some(new));
