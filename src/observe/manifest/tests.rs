@@ -32,7 +32,9 @@ secret = false
 persist = ["uploads/", "data/files"]
 
 [health]
+check = "http"
 path = "/health"
+host = "api.example.com"
 status = [200, 204]
 timeout = "90s"
 soak = 10
@@ -60,9 +62,11 @@ fn complete() -> Manifest {
         port: Some(3000),
         rehearsal: Some(13000),
         health: Health {
+            check: Some(Strength::Http),
             path: Some("/health".into()),
+            host: Some("api.example.com".into()),
             status: vec![200, 204],
-            timeout: Seconds(90),
+            timeout: Some(Seconds(90)),
             soak: Seconds(10),
         },
         secret: false,
@@ -84,7 +88,7 @@ fn every_key_is_optional() {
         Manifest::default()
     );
     let default = Manifest::default();
-    assert_eq!((default.health.timeout, default.health.soak), (Seconds(120), Seconds(5)));
+    assert_eq!((default.health.within(), default.health.soak), (Seconds(120), Seconds(5)));
     assert!(default.secret && default.env.file);
 }
 
@@ -99,7 +103,7 @@ fn short_forms_mean_what_the_long_ones_say() {
     assert_eq!(read("[health]\nstatus = 204").health.status, [204]);
     assert_eq!(read("install = false").install, Some(vec![]));
     assert_eq!(read("build = []").build, Some(vec![]));
-    assert_eq!(read("[health]\ntimeout = 3600\nsoak = \"1s\"").health.timeout, Seconds(3600));
+    assert_eq!(read("[health]\ntimeout = 3600\nsoak = \"1s\"").health.timeout, Some(Seconds(3600)));
     assert_eq!(read("port = 3001\n[rehearsal]\nport = 3002").rehearsal, Some(3002));
     assert_eq!(read("port = 0x1F90").port, Some(8080));
 }
@@ -231,6 +235,13 @@ fn wrong_values_are_refused_at_their_place() {
         ("[health]\ntimeout = \"2m\"", "2:11: health.timeout is \"2m\"; expected seconds from 1 to 3600"),
         ("[health]\ntimeout = \"s\"", "2:11: health.timeout"),
         ("[health]\ntimeout = \"+5s\"", "2:11: health.timeout"),
+        (
+            "[health]\ncheck = \"tcp\"",
+            "2:9: health.check is \"tcp\"; expected one of \"http\", \"port\", \"process\"",
+        ),
+        ("[health]\nhost = \"a\\r\\nX: y\"\npath = \"/x\"", "2:8: health.host is"),
+        ("[health]\nhost = \"\"\npath = \"/x\"", "2:8: health.host is \"\"; expected a host name"),
+        ("[health]\nhost = \"h\"", "2:8: health.host needs health.path"),
         ("[health]\nsoak = 1.5", "2:8: health.soak is a float"),
         ("node = \"22\"", "1:8: node is a string; expected a table"),
         ("[node]\nversion = 22", "2:11: node.version is an integer; expected an npm version range"),
@@ -330,6 +341,32 @@ fn persist_stays_inside_the_release() {
 }
 
 #[test]
+fn a_check_that_contradicts_the_other_keys_is_an_error_with_its_line() {
+    for (text, expected) in [
+        ("[health]\ncheck = \"http\"", "2:9: health.check is \"http\", which needs health.path"),
+        ("[health]\npath = \"/x\"\ncheck = \"port\"", "3:9: health.check is \"port\", and health.path says"),
+        ("[health]\ncheck = \"process\"\npath = \"/x\"", "2:9: health.check is \"process\", and health.path"),
+        ("port = 3000\nhealth.check = \"process\"", "2:16: health.check is \"process\", and port says"),
+        (
+            "health = \"/x\"\n[environments.test]\nhealth = { check = \"process\" }",
+            "3:20: health.check is \"process\", and health.path",
+        ),
+    ] {
+        let error = error(text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    for (text, check) in [
+        ("health.check = \"process\"", Strength::Process),
+        ("port = 3000\nhealth.check = \"port\"", Strength::Port),
+        // Its PORT may come from the secret.
+        ("health.check = \"port\"", Strength::Port),
+        ("health = { check = \"http\", path = \"/x\" }", Strength::Http),
+    ] {
+        assert_eq!(read(text).health.check, Some(check), "{text}");
+    }
+}
+
+#[test]
 fn limits_hold() {
     let path = |length: usize| format!("health = \"/{}\"", "x".repeat(length - 1));
     assert!(read(&path(1024)).health.path.is_some());
@@ -357,6 +394,8 @@ fn every_key_of_the_lists_is_known() {
         assert!(!error(&format!("{key} = 1979-05-27")).contains("unknown key"), "{key}");
     }
     for (table, key) in [
+        ("health", "check"),
+        ("health", "host"),
         ("health", "path"),
         ("health", "soak"),
         ("health", "status"),
