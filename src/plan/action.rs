@@ -321,7 +321,6 @@ pub struct Handover {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BoundCache {
     pub path: PathBuf,
-    /// With 0 it is emptied whatever it holds.
     pub most_mib: u64,
 }
 

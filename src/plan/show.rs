@@ -118,7 +118,6 @@ pub fn headline(action: &Action) -> String {
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
         }
-        Action::BoundCache(BoundCache { path, most_mib: 0 }) => format!("empty {}", path.display()),
         Action::BoundCache(bound) => {
             format!("empty {} if it is over {} MiB", bound.path.display(), bound.most_mib)
         }

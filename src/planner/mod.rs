@@ -101,7 +101,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         notes,
         steps: steps.finish(),
         recover,
-        room: remember::make_room(wanted, &generation, &recipe, &layout),
+        room: remember::make_room(wanted, &generation, &layout),
         former: remember::good(wanted).map(|good| good.generation.clone()),
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),

@@ -101,32 +101,23 @@ const LARGEST_CACHE: u64 = 1024;
 pub fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
     for (index, path) in recipe.caches.iter().enumerate() {
         let bound = Action::BoundCache(BoundCache { path: path.clone(), most_mib: LARGEST_CACHE });
-        let id = numbered("cache-bound", index);
+        let id = if index == 0 { "bound-cache".to_owned() } else { format!("bound-cache-{}", index + 1) };
         let why = "a package cache is emptied when it has grown too large";
         steps.add(&id, why, bound).after(&["prune"]).within(Slice::Tidy).optional();
     }
 }
 
-/// What is given up, once, where a build finds the disk full: the release before the good one, and package caches. What
-/// serves, and what is being built, stay.
-pub fn make_room(wanted: &Wanted, generation: &Generation, recipe: &Recipe, layout: &Layout) -> Vec<Step> {
+/// What is given up, once, where a build finds the disk full: the release before the good one. What serves, and what is
+/// being built, stay.
+pub fn make_room(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
     let mut steps = Steps::default();
     if let Some(good) = good(wanted).filter(|good| good.before.is_some()) {
         let keep = [&generation.release, &good.generation.release].map(|release| name(release)).into();
         let records = vec![layout.finished(), layout.migrated()];
         let prune = Action::PruneReleases(Prune { releases: layout.releases(), records, keep });
-        steps.add("room-releases", "the older kept release is given up", prune).within(Slice::Tidy);
-    }
-    for (index, path) in recipe.caches.iter().enumerate() {
-        let empty = Action::BoundCache(BoundCache { path: path.clone(), most_mib: 0 });
-        let id = numbered("room-cache", index);
-        steps.add(&id, "a package cache is given up", empty).within(Slice::Tidy);
+        steps.add("make-room", "the older kept release is given up", prune).within(Slice::Tidy);
     }
     steps.finish()
-}
-
-fn numbered(id: &str, index: usize) -> String {
-    if index == 0 { id.to_owned() } else { format!("{id}-{}", index + 1) }
 }
 
 /// The release that passed before this one.

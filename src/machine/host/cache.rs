@@ -13,13 +13,6 @@ use crate::plan::BoundCache;
 const MOST_ENTRIES: usize = 1_000_000;
 
 pub fn look(bound: &BoundCache) -> Result<Look> {
-    if bound.most_mib == 0 {
-        return Ok(if files::exists(&bound.path)? {
-            Look::WouldChange(format!("{} MiB", mib(&bound.path, u64::MAX)))
-        } else {
-            Look::AlreadySo
-        });
-    }
     let size = mib(&bound.path, bound.most_mib);
     Ok(if size > bound.most_mib {
         Look::WouldChange(format!("over {} MiB", bound.most_mib))
@@ -69,7 +62,6 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let (cache, beside) = (scratch.path().join("npm"), scratch.path().join("beside"));
         assert_eq!(look(&bound(&cache, 1)).unwrap(), Look::AlreadySo, "there is none");
-        assert_eq!(look(&bound(&cache, 0)).unwrap(), Look::AlreadySo);
         fs::create_dir_all(cache.join("_cacache/content")).unwrap();
         fs::create_dir(&beside).unwrap();
         fs::write(beside.join("kept"), vec![1; 4 << 20]).unwrap();
@@ -78,7 +70,6 @@ mod tests {
         fs::write(cache.join("_cacache/content/one"), vec![1; 2 << 20]).unwrap();
         assert_eq!(look(&bound(&cache, 3)).unwrap(), Look::AlreadySo);
         assert_eq!(look(&bound(&cache, 1)).unwrap(), Look::WouldChange("over 1 MiB".into()));
-        assert_ne!(look(&bound(&cache, 0)).unwrap(), Look::AlreadySo);
         empty(&bound(&cache, 1)).unwrap();
         assert!(!cache.exists() && beside.join("kept").exists());
     }
