@@ -21,7 +21,9 @@ pub fn complaint(line: &str) -> Option<String> {
 fn refused_path(line: &str) -> Option<String> {
     let lower = line.to_lowercase();
     let is_read_only = lower.contains("erofs") || lower.contains("read-only file system");
-    if !is_read_only && !lower.contains("eacces") && !lower.contains("permission denied") {
+    // Node's recursive mkdir takes EROFS for a missing parent.
+    let is_mkdir = lower.contains("enoent") && lower.contains(", mkdir ");
+    if !is_read_only && !is_mkdir && !lower.contains("eacces") && !lower.contains("permission denied") {
         return None;
     }
     let quoted = line.split(['\'', '"']).nth(1);
@@ -80,6 +82,7 @@ mod tests {
         keeps("Error: EROFS: read-only file system, open '/opt/x/current/data/files/a.png'", "data/files");
         keeps("Error: EACCES: permission denied, open 'uploads/a.png'", "uploads");
         keeps("Error: EROFS: read-only file system, mkdir './tmp/'", "tmp");
+        keeps("Error: ENOENT: no such file or directory, mkdir 'logs'", "logs");
         keeps("OSError: [Errno 30] Read-only file system: 'logs/app.log'", "logs");
         keeps("panic: open logs/app.log: read-only file system", "logs");
     }

@@ -226,4 +226,28 @@ mod tests {
         assert!(free(3000, Some(&holder(Some("nginx.service")))).unwrap().contains("--now nginx.service"));
         assert!(free(3000, Some(&holder(Some("session-1.scope")))).unwrap().contains("end process 17"));
     }
+
+    /// What a service is sent that answers 204.
+    async fn sent(host: Option<&str>) -> String {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        let service = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).unwrap();
+            connection.write_all(b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&request[..length]).to_lowercase()
+        });
+        assert_eq!(ask(url, host.map(str::to_owned)).await.unwrap().status, 204);
+        service.join().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_host_is_the_one_that_is_said_and_else_the_address() {
+        let request = sent(Some("api.example.com:8443")).await;
+        assert!(request.contains("\r\nhost: api.example.com:8443\r\n"), "{request}");
+        assert_eq!(request.matches("\r\nhost:").count(), 1, "{request}");
+        assert!(sent(None).await.contains("\r\nhost: 127.0.0.1:"));
+    }
 }
