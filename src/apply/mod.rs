@@ -15,7 +15,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
-use crate::fault::Fault;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::{self, Change, Context, Host, Scratch};
 use crate::plan::{Action, Plan, Step, StepId, headline};
@@ -74,8 +73,7 @@ impl Room<'_> {
     }
 
     fn helps(&self, step: &Step, error: &Error) -> bool {
-        let is_full = Fault::of(error) == Some(Fault::DiskFull) || error.code() == Code::DiskFull;
-        is_full && !self.is_given.get() && builds(&step.action)
+        error.code() == Code::DiskFull && !self.is_given.get() && builds(&step.action)
     }
 
     /// Whether anything was given up.

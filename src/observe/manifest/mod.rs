@@ -182,4 +182,6 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
+mod health_tests;
+#[cfg(test)]
 mod tests;

@@ -235,13 +235,6 @@ fn wrong_values_are_refused_at_their_place() {
         ("[health]\ntimeout = \"2m\"", "2:11: health.timeout is \"2m\"; expected seconds from 1 to 3600"),
         ("[health]\ntimeout = \"s\"", "2:11: health.timeout"),
         ("[health]\ntimeout = \"+5s\"", "2:11: health.timeout"),
-        (
-            "[health]\ncheck = \"tcp\"",
-            "2:9: health.check is \"tcp\"; expected one of \"http\", \"port\", \"process\"",
-        ),
-        ("[health]\nhost = \"a\\r\\nX: y\"\npath = \"/x\"", "2:8: health.host is"),
-        ("[health]\nhost = \"\"\npath = \"/x\"", "2:8: health.host is \"\"; expected a host name"),
-        ("[health]\nhost = \"h\"", "2:8: health.host needs health.path"),
         ("[health]\nsoak = 1.5", "2:8: health.soak is a float"),
         ("node = \"22\"", "1:8: node is a string; expected a table"),
         ("[node]\nversion = 22", "2:11: node.version is an integer; expected an npm version range"),
@@ -338,39 +331,6 @@ fn persist_stays_inside_the_release() {
         assert!(message.contains("one inside the other"), "{message}");
     }
     assert!(error("persist = \"uploads\"").starts_with("1:11: persist is a string; expected a list"));
-}
-
-#[test]
-fn a_check_that_contradicts_the_other_keys_is_an_error_with_its_line() {
-    for (text, expected) in [
-        ("[health]\ncheck = \"http\"", "2:9: health.check is \"http\", which needs health.path"),
-        ("[health]\npath = \"/x\"\ncheck = \"port\"", "3:9: health.check is \"port\", and health.path says"),
-        ("[health]\ncheck = \"process\"\npath = \"/x\"", "2:9: health.check is \"process\", and health.path"),
-        ("port = 3000\nhealth.check = \"process\"", "2:16: health.check is \"process\", and port says"),
-        (
-            "health = \"/x\"\n[environments.test]\nhealth = { check = \"process\" }",
-            "3:20: health.check is \"process\", and health.path",
-        ),
-    ] {
-        let error = error(text);
-        assert!(error.contains(expected), "{text}: {error}");
-    }
-    for (text, check) in [
-        ("health.check = \"process\"", Strength::Process),
-        ("port = 3000\nhealth.check = \"port\"", Strength::Port),
-        // Its PORT may come from the secret.
-        ("health.check = \"port\"", Strength::Port),
-        ("health = { check = \"http\", path = \"/x\" }", Strength::Http),
-    ] {
-        assert_eq!(read(text).health.check, Some(check), "{text}");
-    }
-}
-
-#[test]
-fn limits_hold() {
-    let path = |length: usize| format!("health = \"/{}\"", "x".repeat(length - 1));
-    assert!(read(&path(1024)).health.path.is_some());
-    assert!(error(&path(1025)).contains("has 1025 bytes"));
 }
 
 #[test]
