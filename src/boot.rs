@@ -3,6 +3,8 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
+mod present;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +20,8 @@ use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 use crate::secret::Secret;
+
+pub use present::present;
 
 /// A plan, and the fetched objects that its checkout needs.
 struct Planned {
@@ -103,7 +107,7 @@ async fn identify(
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
     planner::refuse_taken_names(&facts, &selection.service)?;
     selection.keep = keep(&facts, &policy)?;
-    report.selected(&selection);
+    report.selected(&selection, decided.is_some() && !flags.update);
     if here {
         let (passed, attempted) = planner::remembered(&facts, &selection.service);
         report.remembered(passed, attempted);
@@ -257,6 +261,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let result = report.accompany(attempt(machine, flags, report)).await;
     match &result {
         Ok(()) => report.in_service(),
+        Err(error) if error.code().is_before_a_run() => report.refused(error),
         Err(error) => report.failed(error),
     }
     result
@@ -269,7 +274,9 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) => {
             let error = error.in_public();
             report.first_error(&error);
-            tell_what_serves(machine, report).await;
+            if !error.code().is_before_a_run() {
+                tell_what_serves(machine, report).await;
+            }
             return Err(error);
         }
     };

@@ -8,18 +8,23 @@ use crate::report::{Progress, Report, print};
 /// Brings the service into service.
 pub async fn run(args: &RunArgs) -> u8 {
     match locked_run(args).await {
-        Ok(InService::Degraded) if args.strict => super::status::DEGRADED,
-        Ok(_) => 0,
+        Ok(Ended::Warnings) if args.strict => super::status::DEGRADED,
+        Ok(Ended::Healthy | Ended::Warnings) => 0,
+        Ok(Ended::FormerServes) => FORMER_SERVES,
         Err(error) => error.exit() as u8,
     }
 }
 
-enum InService {
-    Well,
-    Degraded,
+/// It failed, and the deployment that passed before it serves.
+const FORMER_SERVES: u8 = 2;
+
+enum Ended {
+    Healthy,
+    Warnings,
+    FormerServes,
 }
 
-async fn locked_run(args: &RunArgs) -> Result<InService> {
+async fn locked_run(args: &RunArgs) -> Result<Ended> {
     let machine = LocalHost::new();
     // What goes wrong before there is a report is told here, once.
     let told = |error: Error| {
@@ -37,10 +42,11 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
             report.withdraw();
-            Ok(InService::Well)
+            Ok(Ended::Healthy)
         }
-        Ok(()) if report.is_degraded() => Ok(InService::Degraded),
-        Ok(()) => Ok(InService::Well),
+        Ok(()) if report.has_warnings() => Ok(Ended::Warnings),
+        Ok(()) => Ok(Ended::Healthy),
+        Err(_) if report.former_serves() => Ok(Ended::FormerServes),
         Err(error) => Err(error),
     }
 }

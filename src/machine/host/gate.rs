@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::mark::Mark;
 use super::units::{self, UnitState};
-use super::{files, sockets};
+use super::{files, reason, sockets};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::machine::{Change, Health, Look, progress};
+use crate::machine::{Change, Health, Look, now, progress};
 use crate::plan::{Gate, Mode, Owner, Probe, layout};
 
 /// One probe may take this long.
@@ -34,10 +35,12 @@ fn bad(fault: Fault, cause: impl Into<String>) -> Bad {
 pub async fn look(gate: &Gate) -> Result<Look> {
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
-        Some(passed) if passed == mark(&state).as_bytes() => match probe(gate, &state).await {
-            Ok(_) => Ok(Look::AlreadySo),
-            Err(bad) => Ok(Look::WouldChange(bad.cause)),
-        },
+        Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
+            match probe(gate, &state).await {
+                Ok(_) => Ok(Look::AlreadySo),
+                Err(bad) => Ok(Look::WouldChange(bad.cause)),
+            }
+        }
         _ => Ok(Look::WouldChange("not passed yet".into())),
     }
 }
@@ -57,22 +60,32 @@ pub async fn pass(gate: &Gate) -> Result<Change> {
     }
     let started = Instant::now();
     let mut seen = Vec::new();
-    let answer = match watch(gate, started + gate.within.duration(), &mut seen).await {
+    let answer = match watch(gate, started, &mut seen).await {
         Ok(answer) => answer,
-        Err(error) => return Err(error.saying(units::last_lines(&seen).await)),
+        Err(error) => {
+            let error = reason::explained(error, &gate.unit).await;
+            return Err(error.saying(units::last_lines(&seen).await));
+        }
     };
     let state = units::state(&gate.unit).await?;
-    files::write(&layout::passed(&gate.unit), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
-    Ok(Change::Changed(format!("{answer} after {:.1} s", started.elapsed().as_secs_f64())))
+    let mark = Mark::of(&state, now()).text();
+    files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
+    Ok(Change::Changed(answer))
 }
 
-fn mark(state: &UnitState) -> String {
-    format!("{} {} {}\n", state.invocation, state.main_pid, state.restarts)
+/// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The soak that follows is no part of that time.
+fn first(answer: &str, after: Duration) -> String {
+    let after = after.as_secs_f64();
+    match answer.split_once(" answered ") {
+        Some((url, status)) => format!("{url}: first {status} after {after:.1} s"),
+        None => format!("{answer} after {after:.1} s"),
+    }
 }
 
-/// Good without a break for the whole soak, before `until`. The unit's invocations are noted in `seen`.
-async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<String> {
-    let first = units::state(&gate.unit).await?;
+/// Good without a break for the whole soak, in time. The unit's invocations are noted in `seen`.
+async fn watch(gate: &Gate, started: Instant, seen: &mut Vec<String>) -> Result<String> {
+    let until = started + gate.within.duration();
+    let before = units::state(&gate.unit).await?;
     // Since when, and as which process, it is good.
     let mut good: Option<(Instant, UnitState)> = None;
     let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
@@ -86,7 +99,7 @@ async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<St
         if state.main_pid == 0 {
             last_exit = Some(state.exit_status.clone());
         }
-        let restarts = state.restarts.saturating_sub(first.restarts);
+        let restarts = state.restarts.saturating_sub(before.restarts);
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers()));
         }
@@ -104,9 +117,11 @@ async fn watch(gate: &Gate, until: Instant, seen: &mut Vec<String>) -> Result<St
                     Some(good) => good,
                     None => (Instant::now(), state.clone()),
                 };
+                let first = first(&answer, since.duration_since(started));
                 if since.elapsed() >= gate.soak.duration() {
-                    return Ok(answer);
+                    return Ok(format!("{first}, stayed healthy for {}", gate.soak));
                 }
+                progress::say(format!("{first}, watching for {}", gate.soak));
                 good = Some((since, state.clone()));
             }
             Err(now) => {
@@ -251,6 +266,17 @@ async fn ask(url: String) -> Result<u16, Bad> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_to_the_first_good_answer_is_told_without_the_soak() {
+        let after = Duration::from_millis(840);
+        assert_eq!(
+            first("http://127.0.0.1:3000/health answered 200", after),
+            "http://127.0.0.1:3000/health: first 200 after 0.8 s"
+        );
+        assert_eq!(first("listening on 127.0.0.1:3000", after), "listening on 127.0.0.1:3000 after 0.8 s");
+        assert_eq!(first("alive as pid 17", after), "alive as pid 17 after 0.8 s");
+    }
 
     #[test]
     fn where_it_listens_instead_is_told() {

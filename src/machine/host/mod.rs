@@ -8,12 +8,15 @@ mod handover;
 mod imds_wall;
 mod leftovers;
 mod lock;
+mod mark;
 mod memory;
 mod migrate;
 mod npm;
 mod packages;
 mod place;
+mod present;
 pub(in crate::machine) mod program;
+mod reason;
 mod releases;
 mod remove;
 mod runtimes;
@@ -29,7 +32,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
+use crate::facts::{Asked, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
@@ -37,8 +40,8 @@ use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
-pub use files::{remove_file, write as replace_file};
-pub use lock::Lock;
+pub use files::{read as read_file, remove_file, write as replace_file};
+pub use lock::{Lock, agent};
 
 /// Longer than any text that somebody writes by hand.
 const LONGEST: u64 = 4 << 20;
@@ -133,6 +136,10 @@ impl Observe for LocalHost {
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {
         gate::probe_once(gate).await
+    }
+
+    async fn present(&self, asked: &Asked) -> Result<Option<Present>> {
+        present::present(asked, self.root).await
     }
 
     async fn look(&self, action: &Action) -> Result<Look> {

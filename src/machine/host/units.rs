@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::program::{self, how_it_ended, tool};
+use super::program::{self, tool};
+use super::reason;
 use crate::error::Result;
 use crate::fault::Fault;
+use crate::machine::now;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 use crate::plan::layout;
 use crate::secret::{CUT, ForeignText};
@@ -25,6 +27,8 @@ pub struct UnitState {
     pub cgroup: String,
     pub needs_reload: bool,
     pub exit_status: String,
+    /// Since when it is active, or was last, in seconds since 1970.
+    pub active_since: Option<u64>,
     /// Its last start ended before the service began: instance metadata answered.
     pub imds_answered: bool,
 }
@@ -39,7 +43,7 @@ impl UnitState {
     }
 }
 
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus,ExecStartPre";
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
 
 pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
@@ -54,7 +58,7 @@ pub async fn state(unit: &str) -> Result<UnitState> {
             ..UnitState::default()
         });
     }
-    let output = tool(&["systemctl", "show", PROPERTIES, "--", unit], 20).await?;
+    let output = tool(&["systemctl", "show", "--timestamp=unix", PROPERTIES, "--", unit], 20).await?;
     Ok(parse(&output.text()))
 }
 
@@ -72,6 +76,7 @@ fn parse(text: &str) -> UnitState {
         cgroup: take("ControlGroup"),
         needs_reload: take("NeedDaemonReload") == "yes",
         exit_status: take("ExecMainStatus"),
+        active_since: take("ActiveEnterTimestamp").strip_prefix('@').and_then(|at| at.parse().ok()),
         imds_answered: text
             .lines()
             .filter_map(|line| line.strip_prefix("ExecStartPre="))
@@ -200,6 +205,7 @@ fn said(entries: &str) -> Vec<ForeignText> {
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
     let former = state(unit).await.map(|state| state.invocation).unwrap_or_default();
+    let began = now();
     let line = ["systemctl", "restart", "--", unit];
     let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
     if output.ok() {
@@ -209,8 +215,8 @@ pub async fn restart(unit: &str) -> Result<()> {
     let doing = format!("starting {unit}");
     let error = match &now {
         Ok(now) if now.imds_answered => Fault::ImdsAnswers.error(doing, IMDS_ANSWERS_SERVICE),
-        _ => Fault::UnitFailed
-            .error(doing, how_it_ended(&output))
+        now => reason::not_started(unit, began, now.as_ref().ok(), &output)
+            .await
             .remedy(format!("journalctl -u {unit} shows why")),
     };
     let said = match now {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::program::failed;
-use super::{disk, files, releases, units, verdict};
+use super::{disk, files, reason, releases, units, verdict};
 use crate::error::{Code, Coded, Error, Result, is_disk_full};
 use crate::facts::Source;
 use crate::fault::{Fault, Slice};
@@ -154,7 +154,10 @@ pub(super) async fn child(jail: Jail, role: Role, request: &impl serde::Serializ
                     let scratch = PathBuf::from(layout::PRIVATE);
                     Err(Fault::DiskFull.error(doing, format!("no room: {}", disk::fullest(&[scratch]))))
                 }
-                None => Err(failed(Code::CheckoutFailed, doing, &output)),
+                None => Err(match reason::of_the_unit(output.status, &said) {
+                    Some(cause) => Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY),
+                    None => failed(Code::CheckoutFailed, doing, &output),
+                }),
             }
         }
     }
