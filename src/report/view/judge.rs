@@ -130,16 +130,23 @@ fn stopped_serving(present: &Present) -> Error {
             .remedy(format!("systemctl unmask {unit}, then: bootagent run"));
     }
     if present.unit.is_stopped {
-        return Error::new(Code::ServiceStopped, doing, "it was stopped: the unit is inactive")
+        return Error::new(Code::ServiceStopped, doing, format!("it was stopped: {}", how(present)))
             .remedy(format!("start it with: systemctl start {unit}, or bootagent run"));
     }
     if !present.unit.is_active() {
-        let cause = format!("the unit is {} ({})", present.unit.active, present.unit.sub);
-        return Error::new(Code::ServiceExited, doing, cause).remedy(again);
+        return Error::new(Code::ServiceExited, doing, how(present)).remedy(again);
     }
     let doing = format!("probing {unit} again");
     Error::new(Code::HealthBadAnswer, doing, &present.detail)
         .remedy(format!("journalctl -u {unit} tells what happened since the run"))
+}
+
+/// The probe knows best why nothing runs; without one systemd's state says how it is.
+fn how(present: &Present) -> String {
+    match present.answers {
+        Some(false) => present.detail.clone(),
+        _ => format!("the unit is {} ({})", present.unit.active, present.unit.sub),
+    }
 }
 
 #[cfg(test)]
