@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::{self, Limit};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::{self, Facts, Generation, Source};
 use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
-use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
+use crate::plan::{Action, Outlook, Plan, Seconds, Setting, foreseen, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 use crate::secret::Secret;
@@ -97,7 +97,7 @@ async fn identify(
             policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
             decided = observe::decided(machine, &layout::decision(&instance.id)).await?;
         }
-        policy.repository()?;
+        policy.repository().map_err(|error| before_a_first_run(error, flags))?;
         if facts.tags.is_none() {
             let asking = observe::tags(machine, &policy, decided.as_ref());
             let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
@@ -105,6 +105,10 @@ async fn identify(
         }
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
+    if let Some(file) = &flags.stand_ins.env_file {
+        // Errors about its keys name what was read.
+        selection.secret = file.display().to_string();
+    }
     planner::refuse_taken_names(&facts, &selection.service)?;
     selection.keep = keep(&facts, &policy)?;
     report.selected(&selection, decided.is_some() && !flags.update);
@@ -113,6 +117,17 @@ async fn identify(
         report.remembered(passed, attempted);
     }
     Ok(Identified { policy, facts, selection, decided, here })
+}
+
+/// On an instance whose user-data has not run, or names the repository itself, a dry run knows nothing of that.
+fn before_a_first_run(error: Error, flags: &Flags) -> Error {
+    match flags.dry_run {
+        true => error.remedy(
+            "no run of this instance recorded its flags yet: give those of the user-data here, too, \
+             as in bootagent --dry-run --repository 'https://github.com/acme/{service}.git'",
+        ),
+        false => error,
+    }
 }
 
 async fn plan(
@@ -360,12 +375,12 @@ async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
     let mut outlooks = Vec::new();
     for step in &plan.steps {
         outlooks.push(match machine.look(&step.action).await {
-            Ok(Look::AlreadySo) => Outlook { already: true, how: String::new() },
-            Ok(Look::WouldChange(how)) => Outlook { already: false, how },
+            Ok(Look::AlreadySo) => Outlook::already(),
+            Ok(Look::WouldChange(how)) => Outlook::to_do(how),
             // Root's own records, on somebody's laptop or for somebody who is not root.
-            Err(_) if !machine.is_root() => Outlook { already: false, how: "only root can see".to_owned() },
+            Err(_) if !machine.is_root() => Outlook::to_do("only root can see"),
             Err(error) => return Err(error),
         });
     }
-    Ok(outlooks)
+    Ok(foreseen(plan, outlooks))
 }

@@ -65,6 +65,12 @@ pub struct RunArgs {
     /// Show what would be done, after the real reads, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show unchanged steps, too, and what is the same as in another step (dry run)
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
+    /// Exit status 2 where a run would change something, and 0 where nothing is to do (dry run)
+    #[arg(long, requires = "dry_run")]
+    pub detailed_exitcode: bool,
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,

@@ -2,7 +2,7 @@ use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
 use crate::machine::{LocalHost, Lock, Observe};
-use crate::plan;
+use crate::plan::{self, Shown, Summary};
 use crate::report::{Progress, Report, print};
 
 /// Brings the service into service.
@@ -63,12 +63,17 @@ fn progress() -> Progress {
 /// Shows what a run would do. Nothing is written but private scratch, which is thrown away.
 pub async fn dry_run(args: &RunArgs) -> u8 {
     match show(args).await {
-        Ok(()) => 0,
+        Ok(is_due) if args.detailed_exitcode && is_due => CHANGES,
+        Ok(_) => 0,
         Err(error) => super::told(&error),
     }
 }
 
-async fn show(args: &RunArgs) -> Result<()> {
+/// With --detailed-exitcode, as terraform has it.
+const CHANGES: u8 = 2;
+
+/// Whether anything is to do.
+async fn show(args: &RunArgs) -> Result<bool> {
     let machine = LocalHost::bystander();
     let progress = match args.output {
         Output::Text => progress(),
@@ -78,11 +83,16 @@ async fn show(args: &RunArgs) -> Result<()> {
     let flags = args.flags()?;
     let prepared = report.accompany(boot::prepare(&machine, &flags, &report)).await?;
     match args.output {
-        Output::Text => print(&plan::text(&prepared.plan, prepared.outlooks.as_deref())),
+        Output::Text => {
+            let shown = Shown { outlooks: prepared.outlooks.as_deref(), all: args.verbose };
+            print(&plan::text(&prepared.plan, shown))
+        }
         Output::Json => {
             let text = serde_json::to_string_pretty(&prepared.plan)
                 .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
             print(&(text + "\n"))
         }
-    }
+    }?;
+    let outlooks = prepared.outlooks.as_deref();
+    Ok(outlooks.is_none_or(|outlooks| Summary::of(&prepared.plan, outlooks).to_do > 0))
 }
