@@ -21,7 +21,7 @@ use crate::planner::{self, Wanted};
 use crate::report::Report;
 use crate::secret::Secret;
 
-pub use present::present;
+pub use present::{newest, present};
 
 /// A plan, and the fetched objects that its checkout needs.
 struct Planned {

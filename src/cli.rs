@@ -140,6 +140,9 @@ pub struct StatusArgs {
     /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
     #[arg(long)]
     pub strict: bool,
+    /// Ask whether the branch has a newer commit, for half a minute at most
+    #[arg(long)]
+    pub remote: bool,
     /// Show the steps of the last run, and what the program that failed said last
     #[arg(long)]
     pub steps: bool,

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
@@ -89,6 +89,9 @@ pub trait Observe {
 
     /// One branch's commit into private scratch, trying again as long as told.
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;
+
+    /// Where a branch is, and nothing of it, trying again as long as told.
+    async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit>;
 
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;

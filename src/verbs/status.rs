@@ -9,11 +9,11 @@ use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Agent, Asked};
 use crate::machine::{self, LocalHost, Observe};
-use crate::observe;
-use crate::plan::layout;
+use crate::observe::{self, Flags};
+use crate::plan::{Seconds, layout};
 use crate::report::status::{State, Status};
-use crate::report::view::{self, Pinned, Seen, View};
-use crate::report::{self, LivingLine, living_text, print};
+use crate::report::view::{self, Newer, Pinned, Seen, View};
+use crate::report::{self, LivingLine, Progress, Report, living_text, print};
 
 /// The contract of the exit status.
 const IN_SERVICE: u8 = 0;
@@ -47,7 +47,8 @@ async fn look(args: &StatusArgs) -> Result<View> {
     loop {
         let view = once(&machine).await?;
         if !args.wait || !view.is_pending || Instant::now() >= until {
-            return Ok(view);
+            let newer = if args.remote { Some(newer(&machine, view.pinned.as_ref()).await) } else { None };
+            return Ok(View { newer, ..view });
         }
         if let Some(living) = &mut living {
             living.show(&progress(&view));
@@ -108,6 +109,27 @@ async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned>
     let decided = observe::decided(machine, &layout::decision(&instance?)).await.ok()??;
     let source = decided.source;
     Some(Pinned { commit: source.commit, branch: source.branch, repository: source.repository })
+}
+
+/// The branch is asked as a run would ask it, and not for long. That it does not answer says nothing of what serves.
+async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
+    const PATIENCE: Seconds = Seconds(30);
+    const METADATA: Seconds = Seconds(5);
+    let Some(pinned) = pinned else {
+        let cause = "no commit is pinned yet, or only root can see which";
+        return Newer::Unknown(
+            Error::new(Code::Usage, "asking for the branch's newest commit", cause).report(),
+        );
+    };
+    let mut flags = Flags { dry_run: true, ..Flags::default() };
+    flags.policy.budget = Some(PATIENCE);
+    flags.policy.imds.wait = Some(METADATA);
+    let report = Report::new(Progress::Silent, machine::run_id());
+    match boot::newest(machine, &flags, &report).await {
+        Ok(commit) if commit == pinned.commit => Newer::None,
+        Ok(commit) => Newer::Commit(commit),
+        Err(error) => Newer::Unknown(error.in_public().report()),
+    }
 }
 
 /// What the run does at this moment, as it would say itself.

@@ -81,6 +81,24 @@ class TestServes:
         machine.check(["systemctl", "stop", UNIT])
         assert machine.run(["bootagent", "status"], user="nobody").code == 1
 
+    def test_whether_the_branch_has_a_newer_commit(self, shared, machine):  # noqa: F811
+        repo = shared.repo(SERVICE)
+        asked = len(shared.git.log)
+        assert view(machine)[1].get("newer") is None and len(shared.git.log) == asked, "it was asked unasked"
+        assert view(machine, "--remote")[1]["newer"] == "none"
+        newer = repo.commit("test", {"note": "newer"})
+        code, seen = view(machine, "--remote")
+        assert (code, seen["newer"]) == (0, {"commit": newer}), seen
+        assert f"which has {newer[:12]} by now" in text(machine, "--remote")[3]
+        # Only where the branch is was asked for.
+        assert not [entry for entry in shared.git.log[asked:] if entry["path"].endswith("/git-upload-pack") and "fetch" in str(entry)]
+        shared.repo(SERVICE).fail(503)
+        began = time.monotonic()
+        code, seen = view(machine, "--remote")
+        repo.heal()
+        assert code == 0 and seen["newer"]["unknown"]["code"] == "E-GIT-UNREACHABLE", seen["newer"]
+        assert time.monotonic() - began < 45
+
     def test_a_failed_run_does_not_make_it_red(self, shared, machine):  # noqa: F811
         shared.aws.fail("secretsmanager", 400, "AccessDeniedException", "not allowed any more")
         failed = machine.run(["bootagent", "run", "--imds-wait=3s"], timeout=60)

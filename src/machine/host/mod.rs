@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
@@ -109,6 +109,10 @@ impl Observe for LocalHost {
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
         let fetched = work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
         fetched.map_err(|error| disk::located(error, &[work::scratch(self.root)]))
+    }
+
+    async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit> {
+        work::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
     }
 
     /// Paths of operators, which may well be links.
