@@ -107,7 +107,7 @@ async fn identify(
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
     if let Some(file) = &flags.stand_ins.env_file {
         // Errors about its keys name what was read.
-        selection.secret = file.display().to_string();
+        selection.secret = format!("--env-file {}", file.display());
     }
     planner::refuse_taken_names(&facts, &selection.service)?;
     selection.keep = keep(&facts, &policy)?;

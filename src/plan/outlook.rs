@@ -86,3 +86,80 @@ impl std::fmt::Display for Summary {
         self.service.iter().try_for_each(|service| write!(f, ", {service}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Commit, Environment, Gate, Probe, Service};
+    use crate::plan::{Goal, Mode, Owner, Seconds, Step, StepId};
+    use crate::secret::Redaction;
+
+    const UNIT: &str = "x.service";
+
+    fn step(id: &str, action: Action) -> Step {
+        let (needs, why) = (Vec::new(), String::new());
+        Step { id: StepId::new(id), needs, why, action, timeout: Seconds(1), tries: 1, optional: false }
+    }
+
+    /// A file that the service runs from, one that it does not, its start, its check and a proof.
+    fn plan() -> Plan {
+        let directory =
+            |path: &str| Action::MakeDirectory { path: path.into(), owner: Owner::root(), mode: Mode(0o755) };
+        let inputs = vec!["/run/env".into()];
+        let handover = Handover { unit: UNIT.into(), inputs, record: "/run/record".into() };
+        let (within, soak) = (Seconds(1), Seconds(1));
+        let gate = Gate { unit: UNIT.into(), probe: Probe::Alive, within, soak, interval_ms: 1 };
+        let steps = vec![
+            step("env", directory("/run/env")),
+            step("other", directory("/var/other")),
+            step("start", Action::Handover(handover)),
+            step("gate", Action::AwaitHealth(gate)),
+            step("proof", Action::ProveImdsWall { unit: "proof.service".into() }),
+        ];
+        Plan {
+            goal: Goal::Serve,
+            service: Service::try_from("x").unwrap(),
+            environment: Environment::try_from("test").unwrap(),
+            commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
+            unit: UNIT.into(),
+            settings: Vec::new(),
+            notes: Vec::new(),
+            steps,
+            recover: Vec::new(),
+            former: None,
+            only_on_an_instance: Vec::new(),
+            budget: Seconds(1),
+            redaction: Redaction::default(),
+        }
+    }
+
+    /// Looks at the first four; the proof is done by every run.
+    fn said(due: &[(usize, &str)]) -> String {
+        let mut looks = vec![Outlook::already(); 5];
+        looks[4] = Outlook::to_do("proved by every run");
+        for (at, how) in due {
+            looks[*at] = Outlook::to_do(*how);
+        }
+        let plan = plan();
+        Summary::of(&plan, &foreseen(&plan, looks)).to_string()
+    }
+
+    #[test]
+    fn what_the_service_runs_from_restarts_it() {
+        assert_eq!(said(&[(0, "other content")]), "3 to do, 2 unchanged, restarts x");
+        assert_eq!(said(&[(1, "absent")]), "1 to do, 4 unchanged");
+    }
+
+    #[test]
+    fn one_that_is_down_is_started() {
+        for how in ["inactive", "failed", "not running"] {
+            assert_eq!(said(&[(2, how)]), "2 to do, 3 unchanged, starts x");
+        }
+        assert_eq!(said(&[(2, "runs something else")]), "2 to do, 3 unchanged, restarts x");
+    }
+
+    #[test]
+    fn a_proof_that_every_run_gives_is_nothing_to_do() {
+        assert_eq!(said(&[]), "0 to do, 5 unchanged");
+    }
+}

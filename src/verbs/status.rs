@@ -125,7 +125,7 @@ async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
     flags.policy.budget = Some(PATIENCE);
     flags.policy.imds.wait = Some(METADATA);
     let report = Report::new(Progress::Silent, machine::run_id());
-    match boot::newest(machine, &flags, &report).await {
+    match Box::pin(boot::newest(machine, &flags, &report)).await {
         Ok(commit) if commit == pinned.commit => Newer::None,
         Ok(commit) => Newer::Commit(commit),
         Err(error) => Newer::Unknown(error.in_public().report()),

@@ -99,6 +99,21 @@ class TestServes:
         assert code == 0 and seen["newer"]["unknown"]["code"] == "E-GIT-UNREACHABLE", seen["newer"]
         assert time.monotonic() - began < 45
 
+    def test_a_dry_run_says_how_much_is_to_do_and_foresees_a_restart(self, shared, machine):  # noqa: F811
+        dry = ["bootagent", "--dry-run", "--detailed-exitcode"]
+        nothing = machine.run(dry)
+        steps = len(machine.run(["bootagent", "--dry-run", "--output=json"]).json()["steps"])
+        assert nothing.code == 0 and nothing.stdout.splitlines()[0].endswith(f": 0 to do, {steps} unchanged"), nothing
+        assert "\n= gate: " not in nothing.stdout and "\n= gate: " in machine.run([*dry, "-v"]).stdout
+        shared.repo(SERVICE).commit("test", {"note": "for a dry run"})
+        before = process(machine)
+        update = machine.run([*dry, "--update"])
+        first = update.stdout.splitlines()[0]
+        assert update.code == 2 and first.endswith(f"unchanged, restarts {SERVICE}"), first
+        assert "\n> start: " in update.stdout and "\n> gate: " in update.stdout, update.stdout
+        assert f"\n~ switch: link /opt/{SERVICE}/current" in update.stdout
+        assert process(machine) == before
+
     def test_a_failed_run_does_not_make_it_red(self, shared, machine):  # noqa: F811
         shared.aws.fail("secretsmanager", 400, "AccessDeniedException", "not allowed any more")
         failed = machine.run(["bootagent", "run", "--imds-wait=3s"], timeout=60)
