@@ -1,7 +1,9 @@
 """What `status` tells is the present: what serves, since when, restarted how often, and beside it how the last run ended."""
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 from lab.deadline import wait_for
@@ -26,6 +28,12 @@ def text(machine, *flags: str) -> list[str]:
 
 def listens(machine) -> bool:
     return machine.run(["bash", "-c", "</dev/tcp/127.0.0.1/3000"]).code == 0
+
+
+def examples() -> list[str]:
+    """The shell of docs/reference/status.md, up to the section on JSON."""
+    page = (Path(__file__).parents[2] / "docs/reference/status.md").read_text().partition("\n## JSON")[0]
+    return re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
 
 
 def crash(machine) -> None:
@@ -113,6 +121,19 @@ class TestServes:
         assert "\n> start: " in update.stdout and "\n> gate: " in update.stdout, update.stdout
         assert f"\n~ switch: link /opt/{SERVICE}/current" in update.stdout
         assert process(machine) == before
+
+    def test_the_examples_of_the_reference_run(self, machine):
+        """For a load balancer, for cron and for monitoring: in service, and out of it."""
+        balancer, cron, monitoring = examples()
+        assert machine.run(["sh", "-c", balancer]).stdout == "in service\n"
+        nightly = machine.run(["sh", "-c", cron], timeout=60)
+        assert nightly.stdout == "", nightly.stdout
+        seen = machine.run(["sh", "-c", monitoring])
+        assert (seen.code, seen.stdout) == (0, f"OK {SERVICE} (test): healthy\n"), seen
+        machine.check(["systemctl", "stop", UNIT])
+        assert machine.run(["sh", "-c", balancer]).stdout == "out of service\n"
+        seen = machine.run(["sh", "-c", monitoring])
+        assert seen.code == 2 and seen.stdout.startswith(f"CRITICAL {SERVICE} (test): FAILED: it was stopped"), seen
 
     def test_a_failed_run_does_not_make_it_red(self, shared, machine):  # noqa: F811
         shared.aws.fail("secretsmanager", 400, "AccessDeniedException", "not allowed any more")
