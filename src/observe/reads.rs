@@ -174,8 +174,8 @@ fn region(facts: &Facts) -> Option<&str> {
     facts.instance.as_ref().map(|instance| instance.region.as_str())
 }
 
-/// Until a deployment has passed on an instance, "denied" may be a policy that is only just attached. Whoever looks by a
-/// dry run waits for none.
+/// Until a deployment has passed on an instance, "denied" may be a policy that is only just attached. A dry
+/// run does not wait for that.
 fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> SecretPatience {
     let instance = facts.instance.as_ref().map(|instance| &instance.id);
     let good = facts.good.get(&selection.service);

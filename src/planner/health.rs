@@ -63,10 +63,13 @@ fn probe(manifest: &Manifest, port: Option<u16>, is_told: bool) -> Result<Probe>
         (Some(port), None, _) => Ok(Probe::Tcp { port }),
         (None, None, None) => Ok(Probe::Alive),
         (None, path, _) => {
-            let asked = path.as_ref().map_or_else(|| "(health.check = \"port\")".to_owned(), Clone::clone);
+            let what = match path {
+                Some(path) => format!("where the service answers {path}"),
+                None => "on which port the service listens, as health.check asks for".to_owned(),
+            };
             let cause = match is_told {
-                true => format!("PORT is not a number, so nobody knows where the service answers {asked}"),
-                false => format!("nobody says on which port the service answers {asked}"),
+                true => format!("PORT is not a number, so it is not known {what}"),
+                false => format!("neither bootagent.toml nor PORT says {what}"),
             };
             Err(Error::new(Code::ManifestInvalid, "planning the health gate", cause).remedy(
                 "add port = 3000 (or where the service listens) to bootagent.toml, or PORT to the secret",

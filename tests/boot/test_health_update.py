@@ -1,5 +1,5 @@
 """An update is not healthy because less is asked of it: a weaker health check is refused unless the manifest says so in
-words, and a port that moves is told. What runs is what is there, whoever restarted it last."""
+words, and a port that moves is told. What runs is what is there, however it was restarted."""
 
 import pytest
 from lab.deadline import wait_for

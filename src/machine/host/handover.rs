@@ -41,7 +41,7 @@ enum Running {
     Ours,
     /// Another invocation than the one that is noted, a crash's or an operator's, from what is there now.
     Again,
-    /// Started from something else, or nobody knows from what.
+    /// Started from something else, or it is not known from what.
     Other,
 }
 

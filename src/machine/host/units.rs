@@ -198,7 +198,7 @@ pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
 pub async fn dropped(unit: &str, since: u64) -> u64 {
     const MESSAGE: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
     let since = format!("--since=@{since}");
-    // Nobody but journald itself is its driver.
+    // This transport is journald's own: a service cannot write by it.
     let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, MESSAGE, "_TRANSPORT=driver"];
     tool(&line, 8).await.map(|output| count_dropped(&output.text(), unit)).unwrap_or_default()
 }
