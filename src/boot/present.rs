@@ -15,10 +15,8 @@ use crate::report::Report;
 /// changing it at this moment.
 pub async fn present(machine: &impl Observe, asked: &Asked, settled: bool) -> Result<Option<Present>> {
     let Some(mut present) = machine.present(asked).await? else { return Ok(None) };
-    if settled && present.unit.is_active() {
-        if let Some(good) = &present.good {
-            present.by_hand = by_hand(machine, &present.service, &good.generation).await?;
-        }
+    if let Some(good) = present.good.as_ref().filter(|_| settled && present.unit.is_active()) {
+        present.by_hand = by_hand(machine, &present.service, &good.generation).await;
     }
     Ok(Some(present))
 }
@@ -36,15 +34,18 @@ pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> R
 }
 
 /// Each in a few words. Only root can see it; for others nothing differs.
-async fn by_hand(machine: &impl Observe, service: &Service, good: &Generation) -> Result<Vec<String>> {
+async fn by_hand(machine: &impl Observe, service: &Service, good: &Generation) -> Vec<String> {
     let mut differs = Vec::new();
     for action in planner::running(service, good) {
-        if let Look::WouldChange(how) = machine.look(&action).await? {
-            differs.push(match &action {
-                Action::SwitchSymlink { path, .. } => format!("{} {how}", path.display()),
-                _ => format!("{} {how}", good.gate.unit),
-            });
-        }
+        let how = match machine.look(&action).await {
+            Ok(Look::AlreadySo) => continue,
+            Ok(Look::WouldChange(how)) => how,
+            Err(error) => format!("cannot be looked at: {}", error.in_public().report().causes.join(": ")),
+        };
+        differs.push(match &action {
+            Action::SwitchSymlink { path, .. } => format!("{} {how}", path.display()),
+            _ => format!("{} {how}", good.gate.unit),
+        });
     }
-    Ok(differs)
+    differs
 }

@@ -12,7 +12,8 @@ use super::status::{State, Status};
 use crate::error::ErrorReport;
 use crate::facts::{Agent, Branch, Commit, Environment, Hold, Instance, Present, Service};
 
-pub use text::{age, steps, text};
+pub use judge::goes_on;
+pub use text::{steps, text};
 
 /// Of the JSON that `status` prints. The record of the last run in it has a number of its own.
 pub const SCHEMA: u32 = 2;
@@ -70,8 +71,8 @@ pub struct Serves {
     pub answers: Option<bool>,
     /// What the probe said now.
     pub detail: String,
-    /// It is the deployment that last passed its health check here.
-    pub passed: bool,
+    /// It is the deployment that last passed its health check here; absent where none did, or only root can see it.
+    pub passed: Option<bool>,
     /// By systemd, since the health check was passed.
     pub restarts: Option<u32>,
     pub recent_restarts: u32,
@@ -148,7 +149,7 @@ impl Serves {
             invocation: unit.invocation.clone(),
             answers: present.answers,
             detail: present.detail.clone(),
-            passed: present.is_good,
+            passed: present.good.is_some().then_some(present.is_good),
             restarts: restarts.since_check,
             recent_restarts: restarts.recent,
             last_restart: restarts.last,

@@ -44,17 +44,24 @@ async fn look(args: &StatusArgs) -> Result<View> {
     let machine = LocalHost::bystander();
     let until = Instant::now() + args.timeout.duration();
     let mut living = cli::stderr_is_a_living_terminal().then(LivingLine::default);
-    loop {
-        let view = once(&machine).await?;
-        if !args.wait || !view.is_pending || Instant::now() >= until {
-            let newer = if args.remote { Some(newer(&machine, view.pinned.as_ref()).await) } else { None };
-            return Ok(View { newer, ..view });
+    // A service that is being started is not asked again and again.
+    while args.wait && Instant::now() < until {
+        let (agent, mut record) = last_run(&machine).await?;
+        if let Some(run) = &mut record {
+            end_if_orphaned(run, agent);
+        }
+        if record.is_some() && !view::goes_on(record.as_ref(), agent) {
+            break;
         }
         if let Some(living) = &mut living {
-            living.show(&progress(&view));
+            living.show(&progress(record.as_ref()));
         }
         sleep(Duration::from_millis(300)).await;
     }
+    drop(living);
+    let view = once(&machine).await?;
+    let newer = if args.remote { Some(newer(&machine, view.pinned.as_ref()).await) } else { None };
+    Ok(View { newer, ..view })
 }
 
 async fn once(machine: &LocalHost) -> Result<View> {
@@ -133,10 +140,11 @@ async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
 }
 
 /// What the run does at this moment, as it would say itself.
-fn progress(view: &View) -> String {
-    let waiting = view.last_run.as_ref().and_then(|run| living_text(&run.waiting, machine::now()));
-    let service = view.service.as_ref().map_or("?", |service| service.as_str());
-    format!("{service}: {}: {}", view.state.name(), waiting.unwrap_or_default())
+fn progress(run: Option<&Status>) -> String {
+    let Some(run) = run else { return "waiting for a run".to_owned() };
+    let service = run.service.as_ref().map_or("?", |service| service.as_str());
+    let waiting = living_text(&run.waiting, machine::now()).unwrap_or_default();
+    format!("{service}: {}: {waiting}", run.state.name())
 }
 
 fn exit(view: &View, args: &StatusArgs) -> u8 {

@@ -142,7 +142,10 @@ pub async fn stop(unit: &str) -> Result<()> {
 
 /// Stops what a killed run may have left under this name.
 pub async fn clear(unit: &str) -> Result<()> {
-    if is_gone(unit).await? { Ok(()) } else { stop(unit).await }
+    match !is_running_the_machine() || is_gone(unit).await? {
+        true => Ok(()),
+        false => stop(unit).await,
+    }
 }
 
 async fn is_gone(unit: &str) -> Result<bool> {

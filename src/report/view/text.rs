@@ -168,7 +168,7 @@ fn step_line(run: &Status, step: &StepReport) -> String {
 }
 
 /// A time as people say it: its two largest units.
-pub fn age(seconds: u64) -> String {
+fn age(seconds: u64) -> String {
     let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let Some(first) = units.iter().position(|(size, _)| seconds >= *size) else { return "0 s".to_owned() };
     let mut left = seconds;

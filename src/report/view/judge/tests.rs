@@ -4,6 +4,9 @@ use crate::plan::{Gate, Probe, Seconds};
 
 const SERVED: &str = "51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5";
 
+/// What is expected, and what is changed for it.
+type Case = (&'static str, fn(&mut Present));
+
 fn commit(text: &str) -> Commit {
     Commit::try_from(text.to_owned()).unwrap()
 }
@@ -110,7 +113,7 @@ fn a_failed_run_without_a_service_is_failed() {
 
 #[test]
 fn what_no_longer_answers_is_failed_and_the_present_is_the_error() {
-    let cases: [(&str, fn(&mut Present)); 4] = [
+    let cases: [Case; 4] = [
         ("E-HEALTH-BAD-ANSWER", |present| present.answers = Some(false)),
         ("E-SERVICE-EXITED", |present| present.unit.active = "activating".into()),
         ("E-SERVICE-STOPPED", |present| {
@@ -129,7 +132,7 @@ fn what_no_longer_answers_is_failed_and_the_present_is_the_error() {
 
 #[test]
 fn what_was_changed_held_or_restarted_again_and_again_is_degraded() {
-    let cases: [(&str, fn(&mut Present)); 5] = [
+    let cases: [Case; 5] = [
         ("3 times within ten minutes", |present| present.restarts.recent = 3),
         ("not what passed its health check: current points", |present| {
             present.by_hand.push("current points elsewhere".into())
