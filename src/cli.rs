@@ -79,6 +79,12 @@ pub struct RunArgs {
     /// Show what would be done, after the real reads, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show unchanged steps, too, and what is the same as in another step (dry run)
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
+    /// Exit status 2 where a run would change something, and 0 where nothing is to do (dry run)
+    #[arg(long, requires = "dry_run")]
+    pub detailed_exitcode: bool,
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,
@@ -115,7 +121,7 @@ pub struct RunArgs {
     /// How long the whole run may take [default: 15m]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
-    /// Healthy with warnings is exit status 4, not 0
+    /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
     #[arg(long, conflicts_with = "dry_run")]
     pub strict: bool,
     /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
@@ -148,9 +154,15 @@ pub struct StatusArgs {
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
     pub timeout: Seconds,
-    /// Healthy with warnings is exit status 4, not 0
+    /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
     #[arg(long)]
     pub strict: bool,
+    /// Ask whether the branch has a newer commit, for half a minute at most
+    #[arg(long)]
+    pub remote: bool,
+    /// Show the steps of the last run, and what the program that failed said last
+    #[arg(long)]
+    pub steps: bool,
 }
 
 #[derive(Debug, Args)]

@@ -44,10 +44,15 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "Observe",
             "Repository",
             "Scratch",
+            "SecretPatience",
             "blocking",
         ],
     ),
-    ("planner", "observe", &["Decision", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"]),
+    (
+        "planner",
+        "observe",
+        &["Decision", "Keep", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"],
+    ),
     ("report", "observe", &["Selection"]),
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
 ];

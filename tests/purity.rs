@@ -57,6 +57,7 @@ fn source() -> Source {
         branch: Branch::try_from("test").unwrap(),
         commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
         entries: files.map(|path| Entry { path: path.to_owned(), kind: EntryKind::File }).into(),
+        directories: Vec::new(),
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
     }
@@ -119,8 +120,14 @@ fn json(plan: &Plan) -> String {
 
 /// Everything by which a plan, or what it was made of, could come before somebody's eyes.
 fn shown(secret: &Variables, plan: &Plan) -> String {
-    [json(plan), plan::text(plan, None), format!("{plan:?}"), format!("{plan:#?}"), format!("{secret:?}")]
-        .concat()
+    [
+        json(plan),
+        plan::text(plan, plan::Shown { all: true, ..Default::default() }),
+        format!("{plan:?}"),
+        format!("{plan:#?}"),
+        format!("{secret:?}"),
+    ]
+    .concat()
 }
 
 /// Its name, the part of its value that nobody writes by chance, and its value.

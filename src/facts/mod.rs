@@ -10,16 +10,20 @@ mod names;
 mod network;
 mod node;
 mod operator;
+mod present;
 mod seconds;
 mod source;
 mod word;
 
-pub use gate::{Gate, Probe};
+pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
 pub use machine::{Attempt, Facts, Generation, Good, Instance, Machine, Taken};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use node::{NodeRelease, NodeRuntime};
-pub use operator::{Hold, Operator};
+pub use operator::Operator;
+pub use present::{
+    Agent, Asked, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts, UnitPresent,
+};
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};

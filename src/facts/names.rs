@@ -115,6 +115,11 @@ impl CommitPrefix {
         Commit::try_from(self.as_str()).ok()
     }
 
+    /// Enough of it for a person, or all that is there.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+
     pub fn fits(&self, commit: &Commit) -> bool {
         commit.as_str().starts_with(self.as_str())
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::Hold;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operator {
@@ -22,14 +24,4 @@ impl Operator {
     pub fn said_nothing(&self) -> bool {
         *self == Operator::default()
     }
-}
-
-/// Since when and why no run may change the machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Seconds since 1970.
-    pub since: u64,
-    /// Empty where none was given.
-    #[serde(default)]
-    pub reason: String,
 }

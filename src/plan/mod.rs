@@ -3,6 +3,7 @@
 
 mod action;
 pub mod layout;
+mod outlook;
 mod show;
 
 use serde::Serialize;
@@ -13,10 +14,11 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Checkout, Checksum, Command, Content, Handover, ImdsWall, InstallPackages,
-    InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    Action, Archive, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
-pub use show::{Outlook, headline, text};
+pub use outlook::{Outlook, Summary, foreseen};
+pub use show::{Shown, headline, text};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,8 +42,14 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What a failed run does at its end.
     pub recover: Vec<Step>,
+    /// What is given up, once, if a build finds the disk full; then the step that failed is tried again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub room: Vec<Step>,
     /// The generation to which the recovery goes back.
     pub former: Option<Generation>,
+    /// Of a plan that is not an instance's: the steps that one would have besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only_on_an_instance: Vec<StepId>,
     /// The whole run's deadline in seconds.
     pub budget: Seconds,
     /// What the words of those that fail are freed of before anybody reads them.

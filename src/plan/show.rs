@@ -5,18 +5,26 @@ use std::fmt::Write;
 use super::*;
 use crate::secret::Sealed;
 
-/// What a look at the machine said of one step: already so, or what would change.
-pub struct Outlook {
-    pub already: bool,
-    pub how: String,
+/// How much is shown.
+#[derive(Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// They belong to `steps`, one for one; without them (a recorded machine) only the plan is shown.
+    pub outlooks: Option<&'a [Outlook]>,
+    /// Steps that change nothing, too, and everything that stands elsewhere already.
+    pub all: bool,
 }
 
-/// Everything a run would do, in order. `outlooks` belong to `steps`, one for one; without them
-/// (a recorded machine) only the plan is shown.
-pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
+const LEGEND: &str = "+ create, ~ change, > run, - remove, = unchanged";
+
+/// Everything a run would do, in order.
+pub fn text(plan: &Plan, shown: Shown) -> String {
     let mut out = String::new();
+    let sum = match shown.outlooks {
+        Some(outlooks) => Summary::of(plan, outlooks).to_string(),
+        None => format!("{} steps", plan.steps.len()),
+    };
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{} ({}) at {}", plan.service, plan.environment, plan.commit);
+    let _ = writeln!(out, "{} ({}) at {}: {sum}", plan.service, plan.environment, plan.commit);
     let _ = writeln!(out, "\nSettings");
     let wide = plan.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
     for setting in &plan.settings {
@@ -29,28 +37,57 @@ pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
             let _ = writeln!(out, "  {}", printable(note));
         }
     }
-    let _ = writeln!(out, "\nPlan, within {}", plan.budget);
-    for (index, step) in plan.steps.iter().enumerate() {
-        let outlook = outlooks.and_then(|outlooks| outlooks.get(index));
-        show(&mut out, step, outlook);
-    }
+    let _ = writeln!(out, "\nPlan, within {} ({LEGEND})", plan.budget);
+    steps(&mut out, plan, shown);
     let _ = writeln!(out, "\nIf it fails");
-    for step in &plan.recover {
-        show(&mut out, step, None);
+    each(&mut out, &plan.recover, shown);
+    if !plan.room.is_empty() {
+        let _ = writeln!(out, "\nIf the disk is full while it builds, once");
+        each(&mut out, &plan.room, shown);
     }
-    if let Some(outlooks) = outlooks {
-        let already = outlooks.iter().filter(|outlook| outlook.already).count();
-        let _ = writeln!(out, "\n{} of {} steps are already so.", already, plan.steps.len());
+    if !plan.only_on_an_instance.is_empty() {
+        let ids: Vec<&str> = plan.only_on_an_instance.iter().map(StepId::as_str).collect();
+        let _ = writeln!(out, "\nNot an instance: one has these steps, too: {}", ids.join(", "));
     }
     out
 }
 
-fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
-    let sign = match outlook {
-        Some(outlook) if outlook.already => "=",
-        _ => "+",
-    };
-    let _ = writeln!(out, "{sign} {}: {}", step.id, headline(&step.action));
+fn steps(out: &mut String, plan: &Plan, shown: Shown) {
+    let mut before: Option<(&StepId, &Command)> = None;
+    let mut unchanged = 0;
+    for (index, step) in plan.steps.iter().enumerate() {
+        let outlook = shown.outlooks.and_then(|outlooks| outlooks.get(index));
+        if outlook.is_some_and(|outlook| outlook.already) && !shown.all {
+            unchanged += 1;
+            continue;
+        }
+        show(out, step, outlook, before.filter(|_| !shown.all));
+        if let Action::RunCommand(command) = &step.action {
+            before = before.or(Some((&step.id, command)));
+        }
+    }
+    if unchanged > 0 {
+        let _ = writeln!(out, "= {unchanged} more, which change nothing: -v shows them");
+    }
+}
+
+fn first_line(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
+    let _ = writeln!(out, "{} {}: {}", sign(&step.action, outlook), step.id, headline(&step.action));
+}
+
+/// Steps of which nobody knows yet what they would find.
+fn each(out: &mut String, steps: &[Step], shown: Shown) {
+    for step in steps {
+        match shown.all {
+            true => show(out, step, None, None),
+            false => first_line(out, step, None),
+        }
+    }
+}
+
+/// `before`: a step whose environment is shown already.
+fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>, before: Option<(&StepId, &Command)>) {
+    first_line(out, step, outlook);
     let _ = writeln!(out, "    why: {}", step.why);
     match outlook {
         Some(outlook) if outlook.already => {
@@ -62,7 +99,40 @@ fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
         }
         None => {}
     }
-    details(out, &step.action);
+    details(out, &step.action, before);
+}
+
+fn sign(action: &Action, outlook: Option<&Outlook>) -> char {
+    match (action, outlook) {
+        (_, Some(outlook)) if outlook.already => '=',
+        (
+            Action::MakeDirectory { .. }
+            | Action::WriteFile { .. }
+            | Action::SwitchSymlink { .. }
+            | Action::InstallAgent { .. },
+            Some(outlook),
+        ) if outlook.how != "absent" => '~',
+        (
+            Action::RemoveFile { .. }
+            | Action::DiscardUnfinished { .. }
+            | Action::PruneReleases(_)
+            | Action::PruneRuntimes(_)
+            | Action::StopLeftovers { .. },
+            _,
+        ) => '-',
+        (
+            Action::RunCommand(_)
+            | Action::Migrate(_)
+            | Action::Handover(_)
+            | Action::AwaitHealth(_)
+            | Action::ReloadUnit { .. }
+            | Action::StopUnit { .. }
+            | Action::RaiseImdsWall(_)
+            | Action::ProveImdsWall { .. },
+            _,
+        ) => '>',
+        _ => '+',
+    }
 }
 
 /// The step in one line.
@@ -105,12 +175,15 @@ pub fn headline(action: &Action) -> String {
         Action::Handover(handover) => {
             format!("start {}, or restart it if it runs something else", handover.unit)
         }
-        Action::AwaitHealth(gate) => format!("wait until {} is healthy", gate.unit),
+        Action::AwaitHealth(wait) => format!("wait until {} is healthy", wait.gate.unit),
         Action::DiscardUnfinished { release, .. } => {
             format!("remove {} unless it is finished", release.display())
         }
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
+        }
+        Action::BoundCache(bound) => {
+            format!("empty {} if it is over {} MiB", bound.path.display(), bound.most_mib)
         }
         Action::PruneRuntimes(prune) => {
             format!("remove installed versions of {} that no release uses", prune.runtime)
@@ -118,7 +191,7 @@ pub fn headline(action: &Action) -> String {
     }
 }
 
-fn details(out: &mut String, action: &Action) {
+fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)>) {
     let mut line = |text: String| {
         let _ = writeln!(out, "    {text}");
     };
@@ -160,8 +233,13 @@ fn details(out: &mut String, action: &Action) {
                 command.directory.display()
             ));
             line(format!("may write: {}", paths(&command.sandbox.writable)));
-            for (name, value) in &command.environment {
-                line(format!("{name}={}", printable(value)));
+            match before.filter(|(_, before)| before.environment == command.environment) {
+                Some((id, _)) => line(format!("with the environment of {id}")),
+                None => {
+                    for (name, value) in &command.environment {
+                        line(format!("{name}={}", printable(value)));
+                    }
+                }
             }
         }
         Action::Migrate(migration) => {
@@ -179,12 +257,7 @@ fn details(out: &mut String, action: &Action) {
             line(format!("never again while {} says so", migration.record.path.display()));
         }
         Action::Handover(handover) => line(format!("runs: {}", paths(&handover.inputs))),
-        Action::AwaitHealth(gate) => line(format!(
-            "{}, within {}, then for {} without a bad answer or a restart",
-            probe(&gate.probe),
-            gate.within,
-            gate.soak
-        )),
+        Action::AwaitHealth(wait) => health(wait).into_iter().for_each(line),
         Action::StopLeftovers { scratch, .. } => {
             line(format!("and remove: {}", paths(scratch)));
             line("the same of what dry runs fetched that were killed".to_owned());
@@ -205,14 +278,33 @@ fn sealed(content: &Sealed) -> String {
     format!("{} sealed values: {}", content.keys().len(), content.keys().join(", "))
 }
 
+fn health(wait: &HealthWait) -> Vec<String> {
+    let gate = &wait.gate;
+    let mut lines = vec![format!(
+        "{}, within {}, then for {} without a bad answer or a restart",
+        probe(&gate.probe),
+        gate.within,
+        gate.soak
+    )];
+    let restarts = wait.most_restarts.map(|most| format!("after {most} restarts"));
+    let elsewhere = wait.elsewhere.filter(|_| gate.probe.port().is_some());
+    let elsewhere = elsewhere.map(|time| format!("after {time} of listening on other ports only"));
+    let sooner: Vec<String> = restarts.into_iter().chain(elsewhere).collect();
+    if !sooner.is_empty() {
+        lines.push(format!("fails sooner {}", sooner.join(", or ")));
+    }
+    lines
+}
+
 fn probe(probe: &Probe) -> String {
     match probe {
-        Probe::Http { port, path, statuses } if statuses.is_empty() => {
-            format!("GET http://127.0.0.1:{port}{path} answers 2xx from its own socket")
-        }
-        Probe::Http { port, path, statuses } => {
-            let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
-            format!("GET http://127.0.0.1:{port}{path} answers {} from its own socket", statuses.join(" or "))
+        Probe::Http { port, path, statuses, host } => {
+            let good = match statuses.is_empty() {
+                true => "2xx".to_owned(),
+                false => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),
+            };
+            let host = host.as_ref().map(|host| format!(" (Host: {host})")).unwrap_or_default();
+            format!("GET http://127.0.0.1:{port}{path}{host} answers {good} from its own socket")
         }
         Probe::Tcp { port } => format!("it listens on port {port} itself"),
         Probe::Alive => "it is alive (no port is known)".to_owned(),

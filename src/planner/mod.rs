@@ -21,11 +21,11 @@ mod supervisor;
 mod switch;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, Facts, Generation, Service, Source};
+use crate::facts::{Commit, Facts, Generation, Instance, Service, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{Rendering, Selection};
+use crate::observe::{Keep, Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::{Redaction, Secret};
@@ -60,11 +60,16 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
     persist::notes(wanted.source, wanted.manifest, &mut notes);
+    notes.push(own::may_write(wanted.manifest, &layout));
+    let gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
+    if let Some(good) = remember::good(wanted) {
+        health::compare(&good.generation.gate, &gate, wanted.manifest.health.check, &mut notes)?;
+    }
     let generation = Generation {
         commit: wanted.source.commit.clone(),
         release: release.clone(),
-        unit: systemd::unit(wanted.selection, &recipe, &layout),
-        gate: health::gate(wanted.manifest, &variables, &layout, &mut notes)?,
+        unit: systemd::unit(wanted.selection, wanted.facts, &recipe, &layout),
+        gate,
     };
     let rendering = render(wanted, &variables, &layout, &mut notes)?;
     rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
@@ -83,10 +88,11 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
     environment(&mut steps, &rendering, &layout);
-    serve(&mut steps, wanted, &generation, &layout)?;
+    serve(&mut steps, wanted, &generation, former.is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
+    remember::bound_caches(&mut steps, &recipe);
 
     Ok(Plan {
         goal: Goal::Serve,
@@ -98,7 +104,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         notes,
         steps: steps.finish(),
         recover,
+        room: remember::make_room(wanted, &generation, &layout),
         former: goes_back_to(wanted).cloned(),
+        only_on_an_instance: only_on_an_instance(wanted)?,
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
@@ -123,6 +131,26 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
     notes
+}
+
+/// The steps that keep an instance's choices for its next boot, where the plan is not an instance's.
+fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
+    if wanted.facts.instance.is_some() {
+        return Ok(Vec::new());
+    }
+    let id = "i-0".to_owned();
+    let instance =
+        Instance { id: id.clone(), region: String::new(), zone: String::new(), kind: String::new() };
+    let facts = Facts { instance: Some(instance), ..wanted.facts.clone() };
+    let keep = Some(Keep { instance: id, flags: Some(String::new()), installed: false });
+    let selection = Selection { keep, ..wanted.selection.clone() };
+    let on_one = Wanted { facts: &facts, selection: &selection, ..*wanted };
+    let (mut here, mut there) = (Steps::default(), Steps::default());
+    begin(&mut here, wanted.facts, wanted.selection)?;
+    begin(&mut there, &facts, &selection)?;
+    remember::decide(&mut there, &on_one)?;
+    let here: Vec<StepId> = here.finish().into_iter().map(|step| step.id).collect();
+    Ok(there.finish().into_iter().map(|step| step.id).filter(|id| !here.contains(id)).collect())
 }
 
 /// Where each setting came from: those that select first, then those that depend on what was selected.
@@ -256,7 +284,13 @@ fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
-fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &Layout) -> Result<()> {
+fn serve(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    generation: &Generation,
+    can_go_back: bool,
+    layout: &Layout,
+) -> Result<()> {
     let whole = before_serving(steps);
     let text = generation.unit.clone();
     steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
@@ -281,7 +315,8 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
         .needing(stopped)
         .within(Slice::Start);
     let why = "only a service that stays well is in service";
-    health::await_gate(steps, "gate", why, &generation.gate).after(&["start"]);
+    let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
+    health::await_health(steps, "gate", why, wait).after(&["start"]);
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Logs(args) => logs::logs(&args).await,
         Verb::Hold(args) => hold::hold(&args),
         Verb::Unhold => hold::unhold(),
-        Verb::Status(args) => status::status(&args).await,
+        Verb::Status(args) => Box::pin(status::status(&args)).await,
         Verb::Validate(args) => validate::validate(&args).await,
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,

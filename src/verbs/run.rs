@@ -2,7 +2,7 @@ use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
 use crate::machine::{LocalHost, Lock, Observe};
-use crate::plan;
+use crate::plan::{self, Shown, Summary};
 use crate::report::{Progress, Report, print};
 
 /// A run, or what it would do.
@@ -17,18 +17,23 @@ pub async fn run_or_show(args: &RunArgs) -> u8 {
 /// Brings the service into service.
 async fn run(args: &RunArgs) -> u8 {
     match locked_run(args).await {
-        Ok(InService::Degraded) if args.strict => super::status::DEGRADED,
-        Ok(_) => 0,
+        Ok(Ended::Warnings) if args.strict => super::status::DEGRADED,
+        Ok(Ended::Healthy | Ended::Warnings) => 0,
+        Ok(Ended::FormerServes) => FORMER_SERVES,
         Err(error) => error.exit() as u8,
     }
 }
 
-enum InService {
-    Well,
-    Degraded,
+/// It failed, and the deployment that passed before it serves.
+const FORMER_SERVES: u8 = 2;
+
+enum Ended {
+    Healthy,
+    Warnings,
+    FormerServes,
 }
 
-async fn locked_run(args: &RunArgs) -> Result<InService> {
+async fn locked_run(args: &RunArgs) -> Result<Ended> {
     let machine = LocalHost::new();
     // What goes wrong before there is a report is told here, once.
     let told = |error: Error| {
@@ -49,10 +54,13 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
             report.withdraw();
-            Ok(InService::Well)
+            Ok(Ended::Healthy)
         }
-        Ok(()) if report.is_degraded() => Ok(InService::Degraded),
-        Ok(()) => Ok(InService::Well),
+        Ok(()) if report.has_warnings() => Ok(Ended::Warnings),
+        Ok(()) => Ok(Ended::Healthy),
+        // A mask is an operator's word, as a hold is: nothing was tried.
+        Err(error) if error.code() == Code::UnitMasked => Err(error),
+        Err(_) if report.former_serves() => Ok(Ended::FormerServes),
         Err(error) => Err(error),
     }
 }
@@ -69,12 +77,17 @@ fn progress() -> Progress {
 /// Shows what a run would do. Nothing is written but private scratch, which is thrown away.
 async fn dry_run(args: &RunArgs) -> u8 {
     match show(args).await {
-        Ok(()) => 0,
+        Ok(is_due) if args.detailed_exitcode && is_due => CHANGES,
+        Ok(_) => 0,
         Err(error) => super::told(&error),
     }
 }
 
-async fn show(args: &RunArgs) -> Result<()> {
+/// With --detailed-exitcode, as terraform has it.
+const CHANGES: u8 = 2;
+
+/// Whether anything is to do.
+async fn show(args: &RunArgs) -> Result<bool> {
     let machine = LocalHost::bystander();
     let progress = match args.output {
         Output::Text => progress(),
@@ -84,11 +97,16 @@ async fn show(args: &RunArgs) -> Result<()> {
     let flags = args.flags()?;
     let prepared = report.accompany(Box::pin(boot::prepare(&machine, &flags, &report))).await?;
     match args.output {
-        Output::Text => print(&plan::text(&prepared.plan, prepared.outlooks.as_deref())),
+        Output::Text => {
+            let shown = Shown { outlooks: prepared.outlooks.as_deref(), all: args.verbose };
+            print(&plan::text(&prepared.plan, shown))
+        }
         Output::Json => {
             let text = serde_json::to_string_pretty(&prepared.plan)
                 .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
             print(&(text + "\n"))
         }
-    }
+    }?;
+    let outlooks = prepared.outlooks.as_deref();
+    Ok(outlooks.is_none_or(|outlooks| Summary::of(&prepared.plan, outlooks).to_do > 0))
 }

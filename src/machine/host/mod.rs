@@ -1,5 +1,7 @@
 //! This machine: the one implementation of `Observe` and `Host`.
 
+mod cache;
+mod crash;
 mod disk;
 mod dpkg;
 mod files;
@@ -9,13 +11,17 @@ mod imds_wall;
 mod kept;
 mod leftovers;
 mod lock;
+mod mark;
 mod memory;
 mod migrate;
 mod npm;
 pub mod operator;
 mod packages;
 mod place;
+mod present;
+mod probe;
 pub(in crate::machine) mod program;
+mod reason;
 mod releases;
 mod remove;
 mod runtimes;
@@ -31,17 +37,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Service, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Service, Source};
 use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
-use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, blocking};
+use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
-pub use files::{remove_file, write as replace_file};
+pub use files::{read as read_file, remove_file, write as replace_file};
 pub use kept::Release;
-pub use lock::Lock;
+pub use lock::{Lock, agent};
 
 /// Longer than any text that somebody writes by hand.
 const LONGEST: u64 = 4 << 20;
@@ -121,14 +127,18 @@ impl Observe for LocalHost {
         name: &str,
         region: Option<&str>,
         network: &Network,
-        wait: Seconds,
+        patience: SecretPatience,
     ) -> Result<Secret> {
-        aws::secret(self.imds(), name, region, network, wait).await
+        aws::secret(self.imds(), name, region, network, patience).await
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
         let fetched = work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
         fetched.map_err(|error| disk::located(error, &[work::scratch(self.root)]))
+    }
+
+    async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit> {
+        work::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
     }
 
     /// Paths of operators, which may well be links.
@@ -156,6 +166,10 @@ impl Observe for LocalHost {
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {
         gate::probe_once(gate).await
+    }
+
+    async fn present(&self, asked: &Asked) -> Result<Option<Present>> {
+        present::present(asked, self.root).await
     }
 
     async fn look(&self, action: &Action) -> Result<Look> {
@@ -188,10 +202,14 @@ impl Observe for LocalHost {
             Action::StopUnit { unit, scratch } => leftovers::look_unit(unit, scratch).await,
             Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
             Action::Handover(wanted) => handover::look(wanted).await,
-            Action::AwaitHealth(wanted) => gate::look(wanted).await,
+            Action::AwaitHealth(wanted) => gate::look(&wanted.gate).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
             Action::PruneReleases(prune) => releases::look_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
+            Action::BoundCache(bound) => {
+                let bound = bound.clone();
+                blocking(move || cache::look(&bound)).await
+            }
         }
     }
 }
@@ -264,6 +282,10 @@ impl LocalHost {
             Action::PruneRuntimes(prune) => {
                 let prune = prune.clone();
                 blocking(move || runtimes::prune(&prune)).await?;
+            }
+            Action::BoundCache(bound) => {
+                let bound = bound.clone();
+                blocking(move || cache::empty(&bound)).await?;
             }
             Action::AwaitHealth(_) | Action::Handover(_) | Action::ProveImdsWall { .. } => {}
         }

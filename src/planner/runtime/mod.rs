@@ -51,6 +51,12 @@ pub struct Recipe {
     /// What must be unpacked before there is such a runtime.
     #[serde(skip)]
     pub archive: Option<Archive>,
+    /// What its package manager keeps from one build to the next.
+    #[serde(skip)]
+    pub caches: Vec<PathBuf>,
+    /// A package of the service's that stores what it is sent as files.
+    #[serde(skip)]
+    pub stores_uploads: Option<&'static str>,
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -106,7 +112,7 @@ pub fn recipe(
         Some(Runtime::Node) => node::recipe(source, manifest, facts, archives, layout),
         None => Err(Error::new(
             Code::RuntimeUnknown,
-            format!("looking for a runtime in {} at {}", source.repository, source.commit.short()),
+            format!("looking for a runtime in {}", source.named()),
             "there is no package.json, and no bootagent.toml that names a runtime",
         )),
     }
