@@ -13,12 +13,18 @@ const IMDS: Seconds = Seconds(10);
 
 pub async fn rollback(args: &RollbackArgs) -> u8 {
     let machine = LocalHost::bystander();
-    let held = if args.is_dry_run() { Ok(()) } else { super::hold::refuse(false) };
-    let target = match held {
-        Ok(()) => target(&machine, args.commit.as_ref()).await,
-        Err(error) => Err(error),
+    let target = async {
+        super::root_only(
+            &machine,
+            DOING,
+            "run as root; bootagent update --ref COMMIT --dry-run is for everybody",
+        )?;
+        if !args.is_dry_run() {
+            super::hold::refuse(false)?;
+        }
+        target(&machine, args.commit.as_ref()).await
     };
-    match target {
+    match target.await {
         Ok(commit) => super::run::run_or_show(&args.run(&commit)).await,
         Err(error) => super::told(&error),
     }
