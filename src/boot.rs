@@ -3,21 +3,25 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
+mod present;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::{self, Limit};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::{self, Facts, Generation, Source};
 use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
-use crate::plan::{Action, Outlook, Plan, Seconds, Setting, layout};
+use crate::plan::{Action, Outlook, Plan, Seconds, Setting, foreseen, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 use crate::secret::Secret;
+
+pub use present::{newest, present};
 
 /// A plan, and the fetched objects that its checkout needs.
 struct Planned {
@@ -93,7 +97,7 @@ async fn identify(
             policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
             decided = observe::decided(machine, &layout::decision(&instance.id)).await?;
         }
-        policy.repository()?;
+        policy.repository().map_err(|error| before_a_first_run(error, flags))?;
         if facts.tags.is_none() {
             let asking = observe::tags(machine, &policy, decided.as_ref());
             let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
@@ -101,14 +105,29 @@ async fn identify(
         }
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
+    if let Some(file) = &flags.stand_ins.env_file {
+        // Errors about its keys name what was read.
+        selection.secret = format!("--env-file {}", file.display());
+    }
     planner::refuse_taken_names(&facts, &selection.service)?;
     selection.keep = keep(&facts, &policy)?;
-    report.selected(&selection);
+    report.selected(&selection, decided.is_some() && !flags.update);
     if here {
         let (passed, attempted) = planner::remembered(&facts, &selection.service);
         report.remembered(passed, attempted);
     }
     Ok(Identified { policy, facts, selection, decided, here })
+}
+
+/// On an instance whose user-data has not run, or names the repository itself, a dry run knows nothing of that.
+fn before_a_first_run(error: Error, flags: &Flags) -> Error {
+    match flags.dry_run {
+        true => error.remedy(
+            "no run of this instance recorded its flags yet: give those of the user-data here, too, \
+             as in bootagent --dry-run --repository 'https://github.com/acme/{service}.git'",
+        ),
+        false => error,
+    }
 }
 
 async fn plan(
@@ -257,6 +276,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let result = report.accompany(attempt(machine, flags, report)).await;
     match &result {
         Ok(()) => report.in_service(),
+        Err(error) if error.code().is_before_a_run() => report.refused(error),
         Err(error) => report.failed(error),
     }
     result
@@ -269,7 +289,9 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) => {
             let error = error.in_public();
             report.first_error(&error);
-            tell_what_serves(machine, report).await;
+            if !error.code().is_before_a_run() {
+                tell_what_serves(machine, report).await;
+            }
             return Err(error);
         }
     };
@@ -353,12 +375,12 @@ async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
     let mut outlooks = Vec::new();
     for step in &plan.steps {
         outlooks.push(match machine.look(&step.action).await {
-            Ok(Look::AlreadySo) => Outlook { already: true, how: String::new() },
-            Ok(Look::WouldChange(how)) => Outlook { already: false, how },
+            Ok(Look::AlreadySo) => Outlook::already(),
+            Ok(Look::WouldChange(how)) => Outlook::to_do(how),
             // Root's own records, on somebody's laptop or for somebody who is not root.
-            Err(_) if !machine.is_root() => Outlook { already: false, how: "only root can see".to_owned() },
+            Err(_) if !machine.is_root() => Outlook::to_do("only root can see"),
             Err(error) => return Err(error),
         });
     }
-    Ok(outlooks)
+    Ok(foreseen(plan, outlooks))
 }

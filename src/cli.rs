@@ -22,9 +22,11 @@ User-data, complete for a public repository:
 On a laptop, without AWS:
   bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env
 
-Exit status of run: 0 in service, 1 failed, 4 degraded (with --strict), 64 usage, 70 bug,
-75 surroundings failed or another run is active, 77 refused by policy, 78 policy, tags, manifest,
-lockfile or secret invalid.";
+Exit status of run: 0 healthy, 1 failed and nothing good serves, 2 failed and the former deployment
+serves, 4 healthy with warnings (with --strict), 64 usage, 70 bug, 75 surroundings failed or another
+run is active, 77 refused by policy, 78 policy, tags, manifest, lockfile or secret invalid.
+Exit status of status: 0 healthy or updating, 1 failed: nothing serves, 3 not started or booting,
+4 degraded: it serves, but not what was asked for.";
 
 /// Brings this instance's service into service: from two tags to healthy, or a named failure.
 #[derive(Debug, Parser)]
@@ -38,7 +40,7 @@ pub struct Cli {
 pub enum Verb {
     /// Bring the service into service, and do so at every boot from now on
     Run(Box<RunArgs>),
-    /// Say how the last run went, and probe the service again
+    /// Say what serves now, and how the last run ended
     Status(StatusArgs),
     /// Check a service's repository offline, for its own CI
     Validate(ValidateArgs),
@@ -63,6 +65,12 @@ pub struct RunArgs {
     /// Show what would be done, after the real reads, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show unchanged steps, too, and what is the same as in another step (dry run)
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
+    /// Exit status 2 where a run would change something, and 0 where nothing is to do (dry run)
+    #[arg(long, requires = "dry_run")]
+    pub detailed_exitcode: bool,
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,
@@ -96,7 +104,7 @@ pub struct RunArgs {
     /// How long the whole run may take [default: 15m]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
-    /// Degraded (it serves, but tidying failed) is exit status 4, not 0
+    /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
     #[arg(long, conflicts_with = "dry_run")]
     pub strict: bool,
     /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
@@ -129,9 +137,15 @@ pub struct StatusArgs {
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
     pub timeout: Seconds,
-    /// Degraded (it serves, but tidying failed) is exit status 4, not 0
+    /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
     #[arg(long)]
     pub strict: bool,
+    /// Ask whether the branch has a newer commit, for half a minute at most
+    #[arg(long)]
+    pub remote: bool,
+    /// Show the steps of the last run, and what the program that failed said last
+    #[arg(long)]
+    pub steps: bool,
 }
 
 #[derive(Debug, Args)]

@@ -54,6 +54,14 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// The run was refused before it tried anything: its exit status is the code's own, whatever serves, and the status
+    /// still tells of the last run that tried.
+    pub fn is_before_a_run(self) -> bool {
+        matches!(self, Code::Usage | Code::Busy | Code::NotRoot)
+    }
+}
+
 codes! {
     Usage = "E-USAGE", Usage, "see bootagent --help";
     Bug = "E-BUG", Bug, "please report this, with the journal of the run";
@@ -115,6 +123,7 @@ codes! {
     ImdsWall = "E-IMDS-WALL", Failed, "put nftables into the image (its kernel must know nf_tables), or take imds.users out of the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
     ServiceExited = "E-SERVICE-EXITED", Failed, "the service ends by itself: its last lines are in journalctl -u with its name; once a fix is pushed: bootagent run --update";
+    ServiceStopped = "E-SERVICE-STOPPED", Failed, "the service was stopped: systemctl start with its name, or bootagent run, starts it again";
     ClockWrong = "E-CLOCK-WRONG", Temporary, "let the machine's clock be set before or while it boots: chrony or systemd-timesyncd with 169.254.169.123, or whatever the image has";
     DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the file system that is named, or give the instance a larger volume";
     RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";

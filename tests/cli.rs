@@ -118,6 +118,82 @@ fn a_dry_run_needs_no_verb() {
     assert_eq!(said(&output.stdout), said(&bare.stdout));
 }
 
+#[test]
+fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
+    let home = directory(&[]);
+    let plan = said(&dry_run(home.path()).output().unwrap().stdout);
+    assert!(plan.lines().next().unwrap().ends_with(" steps"), "{plan}");
+    assert!(plan.contains("(+ create, ~ change, > run, - remove, = unchanged)"), "{plan}");
+    for line in ["\n+ build-user: ", "\n> install: ", "\n- leftovers: ", "\n> start: "] {
+        assert!(plan.contains(line), "no {line:?} in {plan}");
+    }
+    let last = plan.lines().last().unwrap();
+    assert!(last.starts_with("Not an instance: ") && last.contains("decide"), "{last}");
+    // A facts.json of an instance has them itself.
+    let facts = home.path().join("facts.json");
+    let recorded = std::fs::read_to_string(&facts).unwrap();
+    let instance =
+        r#""instance": {"id": "i-1", "region": "eu-west-1", "zone": "eu-west-1a", "type": "t3.small"}"#;
+    std::fs::write(&facts, recorded.replace("\"instance\": null", instance)).unwrap();
+    let mut command = bootagent();
+    let plan = said(&command.current_dir(&home).args(dry_arguments()).output().unwrap().stdout);
+    assert!(plan.contains("\n+ decide: ") && !plan.contains("Not an instance"), "{plan}");
+}
+
+#[test]
+fn more_is_shown_on_request_and_what_is_to_do_is_an_exit_status() {
+    let run = |flags: &[&str]| {
+        let home = directory(&[]);
+        dry_run(home.path()).args(flags).output().unwrap()
+    };
+    let (brief, whole) = (said(&run(&[]).stdout), said(&run(&["-v"]).stdout));
+    let recovery = |plan: &str| plan.split_once("\nIf it fails\n").unwrap().1.to_owned();
+    assert!(!recovery(&brief).contains("why: ") && recovery(&whole).contains("why: "), "{brief}");
+    // Of a machine that is not looked at, everything is to do.
+    assert_eq!(run(&["--detailed-exitcode"]).status.code(), Some(2));
+    for flag in ["-v", "--detailed-exitcode"] {
+        assert_eq!(ran(&["run", flag]).status.code(), Some(64), "{flag} without --dry-run");
+    }
+}
+
+#[test]
+fn an_error_about_a_flag_is_not_about_the_policy() {
+    let home = directory(&[]);
+    let output = dry_run(home.path()).args(["--service=A B", "--environment=test"]).output().unwrap();
+    let told = said(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    assert!(told.contains("correct the flag") && !told.contains("correct the policy"), "{told}");
+}
+
+#[test]
+fn what_stands_in_for_the_secret_is_what_an_error_names() {
+    let home = directory(&[("values", "A=1\nA=2\n")]);
+    let output = with(&dry_run(home.path()), &home, "--env-file", "values").output().unwrap();
+    let told = said(&output.stderr);
+    assert!(told.contains("--env-file values: A is there twice"), "{told}");
+    assert!(!told.contains("service_env_"), "{told}");
+}
+
+/// A fetch of root's is a unit: where there are none, the disk is not to blame.
+#[test]
+fn root_without_systemd_is_told_so() {
+    if !nix::unistd::geteuid().is_root() || Path::new("/run/systemd/system").exists() {
+        return;
+    }
+    let home = directory(&[]);
+    let mut command = with(&dry_run(home.path()), &home, "--repository", "http://127.0.0.1:1/a.git");
+    let told = said(&command.output().unwrap().stderr);
+    assert!(told.contains("systemd does not run this machine") && told.contains("[E-UNIT-FAILED]"), "{told}");
+    assert!(!told.contains("disk"), "{told}");
+}
+
+#[test]
+fn a_directory_is_not_called_a_commit() {
+    let home = directory(&[("README", "nothing to run")]);
+    let told = said(&ran(&["validate", home.path().to_str().unwrap()]).stderr);
+    assert!(told.contains("looking for a runtime in /") && !told.contains("000000"), "{told}");
+}
+
 fn dry_arguments() -> Vec<std::ffi::OsString> {
     ["--dry-run", "--facts=facts.json", "--policy=policy.toml", "--env-file=secret", "--repository=repo"]
         .map(Into::into)

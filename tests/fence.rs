@@ -48,7 +48,11 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "blocking",
         ],
     ),
-    ("planner", "observe", &["Decision", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"]),
+    (
+        "planner",
+        "observe",
+        &["Decision", "Keep", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"],
+    ),
     ("report", "observe", &["Selection"]),
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
 ];

@@ -95,7 +95,7 @@ impl Case {
         common::repository(&self.file("tree"), &scratch.path().join("repo"), BRANCHES);
         let run = |output: &str| {
             common::bootagent()
-                .args(["--dry-run", output])
+                .args(["--dry-run", "--verbose", output])
                 .args(self.arguments())
                 .current_dir(&scratch)
                 .output()

@@ -119,8 +119,14 @@ fn json(plan: &Plan) -> String {
 
 /// Everything by which a plan, or what it was made of, could come before somebody's eyes.
 fn shown(secret: &Variables, plan: &Plan) -> String {
-    [json(plan), plan::text(plan, None), format!("{plan:?}"), format!("{plan:#?}"), format!("{secret:?}")]
-        .concat()
+    [
+        json(plan),
+        plan::text(plan, plan::Shown { all: true, ..Default::default() }),
+        format!("{plan:?}"),
+        format!("{plan:#?}"),
+        format!("{secret:?}"),
+    ]
+    .concat()
 }
 
 /// Its name, the part of its value that nobody writes by chance, and its value.

@@ -9,6 +9,7 @@ mod machine;
 mod names;
 mod network;
 mod node;
+mod present;
 mod seconds;
 mod source;
 mod word;
@@ -19,5 +20,8 @@ pub use machine::{Attempt, Facts, Generation, Good, Instance, Machine, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use node::{NodeRelease, NodeRuntime};
+pub use present::{
+    Agent, Asked, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts, UnitPresent,
+};
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};

@@ -43,6 +43,14 @@ pub enum EntryKind {
 }
 
 impl Source {
+    /// Where it is from, for an error: files that no commit holds (a directory that is checked without git) have none.
+    pub fn named(&self) -> String {
+        match self.commit.as_str().bytes().all(|digit| digit == b'0') {
+            true => self.repository.clone(),
+            false => format!("{} at {}", self.repository, self.commit.short()),
+        }
+    }
+
     pub fn has(&self, path: &str) -> bool {
         self.entries.iter().any(|entry| entry.path == path)
     }

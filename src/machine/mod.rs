@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
-pub use host::{LocalHost, Lock, remove_file, replace_file};
+pub use host::{LocalHost, Lock, agent, read_file, remove_file, replace_file};
 pub use sandbox::{App, Credential, FetchRequest, IndexRequest, Limits, Repository};
 pub use this::forbid_core_dumps;
 
@@ -98,6 +98,9 @@ pub trait Observe {
     /// One branch's commit into private scratch, trying again as long as told.
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;
 
+    /// Where a branch is, and nothing of it, trying again as long as told.
+    async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit>;
+
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;
 
@@ -108,6 +111,9 @@ pub trait Observe {
 
     /// One probe of a service, whatever it went through before.
     async fn probe(&self, gate: &Gate) -> Result<Health>;
+
+    /// What serves at this moment; `None` where no service of ours stands and none is asked for.
+    async fn present(&self, asked: &Asked) -> Result<Option<Present>>;
 
     /// A working tree as it stands, as far as plans are made of it.
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;
@@ -168,6 +174,13 @@ pub async fn told_to_stop() -> &'static str {
 /// Seconds since 1970.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A time in seconds since 1970, as people and other programs read it: `2025-11-28T09:12:44Z`.
+pub fn utc(seconds: u64) -> String {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    time.fmt(Format::DateTime).unwrap_or_else(|_| format!("@{seconds}"))
 }
 
 /// A server's clock as its `Date` header tells it, in seconds since 1970.

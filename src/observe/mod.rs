@@ -18,5 +18,5 @@ pub use policy::{
 };
 pub use reads::{
     Fetched, MANIFEST, Rendering, decided, facts, good_environment, instance, manifest, node_index,
-    repository_manifest, secret_text, source, tags, variables,
+    repository_manifest, secret_text, source, tags, tip, variables,
 };

@@ -10,7 +10,7 @@ use super::policy::{Flags, Fragment, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Instance, LONGEST_EVIDENCE, NodeRelease, Source};
+use crate::facts::{Commit, Facts, Instance, LONGEST_EVIDENCE, NodeRelease, Source};
 use crate::machine::{
     FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
@@ -89,6 +89,36 @@ pub async fn source(
     policy: &Policy,
     evidence: Vec<String>,
 ) -> Result<Fetched> {
+    let request = FetchRequest { evidence, ..request(machine, flags, selection, facts, policy).await? };
+    let pinned = request.pinned.clone();
+    let fetched = machine.fetch(request, policy.patience()).await;
+    let (source, scratch) = fetched.map_err(|error| selection.origins.explain(error, FETCHED_BY))?;
+    if pinned.is_some_and(|pinned| pinned != source.commit) {
+        return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
+    }
+    Ok(Fetched { source, scratch: Some(scratch) })
+}
+
+/// The branch's newest commit by its name.
+pub async fn tip(
+    machine: &impl Observe,
+    flags: &Flags,
+    selection: &Selection,
+    facts: &Facts,
+    policy: &Policy,
+) -> Result<Commit> {
+    let request = request(machine, flags, selection, facts, policy).await?;
+    let asked = machine.tip(FetchRequest { pinned: None, ..request }, policy.patience()).await;
+    asked.map_err(|error| selection.origins.explain(error, FETCHED_BY))
+}
+
+async fn request(
+    machine: &impl Observe,
+    flags: &Flags,
+    selection: &Selection,
+    facts: &Facts,
+    policy: &Policy,
+) -> Result<FetchRequest> {
     let credential = match &selection.credential {
         Some(name) => {
             let patience = patience(selection, facts, flags, policy);
@@ -101,7 +131,7 @@ pub async fn source(
         }
         None => None,
     };
-    let request = FetchRequest {
+    Ok(FetchRequest {
         repository: repository(&selection.repository, flags.dry_run)?,
         branch: selection.branch.clone(),
         pinned: selection.pinned.clone(),
@@ -111,15 +141,8 @@ pub async fn source(
         network: selection.network.clone(),
         timeouts: Default::default(),
         limits: Limits { evidence_bytes: LONGEST_EVIDENCE, ..Limits::default() },
-        evidence,
-    };
-    let pinned = request.pinned.clone();
-    let fetched = machine.fetch(request, policy.patience()).await;
-    let (source, scratch) = fetched.map_err(|error| selection.origins.explain(error, FETCHED_BY))?;
-    if pinned.is_some_and(|pinned| pinned != source.commit) {
-        return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
-    }
-    Ok(Fetched { source, scratch: Some(scratch) })
+        evidence: Vec::new(),
+    })
 }
 
 pub async fn node_index(

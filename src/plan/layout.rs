@@ -149,6 +149,8 @@ impl Layout {
 
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
+/// While this file is there, an operator holds the machine as it is.
+pub const HOLD: &str = "/var/lib/bootagent/hold";
 
 /// tmpfs: which invocation of a unit passed its gate.
 pub fn passed(unit: &str) -> PathBuf {

@@ -3,6 +3,7 @@
 
 mod action;
 pub mod layout;
+mod outlook;
 mod show;
 
 use serde::Serialize;
@@ -16,7 +17,8 @@ pub use action::{
     Action, Archive, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
     InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
-pub use show::{Outlook, headline, text};
+pub use outlook::{Outlook, Summary, foreseen};
+pub use show::{Shown, headline, text};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +47,9 @@ pub struct Plan {
     pub room: Vec<Step>,
     /// The generation to which the recovery goes back.
     pub former: Option<Generation>,
+    /// Of a plan that is not an instance's: the steps that one would have besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only_on_an_instance: Vec<StepId>,
     /// The whole run's deadline in seconds.
     pub budget: Seconds,
     /// What the words of those that fail are freed of before anybody reads them.

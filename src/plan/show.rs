@@ -5,18 +5,26 @@ use std::fmt::Write;
 use super::*;
 use crate::secret::Sealed;
 
-/// What a look at the machine said of one step: already so, or what would change.
-pub struct Outlook {
-    pub already: bool,
-    pub how: String,
+/// How much is shown.
+#[derive(Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// They belong to `steps`, one for one; without them (a recorded machine) only the plan is shown.
+    pub outlooks: Option<&'a [Outlook]>,
+    /// Steps that change nothing, too, and everything that stands elsewhere already.
+    pub all: bool,
 }
 
-/// Everything a run would do, in order. `outlooks` belong to `steps`, one for one; without them
-/// (a recorded machine) only the plan is shown.
-pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
+const LEGEND: &str = "+ create, ~ change, > run, - remove, = unchanged";
+
+/// Everything a run would do, in order.
+pub fn text(plan: &Plan, shown: Shown) -> String {
     let mut out = String::new();
+    let sum = match shown.outlooks {
+        Some(outlooks) => Summary::of(plan, outlooks).to_string(),
+        None => format!("{} steps", plan.steps.len()),
+    };
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{} ({}) at {}", plan.service, plan.environment, plan.commit);
+    let _ = writeln!(out, "{} ({}) at {}: {sum}", plan.service, plan.environment, plan.commit);
     let _ = writeln!(out, "\nSettings");
     let wide = plan.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
     for setting in &plan.settings {
@@ -29,34 +37,57 @@ pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
             let _ = writeln!(out, "  {}", printable(note));
         }
     }
-    let _ = writeln!(out, "\nPlan, within {}", plan.budget);
-    for (index, step) in plan.steps.iter().enumerate() {
-        let outlook = outlooks.and_then(|outlooks| outlooks.get(index));
-        show(&mut out, step, outlook);
-    }
+    let _ = writeln!(out, "\nPlan, within {} ({LEGEND})", plan.budget);
+    steps(&mut out, plan, shown);
     let _ = writeln!(out, "\nIf it fails");
-    for step in &plan.recover {
-        show(&mut out, step, None);
-    }
+    each(&mut out, &plan.recover, shown);
     if !plan.room.is_empty() {
         let _ = writeln!(out, "\nIf the disk is full while it builds, once");
-        for step in &plan.room {
-            show(&mut out, step, None);
-        }
+        each(&mut out, &plan.room, shown);
     }
-    if let Some(outlooks) = outlooks {
-        let already = outlooks.iter().filter(|outlook| outlook.already).count();
-        let _ = writeln!(out, "\n{} of {} steps are already so.", already, plan.steps.len());
+    if !plan.only_on_an_instance.is_empty() {
+        let ids: Vec<&str> = plan.only_on_an_instance.iter().map(StepId::as_str).collect();
+        let _ = writeln!(out, "\nNot an instance: one has these steps, too: {}", ids.join(", "));
     }
     out
 }
 
-fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
-    let sign = match outlook {
-        Some(outlook) if outlook.already => "=",
-        _ => "+",
-    };
-    let _ = writeln!(out, "{sign} {}: {}", step.id, headline(&step.action));
+fn steps(out: &mut String, plan: &Plan, shown: Shown) {
+    let mut before: Option<(&StepId, &Command)> = None;
+    let mut unchanged = 0;
+    for (index, step) in plan.steps.iter().enumerate() {
+        let outlook = shown.outlooks.and_then(|outlooks| outlooks.get(index));
+        if outlook.is_some_and(|outlook| outlook.already) && !shown.all {
+            unchanged += 1;
+            continue;
+        }
+        show(out, step, outlook, before.filter(|_| !shown.all));
+        if let Action::RunCommand(command) = &step.action {
+            before = before.or(Some((&step.id, command)));
+        }
+    }
+    if unchanged > 0 {
+        let _ = writeln!(out, "= {unchanged} more, which change nothing: -v shows them");
+    }
+}
+
+fn first_line(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
+    let _ = writeln!(out, "{} {}: {}", sign(&step.action, outlook), step.id, headline(&step.action));
+}
+
+/// Steps of which nobody knows yet what they would find.
+fn each(out: &mut String, steps: &[Step], shown: Shown) {
+    for step in steps {
+        match shown.all {
+            true => show(out, step, None, None),
+            false => first_line(out, step, None),
+        }
+    }
+}
+
+/// `before`: a step whose environment is shown already.
+fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>, before: Option<(&StepId, &Command)>) {
+    first_line(out, step, outlook);
     let _ = writeln!(out, "    why: {}", step.why);
     match outlook {
         Some(outlook) if outlook.already => {
@@ -68,7 +99,40 @@ fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
         }
         None => {}
     }
-    details(out, &step.action);
+    details(out, &step.action, before);
+}
+
+fn sign(action: &Action, outlook: Option<&Outlook>) -> char {
+    match (action, outlook) {
+        (_, Some(outlook)) if outlook.already => '=',
+        (
+            Action::MakeDirectory { .. }
+            | Action::WriteFile { .. }
+            | Action::SwitchSymlink { .. }
+            | Action::InstallAgent { .. },
+            Some(outlook),
+        ) if outlook.how != "absent" => '~',
+        (
+            Action::RemoveFile { .. }
+            | Action::DiscardUnfinished { .. }
+            | Action::PruneReleases(_)
+            | Action::PruneRuntimes(_)
+            | Action::StopLeftovers { .. },
+            _,
+        ) => '-',
+        (
+            Action::RunCommand(_)
+            | Action::Migrate(_)
+            | Action::Handover(_)
+            | Action::AwaitHealth(_)
+            | Action::ReloadUnit { .. }
+            | Action::StopUnit { .. }
+            | Action::RaiseImdsWall(_)
+            | Action::ProveImdsWall { .. },
+            _,
+        ) => '>',
+        _ => '+',
+    }
 }
 
 /// The step in one line.
@@ -127,7 +191,7 @@ pub fn headline(action: &Action) -> String {
     }
 }
 
-fn details(out: &mut String, action: &Action) {
+fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)>) {
     let mut line = |text: String| {
         let _ = writeln!(out, "    {text}");
     };
@@ -169,8 +233,13 @@ fn details(out: &mut String, action: &Action) {
                 command.directory.display()
             ));
             line(format!("may write: {}", paths(&command.sandbox.writable)));
-            for (name, value) in &command.environment {
-                line(format!("{name}={}", printable(value)));
+            match before.filter(|(_, before)| before.environment == command.environment) {
+                Some((id, _)) => line(format!("with the environment of {id}")),
+                None => {
+                    for (name, value) in &command.environment {
+                        line(format!("{name}={}", printable(value)));
+                    }
+                }
             }
         }
         Action::Migrate(migration) => {

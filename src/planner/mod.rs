@@ -20,11 +20,11 @@ mod steps;
 mod supervisor;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, Facts, Generation, Service, Source};
+use crate::facts::{Commit, Facts, Generation, Instance, Service, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{Rendering, Selection};
+use crate::observe::{Keep, Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::{Redaction, Secret};
@@ -103,9 +103,30 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         recover,
         room: remember::make_room(wanted, &generation, &layout),
         former: remember::good(wanted).map(|good| good.generation.clone()),
+        only_on_an_instance: only_on_an_instance(wanted)?,
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
+}
+
+/// The steps that keep an instance's choices for its next boot, where the plan is not an instance's.
+fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
+    if wanted.facts.instance.is_some() {
+        return Ok(Vec::new());
+    }
+    let id = "i-0".to_owned();
+    let instance =
+        Instance { id: id.clone(), region: String::new(), zone: String::new(), kind: String::new() };
+    let facts = Facts { instance: Some(instance), ..wanted.facts.clone() };
+    let keep = Some(Keep { instance: id, flags: Some(String::new()), installed: false });
+    let selection = Selection { keep, ..wanted.selection.clone() };
+    let on_one = Wanted { facts: &facts, selection: &selection, ..*wanted };
+    let (mut here, mut there) = (Steps::default(), Steps::default());
+    begin(&mut here, wanted.facts, wanted.selection)?;
+    begin(&mut there, &facts, &selection)?;
+    remember::decide(&mut there, &on_one)?;
+    let here: Vec<StepId> = here.finish().into_iter().map(|step| step.id).collect();
+    Ok(there.finish().into_iter().map(|step| step.id).filter(|id| !here.contains(id)).collect())
 }
 
 /// Where each setting came from: those that select first, then those that depend on what was selected.

@@ -131,7 +131,7 @@ fn before(wanted: &Wanted, generation: &Generation) -> Option<PathBuf> {
 
 /// A first choice holds from the beginning: a reboot in the middle goes on with it. A later one holds
 /// only once it passed: until then a reboot brings back what served.
-fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
+pub fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     let Some(instance) = &wanted.facts.instance else { return Ok(()) };
     let text = text(&Decision::of(wanted.selection, wanted.source))?;
     let why = "a reboot or a second run applies the same commit";

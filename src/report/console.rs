@@ -3,17 +3,10 @@
 use super::status::{State, Status};
 use super::terminal::plain;
 
+const MORE: &str = "bootagent: more in bootagent status and journalctl -t bootagent";
+
 pub fn lines(status: &Status) -> Vec<String> {
-    let seconds = status.finished.unwrap_or(status.heartbeat).saturating_sub(status.started);
-    let who = match (&status.service, &status.environment) {
-        (Some(service), Some(environment)) => format!("{service} ({environment})"),
-        _ => "an instance without a service".to_owned(),
-    };
-    let at = status.commit.as_ref().map(|commit| format!(" at {}", commit.short())).unwrap_or_default();
-    let serving = status.serving.as_ref();
-    let serving = serving.map(|commit| format!("; {} serves", commit.short())).unwrap_or_default();
-    let state = status.state.name();
-    let mut lines = vec![format!("bootagent: {who} is {state}{at} after {seconds} s{serving}")];
+    let mut lines = vec![headline(status)];
     match (&status.error, status.state) {
         (Some(error), _) => {
             let cause = error.causes.join(": ");
@@ -25,7 +18,7 @@ pub fn lines(status: &Status) -> Vec<String> {
             let gate =
                 status.steps.iter().rev().find(|step| step.id == "gate").and_then(|step| step.detail.clone());
             lines.push(format!(
-                "bootagent: gate: {}",
+                "bootagent: health check: {}",
                 gate.unwrap_or_else(|| "passed before, one probe confirmed it".to_owned())
             ));
             let changed = status.steps.iter().filter(|step| step.changed()).count();
@@ -33,11 +26,88 @@ pub fn lines(status: &Status) -> Vec<String> {
         }
         _ => {}
     }
-    lines.push("bootagent: more in bootagent status and journalctl -t bootagent".to_owned());
+    lines.push(MORE.to_owned());
     lines.iter().map(|line| plain(&line.replace('\n', " "))).collect()
+}
+
+/// For whoever has read the error already.
+pub fn brief(status: &Status) -> Vec<String> {
+    let code = status.error.as_ref().map(|error| format!(" [{}]", error.code)).unwrap_or_default();
+    [headline(status) + &code, MORE.to_owned()].map(|line| plain(&line.replace('\n', " "))).into()
+}
+
+fn headline(status: &Status) -> String {
+    let seconds = status.finished.unwrap_or(status.heartbeat).saturating_sub(status.started);
+    let who = match (&status.service, &status.environment) {
+        (Some(service), Some(environment)) => format!("{service} ({environment})"),
+        _ => "an instance without a service".to_owned(),
+    };
+    let commit = status.commit.as_ref().map(|commit| commit.short());
+    let state = status.state.name();
+    match (status.state, &status.serving) {
+        (State::Degraded, Some(serving)) => {
+            let wanted = commit.map(|commit| format!(", {commit} was wanted")).unwrap_or_default();
+            format!("bootagent: {who} is {state} after {seconds} s: {} serves{wanted}", serving.short())
+        }
+        _ => {
+            let at = commit.map(|commit| format!(" at {commit}")).unwrap_or_default();
+            format!("bootagent: {who} is {state}{at} after {seconds} s")
+        }
+    }
 }
 
 /// How a program ended says little without the first thing it said.
 fn short(cause: &str) -> String {
     cause.lines().map(str::trim).take(2).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+    use crate::facts::{Commit, Service};
+
+    fn ended(state: State, change: impl FnOnce(&mut Status)) -> Status {
+        let mut status = Status::booting(17, "boot".into(), "run".into());
+        status.service = Some(Service::try_from("auth-service").unwrap());
+        status.environment = Some("prod".try_into().unwrap());
+        status.commit = Some(Commit::try_from("5f0c0000000000000000000000000000000000ff").unwrap());
+        status.started = 1000;
+        change(&mut status);
+        status.end(state, 1012);
+        status
+    }
+
+    fn failed(status: &mut Status) {
+        status.error =
+            Some(Error::new(Code::InstallFailed, "running npm ci", "status 1").remedy("mend it").report());
+    }
+
+    #[test]
+    fn the_first_line_says_what_serves() {
+        let healthy = lines(&ended(State::Healthy, |_| {}));
+        assert_eq!(healthy[0], "bootagent: auth-service (prod) is healthy at 5f0c00000000 after 12 s");
+        assert!(healthy[1].starts_with("bootagent: health check: "), "{}", healthy[1]);
+        let warned = lines(&ended(State::Warnings, failed));
+        assert!(warned[0].contains("is healthy, with warnings at 5f0c00000000"), "{}", warned[0]);
+        let degraded = lines(&ended(State::Degraded, |status| {
+            failed(status);
+            status.serving = Some(Commit::try_from("51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5").unwrap());
+        }));
+        assert_eq!(
+            degraded[0],
+            "bootagent: auth-service (prod) is degraded after 12 s: 51d2aa7d0ecb serves, 5f0c00000000 was wanted"
+        );
+        assert_eq!(lines(&ended(State::Failed, failed)).len(), 5);
+    }
+
+    #[test]
+    fn who_read_the_error_already_does_not_read_it_twice() {
+        let said = brief(&ended(State::Failed, failed));
+        assert_eq!(
+            said[0],
+            "bootagent: auth-service (prod) is FAILED at 5f0c00000000 after 12 s [E-INSTALL-FAILED]"
+        );
+        assert!(said.len() == 2 && !said.concat().contains("mend it"));
+    }
 }

@@ -2,12 +2,15 @@
 //! the terminal's progress, and five lines on the console at the end.
 
 mod console;
+mod ending;
 mod ongoing;
 mod publication;
 mod serving;
 pub mod status;
 mod terminal;
+pub mod view;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +22,7 @@ use crate::observe::Selection;
 use crate::plan::{Action, Plan, StepId};
 use crate::secret::Redaction;
 use ongoing::Ongoing;
-use status::{Outcome, State, Status, StepReport};
+use status::{Outcome, Status, StepReport};
 
 pub use ongoing::line as living_text;
 pub use publication::read;
@@ -43,6 +46,9 @@ pub struct Report {
     status: Mutex<Status>,
     /// A dry run writes nothing.
     is_published: bool,
+    /// What is refused at once, a flag say, is no run: until it is seen to be one, the status is the last run's.
+    has_begun: AtomicBool,
+    before: publication::Kept,
     progress: Progress,
     living: Mutex<LivingLine>,
     ongoing: Mutex<Ongoing>,
@@ -58,6 +64,8 @@ impl Report {
         Report {
             status: Mutex::new(status),
             is_published: false,
+            has_begun: AtomicBool::new(false),
+            before: publication::Kept::default(),
             progress,
             living: Default::default(),
             ongoing: Default::default(),
@@ -67,7 +75,7 @@ impl Report {
 
     /// The same, for everybody to read.
     pub fn published(self) -> Self {
-        Report { is_published: true, ..self }
+        Report { is_published: true, before: publication::Kept::now(), ..self }
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {
@@ -82,6 +90,7 @@ impl Report {
         change(&mut status);
         status.heartbeat = now();
         if self.is_published
+            && self.has_begun.load(Ordering::Relaxed)
             && let Err(error) = publication::publish(&status)
         {
             tracing::error!(%error, "the status file cannot be written");
@@ -118,7 +127,7 @@ impl Report {
         let is_due = status.waiting != waiting || now().saturating_sub(status.heartbeat) >= HEARTBEAT;
         drop(status);
         if is_due {
-            self.update(|_| {});
+            self.begin();
         }
         let lines = locked(&self.ongoing).lines(Instant::now());
         if self.is_published {
@@ -178,8 +187,13 @@ impl Report {
         ongoing.into_iter().fold(error, |error, words| error.because(format!("waiting for {words}")))
     }
 
-    pub fn started(&self) {
+    /// From now on the status is this run's.
+    fn begin(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
         self.update(|_| {});
+    }
+
+    pub fn started(&self) {
         self.say("looking at the machine, the instance and the policy");
     }
 
@@ -187,21 +201,21 @@ impl Report {
         self.update(|status| status.instance = Some(instance.clone()));
     }
 
-    pub fn selected(&self, selection: &Selection) {
+    /// `is_pinned`: the commit is known already, and nothing is fetched for it.
+    pub fn selected(&self, selection: &Selection, is_pinned: bool) {
+        self.begin();
         self.update(|status| {
             status.service = Some(selection.service.clone());
             status.environment = Some(selection.environment.clone());
             status.repository = Some(selection.repository.clone());
             status.branch = Some(selection.branch.clone());
         });
-        self.say(&format!(
-            "{} ({}): fetching {} of {} and reading {}",
-            selection.service,
-            selection.environment,
-            selection.branch,
-            selection.repository,
-            selection.secret
-        ));
+        let source = match &selection.pinned {
+            Some(commit) if is_pinned => format!("commit {} is pinned", commit.short()),
+            _ => format!("fetching {} of {}", selection.branch, selection.repository),
+        };
+        let Selection { service, environment, secret, .. } = selection;
+        self.say(&format!("{service} ({environment}): {source}, reading {secret}"));
     }
 
     pub fn planned(&self, plan: &Plan) {
@@ -318,61 +332,6 @@ impl Report {
 
     pub fn recovering(&self) {
         self.say("going back to what is safe");
-    }
-
-    /// The service serves, and something beside it failed.
-    pub fn degraded(&self, error: &Error) {
-        self.say(&error.to_string());
-        self.update(|status| {
-            status.error.get_or_insert(error.report());
-        });
-    }
-
-    /// Whether all else is well, too, is in the state.
-    pub fn in_service(&self) {
-        self.update(|status| {
-            let state = if status.error.is_none() { State::Healthy } else { State::Degraded };
-            status.end(state, now());
-        });
-        self.last_word();
-    }
-
-    pub fn failed(&self, error: &Error) {
-        if self.status().error.is_none() {
-            self.say(&error.to_string());
-        }
-        self.update(|status| {
-            status.error.get_or_insert(error.report());
-            status.end(State::Failed, now());
-        });
-        self.last_word();
-    }
-
-    pub fn is_degraded(&self) -> bool {
-        self.status().state == State::Degraded
-    }
-
-    /// Nothing was to be done: then there is nothing to report either.
-    pub fn withdraw(&self) {
-        if self.is_published {
-            publication::withdraw();
-        }
-        tracing::info!("no policy yet: bootagent run in user-data will bring one");
-    }
-
-    fn last_word(&self) {
-        let status = self.status();
-        let lines = console::lines(&status);
-        let (service, commit) = (name(&status.service), name(&status.commit));
-        let code = status.error.as_ref().map(|error| error.code.clone()).unwrap_or_default();
-        tracing::info!(service, commit, run_id = status.run_id, code, "{}", lines.join(" | "));
-        if self.progress != Progress::Silent {
-            locked(&self.living).clear();
-            lines.iter().for_each(tell);
-        }
-        if self.is_published {
-            machine::console(&lines);
-        }
     }
 }
 

@@ -17,13 +17,64 @@ struct Said {
     output: Vec<String>,
 }
 
+/// Where there is no room for it beside the former one, that one goes first: no word at all is better than one that
+/// hides a newer run. And if that is not enough, what matters most is written.
 pub fn publish(status: &Status) -> Result<()> {
+    let error = match write(status) {
+        Err(error) if error.code() == Code::DiskFull => error,
+        written => return written,
+    };
+    withdraw();
+    write(status).or_else(|_| replace(PATH, &brief(status), Mode(0o644))).map_err(|_| error)
+}
+
+fn write(status: &Status) -> Result<()> {
     let (status, said) = parted(status);
     match said {
         Some(said) => replace(OUTPUT, &said, Mode(0o600))?,
         None => machine::remove_file(Path::new(OUTPUT))?,
     }
     replace(PATH, &status, Mode(0o644))
+}
+
+/// How it goes, and the error: one page of memory holds it.
+fn brief(status: &Status) -> Status {
+    let (mut status, _) = parted(status);
+    status.steps.clear();
+    status.notes.clear();
+    status.waiting.clear();
+    status
+}
+
+/// What stood there before this run.
+#[derive(Default)]
+pub struct Kept {
+    status: Option<Vec<u8>>,
+    output: Option<Vec<u8>>,
+}
+
+impl Kept {
+    pub fn now() -> Kept {
+        let read = |path: &str| machine::read_file(Path::new(path)).ok().flatten();
+        Kept { status: read(PATH), output: read(OUTPUT) }
+    }
+
+    /// Only what is another one by now is written.
+    pub fn put_back(&self) {
+        for (path, kept, mode) in [(OUTPUT, &self.output, Mode(0o600)), (PATH, &self.status, Mode(0o644))] {
+            let path = Path::new(path);
+            if machine::read_file(path).ok().flatten() == *kept {
+                continue;
+            }
+            let done = match kept {
+                Some(bytes) => machine::replace_file(path, bytes, &Owner::root(), mode),
+                None => machine::remove_file(path),
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, "the former status cannot be put back");
+            }
+        }
+    }
 }
 
 pub fn withdraw() {
@@ -67,6 +118,7 @@ fn replace(path: &str, content: &impl Serialize, mode: Mode) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::status::StepReport;
 
     fn failed(run_id: &str, output: &[&str]) -> Status {
         let mut status = Status::booting(17, "boot".into(), run_id.into());
@@ -86,6 +138,19 @@ mod tests {
         assert!(!shown(&public).contains("4711") && shown(&public).contains("status 1"));
         assert_eq!(shown(&joined(public.clone(), said)), shown(&status));
         assert_eq!(shown(&joined(public.clone(), None)), shown(&public));
+    }
+
+    #[test]
+    fn in_brief_it_fits_into_a_page_and_names_the_error() {
+        let mut status = failed("run", &["customer 4711 is unknown"]);
+        for step in 0..60 {
+            status.steps.push(StepReport::started(&format!("step-{step}"), "why", 1));
+        }
+        let shown = serde_json::to_string_pretty(&brief(&status)).unwrap();
+        assert!(
+            shown.len() < 4096 && shown.contains("E-SERVICE-EXITED") && !shown.contains("4711"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ongoing;
 use crate::error::{Code, Error, ErrorReport, Result};
-use crate::facts::{Branch, Commit, Environment, Instance, Service};
+use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
 use crate::plan::Gate;
 
 pub const PATH: &str = "/run/bootagent/status.json";
@@ -19,9 +19,16 @@ const SILENCE: u64 = 6 * super::HEARTBEAT;
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     NotStarted,
+    /// A run goes on, and nothing that passed its health check in this boot answers yet.
     Booting,
+    /// A run goes on, and meanwhile something serves. Never in the file: only a look at the service tells.
+    Updating,
     Healthy,
+    /// Healthy, and something beside the service failed: old releases or runtimes are still there.
+    Warnings,
+    /// It serves, but not what was asked for.
     Degraded,
+    /// Nothing serves.
     Failed,
 }
 
@@ -30,7 +37,9 @@ impl State {
         match self {
             State::NotStarted => "not started",
             State::Booting => "booting",
+            State::Updating => "updating",
             State::Healthy => "healthy",
+            State::Warnings => "healthy, with warnings",
             State::Degraded => "degraded",
             State::Failed => "FAILED",
         }
@@ -218,19 +227,38 @@ impl Status {
         self.end(State::Failed, self.heartbeat);
     }
 
-    /// Whether this is the word of an agent that can no longer speak.
-    pub fn is_orphaned(&self, boot_id: &str, agent_lives: bool, now: u64) -> Option<String> {
+    /// Whether this is the word of an agent that can no longer speak. The kernel's lock tells: an agent that is silent
+    /// for long may be stopped, or have a slow disk, and still goes on. Only where the lock cannot be seen, a
+    /// silent one counts as gone.
+    pub fn is_orphaned(&self, boot_id: &str, agent: Agent, process_lives: bool, now: u64) -> Option<String> {
         if self.state != State::Booting {
             return None;
         }
         if self.boot_id != boot_id {
             return Some("it is of an earlier boot".to_owned());
         }
-        if !agent_lives {
-            return Some(format!("the agent (pid {}) is gone", self.pid));
+        let gone = Some(format!("the agent (pid {}) is gone", self.pid));
+        match agent {
+            Agent::Lives(pid) if pid == self.pid => None,
+            Agent::Lives(_) | Agent::Gone => gone,
+            Agent::Unknown if !process_lives => gone,
+            Agent::Unknown => {
+                let silent = self.silent_for(now);
+                (silent > SILENCE)
+                    .then(|| format!("the agent (pid {}) has been silent for {silent} s", self.pid))
+            }
         }
-        let silent = now.saturating_sub(self.heartbeat);
-        (silent > SILENCE).then(|| format!("the agent (pid {}) has been silent for {silent} s", self.pid))
+    }
+
+    /// How long ago the agent proved last that it lives.
+    fn silent_for(&self, now: u64) -> u64 {
+        now.saturating_sub(self.heartbeat)
+    }
+
+    /// Of an agent that lives and should have spoken by now.
+    pub fn silence(&self, now: u64) -> Option<u64> {
+        let silent = self.silent_for(now);
+        (self.state == State::Booting && silent > SILENCE).then_some(silent)
     }
 }
 
@@ -258,10 +286,18 @@ mod tests {
 
     #[test]
     fn a_living_agent_is_believed() {
-        assert_eq!(booting().is_orphaned("boot", true, 1000 + SILENCE), None);
+        for agent in [Agent::Lives(17), Agent::Unknown] {
+            assert_eq!(booting().is_orphaned("boot", agent, true, 1000 + SILENCE), None);
+        }
         let mut done = booting();
         done.end(State::Healthy, 1001);
-        assert_eq!(done.is_orphaned("boot", false, 9999), None);
+        assert_eq!(done.is_orphaned("boot", Agent::Gone, false, 9999), None);
+    }
+
+    #[test]
+    fn an_agent_that_holds_the_lock_lives_however_long_it_is_silent() {
+        assert_eq!(booting().is_orphaned("boot", Agent::Lives(17), true, 9999), None);
+        assert_eq!((booting().silence(1000 + SILENCE), booting().silence(1033)), (None, Some(33)));
     }
 
     #[test]
@@ -287,8 +323,12 @@ mod tests {
 
     #[test]
     fn a_dead_silent_or_former_agent_is_not() {
-        assert!(booting().is_orphaned("boot", false, 1000).unwrap().contains("gone"));
-        assert!(booting().is_orphaned("boot", true, 1001 + SILENCE).unwrap().contains("silent"));
-        assert!(booting().is_orphaned("other", true, 1000).unwrap().contains("earlier boot"));
+        let orphaned = |boot, agent, lives, now| booting().is_orphaned(boot, agent, lives, now).unwrap();
+        assert!(orphaned("boot", Agent::Unknown, false, 1000).contains("gone"));
+        assert!(orphaned("boot", Agent::Unknown, true, 1001 + SILENCE).contains("silent"));
+        assert!(orphaned("other", Agent::Lives(17), true, 1000).contains("earlier boot"));
+        // A process of that number may live: without the lock it is another one, or on its way out.
+        assert!(orphaned("boot", Agent::Gone, true, 1000).contains("gone"));
+        assert!(orphaned("boot", Agent::Lives(18), true, 1000).contains("gone"));
     }
 }

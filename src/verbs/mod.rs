@@ -19,7 +19,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
         // Boxed: the largest futures of the program, and the compiler counts how deep they nest.
         Verb::Run(args) if args.dry_run => Box::pin(run::dry_run(&args)).await,
         Verb::Run(args) => Box::pin(run::run(&args)).await,
-        Verb::Status(args) => status::status(&args).await,
+        Verb::Status(args) => Box::pin(status::status(&args)).await,
         Verb::Validate(args) => validate::validate(&args).await,
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,

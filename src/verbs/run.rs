@@ -2,24 +2,29 @@ use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
 use crate::machine::{LocalHost, Lock, Observe};
-use crate::plan;
+use crate::plan::{self, Shown, Summary};
 use crate::report::{Progress, Report, print};
 
 /// Brings the service into service.
 pub async fn run(args: &RunArgs) -> u8 {
     match locked_run(args).await {
-        Ok(InService::Degraded) if args.strict => super::status::DEGRADED,
-        Ok(_) => 0,
+        Ok(Ended::Warnings) if args.strict => super::status::DEGRADED,
+        Ok(Ended::Healthy | Ended::Warnings) => 0,
+        Ok(Ended::FormerServes) => FORMER_SERVES,
         Err(error) => error.exit() as u8,
     }
 }
 
-enum InService {
-    Well,
-    Degraded,
+/// It failed, and the deployment that passed before it serves.
+const FORMER_SERVES: u8 = 2;
+
+enum Ended {
+    Healthy,
+    Warnings,
+    FormerServes,
 }
 
-async fn locked_run(args: &RunArgs) -> Result<InService> {
+async fn locked_run(args: &RunArgs) -> Result<Ended> {
     let machine = LocalHost::new();
     // What goes wrong before there is a report is told here, once.
     let told = |error: Error| {
@@ -37,10 +42,11 @@ async fn locked_run(args: &RunArgs) -> Result<InService> {
         // An image made from a used machine, before its user-data ran.
         Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
             report.withdraw();
-            Ok(InService::Well)
+            Ok(Ended::Healthy)
         }
-        Ok(()) if report.is_degraded() => Ok(InService::Degraded),
-        Ok(()) => Ok(InService::Well),
+        Ok(()) if report.has_warnings() => Ok(Ended::Warnings),
+        Ok(()) => Ok(Ended::Healthy),
+        Err(_) if report.former_serves() => Ok(Ended::FormerServes),
         Err(error) => Err(error),
     }
 }
@@ -57,12 +63,17 @@ fn progress() -> Progress {
 /// Shows what a run would do. Nothing is written but private scratch, which is thrown away.
 pub async fn dry_run(args: &RunArgs) -> u8 {
     match show(args).await {
-        Ok(()) => 0,
+        Ok(is_due) if args.detailed_exitcode && is_due => CHANGES,
+        Ok(_) => 0,
         Err(error) => super::told(&error),
     }
 }
 
-async fn show(args: &RunArgs) -> Result<()> {
+/// With --detailed-exitcode, as terraform has it.
+const CHANGES: u8 = 2;
+
+/// Whether anything is to do.
+async fn show(args: &RunArgs) -> Result<bool> {
     let machine = LocalHost::bystander();
     let progress = match args.output {
         Output::Text => progress(),
@@ -72,11 +83,16 @@ async fn show(args: &RunArgs) -> Result<()> {
     let flags = args.flags()?;
     let prepared = report.accompany(boot::prepare(&machine, &flags, &report)).await?;
     match args.output {
-        Output::Text => print(&plan::text(&prepared.plan, prepared.outlooks.as_deref())),
+        Output::Text => {
+            let shown = Shown { outlooks: prepared.outlooks.as_deref(), all: args.verbose };
+            print(&plan::text(&prepared.plan, shown))
+        }
         Output::Json => {
             let text = serde_json::to_string_pretty(&prepared.plan)
                 .map_err(|error| Error::new(Code::Bug, "printing the plan", error))?;
             print(&(text + "\n"))
         }
-    }
+    }?;
+    let outlooks = prepared.outlooks.as_deref();
+    Ok(outlooks.is_none_or(|outlooks| Summary::of(&prepared.plan, outlooks).to_do > 0))
 }

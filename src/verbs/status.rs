@@ -1,16 +1,19 @@
-//! What the last run came to, and whether it is still true.
+//! What serves now, and how the last run ended.
 
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use crate::boot;
 use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, Result};
-use crate::facts::Commit;
-use crate::machine::{self, Health, LocalHost, Observe};
-use crate::report::status::{Outcome, State, Status};
-use crate::report::{self, LivingLine, living_text, print};
+use crate::facts::{Agent, Asked};
+use crate::machine::{self, LocalHost, Observe};
+use crate::observe::{self, Flags};
+use crate::plan::{Seconds, layout};
+use crate::report::status::{State, Status};
+use crate::report::view::{self, Newer, Pinned, Seen, View};
+use crate::report::{self, LivingLine, Progress, Report, living_text, print};
 
 /// The contract of the exit status.
 const IN_SERVICE: u8 = 0;
@@ -18,179 +21,149 @@ const FAILED: u8 = 1;
 const NOT_YET: u8 = 3;
 pub const DEGRADED: u8 = 4;
 
-/// The status file, with what a look at this moment adds.
-#[derive(Serialize)]
-struct Seen {
-    #[serde(flatten)]
-    status: Status,
-    /// What the probe said now; absent where nothing could be probed.
-    probe: Option<String>,
-}
-
 pub async fn status(args: &StatusArgs) -> u8 {
     match look(args).await {
-        Ok(seen) => {
+        Ok(view) => {
             let printed = match args.output {
-                Output::Text => print(&text(&seen)),
-                Output::Json => json(&seen).and_then(|text| print(&text)),
+                Output::Text => print(&text(&view, args.steps)),
+                Output::Json => json(&view).and_then(|text| print(&text)),
             };
-            printed.map_or_else(|error| super::told(&error), |()| exit(&seen, args.strict))
+            printed.map_or_else(|error| super::told(&error), |()| exit(&view, args))
         }
         Err(error) => super::told(&error),
     }
 }
 
-fn json(seen: &Seen) -> Result<String> {
-    serde_json::to_string_pretty(seen)
+fn json(view: &View) -> Result<String> {
+    serde_json::to_string_pretty(view)
         .map(|text| text + "\n")
         .map_err(|error| Error::new(Code::Bug, "printing the status", error))
 }
 
-async fn look(args: &StatusArgs) -> Result<Seen> {
+async fn look(args: &StatusArgs) -> Result<View> {
     let machine = LocalHost::bystander();
     let until = Instant::now() + args.timeout.duration();
     let mut living = cli::stderr_is_a_living_terminal().then(LivingLine::default);
-    loop {
-        let seen = once(&machine).await?;
-        let pending = matches!(seen.status.state, State::Booting | State::NotStarted);
-        if !args.wait || !pending || Instant::now() >= until {
-            return Ok(seen);
+    // A service that is being started is not asked again and again.
+    while args.wait && Instant::now() < until {
+        let (agent, mut record) = last_run(&machine).await?;
+        if let Some(run) = &mut record {
+            end_if_orphaned(run, agent);
+        }
+        if record.is_some() && !view::goes_on(record.as_ref(), agent) {
+            break;
         }
         if let Some(living) = &mut living {
-            living.show(&progress(&seen.status));
+            living.show(&progress(record.as_ref()));
         }
         sleep(Duration::from_millis(300)).await;
     }
+    drop(living);
+    let view = once(&machine).await?;
+    let newer = if args.remote { Some(newer(&machine, view.pinned.as_ref()).await) } else { None };
+    Ok(View { newer, ..view })
 }
 
-async fn once(machine: &LocalHost) -> Result<Seen> {
-    let Some(mut status) = report::read(machine).await? else {
-        let mut status = Status::booting(0, machine::boot_id(), String::new());
-        status.state = State::NotStarted;
-        return Ok(Seen { status, probe: None });
-    };
-    if let Some(why) = status.is_orphaned(
-        &machine::boot_id(),
-        machine::started(status.pid).is_some_and(|ticks| ticks == status.pid_started),
-        machine::now(),
-    ) {
-        status.end_orphaned(Error::new(Code::AgentDied, "booting", why));
+async fn once(machine: &LocalHost) -> Result<View> {
+    let (agent, mut record) = last_run(machine).await?;
+    if let Some(run) = &mut record {
+        end_if_orphaned(run, agent);
     }
-    let probe = probe(machine, &mut status).await;
-    Ok(Seen { status, probe })
+    let asked = match &record {
+        Some(run) => Asked {
+            service: run.service.clone(),
+            instance: run.instance.as_ref().map(|instance| instance.id.clone()),
+            gate: run.gate.clone(),
+        },
+        None => Asked::default(),
+    };
+    let present = boot::present(machine, &asked, !matches!(agent, Agent::Lives(_))).await?;
+    let recorded = present.as_ref().and_then(|present| present.good.as_ref()?.instance.clone());
+    let pinned = pinned(machine, asked.instance.or(recorded)).await;
+    Ok(View::of(Seen { record, agent, present, pinned, now: machine::now() }))
+}
+
+/// Who holds the lock of runs, and the record of the last one. They are two readings: a run that begins or ends in
+/// between would look like one whose agent died, so that is looked at again.
+async fn last_run(machine: &LocalHost) -> Result<(Agent, Option<Status>)> {
+    const LOOKS: usize = 3;
+    let mut looks = 1;
+    loop {
+        let agent = machine::agent();
+        let record = report::read(machine).await?;
+        let booting = record.as_ref().filter(|run| run.state == State::Booting);
+        let agree = booting.is_none_or(|run| agent == Agent::Lives(run.pid));
+        if agree || looks == LOOKS {
+            return Ok((agent, record));
+        }
+        looks += 1;
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn end_if_orphaned(run: &mut Status, agent: Agent) {
+    let lives = machine::started(run.pid).is_some_and(|ticks| ticks == run.pid_started);
+    if let Some(why) = run.is_orphaned(&machine::boot_id(), agent, lives, machine::now()) {
+        run.end_orphaned(Error::new(Code::AgentDied, "booting", why));
+    }
+}
+
+/// Root's record. One that cannot be read is told by the next run, and is no reason to say nothing else.
+async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned> {
+    if !machine.is_root() {
+        return None;
+    }
+    let decided = observe::decided(machine, &layout::decision(&instance?)).await.ok()??;
+    let source = decided.source;
+    Some(Pinned { commit: source.commit, branch: source.branch, repository: source.repository })
+}
+
+/// The branch is asked as a run would ask it, and not for long. That it does not answer says nothing of what serves.
+async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
+    const PATIENCE: Seconds = Seconds(30);
+    const METADATA: Seconds = Seconds(5);
+    let Some(pinned) = pinned else {
+        let cause = "no commit is pinned yet, or only root can see which";
+        return Newer::Unknown(
+            Error::new(Code::Usage, "asking for the branch's newest commit", cause).report(),
+        );
+    };
+    let mut flags = Flags { dry_run: true, ..Flags::default() };
+    flags.policy.budget = Some(PATIENCE);
+    flags.policy.imds.wait = Some(METADATA);
+    let report = Report::new(Progress::Silent, machine::run_id());
+    match Box::pin(boot::newest(machine, &flags, &report)).await {
+        Ok(commit) if commit == pinned.commit => Newer::None,
+        Ok(commit) => Newer::Commit(commit),
+        Err(error) => Newer::Unknown(error.in_public().report()),
+    }
 }
 
 /// What the run does at this moment, as it would say itself.
-fn progress(status: &Status) -> String {
-    match living_text(&status.waiting, machine::now()) {
-        Some(line) => format!("{}: {line}", headline(status)),
-        None => headline(status),
-    }
+fn progress(run: Option<&Status>) -> String {
+    let Some(run) = run else { return "waiting for a run".to_owned() };
+    let service = run.service.as_ref().map_or("?", |service| service.as_str());
+    let waiting = living_text(&run.waiting, machine::now()).unwrap_or_default();
+    format!("{service}: {}: {waiting}", run.state.name())
 }
 
-/// A healthy status is a claim about now: it is asked again.
-async fn probe(machine: &LocalHost, status: &mut Status) -> Option<String> {
-    let gate = status.gate.clone()?;
-    if status.state == State::Booting {
-        return None;
-    }
-    if !machine.is_root() {
-        return Some("not probed: only root sees whose socket answers".to_owned());
-    }
-    let said = match machine.probe(&gate).await {
-        Ok(Health::Well(answer)) => return Some(answer),
-        Ok(Health::Unwell(cause)) => cause,
-        Err(error) => error.in_public().report().causes.join(": "),
-    };
-    if matches!(status.state, State::Healthy | State::Degraded) {
-        status.state = State::Failed;
-        let unit = status.unit.clone().unwrap_or_default();
-        let error = Error::new(Code::HealthBadAnswer, format!("probing {unit} again"), &said)
-            .remedy(format!("journalctl -u {unit} tells what happened since the run"));
-        status.error = Some(error.report());
-    }
-    Some(said)
-}
-
-fn exit(seen: &Seen, strict: bool) -> u8 {
-    match seen.status.state {
-        State::Healthy => IN_SERVICE,
-        State::Degraded if strict => DEGRADED,
-        State::Degraded => IN_SERVICE,
+fn exit(view: &View, args: &StatusArgs) -> u8 {
+    match view.state {
+        // What was waited for did not end in time.
+        _ if args.wait && view.is_pending => NOT_YET,
+        State::Healthy | State::Updating => IN_SERVICE,
+        State::Warnings if args.strict => DEGRADED,
+        State::Warnings => IN_SERVICE,
+        State::Degraded => DEGRADED,
         State::Failed => FAILED,
         State::NotStarted | State::Booting => NOT_YET,
     }
 }
 
-fn text(seen: &Seen) -> String {
-    let status = &seen.status;
-    if status.state == State::NotStarted {
+fn text(view: &View, steps: bool) -> String {
+    if view.state == State::NotStarted && view.service.is_none() {
         return "not started: no run in this boot yet\n".to_owned();
     }
-    let mut lines = vec![headline(status)];
-    if let Some(error) = &status.error {
-        lines.push(format!("{error}"));
-    }
-    let word = |name: &str, value: Option<String>| value.map(|value| format!("  {name:10} {value}"));
-    lines.extend(word("commit", status.commit.as_ref().map(ToString::to_string)));
-    lines.extend(word(
-        "serving",
-        status.serving.as_ref().map(|commit| format!("{commit} (the former generation)")),
-    ));
-    if status.attempted.is_some() && status.attempted != status.passed {
-        let commit = |of: &Option<Commit>| of.as_ref().map_or("none yet".to_owned(), ToString::to_string);
-        lines.extend(word("attempted", Some(format!("{} (last put to run)", commit(&status.attempted)))));
-        lines.extend(word("passed", Some(format!("{} (last passed its gate)", commit(&status.passed)))));
-    }
-    lines.extend(word(
-        "source",
-        status.repository.as_ref().map(|at| match &status.branch {
-            Some(branch) => format!("{at} ({branch})"),
-            None => at.clone(),
-        }),
-    ));
-    lines.extend(word(
-        "instance",
-        status.instance.as_ref().map(|instance| format!("{} in {}", instance.id, instance.zone)),
-    ));
-    lines.extend(word("probe", seen.probe.clone()));
-    lines.extend(word("now", living_text(&status.waiting, machine::now())));
-    for note in &status.notes {
-        lines.extend(word("note", Some(note.clone())));
-    }
-    lines.push(String::new());
-    for step in &status.steps {
-        let seconds = step.seconds.map_or("      ".to_owned(), |seconds| format!("{seconds:5.1}s"));
-        let outcome = match step.outcome {
-            Outcome::Running => "...",
-            Outcome::Unchanged => "=",
-            Outcome::Changed => "+",
-            Outcome::Failed => "FAILED",
-        };
-        let now = status.waiting.iter().find(|waiting| waiting.id == step.id);
-        let detail = match step.outcome {
-            Outcome::Running => now.and_then(|waiting| waiting.said.as_deref()),
-            Outcome::Failed => step.detail.as_deref(),
-            Outcome::Unchanged | Outcome::Changed => None,
-        };
-        let detail = detail.unwrap_or(&step.why);
-        lines.push(format!(
-            "  {seconds} {outcome:6} {:16} {}",
-            step.id,
-            detail.lines().next().unwrap_or_default()
-        ));
-    }
-    if let Some(unit) = &status.unit {
-        lines.push(String::new());
-        lines.push(format!("  systemctl status {unit}; journalctl -u {unit}; journalctl -t bootagent"));
-    }
-    lines.join("\n") + "\n"
-}
-
-fn headline(status: &Status) -> String {
-    let name = |of: Option<String>| of.unwrap_or_else(|| "?".to_owned());
-    let service = name(status.service.as_ref().map(ToString::to_string));
-    let environment = name(status.environment.as_ref().map(ToString::to_string));
-    let seconds = status.finished.unwrap_or(status.heartbeat).saturating_sub(status.started);
-    format!("{service} ({environment}): {} after {seconds} s", status.state.name())
+    let steps = view.last_run.as_ref().filter(|_| steps).map(view::steps);
+    view::text(view) + &steps.unwrap_or_default()
 }

@@ -46,10 +46,16 @@ def ask(machine: Machine, question: str):
 
 
 def status(machine: Machine) -> tuple[int, dict]:
-    """bootagent status: its exit status and what it says."""
+    """bootagent status: its exit status and what it says, with what the record of the last run says beside it, and the
+    probe's words."""
     result = machine.run(["bootagent", "status", "--output", "json"])
     assert result.stdout, f"status says nothing: {result}"
-    return result.code, result.json()
+    return result.code, flat(result.json())
+
+
+def flat(view: dict) -> dict:
+    """One dict of the view, which counts, and of the last run's record."""
+    return (view["last_run"] or {}) | {"probe": (view["serves"] or {}).get("detail")} | view
 
 
 def waited_for(machine: Machine) -> list[str]:

@@ -13,6 +13,7 @@ from lab.world import may
 
 REPOSITORY = "https://github.com/acme/{service}.git"
 POLICY = "/etc/bootagent/policy.toml"
+STATUS = "/run/bootagent/status.json"
 SECRETS = "secretsmanager.eu-west-1.amazonaws.com"
 GIT = "github.com"
 # What a run may take beyond the time that it was given to wait, on a busy host.
@@ -44,18 +45,26 @@ def serving(world: World, binary: Path, files: Files | None = None, *flags: str,
     return machine
 
 
-def assert_failed(machine: Machine, result: Result, exit: int, codes: str | list[str], *names: str) -> dict:
-    """The run failed as documented, said why in its first line, and what to do; the status says the same.
+def assert_failed(
+    machine: Machine,
+    result: Result,
+    exit: int,
+    codes: str | list[str],
+    *names: str,
+    status: tuple[int, str] | None = None,
+) -> dict:
+    """The run failed as documented, said why in its first line, and what to do; the status says the same. With exit 2 what
+    passed before serves, and the status is degraded; else nothing serves, unless `status` says so.
 
     Several codes where it is a matter of moments which one is seen."""
+    expected = status or ((4, "degraded") if exit == 2 else (1, "failed"))
     asked = machine.run(["bootagent", "status", "--output", "json"])
     told = f"\n--- run: exit {result.code}\n{result.stdout}{result.stderr}"
     told += f"\n--- status: exit {asked.code}\n{asked.stdout}"
     assert result.code == exit, f"exit status {result.code}, not {exit}{told}"
-    assert asked.code == 1, f"status of a failed run{told}"
-    status = asked.json()
-    assert status["state"] == "failed", told
-    error = status["error"]
+    said = looks.flat(asked.json())
+    assert (asked.code, said["state"]) == expected, f"status of a failed run{told}"
+    error = said["last_run"]["error"]
     code = error["code"]
     assert code in ([codes] if isinstance(codes, str) else codes), f"not {codes}{told}"
     first_line = f"{error['doing']}: {': '.join(error['causes'])}".splitlines()[0]
@@ -64,9 +73,19 @@ def assert_failed(machine: Machine, result: Result, exit: int, codes: str | list
     assert error["remedy"], f"no remedy{told}"
     for word in (code, error["remedy"].splitlines()[0]):
         assert word in result.stderr, f"the run itself did not say {word!r}{told}"
-    said = machine.journal(BOOTAGENT_RUN_ID=status["run_id"], BOOTAGENT_CODE=code)
-    assert said, f"the journal has no entry with BOOTAGENT_CODE={code}{told}"
-    return status
+    entries = machine.journal(BOOTAGENT_RUN_ID=said["run_id"], BOOTAGENT_CODE=code)
+    assert entries, f"the journal has no entry with BOOTAGENT_CODE={code}{told}"
+    return said
+
+
+def assert_refused(machine: Machine, before: Result, result: Result, *names: str) -> None:
+    """It was no run: a usage error, told on standard error and in the journal, and the status is what it was."""
+    assert result.code == 64 and "[E-USAGE]" in result.stderr, f"exit {result.code}\n{result.stderr}"
+    missing = [name for name in names if name not in result.stderr]
+    assert not missing, f"no {missing} in {result.stderr}"
+    assert "is FAILED" not in result.stderr, result.stderr
+    now = machine.run(["cat", STATUS])
+    assert (now.code, now.stdout) == (before.code, before.stdout), "the status was touched"
 
 
 class Stage:

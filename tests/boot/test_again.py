@@ -112,13 +112,13 @@ class TestUpdate:
         before = current(machine), machine.read(f"/etc/systemd/system/{SERVICE}.service")
         bad = shared.repo(SERVICE).commit("test", EXITS)
         failed = machine.run(["bootagent", "run", "--update"], timeout=120)
-        assert failed.code == 1, failed.stderr
+        assert failed.code == 2, failed.stderr
         assert (current(machine), machine.read(f"/etc/systemd/system/{SERVICE}.service")) == before
         assert ask(machine, "release").endswith(before[0])
         _, pid, _ = process(machine)
         assert machine.run(["kill", "-0", pid]).code == 0
         code, said = status(machine)
-        assert (code, said["state"], said["commit"]) == (1, "failed", bad)
+        assert (code, said["state"], said["commit"]) == (4, "degraded", bad)
         assert said["error"]["code"] == "E-SERVICE-EXITED" and "status 3" in " ".join(said["error"]["causes"]), said["error"]
         assert leftovers(machine) == []
 

@@ -75,7 +75,7 @@ def test_a_commit_on_the_branch_is_what_runs(world, boot):
     world.tags["bootagent:ref"] = wanted
     machine, result = boot(world)
     assert result.code == 0, result
-    assert machine.run(["bootagent", "status", "--output", "json"]).json()["commit"] == wanted
+    assert machine.run(["bootagent", "status", "--output", "json"]).json()["serves"]["commit"] == wanted
     assert wanted in machine.readlink("/opt/auth-service/current")
 
 

@@ -122,10 +122,11 @@ class TestDryRun:
 
     def test_afterwards_all_is_already_so(self, story):
         steps = len(story["plan"]["steps"])
-        last = story["again"].rstrip().splitlines()[-1]
-        would = [line for line in story["again"].partition("\nIf it fails\n")[0].splitlines() if line.startswith("+ ")]
+        planned = story["again"].partition("\nIf it fails\n")[0].splitlines()
+        would = [line for line in planned if line.startswith(("+ ", "~ ", "> ", "- "))]
         assert not would, "\n".join(would)
-        assert last == f"{steps} of {steps} steps are already so.", last
+        assert planned[0].endswith(f": 0 to do, {steps} unchanged"), planned[0]
+        assert f"= {steps} more, which change nothing: -v shows them" in planned
 
 
 def test_what_killed_dry_runs_left_goes_with_the_next_run_and_a_living_one_s_stays(world, binary):

@@ -42,7 +42,7 @@ def test_its_last_lines_are_told_without_its_secrets(stage):
     first = next(at for at, line in enumerate(lines) if "[E-SERVICE-EXITED]" in line)
     assert any("no database" in line for line in lines[first + 1 :]), "the cause stands before the lines"
 
-    text = machine.run(["bootagent", "status"]).stdout
+    text = machine.run(["bootagent", "status", "--steps"]).stdout
     assert "no database" in text and "[TOKEN]" in text, text
     seen = {
         "the run": result.stdout + result.stderr,

@@ -3,7 +3,7 @@
 import pytest
 from looks import SERVICE, ask, secret, shared, status  # noqa: F401
 from services import talking
-from stage import POLICY, REPOSITORY, assert_failed, run
+from stage import POLICY, REPOSITORY, STATUS, assert_failed, assert_refused, run
 
 HERE = REPOSITORY.format(service=SERVICE)
 WRONG = "https://github.com/acmee/{service}.git"
@@ -29,16 +29,24 @@ class TestDecided:
         return machine
 
     @pytest.mark.parametrize(
-        ("flag", "exit", "code", "names"),
+        ("flag", "names"),
         [
-            ("--repository=https://github.com/evil/{service}.git", 64, "E-USAGE", HERE),
-            ("--git-credential-secret=git/typo", 64, "E-USAGE", "git/typo"),
-            ("--repository=ftp://github.com/acme/{service}.git", 78, "E-REPOSITORY-INVALID", "ftp"),
+            ("--repository=https://github.com/evil/{service}.git", HERE),
+            ("--git-credential-secret=git/typo", "git/typo"),
+            ("--service=other", "--service"),
+            ("--environment=prod", "--environment"),
         ],
     )
-    def test_a_flag_against_the_decision_is_told_and_not_recorded(self, machine, flag, exit, code, names):
+    def test_a_flag_against_the_decision_is_no_run(self, machine, flag, names):
+        before, told = recorded(machine), machine.run(["cat", STATUS])
+        assert_refused(machine, told, run(machine, flag, repository=None), names)
+        assert recorded(machine) == before
+        assert status(machine)[1]["state"] == "healthy"
+
+    def test_a_flag_that_a_run_fails_by_is_told_and_not_recorded(self, machine):
         before = recorded(machine)
-        assert_failed(machine, run(machine, flag, repository=None), exit, code, names)
+        wrong = run(machine, "--repository=ftp://github.com/acme/{service}.git", repository=None)
+        assert_failed(machine, wrong, 2, "E-REPOSITORY-INVALID", "ftp")
         assert recorded(machine) == before
         again = run(machine, repository=None)
         assert again.code == 0, again.stderr
@@ -59,7 +67,7 @@ class TestDecided:
             asked = {entry["path"].split("/")[1] for entry in shared.git.log}
             assert asked == {"acme"}, "the decided commit came from elsewhere"
             update = run(machine, "--update", repository=None)
-            assert_failed(machine, update, 78, "E-SECRET-DENIED", "git/evil")
+            assert_failed(machine, update, 2, "E-SECRET-DENIED", "git/evil")
         finally:
             machine.check(["rm", POLICY])
 
@@ -97,4 +105,5 @@ def test_an_environment_may_be_said_by_its_long_name_again_and_again(world, bina
         result = run(machine, "--environment=production")
         assert result.code == 0, result.stderr
         assert status(machine)[1]["environment"] == "prod"
-    assert_failed(machine, run(machine, "--environment=staging"), 64, "E-USAGE", "prod")
+    before = machine.run(["cat", STATUS])
+    assert_refused(machine, before, run(machine, "--environment=staging"), "prod")

@@ -95,7 +95,7 @@ class TestDenied:
             failed = machine.run(["bootagent", "run", "--update"], timeout=120)
         finally:
             take_back(machine, unit)
-        assert_failed(machine, failed, 1, "E-IMDS-ANSWERS", f"starting {unit}")
+        assert_failed(machine, failed, 2, "E-IMDS-ANSWERS", f"starting {unit}")
         assert (current(machine), process(machine), starts(machine)) == (serving, running, before)
         updated = machine.run(["bootagent", "run", "--update"], timeout=120)
         assert updated.code == 0 and current(machine).startswith(commit), updated.stderr
@@ -110,7 +110,7 @@ class TestDenied:
             failed = machine.run(["bootagent", "run", "--update"], timeout=120)
         finally:
             take_back(machine, unit)
-        assert_failed(machine, failed, 1, "E-IMDS-ANSWERS", "touch")
+        assert_failed(machine, failed, 2, "E-IMDS-ANSWERS", "touch")
         assert (current(machine), process(machine)) == (serving, running) and not machine.exists(MIGRATED)
         updated = machine.run(["bootagent", "run", "--update"], timeout=120)
         assert updated.code == 0 and machine.exists(MIGRATED), updated.stderr

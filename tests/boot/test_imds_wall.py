@@ -224,7 +224,7 @@ class TestWall:
         running = process(machine)
         set_policy(machine, '[imds]\nusers = ["cwagent", "no-such-agent"]\n')
         failed = again(machine)
-        assert_failed(machine, failed, 78, "E-POLICY-INVALID", "no user no-such-agent")
+        assert_failed(machine, failed, 2, "E-POLICY-INVALID", "no user no-such-agent")
         assert process(machine) == running and asked(machine, "alice") == REFUSED
 
     def test_without_the_service_root_is_alone(self, machine):

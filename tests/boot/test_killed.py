@@ -230,7 +230,7 @@ class TestRecovery(Serving):
         good, wrong = whole(machine), []
         commit = world.repo(SERVICE).commit("test", UNWELL)
         result, points = killed.points(machine, "--update", commit=commit)
-        assert result.code == 1 and "E-HEALTH" in result.stderr, result.stderr
+        assert result.code == 2 and "E-HEALTH" in result.stderr, result.stderr
         recovered = whole(machine)
         attempt = f"/var/lib/bootagent/services/{SERVICE}/attempt.json"
         told = {"status", attempt, "/run/bootagent/output.json"}

@@ -23,7 +23,7 @@ def comes(stage) -> Iterator[Callable[..., None]]:
         assert result.code == 0, f"exit {result.code}\n{result.stdout}{result.stderr}"
         asked = stage.machine.run(["bootagent", "status", "--output", "json"])
         assert asked.code == 0, asked
-        assert (asked.json()["service"], asked.json()["commit"]) == (name, stage.repository.sha("test"))
+        assert (asked.json()["service"], asked.json()["serves"]["commit"]) == (name, stage.repository.sha("test"))
 
     yield comes
     stage.machine.run(["systemctl", "stop", f"{name}.service"])

@@ -97,7 +97,7 @@ class TestMigration:
         secret(shared, TOKEN="second-token")
         with Poller(machine) as poller:
             failed = machine.run(["bootagent", "run", "--update"], timeout=120)
-        said = assert_failed(machine, failed, 1, "E-MIGRATE-FAILED", "npm run migrate", SERVICE)
+        said = assert_failed(machine, failed, 2, "E-MIGRATE-FAILED", "npm run migrate", SERVICE)
         assert poller.asked and poller.failures == [], poller.failures
         assert (current(machine), process(machine), releases(machine)) == (good, running, [good])
         assert ask(machine, "env")["TOKEN"] == "first-token" == ask(machine, "dotenv")["TOKEN"]
@@ -111,7 +111,7 @@ class TestMigration:
     def test_it_is_run_again_until_it_ends_well(self, shared, machine):  # noqa: F811
         before = len(migrations(machine))
         for _ in range(2):
-            assert machine.run(["bootagent", "run", "--update"], timeout=120).code == 1
+            assert machine.run(["bootagent", "run", "--update"], timeout=120).code == 2
         shared.repo(SERVICE).commit("test", {"fails": None})
         fixed = machine.run(["bootagent", "run", "--update"], timeout=120)
         assert fixed.code == 0, fixed.stderr
@@ -135,7 +135,7 @@ class TestMigration:
         shared.repo(SERVICE).commit("test", {"bootagent.toml": commands})
         before = len(migrations(machine))
         failed = machine.run(["bootagent", "run", "--update"], timeout=120)
-        assert_failed(machine, failed, 1, "E-MIGRATE-FAILED", "false")
+        assert_failed(machine, failed, 2, "E-MIGRATE-FAILED", "false")
         assert len(migrations(machine)) == before + 1 and not machine.exists(f"{DATA}/never")
 
     def test_what_was_attempted_and_what_passed_are_told_apart(self, shared, machine):  # noqa: F811
@@ -144,22 +144,22 @@ class TestMigration:
         brief = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "2s" }\n'
         commit = shared.repo(SERVICE).commit("test", {"bootagent.toml": brief, "server.js": unwell})
         failed = machine.run(["bootagent", "run", "--update"], timeout=120)
-        assert_failed(machine, failed, 1, "E-HEALTH-BAD-ANSWER")
+        assert_failed(machine, failed, 2, "E-HEALTH-BAD-ANSWER")
         assert "serves again" in failed.stderr, failed.stderr
         assert record(machine, "attempt")["commit"] == commit
         said = status(machine)[1]
         assert (said["attempted"], said["passed"], said["serving"]) == (commit, passed, passed)
-        text = machine.run(["bootagent", "status"]).stdout
-        assert f"attempted  {commit}" in text and f"passed     {passed}" in text, text
+        text = machine.run(["bootagent", "status", "--steps"]).stdout
+        assert f"attempted {commit}" in text and f"passed    {passed}" in text, text
         # The next one knows it from the records.
         shared.repo(SERVICE).commit("test", {"package.json": "{"})
-        assert machine.run(["bootagent", "run", "--update"], timeout=120).code == 78
+        assert machine.run(["bootagent", "run", "--update"], timeout=120).code == 2
         said = status(machine)[1]
         assert (said["attempted"], said["passed"]) == (commit, passed)
         good = machine.run(["bootagent", "run"], timeout=120)
         assert good.code == 0, good.stderr
         assert record(machine, "attempt")["commit"] == passed
-        assert "attempted" not in machine.run(["bootagent", "status"]).stdout
+        assert "attempted" not in machine.run(["bootagent", "status", "--steps"]).stdout
 
 
     def test_one_that_was_killed_and_given_up_leaves_nothing(self, shared, machine):  # noqa: F811

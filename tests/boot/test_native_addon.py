@@ -46,7 +46,7 @@ class TestWithACompiler:
         shared.repo(SERVICE).commit("test", {"note": "truncated"})
         failed = machine.run(["bootagent", "run", "--update"], timeout=180)
         shared.node.heal()
-        assert_failed(machine, failed, 1, "E-INSTALL-FAILED")
+        assert_failed(machine, failed, 2, "E-INSTALL-FAILED")
         assert releases(machine) == good and machine.http("http://127.0.0.1:3000/").body == "42"
 
     def test_they_come_from_the_policy_s_mirror(self, shared, machine):  # noqa: F811

@@ -33,12 +33,13 @@ def test_late_tags_are_waited_for_in_plain_sight(stage):
     assert "\x1b" not in said
     # The other one sat at a terminal.
     assert "\r\x1b[K?" in shown(machine), shown(machine)
-    assert machine.run(["bootagent", "status", "--output", "json"]).json()["waiting"] == []
+    assert machine.run(["bootagent", "status", "--output", "json"]).json()["last_run"]["waiting"] == []
 
 
 def waits_for_tags(machine) -> dict | None:
     status = machine.run(["bootagent", "status", "--output", "json"])
-    waiting = status.json()["waiting"] if status.stdout.startswith("{") else []
+    run = status.json()["last_run"] if status.stdout.startswith("{") else None
+    waiting = run["waiting"] if run else []
     if not waiting or waiting[0]["id"] != "tags" or not waiting[0]["said"]:
         return None
     assert status.code == 3, status

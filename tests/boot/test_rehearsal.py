@@ -94,7 +94,7 @@ class TestRehearsal:
         before = self.looks(machine)
         with Poller(machine) as poller:
             failed = machine.run(["bootagent", "run", *flags], timeout=120)
-        said = assert_failed(machine, failed, 1, code, "rehearsal")
+        said = assert_failed(machine, failed, 2, code, "rehearsal")
         assert poller.asked > 5 and not poller.failures, (poller.asked, poller.failures)
         assert self.looks(machine) == before
         assert traces(machine) == []

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::crash::{self, Seen};
-use super::files;
+use super::mark::Mark;
 use super::probe::{self, Bad, bad, imds_answers, probe};
 use super::units::{self, UnitState};
+use super::{files, reason};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::machine::{Change, Health, Look, progress};
+use crate::machine::{Change, Health, Look, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
@@ -19,10 +20,12 @@ use crate::secret::Message;
 pub async fn look(gate: &Gate) -> Result<Look> {
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
-        Some(passed) if passed == mark(&state).as_bytes() => match probe(gate, &state).await {
-            Ok(_) => Ok(Look::AlreadySo),
-            Err(bad) => Ok(Look::WouldChange(bad.cause.own())),
-        },
+        Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
+            match probe(gate, &state).await {
+                Ok(_) => Ok(Look::AlreadySo),
+                Err(bad) => Ok(Look::WouldChange(bad.cause.own())),
+            }
+        }
         _ => Ok(Look::WouldChange("not passed yet".into())),
     }
 }
@@ -44,14 +47,18 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
     }
     let started = Instant::now();
     let mut seen = Seen::from_now_on();
-    let answer = match watch(wait, started + gate.within.duration(), &mut seen).await {
+    let answer = match watch(wait, started, &mut seen).await {
         Ok(answer) => answer,
-        Err(error) => return Err(crash::explained(gate, error, &seen).await),
+        Err(error) => {
+            let error = reason::explained(error, &gate.unit).await;
+            return Err(crash::explained(gate, error, &seen).await);
+        }
     };
     let state = units::state(&gate.unit).await?;
     tell(gate, &state);
-    files::write(&layout::passed(&gate.unit), mark(&state).as_bytes(), &Owner::root(), Mode(0o600))?;
-    Ok(Change::Changed(format!("{answer} after {:.1} s", started.elapsed().as_secs_f64())))
+    let mark = Mark::of(&state, now()).text();
+    files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
+    Ok(Change::Changed(answer))
 }
 
 fn tell(gate: &Gate, state: &UnitState) {
@@ -60,14 +67,20 @@ fn tell(gate: &Gate, state: &UnitState) {
     }
 }
 
-fn mark(state: &UnitState) -> String {
-    format!("{} {} {}\n", state.invocation, state.main_pid, state.restarts)
+/// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The soak that follows is no part of that time.
+fn first(answer: &str, after: Duration) -> String {
+    let after = after.as_secs_f64();
+    match answer.split_once(" answered ") {
+        Some((url, status)) => format!("{url}: first {status} after {after:.1} s"),
+        None => format!("{answer} after {after:.1} s"),
+    }
 }
 
-/// Good without a break for the whole soak, before `until`. What explains a failure is noted in `seen`.
-async fn watch(wait: &HealthWait, until: Instant, seen: &mut Seen) -> Result<String> {
+/// Good without a break for the whole soak, in time. What explains a failure is noted in `seen`.
+async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<String> {
     let gate = &wait.gate;
-    let first = units::state(&gate.unit).await?;
+    let until = started + gate.within.duration();
+    let before = units::state(&gate.unit).await?;
     // Since when, and as which process, it is good.
     let mut good: Option<(Instant, UnitState)> = None;
     // Likewise, since when it listens on other ports only.
@@ -76,7 +89,7 @@ async fn watch(wait: &HealthWait, until: Instant, seen: &mut Seen) -> Result<Str
     loop {
         let state = units::state(&gate.unit).await?;
         seen.look(&state);
-        let restarts = state.restarts.saturating_sub(first.restarts);
+        let restarts = state.restarts.saturating_sub(before.restarts);
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
@@ -88,9 +101,11 @@ async fn watch(wait: &HealthWait, until: Instant, seen: &mut Seen) -> Result<Str
             Ok(answer) => {
                 elsewhere = None;
                 let since = since(&mut good, &state);
+                let first = first(&answer, since.duration_since(started));
                 if since.elapsed() >= gate.soak.duration() {
-                    return Ok(answer);
+                    return Ok(format!("{first}, stayed healthy for {}", gate.soak));
                 }
+                progress::say(format!("{first}, watching for {}", gate.soak));
             }
             Err(now) => {
                 worst = match good.take() {
@@ -150,4 +165,20 @@ fn refuse(gate: &Gate, worst: Bad, after: Duration) -> Error {
     let cause = worst.cause.and(format!(" (after {} s)", after.as_secs()));
     let error = worst.fault.error(format!("waiting until {} is healthy", gate.unit), cause);
     worst.remedy.into_iter().fold(error, Error::remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_to_the_first_good_answer_is_told_without_the_soak() {
+        let after = Duration::from_millis(840);
+        assert_eq!(
+            first("http://127.0.0.1:3000/health answered 200", after),
+            "http://127.0.0.1:3000/health: first 200 after 0.8 s"
+        );
+        assert_eq!(first("listening on 127.0.0.1:3000", after), "listening on 127.0.0.1:3000 after 0.8 s");
+        assert_eq!(first("alive as pid 17", after), "alive as pid 17 after 0.8 s");
+    }
 }

@@ -10,13 +10,16 @@ mod handover;
 mod imds_wall;
 mod leftovers;
 mod lock;
+mod mark;
 mod memory;
 mod migrate;
 mod npm;
 mod packages;
 mod place;
+mod present;
 mod probe;
 pub(in crate::machine) mod program;
+mod reason;
 mod releases;
 mod remove;
 mod runtimes;
@@ -32,7 +35,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Gate, Instance, Network, NodeRelease, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
 use crate::machine::aws::{self, Imds};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
@@ -40,8 +43,8 @@ use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
-pub use files::{remove_file, write as replace_file};
-pub use lock::Lock;
+pub use files::{read as read_file, remove_file, write as replace_file};
+pub use lock::{Lock, agent};
 
 /// Longer than any text that somebody writes by hand.
 const LONGEST: u64 = 4 << 20;
@@ -111,6 +114,10 @@ impl Observe for LocalHost {
         fetched.map_err(|error| disk::located(error, &[work::scratch(self.root)]))
     }
 
+    async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit> {
+        work::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
+    }
+
     /// Paths of operators, which may well be links.
     async fn text(&self, path: &Path) -> Result<Option<String>> {
         let path = path.to_owned();
@@ -136,6 +143,10 @@ impl Observe for LocalHost {
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {
         gate::probe_once(gate).await
+    }
+
+    async fn present(&self, asked: &Asked) -> Result<Option<Present>> {
+        present::present(asked, self.root).await
     }
 
     async fn look(&self, action: &Action) -> Result<Look> {

@@ -144,7 +144,7 @@ fn taken() -> Result<Taken> {
     Ok(Taken { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
 }
 
-fn claims() -> Result<BTreeSet<Service>> {
+pub fn claims() -> Result<BTreeSet<Service>> {
     let services = Path::new(layout::STATE).join("services");
     let Ok(names) = files::names(&services) else { return claims_by_unit() };
     let claimed = |name: &String| files::exists(&services.join(name).join("claim")).unwrap_or(false);

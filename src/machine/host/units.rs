@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::crash::Exit;
-use super::program::{self, how_it_ended, tool};
+use super::program::{self, tool};
+use super::reason;
 use crate::error::Result;
 use crate::fault::Fault;
+use crate::machine::now;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 use crate::plan::layout;
 use crate::secret::{CUT, ForeignText};
@@ -27,6 +29,8 @@ pub struct UnitState {
     pub needs_reload: bool,
     /// How its main process ended, unless it runs.
     pub exit: Option<Exit>,
+    /// Since when it is active, or was last, in seconds since 1970.
+    pub active_since: Option<u64>,
     /// Its last start ended before the service began: instance metadata answered.
     pub imds_answered: bool,
 }
@@ -41,7 +45,7 @@ impl UnitState {
     }
 }
 
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainCode,ExecMainStatus,ExecStartPre";
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainCode,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
 
 pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
@@ -56,7 +60,7 @@ pub async fn state(unit: &str) -> Result<UnitState> {
             ..UnitState::default()
         });
     }
-    let output = tool(&["systemctl", "show", PROPERTIES, "--", unit], 20).await?;
+    let output = tool(&["systemctl", "show", "--timestamp=unix", PROPERTIES, "--", unit], 20).await?;
     Ok(parse(&output.text()))
 }
 
@@ -74,6 +78,7 @@ fn parse(text: &str) -> UnitState {
         cgroup: take("ControlGroup"),
         needs_reload: take("NeedDaemonReload") == "yes",
         exit: Exit::of(&take("ExecMainCode"), &take("ExecMainStatus")),
+        active_since: take("ActiveEnterTimestamp").strip_prefix('@').and_then(|at| at.parse().ok()),
         imds_answered: text
             .lines()
             .filter_map(|line| line.strip_prefix("ExecStartPre="))
@@ -137,7 +142,10 @@ pub async fn stop(unit: &str) -> Result<()> {
 
 /// Stops what a killed run may have left under this name.
 pub async fn clear(unit: &str) -> Result<()> {
-    if is_gone(unit).await? { Ok(()) } else { stop(unit).await }
+    match !is_running_the_machine() || is_gone(unit).await? {
+        true => Ok(()),
+        false => stop(unit).await,
+    }
 }
 
 async fn is_gone(unit: &str) -> Result<bool> {
@@ -280,6 +288,7 @@ fn first_told(entries: &[Entry]) -> usize {
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
     let former = state(unit).await.map(|state| state.invocation).unwrap_or_default();
+    let began = now();
     let line = ["systemctl", "restart", "--", unit];
     let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
     if output.ok() {
@@ -289,8 +298,8 @@ pub async fn restart(unit: &str) -> Result<()> {
     let doing = format!("starting {unit}");
     let error = match &now {
         Ok(now) if now.imds_answered => Fault::ImdsAnswers.error(doing, IMDS_ANSWERS_SERVICE),
-        _ => Fault::UnitFailed
-            .error(doing, how_it_ended(&output))
+        now => reason::not_started(unit, began, now.as_ref().ok(), &output)
+            .await
             .remedy(format!("journalctl -u {unit} shows why")),
     };
     let said = match now {

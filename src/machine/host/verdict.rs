@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::program::{Output, how_it_ended};
-use super::{disk, memory, npm};
+use super::{disk, memory, npm, reason};
 use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
@@ -41,6 +41,12 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
         Some(IMDS_ANSWERS) => told(Fault::ImdsAnswers, "the proof failed".into()),
         _ if is_disk_full(unit_ended) || own_words.iter().any(|line| line.judge(is_disk_full)) => {
             told(Fault::DiskFull, format!("it found no room: {}", disk::fullest(ran.writable)).into())
+        }
+        // A command may end with such a number, too: only systemd's own words make it the unit's.
+        Some(_) if unit_ended.contains("Failed at step") => {
+            let cause = reason::of_the_unit(output.status, unit_ended);
+            let cause = cause.unwrap_or_else(|| failure(output, &lines));
+            Err(Fault::UnitFailed.error(doing(), cause).saying(output.both_ends()).remedy(reason::REMEDY))
         }
         _ => match (out_of_memory(output.status, &lines, unit_ended), npm::complaint(own_words)) {
             (Some(cause), _) => told(Fault::OutOfMemory, cause.into()),
@@ -131,6 +137,14 @@ mod tests {
             "SIGKILL",
         );
         is(judged(1, "", "x: Failed with result 'oom-kill'."), Fault::OutOfMemory, "kernel");
+    }
+
+    #[test]
+    fn a_unit_that_systemd_could_not_start_is_told_in_its_words() {
+        let said = "x.service: Failed at step NAMESPACE spawning /usr/bin/npm: No such file or directory";
+        is(judged(226, "", said), Fault::UnitFailed, "systemd says: Failed at step NAMESPACE");
+        // The command's own number.
+        is(judged(226, "no luck", ""), Fault::InstallFailed, "status 226: no luck");
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::program::failed;
-use super::{disk, files, releases, units, verdict};
+use super::{disk, files, reason, releases, units, verdict};
 use crate::error::{Code, Coded, Error, Result, is_disk_full};
-use crate::facts::Source;
+use crate::facts::{Commit, Source};
 use crate::fault::{Fault, Slice};
 use crate::machine::aws::clock;
 use crate::machine::retry::{Patience, patiently};
@@ -37,14 +39,29 @@ pub async fn fetch(
         let source = source.map_err(|error| stalled(error, &request))?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
+    conversing(Role::Fetch, &request, unit, patience).await
+}
+
+/// Asks only which commit the branch has, in the same way.
+pub async fn tip(request: FetchRequest, unit: Option<&str>, patience: Seconds) -> Result<Commit> {
+    conversing(Role::Tip, &request, unit, patience).await.map(|(commit, _)| commit)
+}
+
+async fn conversing<T: DeserializeOwned + Send + 'static>(
+    role: Role,
+    request: &FetchRequest,
+    unit: Option<&str>,
+    patience: Seconds,
+) -> Result<(T, Scratch)> {
     let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
     match unit {
         Some(unit) => {
-            patiently(patience, async || in_time(fetch_in_unit(&request, unit, most(patience)).await).await)
-                .await
+            let attempt = async || in_time(in_unit(role, request, unit, most(patience)).await).await;
+            patiently(patience, attempt).await
         }
         None => {
-            patiently(patience, async || in_time(fetch_in_child(&request, most(patience)).await).await).await
+            let attempt = async || in_time(in_child(role, request, most(patience)).await).await;
+            patiently(patience, attempt).await
         }
     }
 }
@@ -74,16 +91,25 @@ pub fn scratch(root: bool) -> PathBuf {
     if root { layout::PRIVATE.into() } else { std::env::temp_dir() }
 }
 
-async fn fetch_in_child(request: &FetchRequest, most: Duration) -> Result<(Source, Scratch)> {
+async fn in_child<T: DeserializeOwned + Send + 'static>(
+    role: Role,
+    request: &FetchRequest,
+    most: Duration,
+) -> Result<(T, Scratch)> {
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
     std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
-    let source = plain(&own_program()?, Role::Fetch, &request, most).await;
-    let source = source.map_err(|error| stalled(error, &request))?;
-    Ok((source, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
+    let answer = plain(&own_program()?, role, &request, most).await;
+    let answer = answer.map_err(|error| stalled(error, &request))?;
+    Ok((answer, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
 
-async fn fetch_in_unit(request: &FetchRequest, name: &str, most: Duration) -> Result<(Source, Scratch)> {
+async fn in_unit<T: DeserializeOwned + Send + 'static>(
+    role: Role,
+    request: &FetchRequest,
+    name: &str,
+    most: Duration,
+) -> Result<(T, Scratch)> {
     let unit = format!("{name}.service");
     units::clear(&unit).await?;
     let [directory, link] = layout::scratch(name);
@@ -94,9 +120,9 @@ async fn fetch_in_unit(request: &FetchRequest, name: &str, most: Duration) -> Re
         .property(format!("CacheDirectory={name}"))
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
-    let output = child(jail, Role::Fetch, &request).await.map_err(|error| stalled(error, &request))?;
-    let source = read_reply(output).await?;
-    Ok((source, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
+    let output = child(jail, role, &request).await.map_err(|error| stalled(error, &request))?;
+    let answer = read_reply(output).await?;
+    Ok((answer, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }
 
 fn stalled(error: Error, request: &FetchRequest) -> Error {
@@ -154,7 +180,10 @@ pub(super) async fn child(jail: Jail, role: Role, request: &impl serde::Serializ
                     let scratch = PathBuf::from(layout::PRIVATE);
                     Err(Fault::DiskFull.error(doing, format!("no room: {}", disk::fullest(&[scratch]))))
                 }
-                None => Err(failed(Code::CheckoutFailed, doing, &output)),
+                None => Err(match reason::of_the_unit(output.status, &said) {
+                    Some(cause) => Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY),
+                    None => failed(Code::CheckoutFailed, doing, &output),
+                }),
             }
         }
     }

@@ -17,6 +17,8 @@ use crate::error::{Code, Coded, Error, Exit, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Fetch,
+    /// Of a fetch only its beginning: where the branch is.
+    Tip,
     Checkout,
     NodeIndex,
     Archive,
@@ -29,6 +31,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Role::Fetch => "fetch",
+            Role::Tip => "tip",
             Role::Checkout => "checkout",
             Role::NodeIndex => "node-index",
             Role::Archive => "archive",
@@ -36,7 +39,7 @@ impl Role {
     }
 
     pub fn named(name: &str) -> Option<Role> {
-        [Role::Fetch, Role::Checkout, Role::NodeIndex, Role::Archive]
+        [Role::Fetch, Role::Tip, Role::Checkout, Role::NodeIndex, Role::Archive]
             .into_iter()
             .find(|role| role.name() == name)
     }
@@ -60,6 +63,7 @@ pub fn main(role: Role) -> ExitCode {
 fn answer(role: Role) -> (Vec<u8>, u8) {
     match role {
         Role::Fetch => told(request().and_then(|request| super::fetch(&request))),
+        Role::Tip => told(request().and_then(|request| super::tip(&request))),
         Role::Checkout => told(request().and_then(|request| super::checkout(&request))),
         Role::NodeIndex => told(request().and_then(|request| super::node_index(&request))),
         Role::Archive => told(request().and_then(|request| super::archive(&request))),

@@ -39,6 +39,20 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
     Ok(source)
 }
 
+/// Which commit the branch has, and nothing of it.
+pub fn tip(request: &FetchRequest) -> Result<Commit> {
+    libgit2::set_up()?;
+    let url = match &request.repository {
+        From::Remote { url } => url,
+        From::Local { path } => return named(local(request, path)?.2),
+    };
+    let (session, address) = session(request, url)?;
+    let repository = empty_repository(&request.scratch)?;
+    let branch =
+        Fetched { repository: &repository, session: &session, address: &address, branch: &request.branch };
+    branch.advertised().and_then(named).map_err(|error| session.account().discreet(error))
+}
+
 fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
     let (session, address) = session(request, url)?;
     converse(request, &session, &address).map_err(|error| session.account().discreet(error))
@@ -118,6 +132,16 @@ struct Fetched<'a> {
 }
 
 impl Fetched<'_> {
+    fn advertised(&self) -> Result<Oid> {
+        during(self.session, || {
+            let mut remote =
+                self.repository.remote_anonymous(self.address).map_err(|error| self.failed(&error))?;
+            let mut connection =
+                remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.refused(&error))?;
+            self.listed(connection.remote())
+        })
+    }
+
     fn newest(&self, depth: i32) -> Result<Oid> {
         self.reach(None, depth)
     }

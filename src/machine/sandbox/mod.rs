@@ -41,7 +41,7 @@ pub use archive::{archive, stays_inside};
 pub use checkout::checkout;
 pub use child::Role;
 pub use credential::{App, Credential};
-pub use fetch::fetch;
+pub use fetch::{fetch, tip};
 pub use local::reader;
 pub use node_index::node_index;
 pub use plain::{plain, plain_as};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
+use crate::fault::Fault;
 use crate::machine::host::program::{self, Output};
 use crate::machine::host::units;
 use crate::plan::YIELDS;
@@ -121,6 +122,9 @@ impl Jail {
         input: Option<Zeroizing<Vec<u8>>>,
         most: usize,
     ) -> Result<Output> {
+        if !units::is_running_the_machine() {
+            return Err(without_systemd(&self.unit));
+        }
         units::clear(&self.unit).await?;
         let line = self.line(argv);
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
@@ -165,6 +169,13 @@ impl Jail {
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         transient(&self.unit, properties, environment, argv)
     }
+}
+
+/// Root's children run in units, and there are none. A user who is not root needs none.
+fn without_systemd(unit: &str) -> Error {
+    Fault::UnitFailed
+        .error(format!("starting {unit}"), "systemd does not run this machine, and root fetches and installs in its units only")
+        .remedy("for a dry run here, be another user than root, or name a clone's directory: --repository DIRECTORY")
 }
 
 /// The command line that runs `argv` to its end in a transient unit. Every transient unit is made here.

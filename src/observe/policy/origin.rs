@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Exit};
+use crate::error::{Code, Error, Exit};
 use crate::plan::Setting;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,9 @@ impl Origin {
                 error.remedy(format!(
                     "{general}; a flag that was recorded by mistake goes with: bootagent run --forget-flags"
                 ))
+            }
+            Origin::Flag if error.code() == Code::PolicyInvalid => {
+                error.remedy("correct the flag: bootagent run --help lists them, and docs/reference/policy.md describes each")
             }
             _ => error,
         }

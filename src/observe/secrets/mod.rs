@@ -66,8 +66,12 @@ pub fn parse(name: &str, text: &str, allow: &BTreeSet<String>) -> Result<Variabl
     Ok(variables)
 }
 
+/// A file that a flag names stands in for the secret: then the flag is what an error names.
 fn doing(name: &str) -> String {
-    format!("reading secret {name}")
+    match name.starts_with("--") {
+        true => format!("reading {name}"),
+        false => format!("reading secret {name}"),
+    }
 }
 
 /// What the secret `name` holds, whatever that is: a JSON object if it starts with `{`, dotenv text

@@ -112,7 +112,7 @@ pub fn recipe(
         Some(Runtime::Node) => node::recipe(source, manifest, facts, archives, layout),
         None => Err(Error::new(
             Code::RuntimeUnknown,
-            format!("looking for a runtime in {} at {}", source.repository, source.commit.short()),
+            format!("looking for a runtime in {}", source.named()),
             "there is no package.json, and no bootagent.toml that names a runtime",
         )),
     }

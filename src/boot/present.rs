@@ -1,0 +1,51 @@
+//! What serves now, for `status` and for the end of a run: one reading, which changes nothing.
+
+use std::pin::pin;
+
+use super::Identified;
+use crate::error::Result;
+use crate::facts::{Asked, Commit, Generation, Present, Service};
+use crate::machine::{Look, Observe, told_to_stop};
+use crate::observe::{self, Flags};
+use crate::plan::Action;
+use crate::planner;
+use crate::report::Report;
+
+/// The reading, with what differs from what the last run left. `settled` is whether no run goes on, which would be
+/// changing it at this moment.
+pub async fn present(machine: &impl Observe, asked: &Asked, settled: bool) -> Result<Option<Present>> {
+    let Some(mut present) = machine.present(asked).await? else { return Ok(None) };
+    if let Some(good) = present.good.as_ref().filter(|_| settled && present.unit.is_active()) {
+        present.by_hand = by_hand(machine, &present.service, &good.generation).await;
+    }
+    Ok(Some(present))
+}
+
+/// Which commit the branch has by now, asked as a run would ask it.
+pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Commit> {
+    let mut stop = pin!(told_to_stop());
+    let (policy, limit) = super::begin(machine, flags, stop.as_mut(), report).await?;
+    let asking = async {
+        let Identified { policy, facts, selection, .. } =
+            super::identify(machine, flags, policy, report).await?;
+        observe::tip(machine, flags, &selection, &facts, &policy).await
+    };
+    limit.hold(stop.as_mut(), asking).await
+}
+
+/// Each in a few words. Only root can see it; for others nothing differs.
+async fn by_hand(machine: &impl Observe, service: &Service, good: &Generation) -> Vec<String> {
+    let mut differs = Vec::new();
+    for action in planner::running(service, good) {
+        let how = match machine.look(&action).await {
+            Ok(Look::AlreadySo) => continue,
+            Ok(Look::WouldChange(how)) => how,
+            Err(error) => format!("cannot be looked at: {}", error.in_public().report().causes.join(": ")),
+        };
+        differs.push(match &action {
+            Action::SwitchSymlink { path, .. } => format!("{} {how}", path.display()),
+            _ => format!("{} {how}", good.gate.unit),
+        });
+    }
+    differs
+}

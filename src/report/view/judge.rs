@@ -1,0 +1,153 @@
+//! Which state it is, and why: one decision over the last run and the present.
+
+use super::Seen;
+use crate::error::{Code, Error, ErrorReport};
+use crate::facts::{Agent, Present};
+use crate::report::status::{State, Status};
+
+pub struct Judged {
+    pub state: State,
+    pub why: Vec<String>,
+    pub error: Option<ErrorReport>,
+}
+
+/// A run goes on while its lock is held. One that has just taken it has not written its record yet, and the one that is
+/// about to give it back has written its last.
+pub fn goes_on(record: Option<&Status>, agent: Agent) -> bool {
+    match (agent, record) {
+        (Agent::Lives(pid), Some(record)) => record.pid != pid || record.state == State::Booting,
+        (Agent::Lives(_), None) => true,
+        (Agent::Gone, _) => false,
+        (Agent::Unknown, record) => record.is_some_and(|record| record.state == State::Booting),
+    }
+}
+
+pub fn judge(seen: &Seen) -> Judged {
+    let present = seen.present.as_ref();
+    let error = seen.record.as_ref().and_then(|record| record.error.clone());
+    if goes_on(seen.record.as_ref(), seen.agent) {
+        return Judged { state: going_on(present), why: silent(seen), error };
+    }
+    let Some(record) = &seen.record else { return without_a_record(present) };
+    match present.filter(|present| serves(present)) {
+        Some(present) => serving(record, present, error),
+        None => down(record, present, error),
+    }
+}
+
+/// Active, and not seen to answer badly. Who may not probe goes by what systemd says.
+fn serves(present: &Present) -> bool {
+    present.unit.is_active() && present.answers != Some(false)
+}
+
+fn going_on(present: Option<&Present>) -> State {
+    let has_passed = |present: &&Present| present.passed.is_some() && serves(present);
+    if present.filter(has_passed).is_some() { State::Updating } else { State::Booting }
+}
+
+fn silent(seen: &Seen) -> Vec<String> {
+    let silence = seen.record.as_ref().and_then(|record| record.silence(seen.now));
+    silence.map(|silence| format!("the agent lives, and said nothing for {silence} s")).into_iter().collect()
+}
+
+/// Nothing is known of a run in this boot: what runs all the same was not started by one, or its record was lost.
+fn without_a_record(present: Option<&Present>) -> Judged {
+    match present.filter(|present| present.unit.is_active()) {
+        Some(present) => {
+            let mut why = vec!["there is no record of a run in this boot".to_owned()];
+            why.extend(odd(present));
+            match serves(present) {
+                true => Judged { state: State::Degraded, why, error: None },
+                false => {
+                    let error = Some(stopped_serving(present).report());
+                    Judged { state: State::Failed, why, error }
+                }
+            }
+        }
+        None => Judged { state: State::NotStarted, why: Vec::new(), error: None },
+    }
+}
+
+/// What is not as the last run left it, or as an operator should leave it for long.
+fn odd(present: &Present) -> Vec<String> {
+    let mut why = Vec::new();
+    if present.restarts.is_crash_loop() {
+        let recent = present.restarts.recent;
+        why.push(format!("systemd restarted it {recent} times within ten minutes"));
+    }
+    // By an operator's hand, or because a run could not bring back what served before it.
+    why.extend(present.by_hand.iter().map(|what| format!("not what passed its health check: {what}")));
+    if present.unit.is_masked {
+        why.push("its unit is masked: it would not start again".to_owned());
+    }
+    if let Some(hold) = &present.held {
+        let reason = if hold.reason.is_empty() { "no reason given" } else { &hold.reason };
+        why.push(format!("held: {reason}"));
+    }
+    if !present.is_good && present.good.is_some() && present.by_hand.is_empty() {
+        why.push("what serves did not pass its health check".to_owned());
+    }
+    why
+}
+
+fn serving(record: &Status, present: &Present, error: Option<ErrorReport>) -> Judged {
+    let mut why = odd(present);
+    let failed = matches!(record.state, State::Failed | State::Degraded);
+    if failed {
+        let code = error.as_ref().map(|error| format!(" ({})", error.code)).unwrap_or_default();
+        why.push(format!("the last run failed{code}"));
+    }
+    let state = match (why.is_empty(), record.state) {
+        (false, _) => State::Degraded,
+        (true, State::Warnings) => {
+            why.extend(error.as_ref().map(|error| error.doing.clone()));
+            State::Warnings
+        }
+        (true, _) => State::Healthy,
+    };
+    // A crash loop, say, is not explained by what could not be tidied.
+    let error = error.filter(|_| failed || state == State::Warnings);
+    Judged { state, why, error }
+}
+
+fn down(record: &Status, present: Option<&Present>, error: Option<ErrorReport>) -> Judged {
+    let was_well = matches!(record.state, State::Healthy | State::Warnings | State::Degraded);
+    let Some(present) = present.filter(|_| was_well) else {
+        return Judged { state: State::Failed, why: Vec::new(), error };
+    };
+    let now = stopped_serving(present);
+    Judged { state: State::Failed, why: Vec::new(), error: Some(now.report()) }
+}
+
+/// The run ended with a service that served, and now it does not.
+fn stopped_serving(present: &Present) -> Error {
+    let unit = &present.unit.name;
+    let doing = format!("looking at {unit}");
+    let again =
+        format!("bootagent run starts it again; journalctl -u {unit} tells what happened since the run");
+    if present.unit.is_masked {
+        return Error::new(Code::ServiceStopped, doing, "its unit is masked")
+            .remedy(format!("systemctl unmask {unit}, then: bootagent run"));
+    }
+    if present.unit.is_stopped {
+        return Error::new(Code::ServiceStopped, doing, format!("it was stopped: {}", how(present)))
+            .remedy(format!("start it with: systemctl start {unit}, or bootagent run"));
+    }
+    if !present.unit.is_active() {
+        return Error::new(Code::ServiceExited, doing, how(present)).remedy(again);
+    }
+    let doing = format!("probing {unit} again");
+    Error::new(Code::HealthBadAnswer, doing, &present.detail)
+        .remedy(format!("journalctl -u {unit} tells what happened since the run"))
+}
+
+/// The probe knows best why nothing runs; without one systemd's state says how it is.
+fn how(present: &Present) -> String {
+    match present.answers {
+        Some(false) => present.detail.clone(),
+        _ => format!("the unit is {} ({})", present.unit.active, present.unit.sub),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! The view as a person reads it: six lines, and the steps of the last run where they are asked for.
+
+use super::{Newer, Serves, View};
+use crate::error::ErrorReport;
+use crate::machine::utc;
+use crate::report::ongoing;
+use crate::report::status::{Outcome, State, Status, StepReport};
+
+/// State; what serves; the last run; what is pinned; what to do; where to look.
+pub fn text(view: &View) -> String {
+    let lines = [
+        headline(view),
+        line("serves", serves(view)),
+        line("last run", last_run(view)),
+        line("pinned", pinned(view)),
+        line("to do", to_do(view)),
+        line("look at", look_at(view)),
+    ];
+    let notes = view.last_run.iter().flat_map(|run| &run.notes).map(|note| line("note", note.clone()));
+    lines.into_iter().chain(notes).map(|line| line.replace('\n', " ") + "\n").collect()
+}
+
+fn line(name: &str, value: String) -> String {
+    format!("  {name:9} {value}")
+}
+
+fn headline(view: &View) -> String {
+    let name = |of: Option<String>| of.unwrap_or_else(|| "?".to_owned());
+    let service = name(view.service.as_ref().map(ToString::to_string));
+    let who = match &view.environment {
+        Some(environment) => format!("{service} ({environment})"),
+        None => service,
+    };
+    let mut why = view.why.clone();
+    if let (State::Failed, Some(error)) = (view.state, &view.error) {
+        why.push(format!("{} [{}]", error.causes.first().unwrap_or(&error.doing), error.code));
+    }
+    let now = view.last_run.as_ref().filter(|_| view.is_pending);
+    why.extend(now.and_then(|run| ongoing::line(&run.waiting, view.now)));
+    match why.is_empty() {
+        true => format!("{who}: {}", view.state.name()),
+        false => format!("{who}: {}: {}", view.state.name(), why.join("; ")),
+    }
+}
+
+fn serves(view: &View) -> String {
+    let Some(serves) = &view.serves else { return "nothing".to_owned() };
+    let what = serves.commit.as_ref().map_or("no release", |commit| commit.short());
+    if serves.active != "active" {
+        let is_there = serves.commit.is_some();
+        let current = if is_there { format!(" (current is {what})") } else { String::new() };
+        return format!("nothing: the unit is {}{current}", said(&serves.active));
+    }
+    let since = serves.since.map(|since| format!(" {}", since_then(since, view.now))).unwrap_or_default();
+    format!("{what}{since}; {}; {}", serves.detail, restarts(serves, view.now))
+}
+
+fn said(active: &str) -> &str {
+    if active.is_empty() { "not there" } else { active }
+}
+
+fn restarts(serves: &Serves, now: u64) -> String {
+    let last = serves.last_restart.map(|at| format!(", last {} ago", age(now.saturating_sub(at))));
+    let last = last.unwrap_or_default();
+    match serves.restarts {
+        None => "how often it was restarted is for root to see".to_owned(),
+        Some(0) => "not restarted since its health check".to_owned(),
+        Some(1) => format!("restarted once since its health check{last}"),
+        Some(times) => format!("restarted {times} times since its health check{last}"),
+    }
+}
+
+fn since_then(since: u64, now: u64) -> String {
+    format!("since {} ({})", utc(since), age(now.saturating_sub(since)))
+}
+
+fn last_run(view: &View) -> String {
+    let Some(run) = &view.last_run else { return "none in this boot".to_owned() };
+    let wanted = run.commit.as_ref().map_or("no commit yet", |commit| commit.short());
+    let Some(finished) = run.finished else {
+        return format!("wants {wanted}, going on for {}", age(view.now.saturating_sub(run.started)));
+    };
+    let took = finished.saturating_sub(run.started);
+    let ended = match run.state {
+        State::Healthy | State::Warnings => run.state.name(),
+        _ => "failed",
+    };
+    let ago = age(view.now.saturating_sub(finished));
+    let error = run.error.as_ref().map(|error| format!(": {}", short(error))).unwrap_or_default();
+    format!("wanted {wanted}: {ended} after {took} s, {ago} ago{error}")
+}
+
+fn short(error: &ErrorReport) -> String {
+    let causes: Vec<&str> =
+        error.causes.iter().flat_map(|cause| cause.lines().take(2)).map(str::trim).collect();
+    format!("{}: {} [{}]", error.doing, causes.join(": "), error.code)
+}
+
+fn pinned(view: &View) -> String {
+    let Some(pinned) = &view.pinned else { return "no commit yet".to_owned() };
+    let newer = match &view.newer {
+        None => String::new(),
+        Some(Newer::None) => ", which is its newest".to_owned(),
+        Some(Newer::Commit(commit)) => format!(", which has {} by now", commit.short()),
+        Some(Newer::Unknown(error)) => format!(", which cannot be asked: {}", short(error)),
+    };
+    format!("{} of {} in {}{newer}", pinned.commit.short(), pinned.branch, pinned.repository)
+}
+
+/// The remedy of what is wrong, or else the command that comes next.
+fn to_do(view: &View) -> String {
+    if let (Some(error), false) = (&view.error, view.is_pending) {
+        return error.remedy.clone();
+    }
+    let unit = view.unit.as_deref().unwrap_or("the service");
+    match view.state {
+        State::Booting | State::Updating => "bootagent status --wait follows it".to_owned(),
+        State::NotStarted => "bootagent.service starts it at boot; to start it now: bootagent run".to_owned(),
+        State::Healthy | State::Warnings => {
+            let branch = view.pinned.as_ref().map_or("the branch", |pinned| pinned.branch.as_str());
+            format!("nothing; bootagent run --update takes the newest commit of {branch}")
+        }
+        _ if view.held.is_some() => "bootagent unhold ends the hold".to_owned(),
+        _ if view.serves.as_ref().is_some_and(|serves| !serves.by_hand.is_empty()) => {
+            "bootagent run puts back what the last run left".to_owned()
+        }
+        _ => format!("journalctl -u {unit} tells why"),
+    }
+}
+
+fn look_at(view: &View) -> String {
+    let unit = view.unit.as_ref().map(|unit| format!("systemctl status {unit}; journalctl -u {unit}; "));
+    format!("{}journalctl -t bootagent; bootagent status --steps", unit.unwrap_or_default())
+}
+
+/// What --steps adds: the record of the last run, and what the one that failed said last.
+pub fn steps(run: &Status) -> String {
+    let mut lines = vec![String::new()];
+    for output in run.error.iter().flat_map(|error| &error.output) {
+        lines.push(format!("    {output}"));
+    }
+    let attempted = run.attempted.as_ref().filter(|attempted| Some(*attempted) != run.passed.as_ref());
+    if let Some(attempted) = attempted {
+        let passed = run.passed.as_ref().map_or("none yet".to_owned(), ToString::to_string);
+        lines.push(line("attempted", format!("{attempted} (last put to run)")));
+        lines.push(line("passed", format!("{passed} (last passed its health check)")));
+    }
+    lines.extend(run.steps.iter().map(|step| step_line(run, step)));
+    lines.join("\n") + "\n"
+}
+
+fn step_line(run: &Status, step: &StepReport) -> String {
+    let seconds = step.seconds.map_or("      ".to_owned(), |seconds| format!("{seconds:5.1}s"));
+    let outcome = match step.outcome {
+        Outcome::Running => "...",
+        Outcome::Unchanged => "=",
+        Outcome::Changed => "+",
+        Outcome::Failed => "FAILED",
+    };
+    let now = run.waiting.iter().find(|waiting| waiting.id == step.id);
+    let detail = match step.outcome {
+        Outcome::Running => now.and_then(|waiting| waiting.said.as_deref()),
+        Outcome::Failed => step.detail.as_deref(),
+        Outcome::Unchanged | Outcome::Changed => None,
+    };
+    let detail = detail.unwrap_or(&step.why).lines().next().unwrap_or_default();
+    format!("  {seconds} {outcome:6} {:16} {detail}", step.id)
+}
+
+/// A time as people say it: its two largest units.
+fn age(seconds: u64) -> String {
+    let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let Some(first) = units.iter().position(|(size, _)| seconds >= *size) else { return "0 s".to_owned() };
+    let mut left = seconds;
+    let mut words = Vec::new();
+    for (size, name) in units.iter().skip(first).take(2) {
+        if left >= *size {
+            words.push(format!("{} {name}", left / size));
+            left %= size;
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+    use crate::facts::{Agent, Branch, Commit, Passed, Present, Restarts, Service, UnitPresent};
+    use crate::report::view::{Pinned, Seen};
+
+    const SERVED: &str = "51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5";
+    const WANTED: &str = "5f0c0000000000000000000000000000000000ff";
+
+    fn commit(text: &str) -> Commit {
+        Commit::try_from(text.to_owned()).unwrap()
+    }
+
+    fn present() -> Present {
+        Present {
+            service: Service::try_from("auth-service").unwrap(),
+            release: Some("/opt/auth-service/releases/r".into()),
+            commit: Some(commit(SERVED)),
+            good: None,
+            is_good: true,
+            unit: UnitPresent {
+                name: "auth-service.service".into(),
+                active: "active".into(),
+                since: Some(1_700_000_000),
+                ..UnitPresent::default()
+            },
+            answers: Some(true),
+            detail: "http://127.0.0.1:3000/health answered 200".into(),
+            passed: Some(Passed { at: Some(1_700_000_000) }),
+            restarts: Restarts { since_check: Some(2), last: Some(1_700_003_600), recent: 1 },
+            by_hand: Vec::new(),
+            held: None,
+        }
+    }
+
+    fn run(state: State) -> Status {
+        let mut run = Status::booting(17, "boot".into(), "run".into());
+        run.started = 1_700_003_000;
+        run.service = Some(Service::try_from("auth-service").unwrap());
+        run.environment = Some("prod".try_into().unwrap());
+        run.commit = Some(commit(WANTED));
+        if state == State::Degraded {
+            let causes = ["it ended 4 times, last with status 1", "Error: no database"];
+            let error = Error::caused(Code::ServiceExited, "waiting until it is healthy", causes);
+            run.error = Some(error.remedy("push a fix").report());
+        }
+        run.end(state, 1_700_003_012);
+        run
+    }
+
+    fn view(record: Option<Status>, present: Option<Present>) -> View {
+        let pinned = Pinned {
+            commit: commit(SERVED),
+            branch: Branch::try_from("main").unwrap(),
+            repository: "https://github.com/acme/auth-service.git".into(),
+        };
+        View::of(Seen { record, agent: Agent::Gone, present, pinned: Some(pinned), now: 1_700_003_720 })
+    }
+
+    #[test]
+    fn a_failed_update_beside_what_serves_is_told_in_six_lines() {
+        let lines = [
+            "auth-service (prod): degraded: the last run failed (E-SERVICE-EXITED)",
+            "  serves    51d2aa7d0ecb since 2023-11-14T22:13:20Z (1 h 2 min); http://127.0.0.1:3000/health answered 200; \
+             restarted 2 times since its health check, last 2 min ago",
+            "  last run  wanted 5f0c00000000: failed after 12 s, 11 min 48 s ago: waiting until it is healthy: \
+             it ended 4 times, last with status 1: Error: no database [E-SERVICE-EXITED]",
+            "  pinned    51d2aa7d0ecb of main in https://github.com/acme/auth-service.git",
+            "  to do     push a fix",
+            "  look at   systemctl status auth-service.service; journalctl -u auth-service.service; \
+             journalctl -t bootagent; bootagent status --steps",
+        ];
+        let shown = text(&view(Some(run(State::Degraded)), Some(present())));
+        assert_eq!(shown.lines().collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn a_healthy_service_says_what_comes_next() {
+        let shown = text(&view(Some(run(State::Healthy)), Some(present())));
+        assert!(shown.starts_with("auth-service (prod): healthy\n"), "{shown}");
+        assert!(
+            shown.contains("to do     nothing; bootagent run --update takes the newest commit of main"),
+            "{shown}"
+        );
+        assert_eq!(shown.lines().count(), 6);
+    }
+
+    #[test]
+    fn what_does_not_serve_is_said_so() {
+        let mut down = present();
+        (down.unit.active, down.unit.is_stopped) = ("inactive".into(), true);
+        let shown = text(&view(Some(run(State::Healthy)), Some(down)));
+        assert!(shown.starts_with("auth-service (prod): FAILED: it was stopped"), "{shown}");
+        assert!(
+            shown.contains("serves    nothing: the unit is inactive (current is 51d2aa7d0ecb)"),
+            "{shown}"
+        );
+        let shown = text(&view(None, None));
+        assert!(shown.contains("not started") && shown.contains("last run  none in this boot"), "{shown}");
+    }
+
+    #[test]
+    fn what_the_branch_has_is_told_where_it_was_asked() {
+        let with = |newer| {
+            let view = View { newer: Some(newer), ..view(Some(run(State::Healthy)), Some(present())) };
+            text(&view).lines().find(|line| line.contains("pinned")).unwrap().to_owned()
+        };
+        assert!(with(Newer::None).ends_with(".git, which is its newest"));
+        assert!(with(Newer::Commit(commit(WANTED))).ends_with("which has 5f0c00000000 by now"));
+        let error = Error::new(Code::GitUnreachable, "fetching", "503").report();
+        assert!(with(Newer::Unknown(error)).contains("cannot be asked: fetching: 503 [E-GIT-UNREACHABLE]"));
+    }
+
+    #[test]
+    fn notes_follow_and_no_text_adds_a_line() {
+        let mut noted = run(State::Healthy);
+        noted.notes = vec!["one\ntwo".into()];
+        let shown = text(&view(Some(noted), Some(present())));
+        assert_eq!((shown.lines().count(), shown.lines().last()), (7, Some("  note      one two")));
+    }
+
+    #[test]
+    fn a_time_is_said_in_its_two_largest_units() {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (708, "11 min 48 s"),
+            (3600, "1 h"),
+            (3661, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(age(seconds), said);
+        }
+    }
+}
