@@ -135,7 +135,7 @@ codes! {
     RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry wants a credential, or refuses this one: a private package needs a registry that this instance may read";
     PackageMissing = "E-PACKAGE-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent run --update";
     LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install and commit the lockfile with package.json; then: bootagent run --update";
-    PackageAltered = "E-PACKAGE-ALTERED", Invalid, "the registry serves other bytes than the lockfile names: find out why before you renew the lockfile";
+    PackageAltered = "E-PACKAGE-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a page while it is maintained: find out why before you renew the lockfile";
     OutOfMemory = "E-OUT-OF-MEMORY", Failed, "take an instance type with more memory, add swap, or build elsewhere and install what was built";
     HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml, and then: bootagent run --update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process holds the port: end it, or choose another port";

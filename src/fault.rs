@@ -157,7 +157,7 @@ faults! {
     RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH";
     PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS";
     LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync";
-    PackageAltered = "package-altered", Retry, Install, PackageAltered, "npm ends with EINTEGRITY: a package is not what the lockfile says, which may be a page of a server under maintenance";
+    PackageAltered = "package-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY, after its own 6 attempts: a package is not what the lockfile says";
     EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE: a package refuses this Node";
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
