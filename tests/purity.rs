@@ -17,7 +17,7 @@ use bootagent::machine::sandbox::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
 use bootagent::observe::{self, Decision, Flags, Keep, NodeArchives, Selection};
-use bootagent::plan::{self, Plan, Setting};
+use bootagent::plan::{self, Plan, Setting, Shown};
 use bootagent::planner::{self, Wanted};
 use bootagent::secret::Secret;
 use proptest::prelude::*;
@@ -118,8 +118,14 @@ fn json(plan: &Plan) -> String {
 
 /// Everything by which a plan, or what it was made of, could come before somebody's eyes.
 fn shown(secret: &Variables, plan: &Plan) -> String {
-    [json(plan), plan::text(plan, None), format!("{plan:?}"), format!("{plan:#?}"), format!("{secret:?}")]
-        .concat()
+    [
+        json(plan),
+        plan::text(plan, Shown { all: true, ..Shown::default() }),
+        format!("{plan:?}"),
+        format!("{plan:#?}"),
+        format!("{secret:?}"),
+    ]
+    .concat()
 }
 
 /// Its name, the part of its value that nobody writes by chance, and its value.
