@@ -303,6 +303,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         // A service that passed its gate is good, whatever failed after it.
         if !report.has_passed() {
             apply::recover(machine, &planned.plan, report).await;
+            present::after_recovery(machine, report).await;
         }
     }
     result

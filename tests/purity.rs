@@ -17,7 +17,7 @@ use bootagent::machine::sandbox::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
 use bootagent::observe::{self, Decision, Flags, Keep, NodeArchives, Selection};
-use bootagent::plan::{self, Plan, Setting};
+use bootagent::plan::{self, Plan, Setting, Shown};
 use bootagent::planner::{self, Wanted};
 use bootagent::secret::Secret;
 use proptest::prelude::*;
@@ -122,7 +122,7 @@ fn json(plan: &Plan) -> String {
 fn shown(secret: &Variables, plan: &Plan) -> String {
     [
         json(plan),
-        plan::text(plan, plan::Shown { all: true, ..Default::default() }),
+        plan::text(plan, Shown { all: true, ..Shown::default() }),
         format!("{plan:?}"),
         format!("{plan:#?}"),
         format!("{secret:?}"),

@@ -1,6 +1,7 @@
 //! What serves now, for `status` and for the end of a run: one reading, which changes nothing.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use super::Identified;
 use crate::error::Result;
@@ -19,6 +20,22 @@ pub async fn present(machine: &impl Observe, asked: &Asked, settled: bool) -> Re
         present.by_hand = by_hand(machine, &present.service, &good.generation).await;
     }
     Ok(Some(present))
+}
+
+/// A recovery that failed on its way, for want of room say, may have had nothing to bring back: what passed before
+/// serves all the same.
+pub async fn after_recovery(machine: &impl Observe, report: &Report) {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    if report.knows_what_serves() {
+        return;
+    }
+    let asked = report.asked();
+    let looking = present(machine, &asked, true);
+    let Ok(Ok(Some(present))) = tokio::time::timeout(PATIENCE, looking).await else { return };
+    let is_left_alone = present.is_good && present.by_hand.is_empty() && present.answers == Some(true);
+    if let Some(good) = present.good.filter(|_| is_left_alone) {
+        report.serves_on(&good.generation);
+    }
 }
 
 /// Which commit the branch has by now, asked as a run would ask it.

@@ -1,7 +1,7 @@
 //! What serves after a run that failed.
 
 use super::Report;
-use crate::facts::Generation;
+use crate::facts::{Asked, Generation};
 use crate::plan::{Plan, StepId};
 
 impl Report {
@@ -17,6 +17,21 @@ impl Report {
     /// There is no plan, and the former generation answers.
     pub fn serves_on(&self, former: &Generation) {
         self.serves(former, "serves on");
+    }
+
+    /// Whether something good is known to serve: what passed in this run, or what it left alone or went back to.
+    pub fn knows_what_serves(&self) -> bool {
+        self.has_passed() || self.status().serving.is_some()
+    }
+
+    /// Whose present is to be read.
+    pub fn asked(&self) -> Asked {
+        let status = self.status();
+        Asked {
+            service: status.service.clone(),
+            instance: status.instance.as_ref().map(|instance| instance.id.clone()),
+            gate: status.gate.clone(),
+        }
     }
 
     fn serves(&self, former: &Generation, how: &str) {

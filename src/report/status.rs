@@ -228,8 +228,8 @@ impl Status {
     }
 
     /// Whether this is the word of an agent that can no longer speak. The kernel's lock tells: an agent that is silent
-    /// for long may be stopped, or have a slow disk, and still goes on. Only where the lock cannot be seen, a
-    /// silent one counts as gone.
+    /// for long may be stopped, or have a slow disk, and still goes on. Where no lock is seen (a kernel that lists none),
+    /// its process counts, unless it is silent.
     pub fn is_orphaned(&self, boot_id: &str, agent: Agent, process_lives: bool, now: u64) -> Option<String> {
         if self.state != State::Booting {
             return None;
@@ -240,9 +240,9 @@ impl Status {
         let gone = Some(format!("the agent (pid {}) is gone", self.pid));
         match agent {
             Agent::Lives(pid) if pid == self.pid => None,
-            Agent::Lives(_) | Agent::Gone => gone,
-            Agent::Unknown if !process_lives => gone,
-            Agent::Unknown => {
+            Agent::Lives(_) => gone,
+            Agent::Gone | Agent::Unknown if !process_lives => gone,
+            Agent::Gone | Agent::Unknown => {
                 let silent = self.silent_for(now);
                 (silent > SILENCE)
                     .then(|| format!("the agent (pid {}) has been silent for {silent} s", self.pid))
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_living_agent_is_believed() {
-        for agent in [Agent::Lives(17), Agent::Unknown] {
+        for agent in [Agent::Lives(17), Agent::Unknown, Agent::Gone] {
             assert_eq!(booting().is_orphaned("boot", agent, true, 1000 + SILENCE), None);
         }
         let mut done = booting();
@@ -327,8 +327,9 @@ mod tests {
         assert!(orphaned("boot", Agent::Unknown, false, 1000).contains("gone"));
         assert!(orphaned("boot", Agent::Unknown, true, 1001 + SILENCE).contains("silent"));
         assert!(orphaned("other", Agent::Lives(17), true, 1000).contains("earlier boot"));
-        // A process of that number may live: without the lock it is another one, or on its way out.
-        assert!(orphaned("boot", Agent::Gone, true, 1000).contains("gone"));
+        assert!(orphaned("boot", Agent::Gone, false, 1000).contains("gone"));
+        assert!(orphaned("boot", Agent::Gone, true, 1001 + SILENCE).contains("silent"));
+        // Another one has the lock: this one cannot be active.
         assert!(orphaned("boot", Agent::Lives(18), true, 1000).contains("gone"));
     }
 }

@@ -149,8 +149,8 @@ class TestWall:
         set_policy(machine, WALL)
         shown = machine.run(["bootagent", "--dry-run"])
         assert shown.code == 0, shown.stderr
-        assert f"+ imds-wall: let only root, cwagent, {SERVICE} reach instance metadata" in shown.stdout, shown.stdout
-        assert "+ imds-proof: prove that no other user reaches instance metadata" in shown.stdout
+        assert f"> imds-wall: let only root, cwagent, {SERVICE} reach instance metadata" in shown.stdout, shown.stdout
+        assert "> imds-proof: prove that no other user reaches instance metadata" in shown.stdout
         assert traces(machine) == [] and asked(machine, "alice") == ANSWERS
 
     def test_with_it_only_root_and_named_users_do(self, machine):
@@ -330,5 +330,5 @@ class TestWithoutNft:
     def test_gone_again_it_is_missed_by_name_and_what_serves_is_left_alone(self, machine):
         running = process(machine)
         machine.check(["rm", "/usr/sbin/nft"])
-        assert_failed(machine, again(machine), 1, "E-IMDS-WALL", "there is no nft on this machine")
+        assert_failed(machine, again(machine), 2, "E-IMDS-WALL", "there is no nft on this machine")
         assert process(machine) == running and asked(machine, "alice") == REFUSED

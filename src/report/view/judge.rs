@@ -17,8 +17,8 @@ pub fn goes_on(record: Option<&Status>, agent: Agent) -> bool {
     match (agent, record) {
         (Agent::Lives(pid), Some(record)) => record.pid != pid || record.state == State::Booting,
         (Agent::Lives(_), None) => true,
-        (Agent::Gone, _) => false,
-        (Agent::Unknown, record) => record.is_some_and(|record| record.state == State::Booting),
+        // One that is gone was ended before this is asked.
+        (Agent::Gone | Agent::Unknown, record) => record.is_some_and(|record| record.state == State::Booting),
     }
 }
 
