@@ -135,6 +135,7 @@ codes! {
     HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml, and then: bootagent run --update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process holds the port: end it, or choose another port";
     HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not well: its log tells why; health.path names what is asked; once a fix is pushed: bootagent run --update";
+    HealthWeaker = "E-HEALTH-WEAKER", Invalid, "give bootagent.toml its port and health.path back, or say the weaker check in words: health.check; then: bootagent run --update";
     HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted while it was watched: its log tells why";
 }
 

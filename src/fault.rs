@@ -55,6 +55,8 @@ macro_rules! slices {
 slices! {
     Metadata = "metadata", 120, Some("imds.wait"), 0;
     Secret = "secret", 120, Some("imds.wait"), 0;
+    /// For a policy that was just attached to the instance's role.
+    Permission = "permission", 60, None, 0;
     /// For time synchronisation to set a wrong clock right.
     Clock = "clock", 60, None, 0;
     Fetch = "fetch", 300, None, 0;
@@ -125,10 +127,12 @@ faults! {
     SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "whoever answers as Secrets Manager has no certificate that is trusted here";
     SecretMissing = "secret-missing", Stop, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
     SecretDenied = "secret-denied", Stop, Secret, SecretDenied, "the role may not read the secret, or not use its key";
+    SecretDeniedYet = "secret-denied-yet", Wait, Permission, SecretDenied, "the same before the service was ever healthy on this instance: a policy that was just attached is not known everywhere yet";
     ClockWrong = "clock-wrong", Wait, Clock, ClockWrong, "a signature or certificate is refused for its time, and AWS's clock is over 4 minutes from ours, or GitHub's over 30 s";
 
     GitUnreachable = "git-unreachable", Retry, Fetch, GitUnreachable, "no connection to the git server: no address for its name, no route, no handshake";
     GitBusy = "git-busy", Retry, Fetch, GitUnreachable, "the git server answers 408, 425, 429 or 5xx";
+    GitWebPage = "git-web-page", Retry, Fetch, GitUnreachable, "the git server answers 200 with an HTML page, as for maintenance";
     GitStalled = "git-stalled", Retry, Fetch, GitUnreachable, "the git server sends nothing for 30 s, or one fetch takes over 120 s";
     GitBrokenOff = "git-broken-off", Retry, Fetch, GitUnreachable, "the git server's answer ends early, or is not what git understands";
     GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "whoever answers as the git server has no certificate that is trusted here";
@@ -137,7 +141,7 @@ faults! {
     GitUnsupported = "git-unsupported", Stop, Fetch, GitUnsupported, "the git server answers 501 or 505, speaks another protocol or version than git's, TLS's or ssh's that are known here, or the repository's objects are not named by SHA-1";
     GitHostKey = "git-host-key", Stop, Fetch, HostKey, "the ssh server shows a host key that is not the known one";
 
-    RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx, or breaks off";
+    RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx or with an HTML page, as for maintenance, or breaks off";
     RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here, or leads on to plain http";
     RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is no success";
     RuntimeAltered = "runtime-altered", Stop, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
@@ -148,12 +152,12 @@ faults! {
     PackagesMissing = "packages-missing", Stop, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
     PackagesFailed = "packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once, and what it left half unpacked is installed again";
 
-    RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file";
+    RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file; or the registry answers with an HTML page, as for maintenance";
     RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like";
     RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH";
     PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS";
     LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync";
-    PackageAltered = "package-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY: a package is not what the lockfile says";
+    PackageAltered = "package-altered", Retry, Install, PackageAltered, "npm ends with EINTEGRITY: a package is not what the lockfile says, which may be a page of a server under maintenance";
     EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE: a package refuses this Node";
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
@@ -162,9 +166,10 @@ faults! {
 
     ImdsAnswers = "imds-answers", Stop, Start, ImdsAnswers, "instance metadata answers what must not reach it: an install, build or migrate command, the service, another user";
     UnitFailed = "unit-failed", Stop, Start, UnitFailed, "systemd cannot start the service's unit";
-    ServiceExited = "service-exited", Wait, Gate, ServiceExited, "the service ends by itself; after four times nobody waits any longer";
-    HealthNoListener = "health-no-listener", Wait, Gate, HealthNoListener, "nothing listens on the port (yet)";
-    HealthForeign = "health-foreign-listener", Wait, Gate, HealthForeign, "a process outside the service's unit holds the port";
+    ServiceExited = "service-exited", Wait, Gate, ServiceExited, "the service ends by itself; where a previous deployment can serve instead, the fourth time ends the wait";
+    ServiceOutOfMemory = "service-out-of-memory", Wait, Gate, OutOfMemory, "the kernel kills the service for want of memory";
+    HealthNoListener = "health-no-listener", Wait, Gate, HealthNoListener, "nothing listens on the port (yet); without a health.timeout, a service that listens on others only is given up after 15 s";
+    HealthForeign = "health-foreign-listener", Wait, Gate, HealthForeign, "a process outside the service's unit holds the port; it is named with its pid and unit";
     HealthBadAnswer = "health-bad-answer", Wait, Gate, HealthBadAnswer, "the health path answers another status, or nothing within 2 s";
     HealthFlapping = "health-flapping", Wait, Gate, HealthFlapping, "the service was well, and was restarted before the soak was over";
 

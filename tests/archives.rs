@@ -197,6 +197,7 @@ fn transfers_that_fail_are_told_as_such() {
     for (file, code, cause) in [
         (File::Status(503), Code::RuntimeUnreachable, "503"),
         (File::Status(404), Code::RuntimeMissing, "404"),
+        (File::Page, Code::RuntimeUnreachable, "an HTML page"),
         (File::EndsAfter(20_000, archive.clone()), Code::RuntimeUnreachable, ""),
         (File::StallsAfter(20_000, archive.clone()), Code::RuntimeUnreachable, "sent nothing for 1s"),
     ] {
@@ -314,6 +315,8 @@ fn the_index_is_reduced_to_what_can_be_chosen() {
     assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeArchive);
     mirror.server.put("/index.json", File::Whole(vec![b' '; 9 << 20]));
     assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeArchive);
+    mirror.server.put("/index.json", File::Page);
+    assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeUnreachable, "it is under maintenance");
     mirror.server.put("/index.json", File::Status(502));
     assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeUnreachable);
 }

@@ -312,6 +312,29 @@ fn validate_shows_what_a_boot_would_do() {
 
 /// Whoever can push must not command the terminal of whoever looks.
 #[test]
+fn validate_notes_what_a_service_would_write_into_its_release() {
+    let uploads =
+        ("package.json", r#"{"scripts": {"start": "node ."}, "dependencies": {"multer": "2.0.0"}}"#);
+    let notes = |manifest: &str| {
+        let home = directory(&[uploads, LOCK, ("bootagent.toml", manifest)]);
+        for name in ["logs", "uploads", "src"] {
+            std::fs::create_dir(home.path().join(name)).unwrap();
+        }
+        let output = ran(&["validate", home.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+        said(&output.stdout)
+    };
+    let told = notes("port = 3000\n");
+    for line in ["logs/ is read-only in a release", "persist = [\"uploads\"]", "multer stores uploads"] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert!(!told.contains("src/") && !told.contains("stays alive"), "{told}");
+    let told = notes("persist = [\"uploads\", \"logs\"]\n");
+    assert!(!told.contains("read-only") && !told.contains("multer"), "{told}");
+    assert!(told.contains("healthy is whatever process stays alive"), "{told}");
+}
+
+#[test]
 fn a_repository_s_words_reach_a_terminal_as_text() {
     for (wish, exit, shown) in [
         ("99.\u{1b}]0;x\u{7}\u{202e}", 78, "Node 99.]0;x (.nvmrc)"),

@@ -44,6 +44,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "Observe",
             "Repository",
             "Scratch",
+            "SecretPatience",
             "blocking",
         ],
     ),

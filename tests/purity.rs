@@ -57,6 +57,7 @@ fn source() -> Source {
         branch: Branch::try_from("test").unwrap(),
         commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
         entries: files.map(|path| Entry { path: path.to_owned(), kind: EntryKind::File }).into(),
+        directories: Vec::new(),
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
     }

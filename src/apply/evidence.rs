@@ -1,31 +1,39 @@
 //! What is kept of the last words of whoever failed: few lines, and no secret in them. This is where what a step's
 //! failure quotes becomes what everybody may read.
 
+use super::read_only;
 use crate::error::{Code, Error};
 use crate::secret::Redaction;
 
 const MOST_LINES: usize = 21;
 const MOST_BYTES: usize = 4 << 10;
-const ENDED_BY_ITSELF: [Code; 2] = [Code::ServiceExited, Code::HealthFlapping];
+/// Of a reason that stands before much else, and of what came last.
+const LINES_OF_REASON: usize = 10;
+const ENDED_BY_ITSELF: [Code; 3] = [Code::ServiceExited, Code::HealthFlapping, Code::HealthForeign];
 
 /// Without a redaction it is not known what must not be seen, and of what others said nothing is shown.
 pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
     let Some(redaction) = redaction else { return error };
     let error = error.redacted(redaction);
     let lines = error.report().output;
-    let error = match own_words(&lines).filter(|_| ENDED_BY_ITSELF.contains(&error.code())) {
-        Some(words) => error.because(words),
+    let reason = reason(&lines).filter(|_| ENDED_BY_ITSELF.contains(&error.code()));
+    let error = match reason {
+        Some(at) => error.because(lines[at].trim()),
         None => error,
     };
-    error.saying(last(lines))
+    let error = match lines.iter().rev().find_map(|line| read_only::complaint(line)) {
+        Some(remedy) if error.code() == Code::ServiceExited => error.remedy(remedy),
+        _ => error,
+    };
+    error.saying(told(lines, reason))
 }
 
 /// Why a service ended it says itself, by the last error that it names; or whoever could not start it
 /// does. No other line: causes are everybody's to read. (A command's cause has a line of its own already.)
-fn own_words(lines: &[String]) -> Option<&str> {
+fn reason(lines: &[String]) -> Option<usize> {
     const STARTERS: [&str; 2] = ["/usr/bin/env: ", "/bin/sh: "];
     let starter = |line: &str| STARTERS.iter().any(|name| line.starts_with(name));
-    lines.iter().rev().map(|line| line.trim()).find(|line| names_an_error(line) || starter(line))
+    lines.iter().map(|line| line.trim()).rposition(|line| names_an_error(line) || starter(line))
 }
 
 /// `Error: ...`, `TypeError [CODE]: ...`, `[cause]: Error: ...`
@@ -37,7 +45,19 @@ fn is_error(name: &str) -> bool {
     name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "._ ".contains(c))
 }
 
-/// The last ones: what ends a program is said at its end.
+/// The last ones, unless the reason stands before them: then the reason and what follows it, and fewer last ones.
+fn told(mut lines: Vec<String>, reason: Option<usize>) -> Vec<String> {
+    match reason {
+        Some(at) if at + MOST_LINES < lines.len() => {
+            let end = lines.split_off(lines.len() - (MOST_LINES - LINES_OF_REASON - 1));
+            let begin = lines.drain(at..at + LINES_OF_REASON).chain(["...".to_owned()]);
+            last(begin.chain(end).collect())
+        }
+        _ => last(lines),
+    }
+}
+
+/// What ends a program is said at its end.
 fn last(lines: Vec<String>) -> Vec<String> {
     let mut left = MOST_BYTES;
     let fits = |line: &&String| {
@@ -124,6 +144,30 @@ mod tests {
         assert_eq!((kept.len(), kept.last().map(String::as_str)), (MOST_LINES, Some("line 99")));
         let long = "y".repeat(390);
         assert!(seen(&[long.as_str(); 30]).iter().map(String::len).sum::<usize>() <= MOST_BYTES);
+    }
+
+    #[test]
+    fn a_reason_before_much_else_is_kept_with_what_follows_it() {
+        let mut said = vec!["up".to_owned(), "TypeError: no".to_owned(), "    at x:1".to_owned()];
+        said.extend((0..300).map(|n| format!("state {n}")));
+        let token = Secret::new("hunter2-hunter2");
+        let error = ended_saying(&said.join("\n"));
+        let report = fit_to_be_seen(error, Some(&Redaction::new([("TOKEN", &token)]))).report();
+        assert_eq!(report.causes.join(": "), "it ended: TypeError: no");
+        let (first, last) = (&report.output[..2], report.output.last().unwrap());
+        assert_eq!(
+            (first, last.as_str()),
+            (&["TypeError: no".to_owned(), "    at x:1".into()][..], "state 299")
+        );
+        assert!(report.output.len() <= MOST_LINES && report.output.contains(&"...".to_owned()), "{report:?}");
+    }
+
+    #[test]
+    fn a_service_that_writes_below_its_release_is_told_how_it_may() {
+        let line = "Error: EROFS: read-only file system, mkdir '/opt/x/current/logs'";
+        let remedy = |error: Error| fit_to_be_seen(error, Some(&Redaction::default())).report().remedy;
+        assert!(remedy(ended_saying(line)).contains("persist = [\"logs\"]"));
+        assert!(!remedy(ended_saying("Error: no database")).contains("persist"));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 mod evidence;
 mod limit;
+mod read_only;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
@@ -15,7 +17,7 @@ use tokio::time::timeout;
 use crate::error::{Code, Error, Result};
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::{self, Change, Context, Host, Scratch};
-use crate::plan::{Plan, Step, StepId, headline};
+use crate::plan::{Action, Plan, Step, StepId, headline};
 use crate::report::Report;
 use crate::secret::Redaction;
 
@@ -23,7 +25,7 @@ pub use limit::Limit;
 
 /// What is done before there is a whole plan: its first steps, which need nothing of the others.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
-    steps(machine, first, None, report, Some(&Redaction::default()), OnFailure::End).await
+    steps(machine, first, None, report, Some(&Redaction::default()), OnFailure::End, &Room::none()).await
 }
 
 /// Carries the plan out, but for what was done ahead. When this ends, nothing of it is still going on.
@@ -33,7 +35,8 @@ pub async fn apply(
     scratch: Option<&Scratch>,
     report: &Report,
 ) -> Result<()> {
-    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction), OnFailure::End).await
+    let room = Room { steps: &plan.room, is_given: Cell::new(false) };
+    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction), OnFailure::End, &room).await
 }
 
 /// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
@@ -41,7 +44,8 @@ pub async fn apply(
 /// been another one.
 pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
     report.recovering();
-    let recovering = steps(machine, &plan.recover, None, report, None, OnFailure::GoOn);
+    let room = Room::none();
+    let recovering = steps(machine, &plan.recover, None, report, None, OnFailure::GoOn, &room);
     match timeout(plan.budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
@@ -57,6 +61,54 @@ enum OnFailure {
     GoOn,
 }
 
+/// What can be given up, once, where a build finds the disk full.
+struct Room<'a> {
+    steps: &'a [Step],
+    is_given: Cell<bool>,
+}
+
+impl Room<'_> {
+    fn none() -> Self {
+        Room { steps: &[], is_given: Cell::new(true) }
+    }
+
+    fn helps(&self, step: &Step, error: &Error) -> bool {
+        error.code() == Code::DiskFull && !self.is_given.get() && builds(&step.action)
+    }
+
+    /// Whether anything was given up.
+    async fn give(&self, machine: &impl Host, report: &Report) -> bool {
+        self.is_given.set(true);
+        let mut given = Vec::new();
+        for step in self.steps {
+            let acting = machine.act(&step.action, &Context { scratch: None });
+            match timeout(step.timeout.duration(), acting).await {
+                Ok(Ok(Change::Changed(_))) => given.push(headline(&step.action)),
+                Ok(Ok(Change::Unchanged)) => {}
+                Ok(Err(error)) => tracing::warn!("making room: {error}"),
+                Err(_) => tracing::warn!("making room: {} is not done after {}", step.id, step.timeout),
+            }
+        }
+        if given.is_empty() {
+            return false;
+        }
+        report.note(format!("the disk was full while building; to make room: {}", given.join(", ")));
+        true
+    }
+}
+
+/// What makes a release, and can begin anew: nothing of the service runs from it yet.
+fn builds(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::CheckOut(_)
+            | Action::InstallRuntime(_)
+            | Action::InstallPackages(_)
+            | Action::RunCommand(_)
+            | Action::FinishRelease { .. }
+    )
+}
+
 async fn steps(
     machine: &impl Host,
     steps: &[Step],
@@ -64,6 +116,7 @@ async fn steps(
     report: &Report,
     redaction: Option<&Redaction>,
     on_failure: OnFailure,
+    room: &Room<'_>,
 ) -> Result<()> {
     let (before, mut waiting): (Vec<&Step>, Vec<&Step>) =
         steps.iter().partition(|step| report.has_done(&step.id));
@@ -75,7 +128,7 @@ async fn steps(
             waiting.into_iter().partition(|step| step.needs.iter().all(|need| done.contains(need)));
         waiting = rest;
         for step in ready {
-            running.push(async move { (step, one(machine, step, scratch, report, redaction).await) });
+            running.push(async move { (step, one(machine, step, scratch, report, redaction, room).await) });
         }
         match running.next().await {
             Some((step, Ok(()))) => {
@@ -108,11 +161,17 @@ async fn one(
     scratch: Option<&Scratch>,
     report: &Report,
     redaction: Option<&Redaction>,
+    room: &Room<'_>,
 ) -> Result<()> {
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(&step.id, &step.why, &headline);
-    let result = in_time(machine, step, &headline, &Context { scratch }, report, redaction).await;
+    let context = Context { scratch };
+    let acting = async || in_time(machine, step, &headline, &context, report, redaction).await;
+    let result = match acting().await {
+        Err(error) if room.helps(step, &error) && room.give(machine, report).await => acting().await,
+        result => result,
+    };
     let result = match result {
         Ok(change) => Ok(change),
         Err(error) => Err(fit_to_be_seen(error, redaction).await),

@@ -20,7 +20,14 @@ pub struct Gate {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Probe {
     /// A GET that must answer with one of these statuses, from a socket of the unit.
-    Http { port: u16, path: String, statuses: Vec<u16> },
+    Http {
+        port: u16,
+        path: String,
+        statuses: Vec<u16>,
+        /// What the request says as `Host`. Absent: the address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+    },
     /// The unit itself listens.
     Tcp { port: u16 },
     /// No port is known: alive without a restart.
@@ -32,6 +39,35 @@ impl Probe {
         match self {
             Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
             Probe::Alive => None,
+        }
+    }
+
+    /// How much a good answer proves of what clients see: of a living process nothing.
+    pub fn strength(&self) -> Strength {
+        match self {
+            Probe::Http { .. } => Strength::Http,
+            Probe::Tcp { .. } => Strength::Port,
+            Probe::Alive => Strength::Process,
+        }
+    }
+}
+
+/// The three kinds of health check, the weakest first. Their names are the manifest's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    Process,
+    Port,
+    Http,
+}
+
+impl Strength {
+    pub const ALL: [Strength; 3] = [Strength::Http, Strength::Port, Strength::Process];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Strength::Http => "http",
+            Strength::Port => "port",
+            Strength::Process => "process",
         }
     }
 }

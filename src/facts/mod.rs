@@ -14,7 +14,7 @@ mod seconds;
 mod source;
 mod word;
 
-pub use gate::{Gate, Probe};
+pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
 pub use machine::{Attempt, Facts, Generation, Good, Instance, Machine, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};

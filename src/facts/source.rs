@@ -15,6 +15,9 @@ pub struct Source {
     pub branch: Branch,
     pub commit: Commit,
     pub entries: Vec<Entry>,
+    /// Of a working tree, whose entries are those of its root: the directories in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<String>,
     /// Path to text. Only files that somebody asked for, that are there, and that are short enough.
     pub evidence: BTreeMap<String, String>,
     /// Path to why its text is not known, of files that somebody asked for and that are there.
@@ -50,6 +53,12 @@ impl Source {
 
     pub fn has(&self, path: &str) -> bool {
         self.entries.iter().any(|entry| entry.path == path)
+    }
+
+    /// Whether the root has a directory of this name.
+    pub fn has_directory(&self, name: &str) -> bool {
+        let below = |entry: &Entry| entry.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        self.directories.iter().any(|directory| directory == name) || self.entries.iter().any(below)
     }
 
     /// Takes in a file that somebody asked for, or why its text is not to be had.

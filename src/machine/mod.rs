@@ -51,6 +51,14 @@ pub enum Change {
     Changed(String),
 }
 
+/// How a secret is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct SecretPatience {
+    pub time: Seconds,
+    /// On an instance's first boot a role may have got its policy a moment ago: until AWS knows that everywhere, it denies.
+    pub waits_for_permission: bool,
+}
+
 /// A fetched repository in private scratch, removed when this is dropped.
 pub struct Scratch {
     pub repository: PathBuf,
@@ -81,7 +89,7 @@ pub trait Observe {
         name: &str,
         region: Option<&str>,
         network: &Network,
-        wait: Seconds,
+        patience: SecretPatience,
     ) -> Result<Secret>;
 
     /// The official releases of Node that a mirror has.

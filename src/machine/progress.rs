@@ -14,13 +14,15 @@ tokio::task_local! {
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     last: Arc<Mutex<Option<String>>>,
+    /// What stays to be known when it is over.
+    notes: Arc<Mutex<Vec<String>>>,
     /// Without one, others' words are not shown.
     redaction: Option<Redaction>,
 }
 
 impl Said {
     pub fn new(redaction: Option<&Redaction>) -> Self {
-        Said { last: Arc::default(), redaction: redaction.cloned() }
+        Said { redaction: redaction.cloned(), ..Said::default() }
     }
 
     /// Carries the work out and hears what it says.
@@ -32,6 +34,10 @@ impl Said {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn keep(&self, what: &Message) {
         let shown = self.redaction.as_ref().map_or_else(|| what.own(), |redaction| what.shown(redaction));
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
@@ -41,6 +47,11 @@ impl Said {
 /// Says what is being waited for, to whoever listens.
 pub fn say(what: impl Into<Message>) {
     let _ = HEARD.try_with(|said| said.keep(&what.into()));
+}
+
+/// Tells what an operator should know of it afterwards, in words of ours.
+pub fn note(what: String) {
+    let _ = HEARD.try_with(|said| said.notes.lock().unwrap_or_else(PoisonError::into_inner).push(what));
 }
 
 #[cfg(test)]

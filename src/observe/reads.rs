@@ -11,7 +11,9 @@ use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Facts, Instance, LONGEST_EVIDENCE, NodeRelease, Source};
-use crate::machine::{FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, blocking};
+use crate::machine::{
+    FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
+};
 use crate::plan::layout::Layout;
 use crate::plan::{Seconds, Setting};
 use crate::secret::{Sealed, Secret};
@@ -119,7 +121,8 @@ async fn request(
 ) -> Result<FetchRequest> {
     let credential = match &selection.credential {
         Some(name) => {
-            let read = machine.secret(name, region(facts), &selection.network, policy.wait()).await;
+            let patience = patience(selection, facts, flags, policy);
+            let read = machine.secret(name, region(facts), &selection.network, patience).await;
             let read = match read {
                 Ok(text) => blocking(move || credential(text)).await,
                 Err(error) => Err(error),
@@ -171,6 +174,16 @@ fn region(facts: &Facts) -> Option<&str> {
     facts.instance.as_ref().map(|instance| instance.region.as_str())
 }
 
+/// Until a deployment has passed on an instance, "denied" may be a policy that is only just attached. A dry
+/// run does not wait for that.
+fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> SecretPatience {
+    let instance = facts.instance.as_ref().map(|instance| &instance.id);
+    let good = facts.good.get(&selection.service);
+    let has_served = good.is_some_and(|good| good.instance.as_ref() == instance);
+    let waits_for_permission = instance.is_some() && !has_served && !flags.dry_run;
+    SecretPatience { time: policy.wait(), waits_for_permission }
+}
+
 /// The service's secret, parsed; `None` when the manifest says that there is none.
 pub async fn secret_text(
     machine: &impl Observe,
@@ -182,7 +195,8 @@ pub async fn secret_text(
     match &flags.stand_ins.env_file {
         Some(path) => Ok(Secret::new(given(machine, path, "--env-file").await?)),
         None => {
-            let read = machine.secret(&selection.secret, region(facts), &selection.network, policy.wait());
+            let patience = patience(selection, facts, flags, policy);
+            let read = machine.secret(&selection.secret, region(facts), &selection.network, patience);
             let said = ["service", "environment", "secret"];
             read.await.map_err(|error| selection.origins.explain(error, &said))
         }

@@ -84,13 +84,15 @@ pub enum Action {
     /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
     /// started from other bytes, left alone otherwise.
     Handover(Handover),
-    AwaitHealth(Gate),
+    AwaitHealth(HealthWait),
     /// Removes a release that was never finished.
     DiscardUnfinished {
         release: PathBuf,
         record: PathBuf,
     },
     PruneReleases(Prune),
+    /// Empties a cache that is larger than it may be.
+    BoundCache(BoundCache),
     /// Removes what an `InstallRuntime` installed and no finished release uses.
     PruneRuntimes(PruneRuntimes),
 }
@@ -113,6 +115,7 @@ impl Action {
             Action::Handover(handover) => vec![handover.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
             Action::PruneReleases(prune) => prune.records.clone(),
+            Action::BoundCache(bound) => vec![bound.path.clone()],
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
             Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
@@ -292,6 +295,20 @@ pub struct Sandbox {
     pub hidden: Vec<PathBuf>,
 }
 
+/// A health check, and what ends the wait for it before its time is over. This is the step's, not the deployment's: the
+/// same deployment is waited for in another way when there is nothing to go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthWait {
+    #[serde(flatten)]
+    pub gate: Gate,
+    /// How often the service may be restarted. Absent: as often as the time allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_restarts: Option<u32>,
+    /// How long it may listen on other ports without listening on its own. Absent: as long as the time allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Seconds>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Handover {
     pub unit: String,
@@ -299,6 +316,12 @@ pub struct Handover {
     pub inputs: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BoundCache {
+    pub path: PathBuf,
+    pub most_mib: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -14,8 +14,8 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Checkout, Checksum, Command, Content, Handover, ImdsWall, InstallPackages,
-    InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    Action, Archive, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
 pub use outlook::{Outlook, Summary, foreseen};
 pub use show::{Shown, headline, text};
@@ -42,6 +42,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What a failed run does at its end.
     pub recover: Vec<Step>,
+    /// What is given up, once, if a build finds the disk full; then the step that failed is tried again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub room: Vec<Step>,
     /// The generation to which the recovery goes back.
     pub former: Option<Generation>,
     /// Of a plan that is not an instance's: the steps that one would have besides.

@@ -38,7 +38,7 @@ pub fn foreseen(plan: &Plan, mut looks: Vec<Outlook>) -> Vec<Outlook> {
                     restarted.insert(&handover.unit);
                 }
             }
-            Action::AwaitHealth(gate) if look.already && restarted.contains(gate.unit.as_str()) => {
+            Action::AwaitHealth(gate) if look.already && restarted.contains(gate.gate.unit.as_str()) => {
                 *look = Outlook::to_do("it is started for this");
             }
             action if !look.already => changed.extend(action.writes()),
@@ -91,7 +91,7 @@ impl std::fmt::Display for Summary {
 mod tests {
     use super::*;
     use crate::facts::{Commit, Environment, Gate, Probe, Service};
-    use crate::plan::{Goal, Mode, Owner, Seconds, Step, StepId};
+    use crate::plan::{Goal, HealthWait, Mode, Owner, Seconds, Step, StepId};
     use crate::secret::Redaction;
 
     const UNIT: &str = "x.service";
@@ -109,11 +109,12 @@ mod tests {
         let handover = Handover { unit: UNIT.into(), inputs, record: "/run/record".into() };
         let (within, soak) = (Seconds(1), Seconds(1));
         let gate = Gate { unit: UNIT.into(), probe: Probe::Alive, within, soak, interval_ms: 1 };
+        let wait = HealthWait { gate, most_restarts: None, elsewhere: None };
         let steps = vec![
             step("env", directory("/run/env")),
             step("other", directory("/var/other")),
             step("start", Action::Handover(handover)),
-            step("gate", Action::AwaitHealth(gate)),
+            step("gate", Action::AwaitHealth(wait)),
             step("proof", Action::ProveImdsWall { unit: "proof.service".into() }),
         ];
         Plan {
@@ -126,6 +127,7 @@ mod tests {
             notes: Vec::new(),
             steps,
             recover: Vec::new(),
+            room: Vec::new(),
             former: None,
             only_on_an_instance: Vec::new(),
             budget: Seconds(1),

@@ -40,11 +40,10 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
     let _ = writeln!(out, "\nPlan, within {} ({LEGEND})", plan.budget);
     steps(&mut out, plan, shown);
     let _ = writeln!(out, "\nIf it fails");
-    for step in &plan.recover {
-        match shown.all {
-            true => show(&mut out, step, None, None),
-            false => first_line(&mut out, step, None),
-        }
+    each(&mut out, &plan.recover, shown);
+    if !plan.room.is_empty() {
+        let _ = writeln!(out, "\nIf the disk is full while it builds, once");
+        each(&mut out, &plan.room, shown);
     }
     if !plan.only_on_an_instance.is_empty() {
         let ids: Vec<&str> = plan.only_on_an_instance.iter().map(StepId::as_str).collect();
@@ -74,6 +73,16 @@ fn steps(out: &mut String, plan: &Plan, shown: Shown) {
 
 fn first_line(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
     let _ = writeln!(out, "{} {}: {}", sign(&step.action, outlook), step.id, headline(&step.action));
+}
+
+/// Steps of which nobody knows yet what they would find.
+fn each(out: &mut String, steps: &[Step], shown: Shown) {
+    for step in steps {
+        match shown.all {
+            true => show(out, step, None, None),
+            false => first_line(out, step, None),
+        }
+    }
 }
 
 /// `before`: a step whose environment is shown already.
@@ -166,12 +175,15 @@ pub fn headline(action: &Action) -> String {
         Action::Handover(handover) => {
             format!("start {}, or restart it if it runs something else", handover.unit)
         }
-        Action::AwaitHealth(gate) => format!("wait until {} is healthy", gate.unit),
+        Action::AwaitHealth(wait) => format!("wait until {} is healthy", wait.gate.unit),
         Action::DiscardUnfinished { release, .. } => {
             format!("remove {} unless it is finished", release.display())
         }
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
+        }
+        Action::BoundCache(bound) => {
+            format!("empty {} if it is over {} MiB", bound.path.display(), bound.most_mib)
         }
         Action::PruneRuntimes(prune) => {
             format!("remove installed versions of {} that no release uses", prune.runtime)
@@ -245,12 +257,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             line(format!("never again while {} says so", migration.record.path.display()));
         }
         Action::Handover(handover) => line(format!("runs: {}", paths(&handover.inputs))),
-        Action::AwaitHealth(gate) => line(format!(
-            "{}, within {}, then for {} without a bad answer or a restart",
-            probe(&gate.probe),
-            gate.within,
-            gate.soak
-        )),
+        Action::AwaitHealth(wait) => health(wait).into_iter().for_each(line),
         Action::StopLeftovers { scratch, .. } => {
             line(format!("and remove: {}", paths(scratch)));
             line("the same of what dry runs fetched that were killed".to_owned());
@@ -271,14 +278,33 @@ fn sealed(content: &Sealed) -> String {
     format!("{} sealed values: {}", content.keys().len(), content.keys().join(", "))
 }
 
+fn health(wait: &HealthWait) -> Vec<String> {
+    let gate = &wait.gate;
+    let mut lines = vec![format!(
+        "{}, within {}, then for {} without a bad answer or a restart",
+        probe(&gate.probe),
+        gate.within,
+        gate.soak
+    )];
+    let restarts = wait.most_restarts.map(|most| format!("after {most} restarts"));
+    let elsewhere = wait.elsewhere.filter(|_| gate.probe.port().is_some());
+    let elsewhere = elsewhere.map(|time| format!("after {time} of listening on other ports only"));
+    let sooner: Vec<String> = restarts.into_iter().chain(elsewhere).collect();
+    if !sooner.is_empty() {
+        lines.push(format!("fails sooner {}", sooner.join(", or ")));
+    }
+    lines
+}
+
 fn probe(probe: &Probe) -> String {
     match probe {
-        Probe::Http { port, path, statuses } if statuses.is_empty() => {
-            format!("GET http://127.0.0.1:{port}{path} answers 2xx from its own socket")
-        }
-        Probe::Http { port, path, statuses } => {
-            let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
-            format!("GET http://127.0.0.1:{port}{path} answers {} from its own socket", statuses.join(" or "))
+        Probe::Http { port, path, statuses, host } => {
+            let good = match statuses.is_empty() {
+                true => "2xx".to_owned(),
+                false => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),
+            };
+            let host = host.as_ref().map(|host| format!(" (Host: {host})")).unwrap_or_default();
+            format!("GET http://127.0.0.1:{port}{path}{host} answers {good} from its own socket")
         }
         Probe::Tcp { port } => format!("it listens on port {port} itself"),
         Probe::Alive => "it is alive (no port is known)".to_owned(),

@@ -57,11 +57,16 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let variables = variables(wanted, &recipe)?;
     let mut notes = recipe.notes.clone();
     persist::notes(wanted.source, wanted.manifest, &mut notes);
+    notes.push(own::may_write(wanted.manifest, &layout));
+    let gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
+    if let Some(good) = remember::good(wanted) {
+        health::compare(&good.generation.gate, &gate, wanted.manifest.health.check, &mut notes)?;
+    }
     let generation = Generation {
         commit: wanted.source.commit.clone(),
         release: release.clone(),
-        unit: systemd::unit(wanted.selection, &recipe, &layout),
-        gate: health::gate(wanted.manifest, &variables, &layout, &mut notes)?,
+        unit: systemd::unit(wanted.selection, wanted.facts, &recipe, &layout),
+        gate,
     };
     let rendering = render(wanted, &variables, &layout, &mut notes)?;
     rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
@@ -80,10 +85,11 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
     environment(&mut steps, &rendering, &layout);
-    serve(&mut steps, wanted, &generation, &layout)?;
+    serve(&mut steps, wanted, &generation, former.is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
     remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
+    remember::bound_caches(&mut steps, &recipe);
 
     Ok(Plan {
         goal: Goal::Serve,
@@ -95,6 +101,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         notes,
         steps: steps.finish(),
         recover,
+        room: remember::make_room(wanted, &generation, &layout),
         former: remember::good(wanted).map(|good| good.generation.clone()),
         only_on_an_instance: only_on_an_instance(wanted)?,
         budget: wanted.selection.budget,
@@ -251,7 +258,13 @@ fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
-fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &Layout) -> Result<()> {
+fn serve(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    generation: &Generation,
+    can_go_back: bool,
+    layout: &Layout,
+) -> Result<()> {
     let whole = before_serving(steps);
     let text = generation.unit.clone();
     steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
@@ -274,7 +287,8 @@ fn serve(steps: &mut Steps, wanted: &Wanted, generation: &Generation, layout: &L
         .after(&["switch"])
         .within(Slice::Start);
     let why = "only a service that stays well is in service";
-    health::await_gate(steps, "gate", why, &generation.gate).after(&["start"]);
+    let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
+    health::await_health(steps, "gate", why, wait).after(&["start"]);
     Ok(())
 }
 

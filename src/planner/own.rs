@@ -74,3 +74,14 @@ pub fn persistent(manifest: &Manifest) -> impl Iterator<Item = (String, &str)> {
     let named = manifest.persist.iter().enumerate();
     named.map(|(index, path)| (format!("persist-{}", index + 1), path.as_ref()))
 }
+
+/// Told before a service finds it out by its first upload.
+pub fn may_write(manifest: &Manifest, layout: &Layout) -> String {
+    let data = layout.data();
+    let data = data.display();
+    let kept = match manifest.persist.is_empty() {
+        true => String::new(),
+        false => format!("{} of its release, which it keeps, ", manifest.persist.join(", ")),
+    };
+    format!("the service may write to {kept}{data} (its HOME) and /tmp; the rest of its release is read-only")
+}

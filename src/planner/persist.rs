@@ -62,6 +62,26 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
     }
 }
 
+/// Signs that the service writes into its release, which it may not, and that nothing in the manifest keeps.
+pub fn hints(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Vec<String> {
+    const WRITTEN: [&str; 3] = ["uploads", "logs", "tmp"];
+    let is_kept = |name: &str| manifest.persist.iter().any(|kept| is_within(kept, name));
+    let mut hints: Vec<String> = WRITTEN
+        .into_iter()
+        .filter(|name| source.has_directory(name) && !is_kept(name))
+        .map(|name| {
+            format!("{name}/ is read-only in a release: if the service writes there, persist = [\"{name}\"]")
+        })
+        .collect();
+    if let Some(package) = recipe.stores_uploads.filter(|_| manifest.persist.is_empty()) {
+        hints.push(format!(
+            "{package} stores uploads, and a release is read-only: name their directory in persist, or let it write \
+             to /tmp"
+        ));
+    }
+    hints
+}
+
 /// git has no empty directories: a file of such a name stands for one.
 fn only_keeps_a_directory(path: &str) -> bool {
     matches!(path.rsplit('/').next(), Some(".gitkeep" | ".keep" | ".gitignore"))

@@ -9,7 +9,7 @@ use crate::facts::{Attempt, Commit, Facts, Generation, Good, Service};
 use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, Owner, Prune, PruneRuntimes};
+use crate::plan::{Action, BoundCache, Owner, Prune, PruneRuntimes, Step};
 use crate::planner::runtime::Recipe;
 
 /// The last generation of this very instance that passed. One that came with the image is none: its
@@ -93,6 +93,31 @@ pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
     let action = Action::PruneRuntimes(PruneRuntimes { runtime: "node".to_owned(), keep });
     let why = "old runtimes go with the releases that used them";
     steps.add("prune-runtimes", why, action).after(&["prune"]).within(Slice::Tidy).optional();
+}
+
+/// A package manager's cache only grows: from this size on it is emptied, in MiB.
+const LARGEST_CACHE: u64 = 1024;
+
+pub fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
+    for (index, path) in recipe.caches.iter().enumerate() {
+        let bound = Action::BoundCache(BoundCache { path: path.clone(), most_mib: LARGEST_CACHE });
+        let id = if index == 0 { "bound-cache".to_owned() } else { format!("bound-cache-{}", index + 1) };
+        let why = "a package cache is emptied when it has grown too large";
+        steps.add(&id, why, bound).after(&["prune"]).within(Slice::Tidy).optional();
+    }
+}
+
+/// What is given up, once, where a build finds the disk full: the release before the good one. What serves, and what is
+/// being built, stay.
+pub fn make_room(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
+    let mut steps = Steps::default();
+    if let Some(good) = good(wanted).filter(|good| good.before.is_some()) {
+        let keep = [&generation.release, &good.generation.release].map(|release| name(release)).into();
+        let records = vec![layout.finished(), layout.migrated()];
+        let prune = Action::PruneReleases(Prune { releases: layout.releases(), records, keep });
+        steps.add("make-room", "the older kept release is given up", prune).within(Slice::Tidy);
+    }
+    steps.finish()
 }
 
 /// The release that passed before this one.

@@ -163,8 +163,17 @@ impl Report {
         let said = Said::new(redaction);
         let (key, said) = locked(&self.ongoing).begin(id, what, said, Instant::now(), now());
         // Also when nobody waits for it any longer.
-        let _ended = Ended { report: self, key };
-        said.hear(work).await
+        let ended = Ended { report: self, key };
+        let done = said.hear(work).await;
+        drop(ended);
+        said.notes().into_iter().for_each(|note| self.note(note));
+        done
+    }
+
+    /// What comes to be known on the way, and stays to be known.
+    pub fn note(&self, note: String) {
+        self.say(&format!("note: {note}"));
+        self.update(|status| status.notes.push(note));
     }
 
     /// What a thing that goes on last said of itself.
@@ -215,7 +224,7 @@ impl Report {
             status.unit = Some(plan.unit.clone());
             status.notes = plan.notes.clone();
             status.gate = plan.steps.iter().find_map(|step| match &step.action {
-                Action::AwaitHealth(gate) if gate.unit == plan.unit => Some(gate.clone()),
+                Action::AwaitHealth(wait) if wait.gate.unit == plan.unit => Some(wait.gate.clone()),
                 _ => None,
             });
         });

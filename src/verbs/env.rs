@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::boot;
 use crate::cli::{EnvArgs, EnvCheckArgs, EnvVerb, Output};
 use crate::error::{Code, Error, Result};
-use crate::machine::{LocalHost, Observe, run_id};
+use crate::machine::{LocalHost, Observe, SecretPatience, run_id};
 use crate::observe::manifest::Manifest;
 use crate::observe::{self, secrets};
 use crate::plan::Seconds;
@@ -101,7 +101,8 @@ async fn named(machine: &LocalHost, name: &str, flags: &observe::Flags) -> Resul
         false => None,
     };
     let region = instance.as_ref().map(|instance| instance.region.as_str());
-    machine.secret(name, region, &policy.network(), Seconds(10)).await
+    let patience = SecretPatience { time: Seconds(10), waits_for_permission: false };
+    machine.secret(name, region, &policy.network(), patience).await
 }
 
 async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {

@@ -60,12 +60,21 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
         said.push(format!("rehearsal: an update starts on port {port} first"));
     }
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
-    said.extend(recipe.notes.iter().map(|note| format!("note: {note}")));
+    let hints = persist::hints(source, manifest, &recipe);
+    said.extend(recipe.notes.iter().chain(&hints).map(|note| format!("note: {note}")));
     let port = manifest.port.is_some()
         || manifest.env.values.contains_key("PORT")
         || recipe.start.environment.contains_key("PORT");
-    if let Some(path) = manifest.health.path.as_ref().filter(|_| !port) {
-        said.push(format!("note: {path} is asked for on PORT, which the secret must then have"));
+    match (&manifest.health.path, manifest.health.check) {
+        (Some(path), _) if !port => {
+            said.push(format!("note: {path} is asked for on PORT, which the secret must then have"));
+        }
+        (None, None) if !port => {
+            let what =
+                "without a port, and without PORT in the secret, healthy is whatever process stays alive";
+            said.push(format!("note: {what}: set port and health"));
+        }
+        _ => {}
     }
     Ok(said)
 }

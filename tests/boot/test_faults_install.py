@@ -39,6 +39,23 @@ def test_a_registry_that_fails_for_a_while(stage, registry):
     stage.machine.check(["systemctl", "stop", f"{name}.service"])
 
 
+@pytest.mark.parametrize("what", ["*.tgz", "/brick"], ids=["package", "document"])
+def test_a_registry_under_maintenance(stage, registry, what):
+    """It answers 200, and what it answers is a page; without a lockfile npm asks for the package's document, too."""
+    files = project(stage.world)
+    if what == "/brick":
+        files |= {"package-lock.json": None, "bootagent.toml": 'install = "npm install"\n' + SHORT}
+    name = stage.serve({path: text for path, text in files.items() if text is not None}, secret=None)
+    # A package npm itself asks for twice.
+    times = 2 if what == "*.tgz" else 1
+    registry.page(times=times, only=what)
+    before = len(registry.log)
+    result = stage.run()
+    assert result.code == 0, result
+    assert [entry["fault"] for entry in registry.log[before:]].count("page") == times
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
 def test_a_registry_that_fails_for_good(stage, registry):
     registry.fail(503, only="*.tgz")
     name, status = fails(

@@ -109,6 +109,17 @@ def test_credentials_that_are_404_at_first(stage, comes):
     assert answers(stage.world.imds.log[before:], "security-credentials").count(404) >= 4
 
 
+def test_metadata_that_answers_slowly_is_asked_at_once(stage, comes):
+    before = len(stage.world.imds.log)
+    stage.world.imds.delay = 0.8
+    comes()
+    log = stage.world.imds.log[before:]
+    for several in (("/instance-id", "/region", "/availability-zone", "/instance-type"), ("/bootagent:",)):
+        answered = [entry["time"] for entry in log if entry["path"].endswith(several) or several[0] in entry["path"]]
+        assert len(answered) >= 2 and max(answered) - min(answered) < 0.8, (several, answered)
+    assert len(answers(log, "/latest/api/token")) <= 3, "each question asks for a token of its own"
+
+
 # Secrets Manager
 
 
@@ -120,6 +131,8 @@ def test_credentials_that_are_404_at_first(stage, comes):
         (500, "InternalServiceError"),
         (503, "ServiceUnavailable"),
         (400, "UnrecognizedClientException"),
+        # A policy that was attached a moment ago: nothing was ever healthy on this instance.
+        (400, "AccessDeniedException"),
     ],
 )
 def test_secrets_manager_that_refuses_twice(stage, comes, status, code):
@@ -169,6 +182,14 @@ def test_a_git_server_that_is_busy_twice(stage, comes, status):
     stage.repository.fail(status, times=2)
     comes()
     assert [entry["status"] for entry in stage.world.git.log[before:]][:3] == [status, status, 200]
+
+
+def test_a_git_server_under_maintenance(stage, comes):
+    """It answers 200, and what it answers is a page."""
+    before = len(stage.world.git.log)
+    stage.repository.page(times=2)
+    comes()
+    assert [entry["fault"] for entry in stage.world.git.log[before:]][:3] == ["page", "page", None]
 
 
 def fetches(log: list[dict]) -> int:

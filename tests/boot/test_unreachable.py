@@ -63,7 +63,7 @@ def test_nobody_vouches_for_secrets_manager(stage):
         ("ThrottlingException", 75, "E-SECRET-UNREACHABLE", "secret-throttled"),
         ("InternalServiceError", 75, "E-SECRET-UNREACHABLE", "secret-failing"),
         ("InvalidRequestException", 78, "E-SECRET-MISSING", "secret-missing"),
-        ("DecryptionFailure", 78, "E-SECRET-DENIED", "secret-denied"),
+        ("DecryptionFailure", 78, "E-SECRET-DENIED", "secret-denied-yet"),
     ],
 )
 def test_secrets_manager_never_gives_it(stage, answer, exit, code, fault):

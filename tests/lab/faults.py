@@ -9,13 +9,14 @@ from fnmatch import fnmatch
 from .http_server import Disconnect, Reset, Response, reset_on_close
 
 STALL_LIMIT = 600
+PAGE = b"<!DOCTYPE html>\n<html><body><h1>We will be back soon</h1></body></html>\n"
 
 
 @dataclass
 class Fault:
     """One way to fail. `times` is how often (None: until healed); `after` counts bytes of the response's body."""
 
-    kind: str  # status, stall, truncate, reset, redirect
+    kind: str  # status, page, stall, truncate, reset, redirect
     times: int | None = None
     status: int = 503
     after: int = 0
@@ -35,6 +36,10 @@ class Faulty:
 
     def fail(self, status: int = 503, times: int | None = None, only: str = "*") -> None:
         self.fault = Fault("status", times, status=status, only=only)
+
+    def page(self, times: int | None = None, only: str = "*") -> None:
+        """Answer 200 with an HTML page, as a server does that is being maintained."""
+        self.fault = Fault("page", times, only=only)
 
     def stall(self, after: int = 0, times: int | None = None, only: str = "") -> None:
         """Send that many bytes of the body, and then nothing; the connection stays open."""
@@ -75,6 +80,8 @@ class Faulty:
         match fault:
             case Fault(kind="status"):
                 return Response(fault.status, b"lab fault\n", {"Retry-After": "1"})
+            case Fault(kind="page"):
+                return Response(200, PAGE, {"Content-Type": "text/html; charset=utf-8"})
             case Fault(kind="redirect"):
                 return Response(301, b"", {"Location": fault.location + rest})
         return None

@@ -12,6 +12,8 @@ use super::certificates::Certificates;
 #[derive(Clone)]
 pub enum File {
     Whole(Vec<u8>),
+    /// 200, and a page in HTML.
+    Page,
     Status(u16),
     Moved(String),
     /// So many bytes of what was promised, and the end.
@@ -60,6 +62,10 @@ fn serve(files: &Files, tls: Arc<rustls::ServerConfig>, socket: TcpStream) -> Op
         None => (404, String::new(), 0, &[][..]),
         Some(File::Status(status)) => (*status, String::new(), 0, &[][..]),
         Some(File::Moved(to)) => (302, format!("Location: {to}\r\n"), 0, &[][..]),
+        Some(File::Page) => {
+            let body = b"<html>back soon</html>";
+            (200, "Content-Type: text/html; charset=utf-8\r\n".to_owned(), body.len(), &body[..])
+        }
         Some(File::Whole(bytes)) => (200, String::new(), bytes.len(), &bytes[..]),
         Some(File::EndsAfter(count, bytes) | File::StallsAfter(count, bytes)) => {
             (200, String::new(), bytes.len(), &bytes[..*count])

@@ -7,6 +7,8 @@ use std::time::Duration;
 use aws_config::imds::client::error::ImdsError;
 use aws_config::imds::{Client, client::Client as ImdsClient};
 use aws_config::provider_config::ProviderConfig;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::try_join;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Instance;
@@ -15,6 +17,9 @@ use crate::machine::retry::{Patience, patiently};
 use crate::plan::Seconds;
 use crate::secret::{ForeignText, Message};
 
+/// So many questions at once: a service that answers slowly costs one wait and not many. It refuses those who ask too
+/// much.
+const AT_ONCE: usize = 10;
 /// Twice as many as an instance may have. Each is a question of its own.
 const MOST_TAGS: usize = 100;
 
@@ -87,12 +92,14 @@ impl Imds {
             .await
         };
         let some = |text: &str| !text.is_empty();
-        Ok(Instance {
-            id: ask("instance-id", is_instance_id).await?,
-            region: ask("placement/region", some).await?,
-            zone: ask("placement/availability-zone", some).await?,
-            kind: ask("instance-type", some).await?,
-        })
+        // The client asks for its token once, however many questions wait for it.
+        let (id, region, zone, kind) = try_join!(
+            ask("instance-id", is_instance_id),
+            ask("placement/region", some),
+            ask("placement/availability-zone", some),
+            ask("instance-type", some),
+        )?;
+        Ok(Instance { id, region, zone, kind })
     }
 
     /// All tags. Waits until those that are needed are there: a group's tags can arrive late.
@@ -116,14 +123,14 @@ impl Imds {
                 "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
             return Err(Fault::TagsOff.error("reading the instance's tags", cause));
         };
-        let mut tags = BTreeMap::new();
-        for key in keys(&list)? {
+        let asking = keys(&list)?.into_iter().map(|key| async move {
+            let value = self.get(&format!("/latest/meta-data/tags/instance/{key}")).await?;
             // One may be taken away between the two questions.
-            if let Some(value) = self.get(&format!("/latest/meta-data/tags/instance/{key}")).await? {
-                tags.insert(key.to_owned(), value);
-            }
-        }
-        Ok(tags)
+            Ok(value.map(|value| (key.to_owned(), value)))
+        });
+        let tags: Vec<Option<(String, String)>> =
+            stream::iter(asking).buffered(AT_ONCE).try_collect().await?;
+        Ok(tags.into_iter().flatten().collect())
     }
 }
 

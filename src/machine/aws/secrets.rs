@@ -10,8 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
 use crate::machine::retry::{Patience, patiently};
-use crate::machine::tls;
-use crate::plan::Seconds;
+use crate::machine::{SecretPatience, tls};
 use crate::secret::{ForeignText, Message, Secret};
 
 /// The current version's text. With a region the instance's role reads it, else the caller's own
@@ -21,9 +20,9 @@ pub async fn secret(
     name: &str,
     region: Option<&str>,
     network: &Network,
-    wait: Seconds,
+    wait: SecretPatience,
 ) -> Result<Secret> {
-    patiently(Patience::lasting(wait.duration()), async || {
+    patiently(Patience::lasting(wait.time.duration()), async || {
         let config = match region {
             Some(region) => instance_config(region, imds.client(), network)?,
             None => own_config(network).await?,
@@ -33,7 +32,10 @@ pub async fn secret(
             // Perhaps it is only the session with IMDS that is over.
             imds.renew();
         }
-        answer
+        answer.map_err(|error| match Fault::of(&error) {
+            Some(Fault::SecretDenied) if wait.waits_for_permission => Fault::SecretDeniedYet.is_behind(error),
+            _ => error,
+        })
     })
     .await
 }

@@ -63,6 +63,14 @@ pub fn which_directory(path: &Path) -> Result<Option<(u64, u64)>> {
     Ok(stat.filter(|stat| kind(stat) == SFlag::S_IFDIR).map(|stat| (stat.st_dev, stat.st_ino)))
 }
 
+/// When a file, link or directory itself was last changed, in microseconds since 1970; `None` if there is none.
+pub fn changed(path: &Path) -> Result<Option<u64>> {
+    let Some(place) = found(path)? else { return Ok(None) };
+    let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
+    let microseconds = |stat: nix::sys::stat::FileStat| stat.st_ctime * 1_000_000 + stat.st_ctime_nsec / 1000;
+    Ok(stat.map(microseconds).and_then(|changed| changed.try_into().ok()))
+}
+
 /// A small file's bytes, not through a link; `None` if there is no file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let doing = || format!("reading {}", path.display());

@@ -1,35 +1,20 @@
 //! Healthy or not. The gate is not fooled: by somebody else on the port, by one lucky answer, by a
 //! service that is restarted again and again, or by a unit that systemd merely calls active.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::crash::{self, Seen};
 use super::mark::Mark;
+use super::probe::{self, Bad, bad, imds_answers, probe};
 use super::units::{self, UnitState};
-use super::{files, reason, sockets};
+use super::{files, reason};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::{Change, Health, Look, now, progress};
-use crate::plan::{Gate, Mode, Owner, Probe, layout};
-
-/// One probe may take this long.
-const ANSWER: Duration = Duration::from_secs(2);
-/// A service may fall over a few times while what it needs comes up; more is a crash loop.
-const MOST_RESTARTS: u32 = 3;
-
-/// Why an observation is not good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bad {
-    fault: Fault,
-    cause: String,
-}
-
-fn bad(fault: Fault, cause: impl Into<String>) -> Bad {
-    Bad { fault, cause: cause.into() }
-}
+use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
+use crate::secret::Message;
 
 /// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
 pub async fn look(gate: &Gate) -> Result<Look> {
@@ -38,7 +23,7 @@ pub async fn look(gate: &Gate) -> Result<Look> {
         Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
             match probe(gate, &state).await {
                 Ok(_) => Ok(Look::AlreadySo),
-                Err(bad) => Ok(Look::WouldChange(bad.cause)),
+                Err(bad) => Ok(Look::WouldChange(bad.cause.own())),
             }
         }
         _ => Ok(Look::WouldChange("not passed yet".into())),
@@ -50,27 +35,36 @@ pub async fn probe_once(gate: &Gate) -> Result<Health> {
     let state = units::state(&gate.unit).await?;
     Ok(match probe(gate, &state).await {
         Ok(answer) => Health::Well(answer),
-        Err(bad) => Health::Unwell(bad.cause),
+        Err(bad) => Health::Unwell(bad.cause.own()),
     })
 }
 
-pub async fn pass(gate: &Gate) -> Result<Change> {
+pub async fn pass(wait: &HealthWait) -> Result<Change> {
+    let gate = &wait.gate;
     if look(gate).await? == Look::AlreadySo {
+        tell(gate, &units::state(&gate.unit).await?);
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
-    let mut seen = Vec::new();
-    let answer = match watch(gate, started, &mut seen).await {
+    let mut seen = Seen::from_now_on();
+    let answer = match watch(wait, started, &mut seen).await {
         Ok(answer) => answer,
         Err(error) => {
             let error = reason::explained(error, &gate.unit).await;
-            return Err(error.saying(units::last_lines(&seen).await));
+            return Err(crash::explained(gate, error, &seen).await);
         }
     };
     let state = units::state(&gate.unit).await?;
+    tell(gate, &state);
     let mark = Mark::of(&state, now()).text();
     files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(answer))
+}
+
+fn tell(gate: &Gate, state: &UnitState) {
+    if let Some(note) = probe::note(gate, state) {
+        progress::note(note);
+    }
 }
 
 /// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The soak that follows is no part of that time.
@@ -82,60 +76,60 @@ fn first(answer: &str, after: Duration) -> String {
     }
 }
 
-/// Good without a break for the whole soak, in time. The unit's invocations are noted in `seen`.
-async fn watch(gate: &Gate, started: Instant, seen: &mut Vec<String>) -> Result<String> {
+/// Good without a break for the whole soak, in time. What explains a failure is noted in `seen`.
+async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<String> {
+    let gate = &wait.gate;
     let until = started + gate.within.duration();
     let before = units::state(&gate.unit).await?;
     // Since when, and as which process, it is good.
     let mut good: Option<(Instant, UnitState)> = None;
+    // Likewise, since when it listens on other ports only.
+    let mut elsewhere: Option<(Instant, UnitState)> = None;
     let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
-    // systemd forgets it when it starts the next process.
-    let mut last_exit = None;
     loop {
         let state = units::state(&gate.unit).await?;
-        if seen.last() != Some(&state.invocation) {
-            seen.push(state.invocation.clone());
-        }
-        if state.main_pid == 0 {
-            last_exit = Some(state.exit_status.clone());
-        }
+        seen.look(&state);
         let restarts = state.restarts.saturating_sub(before.restarts);
         if state.imds_answered && !state.is_active() {
-            return Err(refuse(gate, imds_answers()));
+            return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
         // One that is down nobody starts again.
-        if restarts > MOST_RESTARTS || state.is_down() {
-            return Err(ended(gate, &state, restarts, last_exit));
+        if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
+            return Err(crash::ended(gate, &state, restarts, seen.exit));
         }
-        let probed = probe(gate, &state).await;
-        let same = |(_, before): &(Instant, UnitState)| {
-            before.main_pid == state.main_pid && before.restarts == state.restarts
-        };
-        match probed {
+        match probe(gate, &state).await {
             Ok(answer) => {
-                let (since, _) = match good.take().filter(same) {
-                    Some(good) => good,
-                    None => (Instant::now(), state.clone()),
-                };
+                elsewhere = None;
+                let since = since(&mut good, &state);
                 let first = first(&answer, since.duration_since(started));
                 if since.elapsed() >= gate.soak.duration() {
                     return Ok(format!("{first}, stayed healthy for {}", gate.soak));
                 }
                 progress::say(format!("{first}, watching for {}", gate.soak));
-                good = Some((since, state.clone()));
             }
             Err(now) => {
-                if let Some((since, _)) = good.take() {
-                    let cause = format!(
-                        "it was well for {:.1} s, then: {}",
-                        since.elapsed().as_secs_f64(),
-                        now.cause
-                    );
-                    worst = bad(if restarts > 0 { Fault::HealthFlapping } else { now.fault }, cause);
-                } else {
-                    worst = now;
+                worst = match good.take() {
+                    Some((since, _)) => Bad {
+                        fault: if restarts > 0 { Fault::HealthFlapping } else { now.fault },
+                        cause: Message::from(format!(
+                            "it was well for {:.1} s, then: ",
+                            since.elapsed().as_secs_f64()
+                        ))
+                        .and(now.cause),
+                        ..now
+                    },
+                    None => now,
+                };
+                progress::say(worst.cause.clone());
+                match worst.is_elsewhere {
+                    true => {
+                        let time = since(&mut elsewhere, &state).elapsed();
+                        if wait.elsewhere.is_some_and(|most| time >= most.duration()) {
+                            return Err(refuse(gate, worst, time));
+                        }
+                    }
+                    false => elsewhere = None,
                 }
-                progress::say(&*worst.cause);
             }
         }
         if Instant::now() >= until {
@@ -148,119 +142,29 @@ async fn watch(gate: &Gate, started: Instant, seen: &mut Vec<String>) -> Result<
                 _ if restarts > 0
                     && matches!(worst.fault, Fault::HealthNoListener | Fault::ServiceExited) =>
                 {
-                    return Err(ended(gate, &state, restarts, last_exit));
+                    return Err(crash::ended(gate, &state, restarts, seen.exit));
                 }
-                _ => return Err(refuse(gate, worst)),
+                _ => return Err(refuse(gate, worst, gate.within.duration())),
             }
         }
         sleep(Duration::from_millis(gate.interval_ms)).await;
     }
 }
 
-fn refuse(gate: &Gate, worst: Bad) -> Error {
-    worst.fault.error(
-        format!("waiting until {} is healthy", gate.unit),
-        format!("{} (after {})", worst.cause, gate.within),
-    )
-}
-
-fn imds_answers() -> Bad {
-    bad(Fault::ImdsAnswers, units::IMDS_ANSWERS_SERVICE)
-}
-
-fn ended(gate: &Gate, state: &UnitState, restarts: u32, last_exit: Option<String>) -> Error {
-    let cause = match state.active.as_str() {
-        "failed" => format!("the unit failed ({}, exit status {})", state.result, state.exit_status),
-        "inactive" => "it ended, and nobody starts it again".to_owned(),
-        _ => match last_exit {
-            Some(status) => format!("it ended {restarts} times, last with status {status}"),
-            None => format!("it ended {restarts} times"),
-        },
+/// Since when the same process is so, from now on if it was not, or was another one.
+fn since(so: &mut Option<(Instant, UnitState)>, state: &UnitState) -> Instant {
+    let same = |(_, before): &(Instant, UnitState)| {
+        before.main_pid == state.main_pid && before.restarts == state.restarts
     };
-    Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause)
-        .remedy(format!(
-        "the service ends by itself: journalctl -u {} has its last lines; once a fix is pushed: bootagent run --update",
-        gate.unit
-    ))
+    let since = so.take().filter(same).map_or_else(Instant::now, |(since, _)| since);
+    *so = Some((since, state.clone()));
+    since
 }
 
-/// One observation of the unit and, if there is a port, of who answers on it.
-async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
-    if state.imds_answered && !state.is_active() {
-        return Err(imds_answers());
-    }
-    if !state.is_active() || state.main_pid == 0 {
-        return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
-    }
-    match &gate.probe {
-        Probe::Alive => Ok(format!("alive as pid {}", state.main_pid)),
-        Probe::Tcp { port } => own_address(*port, state).map(|address| format!("listening on {address}")),
-        Probe::Http { port, path, statuses } => {
-            let address = own_address(*port, state)?;
-            let url = format!("http://{address}{path}");
-            let status = ask(url.clone()).await?;
-            let good =
-                if statuses.is_empty() { (200..300).contains(&status) } else { statuses.contains(&status) };
-            match good {
-                true => Ok(format!("{url} answered {status}")),
-                false => Err(bad(Fault::HealthBadAnswer, format!("{url} answered {status}"))),
-            }
-        }
-    }
-}
-
-/// Where one of the unit's own sockets answers. A foreign one that would be given the connection is an error of its own.
-fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
-    let listeners = sockets::listeners(port, &state.cgroup);
-    if listeners.own.is_empty() && listeners.foreign.is_empty() {
-        return Err(bad(Fault::HealthNoListener, elsewhere(port, &sockets::ports_of(&state.cgroup))));
-    }
-    match listeners.own_address(sockets::has_ipv6_loopback()) {
-        Ok(Some(address)) => Ok(address),
-        Ok(None) => {
-            Err(bad(Fault::HealthForeign, format!("port {port} is held by a process outside the unit")))
-        }
-        Err(foreign) => {
-            let cause = format!(
-                "a process outside the unit listens on {}, too: it is given connections for port {port} that are the unit's",
-                foreign.address
-            );
-            Err(bad(Fault::HealthForeign, cause))
-        }
-    }
-}
-
-/// Nobody is on the port: perhaps the service listens, but on others.
-fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
-    const MOST: usize = 5;
-    let named: Vec<String> = others.iter().take(MOST).map(u16::to_string).collect();
-    match named.is_empty() {
-        true => format!("nothing listens on port {port}"),
-        false => format!("it listens on {}, not on {port}", named.join(", ")),
-    }
-}
-
-/// One GET. No redirect is followed: a login page is not health.
-async fn ask(url: String) -> Result<u16, Bad> {
-    let asked = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .proxy(None)
-            .user_agent("bootagent")
-            .build()
-            .into();
-        agent.get(&url).call().map(|answer| answer.status().as_u16()).map_err(|error| match error {
-            ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", ANSWER.as_secs()),
-            other => format!("{url}: {other}"),
-        })
-    });
-    match asked.await {
-        Ok(answer) => answer.map_err(|cause| bad(Fault::HealthBadAnswer, cause)),
-        Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
-    }
+fn refuse(gate: &Gate, worst: Bad, after: Duration) -> Error {
+    let cause = worst.cause.and(format!(" (after {} s)", after.as_secs()));
+    let error = worst.fault.error(format!("waiting until {} is healthy", gate.unit), cause);
+    worst.remedy.into_iter().fold(error, Error::remedy)
 }
 
 #[cfg(test)]
@@ -276,12 +180,5 @@ mod tests {
         );
         assert_eq!(first("listening on 127.0.0.1:3000", after), "listening on 127.0.0.1:3000 after 0.8 s");
         assert_eq!(first("alive as pid 17", after), "alive as pid 17 after 0.8 s");
-    }
-
-    #[test]
-    fn where_it_listens_instead_is_told() {
-        assert_eq!(elsewhere(3000, &[].into()), "nothing listens on port 3000");
-        assert_eq!(elsewhere(3000, &[4000].into()), "it listens on 4000, not on 3000");
-        assert_eq!(elsewhere(3000, &(1..99).collect()), "it listens on 1, 2, 3, 4, 5, not on 3000");
     }
 }

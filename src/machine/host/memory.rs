@@ -19,6 +19,16 @@ fn said(meminfo: &str) -> String {
     }
 }
 
+/// How many processes the kernel has killed for want of memory since it was started, in any control group. A group's own
+/// counter goes with the group, which ends with the service.
+pub fn oom_kills() -> Option<u64> {
+    counted(&std::fs::read_to_string("/proc/vmstat").ok()?)
+}
+
+fn counted(vmstat: &str) -> Option<u64> {
+    vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +40,12 @@ mod tests {
         let info = info.replace("SwapTotal:            0", "SwapTotal:      1048572");
         assert!(said(&info).ends_with("1023 MiB of swap"));
         assert!(said("").starts_with("nobody knows"));
+    }
+
+    #[test]
+    fn the_kernels_kills_are_counted() {
+        assert_eq!(counted("nr_free_pages 7\noom_kill 3\noom_kill_x 9\n"), Some(3));
+        assert_eq!(counted("nr_free_pages 7\n"), None);
+        assert!(oom_kills().is_some(), "this kernel counts them");
     }
 }

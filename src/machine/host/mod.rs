@@ -1,5 +1,7 @@
 //! This machine: the one implementation of `Observe` and `Host`.
 
+mod cache;
+mod crash;
 mod disk;
 mod dpkg;
 mod files;
@@ -15,6 +17,7 @@ mod npm;
 mod packages;
 mod place;
 mod present;
+mod probe;
 pub(in crate::machine) mod program;
 mod reason;
 mod releases;
@@ -36,7 +39,7 @@ use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, P
 use crate::machine::aws::{self, Imds};
 use crate::machine::owned;
 use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
-use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, blocking};
+use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
@@ -101,9 +104,9 @@ impl Observe for LocalHost {
         name: &str,
         region: Option<&str>,
         network: &Network,
-        wait: Seconds,
+        patience: SecretPatience,
     ) -> Result<Secret> {
-        aws::secret(self.imds(), name, region, network, wait).await
+        aws::secret(self.imds(), name, region, network, patience).await
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
@@ -176,10 +179,14 @@ impl Observe for LocalHost {
             Action::StopUnit { unit, scratch } => leftovers::look_unit(unit, scratch).await,
             Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
             Action::Handover(wanted) => handover::look(wanted).await,
-            Action::AwaitHealth(wanted) => gate::look(wanted).await,
+            Action::AwaitHealth(wanted) => gate::look(&wanted.gate).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
             Action::PruneReleases(prune) => releases::look_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
+            Action::BoundCache(bound) => {
+                let bound = bound.clone();
+                blocking(move || cache::look(&bound)).await
+            }
         }
     }
 }
@@ -244,6 +251,10 @@ impl LocalHost {
             Action::PruneRuntimes(prune) => {
                 let prune = prune.clone();
                 blocking(move || runtimes::prune(&prune)).await?;
+            }
+            Action::BoundCache(bound) => {
+                let bound = bound.clone();
+                blocking(move || cache::empty(&bound)).await?;
             }
             Action::AwaitHealth(_) | Action::Handover(_) | Action::ProveImdsWall { .. } => {}
         }

@@ -8,7 +8,12 @@ const USAGE: &str = "EUSAGE";
 /// The fault behind npm's error code, and npm's reason for it.
 pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
     let said = said(lines);
-    let code = said.iter().find_map(|line| line.after("code "))?;
+    let code = said.iter().find_map(|line| line.after("code "));
+    let is_page = said.iter().any(|line| line.judge(is_page));
+    let code = match code {
+        None if is_page => ForeignText::line("an HTML page"),
+        code => code?,
+    };
     let reason = match code.judge(|code| code == USAGE) {
         true => paragraph(&said),
         false => sentences(lines).into_iter().next().map(Message::from),
@@ -20,7 +25,14 @@ pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
     let cause = Message::from("npm ends with ").and(code.clone()).and(": ");
     let cause = cause.and(reason.unwrap_or_else(|| "it says no more".into()));
     let cause = missing.into_iter().fold(cause, |cause, missing| cause.and(" ").and(missing));
-    code.judge(fault).map(|fault| (fault, cause))
+    let fault = if is_page { Some(Fault::RegistryUnreachable) } else { code.judge(fault) };
+    fault.map(|fault| (fault, cause))
+}
+
+/// What a registry answers that is being maintained, with 200: JSON that begins with a tag, or an archive that is none.
+fn is_page(line: &str) -> bool {
+    let json = line.contains("Unexpected token '<'") || line.contains("Unexpected token < in JSON");
+    json && (line.contains("JSON") || line.contains("json")) || line.starts_with("code TAR_BAD_ARCHIVE")
 }
 
 /// What npm says as errors, from its code on: what it finds odd before ends nothing. The older ones say

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::crash::Exit;
 use super::program::{Output, how_it_ended, tool};
 use super::units::{self, UnitState};
 use crate::error::Error;
@@ -95,6 +96,13 @@ pub fn step_before_start(status: &str) -> Option<&'static str> {
     Some(step)
 }
 
+fn step_of(exit: Option<Exit>) -> Option<&'static str> {
+    match exit? {
+        Exit::Status(status) => step_before_start(&status.to_string()),
+        Exit::Signal(_) => None,
+    }
+}
+
 /// For a unit that systemd could not bring as far as its program.
 pub const REMEDY: &str = "systemd could not prepare the unit: look at the directory, mount or user that it names, and at journalctl -b -p err";
 
@@ -111,8 +119,8 @@ pub fn of_the_unit(status: Option<i32>, said: &str) -> Option<Message> {
 /// A unit that does not come as far as its program says nothing itself: systemd's own words are the cause.
 pub async fn explained(error: Error, unit: &str) -> Error {
     const LATELY: u64 = 60;
-    let status = units::state(unit).await.map(|state| state.exit_status).unwrap_or_default();
-    match step_before_start(&status) {
+    let exit = units::state(unit).await.ok().and_then(|state| state.exit);
+    match step_of(exit) {
         Some(_) => match reason(unit, now().saturating_sub(LATELY)).await {
             Some(reason) => error.because(Message::from("systemd says: ").and(reason)),
             None => error,
@@ -123,7 +131,7 @@ pub async fn explained(error: Error, unit: &str) -> Error {
 
 /// systemctl itself only says that it did not work: systemd says why.
 pub async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, output: &Output) -> Error {
-    let step = now.and_then(|now| step_before_start(&now.exit_status));
+    let step = step_of(now.and_then(|now| now.exit));
     let cause = match (reason(unit, began).await, step) {
         (Some(reason), _) => Message::from("systemd says: ").and(reason),
         (None, Some(step)) => format!("systemd could not start it: step {step} failed").into(),

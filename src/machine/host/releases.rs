@@ -115,6 +115,7 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         branch: Branch::try_from("main").doing(doing)?,
         commit: Commit::try_from("0".repeat(40)).doing(doing)?,
         entries: Vec::new(),
+        directories: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
     };
@@ -125,6 +126,10 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         let kind = match entry.file_type().doing(doing)? {
             kind if kind.is_symlink() => EntryKind::Symlink,
             kind if kind.is_file() => EntryKind::File,
+            kind if kind.is_dir() => {
+                source.directories.push(entry.file_name().to_string_lossy().into_owned());
+                continue;
+            }
             _ => continue,
         };
         let name = entry.file_name().to_string_lossy().into_owned();

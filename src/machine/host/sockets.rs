@@ -21,6 +21,44 @@ pub struct Listeners {
     pub foreign: Vec<Listener>,
 }
 
+/// Who has a socket open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub pid: u32,
+    pub program: String,
+    /// systemd's, where the process is in one.
+    pub unit: Option<String>,
+}
+
+/// The process that holds a listening socket; the first of several, as of a server with workers.
+pub fn holder(listener: &Listener) -> Option<Holder> {
+    let wanted = link(listener);
+    let numbers = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut pids: Vec<u32> = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    let pid = pids.into_iter().find(|pid| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.into_iter().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == wanted))
+    })?;
+    let read = |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    Some(Holder { pid, program: program(&read("comm")), unit: unit(&read("cgroup")) })
+}
+
+/// Its own word for itself: any bytes.
+fn program(comm: &str) -> String {
+    let plain: String = comm.trim().chars().filter(|c| c.is_ascii_graphic()).collect();
+    if plain.is_empty() { "a program without a name".to_owned() } else { plain }
+}
+
+/// The innermost unit in the path of systemd's own hierarchy, `0::/system.slice/nginx.service`.
+fn unit(cgroups: &str) -> Option<String> {
+    let of_systemd = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
+    let is_unit = |part: &&str| [".service", ".scope", ".socket"].iter().any(|end| part.ends_with(end));
+    let found = cgroups.lines().filter(of_systemd).find_map(|line| line.rsplit('/').find(is_unit))?;
+    let plain = found.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+    Some(plain)
+}
+
 /// All that listen on the port, and which of them are the control group's.
 pub fn listeners(port: u16, cgroup: &str) -> Listeners {
     let listeners = all().into_iter().filter(|listener| listener.address.port() == port);

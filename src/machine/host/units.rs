@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::crash::Exit;
 use super::program::{self, tool};
 use super::reason;
 use crate::error::Result;
@@ -26,7 +27,8 @@ pub struct UnitState {
     pub invocation: String,
     pub cgroup: String,
     pub needs_reload: bool,
-    pub exit_status: String,
+    /// How its main process ended, unless it runs.
+    pub exit: Option<Exit>,
     /// Since when it is active, or was last, in seconds since 1970.
     pub active_since: Option<u64>,
     /// Its last start ended before the service began: instance metadata answered.
@@ -43,7 +45,7 @@ impl UnitState {
     }
 }
 
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainCode,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
 
 pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
@@ -75,7 +77,7 @@ fn parse(text: &str) -> UnitState {
         invocation: take("InvocationID"),
         cgroup: take("ControlGroup"),
         needs_reload: take("NeedDaemonReload") == "yes",
-        exit_status: take("ExecMainStatus"),
+        exit: Exit::of(&take("ExecMainCode"), &take("ExecMainStatus")),
         active_since: take("ActiveEnterTimestamp").strip_prefix('@').and_then(|at| at.parse().ok()),
         imds_answered: text
             .lines()
@@ -87,6 +89,35 @@ fn parse(text: &str) -> UnitState {
 /// As `{ path=... ; argv[]=bootagent __child imds-proof ; ... ; code=exited ; status=189 }`.
 fn is_failed_proof(start_pre: &str) -> bool {
     start_pre.contains(layout::IMDS_PROOF) && start_pre.ends_with(&format!("; status={IMDS_ANSWERS} }}"))
+}
+
+/// When the main process of a unit was started, in microseconds since 1970. `systemctl show` has it in whole seconds
+/// only, or in a form that older ones do not know.
+pub async fn started(unit: &str) -> Result<Option<u64>> {
+    if !is_running_the_machine() {
+        return Ok(None);
+    }
+    let path = format!("/org/freedesktop/systemd1/unit/{}", bus_name(unit));
+    let service = "org.freedesktop.systemd1.Service";
+    let line =
+        ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, "ExecMainStartTimestamp"];
+    let output = tool(&line, 20).await?;
+    Ok(output
+        .text()
+        .trim()
+        .strip_prefix("t ")
+        .and_then(|number| number.parse().ok())
+        .filter(|moment| *moment > 0))
+}
+
+/// A unit's name as D-Bus has it in paths: all but letters and digits escaped, and a digit in front, too.
+fn bus_name(unit: &str) -> String {
+    let escaped = unit.bytes().enumerate().map(|(at, byte)| match byte {
+        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        other => format!("_{other:02x}"),
+    });
+    escaped.collect()
 }
 
 pub async fn daemon_reload() -> Result<()> {
@@ -141,22 +172,24 @@ pub async fn last_word(unit: &str, since: u64) -> String {
     tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()
 }
 
-/// The last that these invocations of a unit said: the service itself, or else systemd about it. Of what
-/// it says too fast the journal keeps a part, and so do we.
+/// What these invocations of a unit said last: the service itself, or else systemd about it. All of the last second is
+/// taken, as far as it is within bounds: a process that says why it ends may say much else on its way out.
 pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
     const LATEST: usize = 5;
+    const BYTES: usize = 4 << 20;
     let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
     // The second field anybody may set: only from systemd itself it counts.
     for (field, by) in [("_SYSTEMD_INVOCATION_ID", None), ("INVOCATION_ID", Some("_PID=1"))] {
         let wanted: Vec<String> =
             latest.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect();
+        if wanted.is_empty() {
+            continue;
+        }
         let count = format!("--lines={ENTRIES}");
         let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
         line.extend(wanted.iter().map(String::as_str).chain(by));
-        let lines = match wanted.is_empty() {
-            true => Vec::new(),
-            false => tool(&line, 8).await.map(|output| said(&output.text())).unwrap_or_default(),
-        };
+        let output = program::run(&line, None, Duration::from_secs(8), BYTES).await;
+        let lines = output.map(|output| said(&output.text())).unwrap_or_default();
         if !lines.is_empty() {
             return lines;
         }
@@ -164,11 +197,31 @@ pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
     Vec::new()
 }
 
+/// How many lines of a unit the journal says that it dropped since then, because they were too many.
+pub async fn dropped(unit: &str, since: u64) -> u64 {
+    const MESSAGE: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
+    let since = format!("--since=@{since}");
+    // This transport is journald's own: a service cannot write by it.
+    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, MESSAGE, "_TRANSPORT=driver"];
+    tool(&line, 8).await.map(|output| count_dropped(&output.text(), unit)).unwrap_or_default()
+}
+
+/// As in `Suppressed 1234 messages from auth-service.service`.
+fn count_dropped(messages: &str, unit: &str) -> u64 {
+    let of_unit = messages.lines().filter_map(|line| {
+        let (count, from) = line.strip_prefix("Suppressed ")?.split_once(" messages from ")?;
+        (from.trim_end_matches('.').rsplit('/').next() == Some(unit)).then_some(count)
+    });
+    of_unit.filter_map(|count| count.parse::<u64>().ok()).sum()
+}
+
 /// Why a unit whose proof failed does not run.
 pub const IMDS_ANSWERS_SERVICE: &str =
     "instance metadata would answer the service, to which the policy denies it";
 
-const ENTRIES: usize = 60;
+/// So many entries are read at most, and so many of them are told in any case.
+const ENTRIES: usize = 2000;
+const TOLD: usize = 60;
 const FIELDS: &str = "--output-fields=MESSAGE,_LINE_BREAK";
 
 #[derive(Deserialize)]
@@ -177,6 +230,20 @@ struct Entry {
     message: Text,
     #[serde(rename = "_LINE_BREAK", default)]
     line_break: String,
+    /// Microseconds since 1970.
+    #[serde(rename = "__REALTIME_TIMESTAMP", default)]
+    at: String,
+}
+
+impl Entry {
+    fn at(&self) -> u64 {
+        self.at.parse().unwrap_or(0)
+    }
+
+    /// The next entry goes on with the same line.
+    fn goes_on(&self) -> bool {
+        self.line_break == "line-max"
+    }
 }
 
 /// As the journal writes it: bytes, if it is not plain text.
@@ -190,10 +257,15 @@ enum Text {
 /// The journal cuts a line of over 48 KiB into entries, perhaps in the middle of a secret: here it is one line again.
 /// The first entry may begin in the middle of one, unless it is the first of all.
 fn said(entries: &str) -> Vec<ForeignText> {
-    let read: Vec<Entry> = entries.lines().filter_map(|entry| serde_json::from_str(entry).ok()).collect();
+    let mut read: Vec<Entry> = entries.lines().filter_map(|entry| serde_json::from_str(entry).ok()).collect();
     let is_whole = read.len() < ENTRIES && !entries.starts_with(CUT);
-    let mut text = if is_whole { String::new() } else { CUT.to_string() };
-    for Entry { message, line_break } in read {
+    let first = first_told(&read);
+    let mut is_cut = if first == 0 { !is_whole } else { read[first - 1].goes_on() };
+    let mut text = String::new();
+    for Entry { message, line_break, .. } in read.drain(first..) {
+        if std::mem::take(&mut is_cut) {
+            text.push(CUT);
+        }
         match message {
             Text::Plain(message) => text.push_str(&message),
             Text::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
@@ -203,6 +275,14 @@ fn said(entries: &str) -> Vec<ForeignText> {
         }
     }
     program::lines(&text)
+}
+
+/// The last entries, and before them those of the last second.
+fn first_told(entries: &[Entry]) -> usize {
+    const SECOND: u64 = 1_000_000;
+    let end = entries.last().map_or(0, Entry::at);
+    let of_the_last_second = entries.iter().position(|entry| entry.at() + SECOND >= end).unwrap_or(0);
+    of_the_last_second.min(entries.len().saturating_sub(TOLD))
 }
 
 pub async fn restart(unit: &str) -> Result<()> {
@@ -244,6 +324,12 @@ mod tests {
     }
 
     #[test]
+    fn names_are_escaped_as_d_bus_wants_them() {
+        assert_eq!(bus_name("auth-service.service"), "auth_2dservice_2eservice");
+        assert_eq!(bus_name("2x.service"), "_32x_2eservice");
+    }
+
+    #[test]
     fn a_proof_that_failed_is_told_from_other_ends() {
         let ended = |argv: &str, status: &str| {
             let times = "start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited";
@@ -278,6 +364,28 @@ mod tests {
             ("null", ""),
         ];
         assert_eq!(shown(&lines), ["up", "no user [TOKEN] here", "no\u{fffd}", "two", "lines [TOKEN]"]);
+    }
+
+    #[test]
+    fn all_of_the_last_second_is_told_and_of_what_was_before_only_a_part() {
+        let entry = |at: u64| Entry {
+            message: Text::Plain("x".into()),
+            line_break: String::new(),
+            at: at.to_string(),
+        };
+        let at = |times: &[u64]| first_told(&times.iter().map(|at| entry(*at)).collect::<Vec<_>>());
+        let long_ago: Vec<u64> = (0..200).collect();
+        let flood: Vec<u64> = (0..500).map(|n| 5_000_000 + n).collect();
+        assert_eq!(at(&[long_ago.clone(), flood].concat()), 200);
+        assert_eq!(at(&[long_ago, vec![5_000_000]].concat()), 201 - TOLD);
+        assert_eq!((at(&[]), at(&[7])), (0, 0));
+    }
+
+    #[test]
+    fn lines_that_the_journal_dropped_are_counted_for_their_unit() {
+        let said = "Suppressed 120 messages from auth.service\nSuppressed 7 messages from other.service\n\
+            Suppressed 3 messages from /system.slice/auth.service\nSuppressed x messages from auth.service\n";
+        assert_eq!((count_dropped(said, "auth.service"), count_dropped(said, "a.service")), (123, 0));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         branch: request.branch.clone(),
         commit: named(commit)?,
         entries,
+        directories: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
     };

@@ -129,7 +129,18 @@ impl Session {
         }
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-        if kind.split(';').next().map(str::trim) != Some(expected) {
+        let kind_alone = kind.split(';').next().map(str::trim);
+        if kind_alone == Some("text/html") {
+            // As a server does that is being maintained, or sits behind a gateway which is.
+            return Err(self
+                .account
+                .fault(
+                    Fault::GitWebPage,
+                    "the server answers with an HTML page (text/html) in place of git's data",
+                )
+                .remedy("is the server under maintenance? else: does git clone work with this address?"));
+        }
+        if kind_alone != Some(expected) {
             let cause = format!("the server answers with {kind}: there is no git repository at this address");
             return Err(self
                 .account

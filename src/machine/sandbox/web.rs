@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use ureq::http::StatusCode;
-use ureq::http::header::{RETRY_AFTER, USER_AGENT};
+use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use ureq::{Agent, BodyReader, Timeout};
 
 use super::http;
@@ -38,6 +38,13 @@ impl Web {
             let after =
                 response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             return Err(asking.refused(response.status()).retry_after(after));
+        }
+        // As a mirror does that is being maintained: nothing that is asked for here is one.
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if kind.split(';').next().map(str::trim) == Some("text/html") {
+            let cause = "the server answers with an HTML page (text/html) in place of the file";
+            return Err(asking.fault(Fault::RuntimeUnreachable, cause));
         }
         let length = response.body().content_length();
         if length.is_some_and(|length| length > most) {

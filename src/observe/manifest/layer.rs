@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Fault, Item, Placed, Read, Section};
 use super::{EnvWish, Health, Manifest, NodeWish, Runtime, values};
+use crate::facts::Strength;
 use crate::plan::Seconds;
 
 const KEYS: &[&str] = &[
@@ -22,7 +23,7 @@ const KEYS: &[&str] = &[
     "secret",
     "start",
 ];
-const HEALTH_KEYS: &[&str] = &["path", "soak", "status", "timeout"];
+const HEALTH_KEYS: &[&str] = &["check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 
 /// What one layer says; whatever it does not say is `None`.
@@ -45,7 +46,9 @@ pub(super) struct Layer {
 
 #[derive(Clone, Default)]
 struct HealthLayer {
+    check: Option<Placed<Strength>>,
     path: Option<String>,
+    host: Option<Placed<String>>,
     status: Option<Vec<u16>>,
     timeout: Option<Seconds>,
     soak: Option<Seconds>,
@@ -118,7 +121,7 @@ impl Layer {
             packages: self.packages.unwrap_or(default.packages),
             port: self.port,
             rehearsal: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
-            health: self.health.finish(default.health),
+            health: self.health.finish(default.health, self.port)?,
             secret: self.secret.unwrap_or(default.secret),
             persist: self.persist.unwrap_or(default.persist),
             env: self.env.finish(default.env)?,
@@ -172,7 +175,9 @@ impl HealthLayer {
         let section = item.table().map_err(|_| item.expected("a path or a table"))?;
         for (key, at, item) in section.entries() {
             match key {
+                "check" => health.check = Some(item.placed(values::check(&item)?)),
                 "path" => health.path = Some(values::url_path(&item)?),
+                "host" => health.host = Some(item.placed(values::host(&item)?)),
                 "status" => health.status = Some(values::statuses(&item)?),
                 "timeout" => health.timeout = Some(values::seconds(&item)?),
                 "soak" => health.soak = Some(values::seconds(&item)?),
@@ -184,20 +189,47 @@ impl HealthLayer {
 
     fn under(self, over: HealthLayer) -> HealthLayer {
         HealthLayer {
+            check: over.check.or(self.check),
             path: over.path.or(self.path),
+            host: over.host.or(self.host),
             status: over.status.or(self.status),
             timeout: over.timeout.or(self.timeout),
             soak: over.soak.or(self.soak),
         }
     }
 
-    fn finish(self, default: Health) -> Health {
-        Health {
-            path: self.path,
-            status: self.status.unwrap_or(default.status),
-            timeout: self.timeout.unwrap_or(default.timeout),
-            soak: self.soak.unwrap_or(default.soak),
+    /// A check that is said in words means what it says: a key that makes it another one is a slip.
+    fn finish(self, default: Health, port: Option<u16>) -> Read<Health> {
+        if let Some(check) = &self.check {
+            let fault = |what: &str| {
+                let what = format!("health.check is \"{}\", {what}", check.value.name());
+                Err(Fault { at: check.at, what })
+            };
+            match (check.value, self.path.is_some(), port.is_some()) {
+                (Strength::Http, false, _) => {
+                    return fault("which needs health.path, the path that is asked for");
+                }
+                (Strength::Port | Strength::Process, true, _) => {
+                    return fault("and health.path says that a path is asked for: remove one of the two");
+                }
+                (Strength::Process, _, true) => {
+                    return fault("and port says where the service listens: remove one of the two");
+                }
+                _ => {}
+            }
         }
+        if let Some(host) = self.host.as_ref().filter(|_| self.path.is_none()) {
+            let what = "health.host needs health.path: without a request there is no Host header";
+            return Err(Fault { at: host.at, what: what.to_owned() });
+        }
+        Ok(Health {
+            check: self.check.map(|check| check.value),
+            path: self.path,
+            host: self.host.map(|host| host.value),
+            status: self.status.unwrap_or(default.status),
+            timeout: self.timeout,
+            soak: self.soak.unwrap_or(default.soak),
+        })
     }
 }
 

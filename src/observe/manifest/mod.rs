@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Environment, LONGEST_EVIDENCE};
+use crate::facts::{Environment, LONGEST_EVIDENCE, Strength};
 use crate::fault::Slice;
 use crate::plan::Seconds;
 
@@ -68,12 +68,24 @@ pub struct NodeWish {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
+    /// The kind of check, said in words. Absent: what path and port make of it.
+    pub check: Option<Strength>,
     /// Absent: a TCP connection or, without a port, a living process is enough.
     pub path: Option<String>,
+    /// The `Host` header of the request. Absent: the address.
+    pub host: Option<String>,
     /// Which answers are good. Empty: any 2xx.
     pub status: Vec<u16>,
-    pub timeout: Seconds,
+    /// Absent: the default, which the wait for a service that listens elsewhere may cut short.
+    pub timeout: Option<Seconds>,
     pub soak: Seconds,
+}
+
+impl Health {
+    /// How long the service may take to its first good answer.
+    pub fn within(&self) -> Seconds {
+        self.timeout.unwrap_or(Slice::Gate.seconds())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +122,7 @@ impl Default for Manifest {
 
 impl Default for Health {
     fn default() -> Self {
-        Health { path: None, status: Vec::new(), timeout: Slice::Gate.seconds(), soak: Seconds(5) }
+        Health { check: None, path: None, host: None, status: Vec::new(), timeout: None, soak: Seconds(5) }
     }
 }
 
@@ -169,5 +181,7 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
 
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod health_tests;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Runtime;
 use super::place::{Fault, Item, Placed, Read, shown};
+use crate::facts::Strength;
 use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
 use crate::plan::Seconds;
 
@@ -83,6 +84,26 @@ pub(super) fn commands(item: &Item<'_>) -> Read<Vec<String>> {
         return Ok(vec![command(item)?]);
     }
     item.list(COMMANDS, MOST_COMMANDS)?.iter().map(command).collect()
+}
+
+pub(super) fn check(item: &Item<'_>) -> Read<Strength> {
+    let known = Strength::ALL.map(|check| format!("\"{}\"", check.name())).join(", ");
+    let name = item.string(&format!("one of {known}"))?;
+    Strength::ALL
+        .into_iter()
+        .find(|check| check.name() == name)
+        .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
+}
+
+/// It becomes a header: a host name or address and perhaps a port, without anything that could end the line.
+pub(super) fn host(item: &Item<'_>) -> Read<String> {
+    let expected = "a host name like \"api.example.com\", perhaps with a port";
+    let host = item.string(expected)?;
+    let letters = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if host.is_empty() || host.len() > 255 || !host.chars().all(letters) {
+        return Err(item.fault(format!("is {}; expected {expected}", shown(host))));
+    }
+    Ok(host.to_owned())
 }
 
 pub(super) fn url_path(item: &Item<'_>) -> Read<String> {

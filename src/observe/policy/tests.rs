@@ -162,6 +162,7 @@ fn selected_in(environment: &str, file: &str, flags: Fragment, update: bool) -> 
             branch: "test".try_into().unwrap(),
             commit: "0123456789abcdef0123456789abcdef01234567".try_into().unwrap(),
             entries: Vec::new(),
+            directories: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
         },

@@ -51,6 +51,12 @@ pub struct Recipe {
     /// What must be unpacked before there is such a runtime.
     #[serde(skip)]
     pub archive: Option<Archive>,
+    /// What its package manager keeps from one build to the next.
+    #[serde(skip)]
+    pub caches: Vec<PathBuf>,
+    /// A package of the service's that stores what it is sent as files.
+    #[serde(skip)]
+    pub stores_uploads: Option<&'static str>,
     #[serde(skip)]
     pub notes: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! Node: the version asked for, `npm ci`, and the start script without npm as a parent.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -29,6 +29,9 @@ struct Package {
     scripts: BTreeMap<String, String>,
     #[serde(default)]
     engines: BTreeMap<String, String>,
+    /// Only its names are read: what a version may look like is npm's to say.
+    #[serde(default)]
+    dependencies: serde_json::Value,
     main: Option<String>,
 }
 
@@ -69,8 +72,21 @@ pub fn recipe(
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],
         archive: node.archive,
+        caches: vec![npm_cache(layout)],
+        stores_uploads: stores_uploads(&package),
         notes,
     })
+}
+
+/// Packages that put the files of a request on the disk, mostly next to the program.
+const UPLOADS: &[&str] = &["multer", "formidable", "express-fileupload", "busboy"];
+
+fn stores_uploads(package: &Package) -> Option<&'static str> {
+    UPLOADS.iter().copied().find(|name| package.dependencies.get(name).is_some())
+}
+
+fn npm_cache(layout: &Layout) -> PathBuf {
+    layout.cache().join("npm")
 }
 
 fn package(source: &Source) -> Result<Package> {
@@ -240,14 +256,13 @@ fn lockfile(source: &Source) -> Result<()> {
 }
 
 fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
-    let cache = layout.cache().display().to_string();
     // NODE_ENV stays unset: "production" would make npm leave out what a build needs.
     [
         ("CI", "true".to_owned()),
         // Private and gone with the command: nothing that one commit writes there meets the next.
         ("HOME", "/tmp".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
-        ("npm_config_cache", format!("{cache}/npm")),
+        ("npm_config_cache", npm_cache(layout).display().to_string()),
         // Five times within half a minute; then the whole installation is done again.
         ("npm_config_fetch_retries", "5".to_owned()),
         ("npm_config_fetch_retry_factor", "3".to_owned()),

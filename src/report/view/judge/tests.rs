@@ -12,7 +12,7 @@ fn commit(text: &str) -> Commit {
 }
 
 fn good() -> Good {
-    let probe = Probe::Http { port: 3000, path: "/health".into(), statuses: Vec::new() };
+    let probe = Probe::Http { port: 3000, path: "/health".into(), statuses: Vec::new(), host: None };
     let gate =
         Gate { unit: "x.service".into(), probe, within: Seconds(60), soak: Seconds(5), interval_ms: 500 };
     let release = "/opt/x/releases/r".into();

@@ -1,0 +1,113 @@
+//! A service that tries to write into its release: what it says then, and how it may keep the directory. It reads lines
+//! from which secrets are gone already.
+
+/// The remedy, where a line tells of a write below the release that was refused.
+pub fn complaint(line: &str) -> Option<String> {
+    let path = refused_path(line)?;
+    let may = "the service may write below its HOME (/var/lib/NAME) and to /tmp";
+    Some(match directory(line, &path) {
+        Some(directory) => format!(
+            "a release is read-only: to keep {directory} over releases, add persist = [\"{directory}\"] to \
+             bootagent.toml (or write elsewhere: {may}); then: bootagent run --update"
+        ),
+        None => {
+            format!("a release is read-only: {may}; a directory of the release by persist in bootagent.toml")
+        }
+    })
+}
+
+/// As Node says it, `EROFS: read-only file system, open 'logs/app.log'`, Python, `[Errno 30] Read-only file system:
+/// 'logs/app.log'`, and Go, `open logs/app.log: read-only file system`. Relative to the release, or below it.
+fn refused_path(line: &str) -> Option<String> {
+    let lower = line.to_lowercase();
+    let is_read_only = lower.contains("erofs") || lower.contains("read-only file system");
+    // Node's recursive mkdir takes EROFS for a missing parent.
+    let is_mkdir = lower.contains("enoent") && lower.contains(", mkdir ");
+    if !is_read_only && !is_mkdir && !lower.contains("eacces") && !lower.contains("permission denied") {
+        return None;
+    }
+    let quoted = line.split(['\'', '"']).nth(1);
+    let of_go = || {
+        let (before, _) =
+            line.split_once(": read-only file system").or_else(|| line.split_once(": permission denied"))?;
+        let mut words = before.rsplit(' ');
+        let path = words.next()?;
+        ["open", "mkdir"].contains(&words.next()?).then_some(path)
+    };
+    inside(quoted.or_else(of_go)?)
+}
+
+/// Relative to the release, of a path that is in one.
+fn inside(path: &str) -> Option<String> {
+    let relative = match path.strip_prefix("/opt/") {
+        Some(below) => {
+            let (_service, below) = below.split_once('/')?;
+            match below.strip_prefix("releases/") {
+                Some(release) => release.split_once('/')?.1,
+                None => below.strip_prefix("current/")?,
+            }
+        }
+        None if path.starts_with('/') => return None,
+        None => path.strip_prefix("./").unwrap_or(path),
+    };
+    (!relative.is_empty()).then(|| relative.to_owned())
+}
+
+/// The directory to keep: the one that was to be made, or in which a file was to be. Only what `persist` takes.
+fn directory(line: &str, path: &str) -> Option<String> {
+    let path = path.trim_end_matches('/');
+    let made = line.contains("mkdir");
+    let directory = if made { Some(path) } else { path.rsplit_once('/').map(|(directory, _)| directory) }?;
+    let is_part = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    (directory.len() < 200 && directory.split('/').all(is_part)).then(|| directory.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn keeps(line: &str, directory: &str) {
+        let remedy = complaint(line).unwrap_or_default();
+        assert!(remedy.contains(&format!("persist = [\"{directory}\"]")), "{line}: {remedy}");
+    }
+
+    #[test]
+    fn the_directory_is_the_one_that_the_path_shows() {
+        let id = "0123456789abcdef0123456789abcdef01234567-0123456789ab";
+        keeps(&format!("Error: EROFS: read-only file system, mkdir '/opt/x/releases/{id}/logs'"), "logs");
+        keeps("Error: EROFS: read-only file system, open '/opt/x/current/data/files/a.png'", "data/files");
+        keeps("Error: EACCES: permission denied, open 'uploads/a.png'", "uploads");
+        keeps("Error: EROFS: read-only file system, mkdir './tmp/'", "tmp");
+        keeps("Error: ENOENT: no such file or directory, mkdir 'logs'", "logs");
+        keeps("OSError: [Errno 30] Read-only file system: 'logs/app.log'", "logs");
+        keeps("panic: open logs/app.log: read-only file system", "logs");
+    }
+
+    #[test]
+    fn a_file_at_the_root_is_told_without_a_directory() {
+        let remedy = complaint("Error: EROFS: read-only file system, open '/opt/x/current/app.log'").unwrap();
+        assert!(!remedy.contains("persist = [") && remedy.contains("HOME"), "{remedy}");
+        for odd in ["'lo gs/x'", "'../x/y'", "'a\"]\\nport = 1/x'", "'[TOKEN]/x'"] {
+            let remedy = complaint(&format!("Error: EROFS: read-only file system, open {odd}"));
+            assert!(remedy.is_none_or(|remedy| !remedy.contains("persist = [")), "{odd}");
+        }
+    }
+
+    #[test]
+    fn other_refusals_are_none_of_the_release() {
+        for line in [
+            "Error: listen EACCES: permission denied 0.0.0.0:80",
+            "Error: EACCES: permission denied, open '/etc/shadow'",
+            "Error: EROFS: read-only file system, open '/etc/x'",
+            "Error: ENOENT: no such file or directory, open 'logs/app.log'",
+            "ERROR: permission denied for table users",
+            "",
+        ] {
+            assert_eq!(complaint(line), None, "{line}");
+        }
+    }
+}
