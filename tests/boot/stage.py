@@ -116,6 +116,8 @@ class Stage:
         world.imds.role_after(0)
         world.aws.heal()
         world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
+        # What serves of an earlier test is no former service of the next one.
+        self.machine.run(["systemctl", "stop", "svc-*.service"])
         # What a run wrote that should have failed must not decide the next test, too.
         self.machine.check(["rm", "-rf", POLICY, "/var/lib/bootagent/instances"])
 
