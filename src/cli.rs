@@ -90,6 +90,9 @@ pub struct RunArgs {
     /// Drop the flags that earlier runs of this instance recorded: the policy and this run's flags count
     #[arg(long)]
     forget_flags: bool,
+    /// Try a deployment once more that failed its health check in this boot already
+    #[arg(long, conflicts_with = "dry_run")]
+    again: bool,
     /// How long to wait for metadata, late tags and late credentials [default: 120s]
     #[arg(long, value_name = "TIME")]
     imds_wait: Option<Seconds>,
@@ -217,7 +220,15 @@ impl RunArgs {
             facts: self.facts.clone(),
             policy: self.policy.clone(),
         };
-        Ok(Flags { policy, stand_ins, dry_run: self.dry_run, update: self.update, forget: self.forget_flags })
+        Ok(Flags {
+            policy,
+            stand_ins,
+            dry_run: self.dry_run,
+            update: self.update,
+            forget: self.forget_flags,
+            again: self.again,
+            at_boot: self.at_boot,
+        })
     }
 }
 

@@ -9,15 +9,17 @@ mod machine;
 mod names;
 mod network;
 mod node;
+pub mod records;
 mod seconds;
 mod source;
 mod word;
 
 pub use gate::{Gate, Probe};
 pub use host_key::HostKey;
-pub use machine::{Attempt, Facts, Generation, Good, Instance, Machine, Taken};
+pub use machine::{Facts, Instance, Machine, Taken};
 pub use names::{Branch, Commit, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use node::{NodeRelease, NodeRuntime};
+pub use records::{Attempt, Failure, Generation, Good, Ingredients, Kept, Unrecorded, Unusable};
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};

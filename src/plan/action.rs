@@ -90,7 +90,21 @@ pub enum Action {
         release: PathBuf,
         record: PathBuf,
     },
+    /// A release that passed before and does not run any more makes room to be built once more.
+    SetAside(Aside),
+    /// And comes back if nothing was built in its place.
+    BringBack(Aside),
     PruneReleases(Prune),
+    /// Has the agent's own unit started again after a while, whatever was arranged before.
+    ArrangeRetry {
+        unit: String,
+        timer: String,
+        after: Seconds,
+    },
+    /// Nothing is to be tried again.
+    CancelRetry {
+        timer: String,
+    },
     /// Removes what an `InstallRuntime` installed and no finished release uses.
     PruneRuntimes(PruneRuntimes),
 }
@@ -112,6 +126,9 @@ impl Action {
             }
             Action::Handover(handover) => vec![handover.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
+            Action::SetAside(aside) | Action::BringBack(aside) => {
+                vec![aside.release.clone(), aside.record.clone()]
+            }
             Action::PruneReleases(prune) => prune.records.clone(),
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
             Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
@@ -120,6 +137,8 @@ impl Action {
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
+            | Action::ArrangeRetry { .. }
+            | Action::CancelRetry { .. }
             | Action::ProveImdsWall { .. }
             | Action::StopLeftovers { .. } => vec![super::layout::RUN.into()],
         }
@@ -290,6 +309,15 @@ pub struct Record {
 pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Aside {
+    pub release: PathBuf,
+    /// That it is whole.
+    pub record: PathBuf,
+    /// Beside it, so that one rename does it.
+    pub aside: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,6 +5,8 @@ mod action;
 pub mod layout;
 mod show;
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Generation, Service};
@@ -13,7 +15,7 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Checkout, Checksum, Command, Content, Handover, ImdsWall, InstallPackages,
+    Action, Archive, Aside, Checkout, Checksum, Command, Content, Handover, ImdsWall, InstallPackages,
     InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
 pub use show::{Outlook, headline, text};
@@ -38,15 +40,42 @@ pub struct Plan {
     /// What an operator should know before it runs: never fatal.
     pub notes: Vec<String>,
     pub steps: Vec<Step>,
+    /// What is done before everything is done once more, if what passed before does not come into service after a boot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rebuild: Vec<Step>,
     /// What a failed run does at its end.
     pub recover: Vec<Step>,
     /// The generation to which the recovery goes back.
     pub former: Option<Generation>,
+    #[serde(skip)]
+    pub deployment: Deployment,
     /// The whole run's deadline in seconds.
     pub budget: Seconds,
     /// What the words of those that fail are freed of before anybody reads them.
     #[serde(skip)]
     pub redaction: Redaction,
+}
+
+/// What a run is about to put to run, and what it is to the deployment that passed last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub commit: Commit,
+    pub release: PathBuf,
+    /// Of its unit and its environment. Never shown: secret bytes could be guessed from it.
+    pub digest: String,
+    pub is: Compared,
+}
+
+/// Held against the deployment that passed last on this instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Nothing passed yet.
+    First,
+    /// It is the same.
+    Same,
+    /// It differs in its environment alone: by these keys, as far as they are known, of this secret.
+    OtherValues { keys: Vec<String>, secret: String },
+    Other,
 }
 
 /// How what is no service yet runs beside one that serves: for want of memory the kernel takes it first, and

@@ -34,6 +34,12 @@ pub fn text(plan: &Plan, outlooks: Option<&[Outlook]>) -> String {
         let outlook = outlooks.and_then(|outlooks| outlooks.get(index));
         show(&mut out, step, outlook);
     }
+    if !plan.rebuild.is_empty() {
+        let _ = writeln!(out, "\nIf what passed before is not healthy after a boot: built once more, after");
+        for step in &plan.rebuild {
+            show(&mut out, step, None);
+        }
+    }
     let _ = writeln!(out, "\nIf it fails");
     for step in &plan.recover {
         show(&mut out, step, None);
@@ -109,6 +115,14 @@ pub fn headline(action: &Action) -> String {
         Action::DiscardUnfinished { release, .. } => {
             format!("remove {} unless it is finished", release.display())
         }
+        Action::SetAside(aside) => {
+            format!("set {} aside as {}", aside.release.display(), aside.aside.display())
+        }
+        Action::BringBack(aside) => {
+            format!("bring {} back if nothing was built in its place", aside.release.display())
+        }
+        Action::ArrangeRetry { unit, after, .. } => format!("start {unit} again in {after}"),
+        Action::CancelRetry { timer } => format!("stop {timer}.timer if it is there"),
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
         }

@@ -4,8 +4,10 @@
 mod agent;
 mod build;
 pub mod env;
+mod fallback;
 mod health;
 mod imds;
+mod kept;
 mod migrate;
 mod names;
 mod network;
@@ -15,6 +17,7 @@ pub mod persist;
 mod recover;
 pub mod rehearsal;
 mod remember;
+pub mod retry;
 pub mod runtime;
 mod steps;
 mod supervisor;
@@ -27,9 +30,14 @@ use crate::observe::secrets::Variables;
 use crate::observe::{Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
-use crate::secret::{Redaction, Secret};
+use crate::secret::Redaction;
+pub use fallback::{may_start_after, start_good, to_start};
+pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
+pub use kept::rendering as kept_rendering;
 pub use recover::running;
+pub use remember::{failures, is_judged_by};
 use runtime::Recipe;
+use sha2::{Digest, Sha256};
 use steps::Steps;
 use supervisor::systemd;
 
@@ -53,8 +61,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let recipe =
         runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &wanted.selection.node, &layout)?;
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
-    let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
-    let variables = variables(wanted, &recipe)?;
+    let release = kept::release(wanted, &recipe, &layout);
+    let variables =
+        kept::variables(&wanted.selection.service, &kept::ingredients(wanted, &recipe), wanted.secret)?;
     let mut notes = recipe.notes.clone();
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     let generation = Generation {
@@ -82,7 +91,13 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     environment(&mut steps, &rendering, &layout);
     serve(&mut steps, wanted, &generation, &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
-    remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
+    let deployment = Deployment {
+        commit: generation.commit.clone(),
+        release,
+        digest: digest(&generation, &rendering),
+        is: recover::compared(wanted, &generation, &rendering, &variables),
+    };
+    remember::remember(&mut steps, wanted, &recipe, &generation, rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
 
     Ok(Plan {
@@ -94,7 +109,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         settings: settings(wanted, &recipe),
         notes,
         steps: steps.finish(),
+        rebuild: recover::rebuild(wanted, &generation, &layout),
         recover,
+        deployment,
         former: remember::good(wanted).map(|good| good.generation.clone()),
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
@@ -111,41 +128,16 @@ fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
     wanted.selection.settings.iter().cloned().chain([wanted.manifest_from.clone(), runtime]).collect()
 }
 
-/// Everything the service finds in its environment. What is more specific wins: the runtime's
-/// defaults, the manifest, the secret, and last what the start command sets itself.
-fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
-    let mut all = Variables::default();
-    for (name, value) in &recipe.defaults {
-        all.insert(name, Secret::new(value));
+/// By what a deployment is known again within a boot: the bytes that it is put to run from.
+fn digest(generation: &Generation, rendering: &Rendering) -> String {
+    let release = generation.release.display().to_string();
+    let dotenv = rendering.dotenv.as_ref().map(|text| text.expose()).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for part in [release.as_str(), &generation.unit, rendering.service.expose(), dotenv] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
     }
-    if let Some(port) = wanted.manifest.port {
-        all.insert("PORT", Secret::new(port.to_string()));
-    }
-    for (name, value) in &wanted.manifest.env.values {
-        all.insert(name, Secret::new(value));
-    }
-    for (name, value) in wanted.secret.iter().flat_map(|secret| secret.iter()) {
-        all.insert(name, value.clone());
-    }
-    for (name, value) in &recipe.start.environment {
-        all.insert(name, Secret::new(value));
-    }
-    let missing: Vec<&str> = wanted
-        .manifest
-        .env
-        .required
-        .iter()
-        .map(String::as_str)
-        .filter(|name| all.get(name).is_none())
-        .collect();
-    if missing.is_empty() {
-        return Ok(all);
-    }
-    Err(Error::new(
-        Code::SecretKeyMissing,
-        format!("checking the environment of {}", wanted.selection.service),
-        format!("{} has no {}", wanted.selection.secret, missing.join(", ")),
-    ))
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the service may have its name here. Known before anything is fetched, so told before.
@@ -198,10 +190,7 @@ fn render(
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Rendering> {
-    let header =
-        format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user());
-    let dialect = wanted.manifest.env.file.then_some(env::Dialect::Node);
-    let rendered = env::render(variables, dialect, &header)?;
+    let rendered = env::render(variables, dialect(wanted.manifest.env.file), &header(layout))?;
     if !rendered.left_out.is_empty() {
         notes.push(format!(
             "not in .env, whose reader would change them, but in the process environment: {}",
@@ -209,6 +198,14 @@ fn render(
         ));
     }
     Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
+}
+
+fn header(layout: &Layout) -> String {
+    format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
+}
+
+fn dialect(has_dotenv: bool) -> Option<env::Dialect> {
+    has_dotenv.then_some(env::Dialect::Node)
 }
 
 /// Until this step nothing is touched that the former generation runs from.

@@ -1,5 +1,6 @@
 //! This machine: the one implementation of `Observe` and `Host`.
 
+mod aside;
 mod disk;
 mod dpkg;
 mod files;
@@ -14,8 +15,10 @@ mod npm;
 mod packages;
 mod place;
 pub(in crate::machine) mod program;
+mod records;
 mod releases;
 mod remove;
+mod retry;
 mod runtimes;
 mod sockets;
 mod survey;
@@ -167,6 +170,10 @@ impl Observe for LocalHost {
             Action::Handover(wanted) => handover::look(wanted).await,
             Action::AwaitHealth(wanted) => gate::look(wanted).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
+            Action::SetAside(one) => aside::look_set(one),
+            Action::BringBack(one) => aside::look_back(one),
+            Action::ArrangeRetry { unit, .. } => retry::look_arranged(unit).await,
+            Action::CancelRetry { timer } => retry::look_cancelled(timer).await,
             Action::PruneReleases(prune) => releases::look_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
         }
@@ -226,6 +233,16 @@ impl LocalHost {
                 let (release, record) = (release.clone(), record.clone());
                 blocking(move || releases::discard(&release, &[record])).await?;
             }
+            Action::SetAside(one) => {
+                let one = one.clone();
+                blocking(move || aside::set(&one)).await?;
+            }
+            Action::BringBack(one) => {
+                let one = one.clone();
+                blocking(move || aside::bring_back(&one)).await?;
+            }
+            Action::ArrangeRetry { unit, timer, after } => retry::arrange(unit, timer, *after).await?,
+            Action::CancelRetry { timer } => retry::cancel(timer).await?,
             Action::PruneReleases(prune) => {
                 let prune = prune.clone();
                 blocking(move || releases::prune(&prune)).await?;

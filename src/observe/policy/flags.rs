@@ -17,6 +17,10 @@ pub struct Flags {
     pub update: bool,
     /// The flags that earlier runs recorded count no more.
     pub forget: bool,
+    /// Put to run also what failed before in this boot.
+    pub again: bool,
+    /// The agent's own unit runs it: systemd tries it again.
+    pub at_boot: bool,
 }
 
 impl Flags {
