@@ -13,9 +13,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
+use crate::facts::Generation;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::{self, Change, Context, Host, Scratch};
-use crate::plan::{Plan, Step, StepId, headline};
+use crate::plan::{Action, Plan, Seconds, Step, StepId, headline};
 use crate::report::Report;
 use crate::secret::Redaction;
 
@@ -39,15 +40,34 @@ pub async fn apply(
 /// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
 /// but the first error stays the run's. What the former generation says is not shown: its secret may have
 /// been another one.
-pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
+pub async fn recover(
+    machine: &impl Host,
+    recovery: &[Step],
+    former: Option<&Generation>,
+    budget: Seconds,
+    report: &Report,
+) {
     report.recovering();
-    let recovering = steps(machine, &plan.recover, None, report, None, OnFailure::GoOn);
-    match timeout(plan.budget.duration(), recovering).await {
+    let recovering = steps(machine, recovery, None, report, None, OnFailure::GoOn);
+    match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
-        Err(_) => tracing::error!("recovery failed: not done after {}", plan.budget),
+        Err(_) => tracing::error!("recovery failed: not done after {budget}"),
     }
-    report.recovered(plan);
+    report.recovered(former);
+}
+
+/// What a run leaves when it has ended: no step of it, and nothing to fail by. Whether something was done.
+pub async fn afterwards(machine: &impl Host, action: &Action) -> bool {
+    match machine.act(action, &Context { scratch: None }).await {
+        Ok(Change::Changed(_)) => true,
+        Ok(Change::Unchanged) => false,
+        Err(error) => {
+            let error = error.in_public();
+            tracing::error!(code = error.code().name(), "{}: {error}", headline(action));
+            false
+        }
+    }
 }
 
 /// What becomes of the steps beside one that fails. Those that need it never run.

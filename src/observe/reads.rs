@@ -11,8 +11,7 @@ use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Network, NodeRelease, Source, Unusable,
-    records,
+    Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Network, NodeRelease, Source, Unusable, records,
 };
 use crate::machine::{FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, blocking};
 use crate::plan::layout::Layout;

@@ -74,7 +74,10 @@ pub enum Compared {
     /// It is the same.
     Same,
     /// It differs in its environment alone: by these keys, as far as they are known, of this secret.
-    OtherValues { keys: Vec<String>, secret: String },
+    OtherValues {
+        keys: Vec<String>,
+        secret: String,
+    },
     Other,
 }
 

@@ -63,9 +63,7 @@ pub fn start(
             .sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600)
             .after(&["run-back"]);
         let dotenv = rendering.dotenv.clone();
-        steps
-            .sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640)
-            .after(&["run-back"]);
+        steps.sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run-back"]);
         ready.extend(["environment-back", "dotenv-back"]);
     }
     steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
@@ -161,7 +159,8 @@ mod tests {
         let environment = Rendering { service: sealed(), dotenv: Some(sealed()) };
         let steps = start_good(&service("auth"), &generation(), &environment);
         let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
-        let whole = ["run-back", "environment-back", "dotenv-back", "unit-back", "reload-back", "switch-back"];
+        let whole =
+            ["run-back", "environment-back", "dotenv-back", "unit-back", "reload-back", "switch-back"];
         assert_eq!(ids, [&whole[..], &["start-back", "gate-back"]].concat());
         let switch = steps.iter().find(|step| step.id.as_str() == "switch-back").unwrap();
         let needs: Vec<&str> = switch.needs.iter().map(|need| need.as_str()).collect();

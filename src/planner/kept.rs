@@ -24,9 +24,9 @@ pub fn release(wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> PathBuf {
     if let Some(kept) = all(wanted.facts, service).iter().find(passed) {
         return kept.generation.release.clone();
     }
-    let of_old = good_of(wanted.facts, service).map(|good| &good.generation).filter(|generation| {
-        generation.commit == *commit && of(wanted.facts, service, generation).is_none()
-    });
+    let of_old = good_of(wanted.facts, service)
+        .map(|good| &good.generation)
+        .filter(|generation| generation.commit == *commit && of(wanted.facts, service, generation).is_none());
     of_old.map_or_else(|| layout.release(commit, &recipe), |generation| generation.release.clone())
 }
 

@@ -22,7 +22,7 @@ pub mod runtime;
 mod steps;
 mod supervisor;
 
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::facts::{Commit, Facts, Generation, Service, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
@@ -32,8 +32,8 @@ use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::Redaction;
 pub use fallback::{may_start_after, start_good, to_start};
-pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
 pub use kept::rendering as kept_rendering;
+pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
 pub use recover::running;
 pub use remember::{failures, is_judged_by};
 use runtime::Recipe;

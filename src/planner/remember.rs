@@ -86,7 +86,11 @@ pub fn attempted<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Commit> 
 pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune {
     let before = before(wanted, generation);
     let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
-    Prune { releases: layout.releases(), records: vec![layout.finished(), layout.migrated(), layout.kept()], keep }
+    Prune {
+        releases: layout.releases(),
+        records: vec![layout.finished(), layout.migrated(), layout.kept()],
+        keep,
+    }
 }
 
 /// Where there are any that could be ours.

@@ -33,11 +33,39 @@ pub fn lines(status: &Status) -> Vec<String> {
         }
         _ => {}
     }
-    lines.push("bootagent: more in bootagent status and journalctl -t bootagent".to_owned());
+    let again = status.retry_at.map(|at| format!("tried again at {} UTC; ", clock(at)));
+    let again = again.unwrap_or_default();
+    lines.push(format!("bootagent: {again}more in bootagent status and journalctl -t bootagent"));
     lines.iter().map(|line| plain(&line.replace('\n', " "))).collect()
 }
 
 /// How a program ended says little without the first thing it said.
 fn short(cause: &str) -> String {
     cause.lines().map(str::trim).take(2).collect::<Vec<_>>().join(": ")
+}
+
+/// The time of day, of seconds since 1970.
+fn clock(at: u64) -> String {
+    let second = at % 86_400;
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_is_told_in_utc() {
+        assert_eq!((clock(0).as_str(), clock(1_700_000_000).as_str()), ("00:00:00", "22:13:20"));
+        assert_eq!(clock(86_399), "23:59:59");
+    }
+
+    #[test]
+    fn when_it_is_tried_again_is_in_the_last_line() {
+        let mut status = Status::booting(1, "boot".into(), "run".into());
+        status.end(State::Failed, 10);
+        assert!(!lines(&status).concat().contains("tried again"));
+        status.retry_at = Some(3_661);
+        assert!(lines(&status).last().unwrap().contains("tried again at 01:01:01 UTC"));
+    }
 }

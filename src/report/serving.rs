@@ -2,16 +2,26 @@
 
 use super::Report;
 use crate::facts::Generation;
-use crate::plan::{Plan, StepId};
+use crate::plan::StepId;
 
 impl Report {
     /// What runs now is the former generation, and it is what a status probes.
-    pub fn recovered(&self, plan: &Plan) {
-        let Some(former) = plan.former.as_ref().filter(|_| self.has_done(&StepId::new("gate-back"))) else {
+    pub fn recovered(&self, former: Option<&Generation>) {
+        let Some(former) = former.filter(|_| self.has_done(&StepId::new("gate-back"))) else {
             return;
         };
         let how = if self.has_changed(&StepId::new("start-back")) { "serves again" } else { "serves on" };
         self.serves(former, how);
+    }
+
+    /// Whether something good is known to serve: what passed in this run, or what it left alone or went back to.
+    pub fn knows_what_serves(&self) -> bool {
+        self.has_passed() || self.status().serving.is_some()
+    }
+
+    /// When a run that failed while nothing serves is tried again, in seconds since 1970.
+    pub fn is_tried_again(&self, at: u64) {
+        self.update(|status| status.retry_at = Some(at));
     }
 
     /// There is no plan, and the former generation answers.

@@ -28,16 +28,10 @@ pub struct Records {
 }
 
 pub fn read() -> Result<Records> {
-    // Root's records are not for everybody: a dry run of another user goes by what everybody can read.
-    let claimed = claimed();
     let by_unit = by_unit()?;
-    let mut found = Records::default();
-    if let Some(claimed) = &claimed {
-        let traces = by_unit.iter().cloned().chain(with_releases()?);
-        let unrecorded = traces.filter(|service| !claimed.contains(service));
-        found.unrecorded = unrecorded.map(|service| (service.clone(), current_commit(&service))).collect();
-    }
-    found.claims = claimed.unwrap_or_default();
+    // Root's records are not for everybody: a dry run of another user goes by what everybody can read.
+    let Some(claimed) = claimed() else { return Ok(Records { claims: by_unit, ..Records::default() }) };
+    let mut found = Records { claims: claimed.union(&by_unit).cloned().collect(), ..Records::default() };
     for service in &found.claims {
         let layout = Layout::new(service);
         let kept = kept(&layout, &mut found.unusable);
@@ -51,7 +45,10 @@ pub fn read() -> Result<Records> {
             found.kept.insert(service.clone(), kept);
         }
     }
-    found.claims.extend(by_unit);
+    let traces = by_unit.into_iter().chain(with_releases()?);
+    let is_lost = |service: &Service| !claimed.contains(service) && !found.good.contains_key(service);
+    found.unrecorded =
+        traces.filter(is_lost).map(|service| (service.clone(), current_commit(&service))).collect();
     Ok(found)
 }
 
@@ -70,9 +67,8 @@ fn service(name: &str) -> Option<Service> {
 /// A unit of root's says itself whose it is.
 fn by_unit() -> Result<BTreeSet<Service>> {
     let units = Path::new(UNITS);
-    let ours = |name: &String| {
-        std::fs::read_to_string(units.join(name)).is_ok_and(|text| text.starts_with(OURS))
-    };
+    let ours =
+        |name: &String| std::fs::read_to_string(units.join(name)).is_ok_and(|text| text.starts_with(OURS));
     let names = files::names(units)?.into_iter().filter(ours);
     Ok(names.filter_map(|name| service(name.strip_suffix(".service")?)).collect())
 }
