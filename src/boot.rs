@@ -5,6 +5,7 @@
 
 mod fallback;
 mod memory;
+mod preview;
 mod rebuild;
 mod records;
 mod retry;
@@ -20,11 +21,12 @@ use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
-use crate::plan::{Action, Compared, Outlook, Plan, Seconds, Setting, layout};
+use crate::plan::{Action, Compared, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 use crate::secret::Secret;
 use fallback::Known;
+pub use preview::{Prepared, prepare};
 
 /// A plan, and the fetched objects that its checkout needs.
 struct Planned {
@@ -42,26 +44,6 @@ pub struct Identified {
     /// What this instance decided at its first boot.
     decided: Option<Decision>,
     here: bool,
-}
-
-/// Observe and plan, as a dry run does. Nothing on the machine changes.
-pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
-    let mut stop = pin!(machine::told_to_stop());
-    let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
-    let planning = async {
-        let identified = identify(machine, flags, policy, report).await?;
-        // What was fetched goes with it.
-        let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
-        let outlooks = if here { Some(outlooks(machine, &plan).await?) } else { None };
-        Ok(Prepared { plan, outlooks })
-    };
-    limit.hold(stop.as_mut(), planning).await
-}
-
-/// A plan, and what each of its steps would find on this machine, if it is about this one.
-pub struct Prepared {
-    pub plan: Plan,
-    pub outlooks: Option<Vec<Outlook>>,
 }
 
 /// The policy, and how long it lets all that follows last.
@@ -404,18 +386,4 @@ pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report)
         None => None,
     };
     Ok(Environment { secret: selection.secret, text, manifest })
-}
-
-async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
-    let mut outlooks = Vec::new();
-    for step in &plan.steps {
-        outlooks.push(match machine.look(&step.action).await {
-            Ok(Look::AlreadySo) => Outlook { already: true, how: String::new() },
-            Ok(Look::WouldChange(how)) => Outlook { already: false, how },
-            // Root's own records, on somebody's laptop or for somebody who is not root.
-            Err(_) if !machine.is_root() => Outlook { already: false, how: "only root can see".to_owned() },
-            Err(error) => return Err(error),
-        });
-    }
-    Ok(outlooks)
 }

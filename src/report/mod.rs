@@ -2,6 +2,7 @@
 //! the terminal's progress, and five lines on the console at the end.
 
 mod console;
+mod known;
 mod ongoing;
 mod publication;
 mod serving;
@@ -178,10 +179,6 @@ impl Report {
         self.update(|status| status.instance = Some(instance.clone()));
     }
 
-    pub fn known_instance(&self) -> Option<Instance> {
-        self.status().instance.clone()
-    }
-
     pub fn selected(&self, selection: &Selection) {
         self.update(|status| {
             status.service = Some(selection.service.clone());
@@ -290,20 +287,6 @@ impl Report {
 
     fn has_changed(&self, id: &StepId) -> bool {
         self.status().steps.iter().any(|step| step.id == id.as_str() && step.changed())
-    }
-
-    /// It was already so when its step came.
-    pub fn was_unchanged(&self, id: &str) -> bool {
-        self.status().steps.iter().any(|step| step.id == id && step.outcome == Outcome::Unchanged)
-    }
-
-    /// From here on every step is done anew.
-    pub fn begin_again(&self, why: &str) {
-        self.say(why);
-        self.update(|status| {
-            status.steps.clear();
-            status.notes.push(why.to_owned());
-        });
     }
 
     /// What earlier runs left to know.

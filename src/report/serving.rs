@@ -14,16 +14,6 @@ impl Report {
         self.serves(former, how);
     }
 
-    /// Whether something good is known to serve: what passed in this run, or what it left alone or went back to.
-    pub fn knows_what_serves(&self) -> bool {
-        self.has_passed() || self.status().serving.is_some()
-    }
-
-    /// When a run that failed while nothing serves is tried again, in seconds since 1970.
-    pub fn is_tried_again(&self, at: u64) {
-        self.update(|status| status.retry_at = Some(at));
-    }
-
     /// There is no plan, and the former generation answers.
     pub fn serves_on(&self, former: &Generation) {
         self.serves(former, "serves on");

@@ -155,6 +155,7 @@ fn selected(file: &str, flags: Fragment, update: bool) -> Result<Selection> {
 
 fn selected_in(environment: &str, file: &str, flags: Fragment, update: bool) -> Result<Selection> {
     let decided = Decision {
+        schema: 1,
         service: "auth".try_into().unwrap(),
         environment: environment.try_into().unwrap(),
         source: Source {

@@ -1,0 +1,35 @@
+//! What a run is known to have done so far, where its next decision depends on that.
+
+use super::Report;
+use super::status::Outcome;
+use crate::facts::Instance;
+
+impl Report {
+    pub fn known_instance(&self) -> Option<Instance> {
+        self.status().instance.clone()
+    }
+
+    /// It was already so when its step came.
+    pub fn was_unchanged(&self, id: &str) -> bool {
+        self.status().steps.iter().any(|step| step.id == id && step.outcome == Outcome::Unchanged)
+    }
+
+    /// From here on every step is done anew.
+    pub fn begin_again(&self, why: &str) {
+        self.say(why);
+        self.update(|status| {
+            status.steps.clear();
+            status.notes.push(why.to_owned());
+        });
+    }
+
+    /// Whether something good is known to serve: what passed in this run, or what it left alone or went back to.
+    pub fn knows_what_serves(&self) -> bool {
+        self.has_passed() || self.status().serving.is_some()
+    }
+
+    /// When a run that failed while nothing serves is tried again, in seconds since 1970.
+    pub fn is_tried_again(&self, at: u64) {
+        self.update(|status| status.retry_at = Some(at));
+    }
+}
