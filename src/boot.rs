@@ -302,7 +302,10 @@ async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Repor
         Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged("start") => {
             report.may_not_serve(former, &error.report().causes.join(": "));
         }
-        former => apply::recover(machine, &plan.recover, former.as_ref(), plan.budget, report).await,
+        former => {
+            apply::recover(machine, &plan.recover, plan.budget, report).await;
+            report.recovered(former.as_ref());
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::Generation;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::{self, Change, Context, Host, Scratch};
 use crate::plan::{Action, Plan, Seconds, Step, StepId, headline};
@@ -40,13 +39,7 @@ pub async fn apply(
 /// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
 /// but the first error stays the run's. What the former generation says is not shown: its secret may have
 /// been another one.
-pub async fn recover(
-    machine: &impl Host,
-    recovery: &[Step],
-    former: Option<&Generation>,
-    budget: Seconds,
-    report: &Report,
-) {
+pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, report: &Report) {
     report.recovering();
     let recovering = steps(machine, recovery, None, report, None, OnFailure::GoOn);
     match timeout(budget.duration(), recovering).await {
@@ -54,7 +47,6 @@ pub async fn recover(
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
         Err(_) => tracing::error!("recovery failed: not done after {budget}"),
     }
-    report.recovered(former);
 }
 
 /// What a run leaves when it has ended: no step of it, and nothing to fail by. Whether something was done.

@@ -118,7 +118,8 @@ async fn start(
     let good = &good.generation;
     let environment = environment(machine, known, facts, (service, good), error).await?;
     let steps = planner::start_good(service, good, &environment);
-    apply::recover(machine, &steps, Some(good), known.budget, report).await;
+    apply::recover(machine, &steps, known.budget, report).await;
+    report.recovered(Some(good));
     Ok(())
 }
 

@@ -49,7 +49,9 @@ async fn built_again(
     // Nothing is taken away before there is something to build from.
     let (_, scratch) = fetch(machine, flags, identified, report).await?;
     apply::ahead(machine, &plan.rebuild, report).await?;
-    report
-        .begin_again("the release that passed before is not healthy after this boot: it is built once more");
+    // Among those that were done ahead is the one that removes what earlier fetches left.
+    let ahead = planner::ahead(&identified.facts, &identified.selection)?;
+    let why = "the release that passed before is not healthy after this boot: it is built once more";
+    report.begin_again(why, &ahead);
     apply::apply(machine, plan, scratch.as_ref(), report).await
 }

@@ -3,6 +3,7 @@
 use super::Report;
 use super::status::Outcome;
 use crate::facts::Instance;
+use crate::plan::Step;
 
 impl Report {
     pub fn known_instance(&self) -> Option<Instance> {
@@ -14,11 +15,11 @@ impl Report {
         self.status().steps.iter().any(|step| step.id == id && step.outcome == Outcome::Unchanged)
     }
 
-    /// From here on every step is done anew.
-    pub fn begin_again(&self, why: &str) {
+    /// From here on every step is done anew, but for these.
+    pub fn begin_again(&self, why: &str, but: &[Step]) {
         self.say(why);
         self.update(|status| {
-            status.steps.clear();
+            status.steps.retain(|step| but.iter().any(|kept| kept.id.as_str() == step.id));
             status.notes.push(why.to_owned());
         });
     }
