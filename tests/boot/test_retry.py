@@ -7,7 +7,7 @@ import pytest
 from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, secret, shared, status  # noqa: F401
 from services import talking
-from stage import GIT, POLICY, SECRETS, run, serving
+from stage import POLICY, run, serving
 
 SOON = "/etc/systemd/system/bootagent.service.d/soon.conf"
 TIMER, RETRY = "bootagent-retry.timer", "bootagent-retry.service"
@@ -51,8 +51,8 @@ class TestAtABoot:
         return "E-SECRET-DENIED", shared.aws.heal
 
     def missing(self, shared, machine):  # noqa: F811
-        shared.aws.delete_secret(f"service_env_{SERVICE}_test")
-        return "E-SECRET-MISSING", lambda: secret(shared, TOKEN="first")
+        shared.aws.fail("secretsmanager", 400, "ResourceNotFoundException", "there is no such secret any more")
+        return "E-SECRET-MISSING", shared.aws.heal
 
     def refused(self, shared, machine):  # noqa: F811
         machine.write(POLICY, 'services = ["other"]\n')
@@ -92,7 +92,7 @@ class TestAtABoot:
         machine.write(
             "/etc/systemd/system/var-lib-bootagent.mount",
             "[Unit]\nRequires=slow-disk.service\nAfter=slow-disk.service\n"
-            f"[Mount]\nWhat=/mnt/disk\nWhere={STATE}\nType=none\nOptions=bind\n"
+            f"[Mount]\nWhat=/mnt/disk\nWhere={STATE}\nType=none\nOptions=bind,_netdev\n"
             "[Install]\nWantedBy=multi-user.target\n",
         )
         machine.check(["systemctl", "enable", "var-lib-bootagent.mount"])
@@ -101,12 +101,14 @@ class TestAtABoot:
         assert said["state"] == "healthy", said
         assert agent(machine)["NRestarts"] == "0"
 
-    def test_where_nothing_ever_ran_there_is_nothing_to_do(self, shared, binary):  # noqa: F811
-        """The control: an image with the unit, before any user-data."""
-        machine = shared.launch(binary=binary)
-        at_boot = machine.run(["bootagent", "run", "--at-boot", "--imds-wait=3s"])
-        assert at_boot.code == 0, at_boot.stderr
-        assert status(machine)[1]["state"] == "not-started"
+
+def test_where_nothing_ever_ran_there_is_nothing_to_do(world, binary):
+    """The control: an image with the unit, before any user-data."""
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    machine = world.launch(binary=binary)
+    at_boot = machine.run(["bootagent", "run", "--at-boot", "--imds-wait=3s"])
+    assert at_boot.code == 0, at_boot.stderr
+    assert status(machine)[1]["state"] == "not-started"
 
 
 class TestHandOver:
