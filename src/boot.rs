@@ -282,7 +282,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let result = limit.hold(stop.as_mut(), carrying_out).await;
     let of = (flags, &identified);
     let result = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report).await;
-    let result = result.map_err(|error| memory::explained(error, plan));
+    let result = result.map_err(|error| memory::explained(error, plan, report));
     match &result {
         Ok(()) => memory::forget(machine, plan).await,
         Err(error) => go_back(machine, plan, error, report).await,

@@ -44,8 +44,7 @@ fn told_again(failure: Failure) -> Error {
 
 /// Notes a deployment that was put to run and did not get well.
 pub async fn note(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
-    let was_put_to_run = report.has_done(&StepId::new("switch")) && !report.has_passed();
-    if was_put_to_run && planner::is_judged_by(error.code()) {
+    if report.was_put_to_run() && planner::is_own_fault(error.code()) {
         write(machine, plan, Some(error)).await;
     }
 }
@@ -71,9 +70,10 @@ async fn write(machine: &impl Host, plan: &Plan, failed: Option<&Error>) {
 }
 
 /// The same code passed with other values: then the code is not what must be corrected.
-pub fn explained(error: Error, plan: &Plan) -> Error {
+pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     let Compared::OtherValues { keys, secret } = &plan.deployment.is else { return error };
-    if !planner::is_judged_by(error.code()) {
+    let was_rehearsed = report.has_done(&StepId::new("rehearsal-start"));
+    if !(was_rehearsed || report.was_put_to_run()) || !planner::is_own_fault(error.code()) {
         return error;
     }
     let changed = match keys.is_empty() {

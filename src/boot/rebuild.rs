@@ -16,7 +16,8 @@ use crate::report::Report;
 async fn is_due(machine: &impl Observe, plan: &Plan, error: &Error, report: &Report) -> bool {
     // One that was built in this run is as new as can be.
     let stood_there = report.was_unchanged("finish");
-    if plan.rebuild.is_empty() || !stood_there || !planner::is_judged_by(error.code()) {
+    let was_put_to_run = stood_there && report.was_put_to_run();
+    if plan.rebuild.is_empty() || !was_put_to_run || !planner::is_own_fault(error.code()) {
         return false;
     }
     matches!(machine.text(&Layout::new(&plan.service).rebuilt()).await, Ok(None))
@@ -32,7 +33,7 @@ pub async fn once_more(
     report: &Report,
 ) -> Result<()> {
     let Err(first) = result else { return Ok(()) };
-    if report.has_passed() || !is_due(machine, plan, &first, report).await {
+    if !is_due(machine, plan, &first, report).await {
         return Err(first);
     }
     let again = limit.hold(stop, built_again(machine, flags, identified, plan, report)).await;

@@ -67,3 +67,32 @@ pub fn missing(facts: &Facts, error: Error) -> Error {
     let cause = format!("this machine has run {}; its records are not there", ran.join(", "));
     Error::new(Code::RecordsMissing, "reading the policy", cause).because(error.cause())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Service;
+
+    fn told(facts: &Facts, code: Code) -> Error {
+        missing(facts, Error::new(code, "reading the policy", "no flag names the repository"))
+    }
+
+    #[test]
+    fn a_machine_that_ran_something_has_lost_its_records() {
+        let service = Service::try_from("auth").unwrap();
+        let ran = Facts { unrecorded: [(service, None)].into(), ..Facts::default() };
+        let error = told(&ran, Code::PolicyNoRepository);
+        assert_eq!((error.code(), error.exit() as u8), (Code::RecordsMissing, 75));
+        assert!(
+            error.to_string().contains("this machine has run auth; its records are not there"),
+            "{error}"
+        );
+        assert_eq!(told(&ran, Code::PolicyInvalid).code(), Code::PolicyInvalid);
+    }
+
+    #[test]
+    fn a_machine_that_ran_nothing_has_none() {
+        let nothing = told(&Facts::default(), Code::PolicyNoRepository);
+        assert_eq!(nothing.code(), Code::PolicyNoRepository);
+    }
+}

@@ -151,3 +151,111 @@ pub fn ran_here(facts: &Facts) -> Vec<&Service> {
     });
     facts.unrecorded.keys().chain(of_this_instance.map(|(service, _)| service)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Branch, Gate, Good, Instance, Probe, Seconds, Source};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn service() -> Service {
+        Service::try_from("auth").unwrap()
+    }
+
+    fn commit() -> Commit {
+        Commit::try_from(COMMIT).unwrap()
+    }
+
+    fn good(instance: &str) -> Good {
+        let gate = Gate {
+            unit: "auth.service".to_owned(),
+            probe: Probe::Alive,
+            within: Seconds(60),
+            soak: Seconds(5),
+            interval_ms: 500,
+        };
+        let release = format!("/opt/auth/releases/{COMMIT}-aaaaaaaaaaaa").into();
+        let generation = Generation { commit: commit(), release, unit: "[Unit]\n".to_owned(), gate };
+        Good { schema: records::SCHEMA, instance: Some(instance.to_owned()), generation, before: None }
+    }
+
+    fn kept(good: &Good) -> Kept {
+        Kept {
+            schema: records::SCHEMA,
+            instance: good.instance.clone(),
+            environment: "test".try_into().unwrap(),
+            source: Source {
+                repository: "https://example.com/auth.git".to_owned(),
+                branch: Branch::try_from("test").unwrap(),
+                commit: commit(),
+                entries: Vec::new(),
+                evidence: Default::default(),
+                unread: Default::default(),
+            },
+            credential: None,
+            recipe: "aaaaaaaaaaaa".to_owned(),
+            variables: Ingredients { secret: Some("env_auth".to_owned()), ..Ingredients::default() },
+            generation: good.generation.clone(),
+        }
+    }
+
+    fn facts(good: Option<Good>) -> Facts {
+        let instance = Instance {
+            id: "i-1".to_owned(),
+            region: "eu-west-1".to_owned(),
+            zone: "eu-west-1a".to_owned(),
+            kind: "t3.small".to_owned(),
+        };
+        let good = good.map(|good| (service(), good)).into_iter().collect();
+        Facts { instance: Some(instance), good, ..Facts::default() }
+    }
+
+    #[test]
+    fn a_lost_decision_is_made_up_for_by_what_passed_on_this_instance() {
+        let mut facts = facts(Some(good("i-1")));
+        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
+        facts.kept = [(service(), vec![kept(&good("i-1"))])].into();
+        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Kept(_))));
+        let other = Service::try_from("cart").unwrap();
+        assert!(lost_decision(&facts, &other).is_none());
+    }
+
+    #[test]
+    fn what_stood_there_last_is_what_a_machine_without_records_stays_with() {
+        let mut facts = facts(None);
+        facts.unrecorded = [(service(), Some(commit()))].into();
+        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
+        facts.unrecorded = [(service(), None)].into();
+        assert!(lost_decision(&facts, &service()).is_none());
+    }
+
+    #[test]
+    fn an_image_s_records_decide_nothing_for_another_instance() {
+        let mut baked = facts(Some(good("i-0")));
+        baked.kept = [(service(), vec![kept(&good("i-0"))])].into();
+        assert!(lost_decision(&baked, &service()).is_none());
+        assert!(ran_here(&baked).is_empty());
+        assert_eq!(ran_here(&facts(Some(good("i-1")))), [&service()]);
+        assert!(ran_here(&facts(None)).is_empty());
+    }
+
+    #[test]
+    fn values_go_over_each_other_and_missing_ones_are_named() {
+        let mut of = Ingredients {
+            under: [("A".to_owned(), "under".to_owned()), ("B".to_owned(), "under".to_owned())].into(),
+            over: [("C".to_owned(), "over".to_owned())].into(),
+            ..Ingredients::default()
+        };
+        let mut secret = Variables::default();
+        secret.insert("B", Secret::new("secret"));
+        secret.insert("C", Secret::new("secret"));
+        let all = variables(&service(), &of, Some(&secret)).unwrap();
+        let values: Vec<(&str, &str)> = all.iter().map(|(name, value)| (name, value.expose())).collect();
+        assert_eq!(values, [("A", "under"), ("B", "secret"), ("C", "over")]);
+        of.required = ["A".to_owned(), "D".to_owned()].into();
+        let error = variables(&service(), &of, Some(&secret)).unwrap_err();
+        assert_eq!(error.code(), Code::SecretKeyMissing);
+        assert!(error.to_string().contains(" D [") && !error.to_string().contains("A,"), "{error}");
+    }
+}

@@ -35,7 +35,7 @@ pub use fallback::{may_start_after, start_good, to_start};
 pub use kept::rendering as kept_rendering;
 pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
 pub use recover::running;
-pub use remember::{failures, is_judged_by};
+pub use remember::{failures, is_own_fault};
 use runtime::Recipe;
 use sha2::{Digest, Sha256};
 use steps::Steps;

@@ -140,16 +140,18 @@ fn keep_environment(steps: &mut Steps, rendering: Rendering, layout: &Layout) {
 /// How many failures of a boot are remembered: a machine that is told to update every minute must not grow a file.
 const MOST_FAILURES: usize = 16;
 
-/// Whether a deployment that ended so is not put to run again by itself: it started, or was to, and did not get well.
-pub fn is_judged_by(code: Code) -> bool {
-    matches!(
+/// Whether the deployment itself may be why it did not get well after it was put to run. What its machine or another
+/// process did to it is none of its faults: trying it again is right, and building it once more is not.
+pub fn is_own_fault(code: Code) -> bool {
+    !matches!(
         code,
-        Code::UnitFailed
-            | Code::ServiceExited
-            | Code::HealthNoListener
+        Code::Cancelled
+            | Code::Deadline
+            | Code::DiskFull
             | Code::HealthForeign
-            | Code::HealthBadAnswer
-            | Code::HealthFlapping
+            | Code::ImdsAnswers
+            | Code::Io
+            | Code::Bug
     )
 }
 

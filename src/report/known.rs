@@ -3,11 +3,16 @@
 use super::Report;
 use super::status::Outcome;
 use crate::facts::Instance;
-use crate::plan::Step;
+use crate::plan::{Step, StepId};
 
 impl Report {
     pub fn known_instance(&self) -> Option<Instance> {
         self.status().instance.clone()
+    }
+
+    /// The wanted deployment is the current one, and did not pass its health check.
+    pub fn was_put_to_run(&self) -> bool {
+        self.has_done(&StepId::new("switch")) && !self.has_passed()
     }
 
     /// It was already so when its step came.

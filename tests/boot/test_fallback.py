@@ -171,6 +171,13 @@ class TestRecords(Reboots):
         assert (said["state"], said["commit"]) == ("healthy", moved), said
         assert machine.exists(CLAIM)
 
+    def test_what_was_tried_last(self, machine, moved):
+        attempt = f"{RECORDS}/attempt.json"
+        machine.check(["sh", "-c", f"echo '{{nonsense' > {attempt}"])
+        warned = machine.run(["bootagent", "run"], timeout=60)
+        assert warned.code == 0 and f"reading {attempt}" in warned.stderr and "E-RECORD-UNREADABLE" in warned.stderr, warned
+        assert json.loads(machine.read(attempt))["commit"] == moved
+
     def test_a_newer_agents_decision_is_not_touched(self, machine, moved):
         newer = json.dumps({"schema": 2, "something": "else"})
         before = machine.read(decision(machine))
@@ -202,6 +209,16 @@ class TestRecords(Reboots):
         machine.check(["rm", GOOD])
         said = rebooted(machine)
         assert (said["state"], current(machine)) == ("healthy", old), said
+
+
+    def test_all_of_them(self, machine, moved):
+        """A policy in the image names the repository, and nothing but the release tells what ran."""
+        machine.write(POLICY, HURRY + 'repository = "https://github.com/acme/{service}.git"\n')
+        machine.check(["rm", "-rf", "/var/lib/bootagent"])
+        said = rebooted(machine)
+        self.stays(said, moved)
+        assert moved[:12] in " ".join(said["error"]["causes"]), said["error"]
+        assert run(machine, *FLAGS).code == 0
 
 
 # Ends with the value of a key, and otherwise serves.
