@@ -140,12 +140,13 @@ pub fn good_of_kept(kept: &[Kept], current: Option<&Path>) -> Option<Good> {
         [only] => Some(only),
         _ => None,
     })?;
-    let before = kept.iter().map(|kept| &kept.generation.release);
+    let is_other = |release: &&PathBuf| **release != last.generation.release;
+    let before = kept.iter().map(|kept| &kept.generation.release).rfind(is_other).cloned();
     Some(Good {
         schema: SCHEMA,
         instance: last.instance.clone(),
         generation: last.generation.clone(),
-        before: before.filter(|release| **release != last.generation.release).next_back().cloned(),
+        before,
     })
 }
 

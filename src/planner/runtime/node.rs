@@ -203,8 +203,9 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
         }
         None => {
             lockfile(source)?;
-            let line = if builds.is_empty() { "npm ci --omit=dev" } else { "npm ci" };
-            let argv = npm(line, &node.bin);
+            let (line, omit) =
+                if builds.is_empty() { ("npm ci --omit=dev", "--omit=dev") } else { ("npm ci", "") };
+            let argv = npm(&node.bin, &["ci", "--no-audit", "--no-fund", omit]);
             add(Slice::Install, "install", "exactly what the lockfile says", argv, line);
         }
     }
@@ -216,17 +217,15 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
     if !builds.is_empty() && !own_install {
         let line = "npm prune --omit=dev";
         let why = "development dependencies were for the build only";
-        add(Slice::Build, "shed", why, npm(line, &node.bin), line);
+        let argv = npm(&node.bin, &["prune", "--omit=dev", "--no-audit", "--no-fund"]);
+        add(Slice::Build, "shed", why, argv, line);
     }
     Ok(work)
 }
 
-/// npm's own command, with what makes it quieter: that is no part of what a release is.
-fn npm(line: &str, bin: &Path) -> Vec<String> {
-    let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-    words[0] = bin.join("npm").display().to_string();
-    words.splice(2..2, ["--no-audit", "--no-fund"].map(str::to_owned));
-    words
+fn npm(bin: &Path, words: &[&str]) -> Vec<String> {
+    let words = words.iter().filter(|word| !word.is_empty()).map(|word| (*word).to_owned());
+    std::iter::once(bin.join("npm").display().to_string()).chain(words).collect()
 }
 
 fn numbered(name: &str, index: usize, of: usize) -> String {
