@@ -3,6 +3,7 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
+mod environment;
 mod fallback;
 mod memory;
 mod present;
@@ -25,7 +26,7 @@ use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
 use crate::plan::{Action, Compared, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
-use crate::secret::Secret;
+pub use environment::{Environment, environment};
 use fallback::Known;
 pub use preview::{Prepared, prepare};
 
@@ -391,24 +392,4 @@ async fn running(
         }
     }
     Ok(None)
-}
-
-/// The secret of this instance's service, and the manifest that it is read with.
-pub struct Environment {
-    pub secret: String,
-    pub text: Secret,
-    /// Absent until a run has decided for a commit.
-    pub manifest: Option<Manifest>,
-}
-
-pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Environment> {
-    let policy = observe::policy(machine, flags).await?;
-    let Identified { policy, facts, selection, decided, .. } =
-        identify(machine, flags, policy, report).await?;
-    let text = observe::secret_text(machine, &selection, &facts, flags, &policy).await?;
-    let manifest = match &decided {
-        Some(decided) => Some(observe::manifest(machine, &selection, flags, &decided.source).await?.0),
-        None => None,
-    };
-    Ok(Environment { secret: selection.secret, text, manifest })
 }
