@@ -3,11 +3,18 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
+mod environment;
+mod fallback;
+mod memory;
 mod present;
+mod preview;
+mod rebuild;
+mod records;
+mod retry;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::apply::{self, Limit};
 use crate::error::{Error, Result};
@@ -16,10 +23,12 @@ use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
-use crate::plan::{Action, Outlook, Plan, Seconds, Setting, foreseen, layout};
+use crate::plan::{Action, Compared, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
-use crate::secret::Secret;
+pub use environment::{Environment, environment};
+use fallback::Known;
+pub use preview::{Prepared, prepare};
 
 pub use present::{newest, present};
 
@@ -39,26 +48,6 @@ pub struct Identified {
     /// What this instance decided at its first boot.
     decided: Option<Decision>,
     here: bool,
-}
-
-/// Observe and plan, as a dry run does. Nothing on the machine changes.
-pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
-    let mut stop = pin!(machine::told_to_stop());
-    let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
-    let planning = async {
-        let identified = identify(machine, flags, policy, report).await?;
-        // What was fetched goes with it.
-        let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
-        let outlooks = if here { Some(outlooks(machine, &plan).await?) } else { None };
-        Ok(Prepared { plan, outlooks })
-    };
-    limit.hold(stop.as_mut(), planning).await
-}
-
-/// A plan, and what each of its steps would find on this machine, if it is about this one.
-pub struct Prepared {
-    pub plan: Plan,
-    pub outlooks: Option<Vec<Outlook>>,
 }
 
 /// The policy, and how long it lets all that follows last.
@@ -88,6 +77,7 @@ async fn identify(
     let mut facts =
         report.during("machine", "looking at the machine", observe::facts(machine, flags)).await?;
     let here = flags.stand_ins.facts.is_none();
+    records::look(&facts, report)?;
     let asking = observe::instance(machine, flags, &facts, &policy);
     facts.instance = report.during("metadata", "waiting for instance metadata", asking).await?;
     let mut decided = None;
@@ -95,9 +85,9 @@ async fn identify(
         report.instance(instance);
         if machine.is_root() {
             policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
-            decided = observe::decided(machine, &layout::decision(&instance.id)).await?;
+            decided = records::decided(machine, instance, report).await?;
         }
-        policy.repository().map_err(|error| before_a_first_run(error, flags))?;
+        policy.repository().map_err(|error| records::missing(&facts, before_a_first_run(error, flags)))?;
         if facts.tags.is_none() {
             let asking = observe::tags(machine, &policy, decided.as_ref());
             let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
@@ -105,6 +95,9 @@ async fn identify(
         }
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
+    if decided.is_none() && !flags.update && here {
+        decided = records::made_up(&facts, &policy, &mut selection, report)?;
+    }
     if let Some(file) = &flags.stand_ins.env_file {
         // Errors about its keys name what was read.
         selection.secret = format!("--env-file {}", file.display());
@@ -138,16 +131,13 @@ async fn plan(
 ) -> Result<Planned> {
     let Identified { selection, here, .. } = identified;
     let here = *here;
-    let (service, mut scratch) = service(machine, flags, identified, report).await?;
+    let (service, scratch) = service(machine, flags, identified, report).await?;
     let good_environment = match here {
         true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
         false => None,
     };
     let facts = with_node_index(machine, identified, &service, report).await?;
     let plan = decide(facts, selection.clone(), service, good_environment).await?;
-    if scratch.is_none() && here && checkout_is_due(machine, &plan).await? {
-        scratch = fetch(machine, flags, identified, report).await?.1;
-    }
     Ok(Planned { plan, scratch, here })
 }
 
@@ -211,11 +201,15 @@ async fn service(
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().filter(|_| !flags.update);
+    // A release that is kept is returned to without git, whose server may be why somebody wants that.
+    let kept = selection.pinned.as_ref().filter(|_| facts.instance.is_some());
+    let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
+    let recorded = decided.map(|decided| &decided.source).or(kept.map(|kept| &kept.source));
     // The source and the secret are asked at once. Only the source's manifest tells whether there is a
     // secret at all: if not, nobody waits for it any longer.
     let mut fetching = pin!(async {
-        match decided {
-            Some(decided) => Ok((decided.source.clone(), None)),
+        match recorded {
+            Some(source) => Ok((source.clone(), None)),
             None => fetch(machine, flags, identified, report).await,
         }
     });
@@ -273,7 +267,12 @@ fn keep(facts: &Facts, policy: &Policy) -> Result<Option<Keep>> {
 /// Observe, plan, apply, report.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     report.started();
-    let result = report.accompany(attempt(machine, flags, report)).await;
+    let running = async {
+        let result = attempt(machine, flags, report).await;
+        retry::settle(machine, flags, result.as_ref().err(), report).await;
+        result
+    };
+    let result = report.accompany(running).await;
     match &result {
         Ok(()) => report.in_service(),
         Err(error) if error.code().is_before_a_run() => report.refused(error),
@@ -284,104 +283,113 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
 
 async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     let mut stop = pin!(machine::told_to_stop());
-    let (planned, limit) = match plan_ahead(machine, flags, stop.as_mut(), report).await {
+    let mut known = Known::at_first(flags);
+    let ahead = plan_ahead(machine, flags, stop.as_mut(), &mut known, report).await;
+    let (identified, planned, limit) = match ahead {
         Ok(made) => made,
         Err(error) => {
             let error = error.in_public();
             report.first_error(&error);
             if !error.code().is_before_a_run() {
-                tell_what_serves(machine, report).await;
+                fallback::without_a_plan(machine, &known, &error, report).await;
             }
             return Err(error);
         }
     };
-    report.planned(&planned.plan);
-    let applying = apply::apply(machine, &planned.plan, planned.scratch.as_ref(), report);
-    let result = limit.hold(stop.as_mut(), applying).await;
-    if let Err(error) = &result {
-        report.first_error(error);
-        // A service that passed its gate is good, whatever failed after it.
-        if !report.has_passed() {
-            apply::recover(machine, &planned.plan, report).await;
+    let plan = &planned.plan;
+    report.planned(plan);
+    memory::recall(machine, flags, plan, report).await.inspect_err(|error| report.first_error(error))?;
+
+    let carrying_out = carry_out(machine, flags, &identified, &planned, report);
+    let result = limit.hold(stop.as_mut(), carrying_out).await;
+    let of = (flags, &identified);
+    let result = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report).await;
+    let result = result.map_err(|error| memory::explained(error, plan, report));
+    match &result {
+        Ok(()) => memory::forget(machine, plan).await,
+        Err(error) => go_back(machine, plan, error, report).await,
+    }
+    result
+}
+
+/// A service that passed its gate is good, whatever failed after it.
+async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
+    report.first_error(error);
+    if report.has_passed() {
+        return;
+    }
+    memory::note(machine, plan, error, report).await;
+    match &plan.former {
+        // It is what ran before, nothing was changed, and its health check was waited for just now.
+        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged("start") => {
+            report.may_not_serve(former, &error.report().causes.join(": "));
+        }
+        former => {
+            apply::recover(machine, &plan.recover, plan.budget, report).await;
+            report.recovered(former.as_ref());
             present::after_recovery(machine, report).await;
         }
     }
-    result
 }
 
 async fn plan_ahead<'a>(
     machine: &impl Host,
     flags: &Flags,
     mut stop: Pin<&mut impl Future<Output = &'static str>>,
+    known: &mut Known,
     report: &'a Report,
-) -> Result<(Planned, Limit<'a>)> {
+) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
-    let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await?;
+    (known.budget, known.network) = (limit.budget, policy.network());
+    let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await;
+    known.instance = report.known_instance();
+    let identified = identified?;
 
     // From here on a reboot can go on with it, whatever else fails.
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
     limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
     let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
-    Ok((planned, limit))
+    Ok((identified, planned, limit))
 }
 
-/// Without a plan nothing was done to what serves: it is only looked at.
-async fn tell_what_serves(machine: &impl Observe, report: &Report) {
-    const PATIENCE: Duration = Duration::from_secs(15);
-    let looking = async {
-        // Anew: the run may have ended before it knew them.
-        for (service, good) in machine.facts().await.map(|facts| facts.good).unwrap_or_default() {
-            match serves(machine, &service, &good.generation).await {
-                Ok(Health::Well(_)) => report.serves_on(&good.generation),
-                Ok(Health::Unwell(cause)) => report.may_not_serve(&good.generation, &cause),
-                Err(error) => report.may_not_serve(&good.generation, &error.in_public().to_string()),
-            }
+/// What is fetched only now is not needed to plan. Should it not be had, there is a plan to go back by.
+async fn carry_out(
+    machine: &impl Host,
+    flags: &Flags,
+    identified: &Identified,
+    planned: &Planned,
+    report: &Report,
+) -> Result<()> {
+    let plan = &planned.plan;
+    let fetched = match planned.scratch {
+        None if checkout_is_due(machine, plan).await? => {
+            let fetched = fetch(machine, flags, identified, report).await;
+            fetched.map_err(|error| error.redacted(&plan.redaction))?.1
         }
+        _ => None,
     };
-    let _ = tokio::time::timeout(PATIENCE, looking).await;
+    apply::apply(machine, plan, planned.scratch.as_ref().or(fetched.as_ref()), report).await
 }
 
 /// A good answer is this generation's only if what runs was started from it, in this boot.
 async fn serves(machine: &impl Observe, service: &facts::Service, generation: &Generation) -> Result<Health> {
+    match running(machine, service, generation).await? {
+        Some(how) => Ok(Health::Unwell(how)),
+        None => machine.probe(&generation.gate).await,
+    }
+}
+
+/// In what the machine differs from one that runs this generation.
+async fn running(
+    machine: &impl Observe,
+    service: &facts::Service,
+    generation: &Generation,
+) -> Result<Option<String>> {
     for action in planner::running(service, generation) {
         if let Look::WouldChange(how) = machine.look(&action).await? {
-            return Ok(Health::Unwell(how));
+            return Ok(Some(how));
         }
     }
-    machine.probe(&generation.gate).await
-}
-
-/// The secret of this instance's service, and the manifest that it is read with.
-pub struct Environment {
-    pub secret: String,
-    pub text: Secret,
-    /// Absent until a run has decided for a commit.
-    pub manifest: Option<Manifest>,
-}
-
-pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Environment> {
-    let policy = observe::policy(machine, flags).await?;
-    let Identified { policy, facts, selection, decided, .. } =
-        identify(machine, flags, policy, report).await?;
-    let text = observe::secret_text(machine, &selection, &facts, flags, &policy).await?;
-    let manifest = match &decided {
-        Some(decided) => Some(observe::manifest(machine, &selection, flags, &decided.source).await?.0),
-        None => None,
-    };
-    Ok(Environment { secret: selection.secret, text, manifest })
-}
-
-async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
-    let mut outlooks = Vec::new();
-    for step in &plan.steps {
-        outlooks.push(match machine.look(&step.action).await {
-            Ok(Look::AlreadySo) => Outlook::already(),
-            Ok(Look::WouldChange(how)) => Outlook::to_do(how),
-            // Root's own records, on somebody's laptop or for somebody who is not root.
-            Err(_) if !machine.is_root() => Outlook::to_do("only root can see"),
-            Err(error) => return Err(error),
-        });
-    }
-    Ok(foreseen(plan, outlooks))
+    Ok(None)
 }

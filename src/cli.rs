@@ -258,8 +258,9 @@ impl RunArgs {
             stand_ins,
             dry_run: self.dry_run,
             update: self.update,
-            again: self.again,
             forget: self.forget_flags,
+            again: self.again,
+            at_boot: self.at_boot,
         })
     }
 }

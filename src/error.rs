@@ -76,6 +76,9 @@ codes! {
     StepDeadline = "E-STEP-DEADLINE", Failed, "the step has its own limit, whatever the budget: make what it waits for quicker, or the machine larger";
     Cancelled = "E-CANCELLED", Temporary, "the run was told to stop; run it again: it goes on from where the machine is";
     AgentDied = "E-AGENT-DIED", Failed, "journalctl -t bootagent has its last words; run it again: it goes on from where the machine is";
+    RecordUnreadable = "E-RECORD-UNREADABLE", Failed, "nothing is lost as long as the service serves: the run goes on with the other records, and a healthy one writes this one anew; look at its disk";
+    RecordNewer = "E-RECORD-NEWER", Invalid, "nothing was changed: install the newer bootagent again, which reads its own records";
+    RecordsMissing = "E-RECORDS-MISSING", Temporary, "mount or restore /var/lib/bootagent: it is tried again every 5 minutes; where the records are lost for good, bootagent run --repository with the pattern begins anew, and stays with the commit that is the current one";
     ImdsUnreachable = "E-IMDS-UNREACHABLE", Temporary, "is this an EC2 instance with HttpEndpoint=enabled? on a laptop name the service with --service and --environment";
     ImdsTagsOff = "E-IMDS-TAGS-OFF", Invalid, "set InstanceMetadataTags=enabled in the launch template's MetadataOptions (no tag key may contain a slash or a space)";
     TagMissing = "E-TAG-MISSING", Invalid, "add the tag to the launch template (TagSpecifications, resource type instance), or name it with --service and --environment";
@@ -84,7 +87,7 @@ codes! {
     PolicyInvalid = "E-POLICY-INVALID", Invalid, "correct the policy; docs/reference/policy.md describes every key";
     PolicyNoRepository = "E-POLICY-NO-REPOSITORY", Invalid, "give the pattern, for example --repository 'https://github.com/acme/{service}.git', or repository = \"...\" in /etc/bootagent/policy.toml";
     PolicyRefused = "E-POLICY-REFUSED", Refused, "choose what the policy allows, or let whoever owns the image change the policy";
-    NameTaken = "E-NAME-TAKEN", Refused, "choose another service name, or remove what stands under this one if it is left over";
+    NameTaken = "E-NAME-TAKEN", Refused, "choose another service name; if what is named is left over from a service, rename it (mv) and delete nothing: a directory in /var/lib may hold its data";
     UnitMasked = "E-UNIT-MASKED", Refused, "an operator masked the service's unit: end that with systemctl unmask, and then: bootagent run";
     RepositoryInvalid = "E-REPOSITORY-INVALID", Invalid, "use https:// without a user or password in it, or ssh://git@HOST/PATH; credentials come from --git-credential-secret";
     GitUnreachable = "E-GIT-UNREACHABLE", Temporary, "can the instance reach the git server (route, DNS, proxy, certificate)?";

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::error::{Code, Error, Result};
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::{self, Change, Context, Host, Scratch};
-use crate::plan::{Action, Plan, Step, StepId, headline};
+use crate::plan::{Action, Plan, Seconds, Step, StepId, headline};
 use crate::report::Report;
 use crate::secret::Redaction;
 
@@ -42,16 +42,28 @@ pub async fn apply(
 /// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
 /// but the first error stays the run's. What the former generation says is not shown: its secret may have
 /// been another one.
-pub async fn recover(machine: &impl Host, plan: &Plan, report: &Report) {
+pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, report: &Report) {
     report.recovering();
     let room = Room::none();
-    let recovering = steps(machine, &plan.recover, None, report, None, OnFailure::GoOn, &room);
-    match timeout(plan.budget.duration(), recovering).await {
+    let recovering = steps(machine, recovery, None, report, None, OnFailure::GoOn, &room);
+    match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
-        Err(_) => tracing::error!("recovery failed: not done after {}", plan.budget),
+        Err(_) => tracing::error!("recovery failed: not done after {budget}"),
     }
-    report.recovered(plan);
+}
+
+/// What a run leaves when it has ended: no step of it, and nothing to fail by. Whether something was done.
+pub async fn afterwards(machine: &impl Host, action: &Action) -> bool {
+    match machine.act(action, &Context { scratch: None }).await {
+        Ok(Change::Changed(_)) => true,
+        Ok(Change::Unchanged) => false,
+        Err(error) => {
+            let error = error.in_public();
+            tracing::error!(code = error.code().name(), "{}: {error}", headline(action));
+            false
+        }
+    }
 }
 
 /// What becomes of the steps beside one that fails. Those that need it never run.

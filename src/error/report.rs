@@ -55,6 +55,14 @@ impl Error {
         }
     }
 
+    /// An error that was told before, and kept as plain data. What others said in it was redacted then.
+    pub fn told_before(report: ErrorReport) -> Self {
+        let ErrorReport { code, doing, causes, remedy, fault, output, .. } = report;
+        let code = Code::ALL.iter().copied().find(|known| known.name() == code).unwrap_or(Code::Bug);
+        let [causes, output] = [causes, output].map(|all| all.into_iter().map(Message::from).collect());
+        Error(Box::new(Told { code, doing, causes, remedy: Some(remedy), fault, retry_after: None, output }))
+    }
+
     /// Everything about it for the parent process, which knows what must be hidden.
     pub fn sent(&self) -> SentError {
         SentError {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Gate, NodeRelease, NodeRuntime, Operator, Service};
+use super::{Attempt, Good, Kept, NodeRelease, NodeRuntime, Operator, Service, Unrecorded, Unusable};
 
 /// What the machine is and what stands on it already. Recorded by `bootagent facts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,14 @@ pub struct Facts {
     /// The last generation of each service that was put to run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempted: BTreeMap<Service, Attempt>,
+    /// The releases of each service that passed and are kept, as far as they have a record of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<Service, Vec<Kept>>,
+    /// Records that are there and cannot be used.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unusable: BTreeMap<PathBuf, Unusable>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unrecorded: Unrecorded,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,31 +83,4 @@ pub struct Taken {
     pub units: BTreeSet<String>,
     /// Entries of /opt and /var/lib, whole paths.
     pub paths: BTreeSet<PathBuf>,
-}
-
-/// A generation that passed its gate, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Good {
-    pub instance: Option<String>,
-    pub generation: Generation,
-    /// The release that passed before it: it is kept, too.
-    pub before: Option<PathBuf>,
-}
-
-/// A generation that was put to run, and where; whether it passed, its own record says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    pub instance: Option<String>,
-    pub commit: Commit,
-    pub release: PathBuf,
-}
-
-/// Release, unit and gate that belong together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generation {
-    pub commit: Commit,
-    pub release: PathBuf,
-    /// The unit file's text.
-    pub unit: String,
-    pub gate: Gate,
 }

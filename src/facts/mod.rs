@@ -11,13 +11,14 @@ mod network;
 mod node;
 mod operator;
 mod present;
+pub mod records;
 mod seconds;
 mod source;
 mod word;
 
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
-pub use machine::{Attempt, Facts, Generation, Good, Instance, Machine, Taken};
+pub use machine::{Facts, Instance, Machine, Taken};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use node::{NodeRelease, NodeRuntime};
@@ -25,5 +26,6 @@ pub use operator::Operator;
 pub use present::{
     Agent, Asked, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts, UnitPresent,
 };
+pub use records::{Attempt, Failure, Generation, Good, Ingredients, Kept, Unrecorded, Unusable};
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};

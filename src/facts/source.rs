@@ -51,6 +51,12 @@ impl Source {
         }
     }
 
+    /// What is kept of it for later plans: its root and its evidence.
+    pub fn root(&self) -> Source {
+        let entries = self.entries.iter().filter(|entry| !entry.path.contains('/')).cloned().collect();
+        Source { entries, ..self.clone() }
+    }
+
     pub fn has(&self, path: &str) -> bool {
         self.entries.iter().any(|entry| entry.path == path)
     }

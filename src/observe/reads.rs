@@ -10,7 +10,10 @@ use super::policy::{Flags, Fragment, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, Facts, Instance, LONGEST_EVIDENCE, NodeRelease, Source};
+use crate::facts::{
+    Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Network, NodeRelease, Source, Unusable,
+    records,
+};
 use crate::machine::{
     FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
@@ -208,8 +211,23 @@ pub async fn variables(selection: &Selection, manifest: &Manifest, text: &Secret
     blocking(move || secrets::parse(&name, text.expose(), &allow)).await
 }
 
+/// The same for a release that passed before, by its own record.
+pub async fn variables_of(
+    machine: &impl Observe,
+    ingredients: &Ingredients,
+    instance: &Instance,
+    network: &Network,
+    wait: Seconds,
+) -> Result<Option<Variables>> {
+    let Some(name) = ingredients.secret.clone() else { return Ok(None) };
+    let patience = SecretPatience { time: wait, waits_for_permission: false };
+    let text = machine.secret(&name, Some(&instance.region), network, patience).await?;
+    let allow = ingredients.allow.clone();
+    blocking(move || secrets::parse(&name, text.expose(), &allow)).await.map(Some)
+}
+
 /// The environment in the dialects of its readers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rendering {
     pub service: Sealed,
     pub dotenv: Option<Sealed>,
@@ -285,12 +303,26 @@ pub fn repository_manifest(source: &Source) -> Result<Option<&str>> {
 
 /// What this instance decided before.
 pub async fn decided(machine: &impl Observe, path: &Path) -> Result<Option<Decision>> {
-    let Some(text) = machine.text(path).await? else { return Ok(None) };
     let doing = format!("reading {}", path.display());
-    let read = move || {
-        serde_json::from_str(&text).map_err(|error| {
-            Error::new(Code::Io, doing, error).remedy("remove the file: the next run decides anew")
-        })
+    let unreadable = |error: Error| match error.code() {
+        Code::Io => Error::new(Code::RecordUnreadable, doing.clone(), error.cause()),
+        _ => error,
     };
-    blocking(read).await.map(Some)
+    let Some(text) = machine.text(path).await.map_err(unreadable)? else { return Ok(None) };
+    blocking(move || records::parse(text.as_bytes()).map(Some).map_err(|why| unusable(doing, &why))).await
+}
+
+/// The error of a record that is there and cannot be used.
+pub fn unusable(doing: String, why: &Unusable) -> Error {
+    let code = match why {
+        Unusable::Unreadable(_) => Code::RecordUnreadable,
+        Unusable::Newer(_) => Code::RecordNewer,
+    };
+    Error::new(code, doing, why.to_string())
+}
+
+/// The deployments that failed in this boot. What cannot be read is no reason not to try again.
+pub async fn failures(machine: &impl Observe, layout: &Layout) -> Vec<Failure> {
+    let text = machine.text(&layout.failed()).await.ok().flatten();
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }

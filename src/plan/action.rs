@@ -90,9 +90,23 @@ pub enum Action {
         release: PathBuf,
         record: PathBuf,
     },
+    /// A release that passed before and does not run any more makes room to be built once more.
+    SetAside(Aside),
+    /// And comes back if nothing was built in its place.
+    BringBack(Aside),
     PruneReleases(Prune),
     /// Empties a cache that is larger than it may be.
     BoundCache(BoundCache),
+    /// Has the agent's own unit started again after a while, whatever was arranged before.
+    ArrangeRetry {
+        unit: String,
+        timer: String,
+        after: Seconds,
+    },
+    /// Nothing is to be tried again.
+    CancelRetry {
+        timer: String,
+    },
     /// Removes what an `InstallRuntime` installed and no finished release uses.
     PruneRuntimes(PruneRuntimes),
 }
@@ -114,6 +128,9 @@ impl Action {
             }
             Action::Handover(handover) => vec![handover.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
+            Action::SetAside(aside) | Action::BringBack(aside) => {
+                vec![aside.release.clone(), aside.record.clone()]
+            }
             Action::PruneReleases(prune) => prune.records.clone(),
             Action::BoundCache(bound) => vec![bound.path.clone()],
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
@@ -123,6 +140,8 @@ impl Action {
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
+            | Action::ArrangeRetry { .. }
+            | Action::CancelRetry { .. }
             | Action::ProveImdsWall { .. }
             | Action::StopLeftovers { .. } => vec![super::layout::RUN.into()],
         }
@@ -307,6 +326,15 @@ pub struct HealthWait {
     /// How long it may listen on other ports without listening on its own. Absent: as long as the time allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Seconds>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Aside {
+    pub release: PathBuf,
+    /// That it is whole.
+    pub record: PathBuf,
+    /// Beside it, so that one rename does it.
+    pub aside: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

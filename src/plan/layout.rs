@@ -145,6 +145,28 @@ impl Layout {
     pub fn finished(&self) -> PathBuf {
         self.records().join("releases")
     }
+
+    /// One record for each release that passed and is kept: what it is planned and started from.
+    pub fn kept(&self) -> PathBuf {
+        self.records().join("kept")
+    }
+
+    /// Where a release stands aside while it is built once more.
+    pub fn aside(&self, release: &Path) -> PathBuf {
+        let mut name = release.file_name().unwrap_or_default().to_os_string();
+        name.push(".aside");
+        self.releases().join(name)
+    }
+
+    /// tmpfs, root only: which deployments failed in this boot, and how.
+    pub fn failed(&self) -> PathBuf {
+        Path::new(RUN).join(format!("{}.failed", self.service))
+    }
+
+    /// tmpfs: the release that was built once more in this boot.
+    pub fn rebuilt(&self) -> PathBuf {
+        Path::new(RUN).join(format!("{}.rebuilt", self.service))
+    }
 }
 
 pub const STATE: &str = "/var/lib/bootagent";
@@ -154,6 +176,10 @@ pub const RUN: &str = "/run/bootagent";
 pub const HOLD: &str = "/var/lib/bootagent/hold";
 /// tmpfs: the console was told of it in this boot.
 pub const HOLD_TOLD: &str = "/run/bootagent/hold.told";
+/// The agent's own unit, which runs it at every boot.
+pub const AGENT_UNIT: &str = "bootagent.service";
+/// Starts that unit once more, a while after a run that failed. A service's transient units have another `-` here.
+pub const RETRY: &str = "bootagent-retry";
 
 /// tmpfs: which invocation of a unit passed its gate.
 pub fn passed(unit: &str) -> PathBuf {

@@ -6,6 +6,8 @@ pub mod layout;
 mod outlook;
 mod show;
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::facts::{Commit, Environment, Generation, Service};
@@ -14,7 +16,7 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
+    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
     InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
 pub use outlook::{Outlook, Summary, foreseen};
@@ -40,6 +42,9 @@ pub struct Plan {
     /// What an operator should know before it runs: never fatal.
     pub notes: Vec<String>,
     pub steps: Vec<Step>,
+    /// What is done before everything is done once more, if what passed before does not come into service after a boot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rebuild: Vec<Step>,
     /// What a failed run does at its end.
     pub recover: Vec<Step>,
     /// What is given up, once, if a build finds the disk full; then the step that failed is tried again.
@@ -50,11 +55,38 @@ pub struct Plan {
     /// Of a plan that is not an instance's: the steps that one would have besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only_on_an_instance: Vec<StepId>,
+    #[serde(skip)]
+    pub deployment: Deployment,
     /// The whole run's deadline in seconds.
     pub budget: Seconds,
     /// What the words of those that fail are freed of before anybody reads them.
     #[serde(skip)]
     pub redaction: Redaction,
+}
+
+/// What a run is about to put to run, and what it is to the deployment that passed last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub commit: Commit,
+    pub release: PathBuf,
+    /// Of its unit and its environment. Never shown: secret bytes could be guessed from it.
+    pub digest: String,
+    pub is: Compared,
+}
+
+/// Held against the deployment that passed last on this instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Nothing passed yet.
+    First,
+    /// It is the same.
+    Same,
+    /// It differs in its environment alone: by these keys, as far as they are known, of this secret.
+    OtherValues {
+        keys: Vec<String>,
+        secret: String,
+    },
+    Other,
 }
 
 /// How what is no service yet runs beside one that serves: for want of memory the kernel takes it first, and

@@ -91,7 +91,7 @@ impl std::fmt::Display for Summary {
 mod tests {
     use super::*;
     use crate::facts::{Commit, Environment, Gate, Probe, Service};
-    use crate::plan::{Goal, HealthWait, Mode, Owner, Seconds, Step, StepId};
+    use crate::plan::{Compared, Deployment, Goal, HealthWait, Mode, Owner, Seconds, Step, StepId};
     use crate::secret::Redaction;
 
     const UNIT: &str = "x.service";
@@ -128,6 +128,13 @@ mod tests {
             steps,
             recover: Vec::new(),
             room: Vec::new(),
+            rebuild: Vec::new(),
+            deployment: Deployment {
+                commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
+                release: "/opt/x/releases/r".into(),
+                digest: String::new(),
+                is: Compared::First,
+            },
             former: None,
             only_on_an_instance: Vec::new(),
             budget: Seconds(1),

@@ -39,6 +39,10 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
     }
     let _ = writeln!(out, "\nPlan, within {} ({LEGEND})", plan.budget);
     steps(&mut out, plan, shown);
+    if !plan.rebuild.is_empty() {
+        let _ = writeln!(out, "\nIf what passed before is not healthy after a boot: built once more, after");
+        each(&mut out, &plan.rebuild, shown);
+    }
     let _ = writeln!(out, "\nIf it fails");
     each(&mut out, &plan.recover, shown);
     if !plan.room.is_empty() {
@@ -179,6 +183,14 @@ pub fn headline(action: &Action) -> String {
         Action::DiscardUnfinished { release, .. } => {
             format!("remove {} unless it is finished", release.display())
         }
+        Action::SetAside(aside) => {
+            format!("set {} aside as {}", aside.release.display(), aside.aside.display())
+        }
+        Action::BringBack(aside) => {
+            format!("bring {} back if nothing was built in its place", aside.release.display())
+        }
+        Action::ArrangeRetry { unit, after, .. } => format!("start {unit} again in {after}"),
+        Action::CancelRetry { timer } => format!("stop {timer}.timer if it is there"),
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
         }

@@ -4,8 +4,10 @@
 mod agent;
 mod build;
 pub mod env;
+mod fallback;
 mod health;
 mod imds;
+mod kept;
 mod migrate;
 mod names;
 mod network;
@@ -15,12 +17,13 @@ pub mod persist;
 mod recover;
 pub mod rehearsal;
 mod remember;
+pub mod retry;
 pub mod runtime;
 mod steps;
 mod supervisor;
 mod switch;
 
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::facts::{Commit, Facts, Generation, Instance, Service, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
@@ -28,9 +31,14 @@ use crate::observe::secrets::Variables;
 use crate::observe::{Keep, Rendering, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
-use crate::secret::{Redaction, Secret};
+use crate::secret::Redaction;
+pub use fallback::{may_start_after, start_good, to_start};
+pub use kept::rendering as kept_rendering;
+pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
 pub use recover::running;
+pub use remember::{failures, is_own_fault};
 use runtime::Recipe;
+use sha2::{Digest, Sha256};
 use steps::Steps;
 use supervisor::systemd;
 
@@ -55,8 +63,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let recipe =
         runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &wanted.selection.node, &layout)?;
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
-    let release = layout.release(&wanted.source.commit, &recipe.fingerprint());
-    let variables = variables(wanted, &recipe)?;
+    let release = kept::release(wanted, &recipe, &layout);
+    let variables =
+        kept::variables(&wanted.selection.service, &kept::ingredients(wanted, &recipe), wanted.secret)?;
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
     persist::notes(wanted.source, wanted.manifest, &mut notes);
@@ -91,7 +100,13 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     serve(&mut steps, wanted, &generation, former.or(switched_from).is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
-    remember::remember(&mut steps, wanted, &generation, rendering, &layout)?;
+    let deployment = Deployment {
+        commit: generation.commit.clone(),
+        release,
+        digest: digest(&generation, &rendering),
+        is: recover::compared(wanted, &generation, &rendering, &variables),
+    };
+    remember::remember(&mut steps, wanted, &recipe, &generation, rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
     remember::bound_caches(&mut steps, &recipe);
 
@@ -104,10 +119,12 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         settings: settings(wanted, &recipe),
         notes,
         steps: steps.finish(),
+        rebuild: recover::rebuild(wanted, &generation, &layout),
         recover,
         room: remember::make_room(wanted, &generation, &layout),
         former: goes_back_to(wanted).cloned(),
         only_on_an_instance: only_on_an_instance(wanted)?,
+        deployment,
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
@@ -164,41 +181,16 @@ fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
     wanted.selection.settings.iter().cloned().chain([wanted.manifest_from.clone(), runtime]).collect()
 }
 
-/// Everything the service finds in its environment. What is more specific wins: the runtime's
-/// defaults, the manifest, the secret, and last what the start command sets itself.
-fn variables(wanted: &Wanted, recipe: &Recipe) -> Result<Variables> {
-    let mut all = Variables::default();
-    for (name, value) in &recipe.defaults {
-        all.insert(name, Secret::new(value));
+/// By what a deployment is known again within a boot: the bytes that it is put to run from.
+fn digest(generation: &Generation, rendering: &Rendering) -> String {
+    let release = generation.release.display().to_string();
+    let dotenv = rendering.dotenv.as_ref().map(|text| text.expose()).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for part in [release.as_str(), &generation.unit, rendering.service.expose(), dotenv] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
     }
-    if let Some(port) = wanted.manifest.port {
-        all.insert("PORT", Secret::new(port.to_string()));
-    }
-    for (name, value) in &wanted.manifest.env.values {
-        all.insert(name, Secret::new(value));
-    }
-    for (name, value) in wanted.secret.iter().flat_map(|secret| secret.iter()) {
-        all.insert(name, value.clone());
-    }
-    for (name, value) in &recipe.start.environment {
-        all.insert(name, Secret::new(value));
-    }
-    let missing: Vec<&str> = wanted
-        .manifest
-        .env
-        .required
-        .iter()
-        .map(String::as_str)
-        .filter(|name| all.get(name).is_none())
-        .collect();
-    if missing.is_empty() {
-        return Ok(all);
-    }
-    Err(Error::new(
-        Code::SecretKeyMissing,
-        format!("checking the environment of {}", wanted.selection.service),
-        format!("{} has no {}", wanted.selection.secret, missing.join(", ")),
-    ))
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the service may have its name here, and be started. Known before anything is fetched, so told before.
@@ -253,10 +245,7 @@ fn render(
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Rendering> {
-    let header =
-        format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user());
-    let dialect = wanted.manifest.env.file.then_some(env::Dialect::Node);
-    let rendered = env::render(variables, dialect, &header)?;
+    let rendered = env::render(variables, dialect(wanted.manifest.env.file), &header(layout))?;
     if !rendered.left_out.is_empty() {
         notes.push(format!(
             "not in .env, whose reader would change them, but in the process environment: {}",
@@ -264,6 +253,14 @@ fn render(
         ));
     }
     Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
+}
+
+fn header(layout: &Layout) -> String {
+    format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
+}
+
+fn dialect(has_dotenv: bool) -> Option<env::Dialect> {
+    has_dotenv.then_some(env::Dialect::Node)
 }
 
 /// Until this step nothing is touched that the former generation runs from.

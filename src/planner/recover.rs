@@ -1,14 +1,17 @@
-//! What a failed run does at its end.
+//! What a failed run does at its end, and what it may do once more before that.
 
 use super::build::record;
+use super::env;
+use super::kept;
 use super::remember::{good, prune};
 use super::steps::Steps;
-use super::{Wanted, handover, health, rehearsal, switch};
+use super::{Wanted, fallback, handover, rehearsal, switch};
 use crate::facts::{Generation, Service};
 use crate::fault::Slice;
 use crate::observe::Rendering;
+use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Owner, Step};
+use crate::plan::{Action, Aside, Compared, Step};
 
 /// After a failure: back to the last good generation, whole, which may be the wanted one itself: after a
 /// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
@@ -33,21 +36,49 @@ pub fn recover(
         switch::go_back(&mut steps, wanted.facts, &wanted.selection.service);
         return steps.finish();
     }
+    let mut ready = Vec::new();
+    if may_rebuild(wanted, generation) {
+        let back = Action::BringBack(aside(generation, layout));
+        let why = "the release that passed before, if nothing could be built in its place";
+        steps.add("bring-back", why, back).after(&["discard"]).within(Slice::Tidy);
+        ready.push("bring-back");
+    }
     match (another(wanted, generation, rendering), good(wanted)) {
         (Some(former), _) => {
-            go_back(&mut steps, former, wanted.good_environment, layout);
+            let environment = environment(wanted, former, generation, rendering);
+            fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
             let over = if rehearsed { &["gate-back", "rehearsal-back"][..] } else { &["gate-back"] };
             let prune = Action::PruneReleases(prune(wanted, former, layout));
             let why = "failed attempts do not pile up";
             steps.add("prune-back", why, prune).after(over).within(Slice::Tidy);
         }
-        (None, Some(good)) => go_back(&mut steps, &good.generation, Some(rendering), layout),
+        (None, Some(good)) => {
+            fallback::start(&mut steps, &good.generation, Some(rendering), &ready, layout);
+        }
         (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
             steps.add("stop", "nothing runs that did not pass the gate", stop).within(Slice::Tidy);
         }
     }
     steps.finish()
+}
+
+/// The environment that passed in this boot. After a reboot there is none: then by the release's own record, with the
+/// values of today, or that of the same commit.
+fn environment(
+    wanted: &Wanted,
+    former: &Generation,
+    generation: &Generation,
+    rendering: &Rendering,
+) -> Option<Rendering> {
+    let service = &wanted.selection.service;
+    let recorded = || {
+        let kept = kept::of(wanted.facts, service, former)?;
+        let has_its_secret = kept.variables.secret.is_none() || wanted.secret.is_some();
+        has_its_secret.then(|| kept::rendering(service, kept, wanted.secret).ok()).flatten()
+    };
+    let same = || (former.commit == generation.commit).then(|| rendering.clone());
+    wanted.good_environment.cloned().or_else(recorded).or_else(same)
 }
 
 /// The last good generation, if it is another than the wanted one: another release, or other values.
@@ -57,8 +88,61 @@ pub fn another<'a>(
     rendering: &Rendering,
 ) -> Option<&'a Generation> {
     let good = &good(wanted)?.generation;
-    let other_values = wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering));
-    (good != generation || other_values).then_some(good)
+    (good != generation || has_other_values(wanted, rendering)).then_some(good)
+}
+
+fn has_other_values(wanted: &Wanted, rendering: &Rendering) -> bool {
+    wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering))
+}
+
+/// What the wanted deployment is to the one that passed last.
+pub fn compared(
+    wanted: &Wanted,
+    generation: &Generation,
+    rendering: &Rendering,
+    variables: &Variables,
+) -> Compared {
+    let Some(good) = good(wanted).map(|good| &good.generation) else { return Compared::First };
+    let same_code = good.release == generation.release && good.unit == generation.unit;
+    match wanted.good_environment {
+        // The port may be one of the values, and with it the health check's.
+        Some(former) if same_code && !former.says_the_same(rendering) => Compared::OtherValues {
+            keys: env::changed_keys(variables, former.service.expose()),
+            secret: wanted.selection.secret.clone(),
+        },
+        _ if good == generation => Compared::Same,
+        _ => Compared::Other,
+    }
+}
+
+/// A release that passed before, and did not in this boot yet: should it fail, its files may be the reason.
+fn may_rebuild(wanted: &Wanted, generation: &Generation) -> bool {
+    let passed = good(wanted).is_some_and(|good| good.generation.release == generation.release);
+    passed && wanted.good_environment.is_none() && wanted.facts.instance.is_some()
+}
+
+/// What is done before that release is built once more: once for each boot.
+pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
+    let mut steps = Steps::default();
+    if may_rebuild(wanted, generation) {
+        let why = "once for each boot";
+        let text = format!("{}\n", generation.release.display());
+        steps.file("rebuilt", why, layout.rebuilt(), text, 0o600);
+        let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
+        steps.add("stop-unit", "it runs from that release", stop).after(&["rebuilt"]).within(Slice::Tidy);
+        let set_aside = Action::SetAside(aside(generation, layout));
+        let why = "it comes back if nothing can be built in its place";
+        steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Slice::Tidy);
+    }
+    steps.finish()
+}
+
+fn aside(generation: &Generation, layout: &Layout) -> Aside {
+    Aside {
+        release: generation.release.clone(),
+        record: record(&generation.release, layout),
+        aside: layout.aside(&generation.release),
+    }
 }
 
 /// What must be so already if this generation is what runs: it is the current one, and the unit was
@@ -67,23 +151,4 @@ pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
     let layout = Layout::new(service);
     let (path, target) = (layout.current(), generation.release.clone());
     [Action::SwitchSymlink { path, target, displaces: false }, Action::Handover(handover(&layout))]
-}
-
-fn go_back(steps: &mut Steps, good: &Generation, environment: Option<&Rendering>, layout: &Layout) {
-    let why = "the last good generation";
-    let mut ready = vec!["reload-back"];
-    if let Some(rendering) = environment {
-        let text = rendering.service.clone();
-        steps.sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600);
-        let (dotenv, owner) = (rendering.dotenv.clone(), Owner::new("root", layout.user()));
-        steps.sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640);
-        ready.extend(["environment-back", "dotenv-back"]);
-    }
-    steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
-    let reload = Action::ReloadUnit { unit: layout.unit() };
-    steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
-    steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
-    let handover = Action::Handover(handover(layout));
-    steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
-    health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
 }

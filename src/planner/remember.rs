@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::steps::Steps;
-use super::{Wanted, agent};
-use crate::error::{Code, Error, Result};
-use crate::facts::{Attempt, Commit, Facts, Generation, Good, Service};
+use super::{Wanted, agent, kept};
+use crate::error::{Code, Error, ErrorReport, Result};
+use crate::facts::{Attempt, Commit, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, BoundCache, Owner, Prune, PruneRuntimes, Step};
+use crate::plan::{Action, BoundCache, Content, Deployment, Mode, Owner, Prune, PruneRuntimes, Step};
 use crate::planner::runtime::Recipe;
 
 /// The last generation of this very instance that passed. One that came with the image is none: its
@@ -35,6 +35,7 @@ pub fn instance(facts: &Facts) -> Option<String> {
 pub fn remember(
     steps: &mut Steps,
     wanted: &Wanted,
+    recipe: &Recipe,
     generation: &Generation,
     rendering: Rendering,
     layout: &Layout,
@@ -44,14 +45,17 @@ pub fn remember(
         agent::record_flags(steps, wanted.selection, "gate");
     }
     keep_environment(steps, rendering, layout);
+    kept::keep(steps, wanted, recipe, generation, layout)?;
 
     let record = Good {
+        schema: records::SCHEMA,
         instance: instance(wanted.facts),
         generation: generation.clone(),
         before: before(wanted, generation),
     };
     let why = "the generation to return to if a later one fails";
-    steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&["good-environment", "good-dotenv"]);
+    let before = ["good-environment", "good-dotenv", "kept"];
+    steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&before);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
     steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Slice::Tidy).optional();
@@ -67,6 +71,7 @@ pub fn attempt(
     ready: &[&str],
 ) -> Result<()> {
     let record = Attempt {
+        schema: records::SCHEMA,
         instance: instance(wanted.facts),
         commit: generation.commit.clone(),
         release: generation.release.clone(),
@@ -86,7 +91,11 @@ pub fn attempted<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Commit> 
 pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune {
     let before = before(wanted, generation);
     let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
-    Prune { releases: layout.releases(), records: vec![layout.finished(), layout.migrated()], keep }
+    Prune {
+        releases: layout.releases(),
+        records: vec![layout.finished(), layout.migrated(), layout.kept()],
+        keep,
+    }
 }
 
 /// Where there are any that could be ours.
@@ -156,6 +165,46 @@ fn keep_environment(steps: &mut Steps, rendering: Rendering, layout: &Layout) {
     steps.sealed("good-environment", why, path, rendering.service, owner, 0o600).after(&["gate"]);
     let (path, owner) = (layout.good_dotenv(), Owner::root());
     steps.sealed_if_any("good-dotenv", why, path, rendering.dotenv, owner, 0o600).after(&["gate"]);
+}
+
+/// How many failures of a boot are remembered: a machine that is told to update every minute must not grow a file.
+const MOST_FAILURES: usize = 16;
+
+/// Whether the deployment itself may be why it did not get well after it was put to run. What its machine or another
+/// process did to it is none of its faults: trying it again is right, and building it once more is not.
+pub fn is_own_fault(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::Cancelled
+            | Code::Deadline
+            | Code::DiskFull
+            | Code::HealthForeign
+            | Code::ImdsAnswers
+            | Code::Io
+            | Code::Bug
+    )
+}
+
+/// The failures of this boot without those of this deployment, and with the new one, if there is one.
+pub fn failures(
+    service: &Service,
+    mut before: Vec<Failure>,
+    deployment: &Deployment,
+    new: Option<(ErrorReport, u64)>,
+) -> Result<Action> {
+    before.retain(|failure| failure.digest != deployment.digest);
+    before.extend(new.map(|(error, at)| Failure {
+        schema: records::SCHEMA,
+        at,
+        commit: deployment.commit.clone(),
+        release: deployment.release.clone(),
+        digest: deployment.digest.clone(),
+        error,
+    }));
+    let too_many = before.len().saturating_sub(MOST_FAILURES);
+    before.drain(..too_many);
+    let (path, content) = (Layout::new(service).failed(), Content::Text(text(&before)?));
+    Ok(Action::WriteFile { path, content, owner: Owner::root(), mode: Mode(0o600) })
 }
 
 pub fn name(release: &Path) -> String {

@@ -3,7 +3,7 @@
 use super::status::{State, Status};
 use super::terminal::plain;
 
-const MORE: &str = "bootagent: more in bootagent status and journalctl -t bootagent";
+const MORE: &str = "more in bootagent status and journalctl -t bootagent";
 
 pub fn lines(status: &Status) -> Vec<String> {
     let mut lines = vec![headline(status)];
@@ -26,14 +26,14 @@ pub fn lines(status: &Status) -> Vec<String> {
         }
         _ => {}
     }
-    lines.push(MORE.to_owned());
+    lines.push(more(status));
     lines.iter().map(|line| plain(&line.replace('\n', " "))).collect()
 }
 
 /// For whoever has read the error already.
 pub fn brief(status: &Status) -> Vec<String> {
     let code = status.error.as_ref().map(|error| format!(" [{}]", error.code)).unwrap_or_default();
-    [headline(status) + &code, MORE.to_owned()].map(|line| plain(&line.replace('\n', " "))).into()
+    [headline(status) + &code, more(status)].map(|line| plain(&line.replace('\n', " "))).into()
 }
 
 fn headline(status: &Status) -> String {
@@ -59,6 +59,19 @@ fn headline(status: &Status) -> String {
 /// How a program ended says little without the first thing it said.
 fn short(cause: &str) -> String {
     cause.lines().map(str::trim).take(2).collect::<Vec<_>>().join(": ")
+}
+
+fn more(status: &Status) -> String {
+    match status.retry_at {
+        Some(at) => format!("bootagent: tried again at {} UTC; {MORE}", clock(at)),
+        None => format!("bootagent: {MORE}"),
+    }
+}
+
+/// The time of day, of seconds since 1970.
+fn clock(at: u64) -> String {
+    let second = at % 86_400;
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -109,5 +122,20 @@ mod tests {
             "bootagent: auth-service (prod) is FAILED at 5f0c00000000 after 12 s [E-INSTALL-FAILED]"
         );
         assert!(said.len() == 2 && !said.concat().contains("mend it"));
+    }
+
+    #[test]
+    fn a_time_of_day_is_told_in_utc() {
+        assert_eq!((clock(0).as_str(), clock(1_700_000_000).as_str()), ("00:00:00", "22:13:20"));
+        assert_eq!(clock(86_399), "23:59:59");
+    }
+
+    #[test]
+    fn when_it_is_tried_again_is_in_the_last_line() {
+        let mut status = Status::booting(1, "boot".into(), "run".into());
+        status.end(State::Failed, 10);
+        assert!(!lines(&status).concat().contains("tried again"));
+        status.retry_at = Some(3_661);
+        assert!(lines(&status).last().unwrap().contains("tried again at 01:01:01 UTC"));
     }
 }

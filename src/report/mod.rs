@@ -3,6 +3,7 @@
 
 mod console;
 mod ending;
+mod known;
 mod ongoing;
 mod publication;
 mod serving;

@@ -2,12 +2,12 @@
 
 use super::Report;
 use crate::facts::{Asked, Generation};
-use crate::plan::{Plan, StepId};
+use crate::plan::StepId;
 
 impl Report {
     /// What runs now is the former generation, and it is what a status probes.
-    pub fn recovered(&self, plan: &Plan) {
-        let Some(former) = plan.former.as_ref().filter(|_| self.has_done(&StepId::new("gate-back"))) else {
+    pub fn recovered(&self, former: Option<&Generation>) {
+        let Some(former) = former.filter(|_| self.has_done(&StepId::new("gate-back"))) else {
             return;
         };
         let how = if self.has_changed(&StepId::new("start-back")) { "serves again" } else { "serves on" };
@@ -17,11 +17,6 @@ impl Report {
     /// There is no plan, and the former generation answers.
     pub fn serves_on(&self, former: &Generation) {
         self.serves(former, "serves on");
-    }
-
-    /// Whether something good is known to serve: what passed in this run, or what it left alone or went back to.
-    pub fn knows_what_serves(&self) -> bool {
-        self.has_passed() || self.status().serving.is_some()
     }
 
     /// Whose present is to be read.

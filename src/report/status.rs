@@ -83,6 +83,9 @@ pub struct Status {
     pub steps: Vec<StepReport>,
     /// The first error of the run.
     pub error: Option<ErrorReport>,
+    /// When it is tried again by itself, because nothing serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<u64>,
 }
 
 /// Something that goes on.
@@ -173,6 +176,7 @@ impl Status {
             waiting: Vec::new(),
             steps: Vec::new(),
             error: None,
+            retry_at: None,
         }
     }
 

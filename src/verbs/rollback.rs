@@ -106,7 +106,7 @@ mod tests {
             interval_ms: 500,
         };
         let generation = Generation { commit, release: path, unit: String::new(), gate };
-        Good { instance: None, generation, before: before.map(|commit| release(commit).path) }
+        Good { schema: 1, instance: None, generation, before: before.map(|commit| release(commit).path) }
     }
 
     #[test]

@@ -100,12 +100,23 @@ class TestDoesNotServe:
         self.not_seen(world, machine, commit, "/health")
         machine.check(["kill", "-CONT", pid])
 
-    def test_it_was_stopped_by_hand(self, world, served):
+    @pytest.mark.parametrize("breaks", [no_source, no_secret, no_manifest, no_policy])
+    def test_it_is_down_and_what_was_good_is_started(self, world, served, breaks):
+        """Stopped by hand, say. Nothing serves, so that there is nothing to harm."""
         machine, commit = served
         machine.check(["systemctl", "stop", SERVICE])
-        self.not_seen(world, machine, commit, "inactive")
-        assert "inactive" in status(machine)[1]["probe"]
+        result, *failure = breaks(world, machine)
+        said = assert_failed(machine, result, *failure)
+        assert (said["serving"], said["notes"]) == (commit, []) and "200" in said["probe"], said
+        assert f"commit {commit[:12]} serves again" in result.stderr, result.stderr
 
+    def test_it_is_down_and_the_command_line_was_wrong(self, world, served):
+        machine, commit = served
+        machine.check(["systemctl", "stop", SERVICE])
+        before = self.unit(machine)
+        result, *_ = no_such_flag(world, machine)
+        assert result.code == 64 and self.unit(machine) == before, "it was started"
+        assert run(machine).code == 0
 
     def test_an_update_was_killed_at_its_gate(self, world, served):
         """What answers on the port is the commit that it tried."""

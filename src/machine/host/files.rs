@@ -261,6 +261,20 @@ pub fn put_aside(path: &Path) -> Result<()> {
     .doing(|| format!("removing {}", path.display()))
 }
 
+/// Gives something another name in the same directory, if it is there.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let Some(place) = found(from)? else { return Ok(()) };
+    let Some(name) = to.file_name() else { return Ok(()) };
+    (|| {
+        match renameat(&place.directory, place.name.as_os_str(), &place.directory, name) {
+            Err(Errno::ENOENT) => return Ok(()),
+            done => done?,
+        }
+        fsync(&place.directory)
+    })()
+    .doing(|| format!("renaming {} to {}", from.display(), to.display()))
+}
+
 /// Removes a tree or a file, if there is one, and what a killed run left beside it. The name goes first: a tree that
 /// is half removed must not stand where a whole one is looked for.
 pub fn remove_tree(path: &Path) -> Result<()> {

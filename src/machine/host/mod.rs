@@ -1,5 +1,6 @@
 //! This machine: the one implementation of `Observe` and `Host`.
 
+mod aside;
 mod cache;
 mod crash;
 mod disk;
@@ -22,8 +23,10 @@ mod present;
 mod probe;
 pub(in crate::machine) mod program;
 mod reason;
+mod records;
 mod releases;
 mod remove;
+mod retry;
 mod runtimes;
 mod sockets;
 mod survey;
@@ -204,6 +207,10 @@ impl Observe for LocalHost {
             Action::Handover(wanted) => handover::look(wanted).await,
             Action::AwaitHealth(wanted) => gate::look(&wanted.gate).await,
             Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
+            Action::SetAside(one) => aside::look_set(one),
+            Action::BringBack(one) => aside::look_back(one),
+            Action::ArrangeRetry { unit, .. } => retry::look_arranged(unit).await,
+            Action::CancelRetry { timer } => retry::look_cancelled(timer).await,
             Action::PruneReleases(prune) => releases::look_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
             Action::BoundCache(bound) => {
@@ -275,6 +282,16 @@ impl LocalHost {
                 let (release, record) = (release.clone(), record.clone());
                 blocking(move || releases::discard(&release, &[record])).await?;
             }
+            Action::SetAside(one) => {
+                let one = one.clone();
+                blocking(move || aside::set(&one)).await?;
+            }
+            Action::BringBack(one) => {
+                let one = one.clone();
+                blocking(move || aside::bring_back(&one)).await?;
+            }
+            Action::ArrangeRetry { unit, timer, after } => retry::arrange(unit, timer, *after).await?,
+            Action::CancelRetry { timer } => retry::cancel(timer).await?,
             Action::PruneReleases(prune) => {
                 let prune = prune.clone();
                 blocking(move || releases::prune(&prune)).await?;

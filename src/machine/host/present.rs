@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::mark::{self, Mark};
 use super::units::UnitState;
-use super::{files, gate, operator, reason, survey, units};
+use super::{files, gate, operator, reason, records, units};
 use crate::error::Result;
 use crate::facts::{Asked, CRASH_LOOP_SECONDS, Commit, Good, Passed, Present, Service, UnitPresent};
 use crate::machine::Health;
@@ -44,7 +44,7 @@ pub async fn present(asked: &Asked, root: bool) -> Result<Option<Present>> {
 /// The one that the last run was about; but where that does not run and another one of ours does, that one: a switch
 /// that failed goes back to it. Else one of ours.
 async fn service(asked: &Asked) -> Result<Option<Service>> {
-    let claims = survey::claims()?;
+    let claims = records::read()?.claims;
     for service in asked.service.iter().chain(&claims) {
         if units::state(&Layout::new(service).unit()).await?.is_active() {
             return Ok(Some(service.clone()));

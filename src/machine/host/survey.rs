@@ -1,13 +1,13 @@
 //! The machine as facts: read from where the system keeps them, as root without running anything that
 //! others could have put there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
+use super::records::{self, Records};
 use super::units::{self, UnitState};
 use super::{files, imds_wall, operator, program};
 use crate::error::Result;
@@ -16,19 +16,24 @@ use crate::machine::sandbox::unit::own_program;
 use crate::plan::layout::{self, Layout};
 
 pub async fn facts() -> Result<Facts> {
-    let claims = claims()?;
+    let machine = machine().await;
+    let node = node().await;
+    let Records { claims, good, attempted, kept, unusable, unrecorded } = records::read()?;
     Ok(Facts {
-        machine: machine().await,
+        machine,
         installed: is_installed(),
         nft: imds_wall::is_nft_there(),
         imds_wall: files::exists(&layout::imds_wall_unit_file())?,
         instance: None,
         tags: None,
-        node: node().await,
+        node,
         node_index: None,
         taken: taken()?,
-        good: recorded(&claims, Layout::good),
-        attempted: recorded(&claims, Layout::attempt),
+        good,
+        attempted,
+        kept,
+        unusable,
+        unrecorded,
         active: standing(&claims, UnitState::is_active).await?,
         restarting: standing(&claims, |unit| !unit.is_active() && !unit.is_down()).await?,
         operator: operator::said()?,
@@ -147,28 +152,6 @@ fn taken() -> Result<Taken> {
     Ok(Taken { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
 }
 
-pub fn claims() -> Result<BTreeSet<Service>> {
-    let services = Path::new(layout::STATE).join("services");
-    let Ok(names) = files::names(&services) else { return claims_by_unit() };
-    let claimed = |name: &String| files::exists(&services.join(name).join("claim")).unwrap_or(false);
-    Ok(names
-        .iter()
-        .filter(|name| claimed(name))
-        .filter_map(|name| Service::try_from(name.as_str()).ok())
-        .collect())
-}
-
-/// Root's records are not for everybody. A dry run of somebody else goes by the units instead, which
-/// everybody can read; a real run never comes here.
-fn claims_by_unit() -> Result<BTreeSet<Service>> {
-    let units = Path::new("/etc/systemd/system");
-    let ours = |name: &String| {
-        std::fs::read_to_string(units.join(name)).is_ok_and(|text| text.starts_with("# Written by bootagent"))
-    };
-    let names = files::names(units)?.into_iter().filter(ours);
-    Ok(names.filter_map(|name| Service::try_from(name.strip_suffix(".service")?).ok()).collect())
-}
-
 async fn standing(claims: &BTreeSet<Service>, fits: fn(&UnitState) -> bool) -> Result<BTreeSet<Service>> {
     let mut standing = BTreeSet::new();
     for service in claims {
@@ -177,16 +160,4 @@ async fn standing(claims: &BTreeSet<Service>, fits: fn(&UnitState) -> bool) -> R
         }
     }
     Ok(standing)
-}
-
-/// A record that cannot be read is no record.
-fn recorded<T: DeserializeOwned>(
-    claims: &BTreeSet<Service>,
-    at: impl Fn(&Layout) -> PathBuf,
-) -> BTreeMap<Service, T> {
-    let read = |service: &Service| {
-        let bytes = files::read(&at(&Layout::new(service))).ok()??;
-        Some((service.clone(), serde_json::from_slice(&bytes).ok()?))
-    };
-    claims.iter().filter_map(read).collect()
 }

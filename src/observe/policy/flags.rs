@@ -19,6 +19,8 @@ pub struct Flags {
     pub again: bool,
     /// The flags that earlier runs recorded count no more.
     pub forget: bool,
+    /// The agent's own unit runs it: systemd tries it again.
+    pub at_boot: bool,
 }
 
 impl Flags {

@@ -165,6 +165,7 @@ fn selected_with(
     update: bool,
 ) -> Result<Selection> {
     let decided = Decision {
+        schema: 1,
         service: "auth".try_into().unwrap(),
         environment: environment.try_into().unwrap(),
         source: Source {

@@ -7,7 +7,7 @@ pub mod systemd;
 
 use crate::error::{Code, Error, Result};
 use crate::observe::secrets::Variables;
-use crate::secret::Sealed;
+use crate::secret::{Sealed, Secret};
 
 /// Who reads the `.env` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,14 @@ pub fn render(variables: &Variables, dotenv: Option<Dialect>, header: &str) -> R
         None => (None, Vec::new()),
     };
     Ok(Rendered { service: sealed(variables, service), dotenv, left_out })
+}
+
+/// The keys whose entries do not stand in a file that was rendered before: added, or of another value. That file is
+/// searched and never parsed: a parser of former secrets is one more place to leak. An entry cannot stand within a value,
+/// where its quotes would be escaped.
+pub fn changed_keys(variables: &Variables, former: &str) -> Vec<String> {
+    let is_there = |key: &str, value: &Secret| former.contains(&format!("\n{}", systemd::entry(key, value)));
+    variables.iter().filter(|(key, value)| !is_there(key, value)).map(|(key, _)| key.to_owned()).collect()
 }
 
 fn sealed(variables: &Variables, text: String) -> Sealed {

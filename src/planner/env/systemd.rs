@@ -20,20 +20,22 @@ fn is_noncharacter(c: char) -> bool {
     (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
-/// Always in double quotes: that carries every value, newlines and carriage returns included.
 pub(super) fn write(variables: &Variables, header: &str) -> String {
     let mut text = format!("# {header}\n");
-    for (key, value) in variables.iter() {
-        text.push_str(key);
-        text.push_str("=\"");
-        for c in value.expose().chars() {
-            if ESCAPED.contains(&c) {
-                text.push('\\');
-            }
-            text.push(c);
+    text.extend(variables.iter().map(|(key, value)| entry(key, value)));
+    text
+}
+
+/// Always in double quotes: that carries every value, newlines and carriage returns included.
+pub(super) fn entry(key: &str, value: &Secret) -> String {
+    let mut text = format!("{key}=\"");
+    for c in value.expose().chars() {
+        if ESCAPED.contains(&c) {
+            text.push('\\');
         }
-        text.push_str("\"\n");
+        text.push(c);
     }
+    text.push_str("\"\n");
     text
 }
 

@@ -147,3 +147,13 @@ proptest! {
         prop_assert_eq!(dotenv.len() + files.left_out.len(), variables.len());
     }
 }
+
+#[test]
+fn changed_and_added_keys_are_found_in_what_was_rendered_before() {
+    let former = rendered([("A", "1"), ("PEM", "x\nB=\"3\"\n"), ("TOKEN", "old"), ("TOKEN_2", "new")]);
+    let changed = |pairs: &[(&str, &str)]| changed_keys(&set(pairs.iter().copied()), former.service.expose());
+    assert_eq!(changed(&[("A", "1"), ("TOKEN", "old"), ("PEM", "x\nB=\"3\"\n")]), [] as [&str; 0]);
+    assert_eq!(changed(&[("A", "1"), ("TOKEN", "new")]), ["TOKEN"]);
+    assert_eq!(changed(&[("B", "3"), ("NEW", "1")]), ["B", "NEW"]);
+    assert_eq!(changed(&[("A", ""), ("_2", "new")]), ["A", "_2"]);
+}

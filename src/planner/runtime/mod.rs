@@ -25,49 +25,45 @@ use crate::plan::layout::{self, Layout};
 pub use command::Start;
 
 /// How this commit is installed and started on this machine.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Recipe {
     pub runtime: String,
+    /// The line of versions that run what was installed for any of them: `node 22`.
+    pub runtime_line: String,
     /// Whose wish it grants.
-    #[serde(skip)]
     pub chosen_by: String,
     /// Run in order, in the release, as the build user.
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,
     pub start: Start,
     /// Run in order as the service, before it starts from a new release.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub migrate: Vec<Vec<String>>,
+    /// The same as the manifest has them.
+    pub migrate_lines: Vec<String>,
     /// What those find beside the service's own environment.
-    #[serde(skip)]
     pub migrate_environment: BTreeMap<String, String>,
     /// Variables that the runtime expects unless somebody says otherwise.
-    #[serde(skip)]
     pub defaults: BTreeMap<String, String>,
     /// Where programs of the commit's own packages stand, relative to the release.
     pub programs: Vec<String>,
     /// Where the runtime's programs stand.
     pub path: Vec<String>,
     /// What must be unpacked before there is such a runtime.
-    #[serde(skip)]
     pub archive: Option<Archive>,
     /// What its package manager keeps from one build to the next.
-    #[serde(skip)]
     pub caches: Vec<PathBuf>,
     /// A package of the service's that stores what it is sent as files.
-    #[serde(skip)]
     pub stores_uploads: Option<&'static str>,
-    #[serde(skip)]
     pub notes: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Work {
     pub name: String,
-    #[serde(skip)]
     pub why: String,
     pub argv: Vec<String>,
-    #[serde(skip)]
+    /// What of it changes the release: a line of the manifest, or npm's command without flags that only make it quieter.
+    pub line: String,
     pub slice: Slice,
 }
 
@@ -85,9 +81,20 @@ impl Recipe {
         programs.filter_map(Path::parent).map(Path::to_path_buf).collect()
     }
 
-    /// Two commits of one tree differ in their commit; one commit under two recipes differs in this.
+    /// Two commits of one tree differ in their commit; one commit under two recipes differs in this. It has what
+    /// changes the release's bytes, and the migration, which is done once for each release. A patched Node, a
+    /// newer agent that calls npm in another way, or another start command is no reason to build anew what is
+    /// there: perhaps at a reboot, with no git server in reach.
     pub fn fingerprint(&self) -> String {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        #[derive(Serialize)]
+        struct Identity<'a> {
+            runtime: &'a str,
+            work: Vec<(&'a str, &'a str)>,
+            migrate: &'a [String],
+        }
+        let work = self.work.iter().map(|work| (work.name.as_str(), work.line.as_str())).collect();
+        let identity = Identity { runtime: &self.runtime_line, work, migrate: &self.migrate_lines };
+        let text = serde_json::to_vec(&identity).unwrap_or_default();
         Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 }

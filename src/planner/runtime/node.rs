@@ -62,11 +62,14 @@ pub fn recipe(
     }
     Ok(Recipe {
         runtime: format!("node {}", node.version),
+        // Addons are built for a major version's ABI.
+        runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
         work,
         build_environment: build_environment(layout),
         start,
         migrate,
+        migrate_lines: manifest.migrate.clone(),
         migrate_environment: migrate_environment(),
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
@@ -178,7 +181,6 @@ fn chosen(
 
 /// Install, build, and only if there was a build, shed what only the build needed.
 fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -> Result<Vec<Work>> {
-    let bin = |name: &str| node.bin.join(name).display().to_string();
     let builds = match &manifest.build {
         Some(builds) => builds.clone(),
         None if package.scripts.contains_key("build") => vec!["npm run build".to_owned()],
@@ -186,49 +188,44 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
     };
     let own_install = manifest.install.is_some();
     let mut work = Vec::new();
-    let mut add = |slice: Slice, name: &str, why: &str, argv: Vec<String>| {
-        work.push(Work { name: name.to_owned(), why: why.to_owned(), argv, slice });
+    let mut add = |slice: Slice, name: &str, why: &str, argv: Vec<String>, line: &str| {
+        let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
+        work.push(Work { name, why, argv, line, slice });
     };
 
     match &manifest.install {
         Some(commands) => {
             for (index, line) in commands.iter().enumerate() {
-                add(
-                    Slice::Install,
-                    &numbered("install", index, commands.len()),
-                    "as the manifest says",
-                    command::argv(line, &node.bin)?,
-                );
+                let name = numbered("install", index, commands.len());
+                let argv = command::argv(line, &node.bin)?;
+                add(Slice::Install, &name, "as the manifest says", argv, line);
             }
         }
         None => {
             lockfile(source)?;
-            let mut argv = vec![bin("npm"), "ci".to_owned(), "--no-audit".to_owned(), "--no-fund".to_owned()];
-            if builds.is_empty() {
-                argv.push("--omit=dev".to_owned());
-            }
-            add(Slice::Install, "install", "exactly what the lockfile says", argv);
+            let (line, omit) =
+                if builds.is_empty() { ("npm ci --omit=dev", "--omit=dev") } else { ("npm ci", "") };
+            let argv = npm(&node.bin, &["ci", "--no-audit", "--no-fund", omit]);
+            add(Slice::Install, "install", "exactly what the lockfile says", argv, line);
         }
     }
     for (index, line) in builds.iter().enumerate() {
-        add(
-            Slice::Build,
-            &numbered("build", index, builds.len()),
-            "what the service runs is made here",
-            command::argv(line, &node.bin)?,
-        );
+        let name = numbered("build", index, builds.len());
+        let argv = command::argv(line, &node.bin)?;
+        add(Slice::Build, &name, "what the service runs is made here", argv, line);
     }
     if !builds.is_empty() && !own_install {
-        let argv = vec![
-            bin("npm"),
-            "prune".to_owned(),
-            "--omit=dev".to_owned(),
-            "--no-audit".to_owned(),
-            "--no-fund".to_owned(),
-        ];
-        add(Slice::Build, "shed", "development dependencies were for the build only", argv);
+        let line = "npm prune --omit=dev";
+        let why = "development dependencies were for the build only";
+        let argv = npm(&node.bin, &["prune", "--omit=dev", "--no-audit", "--no-fund"]);
+        add(Slice::Build, "shed", why, argv, line);
     }
     Ok(work)
+}
+
+fn npm(bin: &Path, words: &[&str]) -> Vec<String> {
+    let words = words.iter().filter(|word| !word.is_empty()).map(|word| (*word).to_owned());
+    std::iter::once(bin.join("npm").display().to_string()).chain(words).collect()
 }
 
 fn numbered(name: &str, index: usize, of: usize) -> String {

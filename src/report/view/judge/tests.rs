@@ -17,7 +17,7 @@ fn good() -> Good {
         Gate { unit: "x.service".into(), probe, within: Seconds(60), soak: Seconds(5), interval_ms: 500 };
     let release = "/opt/x/releases/r".into();
     let generation = Generation { commit: commit(SERVED), release, unit: String::new(), gate };
-    Good { instance: None, generation, before: None }
+    Good { schema: 1, instance: None, generation, before: None }
 }
 
 /// It serves, answers and is as the last run left it.

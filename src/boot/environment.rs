@@ -1,0 +1,29 @@
+//! What `bootagent env check` asks of a run's own reads: the secret's text, and the manifest that it is read with.
+
+use super::{Identified, identify};
+use crate::error::Result;
+use crate::machine::Observe;
+use crate::observe::manifest::Manifest;
+use crate::observe::{self, Flags};
+use crate::report::Report;
+use crate::secret::Secret;
+
+/// The secret of this instance's service, and the manifest that it is read with.
+pub struct Environment {
+    pub secret: String,
+    pub text: Secret,
+    /// Absent until a run has decided for a commit.
+    pub manifest: Option<Manifest>,
+}
+
+pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Environment> {
+    let policy = observe::policy(machine, flags).await?;
+    let Identified { policy, facts, selection, decided, .. } =
+        identify(machine, flags, policy, report).await?;
+    let text = observe::secret_text(machine, &selection, &facts, flags, &policy).await?;
+    let manifest = match &decided {
+        Some(decided) => Some(observe::manifest(machine, &selection, flags, &decided.source).await?.0),
+        None => None,
+    };
+    Ok(Environment { secret: selection.secret, text, manifest })
+}

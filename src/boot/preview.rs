@@ -1,0 +1,44 @@
+//! A dry run: the same as a run up to the plan, and then a look at what each of its steps would find.
+
+use std::pin::pin;
+
+use super::{Planned, begin, identify, plan};
+use crate::error::Result;
+use crate::machine::{self, Look, Observe};
+use crate::observe::Flags;
+use crate::plan::{Outlook, Plan, foreseen};
+use crate::report::Report;
+
+/// Observe and plan, as a dry run does. Nothing on the machine changes.
+pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
+    let mut stop = pin!(machine::told_to_stop());
+    let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
+    let planning = async {
+        let identified = identify(machine, flags, policy, report).await?;
+        // What was fetched goes with it.
+        let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
+        let outlooks = if here { Some(outlooks(machine, &plan).await?) } else { None };
+        Ok(Prepared { plan, outlooks })
+    };
+    limit.hold(stop.as_mut(), planning).await
+}
+
+/// A plan, and what each of its steps would find on this machine, if it is about this one.
+pub struct Prepared {
+    pub plan: Plan,
+    pub outlooks: Option<Vec<Outlook>>,
+}
+
+async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
+    let mut outlooks = Vec::new();
+    for step in &plan.steps {
+        outlooks.push(match machine.look(&step.action).await {
+            Ok(Look::AlreadySo) => Outlook::already(),
+            Ok(Look::WouldChange(how)) => Outlook::to_do(how),
+            // Root's own records, on somebody's laptop or for somebody who is not root.
+            Err(_) if !machine.is_root() => Outlook::to_do("only root can see"),
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(foreseen(plan, outlooks))
+}

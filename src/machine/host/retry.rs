@@ -1,0 +1,37 @@
+//! A later try of a run that failed while nothing serves: a timer of systemd's starts the agent's own unit, and from
+//! then on that unit starts itself again.
+
+use super::program::tool;
+use super::units;
+use crate::error::Result;
+use crate::machine::Look;
+use crate::plan::Seconds;
+
+/// Without the agent's unit this is no instance that could go on by itself.
+pub async fn look_arranged(unit: &str) -> Result<Look> {
+    Ok(match units::state(unit).await?.load.as_str() {
+        "loaded" => Look::WouldChange("not arranged".into()),
+        _ => Look::AlreadySo,
+    })
+}
+
+pub async fn arrange(unit: &str, timer: &str, after: Seconds) -> Result<()> {
+    cancel(timer).await?;
+    // A oneshot that ended well stays active, and would not be started again. Nothing runs in it.
+    if units::state(unit).await?.is_active() {
+        units::stop(unit).await?;
+    }
+    let (name, active) = (format!("--unit={timer}"), format!("--on-active={}s", after.0));
+    let line = ["systemd-run", "--quiet", "--collect", &name, &active, "--timer-property=AccuracySec=1s"];
+    let start = ["--timer-property=RemainAfterElapse=no", "systemctl", "--no-block", "start", unit];
+    tool(&[&line[..], &start].concat(), 20).await.map(|_| ())
+}
+
+pub async fn look_cancelled(timer: &str) -> Result<Look> {
+    let state = units::state(&format!("{timer}.timer")).await?;
+    Ok(if state.is_down() { Look::AlreadySo } else { Look::WouldChange(state.active) })
+}
+
+pub async fn cancel(timer: &str) -> Result<()> {
+    units::clear(&format!("{timer}.timer")).await
+}

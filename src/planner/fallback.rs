@@ -1,0 +1,169 @@
+//! What a boot may start when it cannot make what it wants: the deployment that passed last on this instance, as it
+//! is recorded. Pure; the one place that decides it.
+
+use super::remember::good_of;
+use super::steps::Steps;
+use super::{handover, health};
+use crate::error::Code;
+use crate::facts::{Facts, Generation, Good, Service};
+use crate::fault::Slice;
+use crate::observe::Rendering;
+use crate::plan::layout::Layout;
+use crate::plan::{Action, Owner, Step};
+
+/// Whether a run that ended so may start what was good. Not after a word of the operator's or of the policy's: a refusal
+/// means this service, too, and a wall that does not stand would not hide instance metadata from it.
+pub fn may_start_after(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::Usage
+            | Code::NotRoot
+            | Code::Busy
+            | Code::Cancelled
+            | Code::PolicyRefused
+            | Code::ImdsAnswers
+            | Code::ImdsWall
+    )
+}
+
+/// What was good on this instance: of the service that it decided for, or else of the only one. Of a machine that does
+/// not know which instance it is, only what passed in this very boot.
+pub fn to_start<'a>(
+    facts: &'a Facts,
+    decided: Option<&Service>,
+    passed_in_this_boot: impl Fn(&Service) -> bool,
+) -> Option<(&'a Service, &'a Good)> {
+    let is_ours = |service: &Service| match facts.instance {
+        Some(_) => good_of(facts, service).is_some(),
+        None => passed_in_this_boot(service),
+    };
+    let mut ours = facts.good.iter().filter(|(service, _)| is_ours(service));
+    match decided {
+        Some(decided) => ours.find(|(service, _)| *service == decided),
+        None => ours.next().filter(|_| ours.next().is_none()),
+    }
+}
+
+/// The steps that start a recorded deployment, whole: its unit, its release, its environment, and its health check.
+pub fn start(
+    steps: &mut Steps,
+    good: &Generation,
+    environment: Option<&Rendering>,
+    ready: &[&'static str],
+    layout: &Layout,
+) {
+    let why = "the last good generation";
+    let mut ready: Vec<&str> = ready.iter().copied().chain(["reload-back"]).collect();
+    if let Some(rendering) = environment {
+        // After a reboot it is not there yet.
+        let owner = Owner::new("root", layout.user());
+        steps.directory("run-back", why, layout.run(), owner.clone(), 0o750);
+        let text = rendering.service.clone();
+        steps
+            .sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600)
+            .after(&["run-back"]);
+        let dotenv = rendering.dotenv.clone();
+        steps.sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run-back"]);
+        ready.extend(["environment-back", "dotenv-back"]);
+    }
+    steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
+    let reload = Action::ReloadUnit { unit: layout.unit() };
+    steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
+    steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
+    let handover = Action::Handover(handover(layout));
+    steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
+    health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
+}
+
+/// The same by itself, of a run that has no plan.
+pub fn start_good(service: &Service, good: &Generation, environment: &Rendering) -> Vec<Step> {
+    let mut steps = Steps::default();
+    start(&mut steps, good, Some(environment), &[], &Layout::new(service));
+    steps.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Commit, Gate, Instance, Probe, Seconds, records};
+    use crate::secret::Sealed;
+
+    fn service(name: &str) -> Service {
+        Service::try_from(name).unwrap()
+    }
+
+    fn generation() -> Generation {
+        let gate = Gate {
+            unit: "auth.service".to_owned(),
+            probe: Probe::Tcp { port: 3000 },
+            within: Seconds(60),
+            soak: Seconds(5),
+            interval_ms: 500,
+        };
+        let commit = Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap();
+        Generation { commit, release: "/opt/auth/releases/r".into(), unit: "[Unit]\n".to_owned(), gate }
+    }
+
+    fn facts(instance: Option<&str>, good: &[(&str, &str)]) -> Facts {
+        let instance = instance.map(|id| Instance {
+            id: id.to_owned(),
+            region: "eu-west-1".to_owned(),
+            zone: "eu-west-1a".to_owned(),
+            kind: "t3.small".to_owned(),
+        });
+        let good = good.iter().map(|(name, instance)| {
+            let (instance, generation) = (Some((*instance).to_owned()), generation());
+            (service(name), Good { schema: records::SCHEMA, instance, generation, before: None })
+        });
+        Facts { instance, good: good.collect(), ..Facts::default() }
+    }
+
+    fn started(facts: &Facts, decided: Option<&str>, in_this_boot: bool) -> Option<String> {
+        let decided = decided.map(service);
+        to_start(facts, decided.as_ref(), |_| in_this_boot).map(|(service, _)| service.to_string())
+    }
+
+    #[test]
+    fn what_was_good_on_this_instance_is_started() {
+        let two = facts(Some("i-1"), &[("auth", "i-1"), ("cart", "i-1")]);
+        assert_eq!(started(&two, Some("cart"), false).as_deref(), Some("cart"));
+        let one = facts(Some("i-1"), &[("auth", "i-1"), ("cart", "i-0")]);
+        assert_eq!(started(&one, None, false).as_deref(), Some("auth"));
+        let nowhere = facts(None, &[("auth", "i-1")]);
+        assert_eq!(started(&nowhere, None, true).as_deref(), Some("auth"));
+    }
+
+    #[test]
+    fn what_was_good_elsewhere_or_is_ambiguous_is_not() {
+        let baked = facts(Some("i-2"), &[("auth", "i-1")]);
+        assert_eq!(started(&baked, Some("auth"), true), None);
+        let two = facts(Some("i-1"), &[("auth", "i-1"), ("cart", "i-1")]);
+        assert_eq!(started(&two, None, false), None);
+        assert_eq!(started(&two, Some("mail"), false), None);
+        assert_eq!(started(&facts(None, &[("auth", "i-1")]), None, false), None);
+    }
+
+    #[test]
+    fn a_refusal_is_no_reason_to_start_anything() {
+        for code in [Code::PolicyRefused, Code::Usage, Code::Cancelled, Code::ImdsWall] {
+            assert!(!may_start_after(code), "{code:?}");
+        }
+        for code in [Code::GitUnreachable, Code::SecretDenied, Code::PolicyInvalid, Code::RuntimeMissing] {
+            assert!(may_start_after(code), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_started_whole() {
+        let sealed = || Sealed::new(vec!["TOKEN".to_owned()], "TOKEN=\"1\"\n");
+        let environment = Rendering { service: sealed(), dotenv: Some(sealed()) };
+        let steps = start_good(&service("auth"), &generation(), &environment);
+        let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
+        let whole =
+            ["run-back", "environment-back", "dotenv-back", "unit-back", "reload-back", "switch-back"];
+        assert_eq!(ids, [&whole[..], &["start-back", "gate-back"]].concat());
+        let switch = steps.iter().find(|step| step.id.as_str() == "switch-back").unwrap();
+        let needs: Vec<&str> = switch.needs.iter().map(|need| need.as_str()).collect();
+        assert_eq!(needs, ["reload-back", "environment-back", "dotenv-back"]);
+    }
+}

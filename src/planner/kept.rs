@@ -1,0 +1,262 @@
+//! Releases that passed and are kept: their own records, how a plan finds them again, and the environment that they
+//! are started with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::remember::{good_of, instance, name, text};
+use super::runtime::Recipe;
+use super::steps::Steps;
+use super::{Wanted, dialect, env, header};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, records};
+use crate::observe::secrets::Variables;
+use crate::observe::{Rendering, Selection};
+use crate::plan::layout::Layout;
+use crate::secret::Secret;
+
+/// The release of this commit and recipe: one that passed under another name is not built anew. Those of agents that
+/// kept no record named a release by more than what makes it; the last one is known by the record that it passed.
+pub fn release(wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> PathBuf {
+    let (commit, recipe) = (&wanted.source.commit, recipe.fingerprint());
+    let service = &wanted.selection.service;
+    let passed = |kept: &&Kept| kept.generation.commit == *commit && kept.recipe == recipe;
+    if let Some(kept) = all(wanted.facts, service).iter().find(passed) {
+        return kept.generation.release.clone();
+    }
+    let of_old = good_of(wanted.facts, service)
+        .map(|good| &good.generation)
+        .filter(|generation| generation.commit == *commit && of(wanted.facts, service, generation).is_none());
+    of_old.map_or_else(|| layout.release(commit, &recipe), |generation| generation.release.clone())
+}
+
+pub fn all<'a>(facts: &'a Facts, service: &Service) -> &'a [Kept] {
+    facts.kept.get(service).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A generation's own record.
+pub fn of<'a>(facts: &'a Facts, service: &Service, generation: &Generation) -> Option<&'a Kept> {
+    all(facts, service).iter().find(|kept| kept.generation.release == generation.release)
+}
+
+/// The record from which a commit is planned without git. It came from the same place and branch as it would come
+/// from now.
+pub fn of_commit<'a>(facts: &'a Facts, selection: &Selection, commit: &CommitPrefix) -> Option<&'a Kept> {
+    let same = |kept: &&Kept| {
+        commit.fits(&kept.source.commit)
+            && kept.environment == selection.environment
+            && kept.source.branch == selection.branch
+            && kept.source.repository == selection.repository.trim_end_matches('/')
+    };
+    all(facts, &selection.service).iter().find(same)
+}
+
+/// What the environment is made of beside the secret's values.
+pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
+    let manifest = wanted.manifest;
+    let mut under: BTreeMap<String, String> = recipe.defaults.clone();
+    under.extend(manifest.port.map(|port| ("PORT".to_owned(), port.to_string())));
+    under.extend(manifest.env.values.clone());
+    Ingredients {
+        secret: wanted.secret.map(|_| wanted.selection.secret.clone()),
+        allow: manifest.env.allow.clone(),
+        required: manifest.env.required.iter().cloned().collect(),
+        under,
+        over: recipe.start.environment.clone(),
+        dotenv: manifest.env.file,
+    }
+}
+
+/// Everything the service finds in its environment. What is more specific wins: the runtime's
+/// defaults, the manifest, the secret, and last what the start command sets itself.
+pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>) -> Result<Variables> {
+    let mut all = Variables::default();
+    for (name, value) in &of.under {
+        all.insert(name, Secret::new(value));
+    }
+    for (name, value) in secret.into_iter().flat_map(Variables::iter) {
+        all.insert(name, value.clone());
+    }
+    for (name, value) in &of.over {
+        all.insert(name, Secret::new(value));
+    }
+    let missing: Vec<&str> =
+        of.required.iter().map(String::as_str).filter(|name| all.get(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(all);
+    }
+    let missing = missing.join(", ");
+    let cause = match &of.secret {
+        Some(secret) => format!("{secret} has no {missing}"),
+        None => format!("the service has no secret, and nothing else says {missing}"),
+    };
+    Err(Error::new(Code::SecretKeyMissing, format!("checking the environment of {service}"), cause))
+}
+
+/// The environment of a release that passed before, with the secret's values of today.
+pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> Result<Rendering> {
+    let variables = variables(service, &kept.variables, secret)?;
+    let header = header(&Layout::new(service));
+    let rendered = env::render(&variables, dialect(kept.variables.dotenv), &header)?;
+    Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
+}
+
+/// The release's own record, from which it is planned and started whatever becomes of git and the policy.
+pub fn keep(
+    steps: &mut Steps,
+    wanted: &Wanted,
+    recipe: &Recipe,
+    generation: &Generation,
+    layout: &Layout,
+) -> Result<()> {
+    let record = Kept {
+        schema: records::SCHEMA,
+        instance: instance(wanted.facts),
+        environment: wanted.selection.environment.clone(),
+        source: wanted.source.root(),
+        credential: wanted.selection.credential.clone(),
+        recipe: recipe.fingerprint(),
+        variables: ingredients(wanted, recipe),
+        generation: generation.clone(),
+    };
+    let why = "this release can be started, and returned to, without git";
+    let path = layout.kept().join(name(&generation.release));
+    steps.file("kept", why, path, text(&record)?, 0o600).after(&["gate"]);
+    Ok(())
+}
+
+/// What an instance decided, where that record is lost: what passed on it says which commit it serves.
+pub enum Lost<'a> {
+    Kept(&'a Kept),
+    Commit(&'a Commit),
+}
+
+pub fn lost_decision<'a>(facts: &'a Facts, service: &Service) -> Option<Lost<'a>> {
+    facts.instance.as_ref()?;
+    let Some(good) = good_of(facts, service) else {
+        let current = facts.unrecorded.get(service)?.as_ref();
+        return current.map(Lost::Commit);
+    };
+    Some(match of(facts, service, &good.generation) {
+        Some(kept) => Lost::Kept(kept),
+        None => Lost::Commit(&good.generation.commit),
+    })
+}
+
+/// Whether a policy without a repository is that of a machine that ran nothing yet, of this image or of another
+/// instance; otherwise what ran here, of which the records are gone.
+pub fn ran_here(facts: &Facts) -> Vec<&Service> {
+    let of_this_instance = facts.good.iter().filter(|(_, good)| {
+        facts.instance.as_ref().is_some_and(|instance| good.instance.as_ref() == Some(&instance.id))
+    });
+    facts.unrecorded.keys().chain(of_this_instance.map(|(service, _)| service)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Branch, Gate, Good, Instance, Probe, Seconds, Source};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn service() -> Service {
+        Service::try_from("auth").unwrap()
+    }
+
+    fn commit() -> Commit {
+        Commit::try_from(COMMIT).unwrap()
+    }
+
+    fn good(instance: &str) -> Good {
+        let gate = Gate {
+            unit: "auth.service".to_owned(),
+            probe: Probe::Alive,
+            within: Seconds(60),
+            soak: Seconds(5),
+            interval_ms: 500,
+        };
+        let release = format!("/opt/auth/releases/{COMMIT}-aaaaaaaaaaaa").into();
+        let generation = Generation { commit: commit(), release, unit: "[Unit]\n".to_owned(), gate };
+        Good { schema: records::SCHEMA, instance: Some(instance.to_owned()), generation, before: None }
+    }
+
+    fn kept(good: &Good) -> Kept {
+        Kept {
+            schema: records::SCHEMA,
+            instance: good.instance.clone(),
+            environment: "test".try_into().unwrap(),
+            source: Source {
+                repository: "https://example.com/auth.git".to_owned(),
+                branch: Branch::try_from("test").unwrap(),
+                commit: commit(),
+                entries: Vec::new(),
+                evidence: Default::default(),
+                unread: Default::default(),
+                directories: Default::default(),
+            },
+            credential: None,
+            recipe: "aaaaaaaaaaaa".to_owned(),
+            variables: Ingredients { secret: Some("env_auth".to_owned()), ..Ingredients::default() },
+            generation: good.generation.clone(),
+        }
+    }
+
+    fn facts(good: Option<Good>) -> Facts {
+        let instance = Instance {
+            id: "i-1".to_owned(),
+            region: "eu-west-1".to_owned(),
+            zone: "eu-west-1a".to_owned(),
+            kind: "t3.small".to_owned(),
+        };
+        let good = good.map(|good| (service(), good)).into_iter().collect();
+        Facts { instance: Some(instance), good, ..Facts::default() }
+    }
+
+    #[test]
+    fn a_lost_decision_is_made_up_for_by_what_passed_on_this_instance() {
+        let mut facts = facts(Some(good("i-1")));
+        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
+        facts.kept = [(service(), vec![kept(&good("i-1"))])].into();
+        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Kept(_))));
+        let other = Service::try_from("cart").unwrap();
+        assert!(lost_decision(&facts, &other).is_none());
+    }
+
+    #[test]
+    fn what_stood_there_last_is_what_a_machine_without_records_stays_with() {
+        let mut facts = facts(None);
+        facts.unrecorded = [(service(), Some(commit()))].into();
+        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
+        facts.unrecorded = [(service(), None)].into();
+        assert!(lost_decision(&facts, &service()).is_none());
+    }
+
+    #[test]
+    fn an_image_s_records_decide_nothing_for_another_instance() {
+        let mut baked = facts(Some(good("i-0")));
+        baked.kept = [(service(), vec![kept(&good("i-0"))])].into();
+        assert!(lost_decision(&baked, &service()).is_none());
+        assert!(ran_here(&baked).is_empty());
+        assert_eq!(ran_here(&facts(Some(good("i-1")))), [&service()]);
+        assert!(ran_here(&facts(None)).is_empty());
+    }
+
+    #[test]
+    fn values_go_over_each_other_and_missing_ones_are_named() {
+        let mut of = Ingredients {
+            under: [("A".to_owned(), "under".to_owned()), ("B".to_owned(), "under".to_owned())].into(),
+            over: [("C".to_owned(), "over".to_owned())].into(),
+            ..Ingredients::default()
+        };
+        let mut secret = Variables::default();
+        secret.insert("B", Secret::new("secret"));
+        secret.insert("C", Secret::new("secret"));
+        let all = variables(&service(), &of, Some(&secret)).unwrap();
+        let values: Vec<(&str, &str)> = all.iter().map(|(name, value)| (name, value.expose())).collect();
+        assert_eq!(values, [("A", "under"), ("B", "secret"), ("C", "over")]);
+        of.required = ["A".to_owned(), "D".to_owned()].into();
+        let error = variables(&service(), &of, Some(&secret)).unwrap_err();
+        assert_eq!(error.code(), Code::SecretKeyMissing);
+        assert!(error.to_string().contains(" D [") && !error.to_string().contains("A,"), "{error}");
+    }
+}
