@@ -97,7 +97,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
     environment(&mut steps, &rendering, &layout);
-    serve(&mut steps, wanted, &generation, former.is_some(), &layout)?;
+    let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
+    serve(&mut steps, wanted, &generation, former.or(switched_from).is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
     let deployment = Deployment {
         commit: generation.commit.clone(),

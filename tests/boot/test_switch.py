@@ -59,7 +59,7 @@ class TestSwitch:
         shared.repo(MAIL).commit("test", {"bootagent.toml": "prot = 1\n"})
         with Poller(machine) as poller:
             failed = machine.run(["bootagent", "update"], timeout=120)
-        assert failed.code != 0 and "E-MANIFEST-INVALID" in failed.stderr, failed
+        assert failed.code == 2 and "E-MANIFEST-INVALID" in failed.stderr, failed
         assert poller.asked > 5 and poller.failures == [], poller.failures
         assert process(machine) == running and decided(machine) == SERVICE
         serves(machine, SERVICE)
@@ -68,7 +68,7 @@ class TestSwitch:
         running = process(machine)
         shared.repo(MAIL).commit("test", {"bootagent.toml": talking()["bootagent.toml"]})
         failed = machine.run(["bootagent", "update"], timeout=120)
-        assert failed.code != 0 and "E-SERVICE-EXITED" in failed.stderr, failed
+        assert failed.code == 2 and "E-SERVICE-EXITED" in failed.stderr, failed
         assert SWITCHES in failed.stderr, failed.stderr
         serves(machine, SERVICE)
         assert process(machine)[0] != running[0], "it was never stopped: this test shows nothing"
@@ -127,7 +127,7 @@ class TestSwitch:
         """Its own last good deployment is not what served."""
         shared.repo(MAIL).commit("test", EXITS)
         failed = machine.run(["bootagent", "run", "--update", "--service", MAIL], timeout=120)
-        assert failed.code != 0 and "E-SERVICE-EXITED" in failed.stderr, failed
+        assert failed.code == 2 and "E-SERVICE-EXITED" in failed.stderr, failed
         serves(machine, SERVICE)
         assert decided(machine) == SERVICE
         assert "service = \"gmail-service\"" not in machine.check(["sh", "-c", "cat /var/lib/bootagent/instances/*/policy.toml"])
