@@ -22,6 +22,8 @@ pub fn may_start_after(code: Code) -> bool {
             | Code::Cancelled
             | Code::PolicyRefused
             | Code::ImdsAnswers
+            | Code::UnitMasked
+            | Code::Held
             | Code::ImdsWall
     )
 }
