@@ -25,6 +25,8 @@ pub fn may_start_after(code: Code) -> bool {
             | Code::UnitMasked
             | Code::PolicyRefused
             | Code::ImdsAnswers
+            | Code::UnitMasked
+            | Code::Held
             | Code::ImdsWall
     )
 }

@@ -14,6 +14,13 @@ ANSWER = 'require("http").createServer((request, response) => {{ {} }}).listen({
 LONG = 'install = false\nsecret = false\nport = 3000\n[health]\npath = "/health"\nsoak = "1s"\n'
 
 
+@pytest.fixture(autouse=True)
+def stops_what_it_started(stage):
+    """A service that runs on, as one of a test that failed does, would hold the next one's port."""
+    yield
+    stage.machine.run(["systemctl", "stop", "svc-*.service"])
+
+
 def files(server: str, manifest: str = SHORT, **more: object) -> dict:
     return node(server, **{"bootagent.toml": "install = false\n" + manifest} | more)
 
@@ -82,7 +89,7 @@ def test_a_service_that_only_this_machine_reaches_is_told(stage, host, is_told):
     name = stage.serve(files(ANSWER.format("response.end()", f'3000, "{host}"')), secret=None)
     result = stage.run()
     assert result.code == 0, result.stderr
-    notes = stage.machine.run(["bootagent", "status", "--output", "json"]).json()["notes"]
+    notes = stage.machine.run(["bootagent", "status", "--output", "json"]).json()["last_run"]["notes"]
     for said in (result.stderr, " ".join(notes)):
         assert ("such as a load balancer, reaches it" in said) == is_told, said
     stopped(stage, name)

@@ -46,7 +46,7 @@ class TestWeakerCheck:
         if word is None:
             assert result.code == 0 and "becomes weaker, as health.check says" in result.stderr, result
             return
-        # 2: the former deployment serves.
+        # 2, where the run tells that the former deployment serves.
         assert result.code in (2, 78) and "E-HEALTH-WEAKER" in result.stderr, result
         assert f'health.check = "{word}"' in result.stderr, result.stderr
         assert process(machine) == before and poller.asked and poller.failures == [], poller.failures

@@ -140,7 +140,10 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                         && Instant::now() < until + gate.soak.duration() => {}
                 // It was seen between its start and its end: that is no service that is slow to listen.
                 _ if restarts > 0
-                    && matches!(worst.fault, Fault::HealthNoListener | Fault::ServiceExited) =>
+                    && matches!(
+                        worst.fault,
+                        Fault::HealthNoListener | Fault::ServiceExited | Fault::HealthForeign
+                    ) =>
                 {
                     return Err(crash::ended(gate, &state, restarts, seen.exit));
                 }
