@@ -15,14 +15,18 @@ use crate::report::Report;
 /// serves: there is nothing to lose then, and what made it fail may be over.
 pub async fn recall(machine: &impl Observe, flags: &Flags, plan: &Plan, report: &Report) -> Result<()> {
     let serving = match (&plan.former, &plan.deployment.is) {
-        (Some(former), Compared::Other | Compared::OtherValues { .. }) if !flags.again => former,
+        // The first one of a service has a former deployment only in a switch: another service's.
+        (Some(former), Compared::First | Compared::Other | Compared::OtherValues { .. }) if !flags.again => {
+            former
+        }
         _ => return Ok(()),
     };
+    let service = serving.service().unwrap_or_else(|| plan.service.clone());
     let failures = observe::failures(machine, &Layout::new(&plan.service)).await;
     let Some(failure) = failures.into_iter().find(|failure| failure.digest == plan.deployment.digest) else {
         return Ok(());
     };
-    match serves(machine, &plan.service, serving).await {
+    match serves(machine, &service, serving).await {
         Ok(Health::Well(_)) => {
             report.serves_on(serving);
             Err(told_again(failure))

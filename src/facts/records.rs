@@ -48,6 +48,13 @@ pub struct Generation {
     pub gate: Gate,
 }
 
+impl Generation {
+    /// Whose it is, by the name of its unit.
+    pub fn service(&self) -> Option<Service> {
+        Service::try_from(self.gate.unit.strip_suffix(".service")?).ok()
+    }
+}
+
 /// All that a kept release is started from, or planned from, without git and without the policy of today.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {

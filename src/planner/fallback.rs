@@ -20,6 +20,9 @@ pub fn may_start_after(code: Code) -> bool {
             | Code::NotRoot
             | Code::Busy
             | Code::Cancelled
+            | Code::NotEc2
+            | Code::Held
+            | Code::UnitMasked
             | Code::PolicyRefused
             | Code::ImdsAnswers
             | Code::UnitMasked
@@ -147,7 +150,9 @@ mod tests {
 
     #[test]
     fn a_refusal_is_no_reason_to_start_anything() {
-        for code in [Code::PolicyRefused, Code::Usage, Code::Cancelled, Code::ImdsWall] {
+        for code in
+            [Code::PolicyRefused, Code::UnitMasked, Code::Held, Code::Usage, Code::Cancelled, Code::ImdsWall]
+        {
             assert!(!may_start_after(code), "{code:?}");
         }
         for code in [Code::GitUnreachable, Code::SecretDenied, Code::PolicyInvalid, Code::RuntimeMissing] {

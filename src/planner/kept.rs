@@ -41,6 +41,8 @@ pub fn of<'a>(facts: &'a Facts, service: &Service, generation: &Generation) -> O
 
 /// The record from which a commit is planned without git. It came from the same place and branch as it would come
 /// from now.
+///
+/// An abbreviation that several begin with is left to git, which says so.
 pub fn of_commit<'a>(facts: &'a Facts, selection: &Selection, commit: &CommitPrefix) -> Option<&'a Kept> {
     let same = |kept: &&Kept| {
         commit.fits(&kept.source.commit)
@@ -48,7 +50,9 @@ pub fn of_commit<'a>(facts: &'a Facts, selection: &Selection, commit: &CommitPre
             && kept.source.branch == selection.branch
             && kept.source.repository == selection.repository.trim_end_matches('/')
     };
-    all(facts, &selection.service).iter().find(same)
+    let mut fitting = all(facts, &selection.service).iter().filter(same);
+    let first = fitting.next()?;
+    fitting.all(|other| other.source.commit == first.source.commit).then_some(first)
 }
 
 /// What the environment is made of beside the secret's values.

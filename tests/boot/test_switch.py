@@ -77,6 +77,13 @@ class TestSwitch:
         assert again.code == 0 and poller.failures == [], (again.stderr, poller.failures)
         assert decided(machine) == SERVICE and leftovers(machine) == []
 
+    def test_the_same_again_by_a_timer_costs_no_request(self, machine):
+        with Poller(machine) as poller:
+            again = machine.run(["bootagent", "update"], timeout=60)
+        assert again.code == 2 and "E-SERVICE-EXITED" in again.stderr and "--again" in again.stderr, again
+        assert poller.asked and poller.failures == [], poller.failures
+        serves(machine, SERVICE)
+
     def test_a_reboot_after_that_starts_the_former_one(self, machine):
         machine.reboot()
         waited = machine.run(["bootagent", "status", "--wait", "--timeout", "90s"], timeout=100)
