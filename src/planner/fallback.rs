@@ -25,8 +25,6 @@ pub fn may_start_after(code: Code) -> bool {
             | Code::UnitMasked
             | Code::PolicyRefused
             | Code::ImdsAnswers
-            | Code::UnitMasked
-            | Code::Held
             | Code::ImdsWall
     )
 }
