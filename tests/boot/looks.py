@@ -60,7 +60,7 @@ def flat(view: dict) -> dict:
 
 def waited_for(machine: Machine) -> list[str]:
     """What the status says that the run waits for. A run notes that once a second, so what has just begun may be missing."""
-    return [waiting["id"] for waiting in status(machine)[1]["waiting"]]
+    return [waiting["id"] for waiting in status(machine)[1].get("waiting", [])]
 
 
 def wait_for_install(machine: Machine) -> str:

@@ -154,7 +154,7 @@ class TestPackages:
         return [f"{pid} {machine.run(['cat', f'/proc/{pid}/comm']).stdout.strip()}" for pid in pids]
 
     def waits_for(self, machine, whom: str) -> None:
-        said = lambda: [one["said"] or "" for one in status(machine)[1]["waiting"] if one["id"] == "packages"]  # noqa: E731
+        said = lambda: [one["said"] or "" for one in status(machine)[1].get("waiting", []) if one["id"] == "packages"]  # noqa: E731
         wait_for(f"the run to wait for {whom}", lambda: any(whom in one for one in said()), 30)
 
     def test_while_it_waits_for_a_lock(self, shared, binary, undisturbed):  # noqa: F811
