@@ -169,8 +169,8 @@ for top in tops:
         for one in directories + list(filter(shown, files)): note(os.path.join(directory, one))
 print(json.dumps(seen))
 """
-# systemd's own, npm's cache and its logs.
-_HIDDEN = f"/var/lib/(systemd|cloud|dbus|apt|dpkg|ucf|pam)|{CACHE}/.*|/var/cache/(apt|debconf|ldconfig)"
+# systemd's own, npm's cache and its logs; and what failed in this boot, which is remembered whatever comes after it.
+_HIDDEN = f"/run/bootagent/[a-z-]+.failed|/var/lib/(systemd|cloud|dbus|apt|dpkg|ucf|pam)|{CACHE}/.*|/var/cache/(apt|debconf|ldconfig)"
 # What tells when, as which process or which number: the order in which two users are made is not fixed.
 _UNREAD = (
     "/run/bootagent/(status.json|output.json|[a-z-]+.(passed|handover))|/etc/(passwd|shadow|group|gshadow)-?|/etc/.*machine-id"

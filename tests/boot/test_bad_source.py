@@ -47,7 +47,7 @@ def test_the_repository_address_holds_a_password(stage):
     assert TOKEN not in stage.machine.read("/run/bootagent/status.json")
 
 
-@pytest.mark.parametrize("ref", ["main", "refs/heads/test", "0" * 39, "0" * 41, "A" * 40, "HEAD~1", "0" * 39 + "\n"])
+@pytest.mark.parametrize("ref", ["main", "refs/heads/test", "0" * 6, "0" * 41, "A" * 40, "HEAD~1", "0" * 39 + "\n"])
 def test_a_ref_that_is_no_commit_id(stage, ref):
     stage.serve(services.node())
     stage.world.tags["bootagent:ref"] = ref
