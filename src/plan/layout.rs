@@ -163,6 +163,11 @@ impl Layout {
         Path::new(RUN).join(format!("{}.failed", self.service))
     }
 
+    /// As it is called until it is whole: a run that ends well does not write it anew.
+    pub fn unfinished_failures(&self) -> PathBuf {
+        Path::new(RUN).join(format!(".{}.failed.bootagent", self.service))
+    }
+
     /// tmpfs: the release that was built once more in this boot.
     pub fn rebuilt(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.rebuilt", self.service))

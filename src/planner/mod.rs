@@ -221,6 +221,7 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     scratch.push(layout::UNFINISHED_RUNTIME.into());
     scratch.push(Layout::new(&selection.service).migration());
     scratch.extend(Layout::new(&selection.service).of_rehearsal());
+    scratch.push(Layout::new(&selection.service).unfinished_failures());
     let left = Action::StopLeftovers { units, scratch };
     steps
         .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)

@@ -106,7 +106,7 @@ class TestDoesNotServe:
         machine, commit = served
         machine.check(["systemctl", "stop", SERVICE])
         result, *failure = breaks(world, machine)
-        said = assert_failed(machine, result, *failure)
+        said = assert_failed(machine, result, 2, *failure)
         assert (said["serving"], said["notes"]) == (commit, []) and "200" in said["probe"], said
         assert f"commit {commit[:12]} serves again" in result.stderr, result.stderr
 
