@@ -57,7 +57,7 @@ class TestTheGeneration:
 
     def test_one_with_a_file_that_fails_leaves_none_either(self, shared, machine):  # noqa: F811
         commit(shared, "", **UNWELL)
-        self.update(machine, exit=1)
+        self.update(machine, exit=2)
         assert status(machine)[1]["error"]["code"] == "E-HEALTH-BAD-ANSWER"
         assert files(machine) == OF_ALL
         assert ask(machine, "read?path=.env") == "ENOENT"
@@ -70,7 +70,7 @@ class TestTheGeneration:
 
     def test_one_without_a_file_that_fails_gives_it_back(self, shared, machine):  # noqa: F811
         commit(shared, WITHOUT, **UNWELL)
-        self.update(machine, exit=1)
+        self.update(machine, exit=2)
         assert status(machine)[1]["error"]["code"] == "E-HEALTH-BAD-ANSWER"
         assert files(machine) == sorted(OF_ALL + OF_READERS)
         assert ask(machine, "dotenv")["TOKEN"] == "first"
