@@ -94,7 +94,7 @@ async fn identify(
             facts.tags = Some(report.during("tags", &what, asking).await?);
         }
     }
-    let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.update)?;
+    let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew())?;
     if decided.is_none() && !flags.update && here {
         decided = records::made_up(&facts, &policy, &mut selection, report)?;
     }

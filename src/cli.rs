@@ -127,6 +127,9 @@ pub struct RunArgs {
     /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
     #[arg(long, hide = true, conflicts_with = "dry_run")]
     pub at_boot: bool,
+    /// A rollback's
+    #[arg(skip)]
+    back: bool,
     /// A tag, instead of the instance's own (dry run)
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value, requires = "dry_run")]
     tags: Vec<(String, String)>,
@@ -261,6 +264,7 @@ impl RunArgs {
             forget: self.forget_flags,
             again: self.again,
             at_boot: self.at_boot,
+            back: self.back,
         })
     }
 }

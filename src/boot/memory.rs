@@ -3,7 +3,7 @@
 use super::serves;
 use crate::apply;
 use crate::error::{Error, Result};
-use crate::facts::Failure;
+use crate::facts::{Failure, Generation};
 use crate::machine::{self, Health, Host, Observe};
 use crate::observe::{self, Flags};
 use crate::plan::layout::Layout;
@@ -19,6 +19,7 @@ pub async fn recall(machine: &impl Observe, flags: &Flags, plan: &Plan, report: 
         (Some(former), Compared::First | Compared::Other | Compared::OtherValues { .. }) if !flags.again => {
             former
         }
+        (Some(former), Compared::Same) if !flags.again && is_of_another(former, plan) => former,
         _ => return Ok(()),
     };
     let service = serving.service().unwrap_or_else(|| plan.service.clone());
@@ -33,6 +34,11 @@ pub async fn recall(machine: &impl Observe, flags: &Flags, plan: &Plan, report: 
         }
         _ => Ok(()),
     }
+}
+
+/// A switch to what passed here before.
+fn is_of_another(former: &Generation, plan: &Plan) -> bool {
+    former.service().is_some_and(|service| service != plan.service)
 }
 
 fn told_again(failure: Failure) -> Error {

@@ -16,10 +16,10 @@ pub async fn settle(machine: &impl Host, flags: &Flags, failed: Option<&Error>, 
         return;
     }
     let is_arranged = match flags.at_boot {
+        // Told to stop by a person, or by a machine that goes down.
+        _ if error.code() == Code::Cancelled => false,
         // The agent's own unit starts itself again.
         true => true,
-        // Told to stop by a person, or by a machine that goes down.
-        false if error.code() == Code::Cancelled => false,
         false => apply::afterwards(machine, &retry::arrange()).await,
     };
     if is_arranged {

@@ -66,7 +66,7 @@ impl RollbackArgs {
     }
 
     pub fn run(&self, commit: &CommitPrefix) -> RunArgs {
-        self.how.run(Some(commit.to_string()))
+        RunArgs { back: true, ..self.how.run(Some(commit.to_string())) }
     }
 }
 

@@ -47,16 +47,39 @@ pub struct Keep {
     pub installed: bool,
 }
 
+/// What of an instance's choice a run makes anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anew {
+    Nothing,
+    /// A rollback: service, environment and repository stay, whatever tags and policy say by now.
+    Commit,
+    All,
+}
+
+impl From<bool> for Anew {
+    /// An update or not.
+    fn from(update: bool) -> Self {
+        if update { Anew::All } else { Anew::Nothing }
+    }
+}
+
 /// Decided once per instance: what was decided wins over policy and tags until an update. An update asks them anew, and
 /// takes what was decided where they say nothing.
-pub fn select(facts: &Facts, policy: &Policy, decided: Option<&Decision>, update: bool) -> Result<Selection> {
-    if let Some(decided) = decided.filter(|_| !update) {
+pub fn select(
+    facts: &Facts,
+    policy: &Policy,
+    decided: Option<&Decision>,
+    anew: impl Into<Anew>,
+) -> Result<Selection> {
+    let anew = anew.into();
+    let update = anew == Anew::All;
+    if let Some(decided) = decided.filter(|_| anew == Anew::Nothing) {
         refuse_contradiction(policy, decided)?;
     }
     let service = service(facts, policy, decided, update)?;
     let environment = environment(facts, policy, decided, update)?;
     let (environment, branch) = branch(environment, &policy.environments())?;
-    let pinned = pinned(facts, policy, decided.filter(|_| !update))?;
+    let pinned = pinned(facts, policy, decided.filter(|_| anew == Anew::Nothing))?;
     let fill = |pattern: &str| {
         pattern
             .replace("{service}", service.value.as_str())

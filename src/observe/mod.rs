@@ -13,7 +13,7 @@ mod waiting;
 
 pub use decision::Decision;
 pub use given::given;
-pub use identity::{Keep, Selection, select};
+pub use identity::{Anew, Keep, Selection, select};
 pub use policy::{
     Flags, Fragment, NodeArchives, Origins, POLICY, PackagesAllowed, Policy, StandIns, policy, recorded_flags,
 };

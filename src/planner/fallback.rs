@@ -40,7 +40,11 @@ pub fn to_start<'a>(
         Some(_) => good_of(facts, service).is_some(),
         None => passed_in_this_boot(service),
     };
-    let mut ours = facts.good.iter().filter(|(service, _)| is_ours(service));
+    // An operator's word counts also where the run ended before it was looked at.
+    let may_run = |service: &Service| {
+        facts.operator.hold.is_none() && !facts.operator.masked.contains(&Layout::new(service).unit())
+    };
+    let mut ours = facts.good.iter().filter(|(service, _)| is_ours(service) && may_run(service));
     match decided {
         Some(decided) => ours.find(|(service, _)| *service == decided),
         None => ours.next().filter(|_| ours.next().is_none()),

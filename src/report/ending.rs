@@ -60,6 +60,11 @@ impl Report {
     }
 
     /// Nothing was to be done: then there is nothing to report either.
+    /// Whether an earlier run of this boot left its record.
+    pub fn follows_another(&self) -> bool {
+        self.before.is_there()
+    }
+
     pub fn withdraw(&self) {
         if self.is_published {
             publication::withdraw();

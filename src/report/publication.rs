@@ -59,6 +59,10 @@ impl Kept {
         Kept { status: read(PATH), output: read(OUTPUT) }
     }
 
+    pub fn is_there(&self) -> bool {
+        self.status.is_some()
+    }
+
     /// Only what is another one by now is written.
     pub fn put_back(&self) {
         for (path, kept, mode) in [(OUTPUT, &self.output, Mode(0o600)), (PATH, &self.status, Mode(0o644))] {

@@ -52,7 +52,10 @@ async fn locked_run(args: &RunArgs) -> Result<Ended> {
     let report = Report::new(progress(), crate::machine::run_id()).published();
     match Box::pin(boot::run(&machine, &flags, &report)).await {
         // An image made from a used machine, before its user-data ran.
-        Err(error) if args.at_boot && error.code() == Code::PolicyNoRepository => {
+        // Where a run of this boot failed, there is something to do: its record stays, and systemd tries again.
+        Err(error)
+            if args.at_boot && error.code() == Code::PolicyNoRepository && !report.follows_another() =>
+        {
             report.withdraw();
             Ok(Ended::Healthy)
         }

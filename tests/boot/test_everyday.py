@@ -74,6 +74,16 @@ class TestEveryday:
             self.serves(machine, commit)
             assert decided(machine) == commit
 
+    def test_a_tag_that_moved_has_no_say_in_a_rollback(self, shared, machine, commits):  # noqa: F811
+        """It waits for the next update, which reads the tags anew."""
+        shared.tags["bootagent:environment"] = "stage"
+        try:
+            for _ in range(2):
+                result = machine.run(["bootagent", "rollback"], timeout=120)
+                assert result.code == 0 and "(test) is healthy" in result.stderr, result
+        finally:
+            shared.tags["bootagent:environment"] = "test"
+
     def test_a_rollback_to_a_kept_release_by_its_digits(self, machine, commits):
         result = machine.run(["bootagent", "rollback", commits[1][:10]], timeout=120)
         assert result.code == 0, result.stderr

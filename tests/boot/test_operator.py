@@ -58,6 +58,14 @@ class TestMasked:
         self.refused(machine)
         assert machine.readlink(FILE) == "/dev/null" and answers(machine, "env") is None
 
+    def test_nor_by_a_run_that_ends_before_it_looks_at_the_unit(self, machine):
+        """While nothing serves, what was good is started: but not against an operator's word."""
+        machine.write("/etc/bootagent/policy.toml", "budget = 'soon'\n")
+        result = machine.run(["bootagent", "run"], timeout=60)
+        machine.check(["rm", "/etc/bootagent/policy.toml"])
+        assert result.code == 78 and "E-POLICY-INVALID" in result.stderr, result
+        assert machine.readlink(FILE) == "/dev/null" and answers(machine, "env") is None
+
     def test_nor_at_a_boot(self, machine):
         assert boots(machine) == 77
         assert machine.readlink(FILE) == "/dev/null" and answers(machine, "env") is None

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Fragment;
 use crate::fault::BUDGET;
+use crate::observe::Anew;
 use crate::plan::Seconds;
 
 /// What this run was told on its command line.
@@ -15,6 +16,8 @@ pub struct Flags {
     pub dry_run: bool,
     /// Take a new commit instead of the one decided for this instance.
     pub update: bool,
+    /// With `update`: take a new commit, and nothing else anew.
+    pub back: bool,
     /// Put to run what failed its health check in this boot, too.
     pub again: bool,
     /// The flags that earlier runs recorded count no more.
@@ -24,6 +27,13 @@ pub struct Flags {
 }
 
 impl Flags {
+    pub fn anew(&self) -> Anew {
+        match (self.update, self.back) {
+            (true, true) => Anew::Commit,
+            (update, _) => update.into(),
+        }
+    }
+
     /// What counts until the policy is read.
     pub fn budget(&self) -> Seconds {
         self.policy.budget.unwrap_or(BUDGET)
