@@ -113,7 +113,9 @@ class TestFailing:
 
     def test_the_value_is_nowhere_but_in_the_two_files(self, shared, binary):  # noqa: F811
         value, since = secrets.token_hex(24), beginning()
-        shared.repo(SERVICE).commit("test", talking(**{"server.js": "process.exit(3)"}))
+        # A first boot waits as long as the manifest says, however often the service ends.
+        brief = 'install = false\nport = 3000\nhealth = { path = "/health", timeout = 6 }\n'
+        shared.repo(SERVICE).commit("test", talking(**{"server.js": "process.exit(3)", "bootagent.toml": brief}))
         secret(shared, TOKEN=value)
         machine = shared.launch(user_data=USER_DATA, binary=binary)
         assert machine.wait_for_cloud_init().user_data_code == 1
