@@ -126,9 +126,11 @@ pub fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
 pub fn make_room(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
     let mut steps = Steps::default();
     if let Some(good) = good(wanted).filter(|good| good.before.is_some()) {
-        // What was set aside comes back if nothing can be built in its place.
-        let aside = layout.aside(&generation.release);
-        let keep = [&generation.release, &good.generation.release, &aside].map(|path| name(path)).into();
+        let mut keep = vec![name(&generation.release), name(&good.generation.release)];
+        if generation.release == good.generation.release {
+            // It was set aside to be built once more, and comes back if nothing can be built in its place.
+            keep.push(name(&layout.aside(&generation.release)));
+        }
         let records = vec![layout.finished(), layout.migrated()];
         let prune = Action::PruneReleases(Prune { releases: layout.releases(), records, keep });
         steps.add("make-room", "the older kept release is given up", prune).within(Slice::Tidy);
