@@ -5,6 +5,7 @@
 
 mod environment;
 mod fallback;
+mod identify;
 mod memory;
 mod present;
 mod preview;
@@ -22,12 +23,14 @@ use crate::facts::{self, Facts, Generation, Source};
 use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{self, Decision, Flags, Keep, Policy, Rendering, Selection};
+use crate::observe::{self, Flags, Policy, Rendering, Selection};
 use crate::plan::{Action, Compared, Plan, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 pub use environment::{Environment, environment};
 use fallback::Known;
+pub use identify::Identified;
+use identify::{arrive, choose, identify, keep};
 pub use preview::{Prepared, prepare};
 
 pub use present::{newest, present};
@@ -37,16 +40,6 @@ struct Planned {
     plan: Plan,
     scratch: Option<Scratch>,
     /// Whether it is about this machine, or about a recorded one.
-    here: bool,
-}
-
-/// Who it is about: the machine, its instance, and what the policy lets them select.
-pub struct Identified {
-    policy: Policy,
-    facts: Facts,
-    selection: Selection,
-    /// What this instance decided at its first boot.
-    decided: Option<Decision>,
     here: bool,
 }
 
@@ -62,65 +55,6 @@ async fn begin<'a>(
     let policy = limit(flags.budget()).hold(stop, observe::policy(machine, flags)).await?;
     let budget = policy.budget().value;
     Ok((policy.within(budget.duration()), limit(budget)))
-}
-
-async fn identify(
-    machine: &impl Observe,
-    flags: &Flags,
-    mut policy: Policy,
-    report: &Report,
-) -> Result<Identified> {
-    if !machine.is_root() || flags.stand_ins.any().is_some() {
-        // No earlier run can have recorded one: better told before anything is waited for.
-        policy.repository()?;
-    }
-    let mut facts =
-        report.during("machine", "looking at the machine", observe::facts(machine, flags)).await?;
-    let here = flags.stand_ins.facts.is_none();
-    records::look(&facts, report)?;
-    let asking = observe::instance(machine, flags, &facts, &policy);
-    facts.instance = report.during("metadata", "waiting for instance metadata", asking).await?;
-    let mut decided = None;
-    if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
-        report.instance(instance);
-        if machine.is_root() {
-            policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
-            decided = records::decided(machine, instance, report).await?;
-        }
-        policy.repository().map_err(|error| records::missing(&facts, before_a_first_run(error, flags)))?;
-        if facts.tags.is_none() {
-            let asking = observe::tags(machine, &policy, decided.as_ref());
-            let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
-            facts.tags = Some(report.during("tags", &what, asking).await?);
-        }
-    }
-    let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew())?;
-    if decided.is_none() && !flags.update && here {
-        decided = records::made_up(&facts, &policy, &mut selection, report)?;
-    }
-    if let Some(file) = &flags.stand_ins.env_file {
-        // Errors about its keys name what was read.
-        selection.secret = format!("--env-file {}", file.display());
-    }
-    planner::refuse_taken_names(&facts, &selection.service)?;
-    selection.keep = keep(&facts, &policy)?;
-    report.selected(&selection, decided.is_some() && !flags.update);
-    if here {
-        let (passed, attempted) = planner::remembered(&facts, &selection.service);
-        report.remembered(passed, attempted);
-    }
-    Ok(Identified { policy, facts, selection, decided, here })
-}
-
-/// On an instance whose user-data has not run, or names the repository itself, a dry run knows nothing of that.
-fn before_a_first_run(error: Error, flags: &Flags) -> Error {
-    match flags.dry_run {
-        true => error.remedy(
-            "no run of this instance recorded its flags yet: give those of the user-data here, too, \
-             as in bootagent --dry-run --repository 'https://github.com/acme/{service}.git'",
-        ),
-        false => error,
-    }
 }
 
 async fn plan(
@@ -257,13 +191,6 @@ async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
     Ok(false)
 }
 
-/// What the next boot needs: only an instance boots again by itself.
-fn keep(facts: &Facts, policy: &Policy) -> Result<Option<Keep>> {
-    let Some(instance) = &facts.instance else { return Ok(None) };
-    let flags = policy.recordable()?;
-    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))
-}
-
 /// Observe, plan, apply, report.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     report.started();
@@ -341,11 +268,16 @@ async fn plan_ahead<'a>(
 ) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     (known.budget, known.network) = (limit.budget, policy.network());
-    let identified = limit.hold(stop.as_mut(), identify(machine, flags, policy, report)).await;
+    let arrived = limit.hold(stop.as_mut(), arrive(machine, flags, policy, report)).await;
     known.instance = report.known_instance();
-    let identified = identified?;
+    let arrived = arrived?;
 
-    // From here on a reboot can go on with it, whatever else fails.
+    // From here on a later try goes on with it, whatever else fails.
+    let keep = keep(&arrived.facts, &arrived.policy)?;
+    let ahead = planner::before_the_tags(&arrived.facts, keep.as_ref());
+    limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
+
+    let identified = limit.hold(stop.as_mut(), choose(machine, flags, arrived, report)).await?;
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
     limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 

@@ -33,8 +33,13 @@ const LOOK: Duration = Duration::from_secs(15);
 pub async fn without_a_plan(machine: &impl Host, known: &Known, error: &Error, report: &Report) {
     // Anew: the run may have ended before it knew them.
     let Ok(mut facts) = machine.facts().await else { return };
+    let instance = known.instance.as_ref().map(|instance| instance.id.as_str());
     let mut down = Vec::new();
     for (service, good) in &facts.good {
+        // The run may have ended before it knew its service.
+        if instance.is_some() && good.instance.as_deref() == instance {
+            report.passed_here(&good.generation.commit);
+        }
         let standing = tokio::time::timeout(LOOK, standing(machine, service, &good.generation)).await;
         match standing.unwrap_or(Standing::Unwell("it does not tell within 15 s".to_owned())) {
             Standing::Serves => report.serves_on(&good.generation),
@@ -53,7 +58,8 @@ pub async fn without_a_plan(machine: &impl Host, known: &Known, error: &Error, r
         Some((service, good)) if down.iter().any(|(down, _)| down == service) => {
             let others: Vec<_> = down.iter().filter(|(down, _)| down != service).cloned().collect();
             tell(&facts, &others, report);
-            if let Err(why) = start(machine, known, &facts, (service, good), error, report).await {
+            let fallback = Fallback { known, facts: &facts, service, good: &good.generation, error };
+            if let Err(why) = fallback.start(machine, report).await {
                 let why = why.in_public().report();
                 report.may_not_serve(&good.generation, &format!("{}: {}", why.doing, why.causes.join(": ")));
             }
@@ -107,61 +113,53 @@ async fn to_start<'a>(machine: &impl Observe, facts: &'a Facts) -> Option<(&'a S
     planner::to_start(facts, decided.as_ref(), |service| here.contains(service))
 }
 
-async fn start(
-    machine: &impl Host,
-    known: &Known,
-    facts: &Facts,
-    (service, good): (&Service, &Good),
-    error: &Error,
-    report: &Report,
-) -> Result<()> {
-    let good = &good.generation;
-    let environment = environment(machine, known, facts, (service, good), error).await?;
-    let steps = planner::start_good(service, good, &environment);
-    apply::recover(machine, &steps, known.budget, report).await;
-    report.recovered(Some(good));
-    Ok(())
+/// What is to be started, and what the run failed by.
+struct Fallback<'a> {
+    known: &'a Known,
+    facts: &'a Facts,
+    service: &'a Service,
+    good: &'a Generation,
+    error: &'a Error,
 }
 
-/// Rendered anew with the values of today; else the one that passed in this boot.
-async fn environment(
-    machine: &impl Observe,
-    known: &Known,
-    facts: &Facts,
-    (service, good): (&Service, &Generation),
-    error: &Error,
-) -> Result<Rendering> {
-    let why = match rendered(machine, known, facts, (service, good), error).await {
-        Ok(rendering) => return Ok(rendering),
-        Err(why) => why,
-    };
-    observe::good_environment(machine, &layout::Layout::new(service)).await?.ok_or(why)
-}
+impl Fallback<'_> {
+    async fn start(&self, machine: &impl Host, report: &Report) -> Result<()> {
+        let steps = planner::start_good(self.service, self.good, &self.environment(machine).await?);
+        apply::recover(machine, &steps, self.known.budget, report).await;
+        report.recovered(Some(self.good));
+        Ok(())
+    }
 
-async fn rendered(
-    machine: &impl Observe,
-    known: &Known,
-    facts: &Facts,
-    (service, good): (&Service, &Generation),
-    error: &Error,
-) -> Result<Rendering> {
-    let doing = || format!("rendering the environment of commit {}, which passed last", good.commit.short());
-    let Some(kept) = planner::kept_of(facts, service, good).cloned() else {
-        let cause = "an older bootagent deployed it, and kept no record of what its environment is made of";
-        return Err(Error::new(Code::RecordUnreadable, doing(), cause));
-    };
-    let secret = match (&kept.variables.secret, &facts.instance) {
-        (None, _) => None,
-        // It was asked for just now.
-        (Some(_), _) if is_about_the_secret(error.code()) => return Err(error.clone()),
-        (Some(_), None) => return Err(error.clone()),
-        (Some(_), Some(instance)) => {
-            let asked = (&kept.variables, instance, &known.network);
-            observe::variables_of(machine, asked.0, asked.1, asked.2, PATIENCE).await?
-        }
-    };
-    let service = service.clone();
-    machine::blocking(move || planner::kept_rendering(&service, &kept, secret.as_ref())).await
+    /// Rendered anew with the values of today; else the one that passed in this boot.
+    async fn environment(&self, machine: &impl Observe) -> Result<Rendering> {
+        let why = match self.rendered(machine).await {
+            Ok(rendering) => return Ok(rendering),
+            Err(why) => why,
+        };
+        observe::good_environment(machine, &layout::Layout::new(self.service)).await?.ok_or(why)
+    }
+
+    async fn rendered(&self, machine: &impl Observe) -> Result<Rendering> {
+        let commit = self.good.commit.short();
+        let Some(kept) = planner::kept_of(self.facts, self.service, self.good).cloned() else {
+            let doing = format!("rendering the environment of commit {commit}, which passed last");
+            let cause =
+                "an older bootagent deployed it, and kept no record of what its environment is made of";
+            return Err(Error::new(Code::RecordUnreadable, doing, cause));
+        };
+        let secret = match (&kept.variables.secret, &self.facts.instance) {
+            (None, _) => None,
+            // It was asked for just now.
+            (Some(_), _) if is_about_the_secret(self.error.code()) => return Err(self.error.clone()),
+            (Some(_), None) => return Err(self.error.clone()),
+            (Some(_), Some(instance)) => {
+                let network = &self.known.network;
+                observe::variables_of(machine, &kept.variables, instance, network, PATIENCE).await?
+            }
+        };
+        let service = self.service.clone();
+        machine::blocking(move || planner::kept_rendering(&service, &kept, secret.as_ref())).await
+    }
 }
 
 fn is_about_the_secret(code: Code) -> bool {

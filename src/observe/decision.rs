@@ -1,3 +1,5 @@
+//! What an instance decided for at its first boot, as it is recorded.
+
 use serde::{Deserialize, Serialize};
 
 use super::Selection;

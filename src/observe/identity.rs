@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::policy::{NodeArchives, Origin, Origins, PackagesAllowed, Policy, Said, holds_a_secret};
+use super::said::{is_commit, is_environment, tag};
 use super::{Decision, waiting};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
@@ -203,27 +204,10 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     Ok(())
 }
 
-/// Whether this is a name of the environment that was decided. The policy's own names go before the long ones.
-pub fn is_environment(policy: &Policy, said: &str, decided: &Decision) -> bool {
-    let short = Environment::try_from(said).ok().and_then(|name| name.short());
-    let is_long_name = !policy.environments().value.contains_key(said);
-    said == decided.environment.as_str() || (is_long_name && short.as_ref() == Some(&decided.environment))
-}
-
-/// Whether this is the commit that was decided, or the beginning of its id.
-pub fn is_commit(said: &str, decided: &Decision) -> bool {
-    CommitPrefix::try_from(said).is_ok_and(|prefix| prefix.fits(&decided.source.commit))
-}
-
 fn contradiction(flag: &str, value: &str, before: &str) -> Error {
     let cause = format!("this instance decided for {before} at its first boot");
     let doing = format!("reading the flag --{flag} {}", value.escape_default());
     Error::new(Code::Usage, doing, cause).remedy("add --update to decide anew")
-}
-
-pub fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
-    let value = facts.tags.as_ref()?.get(key)?;
-    Some(Said { value: value.clone(), origin: Origin::Tag(key.to_owned()) })
 }
 
 /// A name that was said somewhere, checked against its grammar.

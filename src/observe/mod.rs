@@ -8,6 +8,7 @@ mod identity;
 pub mod manifest;
 mod policy;
 mod reads;
+mod said;
 pub mod secrets;
 mod waiting;
 

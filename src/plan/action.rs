@@ -105,6 +105,7 @@ pub enum Action {
     },
     /// Nothing is to be tried again.
     CancelRetry {
+        unit: String,
         timer: String,
     },
     /// Removes what an `InstallRuntime` installed and no finished release uses.

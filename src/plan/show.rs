@@ -190,7 +190,9 @@ pub fn headline(action: &Action) -> String {
             format!("bring {} back if nothing was built in its place", aside.release.display())
         }
         Action::ArrangeRetry { unit, after, .. } => format!("start {unit} again in {after}"),
-        Action::CancelRetry { timer } => format!("stop {timer}.timer if it is there"),
+        Action::CancelRetry { unit, timer } => {
+            format!("stop {timer}.timer if it is there, and {unit} if it waits to be started again")
+        }
         Action::PruneReleases(prune) => {
             format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
         }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::remember::{has_served, instance};
+use super::records::{has_served, instance};
 use super::steps::Steps;
 use crate::facts::Facts;
-use crate::observe::Selection;
+use crate::observe::{Keep, Selection};
 use crate::plan::Action;
 use crate::plan::layout;
 
@@ -33,8 +33,8 @@ fn wish(facts: &Facts) -> Wish {
     }
 }
 
-pub fn keep(steps: &mut Steps, facts: &Facts, selection: &Selection) {
-    let Some(keep) = &selection.keep else { return };
+pub fn keep(steps: &mut Steps, facts: &Facts, keep: Option<&Keep>) {
+    let Some(keep) = keep else { return };
     let program = PathBuf::from("/usr/local/bin/bootagent");
     if !keep.installed {
         steps.add("agent", "the next boot needs it, too", Action::InstallAgent { path: program });
@@ -69,11 +69,8 @@ pub fn note(facts: &Facts, selection: &Selection) -> Option<String> {
 
 /// Until a generation passed, flags are recorded at once, so that a reboot can go on with them. Those of later
 /// runs only when they proved themselves: a wrong one must not outlive its run.
-pub fn record_flags(steps: &mut Steps, selection: &Selection, after: &str) {
-    let Some((keep, flags)) = selection.keep.as_ref().and_then(|keep| Some((keep, keep.flags.clone()?)))
-    else {
-        return;
-    };
+pub fn record_flags(steps: &mut Steps, keep: Option<&Keep>, after: &str) {
+    let Some((keep, flags)) = keep.and_then(|keep| Some((keep, keep.flags.clone()?))) else { return };
     let why = "this run's flags, for the next boot of this instance";
     let path = layout::recorded_flags(&keep.instance);
     steps.file("agent-flags", why, path, flags, 0o600).after(&["instance", after]);

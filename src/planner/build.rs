@@ -7,6 +7,7 @@ use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, imds, network, packages};
 use crate::error::Result;
+use crate::facts::Generation;
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::{self, Layout};
@@ -92,6 +93,15 @@ fn install_runtime(steps: &mut Steps, wanted: &Wanted, archive: &Archive, layout
 
 pub fn record(release: &Path, layout: &Layout) -> PathBuf {
     layout.finished().join(release.file_name().unwrap_or_default())
+}
+
+/// Where a release that passed stands while it is built once more.
+pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
+    Aside {
+        release: generation.release.clone(),
+        record: record(&generation.release, layout),
+        aside: layout.aside(&generation.release),
+    }
 }
 
 /// Links from the release to what outlives it.

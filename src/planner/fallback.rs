@@ -1,7 +1,8 @@
 //! What a boot may start when it cannot make what it wants: the deployment that passed last on this instance, as it
 //! is recorded. Pure; the one place that decides it.
 
-use super::remember::good_of;
+use super::build::aside;
+use super::records::good_of;
 use super::steps::Steps;
 use super::{handover, health};
 use crate::error::Code;
@@ -84,15 +85,18 @@ pub fn start(
 
 /// The same by itself, of a run that has no plan.
 pub fn start_good(service: &Service, good: &Generation, environment: &Rendering) -> Vec<Step> {
-    let mut steps = Steps::default();
-    start(&mut steps, good, Some(environment), &[], &Layout::new(service));
+    let (mut steps, layout) = (Steps::default(), Layout::new(service));
+    let back = Action::BringBack(aside(good, &layout));
+    let why = "a run that was killed while it built the release once more left it aside";
+    steps.add("bring-back", why, back).within(Slice::Tidy);
+    start(&mut steps, good, Some(environment), &["bring-back"], &layout);
     steps.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Commit, Gate, Instance, Probe, Seconds, records};
+    use crate::facts::{Commit, Gate, Hold, Instance, Probe, Seconds, records};
     use crate::secret::Sealed;
 
     fn service(name: &str) -> Service {
@@ -151,6 +155,20 @@ mod tests {
     }
 
     #[test]
+    fn what_an_operator_masked_or_held_is_not() {
+        let good = || facts(Some("i-1"), &[("auth", "i-1")]);
+        let mut masked = good();
+        masked.operator.masked.insert("auth.service".to_owned());
+        assert_eq!(started(&masked, Some("auth"), true), None);
+        let mut held = good();
+        held.operator.hold = Some(Hold { since: 1, reason: String::new() });
+        assert_eq!(started(&held, Some("auth"), true), None);
+        let mut other = good();
+        other.operator.masked.insert("cart.service".to_owned());
+        assert_eq!(started(&other, Some("auth"), true).as_deref(), Some("auth"));
+    }
+
+    #[test]
     fn a_refusal_is_no_reason_to_start_anything() {
         for code in
             [Code::PolicyRefused, Code::UnitMasked, Code::Held, Code::Usage, Code::Cancelled, Code::ImdsWall]
@@ -168,11 +186,18 @@ mod tests {
         let environment = Rendering { service: sealed(), dotenv: Some(sealed()) };
         let steps = start_good(&service("auth"), &generation(), &environment);
         let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
-        let whole =
-            ["run-back", "environment-back", "dotenv-back", "unit-back", "reload-back", "switch-back"];
+        let whole = [
+            "bring-back",
+            "run-back",
+            "environment-back",
+            "dotenv-back",
+            "unit-back",
+            "reload-back",
+            "switch-back",
+        ];
         assert_eq!(ids, [&whole[..], &["start-back", "gate-back"]].concat());
         let switch = steps.iter().find(|step| step.id.as_str() == "switch-back").unwrap();
         let needs: Vec<&str> = switch.needs.iter().map(|need| need.as_str()).collect();
-        assert_eq!(needs, ["reload-back", "environment-back", "dotenv-back"]);
+        assert_eq!(needs, ["bring-back", "reload-back", "environment-back", "dotenv-back"]);
     }
 }

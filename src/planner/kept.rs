@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::remember::{good_of, instance, name, text};
+use super::records::{good_of, instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, dialect, env, header};

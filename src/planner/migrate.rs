@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Wanted;
 use super::own::persistent;
-use super::remember::{instance, name, text};
+use super::records::{instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
 use crate::error::Result;

@@ -14,6 +14,7 @@ mod network;
 mod own;
 mod packages;
 pub mod persist;
+mod records;
 mod recover;
 pub mod rehearsal;
 mod remember;
@@ -71,7 +72,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     notes.push(own::may_write(wanted.manifest, &layout));
     let gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
-    if let Some(good) = remember::good(wanted) {
+    if let Some(good) = records::good(wanted) {
         health::compare(&good.generation.gate, &gate, wanted.manifest.health.check, &mut notes)?;
     }
     let generation = Generation {
@@ -133,9 +134,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
 /// The generation to which the recovery goes back: another service's, where this is a switch.
 fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
     let (facts, service) = (wanted.facts, &wanted.selection.service);
-    match switch::former(facts, service).next() {
-        Some(_) => switch::former_generation(facts, service),
-        None => remember::good_of(facts, service).map(|good| &good.generation),
+    match switch::goes_back(facts, service) {
+        true => switch::former_generation(facts, service),
+        false => records::good_of(facts, service).map(|good| &good.generation),
     }
 }
 
@@ -202,8 +203,8 @@ pub fn refuse_taken_names(facts: &Facts, service: &Service) -> Result<()> {
 
 /// The commit that last passed its gate on this instance, and the one that was last put to run.
 pub fn remembered<'a>(facts: &'a Facts, service: &Service) -> (Option<&'a Commit>, Option<&'a Commit>) {
-    let passed = remember::good_of(facts, service).map(|good| &good.generation.commit);
-    (passed, remember::attempted(facts, service))
+    let passed = records::good_of(facts, service).map(|good| &good.generation.commit);
+    (passed, records::attempted(facts, service))
 }
 
 /// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
@@ -211,6 +212,27 @@ pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
     let mut steps = Steps::default();
     begin(&mut steps, facts, selection)?;
     Ok(steps.finish())
+}
+
+/// What a later try of this run needs, known as soon as the instance is: its flags, and the agent's own unit. From then
+/// on a run that fails is gone on with, whatever it failed by.
+pub fn before_the_tags(facts: &Facts, keep: Option<&Keep>) -> Vec<Step> {
+    let mut steps = Steps::default();
+    go_on(&mut steps, facts, keep);
+    steps.finish()
+}
+
+fn go_on(steps: &mut Steps, facts: &Facts, keep: Option<&Keep>) {
+    steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
+    if let Some(instance) = &facts.instance {
+        let path = layout::instance_records(&instance.id);
+        let why = "records of this instance, not of its image";
+        steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
+    }
+    agent::keep(steps, facts, keep);
+    if !records::has_served(facts) {
+        agent::record_flags(steps, keep, "state");
+    }
 }
 
 /// The agent and its records, which are root's alone, and the wall around instance metadata.
@@ -226,16 +248,7 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     steps
         .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)
         .within(Slice::Tidy);
-    steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
-    if let Some(instance) = &facts.instance {
-        let path = layout::instance_records(&instance.id);
-        let why = "records of this instance, not of its image";
-        steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
-    }
-    agent::keep(steps, facts, selection);
-    if !remember::has_served(facts) {
-        agent::record_flags(steps, selection, "state");
-    }
+    go_on(steps, facts, selection.keep.as_ref());
     imds::wall(steps, facts, selection)
 }
 

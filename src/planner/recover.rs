@@ -1,9 +1,10 @@
 //! What a failed run does at its end, and what it may do once more before that.
 
-use super::build::record;
+use super::build::{aside, record};
 use super::env;
 use super::kept;
-use super::remember::{good, prune};
+use super::records::good;
+use super::remember::prune;
 use super::steps::Steps;
 use super::{Wanted, fallback, handover, rehearsal, switch};
 use crate::facts::{Generation, Service};
@@ -11,7 +12,7 @@ use crate::fault::Slice;
 use crate::observe::Rendering;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Aside, Compared, Step};
+use crate::plan::{Action, Compared, Step};
 
 /// After a failure: back to the last good generation, whole, which may be the wanted one itself: after a
 /// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
@@ -32,11 +33,15 @@ pub fn recover(
         record: record(&generation.release, layout),
     };
     steps.add("discard", "a release that was not finished is of no use", discard).within(Slice::Tidy);
-    if switch::former(wanted.facts, &wanted.selection.service).next().is_some() {
-        switch::go_back(&mut steps, wanted.facts, &wanted.selection.service);
+    let (facts, service) = (wanted.facts, &wanted.selection.service);
+    if switch::goes_back(facts, service) {
+        switch::go_back(&mut steps, facts, service);
         return steps.finish();
     }
     let mut ready = Vec::new();
+    if switch::stop_unproven(&mut steps, facts, service) {
+        ready.push("stop-unproven");
+    }
     if may_rebuild(wanted, generation) {
         let back = Action::BringBack(aside(generation, layout));
         let why = "the release that passed before, if nothing could be built in its place";
@@ -135,14 +140,6 @@ pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec
         steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Slice::Tidy);
     }
     steps.finish()
-}
-
-fn aside(generation: &Generation, layout: &Layout) -> Aside {
-    Aside {
-        release: generation.release.clone(),
-        record: record(&generation.release, layout),
-        aside: layout.aside(&generation.release),
-    }
 }
 
 /// What must be so already if this generation is what runs: it is the current one, and the unit was

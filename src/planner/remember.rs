@@ -1,36 +1,17 @@
 //! What later runs must know: the choice of this instance, and the generation that passed its gate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::records::{good, has_served, instance, name, text};
 use super::steps::Steps;
 use super::{Wanted, agent, kept};
-use crate::error::{Code, Error, ErrorReport, Result};
-use crate::facts::{Attempt, Commit, Facts, Failure, Generation, Good, Service, records};
+use crate::error::{Code, ErrorReport, Result};
+use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
 use crate::plan::{Action, BoundCache, Content, Deployment, Mode, Owner, Prune, PruneRuntimes, Step};
 use crate::planner::runtime::Recipe;
-
-/// The last generation of this very instance that passed. One that came with the image is none: its
-/// environment was another instance's.
-pub fn good<'a>(wanted: &'a Wanted) -> Option<&'a Good> {
-    good_of(wanted.facts, &wanted.selection.service)
-}
-
-pub fn good_of<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Good> {
-    let good = facts.good.get(service)?;
-    (good.instance == instance(facts)).then_some(good)
-}
-
-/// Whether anything passed on this very instance, this service or a former one: then a new choice must prove itself.
-pub fn has_served(facts: &Facts) -> bool {
-    facts.good.values().any(|good| good.instance == instance(facts))
-}
-
-pub fn instance(facts: &Facts) -> Option<String> {
-    facts.instance.as_ref().map(|instance| instance.id.clone())
-}
 
 pub fn remember(
     steps: &mut Steps,
@@ -42,7 +23,7 @@ pub fn remember(
 ) -> Result<()> {
     decide(steps, wanted)?;
     if has_served(wanted.facts) {
-        agent::record_flags(steps, wanted.selection, "gate");
+        agent::record_flags(steps, wanted.selection.keep.as_ref(), "gate");
     }
     keep_environment(steps, rendering, layout);
     kept::keep(steps, wanted, recipe, generation, layout)?;
@@ -79,12 +60,6 @@ pub fn attempt(
     let why = "which generation was last put to run";
     steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready);
     Ok(())
-}
-
-/// The commit that was last put to run on this very instance.
-pub fn attempted<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Commit> {
-    let attempt = facts.attempted.get(service)?;
-    (attempt.instance == instance(facts)).then_some(&attempt.commit)
 }
 
 /// All releases go but the generation's own and the one that passed before it.
@@ -209,14 +184,4 @@ pub fn failures(
     before.drain(..too_many);
     let (path, content) = (Layout::new(service).failed(), Content::Text(text(&before)?));
     Ok(Action::WriteFile { path, content, owner: Owner::root(), mode: Mode(0o600) })
-}
-
-pub fn name(release: &Path) -> String {
-    release.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-pub fn text<T: serde::Serialize>(record: &T) -> Result<String> {
-    serde_json::to_string_pretty(record)
-        .map(|text| text + "\n")
-        .map_err(|error| Error::new(Code::Bug, "writing a record", error))
 }

@@ -23,7 +23,7 @@ pub fn arrange() -> Action {
 }
 
 pub fn cancel() -> Action {
-    Action::CancelRetry { timer: layout::RETRY.to_owned() }
+    Action::CancelRetry { unit: layout::AGENT_UNIT.to_owned(), timer: layout::RETRY.to_owned() }
 }
 
 #[cfg(test)]

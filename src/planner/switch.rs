@@ -1,7 +1,7 @@
 //! A switch: this instance gets another service than the one that runs on it. An instance serves one service, and both may
 //! want the same port: so the former one is stopped right before the new one starts, and brought back if that fails.
 
-use super::remember::good_of;
+use super::records::good_of;
 use super::steps::Steps;
 use super::{handover, health};
 use crate::facts::{Facts, Generation, Service};
@@ -21,6 +21,24 @@ fn others<'a>(facts: &'a Facts, service: &'a Service) -> impl Iterator<Item = &'
 
 fn is_up(facts: &Facts, service: &Service) -> bool {
     facts.active.contains(service) || facts.restarting.contains(service)
+}
+
+/// Whether a failure leads back to what runs now in the place of the selected service: it passed here, or nothing else
+/// did. What a killed switch left running did not.
+pub fn goes_back(facts: &Facts, service: &Service) -> bool {
+    let passed = |service: &Service| good_of(facts, service).is_some();
+    former(facts, service).any(passed) || (former(facts, service).next().is_some() && !passed(service))
+}
+
+/// What runs in the place of the selected service and never passed makes room for it. Whether there is any.
+pub fn stop_unproven(steps: &mut Steps, facts: &Facts, service: &Service) -> bool {
+    let units: Vec<String> = former(facts, service).map(|former| Layout::new(former).unit()).collect();
+    if units.is_empty() {
+        return false;
+    }
+    let stop = Action::StopLeftovers { units, scratch: Vec::new() };
+    steps.add("stop-unproven", "it did not pass, and may hold the port", stop).within(Slice::Tidy);
+    true
 }
 
 /// The generation to which a failed switch goes back.
@@ -66,5 +84,53 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
         if let Some(good) = good_of(facts, former) {
             health::await_gate(steps, &gate, "it serves again", &good.generation.gate).after(&[&start]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Commit, Gate, Good, Probe, Seconds, records};
+
+    fn service(name: &str) -> Service {
+        Service::try_from(name).unwrap()
+    }
+
+    fn good() -> Good {
+        let (within, soak) = (Seconds(60), Seconds(5));
+        let gate = Gate { unit: "x.service".into(), probe: Probe::Alive, within, soak, interval_ms: 500 };
+        let commit = Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap();
+        let generation =
+            Generation { commit, release: "/opt/x/releases/r".into(), unit: String::new(), gate };
+        Good { schema: records::SCHEMA, instance: None, generation, before: None }
+    }
+
+    /// `mail` runs, and `auth` is selected.
+    fn machine(passed: &[&str]) -> Facts {
+        let good = passed.iter().map(|name| (service(name), good())).collect();
+        Facts { active: [service("mail")].into(), good, ..Facts::default() }
+    }
+
+    #[test]
+    fn a_failure_leads_back_to_what_passed() {
+        assert!(goes_back(&machine(&["mail", "auth"]), &service("auth")));
+        assert!(goes_back(&machine(&["mail"]), &service("auth")));
+        // A killed switch left it running.
+        assert!(!goes_back(&machine(&["auth"]), &service("auth")));
+        // Nothing better is known than what runs.
+        assert!(goes_back(&machine(&[]), &service("auth")));
+        assert!(!goes_back(&machine(&["mail"]), &service("mail")), "it is no switch");
+    }
+
+    #[test]
+    fn what_never_passed_makes_room() {
+        let stopped = |facts: &Facts, name: &str| {
+            let mut steps = Steps::default();
+            let any = stop_unproven(&mut steps, facts, &service(name));
+            assert_eq!(any, steps.has("stop-unproven"));
+            any
+        };
+        assert!(stopped(&machine(&["auth"]), "auth"));
+        assert!(!stopped(&machine(&["mail"]), "mail"));
     }
 }

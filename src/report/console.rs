@@ -38,16 +38,23 @@ pub fn brief(status: &Status) -> Vec<String> {
 
 fn headline(status: &Status) -> String {
     let seconds = status.finished.unwrap_or(status.heartbeat).saturating_sub(status.started);
-    let who = match (&status.service, &status.environment) {
-        (Some(service), Some(environment)) => format!("{service} ({environment})"),
+    let serving = status.unit.as_ref().and_then(|unit| unit.strip_suffix(".service"));
+    let who = match (&status.service, &status.environment, serving) {
+        (Some(service), Some(environment), _) => format!("{service} ({environment})"),
+        (_, _, Some(serving)) => serving.to_owned(),
         _ => "an instance without a service".to_owned(),
     };
     let commit = status.commit.as_ref().map(|commit| commit.short());
     let state = status.state.name();
     match (status.state, &status.serving) {
-        (State::Degraded, Some(serving)) => {
+        (State::Degraded, Some(commit_serving)) => {
             let wanted = commit.map(|commit| format!(", {commit} was wanted")).unwrap_or_default();
-            format!("bootagent: {who} is {state} after {seconds} s: {} serves{wanted}", serving.short())
+            // After a switch that failed it is another service's.
+            let other =
+                serving.filter(|serving| status.service.as_ref().is_some_and(|own| own.as_str() != *serving));
+            let of = other.map(|other| format!("{other} at ")).unwrap_or_default();
+            let serving = commit_serving.short();
+            format!("bootagent: {who} is {state} after {seconds} s: {of}{serving} serves{wanted}")
         }
         _ => {
             let at = commit.map(|commit| format!(" at {commit}")).unwrap_or_default();
@@ -112,6 +119,22 @@ mod tests {
             "bootagent: auth-service (prod) is degraded after 12 s: 51d2aa7d0ecb serves, 5f0c00000000 was wanted"
         );
         assert_eq!(lines(&ended(State::Failed, failed)).len(), 5);
+    }
+
+    #[test]
+    fn what_serves_has_its_own_name() {
+        let degraded = |service: Option<&str>| {
+            let status = ended(State::Degraded, |status| {
+                failed(status);
+                status.service = service.map(|name| Service::try_from(name).unwrap());
+                status.unit = Some("auth-service.service".into());
+                status.serving = Some(Commit::try_from("51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5").unwrap());
+            });
+            lines(&status)[0].clone()
+        };
+        assert!(degraded(Some("gmail-service")).contains(": auth-service at 51d2aa7d0ecb serves, "));
+        assert!(degraded(Some("auth-service")).contains(": 51d2aa7d0ecb serves, "));
+        assert!(degraded(None).starts_with("bootagent: auth-service is degraded"));
     }
 
     #[test]

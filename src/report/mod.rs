@@ -320,6 +320,13 @@ impl Report {
         });
     }
 
+    /// The same of a run that ended before it knew its service.
+    pub fn passed_here(&self, commit: &Commit) {
+        self.update(|status| {
+            status.passed.get_or_insert(commit.clone());
+        });
+    }
+
     /// Whether the service passed its gate in this run.
     pub fn has_passed(&self) -> bool {
         self.has_done(&StepId::new("gate"))

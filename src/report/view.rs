@@ -114,9 +114,10 @@ impl View {
             schema: SCHEMA,
             state: judged.state,
             why: judged.why,
-            service: run
-                .and_then(|run| run.service.clone())
-                .or(present.as_ref().map(|present| present.service.clone())),
+            service: present
+                .as_ref()
+                .map(|present| present.service.clone())
+                .or(run.and_then(|run| run.service.clone())),
             environment: run.and_then(|run| run.environment.clone()),
             unit: present
                 .as_ref()

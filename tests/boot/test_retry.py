@@ -5,6 +5,7 @@ import re
 
 import pytest
 from lab.deadline import wait_for
+from lab.world import may
 from looks import SERVICE, USER_DATA, ask, secret, shared, status  # noqa: F401
 from services import talking
 from stage import POLICY, run, serving
@@ -109,6 +110,44 @@ def test_where_nothing_ever_ran_there_is_nothing_to_do(world, binary):
     at_boot = machine.run(["bootagent", "run", "--at-boot", "--imds-wait=3s"])
     assert at_boot.code == 0, at_boot.stderr
     assert status(machine)[1]["state"] == "not-started"
+
+
+class TestBeforeTheTags:
+    """A first run that fails before it knows which service this is: what a later try needs is recorded already."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.repo(SERVICE).commit("test", talking())
+        secret(shared, TOKEN="t")
+        shared.role([may("secretsmanager:GetSecretValue", "*")])
+        shared.tags = {"Name": "not ours"}
+        return shared.launch(binary=binary)
+
+    def test_it_hands_over(self, machine):
+        failed = run(machine, "--imds-wait=3s")
+        assert failed.code == 78 and "E-TAG-MISSING" in failed.stderr and "tried again at" in failed.stderr, failed.stderr
+        assert machine.systemctl_show(TIMER)["ActiveState"] == "active"
+
+    def test_the_next_try_fails_as_it_did(self, machine):
+        machine.write(SOON, "[Service]\nRestartSec=60\n")
+        machine.check(["systemctl", "daemon-reload"])
+        machine.check(["systemctl", "start", RETRY])
+        wait_for("the try to fail", lambda: agent(machine)["SubState"] == "auto-restart", 60, evidence=machine.console_tail)
+        assert status(machine)[1]["error"]["code"] == "E-TAG-MISSING"
+
+    def test_mended_by_hand_nothing_is_left_to_be_tried(self, shared, machine):  # noqa: F811
+        """What an operator stops after that stays stopped."""
+        shared.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+        assert agent(machine)["SubState"] == "auto-restart"
+        by_hand = machine.run(["bootagent", "run"], timeout=120)
+        assert by_hand.code == 0, by_hand.stderr
+        assert agent(machine)["SubState"] != "auto-restart" and machine.systemctl_show(TIMER)["ActiveState"] == "inactive"
+
+    def test_a_reboot_serves(self, machine):
+        machine.reboot()
+        assert ended(machine)["state"] == "healthy"
+        assert ask(machine, "env")["TOKEN"] == "t"
 
 
 class TestHandOver:

@@ -13,29 +13,36 @@ fn record(aside: &Aside) -> PathBuf {
 }
 
 pub fn look_set(aside: &Aside) -> Result<Look> {
-    Ok(match files::exists(&aside.release)? {
+    let was_begun = files::exists(&aside.aside)? && files::exists(&aside.record)?;
+    Ok(match was_begun || files::exists(&aside.release)? {
         true => Look::WouldChange("there".into()),
         false => Look::AlreadySo,
     })
 }
 
-/// The record first: what has none is not taken for whole.
+/// The tree first: a record of what is gone says nothing, while a tree without its record would be removed as
+/// unfinished. A run that is killed in between is gone on with, in either direction.
 pub fn set(aside: &Aside) -> Result<()> {
-    files::remove_tree(&aside.aside)?;
-    files::rename(&aside.record, &record(aside))?;
-    files::rename(&aside.release, &aside.aside)
+    if files::exists(&aside.release)? {
+        files::remove_tree(&aside.aside)?;
+        files::rename(&aside.release, &aside.aside)?;
+    }
+    files::rename(&aside.record, &record(aside))
 }
 
 pub fn look_back(aside: &Aside) -> Result<Look> {
-    let is_due = files::exists(&aside.aside)? && !releases::done(&aside.release, &aside.record)?;
+    let was_whole = files::exists(&record(aside))? || files::exists(&aside.record)?;
+    let is_due = was_whole && files::exists(&aside.aside)? && !releases::done(&aside.release, &aside.record)?;
     Ok(if is_due { Look::WouldChange("aside".into()) } else { Look::AlreadySo })
 }
 
-/// The record last, for the same reason.
+/// The tree last, for the same reason.
 pub fn bring_back(aside: &Aside) -> Result<()> {
-    releases::discard(&aside.release, std::slice::from_ref(&aside.record))?;
-    files::rename(&aside.aside, &aside.release)?;
-    files::rename(&record(aside), &aside.record)
+    if files::exists(&record(aside))? {
+        releases::discard(&aside.release, std::slice::from_ref(&aside.record))?;
+        files::rename(&record(aside), &aside.record)?;
+    }
+    files::rename(&aside.aside, &aside.release)
 }
 
 #[cfg(test)]
@@ -72,6 +79,30 @@ mod tests {
         assert_eq!(fs::read_to_string(&aside.record).unwrap(), "/opt/node\n");
         assert!(!aside.aside.exists() && !aside.release.join("half").exists());
         assert_eq!(look_back(&aside).unwrap(), Look::AlreadySo);
+    }
+
+    #[test]
+    fn a_run_that_is_killed_in_between_is_gone_on_with_in_either_direction() {
+        let whole = |aside: &Aside| {
+            fs::read_to_string(aside.release.join("file")).unwrap() == "old"
+                && fs::read_to_string(&aside.record).unwrap() == "/opt/node\n"
+        };
+        let killed = || {
+            let (scratch, aside) = stage();
+            fs::rename(&aside.release, &aside.aside).unwrap();
+            assert!(!releases::done(&aside.release, &aside.record).unwrap(), "it is taken for whole");
+            (scratch, aside)
+        };
+        let (_scratch, aside) = killed();
+        assert_ne!(look_back(&aside).unwrap(), Look::AlreadySo);
+        bring_back(&aside).unwrap();
+        assert!(whole(&aside));
+        let (_scratch, aside) = killed();
+        assert_ne!(look_set(&aside).unwrap(), Look::AlreadySo);
+        set(&aside).unwrap();
+        assert!(!aside.record.exists() && look_set(&aside).unwrap() == Look::AlreadySo);
+        bring_back(&aside).unwrap();
+        assert!(whole(&aside));
     }
 
     #[test]

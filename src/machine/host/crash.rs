@@ -1,8 +1,9 @@
 //! Why a service ended, from what is left of it: systemd's words, the kernel's counters, the service's last lines and
 //! who holds its port. What it says itself chooses the name of a failure and never more than that.
 
-use super::units::{self, UnitState};
-use super::{memory, probe, sockets};
+use super::exit::{Exit, KILL};
+use super::units::UnitState;
+use super::{journal, memory, probe, sockets};
 use crate::error::{Code, Error};
 use crate::fault::Fault;
 use crate::machine::now;
@@ -43,45 +44,6 @@ impl Seen {
     }
 }
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    Status(i32),
-    Signal(i32),
-}
-
-impl Exit {
-    /// As systemd tells it: `ExecMainCode` is the kernel's, 1 for an exit, 2 and 3 for a signal.
-    pub fn of(code: &str, status: &str) -> Option<Exit> {
-        let number = status.parse().ok()?;
-        match code {
-            "1" | "exited" => Some(Exit::Status(number)),
-            "2" | "3" | "killed" | "dumped" => Some(Exit::Signal(number)),
-            _ => None,
-        }
-    }
-
-    /// The last in systemd's own lines, `Main process exited, code=killed, status=9/KILL`.
-    fn last_in(words: &str) -> Option<Exit> {
-        words.lines().rev().find_map(|line| {
-            let (code, status) = line.split_once("Main process exited, code=")?.1.split_once(", status=")?;
-            Exit::of(code, status.split('/').next()?)
-        })
-    }
-
-    pub fn words(self) -> String {
-        match self {
-            Exit::Status(status) => format!("with status {status}"),
-            Exit::Signal(number) => match nix::sys::signal::Signal::try_from(number) {
-                Ok(signal) => format!("by {signal}"),
-                Err(_) => format!("by signal {number}"),
-            },
-        }
-    }
-}
-
-const KILL: Exit = Exit::Signal(9);
-
 /// It is down, or was started too often.
 pub fn ended(gate: &Gate, state: &UnitState, restarts: u32, exit: Option<Exit>) -> Error {
     let last = exit.map(|exit| format!(", last {}", exit.words())).unwrap_or_default();
@@ -102,10 +64,10 @@ pub fn ended(gate: &Gate, state: &UnitState, restarts: u32, exit: Option<Exit>) 
 
 /// The same error with what explains it, or another one that names the cause.
 pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
-    let lines = units::last_lines(&seen.invocations).await;
+    let lines = journal::last_lines(&seen.invocations).await;
     let is_exit = matches!(error.code(), Code::ServiceExited | Code::HealthFlapping);
     let error = if is_exit { cause(gate, error, seen, &lines).await } else { error };
-    let error = match units::dropped(&gate.unit, seen.since).await {
+    let error = match journal::dropped(&gate.unit, seen.since).await {
         0 => error,
         count => error.because(format!(
             "the journal dropped {count} of its lines, perhaps those that say why: it logs more than \
@@ -116,7 +78,7 @@ pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
 }
 
 async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) -> Error {
-    let systemd = units::last_word(&gate.unit, seen.since).await;
+    let systemd = journal::last_word(&gate.unit, seen.since).await;
     let exit = seen.exit.or_else(|| Exit::last_in(&systemd));
     let doing = || format!("waiting until {} is healthy", gate.unit);
     let kills = memory::oom_kills().zip(seen.oom_kills).map_or(0, |(now, before)| now.saturating_sub(before));
@@ -161,24 +123,6 @@ fn want_of_memory(systemd: &str, exit: Option<Exit>, kills: u64, lines: &[Foreig
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ends_are_told_by_status_or_signal() {
-        assert_eq!(Exit::of("1", "3").unwrap().words(), "with status 3");
-        assert_eq!(Exit::of("2", "9").unwrap().words(), "by SIGKILL");
-        assert_eq!(Exit::of("3", "6").unwrap().words(), "by SIGABRT");
-        assert_eq!(Exit::of("0", "0"), None, "it has not ended");
-        assert_eq!(Exit::of("1", ""), None);
-    }
-
-    #[test]
-    fn the_last_end_in_systemds_lines_counts() {
-        let lines = "x.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED\n\
-            x.service: Failed with result 'exit-code'.\n\
-            x.service: Main process exited, code=killed, status=9/KILL\nx.service: Scheduled restart job\n";
-        assert_eq!(Exit::last_in(lines), Some(KILL));
-        assert_eq!(Exit::last_in("Started x.service."), None);
-    }
 
     #[test]
     fn a_kill_is_want_of_memory_only_by_the_kernels_own_word() {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::files;
 use super::units::{self, UnitState};
+use super::{files, start};
 use crate::error::Result;
 use crate::machine::{Change, Look};
 use crate::plan::{Handover, Mode, Owner};
@@ -116,7 +116,7 @@ pub async fn hand_over(handover: &Handover) -> Result<Change> {
     // Between the two nobody knows what runs: a run that is killed there restarts once more, also when it
     // wants what was noted before.
     files::remove_file(&handover.record)?;
-    units::restart(&handover.unit).await?;
+    start::restart(&handover.unit).await?;
     note(handover, digest, units::state(&handover.unit).await?.invocation)?;
     Ok(Change::Changed(format!("{} started", handover.unit)))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{files, units, verdict};
+use super::{files, journal, verdict};
 use crate::error::Result;
 use crate::fault::{Fault, Slice};
 use crate::machine::sandbox::guard;
@@ -47,7 +47,7 @@ async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
     let output = jail(migration).run(&guarded, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
-        false => units::last_word(&migration.unit, began).await,
+        false => journal::last_word(&migration.unit, began).await,
     };
     let ran = verdict::Ran {
         line: argv.join(" "),

@@ -5,10 +5,12 @@ mod cache;
 mod crash;
 mod disk;
 mod dpkg;
+mod exit;
 mod files;
 mod gate;
 mod handover;
 mod imds_wall;
+mod journal;
 mod kept;
 mod leftovers;
 mod lock;
@@ -29,6 +31,7 @@ mod remove;
 mod retry;
 mod runtimes;
 mod sockets;
+mod start;
 mod survey;
 mod take_over;
 pub(in crate::machine) mod units;
@@ -210,7 +213,7 @@ impl Observe for LocalHost {
             Action::SetAside(one) => aside::look_set(one),
             Action::BringBack(one) => aside::look_back(one),
             Action::ArrangeRetry { unit, .. } => retry::look_arranged(unit).await,
-            Action::CancelRetry { timer } => retry::look_cancelled(timer).await,
+            Action::CancelRetry { unit, timer } => retry::look_cancelled(unit, timer).await,
             Action::PruneReleases(prune) => releases::look_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
             Action::BoundCache(bound) => {
@@ -291,7 +294,7 @@ impl LocalHost {
                 blocking(move || aside::bring_back(&one)).await?;
             }
             Action::ArrangeRetry { unit, timer, after } => retry::arrange(unit, timer, *after).await?,
-            Action::CancelRetry { timer } => retry::cancel(timer).await?,
+            Action::CancelRetry { unit, timer } => retry::cancel(unit, timer).await?,
             Action::PruneReleases(prune) => {
                 let prune = prune.clone();
                 blocking(move || releases::prune(&prune)).await?;

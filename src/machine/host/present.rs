@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::mark::{self, Mark};
 use super::units::UnitState;
-use super::{files, gate, operator, reason, records, units};
+use super::{files, gate, journal, operator, records, units};
 use crate::error::Result;
 use crate::facts::{Asked, CRASH_LOOP_SECONDS, Commit, Good, Passed, Present, Service, UnitPresent};
 use crate::machine::Health;
@@ -22,7 +22,7 @@ pub async fn present(asked: &Asked, root: bool) -> Result<Option<Present>> {
     let mark = if root { read_mark(&layout) } else { None };
     let (answers, detail) = probe(asked, good.as_ref(), root).await;
     let recent = match root && state.restarts > 0 {
-        true => reason::recent_restarts(&layout.unit(), CRASH_LOOP_SECONDS).await,
+        true => journal::recent_restarts(&layout.unit(), CRASH_LOOP_SECONDS).await,
         false => Vec::new(),
     };
     Ok(Some(Present {

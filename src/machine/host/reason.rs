@@ -1,47 +1,11 @@
-//! What systemd itself says of a unit: why it did not start, how it ended, and when it was restarted. From the journal.
+//! Why a unit did not start, or how it ended, in systemd's own words.
 
-use serde::Deserialize;
-
-use super::crash::Exit;
-use super::program::{Output, how_it_ended, tool};
-use super::units::{self, UnitState};
+use super::exit::Exit;
+use super::program::tool;
+use super::units;
 use crate::error::Error;
-use crate::fault::Fault;
 use crate::machine::now;
 use crate::secret::{ForeignText, Message};
-
-/// When systemd restarted the unit within the last seconds, as the journal has it: in seconds since 1970.
-pub async fn recent_restarts(unit: &str, seconds: u64) -> Vec<u64> {
-    // SD_MESSAGE_UNIT_RESTART_SCHEDULED, which only systemd itself may say.
-    const SCHEDULED: &str = "MESSAGE_ID=5eb03494b6584870a536b337290809b3";
-    let since = format!("--since=@{}", now().saturating_sub(seconds));
-    let unit = format!("UNIT={unit}");
-    let line = [
-        "journalctl",
-        "--quiet",
-        "--no-pager",
-        "--output=json",
-        "--output-fields=UNIT",
-        "--lines=50",
-        &since,
-        "_PID=1",
-        SCHEDULED,
-        &unit,
-    ];
-    tool(&line, 10).await.map(|output| times(&output.text())).unwrap_or_default()
-}
-
-fn times(entries: &str) -> Vec<u64> {
-    #[derive(Deserialize)]
-    struct Stamped {
-        #[serde(rename = "__REALTIME_TIMESTAMP")]
-        microseconds: String,
-    }
-    let read = |entry: &str| {
-        serde_json::from_str::<Stamped>(entry).ok()?.microseconds.parse::<u64>().ok().map(|at| at / 1_000_000)
-    };
-    entries.lines().filter_map(read).collect()
-}
 
 /// systemd's own reason why a unit did not start, or how it ended: one line, without the unit's name.
 pub async fn reason(unit: &str, since: u64) -> Option<ForeignText> {
@@ -96,7 +60,7 @@ pub fn step_before_start(status: &str) -> Option<&'static str> {
     Some(step)
 }
 
-fn step_of(exit: Option<Exit>) -> Option<&'static str> {
+pub fn step_of(exit: Option<Exit>) -> Option<&'static str> {
     match exit? {
         Exit::Status(status) => step_before_start(&status.to_string()),
         Exit::Signal(_) => None,
@@ -127,17 +91,6 @@ pub async fn explained(error: Error, unit: &str) -> Error {
         },
         None => error,
     }
-}
-
-/// systemctl itself only says that it did not work: systemd says why.
-pub async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, output: &Output) -> Error {
-    let step = step_of(now.and_then(|now| now.exit));
-    let cause = match (reason(unit, began).await, step) {
-        (Some(reason), _) => Message::from("systemd says: ").and(reason),
-        (None, Some(step)) => format!("systemd could not start it: step {step} failed").into(),
-        (None, None) => how_it_ended(output).into(),
-    };
-    Fault::UnitFailed.error(format!("starting {unit}"), cause)
 }
 
 #[cfg(test)]
@@ -186,12 +139,5 @@ mod tests {
         for status in ["0", "1", "137", "189", "199", ""] {
             assert_eq!(step_before_start(status), None, "{status}");
         }
-    }
-
-    #[test]
-    fn restarts_are_read_from_the_journal_s_own_times() {
-        let entries =
-            "{\"__REALTIME_TIMESTAMP\":\"1700000000999999\",\"UNIT\":\"x\"}\nnonsense\n{\"UNIT\":\"x\"}\n";
-        assert_eq!(times(entries), [1_700_000_000]);
     }
 }

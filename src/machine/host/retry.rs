@@ -16,7 +16,7 @@ pub async fn look_arranged(unit: &str) -> Result<Look> {
 }
 
 pub async fn arrange(unit: &str, timer: &str, after: Seconds) -> Result<()> {
-    cancel(timer).await?;
+    cancel(unit, timer).await?;
     // A oneshot that ended well stays active, and would not be started again. Nothing runs in it.
     if units::state(unit).await?.is_active() {
         units::stop(unit).await?;
@@ -27,11 +27,24 @@ pub async fn arrange(unit: &str, timer: &str, after: Seconds) -> Result<()> {
     tool(&[&line[..], &start].concat(), 20).await.map(|_| ())
 }
 
-pub async fn look_cancelled(timer: &str) -> Result<Look> {
+pub async fn look_cancelled(unit: &str, timer: &str) -> Result<Look> {
     let state = units::state(&format!("{timer}.timer")).await?;
-    Ok(if state.is_down() { Look::AlreadySo } else { Look::WouldChange(state.active) })
+    Ok(match state.is_down() && !is_to_be_restarted(unit).await? {
+        true => Look::AlreadySo,
+        false => Look::WouldChange("arranged".into()),
+    })
 }
 
-pub async fn cancel(timer: &str) -> Result<()> {
-    units::clear(&format!("{timer}.timer")).await
+/// By either of the two ways in which it comes.
+pub async fn cancel(unit: &str, timer: &str) -> Result<()> {
+    units::clear(&format!("{timer}.timer")).await?;
+    match is_to_be_restarted(unit).await? {
+        true => units::stop(unit).await,
+        false => Ok(()),
+    }
+}
+
+/// systemd waits for `RestartSec=` and then starts it: nothing runs in it meanwhile.
+async fn is_to_be_restarted(unit: &str) -> Result<bool> {
+    Ok(units::state(unit).await?.sub == "auto-restart")
 }

@@ -1,19 +1,12 @@
 //! Units, through systemctl.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::crash::Exit;
-use super::program::{self, tool};
-use super::reason;
+use super::exit::Exit;
+use super::program::tool;
 use crate::error::Result;
-use crate::fault::Fault;
-use crate::machine::now;
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 use crate::plan::layout;
-use crate::secret::{CUT, ForeignText};
 
 /// The properties of one unit that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,156 +157,13 @@ pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
     Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-/// What systemd itself, before or after it gave up root, said about how a unit ended. Nothing, if nobody
-/// kept it.
-pub async fn last_word(unit: &str, since: u64) -> String {
-    let (unit, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
-    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_UID=0", &unit];
-    tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()
-}
-
-/// What these invocations of a unit said last: the service itself, or else systemd about it. All of the last second is
-/// taken, as far as it is within bounds: a process that says why it ends may say much else on its way out.
-pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
-    const LATEST: usize = 5;
-    const BYTES: usize = 4 << 20;
-    let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
-    // The second field anybody may set: only from systemd itself it counts.
-    for (field, by) in [("_SYSTEMD_INVOCATION_ID", None), ("INVOCATION_ID", Some("_PID=1"))] {
-        let wanted: Vec<String> =
-            latest.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect();
-        if wanted.is_empty() {
-            continue;
-        }
-        let count = format!("--lines={ENTRIES}");
-        let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
-        line.extend(wanted.iter().map(String::as_str).chain(by));
-        let output = program::run(&line, None, Duration::from_secs(8), BYTES).await;
-        let lines = output.map(|output| said(&output.text())).unwrap_or_default();
-        if !lines.is_empty() {
-            return lines;
-        }
-    }
-    Vec::new()
-}
-
-/// How many lines of a unit the journal says that it dropped since then, because they were too many.
-pub async fn dropped(unit: &str, since: u64) -> u64 {
-    const MESSAGE: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
-    let since = format!("--since=@{since}");
-    // This transport is journald's own: a service cannot write by it.
-    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, MESSAGE, "_TRANSPORT=driver"];
-    tool(&line, 8).await.map(|output| count_dropped(&output.text(), unit)).unwrap_or_default()
-}
-
-/// As in `Suppressed 1234 messages from auth-service.service`.
-fn count_dropped(messages: &str, unit: &str) -> u64 {
-    let of_unit = messages.lines().filter_map(|line| {
-        let (count, from) = line.strip_prefix("Suppressed ")?.split_once(" messages from ")?;
-        (from.trim_end_matches('.').rsplit('/').next() == Some(unit)).then_some(count)
-    });
-    of_unit.filter_map(|count| count.parse::<u64>().ok()).sum()
-}
-
 /// Why a unit whose proof failed does not run.
 pub const IMDS_ANSWERS_SERVICE: &str =
     "instance metadata would answer the service, to which the policy denies it";
 
-/// So many entries are read at most, and so many of them are told in any case.
-const ENTRIES: usize = 2000;
-const TOLD: usize = 60;
-const FIELDS: &str = "--output-fields=MESSAGE,_LINE_BREAK";
-
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(rename = "MESSAGE")]
-    message: Text,
-    #[serde(rename = "_LINE_BREAK", default)]
-    line_break: String,
-    /// Microseconds since 1970.
-    #[serde(rename = "__REALTIME_TIMESTAMP", default)]
-    at: String,
-}
-
-impl Entry {
-    fn at(&self) -> u64 {
-        self.at.parse().unwrap_or(0)
-    }
-
-    /// The next entry goes on with the same line.
-    fn goes_on(&self) -> bool {
-        self.line_break == "line-max"
-    }
-}
-
-/// As the journal writes it: bytes, if it is not plain text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Text {
-    Plain(String),
-    Bytes(Vec<u8>),
-}
-
-/// The journal cuts a line of over 48 KiB into entries, perhaps in the middle of a secret: here it is one line again.
-/// The first entry may begin in the middle of one, unless it is the first of all.
-fn said(entries: &str) -> Vec<ForeignText> {
-    let mut read: Vec<Entry> = entries.lines().filter_map(|entry| serde_json::from_str(entry).ok()).collect();
-    let is_whole = read.len() < ENTRIES && !entries.starts_with(CUT);
-    let first = first_told(&read);
-    let mut is_cut = if first == 0 { !is_whole } else { read[first - 1].goes_on() };
-    let mut text = String::new();
-    for Entry { message, line_break, .. } in read.drain(first..) {
-        if std::mem::take(&mut is_cut) {
-            text.push(CUT);
-        }
-        match message {
-            Text::Plain(message) => text.push_str(&message),
-            Text::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
-        }
-        if line_break != "line-max" {
-            text.push('\n');
-        }
-    }
-    program::lines(&text)
-}
-
-/// The last entries, and before them those of the last second.
-fn first_told(entries: &[Entry]) -> usize {
-    const SECOND: u64 = 1_000_000;
-    let end = entries.last().map_or(0, Entry::at);
-    let of_the_last_second = entries.iter().position(|entry| entry.at() + SECOND >= end).unwrap_or(0);
-    of_the_last_second.min(entries.len().saturating_sub(TOLD))
-}
-
-pub async fn restart(unit: &str) -> Result<()> {
-    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
-    let former = state(unit).await.map(|state| state.invocation).unwrap_or_default();
-    let began = now();
-    let line = ["systemctl", "restart", "--", unit];
-    let output = program::run(&line, None, Duration::from_secs(110), 64 << 10).await?;
-    if output.ok() {
-        return Ok(());
-    }
-    let now = state(unit).await;
-    let doing = format!("starting {unit}");
-    let error = match &now {
-        Ok(now) if now.imds_answered => Fault::ImdsAnswers.error(doing, IMDS_ANSWERS_SERVICE),
-        now => reason::not_started(unit, began, now.as_ref().ok(), &output)
-            .await
-            .remedy(format!("journalctl -u {unit} shows why")),
-    };
-    let said = match now {
-        // What ran before may have said a secret that is none of today's, which nobody would recognize.
-        Ok(state) if state.invocation != former => last_lines(&[state.invocation]).await,
-        _ => Vec::new(),
-    };
-    Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{Redaction, Secret};
 
     #[test]
     fn properties_are_read_in_any_order_and_absent_ones_are_empty() {
@@ -341,58 +191,5 @@ mod tests {
         for (argv, status) in [(layout::IMDS_PROOF, "0"), (layout::IMDS_PROOF, "1"), ("/bin/false", "189")] {
             assert!(!ended(argv, status), "{argv} {status}");
         }
-    }
-
-    fn shown(entries: &[(&str, &str)]) -> Vec<String> {
-        let token = Secret::new("hunter2-hunter2");
-        let known = Redaction::new([("TOKEN", &token)]);
-        let entries = entries.iter().map(|(message, line_break)| match *line_break {
-            "" => format!("{{\"__CURSOR\":\"s\",\"MESSAGE\":{message}}}\n"),
-            _ => format!("{{\"MESSAGE\":{message},\"_LINE_BREAK\":\"{line_break}\"}}\n"),
-        });
-        said(&entries.collect::<String>()).iter().map(|line| line.shown(&known)).collect()
-    }
-
-    #[test]
-    fn a_line_that_the_journal_cut_is_one_line_again() {
-        let lines = [
-            (r#""up""#, ""),
-            (r#""no user hunter2-""#, "line-max"),
-            (r#""hunter2 here""#, ""),
-            (r#"[110,111,27,91,48,109,255]"#, ""),
-            (r#""two\nlines hunter2-hunter2""#, "eof"),
-            ("null", ""),
-        ];
-        assert_eq!(shown(&lines), ["up", "no user [TOKEN] here", "no\u{fffd}", "two", "lines [TOKEN]"]);
-    }
-
-    #[test]
-    fn all_of_the_last_second_is_told_and_of_what_was_before_only_a_part() {
-        let entry = |at: u64| Entry {
-            message: Text::Plain("x".into()),
-            line_break: String::new(),
-            at: at.to_string(),
-        };
-        let at = |times: &[u64]| first_told(&times.iter().map(|at| entry(*at)).collect::<Vec<_>>());
-        let long_ago: Vec<u64> = (0..200).collect();
-        let flood: Vec<u64> = (0..500).map(|n| 5_000_000 + n).collect();
-        assert_eq!(at(&[long_ago.clone(), flood].concat()), 200);
-        assert_eq!(at(&[long_ago, vec![5_000_000]].concat()), 201 - TOLD);
-        assert_eq!((at(&[]), at(&[7])), (0, 0));
-    }
-
-    #[test]
-    fn lines_that_the_journal_dropped_are_counted_for_their_unit() {
-        let said = "Suppressed 120 messages from auth.service\nSuppressed 7 messages from other.service\n\
-            Suppressed 3 messages from /system.slice/auth.service\nSuppressed x messages from auth.service\n";
-        assert_eq!((count_dropped(said, "auth.service"), count_dropped(said, "a.service")), (123, 0));
-    }
-
-    #[test]
-    fn the_first_of_many_entries_may_begin_in_the_middle_of_a_secret() {
-        let mut lines = vec![(r#""er2-hunter2 here""#, "")];
-        lines.resize(ENTRIES, (r#""on""#, ""));
-        assert_eq!(shown(&lines)[0], "…[TOKEN] here");
-        assert_eq!(shown(&lines[..ENTRIES - 1])[0], "er2-hunter2 here", "there is nothing before it");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::program::failed;
-use super::{disk, files, reason, releases, units, verdict};
+use super::{disk, files, journal, reason, releases, units, verdict};
 use crate::error::{Code, Coded, Error, Result, is_disk_full};
 use crate::facts::{Commit, Source};
 use crate::fault::{Fault, Slice};
@@ -173,7 +173,7 @@ pub(super) async fn child(jail: Jail, role: Role, request: &impl serde::Serializ
         // Killed before it could answer, or never started.
         true => {
             let doing = format!("running the {} child", role.name());
-            let said = units::last_word(&unit, began).await;
+            let said = journal::last_word(&unit, began).await;
             match verdict::out_of_memory(output.status, &[], &said) {
                 Some(cause) => Err(Fault::OutOfMemory.error(doing, cause)),
                 None if is_disk_full(&said) => {
@@ -248,7 +248,7 @@ pub async fn run(command: &Command) -> Result<()> {
     let output = jail.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
-        false => units::last_word(&command.unit, began).await,
+        false => journal::last_word(&command.unit, began).await,
     };
     let ran = verdict::Ran {
         line: command.argv.join(" "),

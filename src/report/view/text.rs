@@ -76,7 +76,10 @@ fn since_then(since: u64, now: u64) -> String {
 
 fn last_run(view: &View) -> String {
     let Some(run) = &view.last_run else { return "none in this boot".to_owned() };
+    let other = run.service.as_ref().filter(|service| Some(*service) != view.service.as_ref());
+    let of = other.map(|service| format!("{service} at ")).unwrap_or_default();
     let wanted = run.commit.as_ref().map_or("no commit yet", |commit| commit.short());
+    let wanted = format!("{of}{wanted}");
     let Some(finished) = run.finished else {
         return format!("wants {wanted}, going on for {}", age(view.now.saturating_sub(run.started)));
     };

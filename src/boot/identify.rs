@@ -1,0 +1,113 @@
+//! Who a run is about: the machine, its instance, and what the policy lets them select.
+
+use super::records;
+use crate::error::{Error, Result};
+use crate::facts::Facts;
+use crate::machine::Observe;
+use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
+use crate::planner;
+use crate::report::Report;
+
+/// Who it is about: the machine, its instance, and what the policy lets them select.
+pub struct Identified {
+    pub policy: Policy,
+    pub facts: Facts,
+    pub selection: Selection,
+    /// What this instance decided at its first boot.
+    pub decided: Option<Decision>,
+    pub here: bool,
+}
+
+/// Where it runs, and what earlier runs of this instance recorded: known before its tags are.
+pub struct Arrived {
+    pub policy: Policy,
+    pub facts: Facts,
+    pub decided: Option<Decision>,
+    pub here: bool,
+}
+
+pub async fn identify(
+    machine: &impl Observe,
+    flags: &Flags,
+    policy: Policy,
+    report: &Report,
+) -> Result<Identified> {
+    let arrived = arrive(machine, flags, policy, report).await?;
+    choose(machine, flags, arrived, report).await
+}
+
+pub async fn arrive(
+    machine: &impl Observe,
+    flags: &Flags,
+    mut policy: Policy,
+    report: &Report,
+) -> Result<Arrived> {
+    if !machine.is_root() || flags.stand_ins.any().is_some() {
+        // No earlier run can have recorded one: better told before anything is waited for.
+        policy.repository()?;
+    }
+    let mut facts =
+        report.during("machine", "looking at the machine", observe::facts(machine, flags)).await?;
+    let here = flags.stand_ins.facts.is_none();
+    records::look(&facts, report)?;
+    let asking = observe::instance(machine, flags, &facts, &policy);
+    facts.instance = report.during("metadata", "waiting for instance metadata", asking).await?;
+    let mut decided = None;
+    if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
+        report.instance(instance);
+        if machine.is_root() {
+            policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
+            decided = records::decided(machine, instance, report).await?;
+        }
+        policy.repository().map_err(|error| records::missing(&facts, before_a_first_run(error, flags)))?;
+    }
+    Ok(Arrived { policy, facts, decided, here })
+}
+
+pub async fn choose(
+    machine: &impl Observe,
+    flags: &Flags,
+    arrived: Arrived,
+    report: &Report,
+) -> Result<Identified> {
+    let Arrived { policy, mut facts, mut decided, here } = arrived;
+    if here && facts.instance.is_some() && facts.tags.is_none() {
+        let asking = observe::tags(machine, &policy, decided.as_ref());
+        let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
+        facts.tags = Some(report.during("tags", &what, asking).await?);
+    }
+    let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew())?;
+    if decided.is_none() && !flags.update && here {
+        decided = records::made_up(&facts, &policy, &mut selection, report)?;
+    }
+    if let Some(file) = &flags.stand_ins.env_file {
+        // Errors about its keys name what was read.
+        selection.secret = format!("--env-file {}", file.display());
+    }
+    planner::refuse_taken_names(&facts, &selection.service)?;
+    selection.keep = keep(&facts, &policy)?;
+    report.selected(&selection, decided.is_some() && !flags.update);
+    if here {
+        let (passed, attempted) = planner::remembered(&facts, &selection.service);
+        report.remembered(passed, attempted);
+    }
+    Ok(Identified { policy, facts, selection, decided, here })
+}
+
+/// On an instance whose user-data has not run, or names the repository itself, a dry run knows nothing of that.
+fn before_a_first_run(error: Error, flags: &Flags) -> Error {
+    match flags.dry_run {
+        true => error.remedy(
+            "no run of this instance recorded its flags yet: give those of the user-data here, too, \
+             as in bootagent --dry-run --repository 'https://github.com/acme/{service}.git'",
+        ),
+        false => error,
+    }
+}
+
+/// What the next boot needs: only an instance boots again by itself.
+pub fn keep(facts: &Facts, policy: &Policy) -> Result<Option<Keep>> {
+    let Some(instance) = &facts.instance else { return Ok(None) };
+    let flags = policy.recordable()?;
+    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))
+}
