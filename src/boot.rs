@@ -135,7 +135,7 @@ async fn service(
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().filter(|_| !flags.update);
-    // A release that is kept is returned to without git, whose server may be why somebody wants that.
+    // A kept release is returned to without git: an outage of the git server may be the reason for the rollback.
     let kept = selection.pinned.as_ref().filter(|_| facts.instance.is_some());
     let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
     let recorded = decided.map(|decided| &decided.source).or(kept.map(|kept| &kept.source));

@@ -25,7 +25,7 @@ impl Known {
     }
 }
 
-/// How long the secret is waited for once more, and the instance, where nobody asked for it yet.
+/// How long the secret is waited for once more; and the instance, if the run ended before it asked for it.
 const PATIENCE: Seconds = Seconds(20);
 const LOOK: Duration = Duration::from_secs(15);
 

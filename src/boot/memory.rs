@@ -59,7 +59,7 @@ pub async fn note(machine: &impl Host, plan: &Plan, error: &Error, report: &Repo
     }
 }
 
-/// What passed is no failure any more.
+/// A deployment that passed is taken out of the memory.
 pub async fn forget(machine: &impl Host, plan: &Plan) {
     write(machine, plan, None).await;
 }

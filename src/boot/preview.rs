@@ -35,7 +35,7 @@ async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
         outlooks.push(match machine.look(&step.action).await {
             Ok(Look::AlreadySo) => Outlook::already(),
             Ok(Look::WouldChange(how)) => Outlook::to_do(how),
-            // Root's own records, on somebody's laptop or for somebody who is not root.
+            // Root's own records, which other users cannot read.
             Err(_) if !machine.is_root() => Outlook::to_do("only root can see"),
             Err(error) => return Err(error),
         });

@@ -57,7 +57,7 @@ pub fn made_up(
     Ok(decision)
 }
 
-/// A machine without a policy that ran something before is no machine that has nothing to do yet.
+/// A machine without a policy that ran something before has lost its records: it does not wait for its first run.
 pub fn missing(facts: &Facts, error: Error) -> Error {
     let ran = planner::ran_here(facts);
     if ran.is_empty() || error.code() != Code::PolicyNoRepository {

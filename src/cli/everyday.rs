@@ -78,7 +78,7 @@ pub struct ReleasesArgs {
 
 #[derive(Debug, Args)]
 pub struct HoldArgs {
-    /// Why, for whoever finds the machine held
+    /// Why, for the next engineer who looks at the machine
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }

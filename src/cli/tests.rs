@@ -1,3 +1,5 @@
+//! The command line: what is accepted, what is refused, and what it becomes.
+
 use super::*;
 
 fn parsed(line: &str) -> Result<Cli, u8> {

@@ -321,7 +321,7 @@ pub fn unusable(doing: String, why: &Unusable) -> Error {
     Error::new(code, doing, why.to_string())
 }
 
-/// The deployments that failed in this boot. What cannot be read is no reason not to try again.
+/// The deployments that failed in this boot. A record that cannot be read does not keep a run from trying again.
 pub async fn failures(machine: &impl Observe, layout: &Layout) -> Vec<Failure> {
     let text = machine.text(&layout.failed()).await.ok().flatten();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()

@@ -79,7 +79,7 @@ fn first_line(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
     let _ = writeln!(out, "{} {}: {}", sign(&step.action, outlook), step.id, headline(&step.action));
 }
 
-/// Steps of which nobody knows yet what they would find.
+/// Steps of a recovery: what they would find is not known before the run failed.
 fn each(out: &mut String, steps: &[Step], shown: Shown) {
     for step in steps {
         match shown.all {

@@ -119,7 +119,7 @@ mod tests {
         assert!(!goes_back(&machine(&["auth"]), &service("auth")));
         // Nothing better is known than what runs.
         assert!(goes_back(&machine(&[]), &service("auth")));
-        assert!(!goes_back(&machine(&["mail"]), &service("mail")), "it is no switch");
+        assert!(!goes_back(&machine(&["mail"]), &service("mail")), "the selected service runs");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn lines(status: &Status) -> Vec<String> {
     lines.iter().map(|line| plain(&line.replace('\n', " "))).collect()
 }
 
-/// For whoever has read the error already.
+/// Without the error, where it was printed before.
 pub fn brief(status: &Status) -> Vec<String> {
     let code = status.error.as_ref().map(|error| format!(" [{}]", error.code)).unwrap_or_default();
     [headline(status) + &code, more(status)].map(|line| plain(&line.replace('\n', " "))).into()

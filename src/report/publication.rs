@@ -17,7 +17,7 @@ struct Said {
     output: Vec<String>,
 }
 
-/// Where there is no room for it beside the former one, that one goes first: no word at all is better than one that
+/// Where there is no room for it beside the former one, that one goes first: no record at all is better than one that
 /// hides a newer run. And if that is not enough, what matters most is written.
 pub fn publish(status: &Status) -> Result<()> {
     let error = match write(status) {

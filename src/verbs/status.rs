@@ -108,7 +108,7 @@ fn end_if_orphaned(run: &mut Status, agent: Agent) {
     }
 }
 
-/// Root's record. One that cannot be read is told by the next run, and is no reason to say nothing else.
+/// Root's record. If it cannot be read, the next run says so, and the rest of the status is shown.
 async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned> {
     if !machine.is_root() {
         return None;

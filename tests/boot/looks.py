@@ -78,6 +78,16 @@ def answers(machine: Machine, question: str):
         return None
 
 
+def wait_until_it_answers(machine: Machine) -> None:
+    def well() -> bool:
+        try:
+            return machine.http("http://127.0.0.1:3000/health").status == 200
+        except OSError:
+            return False
+
+    wait_for("the service to answer", well, 30, evidence=machine.console_tail)
+
+
 def process(machine: Machine, unit: str = f"{SERVICE}.service") -> tuple[str, str, str]:
     """Which process of the unit runs: systemd's invocation, main pid, restarts."""
     shown = machine.systemctl_show(unit)

@@ -116,7 +116,7 @@ class Stage:
         world.imds.role_after(0)
         world.aws.heal()
         world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
-        # What serves of an earlier test is no former service of the next one.
+        # A service of an earlier test must not count as the former service of the next one.
         self.machine.run(["systemctl", "stop", "svc-*.service"])
         # No later try comes between the next tests.
         self.machine.run(["systemctl", "stop", "bootagent-retry.timer", "bootagent.service"])

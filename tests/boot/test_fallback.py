@@ -140,7 +140,7 @@ class TestRecords(Reboots):
 
     @pytest.fixture(autouse=True)
     def moved(self, shared, machine, commit):  # noqa: F811
-        """The branch goes on: whoever takes its newest commit deploys without being asked to."""
+        """The branch goes on: a run that takes its newest commit deploys unasked."""
         shared.repo(SERVICE).commit("test", {"note": "newer", "server.js": "process.exit(3)\n"})
         return commit
 

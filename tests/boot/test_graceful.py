@@ -9,7 +9,7 @@ import sweep
 from killed import fresh
 from lab.deadline import wait_for
 from lab.git_repository import Executable
-from looks import SERVICE, process, secret, shared  # noqa: F401
+from looks import SERVICE, process, secret, shared, wait_until_it_answers  # noqa: F401
 from services import talking
 from stage import run
 
@@ -110,12 +110,12 @@ class TestEachShape:
                         assert updated.code == 0, updated.stderr
                 with InFlight(machine):
                     machine.check(["systemctl", "restart", f"{SERVICE}.service"])
-                self.answers(machine)
+                wait_until_it_answers(machine)
                 with InFlight(machine):
                     machine.check(["systemctl", "stop", f"{SERVICE}.service"])
                 shown = machine.systemctl_show(f"{SERVICE}.service")
                 machine.check(["systemctl", "start", f"{SERVICE}.service"])
-                self.answers(machine)
+                wait_until_it_answers(machine)
                 with InFlight(machine):
                     machine.reboot()
                 again = machine.run(["bootagent", "status", "--wait"], timeout=60)
@@ -125,15 +125,6 @@ class TestEachShape:
                 wrong.append(f"{shape} (before it {before}): {error}")
             before = shape
         assert not wrong, sweep.told([shape for shape, _ in taken], wrong)
-
-    def answers(self, machine) -> None:
-        def well() -> bool:
-            try:
-                return machine.http("http://127.0.0.1:3000/health").status == 200
-            except OSError:
-                return False
-
-        wait_for("the service to answer", well, 30, evidence=machine.console_tail)
 
 
 class TestCandidate:

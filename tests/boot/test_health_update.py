@@ -3,7 +3,7 @@ words, and a port that moves is told. What runs is what is there, however it was
 
 import pytest
 from lab.deadline import wait_for
-from looks import SERVICE, ask, process, secret, shared, status  # noqa: F401
+from looks import SERVICE, ask, process, secret, shared, status, wait_until_it_answers  # noqa: F401
 from poller import Poller
 from services import NOTHING, talking
 from stage import run, serving
@@ -69,19 +69,10 @@ class TestByHand:
     def machine(cls, shared, binary):  # noqa: F811
         return serving(shared, binary, talking(), TOKEN="good")
 
-    def answers(self, machine) -> None:
-        def well() -> bool:
-            try:
-                return machine.http("http://127.0.0.1:3000/health").status == 200
-            except OSError:
-                return False
-
-        wait_for("the service to answer", well, 30, evidence=machine.console_tail)
-
     def test_a_service_that_was_restarted_from_an_edited_file_is_restarted(self, machine):
         machine.check(["sed", "-i", "s/TOKEN=.*/TOKEN=byhand/", ENVIRONMENT])
         machine.check(["systemctl", "restart", UNIT])
-        self.answers(machine)
+        wait_until_it_answers(machine)
         assert ask(machine, "env")["TOKEN"] == "byhand"
         result = run(machine)
         assert result.code == 0, result.stderr
@@ -91,7 +82,7 @@ class TestByHand:
         right = machine.read(ENVIRONMENT)
         machine.check(["sed", "-i", "s/TOKEN=.*/TOKEN=byhand/", ENVIRONMENT])
         machine.check(["systemctl", "restart", UNIT])
-        self.answers(machine)
+        wait_until_it_answers(machine)
         # The same bytes, owner and mode as before: only the time of change tells.
         machine.check(["sh", "-c", f"cat > {ENVIRONMENT}"], stdin=right)
         assert run(machine).code == 0
@@ -101,7 +92,7 @@ class TestByHand:
         _, pid, _ = process(machine)
         machine.check(["kill", "-9", pid])
         wait_for("another process", lambda: process(machine)[1] not in ("0", pid), 20)
-        self.answers(machine)
+        wait_until_it_answers(machine)
         after = process(machine)
         assert run(machine).code == 0
         assert process(machine) == after, "it was restarted for nothing"

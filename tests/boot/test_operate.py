@@ -48,7 +48,7 @@ class TestDocument:
         return serving(shared, binary, TOKEN="before")
 
     def happens(self, world, heading: str) -> None:
-        """What the text between the commands says that somebody does elsewhere."""
+        """What the text between the commands says that an engineer does elsewhere."""
         match heading:
             case "Deploy":
                 world.repo(SERVICE).commit("test", {"note": "two"})

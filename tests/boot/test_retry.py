@@ -29,7 +29,7 @@ def ended(machine) -> dict:
 
 
 class TestAtABoot:
-    """What only a person can mend is mended from outside: nobody logs in to each machine of a fleet."""
+    """What only a person can mend is mended from outside: an operator does not log in to each machine of a fleet."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -1,5 +1,5 @@
 //! Whether firmware and hypervisor say that this machine is an EC2 instance, as cloud-init's ds-identify looks at them.
-//! They can be forged by whoever owns the host: they only shorten a wait, and prove nothing.
+//! The host's owner can forge them: they only shorten a wait, and prove nothing.
 
 use std::path::Path;
 

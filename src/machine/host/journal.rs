@@ -8,8 +8,8 @@ use super::program::{self, tool};
 use crate::machine::now;
 use crate::secret::{CUT, ForeignText};
 
-/// What systemd itself, before or after it gave up root, said about how a unit ended. Nothing, if nobody
-/// kept it.
+/// What systemd itself, before or after it gave up root, said about how a unit ended. Empty if the
+/// journal did not keep it.
 pub async fn last_word(unit: &str, since: u64) -> String {
     let (unit, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
     let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_UID=0", &unit];

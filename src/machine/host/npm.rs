@@ -29,7 +29,7 @@ pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
     fault.map(|fault| (fault, cause))
 }
 
-/// What a registry answers that is being maintained, with 200: JSON that begins with a tag, or an archive that is none.
+/// What a registry under maintenance answers, with status 200: HTML in place of JSON or of an archive.
 fn is_page(line: &str) -> bool {
     let json = line.contains("Unexpected token '<'") || line.contains("Unexpected token < in JSON");
     json && (line.contains("JSON") || line.contains("json")) || line.starts_with("code TAR_BAD_ARCHIVE")

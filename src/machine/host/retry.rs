@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::machine::Look;
 use crate::plan::Seconds;
 
-/// Without the agent's unit this is no instance that could go on by itself.
+/// Without the agent's unit systemd has nothing to start later.
 pub async fn look_arranged(unit: &str) -> Result<Look> {
     Ok(match units::state(unit).await?.load.as_str() {
         "loaded" => Look::WouldChange("not arranged".into()),

@@ -29,7 +29,7 @@ pub async fn restart(unit: &str) -> Result<()> {
             .remedy(format!("journalctl -u {unit} shows why")),
     };
     let said = match now {
-        // What ran before may have said a secret that is none of today's, which nobody would recognize.
+        // The process before may have printed a former secret, which today's redaction does not know.
         Ok(state) if state.invocation != former => journal::last_lines(&[state.invocation]).await,
         _ => Vec::new(),
     };

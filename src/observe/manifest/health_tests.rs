@@ -1,3 +1,5 @@
+//! `health` and `port` of a manifest: what is accepted, and what is refused with its line.
+
 use super::*;
 
 fn read(text: &str) -> Manifest {

@@ -1,3 +1,5 @@
+//! The manifest: each key, the layers per environment, and what is refused with its line.
+
 use super::*;
 
 fn read(text: &str) -> Manifest {

@@ -1,3 +1,5 @@
+//! Whose socket answers on a port: the service's own and others', in both address families.
+
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
