@@ -570,8 +570,10 @@ def test_nothing_is_left_when_a_world_fails(tmp_path, monkeypatch):
     assert (evidence / "imds.jsonl").exists()
 
 
+# Below a shell's background job SIGINT is ignored, and Python leaves it so.
 OWNER = """
-import lab, sys, time
+import lab, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 world = lab.World().open()
 world.launch()
 print(world.id, flush=True)

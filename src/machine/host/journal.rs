@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::program::{self, tool};
 use crate::machine::now;
@@ -20,25 +21,37 @@ pub async fn last_word(unit: &str, since: u64) -> String {
 /// taken, as far as it is within bounds: a process that says why it ends may say much else on its way out.
 pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
     const LATEST: usize = 5;
-    const BYTES: usize = 4 << 20;
     let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
-    // The second field anybody may set: only from systemd itself it counts.
-    for (field, by) in [("_SYSTEMD_INVOCATION_ID", None), ("INVOCATION_ID", Some("_PID=1"))] {
-        let wanted: Vec<String> =
-            latest.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect();
-        if wanted.is_empty() {
-            continue;
-        }
-        let count = format!("--lines={ENTRIES}");
-        let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
-        line.extend(wanted.iter().map(String::as_str).chain(by));
-        let output = program::run(&line, None, Duration::from_secs(8), BYTES).await;
-        let lines = output.map(|output| said(&output.text())).unwrap_or_default();
-        if !lines.is_empty() {
-            return lines;
-        }
+    let its_own = of_invocations("_SYSTEMD_INVOCATION_ID", latest);
+    let mut lines = read_last(&its_own).await;
+    if lines.is_empty() {
+        // journald reads a process's output after systemd has learned that the process ended.
+        sleep(Duration::from_millis(250)).await;
+        lines = read_last(&its_own).await;
     }
-    Vec::new()
+    if lines.is_empty() {
+        // This field anybody may set: only from systemd itself it counts.
+        let systemds = of_invocations("INVOCATION_ID", latest);
+        lines = read_last(&[systemds, vec!["_PID=1".to_owned()]].concat()).await;
+    }
+    lines
+}
+
+fn of_invocations(field: &str, invocations: &[String]) -> Vec<String> {
+    invocations.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect()
+}
+
+/// The last entries that match, none where there is nothing to match.
+async fn read_last(wanted: &[String]) -> Vec<ForeignText> {
+    const BYTES: usize = 4 << 20;
+    if !wanted.iter().any(|part| part.contains("INVOCATION_ID=")) {
+        return Vec::new();
+    }
+    let count = format!("--lines={ENTRIES}");
+    let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
+    line.extend(wanted.iter().map(String::as_str));
+    let output = program::run(&line, None, Duration::from_secs(8), BYTES).await;
+    output.map(|output| said(&output.text())).unwrap_or_default()
 }
 
 /// How many lines of a unit the journal says that it dropped since then, because they were too many.

@@ -61,7 +61,7 @@ fn unit(cgroups: &str) -> Option<String> {
 
 /// All that listen on the port, and which of them are the control group's.
 pub fn listeners(port: u16, cgroup: &str) -> Listeners {
-    let listeners = all().into_iter().filter(|listener| listener.address.port() == port);
+    let listeners = table::listening().into_iter().filter(|listener| listener.address.port() == port);
     let held = held(cgroup);
     let (own, foreign) = listeners.partition(|listener| held.contains(&link(listener)));
     Listeners { own, foreign }
@@ -129,41 +129,15 @@ pub fn has_ipv6_loopback() -> bool {
     addresses.lines().any(|line| line.starts_with(&loopback))
 }
 
-fn all() -> Vec<Listener> {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|table| table.lines().skip(1).filter_map(listener).collect::<Vec<_>>())
-        .collect()
-}
-
 /// The ports on which processes of the control group listen.
 pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
     let held = held(cgroup);
     let own = |listener: &Listener| held.contains(&link(listener));
-    all().iter().filter(|listener| own(listener)).map(|listener| listener.address.port()).collect()
-}
-
-/// One line of /proc/net/tcp: `sl local_address rem_address st ... inode`.
-fn listener(line: &str) -> Option<Listener> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (address, state, inode) = (*fields.get(1)?, *fields.get(3)?, fields.get(9)?.parse().ok()?);
-    (state == LISTEN).then_some(())?;
-    let (ip, port) = address.split_once(':')?;
-    Some(Listener { address: SocketAddr::new(ip_address(ip)?, u16::from_str_radix(port, 16).ok()?), inode })
-}
-
-/// The kernel prints addresses as 32-bit words in the machine's own byte order.
-fn ip_address(hex: &str) -> Option<IpAddr> {
-    let words: Option<Vec<u32>> =
-        (0..hex.len() / 8).map(|at| u32::from_str_radix(hex.get(at * 8..at * 8 + 8)?, 16).ok()).collect();
-    let bytes: Vec<u8> = words?.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
-        _ => None,
-    }
+    table::listening()
+        .iter()
+        .filter(|listener| own(listener))
+        .map(|listener| listener.address.port())
+        .collect()
 }
 
 fn link(listener: &Listener) -> PathBuf {
@@ -205,5 +179,6 @@ fn collect(directory: &Path, pids: &mut BTreeSet<u32>, depth: usize) {
     }
 }
 
+mod table;
 #[cfg(test)]
 mod tests;

@@ -184,4 +184,6 @@ mod bounds_tests;
 #[cfg(test)]
 mod health_tests;
 #[cfg(test)]
+mod refused_tests;
+#[cfg(test)]
 mod tests;
