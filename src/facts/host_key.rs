@@ -1,6 +1,6 @@
 //! A git server's ssh host key, as a line of a known_hosts file names it.
 
-use aws_smithy_types::base64;
+use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::names::NameError;
@@ -46,7 +46,7 @@ impl HostKey {
                 "this kind of key is not used: give the server's ssh-ed25519 or ecdsa-sha2-nistp256 key",
             );
         }
-        let blob = base64::decode(key).map_err(|_| "its key is not base64")?;
+        let blob = BASE64.decode(key.as_bytes()).map_err(|_| "its key is not base64")?;
         let named = (blob.len() > 4 + kind.len()).then(|| &blob[4..4 + kind.len()]);
         match named == Some(kind.as_bytes()) {
             true => Ok(HostKey { hosts, kind: kind.to_owned(), blob }),
@@ -88,7 +88,7 @@ impl From<HostKey> for String {
             port => format!("[{name}]:{port}"),
         };
         let hosts: Vec<String> = key.hosts.iter().map(name).collect();
-        format!("{} {} {}", hosts.join(","), key.kind, base64::encode(&key.blob))
+        format!("{} {} {}", hosts.join(","), key.kind, BASE64.encode(&key.blob))
     }
 }
 

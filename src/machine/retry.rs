@@ -87,7 +87,7 @@ fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
 /// A whole group boots at once: nobody may knock in step with the others, or before he was told to.
 fn wait(error: &Error, pause: Duration) -> Duration {
     let asked = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
-    asked + pause.mul_f64(random())
+    asked + pause.mul_f64(fastrand::f64())
 }
 
 fn told(error: Error, tried: u32, took: Duration) -> Error {
@@ -95,12 +95,6 @@ fn told(error: Error, tried: u32, took: Duration) -> Error {
         1 => error,
         _ => error.noting(&format!("tried {tried} times in {} s", took.as_secs())),
     }
-}
-
-/// Between 0 and 1, good enough to spread a fleet.
-fn random() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    (RandomState::new().hash_one(0u8) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -197,10 +191,5 @@ mod tests {
             false => Ok("late"),
         });
         assert_eq!(late.await.unwrap(), "late");
-    }
-
-    #[test]
-    fn jitter_is_a_fraction() {
-        assert!((0..1000).map(|_| random()).all(|part| (0.0..1.0).contains(&part)));
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use aws_smithy_types::base64;
+use data_encoding::BASE64;
 
 use super::foreign::clean;
 use super::ordinary::{Reach, looks_like_a_token, reach, sounds_secret};
@@ -202,10 +202,10 @@ fn html(text: &str) -> String {
 /// What of the value's base64 does not depend on what stands around it, at each of the three ways in which
 /// it may come to stand (`user:password`, say); and the whole of it alone.
 fn base64_forms(bytes: &[u8]) -> Vec<String> {
-    let mut forms = vec![base64::encode(bytes).trim_end_matches('=').to_owned()];
+    let mut forms = vec![BASE64.encode(bytes).trim_end_matches('=').to_owned()];
     for before in 0..3usize {
         let padded: Vec<u8> = std::iter::repeat_n(b'x', before).chain(bytes.iter().copied()).collect();
-        let encoded = base64::encode(&padded);
+        let encoded = BASE64.encode(&padded);
         let start = (before * 8).div_ceil(6);
         let whole = padded.len() * 8 / 6;
         // A few characters alone would hit by chance.

@@ -4,7 +4,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_types::base64;
+use data_encoding::BASE64;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
@@ -49,7 +49,7 @@ fn trusted(network: &Network) -> Result<TrustStore> {
     let mut store = TrustStore::default();
     if let Some(file) = &network.ca_file {
         for certificate in certificates_of(file.path())? {
-            let body = base64::encode(certificate.as_ref());
+            let body = BASE64.encode(certificate.as_ref());
             store.add_pem_certificate(format!(
                 "-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
             ));

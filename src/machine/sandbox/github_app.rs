@@ -1,7 +1,7 @@
 //! A GitHub App's way to a repository: its key signs who it is, and GitHub gives a token for this one
 //! repository, for an hour, to read.
 
-use aws_smithy_types::base64;
+use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
@@ -86,7 +86,7 @@ fn bearer(signed: &Secret) -> Result<HeaderValue> {
 }
 
 fn url_safe(bytes: &[u8]) -> String {
-    base64::encode(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+    BASE64URL_NOPAD.encode(bytes)
 }
 
 /// The server's clock, as it says itself.

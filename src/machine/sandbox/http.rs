@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_smithy_types::base64;
+use data_encoding::BASE64;
 use git2::Remote;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
@@ -262,7 +262,7 @@ fn login(agent: &Agent, address: &Address, way: &Way, credential: &Credential) -
 
 fn basic(username: &str, password: &Secret) -> Result<HeaderValue> {
     let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
-    let encoded = Zeroizing::new(base64::encode(pair.as_bytes()));
+    let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
     let header = Zeroizing::new(format!("Basic {}", *encoded));
     let mut value = HeaderValue::from_str(&header)
         .map_err(|error| Error::new(Code::Bug, "encoding the git credential", error))?;

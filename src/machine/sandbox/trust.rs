@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_smithy_types::base64;
+use data_encoding::BASE64;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_native_certs::load_certs_from_paths;
@@ -80,7 +80,7 @@ pub(in crate::machine) fn bundle(file: &Path) -> Result<Vec<u8>> {
 }
 
 fn pem(der: &CertificateDer<'_>) -> String {
-    let text = base64::encode(der.as_ref());
+    let text = BASE64.encode(der.as_ref());
     let lines: Vec<&str> =
         (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))

@@ -174,35 +174,12 @@ pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
+/// A key longer than any of ours is not near to one.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    // A third of the letters may be wrong: `prot`, `instal`, but not `user` for `secret`.
-    let near = |name: &&str| distance(key, name) <= (name.len().max(3) / 3).max(1);
-    let two_swapped = |name: &&str| key.len() == name.len() && sorted(key) == sorted(name);
-    let close = known.iter().filter(|name| near(name) || two_swapped(name));
-    close.min_by_key(|name| distance(key, name)).copied()
-}
-
-fn sorted(word: &str) -> Vec<char> {
-    let mut letters: Vec<char> = word.chars().collect();
-    letters.sort_unstable();
-    letters
-}
-
-/// Levenshtein's, one row at a time. Keys longer than any of ours are not near to one.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 40 {
-        return usize::MAX;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[b.len()]
+    const LONGEST: usize = 40;
+    // A third of the letters may be wrong, and two neighbours that changed places are one mistake: `prot`, `instal`, but not
+    // `user` for `secret`.
+    let near = |name: &&&str| strsim::osa_distance(key, name) <= (name.len().max(3) / 3).max(1);
+    let close = known.iter().filter(|name| key.len() <= LONGEST && near(name));
+    close.min_by_key(|name| strsim::osa_distance(key, name)).copied()
 }

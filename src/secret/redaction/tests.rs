@@ -2,7 +2,7 @@
 
 use super::super::{ForeignText, SHOWN};
 use super::*;
-use aws_smithy_types::base64;
+use data_encoding::BASE64;
 use forms::url;
 use proptest::prelude::*;
 
@@ -202,8 +202,8 @@ fn printed(value: &str, way: usize, around: &str) -> String {
     match way {
         0 => format!("{around}{value}{around}"),
         1 => serde_json::json!({ "a": format!("{around}{value}") }).to_string(),
-        2 => base64::encode(format!("{around}{value}{around}")),
-        3 => base64::encode(value).replace('+', "-").replace('/', "_"),
+        2 => BASE64.encode(format!("{around}{value}{around}").as_bytes()),
+        3 => BASE64.encode(value.as_bytes()).replace('+', "-").replace('/', "_"),
         4 => url(value, true),
         5 => url(value, false),
         6 => value.bytes().map(|byte| format!("{byte:02x}")).collect(),
@@ -251,7 +251,7 @@ proptest! {
     fn a_password_of_an_address_is_never_shown(password in "[a-z0-9A-Z!*@/%:+&=]{2}[0-9][A-Z]{4}[a-z0-9!*@/:+&=]{1,20}") {
         let address = format!("postgres://app:{}@db.example/x", url(&password, true));
         let hidden = of(&[("URL", &address)]);
-        for said in [password.clone(), url(&password, true), url(&password, false), base64::encode(format!("app:{password}"))] {
+        for said in [password.clone(), url(&password, true), url(&password, false), BASE64.encode(format!("app:{password}").as_bytes())] {
             let shown = hidden.hide(&format!("failed: {said}"));
             prop_assert!(!shown.contains(&password) && shown.contains("[URL]"), "{shown}");
         }
