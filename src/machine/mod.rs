@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod aws;
+mod children;
 mod disk;
 pub mod git;
 mod install;
@@ -15,7 +16,7 @@ mod local;
 mod process;
 pub mod progress;
 pub mod retry;
-pub mod service;
+mod service;
 mod survey;
 mod web;
 
@@ -27,6 +28,7 @@ use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, P
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
+pub use children::child;
 pub use disk::files::{read as read_file, remove_file, write as replace_file};
 pub use git::credential::{App, Credential};
 pub use install::kept::Release;

@@ -7,7 +7,7 @@ use super::npm;
 use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::disk::room;
-use crate::machine::jail::imds_proof::IMDS_ANSWERS;
+use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::process::program::{Output, how_it_ended};
 use crate::machine::process::{memory, reason};
 use crate::secret::{ForeignText, Message};

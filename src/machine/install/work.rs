@@ -13,11 +13,11 @@ use crate::machine::aws::clock;
 use crate::machine::disk::{files, room};
 use crate::machine::git::local::reader;
 use crate::machine::jail::child::Role;
-use crate::machine::jail::guard;
 use crate::machine::jail::plain::{plain, plain_as};
 use crate::machine::jail::request::REPLY_BYTES;
 use crate::machine::jail::request::{CheckoutRequest, FetchRequest, Repository, encode_request, read_reply};
 use crate::machine::jail::unit::{Jail, User, own_program};
+use crate::machine::jail::wrapper;
 use crate::machine::process::program::failed;
 use crate::machine::process::{journal, reason, units};
 use crate::machine::retry::{Patience, patiently};
@@ -246,7 +246,7 @@ pub async fn run(command: &Command) -> Result<()> {
     for path in &command.sandbox.hidden {
         jail = jail.hidden(path);
     }
-    let argv = guard::before(&command.argv, false)?;
+    let argv = wrapper::command_line(&command.argv, false)?;
     let began = now();
     let output = jail.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {

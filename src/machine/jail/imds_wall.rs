@@ -9,11 +9,12 @@ use std::time::Duration;
 use nix::unistd::User;
 
 use super::child::Role;
-use super::imds_proof::{IMDS_ANSWERS, PROOF};
+use super::imds_proof::PROOF;
 use super::unit::{self, Jail, own_program};
 use crate::error::{Code, Coded, Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
+use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::process::program::{self, Output, failed};
 use crate::machine::{Change, Look};
 use crate::plan::{ImdsWall, Mode, Owner, layout};

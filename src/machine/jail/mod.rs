@@ -11,9 +11,9 @@
 //! ```
 
 pub mod child;
-pub mod guard;
 pub mod imds_proof;
 pub mod imds_wall;
 pub mod plain;
 pub mod request;
 pub mod unit;
+pub mod wrapper;

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::fault::{Fault, Slice};
 use crate::machine::disk::files;
 use crate::machine::install::diagnose;
-use crate::machine::jail::guard;
 use crate::machine::jail::unit::{Jail, User};
+use crate::machine::jail::wrapper;
 use crate::machine::process::journal;
 use crate::machine::{Look, now};
 use crate::plan::{Migration, Mode, Owner};
@@ -44,9 +44,9 @@ pub async fn migrate(migration: &Migration) -> Result<()> {
 }
 
 async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
-    let guarded = guard::before(argv, migration.may_use_imds)?;
+    let wrapped = wrapper::command_line(argv, migration.may_use_imds)?;
     let began = now();
-    let output = jail(migration).run(&guarded, None, 256 << 10).await?;
+    let output = jail(migration).run(&wrapped, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
         false => journal::last_word(&migration.unit, began).await,
