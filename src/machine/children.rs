@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::jail::child::{Role, serve};
-use super::jail::{imds_proof, wrapper};
-use super::process::exit::IMDS_ANSWERS;
-use super::service::drain;
-use super::{git, web};
 use crate::error::{Code, Error};
+use crate::machine::jail::child::{Role, serve};
+use crate::machine::jail::{imds_proof, wrapper};
+use crate::machine::process::exit::IMDS_ANSWERS;
+use crate::machine::service::drain;
+use crate::machine::{git, web};
 
 /// As a shell has it, which finds no program to start.
 const NOT_STARTED: i32 = 127;

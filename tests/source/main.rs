@@ -21,9 +21,10 @@ use std::time::Duration;
 use bootagent::error::{Code, Result};
 use bootagent::facts::{Branch, CaFile, Commit, Source};
 use bootagent::machine::git::credential::Credential;
+use bootagent::machine::git::request::{CheckoutRequest, FetchRequest, Limits, Repository};
 use bootagent::machine::jail::child::Role;
 use bootagent::machine::jail::plain::plain;
-use bootagent::machine::jail::request::{CheckoutRequest, FetchRequest, Limits, Repository, Timeouts};
+use bootagent::machine::jail::request::Timeouts;
 use bootagent::secret::Secret;
 use tempfile::TempDir;
 

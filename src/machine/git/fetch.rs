@@ -6,12 +6,12 @@ use std::sync::Arc;
 use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
 
 use super::address::Address;
+use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, during};
 use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Source};
 use crate::fault::Fault;
-use crate::machine::jail::request::{FetchRequest, Repository as From};
 use crate::secret::{ForeignText, Message, without_userinfo};
 
 /// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.

@@ -6,9 +6,9 @@ use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 
 use super::links::{self, Node, Nodes};
 use super::paths;
+use super::request::Limits;
 use crate::error::{Code, Error, Result};
 use crate::facts::{EntryKind, Source};
-use crate::machine::jail::request::Limits;
 use crate::secret::{ForeignText, Message, cut};
 
 /// The kernel's PATH_MAX, less its end.

@@ -12,6 +12,7 @@ pub mod libgit2;
 pub mod links;
 pub mod local;
 pub mod paths;
+pub mod request;
 pub mod rsa;
 pub mod ssh;
 pub mod transport;

@@ -18,10 +18,10 @@ use hosts::Known;
 use key::Key;
 
 use super::credential::{Credential, unfit};
+use super::request::FetchRequest;
 use super::transport::{self, Account};
 use crate::error::Result;
 use crate::facts::Network;
-use crate::machine::jail::request::FetchRequest;
 use crate::machine::jail::request::Timeouts;
 
 /// One fetch: to whom, and as whom.
