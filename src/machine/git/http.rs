@@ -19,8 +19,8 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
 use crate::fault::Fault;
 use crate::machine::jail::request::Timeouts;
+use crate::machine::web::agent::agent;
 use crate::machine::web::tls;
-use crate::machine::web::trust;
 use crate::secret::Secret;
 
 /// Some servers look for the `git/` to know a git client.
@@ -36,7 +36,7 @@ pub(super) struct Session {
     agent: Agent,
     address: Address,
     authorization: Option<HeaderValue>,
-    way: Way,
+    route: Route,
     /// Where the repository answered, once a redirect was followed.
     answered: Mutex<Address>,
 }
@@ -64,9 +64,9 @@ impl Session {
             let cause = "a credential is not sent over plain http";
             return Err(Error::new(Code::RepositoryInvalid, doing, cause).remedy("use https://"));
         }
-        let way = Way { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
-        let agent = agent(network, timeouts)?;
-        let login = credential.map(|as_whom| login(&agent, &address, &way, as_whom)).transpose()?;
+        let route = Route { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
+        let agent = agent(network, timeouts, USER_AGENT)?;
+        let login = credential.map(|as_whom| login(&agent, &address, &route, as_whom)).transpose()?;
         Ok(Session {
             account: Account::new(address.as_str(), most)
                 .knowing(login.as_ref().map(|(_, password)| password)),
@@ -74,7 +74,7 @@ impl Session {
             agent,
             answered: Mutex::new(address.clone()),
             address,
-            way,
+            route,
         })
     }
 
@@ -172,7 +172,7 @@ impl Session {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let (fault, cause) = self.way.unreachable(error);
+        let (fault, cause) = self.route.unreachable(error);
         match () {
             () if tls::is_untrusted(&cause) => {
                 self.account.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY)
@@ -191,16 +191,16 @@ impl Session {
     }
 }
 
-/// How requests go out, for the account of those that come to nothing.
+/// How requests go out, for the errors of those that get no answer.
 #[derive(Clone)]
-pub struct Way {
+pub(super) struct Route {
     timeouts: Timeouts,
     proxy: Option<Proxy>,
 }
 
-impl Way {
+impl Route {
     /// Why there is no answer, and what kind of fault that is.
-    pub fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
         let Timeouts { stall, connect } = self.timeouts;
         let (fault, cause) = match error {
             ureq::Error::Timeout(Timeout::PerRead) => {
@@ -220,41 +220,17 @@ impl Way {
     }
 }
 
-pub fn agent(network: &Network, timeouts: &Timeouts) -> Result<Agent> {
-    Ok(Agent::config_builder()
-        .tls_config(trust::tls(network.ca_file.as_ref())?)
-        // Always set: ureq's default reads the environment.
-        .proxy(network.proxy.as_ref().map(|at| proxy(at, network)).transpose()?)
-        .user_agent(USER_AGENT)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_resolve(Some(timeouts.connect))
-        .timeout_connect(Some(timeouts.connect))
-        // Each renewed by every byte that passes: a slow transfer may go on, a dead one ends.
-        .timeout_per_read(Some(timeouts.stall))
-        .timeout_per_write(Some(timeouts.stall))
-        .build()
-        .new_agent())
-}
-
-fn proxy(at: &Proxy, network: &Network) -> Result<ureq::Proxy> {
-    let wrong = |error: ureq::Error| {
-        Error::new(Code::PolicyInvalid, format!("reading the proxy's address {at}"), error)
-    };
-    let plain = ureq::Proxy::new(at.as_str()).map_err(wrong)?;
-    let builder = ureq::Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
-    // A host stands for itself and for all below it, as with all others who are told of it.
-    let direct = network.direct().into_iter().flat_map(|host| [host.to_owned(), format!(".{host}")]);
-    direct.fold(builder, |builder, host| builder.no_proxy(&host)).build().map_err(wrong)
-}
-
 /// User name and password.
-fn login(agent: &Agent, address: &Address, way: &Way, credential: &Credential) -> Result<(String, Secret)> {
+fn login(
+    agent: &Agent,
+    address: &Address,
+    route: &Route,
+    credential: &Credential,
+) -> Result<(String, Secret)> {
     match credential {
         Credential::Password { username, password } => Ok((username.clone(), password.clone())),
         Credential::App(app) => {
-            Ok(("x-access-token".to_owned(), github_app::token(agent, address, way, app)?))
+            Ok(("x-access-token".to_owned(), github_app::token(agent, address, route, app)?))
         }
         Credential::Key(_) => Err(unfit("it is a private key, which opens repositories over ssh, not https")
             .remedy("write the repository as ssh://git@HOST/PATH, or store a token instead of the key")),

@@ -26,7 +26,7 @@ const BUNDLES: [&str; 5] = [
 /// A bundle of all the world's authorities has a quarter of this.
 const LARGEST: u64 = 1 << 20;
 
-pub fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
+pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
     Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .root_certs(roots(ca_file)?)
