@@ -12,8 +12,8 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, fchown, fchownat};
 
+use super::inside::leads_below;
 use super::path_at::{kind, permissions};
-use crate::machine::web::archive::stays_inside;
 
 const DEEPEST: usize = 64;
 const OPEN: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
@@ -52,7 +52,7 @@ fn one(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
         }
         SFlag::S_IFLNK => {
             let target = readlinkat(directory, name)?;
-            anyhow::ensure!(stays_inside(depth, Path::new(&target)), "it leads out of the tree");
+            anyhow::ensure!(leads_below(depth, Path::new(&target)), "it leads out of the tree");
             let nofollow = AtFlags::AT_SYMLINK_NOFOLLOW;
             Ok(fchownat(directory, name, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)), nofollow)?)
         }
