@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::process::program::{self, Output};
 use crate::machine::process::units;
-use crate::plan::YIELDS;
+use crate::plan::hardening::{Confined, NO_IMDS, hardening};
 
 /// A child to be. Everything that is not said stays shut.
 pub struct Jail {
@@ -21,6 +21,7 @@ pub struct Jail {
     properties: Vec<String>,
     environment: Vec<(String, String)>,
     deadline: Duration,
+    confined: Confined,
     may_use_imds: bool,
 }
 
@@ -33,44 +34,6 @@ pub enum User {
     },
 }
 
-/// For every child but one that the policy lets ask IMDS. It needs the kernel's cgroup BPF: a child that
-/// runs other people's code proves first, by a connection attempt, that it holds.
-const NO_IMDS: &str = "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128";
-
-/// What holds for every child, and every child yields.
-const WALLS: &[&str] = &[
-    "NoNewPrivileges=yes",
-    "CapabilityBoundingSet=",
-    "AmbientCapabilities=",
-    "ProtectSystem=strict",
-    "PrivateTmp=yes",
-    "PrivateDevices=yes",
-    // Where everybody may write even under "strict": shared memory, queues, and with some systemd /run.
-    "TemporaryFileSystem=/dev/shm:mode=1777",
-    "InaccessiblePaths=-/dev/mqueue",
-    "ReadOnlyPaths=/run",
-    "ProtectKernelTunables=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectControlGroups=yes",
-    "ProtectClock=yes",
-    "ProtectHostname=yes",
-    "ProtectProc=invisible",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "RestrictNamespaces=yes",
-    "LockPersonality=yes",
-    "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service",
-    "SystemCallErrorNumber=EPERM",
-    "LimitCORE=0",
-    "TasksMax=1024",
-    "UMask=0022",
-    "KillMode=control-group",
-    "TimeoutStopSec=5",
-    "Slice=system.slice",
-];
-
 impl Jail {
     pub fn new(unit: &str, user: User, deadline: Duration) -> Self {
         Jail {
@@ -79,6 +42,7 @@ impl Jail {
             properties: Vec::new(),
             environment: Vec::new(),
             deadline,
+            confined: Confined::Child,
             may_use_imds: false,
         }
     }
@@ -94,6 +58,12 @@ impl Jail {
 
     pub fn writable(self, path: &Path) -> Self {
         self.property(format!("ReadWritePaths={}", path.display()))
+    }
+
+    /// For a migration, which is the service's own work.
+    pub fn as_the_service(mut self) -> Self {
+        self.confined = Confined::Migration;
+        self
     }
 
     pub fn with_imds(mut self) -> Self {
@@ -162,10 +132,10 @@ impl Jail {
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
         };
         let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
-        let imds = (!self.may_use_imds).then_some(&NO_IMDS);
-        let walls = WALLS.iter().chain(&YIELDS).chain(imds).map(|wall| (*wall).to_owned());
+        let imds = (!self.may_use_imds).then_some(NO_IMDS);
+        let hardening = hardening(self.confined).chain(imds).map(str::to_owned);
         let own = self.properties.iter().cloned();
-        let properties = user.into_iter().chain(walls).chain([kept]).chain(own).chain(homes(argv));
+        let properties = user.into_iter().chain(hardening).chain([kept]).chain(own).chain(homes(argv));
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         transient(&self.unit, properties, environment, argv)
     }

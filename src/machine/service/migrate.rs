@@ -16,18 +16,6 @@ use crate::plan::{Migration, Mode, Owner};
 /// Longer than the step's own deadline: this one holds if the agent dies.
 const DEADLINE: Duration = Duration::from_secs(Slice::Migrate.seconds().0 + 60);
 
-/// What the unit of a service has and an installation has not: later words win.
-const AS_THE_SERVICE: &[&str] = &[
-    "UMask=0077",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-    "LimitNOFILE=65536",
-    "TasksMax=4096",
-    // Killed half-way it leaves its data half changed, and what serves may wait for a lock that it holds.
-    "OOMScoreAdjust=0",
-    "CPUWeight=100",
-    "IOWeight=100",
-];
-
 pub fn look(migration: &Migration) -> Result<Look> {
     let record = &migration.record;
     files::look_file(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
@@ -63,6 +51,7 @@ async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
 fn jail(migration: &Migration) -> Jail {
     let user = User::Named { user: migration.user.clone(), group: migration.user.clone() };
     let mut jail = Jail::new(&migration.unit, user, DEADLINE)
+        .as_the_service()
         .directory(&migration.directory)
         .environment(&migration.environment)
         .property(format!("EnvironmentFile={}", environment(migration).display()));
@@ -79,7 +68,7 @@ fn jail(migration: &Migration) -> Jail {
     for path in &migration.writable {
         jail = jail.writable(path);
     }
-    AS_THE_SERVICE.iter().fold(jail, |jail, property| jail.property(*property))
+    jail
 }
 
 fn environment(migration: &Migration) -> PathBuf {
