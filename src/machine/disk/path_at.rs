@@ -14,6 +14,7 @@ use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
+use super::owned::only_root_can_change;
 use super::remove::remove;
 use crate::secret::{ForeignText, Message};
 
@@ -72,8 +73,12 @@ impl Place {
 fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     match openat(directory, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()) {
         // A link to a directory, in a directory where only root writes: /opt on another disk, say.
-        Err(Errno::ELOOP | Errno::ENOTDIR) if only_root_writes(&fstat(directory)?) => {
-            openat(directory, name, DIRECTORY, Mode::empty())
+        Err(refused @ (Errno::ELOOP | Errno::ENOTDIR)) => {
+            let stat = fstat(directory)?;
+            match only_root_can_change(stat.st_uid, stat.st_mode) {
+                true => openat(directory, name, DIRECTORY, Mode::empty()),
+                false => Err(refused),
+            }
         }
         other => other,
     }
@@ -99,10 +104,6 @@ pub fn obstacle(path: &Path) -> Option<Message> {
 /// As `step` does.
 fn is_followed(link: &Path) -> bool {
     Place::open(link, false).is_ok_and(|place| step(&place.directory, &place.name).is_ok())
-}
-
-fn only_root_writes(stat: &FileStat) -> bool {
-    stat.st_uid == 0 && stat.st_mode & 0o022 == 0
 }
 
 /// The name under which something becomes whole, and under which it goes. There is one for each name: what a

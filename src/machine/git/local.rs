@@ -13,6 +13,7 @@ use nix::unistd::geteuid;
 use super::{libgit2, unsupported};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
+use crate::machine::disk::owned;
 use crate::secret::{ForeignText, Message, without_userinfo};
 
 /// A path and a few words.
@@ -85,12 +86,13 @@ fn refuse_foreign(path: &Path, git: &Path) -> Result<(), String> {
     let opened = [Some(git), common.as_deref()].into_iter().flatten();
     for (at, is_opened) in opened.map(|at| (at, true)).chain([(path, false)]) {
         let Ok(data) = metadata(at) else { continue };
-        let (at, uid, mode) = (at.display(), data.uid(), data.mode() & 0o7777);
+        let (uid, mode) = (data.uid(), data.mode());
         if uid != 0 {
+            let at = at.display();
             return Err(format!("{at} belongs to uid {uid}, and root opens only what is its own"));
         }
-        if is_opened && mode & 0o022 != 0 {
-            return Err(format!("others than root can change {at} (mode {mode:04o})"));
+        if is_opened && owned::is_open(mode) {
+            return Err(owned::open_to_others(at, mode, None));
         }
     }
     Ok(())
