@@ -151,13 +151,13 @@ impl Observe for LocalHost {
             }
             Action::RemoveFile { path } => files::look_removed(path),
             Action::InstallAgent { path } => releases::look_agent(path),
-            Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::CheckOut(checkout) => releases::look_whole(&checkout.release, &checkout.record),
             Action::RaiseImdsWall(wall) => imds_wall::look(wall).await,
             Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::look(wanted).await,
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
-            Action::RunCommand(command) => done(&command.done_by, &command.directory),
-            Action::FinishRelease { release, record, .. } => done(record, release),
+            Action::RunCommand(command) => releases::look_whole(&command.directory, &command.done_by),
+            Action::FinishRelease { release, record, .. } => releases::look_whole(release, record),
             Action::Migrate(migration) => migrate::look(migration),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
@@ -194,15 +194,6 @@ const NOT_EC2_WAIT: Seconds = Seconds(5);
 fn not_ec2(said: &str, error: &Error) -> Error {
     let cause = format!("this machine is not an EC2 instance ({said})");
     Error::new(Code::NotEc2, "asking instance metadata", cause).because(error.cause())
-}
-
-/// Work that leaves a record when it is whole. A record of what is gone is none.
-fn done(record: &Path, release: &Path) -> Result<Look> {
-    Ok(if releases::done(release, record)? {
-        Look::AlreadySo
-    } else {
-        Look::WouldChange("not done yet".into())
-    })
 }
 
 impl Host for LocalHost {
