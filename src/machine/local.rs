@@ -38,7 +38,7 @@ impl LocalHost {
     }
 
     /// For everything beside it, which must not disturb a run.
-    pub fn bystander() -> Self {
+    pub fn observer() -> Self {
         let pid = machine::pid();
         LocalHost { fetch: layout::fetch_of(pid, machine::started(pid).unwrap_or(0)), ..Self::new() }
     }

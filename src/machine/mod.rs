@@ -168,8 +168,8 @@ pub fn console(lines: &[String]) {
     }
 }
 
-/// Returns when somebody wants the run to end, with the signal's name.
-pub async fn told_to_stop() -> &'static str {
+/// Returns when a signal asks the run to end, with its name.
+pub async fn shutdown_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))

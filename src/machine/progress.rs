@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::secret::{Message, Redaction};
 
 tokio::task_local! {
-    static HEARD: Said;
+    static HEARD: ProgressText;
 }
 
 /// The last that was said within a future.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
+pub struct ProgressText {
     last: Arc<Mutex<Option<String>>>,
     /// What stays to be known when it is over.
     notes: Arc<Mutex<Vec<String>>>,
@@ -20,9 +20,9 @@ pub struct Said {
     redaction: Option<Redaction>,
 }
 
-impl Said {
+impl ProgressText {
     pub fn new(redaction: Option<&Redaction>) -> Self {
-        Said { redaction: redaction.cloned(), ..Said::default() }
+        ProgressText { redaction: redaction.cloned(), ..ProgressText::default() }
     }
 
     /// Carries the work out and hears what it says.
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_hears_its_own() {
-        let (one, other) = (Said::default(), Said::default());
+        let (one, other) = (ProgressText::default(), ProgressText::default());
         let talk = async |word: &str| {
             say(format!("{word} 1"));
             tokio::task::yield_now().await;
@@ -81,7 +81,7 @@ mod tests {
             (Some(&Redaction::default()), "try 2: no hunter2-hunter2"),
             (None, "try 2: [not shown]"),
         ] {
-            let said = Said::new(redaction);
+            let said = ProgressText::new(redaction);
             let quoting = Message::from("try 2: ").and(ForeignText::line("no hunter2-hunter2"));
             said.hear(async { say(quoting) }).await;
             assert_eq!(said.last().as_deref(), Some(heard));

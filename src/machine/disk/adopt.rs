@@ -19,7 +19,7 @@ const DEEPEST: usize = 64;
 const OPEN: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
 
 /// Everything in it, and the directory itself.
-pub fn take_over(directory: &OwnedFd) -> anyhow::Result<()> {
+pub fn adopt(directory: &OwnedFd) -> anyhow::Result<()> {
     below(directory, 0)
 }
 
@@ -86,7 +86,7 @@ mod tests {
         fs::set_permissions(tree.join("bin/node"), PermissionsExt::from_mode(0o4777)).unwrap();
         symlink("node", tree.join("bin/nodejs")).unwrap();
         put(&tree);
-        let done = take_over(&open(&tree));
+        let done = adopt(&open(&tree));
         (scratch, done)
     }
 

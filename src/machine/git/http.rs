@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::address::{ADVERTISEMENT, Address};
 use super::credential::{Credential, unfit};
 use super::github_app;
-use super::transport::{self, Account};
+use super::transport::{self, Exchange};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
 use crate::fault::Fault;
@@ -32,7 +32,7 @@ const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 
 /// One fetch: to whom, and as whom.
 pub(super) struct Session {
-    account: Account,
+    exchange: Exchange,
     agent: Agent,
     address: Address,
     authorization: Option<HeaderValue>,
@@ -46,8 +46,8 @@ impl transport::Session for Session {
         Transport::smart(remote, true, Subtransport(self))
     }
 
-    fn account(&self) -> &Account {
-        &self.account
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 }
 
@@ -68,8 +68,8 @@ impl Session {
         let agent = agent(network, timeouts, USER_AGENT)?;
         let login = credential.map(|as_whom| login(&agent, &address, &route, as_whom)).transpose()?;
         Ok(Session {
-            account: Account::new(address.as_str(), most)
-                .knowing(login.as_ref().map(|(_, password)| password)),
+            exchange: Exchange::new(address.as_str(), most)
+                .hiding(login.as_ref().map(|(_, password)| password)),
             authorization: login.map(|(username, password)| basic(&username, &password)).transpose()?,
             agent,
             answered: Mutex::new(address.clone()),
@@ -93,14 +93,14 @@ impl Session {
             at = self.redirected(&at, &response)?;
         }
         Err(self
-            .account
+            .exchange
             .error(Code::RepositoryInvalid, format!("the server redirects more than {REDIRECTS} times")))
     }
 
     fn redirected(&self, from: &Address, response: &Response<Body>) -> Result<Address> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         from.moved(location.unwrap_or_default()).map_err(|cause| {
-            self.account
+            self.exchange
                 .error(Code::RepositoryInvalid, cause)
                 .remedy("write the address that git clone ends up with into the policy")
         })
@@ -134,7 +134,7 @@ impl Session {
         if kind_alone == Some("text/html") {
             // As a server does that is being maintained, or sits behind a gateway which is.
             return Err(self
-                .account
+                .exchange
                 .fault(
                     Fault::GitWebPage,
                     "the server answers with an HTML page (text/html) in place of git's data",
@@ -144,7 +144,7 @@ impl Session {
         if kind_alone != Some(expected) {
             let cause = format!("the server answers with {kind}: there is no git repository at this address");
             return Err(self
-                .account
+                .exchange
                 .error(Code::RepositoryInvalid, cause)
                 .remedy("does git clone work with this address?"));
         }
@@ -154,20 +154,20 @@ impl Session {
     fn refused(&self, status: StatusCode) -> Error {
         match status.as_u16() {
             401 if self.authorization.is_some() => {
-                self.account.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
+                self.exchange.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
                     "is the credential in the secret still valid, and may it read this repository?",
                 )
             }
             // GitHub and GitLab don't tell an absent repository from a private one.
-            401 => self.account.fault(
+            401 => self.exchange.fault(
                 Fault::GitRefused,
                 "the server wants a credential (401): the repository is private, or there is none of this name",
             )
             .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
-            404 | 410 => self.account.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
-            501 | 505 => self.account.fault(Fault::GitUnsupported, format!("the server answers {status}")),
-            408 | 425 | 429 | 500.. => self.account.fault(Fault::GitBusy, format!("the server answers {status}")),
-            _ => self.account.fault(Fault::GitRefused, format!("the server answers {status}")),
+            404 | 410 => self.exchange.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
+            501 | 505 => self.exchange.fault(Fault::GitUnsupported, format!("the server answers {status}")),
+            408 | 425 | 429 | 500.. => self.exchange.fault(Fault::GitBusy, format!("the server answers {status}")),
+            _ => self.exchange.fault(Fault::GitRefused, format!("the server answers {status}")),
         }
     }
 
@@ -175,10 +175,10 @@ impl Session {
         let (fault, cause) = self.route.unreachable(error);
         match () {
             () if tls::is_untrusted(&cause) => {
-                self.account.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY)
+                self.exchange.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY)
             }
-            () if tls::is_unsupported(&cause) => self.account.fault(Fault::GitUnsupported, cause),
-            () => self.account.fault(fault, cause),
+            () if tls::is_unsupported(&cause) => self.exchange.fault(Fault::GitUnsupported, cause),
+            () => self.exchange.fault(fault, cause),
         }
     }
 
@@ -186,7 +186,7 @@ impl Session {
     fn broken_off(&self, error: io::Error) -> Error {
         match error.into() {
             timeout @ ureq::Error::Timeout(_) => self.unreachable(&timeout),
-            other => self.account.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),
+            other => self.exchange.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),
         }
     }
 }
@@ -253,8 +253,8 @@ struct Subtransport(Arc<Session>);
 impl SmartSubtransport for Subtransport {
     fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let state = match action {
-            Service::UploadPackLs => Exchange::First,
-            Service::UploadPack => Exchange::Asking(Vec::new()),
+            Service::UploadPackLs => Turn::First,
+            Service::UploadPack => Turn::Asking(Vec::new()),
             Service::ReceivePackLs | Service::ReceivePack => {
                 return Err(git2::Error::from_str("this program never pushes"));
             }
@@ -270,10 +270,10 @@ impl SmartSubtransport for Subtransport {
 /// One request and its answer: libgit2 writes, then reads.
 struct Stream {
     session: Arc<Session>,
-    state: Exchange,
+    state: Turn,
 }
 
-enum Exchange {
+enum Turn {
     First,
     Asking(Vec<u8>),
     Answer(Box<BodyReader<'static>>),
@@ -282,16 +282,16 @@ enum Exchange {
 impl Stream {
     fn answer(&mut self) -> Result<&mut BodyReader<'static>> {
         let answer = match &self.state {
-            Exchange::First => Some(self.session.advertisement()?),
-            Exchange::Asking(asked) => Some(self.session.upload_pack(asked)?),
-            Exchange::Answer(_) => None,
+            Turn::First => Some(self.session.advertisement()?),
+            Turn::Asking(asked) => Some(self.session.upload_pack(asked)?),
+            Turn::Answer(_) => None,
         };
         if let Some(answer) = answer {
-            self.state = Exchange::Answer(Box::new(answer));
+            self.state = Turn::Answer(Box::new(answer));
         }
         match &mut self.state {
-            Exchange::Answer(answer) => Ok(answer),
-            _ => Err(self.session.account.error(Code::Bug, "an answer was read before it was asked for")),
+            Turn::Answer(answer) => Ok(answer),
+            _ => Err(self.session.exchange.error(Code::Bug, "an answer was read before it was asked for")),
         }
     }
 }
@@ -299,9 +299,9 @@ impl Stream {
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let session = Arc::clone(&self.session);
-        let answer = self.answer().map_err(|error| session.account.fail(error))?;
-        let read = answer.read(buffer).map_err(|error| session.account.fail(session.broken_off(error)))?;
-        session.account.count(read).map_err(|error| session.account.fail(error))?;
+        let answer = self.answer().map_err(|error| session.exchange.fail(error))?;
+        let read = answer.read(buffer).map_err(|error| session.exchange.fail(session.broken_off(error)))?;
+        session.exchange.count(read).map_err(|error| session.exchange.fail(error))?;
         Ok(read)
     }
 }
@@ -309,7 +309,7 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.state {
-            Exchange::Asking(asked) => {
+            Turn::Asking(asked) => {
                 asked.extend_from_slice(bytes);
                 Ok(bytes.len())
             }

@@ -46,7 +46,7 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
 }
 
 /// The text of those wanted files that are there.
-pub(super) fn witness(
+pub(super) fn record(
     source: &mut Source,
     repository: &Repository,
     items: &[Item],
@@ -56,7 +56,7 @@ pub(super) fn witness(
     for path in wanted {
         let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else { continue };
         let Item { kind, size, blob, .. } = &items[found];
-        source.witness(path, (*kind, *size as u64), limits.evidence_bytes, || {
+        source.record(path, (*kind, *size as u64), limits.evidence_bytes, || {
             let blob = repository.find_blob(*blob).map_err(|error| damaged(path, &error))?;
             Ok(blob.content().to_vec())
         })?;

@@ -142,9 +142,8 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         if evidence.contains(&name) {
             let doing = || format!("reading {}", entry.path().display());
             let size = entry.metadata().doing(doing)?.len();
-            source.witness(&name, (kind, size), LONGEST_EVIDENCE, || {
-                std::fs::read(entry.path()).doing(doing)
-            })?;
+            source
+                .record(&name, (kind, size), LONGEST_EVIDENCE, || std::fs::read(entry.path()).doing(doing))?;
         }
         source.entries.push(Entry { path: name, kind });
     }

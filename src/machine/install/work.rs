@@ -1,4 +1,4 @@
-//! The work that is not root's: fetching, checking out and installing, each in its jail.
+//! The work that is not root's: fetching, checking out and installing, each in a transient unit.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::machine::aws::clock;
 use crate::machine::disk::{files, room};
 use crate::machine::git::local::reader;
 use crate::machine::git::request::{CheckoutRequest, FetchRequest, Repository};
+use crate::machine::jail::ask::{ask, ask_as};
 use crate::machine::jail::child::Role;
-use crate::machine::jail::plain::{plain, plain_as};
 use crate::machine::jail::request::REPLY_BYTES;
 use crate::machine::jail::request::{encode_request, read_reply};
-use crate::machine::jail::unit::{Jail, User, own_program};
+use crate::machine::jail::unit::{TransientUnit, User, own_program};
 use crate::machine::jail::wrapper;
 use crate::machine::process::program::failed;
 use crate::machine::process::{journal, reason, units};
@@ -39,7 +39,7 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = plain_as(reader(path), &own_program()?, Role::Fetch, &request, conversation()).await;
+        let source = ask_as(reader(path), &own_program()?, Role::Fetch, &request, conversation()).await;
         let source = source.map_err(|error| stalled(error, &request))?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
@@ -60,11 +60,11 @@ async fn conversing<T: DeserializeOwned + Send + 'static>(
     let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
     match unit {
         Some(unit) => {
-            let attempt = async || in_time(in_unit(role, request, unit, most(patience)).await).await;
+            let attempt = async || clock_checked(in_unit(role, request, unit, most(patience)).await).await;
             patiently(patience, attempt).await
         }
         None => {
-            let attempt = async || in_time(in_child(role, request, most(patience)).await).await;
+            let attempt = async || clock_checked(in_child(role, request, most(patience)).await).await;
             patiently(patience, attempt).await
         }
     }
@@ -79,7 +79,7 @@ fn most(patience: Patience) -> Duration {
 }
 
 /// A child has no way to AWS's clock, and a wrong one of ours shows in the child as another fault.
-async fn in_time<T>(result: Result<T>) -> Result<T> {
+async fn clock_checked<T>(result: Result<T>) -> Result<T> {
     match result {
         Ok(value) => Ok(value),
         Err(error) => Err(clock::judged(error, None).await),
@@ -103,7 +103,7 @@ async fn in_child<T: DeserializeOwned + Send + 'static>(
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
     std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
-    let answer = plain(&own_program()?, role, &request, most).await;
+    let answer = ask(&own_program()?, role, &request, most).await;
     let answer = answer.map_err(|error| stalled(error, &request))?;
     Ok((answer, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
@@ -120,11 +120,11 @@ async fn in_unit<T: DeserializeOwned + Send + 'static>(
     let fetched = Fetched { link, directory };
     fetched.remove();
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
-    let jail = Jail::new(&unit, User::Dynamic, most)
+    let transient = TransientUnit::new(&unit, User::Dynamic, most)
         .property(format!("CacheDirectory={name}"))
         .property("CacheDirectoryMode=0755")
         .property(FETCH_MEMORY);
-    let output = child(jail, role, &request).await.map_err(|error| stalled(error, &request))?;
+    let output = child(transient, role, &request).await.map_err(|error| stalled(error, &request))?;
     let answer = read_reply(output).await?;
     Ok((answer, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }
@@ -167,11 +167,15 @@ impl Drop for Fetched {
 /// alone when it is gone.
 const NO_UNIX_SOCKETS: &str = "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK";
 
-pub(super) async fn child(jail: Jail, role: Role, request: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let jail = jail.property(NO_UNIX_SOCKETS);
+pub(super) async fn child(
+    transient: TransientUnit,
+    role: Role,
+    request: &impl serde::Serialize,
+) -> Result<Vec<u8>> {
+    let transient = transient.property(NO_UNIX_SOCKETS);
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
-    let (unit, began) = (jail.unit().to_owned(), now());
-    let output = jail.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;
+    let (unit, began) = (transient.unit().to_owned(), now());
+    let output = transient.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;
     match output.stdout.is_empty() {
         false => Ok(output.stdout),
         // Killed before it could answer, or never started.
@@ -213,15 +217,15 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     };
     // Of the group that may enter the release: it owns the directory, and that is all it may write.
     let user = User::Named { user: checkout.user.clone(), group: checkout.group.clone() };
-    let mut jail = Jail::new(&checkout.unit, user, CHECKOUT)
+    let mut transient = TransientUnit::new(&checkout.unit, user, CHECKOUT)
         .writable(&checkout.release)
         .hidden(Path::new(layout::RUN))
         .property("PrivateNetwork=yes")
         .property(FETCH_MEMORY);
     for property in bind {
-        jail = jail.property(property);
+        transient = transient.property(property);
     }
-    read_reply(child(jail, Role::Checkout, &request).await?).await
+    read_reply(child(transient, Role::Checkout, &request).await?).await
 }
 
 /// The scratch stands where only root can go: the child sees it under another name, read-only.
@@ -238,18 +242,18 @@ fn within_reach(repository: &Path) -> (PathBuf, Vec<String>) {
 pub async fn run(command: &Command) -> Result<()> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // The step's own deadline is shorter; this one holds if the agent dies.
-    let mut jail = Jail::new(&command.unit, user, Duration::from_secs(3600))
+    let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
         .directory(&command.directory)
         .environment(&command.environment);
     for path in &command.sandbox.writable {
-        jail = jail.writable(path);
+        transient = transient.writable(path);
     }
     for path in &command.sandbox.hidden {
-        jail = jail.hidden(path);
+        transient = transient.hidden(path);
     }
     let argv = wrapper::command_line(&command.argv, false)?;
     let began = now();
-    let output = jail.run(&argv, None, 256 << 10).await?;
+    let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
         false => journal::last_word(&command.unit, began).await,
@@ -260,7 +264,7 @@ pub async fn run(command: &Command) -> Result<()> {
         writable: &command.sandbox.writable,
         fault: Fault::InstallFailed,
     };
-    in_time(diagnose::judge(&ran, &output, &unit_ended)).await
+    clock_checked(diagnose::judge(&ran, &output, &unit_ended)).await
 }
 
 #[cfg(test)]

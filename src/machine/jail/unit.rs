@@ -15,7 +15,7 @@ use crate::machine::process::units;
 use crate::plan::hardening::{Confined, NO_IMDS, hardening};
 
 /// A child to be. Everything that is not said stays shut.
-pub struct Jail {
+pub struct TransientUnit {
     unit: String,
     user: User,
     properties: Vec<String>,
@@ -34,9 +34,9 @@ pub enum User {
     },
 }
 
-impl Jail {
+impl TransientUnit {
     pub fn new(unit: &str, user: User, deadline: Duration) -> Self {
-        Jail {
+        TransientUnit {
             unit: unit.to_owned(),
             user,
             properties: Vec::new(),
@@ -137,7 +137,7 @@ impl Jail {
         let own = self.properties.iter().cloned();
         let properties = user.into_iter().chain(hardening).chain([kept]).chain(own).chain(homes(argv));
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        transient(&self.unit, properties, environment, argv)
+        systemd_run(&self.unit, properties, environment, argv)
     }
 }
 
@@ -149,7 +149,7 @@ fn without_systemd(unit: &str) -> Error {
 }
 
 /// The command line that runs `argv` to its end in a transient unit. Every transient unit is made here.
-pub fn transient<'a>(
+pub fn systemd_run<'a>(
     unit: &str,
     properties: impl IntoIterator<Item = String>,
     environment: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn systemd_expands_no_word_of_a_command() {
         let argv = ["/bin/sh", "-c", "echo ${f} $f $$ %n %%"].map(str::to_owned);
-        let line = transient("x.service", [], [("A", "$B")], &argv);
+        let line = systemd_run("x.service", [], [("A", "$B")], &argv);
         assert_eq!(
             line[line.len() - 5..],
             ["--setenv=A=$B", "--", "/bin/sh", "-c", "echo $${f} $$f $$$$ %n %%"]

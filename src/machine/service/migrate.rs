@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::fault::{Fault, Slice};
 use crate::machine::disk::files;
 use crate::machine::install::diagnose;
-use crate::machine::jail::unit::{Jail, User};
+use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::process::journal;
 use crate::machine::{Look, now};
@@ -34,7 +34,7 @@ pub async fn migrate(migration: &Migration) -> Result<()> {
 async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
     let wrapped = wrapper::command_line(argv, migration.may_use_imds)?;
     let began = now();
-    let output = jail(migration).run(&wrapped, None, 256 << 10).await?;
+    let output = transient(migration).run(&wrapped, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
         false => journal::last_word(&migration.unit, began).await,
@@ -48,9 +48,9 @@ async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
     diagnose::judge(&ran, &output, &unit_ended)
 }
 
-fn jail(migration: &Migration) -> Jail {
+fn transient(migration: &Migration) -> TransientUnit {
     let user = User::Named { user: migration.user.clone(), group: migration.user.clone() };
-    let mut jail = Jail::new(&migration.unit, user, DEADLINE)
+    let mut transient = TransientUnit::new(&migration.unit, user, DEADLINE)
         .as_the_service()
         .directory(&migration.directory)
         .environment(&migration.environment)
@@ -58,17 +58,17 @@ fn jail(migration: &Migration) -> Jail {
     if let (Some(_), Some(around)) = (&migration.dotenv, migration.dotenv_at.parent()) {
         // What stands there is the former generation's, or nothing yet.
         let (own, seen_as) = (dotenv(migration), &migration.dotenv_at);
-        jail = jail
+        transient = transient
             .property(format!("TemporaryFileSystem={}:mode=0755", around.display()))
             .property(format!("BindReadOnlyPaths={}:{}", own.display(), seen_as.display()));
     }
     if migration.may_use_imds {
-        jail = jail.with_imds();
+        transient = transient.with_imds();
     }
     for path in &migration.writable {
-        jail = jail.writable(path);
+        transient = transient.writable(path);
     }
-    jail
+    transient
 }
 
 fn environment(migration: &Migration) -> PathBuf {

@@ -18,17 +18,17 @@ const NOBODY_S: u32 = 65534;
 
 /// Runs `exe __child <role>`, sends the request, reads the reply. After `deadline` nothing of it is left,
 /// and neither when this future is dropped.
-pub async fn plain<Req: Serialize, T: DeserializeOwned + Send + 'static>(
+pub async fn ask<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     exe: &Path,
     role: Role,
     request: &Req,
     deadline: Duration,
 ) -> Result<T> {
-    plain_as(None, exe, role, request, deadline).await
+    ask_as(None, exe, role, request, deadline).await
 }
 
 /// The same as another user: for root, who must not read what others wrote as itself.
-pub async fn plain_as<Req: Serialize, T: DeserializeOwned + Send + 'static>(
+pub async fn ask_as<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     uid: Option<u32>,
     exe: &Path,
     role: Role,
