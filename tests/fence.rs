@@ -65,7 +65,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("survey", &["service", "jail", "process", "disk"]),
     ("service", &["install", "jail", "process", "disk", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
-    ("git", &["web", "jail", "disk"]),
+    ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "retry"]),
     ("web", &["jail", "disk"]),
     ("jail", &["process", "disk"]),

@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Service, Source};
 use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::disk::{files, owned, room};
+use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
 use crate::machine::install::{aside, cache, packages, releases, runtimes, work};
@@ -103,12 +104,12 @@ impl Observe for LocalHost {
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
-        let fetched = work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
-        fetched.map_err(|error| room::located(error, &[work::scratch(self.root)]))
+        let fetched = parent::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
+        fetched.map_err(|error| room::located(error, &[parent::scratch(self.root)]))
     }
 
     async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit> {
-        work::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
+        parent::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
     }
 
     /// Paths of operators, which may well be links.

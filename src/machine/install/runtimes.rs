@@ -7,13 +7,12 @@ use std::time::Duration;
 use nix::fcntl::renameat;
 use nix::unistd::fsync;
 
-use super::work::child;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::NodeRelease;
 use crate::fault::{Fault, Slice};
 use crate::machine::disk::path_at::Place;
 use crate::machine::disk::{adopt, files};
-use crate::machine::jail::ask::ask;
+use crate::machine::jail::ask::{ask, ask_in};
 use crate::machine::jail::child::Role;
 use crate::machine::jail::request::{ArchiveRequest, IndexRequest, read_reply};
 use crate::machine::jail::unit::{TransientUnit, User, own_program};
@@ -51,7 +50,7 @@ async fn reply<T: serde::de::DeserializeOwned + Send + 'static>(
     request: &impl serde::Serialize,
     address: &str,
 ) -> Result<T> {
-    let output = child(transient, role, request).await.map_err(|error| stalled(error, address))?;
+    let output = ask_in(transient, role, request).await.map_err(|error| stalled(error, address))?;
     read_reply(output).await
 }
 

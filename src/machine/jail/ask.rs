@@ -1,6 +1,7 @@
-//! The parent's side on a laptop: a child of the caller, held to a deadline.
+//! The parent's side of a child: a process of the caller on a laptop, a transient unit else. It sends one request, and
+//! reads one reply.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -10,8 +11,14 @@ use tokio::process::Command;
 
 use super::child::Role;
 use super::request::{REPLY_BYTES, encode_request, read_reply};
-use crate::error::{Code, Coded, Error, Result};
-use crate::machine::process::program::{self, Heard, Keep, converse};
+use super::unit::{TransientUnit, own_program};
+use crate::error::{Code, Coded, Error, Result, is_disk_full};
+use crate::fault::Fault;
+use crate::machine::disk::room;
+use crate::machine::now;
+use crate::machine::process::program::{self, Heard, Keep, converse, failed};
+use crate::machine::process::{journal, memory, reason};
+use crate::plan::layout;
 
 /// A group that owns nothing: a reader with the owner's uid needs none.
 const NOBODY_S: u32 = 65534;
@@ -56,6 +63,39 @@ pub async fn ask_as<Req: Serialize, T: DeserializeOwned + Send + 'static>(
         }
         Some(Heard { stdout, .. }) => read_reply(stdout).await,
     }
+}
+
+/// Without a unix socket it can hand no open file to another process: what it wrote is its parent's alone when it has
+/// ended.
+const NO_UNIX_SOCKETS: &str = "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK";
+
+/// The same in a transient unit. The reply is for `read_reply`.
+pub async fn ask_in(
+    transient: TransientUnit,
+    role: Role,
+    request: &impl serde::Serialize,
+) -> Result<Vec<u8>> {
+    let transient = transient.property(NO_UNIX_SOCKETS);
+    let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), role.name().to_owned()];
+    let (unit, began) = (transient.unit().to_owned(), now());
+    let output = transient.run(&argv, Some(encode_request(request)?), REPLY_BYTES as usize).await?;
+    if !output.stdout.is_empty() {
+        return Ok(output.stdout);
+    }
+    // Killed before it could answer, or never started.
+    let doing = format!("running the {} child", role.name());
+    let said = journal::last_word(&unit, began).await;
+    if let Some(how) = memory::killed(output.status, &said) {
+        return Err(Fault::OutOfMemory.error(doing, memory::with_state(how)));
+    }
+    if is_disk_full(&said) {
+        let fullest = room::fullest(&[PathBuf::from(layout::PRIVATE)]);
+        return Err(Fault::DiskFull.error(doing, format!("no room: {fullest}")));
+    }
+    Err(match reason::of_the_unit(output.status, &said) {
+        Some(cause) => Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY),
+        None => failed(Code::CheckoutFailed, doing, &output),
+    })
 }
 
 /// A child that was killed, or that crashed.
