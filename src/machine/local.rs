@@ -20,7 +20,7 @@ use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
-/// Longer than any text that somebody writes by hand.
+/// Longer than any text that is written by hand.
 const LONGEST: u64 = 4 << 20;
 
 pub struct LocalHost {

@@ -1,6 +1,6 @@
 //! The door: the only room that touches files, processes, units and the network.
 //!
-//! `Observe` reads, `Host` acts. Whoever plans holds `&impl Observe`; only the interpreter of plans
+//! `Observe` reads, `Host` acts. What plans holds `&impl Observe`; only the interpreter of plans
 //! holds a `Host`.
 
 // The one room that may.
@@ -116,7 +116,7 @@ pub trait Observe {
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;
 
-    /// The same of the policy's: refused if others than root, or whoever runs this, can change it.
+    /// The same of the policy's: refused if others than root, or than the user of this process, can change it.
     async fn policy_text(&self, path: &Path) -> Result<Option<String>>;
 
     fn is_root(&self) -> bool;
@@ -160,7 +160,7 @@ pub fn started(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The last words where whoever reads the instance's console sees them. A machine may have none.
+/// The last words, on the instance's console. A machine may have none.
 pub fn console(lines: &[String]) {
     use std::io::Write;
     if let Ok(mut console) = std::fs::File::options().write(true).open("/dev/console") {
@@ -201,7 +201,7 @@ pub fn http_date(text: &str) -> Option<u64> {
     DateTime::from_str(text, Format::HttpDate).ok()?.secs().try_into().ok()
 }
 
-/// A name for one run: nobody else's, and sorted by time.
+/// A name that no other run has, and that sorts by time.
 pub fn run_id() -> String {
     format!("{:x}-{:x}", now(), pid())
 }

@@ -1,6 +1,6 @@
 //! What those who wait say of it. Whoever wants to know lends an ear for the time of a future; the
 //! words need not be handed through everything that lies between. They may quote others: the ear knows what must be
-//! hidden in them, and keeps only what everybody may read.
+//! hidden in them, and keeps only what every user may read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,7 +44,7 @@ impl ProgressText {
     }
 }
 
-/// Says what is being waited for, to whoever listens.
+/// Says what is being waited for, to the listener of this future if there is one.
 pub fn say(what: impl Into<Message>) {
     let _ = HEARD.try_with(|said| said.keep(&what.into()));
 }

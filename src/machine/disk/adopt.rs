@@ -60,7 +60,7 @@ fn one(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
     }
 }
 
-/// The owner first: a mode that somebody else could change again is worth nothing.
+/// The owner first: a mode that another owner could change again is worth nothing.
 fn own(fd: impl AsFd, mode: u32) -> anyhow::Result<()> {
     fchown(&fd, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
     Ok(fchmod(&fd, Mode::from_bits_truncate(mode))?)

@@ -38,10 +38,10 @@ pub fn open_to_others(path: &Path, mode: u32, owner: Option<&str>) -> String {
 /// The content of a file of ours; `None` if it is absent. The cause of an error names what others could change.
 pub fn read(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, String> {
     let said = |error: std::io::Error| format!("{}: {error}", path.display());
-    // Whoever could change it between the walk and the opening is trusted.
+    // Between the walk and the opening only those can change it who are trusted.
     let Some(real) = settled(path)? else { return Ok(None) };
     if !symlink_metadata(&real).map_err(said)?.is_file() {
-        return Err(format!("{} is no file", path.display()));
+        return Err(format!("{} is not a file", path.display()));
     }
     let mut content = Vec::new();
     File::open(real).map_err(said)?.take(longest + 1).read_to_end(&mut content).map_err(said)?;
@@ -209,12 +209,12 @@ mod tests {
             std::fs::remove_file(etc.join("policy.toml")).unwrap();
             create_dir(etc.join("policy.toml")).unwrap();
         });
-        assert!(directory.unwrap_err().contains("is no file"));
+        assert!(directory.unwrap_err().contains("is not a file"));
         let pipe = found(|etc| {
             std::fs::remove_file(etc.join("policy.toml")).unwrap();
             nix::unistd::mkfifo(&etc.join("policy.toml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         });
-        assert!(pipe.unwrap_err().contains("is no file"));
+        assert!(pipe.unwrap_err().contains("is not a file"));
         assert!(found(|etc| write(etc.join("policy.toml"), "x".repeat(101)).unwrap()).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! A path, taken apart without being fooled: an open directory and a name in it.
 //!
 //! Root writes into directories below which other users can write. Every component is therefore
-//! opened by itself, and a symbolic link is followed only where nobody but root could have put it.
+//! opened by itself, and a symbolic link is followed only where root alone could have put it.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -96,7 +96,7 @@ pub fn obstacle(path: &Path) -> Option<Message> {
         Some(match std::fs::read_link(at) {
             Ok(target) => Message::from(format!("{} is a symbolic link to ", at.display()))
                 .and(ForeignText::line(&target.to_string_lossy())),
-            Err(_) => format!("{} is no directory", at.display()).into(),
+            Err(_) => format!("{} is not a directory", at.display()).into(),
         })
     })
 }
@@ -271,7 +271,7 @@ mod tests {
         let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
         assert_eq!(told("link"), format!("{}/link is a symbolic link to /etc", open.display()));
         assert_eq!(told("link/below"), told("link"));
-        assert_eq!(told("file"), format!("{}/file is no directory", open.display()));
+        assert_eq!(told("file"), format!("{}/file is not a directory", open.display()));
         assert_eq!(told("file/below"), told("file"));
         assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 400);
         for free in ["real", "absent", "absent/below", "real/below"] {

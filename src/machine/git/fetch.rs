@@ -106,7 +106,7 @@ fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid
     Ok((repository, path.display().to_string(), commit))
 }
 
-/// No template, no configuration of anybody's: a bare repository and nothing else.
+/// No template, no user's configuration: a bare repository and nothing else.
 fn empty_repository(scratch: &Path) -> Result<Repository> {
     let doing = || format!("preparing {}", scratch.display());
     let mut entries = scratch.read_dir().map_err(|error| Error::new(Code::Io, doing(), error))?;

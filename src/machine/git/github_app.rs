@@ -61,7 +61,7 @@ fn api(address: &Address) -> String {
     }
 }
 
-/// Whoever has it is the app, for as long as it holds.
+/// Its bearer is the app, for as long as it holds.
 fn signed(app: &App) -> Result<Secret> {
     let key = RsaKey::from_pem(app.private_key.expose().trim())?.ok_or_else(|| {
         unfit("the app's private_key is no RSA key in PEM form")

@@ -176,7 +176,7 @@ fn beside(directory: &str, name: &[u8]) -> String {
     format!("{directory}/{}", String::from_utf8_lossy(name))
 }
 
-/// Escaped: whoever can push chooses the names.
+/// Escaped: a user who can push chooses the names.
 fn shown(path: &str) -> String {
     cut(path.trim_start_matches('/').escape_debug().to_string(), 100)
 }

@@ -1,5 +1,5 @@
 //! A repository of this machine: exactly the one that is named, never one that is found by walking upwards, and
-//! by root only one that nobody else could have written.
+//! by root only one that root alone could have written.
 
 use std::fs::{File, Metadata, metadata, symlink_metadata};
 use std::io::Read;
@@ -20,7 +20,7 @@ use crate::secret::{ForeignText, Message, without_userinfo};
 const LONGEST_LINK: u64 = 8 << 10;
 
 /// As whom root has a repository read: the first owner but root of the directory that is named and of the `.git` in
-/// it. Whoever wrote a repository can read it. `None` if root itself is to read it.
+/// it. The user who wrote a repository can read it. `None` if root itself is to read it.
 pub fn reader(path: &Path) -> Option<u32> {
     let owners = [metadata(path), symlink_metadata(path.join(".git"))];
     owners.into_iter().flatten().map(|data| data.uid()).find(|uid| geteuid().is_root() && *uid != 0)

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// only, so that a connection is tried all the same.
 const CONFIRMING: Duration = Duration::from_millis(30);
 
-/// A property that was accepted is no proof: some kernels take it and do nothing.
+/// That the property was accepted proves nothing: some kernels take it and do nothing.
 pub fn prove_no_imds() -> Result<()> {
     let addresses = [
         SocketAddr::from(([169, 254, 169, 254], 80)),

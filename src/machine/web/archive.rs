@@ -196,7 +196,7 @@ fn plain(kind: EntryType, inside: &Path) -> anyhow::Result<()> {
 fn inside(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     let short =
         path.as_os_str().len() < 1000 && path.to_str().is_some_and(|path| !path.contains(char::is_control));
-    anyhow::ensure!(is_below(path) && short, "it has an entry whose name is no path inside of it");
+    anyhow::ensure!(is_below(path) && short, "it has an entry whose name leads out of it");
     let inside: PathBuf = path.components().skip(1).collect();
     Ok((!inside.as_os_str().is_empty()).then_some(inside))
 }

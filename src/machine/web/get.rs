@@ -112,7 +112,7 @@ impl Asking<'_> {
     }
 }
 
-/// A body on its way. Whoever reads it through a decoder finds here what really went wrong.
+/// A body on its way. A decoder that reads it tells only that reading failed: what went wrong is kept here.
 pub(super) struct Answer<'a> {
     asking: Asking<'a>,
     reader: BodyReader<'static>,

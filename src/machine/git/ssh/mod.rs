@@ -40,7 +40,10 @@ impl Session {
         let key = match &request.credential {
             Some(Credential::Key(secret)) => Key::parse(secret)?,
             Some(_) => {
-                return Err(unfit("an ssh repository is opened by a private key, and this is none").remedy(
+                return Err(unfit(
+                    "an ssh repository is opened by a private key, and the credential is not one",
+                )
+                .remedy(
                     "store the deploy key's private half in the secret, or write the repository as https://",
                 ));
             }
