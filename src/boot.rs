@@ -209,7 +209,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
 }
 
 async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
-    let mut stop = pin!(machine::told_to_stop());
+    let mut stop = pin!(machine::shutdown_signal());
     let mut known = Known::at_first(flags);
     let ahead = plan_ahead(machine, flags, stop.as_mut(), &mut known, report).await;
     let (identified, planned, limit) = match ahead {

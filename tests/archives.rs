@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::{Network, NodeRelease};
+use bootagent::machine::jail::ask::ask;
 use bootagent::machine::jail::child::Role;
-use bootagent::machine::jail::plain::plain;
 use bootagent::machine::jail::request::{ArchiveRequest, IndexRequest, Timeouts};
 use bootagent::plan::Checksum;
 use flate2::Compression;
@@ -93,7 +93,7 @@ fn child<T: serde::de::DeserializeOwned + Send + 'static>(
 ) -> Result<T> {
     let exe = Path::new(env!("CARGO_BIN_EXE_bootagent"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(plain(exe, role, request, PATIENCE)).map_err(|error| error.in_public())
+    runtime.block_on(ask(exe, role, request, PATIENCE)).map_err(|error| error.in_public())
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -57,6 +57,24 @@ const NAMES: &[(&str, &str, &[&str])] = &[
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
 ];
 
+/// What each room of `src/machine/` may name of the others: only rooms that stand further down, so that no arrow runs back
+/// up. All of them know the door's own plain types (`Look`, `Change`, `now`).
+const MACHINE: &[(&str, &[&str])] = &[
+    ("children", &["service", "git", "web", "jail", "process"]),
+    ("local", &["survey", "service", "install", "git", "aws", "jail", "process", "disk"]),
+    ("survey", &["service", "jail", "process", "disk"]),
+    ("service", &["install", "jail", "process", "disk", "progress"]),
+    ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
+    ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
+    ("aws", &["web", "retry"]),
+    ("web", &["jail", "disk"]),
+    ("jail", &["process", "disk"]),
+    ("process", &["disk"]),
+    ("disk", &[]),
+    ("retry", &["progress"]),
+    ("progress", &[]),
+];
+
 /// No disk, no network, no clock, no task.
 const PURE: &[&str] = &["facts", "plan", "planner"];
 const IMPURE: &[&str] = &[
@@ -347,6 +365,60 @@ fn no_arrow_runs_in_a_circle() {
         left.remove(free);
     }
     assert!(left.is_empty(), "in a circle: {left:?}");
+}
+
+/// `disk` of `machine/disk/files.rs`, `local` of `machine/local.rs`; `None` of the door itself and of all other rooms.
+fn room_of_machine(source: &Source) -> Option<&str> {
+    let first = source.path.strip_prefix("machine/")?.split('/').next()?;
+    Some(first.strip_suffix(".rs").unwrap_or(first)).filter(|room| *room != "mod")
+}
+
+/// What the door hands on of its rooms, by the names that `pub use` ends with.
+fn handed_on(sources: &[Source]) -> BTreeSet<String> {
+    let door = sources.iter().find(|source| source.path == "machine/mod.rs").unwrap();
+    let tokens = tokens(&door.code);
+    let mut found = BTreeSet::new();
+    for at in (2..tokens.len()).filter(|at| tokens[at - 2..*at] == ["pub", "use"]) {
+        tree(&tokens, at, &[], &mut found);
+    }
+    found.into_iter().filter_map(|path| path.last().cloned()).collect()
+}
+
+#[test]
+fn rooms_of_the_machine_know_only_rooms_below_them() {
+    let sources = sources();
+    let rooms: Vec<&str> = MACHINE.iter().map(|(room, _)| *room).collect();
+    let found: BTreeSet<&str> = sources.iter().filter_map(room_of_machine).collect();
+    assert_eq!(
+        found,
+        rooms.iter().copied().collect(),
+        "the rooms of src/machine/ and those of MACHINE differ"
+    );
+    let place = |room: &str| rooms.iter().position(|known| *known == room);
+    let handed_on = handed_on(&sources);
+    assert!(handed_on.contains("LocalHost") && handed_on.contains("Lock"), "{handed_on:?}");
+    let (mut faults, mut unused) = (Vec::new(), BTreeSet::new());
+    for (room, may) in MACHINE {
+        unused.extend(may.iter().map(|to| (*room, *to)));
+        faults.extend(
+            may.iter()
+                .filter(|to| place(to) <= place(room))
+                .map(|to| format!("{room}: {to} is not below it")),
+        );
+    }
+    for source in &sources {
+        let Some(room) = room_of_machine(source) else { continue };
+        let may = MACHINE.iter().find(|(known, _)| *known == room).map_or(&[][..], |(_, may)| *may);
+        for path in source.crate_paths().iter().filter(|path| path[0] == "machine" && path.len() > 1) {
+            let to = path[1].as_str();
+            unused.retain(|known| *known != (room, to));
+            if (place(to).is_some() && to != room && !may.contains(&to)) || handed_on.contains(to) {
+                faults.push(format!("src/{}: {room} must not name machine::{to}", source.path));
+            }
+        }
+    }
+    faults.extend(unused.iter().map(|(room, to)| format!("{room} does not need {to} any more")));
+    assert_none(faults);
 }
 
 #[test]

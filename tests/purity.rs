@@ -290,7 +290,7 @@ fn a_release_is_named_by_what_makes_it() {
 #[test]
 fn what_others_wrote_is_read_beside_the_async_thread() {
     let (machine, flags, selection, manifest) =
-        (LocalHost::bystander(), Flags::default(), selection(), manifest());
+        (LocalHost::observer(), Flags::default(), selection(), manifest());
     let mut source = source();
     source.evidence.insert(observe::MANIFEST.to_owned(), MANIFEST.to_owned());
     let service = Arc::new(boot::Service {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Identified;
 use crate::error::Result;
 use crate::facts::{Asked, Commit, Generation, Present, Service};
-use crate::machine::{Look, Observe, told_to_stop};
+use crate::machine::{Look, Observe, shutdown_signal};
 use crate::observe::{self, Flags};
 use crate::plan::Action;
 use crate::planner;
@@ -40,7 +40,7 @@ pub async fn after_recovery(machine: &impl Observe, report: &Report) {
 
 /// Which commit the branch has by now, asked as a run would ask it.
 pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Commit> {
-    let mut stop = pin!(told_to_stop());
+    let mut stop = pin!(shutdown_signal());
     let (policy, limit) = super::begin(machine, flags, stop.as_mut(), report).await?;
     let asking = async {
         let Identified { policy, facts, selection, .. } =

@@ -11,7 +11,7 @@ use crate::report::Report;
 
 /// Observe and plan, as a dry run does. Nothing on the machine changes.
 pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
-    let mut stop = pin!(machine::told_to_stop());
+    let mut stop = pin!(machine::shutdown_signal());
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     let planning = async {
         let identified = identify(machine, flags, policy, report).await?;

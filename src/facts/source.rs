@@ -68,7 +68,7 @@ impl Source {
     }
 
     /// Takes in a file that somebody asked for, or why its text is not to be had.
-    pub fn witness<E>(
+    pub fn record<E>(
         &mut self,
         path: &str,
         (kind, size): (EntryKind, u64),

@@ -7,10 +7,12 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Service, Source};
 use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::disk::{files, owned, room};
+use crate::machine::git::parent;
+use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
 use crate::machine::install::{aside, cache, packages, releases, runtimes, work};
 use crate::machine::jail::imds_wall;
-use crate::machine::jail::request::{FetchRequest, IndexRequest};
+use crate::machine::jail::request::IndexRequest;
 use crate::machine::process::{units, users};
 use crate::machine::service::{ensure_running, gate, leftovers, migrate, present, retry};
 use crate::machine::survey;
@@ -18,7 +20,7 @@ use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
-/// Longer than any text that somebody writes by hand.
+/// Longer than any text that is written by hand.
 const LONGEST: u64 = 4 << 20;
 
 pub struct LocalHost {
@@ -37,7 +39,7 @@ impl LocalHost {
     }
 
     /// For everything beside it, which must not disturb a run.
-    pub fn bystander() -> Self {
+    pub fn observer() -> Self {
         let pid = machine::pid();
         LocalHost { fetch: layout::fetch_of(pid, machine::started(pid).unwrap_or(0)), ..Self::new() }
     }
@@ -102,12 +104,12 @@ impl Observe for LocalHost {
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
-        let fetched = work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
-        fetched.map_err(|error| room::located(error, &[work::scratch(self.root)]))
+        let fetched = parent::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
+        fetched.map_err(|error| room::located(error, &[parent::scratch(self.root)]))
     }
 
     async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit> {
-        work::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
+        parent::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
     }
 
     /// Paths of operators, which may well be links.
@@ -150,13 +152,13 @@ impl Observe for LocalHost {
             }
             Action::RemoveFile { path } => files::look_removed(path),
             Action::InstallAgent { path } => releases::look_agent(path),
-            Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::CheckOut(checkout) => releases::look_whole(&checkout.release, &checkout.record),
             Action::RaiseImdsWall(wall) => imds_wall::look(wall).await,
             Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::look(wanted).await,
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
-            Action::RunCommand(command) => done(&command.done_by, &command.directory),
-            Action::FinishRelease { release, record, .. } => done(record, release),
+            Action::RunCommand(command) => releases::look_whole(&command.directory, &command.done_by),
+            Action::FinishRelease { release, record, .. } => releases::look_whole(release, record),
             Action::Migrate(migration) => migrate::look(migration),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
@@ -193,15 +195,6 @@ const NOT_EC2_WAIT: Seconds = Seconds(5);
 fn not_ec2(said: &str, error: &Error) -> Error {
     let cause = format!("this machine is not an EC2 instance ({said})");
     Error::new(Code::NotEc2, "asking instance metadata", cause).because(error.cause())
-}
-
-/// Work that leaves a record when it is whole. A record of what is gone is none.
-fn done(record: &Path, release: &Path) -> Result<Look> {
-    Ok(if releases::done(release, record)? {
-        Look::AlreadySo
-    } else {
-        Look::WouldChange("not done yet".into())
-    })
 }
 
 impl Host for LocalHost {

@@ -1,12 +1,13 @@
 //! The door: the only room that touches files, processes, units and the network.
 //!
-//! `Observe` reads, `Host` acts. Whoever plans holds `&impl Observe`; only the interpreter of plans
+//! `Observe` reads, `Host` acts. What plans holds `&impl Observe`; only the interpreter of plans
 //! holds a `Host`.
 
 // The one room that may.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod aws;
+mod children;
 mod disk;
 pub mod git;
 mod install;
@@ -15,7 +16,7 @@ mod local;
 mod process;
 pub mod progress;
 pub mod retry;
-pub mod service;
+mod service;
 mod survey;
 mod web;
 
@@ -27,10 +28,12 @@ use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, P
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
+pub use children::child;
 pub use disk::files::{read as read_file, remove_file, write as replace_file};
 pub use git::credential::{App, Credential};
+pub use git::request::{FetchRequest, Limits, Repository};
 pub use install::kept::Release;
-pub use jail::request::{FetchRequest, IndexRequest, Limits, Repository};
+pub use jail::request::IndexRequest;
 pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
 pub use process::this::{become_program, forbid_core_dumps};
@@ -113,7 +116,7 @@ pub trait Observe {
     /// A small text file; `None` if there is none.
     async fn text(&self, path: &Path) -> Result<Option<String>>;
 
-    /// The same of the policy's: refused if others than root, or whoever runs this, can change it.
+    /// The same of the policy's: refused if others than root, or than the user of this process, can change it.
     async fn policy_text(&self, path: &Path) -> Result<Option<String>>;
 
     fn is_root(&self) -> bool;
@@ -157,7 +160,7 @@ pub fn started(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The last words where whoever reads the instance's console sees them. A machine may have none.
+/// The last words, on the instance's console. A machine may have none.
 pub fn console(lines: &[String]) {
     use std::io::Write;
     if let Ok(mut console) = std::fs::File::options().write(true).open("/dev/console") {
@@ -165,8 +168,8 @@ pub fn console(lines: &[String]) {
     }
 }
 
-/// Returns when somebody wants the run to end, with the signal's name.
-pub async fn told_to_stop() -> &'static str {
+/// Returns when a signal asks the run to end, with its name.
+pub async fn shutdown_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -198,7 +201,7 @@ pub fn http_date(text: &str) -> Option<u64> {
     DateTime::from_str(text, Format::HttpDate).ok()?.secs().try_into().ok()
 }
 
-/// A name for one run: nobody else's, and sorted by time.
+/// A name that no other run has, and that sorts by time.
 pub fn run_id() -> String {
     format!("{:x}-{:x}", now(), pid())
 }

@@ -1,18 +1,18 @@
 //! What those who wait say of it. Whoever wants to know lends an ear for the time of a future; the
 //! words need not be handed through everything that lies between. They may quote others: the ear knows what must be
-//! hidden in them, and keeps only what everybody may read.
+//! hidden in them, and keeps only what every user may read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::secret::{Message, Redaction};
 
 tokio::task_local! {
-    static HEARD: Said;
+    static HEARD: ProgressText;
 }
 
 /// The last that was said within a future.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
+pub struct ProgressText {
     last: Arc<Mutex<Option<String>>>,
     /// What stays to be known when it is over.
     notes: Arc<Mutex<Vec<String>>>,
@@ -20,9 +20,9 @@ pub struct Said {
     redaction: Option<Redaction>,
 }
 
-impl Said {
+impl ProgressText {
     pub fn new(redaction: Option<&Redaction>) -> Self {
-        Said { redaction: redaction.cloned(), ..Said::default() }
+        ProgressText { redaction: redaction.cloned(), ..ProgressText::default() }
     }
 
     /// Carries the work out and hears what it says.
@@ -44,7 +44,7 @@ impl Said {
     }
 }
 
-/// Says what is being waited for, to whoever listens.
+/// Says what is being waited for, to the listener of this future if there is one.
 pub fn say(what: impl Into<Message>) {
     let _ = HEARD.try_with(|said| said.keep(&what.into()));
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_hears_its_own() {
-        let (one, other) = (Said::default(), Said::default());
+        let (one, other) = (ProgressText::default(), ProgressText::default());
         let talk = async |word: &str| {
             say(format!("{word} 1"));
             tokio::task::yield_now().await;
@@ -81,7 +81,7 @@ mod tests {
             (Some(&Redaction::default()), "try 2: no hunter2-hunter2"),
             (None, "try 2: [not shown]"),
         ] {
-            let said = Said::new(redaction);
+            let said = ProgressText::new(redaction);
             let quoting = Message::from("try 2: ").and(ForeignText::line("no hunter2-hunter2"));
             said.hear(async { say(quoting) }).await;
             assert_eq!(said.last().as_deref(), Some(heard));

@@ -15,7 +15,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What a server asks for by Retry-After is granted up to here.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// How much of a fault whoever asks puts up with. The fault's own slice may end sooner.
+/// How much of a fault the caller puts up with. The fault's own slice may end sooner.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     until: Instant,
@@ -79,7 +79,7 @@ fn telling(before: Option<Error>, last: Error) -> Error {
     }
 }
 
-/// A fault whose slice no setting gives ends with that; of the others whoever asks knows the setting.
+/// A fault whose slice no setting gives ends with that; of the others the caller knows the setting.
 fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
     fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
 }

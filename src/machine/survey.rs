@@ -2,7 +2,6 @@
 //! others could have put there.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -10,6 +9,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use crate::error::Result;
 use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
 use crate::machine::disk::files;
+use crate::machine::disk::owned::only_root_can_replace;
 use crate::machine::jail::imds_wall;
 use crate::machine::jail::unit::own_program;
 use crate::machine::process::program;
@@ -85,7 +85,8 @@ async fn node() -> Vec<NodeRuntime> {
     for bin in node_directories() {
         let program = bin.join("node");
         let Ok(real) = program.canonicalize() else { continue };
-        if !only_root_can_change(&real) || !seen.insert(real.clone()) {
+        // Root is about to run it.
+        if !only_root_can_replace(&real) || !seen.insert(real.clone()) {
             continue;
         }
         // The directory of the real program: a link in /usr/local/bin may move, a version may not.
@@ -117,11 +118,6 @@ fn node_directories() -> Vec<PathBuf> {
         directories.extend(node.map(|name| Path::new(parent).join(name).join("bin")));
     }
     directories
-}
-
-/// Root is about to run it.
-fn only_root_can_change(path: &Path) -> bool {
-    path.ancestors().all(|part| part.metadata().is_ok_and(|data| data.uid() == 0 && data.mode() & 0o022 == 0))
 }
 
 fn taken() -> Result<Taken> {

@@ -225,8 +225,8 @@ pub fn fetch_of(pid: u32, started: u64) -> String {
     format!("{FETCH}.{pid}.{started}")
 }
 
-/// Whose it is, if it is a bystander's: a fetch, or a unit of one.
-pub fn bystander(name: &str) -> Option<(u32, u64)> {
+/// Whose it is, if it is an observer's: a fetch, or a unit of one.
+pub fn observer(name: &str) -> Option<(u32, u64)> {
     let mut parts = name.strip_prefix(FETCH)?.strip_prefix('.')?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
@@ -281,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bystander_is_known_by_what_it_leaves() {
+    fn an_observer_is_known_by_what_it_leaves() {
         let fetch = fetch_of(17, 4711);
         for name in [fetch.clone(), format!("{fetch}.service"), index_unit(&fetch)] {
-            assert_eq!(bystander(&name), Some((17, 4711)), "{name}");
+            assert_eq!(observer(&name), Some((17, 4711)), "{name}");
         }
         for name in [FETCH, "bootagent-fetch.service", &index_unit(FETCH), "bootagent-fetch.17", "x.17.4711"]
         {
-            assert_eq!(bystander(name), None, "{name}");
+            assert_eq!(observer(name), None, "{name}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! carried out by `apply`; all three use this one value.
 
 mod action;
+pub mod hardening;
 pub mod layout;
 mod outlook;
 mod show;
@@ -88,10 +89,6 @@ pub enum Compared {
     },
     Other,
 }
-
-/// How what is no service yet runs beside one that serves: for want of memory the kernel takes it first, and
-/// where processor and disk are short it gets less of them.
-pub const YIELDS: [&str; 3] = ["OOMScoreAdjust=500", "CPUWeight=50", "IOWeight=50"];
 
 /// One line of "which setting, which value, from where".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::facts::{Commit, Instance};
-use crate::machine::progress::Said;
+use crate::machine::progress::ProgressText;
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
 use crate::plan::{Action, Plan, StepId};
@@ -161,7 +161,7 @@ impl Report {
         redaction: Option<&Redaction>,
         work: impl Future<Output = T>,
     ) -> T {
-        let said = Said::new(redaction);
+        let said = ProgressText::new(redaction);
         let (key, said) = locked(&self.ongoing).begin(id, what, said, Instant::now(), now());
         // Also when nobody waits for it any longer.
         let ended = Ended { report: self, key };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::progress::Said;
+use crate::machine::progress::ProgressText;
 
 use super::status::Waiting;
 
@@ -24,7 +24,7 @@ struct Item {
     since: Instant,
     /// Seconds since 1970.
     started: u64,
-    said: Said,
+    said: ProgressText,
     next_line: Duration,
 }
 
@@ -46,7 +46,14 @@ pub fn words(waiting: &Waiting, lasts: u64) -> String {
 
 impl Ongoing {
     /// With the key by which it is ended, and the ear for what it says.
-    pub fn begin(&mut self, id: &str, what: &str, said: Said, since: Instant, started: u64) -> (u64, Said) {
+    pub fn begin(
+        &mut self,
+        id: &str,
+        what: &str,
+        said: ProgressText,
+        since: Instant,
+        started: u64,
+    ) -> (u64, ProgressText) {
         self.next += 1;
         let key = self.next;
         self.items.push(Item {
@@ -117,7 +124,7 @@ mod tests {
     async fn lines_are_few_and_ever_further_apart() {
         let start = Instant::now();
         let mut ongoing = Ongoing::default();
-        let (key, said) = ongoing.begin("install", "run npm ci", Said::new(None), start, 0);
+        let (key, said) = ongoing.begin("install", "run npm ci", ProgressText::new(None), start, 0);
         said.hear(async { crate::machine::progress::say("try 2") }).await;
         let told: Vec<u64> = (0..900)
             .filter(|second| !ongoing.lines(start + Duration::from_secs(*second)).is_empty())

@@ -68,7 +68,7 @@ struct Found {
 
 /// A file, a secret by its name, or what this instance decided for.
 async fn find(args: &EnvCheckArgs) -> Result<Found> {
-    let machine = LocalHost::bystander();
+    let machine = LocalHost::observer();
     let flags = args.flags();
     let (name, text) = match (&args.env_file, &args.secret) {
         (Some(file), _) => {

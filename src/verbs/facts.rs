@@ -16,7 +16,7 @@ pub async fn facts(args: &FactsArgs) -> u8 {
 }
 
 async fn record(args: &FactsArgs) -> Result<String> {
-    let machine = LocalHost::bystander();
+    let machine = LocalHost::observer();
     let mut facts = machine.facts().await?;
     if !args.local {
         match machine.instance(WAIT).await {

@@ -24,7 +24,7 @@ fn ended(said: Result<String>) -> u8 {
 }
 
 fn begin(args: &HoldArgs) -> Result<String> {
-    super::root_only(&LocalHost::bystander(), "holding this machine", ROOT)?;
+    super::root_only(&LocalHost::observer(), "holding this machine", ROOT)?;
     let hold = operator::hold(args.reason.clone())?;
     let mut said = format!(
         "held since {}: no run changes this machine, not even at a boot\n\
@@ -39,7 +39,7 @@ fn begin(args: &HoldArgs) -> Result<String> {
 }
 
 fn end() -> Result<String> {
-    super::root_only(&LocalHost::bystander(), "ending the hold of this machine", ROOT)?;
+    super::root_only(&LocalHost::observer(), "ending the hold of this machine", ROOT)?;
     Ok(match operator::unhold()? {
         Some(hold) => format!(
             "not held any more (it was since {})\n\

@@ -8,7 +8,7 @@ use crate::report;
 
 pub async fn logs(args: &LogsArgs) -> u8 {
     let shown = async {
-        let unit = unit(&LocalHost::bystander()).await?;
+        let unit = unit(&LocalHost::observer()).await?;
         let mut line = vec![
             "/usr/bin/journalctl".to_owned(),
             format!("--unit={unit}"),

@@ -14,9 +14,6 @@ use std::process::ExitCode;
 
 use crate::cli::{ChildArgs, Verb};
 use crate::error::{Code, Error, Result};
-use crate::machine::jail::child::Role;
-use crate::machine::jail::{child as child_process, guard, imds_proof};
-use crate::machine::service::drain;
 use crate::machine::{self, Observe};
 use crate::report::tell;
 
@@ -61,26 +58,7 @@ pub fn cannot_start(error: std::io::Error) -> ExitCode {
     ExitCode::from(told(&Error::new(Code::Bug, "starting", error)))
 }
 
-/// A child of ours, in whatever jail its parent chose. It needs neither log nor runtime.
+/// This program as a child of its own.
 pub fn child(args: &ChildArgs) -> ExitCode {
-    match (args.role.as_str(), Role::named(&args.role)) {
-        (_, Some(role)) => child_process::main(role),
-        (role @ (guard::GUARD | guard::BESIDE | imds_proof::PROOF), None) => {
-            let ended = match role {
-                guard::GUARD => guard::guard(&args.argv),
-                guard::BESIDE => guard::run(&args.argv),
-                _ => imds_proof::prove_no_imds().map(|()| 0),
-            };
-            let status = ended.unwrap_or_else(|error| {
-                tell(error.in_public());
-                if error.code() == Code::ImdsAnswers { imds_proof::IMDS_ANSWERS } else { 127 }
-            });
-            ExitCode::from(status as u8)
-        }
-        (drain::DRAIN, None) => {
-            drain::drain();
-            ExitCode::SUCCESS
-        }
-        _ => ExitCode::from(Code::Usage.exit() as u8),
-    }
+    machine::child(&args.role, &args.argv, |error| tell(error.in_public()))
 }

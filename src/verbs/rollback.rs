@@ -12,7 +12,7 @@ const DOING: &str = "choosing the release to go back to";
 const IMDS: Seconds = Seconds(10);
 
 pub async fn rollback(args: &RollbackArgs) -> u8 {
-    let machine = LocalHost::bystander();
+    let machine = LocalHost::observer();
     let target = async {
         super::root_only(
             &machine,

@@ -91,7 +91,7 @@ const CHANGES: u8 = 2;
 
 /// Whether anything is to do.
 async fn show(args: &RunArgs) -> Result<bool> {
-    let machine = LocalHost::bystander();
+    let machine = LocalHost::observer();
     let progress = match args.output {
         Output::Text => progress(),
         Output::Json => Progress::Silent,

@@ -41,7 +41,7 @@ fn json(view: &View) -> Result<String> {
 }
 
 async fn look(args: &StatusArgs) -> Result<View> {
-    let machine = LocalHost::bystander();
+    let machine = LocalHost::observer();
     let until = Instant::now() + args.timeout.duration();
     let mut living = cli::stderr_is_a_living_terminal().then(LivingLine::default);
     // A service that is being started is not asked again and again.

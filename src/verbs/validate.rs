@@ -21,7 +21,7 @@ pub async fn validate(args: &ValidateArgs) -> u8 {
 }
 
 async fn check(path: &Path) -> Result<Vec<String>> {
-    let machine = LocalHost::bystander();
+    let machine = LocalHost::observer();
     let evidence = runtime::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
     let source = machine.tree(path, &evidence)?;
     let text = observe::repository_manifest(&source)?;

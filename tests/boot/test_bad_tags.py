@@ -181,7 +181,7 @@ def test_what_others_than_root_can_write_is_no_policy(stage, path, breaks, named
 @pytest.mark.parametrize(
     ("makes", "says"),
     [
-        (f"mkdir -p {POLICY}", "is no file"),
+        (f"mkdir -p {POLICY}", "is not a file"),
         (f"printf 'repository = \"\\377\"' > {POLICY}", "UTF-8"),
         (f"head -c 5000000 /dev/zero > {POLICY}", "is over"),
     ],

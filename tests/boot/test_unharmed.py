@@ -75,7 +75,7 @@ class TestUpdate:
         [
             (f"ln -s /etc {DATA}/uploads", "uploads", "uploads is a symbolic link to /etc, where a directory must be"),
             (f"ln -s /etc {DATA}/up", "up/loads", "up is a symbolic link to /etc, where a directory must be"),
-            (f"touch {DATA}/uploads", "uploads", "uploads is no directory"),
+            (f"touch {DATA}/uploads", "uploads", "uploads is not a directory"),
         ],
         ids=["link", "link on the way", "file"],
     )

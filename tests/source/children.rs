@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::Source;
+use bootagent::machine::jail::ask::{ask, ask_as};
 use bootagent::machine::jail::child::Role;
-use bootagent::machine::jail::plain::{plain, plain_as};
 use bootagent::machine::jail::request::{decode_reply, encode_request};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, geteuid};
@@ -44,7 +44,7 @@ fn a_child_that_stalls_in_the_pack_is_killed_at_the_deadline() {
     let (server, asking) = stalled(&upstream);
     let begun = Instant::now();
     let deadline = Duration::from_millis(3500);
-    let result: Result<Source> = run(plain(exe(), Role::Fetch, &asking.request, deadline));
+    let result: Result<Source> = run(ask(exe(), Role::Fetch, &asking.request, deadline));
     let error = result.unwrap_err();
     assert_eq!(error.code(), Code::Deadline);
     assert!(error.to_string().contains("3.5 s"), "{error}");
@@ -57,7 +57,7 @@ fn a_child_does_not_outlive_a_caller_that_loses_interest() {
     let upstream = Upstream::service();
     let (server, asking) = stalled(&upstream);
     run(async {
-        let fetch = plain::<_, Source>(exe(), Role::Fetch, &asking.request, PATIENCE);
+        let fetch = ask::<_, Source>(exe(), Role::Fetch, &asking.request, PATIENCE);
         let stalling = async {
             while !server.is_stalling() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -84,7 +84,7 @@ fn the_deadline_takes_the_whole_group() {
     let noted = directory.path().join("pid");
     let text = format!("trap '' TERM INT HUP\nsleep 600 &\necho $! > {}\nwait", noted.display());
     let exe = script(directory.path(), &text);
-    let result: Result<()> = run(plain(&exe, Role::Checkout, &(), Duration::from_secs(2)));
+    let result: Result<()> = run(ask(&exe, Role::Checkout, &(), Duration::from_secs(2)));
     assert_eq!(result.unwrap_err().code(), Code::Deadline);
     let grandchild = Pid::from_raw(fs::read_to_string(&noted).unwrap().trim().parse().unwrap());
     soon("a grandchild lives on", || {
@@ -104,7 +104,7 @@ fn children_that_say_nothing_or_nonsense_are_told_apart() {
         ("head -c 9000000 /dev/zero >&2 || exit 9; echo '{\"ok\":null}'", Code::Usage, ""),
     ] {
         let exe = script(directory.path(), text);
-        let result: Result<()> = run(plain(&exe, Role::Fetch, &"x".repeat(100_000), PATIENCE));
+        let result: Result<()> = run(ask(&exe, Role::Fetch, &"x".repeat(100_000), PATIENCE));
         match result {
             Ok(()) => assert_eq!(code, Code::Usage, "{text}"),
             Err(error) => {
@@ -114,7 +114,7 @@ fn children_that_say_nothing_or_nonsense_are_told_apart() {
             }
         }
     }
-    let result: Result<()> = run(plain(Path::new("/no/such/program"), Role::Fetch, &(), PATIENCE));
+    let result: Result<()> = run(ask(Path::new("/no/such/program"), Role::Fetch, &(), PATIENCE));
     assert_eq!(result.unwrap_err().code(), Code::Io);
 }
 
@@ -237,7 +237,7 @@ fn a_child_of_another_user_is_not_of_root_s_group() {
     fs::set_permissions(exe.path(), PermissionsExt::from_mode(0o755)).unwrap();
     fs::set_permissions(upstream.root(), PermissionsExt::from_mode(0o755)).unwrap();
     chown(upstream.path(), Some(owner), Some(owner)).unwrap();
-    let fetch = || run(plain_as::<_, Source>(Some(owner), &program, Role::Fetch, &asking.request, PATIENCE));
+    let fetch = || run(ask_as::<_, Source>(Some(owner), &program, Role::Fetch, &asking.request, PATIENCE));
     fetch().unwrap();
     let objects = upstream.path().join("objects");
     fs::set_permissions(&objects, PermissionsExt::from_mode(0o750)).unwrap();

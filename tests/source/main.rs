@@ -21,9 +21,10 @@ use std::time::Duration;
 use bootagent::error::{Code, Result};
 use bootagent::facts::{Branch, CaFile, Commit, Source};
 use bootagent::machine::git::credential::Credential;
+use bootagent::machine::git::request::{CheckoutRequest, FetchRequest, Limits, Repository};
+use bootagent::machine::jail::ask::ask;
 use bootagent::machine::jail::child::Role;
-use bootagent::machine::jail::plain::plain;
-use bootagent::machine::jail::request::{CheckoutRequest, FetchRequest, Limits, Repository, Timeouts};
+use bootagent::machine::jail::request::Timeouts;
 use bootagent::secret::Secret;
 use tempfile::TempDir;
 
@@ -90,7 +91,7 @@ impl Asking {
     }
 
     fn fetch(&self) -> Result<Source> {
-        run(plain(exe(), Role::Fetch, &self.request, PATIENCE)).map_err(|error| error.in_public())
+        run(ask(exe(), Role::Fetch, &self.request, PATIENCE)).map_err(|error| error.in_public())
     }
 
     /// The code of the failure that must come, and all that is said of it.
@@ -109,7 +110,7 @@ fn check_out(repository: &Path, commit: &Commit, release: &Path) -> Result<()> {
         release: release.to_owned(),
         limits: Limits::default(),
     };
-    run(plain(exe(), Role::Checkout, &request, PATIENCE))
+    run(ask(exe(), Role::Checkout, &request, PATIENCE))
 }
 
 fn named(id: git2::Oid) -> Commit {

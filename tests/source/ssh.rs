@@ -117,7 +117,7 @@ fn a_server_with_another_key_is_not_spoken_to() {
             let line = other.host_key.replace(&other.port.to_string(), &server.port.to_string());
             request.host_keys = vec![HostKey::try_from(line).unwrap()];
             request.repository =
-                bootagent::machine::jail::request::Repository::Remote { url: server.url(&upstream.path()) };
+                bootagent::machine::git::request::Repository::Remote { url: server.url(&upstream.path()) };
         });
         let (code, text) = asking.fails();
         assert!(!server.log().contains("Accepted"), "{}", server.log());

@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use bootagent::error::Code;
 use bootagent::facts::Source;
 use bootagent::machine::git::local::reader;
+use bootagent::machine::git::request::{CheckoutRequest, Limits};
+use bootagent::machine::jail::ask::ask_as;
 use bootagent::machine::jail::child::Role;
-use bootagent::machine::jail::plain::plain_as;
-use bootagent::machine::jail::request::{CheckoutRequest, Limits, decode_reply, encode_request};
+use bootagent::machine::jail::request::{decode_reply, encode_request};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
@@ -141,7 +142,7 @@ fn a_repository_of_another_user_is_read_and_a_release_of_another_is_not_written(
     let asking = Asking::local(upstream.path());
     let owner = reader(&upstream.path());
     assert_eq!(owner, Some(12345));
-    let source: Source = run(plain_as(owner, &program, Role::Fetch, &asking.request, PATIENCE)).unwrap();
+    let source: Source = run(ask_as(owner, &program, Role::Fetch, &asking.request, PATIENCE)).unwrap();
     assert!(source.has("server.js"));
 
     let foreign = TempDir::new().unwrap();

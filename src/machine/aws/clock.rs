@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::web::tls;
 use crate::machine::{http_date, now};
@@ -14,6 +14,14 @@ use crate::secret::Message;
 
 /// AWS refuses at five minutes.
 const MOST: u64 = 240;
+
+/// What a child came to. It has no way to AWS's clock, and a wrong one of ours shows in the child as another fault.
+pub async fn checked<T>(result: Result<T>) -> Result<T> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(judged(error, None).await),
+    }
+}
 
 /// An error that a wrong clock explains becomes one about the clock. `date` is the answer's header, if
 /// there was an answer; else instance metadata is asked what time it is.

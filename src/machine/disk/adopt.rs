@@ -12,14 +12,14 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, fchown, fchownat};
 
+use super::inside::leads_below;
 use super::path_at::{kind, permissions};
-use crate::machine::web::archive::stays_inside;
 
 const DEEPEST: usize = 64;
 const OPEN: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
 
 /// Everything in it, and the directory itself.
-pub fn take_over(directory: &OwnedFd) -> anyhow::Result<()> {
+pub fn adopt(directory: &OwnedFd) -> anyhow::Result<()> {
     below(directory, 0)
 }
 
@@ -52,7 +52,7 @@ fn one(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
         }
         SFlag::S_IFLNK => {
             let target = readlinkat(directory, name)?;
-            anyhow::ensure!(stays_inside(depth, Path::new(&target)), "it leads out of the tree");
+            anyhow::ensure!(leads_below(depth, Path::new(&target)), "it leads out of the tree");
             let nofollow = AtFlags::AT_SYMLINK_NOFOLLOW;
             Ok(fchownat(directory, name, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)), nofollow)?)
         }
@@ -60,7 +60,7 @@ fn one(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
     }
 }
 
-/// The owner first: a mode that somebody else could change again is worth nothing.
+/// The owner first: a mode that another owner could change again is worth nothing.
 fn own(fd: impl AsFd, mode: u32) -> anyhow::Result<()> {
     fchown(&fd, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
     Ok(fchmod(&fd, Mode::from_bits_truncate(mode))?)
@@ -86,7 +86,7 @@ mod tests {
         fs::set_permissions(tree.join("bin/node"), PermissionsExt::from_mode(0o4777)).unwrap();
         symlink("node", tree.join("bin/nodejs")).unwrap();
         put(&tree);
-        let done = take_over(&open(&tree));
+        let done = adopt(&open(&tree));
         (scratch, done)
     }
 

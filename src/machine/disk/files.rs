@@ -162,7 +162,7 @@ pub fn stands(path: &Path) -> Result<bool> {
     Ok(exists(path)? || exists(&beside(path))?)
 }
 
-/// A link or a file in the place of a directory is somebody's choice, or data: nothing of it is ours to decide.
+/// A link or a file in the place of a directory is an operator's choice, or data: this program does not replace it.
 fn refuse_obstacle(path: &Path) -> Result<()> {
     match obstacle(path) {
         Some(what) => {

@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod files;
+pub mod inside;
 pub mod owned;
 pub mod path_at;
 pub mod remove;

@@ -1,4 +1,5 @@
-//! Files that decide what root does: read only if nobody but root, or whoever runs this, can change them.
+//! Who can change a path: the one answer for all that root reads, runs or follows. A file that decides what root does is
+//! read only if root, or the user of this process, alone can change it.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, read_link, symlink_metadata};
@@ -11,13 +12,36 @@ use nix::unistd::{Uid, User, geteuid};
 /// As many as the kernel follows.
 const MOST_LINKS: u32 = 40;
 
+/// Whether others than the owner can write to what has this mode.
+pub fn is_open(mode: u32) -> bool {
+    mode & 0o022 != 0
+}
+
+/// Whether root alone can change what has this owner and mode. A sticky directory is open: a name that is free in it can
+/// be taken by every user.
+pub fn only_root_can_change(owner: u32, mode: u32) -> bool {
+    owner == 0 && !is_open(mode)
+}
+
+/// Whether root alone can change or replace a program: itself, and each directory on the way to it.
+pub fn only_root_can_replace(path: &Path) -> bool {
+    path.ancestors()
+        .all(|part| part.metadata().is_ok_and(|data| only_root_can_change(data.uid(), data.mode())))
+}
+
+/// Why a path that others can write to is refused.
+pub fn open_to_others(path: &Path, mode: u32, owner: Option<&str>) -> String {
+    let owner = owner.map(|name| format!(", owner {name}")).unwrap_or_default();
+    format!("others than root can change {} (mode {:04o}{owner})", path.display(), mode & 0o7777)
+}
+
 /// The content of a file of ours; `None` if it is absent. The cause of an error names what others could change.
 pub fn read(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, String> {
     let said = |error: std::io::Error| format!("{}: {error}", path.display());
-    // Whoever could change it between the walk and the opening is trusted.
+    // Between the walk and the opening only those can change it who are trusted.
     let Some(real) = settled(path)? else { return Ok(None) };
     if !symlink_metadata(&real).map_err(said)?.is_file() {
-        return Err(format!("{} is no file", path.display()));
+        return Err(format!("{} is not a file", path.display()));
     }
     let mut content = Vec::new();
     File::open(real).map_err(said)?.take(longest + 1).read_to_end(&mut content).map_err(said)?;
@@ -65,13 +89,12 @@ fn refuse_foreign(path: &Path, data: &Metadata) -> Result<(), String> {
     let owner = Uid::from_raw(data.uid());
     // Of a sticky directory others change nothing that is not theirs; a link's own mode says nothing.
     let sticky = data.is_dir() && data.mode() & 0o1000 != 0;
-    let open = data.mode() & 0o022 != 0 && !sticky && !data.is_symlink();
+    let open = is_open(data.mode()) && !sticky && !data.is_symlink();
     if !open && (owner.is_root() || owner == geteuid()) {
         return Ok(());
     }
     let name = User::from_uid(owner).ok().flatten().map_or(format!("uid {owner}"), |user| user.name);
-    let mode = data.mode() & 0o7777;
-    Err(format!("others than root can change {} (mode {mode:04o}, owner {name})", path.display()))
+    Err(open_to_others(path, data.mode(), Some(&name)))
 }
 
 #[cfg(test)]
@@ -103,6 +126,27 @@ mod tests {
         let file = directory.join("policy.toml");
         std::fs::rename(&file, directory.join("real.toml")).unwrap();
         symlink(to, file).unwrap();
+    }
+
+    #[test]
+    fn root_alone_can_change_what_is_its_own_and_closed() {
+        for (owner, mode, alone) in [
+            (0, 0o100755, true),
+            (0, 0o040700, true),
+            (0, 0o100664, false),
+            (0, 0o100646, false),
+            (0, 0o041777, false),
+            (1, 0o100755, false),
+        ] {
+            assert_eq!(only_root_can_change(owner, mode), alone, "{owner} {mode:o}");
+        }
+        assert!(only_root_can_replace(Path::new("/usr/bin/env")));
+        let scratch = tempfile::tempdir().unwrap();
+        let program = scratch.path().join("program");
+        write(&program, "").unwrap();
+        mode(&program, 0o755);
+        assert!(!only_root_can_replace(&program), "others can take its name in {}", scratch.path().display());
+        assert!(!only_root_can_replace(Path::new("/no/such/program")));
     }
 
     #[test]
@@ -165,12 +209,12 @@ mod tests {
             std::fs::remove_file(etc.join("policy.toml")).unwrap();
             create_dir(etc.join("policy.toml")).unwrap();
         });
-        assert!(directory.unwrap_err().contains("is no file"));
+        assert!(directory.unwrap_err().contains("is not a file"));
         let pipe = found(|etc| {
             std::fs::remove_file(etc.join("policy.toml")).unwrap();
             nix::unistd::mkfifo(&etc.join("policy.toml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         });
-        assert!(pipe.unwrap_err().contains("is no file"));
+        assert!(pipe.unwrap_err().contains("is not a file"));
         assert!(found(|etc| write(etc.join("policy.toml"), "x".repeat(101)).unwrap()).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! A path, taken apart without being fooled: an open directory and a name in it.
 //!
 //! Root writes into directories below which other users can write. Every component is therefore
-//! opened by itself, and a symbolic link is followed only where nobody but root could have put it.
+//! opened by itself, and a symbolic link is followed only where root alone could have put it.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,6 +14,7 @@ use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
+use super::owned::only_root_can_change;
 use super::remove::remove;
 use crate::secret::{ForeignText, Message};
 
@@ -72,8 +73,12 @@ impl Place {
 fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     match openat(directory, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()) {
         // A link to a directory, in a directory where only root writes: /opt on another disk, say.
-        Err(Errno::ELOOP | Errno::ENOTDIR) if only_root_writes(&fstat(directory)?) => {
-            openat(directory, name, DIRECTORY, Mode::empty())
+        Err(refused @ (Errno::ELOOP | Errno::ENOTDIR)) => {
+            let stat = fstat(directory)?;
+            match only_root_can_change(stat.st_uid, stat.st_mode) {
+                true => openat(directory, name, DIRECTORY, Mode::empty()),
+                false => Err(refused),
+            }
         }
         other => other,
     }
@@ -91,7 +96,7 @@ pub fn obstacle(path: &Path) -> Option<Message> {
         Some(match std::fs::read_link(at) {
             Ok(target) => Message::from(format!("{} is a symbolic link to ", at.display()))
                 .and(ForeignText::line(&target.to_string_lossy())),
-            Err(_) => format!("{} is no directory", at.display()).into(),
+            Err(_) => format!("{} is not a directory", at.display()).into(),
         })
     })
 }
@@ -99,10 +104,6 @@ pub fn obstacle(path: &Path) -> Option<Message> {
 /// As `step` does.
 fn is_followed(link: &Path) -> bool {
     Place::open(link, false).is_ok_and(|place| step(&place.directory, &place.name).is_ok())
-}
-
-fn only_root_writes(stat: &FileStat) -> bool {
-    stat.st_uid == 0 && stat.st_mode & 0o022 == 0
 }
 
 /// The name under which something becomes whole, and under which it goes. There is one for each name: what a
@@ -270,7 +271,7 @@ mod tests {
         let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
         assert_eq!(told("link"), format!("{}/link is a symbolic link to /etc", open.display()));
         assert_eq!(told("link/below"), told("link"));
-        assert_eq!(told("file"), format!("{}/file is no directory", open.display()));
+        assert_eq!(told("file"), format!("{}/file is not a directory", open.display()));
         assert_eq!(told("file/below"), told("file"));
         assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 400);
         for free in ["real", "absent", "absent/below", "real/below"] {

@@ -1,4 +1,4 @@
-//! A tree is removed, however deep: whoever made it may have wished that its removal fails.
+//! A tree is removed, however deep: the user who made it may have wanted its removal to fail.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;

@@ -12,7 +12,7 @@ pub fn fullest(paths: &[PathBuf]) -> String {
     let known = paths.iter().filter_map(|path| Some((path, room(path)?)));
     match known.min_by_key(|(_, room)| left(room)) {
         Some((path, room)) => said(path, &room),
-        None => "nobody knows how much room there is".to_owned(),
+        None => "how much room there is cannot be read".to_owned(),
     }
 }
 
@@ -29,7 +29,7 @@ fn room(path: &Path) -> Option<Statvfs> {
     path.ancestors().find_map(|path| statvfs(path).ok())
 }
 
-/// First where hardly an inode is left, then by bytes. Whoever failed may have cleaned up since, so that
+/// First where hardly an inode is left, then by bytes. The command that failed may have cleaned up since, so that
 /// the small one counts and not the one that is full now. Some file systems don't count inodes.
 fn left(room: &Statvfs) -> (bool, u64) {
     const FEW: u64 = 16;
@@ -74,7 +74,7 @@ mod tests {
         let text = fullest(&["/proc/no/such/file".into()]);
         assert!(text.starts_with("/proc/no/such/file (proc at /proc) has 0 of 0 MiB free"), "{text}");
         assert!(fullest(&["/".into()]).contains(" inodes") || fullest(&["/".into()]).contains("MiB free"));
-        assert!(fullest(&[]).contains("nobody knows"));
+        assert!(fullest(&[]).contains("cannot be read"));
     }
 
     #[test]

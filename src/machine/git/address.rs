@@ -60,7 +60,7 @@ impl Address {
     }
 
     /// Where the first request was sent on to: the same repository under a new name of the same owner.
-    /// Anything else could be led by whoever answers, and would be followed with a credential; and whom a
+    /// Anything else could be led by the server that answers, and would be followed with a credential; and whom a
     /// repository was handed over to is not whom the policy trusts.
     pub(super) fn moved(&self, location: &str) -> Result<Address, String> {
         let whole = if location.starts_with('/') && !location.starts_with("//") {

@@ -16,9 +16,9 @@ use nix::unistd::{geteuid, symlinkat};
 
 use super::inspect::{self, Item};
 use super::libgit2;
+use super::request::CheckoutRequest;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::EntryKind;
-use crate::machine::jail::request::CheckoutRequest;
 use crate::secret::ForeignText;
 
 const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
 
 use super::address::Address;
+use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, during};
 use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Source};
 use crate::fault::Fault;
-use crate::machine::jail::request::{FetchRequest, Repository as From};
 use crate::secret::{ForeignText, Message, without_userinfo};
 
 /// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
@@ -35,7 +35,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         evidence: Default::default(),
         unread: Default::default(),
     };
-    inspect::witness(&mut source, &repository, &items, &request.evidence, &request.limits)?;
+    inspect::record(&mut source, &repository, &items, &request.evidence, &request.limits)?;
     Ok(source)
 }
 
@@ -50,12 +50,12 @@ pub fn tip(request: &FetchRequest) -> Result<Commit> {
     let repository = empty_repository(&request.scratch)?;
     let branch =
         Fetched { repository: &repository, session: &session, address: &address, branch: &request.branch };
-    branch.advertised().and_then(named).map_err(|error| session.account().discreet(error))
+    branch.advertised().and_then(named).map_err(|error| session.exchange().redacted(error))
 }
 
 fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
     let (session, address) = session(request, url)?;
-    converse(request, &session, &address).map_err(|error| session.account().discreet(error))
+    converse(request, &session, &address).map_err(|error| session.exchange().redacted(error))
 }
 
 fn converse(
@@ -69,7 +69,7 @@ fn converse(
         None => branch.newest(1)?,
         Some(pinned) => branch.pinned(pinned)?,
     };
-    Ok((repository, session.account().repository().to_owned(), commit))
+    Ok((repository, session.exchange().repository().to_owned(), commit))
 }
 
 /// With whom to speak, and the address by which libgit2 finds the protocol for it.
@@ -106,7 +106,7 @@ fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid
     Ok((repository, path.display().to_string(), commit))
 }
 
-/// No template, no configuration of anybody's: a bare repository and nothing else.
+/// No template, no user's configuration: a bare repository and nothing else.
 fn empty_repository(scratch: &Path) -> Result<Repository> {
     let doing = || format!("preparing {}", scratch.display());
     let mut entries = scratch.read_dir().map_err(|error| Error::new(Code::Io, doing(), error))?;
@@ -212,7 +212,7 @@ impl Fetched<'_> {
         };
         Err(Error::new(
             Code::BranchMissing,
-            format!("looking for branch {} in {}", self.branch, self.session.account().repository()),
+            format!("looking for branch {} in {}", self.branch, self.session.exchange().repository()),
             cause,
         ))
     }
@@ -239,10 +239,10 @@ impl Fetched<'_> {
 
     /// The transport knows best; what libgit2 says itself is about the protocol or about our disk.
     fn judged(&self, error: &git2::Error, is_first_answer: bool) -> Error {
-        if let Some(failure) = self.session.account().failure() {
+        if let Some(failure) = self.session.exchange().failure() {
             return failure;
         }
-        let doing = format!("fetching {}", self.session.account().repository());
+        let doing = format!("fetching {}", self.session.exchange().repository());
         let cause = ForeignText::message(error.message());
         if let Some(cause) = unsupported::by_server(&cause, is_first_answer) {
             return Fault::GitUnsupported.error(doing, cause).remedy(unsupported::REMEDY);

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::address::Address;
 use super::credential::{App, unfit};
-use super::http::Way;
+use super::http::Route;
 use super::rsa::{Hash, RsaKey};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
@@ -26,12 +26,12 @@ const CLOCK: u64 = 30;
 const REPLY_BYTES: u64 = 64 << 10;
 
 /// Used for one fetch, and kept nowhere.
-pub(super) fn token(agent: &Agent, address: &Address, way: &Way, app: &App) -> Result<Secret> {
+pub(super) fn token(agent: &Agent, address: &Address, route: &Route, app: &App) -> Result<Secret> {
     let (_, name) = address.owner_and_name().ok_or_else(|| {
         unfit("a GitHub App opens only addresses of the form https://HOST/OWNER/REPOSITORY.git")
     })?;
     let signed = signed(app)?;
-    let api = Api { base: api(address), way, signed: Redaction::new([("signature", &signed)]) };
+    let api = Api { base: api(address), route, signed: Redaction::new([("signature", &signed)]) };
     let url = format!("{}/app/installations/{}/access_tokens", api.base, app.installation_id);
     let body = serde_json::json!({ "repositories": [name], "permissions": { "contents": "read" } });
     let response = agent
@@ -61,7 +61,7 @@ fn api(address: &Address) -> String {
     }
 }
 
-/// Whoever has it is the app, for as long as it holds.
+/// Its bearer is the app, for as long as it holds.
 fn signed(app: &App) -> Result<Secret> {
     let key = RsaKey::from_pem(app.private_key.expose().trim())?.ok_or_else(|| {
         unfit("the app's private_key is no RSA key in PEM form")
@@ -107,7 +107,7 @@ struct Refusal {
 
 struct Api<'a> {
     base: String,
-    way: &'a Way,
+    route: &'a Route,
     /// What the server gets to know, and could say again.
     signed: Redaction,
 }
@@ -122,7 +122,7 @@ impl Api<'_> {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let (fault, cause) = self.way.unreachable(error);
+        let (fault, cause) = self.route.unreachable(error);
         match tls::is_untrusted(&cause) {
             true => self.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
             false => self.fault(fault, cause),

@@ -14,13 +14,13 @@ use zeroize::Zeroizing;
 use super::address::{ADVERTISEMENT, Address};
 use super::credential::{Credential, unfit};
 use super::github_app;
-use super::transport::{self, Account};
+use super::transport::{self, Exchange};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
 use crate::fault::Fault;
 use crate::machine::jail::request::Timeouts;
+use crate::machine::web::agent::agent;
 use crate::machine::web::tls;
-use crate::machine::web::trust;
 use crate::secret::Secret;
 
 /// Some servers look for the `git/` to know a git client.
@@ -32,11 +32,11 @@ const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 
 /// One fetch: to whom, and as whom.
 pub(super) struct Session {
-    account: Account,
+    exchange: Exchange,
     agent: Agent,
     address: Address,
     authorization: Option<HeaderValue>,
-    way: Way,
+    route: Route,
     /// Where the repository answered, once a redirect was followed.
     answered: Mutex<Address>,
 }
@@ -46,8 +46,8 @@ impl transport::Session for Session {
         Transport::smart(remote, true, Subtransport(self))
     }
 
-    fn account(&self) -> &Account {
-        &self.account
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 }
 
@@ -64,17 +64,17 @@ impl Session {
             let cause = "a credential is not sent over plain http";
             return Err(Error::new(Code::RepositoryInvalid, doing, cause).remedy("use https://"));
         }
-        let way = Way { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
-        let agent = agent(network, timeouts)?;
-        let login = credential.map(|as_whom| login(&agent, &address, &way, as_whom)).transpose()?;
+        let route = Route { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
+        let agent = agent(network, timeouts, USER_AGENT)?;
+        let login = credential.map(|as_whom| login(&agent, &address, &route, as_whom)).transpose()?;
         Ok(Session {
-            account: Account::new(address.as_str(), most)
-                .knowing(login.as_ref().map(|(_, password)| password)),
+            exchange: Exchange::new(address.as_str(), most)
+                .hiding(login.as_ref().map(|(_, password)| password)),
             authorization: login.map(|(username, password)| basic(&username, &password)).transpose()?,
             agent,
             answered: Mutex::new(address.clone()),
             address,
-            way,
+            route,
         })
     }
 
@@ -93,14 +93,14 @@ impl Session {
             at = self.redirected(&at, &response)?;
         }
         Err(self
-            .account
+            .exchange
             .error(Code::RepositoryInvalid, format!("the server redirects more than {REDIRECTS} times")))
     }
 
     fn redirected(&self, from: &Address, response: &Response<Body>) -> Result<Address> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         from.moved(location.unwrap_or_default()).map_err(|cause| {
-            self.account
+            self.exchange
                 .error(Code::RepositoryInvalid, cause)
                 .remedy("write the address that git clone ends up with into the policy")
         })
@@ -134,7 +134,7 @@ impl Session {
         if kind_alone == Some("text/html") {
             // As a server does that is being maintained, or sits behind a gateway which is.
             return Err(self
-                .account
+                .exchange
                 .fault(
                     Fault::GitWebPage,
                     "the server answers with an HTML page (text/html) in place of git's data",
@@ -144,7 +144,7 @@ impl Session {
         if kind_alone != Some(expected) {
             let cause = format!("the server answers with {kind}: there is no git repository at this address");
             return Err(self
-                .account
+                .exchange
                 .error(Code::RepositoryInvalid, cause)
                 .remedy("does git clone work with this address?"));
         }
@@ -154,31 +154,31 @@ impl Session {
     fn refused(&self, status: StatusCode) -> Error {
         match status.as_u16() {
             401 if self.authorization.is_some() => {
-                self.account.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
+                self.exchange.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
                     "is the credential in the secret still valid, and may it read this repository?",
                 )
             }
             // GitHub and GitLab don't tell an absent repository from a private one.
-            401 => self.account.fault(
+            401 => self.exchange.fault(
                 Fault::GitRefused,
                 "the server wants a credential (401): the repository is private, or there is none of this name",
             )
             .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
-            404 | 410 => self.account.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
-            501 | 505 => self.account.fault(Fault::GitUnsupported, format!("the server answers {status}")),
-            408 | 425 | 429 | 500.. => self.account.fault(Fault::GitBusy, format!("the server answers {status}")),
-            _ => self.account.fault(Fault::GitRefused, format!("the server answers {status}")),
+            404 | 410 => self.exchange.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
+            501 | 505 => self.exchange.fault(Fault::GitUnsupported, format!("the server answers {status}")),
+            408 | 425 | 429 | 500.. => self.exchange.fault(Fault::GitBusy, format!("the server answers {status}")),
+            _ => self.exchange.fault(Fault::GitRefused, format!("the server answers {status}")),
         }
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let (fault, cause) = self.way.unreachable(error);
+        let (fault, cause) = self.route.unreachable(error);
         match () {
             () if tls::is_untrusted(&cause) => {
-                self.account.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY)
+                self.exchange.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY)
             }
-            () if tls::is_unsupported(&cause) => self.account.fault(Fault::GitUnsupported, cause),
-            () => self.account.fault(fault, cause),
+            () if tls::is_unsupported(&cause) => self.exchange.fault(Fault::GitUnsupported, cause),
+            () => self.exchange.fault(fault, cause),
         }
     }
 
@@ -186,21 +186,21 @@ impl Session {
     fn broken_off(&self, error: io::Error) -> Error {
         match error.into() {
             timeout @ ureq::Error::Timeout(_) => self.unreachable(&timeout),
-            other => self.account.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),
+            other => self.exchange.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),
         }
     }
 }
 
-/// How requests go out, for the account of those that come to nothing.
+/// How requests go out, for the errors of those that get no answer.
 #[derive(Clone)]
-pub struct Way {
+pub(super) struct Route {
     timeouts: Timeouts,
     proxy: Option<Proxy>,
 }
 
-impl Way {
+impl Route {
     /// Why there is no answer, and what kind of fault that is.
-    pub fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
         let Timeouts { stall, connect } = self.timeouts;
         let (fault, cause) = match error {
             ureq::Error::Timeout(Timeout::PerRead) => {
@@ -220,41 +220,17 @@ impl Way {
     }
 }
 
-pub fn agent(network: &Network, timeouts: &Timeouts) -> Result<Agent> {
-    Ok(Agent::config_builder()
-        .tls_config(trust::tls(network.ca_file.as_ref())?)
-        // Always set: ureq's default reads the environment.
-        .proxy(network.proxy.as_ref().map(|at| proxy(at, network)).transpose()?)
-        .user_agent(USER_AGENT)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_resolve(Some(timeouts.connect))
-        .timeout_connect(Some(timeouts.connect))
-        // Each renewed by every byte that passes: a slow transfer may go on, a dead one ends.
-        .timeout_per_read(Some(timeouts.stall))
-        .timeout_per_write(Some(timeouts.stall))
-        .build()
-        .new_agent())
-}
-
-fn proxy(at: &Proxy, network: &Network) -> Result<ureq::Proxy> {
-    let wrong = |error: ureq::Error| {
-        Error::new(Code::PolicyInvalid, format!("reading the proxy's address {at}"), error)
-    };
-    let plain = ureq::Proxy::new(at.as_str()).map_err(wrong)?;
-    let builder = ureq::Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
-    // A host stands for itself and for all below it, as with all others who are told of it.
-    let direct = network.direct().into_iter().flat_map(|host| [host.to_owned(), format!(".{host}")]);
-    direct.fold(builder, |builder, host| builder.no_proxy(&host)).build().map_err(wrong)
-}
-
 /// User name and password.
-fn login(agent: &Agent, address: &Address, way: &Way, credential: &Credential) -> Result<(String, Secret)> {
+fn login(
+    agent: &Agent,
+    address: &Address,
+    route: &Route,
+    credential: &Credential,
+) -> Result<(String, Secret)> {
     match credential {
         Credential::Password { username, password } => Ok((username.clone(), password.clone())),
         Credential::App(app) => {
-            Ok(("x-access-token".to_owned(), github_app::token(agent, address, way, app)?))
+            Ok(("x-access-token".to_owned(), github_app::token(agent, address, route, app)?))
         }
         Credential::Key(_) => Err(unfit("it is a private key, which opens repositories over ssh, not https")
             .remedy("write the repository as ssh://git@HOST/PATH, or store a token instead of the key")),
@@ -277,8 +253,8 @@ struct Subtransport(Arc<Session>);
 impl SmartSubtransport for Subtransport {
     fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let state = match action {
-            Service::UploadPackLs => Exchange::First,
-            Service::UploadPack => Exchange::Asking(Vec::new()),
+            Service::UploadPackLs => Turn::First,
+            Service::UploadPack => Turn::Asking(Vec::new()),
             Service::ReceivePackLs | Service::ReceivePack => {
                 return Err(git2::Error::from_str("this program never pushes"));
             }
@@ -294,10 +270,10 @@ impl SmartSubtransport for Subtransport {
 /// One request and its answer: libgit2 writes, then reads.
 struct Stream {
     session: Arc<Session>,
-    state: Exchange,
+    state: Turn,
 }
 
-enum Exchange {
+enum Turn {
     First,
     Asking(Vec<u8>),
     Answer(Box<BodyReader<'static>>),
@@ -306,16 +282,16 @@ enum Exchange {
 impl Stream {
     fn answer(&mut self) -> Result<&mut BodyReader<'static>> {
         let answer = match &self.state {
-            Exchange::First => Some(self.session.advertisement()?),
-            Exchange::Asking(asked) => Some(self.session.upload_pack(asked)?),
-            Exchange::Answer(_) => None,
+            Turn::First => Some(self.session.advertisement()?),
+            Turn::Asking(asked) => Some(self.session.upload_pack(asked)?),
+            Turn::Answer(_) => None,
         };
         if let Some(answer) = answer {
-            self.state = Exchange::Answer(Box::new(answer));
+            self.state = Turn::Answer(Box::new(answer));
         }
         match &mut self.state {
-            Exchange::Answer(answer) => Ok(answer),
-            _ => Err(self.session.account.error(Code::Bug, "an answer was read before it was asked for")),
+            Turn::Answer(answer) => Ok(answer),
+            _ => Err(self.session.exchange.error(Code::Bug, "an answer was read before it was asked for")),
         }
     }
 }
@@ -323,9 +299,9 @@ impl Stream {
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let session = Arc::clone(&self.session);
-        let answer = self.answer().map_err(|error| session.account.fail(error))?;
-        let read = answer.read(buffer).map_err(|error| session.account.fail(session.broken_off(error)))?;
-        session.account.count(read).map_err(|error| session.account.fail(error))?;
+        let answer = self.answer().map_err(|error| session.exchange.fail(error))?;
+        let read = answer.read(buffer).map_err(|error| session.exchange.fail(session.broken_off(error)))?;
+        session.exchange.count(read).map_err(|error| session.exchange.fail(error))?;
         Ok(read)
     }
 }
@@ -333,7 +309,7 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.state {
-            Exchange::Asking(asked) => {
+            Turn::Asking(asked) => {
                 asked.extend_from_slice(bytes);
                 Ok(bytes.len())
             }

@@ -6,9 +6,9 @@ use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 
 use super::links::{self, Node, Nodes};
 use super::paths;
+use super::request::Limits;
 use crate::error::{Code, Error, Result};
 use crate::facts::{EntryKind, Source};
-use crate::machine::jail::request::Limits;
 use crate::secret::{ForeignText, Message, cut};
 
 /// The kernel's PATH_MAX, less its end.
@@ -46,7 +46,7 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
 }
 
 /// The text of those wanted files that are there.
-pub(super) fn witness(
+pub(super) fn record(
     source: &mut Source,
     repository: &Repository,
     items: &[Item],
@@ -56,7 +56,7 @@ pub(super) fn witness(
     for path in wanted {
         let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else { continue };
         let Item { kind, size, blob, .. } = &items[found];
-        source.witness(path, (*kind, *size as u64), limits.evidence_bytes, || {
+        source.record(path, (*kind, *size as u64), limits.evidence_bytes, || {
             let blob = repository.find_blob(*blob).map_err(|error| damaged(path, &error))?;
             Ok(blob.content().to_vec())
         })?;
@@ -176,7 +176,7 @@ fn beside(directory: &str, name: &[u8]) -> String {
     format!("{directory}/{}", String::from_utf8_lossy(name))
 }
 
-/// Escaped: whoever can push chooses the names.
+/// Escaped: a user who can push chooses the names.
 fn shown(path: &str) -> String {
     cut(path.trim_start_matches('/').escape_debug().to_string(), 100)
 }

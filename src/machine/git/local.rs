@@ -1,5 +1,5 @@
 //! A repository of this machine: exactly the one that is named, never one that is found by walking upwards, and
-//! by root only one that nobody else could have written.
+//! by root only one that root alone could have written.
 
 use std::fs::{File, Metadata, metadata, symlink_metadata};
 use std::io::Read;
@@ -13,13 +13,14 @@ use nix::unistd::geteuid;
 use super::{libgit2, unsupported};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
+use crate::machine::disk::owned;
 use crate::secret::{ForeignText, Message, without_userinfo};
 
 /// A path and a few words.
 const LONGEST_LINK: u64 = 8 << 10;
 
 /// As whom root has a repository read: the first owner but root of the directory that is named and of the `.git` in
-/// it. Whoever wrote a repository can read it. `None` if root itself is to read it.
+/// it. The user who wrote a repository can read it. `None` if root itself is to read it.
 pub fn reader(path: &Path) -> Option<u32> {
     let owners = [metadata(path), symlink_metadata(path.join(".git"))];
     owners.into_iter().flatten().map(|data| data.uid()).find(|uid| geteuid().is_root() && *uid != 0)
@@ -85,12 +86,13 @@ fn refuse_foreign(path: &Path, git: &Path) -> Result<(), String> {
     let opened = [Some(git), common.as_deref()].into_iter().flatten();
     for (at, is_opened) in opened.map(|at| (at, true)).chain([(path, false)]) {
         let Ok(data) = metadata(at) else { continue };
-        let (at, uid, mode) = (at.display(), data.uid(), data.mode() & 0o7777);
+        let (uid, mode) = (data.uid(), data.mode());
         if uid != 0 {
+            let at = at.display();
             return Err(format!("{at} belongs to uid {uid}, and root opens only what is its own"));
         }
-        if is_opened && mode & 0o022 != 0 {
-            return Err(format!("others than root can change {at} (mode {mode:04o})"));
+        if is_opened && owned::is_open(mode) {
+            return Err(owned::open_to_others(at, mode, None));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A repository's commit, fetched and checked out. Everything here runs in a child, and never as root.
+//! A repository's commit, fetched and checked out. All but `parent.rs` runs in a child: libgit2 never runs as root.
 
 pub mod address;
 pub mod checkout;
@@ -11,7 +11,9 @@ pub mod inspect;
 pub mod libgit2;
 pub mod links;
 pub mod local;
+pub mod parent;
 pub mod paths;
+pub mod request;
 pub mod rsa;
 pub mod ssh;
 pub mod transport;

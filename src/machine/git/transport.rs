@@ -1,5 +1,5 @@
 //! Between libgit2 and our transports. libgit2 knows a transport's failure only as a number, so the error
-//! that is told is kept in an [`Account`], and the caller takes it from there.
+//! that is told is kept in an [`Exchange`], and the caller takes it from there.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,7 +17,7 @@ use crate::secret::{ForeignText, Redaction, Secret};
 pub(super) trait Session: Send + Sync {
     fn transport(self: Arc<Self>, remote: &Remote<'_>) -> Result<Transport, git2::Error>;
 
-    fn account(&self) -> &Account;
+    fn exchange(&self) -> &Exchange;
 }
 
 thread_local! {
@@ -40,16 +40,16 @@ pub(super) fn during<T>(session: &Arc<dyn Session>, act: impl FnOnce() -> T) -> 
 }
 
 /// How much may still come, and what went wrong.
-pub(super) struct Account {
+pub(super) struct Exchange {
     repository: String,
     credential: Redaction,
     left: AtomicU64,
     failure: Mutex<Option<Error>>,
 }
 
-impl Account {
-    pub(super) fn new(repository: &str, most: u64) -> Account {
-        Account {
+impl Exchange {
+    pub(super) fn new(repository: &str, most: u64) -> Exchange {
+        Exchange {
             repository: repository.to_owned(),
             credential: Redaction::default(),
             left: AtomicU64::new(most),
@@ -57,13 +57,13 @@ impl Account {
         }
     }
 
-    /// What the server gets to know, and could say again.
-    pub(super) fn knowing(mut self, password: Option<&Secret>) -> Account {
+    /// The password that the server is given, and could repeat.
+    pub(super) fn hiding(mut self, password: Option<&Secret>) -> Exchange {
         self.credential = Redaction::new(password.map(|password| ("credential", password)));
         self
     }
 
-    pub(super) fn discreet(&self, error: Error) -> Error {
+    pub(super) fn redacted(&self, error: Error) -> Error {
         error.without(&self.credential)
     }
 

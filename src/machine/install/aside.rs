@@ -14,7 +14,7 @@ fn record(aside: &Aside) -> PathBuf {
 }
 
 pub fn look_set(aside: &Aside) -> Result<Look> {
-    let was_begun = files::exists(&aside.aside)? && files::exists(&aside.record)?;
+    let was_begun = releases::is_whole(&aside.aside, &aside.record)?;
     Ok(match was_begun || files::exists(&aside.release)? {
         true => Look::WouldChange("there".into()),
         false => Look::AlreadySo,
@@ -32,8 +32,9 @@ pub fn set(aside: &Aside) -> Result<()> {
 }
 
 pub fn look_back(aside: &Aside) -> Result<Look> {
-    let was_whole = files::exists(&record(aside))? || files::exists(&aside.record)?;
-    let is_due = was_whole && files::exists(&aside.aside)? && !releases::done(&aside.release, &aside.record)?;
+    let was_whole =
+        releases::is_whole(&aside.aside, &record(aside))? || releases::is_whole(&aside.aside, &aside.record)?;
+    let is_due = was_whole && !releases::is_whole(&aside.release, &aside.record)?;
     Ok(if is_due { Look::WouldChange("aside".into()) } else { Look::AlreadySo })
 }
 
@@ -91,7 +92,7 @@ mod tests {
         let killed = || {
             let (scratch, aside) = stage();
             fs::rename(&aside.release, &aside.aside).unwrap();
-            assert!(!releases::done(&aside.release, &aside.record).unwrap(), "it is taken for whole");
+            assert!(!releases::is_whole(&aside.release, &aside.record).unwrap(), "it is taken for whole");
             (scratch, aside)
         };
         let (_scratch, aside) = killed();

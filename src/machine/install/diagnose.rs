@@ -7,14 +7,13 @@ use super::npm;
 use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::disk::room;
-use crate::machine::jail::imds_proof::IMDS_ANSWERS;
+use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::process::program::{Output, how_it_ended};
 use crate::machine::process::{memory, reason};
 use crate::secret::{ForeignText, Message};
 
-/// As a shell tells it: ended by SIGABRT, which is how Node ends without a heap, and by SIGKILL.
+/// As a shell tells it: ended by SIGABRT, which is how Node ends without a heap.
 const ABORTED: i32 = 134;
-const KILLED: i32 = 137;
 
 /// What ran, as far as its end is judged by it.
 pub struct Ran<'a> {
@@ -50,33 +49,22 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
             let cause = cause.unwrap_or_else(|| failure(output, &lines));
             Err(Fault::UnitFailed.error(doing(), cause).saying(output.both_ends()).remedy(reason::REMEDY))
         }
-        _ => match (out_of_memory(output.status, &lines, unit_ended), npm::complaint(own_words)) {
-            (Some(cause), _) => told(Fault::OutOfMemory, cause.into()),
+        _ => match (want_of_memory(output.status, &lines, unit_ended), npm::complaint(own_words)) {
+            (Some(how), _) => told(Fault::OutOfMemory, memory::with_state(how).into()),
             (None, Some((fault, cause))) => told(fault, cause),
             (None, None) => told(ran.fault, failure(output, &lines)),
         },
     }
 }
 
-/// Whether it ended for want of memory: how, and how much there is.
-pub fn out_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) -> Option<String> {
-    let how = want_of_memory(status, lines, unit_ended)?;
-    Some(format!("{how}; {}", memory::state()))
-}
-
+/// Whether it ended for want of memory, and how.
 fn want_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) -> Option<&'static str> {
     let says = |what: &str| lines.iter().any(|line| line.says(what));
     if says("JavaScript heap out of memory") || (status == Some(ABORTED) && says("Allocation failed")) {
         return Some("Node reached the limit of its heap");
     }
-    if unit_ended.contains("oom-kill") || unit_ended.contains("OOM killer") {
-        return Some("the kernel killed it for want of memory");
-    }
-    let killed = status == Some(KILLED)
-        || unit_ended.contains("status=9/KILL")
-        || says("npm error signal SIGKILL")
-        || says("npm error code 137");
-    killed.then_some("it was killed by SIGKILL, as the kernel does for want of memory")
+    let said_by_npm = says("npm error signal SIGKILL") || says("npm error code 137");
+    memory::killed(status, unit_ended).or(said_by_npm.then_some(memory::BY_SIGKILL))
 }
 
 /// The status, and of what was said the line that tells most.

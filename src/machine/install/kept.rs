@@ -25,7 +25,7 @@ pub fn of(service: &Service) -> Result<Vec<Release>> {
     for name in files::names(&layout.finished())? {
         let (path, record) = (layout.releases().join(&name), layout.finished().join(&name));
         let commit = name.split_once('-').and_then(|(commit, _)| Commit::try_from(commit).ok());
-        let Some(commit) = commit.filter(|_| releases::done(&path, &record).unwrap_or(false)) else {
+        let Some(commit) = commit.filter(|_| releases::is_whole(&path, &record).unwrap_or(false)) else {
             continue;
         };
         let data = std::fs::symlink_metadata(&record).doing(|| format!("looking at {}", record.display()))?;

@@ -34,13 +34,19 @@ pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
 }
 
 pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
-    let unfinished = files::stands(release)? && !done(release, record)?;
+    let unfinished = files::stands(release)? && !is_whole(release, record)?;
     Ok(if unfinished { Look::WouldChange("unfinished".into()) } else { Look::AlreadySo })
 }
 
-/// A record of what is gone says nothing.
-pub fn done(release: &Path, record: &Path) -> Result<bool> {
+/// Whether a release is whole: it stands there, and root's record says that it was finished. A record of what is gone says
+/// nothing.
+pub fn is_whole(release: &Path, record: &Path) -> Result<bool> {
     Ok(files::exists(record)? && files::exists(release)?)
+}
+
+/// Work on a release that its record ends.
+pub fn look_whole(release: &Path, record: &Path) -> Result<Look> {
+    Ok(if is_whole(release, record)? { Look::AlreadySo } else { Look::WouldChange("not done yet".into()) })
 }
 
 /// The name goes first, then what is recorded under it, then the tree: a release that is half removed must not count
@@ -136,9 +142,8 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         if evidence.contains(&name) {
             let doing = || format!("reading {}", entry.path().display());
             let size = entry.metadata().doing(doing)?.len();
-            source.witness(&name, (kind, size), LONGEST_EVIDENCE, || {
-                std::fs::read(entry.path()).doing(doing)
-            })?;
+            source
+                .record(&name, (kind, size), LONGEST_EVIDENCE, || std::fs::read(entry.path()).doing(doing))?;
         }
         source.entries.push(Entry { path: name, kind });
     }
@@ -176,7 +181,7 @@ mod tests {
         let (_scratch, release, record) = stage(3);
         finish(&release, &record, &["/opt/node".into()]).unwrap();
         assert_eq!(fs::read_to_string(&record).unwrap(), "/opt/node\n");
-        assert!(done(&release, &record).unwrap());
+        assert!(is_whole(&release, &record).unwrap());
         assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
         discard(&release, std::slice::from_ref(&record)).unwrap();
         assert!(!release.exists() && !record.exists());

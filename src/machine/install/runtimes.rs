@@ -7,16 +7,15 @@ use std::time::Duration;
 use nix::fcntl::renameat;
 use nix::unistd::fsync;
 
-use super::work::child;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::NodeRelease;
 use crate::fault::{Fault, Slice};
 use crate::machine::disk::path_at::Place;
 use crate::machine::disk::{adopt, files};
+use crate::machine::jail::ask::{ask, ask_in};
 use crate::machine::jail::child::Role;
-use crate::machine::jail::plain::plain;
 use crate::machine::jail::request::{ArchiveRequest, IndexRequest, read_reply};
-use crate::machine::jail::unit::{Jail, User, own_program};
+use crate::machine::jail::unit::{TransientUnit, User, own_program};
 use crate::machine::process::units;
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::{Look, blocking};
@@ -34,24 +33,24 @@ pub async fn index(request: IndexRequest, unit: Option<&str>, patience: Seconds)
     let deadline = Slice::Conversation.seconds().duration();
     patiently(patience, async || match unit {
         None => {
-            let index = plain(&own_program()?, Role::NodeIndex, &request, deadline).await;
+            let index = ask(&own_program()?, Role::NodeIndex, &request, deadline).await;
             index.map_err(|error| stalled(error, &request.mirror))
         }
         Some(unit) => {
-            let jail = Jail::new(unit, User::Dynamic, deadline).property(MEMORY);
-            reply(jail, Role::NodeIndex, &request, &request.mirror).await
+            let transient = TransientUnit::new(unit, User::Dynamic, deadline).property(MEMORY);
+            reply(transient, Role::NodeIndex, &request, &request.mirror).await
         }
     })
     .await
 }
 
 async fn reply<T: serde::de::DeserializeOwned + Send + 'static>(
-    jail: Jail,
+    transient: TransientUnit,
     role: Role,
     request: &impl serde::Serialize,
     address: &str,
 ) -> Result<T> {
-    let output = child(jail, role, request).await.map_err(|error| stalled(error, address))?;
+    let output = ask_in(transient, role, request).await.map_err(|error| stalled(error, address))?;
     read_reply(output).await
 }
 
@@ -98,20 +97,20 @@ async fn download(install: &InstallRuntime) -> Result<()> {
         network: install.network.clone(),
         timeouts: Default::default(),
     };
-    let jail = Jail::new(&install.unit, User::Dynamic, DOWNLOAD)
+    let transient = TransientUnit::new(&install.unit, User::Dynamic, DOWNLOAD)
         .property("TemporaryFileSystem=/mnt:ro")
         .property(format!("BindPaths={}:{SEEN}", tree().display()))
         .writable(Path::new(SEEN))
         .hidden(Path::new(layout::RUN))
         .property(MEMORY);
-    reply(jail, Role::Archive, &request, &install.archive.address).await
+    reply(transient, Role::Archive, &request, &install.archive.address).await
 }
 
 /// The child is gone: nobody but root reaches the tree any more.
 fn finish(archive: &Archive) -> Result<()> {
     let doing = || format!("finishing {}", archive.path.display());
     let from = Place::open(&tree(), false).doing(doing)?;
-    adopt::take_over(&from.open_directory().doing(doing)?).doing(doing)?;
+    adopt::adopt(&from.open_directory().doing(doing)?).doing(doing)?;
     files::flush(&tree())?;
     files::write(&record(&archive.runtime, &name(&archive.path)), b"", &Owner::root(), Mode(0o600))?;
     rename(&from, &archive.path).doing(doing)?;

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 use super::request::{REPLY_BYTES, REQUEST_BYTES, Reply};
 use crate::error::{Code, Coded, Error, Exit, Result};
-use crate::machine::{git, web};
 
 /// What a child is for: `bootagent __child fetch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,28 +45,19 @@ impl Role {
     }
 }
 
-/// Everything a child process does. Its exit status says what its reply says.
-pub fn main(role: Role) -> ExitCode {
-    let (mut reply, mut exit) = answer(role);
+/// Everything a child process does: `act` with the parent's request. Its exit status says what its reply says.
+pub fn serve<Req: DeserializeOwned, T: Serialize>(act: impl FnOnce(&Req) -> Result<T>) -> ExitCode {
+    let (mut reply, mut exit) = answered(request().and_then(|request| act(&request)));
     if reply.len() as u64 > REPLY_BYTES {
         let cause = format!("what is to be said of the commit takes {} bytes", reply.len());
-        (reply, exit) = told(Err::<(), _>(Error::new(Code::SourceTooLarge, "answering the parent", cause)));
+        let error = Error::new(Code::SourceTooLarge, "answering the parent", cause);
+        (reply, exit) = answered(Err::<(), _>(error));
     }
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(&reply).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::from(exit),
-        // Nobody listens any more.
+        // The parent is gone.
         Err(_) => ExitCode::from(Exit::Bug as u8),
-    }
-}
-
-fn answer(role: Role) -> (Vec<u8>, u8) {
-    match role {
-        Role::Fetch => told(request().and_then(|request| git::fetch::fetch(&request))),
-        Role::Tip => told(request().and_then(|request| git::fetch::tip(&request))),
-        Role::Checkout => told(request().and_then(|request| git::checkout::checkout(&request))),
-        Role::NodeIndex => told(request().and_then(|request| web::node_index::node_index(&request))),
-        Role::Archive => told(request().and_then(|request| web::archive::archive(&request))),
     }
 }
 
@@ -99,7 +89,7 @@ fn confine() -> Result<()> {
     Ok(())
 }
 
-fn told<T: Serialize>(result: Result<T>) -> (Vec<u8>, u8) {
+fn answered<T: Serialize>(result: Result<T>) -> (Vec<u8>, u8) {
     let (reply, exit) = match result {
         Ok(value) => (Reply::Ok(value), 0),
         Err(error) => (Reply::Error(Box::new(error.sent())), error.exit() as u8),

@@ -11,9 +11,6 @@ use crate::fault::Fault;
 /// The child role of the proof alone; a service's unit runs it before the service.
 pub const PROOF: &str = "imds-proof";
 
-/// How the parent learns that the proof failed: outside what programs commonly exit with.
-pub const IMDS_ANSWERS: i32 = 189;
-
 /// Under `IPAddressDeny=` packets are dropped, so that an attempt takes its whole time. IMDS answers within
 /// a millisecond or two.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -22,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// only, so that a connection is tried all the same.
 const CONFIRMING: Duration = Duration::from_millis(30);
 
-/// A property that was accepted is no proof: some kernels take it and do nothing.
+/// That the property was accepted proves nothing: some kernels take it and do nothing.
 pub fn prove_no_imds() -> Result<()> {
     let addresses = [
         SocketAddr::from(([169, 254, 169, 254], 80)),

@@ -9,11 +9,12 @@ use std::time::Duration;
 use nix::unistd::User;
 
 use super::child::Role;
-use super::imds_proof::{IMDS_ANSWERS, PROOF};
-use super::unit::{self, Jail, own_program};
+use super::imds_proof::PROOF;
+use super::unit::{self, TransientUnit, own_program};
 use crate::error::{Code, Coded, Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
+use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::process::program::{self, Output, failed};
 use crate::machine::{Change, Look};
 use crate::plan::{ImdsWall, Mode, Owner, layout};
@@ -55,8 +56,8 @@ pub async fn prove(unit: &str) -> Result<Change> {
     const DEADLINE: Duration = Duration::from_secs(30);
     let doing = "proving that the wall of imds.users holds";
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), PROOF.to_owned()];
-    let jail = Jail::new(unit, unit::User::Dynamic, DEADLINE).with_imds();
-    let output = jail.run(&argv, None, 64 << 10).await?;
+    let transient = TransientUnit::new(unit, unit::User::Dynamic, DEADLINE).with_imds();
+    let output = transient.run(&argv, None, 64 << 10).await?;
     match output.status {
         Some(0) => Ok(Change::Unchanged),
         Some(IMDS_ANSWERS) => {

@@ -5,15 +5,15 @@
 //! child is (a dynamic uid under systemd, the caller on a laptop) is the parent's choice.
 //!
 //! ```text
-//! parent: plain (laptop) ─┐                     ┌─ fetch ──► http, ssh (transports), inspect (what may be)
+//! parent: ask (laptop) ───┐                     ┌─ fetch ──► http, ssh (transports), inspect (what may be)
 //!         a systemd unit ─┴─ request ─► child ──┤
 //!                         ◄── Reply ───         └─ checkout ──► inspect, then plain file writes
 //! ```
 
+pub mod ask;
 pub mod child;
-pub mod guard;
 pub mod imds_proof;
 pub mod imds_wall;
-pub mod plain;
 pub mod request;
 pub mod unit;
+pub mod wrapper;

@@ -12,15 +12,16 @@ use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::process::program::{self, Output};
 use crate::machine::process::units;
-use crate::plan::YIELDS;
+use crate::plan::hardening::{Confined, NO_IMDS, hardening};
 
 /// A child to be. Everything that is not said stays shut.
-pub struct Jail {
+pub struct TransientUnit {
     unit: String,
     user: User,
     properties: Vec<String>,
     environment: Vec<(String, String)>,
     deadline: Duration,
+    confined: Confined,
     may_use_imds: bool,
 }
 
@@ -33,52 +34,15 @@ pub enum User {
     },
 }
 
-/// For every child but one that the policy lets ask IMDS. It needs the kernel's cgroup BPF: a child that
-/// runs other people's code proves first, by a connection attempt, that it holds.
-const NO_IMDS: &str = "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128";
-
-/// What holds for every child, and every child yields.
-const WALLS: &[&str] = &[
-    "NoNewPrivileges=yes",
-    "CapabilityBoundingSet=",
-    "AmbientCapabilities=",
-    "ProtectSystem=strict",
-    "PrivateTmp=yes",
-    "PrivateDevices=yes",
-    // Where everybody may write even under "strict": shared memory, queues, and with some systemd /run.
-    "TemporaryFileSystem=/dev/shm:mode=1777",
-    "InaccessiblePaths=-/dev/mqueue",
-    "ReadOnlyPaths=/run",
-    "ProtectKernelTunables=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectControlGroups=yes",
-    "ProtectClock=yes",
-    "ProtectHostname=yes",
-    "ProtectProc=invisible",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "RestrictNamespaces=yes",
-    "LockPersonality=yes",
-    "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service",
-    "SystemCallErrorNumber=EPERM",
-    "LimitCORE=0",
-    "TasksMax=1024",
-    "UMask=0022",
-    "KillMode=control-group",
-    "TimeoutStopSec=5",
-    "Slice=system.slice",
-];
-
-impl Jail {
+impl TransientUnit {
     pub fn new(unit: &str, user: User, deadline: Duration) -> Self {
-        Jail {
+        TransientUnit {
             unit: unit.to_owned(),
             user,
             properties: Vec::new(),
             environment: Vec::new(),
             deadline,
+            confined: Confined::Child,
             may_use_imds: false,
         }
     }
@@ -94,6 +58,12 @@ impl Jail {
 
     pub fn writable(self, path: &Path) -> Self {
         self.property(format!("ReadWritePaths={}", path.display()))
+    }
+
+    /// For a migration, which is the service's own work.
+    pub fn as_the_service(mut self) -> Self {
+        self.confined = Confined::Migration;
+        self
     }
 
     pub fn with_imds(mut self) -> Self {
@@ -162,12 +132,12 @@ impl Jail {
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
         };
         let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
-        let imds = (!self.may_use_imds).then_some(&NO_IMDS);
-        let walls = WALLS.iter().chain(&YIELDS).chain(imds).map(|wall| (*wall).to_owned());
+        let imds = (!self.may_use_imds).then_some(NO_IMDS);
+        let hardening = hardening(self.confined).chain(imds).map(str::to_owned);
         let own = self.properties.iter().cloned();
-        let properties = user.into_iter().chain(walls).chain([kept]).chain(own).chain(homes(argv));
+        let properties = user.into_iter().chain(hardening).chain([kept]).chain(own).chain(homes(argv));
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        transient(&self.unit, properties, environment, argv)
+        systemd_run(&self.unit, properties, environment, argv)
     }
 }
 
@@ -179,7 +149,7 @@ fn without_systemd(unit: &str) -> Error {
 }
 
 /// The command line that runs `argv` to its end in a transient unit. Every transient unit is made here.
-pub fn transient<'a>(
+pub fn systemd_run<'a>(
     unit: &str,
     properties: impl IntoIterator<Item = String>,
     environment: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -240,7 +210,7 @@ mod tests {
     #[test]
     fn systemd_expands_no_word_of_a_command() {
         let argv = ["/bin/sh", "-c", "echo ${f} $f $$ %n %%"].map(str::to_owned);
-        let line = transient("x.service", [], [("A", "$B")], &argv);
+        let line = systemd_run("x.service", [], [("A", "$B")], &argv);
         assert_eq!(
             line[line.len() - 5..],
             ["--setenv=A=$B", "--", "/bin/sh", "-c", "echo $${f} $$f $$$$ %n %%"]

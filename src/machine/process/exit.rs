@@ -39,6 +39,9 @@ impl Exit {
 
 pub const KILL: Exit = Exit::Signal(9);
 
+/// How a child of ours tells that instance metadata answers it: outside what programs commonly exit with.
+pub const IMDS_ANSWERS: i32 = 189;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
         lines = read_last(&its_own).await;
     }
     if lines.is_empty() {
-        // This field anybody may set: only from systemd itself it counts.
+        // Every process may set this field: only from systemd itself it counts.
         let systemds = of_invocations("INVOCATION_ID", latest);
         lines = read_last(&[systemds, vec!["_PID=1".to_owned()]].concat()).await;
     }

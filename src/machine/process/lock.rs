@@ -18,7 +18,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock or says that somebody has it; never waits.
+    /// Takes the lock, or says which process has it; never waits.
     pub fn take() -> Result<Lock> {
         let path = Path::new(PATH);
         files::directory(Path::new("/run/bootagent"), &Owner::root(), Mode(0o755))?;
@@ -67,7 +67,7 @@ trait Private {
 }
 
 impl Private for std::fs::OpenOptions {
-    /// Nobody else may open it: who can open it can hold it.
+    /// Only root may open it: a process that can open it can hold it.
     fn mode_private(&mut self) -> &mut Self {
         use std::os::unix::fs::OpenOptionsExt;
         self.mode(0o600)

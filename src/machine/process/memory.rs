@@ -1,6 +1,23 @@
-//! How much memory there is, for an error about want of it.
+//! Want of memory: whether a process ended by it, and how much there is, for an error about it.
 
-pub fn state() -> String {
+/// As a shell tells it: ended by SIGKILL.
+const KILLED: i32 = 137;
+pub const BY_SIGKILL: &str = "it was killed by SIGKILL, as the kernel does for want of memory";
+
+/// Whether a unit's process ended for want of memory, by its status and by systemd's words about it.
+pub fn killed(status: Option<i32>, unit_ended: &str) -> Option<&'static str> {
+    if unit_ended.contains("oom-kill") || unit_ended.contains("OOM killer") {
+        return Some("the kernel killed it for want of memory");
+    }
+    (status == Some(KILLED) || unit_ended.contains("status=9/KILL")).then_some(BY_SIGKILL)
+}
+
+/// That, and what the machine has.
+pub fn with_state(how: impl std::fmt::Display) -> String {
+    format!("{how}; {}", state())
+}
+
+fn state() -> String {
     said(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default())
 }
 
@@ -15,7 +32,7 @@ fn said(meminfo: &str) -> String {
     };
     match mib("MemTotal") {
         Some(memory) => format!("the machine has {memory} MiB of memory and {swap}"),
-        None => "nobody knows how much memory the machine has".to_owned(),
+        None => "how much memory the machine has cannot be read".to_owned(),
     }
 }
 
@@ -39,7 +56,7 @@ mod tests {
         assert_eq!(said(info), "the machine has 483 MiB of memory and no swap");
         let info = info.replace("SwapTotal:            0", "SwapTotal:      1048572");
         assert!(said(&info).ends_with("1023 MiB of swap"));
-        assert!(said("").starts_with("nobody knows"));
+        assert!(said("").ends_with("cannot be read"));
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! Programs of the system, run without a shell, with a clean environment and a deadline.
+//! Programs, run without a shell, with a clean environment and a deadline. Every process that is waited for begins here.
 
-use std::process::Stdio;
+use std::io;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use zeroize::Zeroizing;
@@ -65,29 +68,98 @@ pub async fn run(
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LANG", "C.UTF-8")
-        .current_dir("/")
+        .current_dir("/");
+    let input = input.as_ref().map(|input| input.as_slice());
+    match converse(command, input, deadline, Keep::Last(most)).await.doing(doing)? {
+        Some(Heard { status, stdout, stderr }) => Ok(Output { status: status.code(), stdout, stderr }),
+        None => Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs()))),
+    }
+}
+
+/// What a process wrote until it ended, and how it ended.
+pub struct Heard {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// What is kept of a process's standard output.
+#[derive(Clone, Copy)]
+pub enum Keep {
+    /// At most so many bytes, the last ones: what people are told.
+    Last(usize),
+    /// At most so many bytes, the first ones. More is not read, and the process's next write fails: what a protocol allows.
+    First(usize),
+}
+
+/// Starts a process, feeds it `input` and hears it to its end. At the deadline (`None`), or when the future is dropped,
+/// it is killed with everything that it started.
+pub async fn converse(
+    mut command: Command,
+    input: Option<&[u8]>,
+    deadline: Duration,
+    keep: Keep,
+) -> io::Result<Option<Heard>> {
+    /// How long the kernel is waited for, once the process is killed: one that is held up by a disk may take for ever.
+    const REAPED: Duration = Duration::from_secs(1);
+    let mut child = command
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn().doing(doing)?;
-    let stdin = child.stdin.take();
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
+        // Out of reach of the terminal's signals, and killed whole.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let group = Group(child.id());
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let (Some(mut stdin), Some(input)) = (stdin, input) {
             // A child that does not read its request tells so by its exit.
-            let _ = stdin.write_all(&input).await;
+            let _ = stdin.write_all(input).await;
         }
     };
-    let all = async { tokio::join!(feed, drain(stdout, most), drain(stderr, KEPT), child.wait()) };
-    match tokio::time::timeout(deadline, all).await {
-        Ok((_, stdout, stderr, status)) => {
-            let status = status.doing(doing)?;
-            Ok(Output { status: status.code(), stdout, stderr })
+    let all = async {
+        let ((), stdout, stderr) = tokio::join!(feed, hear(stdout, keep), hear(stderr, Keep::Last(KEPT)));
+        // Last: while the process is not reaped, its number is not another group's.
+        child.wait().await.map(|status| Heard { status, stdout, stderr })
+    };
+    let heard = tokio::time::timeout(deadline, all).await;
+    if heard.is_err() {
+        group.kill();
+        let _ = tokio::time::timeout(REAPED, child.wait()).await;
+    }
+    std::mem::forget(group);
+    heard.ok().transpose()
+}
+
+/// A process and whatever it started. Forgotten once the process is reaped.
+struct Group(Option<u32>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
+            // Gone already is as good.
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
         }
-        Err(_) => {
-            Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs())))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn hear(from: Option<impl AsyncRead + Unpin>, keep: Keep) -> Vec<u8> {
+    match keep {
+        Keep::Last(most) => drain(from, most).await,
+        Keep::First(most) => {
+            let mut kept = Vec::new();
+            if let Some(from) = from {
+                // What came before a fault of the pipe is judged as it is.
+                let _ = from.take(most as u64).read_to_end(&mut kept).await;
+            }
+            kept
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::exit::Exit;
+use super::exit::{Exit, IMDS_ANSWERS};
 use super::program::tool;
 use crate::error::Result;
-use crate::machine::jail::imds_proof::IMDS_ANSWERS;
 use crate::plan::layout;
 
 /// The properties of one unit that matter here.

@@ -84,7 +84,7 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
     let doing = || format!("waiting until {} is healthy", gate.unit);
     let kills = memory::oom_kills().zip(seen.oom_kills).map_or(0, |(now, before)| now.saturating_sub(before));
     if let Some(how) = want_of_memory(&format!("{systemd}\n{}", seen.result), exit, kills, lines) {
-        let cause = error.cause().and(format!(": {how}; {}", memory::state()));
+        let cause = error.cause().and(format!(": {}", memory::with_state(how)));
         return Fault::ServiceOutOfMemory.error(doing(), cause).remedy(
             "take an instance type with more memory, add swap, or let the service use less (for Node: \
              --max-old-space-size)",

@@ -17,9 +17,9 @@ struct Leftovers {
 
 impl Leftovers {
     async fn of(patterns: &[String], scratch: &[PathBuf]) -> Result<Leftovers> {
-        let bystanders = format!("{}.*.service", layout::FETCH);
+        let observers = format!("{}.*.service", layout::FETCH);
         let mut units = units::listed(patterns).await?;
-        let theirs = units::listed(&[bystanders]).await?;
+        let theirs = units::listed(&[observers]).await?;
         units.extend(theirs.into_iter().filter(|unit| is_of_the_gone(unit)));
 
         let mut left = Vec::new();
@@ -34,7 +34,7 @@ impl Leftovers {
 }
 
 fn is_of_the_gone(name: &str) -> bool {
-    layout::bystander(name).is_some_and(|(pid, started)| machine::started(pid) != Some(started))
+    layout::observer(name).is_some_and(|(pid, started)| machine::started(pid) != Some(started))
 }
 
 pub async fn look_unit(unit: &str, scratch: &[PathBuf]) -> Result<Look> {

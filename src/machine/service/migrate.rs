@@ -7,26 +7,14 @@ use crate::error::Result;
 use crate::fault::{Fault, Slice};
 use crate::machine::disk::files;
 use crate::machine::install::diagnose;
-use crate::machine::jail::guard;
-use crate::machine::jail::unit::{Jail, User};
+use crate::machine::jail::unit::{TransientUnit, User};
+use crate::machine::jail::wrapper;
 use crate::machine::process::journal;
 use crate::machine::{Look, now};
 use crate::plan::{Migration, Mode, Owner};
 
 /// Longer than the step's own deadline: this one holds if the agent dies.
 const DEADLINE: Duration = Duration::from_secs(Slice::Migrate.seconds().0 + 60);
-
-/// What the unit of a service has and an installation has not: later words win.
-const AS_THE_SERVICE: &[&str] = &[
-    "UMask=0077",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-    "LimitNOFILE=65536",
-    "TasksMax=4096",
-    // Killed half-way it leaves its data half changed, and what serves may wait for a lock that it holds.
-    "OOMScoreAdjust=0",
-    "CPUWeight=100",
-    "IOWeight=100",
-];
 
 pub fn look(migration: &Migration) -> Result<Look> {
     let record = &migration.record;
@@ -44,9 +32,9 @@ pub async fn migrate(migration: &Migration) -> Result<()> {
 }
 
 async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
-    let guarded = guard::before(argv, migration.may_use_imds)?;
+    let wrapped = wrapper::command_line(argv, migration.may_use_imds)?;
     let began = now();
-    let output = jail(migration).run(&guarded, None, 256 << 10).await?;
+    let output = transient(migration).run(&wrapped, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
         false => journal::last_word(&migration.unit, began).await,
@@ -60,26 +48,27 @@ async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
     diagnose::judge(&ran, &output, &unit_ended)
 }
 
-fn jail(migration: &Migration) -> Jail {
+fn transient(migration: &Migration) -> TransientUnit {
     let user = User::Named { user: migration.user.clone(), group: migration.user.clone() };
-    let mut jail = Jail::new(&migration.unit, user, DEADLINE)
+    let mut transient = TransientUnit::new(&migration.unit, user, DEADLINE)
+        .as_the_service()
         .directory(&migration.directory)
         .environment(&migration.environment)
         .property(format!("EnvironmentFile={}", environment(migration).display()));
     if let (Some(_), Some(around)) = (&migration.dotenv, migration.dotenv_at.parent()) {
         // What stands there is the former generation's, or nothing yet.
         let (own, seen_as) = (dotenv(migration), &migration.dotenv_at);
-        jail = jail
+        transient = transient
             .property(format!("TemporaryFileSystem={}:mode=0755", around.display()))
             .property(format!("BindReadOnlyPaths={}:{}", own.display(), seen_as.display()));
     }
     if migration.may_use_imds {
-        jail = jail.with_imds();
+        transient = transient.with_imds();
     }
     for path in &migration.writable {
-        jail = jail.writable(path);
+        transient = transient.writable(path);
     }
-    AS_THE_SERVICE.iter().fold(jail, |jail, property| jail.property(*property))
+    transient
 }
 
 fn environment(migration: &Migration) -> PathBuf {

@@ -3,14 +3,14 @@
 use std::io::{self, Read};
 
 use ureq::http::StatusCode;
-use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use ureq::{Agent, BodyReader, Timeout};
 
+use super::agent::agent;
 use super::tls;
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
-use crate::machine::git::http;
 use crate::machine::jail::request::Timeouts;
 use crate::secret::ForeignText;
 
@@ -25,13 +25,13 @@ pub(super) struct Web {
 
 impl Web {
     pub(super) fn new(network: &Network, timeouts: &Timeouts) -> Result<Web> {
-        Ok(Web { agent: http::agent(network, timeouts)?, timeouts: timeouts.clone() })
+        Ok(Web { agent: agent(network, timeouts, OURS)?, timeouts: timeouts.clone() })
     }
 
     /// What stands at the address, of which at most so many bytes are read.
     pub(super) fn get(&self, address: &str, most: u64) -> Result<Answer<'_>> {
         let asking = Asking { web: self, address: address.to_owned() };
-        let request = self.agent.get(address).header(USER_AGENT, OURS).config();
+        let request = self.agent.get(address).config();
         let request = request.max_redirects(REDIRECTS).https_only(true).build();
         let response = request.call().map_err(|error| asking.unreachable(&error))?;
         if response.status() != StatusCode::OK {
@@ -112,7 +112,7 @@ impl Asking<'_> {
     }
 }
 
-/// A body on its way. Whoever reads it through a decoder finds here what really went wrong.
+/// A body on its way. A decoder that reads it tells only that reading failed: what went wrong is kept here.
 pub(super) struct Answer<'a> {
     asking: Asking<'a>,
     reader: BodyReader<'static>,

@@ -1,5 +1,6 @@
 //! What is fetched over https, apart from git: archives and indexes, and whom to trust for them.
 
+pub mod agent;
 pub mod archive;
 pub mod get;
 pub mod node_index;

@@ -2,7 +2,7 @@
 
 const CERTIFICATE: &str = "invalid peer certificate";
 
-pub const REMEDY: &str = "whoever answers shows a certificate that no authority of this machine vouches for: a proxy in between (network.ca_file in the policy), an old CA bundle, or another host";
+pub const REMEDY: &str = "the server shows a certificate that no authority of this machine vouches for: is a proxy in between (network.ca_file in the policy), is the CA bundle old, or does another host answer?";
 
 /// Refused for its time: expired, or not valid yet. It may be our clock that is wrong.
 pub fn is_untimely(cause: &str) -> bool {

@@ -26,7 +26,7 @@ const BUNDLES: [&str; 5] = [
 /// A bundle of all the world's authorities has a quarter of this.
 const LARGEST: u64 = 1 << 20;
 
-pub fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
+pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
     Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .root_certs(roots(ca_file)?)
@@ -47,7 +47,7 @@ fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
 }
 
 /// What a file of the policy's adds. It must hold a certificate, and no broken one: silence here would
-/// show as "unknown issuer". And nobody but root, or whoever runs this, may have written it.
+/// show as "unknown issuer". And only root, or the user of this process, may be able to change it.
 pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let bad = |cause: String| {
         Error::new(Code::PolicyInvalid, format!("reading the CA file {}", file.display()), cause)
@@ -120,7 +120,7 @@ mod tests {
         refused("-----BEGIN CERTIFICATE-----\nAAAA\n", 0o644);
         let absent = certificates_of(Path::new("/no/such/ca.pem")).unwrap_err();
         assert_eq!(absent.code(), Code::PolicyInvalid);
-        assert!(certificates_of(Path::new("/etc")).unwrap_err().to_string().contains("is no file"));
+        assert!(certificates_of(Path::new("/etc")).unwrap_err().to_string().contains("is not a file"));
     }
 
     #[test]

@@ -5,43 +5,10 @@ use std::path::Path;
 
 use crate::facts::Facts;
 use crate::observe::Selection;
+use crate::plan::Seconds;
+use crate::plan::hardening::{Confined, NO_IMDS, YIELDS, hardening};
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Seconds, YIELDS};
 use crate::planner::runtime::Recipe;
-
-/// What every service lives with. `MemoryDenyWriteExecute` is absent because it kills V8's JIT, and
-/// AF_NETLINK is allowed because `os.networkInterfaces()` needs it.
-const HARDENING: &str = "\
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-AmbientCapabilities=
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectSystem=strict
-ReadOnlyPaths=/run
-ProtectHome=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectProc=invisible
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictNamespaces=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-LockPersonality=yes
-RemoveIPC=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM
-UMask=0077
-LimitCORE=0
-LimitNOFILE=65536
-TasksMax=4096
-OOMPolicy=stop
-";
 
 /// What a unit of the service says in its own way; all else is the same for all.
 struct Role<'a> {
@@ -142,9 +109,11 @@ ReadWritePaths={data}
         identifier = role.identifier,
         start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
     );
-    unit.push_str(HARDENING);
+    for line in hardening(Confined::Service) {
+        let _ = writeln!(unit, "{line}");
+    }
     if !selection.service_may_use_imds {
-        unit.push_str("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128\n");
+        let _ = writeln!(unit, "{NO_IMDS}");
         // At every start: a kernel or a drop-in may leave the line above without effect.
         let _ = writeln!(unit, "ExecStartPre={}", layout::IMDS_PROOF);
     }

@@ -81,7 +81,7 @@ fn is_word(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
-/// It is quoted in somebody's shell: no quote, and nothing that a server might take for an option.
+/// It is quoted in the server's shell: no quote, and nothing that a server might take for an option.
 fn is_path(text: &str) -> bool {
     !text.trim_matches('/').is_empty()
         && !text.starts_with('-')

@@ -23,7 +23,7 @@ pub struct Connection {
     runtime: Option<Runtime>,
     channel: Channel<Msg>,
     /// Gone, it would take the connection with it.
-    _handle: Handle<Guard>,
+    _handle: Handle<HostKeyCheck>,
     /// What came and was not read yet.
     buffered: bytes::Bytes,
     heard: bool,
@@ -65,7 +65,7 @@ impl Connection {
                 Some(ChannelMsg::ExtendedData { data, .. }) => self.complained(session, &data)?,
                 Some(ChannelMsg::Failure) => {
                     let cause = "the server lets the key in, but runs no git-upload-pack for it";
-                    return Err(session.account.fault(Fault::GitRefused, cause));
+                    return Err(session.exchange.fault(Fault::GitRefused, cause));
                 }
                 // With bytes heard, libgit2 knows best what is missing.
                 Some(ChannelMsg::Close) | None if self.heard => return Ok(0),
@@ -87,7 +87,7 @@ impl Connection {
             Ok(Err(error)) => Err(broken(session, &error)),
             Err(_) => {
                 let cause = format!("the server took nothing for {:?}", session.timeouts.stall);
-                Err(session.account.fault(Fault::GitStalled, cause))
+                Err(session.exchange.fault(Fault::GitStalled, cause))
             }
         }
     }
@@ -95,7 +95,7 @@ impl Connection {
     fn complained(&mut self, session: &Session, data: &[u8]) -> Result<()> {
         self.stderr.extend_from_slice(data);
         match self.stderr.len() > STDERR_BYTES {
-            true => Err(session.account.error(Code::GitUnreachable, "the server complains without an end")),
+            true => Err(session.exchange.error(Code::GitUnreachable, "the server complains without an end")),
             false => Ok(()),
         }
     }
@@ -109,7 +109,7 @@ impl Drop for Connection {
     }
 }
 
-async fn start(session: &Session) -> Result<(Handle<Guard>, Channel<Msg>)> {
+async fn start(session: &Session) -> Result<(Handle<HostKeyCheck>, Channel<Msg>)> {
     let (connect, stall) = (session.timeouts.connect, session.timeouts.stall);
     let mut handle = within(session, connect, greet(session)).await?;
     within(session, stall, log_in(session, &mut handle)).await?;
@@ -129,25 +129,25 @@ async fn within<T>(
 ) -> Result<T> {
     timeout(patience, work).await.unwrap_or_else(|_| {
         let cause = format!("no connection within {patience:?}");
-        Err(session.account.fault(Fault::GitUnreachable, cause))
+        Err(session.exchange.fault(Fault::GitUnreachable, cause))
     })
 }
 
 /// Connected, and the server known.
-async fn greet(session: &Session) -> Result<Handle<Guard>> {
+async fn greet(session: &Session) -> Result<Handle<HostKeyCheck>> {
     let socket = tunnel::connect(session).await?;
     let preferred = session.known.preferred();
     let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
     let shown = Arc::new(OnceLock::new());
-    let guard = Guard { known: session.known.clone(), stranger: Arc::clone(&shown) };
-    let greeted = client::connect_stream(Arc::new(config), socket, guard).await;
+    let check = HostKeyCheck { known: session.known.clone(), stranger: Arc::clone(&shown) };
+    let greeted = client::connect_stream(Arc::new(config), socket, check).await;
     greeted.map_err(|error| match shown.get() {
         Some(key) => stranger(session, key),
         None => broken(session, &error),
     })
 }
 
-async fn log_in(session: &Session, handle: &mut Handle<Guard>) -> Result<()> {
+async fn log_in(session: &Session, handle: &mut Handle<HostKeyCheck>) -> Result<()> {
     let user = session.address.user();
     let outcome = match &session.key {
         Key::Plain(key) => handle.authenticate_publickey(user, key.clone()).await,
@@ -163,7 +163,7 @@ async fn log_in(session: &Session, handle: &mut Handle<Guard>) -> Result<()> {
         Ok(AuthResult::Success) => Ok(()),
         Ok(AuthResult::Failure { .. }) => {
             let cause = format!("the server does not accept the key {}", session.key.fingerprint());
-            Err(session.account.fault(Fault::GitRefused, cause).remedy(
+            Err(session.exchange.fault(Fault::GitRefused, cause).remedy(
                 "add the public half of this key as a deploy key (read-only) to the repository, or store the key that is one",
             ))
         }
@@ -171,14 +171,14 @@ async fn log_in(session: &Session, handle: &mut Handle<Guard>) -> Result<()> {
     }
 }
 
-/// Lets nobody pass but servers that were known before.
-pub struct Guard {
+/// Accepts servers that were known before, and no other.
+pub struct HostKeyCheck {
     known: super::Known,
-    /// Who was not let through.
+    /// The key of a server that was not.
     stranger: Arc<OnceLock<PublicKey>>,
 }
 
-impl client::Handler for Guard {
+impl client::Handler for HostKeyCheck {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
@@ -195,12 +195,12 @@ fn stranger(session: &Session, key: &PublicKey) -> Error {
     let (kind, fingerprint) = (key.algorithm(), key.fingerprint(HashAlg::Sha256));
     let cause =
         format!("the server shows the host key {} {fingerprint}, which is not the known one", kind.as_str());
-    session.account.fault(Fault::GitHostKey, cause)
+    session.exchange.fault(Fault::GitHostKey, cause)
 }
 
 fn silent(session: &Session) -> Error {
     let cause = format!("the server sent nothing for {:?}", session.timeouts.stall);
-    session.account.fault(Fault::GitStalled, cause)
+    session.exchange.fault(Fault::GitStalled, cause)
 }
 
 fn broken(session: &Session, error: &russh::Error) -> Error {
@@ -208,17 +208,17 @@ fn broken(session: &Session, error: &russh::Error) -> Error {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => {
             let cause = format!("no {kind:?} algorithm in common: the server has {}", theirs.join(", "));
             let error = match kind {
-                AlgorithmKind::Key => session.account.error(Code::HostKey, cause),
-                _ => session.account.fault(Fault::GitUnsupported, cause),
+                AlgorithmKind::Key => session.exchange.error(Code::HostKey, cause),
+                _ => session.exchange.fault(Fault::GitUnsupported, cause),
             };
             error.remedy(
                 "the git server must have an ed25519 or ecdsa host key, and an ssh of the last ten years",
             )
         }
         russh::Error::Version => {
-            session.account.fault(Fault::GitUnsupported, "what answers at this port does not speak ssh")
+            session.exchange.fault(Fault::GitUnsupported, "what answers at this port does not speak ssh")
         }
-        other => session.account.fault(Fault::GitBrokenOff, format!("the ssh connection ended: {other}")),
+        other => session.exchange.fault(Fault::GitBrokenOff, format!("the ssh connection ended: {other}")),
     }
 }
 
@@ -229,12 +229,12 @@ fn unanswered(session: &Session, stderr: &[u8]) -> Error {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     if said.trim().is_empty() {
-        session.account.fault(Fault::GitBrokenOff, "the server closes the connection without a word")
+        session.exchange.fault(Fault::GitBrokenOff, "the server closes the connection without a word")
     } else if has(&["not found", "not exist", "no such", "not appear to be a git repository"]) {
-        session.account.fault(Fault::GitNotFound, cause)
+        session.exchange.fault(Fault::GitNotFound, cause)
     } else if has(&["denied", "not allowed", "permission", "unauthorized", "forbidden", "refused"]) {
-        session.account.fault(Fault::GitRefused, cause)
+        session.exchange.fault(Fault::GitRefused, cause)
     } else {
-        session.account.fault(Fault::GitBrokenOff, cause)
+        session.exchange.fault(Fault::GitBrokenOff, cause)
     }
 }

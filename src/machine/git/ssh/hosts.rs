@@ -10,7 +10,7 @@ use crate::facts::HostKey;
 
 /// As https://api.github.com/meta and "GitHub's SSH key fingerprints" give them:
 /// SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU and SHA256:p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM.
-/// The third, an RSA key, is not needed: the server shows one of these to whoever asks for it.
+/// The third, an RSA key, is not needed: a server shows one of these to a client that asks for it.
 const GITHUB: [&str; 2] = [
     "github.com,[ssh.github.com]:443 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
     "github.com,[ssh.github.com]:443 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=",

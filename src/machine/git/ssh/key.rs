@@ -61,7 +61,7 @@ impl Key {
 }
 
 fn encrypted() -> Error {
-    unfit("its private key is encrypted: nobody is there to type the passphrase")
+    unfit("its private key is encrypted, and a passphrase cannot be typed here")
         .remedy("store the key without one: ssh-keygen -p -N '' -f FILE")
 }
 
@@ -86,7 +86,7 @@ impl RsaSigner {
     }
 }
 
-/// By us, or because nobody waits for it any more.
+/// By us, or because the caller is gone.
 #[derive(Debug)]
 pub struct NotSigned;
 

@@ -18,15 +18,15 @@ use hosts::Known;
 use key::Key;
 
 use super::credential::{Credential, unfit};
-use super::transport::{self, Account};
+use super::request::FetchRequest;
+use super::transport::{self, Exchange};
 use crate::error::Result;
 use crate::facts::Network;
-use crate::machine::jail::request::FetchRequest;
 use crate::machine::jail::request::Timeouts;
 
 /// One fetch: to whom, and as whom.
 pub(super) struct Session {
-    account: Account,
+    exchange: Exchange,
     address: Address,
     known: Known,
     key: Key,
@@ -40,7 +40,10 @@ impl Session {
         let key = match &request.credential {
             Some(Credential::Key(secret)) => Key::parse(secret)?,
             Some(_) => {
-                return Err(unfit("an ssh repository is opened by a private key, and this is none").remedy(
+                return Err(unfit(
+                    "an ssh repository is opened by a private key, and the credential is not one",
+                )
+                .remedy(
                     "store the deploy key's private half in the secret, or write the repository as https://",
                 ));
             }
@@ -52,7 +55,7 @@ impl Session {
             }
         };
         Ok(Session {
-            account: Account::new(address.as_str(), request.limits.pack_bytes),
+            exchange: Exchange::new(address.as_str(), request.limits.pack_bytes),
             known: Known::of(address.host(), address.port(), &request.host_keys)?,
             address,
             key,
@@ -67,8 +70,8 @@ impl transport::Session for Session {
         Transport::smart(remote, false, Subtransport(self))
     }
 
-    fn account(&self) -> &Account {
-        &self.account
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 }
 
@@ -86,7 +89,7 @@ impl SmartSubtransport for Subtransport {
         let session = Arc::clone(&self.0);
         match Connection::open(&session) {
             Ok(connection) => Ok(Box::new(Stream { session, connection })),
-            Err(error) => Err(git2::Error::from_str(&session.account.fail(error).to_string())),
+            Err(error) => Err(git2::Error::from_str(&session.exchange.fail(error).to_string())),
         }
     }
 
@@ -102,16 +105,16 @@ struct Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let account = &self.session.account;
-        let read = self.connection.read(&self.session, buffer).map_err(|error| account.fail(error))?;
-        account.count(read).map_err(|error| account.fail(error))?;
+        let exchange = &self.session.exchange;
+        let read = self.connection.read(&self.session, buffer).map_err(|error| exchange.fail(error))?;
+        exchange.count(read).map_err(|error| exchange.fail(error))?;
         Ok(read)
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.connection.write(&self.session, bytes).map_err(|error| self.session.account.fail(error))?;
+        self.connection.write(&self.session, bytes).map_err(|error| self.session.exchange.fail(error))?;
         Ok(bytes.len())
     }
 

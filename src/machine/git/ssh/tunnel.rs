@@ -24,7 +24,7 @@ pub async fn connect(session: &Session) -> Result<TcpStream> {
 }
 
 fn unreachable(session: &Session, cause: &str) -> Error {
-    session.account.fault(Fault::GitUnreachable, cause)
+    session.exchange.fault(Fault::GitUnreachable, cause)
 }
 
 async fn reach(at: &str) -> Result<TcpStream, String> {

@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::fault::{Fault, Slice};
 use crate::machine::Look;
 use crate::machine::disk::files;
-use crate::machine::jail::unit::transient;
+use crate::machine::jail::unit::systemd_run;
 use crate::machine::process::program::{self, Output, how_it_ended};
 use crate::machine::process::units;
 use crate::machine::retry::{Patience, patiently};
@@ -191,7 +191,7 @@ async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
     let limit = Slice::Packages.seconds();
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     let environment = wanted.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let line = transient(&wanted.unit, [format!("RuntimeMaxSec={}", limit.0)], environment, &argv);
+    let line = systemd_run(&wanted.unit, [format!("RuntimeMaxSec={}", limit.0)], environment, &argv);
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
     units::forget_failed(&wanted.unit).await;
     program::run(&line, None, limit.duration() + Duration::from_secs(10), 64 << 10).await

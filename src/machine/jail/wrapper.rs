@@ -1,4 +1,4 @@
-//! The last thing before somebody else's code runs: the proof that IMDS does not answer it.
+//! The parent of a command that the repository chose: it proves first that IMDS does not answer.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
@@ -10,13 +10,13 @@ use super::imds_proof::prove_no_imds;
 use super::unit::own_program;
 use crate::error::{Code, Coded, Error, Result};
 
-/// The same without the proof, for whom the policy lets ask IMDS.
-pub const BESIDE: &str = "beside";
-pub const GUARD: &str = "guard";
+/// The roles of such a parent: with the proof, and without it where the policy lets the command ask IMDS.
+pub const PROVE_AND_RUN: &str = "prove-and-run";
+pub const RUN: &str = "run";
 
-/// The command line that has this program stand before `argv`, and beside it.
-pub fn before(argv: &[String], may_use_imds: bool) -> Result<Vec<String>> {
-    let role = if may_use_imds { BESIDE } else { GUARD };
+/// The command line by which this program runs `argv`.
+pub fn command_line(argv: &[String], may_use_imds: bool) -> Result<Vec<String>> {
+    let role = if may_use_imds { RUN } else { PROVE_AND_RUN };
     let own = own_program()?.display().to_string();
     let mut line: Vec<String> = vec![own, Role::VERB.to_owned(), role.to_owned(), "--".to_owned()];
     line.extend(argv.iter().cloned());
@@ -27,7 +27,7 @@ pub fn before(argv: &[String], may_use_imds: bool) -> Result<Vec<String>> {
 ///
 /// It stays beside the program, as the unit's main process: systemd takes a service that ends by SIGTERM for
 /// one that ended well, and an installation that was stopped half-way would count as done.
-pub fn guard(argv: &[String]) -> Result<i32> {
+pub fn prove_and_run(argv: &[String]) -> Result<i32> {
     prove_no_imds()?;
     run(argv)
 }

@@ -1,0 +1,117 @@
+//! What the children that read repositories are asked.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::credential::Credential;
+use crate::facts::{Branch, Commit, CommitPrefix, HostKey, Network};
+use crate::machine::jail::request::Timeouts;
+
+/// Fetch one commit of one branch and say what is in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchRequest {
+    pub repository: Repository,
+    pub branch: Branch,
+    /// A commit that must lie on the branch, instead of the branch's newest, or the beginning of its id.
+    pub pinned: Option<CommitPrefix>,
+    pub credential: Option<Credential>,
+    /// The ssh servers that are known besides GitHub.
+    #[serde(default)]
+    pub host_keys: Vec<HostKey>,
+    /// An existing empty directory: it becomes a bare repository. Unused for a local repository.
+    pub scratch: PathBuf,
+    #[serde(default)]
+    pub network: Network,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    #[serde(default)]
+    pub limits: Limits,
+    /// Paths from the root of the tree whose text is wanted, `package.json` or `api/package.json`.
+    pub evidence: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repository {
+    /// Fetched over https, http or ssh.
+    Remote { url: String },
+    /// Opened where it is: nothing is fetched.
+    Local { path: PathBuf },
+}
+
+/// Write a commit's files into a release directory.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CheckoutRequest {
+    /// What `fetch` filled (its scratch), or a local repository.
+    pub repository: PathBuf,
+    pub commit: Commit,
+    /// An existing empty directory of the child's own user.
+    pub release: PathBuf,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How much a repository may be. Beyond it: `E-SOURCE-TOO-LARGE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Everything that the server sends.
+    pub pack_bytes: u64,
+    /// Files of the commit, unpacked: a small pack can hold very large files.
+    pub tree_bytes: u64,
+    /// Files, symlinks and directories.
+    pub entries: usize,
+    /// One evidence file. A longer one is listed, but its text is left out.
+    pub evidence_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { pack_bytes: 512 << 20, tree_bytes: 2 << 30, entries: 100_000, evidence_bytes: 4 << 20 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::git::credential::App;
+    use crate::machine::jail::request::encode_request;
+    use crate::secret::Secret;
+
+    fn request() -> FetchRequest {
+        FetchRequest {
+            repository: Repository::Remote { url: "https://git.example/a.git".into() },
+            branch: Branch::try_from("main").unwrap(),
+            pinned: None,
+            credential: Some(Credential::Password {
+                username: "bot".into(),
+                password: Secret::new("hunter2"),
+            }),
+            host_keys: Vec::new(),
+            scratch: "/tmp/x".into(),
+            network: Network { proxy: Some("http://proxy:3128".try_into().unwrap()), ..Network::default() },
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            evidence: vec!["package.json".into()],
+        }
+    }
+
+    #[test]
+    fn a_password_crosses_the_pipe_and_is_not_shown() {
+        let bytes = encode_request(&request()).unwrap();
+        let back: FetchRequest = serde_json::from_slice(&bytes).unwrap();
+        let Some(Credential::Password { password, .. }) = &back.credential else { panic!("{back:?}") };
+        assert_eq!(password.expose(), "hunter2");
+        let shown = format!("{back:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("proxy:3128"), "{shown}");
+        let app =
+            App { app_id: "1".into(), installation_id: "2".into(), private_key: Secret::new("hunter2") };
+        for credential in [Credential::App(app), Credential::Key(Secret::new("hunter2"))] {
+            let sent = encode_request(&FetchRequest { credential: Some(credential), ..request() }).unwrap();
+            let back: FetchRequest = serde_json::from_slice(&sent).unwrap();
+            assert!(!format!("{back:?}").contains("hunter2"));
+        }
+    }
+}
