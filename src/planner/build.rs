@@ -136,5 +136,6 @@ pub fn finish(steps: &mut Steps, recipe: &Recipe, release: &Path, layout: &Layou
     steps
         .add("finish", "a release is whole on disk before anything points to it", action)
         .needing(needs)
-        .within(Slice::Tidy);
+        .within(Slice::Tidy)
+        .marks(Mark::Whole);
 }

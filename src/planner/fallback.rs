@@ -10,7 +10,7 @@ use crate::facts::{Facts, Generation, Good, Service};
 use crate::fault::Slice;
 use crate::observe::Rendering;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Owner, Step};
+use crate::plan::{Action, Mark, Owner, Step};
 
 /// Whether a run that ended so may start what was good. Not after a word of the operator's or of the policy's: a refusal
 /// means this service, too, and a wall that does not stand would not hide instance metadata from it.
@@ -79,8 +79,14 @@ pub fn start(
     steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
     let handover = Action::Handover(handover(layout));
-    steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
-    health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
+    steps
+        .add("start-back", why, handover)
+        .after(&["switch-back"])
+        .within(Slice::Start)
+        .marks(Mark::BackStarted);
+    health::await_gate(steps, "gate-back", "it serves again", &good.gate)
+        .after(&["start-back"])
+        .marks(Mark::BackServing);
 }
 
 /// The same by itself, of a run that has no plan.

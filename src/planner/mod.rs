@@ -315,6 +315,7 @@ fn serve(
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
         .after(&["attempt"])
+        .marks(Mark::Switched)
         .needing(own::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
     let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
     steps
@@ -325,10 +326,11 @@ fn serve(
         )
         .after(&["switch"])
         .needing(stopped)
-        .within(Slice::Start);
+        .within(Slice::Start)
+        .marks(Mark::Started);
     let why = "only a service that stays well is in service";
     let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
-    health::await_health(steps, "gate", why, wait).after(&["start"]);
+    health::await_health(steps, "gate", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())
 }
 

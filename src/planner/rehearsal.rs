@@ -13,7 +13,7 @@ use crate::facts::Generation;
 use crate::fault::Slice;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Gate, Handover, Owner, Seconds, StepId};
+use crate::plan::{Action, Gate, Handover, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
 
 /// Whether there is one, and on which port: it is asked for, and somebody else serves meanwhile.
@@ -75,7 +75,8 @@ pub fn rehearse(
     steps
         .add("rehearsal-start", "the former generation serves meanwhile", Action::Handover(handover))
         .after(&ready)
-        .within(Slice::Start);
+        .within(Slice::Start)
+        .marks(Mark::Candidate);
     let why = "what fails here costs no request";
     health::await_gate(steps, "rehearsal-gate", why, &gate).after(&["rehearsal-start"]);
     end(steps, "rehearsal-end", layout).after(&["rehearsal-gate"]);

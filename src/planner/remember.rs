@@ -10,7 +10,7 @@ use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Slice;
 use crate::observe::{Decision, Rendering};
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, BoundCache, Content, Deployment, Mode, Owner, Prune, PruneRuntimes, Step};
+use crate::plan::{Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Step};
 use crate::planner::runtime::Recipe;
 
 pub fn remember(
@@ -58,7 +58,7 @@ pub fn attempt(
         release: generation.release.clone(),
     };
     let why = "which generation was last put to run";
-    steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready);
+    steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready).marks(Mark::Attempt);
     Ok(())
 }
 

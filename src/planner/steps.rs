@@ -34,6 +34,11 @@ impl Added<'_> {
         self
     }
 
+    pub fn marks(&mut self, mark: Mark) -> &mut Self {
+        self.0.mark = Some(mark);
+        self
+    }
+
     pub fn within(&mut self, slice: Slice) -> &mut Self {
         self.0.tries = slice.tries();
         self.lasting(slice.seconds())
@@ -55,6 +60,7 @@ impl Steps {
             timeout: Slice::Local.seconds(),
             tries: Slice::Local.tries(),
             optional: false,
+            mark: None,
         };
         let at = self.steps.len();
         self.steps.push(step);
