@@ -8,8 +8,8 @@ use crate::apply::{self, Limit};
 use crate::error::{Error, Result};
 use crate::machine::{Host, Observe};
 use crate::observe::Flags;
-use crate::plan::{Mark, Plan};
 use crate::plan::layout::Layout;
+use crate::plan::{Mark, Plan};
 use crate::planner;
 use crate::report::Report;
 

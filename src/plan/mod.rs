@@ -2,6 +2,7 @@
 //! carried out by `apply`; all three use this one value.
 
 mod action;
+pub mod environment;
 pub mod layout;
 mod outlook;
 mod show;
@@ -17,8 +18,9 @@ use crate::secret::Redaction;
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
     Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
-    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox, SeenFile,
 };
+pub use environment::Rendering;
 pub use outlook::{Outlook, Summary, foreseen};
 pub use show::{Shown, headline, text};
 

@@ -90,26 +90,6 @@ impl Steps {
         self.add(id, why, Action::WriteFile { path, content, owner, mode: Mode(mode) })
     }
 
-    /// The same of a file that some generations have and others have not.
-    pub fn sealed_if_any(
-        &mut self,
-        id: &str,
-        why: &str,
-        path: PathBuf,
-        text: Option<Sealed>,
-        owner: Owner,
-        mode: u32,
-    ) -> Added<'_> {
-        match text {
-            Some(text) => self.sealed(id, why, path, text, owner, mode),
-            None => self.add(
-                id,
-                "this generation has none: an earlier one's must go",
-                Action::RemoveFile { path },
-            ),
-        }
-    }
-
     pub fn user(&mut self, id: &str, why: &str, name: &str, home: PathBuf) {
         let action =
             Action::CreateUser { name: name.to_owned(), description: format!("bootagent {name}"), home };

@@ -254,7 +254,9 @@ impl Report {
             Err(error) => (Outcome::Failed, Some(error.report().causes.join(": "))),
         };
         self.update(|status| {
-            let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) else { return };
+            let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) else {
+                return;
+            };
             step.ended(outcome, took, detail.clone());
             match step.mark {
                 Some(Mark::Attempt) if outcome.is_done() => status.attempted = status.commit.clone(),

@@ -14,6 +14,7 @@ use crate::fault::Slice;
 use crate::observe::NodeArchives;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
+use crate::planner::env::dotenv::NODE;
 use crate::secret::excerpt;
 
 pub const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
@@ -71,6 +72,7 @@ pub fn recipe(
         migrate,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: migrate_environment(),
+        dotenv: &NODE,
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],
