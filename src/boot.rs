@@ -173,7 +173,7 @@ async fn fetch(
     report: &Report,
 ) -> Result<(Source, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
-    let evidence = planner::runtime::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
+    let evidence = planner::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
     let fetching = observe::source(machine, flags, selection, facts, policy, evidence);
     let what = format!("fetching branch {} of {}", selection.branch, selection.repository);
     let fetched = report.during("fetch", &what, fetching).await?;

@@ -85,7 +85,7 @@ impl Room<'_> {
     }
 
     fn helps(&self, step: &Step, error: &Error) -> bool {
-        error.code() == Code::DiskFull && !self.is_given.get() && builds(&step.action)
+        error.code() == Code::DiskFull && !self.is_given.get() && step.action.builds()
     }
 
     /// Whether anything was given up.
@@ -107,18 +107,6 @@ impl Room<'_> {
         report.note(format!("the disk was full while building; to make room: {}", given.join(", ")));
         true
     }
-}
-
-/// What makes a release, and can begin anew: nothing of the service runs from it yet.
-fn builds(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::CheckOut(_)
-            | Action::InstallRuntime(_)
-            | Action::InstallPackages(_)
-            | Action::RunCommand(_)
-            | Action::FinishRelease { .. }
-    )
 }
 
 async fn steps(

@@ -17,7 +17,7 @@ use crate::facts::{
 use crate::machine::{
     FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
-use crate::plan::environment::{EnvCopy, FILES, SERVICE};
+use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::layout::Layout;
 use crate::plan::{Rendering, Seconds, Setting};
 use crate::secret::{Sealed, Secret};
@@ -234,7 +234,7 @@ pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result
         return Ok(None);
     }
     let sealed = |text| Sealed::new(vec!["as they passed before".to_owned()], text);
-    let path = |file| layout.env_file(EnvCopy::Good, file);
+    let path = |file: &EnvFile| layout.env_file(EnvCopy::Good, file);
     let Some(service) = machine.text(&path(&SERVICE)).await?.map(sealed) else { return Ok(None) };
     let mut others = Vec::new();
     for file in FILES.into_iter().filter(|file| *file != SERVICE) {

@@ -45,6 +45,10 @@ pub enum Action {
     },
     /// A runtime from its official archive, whole under its path or not there at all.
     InstallRuntime(InstallRuntime),
+    /// Packages that a lockfile of ours names, for programs of the machine: whole under their path or not there at all.
+    InstallTool(InstallTool),
+    /// What a program says of the release becomes a file of root's, which the service may read.
+    Evaluate(Evaluation),
     /// Packages of the distribution, from the repositories that the machine is set up with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
@@ -52,7 +56,7 @@ pub enum Action {
     FinishRelease {
         release: PathBuf,
         record: PathBuf,
-        /// Runtimes that must stay as long as the release does.
+        /// Runtimes and tools that must stay as long as the release does.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         uses: Vec<PathBuf>,
     },
@@ -113,6 +117,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// What makes a release, and can begin anew: nothing of the service runs from it yet.
+    pub fn builds(&self) -> bool {
+        matches!(
+            self,
+            Action::CheckOut(_)
+                | Action::InstallRuntime(_)
+                | Action::InstallTool(_)
+                | Action::InstallPackages(_)
+                | Action::RunCommand(_)
+                | Action::FinishRelease { .. }
+        )
+    }
+
     /// The files and trees that are written to.
     pub fn writes(&self) -> Vec<PathBuf> {
         match self {
@@ -135,6 +152,8 @@ impl Action {
             Action::PruneReleases(prune) => prune.records.clone(),
             Action::BoundCache(bound) => vec![bound.path.clone()],
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
+            Action::InstallTool(install) => vec![install.path.clone()],
+            Action::Evaluate(evaluation) => vec![evaluation.path.clone()],
             Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
@@ -241,6 +260,42 @@ pub struct InstallRuntime {
     pub archive: Archive,
     pub unit: String,
     pub network: Network,
+}
+
+/// A tool of the machine, installed by a package manager from files that this program brings along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstallTool {
+    pub name: String,
+    pub version: String,
+    /// Its manifest, lockfile and programs of ours, by their names.
+    #[serde(serialize_with = "lengths")]
+    pub files: BTreeMap<String, String>,
+    pub argv: Vec<String>,
+    /// Who installs it. Afterwards it is root's.
+    pub user: String,
+    pub environment: BTreeMap<String, String>,
+    pub writable: Vec<PathBuf>,
+    pub path: PathBuf,
+    pub unit: String,
+}
+
+/// A lockfile is long, and the same in every plan: its length stands for it.
+fn lengths<S: serde::Serializer>(files: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(files.iter().map(|(name, text)| (name, text.len())))
+}
+
+/// A program that reads what the repository says about itself, as the service's user and without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evaluation {
+    pub argv: Vec<String>,
+    /// The service's own, and the group that may read what comes of it.
+    pub user: String,
+    pub directory: PathBuf,
+    pub environment: BTreeMap<String, String>,
+    pub hidden: Vec<PathBuf>,
+    /// What its standard output becomes.
+    pub path: PathBuf,
+    pub unit: String,
 }
 
 /// An official archive of a runtime, and where it belongs.
@@ -354,6 +409,9 @@ pub struct Handover {
     pub unit: String,
     /// The files, links and directories that make up what runs.
     pub inputs: Vec<PathBuf>,
+    /// Those of them that the running unit takes up by a reload. Empty: by a restart only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reloads: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,
 }

@@ -17,8 +17,9 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
-    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox, SeenFile,
+    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Evaluation, Handover,
+    HealthWait, ImdsWall, InstallPackages, InstallRuntime, InstallTool, Migration, Mode, Owner, Prune,
+    PruneRuntimes, Record, Sandbox, SeenFile,
 };
 pub use environment::Rendering;
 pub use outlook::{Outlook, Summary, foreseen};

@@ -124,13 +124,10 @@ pub fn link(steps: &mut Steps, manifest: &Manifest, rendering: &Rendering, relea
     }
 }
 
-pub fn finish(steps: &mut Steps, recipe: &Recipe, release: &Path, layout: &Layout) {
+/// `uses` must stay as long as the release does.
+pub fn finish(steps: &mut Steps, uses: Vec<PathBuf>, release: &Path, layout: &Layout) {
     let needs = steps.before_finish();
-    let action = Action::FinishRelease {
-        release: release.to_owned(),
-        record: record(release, layout),
-        uses: recipe.runtimes(),
-    };
+    let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout), uses };
     steps
         .add("finish", "a release is whole on disk before anything points to it", action)
         .needing(needs)

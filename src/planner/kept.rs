@@ -185,12 +185,13 @@ mod tests {
         let gate = Gate {
             unit: "auth.service".to_owned(),
             probe: Probe::Alive,
+            also: Vec::new(),
             within: Seconds(60),
             soak: Seconds(5),
             interval_ms: 500,
         };
         let release = format!("/opt/auth/releases/{COMMIT}-aaaaaaaaaaaa").into();
-        let generation = Generation { commit: commit(), release, unit: "[Unit]\n".to_owned(), gate };
+        let generation = Generation { commit: commit(), release, runs_by: Default::default(), gate };
         Good { schema: records::SCHEMA, instance: Some(instance.to_owned()), generation, before: None }
     }
 

@@ -63,6 +63,7 @@ pub fn rehearse(
     let handover = Handover {
         unit,
         inputs: vec![path, layout.env_file(EnvCopy::Candidate, &SERVICE)],
+        reloads: Vec::new(),
         record: layout.rehearsal().join("handover"),
     };
     steps

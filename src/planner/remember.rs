@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::records::{good, has_served, instance, name, text};
 use super::steps::Steps;
-use super::{Wanted, agent, environment, kept};
+use super::{Wanted, agent, environment, kept, supervisor};
 use crate::error::{Code, ErrorReport, Result};
 use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Slice;
@@ -84,6 +84,16 @@ pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
     let action = Action::PruneRuntimes(PruneRuntimes { runtime: "node".to_owned(), keep });
     let why = "old runtimes go with the releases that used them";
     steps.add("prune-runtimes", why, action).after(&["prune"]).within(Slice::Tidy).optional();
+}
+
+/// Likewise the tools that a supervisor brought along, in other versions than this one's.
+pub fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
+    for tool in &service.tools {
+        let keep = vec![tool.path.clone()];
+        let action = Action::PruneRuntimes(PruneRuntimes { runtime: tool.name.clone(), keep });
+        let (id, why) = (format!("prune-{}", tool.name), "old versions go with the releases that used them");
+        steps.add(&id, why, action).after(&["prune"]).within(Slice::Tidy).optional();
+    }
 }
 
 /// A package manager's cache only grows: from this size on it is emptied, in MiB.

@@ -2,9 +2,11 @@
 
 mod aside;
 mod cache;
+mod command;
 mod crash;
 mod disk;
 mod dpkg;
+mod evaluate;
 mod exit;
 mod files;
 mod gate;
@@ -34,6 +36,7 @@ mod sockets;
 mod start;
 mod survey;
 mod take_over;
+mod tools;
 pub(in crate::machine) mod units;
 mod users;
 mod verdict;
@@ -192,8 +195,10 @@ impl Observe for LocalHost {
             Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::look(wanted).await,
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
+            Action::InstallTool(tool) => tools::look(tool),
+            Action::Evaluate(evaluation) => evaluate::look(evaluation),
             Action::RunCommand(command) => done(&command.done_by, &command.directory),
-            Action::FinishRelease { release, record, .. } => done(record, release),
+            Action::FinishRelease { release, record, uses } => releases::look_finished(release, record, uses),
             Action::Migrate(migration) => migrate::look(migration),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
@@ -271,6 +276,8 @@ impl LocalHost {
             Action::RaiseImdsWall(wall) => imds_wall::raise(wall).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
+            Action::InstallTool(tool) => tools::install(tool).await?,
+            Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
             Action::RunCommand(command) => work::run(command).await?,
             Action::FinishRelease { release, record, uses } => {
                 let (release, record, uses) = (release.clone(), record.clone(), uses.clone());
