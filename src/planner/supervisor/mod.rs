@@ -3,6 +3,7 @@
 //!
 //! A new supervisor is one new file, its name in the manifest, its line in `ALL`, and a folder under `tests/plans`.
 
+mod pm2;
 pub mod systemd;
 
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub struct Supervisor {
     pub supervise: fn(&App) -> Result<Service>,
 }
 
-pub const ALL: [&Supervisor; 1] = [&systemd::SYSTEMD];
+pub const ALL: [&Supervisor; 2] = [&systemd::SYSTEMD, &pm2::PM2];
 
 /// What is to be kept running.
 pub struct App<'a> {
