@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::{Network, NodeRelease};
-use bootagent::machine::sandbox::{ArchiveRequest, IndexRequest, Role, Timeouts, plain};
+use bootagent::machine::jail::child::Role;
+use bootagent::machine::jail::plain::plain;
+use bootagent::machine::jail::request::{ArchiveRequest, IndexRequest, Timeouts};
 use bootagent::plan::Checksum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
