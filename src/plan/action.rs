@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::environment::SeenFile;
+use super::tool::{Evaluation, InstallTool};
 use crate::facts::{Branch, CaFile, Commit, Gate, Network, Seconds};
 use crate::secret::Sealed;
 
@@ -262,42 +264,6 @@ pub struct InstallRuntime {
     pub network: Network,
 }
 
-/// A tool of the machine, installed by a package manager from files that this program brings along.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InstallTool {
-    pub name: String,
-    pub version: String,
-    /// Its manifest, lockfile and programs of ours, by their names.
-    #[serde(serialize_with = "lengths")]
-    pub files: BTreeMap<String, String>,
-    pub argv: Vec<String>,
-    /// Who installs it. Afterwards it is root's.
-    pub user: String,
-    pub environment: BTreeMap<String, String>,
-    pub writable: Vec<PathBuf>,
-    pub path: PathBuf,
-    pub unit: String,
-}
-
-/// A lockfile is long, and the same in every plan: its length stands for it.
-fn lengths<S: serde::Serializer>(files: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(files.iter().map(|(name, text)| (name, text.len())))
-}
-
-/// A program that reads what the repository says about itself, as the service's user and without its secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Evaluation {
-    pub argv: Vec<String>,
-    /// The service's own, and the group that may read what comes of it.
-    pub user: String,
-    pub directory: PathBuf,
-    pub environment: BTreeMap<String, String>,
-    pub hidden: Vec<PathBuf>,
-    /// What its standard output becomes.
-    pub path: PathBuf,
-    pub unit: String,
-}
-
 /// An official archive of a runtime, and where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Archive {
@@ -356,16 +322,6 @@ pub struct Migration {
     pub may_use_imds: bool,
     /// While there is this very record, it is done.
     pub record: Record,
-}
-
-/// A secret file that one unit sees under the name of another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SeenFile {
-    pub path: PathBuf,
-    pub seen_as: PathBuf,
-    pub content: Sealed,
-    pub owner: Owner,
-    pub mode: Mode,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,6 +1,10 @@
 //! The service's environment as a list of files: one for each reader, whose dialect the planner knows. Data only.
 
-use super::Owner;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Mode, Owner};
 use crate::facts::Service;
 use crate::secret::Sealed;
 
@@ -96,4 +100,14 @@ impl Rendering {
         let text = |rendering: &Rendering, file| rendering.text(file).map(|text| text.expose().to_owned());
         FILES.iter().all(|file| text(self, file) == text(other, file))
     }
+}
+
+/// A secret file that one unit sees under the name of another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeenFile {
+    pub path: PathBuf,
+    pub seen_as: PathBuf,
+    pub content: Sealed,
+    pub owner: Owner,
+    pub mode: Mode,
 }

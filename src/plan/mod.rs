@@ -6,6 +6,7 @@ pub mod environment;
 pub mod layout;
 mod outlook;
 mod show;
+mod tool;
 
 use std::path::PathBuf;
 
@@ -17,13 +18,13 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Evaluation, Handover,
-    HealthWait, ImdsWall, InstallPackages, InstallRuntime, InstallTool, Migration, Mode, Owner, Prune,
-    PruneRuntimes, Record, Sandbox, SeenFile,
+    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
-pub use environment::Rendering;
+pub use environment::{Rendering, SeenFile};
 pub use outlook::{Outlook, Summary, foreseen};
 pub use show::{Shown, headline, text};
+pub use tool::{Evaluation, InstallTool};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,10 +2,11 @@
 //! repository's own. PM2 comes from the lockfile that this program carries, and runs as the service's user: it has no
 //! dump and no root. This file adds no step itself.
 
+mod own;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -242,7 +243,7 @@ fn what_runs(app: &App, node: &str, evaluate: &str) -> Result<Runs> {
     let manifest = app.wanted.manifest;
     match ecosystem(app.wanted.source, manifest)? {
         Ecosystem::Generated => generated(app, &manifest.pm2.clone().unwrap_or_default()),
-        Ecosystem::Own(path) => own(app, path, node, evaluate),
+        Ecosystem::Own(path) => own::runs(app, path, node, evaluate),
     }
 }
 
@@ -301,88 +302,6 @@ fn milliseconds(seconds: Seconds) -> Value {
     json!(seconds.0 * 1000)
 }
 
-/// What `evaluate.js` is told.
-#[derive(Serialize)]
-struct Task<'a> {
-    file: &'a str,
-    release: PathBuf,
-    current: PathBuf,
-    user: &'a str,
-    name: &'a str,
-    /// Whose `env_NAME` counts, the first one that there is.
-    environments: Vec<String>,
-    /// Keys that the plan names, and that may be there for that reason alone.
-    named: Vec<&'static str>,
-    kill_timeout: u64,
-    listen_timeout: u64,
-    fixed: BTreeMap<&'static str, Value>,
-}
-
-fn own(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
-    let (layout, wanted) = (app.layout, app.wanted);
-    let text = wanted.source.text(path).unwrap_or_default();
-    let named: Vec<&str> = ["cron_restart", "cron"].into_iter().filter(|key| has_word(text, key)).collect();
-    let task = Task {
-        file: path,
-        release: app.release.to_owned(),
-        current: layout.current(),
-        user: layout.user(),
-        name: layout.user(),
-        environments: environments(wanted.selection.environment.as_str()),
-        named: named.clone(),
-        kill_timeout: KILL.0 * 1000,
-        listen_timeout: listen(app).0 * 1000,
-        fixed: fixed(),
-    };
-    let task = serde_json::to_string(&task)
-        .map_err(|error| Error::new(Code::Bug, "planning how PM2 runs the service", error))?;
-    // Told another thing, it says another: the name of what comes of it has all that it is told.
-    let name = format!("ecosystem-{}.json", digest([task.as_str(), EVALUATE]));
-    let (made, seen) = (PathBuf::from(".bootagent").join(&name), layout.current());
-    let mut environment: BTreeMap<String, String> = app.recipe.defaults.clone();
-    environment.insert("HOME".to_owned(), "/tmp".to_owned());
-    environment.insert("PATH".to_owned(), app.recipe.search_path(app.release));
-    let evaluation = Evaluation {
-        argv: vec![node.to_owned(), evaluate.to_owned(), task],
-        user: layout.user().to_owned(),
-        directory: app.release.to_owned(),
-        environment,
-        hidden: vec![layout::RUN.into(), layout.data()],
-        path: app.release.join(&made),
-        unit: layout.transient("ecosystem"),
-    };
-    let by =
-        Supervised { reads: vec![app.release.join(&made)], takes: Takes::Reload, ..Supervised::default() };
-    let mut notes = vec![format!(
-        "PM2 runs what {path} says: read as {}, without secrets, and held to a list before anything is switched",
-        layout.user()
-    )];
-    if !named.is_empty() {
-        notes.push(format!("{path} says {}: PM2 restarts a process by that clock", named.join(" and ")));
-    }
-    let evaluations = vec![("ecosystem".to_owned(), evaluation)];
-    Ok(Runs { started: seen.join(&made), by, evaluations, notes })
-}
-
-/// Under its own name, and those that PM2's users give it.
-fn environments(environment: &str) -> Vec<String> {
-    let also: &[&str] = match environment {
-        "prod" | "production" => &["production", "prod"],
-        "stage" | "staging" => &["staging", "stage"],
-        _ => &[],
-    };
-    let mut all = vec![environment.to_owned()];
-    all.extend(also.iter().map(|name| (*name).to_owned()).filter(|name| name != environment));
-    all
-}
-
-/// Whether a word stands in a text, and not only within another one.
-fn has_word(text: &str, word: &str) -> bool {
-    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word)
-        .any(|(at, _)| !text[..at].ends_with(is_letter) && !text[at + word.len()..].starts_with(is_letter))
-}
-
 /// PM2 itself, for all services of the machine: installed once, by the user that builds this one.
 fn tool(app: &App) -> InstallTool {
     let files = [
@@ -423,85 +342,4 @@ fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn start(words: &[&str]) -> Start {
-        let argv = words.iter().map(|word| (*word).to_owned()).collect();
-        Start { argv, environment: BTreeMap::new(), is_wrapped: false }
-    }
-
-    #[test]
-    fn a_node_script_is_told_from_its_flags_and_arguments() {
-        let start = start(&["/n/bin/node", "--max-old-space-size=300", "server.js", "--port", "3000"]);
-        let script = Script::of(&start, Pm2Mode::Cluster).unwrap();
-        assert_eq!((script.script, script.interpreter), ("server.js", None));
-        assert_eq!((script.interpreter_args.len(), script.args.len()), (1, 2));
-        assert_eq!(Script::of(&start, Pm2Mode::Fork).unwrap().interpreter, Some("/n/bin/node"));
-    }
-
-    #[test]
-    fn what_is_no_node_script_runs_in_fork_mode_only() {
-        for words in [
-            &["/usr/bin/env", "next", "start"][..],
-            &["/bin/sh", "-c", "exec node $X"],
-            &["/n/bin/node", "-r", "dotenv/config", "server.js"],
-            &["/n/bin/node", "--version"],
-        ] {
-            let start = start(words);
-            let script = Script::of(&start, Pm2Mode::Fork).unwrap();
-            assert_eq!((script.script, script.interpreter), (words[0], Some("none")), "{words:?}");
-            let error = Script::of(&start, Pm2Mode::Cluster).unwrap_err();
-            assert_eq!(error.code(), Code::ManifestInvalid);
-            assert!(error.to_string().contains("needs a Node script"), "{error}");
-        }
-    }
-
-    #[test]
-    fn pm2_does_not_run_pm2() {
-        for words in [
-            &["/usr/bin/env", "pm2-runtime", "start", "x.config.js"][..],
-            &["/bin/sh", "-c", "pm2 start server.js && pm2 logs"],
-            &["/n/bin/node", "node_modules/pm2/bin/pm2", "start"],
-        ] {
-            let error = Script::of(&start(words), Pm2Mode::Fork).unwrap_err().to_string();
-            assert!(error.contains("runs PM2 itself"), "{error}");
-        }
-        assert!(Script::of(&start(&["/n/bin/node", "pm2-metrics.js"]), Pm2Mode::Fork).is_ok());
-    }
-
-    #[test]
-    fn several_instances_are_a_cluster_unless_the_manifest_says_otherwise() {
-        let wish = |mode, instances| Pm2Wish { mode, instances, ..Pm2Wish::default() };
-        assert_eq!(mode(&wish(None, None)), Pm2Mode::Fork);
-        assert_eq!(mode(&wish(None, Some(Pm2Instances::Count(1)))), Pm2Mode::Fork);
-        assert_eq!(mode(&wish(None, Some(Pm2Instances::Count(2)))), Pm2Mode::Cluster);
-        assert_eq!(mode(&wish(None, Some(Pm2Instances::Max))), Pm2Mode::Cluster);
-        assert_eq!(mode(&wish(Some(Pm2Mode::Fork), Some(Pm2Instances::Max))), Pm2Mode::Fork);
-        assert_eq!(mode(&wish(Some(Pm2Mode::Cluster), None)), Pm2Mode::Cluster);
-    }
-
-    #[test]
-    fn words_are_found_as_whole_words() {
-        assert!(has_word("{ cron_restart: '0 0 * * *' }", "cron_restart"));
-        assert!(has_word("deploy: {", "deploy") && has_word("\"deploy\": {", "deploy"));
-        assert!(!has_word("deployed_at: 1", "deploy") && !has_word("x_cron_restart", "cron_restart"));
-        assert_eq!(environments("prod"), ["prod", "production"]);
-        assert_eq!(environments("test"), ["test"]);
-    }
-
-    #[test]
-    fn the_lockfile_is_pm2s_own_and_of_the_public_registry() {
-        let lock: Value = serde_json::from_str(LOCKFILE).unwrap();
-        assert_eq!(lock["packages"]["node_modules/pm2"]["version"], VERSION);
-        for (name, package) in
-            lock["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty())
-        {
-            assert!(package["integrity"].as_str().is_some_and(|sum| sum.starts_with("sha512-")), "{name}");
-            let from = package["resolved"].as_str().unwrap();
-            assert!(from.starts_with("https://registry.npmjs.org/"), "{name}: {from}");
-            let runs_scripts = package["hasInstallScript"] == true && package["optional"] != true;
-            assert!(!runs_scripts, "{name} has install scripts, which are not run");
-        }
-    }
-}
+mod tests;
