@@ -23,8 +23,8 @@ use crate::facts::{self, Facts, Generation, Source};
 use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{self, Flags, Policy, Rendering, Selection};
-use crate::plan::{Action, Compared, Plan, Seconds, Setting, layout};
+use crate::observe::{self, Flags, Policy, Selection};
+use crate::plan::{Action, Compared, Mark, Plan, Rendering, Seconds, Setting, layout};
 use crate::planner::{self, Wanted};
 use crate::report::Report;
 pub use environment::{Environment, environment};
@@ -173,7 +173,7 @@ async fn fetch(
     report: &Report,
 ) -> Result<(Source, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
-    let evidence = planner::runtime::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
+    let evidence = planner::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
     let fetching = observe::source(machine, flags, selection, facts, policy, evidence);
     let what = format!("fetching branch {} of {}", selection.branch, selection.repository);
     let fetched = report.during("fetch", &what, fetching).await?;
@@ -248,7 +248,7 @@ async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Repor
     memory::note(machine, plan, error, report).await;
     match &plan.former {
         // It is what ran before, nothing was changed, and its health check was waited for just now.
-        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged("start") => {
+        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged(Mark::Started) => {
             report.may_not_serve(former, &error.report().causes.join(": "));
         }
         former => {

@@ -126,6 +126,8 @@ codes! {
     EnvironmentUncarried = "E-ENVIRONMENT-UNCARRIED", Invalid, "store the value in another form (base64, say): no environment file can carry it";
     CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "look at the cause; free disk and inodes come first";
     InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; once a fix is pushed: bootagent run --update";
+    EcosystemInvalid = "E-ECOSYSTEM-INVALID", Invalid, "correct the ecosystem file (node -p 'require(\"./ecosystem.config.js\")' in a clean clone shows what it says, without any secret), or generate one: pm2.ecosystem = false; once a fix is pushed: bootagent run --update";
+    EcosystemRefused = "E-ECOSYSTEM-REFUSED", Refused, "take what is named out of the ecosystem file: bootagent runs it as the service's own user, from its own release; once a fix is pushed: bootagent run --update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "nothing was switched: a former generation serves on; correct the migration so that it can be run again, push it, and then: bootagent run --update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not hold here: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may take that away";
     ImdsWall = "E-IMDS-WALL", Failed, "put nftables into the image (its kernel must know nf_tables), or take imds.users out of the policy";

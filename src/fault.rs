@@ -69,6 +69,8 @@ slices! {
     Lock = "lock", 300, Some("packages.wait"), 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
+    /// For a program that reads what a repository says of itself.
+    Evaluate = "evaluate", 60, None, 1;
     Migrate = "migrate", 600, None, 1;
     /// A step that touches a few files of the local disk.
     Local = "local", 30, None, 1;
@@ -161,6 +163,9 @@ faults! {
     EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE: a package refuses this Node";
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
+
+    EvaluationFailed = "evaluation-failed", Stop, Evaluate, EcosystemInvalid, "a file that says what is started cannot be read: it throws, ends, does not end, or says something else";
+    EvaluationRefused = "evaluation-refused", Stop, Evaluate, EcosystemRefused, "a file that says what is started asks for what it may not: another user, a script outside of the release, npm in a cluster, a deploy section";
 
     MigrateFailed = "migrate-failed", Stop, Migrate, MigrateFailed, "a migration command fails; nothing was switched";
 

@@ -48,11 +48,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "blocking",
         ],
     ),
-    (
-        "planner",
-        "observe",
-        &["Decision", "Keep", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"],
-    ),
+    ("planner", "observe", &["Decision", "Keep", "NodeArchives", "Selection", "manifest", "secrets"]),
     ("report", "observe", &["Selection"]),
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
 ];

@@ -85,7 +85,7 @@ impl Room<'_> {
     }
 
     fn helps(&self, step: &Step, error: &Error) -> bool {
-        error.code() == Code::DiskFull && !self.is_given.get() && builds(&step.action)
+        error.code() == Code::DiskFull && !self.is_given.get() && step.action.builds()
     }
 
     /// Whether anything was given up.
@@ -107,18 +107,6 @@ impl Room<'_> {
         report.note(format!("the disk was full while building; to make room: {}", given.join(", ")));
         true
     }
-}
-
-/// What makes a release, and can begin anew: nothing of the service runs from it yet.
-fn builds(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::CheckOut(_)
-            | Action::InstallRuntime(_)
-            | Action::InstallPackages(_)
-            | Action::RunCommand(_)
-            | Action::FinishRelease { .. }
-    )
 }
 
 async fn steps(
@@ -177,7 +165,7 @@ async fn one(
 ) -> Result<()> {
     let headline = headline(&step.action);
     let started = Instant::now();
-    report.step_started(&step.id, &step.why, &headline);
+    report.step_started(step, &headline);
     let context = Context { scratch };
     let acting = async || in_time(machine, step, &headline, &context, report, redaction).await;
     let result = match acting().await {

@@ -1,5 +1,7 @@
 //! What a health check asks of a service: plain data, which records of earlier runs hold as well.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Seconds;
@@ -9,6 +11,9 @@ use super::Seconds;
 pub struct Gate {
     pub unit: String,
     pub probe: Probe,
+    /// What must hold besides, each time that the probe is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Probe>,
     /// How long the service may take to answer well for the first time.
     pub within: Seconds,
     /// How long it must then stay well: same main process, no restart, every answer good.
@@ -32,13 +37,22 @@ pub enum Probe {
     Tcp { port: u16 },
     /// No port is known: alive without a restart.
     Alive,
+    /// A program of the machine's that ends with status 0. What it prints tells which processes it means: as long as
+    /// that is the same, they are.
+    Command {
+        /// What it shows, in a few words.
+        what: String,
+        argv: Vec<String>,
+        user: String,
+        environment: BTreeMap<String, String>,
+    },
 }
 
 impl Probe {
     pub fn port(&self) -> Option<u16> {
         match self {
             Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
-            Probe::Alive => None,
+            Probe::Alive | Probe::Command { .. } => None,
         }
     }
 
@@ -47,7 +61,7 @@ impl Probe {
         match self {
             Probe::Http { .. } => Strength::Http,
             Probe::Tcp { .. } => Strength::Port,
-            Probe::Alive => Strength::Process,
+            Probe::Alive | Probe::Command { .. } => Strength::Process,
         }
     }
 }

@@ -26,6 +26,9 @@ pub use operator::Operator;
 pub use present::{
     Agent, Asked, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts, UnitPresent,
 };
-pub use records::{Attempt, Failure, Generation, Good, Ingredients, Kept, Unrecorded, Unusable};
+pub use records::{
+    Attempt, Failure, Generation, Good, Ingredients, Kept, ServiceFile, Supervised, Takes, Unrecorded,
+    Unusable,
+};
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};

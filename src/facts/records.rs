@@ -38,13 +38,13 @@ pub struct Attempt {
     pub release: PathBuf,
 }
 
-/// Release, unit and gate that belong together.
+/// A release, what its supervisor runs it by, and a gate: they belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
     pub commit: Commit,
     pub release: PathBuf,
-    /// The unit file's text.
-    pub unit: String,
+    #[serde(flatten)]
+    pub runs_by: Supervised,
     pub gate: Gate,
 }
 
@@ -52,6 +52,53 @@ impl Generation {
     /// Whose it is, by the name of its unit.
     pub fn service(&self) -> Option<Service> {
         Service::try_from(self.gate.unit.strip_suffix(".service")?).ok()
+    }
+}
+
+/// What a supervisor made of an app: all that comes and goes with the generation. Records of agents that knew systemd
+/// alone have the unit only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervised {
+    /// The unit file's text.
+    pub unit: String,
+    /// Further files of root's, which the unit's programs read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ServiceFile>,
+    /// Files within the release that the unit was started from, and that a new start alone takes up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<PathBuf>,
+    /// How the running unit takes up a new release.
+    #[serde(default, skip_serializing_if = "Takes::is_restart")]
+    pub takes: Takes,
+}
+
+impl Supervised {
+    pub fn by_unit(unit: String) -> Self {
+        Supervised { unit, ..Supervised::default() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceFile {
+    /// Its step's name in a plan.
+    pub name: String,
+    pub why: String,
+    pub path: PathBuf,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Takes {
+    #[default]
+    Restart,
+    /// The unit's own `ExecReload=`, where nothing else has changed than which release is the current one.
+    Reload,
+}
+
+impl Takes {
+    fn is_restart(&self) -> bool {
+        *self == Takes::Restart
     }
 }
 
@@ -73,7 +120,7 @@ pub struct Kept {
 }
 
 /// What a service's environment is made of beside its secret. Nothing of it is secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingredients {
     /// The secret's name; absent where the service has none.
     pub secret: Option<String>,
@@ -87,6 +134,31 @@ pub struct Ingredients {
     pub over: BTreeMap<String, String>,
     /// Whether the service reads a `.env`.
     pub dotenv: bool,
+    /// In which dialect. Records of agents that knew one only do not say it.
+    #[serde(default = "first_dialect", skip_serializing_if = "is_first_dialect")]
+    pub dialect: String,
+}
+
+fn first_dialect() -> String {
+    "node".to_owned()
+}
+
+fn is_first_dialect(dialect: &str) -> bool {
+    dialect == first_dialect()
+}
+
+impl Default for Ingredients {
+    fn default() -> Self {
+        Ingredients {
+            secret: None,
+            allow: BTreeSet::new(),
+            under: BTreeMap::new(),
+            required: BTreeSet::new(),
+            over: BTreeMap::new(),
+            dotenv: false,
+            dialect: first_dialect(),
+        }
+    }
 }
 
 /// A deployment that failed in this boot. Root's alone, and gone with the boot: the digest depends on secret bytes.
@@ -174,6 +246,32 @@ mod tests {
         let written = serde_json::to_string(&attempt).unwrap();
         assert!(written.contains("\"schema\":1"), "{written}");
         assert_eq!(parse::<Attempt>(written.as_bytes()), Ok(attempt));
+    }
+
+    /// As 0.1.0 wrote it: the unit's text, and nothing else of a supervisor.
+    const GOOD_0_1_0: &str = r#"{"schema": 1, "instance": "i-1", "before": null, "generation": {
+        "commit": "0123456789abcdef0123456789abcdef01234567", "release": "/opt/x/releases/y", "unit": "[Unit]\n",
+        "gate": {"unit": "x.service", "probe": {"kind": "tcp", "port": 3000}, "within": 60, "soak": 5, "interval_ms": 500}}}"#;
+
+    #[test]
+    fn a_generation_of_an_agent_that_knew_systemd_alone_is_read_and_written_as_it_was() {
+        let good: Good = parse(GOOD_0_1_0.as_bytes()).unwrap();
+        assert_eq!(good.generation.runs_by, Supervised::by_unit("[Unit]\n".to_owned()));
+        let written: serde_json::Value =
+            serde_json::from_str(&serde_json::to_string(&good).unwrap()).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(GOOD_0_1_0).unwrap());
+    }
+
+    #[test]
+    fn what_a_supervisor_adds_comes_back_from_a_record() {
+        let mut good: Good = parse(GOOD_0_1_0.as_bytes()).unwrap();
+        let (name, why) = ("ecosystem".to_owned(), "what it runs".to_owned());
+        let (path, text) = ("/opt/x/ecosystem.json".into(), "{}".to_owned());
+        good.generation.runs_by.files = vec![ServiceFile { name, why, path, text }];
+        good.generation.runs_by.reads = vec!["/opt/x/releases/y/z".into()];
+        good.generation.runs_by.takes = Takes::Reload;
+        let written = serde_json::to_string(&good).unwrap();
+        assert_eq!(parse::<Good>(written.as_bytes()), Ok(good));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::machine::disk::{files, owned, room};
 use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
-use crate::machine::install::{aside, cache, packages, releases, runtimes, work};
+use crate::machine::install::{aside, cache, evaluate, packages, releases, runtimes, tools, work};
 use crate::machine::jail::imds_wall;
 use crate::machine::jail::request::IndexRequest;
 use crate::machine::process::{units, users};
@@ -157,8 +157,10 @@ impl Observe for LocalHost {
             Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::look(wanted).await,
             Action::InstallRuntime(install) => runtimes::look(&install.archive),
+            Action::InstallTool(tool) => tools::look(tool),
+            Action::Evaluate(evaluation) => evaluate::look(evaluation),
             Action::RunCommand(command) => releases::look_whole(&command.directory, &command.done_by),
-            Action::FinishRelease { release, record, .. } => releases::look_whole(release, record),
+            Action::FinishRelease { release, record, uses } => releases::look_finished(release, record, uses),
             Action::Migrate(migration) => migrate::look(migration),
             Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
             Action::ReloadUnit { unit } => {
@@ -227,6 +229,8 @@ impl LocalHost {
             Action::RaiseImdsWall(wall) => imds_wall::raise(wall).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
+            Action::InstallTool(tool) => tools::install(tool).await?,
+            Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
             Action::RunCommand(command) => work::run(command).await?,
             Action::FinishRelease { release, record, uses } => {
                 let (release, record, uses) = (release.clone(), record.clone(), uses.clone());

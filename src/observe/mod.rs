@@ -19,6 +19,6 @@ pub use policy::{
     Flags, Fragment, NodeArchives, Origins, POLICY, PackagesAllowed, Policy, StandIns, policy, recorded_flags,
 };
 pub use reads::{
-    Fetched, MANIFEST, Rendering, decided, facts, failures, good_environment, instance, manifest, node_index,
+    Fetched, MANIFEST, decided, facts, failures, good_environment, instance, manifest, node_index,
     repository_manifest, secret_text, source, tags, tip, unusable, variables, variables_of,
 };

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::environment::SeenFile;
+use super::tool::{Evaluation, InstallTool};
 use crate::facts::{Branch, CaFile, Commit, Gate, Network, Seconds};
 use crate::secret::Sealed;
 
@@ -45,6 +47,10 @@ pub enum Action {
     },
     /// A runtime from its official archive, whole under its path or not there at all.
     InstallRuntime(InstallRuntime),
+    /// Packages that a lockfile of ours names, for programs of the machine: whole under their path or not there at all.
+    InstallTool(InstallTool),
+    /// What a program says of the release becomes a file of root's, which the service may read.
+    Evaluate(Evaluation),
     /// Packages of the distribution, from the repositories that the machine is set up with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
@@ -52,7 +58,7 @@ pub enum Action {
     FinishRelease {
         release: PathBuf,
         record: PathBuf,
-        /// Runtimes that must stay as long as the release does.
+        /// Runtimes and tools that must stay as long as the release does.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         uses: Vec<PathBuf>,
     },
@@ -113,6 +119,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// What makes a release, and can begin anew: nothing of the service runs from it yet.
+    pub fn builds(&self) -> bool {
+        matches!(
+            self,
+            Action::CheckOut(_)
+                | Action::InstallRuntime(_)
+                | Action::InstallTool(_)
+                | Action::InstallPackages(_)
+                | Action::RunCommand(_)
+                | Action::FinishRelease { .. }
+        )
+    }
+
     /// The files and trees that are written to.
     pub fn writes(&self) -> Vec<PathBuf> {
         match self {
@@ -135,6 +154,8 @@ impl Action {
             Action::PruneReleases(prune) => prune.records.clone(),
             Action::BoundCache(bound) => vec![bound.path.clone()],
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
+            Action::InstallTool(install) => vec![install.path.clone()],
+            Action::Evaluate(evaluation) => vec![evaluation.path.clone()],
             Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
@@ -291,10 +312,11 @@ pub struct Migration {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub variables: Sealed,
-    pub dotenv: Option<Sealed>,
-    /// Where the release's `.env` leads.
-    pub dotenv_at: PathBuf,
-    /// tmpfs, root only: where both are as long as it lasts.
+    /// Where those are as long as it lasts.
+    pub variables_at: PathBuf,
+    /// The environment's files for other readers.
+    pub files: Vec<SeenFile>,
+    /// tmpfs, root only: where all of these are as long as it lasts.
     pub scratch: PathBuf,
     pub writable: Vec<PathBuf>,
     pub may_use_imds: bool,
@@ -343,6 +365,9 @@ pub struct Handover {
     pub unit: String,
     /// The files, links and directories that make up what runs.
     pub inputs: Vec<PathBuf>,
+    /// Those of them that the running unit takes up by a reload. Empty: by a restart only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reloads: Vec<PathBuf>,
     /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
     pub record: PathBuf,
 }

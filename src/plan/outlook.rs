@@ -98,7 +98,16 @@ mod tests {
 
     fn step(id: &str, action: Action) -> Step {
         let (needs, why) = (Vec::new(), String::new());
-        Step { id: StepId::new(id), needs, why, action, timeout: Seconds(1), tries: 1, optional: false }
+        Step {
+            id: StepId::new(id),
+            needs,
+            why,
+            action,
+            timeout: Seconds(1),
+            tries: 1,
+            optional: false,
+            mark: None,
+        }
     }
 
     /// A file that the service runs from, one that it does not, its start, its check and a proof.
@@ -106,9 +115,11 @@ mod tests {
         let directory =
             |path: &str| Action::MakeDirectory { path: path.into(), owner: Owner::root(), mode: Mode(0o755) };
         let inputs = vec!["/run/env".into()];
-        let handover = Handover { unit: UNIT.into(), inputs, record: "/run/record".into() };
+        let handover =
+            Handover { unit: UNIT.into(), inputs, reloads: Vec::new(), record: "/run/record".into() };
         let (within, soak) = (Seconds(1), Seconds(1));
-        let gate = Gate { unit: UNIT.into(), probe: Probe::Alive, within, soak, interval_ms: 1 };
+        let gate =
+            Gate { unit: UNIT.into(), probe: Probe::Alive, also: Vec::new(), within, soak, interval_ms: 1 };
         let wait = HealthWait { gate, most_restarts: None, elsewhere: None };
         let steps = vec![
             step("env", directory("/run/env")),

@@ -126,6 +126,7 @@ fn sign(action: &Action, outlook: Option<&Outlook>) -> char {
         ) => '-',
         (
             Action::RunCommand(_)
+            | Action::Evaluate(_)
             | Action::Migrate(_)
             | Action::Handover(_)
             | Action::AwaitHealth(_)
@@ -155,6 +156,10 @@ pub fn headline(action: &Action) -> String {
         Action::InstallRuntime(InstallRuntime { archive, .. }) => {
             format!("install {} {} as {}", archive.runtime, archive.version, archive.path.display())
         }
+        Action::InstallTool(tool) => {
+            format!("install {} {} as {}", tool.name, tool.version, tool.path.display())
+        }
+        Action::Evaluate(evaluation) => format!("run {}", words(&evaluation.argv)),
         Action::RaiseImdsWall(wall) => {
             let others = wall.users.iter().chain(&wall.service).map(String::as_str);
             let all: Vec<&str> = std::iter::once("root").chain(others).collect();
@@ -223,6 +228,22 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             });
             line(format!("without {}", archive.leave_out.join(", ")));
         }
+        Action::InstallTool(tool) => {
+            line(format!("by {} as {}, without secrets and without IMDS", words(&tool.argv), tool.user));
+            let files = tool.files.iter().map(|(name, text)| format!("{name} ({} bytes)", text.len()));
+            line(format!("from this program's own {}", files.collect::<Vec<_>>().join(", ")));
+        }
+        Action::Evaluate(evaluation) => {
+            line(format!(
+                "as {} in {}, without secrets and without IMDS; it may write nothing",
+                evaluation.user,
+                evaluation.directory.display()
+            ));
+            line(format!("what it prints becomes {}", evaluation.path.display()));
+            for (name, value) in &evaluation.environment {
+                line(format!("{name}={}", printable(value)));
+            }
+        }
         Action::RaiseImdsWall(wall) => {
             line(format!("by {}, which {} loads at every boot", wall.rules.display(), wall.unit));
             if let Some(service) = &wall.service {
@@ -270,7 +291,12 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             }
             line(format!("never again while {} says so", migration.record.path.display()));
         }
-        Action::Handover(handover) => line(format!("runs: {}", paths(&handover.inputs))),
+        Action::Handover(handover) => {
+            line(format!("runs: {}", paths(&handover.inputs)));
+            if !handover.reloads.is_empty() {
+                line(format!("reloaded if nothing else changed than {}", paths(&handover.reloads)));
+            }
+        }
         Action::AwaitHealth(wait) => health(wait).into_iter().for_each(line),
         Action::StopLeftovers { scratch, .. } => {
             line(format!("and remove: {}", paths(scratch)));
@@ -296,7 +322,7 @@ fn health(wait: &HealthWait) -> Vec<String> {
     let gate = &wait.gate;
     let mut lines = vec![format!(
         "{}, within {}, then for {} without a bad answer or a restart",
-        probe(&gate.probe),
+        std::iter::once(&gate.probe).chain(&gate.also).map(probe).collect::<Vec<_>>().join(", and "),
         gate.within,
         gate.soak
     )];
@@ -322,6 +348,7 @@ fn probe(probe: &Probe) -> String {
         }
         Probe::Tcp { port } => format!("it listens on port {port} itself"),
         Probe::Alive => "it is alive (no port is known)".to_owned(),
+        Probe::Command { what, .. } => what.clone(),
     }
 }
 

@@ -4,13 +4,12 @@
 use super::build::aside;
 use super::records::good_of;
 use super::steps::Steps;
-use super::{handover, health};
+use super::{environment, handover, health};
 use crate::error::Code;
-use crate::facts::{Facts, Generation, Good, Service};
+use crate::facts::{Facts, Generation, Good, Service, ServiceFile, Supervised};
 use crate::fault::Slice;
-use crate::observe::Rendering;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Owner, Step};
+use crate::plan::{Action, Handover, Mark, Owner, Rendering, Step, StepId};
 
 /// Whether a run that ended so may start what was good. Not after a word of the operator's or of the policy's: a refusal
 /// means this service, too, and a wall that does not stand would not hide instance metadata from it.
@@ -57,30 +56,53 @@ pub fn start(
     steps: &mut Steps,
     good: &Generation,
     environment: Option<&Rendering>,
-    ready: &[&'static str],
+    ready: &[String],
     layout: &Layout,
 ) {
     let why = "the last good generation";
-    let mut ready: Vec<&str> = ready.iter().copied().chain(["reload-back"]).collect();
+    let mut ready: Vec<&str> = ready.iter().map(String::as_str).chain(["reload-back"]).collect();
+    let written;
     if let Some(rendering) = environment {
         // After a reboot it is not there yet.
         let owner = Owner::new("root", layout.user());
-        steps.directory("run-back", why, layout.run(), owner.clone(), 0o750);
-        let text = rendering.service.clone();
-        steps
-            .sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600)
-            .after(&["run-back"]);
-        let dotenv = rendering.dotenv.clone();
-        steps.sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run-back"]);
-        ready.extend(["environment-back", "dotenv-back"]);
+        steps.directory("run-back", why, layout.run(), owner, 0o750);
+        written = environment::write(steps, &environment::BACK, rendering, &["run-back"], layout);
+        ready.extend(written.iter().map(String::as_str));
     }
-    steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
+    let mut files = vec!["unit-back".to_owned()];
+    steps.file("unit-back", why, layout.unit_file(), good.runs_by.unit.clone(), 0o644);
+    for file in &good.runs_by.files {
+        let id = format!("{}-back", file.name);
+        steps.file(&id, why, file.path.clone(), file.text.clone(), 0o644);
+        files.push(id);
+    }
     let reload = Action::ReloadUnit { unit: layout.unit() };
-    steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
+    let files = files.into_iter().map(StepId::new).collect();
+    steps.add("reload-back", why, reload).needing(files).within(Slice::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
-    let handover = Action::Handover(handover(layout));
-    steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
-    health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
+    // It passed before with a start: what a reload would take over from the one that failed is not known.
+    let handover = Action::Handover(Handover { reloads: Vec::new(), ..handover(&good.runs_by, layout) });
+    steps
+        .add("start-back", why, handover)
+        .after(&["switch-back"])
+        .within(Slice::Start)
+        .marks(Mark::BackStarted);
+    health::await_gate(steps, "gate-back", "it serves again", &good.gate)
+        .after(&["start-back"])
+        .marks(Mark::BackServing);
+}
+
+/// Files of a generation that the one which is put to run in its place has not.
+pub fn remove_files(steps: &mut Steps, of: &Supervised, but: &Supervised, needs: &[&str]) -> Vec<String> {
+    let stays = |file: &&ServiceFile| but.files.iter().any(|other| other.path == file.path);
+    let mut ids = Vec::new();
+    for file in of.files.iter().filter(|file| !stays(file)) {
+        let id = format!("remove-{}", file.name);
+        let why = "this generation has none: the other one's must go";
+        steps.add(&id, why, Action::RemoveFile { path: file.path.clone() }).after(needs);
+        ids.push(id);
+    }
+    ids
 }
 
 /// The same by itself, of a run that has no plan.
@@ -89,7 +111,7 @@ pub fn start_good(service: &Service, good: &Generation, environment: &Rendering)
     let back = Action::BringBack(aside(good, &layout));
     let why = "a run that was killed while it built the release once more left it aside";
     steps.add("bring-back", why, back).within(Slice::Tidy);
-    start(&mut steps, good, Some(environment), &["bring-back"], &layout);
+    start(&mut steps, good, Some(environment), &["bring-back".to_owned()], &layout);
     steps.finish()
 }
 
@@ -97,6 +119,7 @@ pub fn start_good(service: &Service, good: &Generation, environment: &Rendering)
 mod tests {
     use super::*;
     use crate::facts::{Commit, Gate, Hold, Instance, Probe, Seconds, records};
+    use crate::plan::environment::DOTENV;
     use crate::secret::Sealed;
 
     fn service(name: &str) -> Service {
@@ -107,12 +130,13 @@ mod tests {
         let gate = Gate {
             unit: "auth.service".to_owned(),
             probe: Probe::Tcp { port: 3000 },
+            also: Vec::new(),
             within: Seconds(60),
             soak: Seconds(5),
             interval_ms: 500,
         };
         let commit = Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap();
-        Generation { commit, release: "/opt/auth/releases/r".into(), unit: "[Unit]\n".to_owned(), gate }
+        Generation { commit, release: "/opt/auth/releases/r".into(), runs_by: Default::default(), gate }
     }
 
     fn facts(instance: Option<&str>, good: &[(&str, &str)]) -> Facts {
@@ -181,9 +205,37 @@ mod tests {
     }
 
     #[test]
+    fn a_deployment_brings_its_files_back_and_another_ones_go() {
+        let file = |name: &str, path: &str| ServiceFile {
+            name: name.to_owned(),
+            why: String::new(),
+            path: path.into(),
+            text: "{}".to_owned(),
+        };
+        let mut good = generation();
+        good.runs_by.files = vec![file("ecosystem", "/opt/auth/ecosystem.json")];
+        good.runs_by.takes = crate::facts::Takes::Reload;
+        let mut failed = Supervised::default();
+        failed.files =
+            vec![file("ecosystem", "/opt/auth/ecosystem.json"), file("site", "/etc/nginx/auth.conf")];
+        let mut steps = Steps::default();
+        let removed = remove_files(&mut steps, &failed, &good.runs_by, &[]);
+        assert_eq!(removed, ["remove-site"]);
+        start(&mut steps, &good, None, &removed, &Layout::new(&service("auth")));
+        let steps = steps.finish();
+        let step = |id: &str| steps.iter().find(|step| step.id.as_str() == id).unwrap();
+        let needs = |id: &str| step(id).needs.iter().map(StepId::as_str).collect::<Vec<_>>();
+        assert_eq!(needs("reload-back"), ["unit-back", "ecosystem-back"]);
+        assert!(needs("switch-back").contains(&"remove-site"));
+        let Action::Handover(handover) = &step("start-back").action else { panic!("no start") };
+        assert!(handover.inputs.contains(&"/opt/auth/ecosystem.json".into()), "{:?}", handover.inputs);
+        assert!(handover.reloads.is_empty(), "the recovery reloads nothing");
+    }
+
+    #[test]
     fn a_deployment_is_started_whole() {
         let sealed = || Sealed::new(vec!["TOKEN".to_owned()], "TOKEN=\"1\"\n");
-        let environment = Rendering { service: sealed(), dotenv: Some(sealed()) };
+        let environment = Rendering::new(sealed(), vec![(DOTENV, sealed())]);
         let steps = start_good(&service("auth"), &generation(), &environment);
         let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
         let whole = [

@@ -44,6 +44,7 @@ pub fn gate(
     Ok(Gate {
         unit: layout.unit(),
         probe,
+        also: Vec::new(),
         within: manifest.health.within(),
         soak: manifest.health.soak,
         interval_ms: 500,
@@ -117,6 +118,7 @@ fn asks(probe: &Probe) -> String {
         Probe::Http { port, path, .. } => format!("GET {path} on port {port}"),
         Probe::Tcp { port } => format!("a connection to port {port}"),
         Probe::Alive => "whether a process stays alive".to_owned(),
+        Probe::Command { what, .. } => format!("whether {what}"),
     }
 }
 
@@ -161,6 +163,7 @@ mod tests {
         let gate = |probe| Gate {
             unit: "x.service".into(),
             probe,
+            also: Vec::new(),
             within: Seconds(10),
             soak: Seconds(1),
             interval_ms: 500,

@@ -4,6 +4,7 @@
 mod agent;
 mod build;
 pub mod env;
+mod environment;
 mod fallback;
 mod health;
 mod imds;
@@ -21,15 +22,16 @@ mod remember;
 pub mod retry;
 pub mod runtime;
 mod steps;
-mod supervisor;
+pub mod supervisor;
 mod switch;
 
 use crate::error::Result;
-use crate::facts::{Commit, Facts, Generation, Instance, Service, Source};
+use crate::facts::{Commit, Facts, Generation, Instance, Service, Source, Supervised, Takes};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{Keep, Rendering, Selection};
+use crate::observe::{Keep, Selection};
+use crate::plan::environment::FILES;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::Redaction;
@@ -41,7 +43,6 @@ pub use remember::{failures, is_own_fault};
 use runtime::Recipe;
 use sha2::{Digest, Sha256};
 use steps::Steps;
-use supervisor::systemd;
 
 /// All that a plan is made of.
 pub struct Wanted<'a> {
@@ -71,17 +72,26 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     notes.extend(recipe.notes.iter().cloned());
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     notes.push(own::may_write(wanted.manifest, &layout));
-    let gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
+    let mut gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
+    let app = supervisor::App {
+        wanted,
+        recipe: &recipe,
+        release: &release,
+        variables: &variables,
+        layout: &layout,
+    };
+    let service = supervise(&app, &mut notes)?;
+    gate.also = service.probes.clone();
     if let Some(good) = records::good(wanted) {
         health::compare(&good.generation.gate, &gate, wanted.manifest.health.check, &mut notes)?;
     }
     let generation = Generation {
         commit: wanted.source.commit.clone(),
         release: release.clone(),
-        unit: systemd::unit(wanted.selection, wanted.facts, &recipe, &layout),
+        runs_by: service.runs_by.clone(),
         gate,
     };
-    let rendering = render(wanted, &variables, &layout, &mut notes)?;
+    let rendering = environment::render(wanted, &recipe, &variables, &layout, &mut notes)?;
     rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
     let former = recover::another(wanted, &generation, &rendering);
     let rehearsal = rehearsal::due(wanted, former);
@@ -89,17 +99,22 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection)?;
     own::own(&mut steps, wanted, &layout);
+    let homes = service.own(&mut steps, &layout);
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, wanted, &recipe, &release, &layout)?;
-    build::link(&mut steps, wanted.manifest, &release, &layout);
-    build::finish(&mut steps, &recipe, &release, &layout);
+    build::link(&mut steps, wanted.manifest, &rendering, &release, &layout);
+    service.install(&mut steps);
+    service.evaluate(&mut steps);
+    let uses = recipe.runtimes().into_iter().chain(service.tools().cloned()).collect();
+    build::finish(&mut steps, uses, &release, &layout);
     migrate::migrate(&mut steps, wanted, &recipe, &release, &rendering, &layout)?;
     if let Some(port) = rehearsal {
         rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
-    environment(&mut steps, &rendering, &layout);
+    let whole = before_serving(&steps);
+    environment::write(&mut steps, &environment::SERVING, &rendering, &["run", whole], &layout);
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
-    serve(&mut steps, wanted, &generation, former.or(switched_from).is_some(), &layout)?;
+    serve(&mut steps, wanted, &generation, homes, former.or(switched_from).is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
     let deployment = Deployment {
         commit: generation.commit.clone(),
@@ -107,8 +122,9 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         digest: digest(&generation, &rendering),
         is: recover::compared(wanted, &generation, &rendering, &variables),
     };
-    remember::remember(&mut steps, wanted, &recipe, &generation, rendering, &layout)?;
+    remember::remember(&mut steps, wanted, &recipe, &generation, &rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
+    remember::prune_tools(&mut steps, &service);
     remember::bound_caches(&mut steps, &recipe);
 
     Ok(Plan {
@@ -129,6 +145,20 @@ pub fn plan(wanted: &Wanted) -> Result<Plan> {
         budget: wanted.selection.budget,
         redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
+}
+
+/// What the manifest's supervisor makes of the app.
+fn supervise(app: &supervisor::App, notes: &mut Vec<String>) -> Result<supervisor::Service> {
+    let supervisor = supervisor::of(app.wanted.manifest);
+    (supervisor.refuse)(app.wanted.source, app.wanted.manifest, app.recipe)?;
+    let service = (supervisor.supervise)(app)?;
+    notes.extend(service.notes.iter().cloned());
+    Ok(service)
+}
+
+/// The files whose text a fetch brings along.
+pub fn evidence() -> Vec<String> {
+    runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).collect()
 }
 
 /// The generation to which the recovery goes back: another service's, where this is a switch.
@@ -185,9 +215,10 @@ fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
 /// By what a deployment is known again within a boot: the bytes that it is put to run from.
 fn digest(generation: &Generation, rendering: &Rendering) -> String {
     let release = generation.release.display().to_string();
-    let dotenv = rendering.dotenv.as_ref().map(|text| text.expose()).unwrap_or_default();
+    let files = FILES.iter().map(|file| rendering.text(file).map(|text| text.expose()).unwrap_or_default());
     let mut hash = Sha256::new();
-    for part in [release.as_str(), &generation.unit, rendering.service.expose(), dotenv] {
+    let own = generation.runs_by.files.iter().map(|file| file.text.as_str());
+    for part in [release.as_str(), &generation.runs_by.unit].into_iter().chain(files).chain(own) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
@@ -252,29 +283,8 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     imds::wall(steps, facts, selection)
 }
 
-/// The environment in the dialects of its readers.
-fn render(
-    wanted: &Wanted,
-    variables: &Variables,
-    layout: &Layout,
-    notes: &mut Vec<String>,
-) -> Result<Rendering> {
-    let rendered = env::render(variables, dialect(wanted.manifest.env.file), &header(layout))?;
-    if !rendered.left_out.is_empty() {
-        notes.push(format!(
-            "not in .env, whose reader would change them, but in the process environment: {}",
-            rendered.left_out.join(", ")
-        ));
-    }
-    Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
-}
-
 fn header(layout: &Layout) -> String {
     format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
-}
-
-fn dialect(has_dotenv: bool) -> Option<env::Dialect> {
-    has_dotenv.then_some(env::Dialect::Node)
 }
 
 /// Until this step nothing is touched that the former generation runs from.
@@ -282,60 +292,64 @@ fn before_serving(steps: &Steps) -> &'static str {
     ["rehearsal-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
 }
 
-/// Written only when the release is whole, migrated and rehearsed: until then the former generation runs, and may restart.
-fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
-    let whole = before_serving(steps);
-    let why = "the service's environment, read by systemd";
-    let service = rendering.service.clone();
-    steps
-        .sealed("environment", why, layout.environment(), service, Owner::root(), 0o600)
-        .after(&["run", whole]);
-    let why = "the same for readers of .env";
-    let (dotenv, owner) = (rendering.dotenv.clone(), Owner::new("root", layout.user()));
-    steps.sealed_if_any("dotenv", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run", whole]);
-}
-
 /// The generation switches together: release, unit, environment; then it runs.
 fn serve(
     steps: &mut Steps,
     wanted: &Wanted,
     generation: &Generation,
+    homes: Vec<StepId>,
     can_go_back: bool,
     layout: &Layout,
 ) -> Result<()> {
     let whole = before_serving(steps);
-    let text = generation.unit.clone();
+    let text = generation.runs_by.unit.clone();
     steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
+    let mut files = vec![StepId::new("unit")];
+    for file in &generation.runs_by.files {
+        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[whole]);
+        files.push(StepId::new(&file.name));
+    }
+    if let Some(good) = records::good(wanted) {
+        let removed = fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[whole]);
+        files.extend(removed.into_iter().map(StepId::new));
+    }
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
-        .after(&["unit"])
+        .needing(files)
         .within(Slice::Reload);
     let ready = [whole, "reload", "environment", "dotenv", "data"];
     remember::attempt(steps, wanted, generation, layout, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
         .after(&["attempt"])
+        .marks(Mark::Switched)
+        .needing(homes)
         .needing(own::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
     let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
     steps
         .add(
             "start",
             "started if down, restarted only if it runs something else",
-            Action::Handover(handover(layout)),
+            Action::Handover(handover(&generation.runs_by, layout)),
         )
         .after(&["switch"])
         .needing(stopped)
-        .within(Slice::Start);
+        .within(Slice::Start)
+        .marks(Mark::Started);
     let why = "only a service that stays well is in service";
     let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
-    health::await_health(steps, "gate", why, wait).after(&["start"]);
+    health::await_health(steps, "gate", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())
 }
 
-fn handover(layout: &Layout) -> Handover {
-    Handover {
-        unit: layout.unit(),
-        inputs: vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()],
-        record: layout.handover(),
-    }
+/// What makes up the service that runs, for the files of a generation.
+fn handover(runs_by: &Supervised, layout: &Layout) -> Handover {
+    let mut inputs = vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()];
+    inputs.extend(runs_by.files.iter().map(|file| file.path.clone()));
+    inputs.extend(runs_by.reads.iter().cloned());
+    let reloads = match runs_by.takes {
+        Takes::Restart => Vec::new(),
+        Takes::Reload => vec![layout.current()],
+    };
+    Handover { unit: layout.unit(), inputs, reloads, record: layout.handover() }
 }

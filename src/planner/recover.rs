@@ -9,10 +9,9 @@ use super::steps::Steps;
 use super::{Wanted, fallback, handover, rehearsal, switch};
 use crate::facts::{Generation, Service};
 use crate::fault::Slice;
-use crate::observe::Rendering;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Compared, Step};
+use crate::plan::{Action, Compared, Rendering, Step};
 
 /// After a failure: back to the last good generation, whole, which may be the wanted one itself: after a
 /// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
@@ -38,19 +37,20 @@ pub fn recover(
         switch::go_back(&mut steps, facts, service);
         return steps.finish();
     }
-    let mut ready = Vec::new();
+    let mut ready: Vec<String> = Vec::new();
     if switch::stop_unproven(&mut steps, facts, service) {
-        ready.push("stop-unproven");
+        ready.push("stop-unproven".to_owned());
     }
     if may_rebuild(wanted, generation) {
         let back = Action::BringBack(aside(generation, layout));
         let why = "the release that passed before, if nothing could be built in its place";
         steps.add("bring-back", why, back).after(&["discard"]).within(Slice::Tidy);
-        ready.push("bring-back");
+        ready.push("bring-back".to_owned());
     }
     match (another(wanted, generation, rendering), good(wanted)) {
         (Some(former), _) => {
             let environment = environment(wanted, former, generation, rendering);
+            ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
             fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
             let over = if rehearsed { &["gate-back", "rehearsal-back"][..] } else { &["gate-back"] };
             let prune = Action::PruneReleases(prune(wanted, former, layout));
@@ -108,11 +108,11 @@ pub fn compared(
     variables: &Variables,
 ) -> Compared {
     let Some(good) = good(wanted).map(|good| &good.generation) else { return Compared::First };
-    let same_code = good.release == generation.release && good.unit == generation.unit;
+    let same_code = good.release == generation.release && good.runs_by == generation.runs_by;
     match wanted.good_environment {
         // The port may be one of the values, and with it the health check's.
         Some(former) if same_code && !former.says_the_same(rendering) => Compared::OtherValues {
-            keys: env::changed_keys(variables, former.service.expose()),
+            keys: env::changed_keys(variables, former.service().expose()),
             secret: wanted.selection.secret.clone(),
         },
         _ if good == generation => Compared::Same,
@@ -147,5 +147,8 @@ pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec
 pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
     let layout = Layout::new(service);
     let (path, target) = (layout.current(), generation.release.clone());
-    [Action::SwitchSymlink { path, target, displaces: false }, Action::Handover(handover(&layout))]
+    [
+        Action::SwitchSymlink { path, target, displaces: false },
+        Action::Handover(handover(&generation.runs_by, &layout)),
+    ]
 }

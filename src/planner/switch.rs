@@ -7,7 +7,7 @@ use super::{handover, health};
 use crate::facts::{Facts, Generation, Service};
 use crate::fault::Slice;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, StepId};
+use crate::plan::{Action, Handover, Mark, StepId};
 
 /// The services of ours that run, or are started again and again, in the place of the selected one. What runs beside it
 /// was started by an operator.
@@ -79,10 +79,22 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
     for (index, former) in good.iter().chain(&others).enumerate() {
         let more = if index == 0 { String::new() } else { format!("-{former}") };
         let (start, gate) = (format!("start-back{more}"), format!("gate-back{more}"));
-        let action = Action::Handover(handover(&Layout::new(former)));
-        steps.add(&start, "the former service", action).after(&["stop"]).within(Slice::Start);
-        if let Some(good) = good_of(facts, former) {
-            health::await_gate(steps, &gate, "it serves again", &good.generation.gate).after(&[&start]);
+        let good = good_of(facts, former);
+        let runs_by = good.map(|good| good.generation.runs_by.clone()).unwrap_or_default();
+        let action =
+            Action::Handover(Handover { reloads: Vec::new(), ..handover(&runs_by, &Layout::new(former)) });
+        // The first one is the deployment that the plan calls its former one.
+        let mut step = steps.add(&start, "the former service", action);
+        step.after(&["stop"]).within(Slice::Start);
+        if index == 0 {
+            step.marks(Mark::BackStarted);
+        }
+        if let Some(good) = good {
+            let mut step = health::await_gate(steps, &gate, "it serves again", &good.generation.gate);
+            step.after(&[&start]);
+            if index == 0 {
+                step.marks(Mark::BackServing);
+            }
         }
     }
 }
@@ -98,10 +110,17 @@ mod tests {
 
     fn good() -> Good {
         let (within, soak) = (Seconds(60), Seconds(5));
-        let gate = Gate { unit: "x.service".into(), probe: Probe::Alive, within, soak, interval_ms: 500 };
+        let gate = Gate {
+            unit: "x.service".into(),
+            probe: Probe::Alive,
+            also: Vec::new(),
+            within,
+            soak,
+            interval_ms: 500,
+        };
         let commit = Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap();
         let generation =
-            Generation { commit, release: "/opt/x/releases/r".into(), unit: String::new(), gate };
+            Generation { commit, release: "/opt/x/releases/r".into(), runs_by: Default::default(), gate };
         Good { schema: records::SCHEMA, instance: None, generation, before: None }
     }
 

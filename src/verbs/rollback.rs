@@ -101,11 +101,12 @@ mod tests {
         let gate = Gate {
             unit: "x.service".to_owned(),
             probe: Probe::Alive,
+            also: Vec::new(),
             within: Seconds(1),
             soak: Seconds(1),
             interval_ms: 500,
         };
-        let generation = Generation { commit, release: path, unit: String::new(), gate };
+        let generation = Generation { commit, release: path, runs_by: Default::default(), gate };
         Good { schema: 1, instance: None, generation, before: before.map(|commit| release(commit).path) }
     }
 

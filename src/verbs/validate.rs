@@ -10,7 +10,7 @@ use crate::machine::{LocalHost, Observe};
 use crate::observe::manifest::{self, Manifest};
 use crate::observe::{self, MANIFEST, NodeArchives};
 use crate::plan::layout::Layout;
-use crate::planner::{persist, rehearsal, runtime};
+use crate::planner::{self, persist, rehearsal, runtime, supervisor};
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
@@ -22,7 +22,7 @@ pub async fn validate(args: &ValidateArgs) -> u8 {
 
 async fn check(path: &Path) -> Result<Vec<String>> {
     let machine = LocalHost::observer();
-    let evidence = runtime::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
+    let evidence = planner::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
     let source = machine.tree(path, &evidence)?;
     let text = observe::repository_manifest(&source)?;
     // Once without an overlay, and once for each environment that the manifest overlays.
@@ -49,6 +49,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
     let recipe =
         runtime::recipe(source, manifest, &any_machine(), &NodeArchives::default(), &Layout::new(&service))?;
     persist::refuse(source, manifest, &recipe)?;
+    (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;
     rehearsal::refuse(manifest.rehearsal, manifest.port, &recipe.start)?;
     let mut said = Vec::new();
     if !manifest.packages.is_empty() {

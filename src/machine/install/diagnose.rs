@@ -57,7 +57,12 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
     }
 }
 
-/// Whether it ended for want of memory, and how.
+/// Whether it ended for lack of memory: how, and how much there is.
+pub fn out_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) -> Option<String> {
+    want_of_memory(status, lines, unit_ended).map(memory::with_state)
+}
+
+/// Whether it ended for lack of memory, and how.
 fn want_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) -> Option<&'static str> {
     let says = |what: &str| lines.iter().any(|line| line.says(what));
     if says("JavaScript heap out of memory") || (status == Some(ABORTED) && says("Allocation failed")) {

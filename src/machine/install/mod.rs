@@ -3,9 +3,11 @@
 pub mod aside;
 pub mod cache;
 pub mod diagnose;
+pub mod evaluate;
 pub mod kept;
 pub mod npm;
 pub mod packages;
 pub mod releases;
 pub mod runtimes;
+pub mod tools;
 pub mod work;

@@ -33,6 +33,21 @@ pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
     }
 }
 
+/// Whole, and its record names all that must stay as long as it does: another supervisor may need more than the one that
+/// it was built for.
+pub fn look_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<Look> {
+    if !is_whole(release, record)? {
+        return Ok(Look::WouldChange("not done yet".into()));
+    }
+    let text = files::read(record)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let is_named = |path: &PathBuf| text.lines().any(|line| Path::new(line) == path);
+    Ok(match uses.iter().find(|path| !is_named(path)) {
+        Some(path) => Look::WouldChange(format!("it uses {}, too", path.display())),
+        None => Look::AlreadySo,
+    })
+}
+
 pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
     let unfinished = files::stands(release)? && !is_whole(release, record)?;
     Ok(if unfinished { Look::WouldChange("unfinished".into()) } else { Look::AlreadySo })
@@ -182,6 +197,12 @@ mod tests {
         finish(&release, &record, &["/opt/node".into()]).unwrap();
         assert_eq!(fs::read_to_string(&record).unwrap(), "/opt/node\n");
         assert!(is_whole(&release, &record).unwrap());
+        let look = |uses: &[&str]| {
+            let uses: Vec<PathBuf> = uses.iter().map(PathBuf::from).collect();
+            look_finished(&release, &record, &uses).unwrap()
+        };
+        assert_eq!((look(&["/opt/node"]), look(&[])), (Look::AlreadySo, Look::AlreadySo));
+        assert_eq!(look(&["/opt/node", "/opt/pm2"]), Look::WouldChange("it uses /opt/pm2, too".into()));
         assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
         discard(&release, std::slice::from_ref(&record)).unwrap();
         assert!(!release.exists() && !record.exists());

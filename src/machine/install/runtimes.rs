@@ -72,10 +72,11 @@ pub fn look(archive: &Archive) -> Result<Look> {
 pub async fn install(install: &InstallRuntime) -> Result<()> {
     download(install).await?;
     let archive = install.archive.clone();
-    blocking(move || finish(&archive)).await
+    blocking(move || finish(&archive.runtime, &archive.path)).await
 }
 
-fn tree() -> PathBuf {
+/// What is not whole yet stands there, whatever it will be.
+pub fn tree() -> PathBuf {
     Path::new(layout::UNFINISHED_RUNTIME).join("tree")
 }
 
@@ -107,13 +108,13 @@ async fn download(install: &InstallRuntime) -> Result<()> {
 }
 
 /// The child is gone: nobody but root reaches the tree any more.
-fn finish(archive: &Archive) -> Result<()> {
-    let doing = || format!("finishing {}", archive.path.display());
+pub fn finish(runtime: &str, path: &Path) -> Result<()> {
+    let doing = || format!("finishing {}", path.display());
     let from = Place::open(&tree(), false).doing(doing)?;
     adopt::adopt(&from.open_directory().doing(doing)?).doing(doing)?;
     files::flush(&tree())?;
-    files::write(&record(&archive.runtime, &name(&archive.path)), b"", &Owner::root(), Mode(0o600))?;
-    rename(&from, &archive.path).doing(doing)?;
+    files::write(&record(runtime, &name(path)), b"", &Owner::root(), Mode(0o600))?;
+    rename(&from, path).doing(doing)?;
     files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What runs is what is wanted: compared by the bytes from which the running unit was started, and by which of its
 //! invocations that was. It starts and restarts the unit, and changes nothing else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::machine::disk::files;
 use crate::machine::process::units::{self, UnitState};
 use crate::machine::{Change, Look};
-use crate::plan::{Handover, Mode, Owner};
+use crate::plan::{Handover, Mode, Owner, layout};
 
 const OTHER: &str = "runs something else";
 
@@ -20,6 +20,8 @@ struct Record {
     digest: String,
     /// Absent in the records of earlier versions: that one is unknown.
     invocation: Option<String>,
+    /// Of what a reload does not take up. Absent in the records of earlier versions, too.
+    fixed: Option<String>,
 }
 
 impl Record {
@@ -27,11 +29,14 @@ impl Record {
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.lines().map(str::trim);
         let digest = lines.next().unwrap_or_default().to_owned();
-        Record { digest, invocation: lines.next().filter(|line| !line.is_empty()).map(str::to_owned) }
+        let mut next = || lines.next().filter(|line| !line.is_empty()).map(str::to_owned);
+        Record { digest, invocation: next(), fixed: next() }
     }
 
     fn text(&self) -> String {
-        format!("{}\n{}\n", self.digest, self.invocation.as_deref().unwrap_or_default())
+        let [invocation, fixed] =
+            [&self.invocation, &self.fixed].map(|line| line.as_deref().unwrap_or_default());
+        format!("{}\n{invocation}\n{fixed}\n", self.digest)
     }
 }
 
@@ -106,30 +111,50 @@ pub async fn hand_over(handover: &Handover) -> Result<Change> {
         match running(handover, &state).await? {
             Running::Ours => return Ok(Change::Unchanged),
             Running::Again => {
-                note(handover, digest(handover)?, state.invocation)?;
+                note(handover, Digests::now(handover)?, state.invocation)?;
                 return Ok(Change::Unchanged);
             }
+            Running::Other if may_reload(handover, &state)? => return reload(handover, state).await,
             Running::Other => {}
         }
     }
     // Of before the start: what changes meanwhile is not what runs.
-    let digest = digest(handover)?;
+    let digests = Digests::now(handover)?;
     // Between the two nobody knows what runs: a run that is killed there restarts once more, also when it
     // wants what was noted before.
     files::remove_file(&handover.record)?;
     start::restart(&handover.unit).await?;
-    note(handover, digest, units::state(&handover.unit).await?.invocation)?;
+    note(handover, digests, units::state(&handover.unit).await?.invocation)?;
     Ok(Change::Changed(format!("{} started", handover.unit)))
 }
 
-fn note(handover: &Handover, digest: String, invocation: String) -> Result<()> {
-    let record = Record { digest, invocation: Some(invocation) };
+/// Whether what runs was started by us, and nothing but what a reload takes up has changed since.
+fn may_reload(handover: &Handover, state: &UnitState) -> Result<bool> {
+    let Some(record) = files::read(&handover.record)?.map(|bytes| Record::parse(&bytes)) else {
+        return Ok(false);
+    };
+    let is_ours = record.invocation.as_ref() == Some(&state.invocation);
+    Ok(!handover.reloads.is_empty() && is_ours && record.fixed == Some(Digests::now(handover)?.fixed))
+}
+
+/// The same invocation of the unit goes on with other processes within: it passes its health check anew.
+async fn reload(handover: &Handover, state: UnitState) -> Result<Change> {
+    let digests = Digests::now(handover)?;
+    files::remove_file(&handover.record)?;
+    files::remove_file(&layout::passed(&handover.unit))?;
+    start::reload(&handover.unit).await?;
+    note(handover, digests, state.invocation)?;
+    Ok(Change::Changed(format!("{} reloaded", handover.unit)))
+}
+
+fn note(handover: &Handover, digests: Digests, invocation: String) -> Result<()> {
+    let record = Record { digest: digests.all, invocation: Some(invocation), fixed: Some(digests.fixed) };
     files::write(&handover.record, record.text().as_bytes(), &Owner::root(), Mode(0o600))
 }
 
 async fn running(handover: &Handover, state: &UnitState) -> Result<Running> {
     let record = files::read(&handover.record)?.map(|bytes| Record::parse(&bytes));
-    let digest = digest(handover)?;
+    let digest = Digests::now(handover)?.all;
     let is_known = record.as_ref().is_some_and(|record| {
         record.digest != digest || record.invocation.as_ref() == Some(&state.invocation)
     });
@@ -156,9 +181,22 @@ fn changed_after(handover: &Handover, moment: u64) -> Result<Vec<&Path>> {
     Ok(newer)
 }
 
-fn digest(handover: &Handover) -> Result<String> {
+/// Of all that makes up what runs, and of what a reload does not take up.
+struct Digests {
+    all: String,
+    fixed: String,
+}
+
+impl Digests {
+    fn now(handover: &Handover) -> Result<Digests> {
+        let fixed = handover.inputs.iter().filter(|input| !handover.reloads.contains(input));
+        Ok(Digests { all: digest(handover.inputs.iter())?, fixed: digest(fixed)? })
+    }
+}
+
+fn digest<'a>(inputs: impl Iterator<Item = &'a PathBuf>) -> Result<String> {
     let mut hash = Sha256::new();
-    for input in &handover.inputs {
+    for input in inputs {
         let bytes = match files::target(input)? {
             Some(target) => target.into_os_string().into_encoded_bytes(),
             // What runs holds on to the one that it was started with: one made anew under its name is none
@@ -179,7 +217,7 @@ mod tests {
     use super::*;
 
     fn record(invocation: Option<&str>) -> Record {
-        Record { digest: "d".into(), invocation: invocation.map(str::to_owned) }
+        Record { digest: "d".into(), invocation: invocation.map(str::to_owned), fixed: None }
     }
 
     #[test]
@@ -198,9 +236,11 @@ mod tests {
     #[test]
     fn a_record_of_an_earlier_version_has_a_digest_and_an_unknown_invocation() {
         assert_eq!(Record::parse(b"d"), record(None));
+        assert_eq!(Record::parse(b"d\ni\n"), record(Some("i")));
         assert_eq!(judge(Some(&record(None)), "d", "now", || false), Running::Again);
         assert_eq!(judge(Some(&record(None)), "d", "now", || true), Running::Other);
-        for written in [record(Some("i")), record(None)] {
+        let reloadable = Record { fixed: Some("f".into()), ..record(Some("i")) };
+        for written in [record(Some("i")), record(None), reloadable] {
             assert_eq!(Record::parse(written.text().as_bytes()), written);
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::crash::{self, Seen};
 use super::mark::Mark;
-use super::probe::{self, Bad, bad, imds_answers, probe};
+use super::probe::{self, Bad, Processes, bad, imds_answers, probe};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
@@ -35,7 +35,7 @@ pub async fn look(gate: &Gate) -> Result<Look> {
 pub async fn probe_once(gate: &Gate) -> Result<Health> {
     let state = units::state(&gate.unit).await?;
     Ok(match probe(gate, &state).await {
-        Ok(answer) => Health::Well(answer),
+        Ok(good) => Health::Well(good.answer),
         Err(bad) => Health::Unwell(bad.cause.own()),
     })
 }
@@ -82,15 +82,18 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     let gate = &wait.gate;
     let until = started + gate.within.duration();
     let before = units::state(&gate.unit).await?;
-    // Since when, and as which process, it is good.
-    let mut good: Option<(Instant, UnitState)> = None;
+    // Since when, and as which processes, it is good.
+    let mut good: Option<(Instant, Same)> = None;
     // Likewise, since when it listens on other ports only.
-    let mut elsewhere: Option<(Instant, UnitState)> = None;
+    let mut elsewhere: Option<(Instant, Same)> = None;
+    // How often the processes within the unit had been restarted when they were first looked at.
+    let mut within_before: Option<u32> = None;
+    let mut within = 0;
     let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
     loop {
         let state = units::state(&gate.unit).await?;
         seen.look(&state);
-        let restarts = state.restarts.saturating_sub(before.restarts);
+        let restarts = state.restarts.saturating_sub(before.restarts) + within;
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
@@ -98,11 +101,20 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
             return Err(crash::ended(gate, &state, restarts, seen.exit));
         }
-        match probe(gate, &state).await {
-            Ok(answer) => {
+        let probed = probe(gate, &state).await;
+        let processes = match &probed {
+            Ok(good) => good.processes.clone(),
+            Err(bad) => bad.processes.clone(),
+        };
+        if let Some(processes) = &processes {
+            within = processes.restarts.saturating_sub(*within_before.get_or_insert(processes.restarts));
+        }
+        let same = Same::of(&state, processes);
+        match probed {
+            Ok(now) => {
                 elsewhere = None;
-                let since = since(&mut good, &state);
-                let first = first(&answer, since.duration_since(started));
+                let since = since(&mut good, same);
+                let first = first(&now.answer, since.duration_since(started));
                 if since.elapsed() >= gate.soak.duration() {
                     return Ok(format!("{first}, stayed healthy for {}", gate.soak));
                 }
@@ -122,9 +134,12 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                     None => now,
                 };
                 progress::say(worst.cause.clone());
+                if worst.is_final && wait.most_restarts.is_some() {
+                    return Err(refuse(gate, worst, started.elapsed()));
+                }
                 match worst.is_elsewhere {
                     true => {
-                        let time = since(&mut elsewhere, &state).elapsed();
+                        let time = since(&mut elsewhere, same).elapsed();
                         if wait.elsewhere.is_some_and(|most| time >= most.duration()) {
                             return Err(refuse(gate, worst, time));
                         }
@@ -155,13 +170,24 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     }
 }
 
-/// Since when the same process is so, from now on if it was not, or was another one.
-fn since(so: &mut Option<(Instant, UnitState)>, state: &UnitState) -> Instant {
-    let same = |(_, before): &(Instant, UnitState)| {
-        before.main_pid == state.main_pid && before.restarts == state.restarts
-    };
-    let since = so.take().filter(same).map_or_else(Instant::now, |(since, _)| since);
-    *so = Some((since, state.clone()));
+/// By what a service is known to be the same processes as before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Same {
+    main_pid: u32,
+    restarts: u32,
+    processes: Option<Processes>,
+}
+
+impl Same {
+    fn of(state: &UnitState, processes: Option<Processes>) -> Same {
+        Same { main_pid: state.main_pid, restarts: state.restarts, processes }
+    }
+}
+
+/// Since when the same processes are so, from now on if they were not, or were others.
+fn since(so: &mut Option<(Instant, Same)>, now: Same) -> Instant {
+    let since = so.take().filter(|(_, before)| *before == now).map_or_else(Instant::now, |(since, _)| since);
+    *so = Some((since, now));
     since
 }
 
@@ -174,6 +200,19 @@ fn refuse(gate: &Gate, worst: Bad, after: Duration) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_replaced_within_the_unit_begins_the_soak_anew() {
+        let state = UnitState { main_pid: 17, ..UnitState::default() };
+        let seen =
+            |restarts, which: &str| Same::of(&state, Some(Processes { restarts, which: which.to_owned() }));
+        let mut good = None;
+        let began = since(&mut good, seen(0, "x 0 pid 20"));
+        assert_eq!(since(&mut good, seen(0, "x 0 pid 20")), began);
+        assert_ne!(since(&mut good, seen(0, "x 0 pid 21")), began, "another process");
+        let later = since(&mut good, seen(0, "x 0 pid 21"));
+        assert_ne!(since(&mut good, seen(1, "x 0 pid 21")), later, "a restart");
+    }
 
     #[test]
     fn the_time_to_the_first_good_answer_is_told_without_the_soak() {

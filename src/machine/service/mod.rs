@@ -1,5 +1,6 @@
 //! The service's unit: started, judged, migrated and drained, what is left of it, and what is recorded about it.
 
+pub mod command;
 pub mod crash;
 pub mod drain;
 pub mod ensure_running;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::command;
 use crate::fault::Fault;
 use crate::machine::process::sockets::{self, Holder, Listener};
 use crate::machine::process::units::{self, UnitState};
@@ -14,6 +15,22 @@ use crate::secret::{ForeignText, Message};
 /// One probe may take this long.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// What an observation that is good saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Good {
+    pub answer: String,
+    pub processes: Option<Processes>,
+}
+
+/// The service's processes within the unit, where a program tells of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// How often they were restarted.
+    pub restarts: u32,
+    /// Which they are, in the program's own words.
+    pub which: String,
+}
+
 /// Why an observation is not good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
@@ -21,28 +38,47 @@ pub struct Bad {
     pub cause: Message,
     /// It listens, but on other ports only.
     pub is_elsewhere: bool,
+    /// It will not become better by itself.
+    pub is_final: bool,
+    pub processes: Option<Processes>,
     pub remedy: Option<String>,
 }
 
 pub fn bad(fault: Fault, cause: impl Into<Message>) -> Bad {
-    Bad { fault, cause: cause.into(), is_elsewhere: false, remedy: None }
+    Bad { fault, cause: cause.into(), is_elsewhere: false, is_final: false, processes: None, remedy: None }
 }
 
 pub fn imds_answers() -> Bad {
     bad(Fault::ImdsAnswers, units::IMDS_ANSWERS_SERVICE)
 }
 
-/// One observation of the unit and, if there is a port, of who answers on it.
-pub async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
+/// One observation of the unit, of who answers on its port, if there is one, and of what must hold besides.
+pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     if state.imds_answered && !state.is_active() {
         return Err(imds_answers());
     }
     if !state.is_active() || state.main_pid == 0 {
         return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
     }
-    match &gate.probe {
-        Probe::Alive => Ok(format!("alive as pid {}", state.main_pid)),
-        Probe::Tcp { port } => own_address(*port, state).map(|address| format!("listening on {address}")),
+    // The processes first: that one of them ends again and again says more than that nothing listens.
+    let mut processes = None;
+    for also in &gate.also {
+        processes = one(also, state).await?.processes.or(processes);
+    }
+    match one(&gate.probe, state).await {
+        Ok(good) => Ok(Good { processes: good.processes.or(processes), ..good }),
+        Err(bad) => Err(Bad { processes: bad.processes.or(processes), ..bad }),
+    }
+}
+
+async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
+    let seen = |answer: String| Good { answer, processes: None };
+    match probe {
+        Probe::Alive => Ok(seen(format!("alive as pid {}", state.main_pid))),
+        Probe::Tcp { port } => {
+            own_address(*port, state).map(|address| seen(format!("listening on {address}")))
+        }
+        Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
         Probe::Http { port, path, statuses, host } => {
             let address = own_address(*port, state)?;
             let url = format!("http://{address}{path}");
@@ -51,7 +87,11 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
                 true => (200..300).contains(&answer.status),
                 false => statuses.contains(&answer.status),
             };
-            if good { Ok(format!("{url} answered {}", answer.status)) } else { Err(refused(&url, answer)) }
+            if good {
+                Ok(seen(format!("{url} answered {}", answer.status)))
+            } else {
+                Err(refused(&url, answer))
+            }
         }
     }
 }

@@ -36,6 +36,26 @@ pub async fn restart(unit: &str) -> Result<()> {
     Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
 }
 
+/// Has the running unit take up what changed, by its own `ExecReload=`.
+pub async fn reload(unit: &str) -> Result<()> {
+    let output =
+        program::run(&["systemctl", "reload", "--", unit], None, Duration::from_secs(115), 64 << 10).await?;
+    if output.ok() {
+        return Ok(());
+    }
+    let state = units::state(unit).await?;
+    let said = journal::last_lines(&[state.invocation]).await;
+    let cause = match said.iter().rev().find(|line| line.says(RELOAD)) {
+        Some(line) => Message::from(line.trimmed()),
+        None => Message::from(how_it_ended(&output)),
+    };
+    let error = Fault::ServiceExited.error(format!("reloading {unit}"), cause);
+    Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
+}
+
+/// How a program that reloads begins the line that says why it could not.
+const RELOAD: &str = "reload: ";
+
 /// systemctl itself only says that it did not work: systemd says why.
 async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, output: &Output) -> Error {
     let step = reason::step_of(now.and_then(|now| now.exit));

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Fault, Item, Placed, Read, Section};
-use super::{EnvWish, Health, Manifest, NodeWish, Runtime, values};
+use super::pm2::Pm2Layer;
+use super::{EnvWish, Health, Manifest, NodeWish, Runtime, SupervisorName, values};
 use crate::facts::Strength;
 use crate::plan::Seconds;
 
@@ -17,11 +18,13 @@ const KEYS: &[&str] = &[
     "node",
     "packages",
     "persist",
+    "pm2",
     "port",
     "rehearsal",
     "runtime",
     "secret",
     "start",
+    "supervisor",
 ];
 const HEALTH_KEYS: &[&str] = &["check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
@@ -35,6 +38,8 @@ pub(super) struct Layer {
     build: Option<Vec<String>>,
     migrate: Option<Vec<String>>,
     start: Option<String>,
+    supervisor: Option<Placed<SupervisorName>>,
+    pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
     port: Option<u16>,
     rehearsal: Option<Placed<u16>>,
@@ -75,6 +80,8 @@ impl Layer {
                 "build" => layer.build = Some(values::commands(&item)?),
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
                 "start" => layer.start = Some(values::command(&item)?),
+                "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
+                "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
                 "port" => layer.port = Some(values::port(&item)?),
                 "rehearsal" => layer.rehearsal = rehearsal(&item)?,
                 "health" => layer.health = HealthLayer::read(&item)?,
@@ -98,6 +105,8 @@ impl Layer {
             build: over.build.or(self.build),
             migrate: over.migrate.or(self.migrate),
             start: over.start.or(self.start),
+            supervisor: over.supervisor.or(self.supervisor),
+            pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
             rehearsal: over.rehearsal.or(self.rehearsal),
@@ -118,6 +127,8 @@ impl Layer {
             build: self.build,
             migrate: self.migrate.unwrap_or(default.migrate),
             start: self.start,
+            pm2: Pm2Layer::finish(self.pm2, self.supervisor.as_ref())?,
+            supervisor: self.supervisor.map(|name| name.value),
             packages: self.packages.unwrap_or(default.packages),
             port: self.port,
             rehearsal: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,

@@ -5,6 +5,7 @@
 
 mod layer;
 mod place;
+mod pm2;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::plan::Seconds;
 
 use layer::Layer;
 use place::{Fault, Read, Section, position};
+pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 pub use values::RESERVED_PORT;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,9 @@ pub struct Manifest {
     /// Once for each release, before it is switched to.
     pub migrate: Vec<String>,
     pub start: Option<String>,
+    /// Absent: the one that another key asks for, else systemd alone.
+    pub supervisor: Option<SupervisorName>,
+    pub pm2: Option<Pm2Wish>,
     /// Of the distribution, by name.
     pub packages: Vec<String>,
     pub port: Option<u16>,
@@ -56,6 +61,26 @@ impl Runtime {
     pub fn name(self) -> &'static str {
         match self {
             Runtime::Node => "node",
+        }
+    }
+}
+
+/// Who keeps the service running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SupervisorName {
+    /// The unit runs the service itself.
+    Systemd,
+    /// The unit runs PM2, which runs the service's processes.
+    Pm2,
+}
+
+impl SupervisorName {
+    pub const ALL: &'static [SupervisorName] = &[SupervisorName::Systemd, SupervisorName::Pm2];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            SupervisorName::Systemd => "systemd",
+            SupervisorName::Pm2 => "pm2",
         }
     }
 }
@@ -109,6 +134,8 @@ impl Default for Manifest {
             build: None,
             migrate: Vec::new(),
             start: None,
+            supervisor: None,
+            pm2: None,
             packages: Vec::new(),
             port: None,
             rehearsal: None,
@@ -133,6 +160,14 @@ impl Default for EnvWish {
 }
 
 impl Manifest {
+    pub fn supervisor(&self) -> SupervisorName {
+        match (self.supervisor, &self.pm2) {
+            (Some(name), _) => name,
+            (None, Some(_)) => SupervisorName::Pm2,
+            (None, None) => SupervisorName::Systemd,
+        }
+    }
+
     /// Reads the text of `path` as it applies to `environment`, or to none in particular.
     pub fn parse(path: &str, text: &str, environment: Option<&Environment>) -> Result<Manifest> {
         read(text, environment).map_err(|fault| {

@@ -196,11 +196,13 @@ fn every_key_of_the_lists_is_known() {
         "migrate",
         "node",
         "persist",
+        "pm2",
         "port",
         "rehearsal",
         "runtime",
         "secret",
         "start",
+        "supervisor",
     ] {
         assert!(!error(&format!("{key} = 1979-05-27")).contains("unknown key"), "{key}");
     }
@@ -216,6 +218,13 @@ fn every_key_of_the_lists_is_known() {
         ("env", "required"),
         ("env", "values"),
         ("node", "version"),
+        ("pm2", "ecosystem"),
+        ("pm2", "instances"),
+        ("pm2", "kill_timeout"),
+        ("pm2", "listen_timeout"),
+        ("pm2", "max_memory_restart"),
+        ("pm2", "mode"),
+        ("pm2", "wait_ready"),
         ("rehearsal", "port"),
     ] {
         assert!(!error(&format!("[{table}]\n{key} = 1979-05-27")).contains("unknown key"), "{table}.{key}");

@@ -60,6 +60,8 @@ fn complete() -> Manifest {
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
         migrate: vec!["npm run migrate".into()],
         start: Some("node server.js".into()),
+        supervisor: None,
+        pm2: None,
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
         rehearsal: Some(13000),

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Runtime;
 use super::place::{Fault, Item, Placed, Read, shown};
+use super::{Runtime, SupervisorName};
 use crate::facts::Strength;
 use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
 use crate::plan::Seconds;
@@ -38,6 +38,17 @@ pub(super) fn runtime(item: &Item<'_>) -> Read<Runtime> {
         .iter()
         .copied()
         .find(|runtime| runtime.name() == name)
+        .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
+}
+
+pub(super) fn supervisor(item: &Item<'_>) -> Read<SupervisorName> {
+    let names = SupervisorName::ALL.iter().map(|name| format!("\"{}\"", name.name()));
+    let known = names.collect::<Vec<_>>().join(", ");
+    let name = item.string(&format!("one of {known}"))?;
+    SupervisorName::ALL
+        .iter()
+        .copied()
+        .find(|supervisor| supervisor.name() == name)
         .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
 }
 

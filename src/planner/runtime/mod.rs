@@ -21,6 +21,7 @@ use crate::observe::NodeArchives;
 use crate::observe::manifest::{Manifest, Runtime};
 use crate::plan::Archive;
 use crate::plan::layout::{self, Layout};
+use crate::planner::env::Dialect;
 
 pub use command::Start;
 
@@ -42,6 +43,8 @@ pub struct Recipe {
     pub migrate_lines: Vec<String>,
     /// What those find beside the service's own environment.
     pub migrate_environment: BTreeMap<String, String>,
+    /// How its programs read a `.env`.
+    pub dotenv: &'static Dialect,
     /// Variables that the runtime expects unless somebody says otherwise.
     pub defaults: BTreeMap<String, String>,
     /// Where programs of the commit's own packages stand, relative to the release.

@@ -14,6 +14,8 @@ use crate::fault::Slice;
 use crate::observe::NodeArchives;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
+use crate::planner::env::dotenv::NODE;
+use crate::planner::supervisor;
 use crate::secret::excerpt;
 
 pub const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
@@ -71,6 +73,7 @@ pub fn recipe(
         migrate,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: migrate_environment(),
+        dotenv: &NODE,
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],
@@ -296,6 +299,10 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -
     let main = package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(there);
     match main.or_else(|| source.has("server.js").then_some("server.js")) {
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
+        // Its own file says what is started.
+        _ if supervisor::starts(source, manifest) => {
+            Ok(Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false })
+        }
         _ => Err(Error::new(
             Code::ManifestInvalid,
             "looking for the start command",

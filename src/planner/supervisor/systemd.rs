@@ -1,19 +1,51 @@
 //! The service's unit: hardened, restarted for ever, its environment in a file that only root reads.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::facts::Facts;
+use super::{App, Service, Supervisor};
+use crate::facts::Supervised;
 use crate::observe::Selection;
 use crate::plan::Seconds;
 use crate::plan::hardening::{Confined, NO_IMDS, YIELDS, hardening};
+use crate::observe::manifest::SupervisorName;
+use crate::plan::environment::{EnvCopy, FILES, SERVICE};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
+
+pub const SYSTEMD: Supervisor = Supervisor {
+    name: SupervisorName::Systemd,
+    evidence: &[],
+    starts: |_, _| false,
+    refuse: |_, _, _| Ok(()),
+    supervise: |app| {
+        let start = &app.recipe.start;
+        let (tree, argv) = (app.layout.current(), start.argv.clone());
+        let main = Main { argv, is_wrapped: start.is_wrapped, tree, ..Main::default() };
+        Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)), ..Service::default() })
+    },
+};
+
+/// The program that a unit runs.
+#[derive(Default)]
+pub struct Main {
+    pub argv: Vec<String>,
+    /// Whether the service itself is only a child of it.
+    pub is_wrapped: bool,
+    /// Its working directory.
+    pub tree: PathBuf,
+    /// Variables of its own: the service's environment goes before them.
+    pub environment: Vec<(&'static str, String)>,
+    /// What makes the running program take up another release.
+    pub reload: Option<Vec<String>>,
+}
 
 /// What a unit of the service says in its own way; all else is the same for all.
 struct Role<'a> {
     why: &'a str,
     description: String,
+    main: &'a Main,
+    /// Where the packages' programs are looked for.
     tree: &'a Path,
     environment: &'a Path,
     identifier: String,
@@ -33,14 +65,17 @@ fn restarts(systemd: Option<u32>) -> &'static str {
     }
 }
 
-pub fn unit(selection: &Selection, facts: &Facts, recipe: &Recipe, layout: &Layout) -> String {
+/// The service's unit, for what its supervisor runs in it.
+pub fn unit(app: &App, main: &Main) -> String {
+    let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
     let role = Role {
         why: "do not edit: it is written anew at each boot",
         description: format!("{} ({})", selection.service, selection.environment),
+        main,
         tree: &layout.current(),
         environment: &layout.environment(),
         identifier: selection.service.to_string(),
-        lasts: restarts(facts.machine.systemd).to_owned(),
+        lasts: restarts(wanted.facts.machine.systemd).to_owned(),
     };
     written(&role, selection, recipe, layout)
 }
@@ -54,11 +89,15 @@ pub fn rehearsal(
     most: Seconds,
     layout: &Layout,
 ) -> String {
+    let start = &recipe.start;
+    let (argv, tree) = (start.argv.clone(), release.to_owned());
+    let main = Main { argv, is_wrapped: start.is_wrapped, tree, ..Main::default() };
     let role = Role {
         why: "it goes with the rehearsal",
         description: format!("{} ({}), rehearsal", selection.service, selection.environment),
+        main: &main,
         tree: release,
-        environment: &layout.rehearsal_environment(),
+        environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
         identifier: format!("{}-rehearsal", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
     };
@@ -66,9 +105,11 @@ pub fn rehearsal(
     for yields in YIELDS {
         let _ = writeln!(unit, "{yields}");
     }
-    let (own, seen_as) = (layout.rehearsal_dotenv(), layout.dotenv());
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
-    let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
+    for file in FILES.iter().filter(|file| file.link.is_some()) {
+        let [own, seen_as] = [EnvCopy::Candidate, EnvCopy::Serving].map(|copy| layout.env_file(copy, file));
+        let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
+    }
     unit
 }
 
@@ -91,23 +132,25 @@ Group={user}
 WorkingDirectory={tree}
 Environment=PATH={path}
 Environment=HOME={data}
-EnvironmentFile={env}
+{own}EnvironmentFile={env}
 ExecStart={start}
-{lasts}{ends}TimeoutStopSec=30
+{reload}{lasts}{ends}TimeoutStopSec=30
 SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
         why = role.why,
         description = role.description,
         user = layout.user(),
-        tree = role.tree.display(),
+        tree = role.main.tree.display(),
+        own = role.main.environment.iter().map(|(name, value)| variable(name, value)).collect::<String>(),
+        reload = role.main.reload.as_ref().map(|argv| reloads(argv)).unwrap_or_default(),
         path = escape(&recipe.search_path(role.tree)),
         data = layout.data().display(),
         env = role.environment.display(),
         lasts = role.lasts,
-        ends = ends(recipe.start.is_wrapped),
+        ends = ends(role.main.is_wrapped),
         identifier = role.identifier,
-        start = recipe.start.argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" "),
+        start = line(&role.main.argv),
     );
     for line in hardening(Confined::Service) {
         let _ = writeln!(unit, "{line}");
@@ -127,6 +170,19 @@ fn ends(is_wrapped: bool) -> String {
     let kill_mode = if is_wrapped { "control-group" } else { "mixed" };
     let drain = layout::DRAIN;
     format!("ExecStop=-{drain}\nKillMode={kill_mode}\n")
+}
+
+/// A reload waits for one new process after the other.
+fn reloads(argv: &[String]) -> String {
+    format!("ExecReload={}\nTimeoutStartSec=110\n", line(argv))
+}
+
+fn variable(name: &str, value: &str) -> String {
+    format!("Environment={name}={}\n", escape(value))
+}
+
+fn line(argv: &[String]) -> String {
+    argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// `%` starts a specifier everywhere in a unit.

@@ -13,10 +13,16 @@ fn commit(text: &str) -> Commit {
 
 fn good() -> Good {
     let probe = Probe::Http { port: 3000, path: "/health".into(), statuses: Vec::new(), host: None };
-    let gate =
-        Gate { unit: "x.service".into(), probe, within: Seconds(60), soak: Seconds(5), interval_ms: 500 };
+    let gate = Gate {
+        unit: "x.service".into(),
+        probe,
+        also: Vec::new(),
+        within: Seconds(60),
+        soak: Seconds(5),
+        interval_ms: 500,
+    };
     let release = "/opt/x/releases/r".into();
-    let generation = Generation { commit: commit(SERVED), release, unit: String::new(), gate };
+    let generation = Generation { commit: commit(SERVED), release, runs_by: Default::default(), gate };
     Good { schema: 1, instance: None, generation, before: None }
 }
 

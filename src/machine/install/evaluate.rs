@@ -1,0 +1,68 @@
+//! What a program says of the release becomes a file of root's: as the service's user, without its secrets, able to write
+//! nothing, and for a minute at most. The program's words choose the name of a failure and never more than that.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::diagnose;
+use crate::error::{Error, Result};
+use crate::fault::{Fault, Slice};
+use crate::machine::disk::files;
+use crate::machine::jail::unit::{TransientUnit, User};
+use crate::machine::jail::wrapper;
+use crate::machine::process::exit::IMDS_ANSWERS;
+use crate::machine::process::program::Output;
+use crate::machine::process::{journal, reason};
+use crate::machine::{Look, now};
+use crate::plan::{Evaluation, Mode, Owner};
+use crate::secret::Message;
+
+/// A little less than the step has: this end says more than the step's.
+const DEADLINE: Duration = Duration::from_secs(Slice::Evaluate.seconds().0 - 10);
+const LONGEST: usize = 256 << 10;
+/// sysexits' EX_NOPERM: what it read asks for something that is not allowed.
+const REFUSED: i32 = 77;
+
+pub fn look(evaluation: &Evaluation) -> Result<Look> {
+    Ok(match files::exists(&evaluation.path)? {
+        true => Look::AlreadySo,
+        false => Look::WouldChange("absent".into()),
+    })
+}
+
+pub async fn evaluate(evaluation: &Evaluation) -> Result<()> {
+    let user = User::Named { user: evaluation.user.clone(), group: evaluation.user.clone() };
+    let mut transient = TransientUnit::new(&evaluation.unit, user, DEADLINE)
+        .directory(&evaluation.directory)
+        .environment(&evaluation.environment);
+    for path in &evaluation.hidden {
+        transient = transient.hidden(path);
+    }
+    let argv = wrapper::command_line(&evaluation.argv, false)?;
+    let began = now();
+    let output = transient.run(&argv, None, LONGEST).await?;
+    if !output.ok() {
+        let said = journal::last_word(&evaluation.unit, began).await;
+        return Err(judged(evaluation, &output, &said));
+    }
+    let owner = Owner::new("root", &evaluation.user);
+    files::write(Path::new(&evaluation.path), &output.stdout, &owner, Mode(0o640))
+}
+
+fn judged(evaluation: &Evaluation, output: &Output, unit_ended: &str) -> Error {
+    let doing = format!("running {} as {}", evaluation.argv.join(" "), evaluation.user);
+    if let Some(cause) = reason::of_the_unit(output.status, unit_ended) {
+        return Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY);
+    }
+    if let Some(cause) = diagnose::out_of_memory(output.status, &[], unit_ended) {
+        return Fault::OutOfMemory.error(doing, cause);
+    }
+    let said = output.lines();
+    let cause = said.last().map_or_else(|| Message::from("it says nothing"), |line| line.trimmed().into());
+    let fault = match output.status {
+        Some(IMDS_ANSWERS) => Fault::ImdsAnswers,
+        Some(REFUSED) => Fault::EvaluationRefused,
+        _ => Fault::EvaluationFailed,
+    };
+    fault.error(doing, cause).saying(output.both_ends())
+}

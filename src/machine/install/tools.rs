@@ -1,0 +1,75 @@
+//! Tools of the machine, from files that this program brings along: a service's build user installs them into a directory
+//! that nobody else reaches, and only what is whole, on disk and root's gets its name.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{diagnose, runtimes};
+use crate::error::Result;
+use crate::fault::{Fault, Slice};
+use crate::machine::disk::files;
+use crate::machine::jail::unit::{TransientUnit, User};
+use crate::machine::jail::wrapper;
+use crate::machine::process::{journal, units};
+use crate::machine::{Look, blocking, now};
+use crate::plan::{InstallTool, Mode, Owner, layout};
+
+/// Where the installation sees its directory.
+const SEEN: &str = "/mnt/tool";
+/// Longer than the step's own deadline: this one holds if the agent dies.
+const DEADLINE: Duration = Duration::from_secs(Slice::Install.seconds().0 + 60);
+
+pub fn look(tool: &InstallTool) -> Result<Look> {
+    Ok(match files::exists(&tool.path)? {
+        true => Look::AlreadySo,
+        false => Look::WouldChange("absent".into()),
+    })
+}
+
+pub async fn install(tool: &InstallTool) -> Result<()> {
+    units::clear(&tool.unit).await?;
+    let prepared = tool.clone();
+    blocking(move || prepare(&prepared)).await?;
+    run(tool).await?;
+    let done = tool.clone();
+    blocking(move || runtimes::finish(&done.name, &done.path)).await
+}
+
+fn prepare(tool: &InstallTool) -> Result<()> {
+    let owner = Owner::new(&tool.user, &tool.user);
+    files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
+    files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
+    files::directory(&runtimes::tree(), &owner, Mode(0o700))?;
+    for (name, text) in &tool.files {
+        files::write(&runtimes::tree().join(name), text.as_bytes(), &owner, Mode(0o644))?;
+    }
+    Ok(())
+}
+
+async fn run(tool: &InstallTool) -> Result<()> {
+    let user = User::Named { user: tool.user.clone(), group: tool.user.clone() };
+    let mut transient = TransientUnit::new(&tool.unit, user, DEADLINE)
+        .property("TemporaryFileSystem=/mnt:ro")
+        .property(format!("BindPaths={}:{SEEN}", runtimes::tree().display()))
+        .writable(Path::new(SEEN))
+        .hidden(Path::new(layout::RUN))
+        .directory(Path::new(SEEN))
+        .environment(&tool.environment);
+    for path in &tool.writable {
+        transient = transient.writable(path);
+    }
+    let argv = wrapper::command_line(&tool.argv, false)?;
+    let began = now();
+    let output = transient.run(&argv, None, 256 << 10).await?;
+    let unit_ended = match output.ok() {
+        true => String::new(),
+        false => journal::last_word(&tool.unit, began).await,
+    };
+    let ran = diagnose::Ran {
+        line: tool.argv.join(" "),
+        user: &tool.user,
+        writable: std::slice::from_ref(&tool.path),
+        fault: Fault::InstallFailed,
+    };
+    diagnose::judge(&ran, &output, &unit_ended)
+}
