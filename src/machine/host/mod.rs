@@ -17,7 +17,6 @@ mod lock;
 mod mark;
 mod memory;
 mod migrate;
-mod npm;
 pub mod operator;
 mod packages;
 mod place;

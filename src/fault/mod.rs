@@ -4,6 +4,8 @@
 //! told at once, and how long; `docs/reference/faults.md` is checked against them. Whoever meets a
 //! fault makes its error here, and `machine::retry` goes by it.
 
+pub mod words;
+
 use crate::error::{Code, Error};
 use crate::facts::Seconds;
 use crate::secret::Message;
