@@ -38,8 +38,8 @@ const NAMES: &[(&str, &str, &[&str])] = &[
         &[
             "App",
             "Credential",
+            "DocumentRequest",
             "FetchRequest",
-            "IndexRequest",
             "Limits",
             "Observe",
             "Repository",
@@ -51,7 +51,17 @@ const NAMES: &[(&str, &str, &[&str])] = &[
     (
         "planner",
         "observe",
-        &["Decision", "Keep", "NodeArchives", "Rendering", "Selection", "manifest", "secrets"],
+        &[
+            "Archives",
+            "ArchivesAllowed",
+            "Decision",
+            "Keep",
+            "PackagesAllowed",
+            "Rendering",
+            "Selection",
+            "manifest",
+            "secrets",
+        ],
     ),
     ("report", "observe", &["Selection"]),
     ("cli", "observe", &["Flags", "Fragment", "StandIns"]),

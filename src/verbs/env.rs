@@ -13,6 +13,7 @@ use crate::observe::{self, secrets};
 use crate::plan::Seconds;
 use crate::planner::env::Dialect;
 use crate::planner::env::check::{Arrives, Verdict, check};
+use crate::planner::runtime;
 use crate::report::{Progress, Report, print};
 use crate::secret::Secret;
 
@@ -90,7 +91,7 @@ async fn find(args: &EnvCheckArgs) -> Result<Found> {
 }
 
 fn parsed(path: &Path, text: &str) -> Result<Manifest> {
-    Manifest::parse(&path.display().to_string(), text, None)
+    Manifest::parse(&path.display().to_string(), text, None, &runtime::tables())
 }
 
 /// On an instance as its role, on a laptop as the caller.

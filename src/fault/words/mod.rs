@@ -6,19 +6,33 @@ mod npm;
 use super::Fault;
 use crate::secret::{ForeignText, Message};
 
+/// The fault that a tool complains of, its reason, and what helps where that is known better than by the fault alone.
+#[derive(Debug)]
+pub struct Complaint {
+    pub fault: Fault,
+    pub cause: Message,
+    pub remedy: Option<String>,
+}
+
+impl Complaint {
+    fn new(fault: Fault, cause: impl Into<Message>) -> Self {
+        Complaint { fault, cause: cause.into(), remedy: None }
+    }
+}
+
 /// How one tool complains.
 struct Words {
-    /// The fault behind its complaint, and its reason; nothing where the tool did not complain.
-    complaint: fn(&[ForeignText]) -> Option<(Fault, Message)>,
+    /// Its complaint; nothing where the tool did not complain.
+    complaint: fn(&[ForeignText]) -> Option<Complaint>,
     /// Its own lines about a failure that is not one of its faults, the most telling ones first.
     sentences: fn(&[ForeignText]) -> Vec<ForeignText>,
 }
 
-/// In this order: a script that npm runs may start another tool, whose complaint npm repeats.
+/// In this order: npm repeats the complaint of a tool that it runs.
 const TOOLS: &[Words] = &[Words { complaint: npm::complaint, sentences: npm::sentences }];
 
-/// The fault behind the complaint of whichever tool spoke, and its reason.
-pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
+/// The complaint of the tool that spoke.
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     TOOLS.iter().find_map(|tool| (tool.complaint)(lines))
 }
 

@@ -1,12 +1,12 @@
 //! npm's own words about its failures.
 
-use crate::fault::Fault;
+use super::{Complaint, Fault};
 use crate::secret::{ForeignText, Message};
 
 const USAGE: &str = "EUSAGE";
 
 /// The fault behind npm's error code, and npm's reason for it.
-pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     let said = said(lines);
     let code = said.iter().find_map(|line| line.after("code "));
     let is_page = said.iter().any(|line| line.judge(is_page));
@@ -26,7 +26,7 @@ pub fn complaint(lines: &[ForeignText]) -> Option<(Fault, Message)> {
     let cause = cause.and(reason.unwrap_or_else(|| "it says no more".into()));
     let cause = missing.into_iter().fold(cause, |cause, missing| cause.and(" ").and(missing));
     let fault = if is_page { Some(Fault::RegistryUnreachable) } else { code.judge(fault) };
-    fault.map(|fault| (fault, cause))
+    fault.map(|fault| Complaint::new(fault, cause))
 }
 
 /// What a registry under maintenance answers, with status 200: HTML in place of JSON or of an archive.
@@ -88,7 +88,7 @@ mod tests {
 
     fn of(text: &str) -> Option<(Fault, String)> {
         let lines: Vec<ForeignText> = text.lines().map(ForeignText::line).collect();
-        complaint(&lines).map(|(fault, cause)| (fault, cause.shown(&Redaction::default())))
+        complaint(&lines).map(|it| (it.fault, it.cause.shown(&Redaction::default())))
     }
 
     /// As npm 10 and 11 print them.

@@ -42,10 +42,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Service, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source};
 use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::owned;
-use crate::machine::sandbox::request::{FetchRequest, IndexRequest};
+use crate::machine::sandbox::request::{DocumentRequest, FetchRequest};
 use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
@@ -103,8 +103,8 @@ impl Default for LocalHost {
 }
 
 impl Observe for LocalHost {
-    async fn facts(&self) -> Result<Facts> {
-        survey::facts().await
+    async fn facts(&self, programs: &[&Places]) -> Result<Facts> {
+        survey::facts(programs).await
     }
 
     async fn instance(&self, wait: Seconds) -> Result<Instance> {
@@ -122,9 +122,9 @@ impl Observe for LocalHost {
         self.imds().tags(needed, wait).await
     }
 
-    async fn node_index(&self, request: IndexRequest, patience: Seconds) -> Result<Vec<NodeRelease>> {
-        let unit = layout::index_unit(&self.fetch);
-        runtimes::index(request, self.root.then_some(unit.as_str()), patience).await
+    async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String> {
+        let unit = layout::document_unit(&self.fetch);
+        runtimes::document(request, self.root.then_some(unit.as_str()), patience).await
     }
 
     async fn secret(

@@ -11,11 +11,10 @@ use super::place::Place;
 use super::work::child;
 use super::{files, take_over, units};
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::NodeRelease;
 use crate::fault::{Fault, Slice};
 use crate::machine::retry::{Patience, patiently};
 use crate::machine::sandbox::unit::{Jail, User, own_program};
-use crate::machine::sandbox::{ArchiveRequest, IndexRequest, Role, plain, read_reply};
+use crate::machine::sandbox::{ArchiveRequest, DocumentRequest, Role, plain, read_reply};
 use crate::machine::{Look, blocking};
 use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
 
@@ -25,18 +24,18 @@ const SEEN: &str = "/mnt/runtime";
 const DOWNLOAD: Duration = Duration::from_secs(Slice::Runtime.seconds().0 - 10);
 const MEMORY: &str = "MemoryMax=512M";
 
-/// Asked in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
-pub async fn index(request: IndexRequest, unit: Option<&str>, patience: Seconds) -> Result<Vec<NodeRelease>> {
+/// Downloaded in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+pub async fn document(request: DocumentRequest, unit: Option<&str>, patience: Seconds) -> Result<String> {
     let patience = Patience::lasting(patience.min(Slice::Runtime.seconds()).duration());
     let deadline = Slice::Conversation.seconds().duration();
     patiently(patience, async || match unit {
         None => {
-            let index = plain(&own_program()?, Role::NodeIndex, &request, deadline).await;
-            index.map_err(|error| stalled(error, &request.mirror))
+            let document = plain(&own_program()?, Role::Document, &request, deadline).await;
+            document.map_err(|error| stalled(error, &request.address))
         }
         Some(unit) => {
             let jail = Jail::new(unit, User::Dynamic, deadline).property(MEMORY);
-            reply(jail, Role::NodeIndex, &request, &request.mirror).await
+            reply(jail, Role::Document, &request, &request.address).await
         }
     })
     .await
@@ -90,7 +89,7 @@ async fn download(install: &InstallRuntime) -> Result<()> {
         address: install.archive.address.clone(),
         checksum: install.archive.checksum.clone(),
         directory: SEEN.into(),
-        program: Path::new("bin").join(&install.archive.runtime),
+        program: install.archive.program.clone(),
         leave_out: install.archive.leave_out.clone(),
         network: install.network.clone(),
         timeouts: Default::default(),

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::program::{Output, how_it_ended};
 use super::{disk, memory, reason};
 use crate::error::{Result, is_disk_full};
-use crate::fault::{Fault, words};
+use crate::fault::Fault;
+use crate::fault::words::{self, Complaint};
 use crate::machine::sandbox::imds_proof::IMDS_ANSWERS;
 use crate::secret::{ForeignText, Message};
 
@@ -50,7 +51,12 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
         }
         _ => match (out_of_memory(output.status, &lines, unit_ended), words::complaint(own_words)) {
             (Some(cause), _) => told(Fault::OutOfMemory, cause.into()),
-            (None, Some((fault, cause))) => told(fault, cause),
+            (None, Some(Complaint { fault, cause, remedy })) => {
+                told(fault, cause).map_err(|error| match remedy {
+                    Some(remedy) => error.remedy(remedy),
+                    None => error,
+                })
+            }
             (None, None) => told(ran.fault, failure(output, &lines)),
         },
     }

@@ -16,6 +16,7 @@ mod checkout;
 pub mod child;
 mod commits;
 mod credential;
+mod document;
 pub mod drain;
 mod fetch;
 mod github_app;
@@ -26,7 +27,6 @@ mod inspect;
 mod libgit2;
 mod links;
 mod local;
-mod node_index;
 mod paths;
 mod plain;
 pub mod request;
@@ -42,11 +42,11 @@ pub use archive::{archive, stays_inside};
 pub use checkout::checkout;
 pub use child::Role;
 pub use credential::{App, Credential};
+pub use document::document;
 pub use fetch::{fetch, tip};
 pub use local::reader;
-pub use node_index::node_index;
 pub use plain::{plain, plain_as};
 pub use request::{
-    ArchiveRequest, CheckoutRequest, FetchRequest, IndexRequest, Limits, Reply, Repository, Timeouts,
+    ArchiveRequest, CheckoutRequest, DocumentRequest, FetchRequest, Limits, Reply, Repository, Timeouts,
     decode_reply, encode_request, read_reply,
 };

@@ -62,10 +62,11 @@ pub struct CheckoutRequest {
     pub limits: Limits,
 }
 
-/// Say which releases of Node there are.
+/// Say what stands at an address, if it is a text of at most so many bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IndexRequest {
-    pub mirror: String,
+pub struct DocumentRequest {
+    pub address: String,
+    pub most: u64,
     pub network: Network,
     pub timeouts: Timeouts,
 }

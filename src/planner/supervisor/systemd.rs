@@ -118,7 +118,7 @@ After=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=exec
+Type={kind}
 User={user}
 Group={user}
 WorkingDirectory={tree}
@@ -131,6 +131,7 @@ SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
         why = role.why,
+        kind = if recipe.start.notifies { "notify" } else { "exec" },
         description = role.description,
         user = layout.user(),
         tree = role.tree.display(),
