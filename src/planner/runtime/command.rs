@@ -60,6 +60,11 @@ pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Res
         .remedy("name the program itself: start = \"node server.js\""))
 }
 
+/// The same for a runtime whose start lines are not npm's: every program is found through the unit's PATH.
+pub fn line(line: &str) -> Result<Start> {
+    start(line, &BTreeMap::new(), Path::new("/usr/bin/node"))
+}
+
 fn invalid(cause: impl std::fmt::Display) -> Error {
     Error::new(Code::ManifestInvalid, "resolving the start command", cause)
 }
@@ -138,6 +143,11 @@ fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -
     };
     let is_wrapped = words.first().is_some_and(|word| WRAPPERS.contains(word));
     Ok(Start { argv, environment, is_wrapped, notifies: false })
+}
+
+/// An install or build line: its programs are found through the command's PATH.
+pub fn line_argv(line: &str) -> Result<Vec<String>> {
+    argv(line, Path::new("/usr/bin"))
 }
 
 /// An install or build line: a command of the runtime's by its whole path, or a shell's business.

@@ -9,6 +9,7 @@ mod node;
 mod node_archive;
 mod node_index;
 mod node_version;
+mod python;
 mod recipe;
 mod shell;
 
@@ -26,7 +27,7 @@ pub use node::NODE;
 pub use recipe::{Need, Recipe, Work};
 
 /// All that there are, in the order in which errors name them.
-const ALL: &[&Runtime] = &[&node::NODE];
+const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
 
 /// A runtime: what is particular to one, as data and functions.
 #[derive(Debug)]
