@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::Network;
-use bootagent::machine::sandbox::{ArchiveRequest, DocumentRequest, Role, Timeouts, plain};
+use bootagent::machine::jail::child::Role;
+use bootagent::machine::jail::plain::plain;
+use bootagent::machine::jail::request::{ArchiveRequest, DocumentRequest, Timeouts};
 use bootagent::plan::Checksum;
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -13,7 +13,7 @@ use bootagent::facts::{
     Branch, Commit, Entry, EntryKind, Facts, Installed, Instance, Seconds, Service, Source,
 };
 use bootagent::machine::LocalHost;
-use bootagent::machine::sandbox::read_reply;
+use bootagent::machine::jail::request::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
 use bootagent::observe::{self, Decision, Flags, Keep, Selection};

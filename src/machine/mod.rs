@@ -7,13 +7,17 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod aws;
-pub mod host;
-mod owned;
+mod disk;
+pub mod git;
+mod install;
+pub mod jail;
+mod local;
+mod process;
 pub mod progress;
 pub mod retry;
-pub mod sandbox;
-mod this;
-mod tls;
+pub mod service;
+mod survey;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,9 +27,14 @@ use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Presen
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
-pub use host::{LocalHost, Lock, Release, agent, operator, read_file, remove_file, replace_file};
-pub use sandbox::{App, Credential, DocumentRequest, FetchRequest, Limits, Repository};
-pub use this::{become_program, forbid_core_dumps};
+pub use disk::files::{read as read_file, remove_file, write as replace_file};
+pub use git::credential::{App, Credential};
+pub use install::kept::Release;
+pub use jail::request::{DocumentRequest, FetchRequest, Limits, Repository};
+pub use local::LocalHost;
+pub use process::lock::{Lock, agent};
+pub use process::this::{become_program, forbid_core_dumps};
+pub use service::operator;
 
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -14,7 +14,9 @@ use std::process::ExitCode;
 
 use crate::cli::{ChildArgs, Verb};
 use crate::error::{Code, Error, Result};
-use crate::machine::sandbox::{Role, child as child_process, drain, guard, imds_proof};
+use crate::machine::jail::child::Role;
+use crate::machine::jail::{child as child_process, guard, imds_proof};
+use crate::machine::service::drain;
 use crate::machine::{self, Observe};
 use crate::report::tell;
 

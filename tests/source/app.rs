@@ -6,8 +6,8 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use aws_smithy_types::base64;
 use bootagent::error::Code;
 use bootagent::fault::Fault as Kind;
+use bootagent::machine::git::credential::{App, Credential};
 use bootagent::machine::now;
-use bootagent::machine::sandbox::{App, Credential};
 use bootagent::secret::Secret;
 use tempfile::TempDir;
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::Source;
-use bootagent::machine::sandbox::{Role, decode_reply, encode_request, plain, plain_as};
+use bootagent::machine::jail::child::Role;
+use bootagent::machine::jail::plain::{plain, plain_as};
+use bootagent::machine::jail::request::{decode_reply, encode_request};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bootagent::error::Code;
 use bootagent::facts::{CommitPrefix, EntryKind, Source};
-use bootagent::machine::sandbox::{decode_reply, encode_request};
+use bootagent::machine::jail::request::{decode_reply, encode_request};
 
 use super::support::certificates::Certificates;
 use super::support::git_server::{Fault, GitServer};

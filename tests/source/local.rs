@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bootagent::error::Code;
-use bootagent::machine::sandbox::reader;
+use bootagent::machine::git::local::reader;
 use nix::unistd::geteuid;
 
 use super::support::upstream::Upstream;

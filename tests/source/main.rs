@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use bootagent::error::{Code, Result};
 use bootagent::facts::{Branch, CaFile, Commit, Source};
-use bootagent::machine::sandbox::{
-    CheckoutRequest, Credential, FetchRequest, Limits, Repository, Role, Timeouts, plain,
-};
+use bootagent::machine::git::credential::Credential;
+use bootagent::machine::jail::child::Role;
+use bootagent::machine::jail::plain::plain;
+use bootagent::machine::jail::request::{CheckoutRequest, FetchRequest, Limits, Repository, Timeouts};
 use bootagent::secret::Secret;
 use tempfile::TempDir;
 

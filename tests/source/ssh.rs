@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bootagent::error::Code;
 use bootagent::facts::HostKey;
-use bootagent::machine::sandbox::Credential;
+use bootagent::machine::git::credential::Credential;
 use bootagent::secret::Secret;
 use nix::unistd::geteuid;
 use tempfile::TempDir;
@@ -117,7 +117,7 @@ fn a_server_with_another_key_is_not_spoken_to() {
             let line = other.host_key.replace(&other.port.to_string(), &server.port.to_string());
             request.host_keys = vec![HostKey::try_from(line).unwrap()];
             request.repository =
-                bootagent::machine::sandbox::Repository::Remote { url: server.url(&upstream.path()) };
+                bootagent::machine::jail::request::Repository::Remote { url: server.url(&upstream.path()) };
         });
         let (code, text) = asking.fails();
         assert!(!server.log().contains("Accepted"), "{}", server.log());

@@ -8,7 +8,7 @@ use std::process::Command;
 use bootagent::error::{Code, Exit};
 use bootagent::facts::HostKey;
 use bootagent::fault::{Answer, Fault as Kind};
-use bootagent::machine::sandbox::Credential;
+use bootagent::machine::git::credential::Credential;
 use bootagent::secret::Secret;
 use nix::unistd::geteuid;
 use tempfile::TempDir;

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 
 use bootagent::error::Code;
 use bootagent::facts::Source;
-use bootagent::machine::sandbox::{
-    CheckoutRequest, Limits, Role, decode_reply, encode_request, plain_as, reader,
-};
+use bootagent::machine::git::local::reader;
+use bootagent::machine::jail::child::Role;
+use bootagent::machine::jail::plain::plain_as;
+use bootagent::machine::jail::request::{CheckoutRequest, Limits, decode_reply, encode_request};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 

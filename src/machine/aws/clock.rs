@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::machine::{http_date, now, tls};
+use crate::machine::web::tls;
+use crate::machine::{http_date, now};
 use crate::secret::Message;
 
 /// AWS refuses at five minutes.

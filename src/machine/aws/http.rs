@@ -8,7 +8,7 @@ use aws_smithy_types::base64;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
-use crate::machine::sandbox::trust::certificates_of;
+use crate::machine::web::trust::certificates_of;
 
 /// For instance metadata, which no proxy and no certificate comes near.
 pub fn direct() -> SharedHttpClient {

@@ -9,8 +9,9 @@ use super::{Imds, causes, clock, instance_config, own_config};
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
+use crate::machine::SecretPatience;
 use crate::machine::retry::{Patience, patiently};
-use crate::machine::{SecretPatience, tls};
+use crate::machine::web::tls;
 use crate::secret::{ForeignText, Message, Secret};
 
 /// The current version's text. With a region the instance's role reads it, else the caller's own

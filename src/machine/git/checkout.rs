@@ -1,0 +1,129 @@
+//! Writes a commit's files into a release: bytes as they are in git, modes as git knows them, no more.
+//!
+//! Not libgit2's checkout, which converts line ends, runs filters, honours the repository's
+//! configuration, and works by path name. Here every file is made anew below an open directory.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use git2::{Odb, Oid};
+use nix::dir::Dir;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::unistd::{geteuid, symlinkat};
+
+use super::inspect::{self, Item};
+use super::libgit2;
+use crate::error::{Code, Coded, Error, Result};
+use crate::facts::EntryKind;
+use crate::machine::jail::request::CheckoutRequest;
+use crate::secret::ForeignText;
+
+const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+const NEW_FILE: OFlag = OFlag::O_WRONLY
+    .union(OFlag::O_CREAT)
+    .union(OFlag::O_EXCL)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// Fills the empty directory `release` with the commit's tree. Modes are git's: the child's umask of 022
+/// takes nothing from 0644 and 0755.
+pub fn checkout(request: &CheckoutRequest) -> Result<()> {
+    libgit2::set_up()?;
+    let doing = || format!("checking out {}", request.commit.short());
+    let failed =
+        |error: git2::Error| Error::new(Code::CheckoutFailed, doing(), ForeignText::message(error.message()));
+    let repository = libgit2::open(&request.repository).map_err(failed)?;
+    let commit = Oid::from_str(request.commit.as_str()).map_err(failed)?;
+    // The fetching child has looked already, but it parsed a stranger's pack: what it left is looked at anew.
+    let items = inspect::inspect(&repository, commit, &request.limits)?;
+    let root = empty_directory(&request.release)?;
+    let odb = repository.odb().map_err(failed)?;
+    let mut writer = Writer { odb, open: vec![Folder { name: String::new(), fd: root }] };
+    for item in &items {
+        writer.write(item).coded(Code::CheckoutFailed, || format!("writing {}", item.path.escape_debug()))?;
+    }
+    Ok(())
+}
+
+/// Opens the release, if it is a directory of our own with nothing in it.
+fn empty_directory(path: &Path) -> Result<OwnedFd> {
+    let doing = || format!("opening the release {}", path.display());
+    let fd = open(path, FOLDER, Mode::empty()).coded(Code::CheckoutFailed, doing)?;
+    let owner = fstat(&fd).coded(Code::CheckoutFailed, doing)?.st_uid;
+    if owner != geteuid().as_raw() {
+        return Err(Error::new(
+            Code::CheckoutFailed,
+            doing(),
+            format!("it belongs to uid {owner}, not to us"),
+        ));
+    }
+    let mut entries = Dir::openat(&fd, ".", FOLDER, Mode::empty()).coded(Code::CheckoutFailed, doing)?;
+    for entry in entries.iter() {
+        let entry = entry.coded(Code::CheckoutFailed, doing)?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            return Err(Error::new(Code::CheckoutFailed, doing(), "it is not empty"));
+        }
+    }
+    Ok(fd)
+}
+
+/// Knows the way from the release down to the directory that is written to now.
+struct Writer<'r> {
+    odb: Odb<'r>,
+    open: Vec<Folder>,
+}
+
+struct Folder {
+    name: String,
+    fd: OwnedFd,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, item: &Item) -> anyhow::Result<()> {
+        let (directories, name) = item.path.rsplit_once('/').unwrap_or(("", &item.path));
+        self.enter(directories)?;
+        let content = self.odb.read(item.blob)?;
+        let folder = self.here()?;
+        match item.kind {
+            EntryKind::Symlink => symlinkat(content.data(), folder, name)?,
+            EntryKind::File => file(folder, name, content.data(), 0o644)?,
+            EntryKind::Executable => file(folder, name, content.data(), 0o755)?,
+        }
+        Ok(())
+    }
+
+    /// Items come sorted, so a directory's own come together: each is made once, when it is entered.
+    fn enter(&mut self, directories: &str) -> nix::Result<()> {
+        let parts: Vec<&str> = directories.split('/').filter(|part| !part.is_empty()).collect();
+        let same =
+            self.open.iter().skip(1).zip(&parts).take_while(|(folder, part)| folder.name == **part).count();
+        self.open.truncate(same + 1);
+        for part in &parts[same..] {
+            let fd = make_directory(self.here()?, part)?;
+            self.open.push(Folder { name: (*part).to_owned(), fd });
+        }
+        Ok(())
+    }
+
+    fn here(&self) -> nix::Result<&OwnedFd> {
+        self.open.last().map(|folder| &folder.fd).ok_or(nix::errno::Errno::EBADF)
+    }
+}
+
+/// Fails if anything has the name already, and never follows a link that took its place.
+fn make_directory(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
+    let mode = Mode::from_bits_truncate(0o755);
+    mkdirat(&parent, name, mode)?;
+    let fd = openat(&parent, name, FOLDER, Mode::empty())?;
+    Ok(fd)
+}
+
+fn file(folder: impl AsFd, name: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
+    let mode = Mode::from_bits_truncate(mode);
+    let mut file = File::from(openat(folder, name, NEW_FILE, mode)?);
+    file.write_all(content)?;
+    Ok(())
+}

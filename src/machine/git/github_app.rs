@@ -1,0 +1,187 @@
+//! A GitHub App's way to a repository: its key signs who it is, and GitHub gives a token for this one
+//! repository, for an hour, to read.
+
+use aws_smithy_types::base64;
+use serde::Deserialize;
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
+
+use super::address::Address;
+use super::credential::{App, unfit};
+use super::http::Way;
+use super::rsa::{Hash, RsaKey};
+use crate::error::{Code, Error, Result};
+use crate::fault::Fault;
+use crate::machine::web::tls;
+use crate::machine::{http_date, now};
+use crate::secret::{ForeignText, Redaction, Secret};
+
+/// GitHub takes ten minutes at most. The clock may be a little off, either way.
+const BEHIND: u64 = 60;
+const AHEAD: u64 = 540;
+/// By this much a clock is no longer a little off.
+const CLOCK: u64 = 30;
+const REPLY_BYTES: u64 = 64 << 10;
+
+/// Used for one fetch, and kept nowhere.
+pub(super) fn token(agent: &Agent, address: &Address, way: &Way, app: &App) -> Result<Secret> {
+    let (_, name) = address.owner_and_name().ok_or_else(|| {
+        unfit("a GitHub App opens only addresses of the form https://HOST/OWNER/REPOSITORY.git")
+    })?;
+    let signed = signed(app)?;
+    let api = Api { base: api(address), way, signed: Redaction::new([("signature", &signed)]) };
+    let url = format!("{}/app/installations/{}/access_tokens", api.base, app.installation_id);
+    let body = serde_json::json!({ "repositories": [name], "permissions": { "contents": "read" } });
+    let response = agent
+        .post(&url)
+        .header(AUTHORIZATION, bearer(&signed)?)
+        .header(ACCEPT, "application/vnd.github+json")
+        .header("X-GitHub-Api-Version", "2022-11-28")
+        .header(CONTENT_TYPE, "application/json")
+        .send(body.to_string().as_bytes())
+        .map_err(|error| api.unreachable(&error))?;
+    let (status, date) = (response.status(), date(&response));
+    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let text = api.text(response)?;
+    match status {
+        StatusCode::CREATED => api.granted(&text),
+        _ => Err(api.refused(status, &text, date, app).retry_after(asked)),
+    }
+}
+
+/// github.com, GitHub's own hosts for enterprises, or an enterprise's own server.
+fn api(address: &Address) -> String {
+    let host = address.host();
+    match host {
+        "github.com" => "https://api.github.com".to_owned(),
+        _ if host.ends_with(".ghe.com") => format!("https://api.{host}"),
+        _ => format!("{}/api/v3", address.origin()),
+    }
+}
+
+/// Whoever has it is the app, for as long as it holds.
+fn signed(app: &App) -> Result<Secret> {
+    let key = RsaKey::from_pem(app.private_key.expose().trim())?.ok_or_else(|| {
+        unfit("the app's private_key is no RSA key in PEM form")
+            .remedy("store the .pem file that GitHub gave for the app, as one JSON string")
+    })?;
+    let now = now();
+    let claims = serde_json::json!({ "iat": now - BEHIND.min(now), "exp": now + AHEAD, "iss": app.app_id });
+    let said = format!(
+        "{}.{}",
+        url_safe(br#"{"alg":"RS256","typ":"JWT"}"#),
+        url_safe(claims.to_string().as_bytes())
+    );
+    let signature = key.sign(Hash::Sha256, said.as_bytes())?;
+    Ok(Secret::new(format!("{said}.{}", url_safe(&signature))))
+}
+
+fn bearer(signed: &Secret) -> Result<HeaderValue> {
+    let header = Zeroizing::new(format!("Bearer {}", signed.expose()));
+    let mut value = HeaderValue::from_str(&header)
+        .map_err(|error| Error::new(Code::Bug, "encoding the app's signature", error))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn url_safe(bytes: &[u8]) -> String {
+    base64::encode(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
+/// The server's clock, as it says itself.
+fn date(response: &Response<Body>) -> Option<u64> {
+    http_date(response.headers().get(DATE)?.to_str().ok()?)
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+struct Api<'a> {
+    base: String,
+    way: &'a Way,
+    /// What the server gets to know, and could say again.
+    signed: Redaction,
+}
+
+impl Api<'_> {
+    fn doing(&self) -> String {
+        format!("asking {} for the app's token", self.base)
+    }
+
+    fn fault(&self, fault: Fault, cause: impl AsRef<str>) -> Error {
+        fault.error(self.doing(), ForeignText::message(cause.as_ref()).without(&self.signed))
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Error {
+        let (fault, cause) = self.way.unreachable(error);
+        match tls::is_untrusted(&cause) {
+            true => self.fault(Fault::GitUntrusted, cause).remedy(tls::REMEDY),
+            false => self.fault(fault, cause),
+        }
+    }
+
+    fn text(&self, response: Response<Body>) -> Result<Zeroizing<String>> {
+        let read = response.into_body().into_with_config().limit(REPLY_BYTES).read_to_string();
+        read.map(Zeroizing::new).map_err(|error| self.unreachable(&error))
+    }
+
+    fn granted(&self, text: &str) -> Result<Secret> {
+        // serde's message could quote the token.
+        let granted: Granted = serde_json::from_str(text)
+            .map_err(|_| self.fault(Fault::GitBrokenOff, "the answer is not GitHub's"))?;
+        Ok(Secret::new(granted.token))
+    }
+
+    fn refused(&self, status: StatusCode, text: &str, date: Option<u64>, app: &App) -> Error {
+        let said = serde_json::from_str::<Refusal>(text).map(|refusal| refusal.message).unwrap_or_default();
+        let told = |what: &str| format!("{what} ({}): {said}", status.as_u16());
+        match status.as_u16() {
+            401 => self.not_believed(&told("GitHub does not accept the app's signature"), date, app),
+            403 if said.to_lowercase().contains("rate limit") => {
+                self.fault(Fault::GitBusy, told("GitHub has had enough for now"))
+            }
+            403 => self
+                .fault(Fault::GitRefused, told("the installation may not do this; it may be suspended"))
+                .remedy("look at the installation in GitHub's settings: suspended? contents: read granted?"),
+            404 => self
+                .fault(
+                    Fault::GitRefused,
+                    told(&format!("GitHub knows no installation {} of this app", app.installation_id)),
+                )
+                .remedy(
+                    "installation_id stands at the end of the installation's address in GitHub's settings",
+                ),
+            422 => self
+                .fault(
+                    Fault::GitRefused,
+                    told("the app is not installed on this repository, or may not read it"),
+                )
+                .remedy("add the repository to the installation, with contents: read"),
+            408 | 425 | 429 | 500.. => self.fault(Fault::GitBusy, told("GitHub answers")),
+            _ => self.fault(Fault::GitRefused, told("GitHub answers")),
+        }
+    }
+
+    /// A wrong clock makes good signatures look bad.
+    fn not_believed(&self, cause: &str, date: Option<u64>, app: &App) -> Error {
+        let off = date.map_or(0, |theirs| theirs.abs_diff(now()));
+        if off > CLOCK {
+            let side = if date > Some(now()) { "behind" } else { "ahead of" };
+            return self.fault(
+                Fault::ClockWrong,
+                format!("{cause}; this machine's clock is {off} s {side} GitHub's"),
+            );
+        }
+        self.fault(Fault::GitRefused, cause)
+            .remedy(format!("is {} the app's id, and the key one of this app's, not revoked?", app.app_id))
+    }
+}

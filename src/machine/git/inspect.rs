@@ -1,0 +1,203 @@
+//! A commit's tree, entry by entry: what may not be in it is refused by path, the rest is listed.
+
+use std::collections::HashSet;
+
+use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
+
+use super::links::{self, Node, Nodes};
+use super::paths;
+use crate::error::{Code, Error, Result};
+use crate::facts::{EntryKind, Source};
+use crate::machine::jail::request::Limits;
+use crate::secret::{ForeignText, Message, cut};
+
+/// The kernel's PATH_MAX, less its end.
+const LONGEST_TARGET: usize = 4_095;
+/// The specification's own upper bound for a pointer file.
+const LFS_POINTER_BYTES: usize = 1_024;
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+
+/// A file or symlink of the commit.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) path: String,
+    pub(super) kind: EntryKind,
+    pub(super) blob: Oid,
+    size: usize,
+}
+
+/// All files and symlinks of the commit, sorted by path, or the first thing that is not allowed.
+pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> Result<Vec<Item>> {
+    let tree = repository.find_commit(commit).map_err(|error| damaged("", &error))?.tree_id();
+    let odb = repository.odb().map_err(|error| damaged("", &error))?;
+    let mut walk = Walk {
+        repository,
+        odb,
+        limits,
+        items: Vec::new(),
+        directories: Vec::new(),
+        targets: Vec::new(),
+        bytes: 0,
+    };
+    walk.tree(tree, "")?;
+    walk.links()?;
+    walk.items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(walk.items)
+}
+
+/// The text of those wanted files that are there.
+pub(super) fn witness(
+    source: &mut Source,
+    repository: &Repository,
+    items: &[Item],
+    wanted: &[String],
+    limits: &Limits,
+) -> Result<()> {
+    for path in wanted {
+        let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else {
+            source.miss(path);
+            continue;
+        };
+        let Item { kind, size, blob, .. } = &items[found];
+        source.witness(path, (*kind, *size as u64), limits.evidence_bytes, || {
+            let blob = repository.find_blob(*blob).map_err(|error| damaged(path, &error))?;
+            Ok(blob.content().to_vec())
+        })?;
+    }
+    Ok(())
+}
+
+struct Walk<'r> {
+    repository: &'r Repository,
+    odb: Odb<'r>,
+    limits: &'r Limits,
+    items: Vec<Item>,
+    directories: Vec<String>,
+    /// Symlinks and where they point.
+    targets: Vec<(String, String)>,
+    bytes: u64,
+}
+
+impl Walk<'_> {
+    /// The depth of this recursion is bounded by the length of a path.
+    fn tree(&mut self, id: Oid, directory: &str) -> Result<()> {
+        let tree = self.repository.find_tree(id).map_err(|error| damaged(directory, &error))?;
+        let mut names = HashSet::new();
+        for entry in &tree {
+            let path = paths::join(directory, entry.name_bytes())
+                .map_err(|why| refused(&beside(directory, entry.name_bytes()), why))?;
+            // A name that is a symlink here and a directory there is how files get written elsewhere.
+            if !names.insert(entry.name_bytes().to_vec()) {
+                return Err(refused(&path, "two entries have this name"));
+            }
+            // Directories count, too: few trees that name each other can unfold into very many.
+            if self.items.len() + self.directories.len() >= self.limits.entries {
+                let cause = format!("it has more than {} files and directories", self.limits.entries);
+                return Err(Error::new(Code::SourceTooLarge, "listing the commit's files", cause));
+            }
+            self.entry(&entry, path)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &TreeEntry<'_>, path: String) -> Result<()> {
+        match entry.filemode_raw() {
+            0o040_000 => {
+                self.directories.push(path.clone());
+                self.tree(entry.id(), &path)
+            }
+            0o100_755 => self.file(entry.id(), path, EntryKind::Executable),
+            // 0664 is what the earliest versions of git wrote.
+            0o100_644 | 0o100_664 => self.file(entry.id(), path, EntryKind::File),
+            0o120_000 => self.symlink(entry.id(), path),
+            0o160_000 => Err(unsupported(Code::SourceSubmodule, &path, "it is a submodule")),
+            mode => Err(refused(&path, &format!("its mode is {mode:o}, which git does not write"))),
+        }
+    }
+
+    fn file(&mut self, blob: Oid, path: String, kind: EntryKind) -> Result<()> {
+        let size = self.size(blob, &path)?;
+        self.bytes = self.bytes.saturating_add(size as u64);
+        if self.bytes > self.limits.tree_bytes {
+            let cause = format!("its files are more than {} bytes together", self.limits.tree_bytes);
+            return Err(Error::new(Code::SourceTooLarge, "adding up the commit's files", cause));
+        }
+        if (LFS_POINTER.len()..=LFS_POINTER_BYTES).contains(&size)
+            && self.content(blob, &path)?.starts_with(LFS_POINTER)
+        {
+            return Err(unsupported(Code::SourceLfs, &path, "it is a Git LFS pointer, not the file itself"));
+        }
+        self.items.push(Item { path, kind, blob, size });
+        Ok(())
+    }
+
+    fn symlink(&mut self, blob: Oid, path: String) -> Result<()> {
+        let size = self.size(blob, &path)?;
+        if size > LONGEST_TARGET {
+            return Err(refused(&path, "its target is longer than a path can be"));
+        }
+        let target = String::from_utf8(self.content(blob, &path)?)
+            .map_err(|_| refused(&path, "its target is not UTF-8"))?;
+        self.targets.push((path.clone(), target));
+        self.items.push(Item { path, kind: EntryKind::Symlink, blob, size });
+        Ok(())
+    }
+
+    /// Known without unpacking: a small pack may hold a very large file.
+    fn size(&self, blob: Oid, path: &str) -> Result<usize> {
+        match self.odb.read_header(blob) {
+            Ok((size, ObjectType::Blob)) => Ok(size),
+            Ok((_, kind)) => Err(refused(path, &format!("it is a {kind}, where a file should be"))),
+            Err(error) => Err(damaged(path, &error)),
+        }
+    }
+
+    fn content(&self, blob: Oid, path: &str) -> Result<Vec<u8>> {
+        Ok(self.odb.read(blob).map_err(|error| damaged(path, &error))?.data().to_vec())
+    }
+
+    fn links(&self) -> Result<()> {
+        if self.targets.is_empty() {
+            return Ok(());
+        }
+        let mut nodes = Nodes::new();
+        nodes.extend(self.directories.iter().map(|path| (path.as_str(), Node::Directory)));
+        nodes.extend(self.items.iter().map(|item| (item.path.as_str(), Node::File)));
+        nodes.extend(self.targets.iter().map(|(path, target)| (path.as_str(), Node::Symlink(target))));
+        self.targets.iter().try_for_each(|(path, target)| {
+            links::check(&nodes, path, target).map_err(|why| {
+                refused(
+                    path,
+                    &format!("it is a symlink to {}: {why}", cut(target.escape_debug().to_string(), 100)),
+                )
+            })
+        })
+    }
+}
+
+fn beside(directory: &str, name: &[u8]) -> String {
+    format!("{directory}/{}", String::from_utf8_lossy(name))
+}
+
+/// Escaped: whoever can push chooses the names.
+fn shown(path: &str) -> String {
+    cut(path.trim_start_matches('/').escape_debug().to_string(), 100)
+}
+
+fn refused(path: &str, why: &str) -> Error {
+    Error::new(Code::SourceUnsafe, format!("checking the repository's {}", shown(path)), why)
+}
+
+/// Nothing bad, only more than is done here.
+fn unsupported(code: Code, path: &str, why: &str) -> Error {
+    Error::new(code, format!("checking the repository's {}", shown(path)), why)
+}
+
+/// Content-addressed storage that does not hold what it names.
+fn damaged(path: &str, error: &git2::Error) -> Error {
+    let what = if path.is_empty() { "commit".to_owned() } else { shown(path) };
+    let cause =
+        Message::from("the object is missing or damaged: ").and(ForeignText::message(error.message()));
+    Error::new(Code::SourceUnsafe, format!("reading the repository's {what}"), cause)
+        .remedy("does git fsck pass on the repository?")
+}

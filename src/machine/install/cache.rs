@@ -1,0 +1,76 @@
+//! Caches of package managers: measured, and emptied when they are too large. They belong to the build user, so that
+//! nothing in them is followed or believed.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::machine::Look;
+use crate::machine::disk::files;
+use crate::plan::BoundCache;
+
+/// A cache with more files than this is too large, whatever they hold: measuring it must end.
+const MOST_ENTRIES: usize = 1_000_000;
+
+pub fn look(bound: &BoundCache) -> Result<Look> {
+    let size = mib(&bound.path, bound.most_mib);
+    Ok(if size > bound.most_mib {
+        Look::WouldChange(format!("over {} MiB", bound.most_mib))
+    } else {
+        Look::AlreadySo
+    })
+}
+
+pub fn empty(bound: &BoundCache) -> Result<()> {
+    files::remove_tree(&bound.path)
+}
+
+/// What the tree takes on the disk. It is measured no further than it takes to know that it is over `enough`.
+fn mib(path: &Path, enough: u64) -> u64 {
+    const BLOCK: u64 = 512;
+    let (mut ahead, mut bytes, mut entries) = (vec![path.to_owned()], 0u64, 0);
+    while let Some(directory) = ahead.pop() {
+        // What goes away meanwhile, or cannot be read, takes nothing.
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let Ok(about) = entry.metadata() else { continue };
+            bytes += about.blocks() * BLOCK;
+            entries += 1;
+            if bytes >> 20 > enough || entries > MOST_ENTRIES {
+                return if entries > MOST_ENTRIES { u64::MAX } else { bytes >> 20 };
+            }
+            if about.is_dir() {
+                ahead.push(entry.path());
+            }
+        }
+    }
+    bytes >> 20
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn bound(path: &Path, most_mib: u64) -> BoundCache {
+        BoundCache { path: path.to_owned(), most_mib }
+    }
+
+    #[test]
+    fn a_cache_goes_when_it_is_over_its_size_and_stays_below() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (cache, beside) = (scratch.path().join("npm"), scratch.path().join("beside"));
+        assert_eq!(look(&bound(&cache, 1)).unwrap(), Look::AlreadySo, "there is none");
+        fs::create_dir_all(cache.join("_cacache/content")).unwrap();
+        fs::create_dir(&beside).unwrap();
+        fs::write(beside.join("kept"), vec![1; 4 << 20]).unwrap();
+        // A link's target is not the cache's.
+        symlink(&beside, cache.join("_cacache/link")).unwrap();
+        fs::write(cache.join("_cacache/content/one"), vec![1; 2 << 20]).unwrap();
+        assert_eq!(look(&bound(&cache, 3)).unwrap(), Look::AlreadySo);
+        assert_eq!(look(&bound(&cache, 1)).unwrap(), Look::WouldChange("over 1 MiB".into()));
+        empty(&bound(&cache, 1)).unwrap();
+        assert!(!cache.exists() && beside.join("kept").exists());
+    }
+}

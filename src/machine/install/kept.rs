@@ -1,0 +1,36 @@
+//! The releases of a service that are whole: reads only.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use super::releases;
+use crate::error::{Coded, Result};
+use crate::facts::{Commit, Service};
+use crate::machine::disk::files;
+use crate::plan::layout::Layout;
+
+/// A release that was finished and stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub commit: Commit,
+    pub path: PathBuf,
+    /// Seconds since 1970.
+    pub finished: u64,
+}
+
+/// The newest first.
+pub fn of(service: &Service) -> Result<Vec<Release>> {
+    let layout = Layout::new(service);
+    let mut kept = Vec::new();
+    for name in files::names(&layout.finished())? {
+        let (path, record) = (layout.releases().join(&name), layout.finished().join(&name));
+        let commit = name.split_once('-').and_then(|(commit, _)| Commit::try_from(commit).ok());
+        let Some(commit) = commit.filter(|_| releases::done(&path, &record).unwrap_or(false)) else {
+            continue;
+        };
+        let data = std::fs::symlink_metadata(&record).doing(|| format!("looking at {}", record.display()))?;
+        kept.push(Release { commit, path, finished: u64::try_from(data.mtime()).unwrap_or(0) });
+    }
+    kept.sort_by_key(|release| std::cmp::Reverse(release.finished));
+    Ok(kept)
+}

@@ -1,0 +1,253 @@
+//! Packages of the distribution, by apt: only those that are missing, nothing removed, nothing upgraded
+//! for its own sake. Whoever holds dpkg's lock is waited for and named.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::dpkg;
+use crate::error::{Code, Error, Result};
+use crate::fault::{Fault, Slice};
+use crate::machine::Look;
+use crate::machine::disk::files;
+use crate::machine::jail::unit::transient;
+use crate::machine::process::program::{self, Output, how_it_ended};
+use crate::machine::process::units;
+use crate::machine::retry::{Patience, patiently};
+use crate::machine::web::trust;
+use crate::plan::{InstallPackages, Mode, Owner};
+use crate::secret::{ForeignText, Message};
+
+pub async fn look(wanted: &InstallPackages) -> Result<Look> {
+    let missing = dpkg::missing(&wanted.names).await?;
+    Ok(match missing.is_empty() {
+        true => Look::AlreadySo,
+        false => Look::WouldChange(format!("{} absent", missing.join(", "))),
+    })
+}
+
+const TRIES: u32 = 4;
+/// What apt trusts, in place of the system's certificates, if the policy adds some.
+const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
+
+/// What one apt-get came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// Somebody took the lock between our look and apt's.
+    Locked,
+    /// The lists name files that the mirror has no more.
+    Stale,
+    /// An earlier dpkg was killed in the middle.
+    Interrupted,
+    Unreachable,
+    Failed,
+}
+
+pub async fn install(wanted: &InstallPackages) -> Result<()> {
+    let mut once = Once::default();
+    let lock = Patience::lasting(wanted.wait.duration());
+    let all = Patience::lasting(Slice::Packages.seconds().duration()).tries(TRIES);
+    // What was waited for to the end of its own time is not waited for again.
+    let done = patiently(all, async || match attempt(wanted, lock, &mut once).await {
+        Err(error) if error.code() == Code::PackagesLocked => Ok(Err(error)),
+        result => result.map(Ok),
+    });
+    done.await?
+}
+
+async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> Result<()> {
+    loop {
+        patiently(lock, async || unlocked(wanted).await).await?;
+        let missing = dpkg::missing(&wanted.names).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if !once.listed(wanted, &missing).await? {
+            taken_again(wanted, lock).await?;
+            continue;
+        }
+        // What a dpkg that was killed left in the middle of unpacking is whole for apt, unless told so.
+        let torn = dpkg::torn().await?;
+        let mut argv = vec!["install", "--no-install-recommends", "--no-remove", "--reinstall"];
+        argv.extend(missing.iter().chain(&torn).map(String::as_str));
+        let output = apt(wanted, &argv).await?;
+        match outcome(&output) {
+            Outcome::Locked => taken_again(wanted, lock).await?,
+            Outcome::Done => return verify(wanted, &output).await,
+            Outcome::Stale if !once.refreshed => once.refresh(wanted).await?,
+            Outcome::Interrupted if !once.repaired => once.repair(wanted).await?,
+            Outcome::Unreachable | Outcome::Stale => return Err(unreachable(doing(wanted), &output)),
+            Outcome::Interrupted | Outcome::Failed => return Err(failed(wanted, &output)),
+        }
+    }
+}
+
+/// What is done at most once.
+#[derive(Default)]
+struct Once {
+    refreshed: bool,
+    repaired: bool,
+}
+
+impl Once {
+    /// Lists are refreshed only if they don't know what is wanted: they can be days old, or not there. False
+    /// if somebody locked them meanwhile.
+    async fn listed(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
+        let mut unknown = dpkg::unknown(missing).await?;
+        if !unknown.is_empty() && !self.refreshed {
+            self.refresh(wanted).await?;
+            if !self.refreshed {
+                return Ok(false);
+            }
+            unknown = dpkg::unknown(missing).await?;
+        }
+        match unknown.is_empty() {
+            true => Ok(true),
+            false => {
+                let cause = format!("the repositories of this machine have no {}", unknown.join(", "));
+                Err(Fault::PackagesMissing.error(doing(wanted), cause))
+            }
+        }
+    }
+
+    /// It counts as success for apt if some lists could not be had.
+    async fn refresh(&mut self, wanted: &InstallPackages) -> Result<()> {
+        let output = apt(wanted, &["update"]).await?;
+        match outcome(&output) {
+            Outcome::Locked => return Ok(()),
+            Outcome::Done if !says(&output, &["Failed to fetch"]) => self.refreshed = true,
+            _ => return Err(unreachable("refreshing the package lists".to_owned(), &output)),
+        }
+        Ok(())
+    }
+
+    async fn repair(&mut self, wanted: &InstallPackages) -> Result<()> {
+        self.repaired = true;
+        run(wanted, &["dpkg", "--configure", "-a"]).await.map(|_| ())
+    }
+}
+
+/// A killed run's apt-get goes on, and holds a lock for a part of that time only.
+async fn unlocked(wanted: &InstallPackages) -> Result<()> {
+    let cause = match dpkg::lock_holder() {
+        Some(holder) => holder,
+        None if !units::state(&wanted.unit).await?.is_down() => {
+            format!("{} of an earlier run is still at work", wanted.unit)
+        }
+        None => return Ok(()),
+    };
+    Err(Fault::PackagesLocked.error(doing(wanted), cause))
+}
+
+/// A lock that nobody seems to hold, and that apt does not get: asked again for as long as a lock is waited for.
+async fn taken_again(wanted: &InstallPackages, lock: Patience) -> Result<()> {
+    if lock.left().is_zero() {
+        let cause = "apt-get finds a lock taken, again and again";
+        return Err(Fault::PackagesLocked.error(doing(wanted), cause));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    Ok(())
+}
+
+async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {
+    match dpkg::missing(&wanted.names).await?.is_empty() {
+        true => Ok(()),
+        false => Err(failed(wanted, output)),
+    }
+}
+
+fn doing(wanted: &InstallPackages) -> String {
+    format!("installing the packages {}", wanted.names.join(", "))
+}
+
+/// apt ends well even if some lists could not be had: its own words count, not how it ended.
+fn unreachable(doing: String, output: &Output) -> Error {
+    let told = |line: &ForeignText| line.after("W: ").or_else(|| line.after("E: "));
+    let told = output.lines().iter().filter_map(told).find(|line| line.says("Failed to fetch"));
+    let cause = told.map_or_else(|| how_it_ended(output).into(), Message::from);
+    Fault::PackagesUnreachable.error(doing, cause).saying(output.both_ends())
+}
+
+fn failed(wanted: &InstallPackages, output: &Output) -> Error {
+    Fault::PackagesFailed.error(doing(wanted), how_it_ended(output)).saying(output.both_ends())
+}
+
+async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
+    let mut argv =
+        vec!["apt-get", "--yes", "--quiet", "-o", "DPkg::Lock::Timeout=5", "-o", "Acquire::Retries=3"];
+    argv.extend(["-o", "Dpkg::Options::=--force-confold"]);
+    let trusted = format!("Acquire::https::CAInfo={CERTIFICATES}");
+    if let Some(file) = &wanted.ca_file {
+        files::write(Path::new(CERTIFICATES), &trust::bundle(file.path())?, &Owner::root(), Mode(0o644))?;
+        argv.extend(["-o", &trusted]);
+    }
+    argv.extend(arguments);
+    run(wanted, &argv).await
+}
+
+/// In a unit of its own, which outlives this run if that is killed: a dpkg that is killed half-way is
+/// worse than one that is waited for.
+async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
+    let limit = Slice::Packages.seconds();
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    let environment = wanted.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let line = transient(&wanted.unit, [format!("RuntimeMaxSec={}", limit.0)], environment, &argv);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    units::forget_failed(&wanted.unit).await;
+    program::run(&line, None, limit.duration() + Duration::from_secs(10), 64 << 10).await
+}
+
+fn says(output: &Output, words: &[&str]) -> bool {
+    let text = format!("{}{}", output.text(), String::from_utf8_lossy(&output.stderr));
+    words.iter().any(|word| text.contains(word))
+}
+
+fn outcome(output: &Output) -> Outcome {
+    let locked = ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"];
+    let away =
+        ["Failed to fetch", "Temporary failure resolving", "Unable to connect", "Connection timed out"];
+    match output {
+        output if output.ok() => Outcome::Done,
+        output if says(output, &locked) => Outcome::Locked,
+        output if says(output, &["dpkg was interrupted"]) => Outcome::Interrupted,
+        output if says(output, &["404  Not Found", "Hash Sum mismatch"]) => Outcome::Stale,
+        output if says(output, &away) => Outcome::Unreachable,
+        _ => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Redaction;
+
+    #[test]
+    fn what_could_not_be_fetched_is_the_cause() {
+        let of = |status, stderr: &str| {
+            let output = Output { status: Some(status), stdout: Vec::new(), stderr: stderr.into() };
+            unreachable(String::new(), &output).redacted(&Redaction::default()).report().causes
+        };
+        let said = "Reading...\nW: Failed to fetch https://x/Packages  Certificate verification failed\nW: Some index";
+        assert_eq!(of(0, said), ["Failed to fetch https://x/Packages  Certificate verification failed"]);
+        assert_eq!(of(100, "E: Unable to connect"), ["it ended with status 100"]);
+    }
+
+    #[test]
+    fn apt_s_words_are_told_apart() {
+        let said = |status, stderr: &str| {
+            outcome(&Output { status: Some(status), stdout: Vec::new(), stderr: stderr.into() })
+        };
+        assert_eq!(said(0, "W: Failed to fetch x"), Outcome::Done);
+        let lock = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (apt-get)";
+        assert_eq!(said(100, lock), Outcome::Locked);
+        let interrupted =
+            "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.";
+        assert_eq!(said(100, interrupted), Outcome::Interrupted);
+        assert_eq!(
+            said(100, "E: Failed to fetch http://x/a.deb  404  Not Found [IP: 1.2.3.4 80]"),
+            Outcome::Stale
+        );
+        assert_eq!(said(100, "Err:1 x\n  Temporary failure resolving 'deb.example'"), Outcome::Unreachable);
+        assert_eq!(said(100, "E: Packages need to be removed but remove is disabled."), Outcome::Failed);
+    }
+}

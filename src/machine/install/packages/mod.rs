@@ -1,0 +1,6 @@
+//! Packages of the distribution: one file for each package manager.
+
+mod apt;
+mod dpkg;
+
+pub use apt::{install, look};

@@ -1,0 +1,255 @@
+//! Releases as wholes: finished or not, kept or removed. That a release is finished is root's own
+//! record, outside of what the build user can write.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Code, Coded, Error, Result};
+use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source};
+use crate::machine::Look;
+use crate::machine::disk::files;
+use crate::machine::disk::path_at::finished_name;
+use crate::machine::jail::unit::own_program;
+use crate::plan::{Mode, Owner, Prune};
+
+/// The record tells which runtimes the release must not lose.
+///
+/// A flush that has begun cannot be stopped: it may end when the step was given up long ago and the release is being
+/// discarded. What was flushed is recorded only as long as it has its name.
+pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
+    let flushed = files::which_directory(release)?;
+    files::flush(release)?;
+    let still_there = || Ok(flushed.is_some() && files::which_directory(release)? == flushed);
+    let doing = || format!("finishing {}", release.display());
+    let gone = || Error::new(Code::Cancelled, doing(), "it was discarded meanwhile");
+    if !still_there()? {
+        return Err(gone());
+    }
+    let uses: String = uses.iter().map(|path| format!("{}\n", path.display())).collect();
+    files::write(record, uses.as_bytes(), &Owner::root(), Mode(0o600))?;
+    // Whoever discards takes the name first and the record second: one of us two removes it.
+    match still_there()? {
+        true => Ok(()),
+        false => files::remove_file(record).and(Err(gone())),
+    }
+}
+
+pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
+    let unfinished = files::stands(release)? && !done(release, record)?;
+    Ok(if unfinished { Look::WouldChange("unfinished".into()) } else { Look::AlreadySo })
+}
+
+/// A record of what is gone says nothing.
+pub fn done(release: &Path, record: &Path) -> Result<bool> {
+    Ok(files::exists(record)? && files::exists(release)?)
+}
+
+/// The name goes first, then what is recorded under it, then the tree: a release that is half removed must not count
+/// as whole.
+pub fn discard(release: &Path, records: &[PathBuf]) -> Result<()> {
+    files::put_aside(release)?;
+    records.iter().try_for_each(|record| files::remove_file(record))?;
+    files::remove_tree(release)
+}
+
+pub fn look_prune(prune: &Prune) -> Result<Look> {
+    let surplus = surplus(prune)?;
+    Ok(if surplus.is_empty() {
+        Look::AlreadySo
+    } else {
+        Look::WouldChange(format!("{} more", surplus.len()))
+    })
+}
+
+pub fn prune(prune: &Prune) -> Result<()> {
+    for name in surplus(prune)? {
+        let release = prune.releases.join(&name);
+        let records: Vec<PathBuf> = prune.records.iter().map(|records| records.join(&name)).collect();
+        match finished_name(&name) {
+            // What a killed run left beside a release, which may be one that stays.
+            Some(_) => records.iter().chain([&release]).try_for_each(|left| files::remove_left(left))?,
+            None => discard(&release, &records)?,
+        }
+    }
+    Ok(())
+}
+
+fn surplus(prune: &Prune) -> Result<Vec<String>> {
+    let mut names = files::names(&prune.releases)?;
+    for records in &prune.records {
+        names.extend(files::names(records)?);
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| !prune.keep.contains(name));
+    Ok(names)
+}
+
+fn own_bytes() -> Result<(PathBuf, Vec<u8>)> {
+    let program = own_program()?;
+    let bytes = std::fs::read(&program).doing(|| format!("reading {}", program.display()))?;
+    Ok((program, bytes))
+}
+
+pub fn look_agent(path: &Path) -> Result<Look> {
+    let (program, bytes) = own_bytes()?;
+    if program == path {
+        return Ok(Look::AlreadySo);
+    }
+    match std::fs::read(path) {
+        Ok(there) if there == bytes => Ok(Look::AlreadySo),
+        Ok(_) => Ok(Look::WouldChange("another version".into())),
+        Err(_) => Ok(Look::WouldChange("absent".into())),
+    }
+}
+
+pub fn install_agent(path: &Path) -> Result<()> {
+    let (_, bytes) = own_bytes()?;
+    files::write(path, &bytes, &Owner::root(), Mode(0o755))
+}
+
+/// A working tree's root and the text of its evidence, for a check without git.
+pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
+    let doing = || format!("reading the directory {}", path.display());
+    let mut source = Source {
+        repository: path.display().to_string(),
+        branch: Branch::try_from("main").doing(doing)?,
+        commit: Commit::try_from("0".repeat(40)).doing(doing)?,
+        entries: Vec::new(),
+        directories: Vec::new(),
+        evidence: Default::default(),
+        unread: Default::default(),
+        absent: Default::default(),
+    };
+    let entries = std::fs::read_dir(path).map_err(|error| {
+        Error::new(Code::Usage, doing(), error).remedy("give the directory of a service's repository")
+    })?;
+    for entry in entries.flatten() {
+        let kind = match entry.file_type().doing(doing)? {
+            kind if kind.is_symlink() => EntryKind::Symlink,
+            kind if kind.is_file() => EntryKind::File,
+            kind if kind.is_dir() => {
+                source.directories.push(entry.file_name().to_string_lossy().into_owned());
+                continue;
+            }
+            _ => continue,
+        };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        source.entries.push(Entry { path: name, kind });
+    }
+    for wanted in evidence {
+        witness(&mut source, path, wanted)?;
+    }
+    source.entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(source)
+}
+
+fn witness(source: &mut Source, tree: &Path, wanted: &str) -> Result<()> {
+    let path = tree.join(wanted);
+    let doing = || format!("reading {}", path.display());
+    // No directory on the way may be a link: a commit's would not be followed either.
+    let above = path.ancestors().skip(1).take_while(|above| *above != tree);
+    let leads_elsewhere = above.into_iter().any(|above| above.is_symlink());
+    let about = match path.symlink_metadata() {
+        Ok(about) if !leads_elsewhere && !about.is_dir() => about,
+        _ => {
+            source.miss(wanted);
+            return Ok(());
+        }
+    };
+    let kind = if about.is_symlink() { EntryKind::Symlink } else { EntryKind::File };
+    source.witness(wanted, (kind, about.len()), LONGEST_EVIDENCE, || std::fs::read(&path).doing(doing))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// A directory for releases and one for records, and in the first one a release of so many files.
+    fn stage(files: usize) -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let scratch = tempfile::tempdir().unwrap();
+        let (release, records) = (scratch.path().join("releases/one"), scratch.path().join("records"));
+        fs::create_dir_all(&release).unwrap();
+        fs::create_dir_all(&records).unwrap();
+        (0..files).for_each(|number| fs::write(release.join(number.to_string()), "x").unwrap());
+        (scratch, release, records.join("one"))
+    }
+
+    #[test]
+    fn a_release_that_is_there_is_finished() {
+        if !is_root() {
+            return;
+        }
+        let (_scratch, release, record) = stage(3);
+        finish(&release, &record, &["/opt/node".into()]).unwrap();
+        assert_eq!(fs::read_to_string(&record).unwrap(), "/opt/node\n");
+        assert!(done(&release, &record).unwrap());
+        assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        discard(&release, std::slice::from_ref(&record)).unwrap();
+        assert!(!release.exists() && !record.exists());
+        finish(&release, &record, &[]).unwrap_err();
+        assert!(!record.exists());
+    }
+
+    /// The flush of a step that was given up ends at some moment of the recovery.
+    #[test]
+    fn a_flush_that_ends_late_records_nothing_of_what_was_discarded() {
+        if !is_root() {
+            return;
+        }
+        for round in 0..200 {
+            let (_scratch, release, record) = stage(1);
+            thread::scope(|scope| {
+                scope.spawn(|| finish(&release, &record, &[]));
+                thread::sleep(Duration::from_micros(round * 10));
+                discard(&release, std::slice::from_ref(&record)).unwrap();
+            });
+            assert!(!release.exists() && !record.exists(), "in round {round}");
+        }
+    }
+
+    #[test]
+    fn what_is_being_removed_has_no_name_any_more() {
+        let (_scratch, release, _) = stage(3000);
+        let some = || (0..3000).step_by(100).any(|number| !release.join(number.to_string()).exists());
+        thread::scope(|scope| {
+            let removing = scope.spawn(|| files::remove_tree(&release));
+            while !some() {}
+            assert!(!release.exists(), "it is half removed, and looks whole");
+            removing.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_and_what_stands_beside_it_stays() {
+        let (_scratch, release, record) = stage(1);
+        let releases = release.parent().unwrap().to_owned();
+        let prune_it = |keep: &[&str]| Prune {
+            releases: releases.clone(),
+            records: vec![record.parent().unwrap().to_owned()],
+            keep: keep.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        fs::create_dir_all(releases.join(".one.bootagent/src")).unwrap();
+        fs::write(record.with_file_name(".one.bootagent"), "").unwrap();
+        fs::write(&record, "").unwrap();
+        assert_ne!(look_prune(&prune_it(&["one"])).unwrap(), Look::AlreadySo);
+        prune(&prune_it(&["one"])).unwrap();
+        assert!(release.join("0").exists() && record.exists());
+        assert_eq!(look_prune(&prune_it(&["one"])).unwrap(), Look::AlreadySo);
+        prune(&prune_it(&[])).unwrap();
+        assert!(!release.exists() && !record.exists());
+
+        fs::create_dir_all(releases.join(".one.bootagent")).unwrap();
+        assert_ne!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        discard(&release, std::slice::from_ref(&record)).unwrap();
+        assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        assert_eq!(fs::read_dir(&releases).unwrap().count(), 0);
+    }
+}

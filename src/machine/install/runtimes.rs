@@ -1,0 +1,178 @@
+//! Runtimes from their archives. A child downloads and unpacks; root takes over what it made, and only
+//! what is whole and on disk gets its name.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::renameat;
+use nix::unistd::fsync;
+
+use super::work::child;
+use crate::error::{Code, Coded, Error, Result};
+use crate::fault::{Fault, Slice};
+use crate::machine::disk::path_at::Place;
+use crate::machine::disk::{adopt, files};
+use crate::machine::jail::child::Role;
+use crate::machine::jail::plain::plain;
+use crate::machine::jail::request::{ArchiveRequest, DocumentRequest, read_reply};
+use crate::machine::jail::unit::{Jail, User, own_program};
+use crate::machine::process::units;
+use crate::machine::retry::{Patience, patiently};
+use crate::machine::{Look, blocking};
+use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
+
+/// Where the child sees its directory.
+const SEEN: &str = "/mnt/runtime";
+/// A little less than the step has: the child's own end says more than the step's.
+const DOWNLOAD: Duration = Duration::from_secs(Slice::Runtime.seconds().0 - 10);
+const MEMORY: &str = "MemoryMax=512M";
+
+/// Downloaded in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+pub async fn document(request: DocumentRequest, unit: Option<&str>, patience: Seconds) -> Result<String> {
+    let patience = Patience::lasting(patience.min(Slice::Runtime.seconds()).duration());
+    let deadline = Slice::Conversation.seconds().duration();
+    patiently(patience, async || match unit {
+        None => {
+            let document = plain(&own_program()?, Role::Document, &request, deadline).await;
+            document.map_err(|error| stalled(error, &request.address))
+        }
+        Some(unit) => {
+            let jail = Jail::new(unit, User::Dynamic, deadline).property(MEMORY);
+            reply(jail, Role::Document, &request, &request.address).await
+        }
+    })
+    .await
+}
+
+async fn reply<T: serde::de::DeserializeOwned + Send + 'static>(
+    jail: Jail,
+    role: Role,
+    request: &impl serde::Serialize,
+    address: &str,
+) -> Result<T> {
+    let output = child(jail, role, request).await.map_err(|error| stalled(error, address))?;
+    read_reply(output).await
+}
+
+fn stalled(error: Error, address: &str) -> Error {
+    match error.code() {
+        Code::Deadline => Fault::RuntimeUnreachable.error(format!("downloading {address}"), error.cause()),
+        _ => error,
+    }
+}
+
+pub fn look(archive: &Archive) -> Result<Look> {
+    Ok(match files::exists(&archive.path)? {
+        true => Look::AlreadySo,
+        false => Look::WouldChange("absent".into()),
+    })
+}
+
+/// Whoever asks tries again, if the fault is one that passes.
+pub async fn install(install: &InstallRuntime) -> Result<()> {
+    download(install).await?;
+    let archive = install.archive.clone();
+    blocking(move || finish(&archive)).await
+}
+
+fn tree() -> PathBuf {
+    Path::new(layout::UNFINISHED_RUNTIME).join("tree")
+}
+
+async fn download(install: &InstallRuntime) -> Result<()> {
+    units::clear(&install.unit).await?;
+    blocking(|| {
+        files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
+        files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
+        // Anybody's who gets that far: nobody but this child does.
+        files::directory(&tree(), &Owner::root(), Mode(0o777))
+    })
+    .await?;
+    let request = ArchiveRequest {
+        address: install.archive.address.clone(),
+        checksum: install.archive.checksum.clone(),
+        directory: SEEN.into(),
+        program: install.archive.program.clone(),
+        leave_out: install.archive.leave_out.clone(),
+        network: install.network.clone(),
+        timeouts: Default::default(),
+    };
+    let jail = Jail::new(&install.unit, User::Dynamic, DOWNLOAD)
+        .property("TemporaryFileSystem=/mnt:ro")
+        .property(format!("BindPaths={}:{SEEN}", tree().display()))
+        .writable(Path::new(SEEN))
+        .hidden(Path::new(layout::RUN))
+        .property(MEMORY);
+    reply(jail, Role::Archive, &request, &install.archive.address).await
+}
+
+/// The child is gone: nobody but root reaches the tree any more.
+fn finish(archive: &Archive) -> Result<()> {
+    let doing = || format!("finishing {}", archive.path.display());
+    let from = Place::open(&tree(), false).doing(doing)?;
+    adopt::take_over(&from.open_directory().doing(doing)?).doing(doing)?;
+    files::flush(&tree())?;
+    files::write(&record(&archive.runtime, &name(&archive.path)), b"", &Owner::root(), Mode(0o600))?;
+    rename(&from, &archive.path).doing(doing)?;
+    files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
+    Ok(())
+}
+
+fn rename(from: &Place, to: &Path) -> Result<(), nix::errno::Errno> {
+    let to = Place::open(to, true)?;
+    renameat(&from.directory, from.name.as_os_str(), &to.directory, to.name.as_os_str())?;
+    fsync(&to.directory)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// That a runtime is ours: those of the image stay, whether anything uses them or not.
+fn record(runtime: &str, version: &str) -> PathBuf {
+    Path::new(layout::STATE).join("runtimes").join(runtime).join(version)
+}
+
+pub fn look_prune(prune: &PruneRuntimes) -> Result<Look> {
+    let surplus = surplus(prune)?;
+    Ok(match surplus.is_empty() {
+        true => Look::AlreadySo,
+        false => Look::WouldChange(surplus.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ")),
+    })
+}
+
+/// Moved away first: under its name a runtime is whole.
+pub fn prune(prune: &PruneRuntimes) -> Result<()> {
+    for path in surplus(prune)? {
+        let doing = || format!("removing {}", path.display());
+        files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
+        if files::exists(&path)? {
+            files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
+            rename(&Place::open(&path, false).doing(doing)?, &tree()).doing(doing)?;
+            files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
+        }
+        files::remove_file(&record(&prune.runtime, &name(&path)))?;
+    }
+    Ok(())
+}
+
+fn surplus(prune: &PruneRuntimes) -> Result<Vec<PathBuf>> {
+    let used = used()?;
+    let ours = files::names(&Path::new(layout::STATE).join("runtimes").join(&prune.runtime))?;
+    let paths = ours.iter().map(|version| layout::runtime(&prune.runtime, version));
+    Ok(paths.filter(|path| !prune.keep.contains(path) && !used.contains(path)).collect())
+}
+
+/// What the finished releases of all services say that they use.
+fn used() -> Result<Vec<PathBuf>> {
+    let services = Path::new(layout::STATE).join("services");
+    let mut used = Vec::new();
+    for service in files::names(&services)? {
+        let records = services.join(service).join("releases");
+        for release in files::names(&records)? {
+            let text = files::read(&records.join(release))?.unwrap_or_default();
+            used.extend(String::from_utf8_lossy(&text).lines().map(PathBuf::from));
+        }
+    }
+    Ok(used)
+}

@@ -1,0 +1,277 @@
+//! This machine: the one implementation of `Observe` and `Host`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::{Code, Error, Result};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source};
+use crate::machine::aws::{self, Firmware, Imds, Maker};
+use crate::machine::disk::{files, owned, room};
+use crate::machine::install::kept::{self, Release};
+use crate::machine::install::{aside, cache, packages, releases, runtimes, work};
+use crate::machine::jail::imds_wall;
+use crate::machine::jail::request::{DocumentRequest, FetchRequest};
+use crate::machine::process::{units, users};
+use crate::machine::service::{ensure_running, gate, leftovers, migrate, present, retry};
+use crate::machine::survey;
+use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking};
+use crate::plan::{Action, Seconds, layout};
+use crate::secret::Secret;
+
+/// Longer than any text that somebody writes by hand.
+const LONGEST: u64 = 4 << 20;
+
+pub struct LocalHost {
+    /// Made when it is asked: most verbs never do.
+    imds: std::cell::OnceCell<Imds>,
+    root: bool,
+    /// The name of the fetch unit and of its scratch.
+    fetch: String,
+}
+
+impl LocalHost {
+    /// For the one real run: its fetch has a fixed name, so that the next run finds what it left.
+    pub fn new() -> Self {
+        let root = nix::unistd::geteuid().is_root();
+        LocalHost { imds: Default::default(), root, fetch: layout::FETCH.to_owned() }
+    }
+
+    /// For everything beside it, which must not disturb a run.
+    pub fn bystander() -> Self {
+        let pid = machine::pid();
+        LocalHost { fetch: layout::fetch_of(pid, machine::started(pid).unwrap_or(0)), ..Self::new() }
+    }
+
+    /// Where the machine says that it is not an EC2 instance, and no instance metadata answers either.
+    pub async fn refuse_other_machines(&self) -> Result<()> {
+        match Firmware::read().maker() {
+            Maker::Other(_) => self.instance(NOT_EC2_WAIT).await.map(drop),
+            Maker::Ec2 | Maker::Unknown => Ok(()),
+        }
+    }
+
+    /// The whole releases of a service, for root.
+    pub fn releases(&self, service: &Service) -> Result<Vec<Release>> {
+        kept::of(service)
+    }
+
+    fn imds(&self) -> &Imds {
+        self.imds.get_or_init(Imds::new)
+    }
+}
+
+impl Default for LocalHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observe for LocalHost {
+    async fn facts(&self, programs: &[&Places]) -> Result<Facts> {
+        survey::facts(programs).await
+    }
+
+    async fn instance(&self, wait: Seconds) -> Result<Instance> {
+        match Firmware::read().maker() {
+            // Metadata that answers counts for more than firmware: it is only waited for as briefly as that.
+            Maker::Other(said) => {
+                let asked = self.imds().instance(wait.min(NOT_EC2_WAIT)).await;
+                asked.map_err(|error| not_ec2(&said, &error))
+            }
+            Maker::Ec2 | Maker::Unknown => self.imds().instance(wait).await,
+        }
+    }
+
+    async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
+        self.imds().tags(needed, wait).await
+    }
+
+    async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String> {
+        let unit = layout::document_unit(&self.fetch);
+        runtimes::document(request, self.root.then_some(unit.as_str()), patience).await
+    }
+
+    async fn secret(
+        &self,
+        name: &str,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Secret> {
+        aws::secret(self.imds(), name, region, network, patience).await
+    }
+
+    async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
+        let fetched = work::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
+        fetched.map_err(|error| room::located(error, &[work::scratch(self.root)]))
+    }
+
+    async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit> {
+        work::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
+    }
+
+    /// Paths of operators, which may well be links.
+    async fn text(&self, path: &Path) -> Result<Option<String>> {
+        let path = path.to_owned();
+        blocking(move || files::text(&path, LONGEST)).await
+    }
+
+    async fn policy_text(&self, path: &Path) -> Result<Option<String>> {
+        let bad = |cause: String| {
+            let remedy = "it must be a text file of root's: chown root, and chmod go-w, what is named";
+            Error::new(Code::PolicyInvalid, format!("reading {}", path.display()), cause).remedy(remedy)
+        };
+        let Some(bytes) = owned::read(path, LONGEST).map_err(bad)? else { return Ok(None) };
+        String::from_utf8(bytes).map(Some).map_err(|_| bad("it is no UTF-8 text".to_owned()))
+    }
+
+    fn is_root(&self) -> bool {
+        self.root
+    }
+
+    fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
+        releases::tree(path, evidence)
+    }
+
+    async fn probe(&self, gate: &Gate) -> Result<Health> {
+        gate::probe_once(gate).await
+    }
+
+    async fn present(&self, asked: &Asked) -> Result<Option<Present>> {
+        present::present(asked, self.root).await
+    }
+
+    async fn look(&self, action: &Action) -> Result<Look> {
+        match action {
+            Action::CreateUser { name, .. } => users::look(name),
+            Action::MakeDirectory { path, owner, mode } => files::look_directory(path, owner, *mode),
+            Action::WriteFile { path, content, owner, mode } => {
+                files::look_file(path, content.expose().as_bytes(), owner, *mode)
+            }
+            Action::RemoveFile { path } => files::look_removed(path),
+            Action::InstallAgent { path } => releases::look_agent(path),
+            Action::CheckOut(checkout) => done(&checkout.record, &checkout.release),
+            Action::RaiseImdsWall(wall) => imds_wall::look(wall).await,
+            Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
+            Action::InstallPackages(wanted) => packages::look(wanted).await,
+            Action::InstallRuntime(install) => runtimes::look(&install.archive),
+            Action::RunCommand(command) => done(&command.done_by, &command.directory),
+            Action::FinishRelease { release, record, .. } => done(record, release),
+            Action::Migrate(migration) => migrate::look(migration),
+            Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
+            Action::ReloadUnit { unit } => {
+                let state = units::state(unit).await?;
+                let known = state.load == "loaded" && !state.needs_reload;
+                Ok(if known {
+                    Look::AlreadySo
+                } else {
+                    Look::WouldChange(format!("systemd has it as {}", state.load))
+                })
+            }
+            Action::StopUnit { unit, scratch } => leftovers::look_unit(unit, scratch).await,
+            Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
+            Action::Handover(wanted) => ensure_running::look(wanted).await,
+            Action::AwaitHealth(wanted) => gate::look(&wanted.gate).await,
+            Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
+            Action::SetAside(one) => aside::look_set(one),
+            Action::BringBack(one) => aside::look_back(one),
+            Action::ArrangeRetry { unit, .. } => retry::look_arranged(unit).await,
+            Action::CancelRetry { unit, timer } => retry::look_cancelled(unit, timer).await,
+            Action::PruneReleases(prune) => releases::look_prune(prune),
+            Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
+            Action::BoundCache(bound) => {
+                let bound = bound.clone();
+                blocking(move || cache::look(&bound)).await
+            }
+        }
+    }
+}
+
+/// How long metadata is waited for where the machine says that it is not an EC2 instance.
+const NOT_EC2_WAIT: Seconds = Seconds(5);
+
+fn not_ec2(said: &str, error: &Error) -> Error {
+    let cause = format!("this machine is not an EC2 instance ({said})");
+    Error::new(Code::NotEc2, "asking instance metadata", cause).because(error.cause())
+}
+
+/// Work that leaves a record when it is whole. A record of what is gone is none.
+fn done(record: &Path, release: &Path) -> Result<Look> {
+    Ok(if releases::done(release, record)? {
+        Look::AlreadySo
+    } else {
+        Look::WouldChange("not done yet".into())
+    })
+}
+
+impl Host for LocalHost {
+    async fn act(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
+        self.carry_out(action, context).await.map_err(|error| room::located(error, &action.writes()))
+    }
+}
+
+impl LocalHost {
+    async fn carry_out(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
+        // The first two look for themselves, in the middle of what they do; a proof changes nothing.
+        match action {
+            Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
+            Action::Handover(wanted) => return ensure_running::hand_over(wanted).await,
+            Action::ProveImdsWall { unit } => return imds_wall::prove(unit).await,
+            _ => {}
+        }
+        let Look::WouldChange(was) = self.look(action).await? else { return Ok(Change::Unchanged) };
+        match action {
+            Action::CreateUser { name, description, home } => {
+                return users::create(name, description, home).await;
+            }
+            Action::MakeDirectory { path, owner, mode } => files::directory(path, owner, *mode)?,
+            Action::WriteFile { path, content, owner, mode } => {
+                files::write(path, content.expose().as_bytes(), owner, *mode)?
+            }
+            Action::RemoveFile { path } => files::remove_file(path)?,
+            Action::InstallAgent { path } => releases::install_agent(path)?,
+            Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
+            Action::RaiseImdsWall(wall) => imds_wall::raise(wall).await?,
+            Action::InstallPackages(wanted) => packages::install(wanted).await?,
+            Action::InstallRuntime(install) => runtimes::install(install).await?,
+            Action::RunCommand(command) => work::run(command).await?,
+            Action::FinishRelease { release, record, uses } => {
+                let (release, record, uses) = (release.clone(), record.clone(), uses.clone());
+                blocking(move || releases::finish(&release, &record, &uses)).await?;
+            }
+            Action::Migrate(migration) => migrate::migrate(migration).await?,
+            Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
+            Action::ReloadUnit { .. } => units::daemon_reload().await?,
+            Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,
+            Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
+            Action::DiscardUnfinished { release, record } => {
+                let (release, record) = (release.clone(), record.clone());
+                blocking(move || releases::discard(&release, &[record])).await?;
+            }
+            Action::SetAside(one) => {
+                let one = one.clone();
+                blocking(move || aside::set(&one)).await?;
+            }
+            Action::BringBack(one) => {
+                let one = one.clone();
+                blocking(move || aside::bring_back(&one)).await?;
+            }
+            Action::ArrangeRetry { unit, timer, after } => retry::arrange(unit, timer, *after).await?,
+            Action::CancelRetry { unit, timer } => retry::cancel(unit, timer).await?,
+            Action::PruneReleases(prune) => {
+                let prune = prune.clone();
+                blocking(move || releases::prune(&prune)).await?;
+            }
+            Action::PruneRuntimes(prune) => {
+                let prune = prune.clone();
+                blocking(move || runtimes::prune(&prune)).await?;
+            }
+            Action::BoundCache(bound) => {
+                let bound = bound.clone();
+                blocking(move || cache::empty(&bound)).await?;
+            }
+            Action::AwaitHealth(_) | Action::Handover(_) | Action::ProveImdsWall { .. } => {}
+        }
+        Ok(Change::Changed(was))
+    }
+}

@@ -1,0 +1,195 @@
+//! Units, through systemctl.
+
+use std::collections::BTreeMap;
+
+use super::exit::Exit;
+use super::program::tool;
+use crate::error::Result;
+use crate::machine::jail::imds_proof::IMDS_ANSWERS;
+use crate::plan::layout;
+
+/// The properties of one unit that matter here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitState {
+    pub load: String,
+    pub active: String,
+    pub sub: String,
+    pub result: String,
+    pub main_pid: u32,
+    pub restarts: u32,
+    pub invocation: String,
+    pub cgroup: String,
+    pub needs_reload: bool,
+    /// How its main process ended, unless it runs.
+    pub exit: Option<Exit>,
+    /// Since when it is active, or was last, in seconds since 1970.
+    pub active_since: Option<u64>,
+    /// Its last start ended before the service began: instance metadata answered.
+    pub imds_answered: bool,
+}
+
+impl UnitState {
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+
+    pub fn is_down(&self) -> bool {
+        matches!(self.active.as_str(), "inactive" | "failed")
+    }
+}
+
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,MainPID,NRestarts,InvocationID,ControlGroup,NeedDaemonReload,ExecMainCode,ExecMainStatus,ExecStartPre,ActiveEnterTimestamp";
+
+pub fn is_running_the_machine() -> bool {
+    std::path::Path::new("/run/systemd/system").is_dir()
+}
+
+/// Where systemd does not run the machine (a laptop's container, say) there are no units.
+pub async fn state(unit: &str) -> Result<UnitState> {
+    if !is_running_the_machine() {
+        return Ok(UnitState {
+            load: "no systemd".into(),
+            active: "inactive".into(),
+            ..UnitState::default()
+        });
+    }
+    let output = tool(&["systemctl", "show", "--timestamp=unix", PROPERTIES, "--", unit], 20).await?;
+    Ok(parse(&output.text()))
+}
+
+fn parse(text: &str) -> UnitState {
+    let mut values: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
+    let mut take = |name: &str| values.remove(name).unwrap_or_default().to_owned();
+    UnitState {
+        load: take("LoadState"),
+        active: take("ActiveState"),
+        sub: take("SubState"),
+        result: take("Result"),
+        main_pid: take("MainPID").parse().unwrap_or(0),
+        restarts: take("NRestarts").parse().unwrap_or(0),
+        invocation: take("InvocationID"),
+        cgroup: take("ControlGroup"),
+        needs_reload: take("NeedDaemonReload") == "yes",
+        exit: Exit::of(&take("ExecMainCode"), &take("ExecMainStatus")),
+        active_since: take("ActiveEnterTimestamp").strip_prefix('@').and_then(|at| at.parse().ok()),
+        imds_answered: text
+            .lines()
+            .filter_map(|line| line.strip_prefix("ExecStartPre="))
+            .any(is_failed_proof),
+    }
+}
+
+/// As `{ path=... ; argv[]=bootagent __child imds-proof ; ... ; code=exited ; status=189 }`.
+fn is_failed_proof(start_pre: &str) -> bool {
+    start_pre.contains(layout::IMDS_PROOF) && start_pre.ends_with(&format!("; status={IMDS_ANSWERS} }}"))
+}
+
+/// When the main process of a unit was started, in microseconds since 1970. `systemctl show` has it in whole seconds
+/// only, or in a form that older ones do not know.
+pub async fn started(unit: &str) -> Result<Option<u64>> {
+    if !is_running_the_machine() {
+        return Ok(None);
+    }
+    let path = format!("/org/freedesktop/systemd1/unit/{}", bus_name(unit));
+    let service = "org.freedesktop.systemd1.Service";
+    let line =
+        ["busctl", "get-property", "org.freedesktop.systemd1", &path, service, "ExecMainStartTimestamp"];
+    let output = tool(&line, 20).await?;
+    Ok(output
+        .text()
+        .trim()
+        .strip_prefix("t ")
+        .and_then(|number| number.parse().ok())
+        .filter(|moment| *moment > 0))
+}
+
+/// A unit's name as D-Bus has it in paths: all but letters and digits escaped, and a digit in front, too.
+fn bus_name(unit: &str) -> String {
+    let escaped = unit.bytes().enumerate().map(|(at, byte)| match byte {
+        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        other => format!("_{other:02x}"),
+    });
+    escaped.collect()
+}
+
+pub async fn daemon_reload() -> Result<()> {
+    tool(&["systemctl", "daemon-reload"], 60).await.map(|_| ())
+}
+
+/// Frees the name of a unit that failed; one that runs is not touched.
+pub async fn forget_failed(unit: &str) {
+    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+}
+
+/// Stops a unit and forgets that it failed; a unit that is not there is stopped already.
+pub async fn stop(unit: &str) -> Result<()> {
+    if let Err(error) = tool(&["systemctl", "stop", "--", unit], 100).await
+        && !is_gone(unit).await?
+    {
+        return Err(error);
+    }
+    let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
+    Ok(())
+}
+
+/// Stops what a killed run may have left under this name.
+pub async fn clear(unit: &str) -> Result<()> {
+    match !is_running_the_machine() || is_gone(unit).await? {
+        true => Ok(()),
+        false => stop(unit).await,
+    }
+}
+
+async fn is_gone(unit: &str) -> Result<bool> {
+    let state = state(unit).await?;
+    Ok(state.load == "not-found" && state.active == "inactive")
+}
+
+/// The loaded units whose names fit a pattern.
+pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
+    if !is_running_the_machine() {
+        return Ok(Vec::new());
+    }
+    let mut line = vec!["systemctl", "list-units", "--all", "--plain", "--no-legend", "--"];
+    line.extend(patterns.iter().map(String::as_str));
+    let output = tool(&line, 20).await?;
+    Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+/// Why a unit whose proof failed does not run.
+pub const IMDS_ANSWERS_SERVICE: &str =
+    "instance metadata would answer the service, to which the policy denies it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_read_in_any_order_and_absent_ones_are_empty() {
+        let state = parse("NRestarts=3\nMainPID=17\nActiveState=active\nNeedDaemonReload=yes\nResult=a=b\n");
+        assert!(state.is_active() && state.needs_reload);
+        assert_eq!((state.main_pid, state.restarts, state.result.as_str()), (17, 3, "a=b"));
+        assert_eq!(parse("garbage"), UnitState::default());
+    }
+
+    #[test]
+    fn names_are_escaped_as_d_bus_wants_them() {
+        assert_eq!(bus_name("auth-service.service"), "auth_2dservice_2eservice");
+        assert_eq!(bus_name("2x.service"), "_32x_2eservice");
+    }
+
+    #[test]
+    fn a_proof_that_failed_is_told_from_other_ends() {
+        let ended = |argv: &str, status: &str| {
+            let times = "start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited";
+            let line =
+                format!("{{ path=/x ; argv[]={argv} ; ignore_errors=no ; {times} ; status={status} }}");
+            parse(&format!("ExecStartPre={line}\n")).imds_answered
+        };
+        assert!(ended(layout::IMDS_PROOF, "189"));
+        for (argv, status) in [(layout::IMDS_PROOF, "0"), (layout::IMDS_PROOF, "1"), ("/bin/false", "189")] {
+            assert!(!ended(argv, status), "{argv} {status}");
+        }
+    }
+}

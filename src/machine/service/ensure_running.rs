@@ -1,0 +1,207 @@
+//! What runs is what is wanted: compared by the bytes from which the running unit was started, and by which of its
+//! invocations that was. It starts and restarts the unit, and changes nothing else.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::start;
+use crate::error::Result;
+use crate::machine::disk::files;
+use crate::machine::process::units::{self, UnitState};
+use crate::machine::{Change, Look};
+use crate::plan::{Handover, Mode, Owner};
+
+const OTHER: &str = "runs something else";
+
+/// What is noted of the last start: from which bytes, and as which invocation of the unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    digest: String,
+    /// Absent in the records of earlier versions: that one is unknown.
+    invocation: Option<String>,
+}
+
+impl Record {
+    fn parse(bytes: &[u8]) -> Record {
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = text.lines().map(str::trim);
+        let digest = lines.next().unwrap_or_default().to_owned();
+        Record { digest, invocation: lines.next().filter(|line| !line.is_empty()).map(str::to_owned) }
+    }
+
+    fn text(&self) -> String {
+        format!("{}\n{}\n", self.digest, self.invocation.as_deref().unwrap_or_default())
+    }
+}
+
+/// How what runs stands to what is there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Running {
+    /// Started from what is there now, by us.
+    Ours,
+    /// Another invocation than the one that is noted, a crash's or an operator's, from what is there now.
+    Again,
+    /// Started from something else, or it is not known from what.
+    Other,
+}
+
+/// Another invocation than the noted one read its files when it started: one that changed after that is not what it
+/// read, even if its bytes are right again by now.
+fn judge(
+    record: Option<&Record>,
+    digest: &str,
+    invocation: &str,
+    changed_since: impl FnOnce() -> bool,
+) -> Running {
+    match record {
+        Some(record) if record.digest == digest => match &record.invocation {
+            Some(noted) if noted == invocation => Running::Ours,
+            _ if changed_since() => Running::Other,
+            _ => Running::Again,
+        },
+        _ => Running::Other,
+    }
+}
+
+pub async fn look(handover: &Handover) -> Result<Look> {
+    let state = units::state(&handover.unit).await?;
+    if !state.is_active() {
+        return Ok(Look::WouldChange(if state.active.is_empty() {
+            "not running".into()
+        } else {
+            state.active
+        }));
+    }
+    Ok(match running(handover, &state).await? {
+        Running::Ours | Running::Again => Look::AlreadySo,
+        Running::Other => Look::WouldChange(match changed_by_hand(handover).await? {
+            Some(how) => format!("{OTHER}: {how}"),
+            None => OTHER.into(),
+        }),
+    })
+}
+
+/// Whether what runs is not what the last run started, or no longer stands on what it was started from: an operator
+/// changed the environment, the unit or the link, or restarted the service from others. `None` while what runs is what
+/// the record says; where nothing runs; and where nothing is noted, so that there is nothing to compare. (A run that was
+/// killed before its restart leaves the same picture.)
+pub async fn changed_by_hand(handover: &Handover) -> Result<Option<String>> {
+    let state = units::state(&handover.unit).await?;
+    let Some(noted) = files::changed(&handover.record)? else { return Ok(None) };
+    if !state.is_active() || running(handover, &state).await? != Running::Other {
+        return Ok(None);
+    }
+    let newer: Vec<String> =
+        changed_after(handover, noted)?.iter().map(|path| path.display().to_string()).collect();
+    Ok(Some(match newer.is_empty() {
+        true => "it was not started from the files that are there".to_owned(),
+        false => format!("{} changed after bootagent started it", newer.join(", ")),
+    }))
+}
+
+pub async fn hand_over(handover: &Handover) -> Result<Change> {
+    let state = units::state(&handover.unit).await?;
+    if state.is_active() {
+        match running(handover, &state).await? {
+            Running::Ours => return Ok(Change::Unchanged),
+            Running::Again => {
+                note(handover, digest(handover)?, state.invocation)?;
+                return Ok(Change::Unchanged);
+            }
+            Running::Other => {}
+        }
+    }
+    // Of before the start: what changes meanwhile is not what runs.
+    let digest = digest(handover)?;
+    // Between the two nobody knows what runs: a run that is killed there restarts once more, also when it
+    // wants what was noted before.
+    files::remove_file(&handover.record)?;
+    start::restart(&handover.unit).await?;
+    note(handover, digest, units::state(&handover.unit).await?.invocation)?;
+    Ok(Change::Changed(format!("{} started", handover.unit)))
+}
+
+fn note(handover: &Handover, digest: String, invocation: String) -> Result<()> {
+    let record = Record { digest, invocation: Some(invocation) };
+    files::write(&handover.record, record.text().as_bytes(), &Owner::root(), Mode(0o600))
+}
+
+async fn running(handover: &Handover, state: &UnitState) -> Result<Running> {
+    let record = files::read(&handover.record)?.map(|bytes| Record::parse(&bytes));
+    let digest = digest(handover)?;
+    let is_known = record.as_ref().is_some_and(|record| {
+        record.digest != digest || record.invocation.as_ref() == Some(&state.invocation)
+    });
+    // Only another invocation makes it worth asking systemd once more.
+    let started = if is_known || record.is_none() { None } else { units::started(&handover.unit).await? };
+    let changed = match started {
+        Some(started) => !changed_after(handover, started)?.is_empty(),
+        None => true,
+    };
+    Ok(judge(record.as_ref(), &digest, &state.invocation, || changed))
+}
+
+/// The inputs that were changed after a moment, in microseconds since 1970. The time of change of an inode can only be
+/// set by changing it, so that `mv` and `touch` do not hide one.
+fn changed_after(handover: &Handover, moment: u64) -> Result<Vec<&Path>> {
+    let mut newer = Vec::new();
+    for input in &handover.inputs {
+        // A directory changes whenever the service writes into it: which one it is, is in the digest.
+        let is_directory = files::which_directory(input)?.is_some();
+        if !is_directory && files::changed(input)?.is_some_and(|changed| changed > moment) {
+            newer.push(input.as_path());
+        }
+    }
+    Ok(newer)
+}
+
+fn digest(handover: &Handover) -> Result<String> {
+    let mut hash = Sha256::new();
+    for input in &handover.inputs {
+        let bytes = match files::target(input)? {
+            Some(target) => target.into_os_string().into_encoded_bytes(),
+            // What runs holds on to the one that it was started with: one made anew under its name is none
+            // that it can write, and gets another number for as long as that lasts.
+            None => match files::which_directory(input)? {
+                Some(number) => format!("{number:?}").into_bytes(),
+                None => files::read(input)?.unwrap_or_default(),
+            },
+        };
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(&bytes);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(invocation: Option<&str>) -> Record {
+        Record { digest: "d".into(), invocation: invocation.map(str::to_owned) }
+    }
+
+    #[test]
+    fn another_invocation_counts_by_what_changed_after_its_start() {
+        let judged =
+            |invocation, digest: &str, changed| judge(Some(&record(invocation)), digest, "now", || changed);
+        assert_eq!(judged(Some("now"), "d", true), Running::Ours);
+        assert_eq!(judged(Some("before"), "d", false), Running::Again);
+        assert_eq!(judged(Some("before"), "d", true), Running::Other);
+        for changed in [true, false] {
+            assert_eq!(judged(Some("now"), "other bytes", changed), Running::Other);
+            assert_eq!(judge(None, "d", "now", || changed), Running::Other);
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_has_a_digest_and_an_unknown_invocation() {
+        assert_eq!(Record::parse(b"d"), record(None));
+        assert_eq!(judge(Some(&record(None)), "d", "now", || false), Running::Again);
+        assert_eq!(judge(Some(&record(None)), "d", "now", || true), Running::Other);
+        for written in [record(Some("i")), record(None)] {
+            assert_eq!(Record::parse(written.text().as_bytes()), written);
+        }
+    }
+}

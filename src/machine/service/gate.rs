@@ -1,0 +1,188 @@
+//! Healthy or not. The gate is not fooled: by somebody else on the port, by one lucky answer, by a
+//! service that is restarted again and again, or by a unit that systemd merely calls active.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::crash::{self, Seen};
+use super::mark::Mark;
+use super::probe::{self, Bad, bad, imds_answers, probe};
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::machine::disk::files;
+use crate::machine::process::reason;
+use crate::machine::process::units::{self, UnitState};
+use crate::machine::{Change, Health, Look, now, progress};
+use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
+use crate::secret::Message;
+
+/// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
+pub async fn look(gate: &Gate) -> Result<Look> {
+    let state = units::state(&gate.unit).await?;
+    match files::read(&layout::passed(&gate.unit))? {
+        Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
+            match probe(gate, &state).await {
+                Ok(_) => Ok(Look::AlreadySo),
+                Err(bad) => Ok(Look::WouldChange(bad.cause.own())),
+            }
+        }
+        _ => Ok(Look::WouldChange("not passed yet".into())),
+    }
+}
+
+/// One probe, without a memory: a service that systemd restarted meanwhile may well serve again.
+pub async fn probe_once(gate: &Gate) -> Result<Health> {
+    let state = units::state(&gate.unit).await?;
+    Ok(match probe(gate, &state).await {
+        Ok(answer) => Health::Well(answer),
+        Err(bad) => Health::Unwell(bad.cause.own()),
+    })
+}
+
+pub async fn pass(wait: &HealthWait) -> Result<Change> {
+    let gate = &wait.gate;
+    if look(gate).await? == Look::AlreadySo {
+        tell(gate, &units::state(&gate.unit).await?);
+        return Ok(Change::Unchanged);
+    }
+    let started = Instant::now();
+    let mut seen = Seen::from_now_on();
+    let answer = match watch(wait, started, &mut seen).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let error = reason::explained(error, &gate.unit).await;
+            return Err(crash::explained(gate, error, &seen).await);
+        }
+    };
+    let state = units::state(&gate.unit).await?;
+    tell(gate, &state);
+    let mark = Mark::of(&state, now()).text();
+    files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
+    Ok(Change::Changed(answer))
+}
+
+fn tell(gate: &Gate, state: &UnitState) {
+    if let Some(note) = probe::note(gate, state) {
+        progress::note(note);
+    }
+}
+
+/// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The soak that follows is no part of that time.
+fn first(answer: &str, after: Duration) -> String {
+    let after = after.as_secs_f64();
+    match answer.split_once(" answered ") {
+        Some((url, status)) => format!("{url}: first {status} after {after:.1} s"),
+        None => format!("{answer} after {after:.1} s"),
+    }
+}
+
+/// Good without a break for the whole soak, in time. What explains a failure is noted in `seen`.
+async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<String> {
+    let gate = &wait.gate;
+    let until = started + gate.within.duration();
+    let before = units::state(&gate.unit).await?;
+    // Since when, and as which process, it is good.
+    let mut good: Option<(Instant, UnitState)> = None;
+    // Likewise, since when it listens on other ports only.
+    let mut elsewhere: Option<(Instant, UnitState)> = None;
+    let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
+    loop {
+        let state = units::state(&gate.unit).await?;
+        seen.look(&state);
+        let restarts = state.restarts.saturating_sub(before.restarts);
+        if state.imds_answered && !state.is_active() {
+            return Err(refuse(gate, imds_answers(), gate.within.duration()));
+        }
+        // One that is down nobody starts again.
+        if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
+            return Err(crash::ended(gate, &state, restarts, seen.exit));
+        }
+        match probe(gate, &state).await {
+            Ok(answer) => {
+                elsewhere = None;
+                let since = since(&mut good, &state);
+                let first = first(&answer, since.duration_since(started));
+                if since.elapsed() >= gate.soak.duration() {
+                    return Ok(format!("{first}, stayed healthy for {}", gate.soak));
+                }
+                progress::say(format!("{first}, watching for {}", gate.soak));
+            }
+            Err(now) => {
+                worst = match good.take() {
+                    Some((since, _)) => Bad {
+                        fault: if restarts > 0 { Fault::HealthFlapping } else { now.fault },
+                        cause: Message::from(format!(
+                            "it was well for {:.1} s, then: ",
+                            since.elapsed().as_secs_f64()
+                        ))
+                        .and(now.cause),
+                        ..now
+                    },
+                    None => now,
+                };
+                progress::say(worst.cause.clone());
+                match worst.is_elsewhere {
+                    true => {
+                        let time = since(&mut elsewhere, &state).elapsed();
+                        if wait.elsewhere.is_some_and(|most| time >= most.duration()) {
+                            return Err(refuse(gate, worst, time));
+                        }
+                    }
+                    false => elsewhere = None,
+                }
+            }
+        }
+        if Instant::now() >= until {
+            // A soak that began in time may end a little later than the time to become well.
+            match &good {
+                Some((since, _))
+                    if since.elapsed() < gate.soak.duration()
+                        && Instant::now() < until + gate.soak.duration() => {}
+                // It was seen between its start and its end: that is no service that is slow to listen.
+                _ if restarts > 0
+                    && matches!(
+                        worst.fault,
+                        Fault::HealthNoListener | Fault::ServiceExited | Fault::HealthForeign
+                    ) =>
+                {
+                    return Err(crash::ended(gate, &state, restarts, seen.exit));
+                }
+                _ => return Err(refuse(gate, worst, gate.within.duration())),
+            }
+        }
+        sleep(Duration::from_millis(gate.interval_ms)).await;
+    }
+}
+
+/// Since when the same process is so, from now on if it was not, or was another one.
+fn since(so: &mut Option<(Instant, UnitState)>, state: &UnitState) -> Instant {
+    let same = |(_, before): &(Instant, UnitState)| {
+        before.main_pid == state.main_pid && before.restarts == state.restarts
+    };
+    let since = so.take().filter(same).map_or_else(Instant::now, |(since, _)| since);
+    *so = Some((since, state.clone()));
+    since
+}
+
+fn refuse(gate: &Gate, worst: Bad, after: Duration) -> Error {
+    let cause = worst.cause.and(format!(" (after {} s)", after.as_secs()));
+    let error = worst.fault.error(format!("waiting until {} is healthy", gate.unit), cause);
+    worst.remedy.into_iter().fold(error, Error::remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_to_the_first_good_answer_is_told_without_the_soak() {
+        let after = Duration::from_millis(840);
+        assert_eq!(
+            first("http://127.0.0.1:3000/health answered 200", after),
+            "http://127.0.0.1:3000/health: first 200 after 0.8 s"
+        );
+        assert_eq!(first("listening on 127.0.0.1:3000", after), "listening on 127.0.0.1:3000 after 0.8 s");
+        assert_eq!(first("alive as pid 17", after), "alive as pid 17 after 0.8 s");
+    }
+}

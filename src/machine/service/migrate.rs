@@ -1,0 +1,115 @@
+//! What a release wants done before it is switched to: as the service, with its environment and walls.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::fault::{Fault, Slice};
+use crate::machine::disk::files;
+use crate::machine::install::diagnose;
+use crate::machine::jail::guard;
+use crate::machine::jail::unit::{Jail, User};
+use crate::machine::process::journal;
+use crate::machine::{Look, now};
+use crate::plan::{Migration, Mode, Owner};
+
+/// Longer than the step's own deadline: this one holds if the agent dies.
+const DEADLINE: Duration = Duration::from_secs(Slice::Migrate.seconds().0 + 60);
+
+/// What the unit of a service has and an installation has not: later words win.
+const AS_THE_SERVICE: &[&str] = &[
+    "UMask=0077",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "LimitNOFILE=65536",
+    "TasksMax=4096",
+    // Killed half-way it leaves its data half changed, and what serves may wait for a lock that it holds.
+    "OOMScoreAdjust=0",
+    "CPUWeight=100",
+    "IOWeight=100",
+];
+
+pub fn look(migration: &Migration) -> Result<Look> {
+    let record = &migration.record;
+    files::look_file(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
+}
+
+pub async fn migrate(migration: &Migration) -> Result<()> {
+    let rendered = Rendered::new(migration)?;
+    for argv in &migration.commands {
+        run(migration, argv).await?;
+    }
+    drop(rendered);
+    let record = &migration.record;
+    files::write(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
+}
+
+async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
+    let guarded = guard::before(argv, migration.may_use_imds)?;
+    let began = now();
+    let output = jail(migration).run(&guarded, None, 256 << 10).await?;
+    let unit_ended = match output.ok() {
+        true => String::new(),
+        false => journal::last_word(&migration.unit, began).await,
+    };
+    let ran = diagnose::Ran {
+        line: argv.join(" "),
+        user: &migration.user,
+        writable: &migration.writable,
+        fault: Fault::MigrateFailed,
+    };
+    diagnose::judge(&ran, &output, &unit_ended)
+}
+
+fn jail(migration: &Migration) -> Jail {
+    let user = User::Named { user: migration.user.clone(), group: migration.user.clone() };
+    let mut jail = Jail::new(&migration.unit, user, DEADLINE)
+        .directory(&migration.directory)
+        .environment(&migration.environment)
+        .property(format!("EnvironmentFile={}", environment(migration).display()));
+    if let (Some(_), Some(around)) = (&migration.dotenv, migration.dotenv_at.parent()) {
+        // What stands there is the former generation's, or nothing yet.
+        let (own, seen_as) = (dotenv(migration), &migration.dotenv_at);
+        jail = jail
+            .property(format!("TemporaryFileSystem={}:mode=0755", around.display()))
+            .property(format!("BindReadOnlyPaths={}:{}", own.display(), seen_as.display()));
+    }
+    if migration.may_use_imds {
+        jail = jail.with_imds();
+    }
+    for path in &migration.writable {
+        jail = jail.writable(path);
+    }
+    AS_THE_SERVICE.iter().fold(jail, |jail, property| jail.property(*property))
+}
+
+fn environment(migration: &Migration) -> PathBuf {
+    migration.scratch.join("env")
+}
+
+fn dotenv(migration: &Migration) -> PathBuf {
+    migration.scratch.join("dotenv")
+}
+
+/// The environment that the service will get, in files that go when the migration ends in whatever way.
+struct Rendered<'a>(&'a Migration);
+
+impl<'a> Rendered<'a> {
+    fn new(migration: &'a Migration) -> Result<Self> {
+        let rendered = Rendered(migration);
+        files::directory(&migration.scratch, &Owner::root(), Mode(0o700))?;
+        let variables = migration.variables.expose().as_bytes();
+        files::write(&environment(migration), variables, &Owner::root(), Mode(0o600))?;
+        if let Some(text) = &migration.dotenv {
+            let owner = Owner::new("root", &migration.user);
+            files::write(&dotenv(migration), text.expose().as_bytes(), &owner, Mode(0o640))?;
+        }
+        Ok(rendered)
+    }
+}
+
+impl Drop for Rendered<'_> {
+    /// What cannot be removed is in memory and root's, and the next run removes it.
+    fn drop(&mut self) {
+        let _ = files::remove_tree(&self.0.scratch);
+    }
+}

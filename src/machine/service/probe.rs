@@ -1,0 +1,268 @@
+//! One observation of a unit: whether its process runs, whether it is the one that listens, and what it answers. It
+//! reads and asks, and remembers nothing.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::machine::process::sockets::{self, Holder, Listener};
+use crate::machine::process::units::{self, UnitState};
+use crate::plan::{Gate, Probe};
+use crate::secret::{ForeignText, Message};
+
+/// One probe may take this long.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Why an observation is not good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    pub fault: Fault,
+    pub cause: Message,
+    /// It listens, but on other ports only.
+    pub is_elsewhere: bool,
+    pub remedy: Option<String>,
+}
+
+pub fn bad(fault: Fault, cause: impl Into<Message>) -> Bad {
+    Bad { fault, cause: cause.into(), is_elsewhere: false, remedy: None }
+}
+
+pub fn imds_answers() -> Bad {
+    bad(Fault::ImdsAnswers, units::IMDS_ANSWERS_SERVICE)
+}
+
+/// One observation of the unit and, if there is a port, of who answers on it.
+pub async fn probe(gate: &Gate, state: &UnitState) -> Result<String, Bad> {
+    if state.imds_answered && !state.is_active() {
+        return Err(imds_answers());
+    }
+    if !state.is_active() || state.main_pid == 0 {
+        return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
+    }
+    match &gate.probe {
+        Probe::Alive => Ok(format!("alive as pid {}", state.main_pid)),
+        Probe::Tcp { port } => own_address(*port, state).map(|address| format!("listening on {address}")),
+        Probe::Http { port, path, statuses, host } => {
+            let address = own_address(*port, state)?;
+            let url = format!("http://{address}{path}");
+            let answer = ask(url.clone(), host.clone()).await?;
+            let good = match statuses.is_empty() {
+                true => (200..300).contains(&answer.status),
+                false => statuses.contains(&answer.status),
+            };
+            if good { Ok(format!("{url} answered {}", answer.status)) } else { Err(refused(&url, answer)) }
+        }
+    }
+}
+
+struct Answer {
+    status: u16,
+    /// Where a redirect leads, without what may be private in it.
+    location: Option<ForeignText>,
+}
+
+fn refused(url: &str, answer: Answer) -> Bad {
+    let said = Message::from(format!("{url} answered {}", answer.status));
+    match answer.location {
+        Some(location) => Bad {
+            remedy: Some(
+                "redirects are not followed: set health.path to what is asked for in the end, health.host if it \
+                 redirects by host, or health.status if this answer is good; then: bootagent run --update"
+                    .to_owned(),
+            ),
+            ..bad(Fault::HealthBadAnswer, said.and(", which leads to ").and(location))
+        },
+        None if answer.status == 400 => Bad {
+            remedy: Some(
+                "a service that answers under certain host names only refuses others so (Django's ALLOWED_HOSTS): set \
+                 health.host in bootagent.toml to a name that it serves; then: bootagent update"
+                    .to_owned(),
+            ),
+            ..bad(Fault::HealthBadAnswer, said)
+        },
+        None => bad(Fault::HealthBadAnswer, said),
+    }
+}
+
+/// The part of a Location that tells where: its query may hold a token.
+fn target(location: &str) -> ForeignText {
+    ForeignText::line(location.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// Where one of the unit's own sockets answers. A foreign one that would be given the connection is an error of its own.
+fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
+    let listeners = sockets::listeners(port, &state.cgroup);
+    if listeners.own.is_empty() && listeners.foreign.is_empty() {
+        let others = sockets::ports_of(&state.cgroup);
+        let is_elsewhere = !others.is_empty();
+        return Err(Bad { is_elsewhere, ..bad(Fault::HealthNoListener, elsewhere(port, &others)) });
+    }
+    match listeners.own_address(sockets::has_ipv6_loopback()) {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => Err(held(port, listeners.foreign.first())),
+        Err(foreign) => {
+            let holder = sockets::holder(foreign);
+            let cause = format!(
+                "{}, outside the unit, listens on {}, too: it is given connections for port {port} that are the unit's",
+                named(holder.as_ref()),
+                foreign.address
+            );
+            Err(Bad { remedy: free(port, holder.as_ref()), ..bad(Fault::HealthForeign, cause) })
+        }
+    }
+}
+
+/// The port is not the unit's: whose it is.
+pub fn held(port: u16, foreign: Option<&Listener>) -> Bad {
+    let holder = foreign.and_then(sockets::holder);
+    let cause = format!("port {port} is held by {}, outside the unit", named(holder.as_ref()));
+    Bad { remedy: free(port, holder.as_ref()), ..bad(Fault::HealthForeign, cause) }
+}
+
+fn named(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(Holder { pid, program, unit: Some(unit) }) => format!("process {pid} ({program}, {unit})"),
+        Some(Holder { pid, program, unit: None }) => format!("process {pid} ({program})"),
+        None => "another process".to_owned(),
+    }
+}
+
+fn free(port: u16, holder: Option<&Holder>) -> Option<String> {
+    let holder = holder?;
+    Some(match &holder.unit {
+        Some(unit) if unit.ends_with(".service") => {
+            format!(
+                "stop it (systemctl disable --now {unit}), or give one of the two another port than {port}"
+            )
+        }
+        _ => format!("end process {}, or give one of the two another port than {port}", holder.pid),
+    })
+}
+
+/// Nothing is on the port: perhaps the service listens, but on others.
+fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
+    const MOST: usize = 5;
+    let named: Vec<String> = others.iter().take(MOST).map(u16::to_string).collect();
+    match named.is_empty() {
+        true => format!("nothing listens on port {port}"),
+        false => format!("it listens on {}, not on {port}", named.join(", ")),
+    }
+}
+
+/// What an operator should know of a service that is well: where nothing outside of the machine reaches it.
+pub fn note(gate: &Gate, state: &UnitState) -> Option<String> {
+    let port = gate.probe.port()?;
+    let own = sockets::listeners(port, &state.cgroup).own;
+    let is_local = !own.is_empty() && own.iter().all(|own| own.address.ip().to_canonical().is_loopback());
+    is_local.then(|| {
+        let at = own.iter().map(|own| own.address.to_string()).collect::<Vec<_>>().join(", ");
+        format!(
+            "the service listens on {at} only: nothing outside of this machine, such as a load balancer, reaches it; \
+             listen on 0.0.0.0 or :: unless a proxy on this machine is in front"
+        )
+    })
+}
+
+/// One GET. No redirect is followed: a login page is not health.
+async fn ask(url: String, host: Option<String>) -> Result<Answer, Bad> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER))
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .proxy(None)
+            .user_agent("bootagent")
+            .build()
+            .into();
+        let mut request = agent.get(&url);
+        if let Some(host) = host {
+            request = request.header("Host", host);
+        }
+        let answer = request.call().map_err(|error| match error {
+            ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", ANSWER.as_secs()),
+            other => format!("{url}: {other}"),
+        })?;
+        let status = answer.status();
+        let location = answer.headers().get("Location").filter(|_| status.is_redirection());
+        let location = location.map(|location| target(&String::from_utf8_lossy(location.as_bytes())));
+        Ok(Answer { status: status.as_u16(), location })
+    });
+    match asked.await {
+        Ok(answer) => answer.map_err(|cause: String| bad(Fault::HealthBadAnswer, cause)),
+        Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Redaction;
+
+    #[test]
+    fn where_it_listens_instead_is_told() {
+        assert_eq!(elsewhere(3000, &[].into()), "nothing listens on port 3000");
+        assert_eq!(elsewhere(3000, &[4000].into()), "it listens on 4000, not on 3000");
+        assert_eq!(elsewhere(3000, &(1..99).collect()), "it listens on 1, 2, 3, 4, 5, not on 3000");
+    }
+
+    #[test]
+    fn a_redirect_names_its_target_without_what_may_be_private() {
+        for (location, told) in [
+            ("https://login.example.com/start?token=hunter2", "https://login.example.com/start"),
+            ("/login#hunter2", "/login"),
+            ("\u{1b}[31m/red\r\nSet-Cookie: x", "/redSet-Cookie: x"),
+            ("https://u:hunter2@h/", "https://h/"),
+        ] {
+            let bad =
+                refused("http://127.0.0.1:1/", Answer { status: 302, location: Some(target(location)) });
+            let shown = bad.cause.shown(&Redaction::default());
+            assert_eq!(shown, format!("http://127.0.0.1:1/ answered 302, which leads to {told}"));
+        }
+        let long = target(&format!("/{}", "x".repeat(5000)));
+        assert!(long.shown(&Redaction::default()).chars().count() < 310);
+    }
+
+    #[test]
+    fn a_bad_request_may_be_about_the_host_header() {
+        let remedy = |status| refused("http://127.0.0.1:1/", Answer { status, location: None }).remedy;
+        assert!(remedy(400).unwrap().contains("health.host"));
+        assert_eq!(remedy(500), None);
+    }
+
+    #[test]
+    fn a_holder_is_named_as_far_as_it_is_known() {
+        let holder =
+            |unit: Option<&str>| Holder { pid: 17, program: "nginx".into(), unit: unit.map(str::to_owned) };
+        assert_eq!(named(Some(&holder(Some("nginx.service")))), "process 17 (nginx, nginx.service)");
+        assert_eq!(named(Some(&holder(None))), "process 17 (nginx)");
+        assert_eq!(named(None), "another process");
+        assert!(free(3000, Some(&holder(Some("nginx.service")))).unwrap().contains("--now nginx.service"));
+        assert!(free(3000, Some(&holder(Some("session-1.scope")))).unwrap().contains("end process 17"));
+    }
+
+    /// What a service is sent that answers 204.
+    async fn sent(host: Option<&str>) -> String {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        let service = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).unwrap();
+            connection.write_all(b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&request[..length]).to_lowercase()
+        });
+        assert_eq!(ask(url, host.map(str::to_owned)).await.unwrap().status, 204);
+        service.join().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_host_is_the_one_that_is_said_and_else_the_address() {
+        let request = sent(Some("api.example.com:8443")).await;
+        assert!(request.contains("\r\nhost: api.example.com:8443\r\n"), "{request}");
+        assert_eq!(request.matches("\r\nhost:").count(), 1, "{request}");
+        assert!(sent(None).await.contains("\r\nhost: 127.0.0.1:"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Root's own records about services, and what shows of a service of ours without them. A record that cannot be used is
+//! told with its reason; the others count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Result;
+use crate::facts::{Attempt, Commit, Good, Kept, Service, Unrecorded, Unusable, records};
+use crate::machine::disk::files;
+use crate::machine::disk::path_at::finished_name;
+use crate::plan::layout::{self, Layout};
+
+const OPT: &str = "/opt";
+const UNITS: &str = "/etc/systemd/system";
+/// How the unit of a service begins that this program wrote.
+const OURS: &str = "# Written by bootagent";
+
+#[derive(Default)]
+pub struct Records {
+    pub claims: BTreeSet<Service>,
+    pub good: BTreeMap<Service, Good>,
+    pub attempted: BTreeMap<Service, Attempt>,
+    pub kept: BTreeMap<Service, Vec<Kept>>,
+    pub unusable: BTreeMap<PathBuf, Unusable>,
+    pub unrecorded: Unrecorded,
+}
+
+pub fn read() -> Result<Records> {
+    let by_unit = by_unit()?;
+    // Root's records are not for everybody: a dry run of another user goes by what everybody can read.
+    let Some(claimed) = claimed() else { return Ok(Records { claims: by_unit, ..Records::default() }) };
+    let mut found = Records { claims: claimed.union(&by_unit).cloned().collect(), ..Records::default() };
+    for service in &found.claims {
+        let layout = Layout::new(service);
+        let kept = kept(&layout, &mut found.unusable);
+        let good = one(&layout.good(), &mut found.unusable);
+        let current = files::target(&layout.current()).ok().flatten();
+        let good = good.or_else(|| records::good_of_kept(&kept, current.as_deref()));
+        found.good.extend(good.map(|good| (service.clone(), good)));
+        let attempted = one(&layout.attempt(), &mut found.unusable);
+        found.attempted.extend(attempted.map(|attempt| (service.clone(), attempt)));
+        if !kept.is_empty() {
+            found.kept.insert(service.clone(), kept);
+        }
+    }
+    let traces = by_unit.into_iter().chain(with_releases()?);
+    let is_lost = |service: &Service| !claimed.contains(service) && !found.good.contains_key(service);
+    found.unrecorded =
+        traces.filter(is_lost).map(|service| (service.clone(), current_commit(&service))).collect();
+    Ok(found)
+}
+
+/// `None` where this user may not look.
+fn claimed() -> Option<BTreeSet<Service>> {
+    let services = Path::new(layout::STATE).join("services");
+    let names = files::names(&services).ok()?;
+    let is_claimed = |name: &&String| files::exists(&services.join(name).join("claim")).unwrap_or(false);
+    Some(names.iter().filter(is_claimed).filter_map(|name| service(name)).collect())
+}
+
+fn service(name: &str) -> Option<Service> {
+    Service::try_from(name).ok()
+}
+
+/// A unit of root's says itself whose it is.
+fn by_unit() -> Result<BTreeSet<Service>> {
+    let units = Path::new(UNITS);
+    let ours =
+        |name: &String| std::fs::read_to_string(units.join(name)).is_ok_and(|text| text.starts_with(OURS));
+    let names = files::names(units)?.into_iter().filter(ours);
+    Ok(names.filter_map(|name| service(name.strip_suffix(".service")?)).collect())
+}
+
+fn with_releases() -> Result<Vec<Service>> {
+    let has_ours = |service: &Service| {
+        let names = files::names(&Layout::new(service).releases()).unwrap_or_default();
+        names.iter().any(|name| commit_of(name).is_some())
+    };
+    let services = files::names(Path::new(OPT))?.into_iter().filter_map(|name| service(&name));
+    Ok(services.filter(has_ours).collect())
+}
+
+/// A release is called by its commit and a digest of its recipe.
+fn commit_of(release: &str) -> Option<Commit> {
+    let (commit, recipe) = release.split_once('-')?;
+    let is_digest = recipe.len() == 12 && recipe.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Commit::try_from(commit).ok().filter(|_| is_digest)
+}
+
+fn current_commit(service: &Service) -> Option<Commit> {
+    let target = files::target(&Layout::new(service).current()).ok()??;
+    commit_of(target.file_name()?.to_str()?)
+}
+
+fn kept(layout: &Layout, unusable: &mut BTreeMap<PathBuf, Unusable>) -> Vec<Kept> {
+    let names = files::names(&layout.kept()).unwrap_or_default();
+    let whole = names.iter().filter(|name| finished_name(name).is_none());
+    whole.filter_map(|name| one(&layout.kept().join(name), unusable)).collect()
+}
+
+/// A record; none where it is absent or unusable.
+fn one<T: DeserializeOwned>(path: &Path, unusable: &mut BTreeMap<PathBuf, Unusable>) -> Option<T> {
+    let bytes = match files::read(path) {
+        Ok(bytes) => bytes?,
+        Err(error) => {
+            let why = error.in_public().report().causes.join(": ");
+            unusable.insert(path.to_owned(), Unusable::Unreadable(why));
+            return None;
+        }
+    };
+    match records::parse(&bytes) {
+        Ok(record) => Some(record),
+        Err(why) => {
+            unusable.insert(path.to_owned(), why);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_of_ours_is_known_by_its_name() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(commit_of(&format!("{commit}-3895b8d15bf9")).unwrap().as_str(), commit);
+        for other in [commit, "v1.2.3-3895b8d15bf9", &format!("{commit}-later"), "2024-01-01", ""] {
+            assert_eq!(commit_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_broken_or_newer_is_told_and_an_absent_one_is_not() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (path, mut unusable) = (scratch.path().join("attempt.json"), BTreeMap::new());
+        assert_eq!(one::<Attempt>(&path, &mut unusable), None);
+        assert!(unusable.is_empty());
+        std::fs::write(&path, "{\"schema\": 9}").unwrap();
+        assert_eq!(one::<Attempt>(&path, &mut unusable), None);
+        assert_eq!(unusable[&path], Unusable::Newer(9));
+        std::fs::write(&path, "half a rec").unwrap();
+        assert_eq!(one::<Attempt>(&path, &mut unusable), None);
+        assert!(matches!(&unusable[&path], Unusable::Unreadable(why) if why.contains("not a record")));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(one::<Attempt>(&path, &mut unusable), None);
+        assert!(unusable[&path].to_string().contains("directory"), "{unusable:?}");
+    }
+}

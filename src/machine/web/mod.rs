@@ -1,0 +1,7 @@
+//! What is fetched over https, apart from git: archives and indexes, and whom to trust for them.
+
+pub mod archive;
+pub mod document;
+pub mod get;
+pub mod tls;
+pub mod trust;

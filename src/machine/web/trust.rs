@@ -1,0 +1,131 @@
+//! Which certificates are trusted: the system's, one more file, and only if there are none, Mozilla's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_smithy_types::base64;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_native_certs::load_certs_from_paths;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::error::{Code, Coded, Error, Result};
+use crate::facts::CaFile;
+use crate::machine::disk::owned;
+
+/// Where distributions keep their bundle. Named here because the usual probe reads SSL_CERT_FILE first,
+/// and a directory of three hundred files besides.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Amazon Linux, RHEL, Fedora
+    "/etc/pki/tls/certs/ca-bundle.crt",   // their older releases
+    "/etc/ssl/ca-bundle.pem",             // SUSE
+    "/etc/ssl/cert.pem",                  // Alpine
+];
+
+/// A bundle of all the world's authorities has a quarter of this.
+const LARGEST: u64 = 1 << 20;
+
+pub fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .root_certs(roots(ca_file)?)
+        .build())
+}
+
+fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
+    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
+    let mut certificates = load_certs_from_paths(bundle, None).certs;
+    if let Some(file) = ca_file {
+        certificates.extend(certificates_of(file.path())?);
+    }
+    if certificates.is_empty() {
+        return Ok(RootCerts::WebPki);
+    }
+    let owned = certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    Ok(RootCerts::Specific(Arc::new(owned)))
+}
+
+/// What a file of the policy's adds. It must hold a certificate, and no broken one: silence here would
+/// show as "unknown issuer". And nobody but root, or whoever runs this, may have written it.
+pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bad = |cause: String| {
+        Error::new(Code::PolicyInvalid, format!("reading the CA file {}", file.display()), cause)
+            .remedy("give a PEM file of root's that everybody can read, outside homes and /tmp, such as /etc/bootagent/ca.pem")
+    };
+    let text = owned::read(file, LARGEST).map_err(bad)?.ok_or_else(|| bad("there is none".to_owned()))?;
+    let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates = read.map_err(|error| bad(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(bad("no PEM certificate in it".to_owned()));
+    }
+    let mut usable = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        usable.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+    }
+    Ok(certificates)
+}
+
+/// The system's certificates and the file's as one text, for programs that take one file in place of the system's.
+pub fn bundle(file: &Path) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    if let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) {
+        all = std::fs::read(system).doing(|| format!("reading {}", system.display()))?;
+        all.push(b'\n');
+    }
+    for der in certificates_of(file)? {
+        all.extend(pem(&der).into_bytes());
+    }
+    Ok(all)
+}
+
+fn pem(der: &CertificateDer<'_>) -> String {
+    let text = base64::encode(der.as_ref());
+    let lines: Vec<&str> =
+        (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_others_reads_as_it_was() {
+        for length in [1, 47, 48, 49, 96, 1000] {
+            let der = CertificateDer::from((0..length).map(|n| n as u8).collect::<Vec<_>>());
+            let text = pem(&der) + &pem(&der);
+            assert!(text.lines().all(|line| line.len() <= 64), "{text}");
+            let read: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).map(Result::unwrap).collect();
+            assert_eq!(read, [der.clone(), der]);
+        }
+    }
+
+    fn refused(text: &str, mode: u32) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let error = certificates_of(file.path()).unwrap_err();
+        assert_eq!(error.code(), Code::PolicyInvalid);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_ca_file_without_a_usable_certificate_is_refused() {
+        assert!(refused("", 0o644).contains("no PEM certificate"));
+        assert!(refused("not a certificate\n", 0o644).contains("no PEM certificate"));
+        refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0o644);
+        refused("-----BEGIN CERTIFICATE-----\nAAAA\n", 0o644);
+        let absent = certificates_of(Path::new("/no/such/ca.pem")).unwrap_err();
+        assert_eq!(absent.code(), Code::PolicyInvalid);
+        assert!(certificates_of(Path::new("/etc")).unwrap_err().to_string().contains("is no file"));
+    }
+
+    #[test]
+    fn a_ca_file_that_others_may_write_is_refused() {
+        assert!(refused("", 0o664).contains("(mode 0664"));
+        assert!(refused("", 0o646).contains("(mode 0646"));
+    }
+}
