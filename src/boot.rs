@@ -24,8 +24,8 @@ use crate::facts::{self, Facts, Generation, Source};
 use crate::machine::{self, Health, Host, Look, Observe, Scratch};
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{self, Flags, Policy, Rendering, Selection};
-use crate::plan::{Action, Compared, Plan, Seconds, Setting, layout};
+use crate::observe::{self, Flags, Policy, Selection};
+use crate::plan::{Action, Compared, Mark, Plan, Rendering, Seconds, Setting, layout};
 use crate::planner::{self, Unmet, Wanted};
 use crate::report::Report;
 pub use environment::{Environment, environment};
@@ -227,7 +227,7 @@ async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Repor
     memory::note(machine, plan, error, report).await;
     match &plan.former {
         // It is what ran before, nothing was changed, and its health check was waited for just now.
-        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged("start") => {
+        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged(Mark::Started) => {
             report.may_not_serve(former, &error.report().causes.join(": "));
         }
         former => {

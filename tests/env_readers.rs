@@ -11,7 +11,9 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bootagent::observe::secrets::Variables;
-use bootagent::planner::env::{Dialect, Rendered, dotenv, render, systemd};
+use bootagent::plan::Rendering;
+use bootagent::plan::environment::DOTENV;
+use bootagent::planner::env::{dotenv, render, systemd};
 use bootagent::secret::Secret;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
@@ -47,8 +49,8 @@ fn sets() -> Vec<Variables> {
     alone.chain([together]).chain(generated).collect()
 }
 
-fn rendered(sets: &[Variables]) -> Vec<Rendered> {
-    sets.iter().map(|set| render(set, Some(Dialect::Node), HEADER).expect("it renders")).collect()
+fn rendered(sets: &[Variables]) -> Vec<(Rendering, Vec<String>)> {
+    sets.iter().map(|set| render(set, Some(&dotenv::NODE), HEADER).expect("it renders")).collect()
 }
 
 fn expected(variables: &Variables, left_out: &[String]) -> BTreeMap<String, String> {
@@ -63,7 +65,8 @@ fn seen(pairs: &readers::Pairs) -> BTreeMap<String, String> {
 #[test]
 fn systemd_reads_every_value_as_it_is() {
     let sets = sets();
-    let texts: Vec<String> = rendered(&sets).iter().map(|file| file.service.expose().to_owned()).collect();
+    let texts: Vec<String> =
+        rendered(&sets).iter().map(|(file, _)| file.service().expose().to_owned()).collect();
     for ((set, text), read) in sets.iter().zip(&texts).zip(readers::systemd(&texts)) {
         let read = read.unwrap_or_else(|| panic!("systemd refuses {text:?}"));
         assert_eq!(seen(&read), expected(set, &[]), "in {text:?}");
@@ -76,11 +79,11 @@ fn node_reads_every_value_as_it_is_or_finds_it_left_out() {
     let rendered = rendered(&sets);
     let texts: Vec<String> = rendered
         .iter()
-        .map(|file| file.dotenv.as_ref().expect("it was asked for").expose().to_owned())
+        .map(|(file, _)| file.text(&DOTENV).expect("it was asked for").expose().to_owned())
         .collect();
     for (reader, answers) in readers::node(&texts) {
-        for (((set, file), text), read) in sets.iter().zip(&rendered).zip(&texts).zip(&answers) {
-            assert_eq!(seen(read), expected(set, &file.left_out), "{reader} in {text:?}");
+        for (((set, (_, left_out)), text), read) in sets.iter().zip(&rendered).zip(&texts).zip(&answers) {
+            assert_eq!(seen(read), expected(set, left_out), "{reader} in {text:?}");
         }
     }
 }
@@ -88,8 +91,9 @@ fn node_reads_every_value_as_it_is_or_finds_it_left_out() {
 #[test]
 fn only_what_no_quoting_carries_is_left_out() {
     for (name, value, carried) in values::corpus() {
-        let file = render(&set([(name, value.as_str())]), Some(Dialect::Node), HEADER).expect("it renders");
-        assert_eq!(file.left_out.is_empty(), carried, "{name}");
+        let (_, left_out) =
+            render(&set([(name, value.as_str())]), Some(&dotenv::NODE), HEADER).expect("it renders");
+        assert_eq!(left_out.is_empty(), carried, "{name}");
     }
 }
 

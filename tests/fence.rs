@@ -57,7 +57,6 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "Decision",
             "Keep",
             "PackagesAllowed",
-            "Rendering",
             "Selection",
             "manifest",
             "secrets",

@@ -179,6 +179,24 @@ fn plan_faults(json: &[u8]) -> Vec<String> {
         }
     }
     faults.extend(missing_before_the_switch(&plan["steps"]));
+    faults.extend(missing_marks(&plan));
+    faults
+}
+
+/// The report goes by marks: a plan without them would tell nothing of what it did.
+fn missing_marks(plan: &serde_json::Value) -> Vec<String> {
+    let marks = |steps: &str| -> Vec<String> {
+        let steps = plan[steps].as_array().into_iter().flatten();
+        steps.filter_map(|step| step["mark"].as_str()).map(str::to_owned).collect()
+    };
+    let mut faults = Vec::new();
+    let (there, mut wanted) = (marks("steps"), vec!["whole", "attempt", "switched", "started", "passed"]);
+    wanted.retain(|mark| there.iter().filter(|there| there == mark).count() != 1);
+    faults.extend(wanted.iter().map(|mark| format!("not exactly one step is marked as {mark}")));
+    let back = marks("recover").contains(&"back-serving".to_owned());
+    if back == plan["former"].is_null() {
+        faults.push(format!("a former generation, and its health check in the recovery: {back}"));
+    }
     faults
 }
 

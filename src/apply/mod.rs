@@ -177,7 +177,7 @@ async fn one(
 ) -> Result<()> {
     let headline = headline(&step.action);
     let started = Instant::now();
-    report.step_started(&step.id, &step.why, &headline);
+    report.step_started(step, &headline);
     let context = Context { scratch };
     let acting = async || in_time(machine, step, &headline, &context, report, redaction).await;
     let result = match acting().await {

@@ -7,8 +7,8 @@ use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Generation, Good, Instance, Network, Service};
 use crate::machine::{self, Health, Host, Observe};
-use crate::observe::{self, Flags, Rendering};
-use crate::plan::{Seconds, layout};
+use crate::observe::{self, Flags};
+use crate::plan::{Rendering, Seconds, layout};
 use crate::planner;
 use crate::report::Report;
 

@@ -7,7 +7,7 @@ use crate::facts::{Failure, Generation};
 use crate::machine::{self, Health, Host, Observe};
 use crate::observe::{self, Flags};
 use crate::plan::layout::Layout;
-use crate::plan::{Compared, Plan, StepId};
+use crate::plan::{Compared, Mark, Plan};
 use crate::planner;
 use crate::report::Report;
 
@@ -82,7 +82,7 @@ async fn write(machine: &impl Host, plan: &Plan, failed: Option<&Error>) {
 /// The same code passed with other values: then the code is not what must be corrected.
 pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     let Compared::OtherValues { keys, secret } = &plan.deployment.is else { return error };
-    let was_rehearsed = report.has_done(&StepId::new("rehearsal-start"));
+    let was_rehearsed = report.has_reached(Mark::Candidate);
     if !(was_rehearsed || report.was_put_to_run()) || !planner::is_own_fault(error.code()) {
         return error;
     }

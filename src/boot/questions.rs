@@ -6,8 +6,8 @@ use super::{Identified, Service, decide};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Ask, Question};
 use crate::machine::{Observe, Scratch};
-use crate::observe::{self, Fetched, Flags, MANIFEST, Rendering};
-use crate::plan::Plan;
+use crate::observe::{self, Fetched, Flags, MANIFEST};
+use crate::plan::{Plan, Rendering};
 use crate::planner::{self, Unmet};
 use crate::report::Report;
 

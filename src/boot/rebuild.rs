@@ -8,14 +8,14 @@ use crate::apply::{self, Limit};
 use crate::error::{Error, Result};
 use crate::machine::{Host, Observe};
 use crate::observe::Flags;
-use crate::plan::Plan;
 use crate::plan::layout::Layout;
+use crate::plan::{Mark, Plan};
 use crate::planner;
 use crate::report::Report;
 
 async fn is_due(machine: &impl Observe, plan: &Plan, error: &Error, report: &Report) -> bool {
     // One that was built in this run is as new as can be.
-    let stood_there = report.was_unchanged("finish");
+    let stood_there = report.was_unchanged(Mark::Whole);
     let was_put_to_run = stood_there && report.was_put_to_run();
     if plan.rebuild.is_empty() || !was_put_to_run || !planner::is_own_fault(error.code()) {
         return false;

@@ -73,7 +73,7 @@ pub struct Kept {
 }
 
 /// What a service's environment is made of beside its secret. Nothing of it is secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingredients {
     /// The secret's name; absent where the service has none.
     pub secret: Option<String>,
@@ -87,6 +87,31 @@ pub struct Ingredients {
     pub over: BTreeMap<String, String>,
     /// Whether the service reads a `.env`.
     pub dotenv: bool,
+    /// In which dialect. Records of agents that knew one only do not say it.
+    #[serde(default = "first_dialect", skip_serializing_if = "is_first_dialect")]
+    pub dialect: String,
+}
+
+fn first_dialect() -> String {
+    "node".to_owned()
+}
+
+fn is_first_dialect(dialect: &str) -> bool {
+    dialect == first_dialect()
+}
+
+impl Default for Ingredients {
+    fn default() -> Self {
+        Ingredients {
+            secret: None,
+            allow: BTreeSet::new(),
+            under: BTreeMap::new(),
+            required: BTreeSet::new(),
+            over: BTreeMap::new(),
+            dotenv: false,
+            dialect: first_dialect(),
+        }
+    }
 }
 
 /// A deployment that failed in this boot. Root's alone, and gone with the boot: the digest depends on secret bytes.

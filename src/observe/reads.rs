@@ -17,8 +17,9 @@ use crate::facts::{
 use crate::machine::{
     DocumentRequest, FetchRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
+use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::layout::Layout;
-use crate::plan::{Seconds, Setting};
+use crate::plan::{Rendering, Seconds, Setting};
 use crate::secret::{Sealed, Secret};
 
 /// The settings that a fetch can fail by.
@@ -226,20 +227,6 @@ pub async fn variables_of(
     blocking(move || secrets::parse(&name, text.expose(), &allow)).await.map(Some)
 }
 
-/// The environment in the dialects of its readers.
-#[derive(Clone, Debug)]
-pub struct Rendering {
-    pub service: Sealed,
-    pub dotenv: Option<Sealed>,
-}
-
-impl Rendering {
-    pub fn says_the_same(&self, other: &Rendering) -> bool {
-        self.service.expose() == other.service.expose()
-            && self.dotenv.as_ref().map(Sealed::expose) == other.dotenv.as_ref().map(Sealed::expose)
-    }
-}
-
 /// The environment with which the last good generation passed, while this boot still has it. Its keys
 /// are not read back: a file of root's is trusted, but a parser of secrets is one more place to leak.
 pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
@@ -247,9 +234,13 @@ pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result
         return Ok(None);
     }
     let sealed = |text| Sealed::new(vec!["as they passed before".to_owned()], text);
-    let Some(service) = machine.text(&layout.good_environment()).await?.map(sealed) else { return Ok(None) };
-    let dotenv = machine.text(&layout.good_dotenv()).await?.map(sealed);
-    Ok(Some(Rendering { service, dotenv }))
+    let path = |file: &EnvFile| layout.env_file(EnvCopy::Good, file);
+    let Some(service) = machine.text(&path(&SERVICE)).await?.map(sealed) else { return Ok(None) };
+    let mut others = Vec::new();
+    for file in FILES.into_iter().filter(|file| *file != SERVICE) {
+        others.extend(machine.text(&path(&file)).await?.map(|text| (file, sealed(text))));
+    }
+    Ok(Some(Rendering::new(service, others)))
 }
 
 /// The operator's manifest for this service, else the repository's, else all defaults; and which.

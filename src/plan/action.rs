@@ -294,15 +294,26 @@ pub struct Migration {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub variables: Sealed,
-    pub dotenv: Option<Sealed>,
-    /// Where the release's `.env` leads.
-    pub dotenv_at: PathBuf,
-    /// tmpfs, root only: where both are as long as it lasts.
+    /// Where those are as long as it lasts.
+    pub variables_at: PathBuf,
+    /// The environment's files for other readers.
+    pub files: Vec<SeenFile>,
+    /// tmpfs, root only: where all of these are as long as it lasts.
     pub scratch: PathBuf,
     pub writable: Vec<PathBuf>,
     pub may_use_imds: bool,
     /// While there is this very record, it is done.
     pub record: Record,
+}
+
+/// A secret file that one unit sees under the name of another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeenFile {
+    pub path: PathBuf,
+    pub seen_as: PathBuf,
+    pub content: Sealed,
+    pub owner: Owner,
+    pub mode: Mode,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

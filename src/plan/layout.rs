@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::environment::{EnvCopy, EnvFile, SERVICE};
 use crate::facts::{Commit, Service};
 
 /// All paths and names that belong to one service.
@@ -13,6 +14,10 @@ pub struct Layout {
 impl Layout {
     pub fn new(service: &Service) -> Self {
         Layout { service: service.clone() }
+    }
+
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// The user that the service runs as: reads the release and the environment, changes neither.
@@ -69,21 +74,19 @@ impl Layout {
         Path::new(RUN).join(self.service.as_str())
     }
 
+    /// Where a copy of the environment has one of its files.
+    pub fn env_file(&self, copy: EnvCopy, file: &EnvFile) -> PathBuf {
+        match copy {
+            EnvCopy::Serving => self.run().join(file.name),
+            EnvCopy::Good => self.run().join(format!("good-{}", file.name)),
+            EnvCopy::Candidate => self.rehearsal().join(file.name),
+            EnvCopy::Migration => self.migration().join(file.name),
+        }
+    }
+
+    /// What the service's unit reads.
     pub fn environment(&self) -> PathBuf {
-        self.run().join("env")
-    }
-
-    pub fn dotenv(&self) -> PathBuf {
-        self.run().join("dotenv")
-    }
-
-    /// tmpfs, root only: the environment that passed the gate in this boot.
-    pub fn good_environment(&self) -> PathBuf {
-        self.run().join("good-env")
-    }
-
-    pub fn good_dotenv(&self) -> PathBuf {
-        self.run().join("good-dotenv")
+        self.env_file(EnvCopy::Serving, &SERVICE)
     }
 
     /// tmpfs, root only: the environment of a migration, as long as it lasts.
@@ -94,14 +97,6 @@ impl Layout {
     /// tmpfs, root only: the environment of a rehearsal, as long as it lasts.
     pub fn rehearsal(&self) -> PathBuf {
         self.run().join("rehearsal")
-    }
-
-    pub fn rehearsal_environment(&self) -> PathBuf {
-        self.rehearsal().join("env")
-    }
-
-    pub fn rehearsal_dotenv(&self) -> PathBuf {
-        self.rehearsal().join("dotenv")
     }
 
     /// Not in /etc: nothing of a rehearsal outlives the boot.

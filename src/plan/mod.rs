@@ -2,13 +2,14 @@
 //! carried out by `apply`; all three use this one value.
 
 mod action;
+pub mod environment;
 pub mod layout;
 mod outlook;
 mod show;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{Commit, Environment, Generation, Service};
 use crate::secret::Redaction;
@@ -17,8 +18,9 @@ use crate::secret::Redaction;
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
     Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
-    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox, SeenFile,
 };
+pub use environment::Rendering;
 pub use outlook::{Outlook, Summary, foreseen};
 pub use show::{Shown, headline, text};
 
@@ -113,6 +115,31 @@ pub struct Step {
     pub tries: u32,
     /// Tidying, without which the service serves as well: its failure degrades the run and does not end it.
     pub optional: bool,
+    /// What is known once it is done. A step's id is for people only: no code goes by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+}
+
+/// The steps of a plan by which a report and a run's next decision go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// The release is whole.
+    Whole,
+    /// A candidate runs beside what serves.
+    Candidate,
+    /// It is recorded that the wanted deployment is put to run.
+    Attempt,
+    /// The wanted deployment is the current one.
+    Switched,
+    /// Its unit runs it.
+    Started,
+    /// It passed its health check.
+    Passed,
+    /// The recovery had the former deployment run again.
+    BackStarted,
+    /// And that one passed its health check.
+    BackServing,
 }
 
 /// A step's stable name within its plan: `install`, `unit`, `gate`.

@@ -98,7 +98,16 @@ mod tests {
 
     fn step(id: &str, action: Action) -> Step {
         let (needs, why) = (Vec::new(), String::new());
-        Step { id: StepId::new(id), needs, why, action, timeout: Seconds(1), tries: 1, optional: false }
+        Step {
+            id: StepId::new(id),
+            needs,
+            why,
+            action,
+            timeout: Seconds(1),
+            tries: 1,
+            optional: false,
+            mark: None,
+        }
     }
 
     /// A file that the service runs from, one that it does not, its start, its check and a proof.

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::facts::Generation;
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
+use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 
@@ -121,18 +122,15 @@ pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
 }
 
 /// Links from the release to what outlives it.
-pub fn link(steps: &mut Steps, manifest: &Manifest, release: &Path, layout: &Layout) {
+pub fn link(steps: &mut Steps, manifest: &Manifest, rendering: &Rendering, release: &Path, layout: &Layout) {
     let built = steps.built();
-    if manifest.env.file {
-        steps
-            .displace(
-                "dotenv-link",
-                ".env stands in memory, not in the release",
-                release.join(".env"),
-                layout.dotenv(),
-            )
-            .after(&[&built]);
-        steps.finished_by("dotenv-link");
+    for (file, _) in rendering.others() {
+        let Some(link) = file.link else { continue };
+        let (id, why) =
+            (format!("{}-link", file.step), format!("{link} stands in memory, not in the release"));
+        let path = layout.env_file(EnvCopy::Serving, file);
+        steps.displace(&id, &why, release.join(link), path).after(&[&built]);
+        steps.finished_by(&id);
     }
     for (index, persistent) in manifest.persist.iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
@@ -152,5 +150,6 @@ pub fn finish(steps: &mut Steps, recipe: &Recipe, release: &Path, layout: &Layou
     steps
         .add("finish", "a release is whole on disk before anything points to it", action)
         .needing(needs)
-        .within(Slice::Tidy);
+        .within(Slice::Tidy)
+        .marks(Mark::Whole);
 }

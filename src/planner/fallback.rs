@@ -4,13 +4,12 @@
 use super::build::aside;
 use super::records::good_of;
 use super::steps::Steps;
-use super::{handover, health};
+use super::{environment, handover, health};
 use crate::error::Code;
 use crate::facts::{Facts, Generation, Good, Service};
 use crate::fault::Slice;
-use crate::observe::Rendering;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Owner, Step};
+use crate::plan::{Action, Mark, Owner, Rendering, Step};
 
 /// Whether a run that ended so may start what was good. Not after a word of the operator's or of the policy's: a refusal
 /// means this service, too, and a wall that does not stand would not hide instance metadata from it.
@@ -62,25 +61,27 @@ pub fn start(
 ) {
     let why = "the last good generation";
     let mut ready: Vec<&str> = ready.iter().copied().chain(["reload-back"]).collect();
+    let written;
     if let Some(rendering) = environment {
         // After a reboot it is not there yet.
         let owner = Owner::new("root", layout.user());
-        steps.directory("run-back", why, layout.run(), owner.clone(), 0o750);
-        let text = rendering.service.clone();
-        steps
-            .sealed("environment-back", why, layout.environment(), text, Owner::root(), 0o600)
-            .after(&["run-back"]);
-        let dotenv = rendering.dotenv.clone();
-        steps.sealed_if_any("dotenv-back", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run-back"]);
-        ready.extend(["environment-back", "dotenv-back"]);
+        steps.directory("run-back", why, layout.run(), owner, 0o750);
+        written = environment::write(steps, &environment::BACK, rendering, &["run-back"], layout);
+        ready.extend(written.iter().map(String::as_str));
     }
     steps.file("unit-back", why, layout.unit_file(), good.unit.clone(), 0o644);
     let reload = Action::ReloadUnit { unit: layout.unit() };
     steps.add("reload-back", why, reload).after(&["unit-back"]).within(Slice::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
     let handover = Action::Handover(handover(layout));
-    steps.add("start-back", why, handover).after(&["switch-back"]).within(Slice::Start);
-    health::await_gate(steps, "gate-back", "it serves again", &good.gate).after(&["start-back"]);
+    steps
+        .add("start-back", why, handover)
+        .after(&["switch-back"])
+        .within(Slice::Start)
+        .marks(Mark::BackStarted);
+    health::await_gate(steps, "gate-back", "it serves again", &good.gate)
+        .after(&["start-back"])
+        .marks(Mark::BackServing);
 }
 
 /// The same by itself, of a run that has no plan.
@@ -97,6 +98,7 @@ pub fn start_good(service: &Service, good: &Generation, environment: &Rendering)
 mod tests {
     use super::*;
     use crate::facts::{Commit, Gate, Hold, Instance, Probe, Seconds, records};
+    use crate::plan::environment::DOTENV;
     use crate::secret::Sealed;
 
     fn service(name: &str) -> Service {
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn a_deployment_is_started_whole() {
         let sealed = || Sealed::new(vec!["TOKEN".to_owned()], "TOKEN=\"1\"\n");
-        let environment = Rendering { service: sealed(), dotenv: Some(sealed()) };
+        let environment = Rendering::new(sealed(), vec![(DOTENV, sealed())]);
         let steps = start_good(&service("auth"), &generation(), &environment);
         let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
         let whole = [

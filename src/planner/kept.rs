@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use super::records::{good_of, instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, dialect, env, header};
+use super::{Wanted, env, header};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, records};
+use crate::observe::Selection;
 use crate::observe::secrets::Variables;
-use crate::observe::{Rendering, Selection};
+use crate::plan::Rendering;
 use crate::plan::layout::Layout;
 use crate::secret::Secret;
 
@@ -68,6 +69,7 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
         under,
         over: recipe.start.environment.clone(),
         dotenv: manifest.env.file,
+        dialect: recipe.dotenv.name.to_owned(),
     }
 }
 
@@ -101,8 +103,15 @@ pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>
 pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> Result<Rendering> {
     let variables = variables(service, &kept.variables, secret)?;
     let header = header(&Layout::new(service));
-    let rendered = env::render(&variables, dialect(kept.variables.dotenv), &header)?;
-    Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
+    let unknown = || {
+        let cause = format!("its record names {}, which this bootagent cannot write", kept.variables.dialect);
+        Error::new(Code::RecordUnreadable, format!("rendering the .env of {service}"), cause)
+    };
+    let dialect = match kept.variables.dotenv {
+        true => Some(env::dialect(&kept.variables.dialect).ok_or_else(unknown)?),
+        false => None,
+    };
+    env::render(&variables, dialect, &header).map(|(rendering, _)| rendering)
 }
 
 /// The release's own record, from which it is planned and started whatever becomes of git and the policy.
@@ -160,6 +169,7 @@ pub fn ran_here(facts: &Facts) -> Vec<&Service> {
 mod tests {
     use super::*;
     use crate::facts::{Branch, Gate, Good, Instance, Probe, Seconds, Source};
+    use crate::plan::environment::DOTENV;
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -244,6 +254,19 @@ mod tests {
         assert!(ran_here(&baked).is_empty());
         assert_eq!(ran_here(&facts(Some(good("i-1")))), [&service()]);
         assert!(ran_here(&facts(None)).is_empty());
+    }
+
+    #[test]
+    fn a_dotenv_is_written_in_the_dialect_that_its_record_names() {
+        let mut of = kept(&good("i-1"));
+        of.variables = Ingredients { dotenv: true, ..Ingredients::default() };
+        assert!(rendering(&service(), &of, None).unwrap().text(&DOTENV).is_some());
+        of.variables.dialect = "fortran".to_owned();
+        let error = rendering(&service(), &of, None).unwrap_err();
+        assert_eq!(error.code(), Code::RecordUnreadable);
+        assert!(error.to_string().contains("fortran"), "{error}");
+        of.variables.dotenv = false;
+        assert!(rendering(&service(), &of, None).unwrap().text(&DOTENV).is_none());
     }
 
     #[test]

@@ -13,9 +13,10 @@ use super::steps::Steps;
 use crate::error::Result;
 use crate::facts::Environment;
 use crate::fault::Slice;
-use crate::observe::Rendering;
+use crate::plan::environment::{EnvCopy, EnvFile, SERVICE};
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Migration, Record, StepId};
+use crate::plan::{Action, Migration, Mode, Record, Rendering, SeenFile, StepId};
+use crate::secret::Sealed;
 
 /// Where it was done: another instance, baked from this one's disk, or another environment has another
 /// database.
@@ -46,9 +47,9 @@ pub fn migrate(
         user: layout.user().to_owned(),
         directory: release.to_owned(),
         environment,
-        variables: rendering.service.clone(),
-        dotenv: rendering.dotenv.clone(),
-        dotenv_at: layout.dotenv(),
+        variables: rendering.service().clone(),
+        variables_at: layout.env_file(EnvCopy::Migration, &SERVICE),
+        files: rendering.others().iter().map(|(file, text)| seen(file, text, layout)).collect(),
         scratch: layout.migration(),
         writable: vec![layout.data()],
         may_use_imds: wanted.selection.service_may_use_imds,
@@ -61,4 +62,15 @@ pub fn migrate(
         .needing(persistent)
         .within(Slice::Migrate);
     Ok(())
+}
+
+/// A migration reads it where the service will: what stands there is the former generation's, or nothing yet.
+fn seen(file: &EnvFile, text: &Sealed, layout: &Layout) -> SeenFile {
+    SeenFile {
+        path: layout.env_file(EnvCopy::Migration, file),
+        seen_as: layout.env_file(EnvCopy::Serving, file),
+        content: text.clone(),
+        owner: file.owner(layout.service()),
+        mode: Mode(file.mode),
+    }
 }

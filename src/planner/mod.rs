@@ -4,6 +4,7 @@
 mod agent;
 mod build;
 pub mod env;
+mod environment;
 mod fallback;
 mod health;
 mod imds;
@@ -30,7 +31,8 @@ use crate::facts::{Commit, Facts, Generation, Instance, Service, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{Keep, Rendering, Selection};
+use crate::observe::{Keep, Selection};
+use crate::plan::environment::FILES;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 use crate::secret::Redaction;
@@ -92,7 +94,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
         unit: systemd::unit(wanted.selection, wanted.facts, &recipe, &layout),
         gate,
     };
-    let rendering = render(wanted, &variables, &layout, &mut notes)?;
+    let rendering = environment::render(wanted, &recipe, &variables, &layout, &mut notes)?;
     rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
     let former = recover::another(wanted, &generation, &rendering);
     let rehearsal = rehearsal::due(wanted, former);
@@ -102,13 +104,14 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     own::own(&mut steps, wanted, &layout);
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, wanted, &recipe, &release, &layout)?;
-    build::link(&mut steps, wanted.manifest, &release, &layout);
+    build::link(&mut steps, wanted.manifest, &rendering, &release, &layout);
     build::finish(&mut steps, &recipe, &release, &layout);
     migrate::migrate(&mut steps, wanted, &recipe, &release, &rendering, &layout)?;
     if let Some(port) = rehearsal {
         rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
-    environment(&mut steps, &rendering, &layout);
+    let whole = before_serving(&steps);
+    environment::write(&mut steps, &environment::SERVING, &rendering, &["run", whole], &layout);
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     serve(&mut steps, wanted, &generation, former.or(switched_from).is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
@@ -118,7 +121,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
         digest: digest(&generation, &rendering),
         is: recover::compared(wanted, &generation, &rendering, &variables),
     };
-    remember::remember(&mut steps, wanted, &recipe, &generation, rendering, &layout)?;
+    remember::remember(&mut steps, wanted, &recipe, &generation, &rendering, &layout)?;
     remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
     remember::bound_caches(&mut steps, &recipe);
 
@@ -196,9 +199,9 @@ fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
 /// By what a deployment is known again within a boot: the bytes that it is put to run from.
 fn digest(generation: &Generation, rendering: &Rendering) -> String {
     let release = generation.release.display().to_string();
-    let dotenv = rendering.dotenv.as_ref().map(|text| text.expose()).unwrap_or_default();
+    let files = FILES.iter().map(|file| rendering.text(file).map(|text| text.expose()).unwrap_or_default());
     let mut hash = Sha256::new();
-    for part in [release.as_str(), &generation.unit, rendering.service.expose(), dotenv] {
+    for part in [release.as_str(), &generation.unit].into_iter().chain(files) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
@@ -265,47 +268,13 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     imds::wall(steps, facts, selection)
 }
 
-/// The environment in the dialects of its readers.
-fn render(
-    wanted: &Wanted,
-    variables: &Variables,
-    layout: &Layout,
-    notes: &mut Vec<String>,
-) -> Result<Rendering> {
-    let rendered = env::render(variables, dialect(wanted.manifest.env.file), &header(layout))?;
-    if !rendered.left_out.is_empty() {
-        notes.push(format!(
-            "not in .env, whose reader would change them, but in the process environment: {}",
-            rendered.left_out.join(", ")
-        ));
-    }
-    Ok(Rendering { service: rendered.service, dotenv: rendered.dotenv })
-}
-
 fn header(layout: &Layout) -> String {
     format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
-}
-
-fn dialect(has_dotenv: bool) -> Option<env::Dialect> {
-    has_dotenv.then_some(env::Dialect::Node)
 }
 
 /// Until this step nothing is touched that the former generation runs from.
 fn before_serving(steps: &Steps) -> &'static str {
     ["rehearsal-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
-}
-
-/// Written only when the release is whole, migrated and rehearsed: until then the former generation runs, and may restart.
-fn environment(steps: &mut Steps, rendering: &Rendering, layout: &Layout) {
-    let whole = before_serving(steps);
-    let why = "the service's environment, read by systemd";
-    let service = rendering.service.clone();
-    steps
-        .sealed("environment", why, layout.environment(), service, Owner::root(), 0o600)
-        .after(&["run", whole]);
-    let why = "the same for readers of .env";
-    let (dotenv, owner) = (rendering.dotenv.clone(), Owner::new("root", layout.user()));
-    steps.sealed_if_any("dotenv", why, layout.dotenv(), dotenv, owner, 0o640).after(&["run", whole]);
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
@@ -328,6 +297,7 @@ fn serve(
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
         .after(&["attempt"])
+        .marks(Mark::Switched)
         .needing(own::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
     let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
     steps
@@ -338,10 +308,11 @@ fn serve(
         )
         .after(&["switch"])
         .needing(stopped)
-        .within(Slice::Start);
+        .within(Slice::Start)
+        .marks(Mark::Started);
     let why = "only a service that stays well is in service";
     let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
-    health::await_health(steps, "gate", why, wait).after(&["start"]);
+    health::await_health(steps, "gate", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())
 }
 

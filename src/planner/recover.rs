@@ -9,10 +9,9 @@ use super::steps::Steps;
 use super::{Wanted, fallback, handover, rehearsal, switch};
 use crate::facts::{Generation, Service};
 use crate::fault::Slice;
-use crate::observe::Rendering;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Compared, Step};
+use crate::plan::{Action, Compared, Rendering, Step};
 
 /// After a failure: back to the last good generation, whole, which may be the wanted one itself: after a
 /// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
@@ -112,7 +111,7 @@ pub fn compared(
     match wanted.good_environment {
         // The port may be one of the values, and with it the health check's.
         Some(former) if same_code && !former.says_the_same(rendering) => Compared::OtherValues {
-            keys: env::changed_keys(variables, former.service.expose()),
+            keys: env::changed_keys(variables, former.service().expose()),
             secret: wanted.selection.secret.clone(),
         },
         _ if good == generation => Compared::Same,

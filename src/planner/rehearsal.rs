@@ -7,13 +7,14 @@ use super::own::persistent;
 use super::runtime::{Recipe, Start};
 use super::steps::{Added, Steps};
 use super::supervisor::systemd;
-use super::{Wanted, before_serving, health, render};
+use super::{Wanted, before_serving, environment, health};
 use crate::error::{Code, Error, Result};
 use crate::facts::Generation;
 use crate::fault::Slice;
 use crate::observe::secrets::Variables;
+use crate::plan::environment::{EnvCopy, SERVICE};
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Gate, Handover, Owner, Seconds, StepId};
+use crate::plan::{Action, Gate, Handover, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
 
 /// Whether there is one, and on which port: it is asked for, and somebody else serves meanwhile.
@@ -37,7 +38,7 @@ pub fn rehearse(
     let unit = layout.transient("rehearsal");
     let gate = health::gate(wanted.manifest, &variables, layout, &mut Vec::new())?;
     let gate = Gate { unit: unit.clone(), ..gate };
-    let rendering = render(wanted, &variables, layout, &mut Vec::new())?;
+    let rendering = environment::render(wanted, recipe, &variables, layout, &mut Vec::new())?;
 
     let why = "the candidate's own environment, as long as it is rehearsed";
     let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
@@ -46,16 +47,8 @@ pub fn rehearse(
         .directory("rehearsal", why, layout.rehearsal(), Owner::root(), 0o700)
         .after(&[whole, "run", "data"])
         .needing(persistent);
-    let why = "the service's environment, but for PORT";
-    let (path, text) = (layout.rehearsal_environment(), rendering.service);
-    steps.sealed("rehearsal-environment", why, path, text, Owner::root(), 0o600).after(&["rehearsal"]);
-    let mut ready = vec!["rehearsal-reload", "rehearsal-environment"];
-    if let Some(text) = rendering.dotenv {
-        let (path, owner) = (layout.rehearsal_dotenv(), Owner::new("root", layout.user()));
-        let why = "the same for readers of .env";
-        steps.sealed("rehearsal-dotenv", why, path, text, owner, 0o640).after(&["rehearsal"]);
-        ready.push("rehearsal-dotenv");
-    }
+    let written = environment::write(steps, &environment::CANDIDATE, &rendering, &["rehearsal"], layout);
+    let ready: Vec<&str> = written.iter().map(String::as_str).chain(["rehearsal-reload"]).collect();
 
     // It ends by itself if nobody is left to end it.
     let most = Seconds(gate.within.0 + gate.soak.0 + 60);
@@ -69,13 +62,14 @@ pub fn rehearse(
         .within(Slice::Reload);
     let handover = Handover {
         unit,
-        inputs: vec![path, layout.rehearsal_environment()],
+        inputs: vec![path, layout.env_file(EnvCopy::Candidate, &SERVICE)],
         record: layout.rehearsal().join("handover"),
     };
     steps
         .add("rehearsal-start", "the former generation serves meanwhile", Action::Handover(handover))
         .after(&ready)
-        .within(Slice::Start);
+        .within(Slice::Start)
+        .marks(Mark::Candidate);
     let why = "what fails here costs no request";
     health::await_gate(steps, "rehearsal-gate", why, &gate).after(&["rehearsal-start"]);
     end(steps, "rehearsal-end", layout).after(&["rehearsal-gate"]);

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use super::records::{good, has_served, instance, name, text};
 use super::steps::Steps;
-use super::{Wanted, agent, kept};
+use super::{Wanted, agent, environment, kept};
 use crate::error::{Code, ErrorReport, Result};
 use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Slice;
-use crate::observe::{Decision, Rendering};
+use crate::observe::Decision;
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, BoundCache, Content, Deployment, Mode, Owner, Prune, PruneRuntimes, Step};
+use crate::plan::{
+    Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Rendering, Step,
+};
 use crate::planner::runtime::{self, Recipe};
 
 pub fn remember(
@@ -18,14 +20,14 @@ pub fn remember(
     wanted: &Wanted,
     recipe: &Recipe,
     generation: &Generation,
-    rendering: Rendering,
+    rendering: &Rendering,
     layout: &Layout,
 ) -> Result<()> {
     decide(steps, wanted)?;
     if has_served(wanted.facts) {
         agent::record_flags(steps, wanted.selection.keep.as_ref(), "gate");
     }
-    keep_environment(steps, rendering, layout);
+    let kept = environment::write(steps, &environment::GOOD, rendering, &["gate"], layout);
     kept::keep(steps, wanted, recipe, generation, layout)?;
 
     let record = Good {
@@ -35,7 +37,7 @@ pub fn remember(
         before: before(wanted, generation),
     };
     let why = "the generation to return to if a later one fails";
-    let before = ["good-environment", "good-dotenv", "kept"];
+    let before: Vec<&str> = kept.iter().map(String::as_str).chain(["kept"]).collect();
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&before);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
@@ -58,7 +60,7 @@ pub fn attempt(
         release: generation.release.clone(),
     };
     let why = "which generation was last put to run";
-    steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready);
+    steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready).marks(Mark::Attempt);
     Ok(())
 }
 
@@ -142,16 +144,6 @@ pub fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
         step.after(&["gate"]);
     }
     Ok(())
-}
-
-/// The environment that passed, as long as the boot lasts: going back must not mean the old release
-/// with the new values.
-fn keep_environment(steps: &mut Steps, rendering: Rendering, layout: &Layout) {
-    let why = "the environment to return to if a later one fails";
-    let (path, owner) = (layout.good_environment(), Owner::root());
-    steps.sealed("good-environment", why, path, rendering.service, owner, 0o600).after(&["gate"]);
-    let (path, owner) = (layout.good_dotenv(), Owner::root());
-    steps.sealed_if_any("good-dotenv", why, path, rendering.dotenv, owner, 0o600).after(&["gate"]);
 }
 
 /// How many failures of a boot are remembered: a machine that is told to update every minute must not grow a file.

@@ -34,6 +34,11 @@ impl Added<'_> {
         self
     }
 
+    pub fn marks(&mut self, mark: Mark) -> &mut Self {
+        self.0.mark = Some(mark);
+        self
+    }
+
     pub fn within(&mut self, slice: Slice) -> &mut Self {
         self.0.tries = slice.tries();
         self.lasting(slice.seconds())
@@ -55,6 +60,7 @@ impl Steps {
             timeout: Slice::Local.seconds(),
             tries: Slice::Local.tries(),
             optional: false,
+            mark: None,
         };
         let at = self.steps.len();
         self.steps.push(step);
@@ -82,26 +88,6 @@ impl Steps {
     ) -> Added<'_> {
         let content = Content::Sealed(text);
         self.add(id, why, Action::WriteFile { path, content, owner, mode: Mode(mode) })
-    }
-
-    /// The same of a file that some generations have and others have not.
-    pub fn sealed_if_any(
-        &mut self,
-        id: &str,
-        why: &str,
-        path: PathBuf,
-        text: Option<Sealed>,
-        owner: Owner,
-        mode: u32,
-    ) -> Added<'_> {
-        match text {
-            Some(text) => self.sealed(id, why, path, text, owner, mode),
-            None => self.add(
-                id,
-                "this generation has none: an earlier one's must go",
-                Action::RemoveFile { path },
-            ),
-        }
     }
 
     pub fn user(&mut self, id: &str, why: &str, name: &str, home: PathBuf) {

@@ -7,7 +7,7 @@ use super::{handover, health};
 use crate::facts::{Facts, Generation, Service};
 use crate::fault::Slice;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, StepId};
+use crate::plan::{Action, Mark, StepId};
 
 /// The services of ours that run, or are started again and again, in the place of the selected one. What runs beside it
 /// was started by an operator.
@@ -80,9 +80,18 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
         let more = if index == 0 { String::new() } else { format!("-{former}") };
         let (start, gate) = (format!("start-back{more}"), format!("gate-back{more}"));
         let action = Action::Handover(handover(&Layout::new(former)));
-        steps.add(&start, "the former service", action).after(&["stop"]).within(Slice::Start);
+        // The first one is the deployment that the plan calls its former one.
+        let mut step = steps.add(&start, "the former service", action);
+        step.after(&["stop"]).within(Slice::Start);
+        if index == 0 {
+            step.marks(Mark::BackStarted);
+        }
         if let Some(good) = good_of(facts, former) {
-            health::await_gate(steps, &gate, "it serves again", &good.generation.gate).after(&[&start]);
+            let mut step = health::await_gate(steps, &gate, "it serves again", &good.generation.gate);
+            step.after(&[&start]);
+            if index == 0 {
+                step.marks(Mark::BackServing);
+            }
         }
     }
 }

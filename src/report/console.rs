@@ -2,6 +2,7 @@
 
 use super::status::{State, Status};
 use super::terminal::plain;
+use crate::plan::Mark;
 
 const MORE: &str = "more in bootagent status and journalctl -t bootagent";
 
@@ -15,8 +16,8 @@ pub fn lines(status: &Status) -> Vec<String> {
             lines.push(format!("bootagent: remedy: {}", error.remedy.lines().next().unwrap_or_default()));
         }
         (None, State::Healthy) => {
-            let gate =
-                status.steps.iter().rev().find(|step| step.id == "gate").and_then(|step| step.detail.clone());
+            let passed = status.steps.iter().rev().find(|step| step.mark == Some(Mark::Passed));
+            let gate = passed.and_then(|step| step.detail.clone());
             lines.push(format!(
                 "bootagent: health check: {}",
                 gate.unwrap_or_else(|| "passed before, one probe confirmed it".to_owned())

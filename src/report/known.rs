@@ -1,9 +1,9 @@
 //! What a run is known to have done so far, where its next decision depends on that.
 
 use super::Report;
-use super::status::Outcome;
+use super::status::{Outcome, StepReport};
 use crate::facts::Instance;
-use crate::plan::{Step, StepId};
+use crate::plan::{Mark, Step};
 
 impl Report {
     pub fn known_instance(&self) -> Option<Instance> {
@@ -12,12 +12,30 @@ impl Report {
 
     /// The wanted deployment is the current one, and did not pass its health check.
     pub fn was_put_to_run(&self) -> bool {
-        self.has_done(&StepId::new("switch")) && !self.has_passed()
+        self.has_reached(Mark::Switched) && !self.has_passed()
     }
 
     /// It was already so when its step came.
-    pub fn was_unchanged(&self, id: &str) -> bool {
-        self.status().steps.iter().any(|step| step.id == id && step.outcome == Outcome::Unchanged)
+    pub fn was_unchanged(&self, mark: Mark) -> bool {
+        self.any_marked(mark, |step| step.outcome == Outcome::Unchanged)
+    }
+
+    pub(super) fn has_changed(&self, mark: Mark) -> bool {
+        self.any_marked(mark, StepReport::changed)
+    }
+
+    /// The step of this mark was done.
+    pub fn has_reached(&self, mark: Mark) -> bool {
+        self.any_marked(mark, |step| step.outcome.is_done())
+    }
+
+    /// Whether the service passed its health check in this run.
+    pub fn has_passed(&self) -> bool {
+        self.has_reached(Mark::Passed)
+    }
+
+    fn any_marked(&self, mark: Mark, is_so: impl Fn(&StepReport) -> bool) -> bool {
+        self.status().steps.iter().any(|step| step.mark == Some(mark) && is_so(step))
     }
 
     /// From here on every step is done anew, but for these.

@@ -20,7 +20,7 @@ use crate::facts::{Commit, Instance};
 use crate::machine::progress::Said;
 use crate::machine::{self, Change, now};
 use crate::observe::Selection;
-use crate::plan::{Action, Plan, StepId};
+use crate::plan::{Action, Mark, Plan, Step, StepId};
 use crate::secret::Redaction;
 use ongoing::Ongoing;
 use status::{Outcome, Status, StepReport};
@@ -235,8 +235,9 @@ impl Report {
         }
     }
 
-    pub fn step_started(&self, id: &StepId, why: &str, headline: &str) {
-        self.update(|status| status.steps.push(StepReport::started(id.as_str(), why, now())));
+    pub fn step_started(&self, step: &Step, headline: &str) {
+        let Step { id, why, mark, .. } = step;
+        self.update(|status| status.steps.push(StepReport::started(id.as_str(), why, *mark, now())));
         tracing::debug!(step = id.as_str(), "{headline}");
     }
 
@@ -253,12 +254,13 @@ impl Report {
             Err(error) => (Outcome::Failed, Some(error.report().causes.join(": "))),
         };
         self.update(|status| {
-            if let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) {
-                step.ended(outcome, took, detail.clone());
-            }
-            match id.as_str() {
-                "attempt" if outcome.is_done() => status.attempted = status.commit.clone(),
-                "gate" if outcome.is_done() => status.passed = status.commit.clone(),
+            let Some(step) = status.steps.iter_mut().rev().find(|step| step.id == id.as_str()) else {
+                return;
+            };
+            step.ended(outcome, took, detail.clone());
+            match step.mark {
+                Some(Mark::Attempt) if outcome.is_done() => status.attempted = status.commit.clone(),
+                Some(Mark::Passed) if outcome.is_done() => status.passed = status.commit.clone(),
                 _ => {}
             }
         });
@@ -308,10 +310,6 @@ impl Report {
         self.status().steps.iter().any(done)
     }
 
-    fn has_changed(&self, id: &StepId) -> bool {
-        self.status().steps.iter().any(|step| step.id == id.as_str() && step.changed())
-    }
-
     /// What earlier runs left to know.
     pub fn remembered(&self, passed: Option<&Commit>, attempted: Option<&Commit>) {
         self.update(|status| {
@@ -325,11 +323,6 @@ impl Report {
         self.update(|status| {
             status.passed.get_or_insert(commit.clone());
         });
-    }
-
-    /// Whether the service passed its gate in this run.
-    pub fn has_passed(&self) -> bool {
-        self.has_done(&StepId::new("gate"))
     }
 
     /// Told before the recovery, which may take a while and fail in its own ways.

@@ -148,7 +148,7 @@ mod tests {
     fn in_brief_it_fits_into_a_page_and_names_the_error() {
         let mut status = failed("run", &["customer 4711 is unknown"]);
         for step in 0..60 {
-            status.steps.push(StepReport::started(&format!("step-{step}"), "why", 1));
+            status.steps.push(StepReport::started(&format!("step-{step}"), "why", None, 1));
         }
         let shown = serde_json::to_string_pretty(&brief(&status)).unwrap();
         assert!(

@@ -2,15 +2,15 @@
 
 use super::Report;
 use crate::facts::{Asked, Generation};
-use crate::plan::StepId;
+use crate::plan::Mark;
 
 impl Report {
     /// What runs now is the former generation, and it is what a status probes.
     pub fn recovered(&self, former: Option<&Generation>) {
-        let Some(former) = former.filter(|_| self.has_done(&StepId::new("gate-back"))) else {
+        let Some(former) = former.filter(|_| self.has_reached(Mark::BackServing)) else {
             return;
         };
-        let how = if self.has_changed(&StepId::new("start-back")) { "serves again" } else { "serves on" };
+        let how = if self.has_changed(Mark::BackStarted) { "serves again" } else { "serves on" };
         self.serves(former, how);
     }
 

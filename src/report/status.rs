@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ongoing;
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
-use crate::plan::Gate;
+use crate::plan::{Gate, Mark};
 
 pub const PATH: &str = "/run/bootagent/status.json";
 /// Root's alone.
@@ -108,6 +108,8 @@ pub struct StepReport {
     pub seconds: Option<f64>,
     pub outcome: Outcome,
     pub detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +128,7 @@ impl Outcome {
 }
 
 impl StepReport {
-    pub fn started(id: &str, why: &str, started: u64) -> Self {
+    pub fn started(id: &str, why: &str, mark: Option<Mark>, started: u64) -> Self {
         StepReport {
             id: id.to_owned(),
             why: why.to_owned(),
@@ -134,6 +136,7 @@ impl StepReport {
             seconds: None,
             outcome: Outcome::Running,
             detail: None,
+            mark,
         }
     }
 
@@ -307,7 +310,7 @@ mod tests {
     #[test]
     fn nothing_goes_on_in_the_run_of_a_dead_agent() {
         let mut status = booting();
-        status.steps.push(StepReport::started("install", "packages", 990));
+        status.steps.push(StepReport::started("install", "packages", None, 990));
         let said = Some("try 2".to_owned());
         status.waiting = vec![Waiting { id: "install".into(), what: "run npm ci".into(), since: 992, said }];
         status.end_orphaned(Error::new(Code::AgentDied, "booting", "the agent is gone"));

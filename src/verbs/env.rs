@@ -11,7 +11,6 @@ use crate::machine::{LocalHost, Observe, SecretPatience, run_id};
 use crate::observe::manifest::Manifest;
 use crate::observe::{self, secrets};
 use crate::plan::Seconds;
-use crate::planner::env::Dialect;
 use crate::planner::env::check::{Arrives, Verdict, check};
 use crate::planner::runtime;
 use crate::report::{Progress, Report, print};
@@ -51,7 +50,7 @@ async fn judge(args: &EnvCheckArgs) -> Result<Checked> {
     let found = find(args).await?;
     let variables = secrets::read(&found.name, found.text.expose())?;
     let manifest = found.manifest.unwrap_or_default();
-    let dotenv = manifest.env.file.then_some(Dialect::Node);
+    let dotenv = manifest.env.file.then(|| runtime::dialect(&manifest));
     Ok(Checked {
         secret: found.name,
         manifest: found.manifest_at,

@@ -1,6 +1,7 @@
 //! What a release wants done before it is switched to: as the service, with its environment and walls.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -11,7 +12,7 @@ use crate::machine::jail::guard;
 use crate::machine::jail::unit::{Jail, User};
 use crate::machine::process::journal;
 use crate::machine::{Look, now};
-use crate::plan::{Migration, Mode, Owner};
+use crate::plan::{Migration, Mode, Owner, SeenFile};
 
 /// Longer than the step's own deadline: this one holds if the agent dies.
 const DEADLINE: Duration = Duration::from_secs(Slice::Migrate.seconds().0 + 60);
@@ -65,13 +66,13 @@ fn jail(migration: &Migration) -> Jail {
     let mut jail = Jail::new(&migration.unit, user, DEADLINE)
         .directory(&migration.directory)
         .environment(&migration.environment)
-        .property(format!("EnvironmentFile={}", environment(migration).display()));
-    if let (Some(_), Some(around)) = (&migration.dotenv, migration.dotenv_at.parent()) {
-        // What stands there is the former generation's, or nothing yet.
-        let (own, seen_as) = (dotenv(migration), &migration.dotenv_at);
-        jail = jail
-            .property(format!("TemporaryFileSystem={}:mode=0755", around.display()))
-            .property(format!("BindReadOnlyPaths={}:{}", own.display(), seen_as.display()));
+        .property(format!("EnvironmentFile={}", migration.variables_at.display()));
+    let around: BTreeSet<&Path> = migration.files.iter().filter_map(|file| file.seen_as.parent()).collect();
+    for directory in around {
+        jail = jail.property(format!("TemporaryFileSystem={}:mode=0755", directory.display()));
+    }
+    for SeenFile { path, seen_as, .. } in &migration.files {
+        jail = jail.property(format!("BindReadOnlyPaths={}:{}", path.display(), seen_as.display()));
     }
     if migration.may_use_imds {
         jail = jail.with_imds();
@@ -82,14 +83,6 @@ fn jail(migration: &Migration) -> Jail {
     AS_THE_SERVICE.iter().fold(jail, |jail, property| jail.property(*property))
 }
 
-fn environment(migration: &Migration) -> PathBuf {
-    migration.scratch.join("env")
-}
-
-fn dotenv(migration: &Migration) -> PathBuf {
-    migration.scratch.join("dotenv")
-}
-
 /// The environment that the service will get, in files that go when the migration ends in whatever way.
 struct Rendered<'a>(&'a Migration);
 
@@ -98,10 +91,9 @@ impl<'a> Rendered<'a> {
         let rendered = Rendered(migration);
         files::directory(&migration.scratch, &Owner::root(), Mode(0o700))?;
         let variables = migration.variables.expose().as_bytes();
-        files::write(&environment(migration), variables, &Owner::root(), Mode(0o600))?;
-        if let Some(text) = &migration.dotenv {
-            let owner = Owner::new("root", &migration.user);
-            files::write(&dotenv(migration), text.expose().as_bytes(), &owner, Mode(0o640))?;
+        files::write(&migration.variables_at, variables, &Owner::root(), Mode(0o600))?;
+        for SeenFile { path, content, owner, mode, .. } in &migration.files {
+            files::write(path, content.expose().as_bytes(), owner, *mode)?;
         }
         Ok(rendered)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Dialect, dotenv, systemd};
+use super::{Dialect, systemd};
 use crate::observe::secrets::{ALLOW_IT, Variables, allowable, refused};
 use crate::secret::Secret;
 
@@ -37,7 +37,7 @@ const BY_ITSELF: &str = "nothing, if the service reads its environment: .env doe
                          reads .env by itself needs the value encoded (base64)";
 
 /// As a run would judge them, but all of them, and not only the first that is wrong.
-pub fn check(variables: &Variables, dotenv: Option<Dialect>, allow: &BTreeSet<String>) -> Vec<Verdict> {
+pub fn check(variables: &Variables, dotenv: Option<&Dialect>, allow: &BTreeSet<String>) -> Vec<Verdict> {
     let nowhere = |why: &str, remedy: String| Arrives::Nowhere { why: why.to_owned(), remedy };
     let judge = |key: &str, value: &Secret| {
         if let Some(why) = refused(key, allow) {
@@ -47,11 +47,11 @@ pub fn check(variables: &Variables, dotenv: Option<Dialect>, allow: &BTreeSet<St
             };
             return nowhere(&format!("refused: {why}"), remedy);
         }
-        if let Some(what) = systemd::uncarried(value.expose()) {
-            return nowhere(&format!("it contains {what}"), ENCODE.to_owned());
+        if let Some(why) = (systemd::SYSTEMD.uncarried)(key, value) {
+            return nowhere(&format!("it {why}"), ENCODE.to_owned());
         }
-        match dotenv.and_then(|Dialect::Node| dotenv::uncarried(key, value)) {
-            Some(why) => Arrives::EnvironmentOnly { why: why.to_owned(), remedy: BY_ITSELF.to_owned() },
+        match dotenv.and_then(|dialect| (dialect.uncarried)(key, value)) {
+            Some(why) => Arrives::EnvironmentOnly { why: format!("it {why}"), remedy: BY_ITSELF.to_owned() },
             None => Arrives::Everywhere,
         }
     };
@@ -63,12 +63,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::planner::env::render;
+    use crate::planner::env::{dotenv::NODE, render};
 
     fn of(key: &str, value: &str) -> Arrives {
         let mut variables = Variables::default();
         variables.insert(key, Secret::new(value));
-        check(&variables, Some(Dialect::Node), &[].into()).remove(0).arrives
+        check(&variables, Some(&NODE), &[].into()).remove(0).arrives
     }
 
     fn why(arrives: Arrives) -> String {
@@ -125,10 +125,10 @@ mod tests {
         ) {
             let mut variables = Variables::default();
             variables.insert("A", Secret::new(value.as_str()));
-            let said = check(&variables, Some(Dialect::Node), &[].into()).remove(0).arrives;
-            match render(&variables, Some(Dialect::Node), "header") {
+            let said = check(&variables, Some(&NODE), &[].into()).remove(0).arrives;
+            match render(&variables, Some(&NODE), "header") {
                 Err(_) => prop_assert!(matches!(said, Arrives::Nowhere { .. }), "refused, but not said so"),
-                Ok(files) if files.left_out.is_empty() => prop_assert_eq!(said, Arrives::Everywhere),
+                Ok((_, left_out)) if left_out.is_empty() => prop_assert_eq!(said, Arrives::Everywhere),
                 Ok(_) => prop_assert!(matches!(said, Arrives::EnvironmentOnly { .. }), "left out, but not said so"),
             }
         }

@@ -2,14 +2,18 @@
 //! details. A value is written in the first quoting that both read as it is; where none does, it is left
 //! out.
 
+use super::{Beyond, Dialect};
 use crate::observe::secrets::{Variables, is_name};
 use crate::secret::Secret;
+
+pub const NODE: Dialect =
+    Dialect { name: "node", file: ".env", write, read, uncarried, beyond: Beyond::LeftOut };
 
 /// Bare first: that is how people write such a file, and what the simplest readers understand.
 const QUOTES: [&str; 4] = ["", "'", "\"", "`"];
 
 /// The file's text, what it holds, and the names of what it cannot hold.
-pub(super) fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
+fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
     let mut text = format!("# {header}\n");
     let (mut written, mut left_out) = (Variables::default(), Vec::new());
     for (key, value) in variables.iter() {
@@ -25,26 +29,26 @@ pub(super) fn write(variables: &Variables, header: &str) -> (String, Variables, 
 }
 
 /// Why the file cannot hold this variable.
-pub(super) fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
+fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
     if line(key, value).is_some() {
         return None;
     }
     let value = value.expose();
     Some(match value {
-        _ if key == "__proto__" => "it is called __proto__, which no JavaScript object keeps",
+        _ if key == "__proto__" => "is called __proto__, which no JavaScript object keeps",
         _ if value.contains('\r') => {
-            "it contains a carriage return, which its readers drop or turn into a newline"
+            "contains a carriage return, which its readers drop or turn into a newline"
         }
         _ if QUOTES[1..].iter().all(|quote| value.contains(quote)) => {
-            "it contains all three kinds of quotes, and something for which it needs to be quoted (a #, a newline, a \
+            "contains all three kinds of quotes, and something for which it needs to be quoted (a #, a newline, a \
              blank at an end, a quote in front)"
         }
         _ if value.ends_with('\\') => {
-            "it ends with a backslash, and contains something for which it needs to be quoted (a #, a newline, a blank \
+            "ends with a backslash, and contains something for which it needs to be quoted (a #, a newline, a blank \
              or a quote in front)"
         }
         _ => {
-            "it contains a backslash, ' and `, and something for which it needs to be quoted (a #, a newline, a blank at an end)"
+            "contains a backslash, ' and `, and something for which it needs to be quoted (a #, a newline, a blank at an end)"
         }
     })
 }

@@ -1,17 +1,25 @@
 //! systemd's `EnvironmentFile=` (systemd.exec(5); `parse_env_file_internal` in env-file.c).
 
+use super::{Beyond, Dialect};
 use crate::observe::secrets::Variables;
 use crate::secret::Secret;
 
 /// Inside double quotes these four, and only these, lose the backslash before them.
 const ESCAPED: [char; 4] = ['"', '\\', '$', '`'];
 
+pub const SYSTEMD: Dialect =
+    Dialect { name: "systemd", file: "EnvironmentFile", write, read, uncarried, beyond: Beyond::Refused };
+
 /// Why systemd cannot carry a value at all; it would refuse the whole file.
-pub(super) fn uncarried(value: &str) -> Option<&'static str> {
+fn uncarried(_: &str, value: &Secret) -> Option<&'static str> {
+    let value = value.expose();
     if value.contains('\0') {
-        return Some("a NUL byte, which ends an environment string");
+        return Some("contains a NUL byte, which ends an environment string");
     }
-    value.chars().any(is_noncharacter).then_some("a Unicode noncharacter, for which systemd refuses the file")
+    value
+        .chars()
+        .any(is_noncharacter)
+        .then_some("contains a Unicode noncharacter, for which systemd refuses the file")
 }
 
 /// U+FDD0 to U+FDEF, and the last two of each plane (`unichar_is_valid` in systemd's utf8.c).
@@ -20,10 +28,10 @@ fn is_noncharacter(c: char) -> bool {
     (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
-pub(super) fn write(variables: &Variables, header: &str) -> String {
+fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
     let mut text = format!("# {header}\n");
     text.extend(variables.iter().map(|(key, value)| entry(key, value)));
-    text
+    (text, variables.clone(), Vec::new())
 }
 
 /// Always in double quotes: that carries every value, newlines and carriage returns included.

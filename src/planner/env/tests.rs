@@ -13,8 +13,19 @@ fn set<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Variables {
     variables
 }
 
-fn rendered<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Rendered {
-    render(&set(pairs), Some(Dialect::Node), HEADER).unwrap()
+struct Files {
+    service: Sealed,
+    dotenv: Option<Sealed>,
+    left_out: Vec<String>,
+}
+
+fn files(variables: &Variables, dotenv: Option<&'static Dialect>) -> Files {
+    let (rendering, left_out) = render(variables, dotenv, HEADER).unwrap();
+    Files { service: rendering.service().clone(), dotenv: rendering.text(&DOTENV).cloned(), left_out }
+}
+
+fn rendered<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Files {
+    files(&set(pairs), Some(&dotenv::NODE))
 }
 
 #[test]
@@ -40,7 +51,7 @@ fn no_variables_make_files_of_a_header() {
 
 #[test]
 fn without_a_reader_there_is_no_dotenv() {
-    let files = render(&set([("A", "a\rb")]), None, HEADER).unwrap();
+    let files = files(&set([("A", "a\rb")]), None);
     assert_eq!((files.dotenv, files.left_out.len()), (None, 0));
 }
 
@@ -65,7 +76,7 @@ fn what_nothing_carries_is_refused_by_name() {
 #[test]
 fn a_header_that_would_be_read_as_more_than_a_comment_stops_the_run() {
     for header in ["x\nA=1", "x\rA=1", "x\\", "x\u{2028}A=1", "x\0"] {
-        let error = render(&set([("B", "hunter2")]), Some(Dialect::Node), header).unwrap_err();
+        let error = render(&set([("B", "hunter2")]), Some(&dotenv::NODE), header).unwrap_err();
         assert_eq!(error.code(), Code::Bug, "{header:?}");
         assert!(!error.to_string().contains("hunter2"));
     }
@@ -128,16 +139,51 @@ fn the_model_of_node_reads_the_common_ground_only() {
     }
 }
 
+#[test]
+fn each_dialect_is_found_by_its_own_name() {
+    for known in ALL {
+        assert_eq!(dialect(known.name).unwrap().name, known.name);
+    }
+    assert!(dialect("fortran").is_none());
+}
+
+#[test]
+fn a_reader_that_would_read_something_else_stops_the_run() {
+    fn forgets(_: &str) -> Option<Variables> {
+        Some(Variables::default())
+    }
+    static WRONG: Dialect = Dialect { read: forgets, ..dotenv::NODE };
+    let error = render(&set([("A", "hunter2")]), Some(&WRONG), HEADER).unwrap_err();
+    assert_eq!(error.code(), Code::Bug);
+    assert!(error.to_string().contains(".env") && !error.to_string().contains("hunter2"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// What a dialect says that it carries, its reader reads; and what it cannot carry it names.
+    #[test]
+    fn every_dialect_carries_what_it_says(key in "[A-Z_]{1,3}|__proto__", value in "([^\0]|['\"`\\\\#$\n\r ]){0,12}") {
+        let variables = set([(key.as_str(), value.as_str())]);
+        for dialect in ALL {
+            let (text, holds, left_out) = (dialect.write)(&variables, HEADER);
+            let carried = (dialect.uncarried)(&key, &Secret::new(value.as_str())).is_none();
+            match (carried, dialect.beyond) {
+                (false, Beyond::Refused) => continue,
+                (false, Beyond::LeftOut) => prop_assert_eq!(&left_out, &vec![key.clone()]),
+                (true, _) => prop_assert_eq!(&holds, &variables),
+            }
+            prop_assert_eq!((dialect.read)(&text), Some(holds), "{}", dialect.name);
+        }
+    }
 
     #[test]
     fn every_value_goes_out_and_comes_back(
         values in prop::collection::btree_map("[A-Z_]{1,3}", "([^\0]|['\"`\\\\#$\n\r ]){0,12}", 0..6),
     ) {
-        let carried = |value: &String| systemd::uncarried(value).is_none();
+        let carried = |value: &String| (systemd::SYSTEMD.uncarried)("", &Secret::new(value.as_str())).is_none();
         let variables = set(values.iter().filter(|(_, value)| carried(value)).map(|(k, v)| (k.as_str(), v.as_str())));
-        let files = render(&variables, Some(Dialect::Node), HEADER).unwrap();
+        let files = files(&variables, Some(&dotenv::NODE));
         prop_assert_eq!(systemd::read(files.service.expose()), Some(variables.clone()));
         let dotenv = dotenv::read(files.dotenv.unwrap().expose()).unwrap();
         for (name, value) in variables.iter() {

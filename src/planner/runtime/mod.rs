@@ -16,6 +16,7 @@ mod shell;
 use std::collections::BTreeMap;
 
 use super::Unmet;
+use super::env::Dialect;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::observe::manifest::{Manifest, Table};
 use crate::observe::{Archives, PackagesAllowed};
@@ -43,6 +44,8 @@ pub struct Runtime {
     /// Its part of the policy: what may come from archives, and what from a mirror.
     pub archives: &'static [ArchiveNames],
     pub mirrors: &'static [&'static str],
+    /// Who reads the `.env` of its services.
+    pub dialect: &'static Dialect,
     /// How its tools are told of the network, beside what every program reads.
     pub network: fn(&Network, &Mirrors) -> BTreeMap<String, String>,
     /// Whether a commit is for it, by the names in its root.
@@ -109,6 +112,13 @@ pub fn programs() -> Vec<&'static Places> {
 /// Their tables of the manifest.
 pub fn tables() -> Vec<&'static Table> {
     ALL.iter().map(|runtime| &runtime.table).collect()
+}
+
+/// Who reads the `.env` of this manifest's service, as far as the manifest alone tells it.
+pub fn dialect(manifest: &Manifest) -> &'static Dialect {
+    let named = manifest.runtime.as_ref();
+    let named = named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name));
+    named.map_or(NODE.dialect, |runtime| runtime.dialect)
 }
 
 /// The programs that may be installed from archives.

@@ -13,6 +13,7 @@ use crate::facts::{Mirrors, Network, Places, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::{Key, Manifest, Table};
 use crate::plan::layout::Layout;
+use crate::planner::env::dotenv;
 use crate::planner::unmet::{Unmet, look_at};
 use crate::secret::excerpt;
 
@@ -36,6 +37,7 @@ pub static NODE: Runtime = Runtime {
         example: "node-v22.20.0-linux-x64.tar.gz",
     }],
     mirrors: &["node", "npm"],
+    dialect: &dotenv::NODE,
     network,
     detect,
     recipe,
@@ -131,6 +133,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
         migrate,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: migrate_environment(),
+        dotenv: NODE.dialect,
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],

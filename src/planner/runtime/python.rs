@@ -17,6 +17,7 @@ use super::{ArchiveNames, Claim, Draft, Recipe, Runtime, Weight, command};
 use crate::facts::{Mirrors, Network, Source};
 use crate::observe::manifest::{Key, Table};
 use crate::plan::layout::Layout;
+use crate::planner::env::python;
 use crate::planner::unmet::{Unmet, look_at};
 
 pub static PYTHON: Runtime = Runtime {
@@ -26,6 +27,7 @@ pub static PYTHON: Runtime = Runtime {
     table: Table { name: "python", keys: &[VERSION] },
     archives: &[ArchiveNames { program: "uv", is_one: uv::is_archive, example: uv::EXAMPLE }],
     mirrors: &["pypi", "uv"],
+    dialect: &python::PYTHON,
     network,
     detect,
     recipe,
@@ -117,6 +119,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
         migrate: migrate?,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())].into(),
+        dotenv: PYTHON.dialect,
         defaults: defaults(),
         programs: vec![format!("{VENV}/bin")],
         path: chosen.path,

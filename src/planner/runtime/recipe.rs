@@ -10,6 +10,7 @@ use super::{Runtime, Start};
 use crate::fault::Slice;
 use crate::plan::Archive;
 use crate::plan::layout;
+use crate::planner::env::Dialect;
 
 /// How this commit is installed and started on this machine.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Recipe {
     pub migrate_lines: Vec<String>,
     /// What those find beside the service's own environment.
     pub migrate_environment: BTreeMap<String, String>,
+    /// How its programs read a `.env`.
+    pub dotenv: &'static Dialect,
     /// Variables that the runtime expects unless the service sets them itself.
     pub defaults: BTreeMap<String, String>,
     /// Where programs of the commit's own packages stand, relative to the release.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::facts::Facts;
 use crate::observe::Selection;
+use crate::plan::environment::{EnvCopy, FILES, SERVICE};
 use crate::plan::layout::{self, Layout};
 use crate::plan::{Seconds, YIELDS};
 use crate::planner::runtime::Recipe;
@@ -91,7 +92,7 @@ pub fn rehearsal(
         why: "it goes with the rehearsal",
         description: format!("{} ({}), rehearsal", selection.service, selection.environment),
         tree: release,
-        environment: &layout.rehearsal_environment(),
+        environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
         identifier: format!("{}-rehearsal", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
     };
@@ -99,9 +100,11 @@ pub fn rehearsal(
     for yields in YIELDS {
         let _ = writeln!(unit, "{yields}");
     }
-    let (own, seen_as) = (layout.rehearsal_dotenv(), layout.dotenv());
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
-    let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
+    for file in FILES.iter().filter(|file| file.link.is_some()) {
+        let [own, seen_as] = [EnvCopy::Candidate, EnvCopy::Serving].map(|copy| layout.env_file(copy, file));
+        let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
+    }
     unit
 }
 
