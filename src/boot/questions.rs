@@ -8,11 +8,8 @@ use crate::facts::{Ask, Question};
 use crate::machine::{Observe, Scratch};
 use crate::observe::{self, Fetched, Flags, MANIFEST};
 use crate::plan::{Plan, Rendering};
-use crate::planner::{self, Unmet};
+use crate::planner::{self, MOST_QUESTIONS, Unmet};
 use crate::report::Report;
-
-/// More than any runtime has to ask; what asks for ever is a defect of ours.
-const MOST_QUESTIONS: usize = 8;
 
 /// What it takes to answer.
 pub struct Questions<'a, M> {

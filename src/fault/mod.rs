@@ -143,7 +143,7 @@ faults! {
     GitUnsupported = "git-unsupported", Stop, Fetch, GitUnsupported, "the git server answers 501 or 505, speaks another protocol or version than git's, TLS's or ssh's that are known here, or the repository's objects are not named by SHA-1";
     GitHostKey = "git-host-key", Stop, Fetch, HostKey, "the ssh server shows a host key that is not the known one";
 
-    RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the mirror of Node's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx or with an HTML page, as for maintenance, or breaks off";
+    RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the server of a runtime's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx or with an HTML page, as for maintenance, or breaks off";
     RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here, or leads on to plain http";
     RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is no success";
     RuntimeAltered = "runtime-altered", Stop, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
@@ -154,13 +154,13 @@ faults! {
     PackagesMissing = "packages-missing", Stop, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
     PackagesFailed = "packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once, and what it left half unpacked is installed again";
 
-    RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file; or the registry answers with an HTML page, as for maintenance";
-    RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like";
-    RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH";
-    PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS";
-    LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync";
-    PackageAltered = "package-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY, after its own 6 attempts: a package is not what the lockfile says";
-    EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE: a package refuses this Node";
+    RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file; the registry answers with an HTML page, as for maintenance; pip or uv say that connections break or that the index answers 5xx";
+    RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like; pip or uv say that a certificate is not trusted";
+    RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH; pip or uv are answered 401 or 403";
+    PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS; pip or uv find no such package or version";
+    LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync; uv says that uv.lock needs to be updated; a list with hashes has not all of them";
+    PackageAltered = "package-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY, after its own 6 attempts, or pip or uv find another hash: a package is not what the lockfile says";
+    EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE, or pip or uv say so: a package refuses this Node or Python";
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
 

@@ -45,7 +45,7 @@ use runtime::{Draft, Recipe};
 use sha2::{Digest, Sha256};
 use steps::Steps;
 use supervisor::systemd;
-pub use unmet::Unmet;
+pub use unmet::{MOST_QUESTIONS, Unmet};
 
 /// All that a plan is made of.
 pub struct Wanted<'a> {

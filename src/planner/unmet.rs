@@ -3,6 +3,9 @@
 use crate::error::{Code, Error};
 use crate::facts::{Ask, Evidence, Question, Source};
 
+/// How often the planner may ask for one plan: more than any runtime has to. What asks for ever is a defect of ours.
+pub const MOST_QUESTIONS: usize = 8;
+
 #[derive(Debug)]
 pub enum Unmet {
     Ask(Question),

@@ -11,7 +11,7 @@ use crate::observe::manifest::{self, Manifest};
 use crate::observe::{self, MANIFEST};
 use crate::plan::layout::Layout;
 use crate::planner::runtime::{self, Draft};
-use crate::planner::{Unmet, persist, rehearsal};
+use crate::planner::{MOST_QUESTIONS, Unmet, persist, rehearsal};
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
@@ -24,8 +24,7 @@ pub async fn validate(args: &ValidateArgs) -> u8 {
 async fn check(path: &Path) -> Result<Vec<String>> {
     let machine = LocalHost::bystander();
     let mut evidence = runtime::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
-    // As often as a run's planner may ask.
-    for _ in 0..8 {
+    for _ in 0..MOST_QUESTIONS {
         let source = machine.tree(path, &evidence)?;
         match judge(&source) {
             Err(Unmet::Ask(Question { ask: Ask::Evidence(more), .. })) => evidence.extend(more),

@@ -71,8 +71,6 @@ pub struct Claim {
 /// The weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// A source file of a usual name.
-    Code,
     /// A description of the package, which may be there for its tools alone.
     Package,
     /// Exactly which dependencies are to be installed.

@@ -23,6 +23,9 @@ def main(kind, file=None, flag=None, uv=None):
     certificates()
     if kind == "compile":
         return compile_own()
+    if kind == "uv":
+        run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
+        return compile_own()
     if uv:
         run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
     else:

@@ -107,11 +107,8 @@ pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec
             add(Slice::Build, "compile", COMPILE, script(&["compile"]), "compile");
         }
         (None, Some(Found { kind: Kind::Uv, path, .. })) => {
-            let uv = uv.clone().unwrap_or_default();
-            let argv =
-                vec_of(&[&uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", &python]);
-            add(Slice::Install, "install", "exactly what uv.lock says", argv, &format!("install {path}"));
-            add(Slice::Build, "compile", COMPILE, script(&["compile"]), "compile");
+            let why = "exactly what uv.lock says: uv sync --locked --no-dev";
+            add(Slice::Install, "install", why, script(&["uv", path]), &format!("install {path}"));
         }
         (None, Some(Found { kind, path, .. })) => {
             let word = match kind {
