@@ -48,5 +48,6 @@ def write():
 
 @app.get("/slow")
 def slow():
+    Path(os.environ["HOME"], "asked").touch()
     time.sleep(1)
     return jsonify("whole")

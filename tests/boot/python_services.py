@@ -1,0 +1,37 @@
+"""Sample services in Python, as dicts of files for `world.repo(...).commit(branch, files)`, and what their machines have."""
+
+from functools import partial
+from pathlib import Path
+
+from lab import Machine, layers, python_index
+from lab.git_repository import Files, read_directory
+
+HERE = Path(__file__).parent / "python"
+# Packages come from the lab's index, which is a mirror for bootagent.
+POLICY = f'[mirrors]\npypi = "{python_index.INDEX}"\n'
+# What Debian's python3 needs to make a virtual environment. On the machines before they boot, as in an AMI.
+VENV = ["python3-venv"]
+
+
+def service(directory: str, /, **overrides: object) -> Files:
+    """Overrides are files by name (flask(**{"app.py": "..."})); None leaves the file out."""
+    files = read_directory(HERE / directory) | overrides
+    return {name: content for name, content in files.items() if content is not None}
+
+
+flask, fastapi, django, worker = (partial(service, name) for name in ("flask", "fastapi", "django", "worker"))
+
+
+def text(name: str) -> str:
+    """Of a file of these services: "flask/requirements.txt"."""
+    return (HERE / name).read_text()
+
+
+def with_venv() -> list[Path]:
+    return [layers.ensure(VENV)]
+
+
+def beats(machine: Machine, service: str) -> list[list[str]]:
+    """The lines that the worker wrote about itself, in words."""
+    path = f"/var/lib/{service}/beats"
+    return [line.split() for line in machine.read(path).splitlines()] if machine.exists(path) else []
