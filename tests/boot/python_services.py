@@ -22,6 +22,24 @@ def service(directory: str, /, **overrides: object) -> Files:
 flask, fastapi, django, worker = (partial(service, name) for name in ("flask", "fastapi", "django", "worker"))
 
 
+# An application in one file, with one package: it is installed in a moment.
+WSGI = """\
+import json, os
+
+def app(environ, start_response):
+    answers = {"/health": "ok", "/release": os.path.realpath("."), "/env": dict(os.environ)}
+    found = environ["PATH_INFO"] in answers
+    start_response("200 OK" if found else "404 Not Found", [("Content-Type", "application/json")])
+    return [json.dumps(answers.get(environ["PATH_INFO"])).encode()]
+"""
+
+
+def wsgi(**overrides: object) -> Files:
+    manifest = 'start = "gunicorn app:app"\nport = 3000\nhealth = { path = "/health", soak = "1s" }\n'
+    files = {"app.py": WSGI, "requirements.txt": "gunicorn==23.0.0\npackaging==25.0\n", "bootagent.toml": manifest}
+    return {name: content for name, content in (files | overrides).items() if content is not None}
+
+
 def text(name: str) -> str:
     """Of a file of these services: "flask/requirements.txt"."""
     return (HERE / name).read_text()

@@ -7,12 +7,13 @@ from lab import python_index
 from looks import SERVICE, ask, current, leftovers, process, shared  # noqa: F401
 from poller import Poller
 from python_services import POLICY as MIRROR
-from python_services import flask, text, with_venv
+from python_services import WSGI, with_venv, wsgi
 from stage import POLICY, assert_failed
 
-REQUIREMENTS = text("flask/requirements.txt")
-BRIEF = text("flask/bootagent.toml")
-IMPATIENT = 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "4s" }\n'
+GOOD = wsgi()
+REQUIREMENTS = GOOD["requirements.txt"]
+IMPATIENT = GOOD["bootagent.toml"].replace('"1s"', '"1s", timeout = "4s"')
+DETECTED = GOOD["bootagent.toml"].replace('start = "gunicorn app:app"\n', "")
 SETUP = "from setuptools import Extension, setup\nsetup(name='speedup', version='1.0', ext_modules=[Extension('speedup', ['speedup.c'])])\n"
 SPEEDUP = {"setup.py": SETUP, "speedup.c": "#include <Python.h>\n"}
 
@@ -25,7 +26,7 @@ def requirements(*more: str, **files: object) -> dict[str, object]:
 BEFORE = {
     "a version nobody has": (requirements("left-pad==99.0"), "E-PACKAGE-MISSING", ["left-pad"]),
     "a hash that does not match": (
-        {"requirements.txt": f"itsdangerous==2.2.0 --hash=sha256:{'0' * 64}\n"}, "E-PACKAGE-ALTERED", ["itsdangerous"],
+        {"requirements.txt": f"packaging==25.0 --hash=sha256:{'0' * 64}\n"}, "E-PACKAGE-ALTERED", ["packaging"],
     ),
     "a source that needs a compiler": (requirements("speedup==1.0"), "E-INSTALL-FAILED", ["gcc"]),
     "a path outside of the tree": (requirements("-e ../elsewhere"), "E-SOURCE-UNSAFE", ["../elsewhere"]),
@@ -35,22 +36,19 @@ BEFORE = {
     "no requirements and no lockfile": ({"requirements.txt": None}, ["E-LOCKFILE-MISSING", "E-RUNTIME-UNKNOWN"], []),
     "two lockfiles": ({"uv.lock": "version = 1\n", "poetry.lock": "# poetry\n", "pyproject.toml": "[project]\nname = 'x'\n"},
                       ["E-RUNTIME-UNKNOWN", "E-MANIFEST-INVALID"], ["uv.lock", "poetry.lock"]),
-    "no app object": ({"app.py": "import flask\n"}, "E-MANIFEST-INVALID", []),
+    "no app object": ({"app.py": "import json\n", "bootagent.toml": DETECTED}, "E-MANIFEST-INVALID", []),
 }  # fmt: skip
 # What is only seen when the service starts.
 AFTER = {
     "a module that raises": ({"app.py": "raise RuntimeError('no database')\n"}, "E-SERVICE-EXITED", "no database"),
-    "a module that is not installed": ({"app.py": "import numpy\nfrom flask import Flask\napp = Flask(__name__)\n"},
-                                       "E-SERVICE-EXITED", "numpy"),
-    "an app object that is deleted again": ({"app.py": "from flask import Flask\napp = Flask(__name__)\ndel app\n"},
-                                            "E-SERVICE-EXITED", "app"),
+    "a module that is not installed": ({"app.py": "import numpy\n" + WSGI}, "E-SERVICE-EXITED", "numpy"),
+    "no such object": ({"app.py": WSGI.replace("def app(", "def other(")}, "E-SERVICE-EXITED", "app"),
     "a worker that never boots": (
-        {"app.py": "import time\nfrom flask import Flask\napp = Flask(__name__)\ntime.sleep(600)\n", "bootagent.toml": IMPATIENT},
+        {"app.py": "import time\ntime.sleep(600)\n" + WSGI, "bootagent.toml": IMPATIENT},
         ["E-HEALTH-BAD-ANSWER", "E-HEALTH-NO-LISTENER", "E-UNIT-FAILED"], "",
     ),
     "a bad answer": (
-        {"app.py": text("flask/app.py").replace('jsonify("ok")', '("unwell", 500)'), "bootagent.toml": IMPATIENT},
-        "E-HEALTH-BAD-ANSWER", "500",
+        {"app.py": WSGI.replace("/health", "/other"), "bootagent.toml": IMPATIENT}, "E-HEALTH-BAD-ANSWER", "404",
     ),
 }  # fmt: skip
 
@@ -61,7 +59,7 @@ class TestBrokenUpdate:
     def machine(cls, shared, binary):  # noqa: F811
         shared.pypi.publish_sdist("speedup", "1.0", SPEEDUP)
         shared.secret(f"service_env_{SERVICE}_test", '{"TOKEN": "t"}')
-        shared.repo(SERVICE).commit("test", flask())
+        shared.repo(SERVICE).commit("test", wsgi())
         machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=with_venv())
         first = machine.run(["bootagent", "run", "--repository", "https://github.com/acme/{service}.git"], timeout=180)
         assert first.code == 0, first.stderr
@@ -74,7 +72,7 @@ class TestBrokenUpdate:
 
     def update(self, shared, machine, files):  # noqa: F811
         changes = {name: None for name in (".python-version", "uv.lock", "poetry.lock", "pyproject.toml")}
-        shared.repo(SERVICE).commit("test", flask() | changes | files)
+        shared.repo(SERVICE).commit("test", wsgi() | changes | files)
         return machine.run(["bootagent", "update"], timeout=180)
 
     @pytest.mark.parametrize("broken", BEFORE)
