@@ -54,11 +54,12 @@ def ecosystem(name: str = "ecosystem.config.js", text: str = "", **app: object) 
 def processes(machine: Machine) -> list[dict]:
     """Those of the unit's cgroup, whoever is whose parent: pid, parent, user, arguments."""
     group = machine.systemctl_show(f"{SERVICE}.service")["ControlGroup"]
-    pids = machine.check(["sh", "-c", f"cat /sys/fs/cgroup{group}/cgroup.procs"]).split()
+    tops = " ".join(f"/sys/fs/cgroup/{top}{group}" for top in ("systemd", "unified", "."))
+    pids = machine.check(["sh", "-c", f"cat $(ls -d {tops} 2>/dev/null | head -n 1)/cgroup.procs"]).split()
     listed = machine.check(["ps", "-o", "pid=,ppid=,user:32=,args=", "--pid", ",".join(pids)])
     return [dict(zip(("pid", "parent", "user", "args"), line.split(None, 3))) for line in listed.splitlines()]
 
 
 def apps(machine: Machine) -> list[dict]:
     """The processes of the service itself, below PM2's own."""
-    return [each for each in processes(machine) if "server.js" in each["args"] or f"/opt/{SERVICE}/" in each["args"]]
+    return [each for each in processes(machine) if "server.js" in each["args"]]

@@ -26,8 +26,10 @@ flask, fastapi, django, worker = (partial(service, name) for name in ("flask", "
 WSGI = """\
 import json, os
 
+MODE = "plain"
+
 def app(environ, start_response):
-    answers = {"/health": "ok", "/release": os.path.realpath("."), "/env": dict(os.environ)}
+    answers = {"/health": "ok", "/release": os.path.realpath("."), "/env": dict(os.environ), "/mode": MODE}
     found = environ["PATH_INFO"] in answers
     start_response("200 OK" if found else "404 Not Found", [("Content-Type", "application/json")])
     return [json.dumps(answers.get(environ["PATH_INFO"])).encode()]

@@ -38,7 +38,7 @@ class TestFastApi:
     def machine(cls, shared, binary):  # noqa: F811
         secret(shared, TOKEN="t")
         shared.repo(SERVICE).commit("test", fastapi())
-        policy = f'{MIRROR}\n[archives.uv]\nurl = "{shared.uv.url}"\nsha256 = "{shared.uv.sha256}"\n'
+        policy = f'{MIRROR}\n[archives.uv]\nchecksums = {{ "{shared.uv.name}" = "{shared.uv.sha256}" }}\n'
         machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: policy})
         healthy_after_cloud_init(machine)
         return machine
@@ -84,7 +84,7 @@ class TestArchiveOfUv:
     def test_one_with_another_checksum_is_not_unpacked(self, shared, binary):  # noqa: F811
         shared.repo(SERVICE).commit("test", fastapi())
         secret(shared, TOKEN="t")
-        policy = f'{MIRROR}\n[archives.uv]\nurl = "{shared.uv.url}"\nsha256 = "{"0" * 64}"\n'
+        policy = f'{MIRROR}\n[archives.uv]\nchecksums = {{ "{shared.uv.name}" = "{"0" * 64}" }}\n'
         machine = shared.launch(binary=binary, files={POLICY: policy})
         assert_failed(machine, run(machine), 1, "E-RUNTIME-CHECKSUM", "uv")
         assert not machine.exists(f"/opt/{SERVICE}/current")

@@ -137,8 +137,13 @@ class UvArchives(Faulty):
         return _sha256(self._archive())
 
     @property
+    def name(self) -> str:
+        """Below the releases, and below a mirror of them."""
+        return f"{self.version}/{python_packages.ARCHIVE}"
+
+    @property
     def url(self) -> str:
-        return f"https://github.com/astral-sh/uv/releases/download/{self.version}/{python_packages.ARCHIVE}"
+        return f"https://github.com/astral-sh/uv/releases/download/{self.name}"
 
     def stop(self) -> None:
         self.release()
