@@ -19,22 +19,22 @@ TELLS = 'require("fs").writeFileSync("/tmp/ran-" + process.getuid(), JSON.string
 
 # What the file does or says, with the code and words of the failure.
 BAD = {
-    "throws": ({"text": 'throw new Error("no such stage");\n' + APPS}, "E-MANIFEST-INVALID", ["no such stage"]),
-    "ends its process": ({"text": "process.exit(0);\n" + APPS}, "E-MANIFEST-INVALID", []),
-    "loops for ever": ({"text": "for (;;);\n" + APPS}, "E-MANIFEST-INVALID", []),
-    "has a syntax error": ({"text": "module.exports = {\n"}, "E-MANIFEST-INVALID", []),
-    "has no apps": ({"text": "module.exports = { apps: [] };\n"}, "E-MANIFEST-INVALID", ["apps"]),
-    "names another user": ({"user": "root"}, "E-MANIFEST-INVALID", ["user"]),
-    "names another group": ({"gid": 0}, "E-MANIFEST-INVALID", ["gid"]),
-    "has a script outside of the release": ({"script": "/usr/bin/env"}, "E-MANIFEST-INVALID", ["/usr/bin/env"]),
-    "has a script above the release": ({"script": "../../elsewhere.js"}, "E-MANIFEST-INVALID", ["elsewhere.js"]),
-    "works in another directory": ({"cwd": "/tmp"}, "E-MANIFEST-INVALID", ["cwd"]),
+    "throws": ({"text": 'throw new Error("no such stage");\n' + APPS}, "E-ECOSYSTEM-INVALID", ["no such stage"]),
+    "ends its process": ({"text": "process.exit(0);\n" + APPS}, "E-ECOSYSTEM-INVALID", []),
+    "loops for ever": ({"text": "for (;;);\n" + APPS}, "E-ECOSYSTEM-INVALID", []),
+    "has a syntax error": ({"text": "module.exports = {\n"}, "E-ECOSYSTEM-INVALID", []),
+    "has no apps": ({"text": "module.exports = { apps: [] };\n"}, "E-ECOSYSTEM-INVALID", ["apps"]),
+    "names another user": ({"user": "root"}, "E-ECOSYSTEM-REFUSED", ["user"]),
+    "names another group": ({"gid": 0}, "E-ECOSYSTEM-REFUSED", ["gid"]),
+    "has a script outside of the release": ({"script": "/usr/bin/env"}, "E-ECOSYSTEM-REFUSED", ["/usr/bin/env"]),
+    "has a script above the release": ({"script": "../../elsewhere.js"}, "E-ECOSYSTEM-REFUSED", ["elsewhere.js"]),
+    "works in another directory": ({"cwd": "/tmp"}, "E-ECOSYSTEM-REFUSED", ["cwd"]),
     "has npm as the script of a cluster": ({"script": "npm", "args": "start", "exec_mode": "cluster", "instances": 2},
-                                            "E-MANIFEST-INVALID", ["npm"]),
+                                            "E-ECOSYSTEM-REFUSED", ["npm"]),
     "deploys": ({"text": 'module.exports = { apps: [{ script: "server.js" }], deploy: { production: { user: "x" } } };\n'},
-                "E-MANIFEST-INVALID", ["deploy"]),
+                "E-ECOSYSTEM-REFUSED", ["deploy"]),
     "prints other things before its JSON": ({"name": "ecosystem.json", "text": 'console.log("{}"), { "apps": [] }\n'},
-                                            "E-MANIFEST-INVALID", []),
+                                            "E-ECOSYSTEM-INVALID", []),
 }  # fmt: skip
 
 
