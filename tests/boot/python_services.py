@@ -24,12 +24,13 @@ flask, fastapi, django, worker = (partial(service, name) for name in ("flask", "
 
 # An application in one file, with one package: it is installed in a moment.
 WSGI = """\
-import json, os
+import json, os, sys
 
 MODE = "plain"
 
 def app(environ, start_response):
-    answers = {"/health": "ok", "/release": os.path.realpath("."), "/env": dict(os.environ), "/mode": MODE}
+    answers = {"/health": "ok", "/release": os.path.realpath("."), "/env": dict(os.environ), "/mode": MODE,
+               "/python": "%d.%d" % sys.version_info[:2]}
     found = environ["PATH_INFO"] in answers
     start_response("200 OK" if found else "404 Not Found", [("Content-Type", "application/json")])
     return [json.dumps(answers.get(environ["PATH_INFO"])).encode()]
@@ -38,8 +39,16 @@ def app(environ, start_response):
 
 def wsgi(**overrides: object) -> Files:
     manifest = 'start = "gunicorn app:app"\nport = 3000\nhealth = { path = "/health", soak = "1s" }\n'
-    files = {"app.py": WSGI, "requirements.txt": "gunicorn==23.0.0\npackaging==25.0\n", "bootagent.toml": manifest}
+    files = {"app.py": WSGI, "requirements.txt": "gunicorn==27.0.1\npackaging==26.4\n", "bootagent.toml": manifest}
     return {name: content for name, content in (files | overrides).items() if content is not None}
+
+
+# The same without packages: which Python it is does not matter to it.
+PROGRAM = """
+if __name__ == "__main__":
+    from wsgiref.simple_server import make_server
+    make_server("", int(os.environ["PORT"]), app).serve_forever()
+"""
 
 
 def text(name: str) -> str:

@@ -11,7 +11,7 @@ from stage import POLICY, REPOSITORY
 GOOD = wsgi()
 MANIFEST = GOOD["bootagent.toml"].replace('start = "gunicorn app:app"\n', "")
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "sample"\nversion = "1.0"\n'
-PYPROJECT += 'dependencies = ["gunicorn==23.0.0"]\n[tool.setuptools]\npy-modules = ["app"]\n'
+PYPROJECT += 'dependencies = ["gunicorn==27.0.1"]\n[tool.setuptools]\npy-modules = ["app"]\n'
 FACTORY = WSGI.replace("def app(", "def answer(") + "\ndef create_app():\n    return answer\n"
 APPLICATION = WSGI.replace("def app(", "def application(")
 
@@ -23,7 +23,7 @@ def mode(name: str, source: str = WSGI) -> str:
 
 def pipfile_lock(index) -> str:
     packages = {name: {"hashes": [f"sha256:{each}" for each in index.checksums(f"{name}=={version}")], "version": f"=={version}"}
-                for name, version in (("gunicorn", "23.0.0"), ("packaging", "25.0"))}  # fmt: skip
+                for name, version in (("gunicorn", "27.0.1"), ("packaging", "26.4"))}  # fmt: skip
     source = {"name": "acme", "url": "https://pypi.acme.test/simple", "verify_ssl": True}
     meta = {"hash": {"sha256": "0" * 64}, "pipfile-spec": 6, "requires": {}, "sources": [source]}
     return json.dumps({"_meta": meta, "default": packages, "develop": {}})
@@ -33,7 +33,7 @@ def pipfile_lock(index) -> str:
 NEEDS = {
     "utf-16": lambda index: {"requirements.txt": GOOD["requirements.txt"].encode("utf-16")},
     "byte order mark": lambda index: {"requirements.txt": b"\xef\xbb\xbf" + GOOD["requirements.txt"].replace("\n", "\r\n").encode()},
-    "checksums": lambda index: {"requirements.txt": index.locked("gunicorn==23.0.0", "packaging==25.0")},
+    "checksums": lambda index: {"requirements.txt": index.locked("gunicorn==27.0.1", "packaging==26.4")},
     "another file": lambda index: {"requirements.txt": "-r requirements/base.txt\n", "requirements/base.txt": GOOD["requirements.txt"]},
     "constraints": lambda index: {"requirements.txt": "-c pins.txt\ngunicorn\n", "pins.txt": GOOD["requirements.txt"]},
     "editable": lambda index: {"requirements.txt": "-e .\n", "pyproject.toml": PYPROJECT},

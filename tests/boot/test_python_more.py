@@ -8,7 +8,7 @@ from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, current, leftovers, process, secret, shared, status  # noqa: F401
 from poller import Poller
 from python_services import POLICY as MIRROR
-from python_services import VENV, beats, django, fastapi, flask, text, with_venv, worker
+from python_services import PROGRAM, VENV, WSGI, beats, django, fastapi, flask, text, with_venv, worker, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
 
 DATA = f"/var/lib/{SERVICE}"
@@ -193,7 +193,9 @@ class TestTwoPythons:
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
         secret(shared, TOKEN="t")
-        shared.repo(SERVICE).commit("test", flask(**{".python-version": "3.9\n"}))
+        files = wsgi(**{"app.py": WSGI + PROGRAM, "requirements.txt": "itsdangerous==2.2.0\n", ".python-version": "3.9\n"})
+        files["bootagent.toml"] = files["bootagent.toml"].replace("gunicorn app:app", "python app.py")
+        shared.repo(SERVICE).commit("test", files)
         both = [layers.ensure(["python3.9-venv"], release="bullseye"), layers.ensure(VENV)]
         machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=both)
         first = run(machine)
@@ -201,13 +203,13 @@ class TestTwoPythons:
         return machine
 
     def test_python_version_says_which(self, machine):
-        assert ask(machine, "python")["version"] == "3.9"
+        assert ask(machine, "python") == "3.9"
 
     def test_without_it_the_newest_is_taken_and_installed_for(self, shared, machine):  # noqa: F811
         shared.repo(SERVICE).commit("test", {".python-version": None})
         updated = run(machine, "--update")
         assert updated.code == 0, updated.stderr
-        assert ask(machine, "python")["version"] == "3.11"
+        assert ask(machine, "python") == "3.11"
 
     def test_one_that_nobody_has_leaves_what_serves(self, shared, machine):  # noqa: F811
         good = current(machine), process(machine)

@@ -34,12 +34,12 @@ def python(machine: Machine, line: str) -> str:
 
 
 def test_pip_installs_real_packages_by_their_checksums(world, machine):
-    machine.write("/opt/requirements.txt", world.pypi.locked("markupsafe==3.0.3", "jinja2==3.1.6"))
+    machine.write("/opt/requirements.txt", world.pypi.locked("markupsafe==3.0.4", "jinja2==3.1.6"))
     result = install(machine, "--require-hashes", "--requirement=/opt/requirements.txt")
     assert result.code == 0, result.stderr
     assert python(machine, "import jinja2; print(jinja2.Template('{{ 6 * 7 }}').render())") == "42"
     assert sum(entry["path"].endswith(".whl") for entry in world.pypi.log) == 2
-    machine.write("/opt/requirements.txt", f"click==8.1.8 --hash=sha256:{'0' * 64}\n")
+    machine.write("/opt/requirements.txt", f"click==8.5.1 --hash=sha256:{'0' * 64}\n")
     assert "DO NOT MATCH THE HASHES" in install(machine, "--requirement=/opt/requirements.txt").stderr
 
 
@@ -64,7 +64,7 @@ def test_a_source_archive_is_built(world, machine):
 
 def test_it_fails_so_often_and_then_no_more(world, machine):
     world.pypi.fail(503, times=1, only="*.whl")
-    assert install(machine, "click==8.1.8").code == 0
+    assert install(machine, "click==8.5.1").code == 0
     world.pypi.fail(503)
     assert install(machine, "jinja2").code != 0
     world.pypi.heal()
@@ -74,9 +74,9 @@ def test_it_fails_so_often_and_then_no_more(world, machine):
 @pytest.mark.parametrize("how", ["truncate", "reset", "stall"])
 def test_a_wheel_that_does_not_arrive(world, machine, how):
     getattr(world.pypi, how)(after=50, only="*.whl")
-    assert install(machine, "--timeout=2", "click==8.1.8").code != 0
+    assert install(machine, "--timeout=2", "click==8.5.1").code != 0
     world.pypi.heal()
-    assert install(machine, "click==8.1.8").code == 0
+    assert install(machine, "click==8.5.1").code == 0
 
 
 @pytest.mark.parametrize("base", ["https://github.com/astral-sh/uv/releases/download", "https://mirror.acme.test/uv"])
@@ -84,7 +84,7 @@ def test_uv_is_an_archive_with_its_checksum(world, machine, base):
     name = world.uv.url.rpartition("/")[2]
     said = machine.check(["sh", "-c", UNPACK, "sh", f"{base}/{world.uv.version}/{name}", name])
     assert said.startswith(f"uv {world.uv.version}")
-    synced = machine.run(["/opt/uv", "pip", "install", "--python=/opt/venv/bin/python", "--native-tls", "flask==3.1.2"],
+    synced = machine.run(["/opt/uv", "pip", "install", "--python=/opt/venv/bin/python", "--native-tls", "flask==3.1.3"],
                          env={"UV_INDEX_URL": python_index.INDEX}, timeout=120)  # fmt: skip
     assert synced.code == 0, synced.stderr
     assert python(machine, "import flask; print(flask.Flask('x').name)") == "x"
@@ -102,7 +102,7 @@ def test_an_archive_of_uv_that_breaks_off(world, machine):
 def test_an_older_python_stands_beside_debian_s_own(world):
     machine = world.launch(layers=[layers.ensure(["python3.9-venv"], release="bullseye")])
     machine.check(["python3.9", "-m", "venv", "/opt/venv"])
-    assert install(machine, "click==8.1.8").code == 0
+    assert install(machine, "click==8.5.1").code == 0
     assert python(machine, "import sys, click; print(sys.version_info[:2])") == "(3, 9)"
     assert machine.check(["python3", "-c", "import sys; print(sys.version_info[:2])"]).strip() == "(3, 11)"
     assert "bullseye" not in machine.check(["sh", "-c", "cat /etc/apt/sources.list.d/*"])
