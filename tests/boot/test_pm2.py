@@ -65,10 +65,12 @@ class TestFork:
         assert "pm2-runtime" in machine.systemctl_show(f"{SERVICE}.service")["ExecStart"]
         assert len(apps(machine)) == 1 and ask(machine, "process")["pid"] == int(apps(machine)[0]["pid"])
 
-    def test_pm2_is_installed_by_another_than_root_and_the_service(self, machine):
+    def test_pm2_is_installed_once_and_only_root_can_change_it(self, machine):
+        """Services of one machine share it: none of their users may own it."""
         (found,) = machine.check(["find", "/opt/bootagent", "-type", "d", "-path", "*/node_modules/pm2"]).split()
-        assert machine.stat(found).owner not in ("root", SERVICE)
-        assert machine.check(["find", found, "-perm", "/022", "!", "-type", "l"]) == ""
+        assert found.startswith("/opt/bootagent/runtimes/pm2/")
+        tree = found.rpartition("/node_modules/")[0]
+        assert machine.check(["find", tree, "!", "-type", "l", "(", "!", "-user", "root", "-o", "-perm", "/022", ")"]) == ""
 
     def test_pm2_s_home_is_private_and_has_no_dump(self, machine):
         homes = machine.check(["sh", "-c", f"find {HOME} -name pm2.pid -o -name module_conf.json -o -name '*.sock'"]).split()
@@ -170,7 +172,6 @@ class TestCluster:
 
     def test_it_is_reloaded_without_a_failed_request(self, shared, machine):  # noqa: F811
         before, running = self.workers(machine), process(machine)
-        secret(shared, TOKEN="second")
         commit = shared.repo(SERVICE).commit("test", {"note": "two"})
         with Poller(machine) as poller:
             updated = run(machine, "--update")
@@ -178,9 +179,16 @@ class TestCluster:
         assert poller.asked > 20 and poller.failures == [], poller.failures
         assert current(machine).startswith(commit) and not self.workers(machine) & before
         assert process(machine)[:2] == running[:2], "pm2-runtime was restarted"
+        assert ask(machine, "release").endswith(current(machine))
+
+    def test_new_values_restart_it_and_old_ones_are_gone(self, shared, machine):  # noqa: F811
+        """PM2's daemon keeps the environment in which it was started, and hands it on."""
+        secret(shared, TOKEN="second")
+        updated = run(machine)
+        assert updated.code == 0, updated.stderr
         variables = ask(machine, "env")
         assert variables["TOKEN"] == "second" and "FIRST" not in variables
-        assert ask(machine, "release").endswith(current(machine))
+        assert len(self.workers(machine)) == 2
 
     def test_a_worker_that_never_comes_up_fails_the_gate(self, shared, machine):  # noqa: F811
         good = current(machine)
@@ -195,7 +203,7 @@ class TestCluster:
         text = 'start = "npm start && true"\n' + cluster()["bootagent.toml"]
         shared.repo(SERVICE).commit("test", {"server.js": SERVER, "bootagent.toml": text})
         failed = run(machine, "--update")
-        assert_failed(machine, failed, 2, "E-MANIFEST-INVALID", "npm")
+        assert_failed(machine, failed, 2, "E-ECOSYSTEM-REFUSED", "npm")
         assert (current(machine), process(machine)) == (good, running)
 
     def test_it_serves_after_a_reboot(self, shared, machine):  # noqa: F811

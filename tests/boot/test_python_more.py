@@ -8,7 +8,7 @@ from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, current, leftovers, process, secret, shared, status  # noqa: F401
 from poller import Poller
 from python_services import POLICY as MIRROR
-from python_services import PROGRAM, VENV, WSGI, beats, django, fastapi, flask, text, with_venv, worker, wsgi
+from python_services import PROGRAM, WSGI, beats, django, fastapi, flask, text, with_venv, worker, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
 
 DATA = f"/var/lib/{SERVICE}"
@@ -16,6 +16,11 @@ DATA = f"/var/lib/{SERVICE}"
 
 def run(machine, *flags: str):
     return machine.run(["bootagent", "run", *(flags or ("--repository", REPOSITORY))], timeout=180)
+
+
+def policy(world, sha256: str = "") -> str:
+    """uv is an archive whose checksum it pins."""
+    return f'{MIRROR}\n[archives.uv]\nchecksums = {{ "{world.uv.name}" = "{sha256 or world.uv.sha256}" }}\n'
 
 
 def healthy_after_cloud_init(machine) -> None:
@@ -38,8 +43,7 @@ class TestFastApi:
     def machine(cls, shared, binary):  # noqa: F811
         secret(shared, TOKEN="t")
         shared.repo(SERVICE).commit("test", fastapi())
-        policy = f'{MIRROR}\n[archives.uv]\nchecksums = {{ "{shared.uv.name}" = "{shared.uv.sha256}" }}\n'
-        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: policy})
+        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: policy(shared)})
         healthy_after_cloud_init(machine)
         return machine
 
@@ -84,8 +88,7 @@ class TestArchiveOfUv:
     def test_one_with_another_checksum_is_not_unpacked(self, shared, binary):  # noqa: F811
         shared.repo(SERVICE).commit("test", fastapi())
         secret(shared, TOKEN="t")
-        policy = f'{MIRROR}\n[archives.uv]\nchecksums = {{ "{shared.uv.name}" = "{"0" * 64}" }}\n'
-        machine = shared.launch(binary=binary, files={POLICY: policy})
+        machine = shared.launch(binary=binary, files={POLICY: policy(shared, sha256="0" * 64)})
         assert_failed(machine, run(machine), 1, "E-RUNTIME-CHECKSUM", "uv")
         assert not machine.exists(f"/opt/{SERVICE}/current")
 
@@ -196,8 +199,7 @@ class TestTwoPythons:
         files = wsgi(**{"app.py": WSGI + PROGRAM, "requirements.txt": "itsdangerous==2.2.0\n", ".python-version": "3.9\n"})
         files["bootagent.toml"] = files["bootagent.toml"].replace("gunicorn app:app", "python app.py")
         shared.repo(SERVICE).commit("test", files)
-        both = [layers.ensure(["python3.9-venv"], release="bullseye"), layers.ensure(VENV)]
-        machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=both)
+        machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=[layers.older_python()])
         first = run(machine)
         assert first.code == 0, first.stderr
         return machine

@@ -1,14 +1,18 @@
 """pip and uv themselves, with the lab's Python index and uv's archive."""
 
+from collections.abc import Iterator
+
 import pytest
 
 import lab
-from lab import layers, python_index
+from lab import World, layers, python_index
 from lab.machine import Machine
 
 pytest_plugins = ["lab.fixtures"]
 
-PIP = ["/opt/venv/bin/pip", "--disable-pip-version-check", "--no-cache-dir", "--retries=1"]
+# The distribution's pip, run from the wheel in which new environments would get it: that takes seconds for each.
+PIP = ["sh", "-c", 'exec /opt/venv/bin/python "$(echo /usr/share/python-wheels/pip-*.whl)/pip" "$@"', "pip"]
+OPTIONS = ["--disable-pip-version-check", "--no-cache-dir", "--retries=1"]
 QUICK = {"PIP_INDEX_URL": python_index.INDEX}
 UNPACK = """set -e; cd /opt
     for name in uv.tar.gz uv.tar.gz.sha256; do
@@ -18,15 +22,38 @@ UNPACK = """set -e; cd /opt
     tar -xzf uv.tar.gz --strip-components=1; /opt/uv --version"""
 
 
+@pytest.fixture(scope="module")
+def standing() -> Iterator[World]:
+    with World() as world:
+        world.launch(layers=[layers.older_python()])
+        yield world
+
+
 @pytest.fixture
-def machine(world) -> Machine:
-    machine = world.launch(layers=[layers.ensure(["python3-venv"])])
-    machine.check(["python3", "-m", "venv", "/opt/venv"])
+def world(request: pytest.FixtureRequest, standing: World) -> Iterator[World]:
+    """One for all tests here, in which all is well when each of them begins."""
+    from lab.fixtures import _WORLD  # after pytest, which makes its assertions tell what they compared
+
+    request.node.stash[_WORLD] = standing
+    standing.pypi.log.clear(), standing.uv.log.clear()
+    yield standing
+    standing.pypi.heal(), standing.uv.heal()
+
+
+@pytest.fixture
+def machine(world: World) -> Machine:
+    (machine,) = world.machines
+    machine.check(["python3", "-m", "venv", "--clear", "--without-pip", "/opt/venv"])
     return machine
 
 
-def install(machine: Machine, *arguments: str, **env: str) -> lab.Result:
-    return machine.run([*PIP, "install", *arguments], env=QUICK | env, timeout=120)
+def install(machine: Machine, *arguments: str) -> lab.Result:
+    return machine.run([*PIP, *OPTIONS, "install", *arguments], env=QUICK, timeout=120)
+
+
+def uv_install(machine: Machine, *arguments: str) -> lab.Result:
+    env = {"UV_DEFAULT_INDEX": python_index.INDEX, "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+    return machine.run(["/opt/uv", "pip", "install", "--python=/opt/venv/bin/python", *arguments], env=env, timeout=120)
 
 
 def python(machine: Machine, line: str) -> str:
@@ -84,9 +111,8 @@ def test_uv_is_an_archive_with_its_checksum(world, machine, base):
     name = world.uv.url.rpartition("/")[2]
     said = machine.check(["sh", "-c", UNPACK, "sh", f"{base}/{world.uv.version}/{name}", name])
     assert said.startswith(f"uv {world.uv.version}")
-    synced = machine.run(["/opt/uv", "pip", "install", "--python=/opt/venv/bin/python", "--native-tls", "flask==3.1.3"],
-                         env={"UV_INDEX_URL": python_index.INDEX}, timeout=120)  # fmt: skip
-    assert synced.code == 0, synced.stderr
+    installed = uv_install(machine, "flask==3.1.3")
+    assert installed.code == 0, installed.stderr
     assert python(machine, "import flask; print(flask.Flask('x').name)") == "x"
 
 
@@ -99,10 +125,11 @@ def test_an_archive_of_uv_that_breaks_off(world, machine):
     assert "404" in machine.run(["sh", "-c", UNPACK, "sh", world.uv.url.replace(world.uv.version, "0.0.1"), name]).stderr
 
 
-def test_an_older_python_stands_beside_debian_s_own(world):
-    machine = world.launch(layers=[layers.ensure(["python3.9-venv"], release="bullseye")])
-    machine.check(["python3.9", "-m", "venv", "/opt/venv"])
-    assert install(machine, "click==8.5.1").code == 0
-    assert python(machine, "import sys, click; print(sys.version_info[:2])") == "(3, 9)"
+def test_an_older_python_stands_beside_debian_s_own(world, machine):
+    machine.check(["python3.9", "-m", "venv", "--clear", "--without-pip", "/opt/venv"])
+    machine.check(["sh", "-c", UNPACK, "sh", world.uv.url, world.uv.url.rpartition("/")[2]])
+    installed = uv_install(machine, "itsdangerous==2.2.0")
+    assert installed.code == 0, installed.stderr
+    assert python(machine, "import sys, itsdangerous; print(sys.version_info[:2])") == "(3, 9)"
     assert machine.check(["python3", "-c", "import sys; print(sys.version_info[:2])"]).strip() == "(3, 11)"
     assert "bullseye" not in machine.check(["sh", "-c", "cat /etc/apt/sources.list.d/*"])
