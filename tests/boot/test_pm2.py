@@ -203,7 +203,7 @@ class TestCluster:
         text = 'start = "npm start && true"\n' + cluster()["bootagent.toml"]
         shared.repo(SERVICE).commit("test", {"server.js": SERVER, "bootagent.toml": text})
         failed = run(machine, "--update")
-        assert_failed(machine, failed, 2, "E-ECOSYSTEM-REFUSED", "npm")
+        assert_failed(machine, failed, 2, "E-MANIFEST-INVALID", "npm")
         assert (current(machine), process(machine)) == (good, running)
 
     def test_it_serves_after_a_reboot(self, shared, machine):  # noqa: F811
