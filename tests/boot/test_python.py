@@ -133,7 +133,7 @@ class TestFlask:
 
     def test_a_broken_commit_serves_the_former_one_again(self, shared, machine):  # noqa: F811
         good = current(machine)
-        shared.repo(SERVICE).commit("test", {"app.py": 'raise RuntimeError("no database here")\n'})
+        shared.repo(SERVICE).commit("test", {"app.py": 'raise RuntimeError("no database here")\n' + APP})
         failed = machine.run(["bootagent", "update"], timeout=180)
         said = assert_failed(machine, failed, 2, "E-SERVICE-EXITED")
         assert "no database here" in json.dumps(said["error"]), said["error"]
