@@ -9,6 +9,7 @@ mod identify;
 mod memory;
 mod present;
 mod preview;
+mod questions;
 mod rebuild;
 mod records;
 mod retry;
@@ -25,13 +26,14 @@ use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::observe::{self, Flags, Policy, Selection};
 use crate::plan::{Action, Compared, Mark, Plan, Rendering, Seconds, Setting, layout};
-use crate::planner::{self, Wanted};
+use crate::planner::{self, Unmet, Wanted};
 use crate::report::Report;
 pub use environment::{Environment, environment};
 use fallback::Known;
 pub use identify::Identified;
 use identify::{arrive, choose, identify, keep};
 pub use preview::{Prepared, prepare};
+use questions::Questions;
 
 pub use present::{newest, present};
 
@@ -70,8 +72,8 @@ async fn plan(
         true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
         false => None,
     };
-    let facts = with_node_index(machine, identified, &service, report).await?;
-    let plan = decide(facts, selection.clone(), service, good_environment).await?;
+    let asking = Questions { machine, flags, identified, report };
+    let (plan, scratch) = asking.plan(service, scratch, good_environment).await?;
     Ok(Planned { plan, scratch, here })
 }
 
@@ -81,9 +83,9 @@ pub async fn decide(
     selection: Selection,
     service: Arc<Service>,
     good_environment: Option<Rendering>,
-) -> Result<Plan> {
+) -> Result<Plan, Unmet> {
     let plan = move || {
-        planner::plan(&Wanted {
+        Ok(planner::plan(&Wanted {
             facts: &facts,
             selection: &selection,
             source: &service.source,
@@ -91,35 +93,13 @@ pub async fn decide(
             manifest_from: &service.manifest_from,
             secret: service.secret.as_ref(),
             good_environment: good_environment.as_ref(),
-        })
+        }))
     };
-    machine::blocking(plan).await
-}
-
-/// The index of Node's releases is asked only by a machine that has no Node for this service.
-async fn with_node_index(
-    machine: &impl Observe,
-    identified: &Identified,
-    service: &Arc<Service>,
-    report: &Report,
-) -> Result<Facts> {
-    let Identified { policy, facts, selection, .. } = identified;
-    let (facts, node, asked) = (facts.clone(), selection.node.clone(), Arc::clone(service));
-    let needed = move || {
-        let Service { source, manifest, .. } = &*asked;
-        let needed = planner::runtime::needs_node_index(source, manifest, &facts, &node)?;
-        Ok((facts, needed))
-    };
-    let (mut facts, needed) = machine::blocking(needed).await?;
-    if needed {
-        let asking = observe::node_index(machine, selection, policy);
-        let what = "reading the index of Node's releases";
-        facts.node_index = Some(report.during("node-index", what, asking).await?);
-    }
-    Ok(facts)
+    machine::blocking(plan).await?
 }
 
 /// What the service is and needs, as far as others than this machine say it.
+#[derive(Clone)]
 pub struct Service {
     pub source: Source,
     pub manifest: Manifest,
@@ -157,7 +137,8 @@ async fn service(
             text = &mut reading, if read.is_none() => read = Some(text),
         }
     };
-    let (manifest, manifest_from) = observe::manifest(machine, selection, flags, &source).await?;
+    let (manifest, manifest_from) =
+        observe::manifest(machine, selection, flags, &source, planner::runtime::tables()).await?;
     let secret = match (manifest.secret, read) {
         (false, _) => None,
         (true, Some(text)) => Some(observe::variables(selection, &manifest, &text?).await?),
@@ -172,11 +153,9 @@ async fn fetch(
     identified: &Identified,
     report: &Report,
 ) -> Result<(Source, Option<Scratch>)> {
-    let Identified { policy, facts, selection, .. } = identified;
-    let evidence = planner::evidence().into_iter().chain([observe::MANIFEST.to_owned()]).collect();
-    let fetching = observe::source(machine, flags, selection, facts, policy, evidence);
-    let what = format!("fetching branch {} of {}", selection.branch, selection.repository);
-    let fetched = report.during("fetch", &what, fetching).await?;
+    let what =
+        format!("fetching branch {} of {}", identified.selection.branch, identified.selection.repository);
+    let fetched = report.during("fetch", &what, questions::fetched(machine, flags, identified, &[])).await?;
     Ok((fetched.source, fetched.scratch))
 }
 

@@ -108,9 +108,9 @@ codes! {
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "put the version into the image, or ask for one that is there";
-    RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the mirror of Node's archives (route, DNS, proxy, certificate)? mirrors.node in the policy names another one, and an image with Node needs none";
-    RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "somebody changed the archive, or the pinned checksum is another file's: compare with SHASUMS256.txt of nodejs.org before you change the policy";
-    RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of https://nodejs.org/dist? look at what it serves at this address";
+    RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the server of the runtime's archives (route, DNS, proxy, certificate)? [mirrors] in the policy names another one, and an image with the runtime needs none";
+    RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "somebody changed the archive, or the pinned checksum is another file's: compare with the checksum that the runtime's own project publishes before you change the policy";
+    RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? look at what it serves at this address";
     PackagesLocked = "E-PACKAGES-LOCKED", Temporary, "let whoever is named finish, or take unattended upgrades out of the image's boot; packages.wait in the policy is how long it is waited for";
     PackagesMissing = "E-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the image";
     PackagesUnreachable = "E-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the image need none";
@@ -139,7 +139,7 @@ codes! {
     RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";
     RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry wants a credential, or refuses this one: a private package needs a registry that this instance may read";
     PackageMissing = "E-PACKAGE-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent run --update";
-    LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install and commit the lockfile with package.json; then: bootagent run --update";
+    LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent run --update";
     PackageAltered = "E-PACKAGE-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a page while it is maintained: find out why before you renew the lockfile";
     OutOfMemory = "E-OUT-OF-MEMORY", Failed, "take an instance type with more memory, add swap, or build elsewhere and install what was built";
     HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port (and not only later)? set port, or health.timeout, in bootagent.toml, and then: bootagent run --update";

@@ -13,10 +13,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bootagent::error::{Code, Result};
-use bootagent::facts::{Network, NodeRelease};
+use bootagent::facts::Network;
 use bootagent::machine::jail::ask::ask;
 use bootagent::machine::jail::child::Role;
-use bootagent::machine::jail::request::{ArchiveRequest, IndexRequest, Timeouts};
+use bootagent::machine::jail::request::{ArchiveRequest, DocumentRequest, Timeouts};
 use bootagent::plan::Checksum;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -77,9 +77,10 @@ impl Mirror {
         child(Role::Archive, &request)
     }
 
-    fn index(&self) -> Result<Vec<NodeRelease>> {
-        let (mirror, network, timeouts) = (self.server.url.clone(), self.network(), self.timeouts());
-        child(Role::NodeIndex, &IndexRequest { mirror, network, timeouts })
+    fn document(&self) -> Result<String> {
+        let (network, timeouts) = (self.network(), self.timeouts());
+        let address = format!("{}/index.json", self.server.url);
+        child(Role::Document, &DocumentRequest { address, most: 8 << 20, network, timeouts })
     }
 
     fn has(&self, path: &str) -> bool {
@@ -289,36 +290,16 @@ fn headers_have_an_end() {
 }
 
 #[test]
-fn the_index_is_reduced_to_what_can_be_chosen() {
+fn a_document_is_brought_as_it_is_and_no_longer_than_it_may_be() {
     let mirror = Mirror::of(Vec::new());
-    let index = r#"[
-        {"version": "v24.1.0", "date": "2025-05-20", "files": ["linux-x64"], "lts": false, "security": false},
-        {"version": "v22.20.0", "files": ["linux-x64", "src"], "lts": "Jod"},
-        {"version": "v../../etc", "files": ["linux-x64"], "lts": "Jod"}
-    ]"#;
-    mirror.server.put("/index.json", File::Whole(index.into()));
-    let release = |version: &str, lts: Option<&str>, files: &[&str]| NodeRelease {
-        version: version.into(),
-        lts: lts.map(str::to_owned),
-        files: files.iter().map(|file| (*file).to_owned()).collect(),
-    };
-    let expected =
-        [release("24.1.0", None, &["linux-x64"]), release("22.20.0", Some("Jod"), &["linux-x64", "src"])];
-    assert_eq!(mirror.index().unwrap(), expected);
-
-    let files = |count: usize| format!(r#"{{"version": "v1.2.3", "files": [{}""]}}"#, r#""","#.repeat(count));
-    for long in [files(200_000), vec![files(0); 20_000].join(",")] {
-        mirror.server.put("/index.json", File::Whole(format!("[{long}]").into_bytes()));
-        let index = mirror.index().unwrap();
-        assert!(index.len() <= 10_000 && index[0].files.len() <= 100, "small on the way, large in memory");
+    mirror.server.put("/index.json", File::Whole(b"[1]".to_vec()));
+    assert_eq!(mirror.document().unwrap(), "[1]");
+    for unusable in [b"\xff".to_vec(), vec![b' '; 9 << 20]] {
+        mirror.server.put("/index.json", File::Whole(unusable));
+        assert_eq!(mirror.document().unwrap_err().code(), Code::RuntimeArchive);
     }
-
-    mirror.server.put("/index.json", File::Whole(b"<html>".to_vec()));
-    assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeArchive);
-    mirror.server.put("/index.json", File::Whole(vec![b' '; 9 << 20]));
-    assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeArchive);
     mirror.server.put("/index.json", File::Page);
-    assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeUnreachable, "it is under maintenance");
+    assert_eq!(mirror.document().unwrap_err().code(), Code::RuntimeUnreachable, "it is under maintenance");
     mirror.server.put("/index.json", File::Status(502));
-    assert_eq!(mirror.index().unwrap_err().code(), Code::RuntimeUnreachable);
+    assert_eq!(mirror.document().unwrap_err().code(), Code::RuntimeUnreachable);
 }

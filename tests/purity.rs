@@ -10,15 +10,16 @@ use std::task::Poll;
 use bootagent::boot;
 use bootagent::error::Result;
 use bootagent::facts::{
-    Branch, Commit, Entry, EntryKind, Facts, Instance, NodeRuntime, Seconds, Service, Source,
+    Branch, Commit, Entry, EntryKind, Facts, Installed, Instance, Seconds, Service, Source,
 };
 use bootagent::machine::LocalHost;
 use bootagent::machine::jail::request::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
-use bootagent::observe::{self, Decision, Flags, Keep, NodeArchives, Selection};
+use bootagent::observe::{self, Decision, Flags, Keep, Selection};
 use bootagent::plan::{self, Plan, Setting, Shown};
-use bootagent::planner::{self, Wanted};
+use bootagent::planner::runtime::tables;
+use bootagent::planner::{self, Unmet, Wanted};
 use bootagent::secret::Secret;
 use proptest::prelude::*;
 
@@ -33,10 +34,10 @@ env.values = { LOG_LEVEL = "info" }
 const PACKAGE: &str = r#"{ "scripts": { "build": "tsc", "start": "started_by=1 node dist/main.js" } }"#;
 
 fn facts() -> Facts {
-    let node = |version: &str| NodeRuntime {
+    let node = |version: &str| Installed {
         version: version.to_owned(),
-        bin: format!("/opt/node-v{version}/bin").into(),
-        npm: true,
+        program: format!("/opt/node-v{version}/bin/node").into(),
+        beside: ["npm".to_owned()].into(),
     };
     Facts {
         instance: Some(Instance {
@@ -45,7 +46,7 @@ fn facts() -> Facts {
             zone: "eu-central-1a".to_owned(),
             kind: "t3.micro".to_owned(),
         }),
-        node: vec![node("22.11.0"), node("20.18.1")],
+        programs: [("node".to_owned(), vec![node("22.11.0"), node("20.18.1")])].into(),
         ..Facts::default()
     }
 }
@@ -60,6 +61,7 @@ fn source() -> Source {
         directories: Vec::new(),
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
+        absent: Default::default(),
     }
 }
 
@@ -77,7 +79,7 @@ fn selection() -> Selection {
         imds_users: None,
         network: Default::default(),
         mirrors: Default::default(),
-        node: NodeArchives::default(),
+        archives: Default::default(),
         packages: Default::default(),
         settings: vec![said("service", "auth-service")],
         origins: Default::default(),
@@ -91,7 +93,7 @@ fn said(name: &str, value: &str) -> Setting {
 }
 
 fn manifest() -> Manifest {
-    Manifest::parse("bootagent.toml", MANIFEST, None).unwrap()
+    Manifest::parse("bootagent.toml", MANIFEST, None, &tables()).unwrap()
 }
 
 fn planned(secret: &Variables) -> Result<Plan> {
@@ -108,6 +110,7 @@ fn planned_of(source: &Source, secret: &Variables) -> Result<Plan> {
         secret: Some(secret),
         good_environment: None,
     })
+    .map_err(Unmet::into_error)
 }
 
 fn read(text: &str) -> Result<Variables> {
@@ -305,11 +308,19 @@ fn what_others_wrote_is_read_beside_the_async_thread() {
         ("policy", Box::pin(async { observe::policy(&machine, &flags).await.map(drop) })),
         (
             "manifest",
-            Box::pin(async { observe::manifest(&machine, &selection, &flags, &source).await.map(drop) }),
+            Box::pin(async {
+                observe::manifest(&machine, &selection, &flags, &source, tables()).await.map(drop)
+            }),
         ),
         ("secret", Box::pin(async { observe::variables(&selection, &manifest, &secret).await.map(drop) })),
         ("reply", Box::pin(async { read_reply::<u32>(br#"{"ok":1}"#.to_vec()).await.map(drop) })),
-        ("plan", Box::pin(async { boot::decide(facts(), selection.clone(), service, None).await.map(drop) })),
+        (
+            "plan",
+            Box::pin(async {
+                let made = boot::decide(facts(), selection.clone(), service, None).await;
+                made.map(drop).map_err(Unmet::into_error)
+            }),
+        ),
     ];
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();

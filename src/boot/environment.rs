@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::machine::Observe;
 use crate::observe::manifest::Manifest;
 use crate::observe::{self, Flags};
+use crate::planner::runtime;
 use crate::report::Report;
 use crate::secret::Secret;
 
@@ -22,7 +23,10 @@ pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report)
         identify(machine, flags, policy, report).await?;
     let text = observe::secret_text(machine, &selection, &facts, flags, &policy).await?;
     let manifest = match &decided {
-        Some(decided) => Some(observe::manifest(machine, &selection, flags, &decided.source).await?.0),
+        Some(decided) => {
+            let tables = runtime::tables();
+            Some(observe::manifest(machine, &selection, flags, &decided.source, tables).await?.0)
+        }
         None => None,
     };
     Ok(Environment { secret: selection.secret, text, manifest })

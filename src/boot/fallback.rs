@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Nothing was done to what serves: it is only looked at. Down, it is started, if the error lets us.
 pub async fn without_a_plan(machine: &impl Host, known: &Known, error: &Error, report: &Report) {
     // Anew: the run may have ended before it knew them.
-    let Ok(mut facts) = machine.facts().await else { return };
+    let Ok(mut facts) = machine.facts(&[]).await else { return };
     let instance = known.instance.as_ref().map(|instance| instance.id.as_str());
     let mut down = Vec::new();
     for (service, good) in &facts.good {

@@ -9,6 +9,7 @@ use crate::planner;
 use crate::report::Report;
 
 /// Who it is about: the machine, its instance, and what the policy lets them select.
+#[derive(Clone)]
 pub struct Identified {
     pub policy: Policy,
     pub facts: Facts,
@@ -46,8 +47,9 @@ pub async fn arrive(
         // No earlier run can have recorded one: better told before anything is waited for.
         policy.repository()?;
     }
+    let programs = planner::runtime::programs();
     let mut facts =
-        report.during("machine", "looking at the machine", observe::facts(machine, flags)).await?;
+        report.during("machine", "looking at the machine", observe::facts(machine, flags, &programs)).await?;
     let here = flags.stand_ins.facts.is_none();
     records::look(&facts, report)?;
     let asking = observe::instance(machine, flags, &facts, &policy);
@@ -84,7 +86,7 @@ pub async fn choose(
         // Errors about its keys name what was read.
         selection.secret = format!("--env-file {}", file.display());
     }
-    planner::refuse_taken_names(&facts, &selection.service)?;
+    planner::refuse_early(&facts, &selection)?;
     selection.keep = keep(&facts, &policy)?;
     report.selected(&selection, decided.is_some() && !flags.update);
     if here {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Good, Kept, NodeRelease, NodeRuntime, Operator, Service, Unrecorded, Unusable};
+use super::{Attempt, Good, Kept, Known, Operator, Programs, Service, Unrecorded, Unusable};
 
 /// What the machine is and what stands on it already. Recorded by `bootagent facts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,11 +23,12 @@ pub struct Facts {
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.
     pub tags: Option<BTreeMap<String, String>>,
-    /// Node installations, newest first.
-    pub node: Vec<NodeRuntime>,
-    /// The official releases; absent where nobody needed to ask.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_index: Option<Vec<NodeRelease>>,
+    /// The programs of runtimes. (`installed` was taken by the agent itself.)
+    #[serde(default, alias = "node", deserialize_with = "super::program::programs")]
+    pub programs: Programs,
+    /// What was asked for plans of this machine, and answered.
+    #[serde(default, alias = "node_index", skip_serializing_if = "Known::is_empty")]
+    pub known: Known,
     /// Names that exist, whoever made them.
     pub taken: Taken,
     /// Services that an earlier run claimed: their users, units and directories are ours.

@@ -5,12 +5,13 @@
 
 mod gate;
 mod host_key;
+mod known;
 mod machine;
 mod names;
 mod network;
-mod node;
 mod operator;
 mod present;
+mod program;
 pub mod records;
 mod seconds;
 mod source;
@@ -18,17 +19,18 @@ mod word;
 
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
+pub use known::{Ask, Known, Question};
 pub use machine::{Facts, Instance, Machine, Taken};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
-pub use node::{NodeRelease, NodeRuntime};
 pub use operator::Operator;
 pub use present::{
     Agent, Asked, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts, UnitPresent,
 };
+pub use program::{Installed, Places, Programs};
 pub use records::{
     Attempt, Failure, Generation, Good, Ingredients, Kept, ServiceFile, Supervised, Takes, Unrecorded,
     Unusable,
 };
 pub use seconds::Seconds;
-pub use source::{Entry, EntryKind, LONGEST_EVIDENCE, Source};
+pub use source::{Entry, EntryKind, Evidence, LONGEST_EVIDENCE, Source};

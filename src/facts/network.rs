@@ -1,6 +1,7 @@
 //! How the network is reached: what the policy says of proxy, certificates and mirrors, each word
 //! checked on the way in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -38,12 +39,8 @@ impl Network {
     }
 }
 
-/// Where public things are fetched from instead of from their own place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mirrors {
-    pub node: Option<Mirror>,
-    pub npm: Option<Mirror>,
-}
+/// Where public things are fetched from instead of from their own place, by the name of that: `node`, `npm`.
+pub type Mirrors = BTreeMap<String, Mirror>;
 
 /// Why a word is none. It never repeats the word: an address may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ fn answering(role: Role) -> ExitCode {
         Role::Fetch => serve(git::fetch::fetch),
         Role::Tip => serve(git::fetch::tip),
         Role::Checkout => serve(git::checkout::checkout),
-        Role::NodeIndex => serve(web::node_index::node_index),
+        Role::Document => serve(web::document::document),
         Role::Archive => serve(web::archive::archive),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Service, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source};
 use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::parent;
@@ -12,7 +12,7 @@ use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
 use crate::machine::install::{aside, cache, evaluate, packages, releases, runtimes, tools, work};
 use crate::machine::jail::imds_wall;
-use crate::machine::jail::request::IndexRequest;
+use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
 use crate::machine::service::{ensure_running, gate, leftovers, migrate, present, retry};
 use crate::machine::survey;
@@ -69,8 +69,8 @@ impl Default for LocalHost {
 }
 
 impl Observe for LocalHost {
-    async fn facts(&self) -> Result<Facts> {
-        survey::facts().await
+    async fn facts(&self, programs: &[&Places]) -> Result<Facts> {
+        survey::facts(programs).await
     }
 
     async fn instance(&self, wait: Seconds) -> Result<Instance> {
@@ -88,9 +88,9 @@ impl Observe for LocalHost {
         self.imds().tags(needed, wait).await
     }
 
-    async fn node_index(&self, request: IndexRequest, patience: Seconds) -> Result<Vec<NodeRelease>> {
-        let unit = layout::index_unit(&self.fetch);
-        runtimes::index(request, self.root.then_some(unit.as_str()), patience).await
+    async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String> {
+        let unit = layout::document_unit(&self.fetch);
+        runtimes::document(request, self.root.then_some(unit.as_str()), patience).await
     }
 
     async fn secret(

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, NodeRelease, Present, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source};
 use crate::plan::{Action, Seconds};
 use crate::secret::Secret;
 
@@ -33,7 +33,7 @@ pub use disk::files::{read as read_file, remove_file, write as replace_file};
 pub use git::credential::{App, Credential};
 pub use git::request::{FetchRequest, Limits, Repository};
 pub use install::kept::Release;
-pub use jail::request::IndexRequest;
+pub use jail::request::DocumentRequest;
 pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
 pub use process::this::{become_program, forbid_core_dumps};
@@ -86,8 +86,8 @@ pub struct Context<'a> {
 // One thread runs everything that is not a child: no future needs to be Send.
 #[allow(async_fn_in_trait)]
 pub trait Observe {
-    /// The machine itself, without the instance.
-    async fn facts(&self) -> Result<Facts>;
+    /// The machine itself, without the instance, and which of these programs it has.
+    async fn facts(&self, programs: &[&Places]) -> Result<Facts>;
 
     /// The instance, waiting for IMDS as long as told.
     async fn instance(&self, wait: Seconds) -> Result<Instance>;
@@ -104,8 +104,8 @@ pub trait Observe {
         patience: SecretPatience,
     ) -> Result<Secret>;
 
-    /// The official releases of Node that a mirror has.
-    async fn node_index(&self, request: IndexRequest, patience: Seconds) -> Result<Vec<NodeRelease>>;
+    /// The text that a server has at an address, trying again as long as told.
+    async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;
 
     /// One branch's commit into private scratch, trying again as long as told.
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;

@@ -2,12 +2,13 @@
 //! others could have put there.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Result;
-use crate::facts::{Facts, Machine, NodeRuntime, Service, Taken};
+use crate::facts::{Facts, Installed, Machine, Places, Programs, Service, Taken};
 use crate::machine::disk::files;
 use crate::machine::disk::owned::only_root_can_replace;
 use crate::machine::jail::imds_wall;
@@ -18,9 +19,13 @@ use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
 use crate::plan::layout::{self, Layout};
 
-pub async fn facts() -> Result<Facts> {
+pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
     let machine = machine().await;
-    let node = node().await;
+    let mut programs = Programs::new();
+    for places in wanted {
+        programs.insert(places.program.to_owned(), found(places).await);
+    }
+    programs.retain(|_, versions| !versions.is_empty());
     let Records { claims, good, attempted, kept, unusable, unrecorded } = records::read()?;
     Ok(Facts {
         machine,
@@ -29,8 +34,8 @@ pub async fn facts() -> Result<Facts> {
         imds_wall: files::exists(&layout::imds_wall_unit_file())?,
         instance: None,
         tags: None,
-        node,
-        node_index: None,
+        programs,
+        known: Default::default(),
         taken: taken()?,
         good,
         attempted,
@@ -78,44 +83,56 @@ async fn systemd() -> Option<u32> {
     output.text().split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Where Node is put: by distributions, by the official archive's instructions, by image builders.
-async fn node() -> Vec<NodeRuntime> {
+/// Every version of a program that stands in one of its places.
+async fn found(places: &Places) -> Vec<Installed> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    for bin in node_directories() {
-        let program = bin.join("node");
-        let Ok(real) = program.canonicalize() else { continue };
+    for path in directories(places).iter().flat_map(|bin| places.names.iter().map(|name| bin.join(name))) {
+        let Ok(real) = path.canonicalize() else { continue };
         // Root is about to run it.
         if !only_root_can_replace(&real) || !seen.insert(real.clone()) {
             continue;
         }
-        // The directory of the real program: a link in /usr/local/bin may move, a version may not.
-        let home = real.parent().filter(|home| home.join("node") == real).map_or(bin, Path::to_path_buf);
-        let Some(version) = version(&real).await else { continue };
-        let npm = home.join("npm").exists();
-        found.push(NodeRuntime { version, bin: home, npm });
+        // The real program: a link in /usr/local/bin may move, a version may not.
+        let is_named = |name: &OsStr| places.names.iter().any(|known| name == OsStr::new(known));
+        let program = if real.file_name().is_some_and(is_named) { real.clone() } else { path };
+        let Some(version) = version(places, &real).await else { continue };
+        let beside = beside(places, &program, &version);
+        found.push(Installed { version, program, beside });
     }
-    found.sort_by_key(|node| std::cmp::Reverse(nodejs_semver::Version::parse(&node.version).ok()));
+    found.sort_by_key(|found| std::cmp::Reverse(nodejs_semver::Version::parse(&found.version).ok()));
     found
 }
 
-/// Ours has it in its name: it is not run for that.
-async fn version(program: &Path) -> Option<String> {
-    let ours = program.strip_prefix(layout::runtime("node", "")).ok().and_then(|path| path.iter().next());
-    let named = ours.and_then(|name| name.to_str()?.strip_prefix('v'));
+fn beside(places: &Places, program: &Path, version: &str) -> BTreeSet<String> {
+    let line = version.split('.').take(2).collect::<Vec<_>>().join(".");
+    let bin = program.parent().unwrap_or(program);
+    let stands = |path: &&str| bin.join(path.replace("{line}", &line)).exists();
+    let there = places.beside.iter().filter(|(_, paths)| paths.iter().any(|path| stands(&path)));
+    there.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// One that we installed has it in its path: it is not run for that.
+async fn version(places: &Places, program: &Path) -> Option<String> {
+    let ours = program.strip_prefix(layout::runtime(places.program, "")).ok();
+    let named = ours.and_then(|path| path.iter().next()?.to_str()?.strip_prefix('v'));
     if let Some(version) = named.filter(|name| nodejs_semver::Version::parse(name).is_ok()) {
         return Some(version.to_owned());
     }
     let output = program::tool(&[&program.display().to_string(), "--version"], 10).await.ok()?;
-    Some(output.text().trim().trim_start_matches('v').to_owned())
+    let version = output.text().trim().strip_prefix(places.prints)?.split_whitespace().next()?.to_owned();
+    Some(version).filter(|version| version.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-fn node_directories() -> Vec<PathBuf> {
-    let mut directories: Vec<PathBuf> = ["/usr/local/bin", "/usr/bin"].map(PathBuf::from).into();
-    for parent in ["/usr/local/lib/nodejs", "/opt/bootagent/runtimes/node", "/opt"] {
-        let names = files::names(Path::new(parent)).unwrap_or_default();
-        let node = names.iter().filter(|name| parent != "/opt" || name.starts_with("node"));
-        directories.extend(node.map(|name| Path::new(parent).join(name).join("bin")));
+fn directories(places: &Places) -> Vec<PathBuf> {
+    let mut directories: Vec<PathBuf> = places.directories.iter().map(PathBuf::from).collect();
+    let ours = layout::runtime(places.program, "");
+    let parents = places.versions.iter().map(|(parent, begin)| (PathBuf::from(parent), *begin));
+    for (parent, begin) in parents.chain([(ours, "")]) {
+        let names = files::names(&parent).unwrap_or_default();
+        for name in names.iter().filter(|name| name.starts_with(begin)) {
+            directories.extend([parent.join(name).join("bin"), parent.join(name)]);
+        }
     }
     directories
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::{NodeArchives, Origin, Origins, PackagesAllowed, Policy, Said, holds_a_secret};
+use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Said, holds_a_secret};
 use super::said::{is_commit, is_environment, tag};
 use super::{Decision, waiting};
 use crate::error::{Code, Error, Result};
@@ -28,7 +28,7 @@ pub struct Selection {
     pub imds_users: Option<Vec<String>>,
     pub network: Network,
     pub mirrors: Mirrors,
-    pub node: NodeArchives,
+    pub archives: Archives,
     pub packages: PackagesAllowed,
     pub settings: Vec<Setting>,
     pub origins: Origins,
@@ -116,8 +116,8 @@ pub fn select(
     let (imds_users, said_of_users) = policy.imds_users();
     settings.extend(said_of_users);
     settings.extend(policy.network_settings());
-    let (node, said_of_node) = policy.node();
-    settings.extend(said_of_node);
+    let (archives, said_of_archives) = policy.archives();
+    settings.extend(said_of_archives);
     let (packages, said_of_packages) = policy.packages();
     settings.extend(said_of_packages);
 
@@ -134,7 +134,7 @@ pub fn select(
         imds_users,
         network: policy.network(),
         mirrors: policy.mirrors(),
-        node,
+        archives,
         packages,
         settings,
         origins,

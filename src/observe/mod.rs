@@ -16,9 +16,10 @@ pub use decision::Decision;
 pub use given::given;
 pub use identity::{Anew, Keep, Selection, select};
 pub use policy::{
-    Flags, Fragment, NodeArchives, Origins, POLICY, PackagesAllowed, Policy, StandIns, policy, recorded_flags,
+    Archives, ArchivesAllowed, Flags, Fragment, Origins, POLICY, PackagesAllowed, Policy, StandIns, policy,
+    recorded_flags,
 };
 pub use reads::{
-    Fetched, MANIFEST, decided, facts, failures, good_environment, instance, manifest, node_index,
+    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, manifest,
     repository_manifest, secret_text, source, tags, tip, unusable, variables, variables_of,
 };

@@ -5,17 +5,17 @@ use std::path::Path;
 
 use super::credential::credential;
 use super::given::given;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Table};
 use super::policy::{Flags, Fragment, Policy};
 use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Network, NodeRelease, Source, Unusable,
+    Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Network, Places, Source, Unusable,
     records,
 };
 use crate::machine::{
-    FetchRequest, IndexRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
+    DocumentRequest, FetchRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
 use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::layout::Layout;
@@ -27,10 +27,10 @@ const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_crede
 pub const MANIFEST: &str = "bootagent.toml";
 
 /// The machine, or what stands in for it and its tags.
-pub async fn facts(machine: &impl Observe, flags: &Flags) -> Result<Facts> {
+pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) -> Result<Facts> {
     let mut facts = match &flags.stand_ins.facts {
         Some(path) => recorded(machine, path).await?,
-        None => machine.facts().await?,
+        None => machine.facts(programs).await?,
     };
     if !flags.stand_ins.tags.is_empty() {
         facts.tags = Some(flags.stand_ins.tags.clone());
@@ -149,17 +149,17 @@ async fn request(
     })
 }
 
-pub async fn node_index(
+/// What a server has at an address: the answer to a planner's question.
+pub async fn document(
     machine: &impl Observe,
     selection: &Selection,
     policy: &Policy,
-) -> Result<Vec<NodeRelease>> {
-    let request = IndexRequest {
-        mirror: selection.node.mirror.clone(),
-        network: selection.network.clone(),
-        timeouts: Default::default(),
-    };
-    machine.node_index(request, policy.patience()).await
+    address: &str,
+    most: u64,
+) -> Result<String> {
+    let (network, timeouts) = (selection.network.clone(), Default::default());
+    let request = DocumentRequest { address: address.to_owned(), most, network, timeouts };
+    machine.document(request, policy.patience()).await
 }
 
 /// An address is fetched; a dry run may also name a directory on this machine, which is opened.
@@ -249,12 +249,13 @@ pub async fn manifest(
     selection: &Selection,
     flags: &Flags,
     source: &Source,
+    tables: Vec<&'static Table>,
 ) -> Result<(Manifest, Setting)> {
     let (path, text, origin) = manifest_text(machine, selection, flags, source).await?;
     let manifest = match text {
         Some(text) => {
             let (path, environment) = (path.clone(), selection.environment.clone());
-            blocking(move || Manifest::parse(&path, &text, Some(&environment))).await?
+            blocking(move || Manifest::parse(&path, &text, Some(&environment), &tables)).await?
         }
         None => Manifest::default(),
     };

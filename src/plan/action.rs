@@ -271,6 +271,9 @@ pub struct Archive {
     pub version: String,
     pub address: String,
     pub checksum: Checksum,
+    /// The file that must be in it, from its top directory.
+    #[serde(skip)]
+    pub program: PathBuf,
     /// What of it nobody needs.
     pub leave_out: Vec<String>,
     pub path: PathBuf,

@@ -210,9 +210,9 @@ pub const DRAIN: &str = "bootagent __child drain";
 /// so: behind a service's name there is always another `-`.
 pub const FETCH: &str = "bootagent-fetch";
 
-/// The unit that asks a mirror for its index, beside the fetch of this name.
-pub fn index_unit(fetch: &str) -> String {
-    format!("{fetch}.index.service")
+/// The unit that downloads a document, beside the fetch of this name.
+pub fn document_unit(fetch: &str) -> String {
+    format!("{fetch}.document.service")
 }
 
 /// The fetch of a process that only looks, beside whatever runs: it has the process in its name.
@@ -269,7 +269,7 @@ mod tests {
             let pattern = layout.transient("*");
             let (front, _) = pattern.split_once('*').unwrap();
             let others = [FETCH.to_owned(), fetch_of(17, 4711)];
-            for unit in others.iter().flat_map(|fetch| [format!("{fetch}.service"), index_unit(fetch)]) {
+            for unit in others.iter().flat_map(|fetch| [format!("{fetch}.service"), document_unit(fetch)]) {
                 assert!(!unit.starts_with(front), "{pattern} fits {unit}");
             }
         }
@@ -278,10 +278,11 @@ mod tests {
     #[test]
     fn an_observer_is_known_by_what_it_leaves() {
         let fetch = fetch_of(17, 4711);
-        for name in [fetch.clone(), format!("{fetch}.service"), index_unit(&fetch)] {
+        for name in [fetch.clone(), format!("{fetch}.service"), document_unit(&fetch)] {
             assert_eq!(observer(&name), Some((17, 4711)), "{name}");
         }
-        for name in [FETCH, "bootagent-fetch.service", &index_unit(FETCH), "bootagent-fetch.17", "x.17.4711"]
+        for name in
+            [FETCH, "bootagent-fetch.service", &document_unit(FETCH), "bootagent-fetch.17", "x.17.4711"]
         {
             assert_eq!(observer(name), None, "{name}");
         }

@@ -42,15 +42,21 @@ pub fn build(
         .within(Slice::Checkout);
 
     let mut ready = vec!["cache"];
-    if let Some(archive) = &recipe.archive {
-        install_runtime(steps, wanted, archive, layout);
-        ready.push("runtime");
+    let runtimes = install_runtimes(steps, wanted, recipe, layout);
+    ready.extend(runtimes.last().map(String::as_str));
+    for (path, text) in recipe.scripts() {
+        let why = "what the build runs of bootagent's own";
+        if let Some(directory) = path.parent() {
+            steps.directory("scripts", why, directory.to_owned(), Owner::root(), 0o755).after(&["leftovers"]);
+        }
+        steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
+        ready.push("script");
     }
-    if packages::install(steps, wanted)? {
+    if packages::install(steps, wanted, recipe)? {
         ready.push("packages");
     }
     let mut environment = recipe.build_environment.clone();
-    environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors));
+    environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors, recipe.of));
     environment.insert("PATH".to_owned(), recipe.search_path(release));
     let mut last = "checkout".to_owned();
     for work in &recipe.work {
@@ -78,18 +84,28 @@ pub fn build(
     Ok(())
 }
 
-/// Beside the checkout: neither needs the other.
-fn install_runtime(steps: &mut Steps, wanted: &Wanted, archive: &Archive, layout: &Layout) {
-    let install = InstallRuntime {
-        archive: archive.clone(),
-        unit: layout.transient("runtime"),
-        network: wanted.selection.network.clone(),
-    };
-    steps
-        .add("runtime", "no runtime of this machine is what is asked for", Action::InstallRuntime(install))
-        .after(&["leftovers"])
-        .within(Slice::Runtime);
-    steps.finished_by("runtime");
+/// Beside the checkout: neither needs the other. One after the other: they are unpacked in one place.
+fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> Vec<String> {
+    let mut done: Vec<String> = Vec::new();
+    for archive in recipe.archives() {
+        let install = InstallRuntime {
+            archive: archive.clone(),
+            unit: layout.transient("runtime"),
+            network: wanted.selection.network.clone(),
+        };
+        let id = match done.is_empty() {
+            true => "runtime".to_owned(),
+            false => format!("runtime-{}", archive.runtime),
+        };
+        let first = done.last().map_or("leftovers", String::as_str);
+        steps
+            .add(&id, "no runtime of this machine is what is asked for", Action::InstallRuntime(install))
+            .after(&[first])
+            .within(Slice::Runtime);
+        steps.finished_by(&id);
+        done.push(id);
+    }
+    done
 }
 
 pub fn record(release: &Path, layout: &Layout) -> PathBuf {

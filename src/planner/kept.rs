@@ -207,6 +207,7 @@ mod tests {
                 entries: Vec::new(),
                 evidence: Default::default(),
                 unread: Default::default(),
+                absent: Default::default(),
                 directories: Default::default(),
             },
             credential: None,

@@ -24,6 +24,7 @@ pub mod runtime;
 mod steps;
 pub mod supervisor;
 mod switch;
+mod unmet;
 
 use crate::error::Result;
 use crate::facts::{Commit, Facts, Generation, Instance, Service, Source, Supervised, Takes};
@@ -40,9 +41,10 @@ pub use kept::rendering as kept_rendering;
 pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
 pub use recover::running;
 pub use remember::{failures, is_own_fault};
-use runtime::Recipe;
+use runtime::{Draft, Recipe};
 use sha2::{Digest, Sha256};
 use steps::Steps;
+pub use unmet::{MOST_QUESTIONS, Unmet};
 
 /// All that a plan is made of.
 pub struct Wanted<'a> {
@@ -57,13 +59,22 @@ pub struct Wanted<'a> {
     pub good_environment: Option<&'a Rendering>,
 }
 
-pub fn plan(wanted: &Wanted) -> Result<Plan> {
+/// Pure, and so it cannot look anything up: what it must know besides, it asks, and is called again with the answer.
+pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let layout = Layout::new(&wanted.selection.service);
     names::refuse_masked(wanted.facts, &layout)?;
     names::refuse_taken(wanted.facts, &layout)?;
 
-    let recipe =
-        runtime::recipe(wanted.source, wanted.manifest, wanted.facts, &wanted.selection.node, &layout)?;
+    let selection = wanted.selection;
+    let recipe = runtime::recipe(&Draft {
+        source: wanted.source,
+        manifest: wanted.manifest,
+        facts: wanted.facts,
+        archives: &selection.archives,
+        mirrors: &selection.mirrors,
+        packages: &selection.packages,
+        layout: &layout,
+    })?;
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
     let release = kept::release(wanted, &recipe, &layout);
     let variables =
@@ -225,9 +236,11 @@ fn digest(generation: &Generation, rendering: &Rendering) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether the service may have its name here, and be started. Known before anything is fetched, so told before.
-pub fn refuse_taken_names(facts: &Facts, service: &Service) -> Result<()> {
-    let layout = Layout::new(service);
+/// Whether the policy names only what there is, and the service may have its name here, and be started. Known before
+/// anything is fetched, so told before.
+pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
+    runtime::refuse_unknown(selection)?;
+    let layout = Layout::new(&selection.service);
     names::refuse_masked(facts, &layout)?;
     names::refuse_taken(facts, &layout)
 }
@@ -268,7 +281,7 @@ fn go_on(steps: &mut Steps, facts: &Facts, keep: Option<&Keep>) {
 
 /// The agent and its records, which are root's alone, and the wall around instance metadata.
 fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
-    let fetch = [format!("{}.service", layout::FETCH), layout::index_unit(layout::FETCH)];
+    let fetch = [format!("{}.service", layout::FETCH), layout::document_unit(layout::FETCH)];
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
     scratch.push(layout::UNFINISHED_RUNTIME.into());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Wanted;
+use super::runtime::Recipe;
 use super::steps::{Added, Steps};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Network};
@@ -16,15 +17,24 @@ const APT: &[&str] = &["debian", "ubuntu"];
 const UNIT: &str = "bootagent-packages.service";
 
 /// Adds the step, before anything is built with them; whether there is one.
-pub fn install(steps: &mut Steps, wanted: &Wanted) -> Result<bool> {
+pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bool> {
     let selection = wanted.selection;
-    let names = &wanted.manifest.packages;
+    let mut names = wanted.manifest.packages.clone();
+    let why = match names.is_empty() {
+        true => format!("{} needs them", recipe.of.name),
+        false => "the manifest asks for them".to_owned(),
+    };
+    for name in recipe.packages() {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
     if names.is_empty() {
         return Ok(false);
     }
     let doing = || format!("planning the packages {}", names.join(", "));
     if !selection.packages.allowed {
-        let cause = "the manifest asks for them, and the policy forbids packages";
+        let cause = format!("{why}, and the policy forbids packages");
         return Err(Error::new(Code::PolicyRefused, doing(), cause)
             .remedy("put them into the image, or let whoever owns it set packages.allow"));
     }
@@ -36,7 +46,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted) -> Result<bool> {
     }
     // Two at once would share a unit, and dpkg's lock.
     let first = steps.has("imds-nft").then_some("imds-nft");
-    let mut step = add(steps, "packages", "the manifest asks for them", names.clone(), selection);
+    let mut step = add(steps, "packages", &why, names.clone(), selection);
     step.after(first.as_slice());
     steps.finished_by("packages");
     Ok(true)

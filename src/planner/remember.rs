@@ -13,7 +13,7 @@ use crate::plan::layout::{self, Layout};
 use crate::plan::{
     Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Rendering, Step,
 };
-use crate::planner::runtime::Recipe;
+use crate::planner::runtime::{self, Recipe};
 
 pub fn remember(
     steps: &mut Steps,
@@ -77,13 +77,21 @@ pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune
 
 /// Where there are any that could be ours.
 pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
-    let keep = recipe.runtimes();
-    if keep.is_empty() && !facts.node.iter().any(|node| node.bin.starts_with(layout::RUNTIMES)) {
-        return;
+    let mut first = true;
+    for program in runtime::archived() {
+        let place = layout::runtime(program, "");
+        let keep: Vec<PathBuf> =
+            recipe.runtimes().into_iter().filter(|path| path.starts_with(&place)).collect();
+        let installed = facts.programs.get(program).into_iter().flatten();
+        if keep.is_empty() && !installed.into_iter().any(|one| one.program.starts_with(&place)) {
+            continue;
+        }
+        let action = Action::PruneRuntimes(PruneRuntimes { runtime: program.to_owned(), keep });
+        let why = "old runtimes go with the releases that used them";
+        let id = if first { "prune-runtimes".to_owned() } else { format!("prune-runtimes-{program}") };
+        steps.add(&id, why, action).after(&["prune"]).within(Slice::Tidy).optional();
+        first = false;
     }
-    let action = Action::PruneRuntimes(PruneRuntimes { runtime: "node".to_owned(), keep });
-    let why = "old runtimes go with the releases that used them";
-    steps.add("prune-runtimes", why, action).after(&["prune"]).within(Slice::Tidy).optional();
 }
 
 /// Likewise the tools that a supervisor brought along, in other versions than this one's.

@@ -12,7 +12,7 @@ use crate::observe::manifest::Manifest;
 use crate::observe::{self, secrets};
 use crate::plan::Seconds;
 use crate::planner::env::check::{Arrives, Verdict, check};
-use crate::planner::env::dotenv::NODE;
+use crate::planner::runtime;
 use crate::report::{Progress, Report, print};
 use crate::secret::Secret;
 
@@ -50,7 +50,7 @@ async fn judge(args: &EnvCheckArgs) -> Result<Checked> {
     let found = find(args).await?;
     let variables = secrets::read(&found.name, found.text.expose())?;
     let manifest = found.manifest.unwrap_or_default();
-    let dotenv = manifest.env.file.then_some(&NODE);
+    let dotenv = manifest.env.file.then(|| runtime::dialect(&manifest));
     Ok(Checked {
         secret: found.name,
         manifest: found.manifest_at,
@@ -90,7 +90,7 @@ async fn find(args: &EnvCheckArgs) -> Result<Found> {
 }
 
 fn parsed(path: &Path, text: &str) -> Result<Manifest> {
-    Manifest::parse(&path.display().to_string(), text, None)
+    Manifest::parse(&path.display().to_string(), text, None, &runtime::tables())
 }
 
 /// On an instance as its role, on a laptop as the caller.

@@ -2,6 +2,7 @@ use crate::cli::FactsArgs;
 use crate::error::{Code, Error, Result};
 use crate::machine::{LocalHost, Observe};
 use crate::plan::Seconds;
+use crate::planner::runtime;
 use crate::report::{print, tell};
 
 /// A machine that does not answer at once is no instance.
@@ -17,7 +18,7 @@ pub async fn facts(args: &FactsArgs) -> u8 {
 
 async fn record(args: &FactsArgs) -> Result<String> {
     let machine = LocalHost::observer();
-    let mut facts = machine.facts().await?;
+    let mut facts = machine.facts(&runtime::programs()).await?;
     if !args.local {
         match machine.instance(WAIT).await {
             Ok(instance) => {

@@ -25,7 +25,7 @@ async fn unit(machine: &LocalHost) -> Result<String> {
     if let Some(unit) = report::read(machine).await?.and_then(|status| status.unit) {
         return Ok(unit);
     }
-    let claims = machine.facts().await?.claims;
+    let claims = machine.facts(&[]).await?.claims;
     let mut units = claims.iter().map(|service| Layout::new(service).unit());
     match (units.next(), units.next()) {
         (Some(unit), None) => Ok(unit),

@@ -73,7 +73,7 @@ pub async fn releases(args: &ReleasesArgs) -> u8 {
 async fn list() -> Result<Listed> {
     let machine = LocalHost::observer();
     super::root_only(&machine, "listing the releases", "run as root: the records are root's")?;
-    let facts = machine.facts().await?;
+    let facts = machine.facts(&[]).await?;
     let mut releases = Vec::new();
     for service in &facts.claims {
         for release in machine.releases(service)? {

@@ -42,7 +42,7 @@ async fn target(machine: &LocalHost, asked: Option<&CommitPrefix>) -> Result<Com
         return Err(Error::new(Code::NoRelease, DOING, "this instance has not chosen a service yet")
             .remedy("bootagent run is its first one"));
     };
-    let facts = machine.facts().await?;
+    let facts = machine.facts(&[]).await?;
     let kept = machine.releases(&decision.service)?;
     match asked {
         Some(asked) => named(asked, &kept),

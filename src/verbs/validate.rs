@@ -5,12 +5,13 @@ use std::path::Path;
 
 use crate::cli::ValidateArgs;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Environment, Facts, NodeRuntime, Service, Source};
+use crate::facts::{Ask, Environment, Facts, Installed, Places, Question, Service, Source};
 use crate::machine::{LocalHost, Observe};
 use crate::observe::manifest::{self, Manifest};
-use crate::observe::{self, MANIFEST, NodeArchives};
+use crate::observe::{self, MANIFEST};
 use crate::plan::layout::Layout;
-use crate::planner::{self, persist, rehearsal, runtime, supervisor};
+use crate::planner::runtime::{self, Draft};
+use crate::planner::{self, MOST_QUESTIONS, Unmet, persist, rehearsal, supervisor};
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
@@ -22,9 +23,19 @@ pub async fn validate(args: &ValidateArgs) -> u8 {
 
 async fn check(path: &Path) -> Result<Vec<String>> {
     let machine = LocalHost::observer();
-    let evidence = planner::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
-    let source = machine.tree(path, &evidence)?;
-    let text = observe::repository_manifest(&source)?;
+    let mut evidence = planner::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
+    for _ in 0..MOST_QUESTIONS {
+        let source = machine.tree(path, &evidence)?;
+        match judge(&source) {
+            Err(Unmet::Ask(Question { ask: Ask::Evidence(more), .. })) => evidence.extend(more),
+            judged => return judged.map_err(Unmet::into_error),
+        }
+    }
+    Err(Error::new(Code::Bug, "validating", "the same files are asked for again and again"))
+}
+
+fn judge(source: &Source) -> Result<Vec<String>, Unmet> {
+    let text = observe::repository_manifest(source)?;
     // Once without an overlay, and once for each environment that the manifest overlays.
     let mut environments: BTreeSet<Option<Environment>> = [None].into();
     environments.extend(text.map(manifest::environments).unwrap_or_default().into_iter().map(Some));
@@ -34,20 +45,27 @@ async fn check(path: &Path) -> Result<Vec<String>> {
     }];
     for environment in environments {
         let manifest = match text {
-            Some(text) => Manifest::parse(MANIFEST, text, environment.as_ref())?,
+            Some(text) => Manifest::parse(MANIFEST, text, environment.as_ref(), &runtime::tables())?,
             None => Manifest::default(),
         };
         let name = environment.map_or_else(|| "every environment".to_owned(), |name| name.to_string());
-        said.extend(recipe(&source, &manifest)?.into_iter().map(|line| format!("{name}: {line}")));
+        said.extend(recipe(source, &manifest)?.into_iter().map(|line| format!("{name}: {line}")));
     }
     Ok(said)
 }
 
 /// What a boot would do, as far as it does not depend on the machine.
-fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
+fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
     let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
-    let recipe =
-        runtime::recipe(source, manifest, &any_machine(), &NodeArchives::default(), &Layout::new(&service))?;
+    let recipe = runtime::recipe(&Draft {
+        source,
+        manifest,
+        facts: &any_machine(),
+        archives: &Default::default(),
+        mirrors: &Default::default(),
+        packages: &Default::default(),
+        layout: &Layout::new(&service),
+    })?;
     persist::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;
     rehearsal::refuse(manifest.rehearsal, manifest.port, &recipe.start)?;
@@ -82,12 +100,13 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>> {
 
 /// A machine on which every version that is asked for is installed.
 fn any_machine() -> Facts {
-    Facts {
-        node: vec![NodeRuntime {
+    let any = |places: &&Places| {
+        let installed = Installed {
             version: runtime::ANY_VERSION.to_owned(),
-            bin: "/node/bin".into(),
-            npm: true,
-        }],
-        ..Facts::default()
-    }
+            program: format!("/{0}/bin/{0}", places.program).into(),
+            beside: places.beside.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        };
+        (places.program.to_owned(), vec![installed])
+    };
+    Facts { programs: runtime::programs().iter().map(any).collect(), ..Facts::default() }
 }

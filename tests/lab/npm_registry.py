@@ -9,6 +9,7 @@ import re
 import tarfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from .faults import Faulty
 from .git_repository import Executable
@@ -36,7 +37,16 @@ class NpmRegistry(Faulty):
         """package.json is made, or completed with name and version, and may have scripts, bin and dependencies."""
         files = dict(files or {"index.js": ""})
         manifest = {"name": name, "version": version, **json.loads(files.get("package.json", "{}"))}
-        tarball = _pack({**files, "package.json": json.dumps(manifest)})
+        self._add(manifest, _pack({**files, "package.json": json.dumps(manifest)}))
+
+    def carry(self, tarballs: Path) -> None:
+        """Real packages, such as `npm_packages.ensure(lockfile)` has."""
+        for tarball in sorted(tarballs.iterdir()):
+            content = tarball.read_bytes()
+            self._add(_manifest(content), content)
+
+    def _add(self, manifest: dict, tarball: bytes) -> None:
+        name, version = manifest["name"], manifest["version"]
         digest = base64.b64encode(hashlib.sha512(tarball).digest()).decode()
         dist = {
             "tarball": f"https://{HOST}/{name}/-/{name.rpartition('/')[2]}-{version}.tgz",
@@ -91,6 +101,15 @@ class NpmRegistry(Faulty):
             "versions": {version: each.manifest for version, each in versions.items()},
         }
         return Response(200, json.dumps(packument).encode(), {"Content-Type": "application/json"})
+
+
+def _manifest(tarball: bytes) -> dict:
+    """package.json at the top of it, whatever its only directory is called."""
+    with tarfile.open(fileobj=io.BytesIO(tarball)) as archive:
+        for member in archive:
+            if re.fullmatch(r"[^/]+/package\.json", member.name):
+                return json.load(archive.extractfile(member))
+    raise ValueError("a tarball without package.json")
 
 
 def _pack(files: dict[str, str | bytes | Executable]) -> bytes:

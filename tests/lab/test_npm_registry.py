@@ -1,11 +1,12 @@
 """npm itself, with a lockfile made for the lab's registry."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import lab
-from lab import Executable
+from lab import Executable, npm_packages
 from lab.machine import Machine
 
 pytest_plugins = ["lab.fixtures"]
@@ -67,3 +68,15 @@ def test_a_tarball_that_does_not_arrive(world, machine, how, said):
 def test_a_tarball_that_the_lockfile_does_not_know(world, machine):
     world.npm.publish("left", "1.0.0", {"index.js": "another"})
     assert "EINTEGRITY" in npm(machine, "ci").stderr
+
+
+def test_the_real_packages_of_a_lockfile_are_carried(world):
+    """Byte for byte, so that the checksums of the lockfile hold."""
+    lockfile = Path(__file__).parents[1] / "boot/express/package-lock.json"
+    world.npm.carry(npm_packages.ensure(lockfile))
+    files = {f"/opt/s/{name}": (lockfile.parent / name).read_text() for name in ("package.json", "package-lock.json")}
+    machine = world.launch(files=files)
+    result = npm(machine, "ci", npm_config_fetch_retries="0")
+    assert result.code == 0, result.stderr
+    assert "express" in machine.check(["ls", "/opt/s/node_modules"]).split()
+    assert sum(entry["path"].endswith(".tgz") for entry in world.npm.log) > 50

@@ -16,7 +16,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from . import cgroup, cleanup, image, node_archive, npm_registry, paths, proxy
+from . import cgroup, cleanup, image, node_archive, npm_registry, paths, proxy, python_index, python_packages
 from .aws import ACCOUNT, Aws
 from .clock import Clock
 from .dhcp import Dhcp
@@ -32,6 +32,7 @@ from .namespace import GATEWAY, NOBODY, REFUSING, SILENT
 from .node_archive import NodeArchives
 from .npm_registry import NpmRegistry
 from .proxy import Proxy
+from .python_index import PythonIndex, UvArchives
 from .ssh_server import SshServer
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
@@ -57,16 +58,19 @@ class World:
         self.aws = Aws(self.namespace, self.disk / "aws", region, self.clock)
         self.node = NodeArchives()
         self.npm = NpmRegistry()
+        self.pypi = PythonIndex()
+        self.uv = UvArchives()
         self.proxy = Proxy(self.namespace, self._address_for_proxy)
         self.front = Front(self.namespace, self.clock)
         self.front.hosts = {
             "*.amazonaws.com": self.aws.respond,
-            "github.com": self.git.respond,
+            "github.com": self._github,
             "git.acme.test": self._own_git,
             "api.github.com": self.github.respond,
             "nodejs.org": self.node.respond,
-            "mirror.acme.test": self.node.respond,
+            "mirror.acme.test": self._mirror,
             npm_registry.HOST: self.npm.respond,
+            python_index.HOST: self.pypi.respond,
         }
         self.machines: list[Machine] = []
         self._processes: list[subprocess.Popen] = []
@@ -87,6 +91,7 @@ class World:
     def open(self) -> "World":
         image.ensure()
         node_archive.ensure()
+        python_packages.ensure()
         cleanup.own(self.id)
         self._keeper = self._start_keeper()
         try:
@@ -116,8 +121,8 @@ class World:
         self.proxy.start()
 
     def close(self) -> None:
-        servers = (self.git, self.github, self.node, self.npm, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp)
-        for server in servers:
+        archives = (self.node, self.npm, self.pypi, self.uv)
+        for server in (self.git, self.github, *archives, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp):
             server.stop()
         cleanup.remove(self.id)
         for process in self._processes:
@@ -189,6 +194,12 @@ class World:
         for name in repositories:
             self.repo(name).installed = True
         return self.github.app(set(repositories))
+
+    def _github(self, request: Request) -> Response:
+        return (self.uv if self.uv.serves(request) else self.git).respond(request)
+
+    def _mirror(self, request: Request) -> Response:
+        return (self.uv if self.uv.serves(request) else self.node).respond(request)
 
     def _own_git(self, request: Request) -> Response:
         return (self.github if request.path.startswith("/api/") else self.git).respond(request)
@@ -294,7 +305,7 @@ class World:
         if directory is None:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)
-        servers = ("imds", "dns", "git", "ssh", "github", "node", "npm", "proxy", "aws")
+        servers = ("imds", "dns", "git", "ssh", "github", "node", "npm", "pypi", "uv", "proxy", "aws")
         logs = {name: getattr(self, name).log for name in servers}
         for name, log in logs.items():
             (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))

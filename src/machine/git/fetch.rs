@@ -34,6 +34,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         directories: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
+        absent: Default::default(),
     };
     inspect::record(&mut source, &repository, &items, &request.evidence, &request.limits)?;
     Ok(source)

@@ -54,7 +54,10 @@ pub(super) fn record(
     limits: &Limits,
 ) -> Result<()> {
     for path in wanted {
-        let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else { continue };
+        let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else {
+            source.miss(path);
+            continue;
+        };
         let Item { kind, size, blob, .. } = &items[found];
         source.record(path, (*kind, *size as u64), limits.evidence_bytes, || {
             let blob = repository.find_blob(*blob).map_err(|error| damaged(path, &error))?;

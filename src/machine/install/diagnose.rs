@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::npm;
 use crate::error::{Result, is_disk_full};
 use crate::fault::Fault;
+use crate::fault::words::{self, Complaint};
 use crate::machine::disk::room;
 use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::process::program::{Output, how_it_ended};
@@ -49,9 +49,14 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
             let cause = cause.unwrap_or_else(|| failure(output, &lines));
             Err(Fault::UnitFailed.error(doing(), cause).saying(output.both_ends()).remedy(reason::REMEDY))
         }
-        _ => match (want_of_memory(output.status, &lines, unit_ended), npm::complaint(own_words)) {
-            (Some(how), _) => told(Fault::OutOfMemory, memory::with_state(how).into()),
-            (None, Some((fault, cause))) => told(fault, cause),
+        _ => match (out_of_memory(output.status, &lines, unit_ended), words::complaint(own_words)) {
+            (Some(cause), _) => told(Fault::OutOfMemory, cause.into()),
+            (None, Some(Complaint { fault, cause, remedy })) => {
+                told(fault, cause).map_err(|error| match remedy {
+                    Some(remedy) => error.remedy(remedy),
+                    None => error,
+                })
+            }
             (None, None) => told(ran.fault, failure(output, &lines)),
         },
     }
@@ -77,8 +82,8 @@ fn failure(output: &Output, lines: &[ForeignText]) -> Message {
     let tells = |line: &&ForeignText| {
         line.judge(|line| line.to_lowercase().contains("error") && !line.contains("A complete log"))
     };
-    let of_npm = npm::sentences(lines);
-    let line = of_npm.iter().find(tells).or(of_npm.first());
+    let of_tool = words::sentences(lines);
+    let line = of_tool.iter().find(tells).or(of_tool.first());
     let line = line.or_else(|| lines.iter().rev().find(tells)).or(lines.last());
     let how = Message::from(how_it_ended(output));
     line.map_or(how.clone(), |line| how.and(": ").and(line.trimmed()))

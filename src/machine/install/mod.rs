@@ -5,7 +5,6 @@ pub mod cache;
 pub mod diagnose;
 pub mod evaluate;
 pub mod kept;
-pub mod npm;
 pub mod packages;
 pub mod releases;
 pub mod runtimes;

@@ -139,6 +139,7 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         directories: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
+        absent: Default::default(),
     };
     let entries = std::fs::read_dir(path).map_err(|error| {
         Error::new(Code::Usage, doing(), error).remedy("give the directory of a service's repository")
@@ -154,16 +155,30 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
             _ => continue,
         };
         let name = entry.file_name().to_string_lossy().into_owned();
-        if evidence.contains(&name) {
-            let doing = || format!("reading {}", entry.path().display());
-            let size = entry.metadata().doing(doing)?.len();
-            source
-                .record(&name, (kind, size), LONGEST_EVIDENCE, || std::fs::read(entry.path()).doing(doing))?;
-        }
         source.entries.push(Entry { path: name, kind });
+    }
+    for wanted in evidence {
+        record(&mut source, path, wanted)?;
     }
     source.entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(source)
+}
+
+fn record(source: &mut Source, tree: &Path, wanted: &str) -> Result<()> {
+    let path = tree.join(wanted);
+    let doing = || format!("reading {}", path.display());
+    // No directory on the way may be a link: a commit's would not be followed either.
+    let above = path.ancestors().skip(1).take_while(|above| *above != tree);
+    let leads_elsewhere = above.into_iter().any(|above| above.is_symlink());
+    let about = match path.symlink_metadata() {
+        Ok(about) if !leads_elsewhere && !about.is_dir() => about,
+        _ => {
+            source.miss(wanted);
+            return Ok(());
+        }
+    };
+    let kind = if about.is_symlink() { EntryKind::Symlink } else { EntryKind::File };
+    source.record(wanted, (kind, about.len()), LONGEST_EVIDENCE, || std::fs::read(&path).doing(doing))
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use nix::fcntl::renameat;
 use nix::unistd::fsync;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::NodeRelease;
 use crate::fault::{Fault, Slice};
 use crate::machine::disk::path_at::Place;
 use crate::machine::disk::{adopt, files};
 use crate::machine::jail::ask::{ask, ask_in};
 use crate::machine::jail::child::Role;
-use crate::machine::jail::request::{ArchiveRequest, IndexRequest, read_reply};
+use crate::machine::jail::request::{ArchiveRequest, DocumentRequest, read_reply};
 use crate::machine::jail::unit::{TransientUnit, User, own_program};
 use crate::machine::process::units;
 use crate::machine::retry::{Patience, patiently};
@@ -27,18 +26,18 @@ const SEEN: &str = "/mnt/runtime";
 const DOWNLOAD: Duration = Duration::from_secs(Slice::Runtime.seconds().0 - 10);
 const MEMORY: &str = "MemoryMax=512M";
 
-/// Asked in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
-pub async fn index(request: IndexRequest, unit: Option<&str>, patience: Seconds) -> Result<Vec<NodeRelease>> {
+/// Downloaded in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+pub async fn document(request: DocumentRequest, unit: Option<&str>, patience: Seconds) -> Result<String> {
     let patience = Patience::lasting(patience.min(Slice::Runtime.seconds()).duration());
     let deadline = Slice::Conversation.seconds().duration();
     patiently(patience, async || match unit {
         None => {
-            let index = ask(&own_program()?, Role::NodeIndex, &request, deadline).await;
-            index.map_err(|error| stalled(error, &request.mirror))
+            let document = ask(&own_program()?, Role::Document, &request, deadline).await;
+            document.map_err(|error| stalled(error, &request.address))
         }
         Some(unit) => {
             let transient = TransientUnit::new(unit, User::Dynamic, deadline).property(MEMORY);
-            reply(transient, Role::NodeIndex, &request, &request.mirror).await
+            reply(transient, Role::Document, &request, &request.address).await
         }
     })
     .await
@@ -93,7 +92,7 @@ async fn download(install: &InstallRuntime) -> Result<()> {
         address: install.archive.address.clone(),
         checksum: install.archive.checksum.clone(),
         directory: SEEN.into(),
-        program: Path::new("bin").join(&install.archive.runtime),
+        program: install.archive.program.clone(),
         leave_out: install.archive.leave_out.clone(),
         network: install.network.clone(),
         timeouts: Default::default(),

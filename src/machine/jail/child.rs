@@ -20,7 +20,7 @@ pub enum Role {
     /// Of a fetch only its beginning: where the branch is.
     Tip,
     Checkout,
-    NodeIndex,
+    Document,
     Archive,
 }
 
@@ -33,13 +33,13 @@ impl Role {
             Role::Fetch => "fetch",
             Role::Tip => "tip",
             Role::Checkout => "checkout",
-            Role::NodeIndex => "node-index",
+            Role::Document => "document",
             Role::Archive => "archive",
         }
     }
 
     pub fn named(name: &str) -> Option<Role> {
-        [Role::Fetch, Role::Tip, Role::Checkout, Role::NodeIndex, Role::Archive]
+        [Role::Fetch, Role::Tip, Role::Checkout, Role::Document, Role::Archive]
             .into_iter()
             .find(|role| role.name() == name)
     }

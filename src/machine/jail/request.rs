@@ -18,10 +18,11 @@ pub const REQUEST_BYTES: u64 = 1 << 20;
 /// A reply holds every path of the tree and the evidence.
 pub const REPLY_BYTES: u64 = 64 << 20;
 
-/// Say which releases of Node there are.
+/// Say what stands at an address, if it is a text of at most so many bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IndexRequest {
-    pub mirror: String,
+pub struct DocumentRequest {
+    pub address: String,
+    pub most: u64,
     pub network: Network,
     pub timeouts: Timeouts,
 }

@@ -29,7 +29,8 @@ pub async fn ask(
     // A run and a `status` may ask at the same time.
     let unit = format!("bootagent.probe-{}.service", machine::pid());
     let user = User::Named { user: user.to_owned(), group: user.to_owned() };
-    let transient = TransientUnit::new(&unit, user, ANSWER).environment(environment).hidden(Path::new(layout::RUN));
+    let transient =
+        TransientUnit::new(&unit, user, ANSWER).environment(environment).hidden(Path::new(layout::RUN));
     match transient.run(argv, None, LONGEST).await {
         Ok(output) => judged(what, &output),
         Err(error) if error.code() == Code::Deadline => {

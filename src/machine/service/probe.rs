@@ -113,6 +113,14 @@ fn refused(url: &str, answer: Answer) -> Bad {
             ),
             ..bad(Fault::HealthBadAnswer, said.and(", which leads to ").and(location))
         },
+        None if answer.status == 400 => Bad {
+            remedy: Some(
+                "a service that answers under certain host names only refuses others so (Django's ALLOWED_HOSTS): set \
+                 health.host in bootagent.toml to a name that it serves; then: bootagent update"
+                    .to_owned(),
+            ),
+            ..bad(Fault::HealthBadAnswer, said)
+        },
         None => bad(Fault::HealthBadAnswer, said),
     }
 }
@@ -254,6 +262,13 @@ mod tests {
         }
         let long = target(&format!("/{}", "x".repeat(5000)));
         assert!(long.shown(&Redaction::default()).chars().count() < 310);
+    }
+
+    #[test]
+    fn a_bad_request_may_be_about_the_host_header() {
+        let remedy = |status| refused("http://127.0.0.1:1/", Answer { status, location: None }).remedy;
+        assert!(remedy(400).unwrap().contains("health.host"));
+        assert_eq!(remedy(500), None);
     }
 
     #[test]

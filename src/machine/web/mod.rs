@@ -2,7 +2,7 @@
 
 pub mod agent;
 pub mod archive;
+pub mod document;
 pub mod get;
-pub mod node_index;
 pub mod tls;
 pub mod trust;

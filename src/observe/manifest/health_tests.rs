@@ -1,13 +1,14 @@
 //! `health` and `port` of a manifest: what is accepted, and what is refused with its line.
 
 use super::*;
+use crate::planner::runtime::tables;
 
 fn read(text: &str) -> Manifest {
-    Manifest::parse("bootagent.toml", text, None).unwrap()
+    Manifest::parse("bootagent.toml", text, None, &tables()).unwrap()
 }
 
 fn error(text: &str) -> String {
-    Manifest::parse("bootagent.toml", text, None).unwrap_err().to_string()
+    Manifest::parse("bootagent.toml", text, None, &tables()).unwrap_err().to_string()
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Fault, Item, Placed, Read, Section};
 use super::pm2::Pm2Layer;
-use super::{EnvWish, Health, Manifest, NodeWish, Runtime, SupervisorName, values};
+use super::tables::{self, Said, Table};
+use super::{EnvWish, Health, Manifest, SupervisorName, values};
 use crate::facts::Strength;
 use crate::plan::Seconds;
 
@@ -15,7 +16,6 @@ const KEYS: &[&str] = &[
     "health",
     "install",
     "migrate",
-    "node",
     "packages",
     "persist",
     "pm2",
@@ -32,8 +32,8 @@ const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 /// What one layer says; whatever it does not say is `None`.
 #[derive(Clone, Default)]
 pub(super) struct Layer {
-    runtime: Option<Runtime>,
-    node_version: Option<String>,
+    runtime: Option<String>,
+    tables: Said,
     install: Option<Vec<String>>,
     build: Option<Vec<String>>,
     migrate: Option<Vec<String>>,
@@ -68,14 +68,15 @@ struct EnvLayer {
 }
 
 impl Layer {
-    pub fn read(section: &Section<'_>) -> Read<Layer> {
-        let known: Vec<&str> =
-            KEYS.iter().copied().filter(|key| section.is_root() || *key != "environments").collect();
+    pub fn read(section: &Section<'_>, runtimes: &[&Table]) -> Read<Layer> {
+        let mut known: Vec<&str> =
+            KEYS.iter().copied().chain(runtimes.iter().map(|table| table.name)).collect();
+        known.retain(|key| section.is_root() || *key != "environments");
+        known.sort_unstable();
         let mut layer = Layer::default();
         for (key, at, item) in section.entries() {
             match key {
-                "runtime" => layer.runtime = Some(values::runtime(&item)?),
-                "node" => layer.node_version = node(&item)?,
+                "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
                 "install" => layer.install = Some(values::commands(&item)?),
                 "build" => layer.build = Some(values::commands(&item)?),
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
@@ -90,7 +91,13 @@ impl Layer {
                 "persist" => layer.persist = Some(values::directories(&item)?),
                 "env" => layer.env = EnvLayer::read(&item.table()?)?,
                 "environments" if section.is_root() => {}
-                _ => return Err(section.unknown(key, at, &known, &[])),
+                _ => match runtimes.iter().find(|table| table.name == key) {
+                    Some(table) => {
+                        let said = tables::read(table, &item, &known)?;
+                        layer.tables.extend((!said.is_empty()).then(|| (key.to_owned(), said)));
+                    }
+                    None => return Err(section.unknown(key, at, &known, &[])),
+                },
             }
         }
         Ok(layer)
@@ -100,7 +107,7 @@ impl Layer {
     pub fn under(self, over: Layer) -> Layer {
         Layer {
             runtime: over.runtime.or(self.runtime),
-            node_version: over.node_version.or(self.node_version),
+            tables: tables::over(over.tables, self.tables),
             install: over.install.or(self.install),
             build: over.build.or(self.build),
             migrate: over.migrate.or(self.migrate),
@@ -122,7 +129,7 @@ impl Layer {
         let default = Manifest::default();
         Ok(Manifest {
             runtime: self.runtime,
-            node: NodeWish { version: self.node_version },
+            tables: self.tables,
             install: self.install,
             build: self.build,
             migrate: self.migrate.unwrap_or(default.migrate),
@@ -138,18 +145,6 @@ impl Layer {
             env: self.env.finish(default.env)?,
         })
     }
-}
-
-fn node(item: &Item<'_>) -> Read<Option<String>> {
-    let section = item.table()?;
-    let mut version = None;
-    for (key, at, item) in section.entries() {
-        match key {
-            "version" => version = Some(values::node_range(&item)?),
-            _ => return Err(section.unknown(key, at, &["version"], KEYS)),
-        }
-    }
-    Ok(version)
 }
 
 fn rehearsal(item: &Item<'_>) -> Read<Option<Placed<u16>>> {

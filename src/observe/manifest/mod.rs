@@ -6,6 +6,7 @@
 mod layer;
 mod place;
 mod pm2;
+mod tables;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +21,15 @@ use crate::plan::Seconds;
 use layer::Layer;
 use place::{Fault, Read, Section, position};
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
+pub use tables::{Key, Table};
 pub use values::RESERVED_PORT;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Absent: to be detected.
-    pub runtime: Option<Runtime>,
-    pub node: NodeWish,
+    /// Its name. Absent: to be detected.
+    pub runtime: Option<String>,
+    /// What the tables of runtimes say.
+    pub tables: tables::Said,
     /// Absent: the runtime's own way. Empty: nothing is to be installed.
     pub install: Option<Vec<String>>,
     /// As `install`.
@@ -50,21 +53,6 @@ pub struct Manifest {
     pub env: EnvWish,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    Node,
-}
-
-impl Runtime {
-    pub const ALL: &'static [Runtime] = &[Runtime::Node];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Runtime::Node => "node",
-        }
-    }
-}
-
 /// Who keeps the service running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SupervisorName {
@@ -83,12 +71,6 @@ impl SupervisorName {
             SupervisorName::Pm2 => "pm2",
         }
     }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeWish {
-    /// In npm's range grammar.
-    pub version: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +111,7 @@ impl Default for Manifest {
     fn default() -> Self {
         Manifest {
             runtime: None,
-            node: NodeWish::default(),
+            tables: tables::Said::new(),
             install: None,
             build: None,
             migrate: Vec::new(),
@@ -168,13 +150,24 @@ impl Manifest {
         }
     }
 
-    /// Reads the text of `path` as it applies to `environment`, or to none in particular.
-    pub fn parse(path: &str, text: &str, environment: Option<&Environment>) -> Result<Manifest> {
-        read(text, environment).map_err(|fault| {
+    /// Reads the text of `path` as it applies to `environment`, or to none in particular. `tables` are those of the
+    /// runtimes that there are.
+    pub fn parse(
+        path: &str,
+        text: &str,
+        environment: Option<&Environment>,
+        tables: &[&Table],
+    ) -> Result<Manifest> {
+        read(text, environment, tables).map_err(|fault| {
             let (line, column) = position(text, fault.at);
             let cause = format!("{path}:{line}:{column}: {}", fault.what);
             Error::new(Code::ManifestInvalid, format!("reading {path}"), cause)
         })
+    }
+
+    /// What a runtime's table says under a key.
+    pub fn said(&self, table: &str, key: &str) -> Option<&str> {
+        self.tables.get(table)?.get(key).map(String::as_str)
     }
 }
 
@@ -185,7 +178,7 @@ pub fn environments(text: &str) -> Vec<Environment> {
     root.environments().map(|all| all.into_iter().map(|(name, ..)| name).collect()).unwrap_or_default()
 }
 
-fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
+fn read(text: &str, environment: Option<&Environment>, tables: &[&Table]) -> Read<Manifest> {
     // An operator's own manifest may come in as long as any other file of root's.
     if text.len() as u64 > LONGEST_EVIDENCE {
         let what = format!("the file has {} bytes; the limit is {LONGEST_EVIDENCE}", text.len());
@@ -196,12 +189,12 @@ fn read(text: &str, environment: Option<&Environment>) -> Read<Manifest> {
         Fault { at, what: error.message().to_owned() }
     })?;
     let root = Section::new(String::new(), table.get_ref());
-    let base = Layer::read(&root)?;
+    let base = Layer::read(&root, tables)?;
     let mut manifest = base.clone().finish()?;
     let overlays = root.environments()?;
     let named: BTreeSet<&Environment> = overlays.iter().map(|(name, ..)| name).collect();
     for (name, at, section) in &overlays {
-        let overlaid = base.clone().under(Layer::read(section)?).finish()?;
+        let overlaid = base.clone().under(Layer::read(section, tables)?).finish()?;
         let short = name.short();
         if let Some(short) = short.as_ref().filter(|short| named.contains(short)) {
             let what = format!("environments.{name} and environments.{short} are the same environment");

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Manifest, String> {
-        Manifest::parse("bootagent.toml", text, None).map_err(|error| error.to_string())
+        Manifest::parse("bootagent.toml", text, None, &[]).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         let text = "[pm2]\nmode = \"cluster\"\ninstances = \"max\"\nmax_memory_restart = \"300M\"\n\
             [environments.test.pm2]\ninstances = 2\nkill_timeout = \"10s\"\n";
         let environment = "test".try_into().unwrap();
-        let pm2 = Manifest::parse("bootagent.toml", text, Some(&environment)).unwrap().pm2.unwrap();
+        let pm2 = Manifest::parse("bootagent.toml", text, Some(&environment), &[]).unwrap().pm2.unwrap();
         assert_eq!((pm2.mode, pm2.instances), (Some(Pm2Mode::Cluster), Some(Pm2Instances::Count(2))));
         assert_eq!((pm2.max_memory_restart.as_deref(), pm2.kill_timeout), (Some("300M"), Some(Seconds(10))));
         assert_eq!(pm2.ecosystem, Pm2Ecosystem::Detected);

@@ -2,6 +2,7 @@
 
 use super::tests::{error, read};
 use super::*;
+use crate::planner::runtime::tables;
 
 #[test]
 fn unknown_keys_are_refused_with_the_nearest_known_one() {
@@ -236,7 +237,7 @@ proptest::proptest! {
 
     #[test]
     fn no_text_panics_or_reaches_a_terminal_raw(text in "[a-z=\\[\\]\"'\n.#{}, 0-9\u{e9}\u{1b}]{0,60}") {
-        if let Err(error) = Manifest::parse("bootagent.toml", &text, None) {
+        if let Err(error) = Manifest::parse("bootagent.toml", &text, None, &tables()) {
             let causes = error.report().causes.concat();
             proptest::prop_assert!(!causes.contains(char::is_control), "{:?}", causes);
         }

@@ -1,20 +1,22 @@
 //! The manifest: each key, and the layers per environment.
 
 use super::*;
+use crate::planner::runtime::tables;
 
 pub(super) fn read(text: &str) -> Manifest {
-    Manifest::parse("bootagent.toml", text, None).unwrap_or_else(|error| panic!("{text}\n{error}"))
+    Manifest::parse("bootagent.toml", text, None, &tables()).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
 fn read_for(environment: &str, text: &str) -> Manifest {
     let environment = Environment::try_from(environment).unwrap();
-    Manifest::parse("bootagent.toml", text, Some(&environment))
+    Manifest::parse("bootagent.toml", text, Some(&environment), &tables())
         .unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
 /// The cause without "reading bootagent.toml: bootagent.toml:".
 pub(super) fn error(text: &str) -> String {
-    let error = Manifest::parse("bootagent.toml", text, None).expect_err(&format!("{text:?} was read"));
+    let error =
+        Manifest::parse("bootagent.toml", text, None, &tables()).expect_err(&format!("{text:?} was read"));
     assert_eq!(error.code(), Code::ManifestInvalid);
     let report = error.report();
     assert_eq!(report.doing, "reading bootagent.toml");
@@ -54,8 +56,8 @@ values = { LOG_LEVEL = "info", NODE_OPTIONS = "--max-old-space-size=400" }
 fn complete() -> Manifest {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Manifest {
-        runtime: Some(Runtime::Node),
-        node: NodeWish { version: Some(">=20 <23".into()) },
+        runtime: Some("node".into()),
+        tables: [("node".into(), [pair("version", ">=20 <23")].into())].into(),
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
         migrate: vec!["npm run migrate".into()],

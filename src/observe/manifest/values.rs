@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::SupervisorName;
 use super::place::{Fault, Item, Placed, Read, shown};
-use super::{Runtime, SupervisorName};
+use super::tables::Table;
 use crate::facts::Strength;
 use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
 use crate::plan::Seconds;
@@ -30,15 +31,14 @@ pub const RESERVED_PORT: &str =
 const A_STATUS: &str = "an HTTP status from 100 to 599";
 const COMMANDS: &str = "a command, a list of commands, or false for none";
 
-pub(super) fn runtime(item: &Item<'_>) -> Read<Runtime> {
-    let known =
-        Runtime::ALL.iter().map(|runtime| format!("\"{}\"", runtime.name())).collect::<Vec<_>>().join(", ");
+/// The name of one that there is.
+pub(super) fn runtime(item: &Item<'_>, runtimes: &[&Table]) -> Read<String> {
+    let known = runtimes.iter().map(|table| format!("\"{}\"", table.name)).collect::<Vec<_>>().join(", ");
     let name = item.string(&format!("one of {known}"))?;
-    Runtime::ALL
-        .iter()
-        .copied()
-        .find(|runtime| runtime.name() == name)
-        .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
+    match runtimes.iter().any(|table| table.name == name) {
+        true => Ok(name.to_owned()),
+        false => Err(item.fault(format!("is {}; expected one of {known}", shown(name)))),
+    }
 }
 
 pub(super) fn supervisor(item: &Item<'_>) -> Read<SupervisorName> {
@@ -50,16 +50,6 @@ pub(super) fn supervisor(item: &Item<'_>) -> Read<SupervisorName> {
         .copied()
         .find(|supervisor| supervisor.name() == name)
         .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
-}
-
-pub(super) fn node_range(item: &Item<'_>) -> Read<String> {
-    let expected = "an npm version range like \"22\" or \">=20 <23\"";
-    let range = item.string(expected)?;
-    // An empty range is any version to npm: more likely a slip than a wish.
-    if range.trim().is_empty() || range.len() > 256 || nodejs_semver::Range::parse(range).is_err() {
-        return Err(item.fault(format!("is {}; expected {expected}", shown(range))));
-    }
-    Ok(range.to_owned())
 }
 
 /// The unit takes every capability from the service, and its user is not root.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::archives::{self, Words};
 use super::imds::Imds;
-use super::network::{Mirrors, Network};
-use super::node::Node;
+use super::network::Network;
 use super::packages::Packages;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Service};
+use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
 use crate::fault::{BUDGET, Slice};
 use crate::plan::Seconds;
 
@@ -19,6 +19,8 @@ pub const MOST_ENVIRONMENTS: usize = 100;
 pub const MOST_HOST_KEYS: usize = 100;
 pub const MOST_DIRECT_HOSTS: usize = 100;
 pub const MOST_CHECKSUMS: usize = 1000;
+/// Of kinds of archives and of mirrors: several times as many as there are.
+pub const MOST_ARCHIVES: usize = 100;
 
 /// The policy as it is written, in a file or in flags. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -43,10 +45,12 @@ pub struct Fragment {
     pub imds: Imds,
     #[serde(default, skip_serializing_if = "Network::is_empty")]
     pub network: Network,
-    #[serde(default, skip_serializing_if = "Mirrors::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mirrors: Mirrors,
-    #[serde(default, skip_serializing_if = "Node::is_empty")]
-    pub node: Node,
+    #[serde(default, skip_serializing_if = "Words::is_empty")]
+    pub node: Words,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub archives: BTreeMap<String, Words>,
     #[serde(default, skip_serializing_if = "Packages::is_empty")]
     pub packages: Packages,
 }
@@ -109,8 +113,9 @@ impl Fragment {
             },
             imds: self.imds.over(under.imds),
             network: self.network.over(under.network),
-            mirrors: self.mirrors.over(under.mirrors),
+            mirrors: under.mirrors.into_iter().chain(self.mirrors).collect(),
             node: self.node.over(under.node),
+            archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
         }
     }
@@ -129,7 +134,8 @@ impl Fragment {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
         }
-        self.node.check().and(self.imds.check()).map_err(|cause| {
+        let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
+        archives.and(self.imds.check()).map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {
@@ -179,15 +185,21 @@ impl Fragment {
 
 impl Fragment {
     /// Each list and table: its key, how many entries it has, and how many it may have.
-    fn counted(&self) -> [(&'static str, usize, usize); 5] {
+    fn counted(&self) -> Vec<(String, usize, usize)> {
         let count = |list: Option<usize>| list.unwrap_or(0);
-        [
+        let lists = [
             ("services", count(self.services.as_ref().map(Vec::len)), MOST_SERVICES),
             ("environments", self.environments.len(), MOST_ENVIRONMENTS),
             ("git.host_keys", count(self.git.host_keys.as_ref().map(Vec::len)), MOST_HOST_KEYS),
             ("network.no_proxy", count(self.network.no_proxy.as_ref().map(Vec::len)), MOST_DIRECT_HOSTS),
-            ("node.checksums", self.node.checksums.len(), MOST_CHECKSUMS),
-        ]
+            ("mirrors", self.mirrors.len(), MOST_ARCHIVES),
+            ("archives", self.archives.len(), MOST_ARCHIVES),
+        ];
+        let pins = |(name, words): (String, &Words)| {
+            (format!("{name}.checksums"), words.checksums.len(), MOST_CHECKSUMS)
+        };
+        let lists = lists.into_iter().map(|(key, count, most)| (key.to_owned(), count, most));
+        lists.chain(self.all_archives().map(pins)).collect()
     }
 }
 

@@ -3,11 +3,11 @@
 //! A policy is made of fragments, later ones over earlier ones: the defaults, /etc/bootagent/policy.toml,
 //! the flags that this instance's first run recorded, and the flags of this run.
 
+mod archives;
 mod flags;
 mod fragment;
 mod imds;
 mod network;
-mod node;
 mod origin;
 mod packages;
 
@@ -22,10 +22,10 @@ use crate::machine::{Observe, blocking};
 use crate::observe::given::given;
 use crate::plan::{Seconds, layout};
 
+pub use archives::{Archives, ArchivesAllowed};
 pub use flags::{Flags, StandIns};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
-pub use node::NodeArchives;
 pub use origin::{Origin, Origins, Said};
 pub use packages::PackagesAllowed;
 

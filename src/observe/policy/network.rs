@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
-use crate::facts::{self, CaFile, HostName, Mirror, Proxy};
+use crate::facts::{self, CaFile, HostName, Proxy};
 use crate::plan::Setting;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -12,13 +12,6 @@ pub struct Network {
     pub proxy: Option<Proxy>,
     pub no_proxy: Option<Vec<HostName>>,
     pub ca_file: Option<CaFile>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mirrors {
-    pub node: Option<Mirror>,
-    pub npm: Option<Mirror>,
 }
 
 impl Network {
@@ -35,16 +28,6 @@ impl Network {
     }
 }
 
-impl Mirrors {
-    pub fn is_empty(&self) -> bool {
-        *self == Mirrors::default()
-    }
-
-    pub fn over(self, under: Mirrors) -> Mirrors {
-        Mirrors { node: self.node.or(under.node), npm: self.npm.or(under.npm) }
-    }
-}
-
 impl Policy {
     pub fn network(&self) -> facts::Network {
         facts::Network {
@@ -54,27 +37,27 @@ impl Policy {
         }
     }
 
+    /// By the name of what is mirrored, whichever layer says it.
     pub fn mirrors(&self) -> facts::Mirrors {
-        facts::Mirrors {
-            node: self.said(|fragment| fragment.mirrors.node.clone()).map(|said| said.value),
-            npm: self.said(|fragment| fragment.mirrors.npm.clone()).map(|said| said.value),
-        }
+        let all = self.layers.iter().flat_map(|(_, fragment)| fragment.mirrors.clone());
+        all.collect()
     }
 
     /// What is said of the network: where nothing is, the plan has nothing to show.
     pub fn network_settings(&self) -> Vec<Setting> {
         let hosts = |hosts: &Vec<HostName>| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
-        [
+        let network = [
             self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.setting("network.proxy")),
             self.said(|fragment| fragment.network.no_proxy.as_ref().map(hosts))
                 .map(|said| said.setting("network.no_proxy")),
             self.said(|fragment| fragment.network.ca_file.clone())
                 .map(|said| said.setting("network.ca_file")),
-            self.said(|fragment| fragment.mirrors.node.clone()).map(|said| said.setting("mirrors.node")),
-            self.said(|fragment| fragment.mirrors.npm.clone()).map(|said| said.setting("mirrors.npm")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        let names = self.mirrors().into_keys();
+        let mirrors = names.map(|name| {
+            self.said(|fragment| fragment.mirrors.get(&name).cloned())
+                .map(|said| said.setting(&format!("mirrors.{name}")))
+        });
+        network.into_iter().chain(mirrors).flatten().collect()
     }
 }

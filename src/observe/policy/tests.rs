@@ -82,7 +82,7 @@ fn the_network_is_layered_key_by_key() {
     let network = policy.network();
     assert_eq!(network.proxy.unwrap().as_str(), "http://q:2");
     assert_eq!(network.no_proxy, ["acme.test".try_into().unwrap()]);
-    assert_eq!(policy.mirrors().npm.unwrap().as_str(), "https://n");
+    assert_eq!(policy.mirrors()["npm"].as_str(), "https://n");
     let said: Vec<String> = policy
         .network_settings()
         .iter()
@@ -176,6 +176,7 @@ fn selected_with(
             directories: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
+            absent: Default::default(),
         },
         credential: Some("git/a".into()),
     };

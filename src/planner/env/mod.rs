@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod dotenv;
+pub mod python;
 pub mod systemd;
 
 use crate::error::{Code, Error, Result};
@@ -39,7 +40,7 @@ pub enum Beyond {
     LeftOut,
 }
 
-pub const ALL: [&Dialect; 2] = [&systemd::SYSTEMD, &dotenv::NODE];
+pub const ALL: [&Dialect; 3] = [&systemd::SYSTEMD, &dotenv::NODE, &python::PYTHON];
 
 /// The dialect of this name.
 pub fn dialect(name: &str) -> Option<&'static Dialect> {

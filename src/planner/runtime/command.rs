@@ -17,6 +17,9 @@ pub struct Start {
     /// Whether the unit's main process is a shell or a package manager, and the service only its child.
     #[serde(skip)]
     pub is_wrapped: bool,
+    /// Whether it tells systemd when it is ready.
+    #[serde(skip)]
+    pub notifies: bool,
 }
 
 /// `npm start` may lead to another script, and that to a third; more is a circle.
@@ -55,6 +58,11 @@ pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Res
     }
     Err(invalid("its npm scripts call each other in a circle")
         .remedy("name the program itself: start = \"node server.js\""))
+}
+
+/// The same for a runtime whose start lines are not npm's: every program is found through the unit's PATH.
+pub fn line(line: &str) -> Result<Start> {
+    start(line, &BTreeMap::new(), Path::new("/usr/bin/node"))
 }
 
 fn invalid(cause: impl std::fmt::Display) -> Error {
@@ -117,7 +125,8 @@ fn replacing(line: &str, at: usize, environment: BTreeMap<String, String>) -> Re
 }
 
 fn shell_line(line: String, environment: BTreeMap<String, String>, is_wrapped: bool) -> Start {
-    Start { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), line], environment, is_wrapped }
+    let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
+    Start { argv, environment, is_wrapped, notifies: false }
 }
 
 fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -> Result<Start> {
@@ -133,7 +142,12 @@ fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -
         Some(_) => std::iter::once("/usr/bin/env".to_owned()).chain(all()).collect(),
     };
     let is_wrapped = words.first().is_some_and(|word| WRAPPERS.contains(word));
-    Ok(Start { argv, environment, is_wrapped })
+    Ok(Start { argv, environment, is_wrapped, notifies: false })
+}
+
+/// An install or build line: its programs are found through the command's PATH.
+pub fn line_argv(line: &str) -> Result<Vec<String>> {
+    argv(line, Path::new("/usr/bin"))
 }
 
 /// An install or build line: a command of the runtime's by its whole path, or a shell's business.

@@ -1,146 +1,125 @@
 //! What a repository is written in, and how such a thing is installed and started.
 //!
-//! A new runtime is one new file, its line in `recipe` below, and a folder under `tests/plans`.
+//! A new runtime is one new file with its `Runtime`, its line in `ALL` below, and folders under `tests/plans`. What its
+//! tools say when they fail is read in `fault/words`.
 
+mod choice;
 mod command;
 mod node;
 mod node_archive;
+mod node_index;
 mod node_version;
+mod python;
+mod recipe;
 mod shell;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use super::Unmet;
+use super::env::Dialect;
+use crate::facts::{Facts, Mirrors, Network, Places, Source};
+use crate::observe::manifest::{Manifest, Table};
+use crate::observe::{Archives, PackagesAllowed};
+use crate::plan::layout::Layout;
 
-use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Source};
-use crate::fault::Slice;
-use crate::observe::NodeArchives;
-use crate::observe::manifest::{Manifest, Runtime};
-use crate::plan::Archive;
-use crate::plan::layout::{self, Layout};
-use crate::planner::env::Dialect;
-
+pub use choice::{recipe, refuse_unknown};
 pub use command::Start;
+pub use node::NODE;
+pub use recipe::{Need, Recipe, Work};
 
-/// How this commit is installed and started on this machine.
+/// All that there are, in the order in which errors name them.
+const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
+
+/// A runtime: what is particular to one, as data and functions.
 #[derive(Debug)]
-pub struct Recipe {
-    pub runtime: String,
-    /// The line of versions that run what was installed for any of them: `node 22`.
-    pub runtime_line: String,
-    /// Whose wish it grants.
-    pub chosen_by: String,
-    /// Run in order, in the release, as the build user.
-    pub work: Vec<Work>,
-    pub build_environment: BTreeMap<String, String>,
-    pub start: Start,
-    /// Run in order as the service, before it starts from a new release.
-    pub migrate: Vec<Vec<String>>,
-    /// The same as the manifest has them.
-    pub migrate_lines: Vec<String>,
-    /// What those find beside the service's own environment.
-    pub migrate_environment: BTreeMap<String, String>,
-    /// How its programs read a `.env`.
-    pub dotenv: &'static Dialect,
-    /// Variables that the runtime expects unless somebody says otherwise.
-    pub defaults: BTreeMap<String, String>,
-    /// Where programs of the commit's own packages stand, relative to the release.
-    pub programs: Vec<String>,
-    /// Where the runtime's programs stand.
-    pub path: Vec<String>,
-    /// What must be unpacked before there is such a runtime.
-    pub archive: Option<Archive>,
-    /// What its package manager keeps from one build to the next.
-    pub caches: Vec<PathBuf>,
-    /// A package of the service's that stores what it is sent as files.
-    pub stores_uploads: Option<&'static str>,
-    pub notes: Vec<String>,
+pub struct Runtime {
+    /// As manifests name it.
+    pub name: &'static str,
+    /// The files whose text a fetch brings along.
+    pub evidence: &'static [&'static str],
+    /// What is looked for on the machine.
+    pub programs: &'static [Places],
+    /// Its own table of the manifest.
+    pub table: Table,
+    /// Its part of the policy: what may come from archives, and what from a mirror.
+    pub archives: &'static [ArchiveNames],
+    pub mirrors: &'static [&'static str],
+    /// Who reads the `.env` of its services.
+    pub dialect: &'static Dialect,
+    /// How its tools are told of the network, beside what every program reads.
+    pub network: fn(&Network, &Mirrors) -> BTreeMap<String, String>,
+    /// Whether a commit is for it, by the names in its root.
+    pub detect: fn(&Source) -> Option<Claim>,
+    pub recipe: fn(&Draft) -> Result<Recipe, Unmet>,
 }
 
+/// The archives of one program, as the policy may pin them.
 #[derive(Debug)]
-pub struct Work {
-    pub name: String,
-    pub why: String,
-    pub argv: Vec<String>,
-    /// What of it changes the release: a line of the manifest, or npm's command without flags that only make it quieter.
-    pub line: String,
-    pub slice: Slice,
+pub struct ArchiveNames {
+    pub program: &'static str,
+    pub is_one: fn(&str) -> bool,
+    pub example: &'static str,
 }
 
-impl Recipe {
-    /// PATH for whatever runs in this tree: a release, or the current one.
-    pub fn search_path(&self, tree: &Path) -> String {
-        let own = self.programs.iter().map(|programs| tree.join(programs).display().to_string());
-        let all = own.chain(self.path.iter().cloned());
-        all.chain(["/usr/local/bin:/usr/bin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
-    }
-
-    /// Those of its runtimes that are ours to remove.
-    pub fn runtimes(&self) -> Vec<PathBuf> {
-        let programs = self.path.iter().map(Path::new).filter(|path| path.starts_with(layout::RUNTIMES));
-        programs.filter_map(Path::parent).map(Path::to_path_buf).collect()
-    }
-
-    /// Two commits of one tree differ in their commit; one commit under two recipes differs in this. It has what
-    /// changes the release's bytes, and the migration, which is done once for each release. A patched Node, a
-    /// newer agent that calls npm in another way, or another start command is no reason to build anew what is
-    /// there: perhaps at a reboot, with no git server in reach.
-    pub fn fingerprint(&self) -> String {
-        #[derive(Serialize)]
-        struct Identity<'a> {
-            runtime: &'a str,
-            work: Vec<(&'a str, &'a str)>,
-            migrate: &'a [String],
-        }
-        let work = self.work.iter().map(|work| (work.name.as_str(), work.line.as_str())).collect();
-        let identity = Identity { runtime: &self.runtime_line, work, migrate: &self.migrate_lines };
-        let text = serde_json::to_vec(&identity).unwrap_or_default();
-        Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-    }
+/// By which file a runtime takes a commit for its own, and how much that says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub by: &'static str,
+    pub weight: Weight,
 }
 
-/// A version for whoever plans without a machine: it satisfies any range.
+/// The weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// A description of the package, which may be there for its tools alone.
+    Package,
+    /// Exactly which dependencies are to be installed.
+    Lockfile,
+}
+
+/// All that a recipe is made from.
+pub struct Draft<'a> {
+    pub source: &'a Source,
+    pub manifest: &'a Manifest,
+    pub facts: &'a Facts,
+    pub archives: &'a Archives,
+    pub mirrors: &'a Mirrors,
+    pub packages: &'a PackagesAllowed,
+    pub layout: &'a Layout,
+}
+
+/// A version for plans without a machine: it satisfies any range.
 pub const ANY_VERSION: &str = "any";
 
 /// Every runtime's evidence: the files whose text a fetch brings along.
 pub fn evidence() -> Vec<String> {
-    node::EVIDENCE.iter().map(|path| (*path).to_owned()).collect()
-}
-
-/// The manifest's runtime, else the one that recognises the repository.
-pub fn recipe(
-    source: &Source,
-    manifest: &Manifest,
-    facts: &Facts,
-    archives: &NodeArchives,
-    layout: &Layout,
-) -> Result<Recipe> {
-    match manifest.runtime.or_else(|| detect(source)) {
-        Some(Runtime::Node) => node::recipe(source, manifest, facts, archives, layout),
-        None => Err(Error::new(
-            Code::RuntimeUnknown,
-            format!("looking for a runtime in {}", source.named()),
-            "there is no package.json, and no bootagent.toml that names a runtime",
-        )),
+    let mut all: Vec<String> = Vec::new();
+    for path in ALL.iter().flat_map(|runtime| runtime.evidence) {
+        if !all.iter().any(|known| known == path) {
+            all.push((*path).to_owned());
+        }
     }
+    all
 }
 
-/// Whether the index of Node's releases must be asked: no Node that is here grants what is asked for.
-pub fn needs_node_index(
-    source: &Source,
-    manifest: &Manifest,
-    facts: &Facts,
-    archives: &NodeArchives,
-) -> Result<bool> {
-    match manifest.runtime.or_else(|| detect(source)) {
-        Some(Runtime::Node) => node::needs_index(source, manifest, facts, archives),
-        None => Ok(false),
-    }
+/// What is looked for on the machine.
+pub fn programs() -> Vec<&'static Places> {
+    ALL.iter().flat_map(|runtime| runtime.programs).collect()
 }
 
-fn detect(source: &Source) -> Option<Runtime> {
-    node::detect(source).then_some(Runtime::Node)
+/// Their tables of the manifest.
+pub fn tables() -> Vec<&'static Table> {
+    ALL.iter().map(|runtime| &runtime.table).collect()
+}
+
+/// Who reads the `.env` of this manifest's service, as far as the manifest alone tells it.
+pub fn dialect(manifest: &Manifest) -> &'static Dialect {
+    let named = manifest.runtime.as_ref();
+    let named = named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name));
+    named.map_or(NODE.dialect, |runtime| runtime.dialect)
+}
+
+/// The programs that may be installed from archives.
+pub fn archived() -> impl Iterator<Item = &'static str> {
+    ALL.iter().flat_map(|runtime| runtime.archives).map(|names| names.program)
 }

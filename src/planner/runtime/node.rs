@@ -7,18 +7,50 @@ use serde::Deserialize;
 
 use super::command::{self, Start};
 use super::node_version::{self, Node, Wish};
-use super::{Recipe, Work};
+use super::{ArchiveNames, Claim, Draft, Need, Recipe, Runtime, Weight, Work, node_archive};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Source};
+use crate::facts::{Mirrors, Network, Places, Source};
 use crate::fault::Slice;
-use crate::observe::NodeArchives;
-use crate::observe::manifest::Manifest;
+use crate::observe::manifest::{Key, Manifest, Table};
 use crate::plan::layout::Layout;
-use crate::planner::env::dotenv::NODE;
+use crate::planner::env::dotenv;
 use crate::planner::supervisor;
+use crate::planner::unmet::{Unmet, look_at};
 use crate::secret::excerpt;
 
-pub const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
+const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
+
+pub static NODE: Runtime = Runtime {
+    name: "node",
+    evidence: EVIDENCE,
+    programs: &[Places {
+        program: "node",
+        names: &["node"],
+        directories: &["/usr/local/bin", "/usr/bin"],
+        versions: &[("/usr/local/lib/nodejs", ""), ("/opt", "node")],
+        prints: "v",
+        beside: &[("npm", &["npm"])],
+    }],
+    table: Table { name: "node", keys: &[VERSION] },
+    archives: &[ArchiveNames {
+        program: "node",
+        is_one: node_archive::is_one,
+        example: "node-v22.20.0-linux-x64.tar.gz",
+    }],
+    mirrors: &["node", "npm"],
+    dialect: &dotenv::NODE,
+    network,
+    detect,
+    recipe,
+};
+
+const VERSION: Key =
+    Key { name: "version", expected: "an npm version range like \"22\" or \">=20 <23\"", fits: is_range };
+
+/// An empty range is any version to npm: more likely a slip than a wish.
+fn is_range(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= 256 && nodejs_semver::Range::parse(text).is_ok()
+}
 
 const LOCKFILES: &[&str] = &["package-lock.json", "npm-shrinkwrap.json"];
 /// Lockfiles of package managers that are not supported yet: better named than ignored.
@@ -41,20 +73,47 @@ struct Package {
 const MOST_SCRIPTS: usize = 1000;
 const MOST_ENGINES: usize = 100;
 
-pub fn detect(source: &Source) -> bool {
-    source.has("package.json")
+fn detect(source: &Source) -> Option<Claim> {
+    let lockfile = LOCKFILES.iter().chain(FOREIGN_LOCKFILES).find(|path| source.has(path));
+    match (source.has("package.json"), lockfile) {
+        (false, _) => None,
+        (true, Some(by)) => Some(Claim { by, weight: Weight::Lockfile }),
+        (true, None) => Some(Claim { by: "package.json", weight: Weight::Package }),
+    }
 }
 
-pub fn recipe(
-    source: &Source,
-    manifest: &Manifest,
-    facts: &Facts,
-    archives: &NodeArchives,
-    layout: &Layout,
-) -> Result<Recipe> {
+/// How npm and node are told of the network. npm reads a repository's .npmrc before the usual variables, but its own ones
+/// before that.
+fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    let mut tell = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
+    if let Some(proxy) = &network.proxy {
+        tell("npm_config_proxy", proxy.as_str());
+        tell("npm_config_https_proxy", proxy.as_str());
+        tell("npm_config_noproxy", &network.direct().join(","));
+        // Without it, node's own requests pass the proxy by (from 22.21 and 24 on it is read).
+        tell("NODE_USE_ENV_PROXY", "1");
+    }
+    if let Some(file) = &network.ca_file {
+        // Beside node's own certificates. npm's cafile would stand in their place.
+        tell("NODE_EXTRA_CA_CERTS", file.as_str());
+    }
+    if let Some(mirror) = mirrors.get("npm") {
+        tell("npm_config_registry", &format!("{mirror}/"));
+    }
+    if let Some(mirror) = mirrors.get("node") {
+        // Where node-gyp looks for headers. npm's own words for it, disturl and dist-url, are none that it knows.
+        tell("NODEJS_ORG_MIRROR", mirror.as_str());
+    }
+    variables
+}
+
+fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
+    let Draft { source, manifest, layout, .. } = draft;
+    look_at(source, EVIDENCE)?;
     let package = package(source)?;
     let mut notes = Vec::new();
-    let (node, chosen_by) = chosen(source, manifest, &package, facts, archives, &mut notes)?;
+    let (node, chosen_by) = chosen(draft, &package, &mut notes)?;
     let work = work(source, manifest, &package, &node)?;
     let start = start(source, manifest, &package, &node)?;
     let migrate =
@@ -63,21 +122,22 @@ pub fn recipe(
         notes.push("package.json's prestart script is not run: npm is not the service's parent".to_owned());
     }
     Ok(Recipe {
+        of: &NODE,
         runtime: format!("node {}", node.version),
         // Addons are built for a major version's ABI.
         runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
+        needs: node.archive.into_iter().map(Need::Archive).collect(),
         work,
         build_environment: build_environment(layout),
         start,
         migrate,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: migrate_environment(),
-        dotenv: &NODE,
+        dotenv: NODE.dialect,
         defaults: [("NODE_ENV".to_owned(), "production".to_owned())].into(),
         programs: vec!["node_modules/.bin".to_owned()],
         path: vec![node.bin.display().to_string()],
-        archive: node.archive,
         caches: vec![npm_cache(layout)],
         stores_uploads: stores_uploads(&package),
         notes,
@@ -134,7 +194,7 @@ fn wishes(source: &Source, manifest: &Manifest, package: &Package) -> (Wish, Vec
         text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
     };
     let wishes = [
-        (manifest.node.version.clone(), "node.version in bootagent.toml"),
+        (manifest.said("node", "version").map(str::to_owned), "node.version in bootagent.toml"),
         (line(".nvmrc"), ".nvmrc"),
         (line(".node-version"), ".node-version"),
         (package.engines.get("node").cloned(), "engines in package.json"),
@@ -143,32 +203,10 @@ fn wishes(source: &Source, manifest: &Manifest, package: &Package) -> (Wish, Vec
     (said.next().unwrap_or(Wish::nothing()), said.collect())
 }
 
-/// Whether the index of official releases must be asked before there can be a plan.
-pub fn needs_index(
-    source: &Source,
-    manifest: &Manifest,
-    facts: &Facts,
-    archives: &NodeArchives,
-) -> Result<bool> {
-    if !archives.allowed || !archives.checksums.is_empty() || facts.node_index.is_some() {
-        return Ok(false);
-    }
-    let (wish, _) = wishes(source, manifest, &package(source)?);
-    wish.asked()?;
-    Ok(node_version::installed(&wish, facts)?.is_none())
-}
-
 /// The Node for the first wish; another wish that it does not grant is worth a note.
-fn chosen(
-    source: &Source,
-    manifest: &Manifest,
-    package: &Package,
-    facts: &Facts,
-    archives: &NodeArchives,
-    notes: &mut Vec<String>,
-) -> Result<(Node, String)> {
-    let (first, others) = wishes(source, manifest, package);
-    let node = node_version::choose(&first, facts, archives)?;
+fn chosen(draft: &Draft, package: &Package, notes: &mut Vec<String>) -> Result<(Node, String), Unmet> {
+    let (first, others) = wishes(draft.source, draft.manifest, package);
+    let node = node_version::choose(&first, draft)?;
     for other in others.iter().filter(|other| !other.is_granted_by(&node.version).unwrap_or(false)) {
         notes.push(format!(
             "Node {} is taken for {} ({}), although {} asks for {}",
@@ -288,6 +326,7 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -
         argv: vec![node_program.display().to_string(), path.to_owned()],
         environment: BTreeMap::new(),
         is_wrapped: false,
+        notifies: false,
     };
     if let Some(line) = manifest.start.as_deref().or_else(|| package.scripts.get("start").map(String::as_str))
     {
@@ -301,7 +340,7 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
         // Its own file says what is started.
         _ if supervisor::starts(source, manifest) => {
-            Ok(Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false })
+            Ok(Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false })
         }
         _ => Err(Error::new(
             Code::ManifestInvalid,

@@ -3,29 +3,54 @@
 
 use nodejs_semver::Version;
 
+use super::Draft;
+use super::node_index::index;
 use super::node_version::{Asked, Node, Wish};
 use crate::error::{Code, Error, Result};
-use crate::facts::Facts;
-use crate::observe::NodeArchives;
+use crate::facts::Mirrors;
+use crate::observe::{Archives, ArchivesAllowed};
 use crate::plan::{Archive, Checksum, layout};
+use crate::planner::Unmet;
 
 /// Headers, which node-gyp fetches by itself, manuals, and another package manager's launcher.
 const LEFT_OUT: &[&str] = &["bin/corepack", "include", "lib/node_modules/corepack", "share"];
 /// How many of the closest versions are named when there is none that fits.
 const NAMED: usize = 3;
 
-pub fn choose(wish: &Wish, facts: &Facts, archives: &NodeArchives) -> Result<Node> {
+const OFFICIAL: &str = "https://nodejs.org/dist";
+
+/// An address below which it is as below https://nodejs.org/dist.
+pub fn mirror(mirrors: &Mirrors) -> &str {
+    mirrors.get("node").map_or(OFFICIAL, |mirror| mirror.as_str())
+}
+
+pub fn allowed(archives: &Archives) -> ArchivesAllowed {
+    archives.get("node").cloned().unwrap_or_default()
+}
+
+/// Whether an archive's name is one of these.
+pub fn is_one(file: &str) -> bool {
+    let Some(rest) = file.strip_prefix("node-v").and_then(|rest| rest.strip_suffix(".tar.gz")) else {
+        return false;
+    };
+    let version = ["-linux-x64", "-linux-arm64"].iter().find_map(|platform| rest.strip_suffix(platform));
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    version.is_some_and(|version| version.split('.').count() == 3 && version.split('.').all(number))
+}
+
+pub fn choose(wish: &Wish, draft: &Draft) -> Result<Node, Unmet> {
     let asked = wish.asked()?;
-    let platform = platform(wish, &facts.machine.arch)?;
-    let missing = |cause: String| Err(Error::new(Code::RuntimeMissing, wish.doing(), cause));
+    let archives = &allowed(draft.archives);
+    let platform = platform(wish, &draft.facts.machine.arch)?;
+    let missing = |cause: String| Err(Error::new(Code::RuntimeMissing, wish.doing(), cause).into());
     let known = match archives.checksums.is_empty() {
-        true => released(wish, facts, &asked, platform)?,
+        true => released(draft, &asked, platform)?,
         false => pinned(archives, &asked, platform),
     };
     let (fitting, other): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|known| known.fits);
     let newest = fitting.iter().filter(|known| known.built).max_by(|a, b| a.version.cmp(&b.version));
     match (newest, fitting.iter().max_by(|a, b| a.version.cmp(&b.version))) {
-        (Some(known), _) => Ok(archived(&known.version, platform, archives)),
+        (Some(known), _) => Ok(archived(&known.version, platform, draft)),
         (None, Some(known)) => missing(format!("Node {} was not built for {platform}", known.version)),
         (None, None) => {
             let there = other.into_iter().filter(|known| known.built).map(|known| known.version).collect();
@@ -45,12 +70,8 @@ struct Known {
     built: bool,
 }
 
-fn released(wish: &Wish, facts: &Facts, asked: &Asked, platform: &str) -> Result<Vec<Known>> {
-    let Some(index) = &facts.node_index else {
-        let cause = "the machine has none that fits, and nobody asked which archives there are";
-        return Err(Error::new(Code::RuntimeMissing, wish.doing(), cause));
-    };
-    let known = index.iter().filter_map(|release| {
+fn released(draft: &Draft, asked: &Asked, platform: &str) -> Result<Vec<Known>, Unmet> {
+    let known = index(draft)?.into_iter().filter_map(|release| {
         let version = Version::parse(&release.version).ok()?;
         let fits = asked.of_release(&version, release.lts.as_deref());
         Some(Known { version, fits, built: release.files.iter().any(|file| file == platform) })
@@ -58,7 +79,7 @@ fn released(wish: &Wish, facts: &Facts, asked: &Asked, platform: &str) -> Result
     Ok(known.collect())
 }
 
-fn pinned(archives: &NodeArchives, asked: &Asked, platform: &str) -> Vec<Known> {
+fn pinned(archives: &ArchivesAllowed, asked: &Asked, platform: &str) -> Vec<Known> {
     let suffix = format!("-{platform}.tar.gz");
     let version = |file: &String| Version::parse(file.strip_prefix("node-v")?.strip_suffix(&suffix)?).ok();
     let versions = archives.checksums.keys().filter_map(version);
@@ -78,11 +99,11 @@ fn platform(wish: &Wish, arch: &str) -> Result<&'static str> {
     }
 }
 
-fn archived(version: &Version, platform: &str, archives: &NodeArchives) -> Node {
+fn archived(version: &Version, platform: &str, draft: &Draft) -> Node {
     let file = format!("node-v{version}-{platform}.tar.gz");
-    let directory = format!("{}/v{version}", archives.mirror.trim_end_matches('/'));
+    let directory = format!("{}/v{version}", mirror(draft.mirrors));
     let path = layout::runtime("node", &format!("v{version}"));
-    let checksum = match archives.checksums.get(&file) {
+    let checksum = match allowed(draft.archives).checksums.get(&file) {
         Some(sha256) => Checksum::Pinned(sha256.clone()),
         None => Checksum::Listed(format!("{directory}/SHASUMS256.txt")),
     };
@@ -94,6 +115,7 @@ fn archived(version: &Version, platform: &str, archives: &NodeArchives) -> Node 
             version: version.clone(),
             address: format!("{directory}/{file}"),
             checksum,
+            program: "bin/node".into(),
             leave_out: LEFT_OUT.iter().map(|path| (*path).to_owned()).collect(),
             path,
         }),
@@ -112,5 +134,27 @@ fn closest(range: &str, mut versions: Vec<Version>) -> String {
     match versions.is_empty() {
         true => "none for this machine".to_owned(),
         false => versions.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_archives_for_linux() {
+        for file in ["node-v22.20.0-linux-x64.tar.gz", "node-v20.9.0-linux-arm64.tar.gz"] {
+            assert!(is_one(file), "{file}");
+        }
+        for file in [
+            "22.20.0",
+            "node-v22-linux-x64.tar.gz",
+            "node-v22.20.0-linux-x64.tar.xz",
+            "node-v22.20.0-darwin-x64.tar.gz",
+            "node-v22.20.0/../../x-linux-x64.tar.gz",
+            "",
+        ] {
+            assert!(!is_one(file), "{file} was let through");
+        }
     }
 }

@@ -208,6 +208,7 @@ fn supervise(app: &App) -> Result<Service> {
     ];
     let runtime = of_tool("node_modules/pm2/bin/pm2-runtime");
     let main = Main {
+        notifies: false,
         argv: vec![node.clone(), runtime, "start".to_owned(), runs.started.display().to_string()],
         is_wrapped: false,
         // PM2 outlives a reload: a working directory in a release would go with that release.
@@ -317,7 +318,7 @@ fn tool(app: &App) -> InstallTool {
     let flags = ["ci", "--omit=dev", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"];
     let selection = app.wanted.selection;
     let mut environment = app.recipe.build_environment.clone();
-    environment.extend(network::environment(&selection.network, &selection.mirrors));
+    environment.extend(network::environment(&selection.network, &selection.mirrors, app.recipe.of));
     environment.insert("PATH".to_owned(), app.recipe.search_path(app.release));
     InstallTool {
         name: "pm2".to_owned(),

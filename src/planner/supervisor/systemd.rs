@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::{App, Service, Supervisor};
 use crate::facts::Supervised;
 use crate::observe::Selection;
-use crate::plan::Seconds;
-use crate::plan::hardening::{Confined, NO_IMDS, YIELDS, hardening};
 use crate::observe::manifest::SupervisorName;
+use crate::plan::Seconds;
 use crate::plan::environment::{EnvCopy, FILES, SERVICE};
+use crate::plan::hardening::{Confined, NO_IMDS, YIELDS, hardening};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
 
@@ -21,7 +21,8 @@ pub const SYSTEMD: Supervisor = Supervisor {
     supervise: |app| {
         let start = &app.recipe.start;
         let (tree, argv) = (app.layout.current(), start.argv.clone());
-        let main = Main { argv, is_wrapped: start.is_wrapped, tree, ..Main::default() };
+        let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
+        let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
         Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)), ..Service::default() })
     },
 };
@@ -32,6 +33,8 @@ pub struct Main {
     pub argv: Vec<String>,
     /// Whether the service itself is only a child of it.
     pub is_wrapped: bool,
+    /// Whether it tells systemd when it is ready.
+    pub notifies: bool,
     /// Its working directory.
     pub tree: PathBuf,
     /// Variables of its own: the service's environment goes before them.
@@ -91,7 +94,8 @@ pub fn rehearsal(
 ) -> String {
     let start = &recipe.start;
     let (argv, tree) = (start.argv.clone(), release.to_owned());
-    let main = Main { argv, is_wrapped: start.is_wrapped, tree, ..Main::default() };
+    let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
+    let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
     let role = Role {
         why: "it goes with the rehearsal",
         description: format!("{} ({}), rehearsal", selection.service, selection.environment),
@@ -126,7 +130,7 @@ After=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=exec
+Type={kind}
 User={user}
 Group={user}
 WorkingDirectory={tree}
@@ -139,6 +143,7 @@ SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
         why = role.why,
+        kind = if role.main.notifies { "notify" } else { "exec" },
         description = role.description,
         user = layout.user(),
         tree = role.main.tree.display(),

@@ -3,7 +3,7 @@ use super::*;
 
 fn start(words: &[&str]) -> Start {
     let argv = words.iter().map(|word| (*word).to_owned()).collect();
-    Start { argv, environment: BTreeMap::new(), is_wrapped: false }
+    Start { argv, environment: BTreeMap::new(), is_wrapped: false, notifies: false }
 }
 
 #[test]

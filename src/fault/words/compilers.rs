@@ -1,0 +1,87 @@
+//! A package that is built from source and does not find what it takes: the compiler, or the headers of a library. The
+//! packages that help have Debian's names.
+
+use super::{Complaint, Fault};
+use crate::secret::{ForeignText, Message};
+
+/// What is said, what is missing, and the packages that have it. Those that say most come first.
+const MISSING: &[(&str, &str, &str)] = &[
+    ("pg_config executable not found", "pg_config", "libpq-dev"),
+    ("libpq-fe.h: No such file", "libpq-fe.h", "libpq-dev"),
+    ("mysql_config: not found", "mysql_config", "default-libmysqlclient-dev"),
+    ("Can not find valid pkg-config name", "the headers of MySQL", "default-libmysqlclient-dev"),
+    ("mysql.h: No such file", "mysql.h", "default-libmysqlclient-dev"),
+    ("Python.h: No such file", "Python.h", "python3-dev"),
+    ("ffi.h: No such file", "ffi.h", "libffi-dev"),
+    ("openssl/ssl.h: No such file", "openssl/ssl.h", "libssl-dev"),
+    ("openssl/opensslv.h: No such file", "openssl/opensslv.h", "libssl-dev"),
+    ("libxml/xmlversion.h: No such file", "the headers of libxml2", "libxml2-dev"),
+    (
+        "Please make sure the libxml2 and libxslt development packages",
+        "the headers of libxml2",
+        "libxml2-dev",
+    ),
+    ("lber.h: No such file", "lber.h", "libldap-dev"),
+    ("zlib.h: No such file", "zlib.h", "zlib1g-dev"),
+    ("jpeglib.h: No such file", "jpeglib.h", "libjpeg-dev"),
+    ("can't find Rust compiler", "a Rust compiler", "cargo"),
+    ("Cargo, the Rust package manager, is not installed", "a Rust compiler", "cargo"),
+    ("gcc' failed: No such file or directory", "a C compiler", "gcc"),
+    ("gcc\" failed: No such file or directory", "a C compiler", "gcc"),
+    ("unable to execute 'gcc'", "a C compiler", "gcc"),
+    ("linux-gnu-gcc': No such file", "a C compiler", "gcc"),
+    ("command 'gcc' failed", "a C compiler", "gcc"),
+    ("Unknown compiler(s)", "a C compiler", "gcc"),
+    ("g++' failed: No such file or directory", "a C++ compiler", "g++"),
+    ("No CMAKE_C_COMPILER could be found", "a C compiler", "gcc"),
+    ("CMake must be installed", "cmake", "cmake"),
+];
+
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
+    let (words, what, package) =
+        MISSING.iter().find(|(words, ..)| lines.iter().any(|line| line.says(words)))?;
+    let line = lines.iter().find(|line| line.says(words))?;
+    let cause =
+        Message::from(format!("a package is built from source, and {what} is not there ({package}): "));
+    let headers = if *package == "gcc" {
+        "\"gcc\", \"python3-dev\"".to_owned()
+    } else {
+        format!("\"gcc\", \"{package}\"")
+    };
+    let remedy = format!(
+        "take a version of the package that has a wheel for this Python, or add packages = [{headers}] to bootagent.toml"
+    );
+    let mut complaint = Complaint::new(Fault::InstallFailed, cause.and(line.trimmed()));
+    complaint.remedy = Some(remedy);
+    Some(complaint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_the_package_that_has_it() {
+        for (said, names) in [
+            ("  error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "gcc"),
+            ("error: command 'gcc' failed: No such file or directory", "gcc"),
+            ("Error: pg_config executable not found.\nerror: command 'gcc' failed", "libpq-dev"),
+            ("fatal error: Python.h: No such file or directory", "python3-dev"),
+            ("fatal error: ffi.h: No such file or directory", "libffi-dev"),
+        ] {
+            let (fault, cause, remedy) = read(complaint, said).unwrap_or_else(|| panic!("{said}"));
+            assert_eq!(fault, Fault::InstallFailed);
+            assert!(cause.contains(names) && remedy.contains(names), "{said}: {cause} {remedy}");
+        }
+    }
+
+    #[test]
+    fn what_a_compiler_finds_wrong_is_another_matter() {
+        for said in
+            ["error: command 'x' failed with exit code 1", "speedup.c:3:1: error: unknown type name", ""]
+        {
+            assert!(read(complaint, said).is_none(), "{said}");
+        }
+    }
+}

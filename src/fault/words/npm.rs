@@ -1,0 +1,155 @@
+//! npm's own words about its failures.
+
+use super::{Complaint, Fault};
+use crate::secret::{ForeignText, Message};
+
+const USAGE: &str = "EUSAGE";
+
+/// The fault behind npm's error code, and npm's reason for it.
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
+    let said = said(lines);
+    let code = said.iter().find_map(|line| line.after("code "));
+    let is_page = said.iter().any(|line| line.judge(is_page));
+    let code = match code {
+        None if is_page => ForeignText::line("an HTML page"),
+        code => code?,
+    };
+    let reason = match code.judge(|code| code == USAGE) {
+        true => paragraph(&said),
+        false => sentences(lines).into_iter().next().map(Message::from),
+    };
+    let missing = sentences(lines)
+        .into_iter()
+        .skip(1)
+        .find(|line| line.judge(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")));
+    let cause = Message::from("npm ends with ").and(code.clone()).and(": ");
+    let cause = cause.and(reason.unwrap_or_else(|| "it says no more".into()));
+    let cause = missing.into_iter().fold(cause, |cause, missing| cause.and(" ").and(missing));
+    let fault = if is_page { Some(Fault::RegistryUnreachable) } else { code.judge(fault) };
+    fault.map(|fault| Complaint::new(fault, cause))
+}
+
+/// What a registry under maintenance answers, with status 200: HTML in place of JSON or of an archive.
+fn is_page(line: &str) -> bool {
+    let json = line.contains("Unexpected token '<'") || line.contains("Unexpected token < in JSON");
+    json && (line.contains("JSON") || line.contains("json")) || line.starts_with("code TAR_BAD_ARCHIVE")
+}
+
+/// What npm says as errors, from its code on: what it finds odd before ends nothing. The older ones say
+/// `npm ERR!`.
+fn said(lines: &[ForeignText]) -> Vec<ForeignText> {
+    let errors = lines.iter().filter_map(|line| line.after("npm error").or_else(|| line.after("npm ERR!")));
+    let mut errors: Vec<ForeignText> = errors.collect();
+    let before = errors.iter().position(|line| line.judge(|line| line.starts_with("code "))).unwrap_or(0);
+    errors.split_off(before)
+}
+
+fn fault(code: &str) -> Option<Fault> {
+    let is_server_error = code.len() == 4 && code.starts_with("E5");
+    Some(match code {
+        "ECONNRESET" | "ECONNREFUSED" | "ECONNABORTED" | "EPIPE" | "EHOSTUNREACH" | "ENETUNREACH"
+        | "ETIMEDOUT" | "ESOCKETTIMEDOUT" | "ERR_SOCKET_TIMEOUT" | "EIDLETIMEOUT" | "EAI_AGAIN"
+        | "ENOTFOUND" | "E408" | "E429" => Fault::RegistryUnreachable,
+        _ if is_server_error || code.starts_with("ERR_STREAM_") => Fault::RegistryUnreachable,
+        "E401" | "E403" | "ENEEDAUTH" => Fault::RegistryRefused,
+        "E404" | "ETARGET" | "ENOVERSIONS" => Fault::PackageMissing,
+        USAGE => Fault::LockfileStale,
+        "EINTEGRITY" => Fault::PackageAltered,
+        "EBADENGINE" => Fault::EngineUnfit,
+        "ENOSPC" | "EDQUOT" => Fault::DiskFull,
+        _ if ["CERT", "ERR_TLS_CERT", "UNABLE_TO_", "DEPTH_ZERO_", "SELF_SIGNED_"]
+            .iter()
+            .any(|start| code.starts_with(start)) =>
+        {
+            Fault::RegistryUntrusted
+        }
+        _ => return None,
+    })
+}
+
+/// What npm has to say beside the details of a code: its own reason, or what a package's script said last.
+pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
+    const DETAILS: [&str; 7] = ["code ", "errno ", "syscall ", "path ", "command ", "at ", "A complete log"];
+    let is_detail = |line: &str| line.is_empty() || DETAILS.iter().any(|detail| line.starts_with(detail));
+    said(lines).into_iter().filter(|line| !line.judge(is_detail)).collect()
+}
+
+/// npm breaks it into lines, and goes on with its usage after an empty one.
+fn paragraph(said: &[ForeignText]) -> Option<Message> {
+    let all = said.iter().skip(1).skip_while(|line| line.is_blank());
+    let first: Vec<Message> = all.take_while(|line| !line.is_blank()).cloned().map(Message::from).collect();
+    (!first.is_empty()).then(|| Message::joined(first, " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Redaction;
+
+    fn of(text: &str) -> Option<(Fault, String)> {
+        let lines: Vec<ForeignText> = text.lines().map(ForeignText::line).collect();
+        complaint(&lines).map(|it| (it.fault, it.cause.shown(&Redaction::default())))
+    }
+
+    /// As npm 10 and 11 print them.
+    #[test]
+    fn a_registry_that_does_not_answer() {
+        let (fault, cause) = of("npm error code ECONNREFUSED\nnpm error syscall connect\nnpm error errno ECONNREFUSED\n\
+            npm error FetchError: request to http://127.0.0.1:9/left-pad failed, reason: connect ECONNREFUSED 127.0.0.1:9\n\
+            npm error     at ClientRequest.<anonymous> (minipass-fetch/lib/index.js:130:14)").unwrap();
+        assert_eq!(fault, Fault::RegistryUnreachable);
+        assert_eq!(
+            cause,
+            "npm ends with ECONNREFUSED: FetchError: request to http://127.0.0.1:9/left-pad failed, reason: connect ECONNREFUSED 127.0.0.1:9"
+        );
+    }
+
+    #[test]
+    fn a_lockfile_that_is_out_of_step() {
+        let (fault, cause) = of("npm error code EUSAGE\nnpm error\nnpm error `npm ci` can only install packages when they are in sync.\n\
+            npm error\nnpm error Missing: left-pad@1.3.0 from lock file\nnpm error\nnpm error Usage:").unwrap();
+        assert_eq!(fault, Fault::LockfileStale);
+        assert!(cause.contains("in sync. Missing: left-pad@1.3.0"), "{cause}");
+    }
+
+    #[test]
+    fn a_lockfile_that_is_none() {
+        let (_, cause) = of("npm error code EUSAGE\nnpm error\n\
+            npm error The `npm ci` command can only install with an existing package-lock.json or\n\
+            npm error npm-shrinkwrap.json with lockfileVersion >= 1. Run an install with npm@5 or\n\
+            npm error later to generate a package-lock.json file, then try again.\n\
+            npm error\nnpm error Clean install a project")
+        .unwrap();
+        assert!(cause.ends_with("package-lock.json file, then try again."), "{cause}");
+        assert!(cause.contains("EUSAGE: The `npm ci` command can only"), "{cause}");
+    }
+
+    #[test]
+    fn every_code_has_its_fault() {
+        for (code, wanted) in [
+            ("E503", Fault::RegistryUnreachable),
+            ("E429", Fault::RegistryUnreachable),
+            ("EAI_AGAIN", Fault::RegistryUnreachable),
+            ("ERR_SOCKET_TIMEOUT", Fault::RegistryUnreachable),
+            ("E401", Fault::RegistryRefused),
+            ("E404", Fault::PackageMissing),
+            ("ETARGET", Fault::PackageMissing),
+            ("EINTEGRITY", Fault::PackageAltered),
+            ("EBADENGINE", Fault::EngineUnfit),
+            ("ENOSPC", Fault::DiskFull),
+            ("CERT_HAS_EXPIRED", Fault::RegistryUntrusted),
+            ("SELF_SIGNED_CERT_IN_CHAIN", Fault::RegistryUntrusted),
+        ] {
+            for style in ["npm error", "npm ERR!"] {
+                assert_eq!(of(&format!("{style} code {code}\n{style} why")).unwrap().0, wanted, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_script_ends_with_is_no_fault_of_npms() {
+        assert_eq!(of("npm error code 1\nnpm error path /x\nnpm error command failed"), None);
+        assert_eq!(of("the docs say: npm error code E503"), None);
+        assert_eq!(of(""), None);
+    }
+}

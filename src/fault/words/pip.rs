@@ -1,0 +1,119 @@
+//! pip's complaints. It tells a network that fails as a package that nobody has, so that the network's words go first.
+
+use super::{Complaint, Fault, telling};
+use crate::secret::{ForeignText, Message};
+
+/// Words of pip's (22 to 25), and what they stand for, in the order in which they count.
+const TABLE: &[(&str, Fault)] = &[
+    ("CERTIFICATE_VERIFY_FAILED", Fault::RegistryUntrusted),
+    ("THESE PACKAGES DO NOT MATCH THE HASHES", Fault::PackageAltered),
+    ("Hashes are required in --require-hashes mode", Fault::LockfileStale),
+    ("In --require-hashes mode, all requirements must have their versions pinned", Fault::LockfileStale),
+    ("401 Client Error", Fault::RegistryRefused),
+    ("403 Client Error", Fault::RegistryRefused),
+    ("HTTP error 401", Fault::RegistryRefused),
+    ("HTTP error 403", Fault::RegistryRefused),
+    ("Server Error", Fault::RegistryUnreachable),
+    ("HTTP error 5", Fault::RegistryUnreachable),
+    ("too many 5", Fault::RegistryUnreachable),
+    ("connection broken by", Fault::RegistryUnreachable),
+    ("Could not fetch URL", Fault::RegistryUnreachable),
+    ("ReadTimeoutError", Fault::RegistryUnreachable),
+    ("Connection aborted", Fault::RegistryUnreachable),
+    ("IncompleteRead", Fault::RegistryUnreachable),
+    ("requires a different Python", Fault::EngineUnfit),
+    ("No matching distribution found for", Fault::PackageMissing),
+    ("Could not find a version that satisfies", Fault::PackageMissing),
+    ("404 Client Error", Fault::PackageMissing),
+    ("Cannot install", Fault::LockfileStale),
+    ("ResolutionImpossible", Fault::LockfileStale),
+];
+
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
+    // pip's errors and warnings alone: what it builds may say anything.
+    let of_pip: Vec<ForeignText> = lines.iter().filter(|line| line.judge(is_of_pip)).cloned().collect();
+    let (fault, line) = telling(&of_pip, TABLE)?;
+    let mut cause = Message::from("pip says: ").and(line.trimmed());
+    if fault == Fault::PackageAltered {
+        // Which one stands below.
+        let which = lines
+            .iter()
+            .find(|line| line.judge(|line| line.trim_start().contains("from ") && line.contains("==")));
+        let which = which.or_else(|| {
+            lines
+                .iter()
+                .find(|line| line.judge(|line| line.trim_end().ends_with(':') && line.starts_with("    ")))
+        });
+        cause = which.into_iter().fold(cause, |cause, which| cause.and(" ").and(which.trimmed()));
+    }
+    if fault == Fault::PackageMissing {
+        let unfit = lines.iter().find(|line| line.says("require a different python version"));
+        cause = unfit.into_iter().fold(cause, |cause, unfit| cause.and(" (").and(unfit.trimmed()).and(")"));
+    }
+    Some(Complaint::new(fault, cause))
+}
+
+fn is_of_pip(line: &str) -> bool {
+    ["ERROR: ", "WARNING: ", "error: "].iter().any(|start| line.trim_start().starts_with(start))
+        || line.starts_with("pip._")
+        || line.contains("requests.exceptions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    /// As pip 23 prints them.
+    #[test]
+    fn every_complaint_has_its_fault() {
+        for (said, wanted, names) in [
+            (
+                "ERROR: Could not find a version that satisfies the requirement left-pad==99.0 (from versions: none)\n\
+                 ERROR: No matching distribution found for left-pad==99.0",
+                Fault::PackageMissing,
+                "left-pad==99.0",
+            ),
+            (
+                "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError': /simple/x/\n\
+                 ERROR: Could not find a version that satisfies the requirement x==1 (from versions: none)",
+                Fault::RegistryUnreachable,
+                "NewConnectionError",
+            ),
+            (
+                "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes.\n    \
+                 packaging==25.0 from https://i.test/packaging.whl (from -r requirements.txt (line 1)):\n        Expected sha256 0000",
+                Fault::PackageAltered,
+                "packaging==25.0",
+            ),
+            (
+                "ERROR: Package 'x' requires a different Python: 3.9.2 not in '>=3.10'",
+                Fault::EngineUnfit,
+                "3.9.2 not in",
+            ),
+            (
+                "ERROR: Could not install packages due to an OSError: ... CERTIFICATE_VERIFY_FAILED",
+                Fault::RegistryUntrusted,
+                "CERTIFICATE",
+            ),
+            ("ERROR: HTTP error 403 while getting https://i.test/x.whl", Fault::RegistryRefused, "403"),
+            ("ERROR: HTTP error 503 while getting https://i.test/x.whl", Fault::RegistryUnreachable, "503"),
+            (
+                "ERROR: Hashes are required in --require-hashes mode, but they are missing",
+                Fault::LockfileStale,
+                "Hashes",
+            ),
+        ] {
+            let (fault, cause, _) = read(complaint, said).unwrap_or_else(|| panic!("{said}"));
+            assert_eq!(fault, wanted, "{said}");
+            assert!(cause.contains(names), "{said}: {cause}");
+        }
+    }
+
+    #[test]
+    fn what_a_package_says_is_no_complaint_of_pip_s() {
+        for said in ["the docs say: No matching distribution found for x", "ERROR: it broke", ""] {
+            assert!(read(complaint, said).is_none(), "{said}");
+        }
+    }
+}

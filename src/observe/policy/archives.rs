@@ -1,0 +1,163 @@
+//! Whether a runtime may come from its official archives when the machine has none that fits, and from which.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fragment, Policy};
+use crate::plan::Setting;
+
+/// What the policy says of one program's archives: `[archives.uv]`, or for Node, which was there first, `[node]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Words {
+    pub archives: Option<bool>,
+    /// An archive's name, from its mirror, to its SHA-256.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checksums: BTreeMap<String, String>,
+}
+
+impl Words {
+    pub fn is_empty(&self) -> bool {
+        *self == Words::default()
+    }
+
+    pub fn over(self, under: Words) -> Words {
+        let checksums = if self.checksums.is_empty() { under.checksums } else { self.checksums };
+        Words { archives: self.archives.or(under.archives), checksums }
+    }
+
+    /// What can be checked without knowing the program: its own part knows how its archives are called.
+    pub fn check(&self, name: &str) -> Result<(), String> {
+        for (file, sha256) in &self.checksums {
+            let shown = file.escape_default();
+            let plain = |part: &str| {
+                let letters = part.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c));
+                !part.is_empty() && !part.starts_with('.') && letters
+            };
+            if !file.ends_with(".tar.gz") || !file.split('/').all(plain) {
+                return Err(format!("{name}.checksums names \"{shown}\", which is not a path of a .tar.gz"));
+            }
+            if sha256.len() != 64 || !sha256.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
+            {
+                return Err(format!("{name}.checksums has no SHA-256 (64 of 0-9 and a-f) for {shown}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// By name, in one layer over another.
+pub fn over(archives: BTreeMap<String, Words>, under: BTreeMap<String, Words>) -> BTreeMap<String, Words> {
+    let mut all = under;
+    for (name, words) in archives {
+        let under = all.remove(&name).unwrap_or_default();
+        all.insert(name, words.over(under));
+    }
+    all
+}
+
+/// What the policy says of the archives of each program, by its name.
+pub type Archives = BTreeMap<String, ArchivesAllowed>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivesAllowed {
+    pub allowed: bool,
+    /// If there are any, no other archive may be installed.
+    pub checksums: BTreeMap<String, String>,
+}
+
+impl Default for ArchivesAllowed {
+    fn default() -> Self {
+        ArchivesAllowed { allowed: true, checksums: BTreeMap::new() }
+    }
+}
+
+const NODE: &str = "node";
+
+impl Fragment {
+    fn archives_of(&self, name: &str) -> Vec<&Words> {
+        let own = (name == NODE).then_some(&self.node);
+        own.into_iter().chain(self.archives.get(name)).collect()
+    }
+
+    /// Each that is spoken of, under the name by which it is written.
+    pub fn all_archives(&self) -> impl Iterator<Item = (String, &Words)> {
+        let others = self.archives.iter().map(|(name, words)| (format!("archives.{name}"), words));
+        [(NODE.to_owned(), &self.node)].into_iter().chain(others)
+    }
+}
+
+impl Policy {
+    /// And those settings of it that are not defaults.
+    pub fn archives(&self) -> (Archives, Vec<Setting>) {
+        let mut names: Vec<&str> = self
+            .layers
+            .iter()
+            .flat_map(|(_, fragment)| fragment.archives.keys())
+            .map(String::as_str)
+            .collect();
+        names.push(NODE);
+        names.sort_unstable();
+        names.dedup();
+        let (mut archives, mut settings) = (Archives::new(), Vec::new());
+        for name in names {
+            let (allowed, said) = self.archives_of(name);
+            archives.insert(name.to_owned(), allowed);
+            settings.extend(said);
+        }
+        (archives, settings)
+    }
+
+    fn archives_of(&self, name: &str) -> (ArchivesAllowed, Vec<Setting>) {
+        let default = ArchivesAllowed::default();
+        let allowed =
+            self.said(|fragment| fragment.archives_of(name).iter().find_map(|words| words.archives));
+        let checksums = self.said(|fragment| {
+            let pins = fragment.archives_of(name).into_iter().map(|words| &words.checksums);
+            pins.into_iter().find(|pins| !pins.is_empty()).cloned()
+        });
+        let pins = checksums.as_ref().map(|pins| Setting {
+            name: format!("{name}.checksums"),
+            value: format!("{} pinned", pins.value.len()),
+            origin: pins.origin.to_string(),
+        });
+        let settings =
+            allowed.iter().map(|said| said.setting(&format!("{name}.archives"))).chain(pins).collect();
+        let archives = ArchivesAllowed {
+            allowed: allowed.map_or(default.allowed, |said| said.value),
+            checksums: checksums.map_or(default.checksums, |said| said.value),
+        };
+        (archives, settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pinned(file: &str, sha256: &str) -> Words {
+        Words { checksums: [(file.to_owned(), sha256.to_owned())].into(), ..Words::default() }
+    }
+
+    #[test]
+    fn pins_are_archives_with_checksums() {
+        let sum = "0123456789abcdef".repeat(4);
+        for file in ["node-v22.20.0-linux-x64.tar.gz", "0.9.5/uv-x86_64-unknown-linux-gnu.tar.gz"] {
+            assert_eq!(pinned(file, &sum).check("x"), Ok(()));
+        }
+        for file in [
+            "22.20.0",
+            "node-v22.20.0-linux-x64.tar.xz",
+            "node-v22.20.0/../../x-linux-x64.tar.gz",
+            "/x.tar.gz",
+            "",
+        ] {
+            assert!(pinned(file, &sum).check("x").is_err(), "{file} was let through");
+        }
+        for sum in ["", "abc", &"g".repeat(64), &"A".repeat(64), &"0".repeat(65)] {
+            let node = "node-v22.20.0-linux-x64.tar.gz";
+            assert!(pinned(node, sum).check("x").is_err(), "{sum} was let through");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Which runtime a commit is for: the manifest's word, else the strongest claim.
+
+use super::{ALL, Claim, Draft, Recipe, Runtime};
+use crate::error::{Code, Error, Result};
+use crate::observe::Selection;
+use crate::planner::Unmet;
+
+pub fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
+    let named = draft.manifest.runtime.as_ref();
+    let runtime = match named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name).copied()) {
+        Some(runtime) => runtime,
+        None => detected(draft)?,
+    };
+    (runtime.recipe)(draft)
+}
+
+fn detected(draft: &Draft) -> Result<&'static Runtime> {
+    let claims = ALL.iter().filter_map(|runtime| Some((*runtime, (runtime.detect)(draft.source)?)));
+    let mut claims: Vec<(&'static Runtime, Claim)> = claims.collect();
+    let strongest = claims.iter().map(|(_, claim)| claim.weight).max();
+    claims.retain(|(_, claim)| Some(claim.weight) == strongest);
+    let unknown = |cause: String| {
+        Error::new(Code::RuntimeUnknown, format!("looking for a runtime in {}", draft.source.named()), cause)
+    };
+    match claims.as_slice() {
+        [(runtime, _)] => Ok(*runtime),
+        [] => {
+            let files: Vec<&str> = ALL.iter().flat_map(|runtime| runtime.evidence.first()).copied().collect();
+            let files = files.join(" or ");
+            Err(unknown(format!("there is no {files}, and no bootagent.toml that names a runtime")))
+        }
+        [(first, _), ..] => {
+            let each =
+                claims.iter().map(|(runtime, claim)| format!("{} speaks for {}", claim.by, runtime.name));
+            let names: Vec<String> =
+                claims.iter().map(|(runtime, _)| format!("\"{}\"", runtime.name)).collect();
+            let remedy = format!(
+                "say which one it is in bootagent.toml: runtime = \"{}\" (one of {})",
+                first.name,
+                names.join(", ")
+            );
+            Err(unknown(each.collect::<Vec<_>>().join(", and ")).remedy(remedy))
+        }
+    }
+}
+
+/// A policy may name only archives and mirrors that there are: a slip would send a fleet to the public ones.
+pub fn refuse_unknown(selection: &Selection) -> Result<()> {
+    let refused = |cause: String| Err(Error::new(Code::PolicyInvalid, "reading the policy", cause));
+    let kinds: Vec<_> = ALL.iter().flat_map(|runtime| runtime.archives).collect();
+    for (name, allowed) in &selection.archives {
+        let Some(kind) = kinds.iter().find(|kind| kind.program == name) else {
+            let known: Vec<&str> = kinds.iter().map(|kind| kind.program).collect();
+            let name = name.escape_default();
+            return refused(format!("archives.{name} is not known; known are {}", known.join(", ")));
+        };
+        if let Some(file) = allowed.checksums.keys().find(|file| !(kind.is_one)(file)) {
+            let file = file.escape_default();
+            let example = kind.example;
+            return refused(format!(
+                "{name}.checksums names \"{file}\", which is not an archive like {example}"
+            ));
+        }
+    }
+    let mirrors: Vec<&str> = ALL.iter().flat_map(|runtime| runtime.mirrors).copied().collect();
+    match selection.mirrors.keys().find(|name| !mirrors.contains(&name.as_str())) {
+        Some(name) => {
+            let name = name.escape_default();
+            refused(format!("mirrors.{name} is not known; known are {}", mirrors.join(", ")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! Python: a version that fits, a virtual environment of exactly what the repository names, and a server for its
+//! application.
+
+mod distribution;
+mod install;
+mod interpreter;
+mod objects;
+mod procfile;
+mod requirements;
+mod start;
+mod uv;
+mod version;
+
+use std::collections::BTreeMap;
+
+use super::{ArchiveNames, Claim, Draft, Recipe, Runtime, Weight, command};
+use crate::facts::{Mirrors, Network, Source};
+use crate::observe::manifest::{Key, Table};
+use crate::plan::layout::Layout;
+use crate::planner::env::python;
+use crate::planner::unmet::{Unmet, look_at};
+
+pub static PYTHON: Runtime = Runtime {
+    name: "python",
+    evidence: EVIDENCE,
+    programs: &[interpreter::PLACES, uv::PLACES],
+    table: Table { name: "python", keys: &[VERSION] },
+    archives: &[ArchiveNames { program: "uv", is_one: uv::is_archive, example: uv::EXAMPLE }],
+    mirrors: &["pypi", "uv"],
+    dialect: &python::PYTHON,
+    network,
+    detect,
+    recipe,
+};
+
+/// What says what is installed, which Python is asked for, and how the service starts.
+const EVIDENCE: &[&str] = &[
+    "requirements.txt",
+    "pyproject.toml",
+    "uv.lock",
+    "poetry.lock",
+    "Pipfile.lock",
+    ".python-version",
+    "Procfile",
+    "manage.py",
+    "app.py",
+    "main.py",
+    "wsgi.py",
+    "asgi.py",
+    "application.py",
+    "server.py",
+    "api.py",
+    "run.py",
+    "bot.py",
+    "worker.py",
+];
+
+const VERSION: Key = Key {
+    name: "version",
+    expected: "a Python version like \"3.12\" or \">=3.10\"",
+    fits: |text| !text.trim().is_empty() && version::Range::parse(text).is_some(),
+};
+
+/// The directory of the virtual environment, which uv and most people call so.
+const VENV: &str = ".venv";
+
+fn detect(source: &Source) -> Option<Claim> {
+    let first = |names: &[&'static str]| names.iter().copied().find(|path| source.has(path));
+    let locked = first(&["uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt"]);
+    let claim = |by, weight| Claim { by, weight };
+    locked
+        .map(|by| claim(by, Weight::Lockfile))
+        .or_else(|| first(&["pyproject.toml", "Pipfile", "setup.py"]).map(|by| claim(by, Weight::Package)))
+}
+
+/// pip and uv read a proxy's usual variables by themselves.
+fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    let mut tell = |names: &[&str], value: &str| {
+        variables.extend(names.iter().map(|name| ((*name).to_owned(), value.to_owned())));
+    };
+    if let Some(file) = &network.ca_file {
+        // The script makes one file of it and the system's own certificates.
+        tell(&["BOOTAGENT_CA_FILE"], file.as_str());
+    }
+    if let Some(mirror) = mirrors.get("pypi") {
+        tell(&["PIP_INDEX_URL", "UV_DEFAULT_INDEX"], mirror.as_str());
+    }
+    variables
+}
+
+fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
+    let Draft { source, manifest, layout, .. } = draft;
+    look_at(source, EVIDENCE)?;
+    let mut notes = Vec::new();
+    let found = install::found(draft, &mut notes)?;
+    let chosen = interpreter::choose(draft, found.as_ref(), &mut notes)?;
+    let installed = install::work(draft, found.as_ref(), &chosen)?;
+    let start = start::start(draft, found.as_ref(), &mut notes)?;
+    let health = &manifest.health;
+    if start.notifies && health.path.is_none() && health.check.is_none() {
+        notes.push(
+            "gunicorn listens before its workers are ready: without health.path a service that cannot answer passes the \
+             health check"
+                .to_owned(),
+        );
+    }
+    let migrate: Result<_, _> = manifest.migrate.iter().map(|line| command::line_argv(line)).collect();
+    Ok(Recipe {
+        of: &PYTHON,
+        runtime: format!("python {}", chosen.version),
+        // Extension modules are built for a minor version's ABI.
+        runtime_line: format!("python {}", chosen.line()),
+        chosen_by: chosen.by.clone(),
+        needs: chosen.needs.into_iter().chain([install::script()]).collect(),
+        work: installed,
+        build_environment: build_environment(layout),
+        start,
+        migrate: migrate?,
+        migrate_lines: manifest.migrate.clone(),
+        migrate_environment: [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())].into(),
+        dotenv: PYTHON.dialect,
+        defaults: defaults(),
+        programs: vec![format!("{VENV}/bin")],
+        path: chosen.path,
+        caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
+        stores_uploads: None,
+        notes,
+    })
+}
+
+/// Output that is not held back; no attempt to write bytecode into a release that is read-only.
+fn defaults() -> BTreeMap<String, String> {
+    [("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
+    let cache = |name: &str| layout.cache().join(name).display().to_string();
+    [
+        ("CI", "true".to_owned()),
+        // Private and gone with the command: nothing that one commit writes there meets the next.
+        ("HOME", "/tmp".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("PIP_CACHE_DIR", cache("pip")),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1".to_owned()),
+        ("PIP_NO_INPUT", "1".to_owned()),
+        ("UV_CACHE_DIR", cache("uv")),
+        // The system's certificates, as every other program here.
+        ("UV_NATIVE_TLS", "1".to_owned()),
+        ("UV_NO_PROGRESS", "1".to_owned()),
+        // No Python that the plan does not name.
+        ("UV_PYTHON_DOWNLOADS", "never".to_owned()),
+        ("VIRTUAL_ENV", VENV.to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}

@@ -1,0 +1,145 @@
+"""Makes .venv of what a repository names, as the build user: python3 -I install.py KIND FILE [--uv PROGRAM].
+
+Written by bootagent. pip works here from where the distribution has it: a virtual environment with a pip of its own takes
+seconds longer. Locks of Poetry and Pipenv become a list for pip or uv: each package in one version, with its checksums.
+"""
+
+import compileall
+import contextlib
+import glob
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+
+PYTHON = os.path.join(".venv", "bin", "python")
+
+
+def main(kind, file=None, flag=None, uv=None):
+    certificates()
+    if kind == "compile":
+        return compile_own()
+    if kind == "uv":
+        run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
+        return compile_own()
+    if uv:
+        run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
+    else:
+        venv.create(".venv", with_pip=False, symlinks=True)
+    if kind == "venv":
+        return
+    with wanted(kind, file) as requirements:
+        if uv:
+            run(uv, "pip", "install", "--python", PYTHON, "--compile-bytecode", "--requirement", requirements)
+        else:
+            run(PYTHON, pip(), "install", "--no-warn-script-location", "--requirement", requirements)
+    compile_own()
+
+
+def run(*words):
+    sys.stdout.flush()
+    ended = subprocess.call(words)
+    if ended != 0:
+        sys.exit(ended if ended > 0 else 128 - ended)
+
+
+def pip():
+    """Beside this Python, or the wheel that it carries for new environments: a program that Python can run."""
+    found = importlib.util.find_spec("pip")
+    runner = found and os.path.join(os.path.dirname(found.origin), "__pip-runner__.py")
+    if runner and os.path.exists(runner):
+        return runner
+    with contextlib.suppress(ImportError):
+        import ensurepip
+        import sysconfig
+
+        places = [os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"), sysconfig.get_config_var("WHEEL_PKG_DIR")]
+        for place in [*filter(None, places), "/usr/share/python-wheels"]:
+            for wheel in sorted(glob.glob(os.path.join(place, "pip-*.whl")), reverse=True):
+                return os.path.join(wheel, "pip")
+    sys.exit("ERROR: this Python has neither pip nor ensurepip")
+
+
+def certificates():
+    """pip and uv take one file: the system's certificates, and the policy's behind them."""
+    more = os.environ.pop("BOOTAGENT_CA_FILE", None)
+    system = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"]
+    system = next(filter(os.path.exists, system), None)
+    if more:
+        with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as both:
+            for path in filter(None, [system, more]):
+                with open(path) as file:
+                    both.write(file.read() + "\n")
+        system = both.name
+    if system:
+        for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            os.environ.setdefault(name, system)
+
+
+@contextlib.contextmanager
+def wanted(kind, file):
+    if kind == "requirements":
+        yield file
+        return
+    lines = {"poetry": poetry, "pipfile": pipfile}[kind](file)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as text:
+        text.write("".join(f"{line}\n" for line in lines))
+    yield text.name
+
+
+def line(name, version, hashes, markers=None):
+    condition = f" ; {markers}" if markers else ""
+    return f"{name}=={version}{condition}" + "".join(f" --hash={each}" for each in hashes)
+
+
+def pipfile(file):
+    with open(file, encoding="utf-8") as text:
+        packages = json.load(text).get("default", {})
+    for name, about in packages.items():
+        if "version" not in about:
+            sys.exit(f"ERROR: {file} takes {name} from another place than an index, which needs install = [...] in bootagent.toml")
+        yield line(name, about["version"].lstrip("="), about.get("hashes", []), about.get("markers"))
+
+
+def poetry(file):
+    with open(file, "rb") as text:
+        lock = toml().loads(text.read().decode("utf-8"))
+    of_old = lock.get("metadata", {}).get("files", {})
+    for about in lock.get("package", []):
+        name = about["name"]
+        if "main" not in about.get("groups", [about.get("category", "main")]) or about.get("optional"):
+            continue
+        if about.get("source", {}).get("type") not in (None, "legacy"):
+            sys.exit(f"ERROR: {file} takes {name} from another place than an index, which needs install = [...] in bootagent.toml")
+        hashes = [each["hash"] for each in about.get("files") or of_old.get(name, [])]
+        markers = about.get("markers")
+        yield line(name, about["version"], hashes, markers.get("main") if isinstance(markers, dict) else markers)
+
+
+def toml():
+    with contextlib.suppress(ImportError):
+        import tomllib
+
+        return tomllib
+    with contextlib.suppress(ImportError):
+        from pip._vendor import tomli
+
+        return tomli
+    sys.path.insert(0, os.path.dirname(pip()))
+    from pip._vendor import tomli
+
+    return tomli
+
+
+def compile_own():
+    """The repository's own modules, too: the service may not write beside them. One that cannot be compiled tells so when it is
+    imported, if it ever is."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        compileall.compile_dir(".", quiet=2, workers=0, rx=re.compile(r"/(\.venv|\.git|node_modules)/"))
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,231 @@
+//! Which Python: the most explicit wish counts, and the newest installed one that grants it is taken. What it lacks to
+//! make a virtual environment comes as a package of the distribution, if the policy lets it.
+
+use std::path::PathBuf;
+
+use super::install::Found;
+use super::uv::{self, Uv};
+use super::version::{Range, Version};
+use super::{distribution, requirements};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Installed, Places};
+use crate::planner::packages;
+use crate::planner::runtime::{ANY_VERSION, Draft, Need};
+use crate::secret::excerpt;
+
+pub const PLACES: Places = Places {
+    program: "python",
+    names: &[
+        "python3",
+        "python3.8",
+        "python3.9",
+        "python3.10",
+        "python3.11",
+        "python3.12",
+        "python3.13",
+        "python3.14",
+    ],
+    directories: &["/usr/local/bin", "/usr/bin"],
+    versions: &[("/opt", "python"), ("/usr/local/lib/python", "")],
+    prints: "Python ",
+    beside: &[
+        // Distributions keep it in a package of its own.
+        ("ensurepip", &["../lib/python{line}/ensurepip", "../lib64/python{line}/ensurepip"]),
+        // pip as a program that works on another environment: from its version 22.3 on.
+        (
+            "pip",
+            &[
+                "../lib/python3/dist-packages/pip/__pip-runner__.py",
+                "../lib/python{line}/site-packages/pip/__pip-runner__.py",
+            ],
+        ),
+    ],
+};
+
+/// The Python of a service, and what there must be first.
+#[derive(Debug)]
+pub struct Chosen {
+    pub version: String,
+    pub program: PathBuf,
+    pub by: String,
+    pub uv: Option<Uv>,
+    pub needs: Vec<Need>,
+    /// Where its programs stand.
+    pub path: Vec<String>,
+}
+
+impl Chosen {
+    pub fn line(&self) -> String {
+        Version::parse(&self.version).map_or_else(|| self.version.clone(), |version| version.line())
+    }
+}
+
+struct Wish {
+    range: String,
+    by: &'static str,
+}
+
+impl Wish {
+    fn doing(&self) -> String {
+        format!("looking for Python {} ({})", excerpt(&self.range), self.by)
+    }
+
+    fn read(&self) -> Result<Range> {
+        Range::parse(&self.range).ok_or_else(|| {
+            Error::new(Code::ManifestInvalid, self.doing(), "it is not a version or a range of versions")
+                .remedy("write a version like 3.12, or a range like >=3.10")
+        })
+    }
+}
+
+/// From the most explicit to the least.
+fn wishes(draft: &Draft) -> Vec<Wish> {
+    let line = |path: &str| {
+        let text = draft.source.text(path)?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.next().map(|line| line.strip_prefix("cpython-").unwrap_or(line).to_owned())
+    };
+    let pyproject = draft.source.text("pyproject.toml").unwrap_or_default();
+    let wishes = [
+        (draft.manifest.said("python", "version").map(str::to_owned), "python.version in bootagent.toml"),
+        (line(".python-version"), ".python-version"),
+        (requirements::of_pipfile(draft.source), "Pipfile.lock"),
+        (requirements::requires_python(pyproject), "requires-python in pyproject.toml"),
+    ];
+    let mut all: Vec<Wish> =
+        wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by })).collect();
+    if all.is_empty() {
+        all.push(Wish { range: "*".to_owned(), by: "no version is asked for" });
+    }
+    all
+}
+
+pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Chosen> {
+    let wishes = wishes(draft);
+    let first = &wishes[0];
+    let range = first.read()?;
+    let uv = uv::find(draft);
+    let (version, program, missing) = match installed(draft, &range, uv.is_some()) {
+        Some(installed) => {
+            (installed.version.clone(), installed.program.clone(), lacks(draft, installed, uv.is_some()))
+        }
+        None => match range.of_its_line().and_then(|line| installed(draft, &line, uv.is_some())) {
+            Some(installed) => {
+                notes.push(format!(
+                    "Python {} is taken for {} ({}): another patch of the same version",
+                    installed.version,
+                    excerpt(&first.range),
+                    first.by
+                ));
+                (installed.version.clone(), installed.program.clone(), lacks(draft, installed, uv.is_some()))
+            }
+            None => of_the_distribution(draft, first, &range, uv.is_some())?,
+        },
+    };
+    let needs_uv = found.is_some_and(|found| found.needs_uv());
+    if needs_uv && uv.is_none() {
+        let cause = "uv.lock is uv's own, and the machine has no uv";
+        return Err(Error::new(Code::RuntimeMissing, "looking for uv", cause).remedy(format!(
+            "put uv into the image, or pin its archive in the policy: [archives.uv] checksums = {{ \"{}\" = \"SHA-256\" }}",
+            uv::EXAMPLE
+        )));
+    }
+    if !missing.is_empty() {
+        refuse_packages(draft, first, &missing)?;
+    }
+    for other in wishes[1..].iter() {
+        let granted =
+            other.read().is_ok_and(|range| Version::parse(&version).is_some_and(|it| range.allows(&it)));
+        if !granted && version != ANY_VERSION {
+            notes.push(format!(
+                "Python {version} is taken for {} ({}), although {} asks for {}",
+                excerpt(&first.range),
+                first.by,
+                other.by,
+                excerpt(&other.range)
+            ));
+        }
+    }
+    let packages = (!missing.is_empty()).then(|| Need::Packages(missing));
+    let path =
+        uv.iter().filter(|_| found.is_some()).filter_map(|uv| uv.program.parent()).chain(program.parent());
+    Ok(Chosen {
+        by: format!("{}: {}", first.by, excerpt(&first.range)),
+        path: path.map(|path| path.display().to_string()).collect(),
+        needs: packages.into_iter().chain(uv.iter().filter_map(|uv| uv.need.clone())).collect(),
+        version,
+        program,
+        uv,
+    })
+}
+
+/// The newest that fits; of those that fit, one that lacks nothing goes first.
+fn installed<'a>(draft: &'a Draft, range: &Range, has_uv: bool) -> Option<&'a Installed> {
+    let all = draft.facts.programs.get("python").into_iter().flatten();
+    let fits = |one: &&Installed| {
+        one.version == ANY_VERSION
+            || Version::parse(&one.version).is_some_and(|version| range.allows(&version))
+    };
+    let whole = |one: &Installed| lacks(draft, one, has_uv).is_empty();
+    all.filter(fits).max_by_key(|one| (whole(one), Version::parse(&one.version)))
+}
+
+/// The packages without which it can make no virtual environment.
+fn lacks(draft: &Draft, python: &Installed, has_uv: bool) -> Vec<String> {
+    if has_uv || python.has("ensurepip") || python.has("pip") {
+        return Vec::new();
+    }
+    let line = Version::parse(&python.version).map(|version| version.line()).unwrap_or_default();
+    vec![distribution::venv_package(&draft.facts.machine, &line)]
+}
+
+/// Where no installed one fits: the distribution's own, if that does.
+fn of_the_distribution(
+    draft: &Draft,
+    wish: &Wish,
+    range: &Range,
+    has_uv: bool,
+) -> Result<(String, PathBuf, Vec<String>)> {
+    let machine = &draft.facts.machine;
+    let line = distribution::default(machine).filter(|line| {
+        let fits = |range: &Range| Version::parse(line).is_some_and(|version| range.allows(&version));
+        fits(range) || range.of_its_line().is_some_and(|line| fits(&line))
+    });
+    let has_it =
+        draft.facts.programs.get("python").into_iter().flatten().any(|one| {
+            Version::parse(&one.version).is_some_and(|version| Some(version.line().as_str()) == line)
+        });
+    match line.filter(|_| !has_it) {
+        Some(line) => {
+            let mut packages = vec!["python3".to_owned()];
+            packages.extend((!has_uv).then(|| distribution::venv_package(machine, line)));
+            Ok((line.to_owned(), format!("/usr/bin/python{line}").into(), packages))
+        }
+        None => Err(Error::new(Code::RuntimeMissing, wish.doing(), found(draft))
+            .remedy("put this version of Python into the image, or ask for one that is there")),
+    }
+}
+
+fn found(draft: &Draft) -> String {
+    let all = draft.facts.programs.get("python").into_iter().flatten();
+    let versions: Vec<&str> = all.map(|one| one.version.as_str()).collect();
+    match versions.is_empty() {
+        true => "the machine has no Python".to_owned(),
+        false => format!("the machine has {} only", versions.join(" and ")),
+    }
+}
+
+fn refuse_packages(draft: &Draft, wish: &Wish, missing: &[String]) -> Result<()> {
+    let names = missing.join(" and ");
+    if !packages::is_known(draft.facts) {
+        let cause = format!("the machine's Python makes no virtual environment without {names}");
+        return Err(Error::new(Code::RuntimeMissing, wish.doing(), cause)
+            .remedy(format!("put {names} into the image")));
+    }
+    if !draft.packages.allowed {
+        let cause = format!("a virtual environment needs {names}, and the policy forbids packages");
+        return Err(Error::new(Code::PolicyRefused, wish.doing(), cause)
+            .remedy(format!("put {names} into the image, or set packages.allow in the policy")));
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! What a repository depends on, as far as a plan must know it: which packages there are, and what of a requirements.txt
+//! leads elsewhere. What a line means to the last letter is pip's business.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Code, Error, Result};
+use crate::facts::{Evidence, Source};
+use crate::planner::runtime::Draft;
+use crate::planner::unmet::{Unmet, look_at};
+use crate::secret::{excerpt, without_userinfo};
+
+/// A requirements.txt may lead to others; more than these is no list that a person keeps.
+const MOST_FILES: usize = 20;
+
+/// Names of packages, as indexes compare them.
+pub type Names = BTreeSet<String>;
+
+/// The packages of a requirements.txt and of those that it includes.
+pub fn read(draft: &Draft, first: &str, notes: &mut Vec<String>) -> Result<Names, Unmet> {
+    let (mut names, mut ahead, mut seen) = (Names::new(), vec![first.to_owned()], BTreeSet::new());
+    let mut loose = false;
+    while let Some(path) = ahead.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        if seen.len() > MOST_FILES {
+            let cause = format!("they are more than {MOST_FILES}");
+            return Err(Error::new(
+                Code::ManifestInvalid,
+                "reading the files that requirements.txt includes",
+                cause,
+            )
+            .into());
+        }
+        for line in lines(text(draft.source, &path)?) {
+            match entry(&line) {
+                Entry::File(other) => ahead.push(inside(&path, &beside(&path, other))?),
+                Entry::Path(other) => drop(inside(&path, other)?),
+                Entry::Index(address) => index(draft, &path, address, notes)?,
+                Entry::Package(name, extras, pinned) => {
+                    names.extend(implied(&name, &extras));
+                    names.insert(name);
+                    loose |= !pinned;
+                }
+                Entry::Other => {}
+            }
+        }
+    }
+    if loose {
+        notes.push(format!("{first} leaves versions open: two boots may install two different services"));
+    }
+    Ok(names)
+}
+
+fn text<'a>(source: &'a Source, path: &str) -> Result<&'a str, Unmet> {
+    look_at(source, &[path])?;
+    let bad = |why: &str| Error::new(Code::ManifestInvalid, format!("reading {}", excerpt(path)), why);
+    match source.evidence_of(path) {
+        Evidence::Text(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Evidence::Unread(why) => Err(bad(why).remedy("make it a plain, short text file").into()),
+        Evidence::Absent | Evidence::NeverAsked => Err(bad("there is no such file in the repository")
+            .remedy("commit the file, or take out what includes it")
+            .into()),
+    }
+}
+
+/// Without comments; a line that ends with a backslash goes on.
+fn lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut whole = String::new();
+    for line in text.lines() {
+        let line = match line.find('#').filter(|at| *at == 0 || line[..*at].ends_with([' ', '\t'])) {
+            Some(at) => &line[..at],
+            None => line,
+        };
+        match line.trim_end().strip_suffix('\\') {
+            Some(start) => whole.push_str(start),
+            None => {
+                whole.push_str(line);
+                lines.push(std::mem::take(&mut whole).trim().to_owned());
+            }
+        }
+    }
+    lines.push(whole.trim().to_owned());
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+enum Entry<'a> {
+    File(&'a str),
+    /// A directory or an archive that is to be installed.
+    Path(&'a str),
+    Index(&'a str),
+    Package(String, Vec<String>, bool),
+    Other,
+}
+
+fn entry(line: &str) -> Entry<'_> {
+    let after = |names: &[&str]| {
+        names.iter().find_map(|name| {
+            let rest = line.strip_prefix(name)?;
+            let ends = rest.starts_with(['=', ' ', '\t']) || (!name.starts_with("--") && !rest.is_empty());
+            ends.then(|| rest.trim_start_matches(['=', ' ', '\t']).trim())
+        })
+    };
+    if let Some(file) = after(&["--requirement", "-r", "--constraint", "-c"]) {
+        return Entry::File(file);
+    }
+    if let Some(path) = after(&["--editable", "-e"]) {
+        return path_or_other(path);
+    }
+    if let Some(address) = after(&["--index-url", "-i", "--extra-index-url", "--find-links", "-f"]) {
+        return match address.contains("://") {
+            true => Entry::Index(address),
+            false => Entry::Path(address),
+        };
+    }
+    if line.starts_with('-') {
+        return Entry::Other;
+    }
+    let name: String = line.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let rest = line[name.len()..].trim_start();
+    if let Some(address) = rest.strip_prefix('@').or(rest.split_once("] @").map(|(_, address)| address)) {
+        return match path_or_other(address.trim()) {
+            Entry::Other => Entry::Package(normal(&name), Vec::new(), true),
+            path => path,
+        };
+    }
+    let is_path = line.starts_with(['.', '/', '~'])
+        || line.contains("://")
+        || line.starts_with("file:")
+        || rest.starts_with('/');
+    if is_path || name.is_empty() {
+        return path_or_other(line.split_whitespace().next().unwrap_or(line));
+    }
+    let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(extras, _)| extras);
+    let extras = extras.unwrap_or_default().split(',').map(|extra| extra.trim().to_lowercase()).collect();
+    Entry::Package(normal(&name), extras, rest.contains("==") || rest.contains("--hash"))
+}
+
+/// A git address is fetched by git; a local one must be the repository's own.
+fn path_or_other(text: &str) -> Entry<'_> {
+    match text.strip_prefix("file://").or(text.strip_prefix("file:")) {
+        Some(path) => Entry::Path(path),
+        None if text.contains("://") || text.starts_with("git+") => Entry::Other,
+        None => Entry::Path(text),
+    }
+}
+
+/// Of a file that another one includes: from where that one stands.
+fn beside(from: &str, path: &str) -> String {
+    match from.rsplit_once('/') {
+        Some((directory, _)) if !path.starts_with('/') => format!("{directory}/{path}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// The path without `.` and `..`, if it stays in the repository.
+fn inside(from: &str, path: &str) -> Result<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    let leads_out = path.starts_with(['/', '~'])
+        || path.contains("${")
+        || path.split('/').any(|part| match part {
+            "" | "." => false,
+            ".." => parts.pop().is_none(),
+            part => {
+                parts.push(part);
+                false
+            }
+        });
+    match leads_out {
+        false => Ok(parts.join("/")),
+        true => {
+            let cause = format!("it names {}, which is outside of the repository", excerpt(path));
+            Err(Error::new(Code::SourceUnsafe, format!("reading {}", excerpt(from)), cause)
+                .remedy("put it into the repository, or name a package of an index"))
+        }
+    }
+}
+
+/// A policy that names an index means that one: another one could answer for a package's name.
+fn index(draft: &Draft, path: &str, address: &str, notes: &mut Vec<String>) -> Result<()> {
+    let shown = excerpt(&without_userinfo(address));
+    match draft.mirrors.get("pypi") {
+        Some(mirror) if mirror.as_str() == address.trim_end_matches('/') => Ok(()),
+        Some(mirror) => {
+            let cause = format!("it names the index {shown}, and the policy names {mirror}");
+            Err(Error::new(Code::PolicyRefused, format!("reading {}", excerpt(path)), cause).remedy(
+                "take the line out, and have the policy's index (mirrors.pypi) serve these packages, too",
+            ))
+        }
+        None => {
+            notes.push(format!("packages may come from {shown}, too: {} says so", excerpt(path)));
+            Ok(())
+        }
+    }
+}
+
+/// As PEP 503 compares names.
+pub fn normal(name: &str) -> String {
+    let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
+    parts.join("-").to_lowercase()
+}
+
+/// What an extra is known to bring.
+fn implied(name: &str, extras: &[String]) -> Vec<String> {
+    let has = |extra: &str| extras.iter().any(|one| one == extra);
+    match name {
+        "fastapi" if has("standard") || has("all") => vec!["uvicorn".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// The packages that uv.lock or poetry.lock names: both have a line `name = "..."` for each.
+pub fn of_lock(text: &str) -> Names {
+    let name = |line: &str| Some(normal(line.strip_prefix("name = \"")?.strip_suffix('"')?));
+    text.lines().filter_map(name).collect()
+}
+
+pub fn of_pipfile_lock(text: &str) -> Names {
+    let lock: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let packages = lock["default"].as_object();
+    packages.into_iter().flat_map(|packages| packages.keys()).map(|name| normal(name)).collect()
+}
+
+/// The Python that Pipfile.lock was made for.
+pub fn of_pipfile(source: &Source) -> Option<String> {
+    let lock: serde_json::Value = serde_json::from_str(source.text("Pipfile.lock")?).ok()?;
+    let requires = &lock["_meta"]["requires"];
+    let version = requires["python_full_version"].as_str().or(requires["python_version"].as_str())?;
+    Some(version.to_owned())
+}
+
+pub fn requires_python(pyproject: &str) -> Option<String> {
+    let table: toml::Table = pyproject.parse().ok()?;
+    let project = table.get("project").and_then(|project| project.get("requires-python"));
+    let poetry = || table.get("tool")?.get("poetry")?.get("dependencies")?.get("python");
+    project.or_else(poetry)?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packages(line: &str) -> Option<(String, bool)> {
+        match entry(line) {
+            Entry::Package(name, _, pinned) => Some((name, pinned)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn packages_are_known_by_their_names() {
+        for (line, name, pinned) in [
+            ("Flask==3.1.2", "flask", true),
+            ("flask", "flask", false),
+            ("zope.interface >= 5 ; python_version < '3.12'", "zope-interface", false),
+            ("uvicorn[standard]==0.30", "uvicorn", true),
+            ("x==1 --hash=sha256:00", "x", true),
+            ("private @ git+https://git.test/x.git@v1", "private", true),
+        ] {
+            assert_eq!(packages(line), Some((name.to_owned(), pinned)), "{line}");
+        }
+        let Entry::Package(name, extras, _) = entry("fastapi[standard, all]") else { panic!("a package") };
+        assert_eq!(implied(&name, &extras), ["uvicorn"]);
+    }
+
+    #[test]
+    fn options_paths_and_indexes_are_told_apart() {
+        for line in
+            ["-r base.txt", "-rbase.txt", "--requirement base.txt", "--requirement=base.txt", "-c base.txt"]
+        {
+            assert!(matches!(entry(line), Entry::File("base.txt")), "{line}");
+        }
+        for line in ["-e ../x", "--editable=../x", "../x", "x @ file:../x", "file://../x"] {
+            assert!(matches!(entry(line), Entry::Path("../x")), "{line}");
+        }
+        for line in ["-i https://i.test", "--extra-index-url https://i.test", "--find-links=https://i.test"] {
+            assert!(matches!(entry(line), Entry::Index("https://i.test")), "{line}");
+        }
+        for line in ["--pre", "-e git+https://git.test/x.git", "https://files.test/x.whl", "--require-hashes"]
+        {
+            assert!(matches!(entry(line), Entry::Other), "{line}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_in_the_repository() {
+        for (path, wanted) in [(".", ""), ("./libs/x", "libs/x"), ("a/../b", "b"), ("a//b", "a/b")] {
+            assert_eq!(inside("requirements.txt", path).unwrap(), wanted);
+        }
+        for path in ["..", "../x", "a/../../x", "/etc/x", "~/x", "${HOME}/x"] {
+            let error = inside("requirements.txt", path).unwrap_err();
+            assert_eq!(error.code(), Code::SourceUnsafe, "{path}");
+        }
+        assert_eq!(beside("requirements/prod.txt", "base.txt"), "requirements/base.txt");
+        assert_eq!(beside("requirements.txt", "requirements/base.txt"), "requirements/base.txt");
+    }
+
+    #[test]
+    fn comments_and_continued_lines() {
+        let text = "# a list\r\nflask==3 # web\nx==1 \\\n    --hash=sha256:0\nhttps://x.test/y#egg=z\n\n";
+        assert_eq!(lines(text), ["flask==3", "x==1     --hash=sha256:0", "https://x.test/y#egg=z"]);
+    }
+
+    #[test]
+    fn locks_name_their_packages_and_python() {
+        assert!(of_lock("[[package]]\nname = \"Uvicorn\"\nversion = \"1\"\n").contains("uvicorn"));
+        assert!(
+            of_pipfile_lock(r#"{"default": {"gunicorn": {}}, "develop": {"pytest": {}}}"#)
+                .contains("gunicorn")
+        );
+        assert!(of_pipfile_lock("{").is_empty());
+        assert_eq!(requires_python("[project]\nrequires-python = \">=3.10\"\n").as_deref(), Some(">=3.10"));
+        assert_eq!(
+            requires_python("[tool.poetry.dependencies]\npython = \"^3.10\"\n").as_deref(),
+            Some("^3.10")
+        );
+        assert_eq!(requires_python("not toml ="), None);
+    }
+}

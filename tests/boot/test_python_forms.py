@@ -1,0 +1,95 @@
+"""The forms in which a repository says what it needs and how it is started: one machine, an update for each."""
+
+import json
+
+import pytest
+from looks import SERVICE, ask, current, process, shared  # noqa: F401
+from python_services import POLICY as MIRROR
+from python_services import WSGI, with_venv, wsgi
+from stage import POLICY, REPOSITORY
+
+GOOD = wsgi()
+MANIFEST = GOOD["bootagent.toml"].replace('start = "gunicorn app:app"\n', "")
+PYPROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "sample"\nversion = "1.0"\n'
+PYPROJECT += 'dependencies = ["gunicorn==27.0.1"]\n[tool.setuptools]\npy-modules = ["app"]\n'
+FACTORY = WSGI.replace("def app(", "def answer(") + "\ndef create_app():\n    return answer\n"
+APPLICATION = WSGI.replace("def app(", "def application(")
+
+
+def mode(name: str, source: str = WSGI) -> str:
+    """A module that tells which form it came in: a test sees that it is this one which answers."""
+    return source.replace('"plain"', json.dumps(name))
+
+
+def pipfile_lock(index) -> str:
+    packages = {name: {"hashes": [f"sha256:{each}" for each in index.checksums(f"{name}=={version}")], "version": f"=={version}"}
+                for name, version in (("gunicorn", "27.0.1"), ("packaging", "26.4"))}  # fmt: skip
+    source = {"name": "acme", "url": "https://pypi.acme.test/simple", "verify_ssl": True}
+    meta = {"hash": {"sha256": "0" * 64}, "pipfile-spec": 6, "requires": {}, "sources": [source]}
+    return json.dumps({"_meta": meta, "default": packages, "develop": {}})
+
+
+# What is installed from; `index` has the checksums.
+NEEDS = {
+    "utf-16": lambda index: {"requirements.txt": GOOD["requirements.txt"].encode("utf-16")},
+    "byte order mark": lambda index: {"requirements.txt": b"\xef\xbb\xbf" + GOOD["requirements.txt"].replace("\n", "\r\n").encode()},
+    "checksums": lambda index: {"requirements.txt": index.locked("gunicorn==27.0.1", "packaging==26.4")},
+    "another file": lambda index: {"requirements.txt": "-r requirements/base.txt\n", "requirements/base.txt": GOOD["requirements.txt"]},
+    "constraints": lambda index: {"requirements.txt": "-c pins.txt\ngunicorn\n", "pins.txt": GOOD["requirements.txt"]},
+    "editable": lambda index: {"requirements.txt": "-e .\n", "pyproject.toml": PYPROJECT},
+    "Pipfile.lock": lambda index: {"requirements.txt": None, "Pipfile.lock": pipfile_lock(index), "Pipfile": "[packages]\n"},
+}
+# How it is started, without a word in the manifest.
+STARTS = {
+    "app in app.py": {"app.py": mode("app in app.py")},
+    "application in main.py": {"app.py": None, "main.py": mode("application in main.py", APPLICATION)},
+    "factory": {"app.py": None, "wsgi.py": mode("factory", FACTORY)},
+    "package": {"app.py": None, "web/__init__.py": mode("package", FACTORY)},
+    "Procfile": {"app.py": mode("Procfile"), "Procfile": "web: gunicorn --workers 3 app:app\n"},
+    "another object than the file's name": {"app.py": mode("another object than the file's name", APPLICATION)},
+}
+OURS = {name: None for name in ("app.py", "main.py", "wsgi.py", "web/__init__.py", "Procfile", "requirements/base.txt", "pins.txt",
+                                "pyproject.toml", "Pipfile", "Pipfile.lock", ".python-version")}  # fmt: skip
+
+
+def workers(machine) -> int:
+    return len(machine.check(["ps", "-o", "pid=", "--ppid", process(machine)[1]]).split())
+
+
+class TestForms:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.secret(f"service_env_{SERVICE}_test", '{"TOKEN": "t"}')
+        shared.repo(SERVICE).commit("test", GOOD)
+        machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=with_venv())
+        first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
+        assert first.code == 0, first.stderr
+        return machine
+
+    def update(self, shared, machine, files) -> None:  # noqa: F811
+        commit = shared.repo(SERVICE).commit("test", OURS | GOOD | files)
+        updated = machine.run(["bootagent", "update"], timeout=180)
+        assert updated.code == 0, updated.stderr
+        assert current(machine).startswith(commit) and ask(machine, "release").endswith(current(machine))
+
+    @pytest.mark.parametrize("form", NEEDS)
+    def test_what_it_needs(self, shared, machine, form):  # noqa: F811
+        self.update(shared, machine, {"app.py": mode(form)} | NEEDS[form](shared.pypi))
+        assert ask(machine, "mode") == form
+
+    @pytest.mark.parametrize("form", STARTS)
+    def test_how_it_is_started(self, shared, machine, form):  # noqa: F811
+        self.update(shared, machine, {"bootagent.toml": MANIFEST} | STARTS[form])
+        assert ask(machine, "mode") == form
+        assert machine.http(f"http://{machine.instance.address}:3000/health").status == 200
+        if form == "Procfile":
+            assert workers(machine) == 3
+
+    def test_web_concurrency_says_how_many_workers(self, shared, machine):  # noqa: F811
+        self.update(shared, machine, {"bootagent.toml": MANIFEST + '[env.values]\nWEB_CONCURRENCY = "2"\n'})
+        assert workers(machine) == 2
+
+    def test_start_of_the_manifest_before_the_procfile(self, shared, machine):  # noqa: F811
+        self.update(shared, machine, {"app.py": mode("manifest"), "Procfile": "web: false\n"})
+        assert ask(machine, "mode") == "manifest"
