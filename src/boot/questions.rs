@@ -83,7 +83,7 @@ pub async fn fetched(
     more: &[String],
 ) -> Result<Fetched> {
     let Identified { policy, facts, selection, .. } = identified;
-    let mut evidence = planner::runtime::evidence();
+    let mut evidence = planner::evidence();
     evidence.push(MANIFEST.to_owned());
     for path in more {
         if !evidence.contains(path) {

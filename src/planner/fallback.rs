@@ -215,9 +215,8 @@ mod tests {
         let mut good = generation();
         good.runs_by.files = vec![file("ecosystem", "/opt/auth/ecosystem.json")];
         good.runs_by.takes = crate::facts::Takes::Reload;
-        let mut failed = Supervised::default();
-        failed.files =
-            vec![file("ecosystem", "/opt/auth/ecosystem.json"), file("site", "/etc/nginx/auth.conf")];
+        let files = vec![file("ecosystem", "/opt/auth/ecosystem.json"), file("site", "/etc/nginx/auth.conf")];
+        let failed = Supervised { files, ..Supervised::default() };
         let mut steps = Steps::default();
         let removed = remove_files(&mut steps, &failed, &good.runs_by, &[]);
         assert_eq!(removed, ["remove-site"]);

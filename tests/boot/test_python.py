@@ -30,6 +30,7 @@ VALUES = {
     "HASH": "a #b # c", "HASH_FIRST": "#secret", "UNICODE": "Zoë 漢字", "BACKSLASH": "C:\\new\\table\\", "TWO": "a\\\\b",
     "PERCENT": "100%n", "PADDED": "  both ends  ", "JSON": '{"a": [1, "b"]}', "DOLLAR": "$HOME $(id) $$",
 }  # fmt: skip
+WORD = "the-very-secret-token"
 ONLY_IN_PROCESS = {"EXPANDED": "a${HOME}b", "RETURN": "one\r\ntwo"}
 RELEASE = f"/opt/{SERVICE}/current"
 APP = text("flask/app.py")
@@ -45,8 +46,13 @@ def gunicorn(machine) -> list[list[str]]:
 class TestFlask:
     @pytest.fixture(scope="class")
     @classmethod
-    def commit(cls, shared):  # noqa: F811
-        secret(shared, **VALUES, **ONLY_IN_PROCESS)
+    def since(cls):
+        return beginning()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def commit(cls, shared, since):  # noqa: F811
+        secret(shared, TOKEN=WORD, **VALUES, **ONLY_IN_PROCESS)
         return shared.repo(SERVICE).commit("test", flask())
 
     @pytest.fixture(scope="class")
@@ -96,6 +102,12 @@ class TestFlask:
         assert not set(told) & set(ONLY_IN_PROCESS), told
         notes = " ".join(status(machine)[1]["notes"])
         assert all(name in notes for name in ONLY_IN_PROCESS), notes
+
+    def test_a_secret_is_in_its_environment_and_nowhere_else(self, shared, machine, since):  # noqa: F811
+        found = search(shared, machine, WORD, since)
+        assert any(place.endswith("environ") for place in found), "it was not looked for in the right way"
+        strays = {place for place in found if not place.startswith((f"/run/bootagent/{SERVICE}/", "/proc/"))}
+        assert strays == set() and not any("cmdline" in place for place in found), found
 
     def test_packages_came_from_the_policy_s_index(self, shared, machine):  # noqa: F811
         asked = {entry["path"].split("/")[-1].partition("-")[0] for entry in shared.pypi.log if entry["path"].endswith(".whl")}
@@ -158,20 +170,3 @@ class TestFlask:
         assert waited.code == 0, waited.stdout
         assert ask(machine, "health") == "ok" and ask(machine, "env")["JSON"] == VALUES["JSON"]
         shared.pypi.heal()
-
-
-class TestSecret:
-    """Where a value of the secret may stand, after an install and a run that failed."""
-
-    WORD = "the-very-secret-token"
-
-    def test_it_is_in_the_service_s_environment_and_nowhere_else(self, shared, binary):  # noqa: F811
-        since = beginning()
-        secret(shared, TOKEN=self.WORD)
-        shared.repo(SERVICE).commit("test", flask())
-        machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=with_venv())
-        done = machine.run(["bootagent", "run", "--repository", "https://github.com/acme/{service}.git"], timeout=180)
-        assert done.code == 0, done.stderr
-        found = search(shared, machine, self.WORD, since)
-        strays = {place for place in found if not place.startswith((f"/run/bootagent/{SERVICE}/", "/proc/"))}
-        assert strays == set() and not any("cmdline" in place for place in found), found
