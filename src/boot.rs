@@ -13,162 +13,25 @@ mod questions;
 mod rebuild;
 mod records;
 mod retry;
+mod serves;
+mod wanted;
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::time::Instant;
 
 use crate::apply::{self, Limit};
 use crate::error::{Error, Result};
-use crate::facts::{self, Facts, Generation, Source};
-use crate::machine::{self, Health, Host, Look, Observe, Scratch};
-use crate::observe::manifest::Manifest;
-use crate::observe::secrets::Variables;
-use crate::observe::{self, Flags, Policy, Selection};
-use crate::plan::{Action, Compared, Mark, Plan, Rendering, Seconds, Setting, layout};
-use crate::planner::{self, Unmet, Wanted};
+use crate::machine::{self, Host};
+use crate::observe::Flags;
+use crate::plan::{Compared, Mark, Plan};
+use crate::planner;
 use crate::report::Report;
 pub use environment::{Environment, environment};
 use fallback::Known;
 pub use identify::Identified;
-use identify::{arrive, choose, identify, keep};
-pub use preview::{Prepared, prepare};
-use questions::Questions;
-
+use identify::{arrive, begin, choose, keep};
 pub use present::{newest, present};
-
-/// A plan, and the fetched objects that its checkout needs.
-struct Planned {
-    plan: Plan,
-    scratch: Option<Scratch>,
-    /// Whether it is about this machine, or about a recorded one.
-    here: bool,
-}
-
-/// The policy, and how long it lets all that follows last.
-async fn begin<'a>(
-    machine: &impl Observe,
-    flags: &Flags,
-    stop: Pin<&mut impl Future<Output = &'static str>>,
-    report: &'a Report,
-) -> Result<(Policy, Limit<'a>)> {
-    let started = Instant::now();
-    let limit = |budget: Seconds| Limit { until: started + budget.duration(), budget, report };
-    let policy = limit(flags.budget()).hold(stop, observe::policy(machine, flags)).await?;
-    let budget = policy.budget().value;
-    Ok((policy.within(budget.duration()), limit(budget)))
-}
-
-async fn plan(
-    machine: &impl Observe,
-    flags: &Flags,
-    identified: &Identified,
-    report: &Report,
-) -> Result<Planned> {
-    let Identified { selection, here, .. } = identified;
-    let here = *here;
-    let (service, scratch) = service(machine, flags, identified, report).await?;
-    let good_environment = match here {
-        true => observe::good_environment(machine, &layout::Layout::new(&selection.service)).await?,
-        false => None,
-    };
-    let asking = Questions { machine, flags, identified, report };
-    let (plan, scratch) = asking.plan(service, scratch, good_environment).await?;
-    Ok(Planned { plan, scratch, here })
-}
-
-/// The planner reads what others wrote, package.json for one: beside the async thread.
-pub async fn decide(
-    facts: Facts,
-    selection: Selection,
-    service: Arc<Service>,
-    good_environment: Option<Rendering>,
-) -> Result<Plan, Unmet> {
-    let plan = move || {
-        Ok(planner::plan(&Wanted {
-            facts: &facts,
-            selection: &selection,
-            source: &service.source,
-            manifest: &service.manifest,
-            manifest_from: &service.manifest_from,
-            secret: service.secret.as_ref(),
-            good_environment: good_environment.as_ref(),
-        }))
-    };
-    machine::blocking(plan).await?
-}
-
-/// What the service is and needs, as far as others than this machine say it.
-#[derive(Clone)]
-pub struct Service {
-    pub source: Source,
-    pub manifest: Manifest,
-    pub manifest_from: Setting,
-    pub secret: Option<Variables>,
-}
-
-async fn service(
-    machine: &impl Observe,
-    flags: &Flags,
-    identified: &Identified,
-    report: &Report,
-) -> Result<(Arc<Service>, Option<Scratch>)> {
-    let Identified { policy, facts, selection, .. } = identified;
-    let decided = identified.decided.as_ref().filter(|_| !flags.update);
-    // A kept release is returned to without git: an outage of the git server may be the reason for the rollback.
-    let kept = selection.pinned.as_ref().filter(|_| facts.instance.is_some());
-    let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
-    let recorded = decided.map(|decided| &decided.source).or(kept.map(|kept| &kept.source));
-    // The source and the secret are asked at once. Only the source's manifest tells whether there is a
-    // secret at all: if not, nobody waits for it any longer.
-    let mut fetching = pin!(async {
-        match recorded {
-            Some(source) => Ok((source.clone(), None)),
-            None => fetch(machine, flags, identified, report).await,
-        }
-    });
-    let reading = observe::secret_text(machine, selection, facts, flags, policy);
-    let what = format!("reading the secret {}", selection.secret);
-    let mut reading = pin!(report.during("secret", &what, reading));
-    let mut read = None;
-    let (source, scratch) = loop {
-        tokio::select! {
-            fetched = &mut fetching => break fetched?,
-            text = &mut reading, if read.is_none() => read = Some(text),
-        }
-    };
-    let (manifest, manifest_from) =
-        observe::manifest(machine, selection, flags, &source, planner::runtime::tables()).await?;
-    let secret = match (manifest.secret, read) {
-        (false, _) => None,
-        (true, Some(text)) => Some(observe::variables(selection, &manifest, &text?).await?),
-        (true, None) => Some(observe::variables(selection, &manifest, &reading.await?).await?),
-    };
-    Ok((Arc::new(Service { source, manifest, manifest_from, secret }), scratch))
-}
-
-async fn fetch(
-    machine: &impl Observe,
-    flags: &Flags,
-    identified: &Identified,
-    report: &Report,
-) -> Result<(Source, Option<Scratch>)> {
-    let what =
-        format!("fetching branch {} of {}", identified.selection.branch, identified.selection.repository);
-    let fetched = report.during("fetch", &what, questions::fetched(machine, flags, identified, &[])).await?;
-    Ok((fetched.source, fetched.scratch))
-}
-
-/// A decided commit is planned from its record; its objects are fetched again only if its release is
-/// not whole on this machine.
-async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
-    for step in plan.steps.iter().filter(|step| matches!(step.action, Action::CheckOut(_))) {
-        if machine.look(&step.action).await? != Look::AlreadySo {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
+pub use preview::{Prepared, prepare};
+use wanted::{Planned, checkout_is_due, fetch, plan};
 
 /// Observe, plan, apply, report.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
@@ -281,26 +144,4 @@ async fn carry_out(
         _ => None,
     };
     apply::apply(machine, plan, planned.scratch.as_ref().or(fetched.as_ref()), report).await
-}
-
-/// A good answer is this generation's only if what runs was started from it, in this boot.
-async fn serves(machine: &impl Observe, service: &facts::Service, generation: &Generation) -> Result<Health> {
-    match running(machine, service, generation).await? {
-        Some(how) => Ok(Health::Unwell(how)),
-        None => machine.probe(&generation.gate).await,
-    }
-}
-
-/// In what the machine differs from one that runs this generation.
-async fn running(
-    machine: &impl Observe,
-    service: &facts::Service,
-    generation: &Generation,
-) -> Result<Option<String>> {
-    for action in planner::running(service, generation) {
-        if let Look::WouldChange(how) = machine.look(&action).await? {
-            return Ok(Some(how));
-        }
-    }
-    Ok(None)
 }

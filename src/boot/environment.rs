@@ -1,6 +1,6 @@
 //! What `bootagent env check` asks of a run's own reads: the secret's text, and the manifest that it is read with.
 
-use super::{Identified, identify};
+use super::identify::{Identified, identify};
 use crate::error::Result;
 use crate::machine::Observe;
 use crate::observe::manifest::Manifest;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::running;
+use super::serves::running;
 use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Generation, Good, Instance, Network, Service};

@@ -1,12 +1,31 @@
 //! Who a run is about: the machine, its instance, and what the policy lets them select.
 
+use std::pin::Pin;
+use std::time::Instant;
+
 use super::records;
+use crate::apply::Limit;
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::machine::Observe;
 use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
+use crate::plan::Seconds;
 use crate::planner;
 use crate::report::Report;
+
+/// The policy, and how long it lets all that follows last.
+pub async fn begin<'a>(
+    machine: &impl Observe,
+    flags: &Flags,
+    stop: Pin<&mut impl Future<Output = &'static str>>,
+    report: &'a Report,
+) -> Result<(Policy, Limit<'a>)> {
+    let started = Instant::now();
+    let limit = |budget: Seconds| Limit { until: started + budget.duration(), budget, report };
+    let policy = limit(flags.budget()).hold(stop, observe::policy(machine, flags)).await?;
+    let budget = policy.budget().value;
+    Ok((policy.within(budget.duration()), limit(budget)))
+}
 
 /// Who it is about: the machine, its instance, and what the policy lets them select.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! The memory of what failed: as long as something else serves, the same deployment is not put to run again by itself.
 
-use super::serves;
+use super::serves::serves;
 use crate::apply;
 use crate::error::{Error, Result};
 use crate::facts::{Failure, Generation};

@@ -41,10 +41,10 @@ pub async fn after_recovery(machine: &impl Observe, report: &Report) {
 /// Which commit the branch has by now, asked as a run would ask it.
 pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Commit> {
     let mut stop = pin!(shutdown_signal());
-    let (policy, limit) = super::begin(machine, flags, stop.as_mut(), report).await?;
+    let (policy, limit) = super::identify::begin(machine, flags, stop.as_mut(), report).await?;
     let asking = async {
         let Identified { policy, facts, selection, .. } =
-            super::identify(machine, flags, policy, report).await?;
+            super::identify::identify(machine, flags, policy, report).await?;
         observe::tip(machine, flags, &selection, &facts, &policy).await
     };
     limit.hold(stop.as_mut(), asking).await

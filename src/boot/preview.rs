@@ -2,7 +2,8 @@
 
 use std::pin::pin;
 
-use super::{Planned, begin, identify, plan};
+use super::identify::{begin, identify};
+use super::wanted::{Planned, plan};
 use crate::error::Result;
 use crate::machine::{self, Look, Observe};
 use crate::observe::Flags;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Identified, Service, decide};
+use super::identify::Identified;
+use super::wanted::{Service, decide};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Ask, Question};
 use crate::machine::{Observe, Scratch};
