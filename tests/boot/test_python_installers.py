@@ -28,7 +28,7 @@ def poetry(index, **hashes: str) -> dict[str, object]:
     return GOOD | {"requirements.txt": None, "pyproject.toml": PYPROJECT, "poetry.lock": poetry_lock(index, **hashes)}
 
 
-@pytest.mark.parametrize("with_uv", [False, True], ids=["pip", "uv"])
+@pytest.mark.parametrize("with_uv", [False, True], ids=["pip", "uv"], scope="class")
 class TestInstaller:
     @pytest.fixture(scope="class")
     @classmethod
