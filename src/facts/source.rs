@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn text_is_read_in_utf_8_and_in_utf_16_with_its_mark() {
-        for bytes in [&b"22"[..], b"\xff\xfe2\02\0", b"\xfe\xff\02\02"] {
+        for bytes in [&b"22"[..], b"\xff\xfe2\x002\x00", b"\xfe\xff\x002\x002"] {
             assert_eq!(taken(bytes).evidence_of("setup.py"), Evidence::Text("22"), "{bytes:?}");
         }
-        for bytes in [&b"\xe9"[..], b"\xff\xfe2\02", b"\xff\xfe\x00\xd8"] {
+        for bytes in [&b"\xe9"[..], b"\xff\xfe2\x002", b"\xff\xfe\x00\xd8"] {
             assert_eq!(
                 taken(bytes).evidence_of("setup.py"),
                 Evidence::Unread("it is no UTF-8 text"),

@@ -15,7 +15,7 @@ DEVELOPMENT = '[[package]]\nname = "not-for-production"\nversion = "9.9"\ngroups
 
 def poetry_lock(index, **hashes: str) -> str:
     """Two packages with the checksums of the lab's index, and one for development alone, which no index has."""
-    packages = {"gunicorn": "23.0.0", "packaging": "25.0"}
+    packages = dict(line.split("==") for line in GOOD["requirements.txt"].splitlines())
     text = DEVELOPMENT
     for name, version in packages.items():
         files = [{"file": "x", "hash": hashes.get(name, f"sha256:{each}")} for each in index.checksums(f"{name}=={version}")]
@@ -28,15 +28,16 @@ def poetry(index, **hashes: str) -> dict[str, object]:
     return GOOD | {"requirements.txt": None, "pyproject.toml": PYPROJECT, "poetry.lock": poetry_lock(index, **hashes)}
 
 
-@pytest.mark.parametrize("with_uv", [False, True], ids=["pip", "uv"])
-class TestInstaller:
+class Installer:
+    with_uv = False
+
     @pytest.fixture(scope="class")
     @classmethod
-    def machine(cls, shared, binary, with_uv):  # noqa: F811
+    def machine(cls, shared, binary):  # noqa: F811
         shared.secret(f"service_env_{SERVICE}_test", json.dumps({"TOKEN": "t"}))
-        policy = f'\n[archives.uv]\nchecksums = {{ "{shared.uv.name}" = "{shared.uv.sha256}" }}\n' if with_uv else ""
+        policy = f'\n[archives.uv]\nchecksums = {{ "{shared.uv.name}" = "{shared.uv.sha256}" }}\n' if cls.with_uv else ""
         shared.repo(SERVICE).commit("test", GOOD)
-        machine = shared.launch(binary=binary, files={POLICY: MIRROR + policy}, layers=[] if with_uv else with_venv())
+        machine = shared.launch(binary=binary, files={POLICY: MIRROR + policy}, layers=[] if cls.with_uv else with_venv())
         first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
         assert first.code == 0, first.stderr
         return machine
@@ -45,26 +46,34 @@ class TestInstaller:
         commit = shared.repo(SERVICE).commit("test", files)
         return commit, machine.run(["bootagent", "update"], timeout=180)
 
-    def test_requirements(self, shared, machine, with_uv):  # noqa: F811
+    def test_requirements(self, shared, machine):  # noqa: F811
         assert ask(machine, "health") == "ok"
-        assert any("uv/" in entry["user_agent"] for entry in shared.pypi.log) == with_uv
+        assert any("uv/" in entry["user_agent"] for entry in shared.pypi.log) == self.with_uv
         compiled = machine.run(["sh", "-c", f"ls /opt/{SERVICE}/current/__pycache__/app.*.pyc"])
         assert compiled.code == 0, "the service may not write its bytecode itself"
 
-    def test_a_package_that_is_not_what_poetry_s_lock_says(self, shared, machine, with_uv):  # noqa: F811
+    def test_a_package_that_is_not_what_poetry_s_lock_says(self, shared, machine):  # noqa: F811
         good = current(machine)
         _, failed = self.update(shared, machine, poetry(shared.pypi, packaging=f"sha256:{'0' * 64}"))
         assert_failed(machine, failed, 2, "E-PACKAGE-ALTERED")
         assert current(machine) == good
 
-    def test_poetry_s_lock_without_poetry(self, shared, machine, with_uv):  # noqa: F811
+    def test_poetry_s_lock_without_poetry(self, shared, machine):  # noqa: F811
         commit, updated = self.update(shared, machine, poetry(shared.pypi))
         assert updated.code == 0, updated.stderr
         assert current(machine).startswith(commit) and ask(machine, "health") == "ok"
 
-    def test_a_version_that_no_index_has(self, shared, machine, with_uv):  # noqa: F811
+    def test_a_version_that_no_index_has(self, shared, machine):  # noqa: F811
         good = current(machine)
         files = GOOD | {"poetry.lock": None, "pyproject.toml": None, "requirements.txt": "gunicorn==99.0\n"}
         _, failed = self.update(shared, machine, files)
         assert_failed(machine, failed, 2, "E-PACKAGE-MISSING", "gunicorn")
         assert current(machine) == good
+
+
+class TestPip(Installer):
+    pass
+
+
+class TestUv(Installer):
+    with_uv = True

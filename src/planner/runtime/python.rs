@@ -146,6 +146,8 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
         ("PIP_CACHE_DIR", cache("pip")),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1".to_owned()),
         ("PIP_NO_INPUT", "1".to_owned()),
+        // Three times within seconds; then the whole installation is done again.
+        ("PIP_RETRIES", "2".to_owned()),
         ("UV_CACHE_DIR", cache("uv")),
         // The system's certificates, as every other program here.
         ("UV_NATIVE_TLS", "1".to_owned()),

@@ -146,7 +146,7 @@ pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> 
             ));
         }
     }
-    let packages = (!missing.is_empty()).then(|| Need::Packages(missing));
+    let packages = (!missing.is_empty()).then_some(Need::Packages(missing));
     let path =
         uv.iter().filter(|_| found.is_some()).filter_map(|uv| uv.program.parent()).chain(program.parent());
     Ok(Chosen {

@@ -26,17 +26,15 @@ pub fn start(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> R
     if let Some(line) = &draft.manifest.start {
         return Ok(started(line)?);
     }
-    if let Some(text) = draft.source.text("Procfile") {
-        if let Some(line) = procfile::command(text) {
-            let others = procfile::others(text, line);
-            if !others.is_empty() {
-                notes.push(format!(
-                    "of the Procfile only one process is started, and not {}",
-                    excerpt(&others.join(", "))
-                ));
-            }
-            return Ok(started(line)?);
+    if let Some(text) = draft.source.text("Procfile")
+        && let Some(line) = procfile::command(text)
+    {
+        let others = procfile::others(text, line);
+        if !others.is_empty() {
+            let others = excerpt(&others.join(", "));
+            notes.push(format!("of the Procfile only one process is started, and not {others}"));
         }
+        return Ok(started(line)?);
     }
     let module = match django(draft.source)? {
         Some(module) => Some(module),
