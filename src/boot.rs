@@ -32,6 +32,7 @@ use identify::{arrive, begin, choose, keep};
 pub use present::{newest, present};
 pub use preview::{Prepared, prepare};
 use wanted::{Planned, checkout_is_due, fetch, plan};
+pub use wanted::{Service, decide};
 
 /// Observe, plan, apply, report.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
