@@ -437,7 +437,8 @@ fn recorded_facts_are_taken_back() {
     let mut recorded: serde_json::Value = serde_json::from_slice(&facts.stdout).unwrap();
     let back: bootagent::facts::Facts = serde_json::from_slice(&facts.stdout).unwrap();
     assert_eq!(serde_json::to_value(&back).unwrap(), recorded);
-    // This machine may have no Node, which is not what is tested here.
+    // This machine may have no Node, which is not what is tested here. An older version recorded it under this name.
+    recorded.as_object_mut().unwrap().remove("programs");
     recorded["node"] = serde_json::json!([{ "version": "22.11.0", "bin": "/opt/node/bin", "npm": true }]);
     std::fs::write(home.path().join("facts.json"), recorded.to_string()).unwrap();
     let output = command.args(["--service=auth-service", "--environment=test"]).output().unwrap();
@@ -644,17 +645,17 @@ fn env_check_of_what_is_no_secret_ends_as_a_run_would() {
     assert!(said(&output.stderr).contains("--secret"), "{}", said(&output.stderr));
 }
 
-/// On an instance whose metadata answers the guard refuses, as it must; this is for all other machines.
+/// On an instance whose metadata answers the proof refuses, as it must; this is for all other machines.
 #[test]
-fn a_guard_that_is_told_to_stop_waits_for_its_child_and_tells_how_that_ended() {
-    let guarded = |script: &str| {
+fn a_wrapper_that_is_told_to_stop_waits_for_its_child_and_tells_how_that_ended() {
+    let wrapped = |script: &str| {
         let mut command = bootagent();
-        command.env("PATH", "/usr/bin:/bin").args(["__child", "guard", "--", "sh", "-c", script]);
+        command.env("PATH", "/usr/bin:/bin").args(["__child", "prove-and-run", "--", "sh", "-c", script]);
         command.output().unwrap().status
     };
-    if guarded("exit 0").code() != Some(189) {
-        assert_eq!(guarded("kill -TERM $PPID; sleep 0.1; exit 7").code(), Some(7));
-        assert_eq!(guarded("kill -TERM $$; exit 0").code(), Some(143));
+    if wrapped("exit 0").code() != Some(189) {
+        assert_eq!(wrapped("kill -TERM $PPID; sleep 0.1; exit 7").code(), Some(7));
+        assert_eq!(wrapped("kill -TERM $$; exit 0").code(), Some(143));
     }
 }
 

@@ -136,7 +136,12 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
     let mut made = attempt();
     for _ in 1..TRIES {
         match made {
-            Err(Errno::ENOENT | Errno::EEXIST) if !is_there(parent, name)? => made = attempt(),
+            // The other process may have been quicker with all of it.
+            Err(Errno::ENOENT | Errno::EEXIST) if is_there(parent, name)? => {
+                made = Err(Errno::EEXIST);
+                break;
+            }
+            Err(Errno::ENOENT | Errno::EEXIST) => made = attempt(),
             _ => break,
         }
     }
@@ -246,13 +251,16 @@ mod tests {
             return;
         }
         let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("a/b/c/file");
-        std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| Place::open(&path, true).map(drop))).collect();
-            for maker in makers {
-                maker.join().unwrap().unwrap();
-            }
-        });
+        for round in 0..50 {
+            let path = scratch.path().join(format!("a/{round}/c/file"));
+            std::thread::scope(|scope| {
+                let makers: Vec<_> =
+                    (0..8).map(|_| scope.spawn(|| Place::open(&path, true).map(drop))).collect();
+                for maker in makers {
+                    maker.join().unwrap().unwrap();
+                }
+            });
+        }
         let names: Vec<_> =
             std::fs::read_dir(scratch.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
         assert_eq!(names, ["a"]);
