@@ -7,8 +7,8 @@ from lab import python_index
 from looks import SERVICE, ask, current, leftovers, process, shared  # noqa: F401
 from poller import Poller
 from python_services import POLICY as MIRROR
-from python_services import WSGI, with_venv, wsgi
-from stage import POLICY, assert_failed
+from python_services import WSGI, with_uv, with_venv, wsgi
+from stage import POLICY, REPOSITORY, assert_failed
 
 GOOD = wsgi()
 REQUIREMENTS = GOOD["requirements.txt"]
@@ -53,33 +53,38 @@ AFTER = {
 }  # fmt: skip
 
 
+def standing(world, binary, policy: str, layers=()):
+    world.pypi.publish_sdist("speedup", "1.0", SPEEDUP)
+    world.secret(f"service_env_{SERVICE}_test", '{"TOKEN": "t"}')
+    world.repo(SERVICE).commit("test", GOOD)
+    machine = world.launch(binary=binary, files={POLICY: policy}, layers=layers)
+    first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
+    assert first.code == 0, first.stderr
+    return machine
+
+
+def update(world, machine, files):
+    changes = {name: None for name in (".python-version", "uv.lock", "poetry.lock", "pyproject.toml")}
+    world.repo(SERVICE).commit("test", GOOD | changes | files)
+    return machine.run(["bootagent", "update"], timeout=180)
+
+
+@pytest.fixture
+def good(machine):
+    return current(machine), process(machine)
+
+
 class TestBrokenUpdate:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.pypi.publish_sdist("speedup", "1.0", SPEEDUP)
-        shared.secret(f"service_env_{SERVICE}_test", '{"TOKEN": "t"}')
-        shared.repo(SERVICE).commit("test", wsgi())
-        machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=with_venv())
-        first = machine.run(["bootagent", "run", "--repository", "https://github.com/acme/{service}.git"], timeout=180)
-        assert first.code == 0, first.stderr
-        return machine
-
-    @pytest.fixture
-    @classmethod
-    def good(cls, machine):
-        return current(machine), process(machine)
-
-    def update(self, shared, machine, files):  # noqa: F811
-        changes = {name: None for name in (".python-version", "uv.lock", "poetry.lock", "pyproject.toml")}
-        shared.repo(SERVICE).commit("test", wsgi() | changes | files)
-        return machine.run(["bootagent", "update"], timeout=180)
+        return standing(shared, binary, MIRROR, with_venv())
 
     @pytest.mark.parametrize("broken", BEFORE)
     def test_the_good_one_serves_without_a_failed_request(self, shared, machine, good, broken):  # noqa: F811
         files, code, words = BEFORE[broken]
         with Poller(machine) as poller:
-            failed = self.update(shared, machine, files)
+            failed = update(shared, machine, files)
         said = assert_failed(machine, failed, 2, code)
         told = json.dumps(said["error"])
         assert all(word in told for word in words), told
@@ -87,25 +92,34 @@ class TestBrokenUpdate:
         assert (current(machine), process(machine)) == good
         assert leftovers(machine) == []
 
-    @pytest.mark.parametrize("broken", AFTER)
-    def test_the_good_one_serves_again(self, shared, machine, good, broken):  # noqa: F811
-        files, code, word = AFTER[broken]
-        failed = self.update(shared, machine, files)
-        said = assert_failed(machine, failed, 2, code)
-        assert word in json.dumps(said["error"]), said["error"]
-        assert current(machine) == good[0] and ask(machine, "health") == "ok"
-        assert leftovers(machine) == []
-
     def test_an_index_that_does_not_answer(self, shared, machine, good):  # noqa: F811
         shared.unreachable(python_index.HOST, how="refused")
         try:
-            failed = self.update(shared, machine, {"note": "unreachable"})
+            failed = update(shared, machine, {"note": "unreachable"})
         finally:
             shared.reachable(python_index.HOST)
         assert_failed(machine, failed, 2, "E-REGISTRY-UNREACHABLE")
         assert (current(machine), process(machine)) == good
 
     def test_and_after_all_that_a_good_commit_is_taken(self, shared, machine):  # noqa: F811
-        done = self.update(shared, machine, {"note": "good"})
+        done = update(shared, machine, {"note": "good"})
         assert done.code == 0, done.stderr
         assert ask(machine, "release").endswith(current(machine))
+
+
+class TestBrokenStart:
+    """What is installed well, by uv, and does not serve."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        return standing(shared, binary, with_uv(shared))
+
+    @pytest.mark.parametrize("broken", AFTER)
+    def test_the_good_one_serves_again(self, shared, machine, good, broken):  # noqa: F811
+        files, code, word = AFTER[broken]
+        failed = update(shared, machine, files)
+        said = assert_failed(machine, failed, 2, code)
+        assert word in json.dumps(said["error"]), said["error"]
+        assert current(machine) == good[0] and ask(machine, "health") == "ok"
+        assert leftovers(machine) == []

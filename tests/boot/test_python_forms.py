@@ -1,11 +1,11 @@
-"""The forms in which a repository says what it needs and how it is started: one machine, an update for each."""
+"""The forms in which a repository says what it needs and how it is started: an update for each, on two machines."""
 
 import json
 
 import pytest
 from looks import SERVICE, ask, current, process, shared  # noqa: F401
 from python_services import POLICY as MIRROR
-from python_services import WSGI, with_venv, wsgi
+from python_services import WSGI, with_uv, with_venv, wsgi
 from stage import POLICY, REPOSITORY
 
 GOOD = wsgi()
@@ -56,40 +56,61 @@ def workers(machine) -> int:
     return len(machine.check(["ps", "-o", "pid=", "--ppid", process(machine)[1]]).split())
 
 
-class TestForms:
+def standing(world, binary, policy: str, layers=()):
+    world.secret(f"service_env_{SERVICE}_test", '{"TOKEN": "t"}')
+    world.repo(SERVICE).commit("test", GOOD)
+    machine = world.launch(binary=binary, files={POLICY: policy}, layers=layers)
+    first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
+    assert first.code == 0, first.stderr
+    return machine
+
+
+def update(world, machine, files) -> None:
+    commit = world.repo(SERVICE).commit("test", OURS | GOOD | files)
+    updated = machine.run(["bootagent", "update"], timeout=180)
+    assert updated.code == 0, updated.stderr
+    assert current(machine).startswith(commit) and ask(machine, "release").endswith(current(machine))
+
+
+class TestNeeds:
+    """pip installs it."""
+
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.secret(f"service_env_{SERVICE}_test", '{"TOKEN": "t"}')
-        shared.repo(SERVICE).commit("test", GOOD)
-        machine = shared.launch(binary=binary, files={POLICY: MIRROR}, layers=with_venv())
-        first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
-        assert first.code == 0, first.stderr
-        return machine
-
-    def update(self, shared, machine, files) -> None:  # noqa: F811
-        commit = shared.repo(SERVICE).commit("test", OURS | GOOD | files)
-        updated = machine.run(["bootagent", "update"], timeout=180)
-        assert updated.code == 0, updated.stderr
-        assert current(machine).startswith(commit) and ask(machine, "release").endswith(current(machine))
+        return standing(shared, binary, MIRROR, with_venv())
 
     @pytest.mark.parametrize("form", NEEDS)
     def test_what_it_needs(self, shared, machine, form):  # noqa: F811
-        self.update(shared, machine, {"app.py": mode(form)} | NEEDS[form](shared.pypi))
+        update(shared, machine, {"app.py": mode(form)} | NEEDS[form](shared.pypi))
+        assert ask(machine, "mode") == form
+
+
+class TestNeedsWithUv:
+    """uv installs it, where the policy has its archive; and how it is started."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        return standing(shared, binary, with_uv(shared))
+
+    @pytest.mark.parametrize("form", NEEDS)
+    def test_what_it_needs(self, shared, machine, form):  # noqa: F811
+        update(shared, machine, {"app.py": mode(form)} | NEEDS[form](shared.pypi))
         assert ask(machine, "mode") == form
 
     @pytest.mark.parametrize("form", STARTS)
     def test_how_it_is_started(self, shared, machine, form):  # noqa: F811
-        self.update(shared, machine, {"bootagent.toml": MANIFEST} | STARTS[form])
+        update(shared, machine, {"bootagent.toml": MANIFEST} | STARTS[form])
         assert ask(machine, "mode") == form
         assert machine.http(f"http://{machine.instance.address}:3000/health").status == 200
         if form == "Procfile":
             assert workers(machine) == 3
 
     def test_web_concurrency_says_how_many_workers(self, shared, machine):  # noqa: F811
-        self.update(shared, machine, {"bootagent.toml": MANIFEST + '[env.values]\nWEB_CONCURRENCY = "2"\n'})
+        update(shared, machine, {"bootagent.toml": MANIFEST + '[env.values]\nWEB_CONCURRENCY = "2"\n'})
         assert workers(machine) == 2
 
     def test_start_of_the_manifest_before_the_procfile(self, shared, machine):  # noqa: F811
-        self.update(shared, machine, {"app.py": mode("manifest"), "Procfile": "web: false\n"})
+        update(shared, machine, {"app.py": mode("manifest"), "Procfile": "web: false\n"})
         assert ask(machine, "mode") == "manifest"

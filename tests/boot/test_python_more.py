@@ -8,7 +8,7 @@ from lab.deadline import wait_for
 from looks import SERVICE, USER_DATA, ask, current, leftovers, process, secret, shared, status  # noqa: F401
 from poller import Poller
 from python_services import POLICY as MIRROR
-from python_services import PROGRAM, WSGI, beats, django, fastapi, flask, text, with_venv, worker, wsgi
+from python_services import PROGRAM, WSGI, beats, django, fastapi, flask, text, with_uv, with_venv, worker, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
 
 DATA = f"/var/lib/{SERVICE}"
@@ -16,11 +16,6 @@ DATA = f"/var/lib/{SERVICE}"
 
 def run(machine, *flags: str):
     return machine.run(["bootagent", "run", *(flags or ("--repository", REPOSITORY))], timeout=180)
-
-
-def policy(world, sha256: str = "") -> str:
-    """uv is an archive whose checksum it pins."""
-    return f'{MIRROR}\n[archives.uv]\nchecksums = {{ "{world.uv.name}" = "{sha256 or world.uv.sha256}" }}\n'
 
 
 def healthy_after_cloud_init(machine) -> None:
@@ -43,7 +38,7 @@ class TestFastApi:
     def machine(cls, shared, binary):  # noqa: F811
         secret(shared, TOKEN="t")
         shared.repo(SERVICE).commit("test", fastapi())
-        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: policy(shared)})
+        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: with_uv(shared)})
         healthy_after_cloud_init(machine)
         return machine
 
@@ -88,21 +83,20 @@ class TestArchiveOfUv:
     def test_one_with_another_checksum_is_not_unpacked(self, shared, binary):  # noqa: F811
         shared.repo(SERVICE).commit("test", fastapi())
         secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary, files={POLICY: policy(shared, sha256="0" * 64)})
+        machine = shared.launch(binary=binary, files={POLICY: with_uv(shared, sha256="0" * 64)})
         assert_failed(machine, run(machine), 1, "E-RUNTIME-CHECKSUM", "uv")
         assert not machine.exists(f"/opt/{SERVICE}/current")
 
 
 class TestDjango:
-    """Its migration runs in its virtual environment; it answers to one host name alone. uv installs what requirements.txt says: pip
-    takes a quarter of a minute for each commit."""
+    """Its migration runs in its virtual environment; it answers to one host name alone."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
         secret(shared, SECRET_KEY="a-key-of-django")
         shared.repo(SERVICE).commit("test", django())
-        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: policy(shared)})
+        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: with_uv(shared)})
         healthy_after_cloud_init(machine)
         return machine
 
