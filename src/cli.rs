@@ -36,13 +36,13 @@ pub enum Verb {
     /// Deploy the branch's newest commit, or the one that is named (run --update)
     #[command(after_help = format!("{}\n\n{}", help::UPDATE, help::EXITS_OF_RUN))]
     Update(UpdateArgs),
-    /// Go back to the release that passed before the one that serves, or to another commit
+    /// Go back to the previous healthy release, or to a commit
     #[command(after_help = format!("{}\n\n{}", help::ROLLBACK, help::EXITS_OF_RUN))]
     Rollback(RollbackArgs),
     /// List the releases on this machine: which one serves, which are kept, which failed
     #[command(after_help = help::RELEASES)]
     Releases(ReleasesArgs),
-    /// Say what serves, how the last run went, and probe the service again
+    /// Show what serves and how the last run ended, and probe the service
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
     /// Show the service's journal (journalctl --unit)
@@ -57,12 +57,12 @@ pub enum Verb {
     /// Check a service's repository offline, for its own CI
     #[command(after_help = help::VALIDATE)]
     Validate(ValidateArgs),
-    /// What becomes of a secret's keys on their way to the service
+    /// Check a secret
     Env(EnvArgs),
-    /// Print what this machine is, for --facts
+    /// Record this machine as JSON, for --facts
     #[command(after_help = help::FACTS)]
     Facts(FactsArgs),
-    /// A child of ours; not for people
+    /// Internal: a child process of bootagent
     #[command(name = "__child", hide = true)]
     Child(ChildArgs),
 }
@@ -76,7 +76,7 @@ pub enum Output {
 
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
-    /// Show what would be done, after the real reads, and change nothing
+    /// Read everything, change nothing, and show the plan
     #[arg(long)]
     pub dry_run: bool,
     /// Show unchanged steps, too, and what is the same as in another step (dry run)
@@ -106,22 +106,22 @@ pub struct RunArgs {
     /// A commit on the environment's branch, instead of its newest: its id, or at least 7 digits of it
     #[arg(long = "ref", value_name = "COMMIT", value_parser = commit)]
     commit: Option<String>,
-    /// Choose anew: the branch's newest commit, and what flags, policy and tags say by now
+    /// Choose service, environment and commit again, from flags, policy, tags and the branch
     #[arg(long)]
     update: bool,
-    /// Put to run again what failed its health check in this boot
+    /// Start a deployment again although it failed its health check in this boot
     #[arg(long)]
     again: bool,
-    /// Drop the flags that earlier runs of this instance recorded: the policy and this run's flags count
+    /// Drop the flags that earlier runs recorded, and record this run's
     #[arg(long)]
     forget_flags: bool,
-    /// How long to wait for metadata, late tags and late credentials [default: 120s]
+    /// How long to wait for IMDS, and for tags and credentials that are not yet propagated [default: 120s]
     #[arg(long, value_name = "TIME")]
     imds_wait: Option<Seconds>,
     /// How long the whole run may take [default: 15m]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
-    /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
+    /// Exit with 4 instead of 0 if the service is healthy but the clean-up failed
     #[arg(long, conflicts_with = "dry_run")]
     pub strict: bool,
     /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
@@ -142,7 +142,7 @@ pub struct RunArgs {
     /// A recorded machine, instead of this one (dry run); see bootagent facts
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     facts: Option<PathBuf>,
-    /// A policy, instead of what stands in /etc/bootagent (dry run)
+    /// A policy, instead of /etc/bootagent (dry run)
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     policy: Option<PathBuf>,
 }
@@ -157,7 +157,7 @@ pub struct StatusArgs {
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
     pub timeout: Seconds,
-    /// Healthy with warnings (it serves, but tidying failed) is exit status 4, not 0
+    /// Exit with 4 instead of 0 if the service is healthy but the clean-up failed
     #[arg(long)]
     pub strict: bool,
     /// Ask whether the branch has a newer commit, for half a minute at most
@@ -183,7 +183,7 @@ pub struct EnvArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum EnvVerb {
-    /// Say which keys arrive unchanged, by which reader, and why others don't; never a value
+    /// Show which keys reach the service, and why others do not; shows no values
     #[command(after_help = help::ENV_CHECK)]
     Check(EnvCheckArgs),
 }
@@ -201,7 +201,7 @@ pub struct EnvCheckArgs {
     /// The service's manifest: env.allow and env.file count
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
-    /// A policy, instead of what stands in /etc/bootagent
+    /// A policy, instead of /etc/bootagent
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }

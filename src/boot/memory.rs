@@ -92,6 +92,6 @@ pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     };
     let commit = plan.deployment.commit.short();
     error
-        .because(format!("commit {commit} passed its health check with the former values; {changed}"))
+        .because(format!("commit {commit} passed its health check with the previous values; {changed}"))
         .remedy(format!("correct the secret {secret} ({changed}), and then: bootagent run"))
 }

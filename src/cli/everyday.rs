@@ -16,7 +16,7 @@ pub struct UpdateArgs {
 
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
-    /// Its id, or at least 7 digits of it [default: what passed before that which serves]
+    /// Its id, or at least 7 digits of it [default: the previous healthy release]
     #[arg(value_name = "COMMIT", value_parser = |text: &str| CommitPrefix::try_from(text))]
     pub commit: Option<CommitPrefix>,
     #[command(flatten)]
@@ -26,13 +26,13 @@ pub struct RollbackArgs {
 /// How such a run is carried out.
 #[derive(Debug, Args)]
 struct How {
-    /// Put to run again what failed its health check in this boot
+    /// Start a deployment again although it failed its health check in this boot
     #[arg(long)]
     again: bool,
-    /// Healthy with warnings is exit status 4, not 0
+    /// Exit with 4 instead of 0 if the service is healthy but the clean-up failed
     #[arg(long, conflicts_with = "dry_run")]
     strict: bool,
-    /// Show what would be done, after the real reads, and change nothing
+    /// Read everything, change nothing, and show the plan
     #[arg(long)]
     dry_run: bool,
     /// How a dry run shows its plan

@@ -8,20 +8,20 @@ User-data, complete for a public repository:
 On a laptop, without AWS:
   bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env
 
-Exit statuses stand in the help of each verb, as in: bootagent run --help";
+Exit statuses are in the help of each command, as in: bootagent run --help";
 
 pub const EXITS_OF_RUN: &str = "\
 Exit status:
   0   healthy, also with warnings (then 4 with --strict)
-  2   failed, and the former deployment serves
-Failed, and nothing good serves:
+  2   failed, and the previous deployment serves
+Failed, and nothing serves:
   1   a step, the service's start or its health check failed
   70  a bug of bootagent
-  75  what it depends on failed to the end of the budget
+  75  an external dependency failed until the time limit
   77  refused by the policy, or the service's unit is masked
   78  policy, tags, manifest, lockfile or secret invalid
 Nothing was tried:
-  64  usage, or not an EC2 instance
+  64  usage error, or not an EC2 instance
   75  another run is active
   77  the machine is held, or this user is not root";
 
@@ -70,7 +70,7 @@ Examples:
 
 pub const ROLLBACK: &str = "\
 Examples:
-  bootagent rollback                the release that passed before the one that serves
+  bootagent rollback                the previous healthy release
   bootagent rollback 51d2c9f0a1b2   this commit: a kept release, or else any commit of the branch
 The next update takes the branch's newest commit again, unless ref in the policy or the tag bootagent:ref names one.";
 

@@ -92,7 +92,7 @@ impl Source {
         let text = match () {
             () if kind == EntryKind::Symlink => Err("it is a symbolic link".to_owned()),
             () if size > longest => Err(format!("it has {size} bytes, and the limit is {longest}")),
-            () => decoded(read()?).ok_or_else(|| "it is no UTF-8 text".to_owned()),
+            () => decoded(read()?).ok_or_else(|| "it is not UTF-8 text".to_owned()),
         };
         match text {
             Ok(text) => self.evidence.insert(path.to_owned(), text),
@@ -196,7 +196,7 @@ mod tests {
         for bytes in [&b"\xe9"[..], b"\xff\xfe2\x002", b"\xff\xfe\x00\xd8"] {
             assert_eq!(
                 taken(bytes).evidence_of("setup.py"),
-                Evidence::Unread("it is no UTF-8 text"),
+                Evidence::Unread("it is not UTF-8 text"),
                 "{bytes:?}"
             );
         }

@@ -119,7 +119,7 @@ macro_rules! faults {
 faults! {
     ImdsSilent = "imds-silent", Wait, Metadata, ImdsUnreachable, "instance metadata refuses connections, does not answer in time, or answers 5xx";
     ImdsToken = "imds-token", Retry, Metadata, ImdsUnreachable, "instance metadata answers 401: the session's token has expired";
-    ImdsIncomplete = "imds-incomplete", Wait, Metadata, ImdsUnreachable, "instance metadata has no instance id, region, zone or type yet, or says nonsense";
+    ImdsIncomplete = "imds-incomplete", Wait, Metadata, ImdsUnreachable, "instance metadata has no instance id, region, zone or type yet, or not in their form";
     TagsOff = "tags-off", Wait, Metadata, ImdsTagsOff, "instance metadata has no tags/instance";
     TagLate = "tag-late", Wait, Metadata, TagMissing, "the tag that is needed is not there (yet)";
 
@@ -128,7 +128,7 @@ faults! {
     SecretThrottled = "secret-throttled", Retry, Secret, SecretUnreachable, "Secrets Manager answers ThrottlingException or 429";
     SecretFailing = "secret-failing", Retry, Secret, SecretUnreachable, "Secrets Manager answers 5xx";
     SecretUnreachable = "secret-unreachable", Retry, Secret, SecretUnreachable, "no connection to Secrets Manager: no address for its name, no route, no answer in time";
-    SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "whoever answers as Secrets Manager has no certificate that is trusted here";
+    SecretUntrusted = "secret-untrusted", Stop, Secret, SecretUnreachable, "the certificate of Secrets Manager's endpoint is not trusted here";
     SecretMissing = "secret-missing", Stop, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
     SecretDenied = "secret-denied", Stop, Secret, SecretDenied, "the role may not read the secret, or not use its key";
     SecretDeniedYet = "secret-denied-yet", Wait, Permission, SecretDenied, "the same before the service was ever healthy on this instance: a policy that was just attached is not known everywhere yet";
@@ -139,29 +139,29 @@ faults! {
     GitWebPage = "git-web-page", Retry, Fetch, GitUnreachable, "the git server answers 200 with an HTML page, as for maintenance";
     GitStalled = "git-stalled", Retry, Fetch, GitUnreachable, "the git server sends nothing for 30 s, or one fetch takes over 120 s";
     GitBrokenOff = "git-broken-off", Retry, Fetch, GitUnreachable, "the git server's answer ends early, or is not what git understands";
-    GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "whoever answers as the git server has no certificate that is trusted here";
-    GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is no success, or does not let the ssh key in";
+    GitUntrusted = "git-untrusted", Stop, Fetch, GitUnreachable, "the git server's certificate is not trusted here";
+    GitRefused = "git-refused", Stop, Fetch, GitRefused, "the git server answers 401, 403 or another status that is not a success, or does not let the ssh key in";
     GitNotFound = "git-not-found", Stop, Fetch, GitNotFound, "the git server answers 404 or 410, or says over ssh that it has no such repository";
     GitUnsupported = "git-unsupported", Stop, Fetch, GitUnsupported, "the git server answers 501 or 505, speaks another protocol or version than git's, TLS's or ssh's that are known here, or the repository's objects are not named by SHA-1";
     GitHostKey = "git-host-key", Stop, Fetch, HostKey, "the ssh server shows a host key that is not the known one";
 
     RuntimeUnreachable = "runtime-unreachable", Retry, Runtime, RuntimeUnreachable, "no connection to the server of a runtime's archives, it sends nothing for 30 s, answers 408, 425, 429 or 5xx or with an HTML page, as for maintenance, or breaks off";
-    RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "whoever answers as the mirror has no certificate that is trusted here, or leads on to plain http";
-    RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is no success";
+    RuntimeUntrusted = "runtime-untrusted", Stop, Runtime, RuntimeUnreachable, "the mirror's certificate is not trusted here, or the mirror redirects to plain http";
+    RuntimeAbsent = "runtime-absent", Stop, Runtime, RuntimeMissing, "the mirror answers 404 or another status that is not a success";
     RuntimeAltered = "runtime-altered", Stop, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
     RuntimeUnusable = "runtime-unusable", Stop, Runtime, RuntimeArchive, "an archive, or the index, is not what it should be: too long, no archive, a link out of it";
 
-    PackagesLocked = "packages-locked", Wait, Lock, PackagesLocked, "another process holds a lock of dpkg or apt: it is named, and no lock is ever removed";
-    PackagesUnreachable = "packages-unreachable", Retry, Packages, PackagesUnreachable, "apt-get cannot fetch lists or packages";
-    PackagesMissing = "packages-missing", Stop, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
-    PackagesFailed = "packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once, and what it left half unpacked is installed again";
+    PackagesLocked = "os-packages-locked", Wait, Lock, PackagesLocked, "another process holds a lock of dpkg or apt: it is named, and no lock is ever removed";
+    PackagesUnreachable = "os-packages-unreachable", Retry, Packages, PackagesUnreachable, "apt-get cannot fetch lists or packages";
+    PackagesMissing = "os-packages-missing", Stop, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
+    PackagesFailed = "os-packages-failed", Stop, Packages, PackagesFailed, "apt-get fails in any other way; an interrupted dpkg is repaired once, and what it left half unpacked is installed again";
 
     RegistryUnreachable = "registry-unreachable", Retry, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx and the like, after its own 5 attempts at each file; the registry answers with an HTML page, as for maintenance; pip or uv say that connections break or that the index answers 5xx";
     RegistryUntrusted = "registry-untrusted", Stop, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN and the like; pip or uv say that a certificate is not trusted";
     RegistryRefused = "registry-refused", Stop, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH; pip or uv are answered 401 or 403";
-    PackageMissing = "package-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS; pip or uv find no such package or version";
+    PackageMissing = "dependency-missing", Stop, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS; pip or uv find no such package or version";
     LockfileStale = "lockfile-stale", Stop, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync; uv says that uv.lock needs to be updated; a list with hashes has not all of them";
-    PackageAltered = "package-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY, after its own 6 attempts, or pip or uv find another hash: a package is not what the lockfile says";
+    PackageAltered = "dependency-altered", Stop, Install, PackageAltered, "npm ends with EINTEGRITY, after its own 6 attempts, or pip or uv find another hash: a package is not what the lockfile says";
     EngineUnfit = "engine-unfit", Stop, Install, RuntimeMissing, "npm ends with EBADENGINE, or pip or uv say so: a package refuses this Node or Python";
     OutOfMemory = "out-of-memory", Stop, Install, OutOfMemory, "a command was killed by SIGKILL, or Node reached the limit of its heap";
     InstallFailed = "install-failed", Stop, Install, InstallFailed, "an install or build command fails in any other way";
@@ -174,13 +174,13 @@ faults! {
     ImdsAnswers = "imds-answers", Stop, Start, ImdsAnswers, "instance metadata answers what must not reach it: an install, build or migrate command, the service, another user";
     UnitFailed = "unit-failed", Stop, Start, UnitFailed, "systemd cannot start the service's unit";
     ServiceExited = "service-exited", Wait, Gate, ServiceExited, "the service ends by itself; where a previous deployment can serve instead, the fourth time ends the wait";
-    ServiceOutOfMemory = "service-out-of-memory", Wait, Gate, OutOfMemory, "the kernel kills the service for want of memory";
+    ServiceOutOfMemory = "service-out-of-memory", Wait, Gate, OutOfMemory, "the kernel kills the service for lack of memory";
     HealthNoListener = "health-no-listener", Wait, Gate, HealthNoListener, "nothing listens on the port (yet); without a health.timeout, a service that listens on others only is given up after 15 s";
     HealthForeign = "health-foreign-listener", Wait, Gate, HealthForeign, "a process outside the service's unit holds the port; it is named with its pid and unit";
     HealthBadAnswer = "health-bad-answer", Wait, Gate, HealthBadAnswer, "the health path answers another status, or nothing within 2 s";
-    HealthFlapping = "health-flapping", Wait, Gate, HealthFlapping, "the service was well, and was restarted before the soak was over";
+    HealthFlapping = "health-flapping", Wait, Gate, HealthFlapping, "the service was healthy, and was restarted before health.soak was over";
 
-    DiskFull = "disk-full", Stop, Local, DiskFull, "no space, no inode or no quota left, wherever somebody of ours writes";
+    DiskFull = "disk-full", Stop, Local, DiskFull, "no space, inode or quota left where bootagent or a command of it writes";
 }
 
 impl Fault {

@@ -124,7 +124,7 @@ impl Observe for LocalHost {
             Error::new(Code::PolicyInvalid, format!("reading {}", path.display()), cause).remedy(remedy)
         };
         let Some(bytes) = owned::read(path, LONGEST).map_err(bad)? else { return Ok(None) };
-        String::from_utf8(bytes).map(Some).map_err(|_| bad("it is no UTF-8 text".to_owned()))
+        String::from_utf8(bytes).map(Some).map_err(|_| bad("it is not UTF-8 text".to_owned()))
     }
 
     fn is_root(&self) -> bool {

@@ -13,7 +13,7 @@ pub fn credential(secret: Secret) -> Result<Credential> {
     if text.starts_with('{') {
         return password(text).or_else(|| app(text)).ok_or_else(|| {
             invalid(
-                "it is no JSON object with username and password, or with app_id, installation_id and private_key",
+                "it is not a JSON object with username and password, or with app_id, installation_id and private_key",
             )
         });
     }

@@ -169,7 +169,7 @@ fn repository(at: &str, dry_run: bool) -> Result<Repository> {
         (false, true) => Ok(Repository::Local { path: at.into() }),
         (false, false) => {
             let doing = format!("reading the repository's address {at}");
-            Err(Error::new(Code::RepositoryInvalid, doing, "it is no URL"))
+            Err(Error::new(Code::RepositoryInvalid, doing, "it is not a URL"))
         }
     }
 }
@@ -227,7 +227,7 @@ pub async fn variables_of(
     blocking(move || secrets::parse(&name, text.expose(), &allow)).await.map(Some)
 }
 
-/// The environment with which the last good generation passed, while this boot still has it. Its keys
+/// The environment with which the last healthy deployment passed, while this boot still has it. Its keys
 /// are not read back: a file of root's is trusted, but a parser of secrets is one more place to leak.
 pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
     if !machine.is_root() {

@@ -315,7 +315,7 @@ fn paths(paths: &[std::path::PathBuf]) -> String {
 }
 
 fn sealed(content: &Sealed) -> String {
-    format!("{} sealed values: {}", content.keys().len(), content.keys().join(", "))
+    format!("{} redacted values: {}", content.keys().len(), content.keys().join(", "))
 }
 
 fn health(wait: &HealthWait) -> Vec<String> {

@@ -145,7 +145,7 @@ pub fn finish(steps: &mut Steps, uses: Vec<PathBuf>, release: &Path, layout: &La
     let needs = steps.before_finish();
     let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout), uses };
     steps
-        .add("finish", "a release is whole on disk before anything points to it", action)
+        .add("finish", "the release is flushed to disk before anything points to it", action)
         .needing(needs)
         .within(Slice::Tidy)
         .marks(Mark::Whole);

@@ -47,11 +47,11 @@ pub const GOOD: Purpose = Purpose {
     copy: EnvCopy::Good,
     before: "good-",
     after: "",
-    why: Some("the environment to return to if a later one fails"),
+    why: Some("the environment to go back to if a later deployment fails"),
 };
 /// After a reboot it is not there yet.
 pub const BACK: Purpose =
-    Purpose { copy: EnvCopy::Serving, before: "", after: "-back", why: Some("the last good generation") };
+    Purpose { copy: EnvCopy::Serving, before: "", after: "-back", why: Some("the last healthy deployment") };
 pub const CANDIDATE: Purpose =
     Purpose { copy: EnvCopy::Candidate, before: "rehearsal-", after: "", why: None };
 
@@ -83,7 +83,7 @@ pub fn write(
             // A candidate's directory is a new one.
             None if purpose.copy == EnvCopy::Candidate => continue,
             None => {
-                let why = "this generation has none: an earlier one's must go";
+                let why = "this deployment has no .env; the previous one's is removed";
                 steps.add(&id, why, Action::RemoveFile { path }).after(needs);
             }
         }

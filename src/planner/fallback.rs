@@ -59,7 +59,7 @@ pub fn start(
     ready: &[String],
     layout: &Layout,
 ) {
-    let why = "the last good generation";
+    let why = "the last healthy deployment";
     let mut ready: Vec<&str> = ready.iter().map(String::as_str).chain(["reload-back"]).collect();
     let written;
     if let Some(rendering) = environment {

@@ -35,7 +35,7 @@ pub fn gate(
             .remedy("correct PORT where it is set: the secret, env.values, or the start command"));
     }
     if let Some(said) = manifest.port.filter(|said| Some(*said) != port) {
-        notes.push(format!("port = {said} is not what counts: the service is told another PORT"));
+        notes.push(format!("port = {said} has no effect: PORT is set elsewhere"));
     }
     let probe = probe(manifest, port, told.is_some())?;
     if probe == Probe::Alive {

@@ -72,20 +72,20 @@ fn raise(steps: &mut Steps, facts: &Facts, selection: &Selection, wall: ImdsWall
         ready.push("imds-nft");
     }
     let unit = wall.unit.clone();
-    let why = "the wall stands in later boots, whatever becomes of their runs";
+    let why = "loads the rules at every boot, even if the run fails";
     steps.file("imds-unit", why, layout::imds_wall_unit_file(), UNIT.to_owned(), 0o644);
     steps
         .add("imds-reload", "systemd reads the unit", Action::ReloadUnit { unit })
         .after(&["imds-unit"])
         .within(Slice::Reload);
-    let why = "others could ask it for the role's credentials";
+    let why = "other users could get the role's credentials";
     steps.add("imds-wall", why, Action::RaiseImdsWall(wall)).after(&ready).within(Slice::Start);
     let why = "loaded before the network is up and other services start";
     steps
         .link("imds-enable", why, enabled(), Path::new("..").join(layout::IMDS_WALL_UNIT))
         .after(&["imds-wall"]);
     let proof = Action::ProveImdsWall { unit: layout::IMDS_WALL_PROOF_UNIT.to_owned() };
-    let why = "rules that were loaded need not have an effect";
+    let why = "proves that the loaded rules work";
     steps.add("imds-proof", why, proof).after(&["imds-wall"]).within(Slice::Start);
     Ok(())
 }

@@ -55,7 +55,7 @@ pub struct Wanted<'a> {
     pub manifest_from: &'a Setting,
     /// Absent when the manifest says that the service has no secret.
     pub secret: Option<&'a Variables>,
-    /// The environment of the last good generation, while this boot still has it.
+    /// The environment of the last healthy deployment, while this boot still has it.
     pub good_environment: Option<&'a Rendering>,
 }
 
@@ -349,7 +349,7 @@ fn serve(
         .needing(stopped)
         .within(Slice::Start)
         .marks(Mark::Started);
-    let why = "only a service that stays well is in service";
+    let why = "the run succeeds only if the service is healthy";
     let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
     health::await_health(steps, "gate", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())

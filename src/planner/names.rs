@@ -12,7 +12,7 @@ pub fn refuse_masked(facts: &Facts, layout: &Layout) -> Result<()> {
     }
     let remedy =
         format!("systemctl unmask {unit} (with --runtime, if it was masked so); then: bootagent run");
-    let cause = format!("{unit} is masked: an operator said that nothing may start it");
+    let cause = format!("{unit} is masked, so nothing may start it");
     let doing = format!("looking at the unit of {}", layout.user());
     Err(Error::new(Code::UnitMasked, doing, cause).remedy(remedy))
 }

@@ -12,7 +12,7 @@ pub fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
     steps
         .file(
             "claim",
-            "from here on the service's names are bootagent's",
+            "marks the service's names as bootagent's",
             layout.claim(),
             format!("{}\n", layout.user()),
             0o600,
@@ -34,7 +34,7 @@ pub fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
     steps
         .directory(
             "releases",
-            "one directory for each commit and recipe",
+            "one directory for each release",
             layout.releases(),
             Owner::root(),
             0o755,

@@ -36,7 +36,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     if !selection.packages.allowed {
         let cause = format!("{why}, and the policy forbids packages");
         return Err(Error::new(Code::PolicyRefused, doing(), cause)
-            .remedy("put them into the image, or let whoever owns it set packages.allow"));
+            .remedy("add them to the AMI, or ask its owner to set packages.allow"));
     }
     let os = &wanted.facts.machine.os;
     if !is_known(wanted.facts) {

@@ -13,7 +13,7 @@ use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Compared, Rendering, Step};
 
-/// After a failure: back to the last good generation, whole, which may be the wanted one itself: after a
+/// After a failure: back to the last healthy deployment, whole, which may be the wanted one itself: after a
 /// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
 /// running that did not pass.
 pub fn recover(
@@ -62,7 +62,7 @@ pub fn recover(
         }
         (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
-            steps.add("stop", "nothing runs that did not pass the gate", stop).within(Slice::Tidy);
+            steps.add("stop", "stops what did not pass the health check", stop).within(Slice::Tidy);
         }
     }
     steps.finish()

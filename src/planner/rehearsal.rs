@@ -67,7 +67,7 @@ pub fn rehearse(
         record: layout.rehearsal().join("handover"),
     };
     steps
-        .add("rehearsal-start", "the former generation serves meanwhile", Action::Handover(handover))
+        .add("rehearsal-start", "the previous deployment serves meanwhile", Action::Handover(handover))
         .after(&ready)
         .within(Slice::Start)
         .marks(Mark::Candidate);

@@ -36,7 +36,7 @@ pub fn remember(
         generation: generation.clone(),
         before: before(wanted, generation),
     };
-    let why = "the generation to return to if a later one fails";
+    let why = "the deployment to go back to if a later one fails";
     let before: Vec<&str> = kept.iter().map(String::as_str).chain(["kept"]).collect();
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&before);
 
@@ -59,7 +59,7 @@ pub fn attempt(
         commit: generation.commit.clone(),
         release: generation.release.clone(),
     };
-    let why = "which generation was last put to run";
+    let why = "which deployment was last started";
     steps.file("attempt", why, layout.attempt(), text(&record)?, 0o600).after(ready).marks(Mark::Attempt);
     Ok(())
 }

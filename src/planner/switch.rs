@@ -72,7 +72,7 @@ pub fn stop_former(steps: &mut Steps, facts: &Facts, service: &Service) -> Vec<S
 /// After a failure: the new service gives way, and what ran before it runs again, from what stands there unchanged.
 pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
     let stop = Action::StopUnit { unit: Layout::new(service).unit(), scratch: Vec::new() };
-    let why = "it did not pass, and the former service may need its port";
+    let why = "it is not healthy, and the previous service may need its port";
     steps.add("stop", why, stop).within(Slice::Tidy);
     let known = |former: &&Service| good_of(facts, former).is_some();
     let (good, others): (Vec<&Service>, Vec<&Service>) = former(facts, service).partition(known);

@@ -75,7 +75,7 @@ impl Kept {
                 None => machine::remove_file(path),
             };
             if let Err(error) = done {
-                tracing::error!(%error, "the former status cannot be put back");
+                tracing::error!(%error, "the previous status file cannot be restored");
             }
         }
     }

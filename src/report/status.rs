@@ -199,8 +199,8 @@ impl Status {
                 Err(bad(cause, "ask the bootagent that wrote it, or run this one"))
             }
             _ => serde_json::from_str(text).map_err(|error| {
-                let cause = format!("it is no status (line {}, column {})", error.line(), error.column());
-                bad(cause, "something else than bootagent changed it: the next run writes it anew")
+                let cause = format!("it is not a status (line {}, column {})", error.line(), error.column());
+                bad(cause, "another program changed it: the next run replaces it")
             }),
         }
     }
@@ -287,7 +287,7 @@ mod tests {
         assert!(Status::parse(&newer).unwrap_err().to_string().contains("in schema 7"));
         for text in ["", "[]", "{}", &ours[..100], &ours.replace("booting", "sleeping")] {
             let told = Status::parse(text).unwrap_err().to_string();
-            assert!(told.contains("it is no status (line") && !told.contains("struct"), "{text}: {told}");
+            assert!(told.contains("it is not a status (line") && !told.contains("struct"), "{text}: {told}");
         }
     }
 

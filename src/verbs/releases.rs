@@ -114,7 +114,7 @@ fn line(facts: &Facts, service: &Service, release: Release, is_current: bool) ->
 
 fn text(listed: &Listed) -> String {
     if listed.releases.is_empty() {
-        return "no release stands on this machine: bootagent run makes the first one\n".to_owned();
+        return "this machine has no release: bootagent run makes the first one\n".to_owned();
     }
     let mut out = String::new();
     for Line { service, commit, finished, state, .. } in &listed.releases {

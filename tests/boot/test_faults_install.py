@@ -64,7 +64,7 @@ def test_a_registry_that_fails_for_good(stage, registry):
 
 @pytest.mark.parametrize(
     ("status", "code", "names"),
-    [(401, "E-REGISTRY-REFUSED", "E401"), (403, "E-REGISTRY-REFUSED", "E403"), (404, "E-PACKAGE-MISSING", "E404")],
+    [(401, "E-REGISTRY-REFUSED", "E401"), (403, "E-REGISTRY-REFUSED", "E403"), (404, "E-DEPENDENCY-MISSING", "E404")],
 )
 def test_a_registry_that_says_no_is_believed(stage, registry, status, code, names):
     registry.fail(status, only="*.tgz")
@@ -77,7 +77,7 @@ def test_a_package_that_is_not_the_one_of_the_lockfile(stage, registry):
     files = project(stage.world)
     lock = json.loads(files["package-lock.json"])
     lock["packages"]["node_modules/brick"]["integrity"] = "sha512-" + "A" * 86 + "=="
-    fails(stage, files | {"package-lock.json": json.dumps(lock)}, 78, "E-PACKAGE-ALTERED", "EINTEGRITY")
+    fails(stage, files | {"package-lock.json": json.dumps(lock)}, 78, "E-DEPENDENCY-ALTERED", "EINTEGRITY")
 
 
 def test_a_registry_for_which_nobody_vouches(stage, registry):

@@ -298,7 +298,7 @@ def test_rules_that_are_refused_are_named_in_nft_s_words(world, binary):
     begin(world)
     machine = world.launch(binary=binary, files={POLICY: "[imds]\nusers = []\n"})
     machine.write("/usr/sbin/nft", "#!/bin/sh\necho 'Error: Could not process rule' >&2\nexit 1\n", mode=0o755)
-    assert_failed(machine, run(machine), 1, "E-IMDS-WALL", "Could not process rule")
+    assert_failed(machine, run(machine), 1, "E-IMDS-RULES", "Could not process rule")
     assert world.git.log == []
 
 
@@ -318,7 +318,7 @@ class TestWithoutNft:
 
     def test_where_packages_are_forbidden_it_is_an_error(self, shared, machine):  # noqa: F811
         set_policy(machine, "[imds]\nusers = []\n[packages]\nallow = false\n")
-        assert_failed(machine, run(machine), 1, "E-IMDS-WALL", "there is no nft", "packages.allow")
+        assert_failed(machine, run(machine), 1, "E-IMDS-RULES", "there is no nft", "packages.allow")
         assert shared.git.log == [] and asked(machine, "alice") == ANSWERS
 
     def test_it_is_installed_first(self, machine):
@@ -330,5 +330,5 @@ class TestWithoutNft:
     def test_gone_again_it_is_missed_by_name_and_what_serves_is_left_alone(self, machine):
         running = process(machine)
         machine.check(["rm", "/usr/sbin/nft"])
-        assert_failed(machine, again(machine), 2, "E-IMDS-WALL", "there is no nft on this machine")
+        assert_failed(machine, again(machine), 2, "E-IMDS-RULES", "there is no nft on this machine")
         assert process(machine) == running and asked(machine, "alice") == REFUSED

@@ -107,7 +107,7 @@ class TestPackages:
     def test_a_mirror_that_nobody_vouches_for(self, company, binary):
         machine = self.company_s(company, binary, "budget = 30\n")
         done = run(machine)
-        assert_failed(machine, done, 75, ["E-PACKAGES-UNREACHABLE", "E-DEADLINE"])
+        assert_failed(machine, done, 75, ["E-OS-PACKAGES-UNREACHABLE", "E-DEADLINE"])
         assert "certificate" in done.stderr.lower(), done.stderr
         assert not self.has(machine, packages.PACKAGE)
 

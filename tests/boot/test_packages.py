@@ -106,7 +106,7 @@ class TestAMinute:
 def test_whoever_holds_the_lock_too_long_is_named(launch):
     machine = launch(PACKAGE, policy='[packages]\nwait = "3s"\n')
     holder = hold(machine)
-    assert_failed(machine, run(machine), 75, "E-PACKAGES-LOCKED", "python3", f"pid {holder}", LOCK)
+    assert_failed(machine, run(machine), 75, "E-OS-PACKAGES-LOCKED", "python3", f"pid {holder}", LOCK)
     assert machine.systemctl_show("somebody.service")["ActiveState"] == "active"
     assert not has(machine, PACKAGE)
 
@@ -141,7 +141,7 @@ def test_an_interrupted_dpkg_is_repaired(launch):
 
 def test_a_package_that_nobody_has(launch):
     machine = launch(PACKAGE, "no-such-package")
-    assert_failed(machine, run(machine), 78, "E-PACKAGES-MISSING", "no no-such-package")
+    assert_failed(machine, run(machine), 78, "E-OS-PACKAGES-MISSING", "no no-such-package")
     assert not has(machine, PACKAGE), "half of what was asked for"
 
 

@@ -24,9 +24,9 @@ def requirements(*more: str, **files: object) -> dict[str, object]:
 
 # What the commit breaks, with the code of the failure and words of its first line. None of it comes as far as the service.
 BEFORE = {
-    "a version nobody has": (requirements("left-pad==99.0"), "E-PACKAGE-MISSING", ["left-pad"]),
+    "a version nobody has": (requirements("left-pad==99.0"), "E-DEPENDENCY-MISSING", ["left-pad"]),
     "a hash that does not match": (
-        {"requirements.txt": f"packaging==26.4 --hash=sha256:{'0' * 64}\n"}, "E-PACKAGE-ALTERED", ["packaging"],
+        {"requirements.txt": f"packaging==26.4 --hash=sha256:{'0' * 64}\n"}, "E-DEPENDENCY-ALTERED", ["packaging"],
     ),
     "a source that needs a compiler": (requirements("speedup==1.0"), "E-INSTALL-FAILED", ["gcc"]),
     "a path outside of the tree": (requirements("-e ../elsewhere"), "E-SOURCE-UNSAFE", ["../elsewhere"]),

@@ -55,7 +55,7 @@ class Installer:
     def test_a_package_that_is_not_what_poetry_s_lock_says(self, shared, machine):  # noqa: F811
         good = current(machine)
         _, failed = self.update(shared, machine, poetry(shared.pypi, packaging=f"sha256:{'0' * 64}"))
-        assert_failed(machine, failed, 2, "E-PACKAGE-ALTERED")
+        assert_failed(machine, failed, 2, "E-DEPENDENCY-ALTERED")
         assert current(machine) == good
 
     def test_poetry_s_lock_without_poetry(self, shared, machine):  # noqa: F811
@@ -67,7 +67,7 @@ class Installer:
         good = current(machine)
         files = GOOD | {"poetry.lock": None, "pyproject.toml": None, "requirements.txt": "gunicorn==99.0\n"}
         _, failed = self.update(shared, machine, files)
-        assert_failed(machine, failed, 2, "E-PACKAGE-MISSING", "gunicorn")
+        assert_failed(machine, failed, 2, "E-DEPENDENCY-MISSING", "gunicorn")
         assert current(machine) == good
 
 

@@ -70,7 +70,7 @@ class TestRemembered:
         assert failed.code != 0 and "E-SERVICE-EXITED" in failed.stderr, failed
         error = status(machine)[1]["error"]
         causes = " ".join(error["causes"])
-        assert f"commit {commit} passed its health check with the former values" in causes, error
+        assert f"commit {commit} passed its health check with the previous values" in causes, error
         assert "changed keys: MODE, NEW" in causes and "TOKEN" not in causes, error
         assert "correct the secret" in error["remedy"] and "push" not in error["remedy"], error
         assert ask(machine, "env")["MODE"] == "good"

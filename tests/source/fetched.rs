@@ -82,7 +82,7 @@ fn evidence_is_text_and_has_an_end() {
     let asking = Asking::local(upstream.path()).with(|request| request.evidence = vec!["bulk".into()]);
     let source = asking.fetch().unwrap();
     assert!(source.evidence.is_empty(), "noise is not text");
-    assert_eq!(source.read("bulk"), Err("it is no UTF-8 text"));
+    assert_eq!(source.read("bulk"), Err("it is not UTF-8 text"));
 }
 
 #[test]

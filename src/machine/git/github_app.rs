@@ -64,7 +64,7 @@ fn api(address: &Address) -> String {
 /// Its bearer is the app, for as long as it holds.
 fn signed(app: &App) -> Result<Secret> {
     let key = RsaKey::from_pem(app.private_key.expose().trim())?.ok_or_else(|| {
-        unfit("the app's private_key is no RSA key in PEM form")
+        unfit("the app's private_key is not an RSA key in PEM form")
             .remedy("store the .pem file that GitHub gave for the app, as one JSON string")
     })?;
     let now = now();

@@ -58,7 +58,7 @@ pub fn ended(gate: &Gate, state: &UnitState, restarts: u32, exit: Option<Exit>) 
     };
     Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause)
         .remedy(format!(
-        "the service ends by itself: journalctl -u {} has its last lines; once a fix is pushed: bootagent run --update",
+        "the service ends by itself: journalctl -u {} has its last lines; push a fix, then: bootagent run --update",
         gate.unit
     ))
 }

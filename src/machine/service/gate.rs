@@ -33,7 +33,7 @@ pub async fn look(gate: &Gate) -> Result<Look> {
 
 /// One probe, without a memory: a service that systemd restarted meanwhile may well serve again.
 pub async fn probe_once(gate: &Gate) -> Result<Health> {
-    let state = units::state(&gate.unit).await?;
+    let state = units::settled(&gate.unit).await?;
     Ok(match probe(gate, &state).await {
         Ok(good) => Health::Well(good.answer),
         Err(bad) => Health::Unwell(bad.cause.own()),

@@ -18,7 +18,7 @@ const NOT_PROBED: &str = "not probed: only root sees whose socket answers";
 pub async fn present(asked: &Asked, root: bool) -> Result<Option<Present>> {
     let Some(service) = service(asked).await? else { return Ok(None) };
     let layout = Layout::new(&service);
-    let state = units::state(&layout.unit()).await?;
+    let state = units::settled(&layout.unit()).await?;
     let good = if root { good(&layout, asked) } else { None };
     let release = files::target(&layout.current()).ok().flatten();
     let mark = if root { read_mark(&layout) } else { None };

@@ -168,7 +168,7 @@ fn package(source: &Source) -> Result<Package> {
     // As npm does.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.trim_start().starts_with('{') {
-        return Err(bad("package.json:1:1: it is no JSON object".to_owned(), "npm init writes one"));
+        return Err(bad("package.json:1:1: it is not a JSON object".to_owned(), "npm init writes one"));
     }
     let package: Package = serde_json::from_str(text).map_err(|error| {
         let told = error.to_string();

@@ -121,7 +121,7 @@ fn to_do(view: &View) -> String {
         State::NotStarted => "bootagent.service starts it at boot; to start it now: bootagent run".to_owned(),
         State::Healthy | State::Warnings => {
             let branch = view.pinned.as_ref().map_or("the branch", |pinned| pinned.branch.as_str());
-            format!("nothing; bootagent run --update takes the newest commit of {branch}")
+            format!("nothing; bootagent update takes the newest commit of {branch}")
         }
         _ if view.held.is_some() => "bootagent unhold ends the hold".to_owned(),
         _ if view.serves.as_ref().is_some_and(|serves| !serves.by_hand.is_empty()) => {
@@ -145,7 +145,7 @@ pub fn steps(run: &Status) -> String {
     let attempted = run.attempted.as_ref().filter(|attempted| Some(*attempted) != run.passed.as_ref());
     if let Some(attempted) = attempted {
         let passed = run.passed.as_ref().map_or("none yet".to_owned(), ToString::to_string);
-        lines.push(line("attempted", format!("{attempted} (last put to run)")));
+        lines.push(line("attempted", format!("{attempted} (last started)")));
         lines.push(line("passed", format!("{passed} (last passed its health check)")));
     }
     lines.extend(run.steps.iter().map(|step| step_line(run, step)));
@@ -267,7 +267,7 @@ mod tests {
         let shown = text(&view(Some(run(State::Healthy)), Some(present())));
         assert!(shown.starts_with("auth-service (prod): healthy\n"), "{shown}");
         assert!(
-            shown.contains("to do     nothing; bootagent run --update takes the newest commit of main"),
+            shown.contains("to do     nothing; bootagent update takes the newest commit of main"),
             "{shown}"
         );
         assert_eq!(shown.lines().count(), 6);

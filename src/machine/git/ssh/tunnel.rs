@@ -47,7 +47,7 @@ async fn tunnel(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), target: &str
     match status(&head) {
         Some(200..=299) => Ok(()),
         Some(status) => Err(format!("the proxy answers {status} to CONNECT {target}")),
-        None => Err("the proxy's answer is no HTTP".to_owned()),
+        None => Err("the proxy's answer is not HTTP".to_owned()),
     }
 }
 
