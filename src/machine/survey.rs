@@ -108,7 +108,7 @@ fn beside(places: &Places, program: &Path, version: &str) -> BTreeSet<String> {
     let line = version.split('.').take(2).collect::<Vec<_>>().join(".");
     let bin = program.parent().unwrap_or(program);
     let stands = |path: &&str| bin.join(path.replace("{line}", &line)).exists();
-    let there = places.beside.iter().filter(|(_, paths)| paths.iter().any(|path| stands(path)));
+    let there = places.beside.iter().filter(|(_, paths)| paths.iter().any(&stands));
     there.map(|(name, _)| (*name).to_owned()).collect()
 }
 
