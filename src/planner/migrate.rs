@@ -57,7 +57,11 @@ pub fn migrate(
     };
     let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
     steps
-        .add("migrate", "once for this release; the previous one serves meanwhile", Action::Migrate(migration))
+        .add(
+            "migrate",
+            "once for this release; the previous one serves meanwhile",
+            Action::Migrate(migration),
+        )
         .after(&["finish", "run", "data"])
         .needing(persistent)
         .within(Slice::Migrate);

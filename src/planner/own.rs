@@ -32,13 +32,7 @@ pub fn own(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
         layout.data(),
     );
     steps
-        .directory(
-            "releases",
-            "one directory for each release",
-            layout.releases(),
-            Owner::root(),
-            0o755,
-        )
+        .directory("releases", "one directory for each release", layout.releases(), Owner::root(), 0o755)
         .after(&["claim"]);
     steps
         .directory(

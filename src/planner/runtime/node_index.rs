@@ -50,7 +50,8 @@ pub fn index(draft: &Draft) -> Result<Vec<Release>, Unmet> {
 
 fn read(text: &str, address: &str) -> Result<Vec<Release>> {
     let lines: Vec<Line> = serde_json::from_str(text).map_err(|error| {
-        let cause = format!("it is not an index of releases (line {}, column {})", error.line(), error.column());
+        let cause =
+            format!("it is not an index of releases (line {}, column {})", error.line(), error.column());
         Fault::RuntimeUnusable.error(format!("reading {address}"), cause)
     })?;
     Ok(lines.into_iter().filter_map(release).take(RELEASES).collect())

@@ -47,7 +47,10 @@ fn going_on(present: Option<&Present>) -> State {
 
 fn silent(seen: &Seen) -> Vec<String> {
     let silence = seen.record.as_ref().and_then(|record| record.silence(seen.now));
-    silence.map(|silence| format!("the run is active, but reported nothing for {silence} s")).into_iter().collect()
+    silence
+        .map(|silence| format!("the run is active, but reported nothing for {silence} s"))
+        .into_iter()
+        .collect()
 }
 
 /// Nothing is known of a run in this boot: what runs all the same was not started by one, or its record was lost.

@@ -91,9 +91,9 @@ mod tests {
             ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "answers 403"),
             ("HTTP/1.1 407 Who\x1b[2J\r\n\r\n", "answers 407 to CONNECT git.example:22"),
             ("HTTP/1.1 100 Continue\r\n\r\n", "answers 100"),
-            ("HTTP/2 200\r\n\r\n", "no HTTP"),
-            ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "no HTTP"),
-            ("HTTP/1.1 \u{fc}\r\n\r\n", "no HTTP"),
+            ("HTTP/2 200\r\n\r\n", "not HTTP"),
+            ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "not HTTP"),
+            ("HTTP/1.1 \u{fc}\r\n\r\n", "not HTTP"),
         ] {
             let error = asked(answer.as_bytes()).await.0.unwrap_err();
             assert!(error.contains(says) && !error.contains('\x1b'), "{answer:?}: {error}");
