@@ -167,7 +167,7 @@ def test_names_that_are_known_late(stage, comes, how):
     dns = stage.world.dns
     before = len(dns.log)
     for name in (GIT, SECRETS):
-        getattr(dns, how)(name, 5)
+        getattr(dns, how)(name, 8)
     comes()
     failed = {entry["name"] for entry in dns.log[before:] if entry["answer"] in ("SERVFAIL", "NXDOMAIN")}
     assert {GIT, SECRETS} <= failed, "the names were known: this test shows nothing"

@@ -245,7 +245,7 @@ class TestServes:
             code, seen = view(machine)
         finally:
             machine.check(["systemctl", "stop", "holder"])
-        assert (code, seen["state"]) == (0, "updating") and "said nothing for 4" in "".join(seen["why"]), seen
+        assert (code, seen["state"]) == (0, "updating") and "reported nothing for 4" in "".join(seen["why"]), seen
         code, seen = view(machine)
         assert (code, seen["state"], seen["error"]["code"]) == (4, "degraded", "E-AGENT-DIED"), seen
 
