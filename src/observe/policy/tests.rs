@@ -1,3 +1,5 @@
+//! The policy: files and flags, which of them counts, and what is refused with its place.
+
 use super::*;
 use crate::facts::{Facts, Source};
 use crate::observe::{Decision, Selection, select};

@@ -1,3 +1,5 @@
+//! The secret's text as variables: JSON and lines, refused keys, and errors that show no value.
+
 use super::*;
 use crate::error::Exit;
 

@@ -1,3 +1,5 @@
+//! Every dialect of an environment file: what it writes its own reader reads, and what it cannot carry is named.
+
 use proptest::prelude::*;
 
 use super::*;

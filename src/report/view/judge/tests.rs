@@ -1,3 +1,5 @@
+//! The state that is told, for each combination of what serves now and how the last run ended.
+
 use super::*;
 use crate::facts::{Commit, Generation, Good, Hold, Passed, Restarts, Service, UnitPresent};
 use crate::plan::{Gate, Probe, Seconds};
