@@ -315,7 +315,7 @@ pub fn stderr_is_the_journal() -> bool {
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Whether our standard error is a terminal on which a line can be rewritten, and somebody wants that.
+/// Whether our standard error is a terminal on which a line can be rewritten, and the environment does not forbid it.
 pub fn stderr_is_a_living_terminal() -> bool {
     let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     std::io::stderr().is_terminal()

@@ -163,7 +163,7 @@ struct Told {
     fault: Option<String>,
     /// The seconds that a server asked us to stay away.
     retry_after: Option<u64>,
-    /// The last lines of whoever failed.
+    /// The last lines of the program that failed.
     output: Vec<Message>,
 }
 

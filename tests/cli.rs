@@ -238,7 +238,7 @@ fn without_a_repository_it_says_so_at_once() {
     assert!(said(&output.stderr).contains("[E-POLICY-NO-REPOSITORY]"), "{}", said(&output.stderr));
 }
 
-/// The program as somebody who is not root, from a place where that somebody may run it.
+/// The program as a user who is not root, from a place where that user may run it.
 fn as_nobody(home: &Path) -> Command {
     let program = home.join("bootagent");
     // By another process: one of ours that starts meanwhile would keep the file open for writing.
@@ -310,7 +310,7 @@ fn validate_shows_what_a_boot_would_do() {
     assert_eq!(said(&here.current_dir(&home).arg("validate").output().unwrap().stdout), stdout);
 }
 
-/// Whoever can push must not command the terminal of whoever looks.
+/// A pusher must not command the terminal of the one who looks.
 #[test]
 fn validate_notes_what_a_service_would_write_into_its_release() {
     let uploads =

@@ -587,7 +587,7 @@ fn the_reference_of_faults_is_complete() {
     for slice in Slice::ALL.iter().filter(|slice| !names(&tokens, &format!("Slice::{slice:?}"))) {
         let of_a_fault = Fault::ALL.iter().any(|fault| fault.slice() == *slice);
         if !of_a_fault {
-            faults.push(format!("the slice {} is nobody's", slice.name()));
+            faults.push(format!("no step and no fault has the slice {}", slice.name()));
         }
     }
     assert_none(faults);

@@ -1,4 +1,4 @@
-//! What is kept of the last words of whoever failed: few lines, and no secret in them. This is where what a step's
+//! What is kept of the last words of what failed: few lines, and no secret in them. This is where what a step's
 //! failure quotes becomes what everybody may read.
 
 use super::read_only;
@@ -28,7 +28,7 @@ pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
     error.saying(told(lines, reason))
 }
 
-/// Why a service ended it says itself, by the last error that it names; or whoever could not start it
+/// Why a service ended it says itself, by the last error that it names; or what could not start it
 /// does. No other line: causes are everybody's to read. (A command's cause has a line of its own already.)
 fn reason(lines: &[String]) -> Option<usize> {
     const STARTERS: [&str; 2] = ["/usr/bin/env: ", "/bin/sh: "];

@@ -15,7 +15,7 @@ pub struct Limit<'a> {
 }
 
 impl Limit<'_> {
-    /// Carries on until the work is done, the budget is spent, or somebody wants the run to end.
+    /// Carries on until the work is done, the budget is spent, or a signal ends the run.
     pub async fn hold<T>(
         &self,
         stop: Pin<&mut impl Future<Output = &'static str>>,

@@ -85,7 +85,7 @@ async fn service(
     let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
     let recorded = decided.map(|decided| &decided.source).or(kept.map(|kept| &kept.source));
     // The source and the secret are asked at once. Only the source's manifest tells whether there is a
-    // secret at all: if not, nobody waits for it any longer.
+    // secret at all: if not, it is not waited for any longer.
     let mut fetching = pin!(async {
         match recorded {
             Some(source) => Ok((source.clone(), None)),

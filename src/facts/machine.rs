@@ -29,7 +29,7 @@ pub struct Facts {
     /// What was asked for plans of this machine, and answered.
     #[serde(default, alias = "node_index", skip_serializing_if = "Known::is_empty")]
     pub known: Known,
-    /// Names that exist, whoever made them.
+    /// Names that exist, also those that bootagent did not make.
     pub taken: Taken,
     /// Services that an earlier run claimed: their users, units and directories are ours.
     pub claims: BTreeSet<Service>,

@@ -18,9 +18,9 @@ pub struct Source {
     /// Of a working tree, whose entries are those of its root: the directories in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directories: Vec<String>,
-    /// Path to text. Only files that somebody asked for, that are there, and that are short enough.
+    /// Path to text. Only files that were asked for, that are there, and that are short enough.
     pub evidence: BTreeMap<String, String>,
-    /// Path to why its text is not known, of files that somebody asked for and that are there.
+    /// Path to why its text is not known, of files that were asked for and that are there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
     /// Files below the root that were asked for and are not there. Of the root itself `entries` tells it, in records, too.
@@ -81,7 +81,7 @@ impl Source {
         self.directories.iter().any(|directory| directory == name) || self.entries.iter().any(below)
     }
 
-    /// Takes in a file that somebody asked for, or why its text is not to be had.
+    /// Takes in a file that was asked for, or why its text is not to be had.
     pub fn record<E>(
         &mut self,
         path: &str,

@@ -67,7 +67,7 @@ slices! {
     Checkout = "checkout", 300, None, 1;
     Runtime = "runtime", 300, None, 0;
     Packages = "packages", 600, None, 1;
-    /// For whoever holds dpkg's lock.
+    /// For the process that holds dpkg's lock.
     Lock = "lock", 300, Some("packages.wait"), 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
@@ -199,7 +199,7 @@ impl Fault {
         Fault::ALL.iter().copied().find(|fault| fault.name() == name)
     }
 
-    /// How long it is put up with, unless a setting says so: then whoever asks knows.
+    /// How long it is put up with, unless a setting says so: then the caller knows.
     pub fn most(self) -> Option<Seconds> {
         self.slice().set_by().is_none().then(|| self.slice().seconds())
     }

@@ -1,6 +1,5 @@
-//! What those who wait say of it. Whoever wants to know lends an ear for the time of a future; the
-//! words need not be handed through everything that lies between. They may quote others: the ear knows what must be
-//! hidden in them, and keeps only what every user may read.
+//! Progress of what is waited for. A caller listens for as long as a future runs, so that its messages need not be passed
+//! through all functions between. They may quote foreign text: the listener redacts it, and keeps only what every user may read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -69,7 +68,7 @@ mod tests {
         };
         tokio::join!(one.hear(talk("one")), other.hear(talk("other")));
         assert_eq!((one.last().as_deref(), other.last().as_deref()), (Some("one 2"), Some("other 2")));
-        say("nobody listens");
+        say("without a listener");
     }
 
     #[tokio::test]

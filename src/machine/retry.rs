@@ -84,7 +84,7 @@ fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
     fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
 }
 
-/// A whole group boots at once: nobody may knock in step with the others, or before he was told to.
+/// A whole group boots at once: no instance may retry in step with the others, or before the server said so.
 fn wait(error: &Error, pause: Duration) -> Duration {
     let asked = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
     asked + pause.mul_f64(fastrand::f64())

@@ -186,7 +186,7 @@ fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
     }
 }
 
-/// A flag that would be ignored is an error: whoever wrote it believes that it counts.
+/// A flag that would be ignored is an error: its writer believes that it counts.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     let is_ours = |said: &Said<String>| is_environment(policy, &said.value, decided);
     let environment = policy.environment().filter(|said| !is_ours(said));

@@ -51,7 +51,7 @@ pub async fn instance(
         return Ok(facts.instance.clone());
     }
     if flags.dry_run && said {
-        // Perhaps root's own laptop: then nobody answers, and nobody needs to.
+        // Perhaps root's own laptop: then IMDS does not answer, and need not.
         return Ok(machine.instance(Seconds(1)).await.ok());
     }
     machine.instance(policy.wait()).await.map(Some)

@@ -274,7 +274,7 @@ pub struct Archive {
     /// The file that must be in it, from its top directory.
     #[serde(skip)]
     pub program: PathBuf,
-    /// What of it nobody needs.
+    /// What of it is not needed.
     pub leave_out: Vec<String>,
     pub path: PathBuf,
 }

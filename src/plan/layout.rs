@@ -226,7 +226,7 @@ pub fn observer(name: &str) -> Option<(u32, u64)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Where systemd keeps the cache directories of units with a dynamic user: nobody but root looks in.
+/// Where systemd keeps the cache directories of units with a dynamic user: only root can look in.
 pub const PRIVATE: &str = "/var/cache/private";
 pub const CACHE: &str = "/var/cache";
 

@@ -77,7 +77,7 @@ pub fn add<'a>(
     step
 }
 
-/// Nobody is there to answer a question, and no service of the machine is restarted in passing.
+/// No question can be answered, and no service of the machine is restarted in passing.
 fn environment(network: &Network) -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> =
         [("DEBIAN_FRONTEND", "noninteractive"), ("LANG", "C.UTF-8"), ("NEEDRESTART_SUSPEND", "1")]

@@ -17,7 +17,7 @@ use crate::plan::layout::Layout;
 use crate::plan::{Action, Gate, Handover, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
 
-/// Whether there is one, and on which port: it is asked for, and somebody else serves meanwhile.
+/// Whether there is one, and on which port: it is asked for, and another release serves meanwhile.
 pub fn due(wanted: &Wanted, former: Option<&Generation>) -> Option<u16> {
     let serves = former.is_some() && wanted.facts.active.contains(&wanted.selection.service);
     wanted.manifest.rehearsal.filter(|_| serves)
@@ -50,7 +50,7 @@ pub fn rehearse(
     let written = environment::write(steps, &environment::CANDIDATE, &rendering, &["rehearsal"], layout);
     let ready: Vec<&str> = written.iter().map(String::as_str).chain(["rehearsal-reload"]).collect();
 
-    // It ends by itself if nobody is left to end it.
+    // It ends by itself if the run is gone.
     let most = Seconds(gate.within.0 + gate.soak.0 + 60);
     let text = systemd::rehearsal(wanted.selection, recipe, release, most, layout);
     let why = "the service's unit, from the new release, beside the one that serves";

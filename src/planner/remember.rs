@@ -45,7 +45,7 @@ pub fn remember(
     Ok(())
 }
 
-/// Told before it happens: whoever finds the machine later knows what was tried last.
+/// Told before it happens: who looks at the machine later learns what was tried last.
 pub fn attempt(
     steps: &mut Steps,
     wanted: &Wanted,

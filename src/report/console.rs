@@ -1,4 +1,4 @@
-//! Five plain lines: the last thing that whoever can read the instance's console sees.
+//! Five plain lines: the last lines on the instance's console.
 
 use super::status::{State, Status};
 use super::terminal::plain;

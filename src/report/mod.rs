@@ -163,7 +163,7 @@ impl Report {
     ) -> T {
         let said = ProgressText::new(redaction);
         let (key, said) = locked(&self.ongoing).begin(id, what, said, Instant::now(), now());
-        // Also when nobody waits for it any longer.
+        // Also when it is not waited for any longer.
         let ended = Ended { report: self, key };
         let done = said.hear(work).await;
         drop(ended);
@@ -182,7 +182,7 @@ impl Report {
         locked(&self.ongoing).said(id)
     }
 
-    /// Nobody waits any longer: what was waited for, and what it said last, are causes of that.
+    /// The wait is over: what was waited for, and what it said last, are causes of that.
     pub fn waiting_for(&self, error: Error) -> Error {
         let ongoing = locked(&self.ongoing).words(Instant::now());
         ongoing.into_iter().fold(error, |error, words| error.because(format!("waiting for {words}")))

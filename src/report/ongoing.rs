@@ -6,7 +6,7 @@ use crate::machine::progress::ProgressText;
 
 use super::status::Waiting;
 
-/// What takes less is nobody's concern.
+/// What takes less is not told.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// The first line about it, where every line stays; each further one comes after three times the time.
 const FIRST_LINE: Duration = Duration::from_secs(5);

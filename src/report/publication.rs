@@ -87,7 +87,7 @@ pub fn withdraw() {
     }
 }
 
-/// The last run's, as far as whoever asks may see it; `None` if there was no run in this boot.
+/// The last run's, as far as the asking user may see it; `None` if there was no run in this boot.
 pub async fn read(machine: &impl Observe) -> Result<Option<Status>> {
     let Some(text) = machine.text(Path::new(PATH)).await? else { return Ok(None) };
     let status = Status::parse(&text)?;

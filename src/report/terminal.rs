@@ -13,7 +13,7 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// A line on standard error, for whoever is there.
+/// A line on standard error.
 pub fn tell(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", plain(&line.to_string()));
 }

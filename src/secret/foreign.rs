@@ -12,7 +12,7 @@ const LONGEST: usize = 64 << 10;
 /// As much as is shown of one text, in characters. It is cut when nothing secret is left in it, never before.
 pub const SHOWN: usize = 300;
 
-/// One line of somebody else's text. `CUT` in front or at the end says that it goes on there.
+/// One line of foreign text. `CUT` in front or at the end says that it goes on there.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ForeignText(String);
 
@@ -51,7 +51,7 @@ impl ForeignText {
         ForeignText(self.0.trim().to_owned())
     }
 
-    /// Without the values that are known here. It stays somebody else's text, to be redacted again by whoever knows more.
+    /// Without the values that are known here. It stays foreign text, to be redacted again where more values are known.
     pub fn without(&self, redaction: &Redaction) -> Self {
         ForeignText(redaction.hide_values(&self.0))
     }
@@ -93,7 +93,7 @@ pub fn clean(line: &str) -> String {
     clean
 }
 
-/// A word of the repository within a sentence of ours, in a plan or before there is one: whoever may push wrote it, and
+/// A word of the repository within a sentence of ours, in a plan or before there is one: a pusher wrote it, and
 /// no secret of the service is in reach of it.
 pub fn excerpt(text: &str) -> String {
     const SHORT: usize = 100;

@@ -93,7 +93,7 @@ impl Forms<'_> {
         }
     }
 
-    /// What nobody else's word looks like, however ordinary the value is.
+    /// What no ordinary word looks like, however ordinary the value is.
     fn encoded(&mut self, key: &str, value: &str) {
         for form in [json(value), url(value, true), url(value, false)] {
             if form != value {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Redaction;
 use super::foreign::{ForeignText, clean};
 
-/// What stands in place of a quotation for which nobody knows what must be hidden.
+/// What stands in place of a quotation for which it is unknown what must be hidden.
 pub const NOT_SHOWN: &str = "[not shown]";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Which values are too ordinary to be taken out of text wherever they stand. A secret also holds `production`,
-//! `us-east-1` and `3000`, and an error in which such a word is hidden tells nobody what is wrong. In doubt a value is
+//! `us-east-1` and `3000`, and an error in which such a word is hidden does not tell what is wrong. In doubt a value is
 //! hidden. The rule for people is in `docs/reference/environment.md`.
 
 /// Where in a text a value is hidden.

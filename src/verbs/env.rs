@@ -39,7 +39,7 @@ pub async fn env(args: &EnvArgs) -> u8 {
 #[derive(Serialize)]
 struct Checked {
     secret: String,
-    /// Absent where nobody knows what the service is.
+    /// Absent where the service is unknown.
     manifest: Option<String>,
     /// Whether a `.env` is written at all.
     dotenv: bool,

@@ -1,4 +1,4 @@
-//! pip's complaints. It tells a network that fails as a package that nobody has, so that the network's words go first.
+//! pip's complaints. It tells a network that fails as a package that does not exist, so that the network's words go first.
 
 use super::{Complaint, Fault, telling};
 use crate::secret::{ForeignText, Message};

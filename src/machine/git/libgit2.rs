@@ -26,8 +26,8 @@ fn settings() -> Result<(), git2::Error> {
         for level in [ConfigLevel::System, ConfigLevel::Global, ConfigLevel::XDG, ConfigLevel::ProgramData] {
             git2::opts::set_search_path(level, "")?;
         }
-        // The check keeps a privileged user from running what somebody else's .git/config names (hooks,
-        // pagers, monitors). Here there is nobody privileged and libgit2 runs none of it, while the
+        // The check keeps a privileged user from running what another user's .git/config names (hooks,
+        // pagers, monitors). Here no user is privileged and libgit2 runs none of it, while the
         // build user must read what the fetching user wrote.
         git2::opts::set_verify_owner_validation(false)?;
         for scheme in ["http", "https", "ssh"] {

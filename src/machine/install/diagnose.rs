@@ -1,4 +1,4 @@
-//! Why a command failed, read from its end and from what it said. What it says is somebody else's word:
+//! Why a command failed, read from its end and from what it said. What it says is foreign text:
 //! it chooses the name of a failure and never more than that.
 
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
     }
     let uses: String = uses.iter().map(|path| format!("{}\n", path.display())).collect();
     files::write(record, uses.as_bytes(), &Owner::root(), Mode(0o600))?;
-    // Whoever discards takes the name first and the record second: one of us two removes it.
+    // A discard takes the name first and the record second: one of us two removes it.
     match still_there()? {
         true => Ok(()),
         false => files::remove_file(record).and(Err(gone())),

@@ -67,7 +67,7 @@ pub fn look(archive: &Archive) -> Result<Look> {
     })
 }
 
-/// Whoever asks tries again, if the fault is one that passes.
+/// The caller tries again, if the fault is one that passes.
 pub async fn install(install: &InstallRuntime) -> Result<()> {
     download(install).await?;
     let archive = install.archive.clone();
@@ -84,7 +84,7 @@ async fn download(install: &InstallRuntime) -> Result<()> {
     blocking(|| {
         files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
         files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
-        // Anybody's who gets that far: nobody but this child does.
+        // Open to all users, but only this child reaches it.
         files::directory(&tree(), &Owner::root(), Mode(0o777))
     })
     .await?;
@@ -106,7 +106,7 @@ async fn download(install: &InstallRuntime) -> Result<()> {
     reply(transient, Role::Archive, &request, &install.archive.address).await
 }
 
-/// The child is gone: nobody but root reaches the tree any more.
+/// The child is gone: only root reaches the tree now.
 pub fn finish(runtime: &str, path: &Path) -> Result<()> {
     let doing = || format!("finishing {}", path.display());
     let from = Place::open(&tree(), false).doing(doing)?;

@@ -1,5 +1,5 @@
 //! Tools of the machine, from files that this program brings along: a service's build user installs them into a directory
-//! that nobody else reaches, and only what is whole, on disk and root's gets its name.
+//! that no other user reaches, and only what is whole, on disk and root's gets its name.
 
 use std::path::Path;
 use std::time::Duration;

@@ -35,7 +35,7 @@ pub struct ArchiveRequest {
     pub directory: PathBuf,
     /// What must be in it.
     pub program: PathBuf,
-    /// Paths below the archive's top directory that nobody needs.
+    /// Paths below the archive's top directory that are not needed.
     pub leave_out: Vec<String>,
     pub network: Network,
     pub timeouts: Timeouts,

@@ -120,7 +120,7 @@ pub async fn hand_over(handover: &Handover) -> Result<Change> {
     }
     // Of before the start: what changes meanwhile is not what runs.
     let digests = Digests::now(handover)?;
-    // Between the two nobody knows what runs: a run that is killed there restarts once more, also when it
+    // Between the two it is unknown what runs: a run that is killed there restarts once more, also when it
     // wants what was noted before.
     files::remove_file(&handover.record)?;
     start::restart(&handover.unit).await?;

@@ -1,4 +1,4 @@
-//! Healthy or not. The gate is not fooled: by somebody else on the port, by one lucky answer, by a
+//! Healthy or not. The gate is not fooled: by another process on the port, by one lucky answer, by a
 //! service that is restarted again and again, or by a unit that systemd merely calls active.
 
 use std::time::Duration;
@@ -97,7 +97,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
-        // One that is down nobody starts again.
+        // systemd does not start one that is down again.
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
             return Err(crash::ended(gate, &state, restarts, seen.exit));
         }

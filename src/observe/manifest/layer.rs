@@ -1,4 +1,4 @@
-//! The keys of one layer: the file's own, or one environment's overlay. Whoever adds a key adds it here.
+//! The keys of one layer: the file's own, or one environment's overlay. A new key is added here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,7 +124,7 @@ impl Layer {
         }
     }
 
-    /// The defaults for what nobody said, and the checks that need all layers.
+    /// The defaults for what no layer says, and the checks that need all layers.
     pub fn finish(self) -> Read<Manifest> {
         let default = Manifest::default();
         Ok(Manifest {
@@ -159,7 +159,7 @@ fn rehearsal(item: &Item<'_>) -> Read<Option<Placed<u16>>> {
     Ok(port)
 }
 
-/// Whoever is rehearsed is told another port than the service: then there must be one that it is told.
+/// A candidate gets another port than the service: then the service must have one.
 fn beside(rehearsal: &Placed<u16>, port: Option<u16>) -> Read<u16> {
     let fault = |what: &str| Fault { at: rehearsal.at, what: format!("rehearsal.port {what}") };
     match port {

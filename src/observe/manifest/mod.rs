@@ -1,6 +1,6 @@
 //! `bootagent.toml`: what the service is, in its repository's words. Every key is optional.
 //!
-//! The file is whoever-can-push's input: it is checked to the last key on every read, the overlays of
+//! The file is written by everyone who can push: it is checked to the last key on every read, the overlays of
 //! all environments included, so that a slip in prod's shows in test.
 
 mod layer;

@@ -10,7 +10,7 @@ use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
 use crate::plan::Seconds;
 
 // How many of each there may be. A manifest is checked with all its overlays on every read, before anything else is
-// known of the service: whoever can push must not be able to make that long.
+// known of the service: a pusher must not be able to make that long.
 pub const MOST_ENVIRONMENTS: usize = 50;
 /// Of `env.values` and `env.required`: as many as a secret may have.
 pub const MOST_VARIABLES: usize = MOST_KEYS;

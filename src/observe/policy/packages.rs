@@ -38,7 +38,7 @@ impl Default for PackagesAllowed {
 }
 
 impl Policy {
-    /// And those settings of it that somebody made.
+    /// And those of its settings that are set.
     pub fn packages(&self) -> (PackagesAllowed, Vec<Setting>) {
         let default = PackagesAllowed::default();
         let allow = self.said(|fragment| fragment.packages.allow);

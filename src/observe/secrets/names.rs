@@ -40,7 +40,7 @@ pub fn refused(name: &str, allow: &BTreeSet<String>) -> Option<&'static str> {
 
 /// What the refuse list says of this name, whatever a manifest allows.
 pub fn refusal(name: &str) -> Option<Refusal> {
-    // npm reads its variables in any case, and nobody's LD_PRELOAD should hide behind one letter.
+    // npm reads its variables in any case, and an LD_PRELOAD must not hide behind one letter.
     let upper = name.to_ascii_uppercase();
     let find = |list: &[(&[&str], &'static str)]| {
         list.iter().find(|(names, _)| names.iter().any(|pattern| fits(pattern, &upper))).map(|(_, why)| *why)
@@ -56,7 +56,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Code or files that programs load before their first line runs, whoever they are.
+/// Code or files that programs load before their first line runs, in any language.
 const NEVER: &[(&[&str], &str)] = &[
     (
         &["LD_*", "_RLD*", "DYLD_*", "LDR_*", "LIBPATH", "SHLIB_PATH"],

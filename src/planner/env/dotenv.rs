@@ -2,7 +2,7 @@
 //! details. A value is written in the first quoting that both read as it is; where none does, it is left
 //! out.
 
-use super::{Beyond, Dialect};
+use super::{Beyond, Dialect, of_lines};
 use crate::observe::secrets::{Variables, is_name};
 use crate::secret::Secret;
 
@@ -12,20 +12,8 @@ pub const NODE: Dialect =
 /// Bare first: that is how people write such a file, and what the simplest readers understand.
 const QUOTES: [&str; 4] = ["", "'", "\"", "`"];
 
-/// The file's text, what it holds, and the names of what it cannot hold.
 fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
-    let mut text = format!("# {header}\n");
-    let (mut written, mut left_out) = (Variables::default(), Vec::new());
-    for (key, value) in variables.iter() {
-        match line(key, value) {
-            Some(line) => {
-                text.push_str(&line);
-                written.insert(key, value.clone());
-            }
-            None => left_out.push(key.to_owned()),
-        }
-    }
-    (text, written, left_out)
+    of_lines(variables, header, line)
 }
 
 /// Why the file cannot hold this variable.

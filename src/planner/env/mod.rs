@@ -42,6 +42,26 @@ pub enum Beyond {
 
 pub const ALL: [&Dialect; 3] = [&systemd::SYSTEMD, &dotenv::NODE, &python::PYTHON];
 
+/// The text of a file with one line for each variable, what it holds, and the names of those for which there is no `line`.
+fn of_lines(
+    variables: &Variables,
+    header: &str,
+    line: fn(&str, &Secret) -> Option<String>,
+) -> (String, Variables, Vec<String>) {
+    let mut text = format!("# {header}\n");
+    let (mut written, mut left_out) = (Variables::default(), Vec::new());
+    for (key, value) in variables.iter() {
+        match line(key, value) {
+            Some(line) => {
+                text.push_str(&line);
+                written.insert(key, value.clone());
+            }
+            None => left_out.push(key.to_owned()),
+        }
+    }
+    (text, written, left_out)
+}
+
 /// The dialect of this name.
 pub fn dialect(name: &str) -> Option<&'static Dialect> {
     ALL.into_iter().find(|dialect| dialect.name == name)

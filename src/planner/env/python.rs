@@ -1,27 +1,15 @@
 //! `.env` for python-dotenv. It replaces `${NAME}` in every quoting, and reads a file in text mode: values with `${` or a
 //! carriage return are left out.
 
-use super::{Beyond, Dialect};
+use super::{Beyond, Dialect, of_lines};
 use crate::observe::secrets::{Variables, is_name};
 use crate::secret::Secret;
 
 pub const PYTHON: Dialect =
     Dialect { name: "python", file: ".env", write, read, uncarried, beyond: Beyond::LeftOut };
 
-/// The file's text, what it holds, and the names of what it cannot hold.
 fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
-    let mut text = format!("# {header}\n");
-    let (mut written, mut left_out) = (Variables::default(), Vec::new());
-    for (key, value) in variables.iter() {
-        match line(key, value) {
-            Some(line) => {
-                text.push_str(&line);
-                written.insert(key, value.clone());
-            }
-            None => left_out.push(key.to_owned()),
-        }
-    }
-    (text, written, left_out)
+    of_lines(variables, header, line)
 }
 
 /// Why the file cannot hold this variable.

@@ -62,7 +62,7 @@ pub fn choose(wish: &Wish, draft: &Draft) -> Result<Node, Unmet> {
     }
 }
 
-/// A version that somebody lists.
+/// A version that an index or the policy lists.
 struct Known {
     version: Version,
     fits: bool,

@@ -29,7 +29,7 @@ pub struct Node {
 
 /// A wish, understood.
 pub enum Asked {
-    /// Nobody asks for anything.
+    /// No version is asked for.
     Nothing,
     Range(Range),
     /// Any line with long-term support, or the one of this name.

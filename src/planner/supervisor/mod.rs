@@ -53,7 +53,7 @@ pub struct Service {
     pub tools: Vec<InstallTool>,
     /// What the release's own programs say of it, before it is finished.
     pub evaluations: Vec<(String, Evaluation)>,
-    /// Directories of the service's own, which nobody else looks into.
+    /// Directories of the service's own, which no other user can look into.
     pub homes: Vec<(String, PathBuf)>,
     pub notes: Vec<String>,
 }

@@ -285,7 +285,7 @@ fn several(mode: Pm2Mode) -> Vec<String> {
     if mode == Pm2Mode::Cluster { vec![note.to_owned()] } else { Vec::new() }
 }
 
-/// What holds for every process, whoever wrote the file: what it says goes to the journal only, and PM2 looks neither into
+/// What holds for every process, also of the repository's own file: what it says goes to the journal only, and PM2 looks neither into
 /// a git repository nor for its own service.
 fn fixed() -> BTreeMap<&'static str, Value> {
     let nowhere = json!("/dev/null");

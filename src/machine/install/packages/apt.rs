@@ -1,5 +1,5 @@
 //! Packages of the distribution, by apt: only those that are missing, nothing removed, nothing upgraded
-//! for its own sake. Whoever holds dpkg's lock is waited for and named.
+//! for its own sake. The process that holds dpkg's lock is named, and waited for.
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +33,7 @@ const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// Somebody took the lock between our look and apt's.
+    /// Another process took the lock between our look and apt's.
     Locked,
     /// The lists name files that the mirror has no more.
     Stale,
@@ -91,7 +91,7 @@ struct Once {
 
 impl Once {
     /// Lists are refreshed only if they don't know what is wanted: they can be days old, or not there. False
-    /// if somebody locked them meanwhile.
+    /// if another process locked them meanwhile.
     async fn listed(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
         let mut unknown = dpkg::unknown(missing).await?;
         if !unknown.is_empty() && !self.refreshed {
@@ -139,7 +139,7 @@ async fn unlocked(wanted: &InstallPackages) -> Result<()> {
     Err(Fault::PackagesLocked.error(doing(wanted), cause))
 }
 
-/// A lock that nobody seems to hold, and that apt does not get: asked again for as long as a lock is waited for.
+/// A lock that no process seems to hold, and that apt does not get: asked again for as long as a lock is waited for.
 async fn taken_again(wanted: &InstallPackages, lock: Patience) -> Result<()> {
     if lock.left().is_zero() {
         let cause = "apt-get finds a lock taken, again and again";

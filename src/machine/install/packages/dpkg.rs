@@ -50,7 +50,7 @@ pub async fn missing(names: &[String]) -> Result<Vec<String>> {
     Ok(names.iter().filter(|name| !installed.contains(name.as_str())).cloned().collect())
 }
 
-/// Which packages dpkg itself says must be installed again, whoever began with them.
+/// Which packages dpkg itself says must be installed again, whichever program began with them.
 pub async fn torn() -> Result<Vec<String>> {
     let argv = ["dpkg-query", "--show", "--showformat=${binary:Package} ${db:Status-Eflag}\\n"];
     let output = program::run(&argv, None, std::time::Duration::from_secs(20), 4 << 20).await?;
