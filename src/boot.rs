@@ -3,8 +3,10 @@
 //! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
 //! and report. A dry run and a real run share everything up to the plan.
 
+mod decide;
 mod environment;
 mod fallback;
+mod fetch;
 mod identify;
 mod memory;
 mod present;
@@ -25,14 +27,14 @@ use crate::observe::Flags;
 use crate::plan::{Compared, Mark, Plan};
 use crate::planner;
 use crate::report::Report;
+pub use decide::{Service, decide};
 pub use environment::{Environment, environment};
-use fallback::Known;
+use fetch::{checkout_is_due, fetch};
 pub use identify::Identified;
 use identify::{arrive, begin, choose, keep};
 pub use present::{newest, present};
 pub use preview::{Prepared, prepare};
-use wanted::{Planned, checkout_is_due, fetch, plan};
-pub use wanted::{Service, decide};
+use wanted::{Planned, plan};
 
 /// Observe, plan, apply, report.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
@@ -53,7 +55,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
 
 async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     let mut stop = pin!(machine::shutdown_signal());
-    let mut known = Known::at_first(flags);
+    let mut known = fallback::Known::at_first(flags);
     let ahead = plan_ahead(machine, flags, stop.as_mut(), &mut known, report).await;
     let (identified, planned, limit) = match ahead {
         Ok(made) => made,
@@ -106,7 +108,7 @@ async fn plan_ahead<'a>(
     machine: &impl Host,
     flags: &Flags,
     mut stop: Pin<&mut impl Future<Output = &'static str>>,
-    known: &mut Known,
+    known: &mut fallback::Known,
     report: &'a Report,
 ) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::decide::{Service, decide};
+use super::fetch::fetched;
 use super::identify::Identified;
-use super::wanted::{Service, decide};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Ask, Question};
 use crate::machine::{Observe, Scratch};
-use crate::observe::{self, Fetched, Flags, MANIFEST};
+use crate::observe::{self, Fetched, Flags};
 use crate::plan::{Plan, Rendering};
-use crate::planner::{self, MOST_QUESTIONS, Unmet};
+use crate::planner::{MOST_QUESTIONS, Unmet};
 use crate::report::Report;
 
 /// What it takes to answer.
@@ -74,22 +75,4 @@ impl<M: Observe> Questions<'_, M> {
         let fetching = fetched(self.machine, self.flags, &identified, &paths);
         self.report.during("fetch", &question.what, fetching).await
     }
-}
-
-/// The commit, with the text of the files that plans are made of, and of some more.
-pub async fn fetched(
-    machine: &impl Observe,
-    flags: &Flags,
-    identified: &Identified,
-    more: &[String],
-) -> Result<Fetched> {
-    let Identified { policy, facts, selection, .. } = identified;
-    let mut evidence = planner::evidence();
-    evidence.push(MANIFEST.to_owned());
-    for path in more {
-        if !evidence.contains(path) {
-            evidence.push(path.clone());
-        }
-    }
-    observe::source(machine, flags, selection, facts, policy, evidence).await
 }

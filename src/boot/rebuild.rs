@@ -3,8 +3,8 @@
 
 use std::pin::Pin;
 
+use super::fetch::fetch;
 use super::identify::Identified;
-use super::wanted::fetch;
 use crate::apply::{self, Limit};
 use crate::error::{Error, Result};
 use crate::machine::{Host, Observe};

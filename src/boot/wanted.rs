@@ -4,16 +4,16 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use super::decide::Service;
+use super::fetch::fetch;
 use super::identify::Identified;
-use super::questions::{self, Questions};
+use super::questions::Questions;
+
 use crate::error::Result;
-use crate::facts::{Facts, Source};
-use crate::machine::{self, Look, Observe, Scratch};
-use crate::observe::manifest::Manifest;
-use crate::observe::secrets::Variables;
-use crate::observe::{self, Flags, Selection};
-use crate::plan::{Action, Plan, Rendering, Setting, layout};
-use crate::planner::{self, Unmet, Wanted};
+use crate::machine::{Observe, Scratch};
+use crate::observe::{self, Flags};
+use crate::plan::{Plan, layout};
+use crate::planner;
 use crate::report::Report;
 
 /// A plan, and the fetched objects that its checkout needs.
@@ -40,36 +40,6 @@ pub async fn plan(
     let asking = Questions { machine, flags, identified, report };
     let (plan, scratch) = asking.plan(service, scratch, good_environment).await?;
     Ok(Planned { plan, scratch, here })
-}
-
-/// The planner reads what others wrote, package.json for one: beside the async thread.
-pub async fn decide(
-    facts: Facts,
-    selection: Selection,
-    service: Arc<Service>,
-    good_environment: Option<Rendering>,
-) -> Result<Plan, Unmet> {
-    let plan = move || {
-        Ok(planner::plan(&Wanted {
-            facts: &facts,
-            selection: &selection,
-            source: &service.source,
-            manifest: &service.manifest,
-            manifest_from: &service.manifest_from,
-            secret: service.secret.as_ref(),
-            good_environment: good_environment.as_ref(),
-        }))
-    };
-    machine::blocking(plan).await?
-}
-
-/// What the service is and needs, as far as others than this machine say it.
-#[derive(Clone)]
-pub struct Service {
-    pub source: Source,
-    pub manifest: Manifest,
-    pub manifest_from: Setting,
-    pub secret: Option<Variables>,
 }
 
 async fn service(
@@ -110,27 +80,4 @@ async fn service(
         (true, None) => Some(observe::variables(selection, &manifest, &reading.await?).await?),
     };
     Ok((Arc::new(Service { source, manifest, manifest_from, secret }), scratch))
-}
-
-pub async fn fetch(
-    machine: &impl Observe,
-    flags: &Flags,
-    identified: &Identified,
-    report: &Report,
-) -> Result<(Source, Option<Scratch>)> {
-    let what =
-        format!("fetching branch {} of {}", identified.selection.branch, identified.selection.repository);
-    let fetched = report.during("fetch", &what, questions::fetched(machine, flags, identified, &[])).await?;
-    Ok((fetched.source, fetched.scratch))
-}
-
-/// A decided commit is planned from its record; its objects are fetched again only if its release is
-/// not whole on this machine.
-pub async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
-    for step in plan.steps.iter().filter(|step| matches!(step.action, Action::CheckOut(_))) {
-        if machine.look(&step.action).await? != Look::AlreadySo {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -67,6 +67,13 @@ pub struct Machine {
     pub systemd: Option<u32>,
 }
 
+impl Machine {
+    /// Whether packages of its distribution can be installed: with apt only, until now.
+    pub fn has_apt(&self) -> bool {
+        ["debian", "ubuntu"].contains(&self.os.as_str())
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     pub id: String,

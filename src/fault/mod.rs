@@ -1,7 +1,7 @@
 //! Faults: what the surroundings of a boot do to it, and what is done about each.
 //!
 //! The tables below are the only place that decides whether something is waited for, tried again or
-//! told at once, and how long; `docs/reference/faults.md` is checked against them. Whoever meets a
+//! told at once, and how long; `docs/reference/faults.md` is checked against them. The code that meets a
 //! fault makes its error here, and `machine::retry` goes by it.
 
 pub mod words;

@@ -96,7 +96,7 @@ fn install_nft(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Resul
     if !selection.packages.allowed {
         return refused("packages.allow = false forbids to install it");
     }
-    if !packages::is_known(facts) {
+    if !facts.machine.has_apt() {
         return refused("bootagent can install it only with apt");
     }
     let why = "the wall of imds.users needs nft";

@@ -74,6 +74,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
         mirrors: &selection.mirrors,
         packages: &selection.packages,
         layout: &layout,
+        is_started_by_supervisor: supervisor::starts(wanted.source, wanted.manifest),
     })?;
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
     let release = kept::release(wanted, &recipe, &layout);

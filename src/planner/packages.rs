@@ -6,13 +6,11 @@ use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Network};
+use crate::facts::Network;
 use crate::fault::Slice;
 use crate::observe::Selection;
 use crate::plan::*;
 
-/// Distributions with apt.
-const APT: &[&str] = &["debian", "ubuntu"];
 /// Not the service's: while it runs, another run waits for dpkg's lock, as for anybody else's.
 const UNIT: &str = "bootagent-packages.service";
 
@@ -39,7 +37,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
             .remedy("add them to the AMI, or ask its owner to set packages.allow"));
     }
     let os = &wanted.facts.machine.os;
-    if !is_known(wanted.facts) {
+    if !wanted.facts.machine.has_apt() {
         let cause =
             format!("on \"{}\" bootagent knows no package manager yet, only apt", os.escape_default());
         return Err(Error::new(Code::PackagesUnsupported, doing(), cause));
@@ -50,11 +48,6 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     step.after(first.as_slice());
     steps.finished_by("packages");
     Ok(true)
-}
-
-/// Whether the distribution's packages can be installed.
-pub fn is_known(facts: &Facts) -> bool {
-    APT.contains(&facts.machine.os.as_str())
 }
 
 pub fn add<'a>(

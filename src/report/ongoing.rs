@@ -34,14 +34,8 @@ impl Item {
     }
 
     fn words(&self, now: Instant) -> String {
-        words(&self.waiting(), now.saturating_duration_since(self.since).as_secs())
+        self.waiting().words(now.saturating_duration_since(self.since).as_secs())
     }
-}
-
-/// What goes on, for how many seconds, and what it last said.
-pub fn words(waiting: &Waiting, lasts: u64) -> String {
-    let said = waiting.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
-    format!("{}: {}, for {lasts} s{said}", waiting.id, waiting.what)
 }
 
 impl Ongoing {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ongoing;
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
 use crate::plan::{Gate, Mark};
@@ -98,6 +97,14 @@ pub struct Waiting {
     pub since: u64,
     /// What it last said itself.
     pub said: Option<String>,
+}
+
+impl Waiting {
+    /// What goes on, for how many seconds, and what it last said.
+    pub fn words(&self, lasts: u64) -> String {
+        let said = self.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+        format!("{}: {}, for {lasts} s{said}", self.id, self.what)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -223,7 +230,7 @@ impl Status {
 
     /// Of a run whose agent died nothing goes on any more: it ended with its last heartbeat.
     pub fn end_orphaned(&mut self, error: Error) {
-        let words = |waiting: &Waiting| ongoing::words(waiting, self.heartbeat.saturating_sub(waiting.since));
+        let words = |waiting: &Waiting| waiting.words(self.heartbeat.saturating_sub(waiting.since));
         let causes = self.waiting.iter().map(words);
         let error = causes.fold(error, |error, words| error.because(format!("waiting for {words}")));
         self.error.get_or_insert(error.report());

@@ -3,7 +3,7 @@
 //! It knows the [`forms`](super::forms) in which programs print a value, and which values are too
 //! [ordinary](super::ordinary) to be hidden everywhere. It cannot know what a program makes of a value beyond that: of
 //! such text one line may become a cause, which everybody may read. The rest goes to root's own file and journal, and to
-//! whoever started the run.
+//! the user who started the run.
 
 use std::cmp::Reverse;
 use std::fmt;

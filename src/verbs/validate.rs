@@ -65,6 +65,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
         mirrors: &Default::default(),
         packages: &Default::default(),
         layout: &Layout::new(&service),
+        is_started_by_supervisor: supervisor::starts(source, manifest),
     })?;
     persist::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::address::Address;
 use super::credential::{App, unfit};
-use super::http::Route;
+use super::route::Route;
 use super::rsa::{Hash, RsaKey};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;

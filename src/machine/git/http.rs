@@ -8,15 +8,16 @@ use git2::Remote;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body, BodyReader, Timeout};
+use ureq::{Agent, Body, BodyReader};
 use zeroize::Zeroizing;
 
 use super::address::{ADVERTISEMENT, Address};
 use super::credential::{Credential, unfit};
 use super::github_app;
+use super::route::Route;
 use super::transport::{self, Exchange};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Network, Proxy};
+use crate::facts::Network;
 use crate::fault::Fault;
 use crate::machine::jail::request::Timeouts;
 use crate::machine::web::agent::agent;
@@ -188,35 +189,6 @@ impl Session {
             timeout @ ureq::Error::Timeout(_) => self.unreachable(&timeout),
             other => self.exchange.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),
         }
-    }
-}
-
-/// How requests go out, for the errors of those that get no answer.
-#[derive(Clone)]
-pub(super) struct Route {
-    timeouts: Timeouts,
-    proxy: Option<Proxy>,
-}
-
-impl Route {
-    /// Why there is no answer, and what kind of fault that is.
-    pub(super) fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
-        let Timeouts { stall, connect } = self.timeouts;
-        let (fault, cause) = match error {
-            ureq::Error::Timeout(Timeout::PerRead) => {
-                (Fault::GitStalled, format!("the server sent nothing for {stall:?}"))
-            }
-            ureq::Error::Timeout(Timeout::PerWrite) => {
-                (Fault::GitStalled, format!("the server took nothing for {stall:?}"))
-            }
-            ureq::Error::Timeout(_) => (Fault::GitUnreachable, format!("no connection within {connect:?}")),
-            ureq::Error::HostNotFound => {
-                (Fault::GitUnreachable, "no address for this host name (DNS)".to_owned())
-            }
-            other => (Fault::GitUnreachable, other.to_string()),
-        };
-        let by = self.proxy.as_ref().map(|proxy| format!(" (by the proxy {proxy})")).unwrap_or_default();
-        (fault, format!("{cause}{by}"))
     }
 }
 

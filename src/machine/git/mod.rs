@@ -14,6 +14,7 @@ pub mod local;
 pub mod parent;
 pub mod paths;
 pub mod request;
+pub mod route;
 pub mod rsa;
 pub mod ssh;
 pub mod transport;

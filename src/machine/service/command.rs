@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::probe::{Bad, Good, Processes, bad};
+use super::observation::{Bad, Good, Processes, bad};
 use crate::error::Code;
 use crate::fault::Fault;
 use crate::machine;

@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::crash::{self, Seen};
 use super::mark::Mark;
-use super::probe::{self, Bad, Processes, bad, imds_answers, probe};
+use super::observation::{Bad, Processes, bad, imds_answers};
+use super::probe::{self, probe};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;

@@ -8,6 +8,7 @@ pub mod gate;
 pub mod leftovers;
 pub mod mark;
 pub mod migrate;
+pub mod observation;
 pub mod operator;
 pub mod present;
 pub mod probe;

@@ -6,51 +6,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::command;
+use super::observation::{Bad, Good, bad, imds_answers};
 use crate::fault::Fault;
 use crate::machine::process::sockets::{self, Holder, Listener};
-use crate::machine::process::units::{self, UnitState};
+use crate::machine::process::units::UnitState;
 use crate::plan::{Gate, Probe};
 use crate::secret::{ForeignText, Message};
 
 /// One probe may take this long.
 const ANSWER: Duration = Duration::from_secs(2);
-
-/// What an observation that is good saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Good {
-    pub answer: String,
-    pub processes: Option<Processes>,
-}
-
-/// The service's processes within the unit, where a program tells of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Processes {
-    /// How often they were restarted.
-    pub restarts: u32,
-    /// Which they are, in the program's own words.
-    pub which: String,
-}
-
-/// Why an observation is not good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
-    pub fault: Fault,
-    pub cause: Message,
-    /// It listens, but on other ports only.
-    pub is_elsewhere: bool,
-    /// It will not become better by itself.
-    pub is_final: bool,
-    pub processes: Option<Processes>,
-    pub remedy: Option<String>,
-}
-
-pub fn bad(fault: Fault, cause: impl Into<Message>) -> Bad {
-    Bad { fault, cause: cause.into(), is_elsewhere: false, is_final: false, processes: None, remedy: None }
-}
-
-pub fn imds_answers() -> Bad {
-    bad(Fault::ImdsAnswers, units::IMDS_ANSWERS_SERVICE)
-}
 
 /// One observation of the unit, of who answers on its port, if there is one, and of what must hold besides.
 pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {

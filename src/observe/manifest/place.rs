@@ -6,9 +6,11 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::values::MOST_ENVIRONMENTS;
 use crate::facts::Environment;
 use crate::secret::cut;
+
+/// A manifest is checked with all its overlays on every read: a pusher must not be able to make that long.
+const MOST_ENVIRONMENTS: usize = 50;
 
 /// What is wrong, and at which byte of the file.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ use crate::plan::Seconds;
 
 // How many of each there may be. A manifest is checked with all its overlays on every read, before anything else is
 // known of the service: a pusher must not be able to make that long.
-pub const MOST_ENVIRONMENTS: usize = 50;
 /// Of `env.values` and `env.required`: as many as a secret may have.
 pub const MOST_VARIABLES: usize = MOST_KEYS;
 /// More than the refuse list has names.

@@ -1,21 +1,24 @@
 //! Which runtime a commit is for: the manifest's word, else the strongest claim.
 
-use super::{ALL, Claim, Draft, Recipe, Runtime};
+use super::recipe::{Claim, Draft, Recipe, Runtime};
 use crate::error::{Code, Error, Result};
 use crate::observe::Selection;
-use crate::planner::Unmet;
+use crate::planner::unmet::Unmet;
 
-pub fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
+/// All that there are, in the order in which errors name them.
+type All = [&'static Runtime];
+
+pub fn recipe(all: &All, draft: &Draft) -> Result<Recipe, Unmet> {
     let named = draft.manifest.runtime.as_ref();
-    let runtime = match named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name).copied()) {
+    let runtime = match named.and_then(|name| all.iter().find(|runtime| runtime.name == name).copied()) {
         Some(runtime) => runtime,
-        None => detected(draft)?,
+        None => detected(all, draft)?,
     };
     (runtime.recipe)(draft)
 }
 
-fn detected(draft: &Draft) -> Result<&'static Runtime> {
-    let claims = ALL.iter().filter_map(|runtime| Some((*runtime, (runtime.detect)(draft.source)?)));
+fn detected(all: &All, draft: &Draft) -> Result<&'static Runtime> {
+    let claims = all.iter().filter_map(|runtime| Some((*runtime, (runtime.detect)(draft.source)?)));
     let mut claims: Vec<(&'static Runtime, Claim)> = claims.collect();
     let strongest = claims.iter().map(|(_, claim)| claim.weight).max();
     claims.retain(|(_, claim)| Some(claim.weight) == strongest);
@@ -25,7 +28,7 @@ fn detected(draft: &Draft) -> Result<&'static Runtime> {
     match claims.as_slice() {
         [(runtime, _)] => Ok(*runtime),
         [] => {
-            let files: Vec<&str> = ALL.iter().flat_map(|runtime| runtime.evidence.first()).copied().collect();
+            let files: Vec<&str> = all.iter().flat_map(|runtime| runtime.evidence.first()).copied().collect();
             let files = files.join(" or ");
             Err(unknown(format!("there is no {files}, and no bootagent.toml that names a runtime")))
         }
@@ -45,9 +48,9 @@ fn detected(draft: &Draft) -> Result<&'static Runtime> {
 }
 
 /// A policy may name only archives and mirrors that there are: a slip would send a fleet to the public ones.
-pub fn refuse_unknown(selection: &Selection) -> Result<()> {
+pub fn refuse_unknown(all: &All, selection: &Selection) -> Result<()> {
     let refused = |cause: String| Err(Error::new(Code::PolicyInvalid, "reading the policy", cause));
-    let kinds: Vec<_> = ALL.iter().flat_map(|runtime| runtime.archives).collect();
+    let kinds: Vec<_> = all.iter().flat_map(|runtime| runtime.archives).collect();
     for (name, allowed) in &selection.archives {
         let Some(kind) = kinds.iter().find(|kind| kind.program == name) else {
             let known: Vec<&str> = kinds.iter().map(|kind| kind.program).collect();
@@ -62,7 +65,7 @@ pub fn refuse_unknown(selection: &Selection) -> Result<()> {
             ));
         }
     }
-    let mirrors: Vec<&str> = ALL.iter().flat_map(|runtime| runtime.mirrors).copied().collect();
+    let mirrors: Vec<&str> = all.iter().flat_map(|runtime| runtime.mirrors).copied().collect();
     match selection.mirrors.keys().find(|name| !mirrors.contains(&name.as_str())) {
         Some(name) => {
             let name = name.escape_default();

@@ -7,89 +7,36 @@ mod choice;
 mod command;
 mod node;
 mod node_archive;
+mod node_choice;
 mod node_index;
 mod node_version;
 mod python;
 mod recipe;
 mod shell;
 
-use std::collections::BTreeMap;
-
-use super::Unmet;
 use super::env::Dialect;
-use crate::facts::{Facts, Mirrors, Network, Places, Source};
+use super::unmet::Unmet;
+use crate::error::Result;
+use crate::facts::Places;
+use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
-use crate::observe::{Archives, PackagesAllowed};
-use crate::plan::layout::Layout;
 
-pub use choice::{recipe, refuse_unknown};
 pub use command::Start;
 pub use node::NODE;
-pub use recipe::{Need, Recipe, Work};
+pub use recipe::{ANY_VERSION, Draft, Need, Recipe, Runtime, Work};
 
 /// All that there are, in the order in which errors name them.
 const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
 
-/// A runtime: what is particular to one, as data and functions.
-#[derive(Debug)]
-pub struct Runtime {
-    /// As manifests name it.
-    pub name: &'static str,
-    /// The files whose text a fetch brings along.
-    pub evidence: &'static [&'static str],
-    /// What is looked for on the machine.
-    pub programs: &'static [Places],
-    /// Its own table of the manifest.
-    pub table: Table,
-    /// Its part of the policy: what may come from archives, and what from a mirror.
-    pub archives: &'static [ArchiveNames],
-    pub mirrors: &'static [&'static str],
-    /// Who reads the `.env` of its services.
-    pub dialect: &'static Dialect,
-    /// How its tools are told of the network, beside what every program reads.
-    pub network: fn(&Network, &Mirrors) -> BTreeMap<String, String>,
-    /// Whether a commit is for it, by the names in its root.
-    pub detect: fn(&Source) -> Option<Claim>,
-    pub recipe: fn(&Draft) -> Result<Recipe, Unmet>,
+/// The recipe of the runtime that the manifest names, or that claims the commit.
+pub fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
+    choice::recipe(ALL, draft)
 }
 
-/// The archives of one program, as the policy may pin them.
-#[derive(Debug)]
-pub struct ArchiveNames {
-    pub program: &'static str,
-    pub is_one: fn(&str) -> bool,
-    pub example: &'static str,
+/// A policy may name only archives and mirrors that there are.
+pub fn refuse_unknown(selection: &Selection) -> Result<()> {
+    choice::refuse_unknown(ALL, selection)
 }
-
-/// By which file a runtime takes a commit for its own, and how much that says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    pub by: &'static str,
-    pub weight: Weight,
-}
-
-/// The weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
-    /// A description of the package, which may be there for its tools alone.
-    Package,
-    /// Exactly which dependencies are to be installed.
-    Lockfile,
-}
-
-/// All that a recipe is made from.
-pub struct Draft<'a> {
-    pub source: &'a Source,
-    pub manifest: &'a Manifest,
-    pub facts: &'a Facts,
-    pub archives: &'a Archives,
-    pub mirrors: &'a Mirrors,
-    pub packages: &'a PackagesAllowed,
-    pub layout: &'a Layout,
-}
-
-/// A version for plans without a machine: it satisfies any range.
-pub const ANY_VERSION: &str = "any";
 
 /// Every runtime's evidence: the files whose text a fetch brings along.
 pub fn evidence() -> Vec<String> {

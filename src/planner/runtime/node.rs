@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::command::{self, Start};
-use super::node_version::{self, Node, Wish};
-use super::{ArchiveNames, Claim, Draft, Need, Recipe, Runtime, Weight, Work, node_archive};
+use super::node_version::{Node, Wish};
+use super::recipe::{ArchiveNames, Claim, Draft, Need, Recipe, Runtime, Weight, Work};
+use super::{node_archive, node_choice};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Mirrors, Network, Places, Source};
 use crate::fault::Slice;
 use crate::observe::manifest::{Key, Manifest, Table};
 use crate::plan::layout::Layout;
 use crate::planner::env::dotenv;
-use crate::planner::supervisor;
 use crate::planner::unmet::{Unmet, look_at};
 use crate::secret::excerpt;
 
@@ -115,7 +115,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     let mut notes = Vec::new();
     let (node, chosen_by) = chosen(draft, &package, &mut notes)?;
     let work = work(source, manifest, &package, &node)?;
-    let start = start(source, manifest, &package, &node)?;
+    let start = start(draft, &package, &node)?;
     let migrate =
         manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
@@ -206,7 +206,7 @@ fn wishes(source: &Source, manifest: &Manifest, package: &Package) -> (Wish, Vec
 /// The Node for the first wish; another wish that it does not grant is worth a note.
 fn chosen(draft: &Draft, package: &Package, notes: &mut Vec<String>) -> Result<(Node, String), Unmet> {
     let (first, others) = wishes(draft.source, draft.manifest, package);
-    let node = node_version::choose(&first, draft)?;
+    let node = node_choice::choose(&first, draft)?;
     for other in others.iter().filter(|other| !other.is_granted_by(&node.version).unwrap_or(false)) {
         notes.push(format!(
             "Node {} is taken for {} ({}), although {} asks for {}",
@@ -320,7 +320,8 @@ fn migrate_environment() -> BTreeMap<String, String> {
 }
 
 /// The manifest's command, else package.json's start script, else its main file, else server.js.
-fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -> Result<Start> {
+fn start(draft: &Draft, package: &Package, node: &Node) -> Result<Start> {
+    let Draft { source, manifest, .. } = draft;
     let node_program = node.bin.join("node");
     let file = |path: &str| Start {
         argv: vec![node_program.display().to_string(), path.to_owned()],
@@ -339,7 +340,7 @@ fn start(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -
     match main.or_else(|| source.has("server.js").then_some("server.js")) {
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
         // Its own file says what is started.
-        _ if supervisor::starts(source, manifest) => {
+        _ if draft.is_started_by_supervisor => {
             Ok(Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false })
         }
         _ => Err(Error::new(

@@ -3,26 +3,18 @@
 
 use nodejs_semver::Version;
 
-use super::Draft;
-use super::node_index::index;
+use super::node_index::{index, mirror};
 use super::node_version::{Asked, Node, Wish};
+use super::recipe::Draft;
 use crate::error::{Code, Error, Result};
-use crate::facts::Mirrors;
 use crate::observe::{Archives, ArchivesAllowed};
 use crate::plan::{Archive, Checksum, layout};
-use crate::planner::Unmet;
+use crate::planner::unmet::Unmet;
 
 /// Headers, which node-gyp fetches by itself, manuals, and another package manager's launcher.
 const LEFT_OUT: &[&str] = &["bin/corepack", "include", "lib/node_modules/corepack", "share"];
 /// How many of the closest versions are named when there is none that fits.
 const NAMED: usize = 3;
-
-const OFFICIAL: &str = "https://nodejs.org/dist";
-
-/// An address below which it is as below https://nodejs.org/dist.
-pub fn mirror(mirrors: &Mirrors) -> &str {
-    mirrors.get("node").map_or(OFFICIAL, |mirror| mirror.as_str())
-}
 
 pub fn allowed(archives: &Archives) -> ArchivesAllowed {
     archives.get("node").cloned().unwrap_or_default()

@@ -2,12 +2,18 @@
 
 use serde::Deserialize;
 
-use super::Draft;
-use super::node_archive::mirror;
+use super::recipe::Draft;
 use crate::error::Result;
-use crate::facts::{Ask, Question};
+use crate::facts::{Ask, Mirrors, Question};
 use crate::fault::Fault;
-use crate::planner::Unmet;
+use crate::planner::unmet::Unmet;
+
+const OFFICIAL: &str = "https://nodejs.org/dist";
+
+/// An address below which it is as below https://nodejs.org/dist.
+pub fn mirror(mirrors: &Mirrors) -> &str {
+    mirrors.get("node").map_or(OFFICIAL, |mirror| mirror.as_str())
+}
 
 const NAME: &str = "node-index";
 /// Twenty times what it has.

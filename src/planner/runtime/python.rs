@@ -4,6 +4,7 @@
 mod distribution;
 mod install;
 mod interpreter;
+mod lockfile;
 mod objects;
 mod procfile;
 mod requirements;
@@ -13,7 +14,8 @@ mod version;
 
 use std::collections::BTreeMap;
 
-use super::{ArchiveNames, Claim, Draft, Recipe, Runtime, Weight, command};
+use super::command;
+use super::recipe::{ArchiveNames, Claim, Draft, Recipe, Runtime, Weight};
 use crate::facts::{Mirrors, Network, Source};
 use crate::observe::manifest::{Key, Table};
 use crate::plan::layout::Layout;
@@ -93,7 +95,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     let Draft { source, manifest, layout, .. } = draft;
     look_at(source, EVIDENCE)?;
     let mut notes = Vec::new();
-    let found = install::found(draft, &mut notes)?;
+    let found = lockfile::found(draft, &mut notes)?;
     let chosen = interpreter::choose(draft, found.as_ref(), &mut notes)?;
     let installed = install::work(draft, found.as_ref(), &chosen)?;
     let start = start::start(draft, found.as_ref(), &mut notes)?;

@@ -1,4 +1,4 @@
-//! How a commit is installed and started: what every runtime makes of it.
+//! What a runtime is, as a row of data and functions, and the recipe that it makes of a commit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,78 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Runtime, Start};
+use super::command::Start;
+use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Slice;
+use crate::observe::manifest::{Manifest, Table};
+use crate::observe::{Archives, PackagesAllowed};
 use crate::plan::Archive;
-use crate::plan::layout;
+use crate::plan::layout::{self, Layout};
 use crate::planner::env::Dialect;
+use crate::planner::unmet::Unmet;
+
+/// A runtime: what is particular to one, as data and functions.
+#[derive(Debug)]
+pub struct Runtime {
+    /// As manifests name it.
+    pub name: &'static str,
+    /// The files whose text a fetch brings along.
+    pub evidence: &'static [&'static str],
+    /// What is looked for on the machine.
+    pub programs: &'static [Places],
+    /// Its own table of the manifest.
+    pub table: Table,
+    /// Its part of the policy: what may come from archives, and what from a mirror.
+    pub archives: &'static [ArchiveNames],
+    pub mirrors: &'static [&'static str],
+    /// Who reads the `.env` of its services.
+    pub dialect: &'static Dialect,
+    /// How its tools are told of the network, beside what every program reads.
+    pub network: fn(&Network, &Mirrors) -> BTreeMap<String, String>,
+    /// Whether a commit is for it, by the names in its root.
+    pub detect: fn(&Source) -> Option<Claim>,
+    pub recipe: fn(&Draft) -> Result<Recipe, Unmet>,
+}
+
+/// The archives of one program, as the policy may pin them.
+#[derive(Debug)]
+pub struct ArchiveNames {
+    pub program: &'static str,
+    pub is_one: fn(&str) -> bool,
+    pub example: &'static str,
+}
+
+/// By which file a runtime takes a commit for its own, and how much that says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub by: &'static str,
+    pub weight: Weight,
+}
+
+/// The weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// A description of the package, which may be there for its tools alone.
+    Package,
+    /// Exactly which dependencies are to be installed.
+    Lockfile,
+}
+
+/// All that a recipe is made from.
+pub struct Draft<'a> {
+    pub source: &'a Source,
+    pub manifest: &'a Manifest,
+    pub facts: &'a Facts,
+    pub archives: &'a Archives,
+    pub mirrors: &'a Mirrors,
+    pub packages: &'a PackagesAllowed,
+    pub layout: &'a Layout,
+    /// Whether the repository says to its supervisor what is started: then no start line is looked for.
+    pub is_started_by_supervisor: bool,
+}
+
+/// A version for plans without a machine: it satisfies any range.
+pub const ANY_VERSION: &str = "any";
 
 /// How this commit is installed and started on this machine.
 #[derive(Debug)]

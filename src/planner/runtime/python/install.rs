@@ -1,81 +1,14 @@
-//! What is installed, from which file, and by which commands.
+//! By which commands packages are installed.
 
 use super::interpreter::Chosen;
-use super::requirements::{self, Names};
-use crate::error::{Code, Error, Result};
-use crate::facts::Evidence;
+use super::lockfile::{Found, Kind};
+use crate::error::Result;
 use crate::fault::Slice;
-use crate::planner::runtime::{Draft, Need, Work, command};
-use crate::planner::unmet::Unmet;
+use crate::planner::runtime::command;
+use crate::planner::runtime::recipe::{Draft, Need, Work};
 
 /// Our own script, which root puts there and the build user runs.
 const SCRIPT: &str = "/opt/bootagent/scripts/python-install.py";
-
-/// The file that says what is to be installed.
-pub struct Found {
-    kind: Kind,
-    pub path: &'static str,
-    /// The packages that it names; nothing where it is too long to be read here.
-    pub names: Option<Names>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Uv,
-    Poetry,
-    Pipfile,
-    Requirements,
-}
-
-const FILES: [(Kind, &str); 4] = [
-    (Kind::Uv, "uv.lock"),
-    (Kind::Poetry, "poetry.lock"),
-    (Kind::Pipfile, "Pipfile.lock"),
-    (Kind::Requirements, "requirements.txt"),
-];
-
-impl Found {
-    pub fn needs_uv(&self) -> bool {
-        self.kind == Kind::Uv
-    }
-
-    /// Whether a package is among them, as far as that is known.
-    pub fn has(&self, name: &str) -> Option<bool> {
-        self.names.as_ref().map(|names| names.contains(name))
-    }
-}
-
-/// A lockfile, else requirements.txt. Without either the manifest must say what is done.
-pub fn found(draft: &Draft, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
-    let there: Vec<(Kind, &'static str)> =
-        FILES.into_iter().filter(|(_, path)| draft.source.has(path)).collect();
-    let own = draft.manifest.install.is_some();
-    let locks: Vec<&str> =
-        there.iter().filter(|(kind, _)| *kind != Kind::Requirements).map(|(_, path)| *path).collect();
-    if locks.len() > 1 && !own {
-        let cause = format!("{} both say what is to be installed", locks.join(" and "));
-        return Err(Error::new(Code::ManifestInvalid, "planning the installation of packages", cause)
-            .remedy("remove the one that is not kept up to date, or name the commands with install = [...] in bootagent.toml")
-            .into());
-    }
-    let Some((kind, path)) = there.first().copied() else {
-        if own {
-            return Ok(None);
-        }
-        let cause = "there is no uv.lock, poetry.lock, Pipfile.lock or requirements.txt";
-        return Err(Error::new(Code::LockfileMissing, "planning the installation of packages", cause)
-            .remedy("commit one: uv lock, or pip freeze > requirements.txt, writes it; or say what is done with install = [...] in bootagent.toml")
-            .into());
-    };
-    let names = match (kind, draft.source.evidence_of(path)) {
-        (Kind::Requirements, _) if own => None,
-        (Kind::Requirements, _) => Some(requirements::read(draft, path, notes)?),
-        (Kind::Pipfile, Evidence::Text(text)) => Some(requirements::of_pipfile_lock(text)),
-        (_, Evidence::Text(text)) => Some(requirements::of_lock(text)),
-        _ => None,
-    };
-    Ok(Some(Found { kind, path, names }))
-}
 
 pub fn script() -> Need {
     Need::Script { path: SCRIPT.into(), text: include_str!("install.py") }

@@ -3,14 +3,13 @@
 
 use std::path::PathBuf;
 
-use super::install::Found;
+use super::lockfile::Found;
 use super::uv::{self, Uv};
 use super::version::{Range, Version};
 use super::{distribution, requirements};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Installed, Places};
-use crate::planner::packages;
-use crate::planner::runtime::{ANY_VERSION, Draft, Need};
+use crate::planner::runtime::recipe::{ANY_VERSION, Draft, Need};
 use crate::secret::excerpt;
 
 pub const PLACES: Places = Places {
@@ -217,7 +216,7 @@ fn found(draft: &Draft) -> String {
 
 fn refuse_packages(draft: &Draft, wish: &Wish, missing: &[String]) -> Result<()> {
     let names = missing.join(" and ");
-    if !packages::is_known(draft.facts) {
+    if !draft.facts.machine.has_apt() {
         let cause = format!("the machine's Python makes no virtual environment without {names}");
         return Err(Error::new(Code::RuntimeMissing, wish.doing(), cause)
             .remedy(format!("put {names} into the image")));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
-use crate::planner::runtime::Draft;
+use crate::planner::runtime::recipe::Draft;
 use crate::planner::unmet::{Unmet, look_at};
 use crate::secret::{excerpt, without_userinfo};
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::install::Found;
+use super::lockfile::Found;
 use super::objects::{self, Interface, Object};
 use super::procfile;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
-use crate::planner::runtime::{Draft, Start, command};
+use crate::planner::runtime::command::{self, Start};
+use crate::planner::runtime::recipe::Draft;
 use crate::planner::unmet::{Unmet, look_at};
 use crate::secret::excerpt;
 

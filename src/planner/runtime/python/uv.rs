@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::facts::Places;
 use crate::plan::{Archive, Checksum, layout};
-use crate::planner::runtime::{Draft, Need};
+use crate::planner::runtime::recipe::{Draft, Need};
 
 pub const PLACES: Places = Places {
     program: "uv",

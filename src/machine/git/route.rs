@@ -1,0 +1,36 @@
+//! The way by which requests reach a git server, and why one got no answer.
+
+use ureq::Timeout;
+
+use crate::facts::Proxy;
+use crate::fault::Fault;
+use crate::machine::jail::request::Timeouts;
+
+/// How requests go out, for the errors of those that get no answer.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) timeouts: Timeouts,
+    pub(super) proxy: Option<Proxy>,
+}
+
+impl Route {
+    /// Why there is no answer, and what kind of fault that is.
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
+        let Timeouts { stall, connect } = self.timeouts;
+        let (fault, cause) = match error {
+            ureq::Error::Timeout(Timeout::PerRead) => {
+                (Fault::GitStalled, format!("the server sent nothing for {stall:?}"))
+            }
+            ureq::Error::Timeout(Timeout::PerWrite) => {
+                (Fault::GitStalled, format!("the server took nothing for {stall:?}"))
+            }
+            ureq::Error::Timeout(_) => (Fault::GitUnreachable, format!("no connection within {connect:?}")),
+            ureq::Error::HostNotFound => {
+                (Fault::GitUnreachable, "no address for this host name (DNS)".to_owned())
+            }
+            other => (Fault::GitUnreachable, other.to_string()),
+        };
+        let by = self.proxy.as_ref().map(|proxy| format!(" (by the proxy {proxy})")).unwrap_or_default();
+        (fault, format!("{cause}{by}"))
+    }
+}
