@@ -2,11 +2,12 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from .http_server import Disconnect, Reset, Response, reset_on_close
+from .http_server import Disconnect, Request, Reset, Response, reset_on_close
 
 STALL_LIMIT = 600
 PAGE = b"<!DOCTYPE html>\n<html><body><h1>We will be back soon</h1></body></html>\n"
@@ -22,6 +23,15 @@ class Fault:
     after: int = 0
     location: str = ""
     only: str = "*"  # a pattern of what is asked for
+
+
+def logged(request: Request, fault: Fault | None, response: Response) -> dict:
+    """What a server's log has of one request."""
+    return {
+        "time": time.time(), "client": request.client, "host": request.host, "method": request.method,
+        "path": request.target, "status": response.status, "fault": fault.kind if fault else None,
+        "user_agent": request.headers.get("User-Agent", ""),
+    }  # fmt: skip
 
 
 class Faulty:

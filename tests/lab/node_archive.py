@@ -7,12 +7,11 @@ import json
 import re
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import image, paths
-from .faults import Faulty
+from .faults import Faulty, logged
 from .http_server import Request, Response
 
 PLATFORM = "linux-x64"
@@ -67,13 +66,7 @@ class NodeArchives(Faulty):
         response = self.instead(fault, f"/{found[2]}" if found else "")
         if response is None:
             response = self.spoil(fault, self._find(found[3], found[4]) if found else _absent())
-        self.log.append(
-            {
-                "time": time.time(), "client": request.client, "host": request.host, "method": request.method,
-                "path": request.target, "status": response.status, "fault": fault.kind if fault else None,
-                "user_agent": request.headers.get("User-Agent", ""),
-            }
-        )  # fmt: skip
+        self.log.append(logged(request, fault, response))
         return response
 
     def _find(self, version: str | None, name: str | None) -> Response:

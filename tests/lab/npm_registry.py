@@ -7,11 +7,10 @@ import io
 import json
 import re
 import tarfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .faults import Faulty
+from .faults import Faulty, logged
 from .git_repository import Executable
 from .http_server import Request, Response
 
@@ -79,13 +78,7 @@ class NpmRegistry(Faulty):
     def respond(self, request: Request) -> Response:
         fault = self.next_fault(request.path)
         response = self.instead(fault, request.path) or self.spoil(fault, self._find(request))
-        self.log.append(
-            {
-                "time": time.time(), "client": request.client, "method": request.method, "path": request.target,
-                "status": response.status, "fault": fault.kind if fault else None,
-                "user_agent": request.headers.get("User-Agent", ""),
-            }
-        )  # fmt: skip
+        self.log.append(logged(request, fault, response))
         return response
 
     def _find(self, request: Request) -> Response:

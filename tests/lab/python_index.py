@@ -8,7 +8,6 @@ import io
 import json
 import re
 import tarfile
-import time
 import zipfile
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from . import python_packages
-from .faults import Faulty
+from .faults import Faulty, logged
 from .http_server import Request, Response
 
 HOST = "pypi.acme.test"
@@ -87,13 +86,7 @@ class PythonIndex(Faulty):
     def respond(self, request: Request) -> Response:
         fault = self.next_fault(request.path)
         response = self.instead(fault, request.path) or self.spoil(fault, self._find(request))
-        self.log.append(
-            {
-                "time": time.time(), "client": request.client, "method": request.method, "path": request.target,
-                "status": response.status, "fault": fault.kind if fault else None,
-                "user_agent": request.headers.get("User-Agent", ""),
-            }
-        )  # fmt: skip
+        self.log.append(logged(request, fault, response))
         return response
 
     def _find(self, request: Request) -> Response:
@@ -156,12 +149,7 @@ class UvArchives(Faulty):
         name = request.path.rpartition("/")[2]
         fault = self.next_fault(name)
         response = self.instead(fault, request.path) or self.spoil(fault, self._find(request.path, name))
-        self.log.append(
-            {
-                "time": time.time(), "client": request.client, "host": request.host, "method": request.method,
-                "path": request.target, "status": response.status, "fault": fault.kind if fault else None,
-            }
-        )  # fmt: skip
+        self.log.append(logged(request, fault, response))
         return response
 
     def _find(self, path: str, name: str) -> Response:
