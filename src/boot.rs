@@ -31,7 +31,7 @@ pub use decide::{Service, decide};
 pub use environment::{Environment, environment};
 use fetch::{checkout_is_due, fetch};
 pub use identify::Identified;
-use identify::{arrive, begin, choose, keep};
+use identify::{arrive, begin, choose, next_boot};
 pub use present::{newest, present};
 pub use preview::{Prepared, prepare};
 use wanted::{Planned, plan};
@@ -118,8 +118,8 @@ async fn plan_ahead<'a>(
     let arrived = arrived?;
 
     // From here on a later try goes on with it, whatever else fails.
-    let keep = keep(&arrived.facts, &arrived.policy)?;
-    let ahead = planner::before_the_tags(&arrived.facts, keep.as_ref());
+    let next = next_boot(&arrived.facts, &arrived.policy)?;
+    let ahead = planner::before_the_tags(&arrived.facts, next.as_ref());
     limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
     let identified = limit.hold(stop.as_mut(), choose(machine, flags, arrived, report)).await?;

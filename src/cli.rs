@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::CommitPrefix;
-use crate::observe::{Flags, Fragment, StandIns};
+use crate::observe::{Flags, Fragment, Overrides};
 use crate::plan::Seconds;
 
 mod everyday;
@@ -48,7 +48,7 @@ pub enum Verb {
     /// Show the service's journal (journalctl --unit)
     #[command(after_help = help::LOGS)]
     Logs(LogsArgs),
-    /// Keep every run, at boot too, from changing this machine
+    /// NextBoot every run, at boot too, from changing this machine
     #[command(after_help = help::HOLD)]
     Hold(HoldArgs),
     /// End a hold
@@ -249,7 +249,7 @@ impl RunArgs {
         };
         policy.imds.wait = self.imds_wait;
         let tags: BTreeMap<_, _> = self.tags.iter().cloned().collect();
-        let stand_ins = StandIns {
+        let overrides = Overrides {
             tags,
             manifest: self.manifest.clone(),
             env_file: self.env_file.clone(),
@@ -258,7 +258,7 @@ impl RunArgs {
         };
         Ok(Flags {
             policy,
-            stand_ins,
+            overrides,
             dry_run: self.dry_run,
             update: self.update,
             forget: self.forget_flags,
@@ -271,9 +271,12 @@ impl RunArgs {
 
 impl EnvCheckArgs {
     pub fn flags(&self) -> Flags {
-        let stand_ins =
-            StandIns { manifest: self.manifest.clone(), policy: self.policy.clone(), ..StandIns::default() };
-        Flags { stand_ins, dry_run: true, ..Flags::default() }
+        let overrides = Overrides {
+            manifest: self.manifest.clone(),
+            policy: self.policy.clone(),
+            ..Overrides::default()
+        };
+        Flags { overrides, dry_run: true, ..Flags::default() }
     }
 }
 

@@ -130,7 +130,7 @@ codes! {
     EcosystemRefused = "E-ECOSYSTEM-REFUSED", Refused, "take what is named out of the ecosystem file: bootagent runs it as the service's own user, from its own release; push a fix, then: bootagent run --update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent run --update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not work on this machine: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may remove it";
-    ImdsWall = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";
+    ImdsRules = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
     ServiceExited = "E-SERVICE-EXITED", Failed, "the service exits: journalctl -u with its name has its last lines; push a fix, then: bootagent run --update";
     ServiceStopped = "E-SERVICE-STOPPED", Failed, "the service was stopped: systemctl start with its name, or bootagent run, starts it again";

@@ -124,11 +124,11 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
     let plan = said(&dry_run(home.path()).output().unwrap().stdout);
     assert!(plan.lines().next().unwrap().ends_with(" steps"), "{plan}");
     assert!(plan.contains("(+ create, ~ change, > run, - remove, = unchanged)"), "{plan}");
-    for line in ["\n+ build-user: ", "\n> install: ", "\n- leftovers: ", "\n> start: "] {
+    for line in ["\n+ build-user: ", "\n> install: ", "\n- clean-up: ", "\n> start: "] {
         assert!(plan.contains(line), "no {line:?} in {plan}");
     }
     let last = plan.lines().last().unwrap();
-    assert!(last.starts_with("Not an instance: ") && last.contains("decide"), "{last}");
+    assert!(last.starts_with("Not an instance: ") && last.contains("pin"), "{last}");
     // A facts.json of an instance has them itself.
     let facts = home.path().join("facts.json");
     let recorded = std::fs::read_to_string(&facts).unwrap();
@@ -300,7 +300,7 @@ fn validate_shows_what_a_boot_would_do() {
         "every environment: note: /health is asked for on PORT, which the secret must then have",
         "stage: packages: ffmpeg, imagemagick, which the policy may forbid",
         "stage: migrate: /node/bin/node migrate.js",
-        "stage: rehearsal: an update starts on port 13000 first",
+        "stage: candidate: an update starts on port 13000 first",
         "stage: start: /node/bin/node stage.js",
     ] {
         assert!(stdout.lines().any(|said| said == line), "{line} is not in\n{stdout}");
@@ -375,7 +375,7 @@ fn validate_points_at_what_is_wrong() {
             "bootagent.toml:2:10: environments.prod.health.status",
         ),
         (
-            "a rehearsal of a start that names the port",
+            "a candidate whose start names the port",
             &[
                 PACKAGE,
                 LOCK,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bootagent::error::Code;
-use bootagent::fault::{Answer, Fault, Slice};
+use bootagent::fault::{Fault, Phase};
 
 /// What each room of `src/` may name of the others, and nothing else.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -55,7 +55,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "Archives",
             "ArchivesAllowed",
             "Decision",
-            "Keep",
+            "NextBoot",
             "PackagesAllowed",
             "Selection",
             "manifest",
@@ -63,11 +63,11 @@ const NAMES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("report", "observe", &["Selection"]),
-    ("cli", "observe", &["Flags", "Fragment", "StandIns"]),
+    ("cli", "observe", &["Flags", "Fragment", "Overrides"]),
 ];
 
 /// What each room of `src/machine/` may name of the others: only rooms that stand further down, so that no arrow runs back
-/// up. All of them know the door's own plain types (`Look`, `Change`, `now`).
+/// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
     ("children", &["service", "git", "web", "jail", "process"]),
     ("local", &["survey", "service", "install", "git", "aws", "jail", "process", "disk"]),
@@ -564,7 +564,7 @@ fn the_reference_of_faults_is_complete() {
             .unwrap();
     let written: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `")).collect();
     let known: Vec<String> =
-        Slice::ALL.iter().map(slice_row).chain(Fault::ALL.iter().map(fault_row)).collect();
+        Phase::ALL.iter().map(phase_row).chain(Fault::ALL.iter().map(fault_row)).collect();
     let mut faults = Vec::new();
     faults.extend(
         known.iter().filter(|row| !written.contains(&row.as_str())).map(|row| format!("missing: {row}")),
@@ -584,30 +584,26 @@ fn the_reference_of_faults_is_complete() {
     for fault in Fault::ALL.iter().filter(|fault| !names(&tokens, &format!("Fault::{fault:?}"))) {
         faults.push(format!("{} is never told", fault.name()));
     }
-    for slice in Slice::ALL.iter().filter(|slice| !names(&tokens, &format!("Slice::{slice:?}"))) {
-        let of_a_fault = Fault::ALL.iter().any(|fault| fault.slice() == *slice);
+    for phase in Phase::ALL.iter().filter(|phase| !names(&tokens, &format!("Phase::{phase:?}"))) {
+        let of_a_fault = Fault::ALL.iter().any(|fault| fault.phase() == *phase);
         if !of_a_fault {
-            faults.push(format!("no step and no fault has the slice {}", slice.name()));
+            faults.push(format!("no step and no fault has the phase {}", phase.name()));
         }
     }
     assert_none(faults);
 }
 
-fn slice_row(slice: &Slice) -> String {
-    let tries = if slice.tries() == 0 { "as time allows".to_owned() } else { slice.tries().to_string() };
-    let set_by = slice.set_by().map_or("–".to_owned(), |key| format!("`{key}`"));
-    format!("| `{}` | {} | {tries} | {set_by} |", slice.name(), slice.seconds())
+fn phase_row(phase: &Phase) -> String {
+    let tries = if phase.tries() == 0 { "as time allows".to_owned() } else { phase.tries().to_string() };
+    let set_by = phase.set_by().map_or("–".to_owned(), |key| format!("`{key}`"));
+    format!("| `{}` | {} | {tries} | {set_by} |", phase.name(), phase.seconds())
 }
 
 fn fault_row(fault: &Fault) -> String {
-    let answer = match fault.answer() {
-        Answer::Wait => "wait",
-        Answer::Retry => "retry",
-        Answer::Stop => "stop",
-    };
-    let bound = if fault.answer() == Answer::Stop { "–" } else { fault.slice().name() };
+    let then = if fault.is_retried() { "retry" } else { "stop" };
+    let bound = if fault.is_retried() { fault.phase().name() } else { "–" };
     let (code, remedy) = (fault.code().name(), fault.code().remedy());
-    format!("| `{}` | {} | {answer} | {bound} | `{code}` | {remedy} |", fault.name(), fault.shows())
+    format!("| `{}` | {} | {then} | {bound} | `{code}` | {remedy} |", fault.name(), fault.shows())
 }
 
 /// The fence is only as good as its reader of source text.

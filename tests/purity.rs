@@ -16,7 +16,7 @@ use bootagent::machine::LocalHost;
 use bootagent::machine::jail::request::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Variables, refused};
-use bootagent::observe::{self, Decision, Flags, Keep, Selection};
+use bootagent::observe::{self, Decision, Flags, NextBoot, Selection};
 use bootagent::plan::{self, Plan, Setting, Shown};
 use bootagent::planner::runtime::tables;
 use bootagent::planner::{self, Unmet, Wanted};
@@ -84,7 +84,11 @@ fn selection() -> Selection {
         settings: vec![said("service", "auth-service")],
         origins: Default::default(),
         notes: Vec::new(),
-        keep: Some(Keep { instance: "i-0123456789abcdef0".to_owned(), flags: None, installed: false }),
+        next_boot: Some(NextBoot {
+            instance: "i-0123456789abcdef0".to_owned(),
+            flags: None,
+            installed: false,
+        }),
     }
 }
 

@@ -2,8 +2,8 @@
 //! under one budget. The first failure ends the others; then the plan's recovery runs, in which a
 //! failure ends nothing but what needs it.
 
-mod evidence;
 mod limit;
+mod output;
 mod read_only;
 
 use std::cell::Cell;
@@ -183,7 +183,7 @@ async fn one(
 /// Many values in much text take long: meanwhile signals and the budget are heard.
 async fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
     let redaction = redaction.cloned();
-    let fitting = move || Ok(evidence::fit_to_be_seen(error, redaction.as_ref()));
+    let fitting = move || Ok(output::fit_to_be_seen(error, redaction.as_ref()));
     machine::blocking(fitting).await.unwrap_or_else(|bug| bug)
 }
 

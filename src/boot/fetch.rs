@@ -3,7 +3,7 @@
 use super::identify::Identified;
 use crate::error::Result;
 use crate::facts::Source;
-use crate::machine::{Look, Observe, Scratch};
+use crate::machine::{Check, Observe, Scratch};
 use crate::observe::{self, Fetched, Flags, MANIFEST};
 use crate::plan::{Action, Plan};
 use crate::planner;
@@ -43,7 +43,7 @@ pub async fn fetched(
 /// not whole on this machine.
 pub async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
     for step in plan.steps.iter().filter(|step| matches!(step.action, Action::CheckOut(_))) {
-        if machine.look(&step.action).await? != Look::AlreadySo {
+        if machine.check(&step.action).await? != Check::AlreadySo {
             return Ok(true);
         }
     }

@@ -8,7 +8,7 @@ use crate::apply::Limit;
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::machine::Observe;
-use crate::observe::{self, Decision, Flags, Keep, Policy, Selection};
+use crate::observe::{self, Decision, Flags, NextBoot, Policy, Selection};
 use crate::plan::Seconds;
 use crate::planner;
 use crate::report::Report;
@@ -62,15 +62,15 @@ pub async fn arrive(
     mut policy: Policy,
     report: &Report,
 ) -> Result<Arrived> {
-    if !machine.is_root() || flags.stand_ins.any().is_some() {
+    if !machine.is_root() || flags.overrides.any().is_some() {
         // No earlier run can have recorded one: better told before anything is waited for.
         policy.repository()?;
     }
     let programs = planner::runtime::programs();
     let mut facts =
         report.during("machine", "looking at the machine", observe::facts(machine, flags, &programs)).await?;
-    let here = flags.stand_ins.facts.is_none();
-    records::look(&facts, report)?;
+    let here = flags.overrides.facts.is_none();
+    records::check(&facts, report)?;
     let asking = observe::instance(machine, flags, &facts, &policy);
     facts.instance = report.during("metadata", "waiting for instance metadata", asking).await?;
     let mut decided = None;
@@ -101,12 +101,12 @@ pub async fn choose(
     if decided.is_none() && !flags.update && here {
         decided = records::made_up(&facts, &policy, &mut selection, report)?;
     }
-    if let Some(file) = &flags.stand_ins.env_file {
+    if let Some(file) = &flags.overrides.env_file {
         // Errors about its keys name what was read.
         selection.secret = format!("--env-file {}", file.display());
     }
     planner::refuse_early(&facts, &selection)?;
-    selection.keep = keep(&facts, &policy)?;
+    selection.next_boot = next_boot(&facts, &policy)?;
     report.selected(&selection, decided.is_some() && !flags.update);
     if here {
         let (passed, attempted) = planner::remembered(&facts, &selection.service);
@@ -127,8 +127,8 @@ fn before_a_first_run(error: Error, flags: &Flags) -> Error {
 }
 
 /// What the next boot needs: only an instance boots again by itself.
-pub fn keep(facts: &Facts, policy: &Policy) -> Result<Option<Keep>> {
+pub fn next_boot(facts: &Facts, policy: &Policy) -> Result<Option<NextBoot>> {
     let Some(instance) = &facts.instance else { return Ok(None) };
     let flags = policy.recordable()?;
-    Ok(Some(Keep { instance: instance.id.clone(), flags, installed: facts.installed }))
+    Ok(Some(NextBoot { instance: instance.id.clone(), flags, installed: facts.installed }))
 }

@@ -82,8 +82,8 @@ async fn write(machine: &impl Host, plan: &Plan, failed: Option<&Error>) {
 /// The same code passed with other values: then the code is not what must be corrected.
 pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     let Compared::OtherValues { keys, secret } = &plan.deployment.is else { return error };
-    let was_rehearsed = report.has_reached(Mark::Candidate);
-    if !(was_rehearsed || report.was_put_to_run()) || !planner::is_own_fault(error.code()) {
+    let was_candidate = report.has_reached(Mark::Candidate);
+    if !(was_candidate || report.was_put_to_run()) || !planner::is_own_fault(error.code()) {
         return error;
     }
     let changed = match keys.is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Identified;
 use crate::error::Result;
 use crate::facts::{Asked, Commit, Generation, Present, Service};
-use crate::machine::{Look, Observe, shutdown_signal};
+use crate::machine::{Check, Observe, shutdown_signal};
 use crate::observe::{self, Flags};
 use crate::plan::Action;
 use crate::planner;
@@ -54,9 +54,9 @@ pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> R
 async fn by_hand(machine: &impl Observe, service: &Service, good: &Generation) -> Vec<String> {
     let mut differs = Vec::new();
     for action in planner::running(service, good) {
-        let how = match machine.look(&action).await {
-            Ok(Look::AlreadySo) => continue,
-            Ok(Look::WouldChange(how)) => how,
+        let how = match machine.check(&action).await {
+            Ok(Check::AlreadySo) => continue,
+            Ok(Check::WouldChange(how)) => how,
             Err(error) => format!("cannot be looked at: {}", error.in_public().report().causes.join(": ")),
         };
         differs.push(match &action {

@@ -5,9 +5,9 @@ use std::pin::pin;
 use super::identify::{begin, identify};
 use super::wanted::{Planned, plan};
 use crate::error::Result;
-use crate::machine::{self, Look, Observe};
+use crate::machine::{self, Check, Observe};
 use crate::observe::Flags;
-use crate::plan::{Outlook, Plan, foreseen};
+use crate::plan::{Plan, Preview, foreseen};
 use crate::report::Report;
 
 /// Observe and plan, as a dry run does. Nothing on the machine changes.
@@ -18,8 +18,8 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         let identified = identify(machine, flags, policy, report).await?;
         // What was fetched goes with it.
         let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
-        let outlooks = if here { Some(outlooks(machine, &plan).await?) } else { None };
-        Ok(Prepared { plan, outlooks })
+        let previews = if here { Some(previews(machine, &plan).await?) } else { None };
+        Ok(Prepared { plan, previews })
     };
     limit.hold(stop.as_mut(), planning).await
 }
@@ -27,19 +27,19 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
 /// A plan, and what each of its steps would find on this machine, if it is about this one.
 pub struct Prepared {
     pub plan: Plan,
-    pub outlooks: Option<Vec<Outlook>>,
+    pub previews: Option<Vec<Preview>>,
 }
 
-async fn outlooks(machine: &impl Observe, plan: &Plan) -> Result<Vec<Outlook>> {
-    let mut outlooks = Vec::new();
+async fn previews(machine: &impl Observe, plan: &Plan) -> Result<Vec<Preview>> {
+    let mut previews = Vec::new();
     for step in &plan.steps {
-        outlooks.push(match machine.look(&step.action).await {
-            Ok(Look::AlreadySo) => Outlook::already(),
-            Ok(Look::WouldChange(how)) => Outlook::to_do(how),
+        previews.push(match machine.check(&step.action).await {
+            Ok(Check::AlreadySo) => Preview::already(),
+            Ok(Check::WouldChange(how)) => Preview::to_do(how),
             // Root's own records, which other users cannot read.
-            Err(_) if !machine.is_root() => Outlook::to_do("only root can see"),
+            Err(_) if !machine.is_root() => Preview::to_do("only root can see"),
             Err(error) => return Err(error),
         });
     }
-    Ok(foreseen(plan, outlooks))
+    Ok(foreseen(plan, previews))
 }

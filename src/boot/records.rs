@@ -9,7 +9,7 @@ use crate::planner::{self, Lost};
 use crate::report::Report;
 
 /// What a newer program wrote is not written over. What is broken is told.
-pub fn look(facts: &Facts, report: &Report) -> Result<()> {
+pub fn check(facts: &Facts, report: &Report) -> Result<()> {
     for (path, why) in &facts.unusable {
         let error = observe::unusable(format!("reading {}", path.display()), why);
         match why {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::facts::{self, Generation};
-use crate::machine::{Health, Look, Observe};
+use crate::machine::{Check, Health, Observe};
 use crate::planner;
 
 /// A good answer is this generation's only if what runs was started from it, in this boot.
@@ -24,7 +24,7 @@ pub async fn running(
     generation: &Generation,
 ) -> Result<Option<String>> {
     for action in planner::running(service, generation) {
-        if let Look::WouldChange(how) = machine.look(&action).await? {
+        if let Check::WouldChange(how) = machine.check(&action).await? {
             return Ok(Some(how));
         }
     }

@@ -13,12 +13,12 @@ pub struct Facts {
     pub machine: Machine,
     /// The program that recorded this stands where the next boot finds it.
     pub installed: bool,
-    /// It has nft, with which the wall around instance metadata is raised.
+    /// It has nft, which the firewall rules of instance metadata need.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nft: bool,
-    /// An earlier run raised that wall.
+    /// An earlier run loaded those rules.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub imds_wall: bool,
+    pub imds_rules: bool,
     /// Absent on a laptop.
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.

@@ -9,13 +9,13 @@ mod known;
 mod machine;
 mod names;
 mod network;
+mod newtype;
 mod operator;
 mod present;
 mod program;
 pub mod records;
 mod seconds;
 mod source;
-mod word;
 
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;

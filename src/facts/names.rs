@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::word::word;
+use super::newtype::newtype;
 
 /// Why a value is not a name. Shows what is wrong without repeating hostile text unescaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,21 +54,21 @@ fn is_branch(text: &str) -> bool {
         && !text.contains("/.")
 }
 
-word! {
+newtype! {
     /// A service. With `-build` behind it, it is still a legal user name.
     Service, NameError, |text| {
         fitting(text, lower_word(text, 25), "a service name (a-z, then up to 24 of a-z, 0-9 and -)")
     }
 }
 
-word! {
+newtype! {
     /// An environment as the policy calls it: `test`, `stage`, `prod`.
     Environment, NameError, |text| {
         fitting(text, lower_word(text, 25), "an environment name (a-z, then up to 24 of a-z, 0-9 and -)")
     }
 }
 
-word! {
+newtype! {
     /// A full commit id.
     Commit, NameError, |text| {
         let fits = text.len() == 40 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
@@ -76,7 +76,7 @@ word! {
     }
 }
 
-word! {
+newtype! {
     /// A commit id, or the beginning of one: a person copies the 12 digits that are shown.
     CommitPrefix, NameError, |text| {
         let fits = (7..=40).contains(&text.len()) && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
@@ -84,7 +84,7 @@ word! {
     }
 }
 
-word! {
+newtype! {
     /// A branch, by a stricter grammar than git's own: it comes from the policy.
     Branch, NameError, |text| {
         fitting(text, is_branch(text), "a branch name (letters, digits, . _ - and /, up to 100)")

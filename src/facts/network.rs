@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::word::word;
+use super::newtype::newtype;
 
 /// Never through a proxy, whatever the policy says: they mean this very machine, and a proxy that could
 /// answer for instance metadata could hand out credentials.
@@ -54,22 +54,22 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-word! {
+newtype! {
     /// A CONNECT proxy, `http://proxy.example:3128`.
     Proxy, AddressError, |text| proxy(text).map_err(AddressError)
 }
 
-word! {
+newtype! {
     /// A host and all that is below it, or one address.
     HostName, AddressError, |text| host(text).map_err(AddressError)
 }
 
-word! {
+newtype! {
     /// Where files of another place are to be had, `https://npm.example/registry`, without a slash at its end.
     Mirror, AddressError, |text| mirror(text).map_err(AddressError)
 }
 
-word! {
+newtype! {
     /// A file of PEM certificates.
     CaFile, AddressError, |text| ca_file(text).map_err(AddressError)
 }

@@ -11,12 +11,14 @@ use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
 use crate::machine::install::{aside, cache, evaluate, packages, releases, runtimes, tools, work};
-use crate::machine::jail::imds_wall;
+use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
 use crate::machine::service::{ensure_running, gate, leftovers, migrate, present, retry};
 use crate::machine::survey;
-use crate::machine::{self, Change, Context, Health, Host, Look, Observe, Scratch, SecretPatience, blocking};
+use crate::machine::{
+    self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
+};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
@@ -143,49 +145,51 @@ impl Observe for LocalHost {
         present::present(asked, self.root).await
     }
 
-    async fn look(&self, action: &Action) -> Result<Look> {
+    async fn check(&self, action: &Action) -> Result<Check> {
         match action {
-            Action::CreateUser { name, .. } => users::look(name),
-            Action::MakeDirectory { path, owner, mode } => files::look_directory(path, owner, *mode),
+            Action::CreateUser { name, .. } => users::check(name),
+            Action::MakeDirectory { path, owner, mode } => files::check_directory(path, owner, *mode),
             Action::WriteFile { path, content, owner, mode } => {
-                files::look_file(path, content.expose().as_bytes(), owner, *mode)
+                files::check_file(path, content.expose().as_bytes(), owner, *mode)
             }
-            Action::RemoveFile { path } => files::look_removed(path),
-            Action::InstallAgent { path } => releases::look_agent(path),
-            Action::CheckOut(checkout) => releases::look_whole(&checkout.release, &checkout.record),
-            Action::RaiseImdsWall(wall) => imds_wall::look(wall).await,
-            Action::ProveImdsWall { .. } => Ok(Look::WouldChange("proved by every run".to_owned())),
-            Action::InstallPackages(wanted) => packages::look(wanted).await,
-            Action::InstallRuntime(install) => runtimes::look(&install.archive),
-            Action::InstallTool(tool) => tools::look(tool),
-            Action::Evaluate(evaluation) => evaluate::look(evaluation),
-            Action::RunCommand(command) => releases::look_whole(&command.directory, &command.done_by),
-            Action::FinishRelease { release, record, uses } => releases::look_finished(release, record, uses),
-            Action::Migrate(migration) => migrate::look(migration),
-            Action::SwitchSymlink { path, target, .. } => files::look_link(path, target),
+            Action::RemoveFile { path } => files::check_removed(path),
+            Action::InstallAgent { path } => releases::check_agent(path),
+            Action::CheckOut(checkout) => releases::check_whole(&checkout.release, &checkout.record),
+            Action::LoadImdsRules(rules) => imds_rules::check(rules).await,
+            Action::ProveImdsRules { .. } => Ok(Check::WouldChange("proved by every run".to_owned())),
+            Action::InstallPackages(wanted) => packages::check(wanted).await,
+            Action::InstallRuntime(install) => runtimes::check(&install.archive),
+            Action::InstallTool(tool) => tools::check(tool),
+            Action::Evaluate(evaluation) => evaluate::check(evaluation),
+            Action::RunCommand(command) => releases::check_whole(&command.directory, &command.done_by),
+            Action::FinishRelease { release, record, uses } => {
+                releases::check_finished(release, record, uses)
+            }
+            Action::Migrate(migration) => migrate::check(migration),
+            Action::SwitchSymlink { path, target, .. } => files::check_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
                 let known = state.load == "loaded" && !state.needs_reload;
                 Ok(if known {
-                    Look::AlreadySo
+                    Check::AlreadySo
                 } else {
-                    Look::WouldChange(format!("systemd has it as {}", state.load))
+                    Check::WouldChange(format!("systemd has it as {}", state.load))
                 })
             }
-            Action::StopUnit { unit, scratch } => leftovers::look_unit(unit, scratch).await,
-            Action::StopLeftovers { units, scratch } => leftovers::look(units, scratch).await,
-            Action::Handover(wanted) => ensure_running::look(wanted).await,
-            Action::AwaitHealth(wanted) => gate::look(&wanted.gate).await,
-            Action::DiscardUnfinished { release, record } => releases::look_unfinished(release, record),
-            Action::SetAside(one) => aside::look_set(one),
-            Action::BringBack(one) => aside::look_back(one),
-            Action::ArrangeRetry { unit, .. } => retry::look_arranged(unit).await,
-            Action::CancelRetry { unit, timer } => retry::look_cancelled(unit, timer).await,
-            Action::PruneReleases(prune) => releases::look_prune(prune),
-            Action::PruneRuntimes(prune) => runtimes::look_prune(prune),
+            Action::StopUnit { unit, scratch } => leftovers::check_unit(unit, scratch).await,
+            Action::StopLeftovers { units, scratch } => leftovers::check(units, scratch).await,
+            Action::EnsureRunning(wanted) => ensure_running::check(wanted).await,
+            Action::AwaitHealth(wanted) => gate::check(&wanted.gate).await,
+            Action::DiscardUnfinished { release, record } => releases::check_unfinished(release, record),
+            Action::SetAside(one) => aside::check_set(one),
+            Action::BringBack(one) => aside::check_back(one),
+            Action::ArrangeRetry { unit, .. } => retry::check_arranged(unit).await,
+            Action::CancelRetry { unit, timer } => retry::check_cancelled(unit, timer).await,
+            Action::PruneReleases(prune) => releases::check_prune(prune),
+            Action::PruneRuntimes(prune) => runtimes::check_prune(prune),
             Action::BoundCache(bound) => {
                 let bound = bound.clone();
-                blocking(move || cache::look(&bound)).await
+                blocking(move || cache::check(&bound)).await
             }
         }
     }
@@ -210,11 +214,11 @@ impl LocalHost {
         // The first two look for themselves, in the middle of what they do; a proof changes nothing.
         match action {
             Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
-            Action::Handover(wanted) => return ensure_running::hand_over(wanted).await,
-            Action::ProveImdsWall { unit } => return imds_wall::prove(unit).await,
+            Action::EnsureRunning(wanted) => return ensure_running::hand_over(wanted).await,
+            Action::ProveImdsRules { unit } => return imds_rules::prove(unit).await,
             _ => {}
         }
-        let Look::WouldChange(was) = self.look(action).await? else { return Ok(Change::Unchanged) };
+        let Check::WouldChange(was) = self.check(action).await? else { return Ok(Change::Unchanged) };
         match action {
             Action::CreateUser { name, description, home } => {
                 return users::create(name, description, home).await;
@@ -226,7 +230,7 @@ impl LocalHost {
             Action::RemoveFile { path } => files::remove_file(path)?,
             Action::InstallAgent { path } => releases::install_agent(path)?,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
-            Action::RaiseImdsWall(wall) => imds_wall::raise(wall).await?,
+            Action::LoadImdsRules(rules) => imds_rules::load(rules).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
@@ -267,7 +271,7 @@ impl LocalHost {
                 let bound = bound.clone();
                 blocking(move || cache::empty(&bound)).await?;
             }
-            Action::AwaitHealth(_) | Action::Handover(_) | Action::ProveImdsWall { .. } => {}
+            Action::AwaitHealth(_) | Action::EnsureRunning(_) | Action::ProveImdsRules { .. } => {}
         }
         Ok(Change::Changed(was))
     }

@@ -42,7 +42,7 @@ pub use service::operator;
 /// What a step would find.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "look", content = "how", rename_all = "kebab-case")]
-pub enum Look {
+pub enum Check {
     AlreadySo,
     /// With what would change, in a few words.
     WouldChange(String),
@@ -130,7 +130,7 @@ pub trait Observe {
     /// A working tree as it stands, as far as plans are made of it.
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;
 
-    async fn look(&self, action: &Action) -> Result<Look>;
+    async fn check(&self, action: &Action) -> Result<Check>;
 }
 
 #[allow(async_fn_in_trait)]

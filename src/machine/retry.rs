@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
-use crate::fault::{Answer, Fault};
+use crate::fault::Fault;
 use crate::machine::progress;
 use crate::secret::Message;
 
@@ -15,7 +15,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What a server asks for by Retry-After is granted up to here.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// How much of a fault the caller puts up with. The fault's own slice may end sooner.
+/// How much of a fault the caller puts up with. The fault's own time limit may end sooner.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     until: Instant,
@@ -55,7 +55,7 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
             Err(error) => error,
         };
         tried += 1;
-        let Some(fault) = Fault::of(&error).filter(|fault| fault.answer() != Answer::Stop) else {
+        let Some(fault) = Fault::of(&error).filter(|fault| fault.is_retried()) else {
             return Err(error);
         };
         let left = end(fault, patience, started).saturating_duration_since(Instant::now());
@@ -79,7 +79,7 @@ fn telling(before: Option<Error>, last: Error) -> Error {
     }
 }
 
-/// A fault whose slice no setting gives ends with that; of the others the caller knows the setting.
+/// A fault whose time limit no setting gives ends with that; of the others the caller knows the setting.
 fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
     fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
 }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::facts::{Facts, Installed, Machine, Places, Programs, Service, Taken};
 use crate::machine::disk::files;
 use crate::machine::disk::owned::only_root_can_replace;
-use crate::machine::jail::imds_wall;
+use crate::machine::jail::imds_rules;
 use crate::machine::jail::unit::own_program;
 use crate::machine::process::program;
 use crate::machine::process::units::{self, UnitState};
@@ -30,8 +30,8 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
     Ok(Facts {
         machine,
         installed: is_installed(),
-        nft: imds_wall::is_nft_there(),
-        imds_wall: files::exists(&layout::imds_wall_unit_file())?,
+        nft: imds_rules::is_nft_there(),
+        imds_rules: files::exists(&layout::imds_rules_unit_file())?,
         instance: None,
         tags: None,
         programs,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Said, holds_a_secret};
+use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret};
 use super::said::{is_commit, is_environment, tag};
 use super::{Decision, waiting};
 use crate::error::{Code, Error, Result};
@@ -35,12 +35,12 @@ pub struct Selection {
     /// What tags and policy say by now and only an update applies.
     pub notes: Vec<String>,
     /// Absent where nothing is to be kept for the next boot.
-    pub keep: Option<Keep>,
+    pub next_boot: Option<NextBoot>,
 }
 
 /// What the next boot needs of this run.
 #[derive(Clone, Debug)]
-pub struct Keep {
+pub struct NextBoot {
     pub instance: String,
     /// This run's flags as policy text, if there were any.
     pub flags: Option<String>,
@@ -142,14 +142,14 @@ pub fn select(
             .filter(|_| !update)
             .map(|decided| waiting::notes(facts, policy, decided))
             .unwrap_or_default(),
-        keep: None,
+        next_boot: None,
     })
 }
 
 /// Where a commit comes from, and the secret with the credential for it.
 struct Remote {
-    repository: Said<String>,
-    credential: Option<Said<String>>,
+    repository: Sourced<String>,
+    credential: Option<Sourced<String>>,
 }
 
 impl Remote {
@@ -169,13 +169,13 @@ impl Remote {
         if same {
             return Ok(self);
         }
-        let said = |value: &String| Said { value: value.clone(), origin: Origin::Decided };
+        let said = |value: &String| Sourced { value: value.clone(), origin: Origin::Decided };
         Ok(Remote { repository: said(before), credential: decided.credential.as_ref().map(said) })
     }
 }
 
 /// Before the address is shown anywhere.
-fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
+fn refuse_userinfo(repository: &Sourced<String>) -> Result<()> {
     match holds_a_secret(&repository.value) {
         true => Err(Error::new(
             Code::RepositoryInvalid,
@@ -188,7 +188,7 @@ fn refuse_userinfo(repository: &Said<String>) -> Result<()> {
 
 /// A flag that would be ignored is an error: its writer believes that it counts.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
-    let is_ours = |said: &Said<String>| is_environment(policy, &said.value, decided);
+    let is_ours = |said: &Sourced<String>| is_environment(policy, &said.value, decided);
     let environment = policy.environment().filter(|said| !is_ours(said));
     let commit = policy.commit().filter(|said| !is_commit(&said.value, decided));
     let said = [
@@ -211,14 +211,14 @@ fn contradiction(flag: &str, value: &str, before: &str) -> Error {
 }
 
 /// A name that was said somewhere, checked against its grammar.
-fn name<T: TryFrom<String>>(said: Said<String>, what: &str) -> Result<Said<T>>
+fn name<T: TryFrom<String>>(said: Sourced<String>, what: &str) -> Result<Sourced<T>>
 where
     T::Error: std::fmt::Display,
 {
-    let Said { value, origin } = said;
+    let Sourced { value, origin } = said;
     let code = if matches!(origin, Origin::Tag(_)) { Code::TagInvalid } else { Code::PolicyInvalid };
     match T::try_from(value) {
-        Ok(value) => Ok(Said { value, origin }),
+        Ok(value) => Ok(Sourced { value, origin }),
         Err(error) => {
             Err(origin.remedied(Error::new(code, format!("choosing the {what} from {origin}"), error)))
         }
@@ -234,10 +234,10 @@ fn service(
     policy: &Policy,
     decided: Option<&Decision>,
     update: bool,
-) -> Result<Said<Service>> {
+) -> Result<Sourced<Service>> {
     let key = policy.service_tag();
     let said = policy.service().or_else(|| tag(facts, &key)).map(|said| name(said, "service"));
-    let before = decided.map(|decided| Said { value: decided.service.clone(), origin: Origin::Decided });
+    let before = decided.map(|decided| Sourced { value: decided.service.clone(), origin: Origin::Decided });
     let said = chosen(said, before, update).unwrap_or_else(|| Err(missing("service", &key)))?;
     match policy.services() {
         Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => {
@@ -256,15 +256,20 @@ fn environment(
     policy: &Policy,
     decided: Option<&Decision>,
     update: bool,
-) -> Result<Said<Environment>> {
+) -> Result<Sourced<Environment>> {
     let key = policy.environment_tag();
     let said = policy.environment().or_else(|| tag(facts, &key)).map(|said| name(said, "environment"));
-    let before = decided.map(|decided| Said { value: decided.environment.clone(), origin: Origin::Decided });
+    let before =
+        decided.map(|decided| Sourced { value: decided.environment.clone(), origin: Origin::Decided });
     chosen(said, before, update).unwrap_or_else(|| Err(missing("environment", &key)))
 }
 
 /// What was decided before, or what is said now: an update prefers the latter.
-fn chosen<T>(now: Option<Result<Said<T>>>, before: Option<Said<T>>, update: bool) -> Option<Result<Said<T>>> {
+fn chosen<T>(
+    now: Option<Result<Sourced<T>>>,
+    before: Option<Sourced<T>>,
+    update: bool,
+) -> Option<Result<Sourced<T>>> {
     match update {
         true => now.or(before.map(Ok)),
         false => before.map(Ok).or(now),
@@ -272,9 +277,9 @@ fn chosen<T>(now: Option<Result<Said<T>>>, before: Option<Said<T>>, update: bool
 }
 
 fn branch(
-    environment: Said<Environment>,
-    environments: &Said<BTreeMap<String, String>>,
-) -> Result<(Said<Environment>, Said<Branch>)> {
+    environment: Sourced<Environment>,
+    environments: &Sourced<BTreeMap<String, String>>,
+) -> Result<(Sourced<Environment>, Sourced<Branch>)> {
     let known = |name: &Environment| environments.value.get_key_value(name.as_str());
     let short = environment.value.short();
     let Some((name, branch)) = known(&environment.value).or_else(|| known(short.as_ref()?)) else {
@@ -292,17 +297,21 @@ fn branch(
     };
     let invalid = |error| Error::new(Code::PolicyInvalid, "reading the policy's environments", error);
     let environment =
-        Said { value: Environment::try_from(name.as_str()).map_err(invalid)?, origin: environment.origin };
-    let branch = Said {
+        Sourced { value: Environment::try_from(name.as_str()).map_err(invalid)?, origin: environment.origin };
+    let branch = Sourced {
         value: Branch::try_from(branch.as_str()).map_err(invalid)?,
         origin: environments.origin.clone(),
     };
     Ok((environment, branch))
 }
 
-fn pinned(facts: &Facts, policy: &Policy, decided: Option<&Decision>) -> Result<Option<Said<CommitPrefix>>> {
+fn pinned(
+    facts: &Facts,
+    policy: &Policy,
+    decided: Option<&Decision>,
+) -> Result<Option<Sourced<CommitPrefix>>> {
     if let Some(decided) = decided {
-        return Ok(Some(Said { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
+        return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
     }
     policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|said| name(said, "commit")).transpose()
 }

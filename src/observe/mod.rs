@@ -3,7 +3,7 @@
 
 mod credential;
 mod decision;
-mod given;
+mod flag_file;
 mod identity;
 pub mod manifest;
 mod policy;
@@ -13,10 +13,10 @@ pub mod secrets;
 mod waiting;
 
 pub use decision::Decision;
-pub use given::given;
-pub use identity::{Anew, Keep, Selection, select};
+pub use flag_file::flag_file;
+pub use identity::{Anew, NextBoot, Selection, select};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, Fragment, Origins, POLICY, PackagesAllowed, Policy, StandIns, policy,
+    Archives, ArchivesAllowed, Flags, Fragment, Origins, Overrides, POLICY, PackagesAllowed, Policy, policy,
     recorded_flags,
 };
 pub use reads::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::credential::credential;
-use super::given::given;
+use super::flag_file::flag_file;
 use super::manifest::{Manifest, Table};
 use super::policy::{Flags, Fragment, Policy};
 use super::secrets::{self, Variables};
@@ -28,12 +28,12 @@ pub const MANIFEST: &str = "bootagent.toml";
 
 /// The machine, or what stands in for it and its tags.
 pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) -> Result<Facts> {
-    let mut facts = match &flags.stand_ins.facts {
+    let mut facts = match &flags.overrides.facts {
         Some(path) => recorded(machine, path).await?,
         None => machine.facts(programs).await?,
     };
-    if !flags.stand_ins.tags.is_empty() {
-        facts.tags = Some(flags.stand_ins.tags.clone());
+    if !flags.overrides.tags.is_empty() {
+        facts.tags = Some(flags.overrides.tags.clone());
     }
     Ok(facts)
 }
@@ -45,9 +45,9 @@ pub async fn instance(
     facts: &Facts,
     policy: &Policy,
 ) -> Result<Option<Instance>> {
-    let on_a_laptop = flags.stand_ins.any().is_some() || !machine.is_root();
+    let on_a_laptop = flags.overrides.any().is_some() || !machine.is_root();
     let said = facts.tags.is_some() || policy.needed_tags().is_empty();
-    if flags.stand_ins.facts.is_some() || (on_a_laptop && said) {
+    if flags.overrides.facts.is_some() || (on_a_laptop && said) {
         return Ok(facts.instance.clone());
     }
     if flags.dry_run && said {
@@ -68,7 +68,7 @@ pub async fn tags(
 }
 
 async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {
-    let text = given(machine, path, "--facts").await?;
+    let text = flag_file(machine, path, "--facts").await?;
     let doing = format!("reading --facts {}", path.display());
     let read = move || {
         serde_json::from_str(&text).map_err(|error| {
@@ -196,8 +196,8 @@ pub async fn secret_text(
     flags: &Flags,
     policy: &Policy,
 ) -> Result<Secret> {
-    match &flags.stand_ins.env_file {
-        Some(path) => Ok(Secret::new(given(machine, path, "--env-file").await?)),
+    match &flags.overrides.env_file {
+        Some(path) => Ok(Secret::new(flag_file(machine, path, "--env-file").await?)),
         None => {
             let patience = patience(selection, facts, flags, policy);
             let read = machine.secret(&selection.secret, region(facts), &selection.network, patience);
@@ -268,12 +268,12 @@ async fn manifest_text(
     flags: &Flags,
     source: &Source,
 ) -> Result<(String, Option<String>, &'static str)> {
-    if let Some(path) = &flags.stand_ins.manifest {
-        let text = given(machine, path, "--manifest").await?;
+    if let Some(path) = &flags.overrides.manifest {
+        let text = flag_file(machine, path, "--manifest").await?;
         return Ok((path.display().to_string(), Some(text), "flag"));
     }
     // A policy that stands in stands in for all of this machine's.
-    if flags.stand_ins.policy.is_none() {
+    if flags.overrides.policy.is_none() {
         let path = format!("/etc/bootagent/services/{}.toml", selection.service);
         if let Some(text) = machine.policy_text(Path::new(&path)).await? {
             return Ok((path, Some(text), "the operator's, instead of the repository's"));

@@ -1,7 +1,7 @@
 //! What a tag says, and whether a name that policy, flag or tag says is what the instance decided for.
 
 use super::Decision;
-use super::policy::{Origin, Policy, Said};
+use super::policy::{Origin, Policy, Sourced};
 use crate::facts::{CommitPrefix, Environment, Facts};
 
 /// Whether this is a name of the environment that was decided. The policy's own names go before the long ones.
@@ -16,7 +16,7 @@ pub fn is_commit(said: &str, decided: &Decision) -> bool {
     CommitPrefix::try_from(said).is_ok_and(|prefix| prefix.fits(&decided.source.commit))
 }
 
-pub fn tag(facts: &Facts, key: &str) -> Option<Said<String>> {
+pub fn tag(facts: &Facts, key: &str) -> Option<Sourced<String>> {
     let value = facts.tags.as_ref()?.get(key)?;
-    Some(Said { value: value.clone(), origin: Origin::Tag(key.to_owned()) })
+    Some(Sourced { value: value.clone(), origin: Origin::Tag(key.to_owned()) })
 }

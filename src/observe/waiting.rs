@@ -2,7 +2,7 @@
 //! that applies it.
 
 use super::Decision;
-use super::policy::{Policy, Said};
+use super::policy::{Policy, Sourced};
 use super::said::{is_commit, is_environment, tag};
 use crate::facts::Facts;
 
@@ -21,8 +21,8 @@ pub fn notes(facts: &Facts, policy: &Policy, decided: &Decision) -> Vec<String> 
     notes.into_iter().filter_map(|(said, stays)| Some(note(&said?, &stays))).collect()
 }
 
-fn note(said: &Said<String>, stays: &str) -> String {
-    let Said { value, origin } = said;
+fn note(said: &Sourced<String>, stays: &str) -> String {
+    let Sourced { value, origin } = said;
     format!("{origin} says {}, and this instance {stays}: bootagent update applies it", shown(value))
 }
 

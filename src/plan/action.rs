@@ -40,9 +40,9 @@ pub enum Action {
     },
     CheckOut(Checkout),
     /// Lets only root and some users reach instance metadata, from now on and in later boots.
-    RaiseImdsWall(ImdsWall),
-    /// Shows that the wall holds: a user whom it does not let through gets no connection.
-    ProveImdsWall {
+    LoadImdsRules(ImdsRules),
+    /// Shows that the rules hold: a user whom they do not let through gets no connection.
+    ProveImdsRules {
         unit: String,
     },
     /// A runtime from its official archive, whole under its path or not there at all.
@@ -89,7 +89,7 @@ pub enum Action {
     },
     /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
     /// started from other bytes, left alone otherwise.
-    Handover(Handover),
+    EnsureRunning(EnsureRunning),
     AwaitHealth(HealthWait),
     /// Removes a release that was never finished.
     DiscardUnfinished {
@@ -146,7 +146,7 @@ impl Action {
             Action::FinishRelease { release, record, .. } | Action::DiscardUnfinished { release, record } => {
                 vec![release.clone(), record.clone()]
             }
-            Action::Handover(handover) => vec![handover.record.clone()],
+            Action::EnsureRunning(ensure) => vec![ensure.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
             Action::SetAside(aside) | Action::BringBack(aside) => {
                 vec![aside.release.clone(), aside.record.clone()]
@@ -156,7 +156,7 @@ impl Action {
             Action::InstallRuntime(install) => vec![install.archive.path.clone()],
             Action::InstallTool(install) => vec![install.path.clone()],
             Action::Evaluate(evaluation) => vec![evaluation.path.clone()],
-            Action::RaiseImdsWall(wall) => vec![wall.rules.clone()],
+            Action::LoadImdsRules(rules) => vec![rules.file.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::AwaitHealth(_)
@@ -164,7 +164,7 @@ impl Action {
             | Action::StopUnit { .. }
             | Action::ArrangeRetry { .. }
             | Action::CancelRetry { .. }
-            | Action::ProveImdsWall { .. }
+            | Action::ProveImdsRules { .. }
             | Action::StopLeftovers { .. } => vec![super::layout::RUN.into()],
         }
     }
@@ -234,14 +234,14 @@ pub struct Checkout {
     pub unit: String,
 }
 
-/// Users by name: their numbers are looked up when the wall is raised.
+/// Users by name: their numbers are looked up when the rules are loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ImdsWall {
+pub struct ImdsRules {
     /// Besides root. Each must exist.
     pub users: Vec<String>,
     /// The service's own user, if it may: let through once it exists.
     pub service: Option<String>,
-    pub rules: PathBuf,
+    pub file: PathBuf,
     /// Loads the rules, now and at every boot.
     pub unit: String,
 }
@@ -364,7 +364,7 @@ pub struct Aside {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Handover {
+pub struct EnsureRunning {
     pub unit: String,
     /// The files, links and directories that make up what runs.
     pub inputs: Vec<PathBuf>,

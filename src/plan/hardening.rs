@@ -63,7 +63,7 @@ const LINES: &[(&[Confined], &str)] = &[
     (TRANSIENT, "Slice=system.slice"),
 ];
 
-/// What must not cost the running generation its memory, processor or disk: children, and a candidate's rehearsal. A
+/// What must not cost the running generation its memory, processor or disk: children, and a candidate. A
 /// migration does not yield: killed half-way it leaves its data half changed, and the service may wait for a lock that it
 /// holds.
 pub const YIELDS: [&str; 3] = ["OOMScoreAdjust=500", "CPUWeight=50", "IOWeight=50"];

@@ -79,7 +79,7 @@ impl Layout {
         match copy {
             EnvCopy::Serving => self.run().join(file.name),
             EnvCopy::Good => self.run().join(format!("good-{}", file.name)),
-            EnvCopy::Candidate => self.rehearsal().join(file.name),
+            EnvCopy::Candidate => self.candidate().join(file.name),
             EnvCopy::Migration => self.migration().join(file.name),
         }
     }
@@ -94,24 +94,24 @@ impl Layout {
         self.run().join("migrate")
     }
 
-    /// tmpfs, root only: the environment of a rehearsal, as long as it lasts.
-    pub fn rehearsal(&self) -> PathBuf {
-        self.run().join("rehearsal")
+    /// tmpfs, root only: the environment of a candidate, as long as it lasts.
+    pub fn candidate(&self) -> PathBuf {
+        self.run().join("candidate")
     }
 
-    /// Not in /etc: nothing of a rehearsal outlives the boot.
-    pub fn rehearsal_unit_file(&self) -> PathBuf {
-        Path::new("/run/systemd/system").join(self.transient("rehearsal"))
+    /// Not in /etc: nothing of a candidate outlives the boot.
+    pub fn candidate_unit_file(&self) -> PathBuf {
+        Path::new("/run/systemd/system").join(self.transient("candidate"))
     }
 
-    /// All that a rehearsal puts anywhere.
-    pub fn of_rehearsal(&self) -> [PathBuf; 3] {
-        [self.rehearsal(), self.rehearsal_unit_file(), passed(&self.transient("rehearsal"))]
+    /// All that a candidate puts anywhere.
+    pub fn of_candidate(&self) -> [PathBuf; 3] {
+        [self.candidate(), self.candidate_unit_file(), passed(&self.transient("candidate"))]
     }
 
     /// tmpfs, root only: from which bytes the running unit was started.
-    pub fn handover(&self) -> PathBuf {
-        Path::new(RUN).join(format!("{}.handover", self.service))
+    pub fn started_from(&self) -> PathBuf {
+        Path::new(RUN).join(format!("{}.started-from", self.service))
     }
 
     /// Root's own records about the service.
@@ -186,17 +186,17 @@ pub fn passed(unit: &str) -> PathBuf {
     Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))
 }
 
-/// Loads the wall around instance metadata at every boot. No service's unit is called so.
-pub const IMDS_WALL_UNIT: &str = "bootagent-imds.service";
-/// The transient unit of the proof that the wall holds. A service's transient units have another `-` here.
-pub const IMDS_WALL_PROOF_UNIT: &str = "bootagent-imds.proof.service";
-/// The wall's rules, with the numbers of the users that it lets through.
-pub const IMDS_WALL_RULES: &str = "/var/lib/bootagent/imds.nft";
+/// Loads the rules of instance metadata at every boot. No service's unit is called so.
+pub const IMDS_RULES_UNIT: &str = "bootagent-imds.service";
+/// The transient unit of the proof that the rules hold. A service's transient units have another `-` here.
+pub const IMDS_PROOF_UNIT: &str = "bootagent-imds.proof.service";
+/// The rules, with the numbers of the users that it lets through.
+pub const IMDS_RULES_FILE: &str = "/var/lib/bootagent/imds.nft";
 /// tmpfs: the rules as the kernel had them when they were loaded.
-pub const IMDS_WALL_LOADED: &str = "/run/bootagent/imds.loaded";
+pub const IMDS_RULES_LOADED: &str = "/run/bootagent/imds.loaded";
 
-pub fn imds_wall_unit_file() -> PathBuf {
-    Path::new("/etc/systemd/system").join(IMDS_WALL_UNIT)
+pub fn imds_rules_unit_file() -> PathBuf {
+    Path::new("/etc/systemd/system").join(IMDS_RULES_UNIT)
 }
 
 /// What a unit runs before its service, as that user and within the unit's walls, where IMDS must not answer

@@ -5,7 +5,7 @@ mod action;
 pub mod environment;
 pub mod hardening;
 pub mod layout;
-mod outlook;
+mod preview;
 mod show;
 mod tool;
 
@@ -19,11 +19,12 @@ use crate::secret::Redaction;
 /// What a gate is, other generations know, too.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
-    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, Handover, HealthWait, ImdsWall,
-    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, EnsureRunning, HealthWait,
+    ImdsRules, InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record,
+    Sandbox,
 };
 pub use environment::{Rendering, SeenFile};
-pub use outlook::{Outlook, Summary, foreseen};
+pub use preview::{Preview, Summary, foreseen};
 pub use show::{Shown, headline, text};
 pub use tool::{Evaluation, InstallTool};
 

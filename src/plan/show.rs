@@ -9,7 +9,7 @@ use crate::secret::Sealed;
 #[derive(Clone, Copy, Default)]
 pub struct Shown<'a> {
     /// They belong to `steps`, one for one; without them (a recorded machine) only the plan is shown.
-    pub outlooks: Option<&'a [Outlook]>,
+    pub previews: Option<&'a [Preview]>,
     /// Steps that change nothing, too, and everything that stands elsewhere already.
     pub all: bool,
 }
@@ -19,8 +19,8 @@ const LEGEND: &str = "+ create, ~ change, > run, - remove, = unchanged";
 /// Everything a run would do, in order.
 pub fn text(plan: &Plan, shown: Shown) -> String {
     let mut out = String::new();
-    let sum = match shown.outlooks {
-        Some(outlooks) => Summary::of(plan, outlooks).to_string(),
+    let sum = match shown.previews {
+        Some(previews) => Summary::of(plan, previews).to_string(),
         None => format!("{} steps", plan.steps.len()),
     };
     // Writing to a String cannot fail.
@@ -60,12 +60,12 @@ fn steps(out: &mut String, plan: &Plan, shown: Shown) {
     let mut before: Option<(&StepId, &Command)> = None;
     let mut unchanged = 0;
     for (index, step) in plan.steps.iter().enumerate() {
-        let outlook = shown.outlooks.and_then(|outlooks| outlooks.get(index));
-        if outlook.is_some_and(|outlook| outlook.already) && !shown.all {
+        let preview = shown.previews.and_then(|previews| previews.get(index));
+        if preview.is_some_and(|preview| preview.already) && !shown.all {
             unchanged += 1;
             continue;
         }
-        show(out, step, outlook, before.filter(|_| !shown.all));
+        show(out, step, preview, before.filter(|_| !shown.all));
         if let Action::RunCommand(command) = &step.action {
             before = before.or(Some((&step.id, command)));
         }
@@ -75,8 +75,8 @@ fn steps(out: &mut String, plan: &Plan, shown: Shown) {
     }
 }
 
-fn first_line(out: &mut String, step: &Step, outlook: Option<&Outlook>) {
-    let _ = writeln!(out, "{} {}: {}", sign(&step.action, outlook), step.id, headline(&step.action));
+fn first_line(out: &mut String, step: &Step, preview: Option<&Preview>) {
+    let _ = writeln!(out, "{} {}: {}", sign(&step.action, preview), step.id, headline(&step.action));
 }
 
 /// Steps of a recovery: what they would find is not known before the run failed.
@@ -90,32 +90,32 @@ fn each(out: &mut String, steps: &[Step], shown: Shown) {
 }
 
 /// `before`: a step whose environment is shown already.
-fn show(out: &mut String, step: &Step, outlook: Option<&Outlook>, before: Option<(&StepId, &Command)>) {
-    first_line(out, step, outlook);
+fn show(out: &mut String, step: &Step, preview: Option<&Preview>, before: Option<(&StepId, &Command)>) {
+    first_line(out, step, preview);
     let _ = writeln!(out, "    why: {}", step.why);
-    match outlook {
-        Some(outlook) if outlook.already => {
+    match preview {
+        Some(preview) if preview.already => {
             let _ = writeln!(out, "    already so");
             return;
         }
-        Some(outlook) => {
-            let _ = writeln!(out, "    now: {}", printable(&outlook.how));
+        Some(preview) => {
+            let _ = writeln!(out, "    now: {}", printable(&preview.how));
         }
         None => {}
     }
     details(out, &step.action, before);
 }
 
-fn sign(action: &Action, outlook: Option<&Outlook>) -> char {
-    match (action, outlook) {
-        (_, Some(outlook)) if outlook.already => '=',
+fn sign(action: &Action, preview: Option<&Preview>) -> char {
+    match (action, preview) {
+        (_, Some(preview)) if preview.already => '=',
         (
             Action::MakeDirectory { .. }
             | Action::WriteFile { .. }
             | Action::SwitchSymlink { .. }
             | Action::InstallAgent { .. },
-            Some(outlook),
-        ) if outlook.how != "absent" => '~',
+            Some(preview),
+        ) if preview.how != "absent" => '~',
         (
             Action::RemoveFile { .. }
             | Action::DiscardUnfinished { .. }
@@ -128,12 +128,12 @@ fn sign(action: &Action, outlook: Option<&Outlook>) -> char {
             Action::RunCommand(_)
             | Action::Evaluate(_)
             | Action::Migrate(_)
-            | Action::Handover(_)
+            | Action::EnsureRunning(_)
             | Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
-            | Action::RaiseImdsWall(_)
-            | Action::ProveImdsWall { .. },
+            | Action::LoadImdsRules(_)
+            | Action::ProveImdsRules { .. },
             _,
         ) => '>',
         _ => '+',
@@ -160,12 +160,12 @@ pub fn headline(action: &Action) -> String {
             format!("install {} {} as {}", tool.name, tool.version, tool.path.display())
         }
         Action::Evaluate(evaluation) => format!("run {}", words(&evaluation.argv)),
-        Action::RaiseImdsWall(wall) => {
-            let others = wall.users.iter().chain(&wall.service).map(String::as_str);
+        Action::LoadImdsRules(rules) => {
+            let others = rules.users.iter().chain(&rules.service).map(String::as_str);
             let all: Vec<&str> = std::iter::once("root").chain(others).collect();
             format!("let only {} reach instance metadata", all.join(", "))
         }
-        Action::ProveImdsWall { .. } => "prove that no other user reaches instance metadata".to_owned(),
+        Action::ProveImdsRules { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::Migrate(migration) => {
@@ -181,8 +181,8 @@ pub fn headline(action: &Action) -> String {
         Action::StopLeftovers { units, .. } => {
             format!("stop {} if a killed run left any", units.join(" and "))
         }
-        Action::Handover(handover) => {
-            format!("start {}, or restart it if it runs something else", handover.unit)
+        Action::EnsureRunning(ensure) => {
+            format!("start {}, or restart it if it runs something else", ensure.unit)
         }
         Action::AwaitHealth(wait) => format!("wait until {} is healthy", wait.gate.unit),
         Action::DiscardUnfinished { release, .. } => {
@@ -244,13 +244,13 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
                 line(format!("{name}={}", printable(value)));
             }
         }
-        Action::RaiseImdsWall(wall) => {
-            line(format!("by {}, which {} loads at every boot", wall.rules.display(), wall.unit));
-            if let Some(service) = &wall.service {
+        Action::LoadImdsRules(rules) => {
+            line(format!("by {}, which {} loads at every boot", rules.file.display(), rules.unit));
+            if let Some(service) = &rules.service {
                 line(format!("{service} once it exists; every other user must exist"));
             }
         }
-        Action::ProveImdsWall { unit } => line(format!("as a dynamic user, in {unit}")),
+        Action::ProveImdsRules { unit } => line(format!("as a dynamic user, in {unit}")),
         Action::InstallPackages(packages) => {
             line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
             line(format!("waits {} for a locked dpkg", packages.wait));
@@ -291,10 +291,10 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             }
             line(format!("never again while {} says so", migration.record.path.display()));
         }
-        Action::Handover(handover) => {
-            line(format!("runs: {}", paths(&handover.inputs)));
-            if !handover.reloads.is_empty() {
-                line(format!("reloaded if nothing else changed than {}", paths(&handover.reloads)));
+        Action::EnsureRunning(ensure) => {
+            line(format!("runs: {}", paths(&ensure.inputs)));
+            if !ensure.reloads.is_empty() {
+                line(format!("reloaded if nothing else changed than {}", paths(&ensure.reloads)));
             }
         }
         Action::AwaitHealth(wait) => health(wait).into_iter().for_each(line),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::records::{has_served, instance};
 use super::steps::Steps;
 use crate::facts::Facts;
-use crate::observe::{Keep, Selection};
+use crate::observe::{NextBoot, Selection};
 use crate::plan::Action;
 use crate::plan::layout;
 
@@ -33,10 +33,10 @@ fn wish(facts: &Facts) -> Wish {
     }
 }
 
-pub fn keep(steps: &mut Steps, facts: &Facts, keep: Option<&Keep>) {
-    let Some(keep) = keep else { return };
+pub fn persist(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
+    let Some(next) = next_boot else { return };
     let program = PathBuf::from("/usr/local/bin/bootagent");
-    if !keep.installed {
+    if !next.installed {
         steps.add("agent", "the next boot needs it, too", Action::InstallAgent { path: program });
     }
     let wish = wish(facts);
@@ -56,7 +56,7 @@ pub fn keep(steps: &mut Steps, facts: &Facts, keep: Option<&Keep>) {
 
 /// An operator who took bootagent.service out of the boot is told what that means, and is not overruled.
 pub fn note(facts: &Facts, selection: &Selection) -> Option<String> {
-    selection.keep.as_ref()?;
+    selection.next_boot.as_ref()?;
     let (how, remedy) = match wish(facts) {
         Wish::Enabled => return None,
         Wish::Disabled => ("disabled", "systemctl enable"),
@@ -69,9 +69,9 @@ pub fn note(facts: &Facts, selection: &Selection) -> Option<String> {
 
 /// Until a generation passed, flags are recorded at once, so that a reboot can go on with them. Those of later
 /// runs only when they proved themselves: a wrong one must not outlive its run.
-pub fn record_flags(steps: &mut Steps, keep: Option<&Keep>, after: &str) {
-    let Some((keep, flags)) = keep.and_then(|keep| Some((keep, keep.flags.clone()?))) else { return };
+pub fn record_flags(steps: &mut Steps, next_boot: Option<&NextBoot>, after: &str) {
+    let Some((next, flags)) = next_boot.and_then(|next| Some((next, next.flags.clone()?))) else { return };
     let why = "this run's flags, for the next boot of this instance";
-    let path = layout::recorded_flags(&keep.instance);
+    let path = layout::recorded_flags(&next.instance);
     steps.file("agent-flags", why, path, flags, 0o600).after(&["instance", after]);
 }

@@ -8,7 +8,7 @@ use super::steps::Steps;
 use super::{Wanted, imds, network, packages};
 use crate::error::Result;
 use crate::facts::Generation;
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
 use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
@@ -34,12 +34,12 @@ pub fn build(
         unit: layout.transient("checkout"),
     };
     // Everything of the repository comes after it.
-    let wall: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
-        .after(&["leftovers", "releases", "build-user", "user"])
-        .after(&wall)
-        .within(Slice::Checkout);
+        .after(&["clean-up", "releases", "build-user", "user"])
+        .after(&rules)
+        .within(Phase::Checkout);
 
     let mut ready = vec!["cache"];
     let runtimes = install_runtimes(steps, wanted, recipe, layout);
@@ -47,7 +47,7 @@ pub fn build(
     for (path, text) in recipe.scripts() {
         let why = "what the build runs of bootagent's own";
         if let Some(directory) = path.parent() {
-            steps.directory("scripts", why, directory.to_owned(), Owner::root(), 0o755).after(&["leftovers"]);
+            steps.directory("scripts", why, directory.to_owned(), Owner::root(), 0o755).after(&["clean-up"]);
         }
         steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
         ready.push("script");
@@ -77,7 +77,7 @@ pub fn build(
             .add(&work.name, &work.why, Action::RunCommand(command))
             .after(&[&last])
             .after(&ready)
-            .within(work.slice);
+            .within(work.phase);
         last = work.name.clone();
     }
     steps.built_by(&last);
@@ -97,11 +97,11 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
             true => "runtime".to_owned(),
             false => format!("runtime-{}", archive.runtime),
         };
-        let first = done.last().map_or("leftovers", String::as_str);
+        let first = done.last().map_or("clean-up", String::as_str);
         steps
             .add(&id, "no runtime of this machine is what is asked for", Action::InstallRuntime(install))
             .after(&[first])
-            .within(Slice::Runtime);
+            .within(Phase::Runtime);
         steps.finished_by(&id);
         done.push(id);
     }
@@ -147,6 +147,6 @@ pub fn finish(steps: &mut Steps, uses: Vec<PathBuf>, release: &Path, layout: &La
     steps
         .add("finish", "the release is flushed to disk before anything points to it", action)
         .needing(needs)
-        .within(Slice::Tidy)
+        .within(Phase::Tidy)
         .marks(Mark::Whole);
 }

@@ -53,7 +53,7 @@ pub const GOOD: Purpose = Purpose {
 pub const BACK: Purpose =
     Purpose { copy: EnvCopy::Serving, before: "", after: "-back", why: Some("the last healthy deployment") };
 pub const CANDIDATE: Purpose =
-    Purpose { copy: EnvCopy::Candidate, before: "rehearsal-", after: "", why: None };
+    Purpose { copy: EnvCopy::Candidate, before: "candidate-", after: "", why: None };
 
 /// One step for each file; their ids.
 pub fn write(

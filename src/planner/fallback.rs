@@ -4,15 +4,15 @@
 use super::build::aside;
 use super::records::good_of;
 use super::steps::Steps;
-use super::{environment, handover, health};
+use super::{ensure_running, environment, health};
 use crate::error::Code;
 use crate::facts::{Facts, Generation, Good, Service, ServiceFile, Supervised};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Handover, Mark, Owner, Rendering, Step, StepId};
+use crate::plan::{Action, EnsureRunning, Mark, Owner, Rendering, Step, StepId};
 
 /// Whether a run that ended so may start what was good. Not after a word of the operator's or of the policy's: a refusal
-/// means this service, too, and a wall that does not stand would not hide instance metadata from it.
+/// means this service, too, and rules that are not loaded would not hide instance metadata from it.
 pub fn may_start_after(code: Code) -> bool {
     !matches!(
         code,
@@ -25,7 +25,7 @@ pub fn may_start_after(code: Code) -> bool {
             | Code::UnitMasked
             | Code::PolicyRefused
             | Code::ImdsAnswers
-            | Code::ImdsWall
+            | Code::ImdsRules
     )
 }
 
@@ -78,16 +78,13 @@ pub fn start(
     }
     let reload = Action::ReloadUnit { unit: layout.unit() };
     let files = files.into_iter().map(StepId::new).collect();
-    steps.add("reload-back", why, reload).needing(files).within(Slice::Reload);
+    steps.add("reload-back", why, reload).needing(files).within(Phase::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
     // It passed before with a start: what a reload would take over from the one that failed is not known.
-    let handover = Action::Handover(Handover { reloads: Vec::new(), ..handover(&good.runs_by, layout) });
-    steps
-        .add("start-back", why, handover)
-        .after(&["switch-back"])
-        .within(Slice::Start)
-        .marks(Mark::BackStarted);
-    health::await_gate(steps, "gate-back", "it serves again", &good.gate)
+    let start =
+        Action::EnsureRunning(EnsureRunning { reloads: Vec::new(), ..ensure_running(&good.runs_by, layout) });
+    steps.add("start-back", why, start).after(&["switch-back"]).within(Phase::Start).marks(Mark::BackStarted);
+    health::await_gate(steps, "health-check-back", "it serves again", &good.gate)
         .after(&["start-back"])
         .marks(Mark::BackServing);
 }
@@ -110,7 +107,7 @@ pub fn start_good(service: &Service, good: &Generation, environment: &Rendering)
     let (mut steps, layout) = (Steps::default(), Layout::new(service));
     let back = Action::BringBack(aside(good, &layout));
     let why = "a run that was killed while it built the release once more left it aside";
-    steps.add("bring-back", why, back).within(Slice::Tidy);
+    steps.add("bring-back", why, back).within(Phase::Tidy);
     start(&mut steps, good, Some(environment), &["bring-back".to_owned()], &layout);
     steps.finish()
 }
@@ -195,7 +192,7 @@ mod tests {
     #[test]
     fn a_refusal_is_no_reason_to_start_anything() {
         for code in
-            [Code::PolicyRefused, Code::UnitMasked, Code::Held, Code::Usage, Code::Cancelled, Code::ImdsWall]
+            [Code::PolicyRefused, Code::UnitMasked, Code::Held, Code::Usage, Code::Cancelled, Code::ImdsRules]
         {
             assert!(!may_start_after(code), "{code:?}");
         }
@@ -226,9 +223,9 @@ mod tests {
         let needs = |id: &str| step(id).needs.iter().map(StepId::as_str).collect::<Vec<_>>();
         assert_eq!(needs("reload-back"), ["unit-back", "ecosystem-back"]);
         assert!(needs("switch-back").contains(&"remove-site"));
-        let Action::Handover(handover) = &step("start-back").action else { panic!("no start") };
-        assert!(handover.inputs.contains(&"/opt/auth/ecosystem.json".into()), "{:?}", handover.inputs);
-        assert!(handover.reloads.is_empty(), "the recovery reloads nothing");
+        let Action::EnsureRunning(ensure) = &step("start-back").action else { panic!("no start") };
+        assert!(ensure.inputs.contains(&"/opt/auth/ecosystem.json".into()), "{:?}", ensure.inputs);
+        assert!(ensure.reloads.is_empty(), "the recovery reloads nothing");
     }
 
     #[test]
@@ -246,7 +243,7 @@ mod tests {
             "reload-back",
             "switch-back",
         ];
-        assert_eq!(ids, [&whole[..], &["start-back", "gate-back"]].concat());
+        assert_eq!(ids, [&whole[..], &["start-back", "health-check-back"]].concat());
         let switch = steps.iter().find(|step| step.id.as_str() == "switch-back").unwrap();
         let needs: Vec<&str> = switch.needs.iter().map(|need| need.as_str()).collect();
         assert_eq!(needs, ["bring-back", "reload-back", "environment-back", "dotenv-back"]);

@@ -1,4 +1,4 @@
-//! The wall around instance metadata, if the policy asks for one: only root and named users reach it. It is up
+//! The firewall rules of instance metadata, if the policy asks for them: only root and named users reach it. It is up
 //! before the source is fetched, and down again when the policy asks for it no longer.
 
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use super::steps::Steps;
 use super::{packages, switch};
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::Selection;
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, ImdsWall};
+use crate::plan::{Action, ImdsRules};
 
 const UNIT: &str = include_str!("../../units/bootagent-imds.service");
-const PLANNING: &str = "planning the wall of imds.users";
+const PLANNING: &str = "planning the rules of imds.users";
 
 /// The last steps of those that raise it or take it down.
 pub const LAST: [&str; 4] = ["imds-enable", "imds-proof", "imds-service", "imds-reload"];
 
-pub fn wall(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
+pub fn rules(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     match wanted(facts, selection)? {
-        Some(wall) => raise(steps, facts, selection, wall),
+        Some(rules) => load(steps, facts, selection, rules),
         None => {
             take_down(steps, facts);
             Ok(())
@@ -30,17 +30,17 @@ pub fn wall(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<(
 
 /// Once more when the service's user exists: on a first boot it does not before.
 pub fn let_service_through(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
-    if let Some(wall) = wanted(facts, selection)?.filter(|wall| wall.service.is_some()) {
+    if let Some(rules) = wanted(facts, selection)?.filter(|rules| rules.service.is_some()) {
         let why = "the service's user exists now";
         steps
-            .add("imds-service", why, Action::RaiseImdsWall(wall))
-            .after(&["imds-wall", "user"])
-            .within(Slice::Start);
+            .add("imds-service", why, Action::LoadImdsRules(rules))
+            .after(&["imds-rules", "user"])
+            .within(Phase::Start);
     }
     Ok(())
 }
 
-fn wanted(facts: &Facts, selection: &Selection) -> Result<Option<ImdsWall>> {
+fn wanted(facts: &Facts, selection: &Selection) -> Result<Option<ImdsRules>> {
     let Some(users) = &selection.imds_users else { return Ok(None) };
     let layout = Layout::new(&selection.service);
     let invalid = |user: &str, why: &str| {
@@ -57,77 +57,77 @@ fn wanted(facts: &Facts, selection: &Selection) -> Result<Option<ImdsWall>> {
     let former =
         switch::former(facts, &selection.service).map(|former| Layout::new(former).user().to_owned());
     let former = former.filter(|user| selection.service_may_use_imds && !users.contains(user));
-    Ok(Some(ImdsWall {
+    Ok(Some(ImdsRules {
         users: users.iter().cloned().chain(former).collect(),
         service: selection.service_may_use_imds.then(|| layout.user().to_owned()),
-        rules: layout::IMDS_WALL_RULES.into(),
-        unit: layout::IMDS_WALL_UNIT.to_owned(),
+        file: layout::IMDS_RULES_FILE.into(),
+        unit: layout::IMDS_RULES_UNIT.to_owned(),
     }))
 }
 
-fn raise(steps: &mut Steps, facts: &Facts, selection: &Selection, wall: ImdsWall) -> Result<()> {
+fn load(steps: &mut Steps, facts: &Facts, selection: &Selection, rules: ImdsRules) -> Result<()> {
     let mut ready = vec!["state", "imds-reload"];
     if !facts.nft {
         install_nft(steps, facts, selection)?;
         ready.push("imds-nft");
     }
-    let unit = wall.unit.clone();
+    let unit = rules.unit.clone();
     let why = "loads the rules at every boot, even if the run fails";
-    steps.file("imds-unit", why, layout::imds_wall_unit_file(), UNIT.to_owned(), 0o644);
+    steps.file("imds-unit", why, layout::imds_rules_unit_file(), UNIT.to_owned(), 0o644);
     steps
         .add("imds-reload", "systemd reads the unit", Action::ReloadUnit { unit })
         .after(&["imds-unit"])
-        .within(Slice::Reload);
+        .within(Phase::Reload);
     let why = "other users could get the role's credentials";
-    steps.add("imds-wall", why, Action::RaiseImdsWall(wall)).after(&ready).within(Slice::Start);
+    steps.add("imds-rules", why, Action::LoadImdsRules(rules)).after(&ready).within(Phase::Start);
     let why = "loaded before the network is up and other services start";
     steps
-        .link("imds-enable", why, enabled(), Path::new("..").join(layout::IMDS_WALL_UNIT))
-        .after(&["imds-wall"]);
-    let proof = Action::ProveImdsWall { unit: layout::IMDS_WALL_PROOF_UNIT.to_owned() };
+        .link("imds-enable", why, enabled(), Path::new("..").join(layout::IMDS_RULES_UNIT))
+        .after(&["imds-rules"]);
+    let proof = Action::ProveImdsRules { unit: layout::IMDS_PROOF_UNIT.to_owned() };
     let why = "proves that the loaded rules work";
-    steps.add("imds-proof", why, proof).after(&["imds-wall"]).within(Slice::Start);
+    steps.add("imds-proof", why, proof).after(&["imds-rules"]).within(Phase::Start);
     Ok(())
 }
 
 fn install_nft(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     let refused =
-        |cause: &str| Err(Error::new(Code::ImdsWall, PLANNING, format!("there is no nft, and {cause}")));
+        |cause: &str| Err(Error::new(Code::ImdsRules, PLANNING, format!("there is no nft, and {cause}")));
     if !selection.packages.allowed {
         return refused("packages.allow = false forbids to install it");
     }
     if !facts.machine.has_apt() {
         return refused("bootagent can install it only with apt");
     }
-    let why = "the wall of imds.users needs nft";
+    let why = "imds.users needs nft";
     packages::add(steps, "imds-nft", why, vec!["nftables".to_owned()], selection);
     Ok(())
 }
 
 /// Nothing on a machine that has none.
 fn take_down(steps: &mut Steps, facts: &Facts) {
-    if !facts.imds_wall {
+    if !facts.imds_rules {
         return;
     }
-    let unit = layout::IMDS_WALL_UNIT.to_owned();
+    let unit = layout::IMDS_RULES_UNIT.to_owned();
     // The unit file is the last one: while it is there, a later run goes on with this.
     let scratch = vec![
         enabled(),
-        layout::IMDS_WALL_RULES.into(),
-        layout::IMDS_WALL_LOADED.into(),
-        layout::imds_wall_unit_file(),
+        layout::IMDS_RULES_FILE.into(),
+        layout::IMDS_RULES_LOADED.into(),
+        layout::imds_rules_unit_file(),
     ];
-    let why = "the policy no longer asks for the wall around instance metadata";
+    let why = "the policy no longer asks for the rules of instance metadata";
     steps
         .add("imds-down", why, Action::StopUnit { unit: unit.clone(), scratch })
-        .after(&["leftovers"])
-        .within(Slice::Tidy);
+        .after(&["clean-up"])
+        .within(Phase::Tidy);
     steps
         .add("imds-reload", "systemd forgets the unit", Action::ReloadUnit { unit })
         .after(&["imds-down"])
-        .within(Slice::Reload);
+        .within(Phase::Reload);
 }
 
 fn enabled() -> PathBuf {
-    Path::new("/etc/systemd/system/sysinit.target.wants").join(layout::IMDS_WALL_UNIT)
+    Path::new("/etc/systemd/system/sysinit.target.wants").join(layout::IMDS_RULES_UNIT)
 }

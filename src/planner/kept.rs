@@ -134,7 +134,7 @@ pub fn keep(
     };
     let why = "this release can be started, and returned to, without git";
     let path = layout.kept().join(name(&generation.release));
-    steps.file("kept", why, path, text(&record)?, 0o600).after(&["gate"]);
+    steps.file("kept", why, path, text(&record)?, 0o600).after(&["health-check"]);
     Ok(())
 }
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Wanted;
-use super::own::persistent;
+use super::accounts::persistent;
 use super::records::{instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
 use crate::error::Result;
 use crate::facts::Environment;
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::plan::environment::{EnvCopy, EnvFile, SERVICE};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Migration, Mode, Record, Rendering, SeenFile, StepId};
@@ -64,7 +64,7 @@ pub fn migrate(
         )
         .after(&["finish", "run", "data"])
         .needing(persistent)
-        .within(Slice::Migrate);
+        .within(Phase::Migrate);
     Ok(())
 }
 

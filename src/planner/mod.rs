@@ -1,8 +1,10 @@
 //! Pure: from what is and what is wanted to the plan. No disk, no network, no clock: the same inputs
 //! give the same plan. This file holds the policy of the product, in the order in which it happens.
 
+mod accounts;
 mod agent;
 mod build;
+pub mod candidate;
 pub mod env;
 mod environment;
 mod fallback;
@@ -12,12 +14,10 @@ mod kept;
 mod migrate;
 mod names;
 mod network;
-mod own;
 mod packages;
 pub mod persist;
 mod records;
 mod recover;
-pub mod rehearsal;
 mod remember;
 pub mod retry;
 pub mod runtime;
@@ -28,10 +28,10 @@ mod unmet;
 
 use crate::error::Result;
 use crate::facts::{Commit, Facts, Generation, Instance, Service, Source, Supervised, Takes};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
-use crate::observe::{Keep, Selection};
+use crate::observe::{NextBoot, Selection};
 use crate::plan::environment::FILES;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
@@ -83,7 +83,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
     persist::notes(wanted.source, wanted.manifest, &mut notes);
-    notes.push(own::may_write(wanted.manifest, &layout));
+    notes.push(accounts::may_write(wanted.manifest, &layout));
     let mut gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
     let app = supervisor::App {
         wanted,
@@ -104,13 +104,13 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
         gate,
     };
     let rendering = environment::render(wanted, &recipe, &variables, &layout, &mut notes)?;
-    rehearsal::refuse(wanted.manifest.rehearsal, generation.gate.probe.port(), &recipe.start)?;
+    candidate::refuse(wanted.manifest.candidate_port, generation.gate.probe.port(), &recipe.start)?;
     let former = recover::another(wanted, &generation, &rendering);
-    let rehearsal = rehearsal::due(wanted, former);
+    let candidate = candidate::due(wanted, former);
 
     let mut steps = Steps::default();
     begin(&mut steps, wanted.facts, wanted.selection)?;
-    own::own(&mut steps, wanted, &layout);
+    accounts::create(&mut steps, wanted, &layout);
     let homes = service.own(&mut steps, &layout);
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, wanted, &recipe, &release, &layout)?;
@@ -120,14 +120,14 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let uses = recipe.runtimes().into_iter().chain(service.tools().cloned()).collect();
     build::finish(&mut steps, uses, &release, &layout);
     migrate::migrate(&mut steps, wanted, &recipe, &release, &rendering, &layout)?;
-    if let Some(port) = rehearsal {
-        rehearsal::rehearse(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
+    if let Some(port) = candidate {
+        candidate::prove(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
     let whole = before_serving(&steps);
     environment::write(&mut steps, &environment::SERVING, &rendering, &["run", whole], &layout);
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     serve(&mut steps, wanted, &generation, homes, former.or(switched_from).is_some(), &layout)?;
-    let recover = recover::recover(wanted, &generation, &rendering, rehearsal.is_some(), &layout);
+    let recover = recover::recover(wanted, &generation, &rendering, candidate.is_some(), &layout);
     let deployment = Deployment {
         commit: generation.commit.clone(),
         release,
@@ -203,8 +203,8 @@ fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
     let instance =
         Instance { id: id.clone(), region: String::new(), zone: String::new(), kind: String::new() };
     let facts = Facts { instance: Some(instance), ..wanted.facts.clone() };
-    let keep = Some(Keep { instance: id, flags: Some(String::new()), installed: false });
-    let selection = Selection { keep, ..wanted.selection.clone() };
+    let next_boot = Some(NextBoot { instance: id, flags: Some(String::new()), installed: false });
+    let selection = Selection { next_boot, ..wanted.selection.clone() };
     let on_one = Wanted { facts: &facts, selection: &selection, ..*wanted };
     let (mut here, mut there) = (Steps::default(), Steps::default());
     begin(&mut here, wanted.facts, wanted.selection)?;
@@ -261,40 +261,40 @@ pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
 
 /// What a later try of this run needs, known as soon as the instance is: its flags, and the agent's own unit. From then
 /// on a run that fails is gone on with, whatever it failed by.
-pub fn before_the_tags(facts: &Facts, keep: Option<&Keep>) -> Vec<Step> {
+pub fn before_the_tags(facts: &Facts, next_boot: Option<&NextBoot>) -> Vec<Step> {
     let mut steps = Steps::default();
-    go_on(&mut steps, facts, keep);
+    go_on(&mut steps, facts, next_boot);
     steps.finish()
 }
 
-fn go_on(steps: &mut Steps, facts: &Facts, keep: Option<&Keep>) {
+fn go_on(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
     steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
     if let Some(instance) = &facts.instance {
         let path = layout::instance_records(&instance.id);
         let why = "records of this instance, not of its image";
         steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
     }
-    agent::keep(steps, facts, keep);
+    agent::persist(steps, facts, next_boot);
     if !records::has_served(facts) {
-        agent::record_flags(steps, keep, "state");
+        agent::record_flags(steps, next_boot, "state");
     }
 }
 
-/// The agent and its records, which are root's alone, and the wall around instance metadata.
+/// The agent and its records, which are root's alone, and the firewall rules of instance metadata.
 fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     let fetch = [format!("{}.service", layout::FETCH), layout::document_unit(layout::FETCH)];
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
     scratch.push(layout::UNFINISHED_RUNTIME.into());
     scratch.push(Layout::new(&selection.service).migration());
-    scratch.extend(Layout::new(&selection.service).of_rehearsal());
+    scratch.extend(Layout::new(&selection.service).of_candidate());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
     let left = Action::StopLeftovers { units, scratch };
     steps
-        .add("leftovers", "nothing of a killed run goes on beside this one, or stays", left)
-        .within(Slice::Tidy);
-    go_on(steps, facts, selection.keep.as_ref());
-    imds::wall(steps, facts, selection)
+        .add("clean-up", "nothing of a killed run goes on beside this one, or stays", left)
+        .within(Phase::Tidy);
+    go_on(steps, facts, selection.next_boot.as_ref());
+    imds::rules(steps, facts, selection)
 }
 
 fn header(layout: &Layout) -> String {
@@ -303,7 +303,7 @@ fn header(layout: &Layout) -> String {
 
 /// Until this step nothing is touched that the former generation runs from.
 fn before_serving(steps: &Steps) -> &'static str {
-    ["rehearsal-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
+    ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
 }
 
 /// The generation switches together: release, unit, environment; then it runs.
@@ -330,7 +330,7 @@ fn serve(
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .needing(files)
-        .within(Slice::Reload);
+        .within(Phase::Reload);
     let ready = [whole, "reload", "environment", "dotenv", "data"];
     remember::attempt(steps, wanted, generation, layout, &ready)?;
     steps
@@ -338,26 +338,26 @@ fn serve(
         .after(&["attempt"])
         .marks(Mark::Switched)
         .needing(homes)
-        .needing(own::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
+        .needing(accounts::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
     let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
     steps
         .add(
             "start",
             "started if down, restarted only if it runs something else",
-            Action::Handover(handover(&generation.runs_by, layout)),
+            Action::EnsureRunning(ensure_running(&generation.runs_by, layout)),
         )
         .after(&["switch"])
         .needing(stopped)
-        .within(Slice::Start)
+        .within(Phase::Start)
         .marks(Mark::Started);
     let why = "the run succeeds only if the service is healthy";
     let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
-    health::await_health(steps, "gate", why, wait).after(&["start"]).marks(Mark::Passed);
+    health::await_health(steps, "health-check", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())
 }
 
 /// What makes up the service that runs, for the files of a generation.
-fn handover(runs_by: &Supervised, layout: &Layout) -> Handover {
+fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
     let mut inputs = vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()];
     inputs.extend(runs_by.files.iter().map(|file| file.path.clone()));
     inputs.extend(runs_by.reads.iter().cloned());
@@ -365,5 +365,5 @@ fn handover(runs_by: &Supervised, layout: &Layout) -> Handover {
         Takes::Restart => Vec::new(),
         Takes::Reload => vec![layout.current()],
     };
-    Handover { unit: layout.unit(), inputs, reloads, record: layout.handover() }
+    EnsureRunning { unit: layout.unit(), inputs, reloads, record: layout.started_from() }
 }

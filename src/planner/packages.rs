@@ -7,7 +7,7 @@ use super::runtime::Recipe;
 use super::steps::{Added, Steps};
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::Selection;
 use crate::plan::*;
 
@@ -66,7 +66,7 @@ pub fn add<'a>(
         ca_file: selection.network.ca_file.clone(),
     });
     let mut step = steps.add(id, why, action);
-    step.after(&["leftovers"]).within(Slice::Packages).lasting(Seconds(wait.0 + Slice::Packages.seconds().0));
+    step.after(&["clean-up"]).within(Phase::Packages).lasting(Seconds(wait.0 + Phase::Packages.seconds().0));
     step
 }
 

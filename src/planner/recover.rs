@@ -6,9 +6,9 @@ use super::kept;
 use super::records::good;
 use super::remember::prune;
 use super::steps::Steps;
-use super::{Wanted, fallback, handover, rehearsal, switch};
+use super::{Wanted, candidate, ensure_running, fallback, switch};
 use crate::facts::{Generation, Service};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Compared, Rendering, Step};
@@ -20,18 +20,18 @@ pub fn recover(
     wanted: &Wanted,
     generation: &Generation,
     rendering: &Rendering,
-    rehearsed: bool,
+    has_candidate: bool,
     layout: &Layout,
 ) -> Vec<Step> {
     let mut steps = Steps::default();
-    if rehearsed {
-        rehearsal::end(&mut steps, "rehearsal-back", layout);
+    if has_candidate {
+        candidate::end(&mut steps, "candidate-back", layout);
     }
     let discard = Action::DiscardUnfinished {
         release: generation.release.clone(),
         record: record(&generation.release, layout),
     };
-    steps.add("discard", "a release that was not finished is of no use", discard).within(Slice::Tidy);
+    steps.add("discard", "a release that was not finished is of no use", discard).within(Phase::Tidy);
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     if switch::goes_back(facts, service) {
         switch::go_back(&mut steps, facts, service);
@@ -44,7 +44,7 @@ pub fn recover(
     if may_rebuild(wanted, generation) {
         let back = Action::BringBack(aside(generation, layout));
         let why = "the release that passed before, if nothing could be built in its place";
-        steps.add("bring-back", why, back).after(&["discard"]).within(Slice::Tidy);
+        steps.add("bring-back", why, back).after(&["discard"]).within(Phase::Tidy);
         ready.push("bring-back".to_owned());
     }
     match (another(wanted, generation, rendering), good(wanted)) {
@@ -52,17 +52,21 @@ pub fn recover(
             let environment = environment(wanted, former, generation, rendering);
             ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
             fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
-            let over = if rehearsed { &["gate-back", "rehearsal-back"][..] } else { &["gate-back"] };
+            let over = if has_candidate {
+                &["health-check-back", "candidate-back"][..]
+            } else {
+                &["health-check-back"]
+            };
             let prune = Action::PruneReleases(prune(wanted, former, layout));
             let why = "failed attempts do not pile up";
-            steps.add("prune-back", why, prune).after(over).within(Slice::Tidy);
+            steps.add("prune-back", why, prune).after(over).within(Phase::Tidy);
         }
         (None, Some(good)) => {
             fallback::start(&mut steps, &good.generation, Some(rendering), &ready, layout);
         }
         (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
-            steps.add("stop", "stops what did not pass the health check", stop).within(Slice::Tidy);
+            steps.add("stop", "stops what did not pass the health check", stop).within(Phase::Tidy);
         }
     }
     steps.finish()
@@ -134,10 +138,10 @@ pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec
         let text = format!("{}\n", generation.release.display());
         steps.file("rebuilt", why, layout.rebuilt(), text, 0o600);
         let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
-        steps.add("stop-unit", "it runs from that release", stop).after(&["rebuilt"]).within(Slice::Tidy);
+        steps.add("stop-unit", "it runs from that release", stop).after(&["rebuilt"]).within(Phase::Tidy);
         let set_aside = Action::SetAside(aside(generation, layout));
         let why = "it comes back if nothing can be built in its place";
-        steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Slice::Tidy);
+        steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Phase::Tidy);
     }
     steps.finish()
 }
@@ -149,6 +153,6 @@ pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
     let (path, target) = (layout.current(), generation.release.clone());
     [
         Action::SwitchSymlink { path, target, displaces: false },
-        Action::Handover(handover(&generation.runs_by, &layout)),
+        Action::EnsureRunning(ensure_running(&generation.runs_by, &layout)),
     ]
 }

@@ -7,7 +7,7 @@ use super::steps::Steps;
 use super::{Wanted, agent, environment, kept, supervisor};
 use crate::error::{Code, ErrorReport, Result};
 use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::Decision;
 use crate::plan::layout::{self, Layout};
 use crate::plan::{
@@ -25,9 +25,9 @@ pub fn remember(
 ) -> Result<()> {
     decide(steps, wanted)?;
     if has_served(wanted.facts) {
-        agent::record_flags(steps, wanted.selection.keep.as_ref(), "gate");
+        agent::record_flags(steps, wanted.selection.next_boot.as_ref(), "health-check");
     }
-    let kept = environment::write(steps, &environment::GOOD, rendering, &["gate"], layout);
+    let kept = environment::write(steps, &environment::GOOD, rendering, &["health-check"], layout);
     kept::keep(steps, wanted, recipe, generation, layout)?;
 
     let record = Good {
@@ -41,7 +41,7 @@ pub fn remember(
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&before);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
-    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Slice::Tidy).optional();
+    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Phase::Tidy).optional();
     Ok(())
 }
 
@@ -89,7 +89,7 @@ pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
         let action = Action::PruneRuntimes(PruneRuntimes { runtime: program.to_owned(), keep });
         let why = "old runtimes go with the releases that used them";
         let id = if first { "prune-runtimes".to_owned() } else { format!("prune-runtimes-{program}") };
-        steps.add(&id, why, action).after(&["prune"]).within(Slice::Tidy).optional();
+        steps.add(&id, why, action).after(&["prune"]).within(Phase::Tidy).optional();
         first = false;
     }
 }
@@ -100,7 +100,7 @@ pub fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
         let keep = vec![tool.path.clone()];
         let action = Action::PruneRuntimes(PruneRuntimes { runtime: tool.name.clone(), keep });
         let (id, why) = (format!("prune-{}", tool.name), "old versions go with the releases that used them");
-        steps.add(&id, why, action).after(&["prune"]).within(Slice::Tidy).optional();
+        steps.add(&id, why, action).after(&["prune"]).within(Phase::Tidy).optional();
     }
 }
 
@@ -112,7 +112,7 @@ pub fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
         let bound = Action::BoundCache(BoundCache { path: path.clone(), most_mib: LARGEST_CACHE });
         let id = if index == 0 { "bound-cache".to_owned() } else { format!("bound-cache-{}", index + 1) };
         let why = "a package cache is emptied when it has grown too large";
-        steps.add(&id, why, bound).after(&["prune"]).within(Slice::Tidy).optional();
+        steps.add(&id, why, bound).after(&["prune"]).within(Phase::Tidy).optional();
     }
 }
 
@@ -128,7 +128,7 @@ pub fn make_room(wanted: &Wanted, generation: &Generation, layout: &Layout) -> V
         }
         let records = vec![layout.finished(), layout.migrated()];
         let prune = Action::PruneReleases(Prune { releases: layout.releases(), records, keep });
-        steps.add("make-room", "the older kept release is given up", prune).within(Slice::Tidy);
+        steps.add("make-room", "the older kept release is given up", prune).within(Phase::Tidy);
     }
     steps.finish()
 }
@@ -148,10 +148,10 @@ pub fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     let Some(instance) = &wanted.facts.instance else { return Ok(()) };
     let text = text(&Decision::of(wanted.selection, wanted.source))?;
     let why = "a reboot or a second run applies the same commit";
-    let mut step = steps.file("decide", why, layout::decision(&instance.id), text, 0o600);
+    let mut step = steps.file("pin", why, layout::decision(&instance.id), text, 0o600);
     step.after(&["instance"]);
     if has_served(wanted.facts) {
-        step.after(&["gate"]);
+        step.after(&["health-check"]);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::plan::*;
 use crate::secret::Sealed;
 
@@ -39,9 +39,9 @@ impl Added<'_> {
         self
     }
 
-    pub fn within(&mut self, slice: Slice) -> &mut Self {
-        self.0.tries = slice.tries();
-        self.lasting(slice.seconds())
+    pub fn within(&mut self, phase: Phase) -> &mut Self {
+        self.0.tries = phase.tries();
+        self.lasting(phase.seconds())
     }
 
     pub fn lasting(&mut self, seconds: Seconds) -> &mut Self {
@@ -57,8 +57,8 @@ impl Steps {
             needs: Vec::new(),
             why: why.to_owned(),
             action,
-            timeout: Slice::Local.seconds(),
-            tries: Slice::Local.tries(),
+            timeout: Phase::Local.seconds(),
+            tries: Phase::Local.tries(),
             optional: false,
             mark: None,
         };
@@ -93,7 +93,7 @@ impl Steps {
     pub fn user(&mut self, id: &str, why: &str, name: &str, home: PathBuf) {
         let action =
             Action::CreateUser { name: name.to_owned(), description: format!("bootagent {name}"), home };
-        self.add(id, why, action).after(&["claim"]);
+        self.add(id, why, action).after(&["ownership-marker"]);
     }
 
     pub fn link(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {

@@ -3,11 +3,11 @@
 
 use super::records::good_of;
 use super::steps::Steps;
-use super::{handover, health};
+use super::{ensure_running, health};
 use crate::facts::{Facts, Generation, Service};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Handover, Mark, StepId};
+use crate::plan::{Action, EnsureRunning, Mark, StepId};
 
 /// The services of ours that run, or are started again and again, in the place of the selected one. What runs beside it
 /// was started by an operator.
@@ -37,7 +37,7 @@ pub fn stop_unproven(steps: &mut Steps, facts: &Facts, service: &Service) -> boo
         return false;
     }
     let stop = Action::StopLeftovers { units, scratch: Vec::new() };
-    steps.add("stop-unproven", "it did not pass, and may hold the port", stop).within(Slice::Tidy);
+    steps.add("stop-unproven", "it did not pass, and may hold the port", stop).within(Phase::Tidy);
     true
 }
 
@@ -63,7 +63,7 @@ pub fn stop_former(steps: &mut Steps, facts: &Facts, service: &Service) -> Vec<S
         let id = format!("stop-{former}");
         let why = format!("this instance switches to {service}");
         let action = Action::StopUnit { unit: Layout::new(former).unit(), scratch: Vec::new() };
-        steps.add(&id, &why, action).after(&["switch"]).within(Slice::Start);
+        steps.add(&id, &why, action).after(&["switch"]).within(Phase::Start);
         StepId::new(id)
     };
     former(facts, service).map(stop).collect()
@@ -73,19 +73,21 @@ pub fn stop_former(steps: &mut Steps, facts: &Facts, service: &Service) -> Vec<S
 pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
     let stop = Action::StopUnit { unit: Layout::new(service).unit(), scratch: Vec::new() };
     let why = "it is not healthy, and the previous service may need its port";
-    steps.add("stop", why, stop).within(Slice::Tidy);
+    steps.add("stop", why, stop).within(Phase::Tidy);
     let known = |former: &&Service| good_of(facts, former).is_some();
     let (good, others): (Vec<&Service>, Vec<&Service>) = former(facts, service).partition(known);
     for (index, former) in good.iter().chain(&others).enumerate() {
         let more = if index == 0 { String::new() } else { format!("-{former}") };
-        let (start, gate) = (format!("start-back{more}"), format!("gate-back{more}"));
+        let (start, gate) = (format!("start-back{more}"), format!("health-check-back{more}"));
         let good = good_of(facts, former);
         let runs_by = good.map(|good| good.generation.runs_by.clone()).unwrap_or_default();
-        let action =
-            Action::Handover(Handover { reloads: Vec::new(), ..handover(&runs_by, &Layout::new(former)) });
+        let action = Action::EnsureRunning(EnsureRunning {
+            reloads: Vec::new(),
+            ..ensure_running(&runs_by, &Layout::new(former))
+        });
         // The first one is the deployment that the plan calls its former one.
         let mut step = steps.add(&start, "the former service", action);
-        step.after(&["stop"]).within(Slice::Start);
+        step.after(&["stop"]).within(Phase::Start);
         if index == 0 {
             step.marks(Mark::BackStarted);
         }

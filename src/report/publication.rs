@@ -12,7 +12,7 @@ use crate::plan::{Mode, Owner};
 
 /// The last lines of the service or program that failed, and in which run.
 #[derive(Serialize, Deserialize)]
-struct Said {
+struct CapturedOutput {
     run_id: String,
     output: Vec<String>,
 }
@@ -96,15 +96,15 @@ pub async fn read(machine: &impl Observe) -> Result<Option<Status>> {
     Ok(Some(joined(status, said.and_then(|text| serde_json::from_str(&text).ok()))))
 }
 
-fn parted(status: &Status) -> (Status, Option<Said>) {
+fn parted(status: &Status) -> (Status, Option<CapturedOutput>) {
     let mut status = status.clone();
     let output = status.error.as_mut().map(|error| std::mem::take(&mut error.output)).unwrap_or_default();
-    let said = Said { run_id: status.run_id.clone(), output };
+    let said = CapturedOutput { run_id: status.run_id.clone(), output };
     let said = (!said.output.is_empty()).then_some(said);
     (status, said)
 }
 
-fn joined(mut status: Status, said: Option<Said>) -> Status {
+fn joined(mut status: Status, said: Option<CapturedOutput>) -> Status {
     if let (Some(error), Some(said)) = (&mut status.error, said)
         && said.run_id == status.run_id
     {

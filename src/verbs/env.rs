@@ -72,13 +72,13 @@ async fn find(args: &EnvCheckArgs) -> Result<Found> {
     let flags = args.flags();
     let (name, text) = match (&args.env_file, &args.secret) {
         (Some(file), _) => {
-            (file.display().to_string(), Secret::new(observe::given(&machine, file, "--env-file").await?))
+            (file.display().to_string(), Secret::new(observe::flag_file(&machine, file, "--env-file").await?))
         }
         (None, Some(name)) => (name.clone(), named(&machine, name, &flags).await?),
         (None, None) => return own(&machine, &flags).await,
     };
     let manifest = match &args.manifest {
-        Some(path) => Some(parsed(path, &observe::given(&machine, path, "--manifest").await?)?),
+        Some(path) => Some(parsed(path, &observe::flag_file(&machine, path, "--manifest").await?)?),
         None => None,
     };
     Ok(Found {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::{Output, ReleasesArgs};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Facts, Service};
-use crate::machine::{self, LocalHost, Look, Observe, Release};
+use crate::machine::{self, Check, LocalHost, Observe, Release};
 use crate::plan::Action;
 use crate::plan::layout::Layout;
 use crate::report::print;
@@ -86,8 +86,8 @@ async fn list() -> Result<Listed> {
 
 async fn is_current(machine: &impl Observe, service: &Service, release: &Path) -> Result<bool> {
     let (path, target) = (Layout::new(service).current(), release.to_owned());
-    let look = machine.look(&Action::SwitchSymlink { path, target, displaces: false }).await?;
-    Ok(look == Look::AlreadySo)
+    let look = machine.check(&Action::SwitchSymlink { path, target, displaces: false }).await?;
+    Ok(look == Check::AlreadySo)
 }
 
 fn line(facts: &Facts, service: &Service, release: Release, is_current: bool) -> Line {

@@ -101,7 +101,7 @@ async fn show(args: &RunArgs) -> Result<bool> {
     let prepared = report.accompany(Box::pin(boot::prepare(&machine, &flags, &report))).await?;
     match args.output {
         Output::Text => {
-            let shown = Shown { outlooks: prepared.outlooks.as_deref(), all: args.verbose };
+            let shown = Shown { previews: prepared.previews.as_deref(), all: args.verbose };
             print(&plan::text(&prepared.plan, shown))
         }
         Output::Json => {
@@ -110,6 +110,6 @@ async fn show(args: &RunArgs) -> Result<bool> {
             print(&(text + "\n"))
         }
     }?;
-    let outlooks = prepared.outlooks.as_deref();
-    Ok(outlooks.is_none_or(|outlooks| Summary::of(&prepared.plan, outlooks).to_do > 0))
+    let previews = prepared.previews.as_deref();
+    Ok(previews.is_none_or(|previews| Summary::of(&prepared.plan, previews).to_do > 0))
 }

@@ -11,7 +11,7 @@ use crate::observe::manifest::{self, Manifest};
 use crate::observe::{self, MANIFEST};
 use crate::plan::layout::Layout;
 use crate::planner::runtime::{self, Draft};
-use crate::planner::{self, MOST_QUESTIONS, Unmet, persist, rehearsal, supervisor};
+use crate::planner::{self, MOST_QUESTIONS, Unmet, candidate, persist, supervisor};
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
@@ -69,15 +69,15 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
     })?;
     persist::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;
-    rehearsal::refuse(manifest.rehearsal, manifest.port, &recipe.start)?;
+    candidate::refuse(manifest.candidate_port, manifest.port, &recipe.start)?;
     let mut said = Vec::new();
     if !manifest.packages.is_empty() {
         said.push(format!("packages: {}, which the policy may forbid", manifest.packages.join(", ")));
     }
     said.extend(recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))));
     said.extend(recipe.migrate.iter().map(|argv| format!("migrate: {}", argv.join(" "))));
-    if let Some(port) = manifest.rehearsal {
-        said.push(format!("rehearsal: an update starts on port {port} first"));
+    if let Some(port) = manifest.candidate_port {
+        said.push(format!("candidate: an update starts on port {port} first"));
     }
     said.push(format!("start: {}", recipe.start.argv.join(" ")));
     let hints = persist::hints(source, manifest, &recipe);

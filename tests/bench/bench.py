@@ -89,7 +89,7 @@ def observe(run: Run, world: World, machine: Machine) -> None:
     if run.variant == "bootagent":
         steps = journal_steps(machine)
         run.steps = agent_steps(steps, since, first_200)
-        (gate,) = [(begin, end) for begin, end, name in steps if name == "gate"]
+        (gate,) = [(begin, end) for begin, end, name in steps if name == "health-check"]
         run.gate, run.soak = gate[1] - gate[0], gate[1] - first_200
     else:
         marks = [(max(at, since), name) for at, name in bash_marks(done.output) if name != "done"]

@@ -76,7 +76,7 @@ class TestSecondRun:
         seen = ask(machine, "env")
         assert (seen["TOKEN"], seen["MORE"]) == ("second", "x")
         assert ask(machine, "dotenv")["TOKEN"] == "second"
-        assert set(changed_steps(machine)) == {"environment", "dotenv", "start", "gate", "good-environment", "good-dotenv"}
+        assert set(changed_steps(machine)) == {"environment", "dotenv", "start", "health-check", "good-environment", "good-dotenv"}
         changes = difference(before, files(machine, "/etc", "/opt", "/var/lib/bootagent"))
         assert not changes, "\n".join(changes)
 

@@ -56,6 +56,6 @@ def test_a_recovery_goes_on_beside_what_fails_in_it(world, binary):
     code, said = status(machine)
     assert result.code == 2 and said["error"]["code"] == "E-INSTALL-FAILED", result.stderr
     outcomes = {step["id"]: step["outcome"] for step in said["steps"]}
-    assert outcomes["discard"] == "failed" and outcomes["gate-back"] == "unchanged", outcomes
+    assert outcomes["discard"] == "failed" and outcomes["health-check-back"] == "unchanged", outcomes
     assert said["serving"] and said["serving"] != said["commit"], said
     assert process(machine) == before, "what served was restarted"

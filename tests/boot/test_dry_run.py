@@ -84,8 +84,8 @@ class TestDryRun:
 
     def test_commands_are_shown_with_their_user(self, story):
         steps = {step["id"]: step["action"] for step in story["plan"]["steps"]}
-        assert [steps[name]["argv"][1:3] for name in ("install", "build", "shed")] == [["ci", "--no-audit"], ["run", "build"], ["prune", "--omit=dev"]]
-        for name in ("install", "build", "shed"):
+        assert [steps[name]["argv"][1:3] for name in ("install", "build", "prune-dependencies")] == [["ci", "--no-audit"], ["run", "build"], ["prune", "--omit=dev"]]
+        for name in ("install", "build", "prune-dependencies"):
             assert steps[name]["user"] == f"{SERVICE}-build"
             assert " ".join(steps[name]["argv"]) in story["text"]
         assert story["text"].count(f"as {SERVICE}-build in ") == 3

@@ -69,7 +69,7 @@ def test_a_service_that_listens_elsewhere_is_not_waited_for_to_the_end(stage):
     assert time.monotonic() - began < 60, "it was waited for to the end"
     assert_failed(stage.machine, result, 1, "E-HEALTH-NO-LISTENER", "it listens on 3001, not on 3000 (after 15 s)")
     told = "told while it is waited for, and not only at the end"
-    assert re.search(r"gate: .* for [5-9] s: it listens on 3001, not on 3000", result.stderr), told
+    assert re.search(r"health-check: .* for [5-9] s: it listens on 3001, not on 3000", result.stderr), told
 
 
 def test_one_that_listens_on_another_port_first_comes_into_service(stage):

@@ -89,7 +89,7 @@ class TestDenied:
         assert machine.run(["bootagent", "run", "--update"], timeout=120).code == 0
         serving, running, before = current(machine), process(machine), starts(machine)
         commit = shared.repo(SERVICE).commit("test", {"note": "a candidate"})
-        unit = f"bootagent-{SERVICE}-rehearsal.service"
+        unit = f"bootagent-{SERVICE}-candidate.service"
         put(machine, unit, WITHOUT_EFFECT["reset"])
         try:
             failed = machine.run(["bootagent", "run", "--update"], timeout=120)

@@ -62,7 +62,7 @@ def test_while_the_gate_soaks(begin, down):
             return False
         steps = status(machine)[1]["steps"]
         listens = machine.run(["grep", "-q", ":0BB8 ", "/proc/net/tcp", "/proc/net/tcp6"]).code == 0
-        return listens and any(step["id"] == "gate" and step["outcome"] == "running" for step in steps)
+        return listens and any(step["id"] == "health-check" and step["outcome"] == "running" for step in steps)
 
     wait_for("the gate to soak", soaks, 60, every=0.1, evidence=machine.console_tail)
     down(machine)

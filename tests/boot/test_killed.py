@@ -202,7 +202,7 @@ class TestRehearsal(TestUpdate):
     manifest = TestUpdate.manifest + "rehearsal.port = 13000\n"
 
     def points(self, machine, commit):
-        result, points = killed.points(machine, "--update", of="rehearsal", commit=commit)
+        result, points = killed.points(machine, "--update", of="candidate", commit=commit)
         assert len(points) > 20, points
         return result, points
 

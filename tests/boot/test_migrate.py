@@ -225,7 +225,7 @@ def test_a_run_killed_after_it_does_not(world, binary):
 
     def soaks() -> bool:
         steps = status(machine)[1]["steps"] if machine.exists("/run/bootagent/status.json") else []
-        return any(step["id"] == "gate" and step["outcome"] == "running" for step in steps)
+        return any(step["id"] == "health-check" and step["outcome"] == "running" for step in steps)
 
     killed_while(machine, "the gate to soak", soaks)
     again = machine.run(["bootagent", "run"], timeout=120)

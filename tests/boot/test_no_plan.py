@@ -124,7 +124,7 @@ class TestDoesNotServe:
         slow = talking()["bootagent.toml"].replace("1s", "100s")
         tried = world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": slow}))
         machine.check(["systemd-run", "--unit=update", "bootagent", "run", "--update"])
-        wait_for("the gate", lambda: waited_for(machine) == ["gate"], 60)
+        wait_for("the health check", lambda: waited_for(machine) == ["health-check"], 60)
         wait_for("the commit to answer", lambda: tried in (answers(machine, "release") or ""), 60)
         machine.check(["systemctl", "kill", "--signal=KILL", "update"])
         wait_for("the agent to be gone", lambda: status(machine)[0] == 4, 10)

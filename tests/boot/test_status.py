@@ -75,7 +75,7 @@ class TestWhileBooting:
         wait_for("the watcher to end", lambda: machine.exists("/var/tmp/watched"), 10)
         assert json.loads(machine.read("/var/tmp/watched")) == [["booting", "healthy"], []]
 
-    @pytest.mark.parametrize("step", ["checkout", "install", "unit", "start", "gate"])
+    @pytest.mark.parametrize("step", ["checkout", "install", "unit", "start", "health-check"])
     def test_the_journal_has_each_steps_fields(self, story, step):
         entries = story["machine"].journal(BOOTAGENT_STEP=step)
         assert len(entries) == 1, entries

@@ -339,7 +339,7 @@ class Machine:
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def journal(self, unit: str | None = None, **fields: str) -> list[dict]:
-        """Entries as journald stores them, of every boot: journal(unit="x.service", BOOTAGENT_STEP="gate")."""
+        """Entries as journald stores them, of every boot: journal(unit="x.service", BOOTAGENT_STEP="health-check")."""
         if self.running:
             self.run(["journalctl", "--sync"])  # what was said before this call is in it
         command = ["journalctl", "--output=json", "--all", "--no-pager", "--quiet"]

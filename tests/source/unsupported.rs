@@ -7,7 +7,7 @@ use std::process::Command;
 
 use bootagent::error::{Code, Exit};
 use bootagent::facts::HostKey;
-use bootagent::fault::{Answer, Fault as Kind};
+use bootagent::fault::Fault as Kind;
 use bootagent::machine::git::credential::Credential;
 use bootagent::secret::Secret;
 use nix::unistd::geteuid;
@@ -24,7 +24,7 @@ use super::support::upstream::Upstream;
 fn is_unsupported(asking: &Asking, words: &str) {
     let error = asking.fetch().expect_err("the fetch succeeded");
     assert_eq!((error.code(), error.exit()), (Code::GitUnsupported, Exit::Invalid), "{error}");
-    assert_eq!(Kind::of(&error).map(Kind::answer), Some(Answer::Stop), "{error}");
+    assert_eq!(Kind::of(&error).map(Kind::is_retried), Some(false), "{error}");
     assert!(error.to_string().contains(words), "no {words}: {error}");
 }
 

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Group, Uid, UnlinkatFlags, User, fsync, symlinkat, syncfs
 use super::path_at::{Place, kind, make_directory, obstacle, own, permissions, unfinished_name};
 use super::remove::remove;
 use crate::error::{Code, Coded, Error, Result};
-use crate::machine::Look;
+use crate::machine::Check;
 use crate::plan::{Mode, Owner};
 
 /// Longer than any file that we write or compare.
@@ -89,32 +89,32 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-pub fn look_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<Look> {
-    let Some(place) = found(path)? else { return Ok(Look::WouldChange("absent".into())) };
+pub fn check_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<Check> {
+    let Some(place) = found(path)? else { return Ok(Check::WouldChange("absent".into())) };
     let Some(stat) = place.stat().doing(|| format!("looking at {}", path.display()))? else {
-        return Ok(Look::WouldChange("absent".into()));
+        return Ok(Check::WouldChange("absent".into()));
     };
     if kind(&stat) != SFlag::S_IFREG {
-        return Ok(Look::WouldChange("not a regular file".into()));
+        return Ok(Check::WouldChange("not a regular file".into()));
     }
     if permissions(&stat) != mode.0 {
-        return Ok(Look::WouldChange(format!("mode {:04o}", permissions(&stat))));
+        return Ok(Check::WouldChange(format!("mode {:04o}", permissions(&stat))));
     }
     let owned =
         ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     if !owned {
-        return Ok(Look::WouldChange("another owner".into()));
+        return Ok(Check::WouldChange("another owner".into()));
     }
     match read(path)? {
         Some(bytes) if bytes == content => alone(path),
-        _ => Ok(Look::WouldChange("other content".into())),
+        _ => Ok(Check::WouldChange("other content".into())),
     }
 }
 
-pub fn look_removed(path: &Path) -> Result<Look> {
+pub fn check_removed(path: &Path) -> Result<Check> {
     Ok(match stands(path)? {
-        true => Look::WouldChange("there".into()),
-        false => Look::AlreadySo,
+        true => Check::WouldChange("there".into()),
+        false => Check::AlreadySo,
     })
 }
 
@@ -150,10 +150,10 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// What is as it should be is so only without a killed run's other one beside it, which may hold a secret.
-fn alone(path: &Path) -> Result<Look> {
+fn alone(path: &Path) -> Result<Check> {
     Ok(match exists(&beside(path))? {
-        true => Look::WouldChange("an unfinished one beside it".into()),
-        false => Look::AlreadySo,
+        true => Check::WouldChange("an unfinished one beside it".into()),
+        false => Check::AlreadySo,
     })
 }
 
@@ -173,16 +173,16 @@ fn refuse_obstacle(path: &Path) -> Result<()> {
     }
 }
 
-pub fn look_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Look> {
+pub fn check_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Check> {
     refuse_obstacle(path)?;
-    let Some(place) = found(path)? else { return Ok(Look::WouldChange("absent".into())) };
+    let Some(place) = found(path)? else { return Ok(Check::WouldChange("absent".into())) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
-    let Some(stat) = stat else { return Ok(Look::WouldChange("absent".into())) };
+    let Some(stat) = stat else { return Ok(Check::WouldChange("absent".into())) };
     let owned =
         ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     match owned && permissions(&stat) == mode.0 {
         true => alone(path),
-        false => Ok(Look::WouldChange(format!("another owner, or mode {:04o}", permissions(&stat)))),
+        false => Ok(Check::WouldChange(format!("another owner, or mode {:04o}", permissions(&stat)))),
     }
 }
 
@@ -212,12 +212,12 @@ pub fn target(path: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-pub fn look_link(path: &Path, to: &Path) -> Result<Look> {
+pub fn check_link(path: &Path, to: &Path) -> Result<Check> {
     match target(path)? {
         Some(now) if now == to => alone(path),
-        Some(now) => Ok(Look::WouldChange(format!("points to {}", now.display()))),
-        None if exists(path)? => Ok(Look::WouldChange("not a link".into())),
-        None => Ok(Look::WouldChange("absent".into())),
+        Some(now) => Ok(Check::WouldChange(format!("points to {}", now.display()))),
+        None if exists(path)? => Ok(Check::WouldChange("not a link".into())),
+        None => Ok(Check::WouldChange("absent".into())),
     }
 }
 

@@ -9,7 +9,7 @@ use super::local::reader;
 use super::request::{FetchRequest, Repository};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Commit, Source};
-use crate::fault::{Fault, Slice};
+use crate::fault::{Fault, Phase};
 use crate::machine::Scratch;
 use crate::machine::aws::clock;
 use crate::machine::disk::files;
@@ -51,7 +51,7 @@ async fn conversing<T: DeserializeOwned + Send + 'static>(
     unit: Option<&str>,
     patience: Seconds,
 ) -> Result<(T, Scratch)> {
-    let patience = Patience::lasting(patience.min(Slice::Fetch.seconds()).duration());
+    let patience = Patience::lasting(patience.min(Phase::Fetch.seconds()).duration());
     match unit {
         Some(unit) => {
             let attempt = async || clock::checked(in_unit(role, request, unit, most(patience)).await).await;
@@ -73,7 +73,7 @@ fn most(patience: Patience) -> Duration {
 }
 
 fn conversation() -> Duration {
-    Slice::Conversation.seconds().duration()
+    Phase::Conversation.seconds().duration()
 }
 
 /// Where what is fetched is put.

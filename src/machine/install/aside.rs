@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::releases;
 use crate::error::Result;
-use crate::machine::Look;
+use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::plan::Aside;
 
@@ -13,11 +13,11 @@ fn record(aside: &Aside) -> PathBuf {
     aside.record.with_file_name(aside.aside.file_name().unwrap_or_default())
 }
 
-pub fn look_set(aside: &Aside) -> Result<Look> {
+pub fn check_set(aside: &Aside) -> Result<Check> {
     let was_begun = releases::is_whole(&aside.aside, &aside.record)?;
     Ok(match was_begun || files::exists(&aside.release)? {
-        true => Look::WouldChange("there".into()),
-        false => Look::AlreadySo,
+        true => Check::WouldChange("there".into()),
+        false => Check::AlreadySo,
     })
 }
 
@@ -31,11 +31,11 @@ pub fn set(aside: &Aside) -> Result<()> {
     files::rename(&aside.record, &record(aside))
 }
 
-pub fn look_back(aside: &Aside) -> Result<Look> {
+pub fn check_back(aside: &Aside) -> Result<Check> {
     let was_whole =
         releases::is_whole(&aside.aside, &record(aside))? || releases::is_whole(&aside.aside, &aside.record)?;
     let is_due = was_whole && !releases::is_whole(&aside.release, &aside.record)?;
-    Ok(if is_due { Look::WouldChange("aside".into()) } else { Look::AlreadySo })
+    Ok(if is_due { Check::WouldChange("aside".into()) } else { Check::AlreadySo })
 }
 
 /// The tree last, for the same reason.
@@ -75,12 +75,12 @@ mod tests {
         assert!(!aside.release.exists() && !aside.record.exists());
         fs::create_dir(&aside.release).unwrap();
         fs::write(aside.release.join("half"), "new").unwrap();
-        assert_ne!(look_back(&aside).unwrap(), Look::AlreadySo);
+        assert_ne!(check_back(&aside).unwrap(), Check::AlreadySo);
         bring_back(&aside).unwrap();
         assert_eq!(fs::read_to_string(aside.release.join("file")).unwrap(), "old");
         assert_eq!(fs::read_to_string(&aside.record).unwrap(), "/opt/node\n");
         assert!(!aside.aside.exists() && !aside.release.join("half").exists());
-        assert_eq!(look_back(&aside).unwrap(), Look::AlreadySo);
+        assert_eq!(check_back(&aside).unwrap(), Check::AlreadySo);
     }
 
     #[test]
@@ -96,13 +96,13 @@ mod tests {
             (scratch, aside)
         };
         let (_scratch, aside) = killed();
-        assert_ne!(look_back(&aside).unwrap(), Look::AlreadySo);
+        assert_ne!(check_back(&aside).unwrap(), Check::AlreadySo);
         bring_back(&aside).unwrap();
         assert!(whole(&aside));
         let (_scratch, aside) = killed();
-        assert_ne!(look_set(&aside).unwrap(), Look::AlreadySo);
+        assert_ne!(check_set(&aside).unwrap(), Check::AlreadySo);
         set(&aside).unwrap();
-        assert!(!aside.record.exists() && look_set(&aside).unwrap() == Look::AlreadySo);
+        assert!(!aside.record.exists() && check_set(&aside).unwrap() == Check::AlreadySo);
         bring_back(&aside).unwrap();
         assert!(whole(&aside));
     }
@@ -113,15 +113,15 @@ mod tests {
         set(&aside).unwrap();
         fs::create_dir(&aside.release).unwrap();
         fs::write(&aside.record, "").unwrap();
-        assert_eq!(look_back(&aside).unwrap(), Look::AlreadySo);
+        assert_eq!(check_back(&aside).unwrap(), Check::AlreadySo);
     }
 
     #[test]
     fn where_nothing_is_aside_nothing_comes_back() {
         let (_scratch, aside) = stage();
-        assert_eq!(look_back(&aside).unwrap(), Look::AlreadySo);
+        assert_eq!(check_back(&aside).unwrap(), Check::AlreadySo);
         fs::remove_dir_all(&aside.release).unwrap();
-        assert_eq!(look_back(&aside).unwrap(), Look::AlreadySo);
-        assert_eq!(look_set(&aside).unwrap(), Look::AlreadySo);
+        assert_eq!(check_back(&aside).unwrap(), Check::AlreadySo);
+        assert_eq!(check_set(&aside).unwrap(), Check::AlreadySo);
     }
 }

@@ -5,19 +5,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::machine::Look;
+use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::plan::BoundCache;
 
 /// A cache with more files than this is too large, whatever they hold: measuring it must end.
 const MOST_ENTRIES: usize = 1_000_000;
 
-pub fn look(bound: &BoundCache) -> Result<Look> {
+pub fn check(bound: &BoundCache) -> Result<Check> {
     let size = mib(&bound.path, bound.most_mib);
     Ok(if size > bound.most_mib {
-        Look::WouldChange(format!("over {} MiB", bound.most_mib))
+        Check::WouldChange(format!("over {} MiB", bound.most_mib))
     } else {
-        Look::AlreadySo
+        Check::AlreadySo
     })
 }
 
@@ -61,15 +61,15 @@ mod tests {
     fn a_cache_goes_when_it_is_over_its_size_and_stays_below() {
         let scratch = tempfile::tempdir().unwrap();
         let (cache, beside) = (scratch.path().join("npm"), scratch.path().join("beside"));
-        assert_eq!(look(&bound(&cache, 1)).unwrap(), Look::AlreadySo, "there is none");
+        assert_eq!(check(&bound(&cache, 1)).unwrap(), Check::AlreadySo, "there is none");
         fs::create_dir_all(cache.join("_cacache/content")).unwrap();
         fs::create_dir(&beside).unwrap();
         fs::write(beside.join("kept"), vec![1; 4 << 20]).unwrap();
         // A link's target is not the cache's.
         symlink(&beside, cache.join("_cacache/link")).unwrap();
         fs::write(cache.join("_cacache/content/one"), vec![1; 2 << 20]).unwrap();
-        assert_eq!(look(&bound(&cache, 3)).unwrap(), Look::AlreadySo);
-        assert_eq!(look(&bound(&cache, 1)).unwrap(), Look::WouldChange("over 1 MiB".into()));
+        assert_eq!(check(&bound(&cache, 3)).unwrap(), Check::AlreadySo);
+        assert_eq!(check(&bound(&cache, 1)).unwrap(), Check::WouldChange("over 1 MiB".into()));
         empty(&bound(&cache, 1)).unwrap();
         assert!(!cache.exists() && beside.join("kept").exists());
     }

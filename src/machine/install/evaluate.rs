@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use super::diagnose;
 use crate::error::{Error, Result};
-use crate::fault::{Fault, Slice};
+use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::process::program::Output;
 use crate::machine::process::{journal, reason};
-use crate::machine::{Look, now};
+use crate::machine::{Check, now};
 use crate::plan::{Evaluation, Mode, Owner};
 use crate::secret::Message;
 
 /// A little less than the step has: this end says more than the step's.
-const DEADLINE: Duration = Duration::from_secs(Slice::Evaluate.seconds().0 - 10);
+const DEADLINE: Duration = Duration::from_secs(Phase::Evaluate.seconds().0 - 10);
 const LONGEST: usize = 256 << 10;
 /// sysexits' EX_NOPERM: what it read asks for something that is not allowed.
 const REFUSED: i32 = 77;
 
-pub fn look(evaluation: &Evaluation) -> Result<Look> {
+pub fn check(evaluation: &Evaluation) -> Result<Check> {
     Ok(match files::exists(&evaluation.path)? {
-        true => Look::AlreadySo,
-        false => Look::WouldChange("absent".into()),
+        true => Check::AlreadySo,
+        false => Check::WouldChange("absent".into()),
     })
 }
 

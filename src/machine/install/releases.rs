@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source};
-use crate::machine::Look;
+use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
 use crate::machine::jail::unit::own_program;
@@ -35,22 +35,22 @@ pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
 
 /// Whole, and its record names all that must stay as long as it does: another supervisor may need more than the one that
 /// it was built for.
-pub fn look_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<Look> {
+pub fn check_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<Check> {
     if !is_whole(release, record)? {
-        return Ok(Look::WouldChange("not done yet".into()));
+        return Ok(Check::WouldChange("not done yet".into()));
     }
     let text = files::read(record)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let is_named = |path: &PathBuf| text.lines().any(|line| Path::new(line) == path);
     Ok(match uses.iter().find(|path| !is_named(path)) {
-        Some(path) => Look::WouldChange(format!("it uses {}, too", path.display())),
-        None => Look::AlreadySo,
+        Some(path) => Check::WouldChange(format!("it uses {}, too", path.display())),
+        None => Check::AlreadySo,
     })
 }
 
-pub fn look_unfinished(release: &Path, record: &Path) -> Result<Look> {
+pub fn check_unfinished(release: &Path, record: &Path) -> Result<Check> {
     let unfinished = files::stands(release)? && !is_whole(release, record)?;
-    Ok(if unfinished { Look::WouldChange("unfinished".into()) } else { Look::AlreadySo })
+    Ok(if unfinished { Check::WouldChange("unfinished".into()) } else { Check::AlreadySo })
 }
 
 /// Whether a release is whole: it stands there, and root's record says that it was finished. A record of what is gone says
@@ -60,8 +60,8 @@ pub fn is_whole(release: &Path, record: &Path) -> Result<bool> {
 }
 
 /// Work on a release that its record ends.
-pub fn look_whole(release: &Path, record: &Path) -> Result<Look> {
-    Ok(if is_whole(release, record)? { Look::AlreadySo } else { Look::WouldChange("not done yet".into()) })
+pub fn check_whole(release: &Path, record: &Path) -> Result<Check> {
+    Ok(if is_whole(release, record)? { Check::AlreadySo } else { Check::WouldChange("not done yet".into()) })
 }
 
 /// The name goes first, then what is recorded under it, then the tree: a release that is half removed must not count
@@ -72,12 +72,12 @@ pub fn discard(release: &Path, records: &[PathBuf]) -> Result<()> {
     files::remove_tree(release)
 }
 
-pub fn look_prune(prune: &Prune) -> Result<Look> {
+pub fn check_prune(prune: &Prune) -> Result<Check> {
     let surplus = surplus(prune)?;
     Ok(if surplus.is_empty() {
-        Look::AlreadySo
+        Check::AlreadySo
     } else {
-        Look::WouldChange(format!("{} more", surplus.len()))
+        Check::WouldChange(format!("{} more", surplus.len()))
     })
 }
 
@@ -111,15 +111,15 @@ fn own_bytes() -> Result<(PathBuf, Vec<u8>)> {
     Ok((program, bytes))
 }
 
-pub fn look_agent(path: &Path) -> Result<Look> {
+pub fn check_agent(path: &Path) -> Result<Check> {
     let (program, bytes) = own_bytes()?;
     if program == path {
-        return Ok(Look::AlreadySo);
+        return Ok(Check::AlreadySo);
     }
     match std::fs::read(path) {
-        Ok(there) if there == bytes => Ok(Look::AlreadySo),
-        Ok(_) => Ok(Look::WouldChange("another version".into())),
-        Err(_) => Ok(Look::WouldChange("absent".into())),
+        Ok(there) if there == bytes => Ok(Check::AlreadySo),
+        Ok(_) => Ok(Check::WouldChange("another version".into())),
+        Err(_) => Ok(Check::WouldChange("absent".into())),
     }
 }
 
@@ -212,13 +212,13 @@ mod tests {
         finish(&release, &record, &["/opt/node".into()]).unwrap();
         assert_eq!(fs::read_to_string(&record).unwrap(), "/opt/node\n");
         assert!(is_whole(&release, &record).unwrap());
-        let look = |uses: &[&str]| {
+        let check = |uses: &[&str]| {
             let uses: Vec<PathBuf> = uses.iter().map(PathBuf::from).collect();
-            look_finished(&release, &record, &uses).unwrap()
+            check_finished(&release, &record, &uses).unwrap()
         };
-        assert_eq!((look(&["/opt/node"]), look(&[])), (Look::AlreadySo, Look::AlreadySo));
-        assert_eq!(look(&["/opt/node", "/opt/pm2"]), Look::WouldChange("it uses /opt/pm2, too".into()));
-        assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        assert_eq!((check(&["/opt/node"]), check(&[])), (Check::AlreadySo, Check::AlreadySo));
+        assert_eq!(check(&["/opt/node", "/opt/pm2"]), Check::WouldChange("it uses /opt/pm2, too".into()));
+        assert_eq!(check_unfinished(&release, &record).unwrap(), Check::AlreadySo);
         discard(&release, std::slice::from_ref(&record)).unwrap();
         assert!(!release.exists() && !record.exists());
         finish(&release, &record, &[]).unwrap_err();
@@ -266,17 +266,17 @@ mod tests {
         fs::create_dir_all(releases.join(".one.bootagent/src")).unwrap();
         fs::write(record.with_file_name(".one.bootagent"), "").unwrap();
         fs::write(&record, "").unwrap();
-        assert_ne!(look_prune(&prune_it(&["one"])).unwrap(), Look::AlreadySo);
+        assert_ne!(check_prune(&prune_it(&["one"])).unwrap(), Check::AlreadySo);
         prune(&prune_it(&["one"])).unwrap();
         assert!(release.join("0").exists() && record.exists());
-        assert_eq!(look_prune(&prune_it(&["one"])).unwrap(), Look::AlreadySo);
+        assert_eq!(check_prune(&prune_it(&["one"])).unwrap(), Check::AlreadySo);
         prune(&prune_it(&[])).unwrap();
         assert!(!release.exists() && !record.exists());
 
         fs::create_dir_all(releases.join(".one.bootagent")).unwrap();
-        assert_ne!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        assert_ne!(check_unfinished(&release, &record).unwrap(), Check::AlreadySo);
         discard(&release, std::slice::from_ref(&record)).unwrap();
-        assert_eq!(look_unfinished(&release, &record).unwrap(), Look::AlreadySo);
+        assert_eq!(check_unfinished(&release, &record).unwrap(), Check::AlreadySo);
         assert_eq!(fs::read_dir(&releases).unwrap().count(), 0);
     }
 }

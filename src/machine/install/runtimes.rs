@@ -8,7 +8,7 @@ use nix::fcntl::renameat;
 use nix::unistd::fsync;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::fault::{Fault, Slice};
+use crate::fault::{Fault, Phase};
 use crate::machine::disk::path_at::Place;
 use crate::machine::disk::{adopt, files};
 use crate::machine::jail::ask::{ask, ask_in};
@@ -17,19 +17,19 @@ use crate::machine::jail::request::{ArchiveRequest, DocumentRequest, read_reply}
 use crate::machine::jail::unit::{TransientUnit, User, own_program};
 use crate::machine::process::units;
 use crate::machine::retry::{Patience, patiently};
-use crate::machine::{Look, blocking};
+use crate::machine::{Check, blocking};
 use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
 
 /// Where the child sees its directory.
 const SEEN: &str = "/mnt/runtime";
 /// A little less than the step has: the child's own end says more than the step's.
-const DOWNLOAD: Duration = Duration::from_secs(Slice::Runtime.seconds().0 - 10);
+const DOWNLOAD: Duration = Duration::from_secs(Phase::Runtime.seconds().0 - 10);
 const MEMORY: &str = "MemoryMax=512M";
 
 /// Downloaded in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
 pub async fn document(request: DocumentRequest, unit: Option<&str>, patience: Seconds) -> Result<String> {
-    let patience = Patience::lasting(patience.min(Slice::Runtime.seconds()).duration());
-    let deadline = Slice::Conversation.seconds().duration();
+    let patience = Patience::lasting(patience.min(Phase::Runtime.seconds()).duration());
+    let deadline = Phase::Conversation.seconds().duration();
     patiently(patience, async || match unit {
         None => {
             let document = ask(&own_program()?, Role::Document, &request, deadline).await;
@@ -60,10 +60,10 @@ fn stalled(error: Error, address: &str) -> Error {
     }
 }
 
-pub fn look(archive: &Archive) -> Result<Look> {
+pub fn check(archive: &Archive) -> Result<Check> {
     Ok(match files::exists(&archive.path)? {
-        true => Look::AlreadySo,
-        false => Look::WouldChange("absent".into()),
+        true => Check::AlreadySo,
+        false => Check::WouldChange("absent".into()),
     })
 }
 
@@ -133,11 +133,11 @@ fn record(runtime: &str, version: &str) -> PathBuf {
     Path::new(layout::STATE).join("runtimes").join(runtime).join(version)
 }
 
-pub fn look_prune(prune: &PruneRuntimes) -> Result<Look> {
+pub fn check_prune(prune: &PruneRuntimes) -> Result<Check> {
     let surplus = surplus(prune)?;
     Ok(match surplus.is_empty() {
-        true => Look::AlreadySo,
-        false => Look::WouldChange(surplus.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ")),
+        true => Check::AlreadySo,
+        false => Check::WouldChange(surplus.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ")),
     })
 }
 

@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use super::{diagnose, runtimes};
 use crate::error::Result;
-use crate::fault::{Fault, Slice};
+use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::process::{journal, units};
-use crate::machine::{Look, blocking, now};
+use crate::machine::{Check, blocking, now};
 use crate::plan::{InstallTool, Mode, Owner, layout};
 
 /// Where the installation sees its directory.
 const SEEN: &str = "/mnt/tool";
 /// Longer than the step's own deadline: this one holds if the agent dies.
-const DEADLINE: Duration = Duration::from_secs(Slice::Install.seconds().0 + 60);
+const DEADLINE: Duration = Duration::from_secs(Phase::Install.seconds().0 + 60);
 
-pub fn look(tool: &InstallTool) -> Result<Look> {
+pub fn check(tool: &InstallTool) -> Result<Check> {
     Ok(match files::exists(&tool.path)? {
-        true => Look::AlreadySo,
-        false => Look::WouldChange("absent".into()),
+        true => Check::AlreadySo,
+        false => Check::WouldChange("absent".into()),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{diagnose, releases};
 use crate::error::{Code, Error, Result};
-use crate::fault::{Fault, Slice};
+use crate::fault::{Fault, Phase};
 use crate::machine::aws::clock;
 use crate::machine::disk::files;
 use crate::machine::git::parent::MEMORY;
@@ -20,7 +20,7 @@ use crate::machine::{Context, now};
 use crate::plan::{Checkout, Command, Mode, Owner, layout};
 
 /// A little less than the checkout's step has: the child's own end says more than the step's.
-const CHECKOUT: Duration = Duration::from_secs(Slice::Checkout.seconds().0 - 10);
+const CHECKOUT: Duration = Duration::from_secs(Phase::Checkout.seconds().0 - 10);
 
 /// The commit's files into an empty directory of the build user's.
 pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()> {

@@ -13,7 +13,7 @@
 pub mod ask;
 pub mod child;
 pub mod imds_proof;
-pub mod imds_wall;
+pub mod imds_rules;
 pub mod request;
 pub mod unit;
 pub mod wrapper;

@@ -7,15 +7,15 @@ use nix::unistd::User;
 
 use super::program::tool;
 use crate::error::{Coded, Result};
-use crate::machine::{Change, Look};
+use crate::machine::{Change, Check};
 
-pub fn look(name: &str) -> Result<Look> {
+pub fn check(name: &str) -> Result<Check> {
     let user = User::from_name(name).doing(|| format!("looking up user {name}"))?;
-    Ok(if user.is_some() { Look::AlreadySo } else { Look::WouldChange("absent".into()) })
+    Ok(if user.is_some() { Check::AlreadySo } else { Check::WouldChange("absent".into()) })
 }
 
 pub async fn create(name: &str, description: &str, home: &Path) -> Result<Change> {
-    if look(name)? == Look::AlreadySo {
+    if check(name)? == Check::AlreadySo {
         return Ok(Change::Unchanged);
     }
     let line = format!("u {name} - \"{description}\" {} -", home.display());

@@ -34,7 +34,7 @@ impl Seen {
         }
     }
 
-    pub fn look(&mut self, state: &UnitState) {
+    pub fn check(&mut self, state: &UnitState) {
         if self.invocations.last() != Some(&state.invocation) {
             self.invocations.push(state.invocation.clone());
         }

@@ -9,8 +9,8 @@ use super::start;
 use crate::error::Result;
 use crate::machine::disk::files;
 use crate::machine::process::units::{self, UnitState};
-use crate::machine::{Change, Look};
-use crate::plan::{Handover, Mode, Owner, layout};
+use crate::machine::{Change, Check};
+use crate::plan::{EnsureRunning, Mode, Owner, layout};
 
 const OTHER: &str = "runs something else";
 
@@ -69,18 +69,18 @@ fn judge(
     }
 }
 
-pub async fn look(handover: &Handover) -> Result<Look> {
-    let state = units::state(&handover.unit).await?;
+pub async fn check(ensure: &EnsureRunning) -> Result<Check> {
+    let state = units::state(&ensure.unit).await?;
     if !state.is_active() {
-        return Ok(Look::WouldChange(if state.active.is_empty() {
+        return Ok(Check::WouldChange(if state.active.is_empty() {
             "not running".into()
         } else {
             state.active
         }));
     }
-    Ok(match running(handover, &state).await? {
-        Running::Ours | Running::Again => Look::AlreadySo,
-        Running::Other => Look::WouldChange(match changed_by_hand(handover).await? {
+    Ok(match running(ensure, &state).await? {
+        Running::Ours | Running::Again => Check::AlreadySo,
+        Running::Other => Check::WouldChange(match changed_by_hand(ensure).await? {
             Some(how) => format!("{OTHER}: {how}"),
             None => OTHER.into(),
         }),
@@ -91,77 +91,77 @@ pub async fn look(handover: &Handover) -> Result<Look> {
 /// changed the environment, the unit or the link, or restarted the service from others. `None` while what runs is what
 /// the record says; where nothing runs; and where nothing is noted, so that there is nothing to compare. (A run that was
 /// killed before its restart leaves the same picture.)
-pub async fn changed_by_hand(handover: &Handover) -> Result<Option<String>> {
-    let state = units::state(&handover.unit).await?;
-    let Some(noted) = files::changed(&handover.record)? else { return Ok(None) };
-    if !state.is_active() || running(handover, &state).await? != Running::Other {
+pub async fn changed_by_hand(ensure: &EnsureRunning) -> Result<Option<String>> {
+    let state = units::state(&ensure.unit).await?;
+    let Some(noted) = files::changed(&ensure.record)? else { return Ok(None) };
+    if !state.is_active() || running(ensure, &state).await? != Running::Other {
         return Ok(None);
     }
     let newer: Vec<String> =
-        changed_after(handover, noted)?.iter().map(|path| path.display().to_string()).collect();
+        changed_after(ensure, noted)?.iter().map(|path| path.display().to_string()).collect();
     Ok(Some(match newer.is_empty() {
         true => "it was not started from the files that are there".to_owned(),
         false => format!("{} changed after bootagent started it", newer.join(", ")),
     }))
 }
 
-pub async fn hand_over(handover: &Handover) -> Result<Change> {
-    let state = units::state(&handover.unit).await?;
+pub async fn hand_over(ensure: &EnsureRunning) -> Result<Change> {
+    let state = units::state(&ensure.unit).await?;
     if state.is_active() {
-        match running(handover, &state).await? {
+        match running(ensure, &state).await? {
             Running::Ours => return Ok(Change::Unchanged),
             Running::Again => {
-                note(handover, Digests::now(handover)?, state.invocation)?;
+                note(ensure, Digests::now(ensure)?, state.invocation)?;
                 return Ok(Change::Unchanged);
             }
-            Running::Other if may_reload(handover, &state)? => return reload(handover, state).await,
+            Running::Other if may_reload(ensure, &state)? => return reload(ensure, state).await,
             Running::Other => {}
         }
     }
     // Of before the start: what changes meanwhile is not what runs.
-    let digests = Digests::now(handover)?;
+    let digests = Digests::now(ensure)?;
     // Between the two it is unknown what runs: a run that is killed there restarts once more, also when it
     // wants what was noted before.
-    files::remove_file(&handover.record)?;
-    start::restart(&handover.unit).await?;
-    note(handover, digests, units::state(&handover.unit).await?.invocation)?;
-    Ok(Change::Changed(format!("{} started", handover.unit)))
+    files::remove_file(&ensure.record)?;
+    start::restart(&ensure.unit).await?;
+    note(ensure, digests, units::state(&ensure.unit).await?.invocation)?;
+    Ok(Change::Changed(format!("{} started", ensure.unit)))
 }
 
 /// Whether what runs was started by us, and nothing but what a reload takes up has changed since.
-fn may_reload(handover: &Handover, state: &UnitState) -> Result<bool> {
-    let Some(record) = files::read(&handover.record)?.map(|bytes| Record::parse(&bytes)) else {
+fn may_reload(ensure: &EnsureRunning, state: &UnitState) -> Result<bool> {
+    let Some(record) = files::read(&ensure.record)?.map(|bytes| Record::parse(&bytes)) else {
         return Ok(false);
     };
     let is_ours = record.invocation.as_ref() == Some(&state.invocation);
-    Ok(!handover.reloads.is_empty() && is_ours && record.fixed == Some(Digests::now(handover)?.fixed))
+    Ok(!ensure.reloads.is_empty() && is_ours && record.fixed == Some(Digests::now(ensure)?.fixed))
 }
 
 /// The same invocation of the unit goes on with other processes within: it passes its health check anew.
-async fn reload(handover: &Handover, state: UnitState) -> Result<Change> {
-    let digests = Digests::now(handover)?;
-    files::remove_file(&handover.record)?;
-    files::remove_file(&layout::passed(&handover.unit))?;
-    start::reload(&handover.unit).await?;
-    note(handover, digests, state.invocation)?;
-    Ok(Change::Changed(format!("{} reloaded", handover.unit)))
+async fn reload(ensure: &EnsureRunning, state: UnitState) -> Result<Change> {
+    let digests = Digests::now(ensure)?;
+    files::remove_file(&ensure.record)?;
+    files::remove_file(&layout::passed(&ensure.unit))?;
+    start::reload(&ensure.unit).await?;
+    note(ensure, digests, state.invocation)?;
+    Ok(Change::Changed(format!("{} reloaded", ensure.unit)))
 }
 
-fn note(handover: &Handover, digests: Digests, invocation: String) -> Result<()> {
+fn note(ensure: &EnsureRunning, digests: Digests, invocation: String) -> Result<()> {
     let record = Record { digest: digests.all, invocation: Some(invocation), fixed: Some(digests.fixed) };
-    files::write(&handover.record, record.text().as_bytes(), &Owner::root(), Mode(0o600))
+    files::write(&ensure.record, record.text().as_bytes(), &Owner::root(), Mode(0o600))
 }
 
-async fn running(handover: &Handover, state: &UnitState) -> Result<Running> {
-    let record = files::read(&handover.record)?.map(|bytes| Record::parse(&bytes));
-    let digest = Digests::now(handover)?.all;
+async fn running(ensure: &EnsureRunning, state: &UnitState) -> Result<Running> {
+    let record = files::read(&ensure.record)?.map(|bytes| Record::parse(&bytes));
+    let digest = Digests::now(ensure)?.all;
     let is_known = record.as_ref().is_some_and(|record| {
         record.digest != digest || record.invocation.as_ref() == Some(&state.invocation)
     });
     // Only another invocation makes it worth asking systemd once more.
-    let started = if is_known || record.is_none() { None } else { units::started(&handover.unit).await? };
+    let started = if is_known || record.is_none() { None } else { units::started(&ensure.unit).await? };
     let changed = match started {
-        Some(started) => !changed_after(handover, started)?.is_empty(),
+        Some(started) => !changed_after(ensure, started)?.is_empty(),
         None => true,
     };
     Ok(judge(record.as_ref(), &digest, &state.invocation, || changed))
@@ -169,9 +169,9 @@ async fn running(handover: &Handover, state: &UnitState) -> Result<Running> {
 
 /// The inputs that were changed after a moment, in microseconds since 1970. The time of change of an inode can only be
 /// set by changing it, so that `mv` and `touch` do not hide one.
-fn changed_after(handover: &Handover, moment: u64) -> Result<Vec<&Path>> {
+fn changed_after(ensure: &EnsureRunning, moment: u64) -> Result<Vec<&Path>> {
     let mut newer = Vec::new();
-    for input in &handover.inputs {
+    for input in &ensure.inputs {
         // A directory changes whenever the service writes into it: which one it is, is in the digest.
         let is_directory = files::which_directory(input)?.is_some();
         if !is_directory && files::changed(input)?.is_some_and(|changed| changed > moment) {
@@ -188,9 +188,9 @@ struct Digests {
 }
 
 impl Digests {
-    fn now(handover: &Handover) -> Result<Digests> {
-        let fixed = handover.inputs.iter().filter(|input| !handover.reloads.contains(input));
-        Ok(Digests { all: digest(handover.inputs.iter())?, fixed: digest(fixed)? })
+    fn now(ensure: &EnsureRunning) -> Result<Digests> {
+        let fixed = ensure.inputs.iter().filter(|input| !ensure.reloads.contains(input));
+        Ok(Digests { all: digest(ensure.inputs.iter())?, fixed: digest(fixed)? })
     }
 }
 

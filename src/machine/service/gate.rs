@@ -14,21 +14,21 @@ use crate::fault::Fault;
 use crate::machine::disk::files;
 use crate::machine::process::reason;
 use crate::machine::process::units::{self, UnitState};
-use crate::machine::{Change, Health, Look, now, progress};
+use crate::machine::{Change, Check, Health, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
 /// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
-pub async fn look(gate: &Gate) -> Result<Look> {
+pub async fn check(gate: &Gate) -> Result<Check> {
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
         Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
             match probe(gate, &state).await {
-                Ok(_) => Ok(Look::AlreadySo),
-                Err(bad) => Ok(Look::WouldChange(bad.cause.own())),
+                Ok(_) => Ok(Check::AlreadySo),
+                Err(bad) => Ok(Check::WouldChange(bad.cause.own())),
             }
         }
-        _ => Ok(Look::WouldChange("not passed yet".into())),
+        _ => Ok(Check::WouldChange("not passed yet".into())),
     }
 }
 
@@ -43,7 +43,7 @@ pub async fn probe_once(gate: &Gate) -> Result<Health> {
 
 pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let gate = &wait.gate;
-    if look(gate).await? == Look::AlreadySo {
+    if check(gate).await? == Check::AlreadySo {
         tell(gate, &units::state(&gate.unit).await?);
         return Ok(Change::Unchanged);
     }
@@ -93,7 +93,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
     loop {
         let state = units::state(&gate.unit).await?;
-        seen.look(&state);
+        seen.check(&state);
         let restarts = state.restarts.saturating_sub(before.restarts) + within;
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers(), gate.within.duration()));

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
 use crate::machine::process::units;
-use crate::machine::{self, Look, blocking};
+use crate::machine::{self, Check, blocking};
 use crate::plan::layout;
 
 struct Leftovers {
@@ -37,10 +37,10 @@ fn is_of_the_gone(name: &str) -> bool {
     layout::observer(name).is_some_and(|(pid, started)| machine::started(pid) != Some(started))
 }
 
-pub async fn look_unit(unit: &str, scratch: &[PathBuf]) -> Result<Look> {
+pub async fn check_unit(unit: &str, scratch: &[PathBuf]) -> Result<Check> {
     let state = units::state(unit).await?;
     let is_over = state.is_down() && standing(scratch)?.is_empty();
-    Ok(if is_over { Look::AlreadySo } else { Look::WouldChange(state.active) })
+    Ok(if is_over { Check::AlreadySo } else { Check::WouldChange(state.active) })
 }
 
 pub async fn stop_unit(unit: &str, scratch: &[PathBuf]) -> Result<()> {
@@ -62,10 +62,10 @@ async fn remove(scratch: Vec<PathBuf>) -> Result<()> {
     blocking(move || scratch.iter().try_for_each(|path| files::remove_tree(path))).await
 }
 
-pub async fn look(patterns: &[String], scratch: &[PathBuf]) -> Result<Look> {
+pub async fn check(patterns: &[String], scratch: &[PathBuf]) -> Result<Check> {
     let Leftovers { mut units, scratch } = Leftovers::of(patterns, scratch).await?;
     units.extend(scratch.iter().map(|path| path.display().to_string()));
-    Ok(if units.is_empty() { Look::AlreadySo } else { Look::WouldChange(units.join(", ")) })
+    Ok(if units.is_empty() { Check::AlreadySo } else { Check::WouldChange(units.join(", ")) })
 }
 
 /// The units first: they write into their scratch.

@@ -5,21 +5,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fault::{Fault, Slice};
+use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
 use crate::machine::install::diagnose;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::process::journal;
-use crate::machine::{Look, now};
+use crate::machine::{Check, now};
 use crate::plan::{Migration, Mode, Owner, SeenFile};
 
 /// Longer than the step's own deadline: this one holds if the agent dies.
-const DEADLINE: Duration = Duration::from_secs(Slice::Migrate.seconds().0 + 60);
+const DEADLINE: Duration = Duration::from_secs(Phase::Migrate.seconds().0 + 60);
 
-pub fn look(migration: &Migration) -> Result<Look> {
+pub fn check(migration: &Migration) -> Result<Check> {
     let record = &migration.record;
-    files::look_file(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
+    files::check_file(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
 }
 
 pub async fn migrate(migration: &Migration) -> Result<()> {

@@ -2,16 +2,16 @@
 //! then on that unit starts itself again.
 
 use crate::error::Result;
-use crate::machine::Look;
+use crate::machine::Check;
 use crate::machine::process::program::tool;
 use crate::machine::process::units;
 use crate::plan::Seconds;
 
 /// Without the agent's unit systemd has nothing to start later.
-pub async fn look_arranged(unit: &str) -> Result<Look> {
+pub async fn check_arranged(unit: &str) -> Result<Check> {
     Ok(match units::state(unit).await?.load.as_str() {
-        "loaded" => Look::WouldChange("not arranged".into()),
-        _ => Look::AlreadySo,
+        "loaded" => Check::WouldChange("not arranged".into()),
+        _ => Check::AlreadySo,
     })
 }
 
@@ -27,11 +27,11 @@ pub async fn arrange(unit: &str, timer: &str, after: Seconds) -> Result<()> {
     tool(&[&line[..], &start].concat(), 20).await.map(|_| ())
 }
 
-pub async fn look_cancelled(unit: &str, timer: &str) -> Result<Look> {
+pub async fn check_cancelled(unit: &str, timer: &str) -> Result<Check> {
     let state = units::state(&format!("{timer}.timer")).await?;
     Ok(match state.is_down() && !is_to_be_restarted(unit).await? {
-        true => Look::AlreadySo,
-        false => Look::WouldChange("arranged".into()),
+        true => Check::AlreadySo,
+        false => Check::WouldChange("arranged".into()),
     })
 }
 

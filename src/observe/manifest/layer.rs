@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Fault, Item, Placed, Read, Section};
 use super::pm2::Pm2Layer;
-use super::tables::{self, Said, Table};
+use super::tables::{self, Table, Tables};
 use super::{EnvWish, Health, Manifest, SupervisorName, values};
 use crate::facts::Strength;
 use crate::plan::Seconds;
@@ -33,7 +33,7 @@ const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     runtime: Option<String>,
-    tables: Said,
+    tables: Tables,
     install: Option<Vec<String>>,
     build: Option<Vec<String>>,
     migrate: Option<Vec<String>>,
@@ -138,7 +138,7 @@ impl Layer {
             supervisor: self.supervisor.map(|name| name.value),
             packages: self.packages.unwrap_or(default.packages),
             port: self.port,
-            rehearsal: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
+            candidate_port: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
             health: self.health.finish(default.health, self.port)?,
             secret: self.secret.unwrap_or(default.secret),
             persist: self.persist.unwrap_or(default.persist),

@@ -15,7 +15,7 @@ use toml::de::DeTable;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Environment, LONGEST_EVIDENCE, Strength};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::plan::Seconds;
 
 use layer::Layer;
@@ -29,7 +29,7 @@ pub struct Manifest {
     /// Its name. Absent: to be detected.
     pub runtime: Option<String>,
     /// What the tables of runtimes say.
-    pub tables: tables::Said,
+    pub tables: tables::Tables,
     /// Absent: the runtime's own way. Empty: nothing is to be installed.
     pub install: Option<Vec<String>>,
     /// As `install`.
@@ -44,7 +44,7 @@ pub struct Manifest {
     pub packages: Vec<String>,
     pub port: Option<u16>,
     /// Where a commit proves itself beside the one that serves: a port that is not `port`. Absent: nowhere.
-    pub rehearsal: Option<u16>,
+    pub candidate_port: Option<u16>,
     pub health: Health,
     /// Whether the service has a secret at all.
     pub secret: bool,
@@ -91,7 +91,7 @@ pub struct Health {
 impl Health {
     /// How long the service may take to its first good answer.
     pub fn within(&self) -> Seconds {
-        self.timeout.unwrap_or(Slice::Gate.seconds())
+        self.timeout.unwrap_or(Phase::HealthCheck.seconds())
     }
 }
 
@@ -111,7 +111,7 @@ impl Default for Manifest {
     fn default() -> Self {
         Manifest {
             runtime: None,
-            tables: tables::Said::new(),
+            tables: tables::Tables::new(),
             install: None,
             build: None,
             migrate: Vec::new(),
@@ -120,7 +120,7 @@ impl Default for Manifest {
             pm2: None,
             packages: Vec::new(),
             port: None,
-            rehearsal: None,
+            candidate_port: None,
             health: Health::default(),
             secret: true,
             persist: Vec::new(),

@@ -21,7 +21,7 @@ pub struct Key {
 }
 
 /// Table to key to value.
-pub type Said = BTreeMap<String, BTreeMap<String, String>>;
+pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
 
 pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<BTreeMap<String, String>> {
     let section = item.table()?;
@@ -40,7 +40,7 @@ pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<B
 }
 
 /// One layer over another, key by key.
-pub(super) fn over(over: Said, under: Said) -> Said {
+pub(super) fn over(over: Tables, under: Tables) -> Tables {
     let mut all = under;
     for (table, keys) in over {
         all.entry(table).or_default().extend(keys);

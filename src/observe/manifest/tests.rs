@@ -66,7 +66,7 @@ fn complete() -> Manifest {
         pm2: None,
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
-        rehearsal: Some(13000),
+        candidate_port: Some(13000),
         health: Health {
             check: Some(Strength::Http),
             path: Some("/health".into()),
@@ -110,7 +110,7 @@ fn short_forms_mean_what_the_long_ones_say() {
     assert_eq!(read("install = false").install, Some(vec![]));
     assert_eq!(read("build = []").build, Some(vec![]));
     assert_eq!(read("[health]\ntimeout = 3600\nsoak = \"1s\"").health.timeout, Some(Seconds(3600)));
-    assert_eq!(read("port = 3001\n[rehearsal]\nport = 3002").rehearsal, Some(3002));
+    assert_eq!(read("port = 3001\n[rehearsal]\nport = 3002").candidate_port, Some(3002));
     assert_eq!(read("port = 0x1F90").port, Some(8080));
 }
 

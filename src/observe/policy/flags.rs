@@ -12,7 +12,7 @@ use crate::plan::Seconds;
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     pub policy: Fragment,
-    pub stand_ins: StandIns,
+    pub overrides: Overrides,
     pub dry_run: bool,
     /// Take a new commit instead of the one decided for this instance.
     pub update: bool,
@@ -42,7 +42,7 @@ impl Flags {
 
 /// What stands in for the instance on a laptop. Dry runs only.
 #[derive(Clone, Debug, Default)]
-pub struct StandIns {
+pub struct Overrides {
     pub tags: BTreeMap<String, String>,
     pub manifest: Option<PathBuf>,
     pub env_file: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub struct StandIns {
     pub policy: Option<PathBuf>,
 }
 
-impl StandIns {
+impl Overrides {
     /// The first of them, by the name of its flag.
     pub fn any(&self) -> Option<&'static str> {
         let given = [

@@ -10,7 +10,7 @@ use super::network::Network;
 use super::packages::Packages;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
-use crate::fault::{BUDGET, Slice};
+use crate::fault::{BUDGET, Phase};
 use crate::plan::Seconds;
 
 // How many of each there may be: a policy that a program writes must not grow for ever.
@@ -214,7 +214,7 @@ pub fn defaults() -> Fragment {
             environment: Some("bootagent:environment".to_owned()),
             commit: Some("bootagent:ref".to_owned()),
         },
-        imds: Imds { wait: Some(Slice::Metadata.seconds()), service: Some(true), users: None },
+        imds: Imds { wait: Some(Phase::Metadata.seconds()), service: Some(true), users: None },
         ..Fragment::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Said};
+use super::{Policy, Sourced};
 use crate::plan::{Seconds, Setting};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -61,11 +61,11 @@ fn is_user_name(name: &str) -> bool {
 }
 
 impl Policy {
-    pub fn service_may_use_imds(&self) -> Said<bool> {
+    pub fn service_may_use_imds(&self) -> Sourced<bool> {
         self.always(|fragment| fragment.imds.service)
     }
 
-    /// The users of the wall, if there is to be one, and the setting.
+    /// The users whom the rules let through, if there are to be rules, and the setting.
     pub fn imds_users(&self) -> (Option<Vec<String>>, Option<Setting>) {
         let Some(said) = self.said(|fragment| fragment.imds.users.clone()) else { return (None, None) };
         let users = said.value.clone();

@@ -17,16 +17,16 @@ use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::HostKey;
-use crate::fault::{BUDGET, Slice};
+use crate::fault::{BUDGET, Phase};
 use crate::machine::{Observe, blocking};
-use crate::observe::given::given;
+use crate::observe::flag_file::flag_file;
 use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
-pub use flags::{Flags, StandIns};
+pub use flags::{Flags, Overrides};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
-pub use origin::{Origin, Origins, Said};
+pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
@@ -57,8 +57,8 @@ pub async fn recorded_flags(
 /// Reads the policy file and lays this run's flags over it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
     let mut policy = Policy { layers: vec![(Origin::Default, defaults())], until: None };
-    let file = match &flags.stand_ins.policy {
-        Some(path) => Some((path.display().to_string(), given(machine, path, "--policy").await?)),
+    let file = match &flags.overrides.policy {
+        Some(path) => Some((path.display().to_string(), flag_file(machine, path, "--policy").await?)),
         None => machine.policy_text(Path::new(POLICY)).await?.map(|text| (POLICY.to_owned(), text)),
     };
     let flags = flags.policy.clone();
@@ -111,19 +111,18 @@ impl Policy {
         Ok(Some(format!("# The flags of this instance's runs, recorded by bootagent.\n{text}")))
     }
 
-    fn said<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Said<T>> {
-        self.layers
-            .iter()
-            .rev()
-            .find_map(|(origin, fragment)| read(fragment).map(|value| Said { value, origin: origin.clone() }))
+    fn said<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Sourced<T>> {
+        self.layers.iter().rev().find_map(|(origin, fragment)| {
+            read(fragment).map(|value| Sourced { value, origin: origin.clone() })
+        })
     }
 
     /// For keys that the defaults give.
-    fn always<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Said<T> {
-        self.said(read).unwrap_or_else(|| Said { value: T::default(), origin: Origin::Default })
+    fn always<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Sourced<T> {
+        self.said(read).unwrap_or_else(|| Sourced { value: T::default(), origin: Origin::Default })
     }
 
-    pub fn repository(&self) -> Result<Said<String>> {
+    pub fn repository(&self) -> Result<Sourced<String>> {
         self.said(|fragment| fragment.repository.clone()).ok_or_else(|| {
             Error::new(
                 Code::PolicyNoRepository,
@@ -133,7 +132,7 @@ impl Policy {
         })
     }
 
-    pub fn git_credential(&self) -> Option<Said<String>> {
+    pub fn git_credential(&self) -> Option<Sourced<String>> {
         self.said(|fragment| fragment.git_credential.clone())
     }
 
@@ -141,33 +140,33 @@ impl Policy {
         self.always(|fragment| fragment.git.host_keys.clone()).value
     }
 
-    pub fn secret(&self) -> Said<String> {
+    pub fn secret(&self) -> Sourced<String> {
         self.always(|fragment| fragment.secret.clone())
     }
 
-    pub fn service(&self) -> Option<Said<String>> {
+    pub fn service(&self) -> Option<Sourced<String>> {
         self.said(|fragment| fragment.service.clone())
     }
 
-    pub fn environment(&self) -> Option<Said<String>> {
+    pub fn environment(&self) -> Option<Sourced<String>> {
         self.said(|fragment| fragment.environment.clone())
     }
 
-    pub fn commit(&self) -> Option<Said<String>> {
+    pub fn commit(&self) -> Option<Sourced<String>> {
         self.said(|fragment| fragment.commit.clone())
     }
 
-    pub fn services(&self) -> Option<Said<Vec<String>>> {
+    pub fn services(&self) -> Option<Sourced<Vec<String>>> {
         self.said(|fragment| fragment.services.clone())
     }
 
     /// A policy that names environments means these and no others.
-    pub fn environments(&self) -> Said<BTreeMap<String, String>> {
+    pub fn environments(&self) -> Sourced<BTreeMap<String, String>> {
         self.always(|fragment| (!fragment.environments.is_empty()).then(|| fragment.environments.clone()))
     }
 
-    pub fn budget(&self) -> Said<Seconds> {
-        self.said(|fragment| fragment.budget).unwrap_or(Said { value: BUDGET, origin: Origin::Default })
+    pub fn budget(&self) -> Sourced<Seconds> {
+        self.said(|fragment| fragment.budget).unwrap_or(Sourced { value: BUDGET, origin: Origin::Default })
     }
 
     /// The same policy with an end to all waiting.
@@ -183,7 +182,7 @@ impl Policy {
 
     pub fn wait(&self) -> Seconds {
         let wait =
-            self.said(|fragment| fragment.imds.wait).map_or(Slice::Metadata.seconds(), |said| said.value);
+            self.said(|fragment| fragment.imds.wait).map_or(Phase::Metadata.seconds(), |said| said.value);
         wait.min(self.patience())
     }
 

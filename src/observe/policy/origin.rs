@@ -53,14 +53,14 @@ impl Origin {
 
 /// A value and who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said<T> {
+pub struct Sourced<T> {
     pub value: T,
     pub origin: Origin,
 }
 
-impl<T> Said<T> {
-    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Said<U> {
-        Said { value: with(self.value), origin: self.origin }
+impl<T> Sourced<T> {
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Sourced<U> {
+        Sourced { value: with(self.value), origin: self.origin }
     }
 
     pub fn is_flag(&self) -> bool {
@@ -68,7 +68,7 @@ impl<T> Said<T> {
     }
 }
 
-impl<T: fmt::Display> Said<T> {
+impl<T: fmt::Display> Sourced<T> {
     pub fn setting(&self, name: &str) -> Setting {
         Setting { name: name.to_owned(), value: self.value.to_string(), origin: self.origin.to_string() }
     }
@@ -79,7 +79,7 @@ impl<T: fmt::Display> Said<T> {
 pub struct Origins(Vec<(&'static str, Origin)>);
 
 impl Origins {
-    pub fn note<T>(&mut self, name: &'static str, said: &Said<T>) {
+    pub fn note<T>(&mut self, name: &'static str, said: &Sourced<T>) {
         self.0.push((name, said.origin.clone()));
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::plan::{Seconds, Setting};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -33,7 +33,7 @@ pub struct PackagesAllowed {
 
 impl Default for PackagesAllowed {
     fn default() -> Self {
-        PackagesAllowed { allowed: true, wait: Slice::Lock.seconds() }
+        PackagesAllowed { allowed: true, wait: Phase::Lock.seconds() }
     }
 }
 

@@ -15,8 +15,8 @@ fn layered(file: &str, flags: Fragment) -> Result<Policy> {
 fn later_layers_win_and_are_named() {
     let flags = Fragment { repository: Some("https://b".into()), ..Fragment::default() };
     let policy = layered("repository = 'https://a'\nbudget = '5m'\n", flags).unwrap();
-    assert_eq!(policy.repository().unwrap(), Said { value: "https://b".into(), origin: Origin::Flag });
-    assert_eq!(policy.budget(), Said { value: Seconds(300), origin: Origin::File(POLICY.into()) });
+    assert_eq!(policy.repository().unwrap(), Sourced { value: "https://b".into(), origin: Origin::Flag });
+    assert_eq!(policy.budget(), Sourced { value: Seconds(300), origin: Origin::File(POLICY.into()) });
     assert_eq!(policy.secret().origin, Origin::Default);
 }
 

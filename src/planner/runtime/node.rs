@@ -11,7 +11,7 @@ use super::recipe::{ArchiveNames, Claim, Draft, Need, Recipe, Runtime, Weight, W
 use super::{node_archive, node_choice};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Mirrors, Network, Places, Source};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::manifest::{Key, Manifest, Table};
 use crate::plan::layout::Layout;
 use crate::planner::env::dotenv;
@@ -220,7 +220,7 @@ fn chosen(draft: &Draft, package: &Package, notes: &mut Vec<String>) -> Result<(
     Ok((node, format!("{}: {}", first.by, first.shown())))
 }
 
-/// Install, build, and only if there was a build, shed what only the build needed.
+/// Install, build, and only if there was a build, remove what only the build needed.
 fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -> Result<Vec<Work>> {
     let builds = match &manifest.build {
         Some(builds) => builds.clone(),
@@ -229,9 +229,9 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
     };
     let own_install = manifest.install.is_some();
     let mut work = Vec::new();
-    let mut add = |slice: Slice, name: &str, why: &str, argv: Vec<String>, line: &str| {
+    let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
-        work.push(Work { name, why, argv, line, slice });
+        work.push(Work { name, why, argv, line, phase });
     };
 
     match &manifest.install {
@@ -239,7 +239,7 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
             for (index, line) in commands.iter().enumerate() {
                 let name = numbered("install", index, commands.len());
                 let argv = command::argv(line, &node.bin)?;
-                add(Slice::Install, &name, "as the manifest says", argv, line);
+                add(Phase::Install, &name, "as the manifest says", argv, line);
             }
         }
         None => {
@@ -247,19 +247,19 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
             let (line, omit) =
                 if builds.is_empty() { ("npm ci --omit=dev", "--omit=dev") } else { ("npm ci", "") };
             let argv = npm(&node.bin, &["ci", "--no-audit", "--no-fund", omit]);
-            add(Slice::Install, "install", "exactly what the lockfile says", argv, line);
+            add(Phase::Install, "install", "exactly what the lockfile says", argv, line);
         }
     }
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
         let argv = command::argv(line, &node.bin)?;
-        add(Slice::Build, &name, "what the service runs is made here", argv, line);
+        add(Phase::Build, &name, "what the service runs is made here", argv, line);
     }
     if !builds.is_empty() && !own_install {
         let line = "npm prune --omit=dev";
         let why = "development dependencies were for the build only";
         let argv = npm(&node.bin, &["prune", "--omit=dev", "--no-audit", "--no-fund"]);
-        add(Slice::Build, "shed", why, argv, line);
+        add(Phase::Build, "prune-dependencies", why, argv, line);
     }
     Ok(work)
 }

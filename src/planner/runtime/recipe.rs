@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::command::Start;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
 use crate::observe::{Archives, PackagesAllowed};
 use crate::plan::Archive;
@@ -136,7 +136,7 @@ pub struct Work {
     /// What of it changes the release: a line of the manifest, or an installer's command without flags that only make
     /// it quieter.
     pub line: String,
-    pub slice: Slice,
+    pub phase: Phase,
 }
 
 impl Recipe {

@@ -13,7 +13,7 @@ use super::steps::Steps;
 use super::{Wanted, imds};
 use crate::error::Result;
 use crate::facts::{Source, Supervised};
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, SupervisorName};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
@@ -80,13 +80,13 @@ impl Service {
         for tool in &self.tools {
             let why = "exactly what this program's own lockfile says, once for this machine";
             let archive: Vec<&str> = ["runtime"].into_iter().filter(|id| steps.has(id)).collect();
-            let wall: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+            let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
             steps
                 .add(&tool.name, why, Action::InstallTool(tool.clone()))
-                .after(&["leftovers", "build-user", "cache"])
+                .after(&["clean-up", "build-user", "cache"])
                 .after(&archive)
-                .after(&wall)
-                .within(Slice::Install);
+                .after(&rules)
+                .within(Phase::Install);
             steps.finished_by(&tool.name);
         }
     }
@@ -101,7 +101,7 @@ impl Service {
                 .add(id, why, Action::Evaluate(evaluation.clone()))
                 .after(&[&built, "user"])
                 .after(&tools)
-                .within(Slice::Evaluate);
+                .within(Phase::Evaluate);
             steps.finished_by(id);
         }
     }

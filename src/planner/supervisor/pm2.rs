@@ -2,7 +2,7 @@
 //! repository's own. PM2 comes from the lockfile that this program carries, and runs as the service's user: it has no
 //! dump and no root. This file adds no step itself.
 
-mod own;
+mod repository_file;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,7 +96,7 @@ fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<()> {
         ))
         .remedy("take supervisor out of bootagent.toml: systemd runs the service itself"));
     }
-    if manifest.rehearsal.is_some() {
+    if manifest.candidate_port.is_some() {
         return Err(invalid("a candidate start (rehearsal.port) is for systemd only yet")
             .remedy("take rehearsal out of bootagent.toml, or supervisor = \"pm2\""));
     }
@@ -244,7 +244,7 @@ fn what_runs(app: &App, node: &str, evaluate: &str) -> Result<Runs> {
     let manifest = app.wanted.manifest;
     match ecosystem(app.wanted.source, manifest)? {
         Ecosystem::Generated => generated(app, &manifest.pm2.clone().unwrap_or_default()),
-        Ecosystem::Own(path) => own::runs(app, path, node, evaluate),
+        Ecosystem::Own(path) => repository_file::runs(app, path, node, evaluate),
     }
 }
 

@@ -85,7 +85,7 @@ pub fn unit(app: &App, main: &Main) -> String {
 
 /// The same from a release that is not the current one, once and not for long. Where its `.env` leads, it
 /// sees its own one, or none, and nothing of the generation that serves.
-pub fn rehearsal(
+pub fn candidate(
     selection: &Selection,
     recipe: &Recipe,
     release: &Path,
@@ -97,12 +97,12 @@ pub fn rehearsal(
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
     let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
     let role = Role {
-        why: "it goes with the rehearsal",
-        description: format!("{} ({}), rehearsal", selection.service, selection.environment),
+        why: "removed with the candidate",
+        description: format!("{} ({}), candidate", selection.service, selection.environment),
         main: &main,
         tree: release,
         environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
-        identifier: format!("{}-rehearsal", selection.service),
+        identifier: format!("{}-candidate", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
     };
     let mut unit = written(&role, selection, recipe, layout);

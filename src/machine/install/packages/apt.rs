@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::dpkg;
 use crate::error::{Code, Error, Result};
-use crate::fault::{Fault, Slice};
-use crate::machine::Look;
+use crate::fault::{Fault, Phase};
+use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::machine::jail::unit::systemd_run;
 use crate::machine::process::program::{self, Output, how_it_ended};
@@ -17,11 +17,11 @@ use crate::machine::web::trust;
 use crate::plan::{InstallPackages, Mode, Owner};
 use crate::secret::{ForeignText, Message};
 
-pub async fn look(wanted: &InstallPackages) -> Result<Look> {
+pub async fn check(wanted: &InstallPackages) -> Result<Check> {
     let missing = dpkg::missing(&wanted.names).await?;
     Ok(match missing.is_empty() {
-        true => Look::AlreadySo,
-        false => Look::WouldChange(format!("{} absent", missing.join(", "))),
+        true => Check::AlreadySo,
+        false => Check::WouldChange(format!("{} absent", missing.join(", "))),
     })
 }
 
@@ -46,7 +46,7 @@ enum Outcome {
 pub async fn install(wanted: &InstallPackages) -> Result<()> {
     let mut once = Once::default();
     let lock = Patience::lasting(wanted.wait.duration());
-    let all = Patience::lasting(Slice::Packages.seconds().duration()).tries(TRIES);
+    let all = Patience::lasting(Phase::Packages.seconds().duration()).tries(TRIES);
     // What was waited for to the end of its own time is not waited for again.
     let done = patiently(all, async || match attempt(wanted, lock, &mut once).await {
         Err(error) if error.code() == Code::PackagesLocked => Ok(Err(error)),
@@ -188,7 +188,7 @@ async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
 /// In a unit of its own, which outlives this run if that is killed: a dpkg that is killed half-way is
 /// worse than one that is waited for.
 async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
-    let limit = Slice::Packages.seconds();
+    let limit = Phase::Packages.seconds();
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     let environment = wanted.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let line = systemd_run(&wanted.unit, [format!("RuntimeMaxSec={}", limit.0)], environment, &argv);

@@ -3,4 +3,4 @@
 mod apt;
 mod dpkg;
 
-pub use apt::{install, look};
+pub use apt::{check, install};

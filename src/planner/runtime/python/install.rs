@@ -3,7 +3,7 @@
 use super::interpreter::Chosen;
 use super::lockfile::{Found, Kind};
 use crate::error::Result;
-use crate::fault::Slice;
+use crate::fault::Phase;
 use crate::planner::runtime::command;
 use crate::planner::runtime::recipe::{Draft, Need, Work};
 
@@ -18,9 +18,9 @@ pub fn script() -> Need {
 /// no other release.
 pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec<Work>> {
     let mut work = Vec::new();
-    let mut add = |slice: Slice, name: &str, why: &str, argv: Vec<String>, line: &str| {
+    let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
-        work.push(Work { name, why, argv, line, slice });
+        work.push(Work { name, why, argv, line, phase });
     };
     let python = chosen.program.display().to_string();
     let uv = chosen.uv.as_ref().map(|uv| uv.program.display().to_string());
@@ -32,16 +32,16 @@ pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec
     match (&draft.manifest.install, found) {
         (Some(commands), _) => {
             let why = "an environment for the manifest's commands";
-            add(Slice::Install, "venv", why, vec_of(&[&python, "-m", "venv", super::VENV]), "venv");
+            add(Phase::Install, "venv", why, vec_of(&[&python, "-m", "venv", super::VENV]), "venv");
             for (index, line) in commands.iter().enumerate() {
                 let name = numbered("install", index, commands.len());
-                add(Slice::Install, &name, "as the manifest says", command::line_argv(line)?, line);
+                add(Phase::Install, &name, "as the manifest says", command::line_argv(line)?, line);
             }
-            add(Slice::Build, "compile", COMPILE, script(&["compile"]), "compile");
+            add(Phase::Build, "compile", COMPILE, script(&["compile"]), "compile");
         }
         (None, Some(Found { kind: Kind::Uv, path, .. })) => {
             let why = "exactly what uv.lock says: uv sync --locked --no-dev";
-            add(Slice::Install, "install", why, script(&["uv", path]), &format!("install {path}"));
+            add(Phase::Install, "install", why, script(&["uv", path]), &format!("install {path}"));
         }
         (None, Some(Found { kind, path, .. })) => {
             let word = match kind {
@@ -50,7 +50,7 @@ pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec
                 Kind::Requirements | Kind::Uv => "requirements",
             };
             let why = format!("exactly what {path} says, into {}", super::VENV);
-            add(Slice::Install, "install", &why, script(&[word, path]), &format!("install {path}"));
+            add(Phase::Install, "install", &why, script(&[word, path]), &format!("install {path}"));
         }
         (None, None) => {}
     }
@@ -58,7 +58,7 @@ pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
         let why = "what the service runs is made here";
-        add(Slice::Build, &name, why, command::line_argv(line)?, line);
+        add(Phase::Build, &name, why, command::line_argv(line)?, line);
     }
     Ok(work)
 }

@@ -1,6 +1,6 @@
 //! PM2: which scripts it runs as they are, what its ecosystem files may say, and its lockfile.
 
-use super::own::{environments, has_word};
+use super::repository_file::{environments, has_word};
 use super::*;
 
 fn start(words: &[&str]) -> Start {

@@ -1,0 +1,186 @@
+//! What a check of the machine said of each step, and what that comes to: how much is to do, and whether the service is
+//! started or restarted for it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::{Action, EnsureRunning, Plan};
+
+/// What a check of the machine said of one step: already so, or what would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    pub already: bool,
+    pub how: String,
+}
+
+impl Preview {
+    pub fn already() -> Self {
+        Preview { already: true, how: String::new() }
+    }
+
+    pub fn to_do(how: impl Into<String>) -> Self {
+        Preview { already: false, how: how.into() }
+    }
+}
+
+/// Each step was looked at on the machine as it is. What the unit runs from may be changed by steps before it: then it
+/// is restarted, and its health check is passed anew, although neither is due yet.
+pub fn foreseen(plan: &Plan, mut previews: Vec<Preview>) -> Vec<Preview> {
+    let mut changed: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut restarted: BTreeSet<&str> = BTreeSet::new();
+    for (step, preview) in plan.steps.iter().zip(&mut previews) {
+        match &step.action {
+            Action::EnsureRunning(ensure) => {
+                if preview.already && ensure.inputs.iter().any(|input| changed.contains(input)) {
+                    *preview = Preview::to_do(RESTART);
+                }
+                if !preview.already {
+                    restarted.insert(&ensure.unit);
+                }
+            }
+            Action::AwaitHealth(gate) if preview.already && restarted.contains(gate.gate.unit.as_str()) => {
+                *preview = Preview::to_do("it is started for this");
+            }
+            action if !preview.already => changed.extend(action.writes()),
+            _ => {}
+        }
+    }
+    previews
+}
+
+const RESTART: &str = "runs, and what it runs from changes: it is restarted";
+
+/// How much a run would do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub to_do: usize,
+    pub unchanged: usize,
+    /// `restarts auth-service`, if it does.
+    pub service: Option<String>,
+}
+
+impl Summary {
+    pub fn of(plan: &Plan, previews: &[Preview]) -> Summary {
+        let steps = || plan.steps.iter().zip(previews);
+        let is_due =
+            |(step, preview): &(&super::Step, &Preview)| !preview.already && !is_a_proof(&step.action);
+        let service = steps().find_map(|(step, preview)| match &step.action {
+            Action::EnsureRunning(EnsureRunning { unit, .. }) if !preview.already && *unit == plan.unit => {
+                let is_down = ["inactive", "failed", "not running", "absent"].contains(&preview.how.as_str());
+                Some(format!("{} {}", if is_down { "starts" } else { "restarts" }, plan.service))
+            }
+            _ => None,
+        });
+        let to_do = steps().filter(is_due).count();
+        Summary { to_do, unchanged: previews.len().min(plan.steps.len()) - to_do, service }
+    }
+}
+
+/// It is done by every run, and changes nothing.
+fn is_a_proof(action: &Action) -> bool {
+    matches!(action, Action::ProveImdsRules { .. })
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to do, {} unchanged", self.to_do, self.unchanged)?;
+        self.service.iter().try_for_each(|service| write!(f, ", {service}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Commit, Environment, Gate, Probe, Service};
+    use crate::plan::{Compared, Deployment, Goal, HealthWait, Mode, Owner, Seconds, Step, StepId};
+    use crate::secret::Redaction;
+
+    const UNIT: &str = "x.service";
+
+    fn step(id: &str, action: Action) -> Step {
+        let (needs, why) = (Vec::new(), String::new());
+        Step {
+            id: StepId::new(id),
+            needs,
+            why,
+            action,
+            timeout: Seconds(1),
+            tries: 1,
+            optional: false,
+            mark: None,
+        }
+    }
+
+    /// A file that the service runs from, one that it does not, its start, its check and a proof.
+    fn plan() -> Plan {
+        let directory =
+            |path: &str| Action::MakeDirectory { path: path.into(), owner: Owner::root(), mode: Mode(0o755) };
+        let inputs = vec!["/run/env".into()];
+        let ensure =
+            EnsureRunning { unit: UNIT.into(), inputs, reloads: Vec::new(), record: "/run/record".into() };
+        let (within, soak) = (Seconds(1), Seconds(1));
+        let gate =
+            Gate { unit: UNIT.into(), probe: Probe::Alive, also: Vec::new(), within, soak, interval_ms: 1 };
+        let wait = HealthWait { gate, most_restarts: None, elsewhere: None };
+        let steps = vec![
+            step("env", directory("/run/env")),
+            step("other", directory("/var/other")),
+            step("start", Action::EnsureRunning(ensure)),
+            step("gate", Action::AwaitHealth(wait)),
+            step("proof", Action::ProveImdsRules { unit: "proof.service".into() }),
+        ];
+        Plan {
+            goal: Goal::Serve,
+            service: Service::try_from("x").unwrap(),
+            environment: Environment::try_from("test").unwrap(),
+            commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
+            unit: UNIT.into(),
+            settings: Vec::new(),
+            notes: Vec::new(),
+            steps,
+            recover: Vec::new(),
+            room: Vec::new(),
+            rebuild: Vec::new(),
+            deployment: Deployment {
+                commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
+                release: "/opt/x/releases/r".into(),
+                digest: String::new(),
+                is: Compared::First,
+            },
+            former: None,
+            only_on_an_instance: Vec::new(),
+            budget: Seconds(1),
+            redaction: Redaction::default(),
+        }
+    }
+
+    /// Looks at the first four; the proof is done by every run.
+    fn said(due: &[(usize, &str)]) -> String {
+        let mut previews = vec![Preview::already(); 5];
+        previews[4] = Preview::to_do("proved by every run");
+        for (at, how) in due {
+            previews[*at] = Preview::to_do(*how);
+        }
+        let plan = plan();
+        Summary::of(&plan, &foreseen(&plan, previews)).to_string()
+    }
+
+    #[test]
+    fn what_the_service_runs_from_restarts_it() {
+        assert_eq!(said(&[(0, "other content")]), "3 to do, 2 unchanged, restarts x");
+        assert_eq!(said(&[(1, "absent")]), "1 to do, 4 unchanged");
+    }
+
+    #[test]
+    fn one_that_is_down_is_started() {
+        for how in ["inactive", "failed", "not running"] {
+            assert_eq!(said(&[(2, how)]), "2 to do, 3 unchanged, starts x");
+        }
+        assert_eq!(said(&[(2, "runs something else")]), "2 to do, 3 unchanged, restarts x");
+    }
+
+    #[test]
+    fn a_proof_that_every_run_gives_is_nothing_to_do() {
+        assert_eq!(said(&[]), "0 to do, 5 unchanged");
+    }
+}
