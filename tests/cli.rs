@@ -137,7 +137,7 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
     std::fs::write(&facts, recorded.replace("\"instance\": null", instance)).unwrap();
     let mut command = bootagent();
     let plan = said(&command.current_dir(&home).args(dry_arguments()).output().unwrap().stdout);
-    assert!(plan.contains("\n+ decide: ") && !plan.contains("Not an instance"), "{plan}");
+    assert!(plan.contains("\n+ pin: ") && !plan.contains("Not an instance"), "{plan}");
 }
 
 #[test]
