@@ -1,12 +1,13 @@
 //! The names, users and directories that are the service's own.
 
-use super::Wanted;
+use super::draft::Draft;
 use super::steps::Steps;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
 use crate::plan::*;
 
-pub fn create(steps: &mut Steps, wanted: &Wanted, layout: &Layout) {
+pub fn create(steps: &mut Steps, draft: &Draft) {
+    let Draft { wanted, layout, .. } = draft;
     let why = "root's own records about the service";
     steps.directory("records", why, layout.finished(), Owner::root(), 0o700).after(&["state"]);
     steps

@@ -3,25 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
+use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, imds, network, packages};
 use crate::error::Result;
 use crate::facts::Generation;
 use crate::fault::Phase;
-use crate::observe::manifest::Manifest;
 use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 
 /// The commit's files and what the recipe makes of them, as the build user.
-pub fn build(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    recipe: &Recipe,
-    release: &Path,
-    layout: &Layout,
-) -> Result<()> {
+pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
+    let Draft { wanted, recipe, layout, .. } = draft;
+    let release = draft.release();
     let record = record(release, layout);
     let checkout = Checkout {
         repository: wanted.source.repository.clone(),
@@ -122,7 +118,8 @@ pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
 }
 
 /// Links from the release to what outlives it.
-pub fn link(steps: &mut Steps, manifest: &Manifest, rendering: &Rendering, release: &Path, layout: &Layout) {
+pub fn link(steps: &mut Steps, draft: &Draft) {
+    let (Draft { rendering, layout, .. }, release) = (draft, draft.release());
     let built = steps.built();
     for (file, _) in rendering.others() {
         let Some(link) = file.link else { continue };
@@ -132,7 +129,7 @@ pub fn link(steps: &mut Steps, manifest: &Manifest, rendering: &Rendering, relea
         steps.displace(&id, &why, release.join(link), path).after(&[&built]);
         steps.finished_by(&id);
     }
-    for (index, persistent) in manifest.persist.iter().enumerate() {
+    for (index, persistent) in draft.wanted.manifest.persist.iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
         let why = "the persistent directory, seen from the release";
         steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
@@ -140,8 +137,10 @@ pub fn link(steps: &mut Steps, manifest: &Manifest, rendering: &Rendering, relea
     }
 }
 
-/// `uses` must stay as long as the release does.
-pub fn finish(steps: &mut Steps, uses: Vec<PathBuf>, release: &Path, layout: &Layout) {
+/// What it uses stays as long as the release does.
+pub fn finish(steps: &mut Steps, draft: &Draft) {
+    let (release, layout) = (draft.release(), &draft.layout);
+    let uses = draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect();
     let needs = steps.before_finish();
     let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout), uses };
     steps

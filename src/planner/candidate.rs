@@ -1,38 +1,30 @@
 //! A candidate: the wanted generation starts on a port of its own first, while the former one serves.
 //! One that breaks at its start or its gate then breaks there, and costs no request.
 
-use std::path::Path;
-
 use super::accounts::persistent;
-use super::runtime::{Recipe, Start};
+use super::compared::another;
+use super::draft::Draft;
+use super::runtime::Start;
 use super::steps::{Added, Steps};
 use super::supervisor::systemd;
-use super::{Wanted, before_serving, environment, health};
+use super::{before_serving, environment, health};
 use crate::error::{Code, Error, Result};
-use crate::facts::Generation;
 use crate::fault::Phase;
-use crate::observe::secrets::Variables;
 use crate::plan::environment::{EnvCopy, SERVICE};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Gate, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
 
 /// Whether there is one, and on which port: it is asked for, and another release serves meanwhile.
-pub fn due(wanted: &Wanted, former: Option<&Generation>) -> Option<u16> {
-    let serves = former.is_some() && wanted.facts.active.contains(&wanted.selection.service);
+pub fn due(draft: &Draft) -> Option<u16> {
+    let wanted = draft.wanted;
+    let serves = another(draft).is_some() && wanted.facts.active.contains(&wanted.selection.service);
     wanted.manifest.candidate_port.filter(|_| serves)
 }
 
-pub fn prove(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    recipe: &Recipe,
-    release: &Path,
-    variables: &Variables,
-    port: u16,
-    layout: &Layout,
-) -> Result<()> {
-    let mut variables = variables.clone();
+pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
+    let Draft { wanted, recipe, layout, .. } = draft;
+    let mut variables = draft.variables.clone();
     variables.insert("PORT", Secret::new(port.to_string()));
     // What is to be noted is noted of the service itself.
     let unit = layout.transient("candidate");
@@ -52,7 +44,7 @@ pub fn prove(
 
     // It ends by itself if the run is gone.
     let most = Seconds(gate.within.0 + gate.soak.0 + 60);
-    let text = systemd::candidate(wanted.selection, recipe, release, most, layout);
+    let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, layout);
     let why = "the service's unit, from the new release, beside the one that serves";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);

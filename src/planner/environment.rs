@@ -1,8 +1,9 @@
 //! The steps that write an environment: every file of the list, in the place that its purpose has.
 
+use super::draft::Draft;
 use super::env;
 use super::steps::Steps;
-use super::{Wanted, header};
+use super::{Wanted, before_serving, header};
 use crate::error::Result;
 use crate::observe::secrets::Variables;
 use crate::plan::environment::{EnvCopy, FILES};
@@ -41,7 +42,7 @@ pub struct Purpose {
 
 /// Written only when the release is whole, migrated, and proved as a candidate: until then the former generation runs,
 /// and may be restarted.
-pub const SERVING: Purpose = Purpose { copy: EnvCopy::Serving, before: "", after: "", why: None };
+const SERVING: Purpose = Purpose { copy: EnvCopy::Serving, before: "", after: "", why: None };
 /// As long as the boot lasts: going back must not mean the old release with the new values.
 pub const GOOD: Purpose = Purpose {
     copy: EnvCopy::Good,
@@ -54,6 +55,12 @@ pub const BACK: Purpose =
     Purpose { copy: EnvCopy::Serving, before: "", after: "-back", why: Some("the last healthy deployment") };
 pub const CANDIDATE: Purpose =
     Purpose { copy: EnvCopy::Candidate, before: "candidate-", after: "", why: None };
+
+/// Of the deployment that is about to serve.
+pub fn write_serving(steps: &mut Steps, draft: &Draft) {
+    let whole = before_serving(steps);
+    write(steps, &SERVING, &draft.rendering, &["run", whole], &draft.layout);
+}
 
 /// One step for each file; their ids.
 pub fn write(

@@ -3,8 +3,9 @@
 
 use super::build::aside;
 use super::records::good_of;
+use super::running::ensure_running;
 use super::steps::Steps;
-use super::{ensure_running, environment, health};
+use super::{environment, health};
 use crate::error::Code;
 use crate::facts::{Facts, Generation, Good, Service, ServiceFile, Supervised};
 use crate::fault::Phase;

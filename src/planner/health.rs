@@ -8,6 +8,7 @@ use crate::plan::layout::Layout;
 use crate::plan::{Action, Gate, HealthWait, Probe, Seconds};
 
 use super::steps::{Added, Steps};
+use super::{Wanted, records};
 
 /// While another deployment can serve instead, a service may fall over a few times; more is a crash loop, and each of
 /// its rounds costs requests.
@@ -87,9 +88,17 @@ fn alive_only(said: Option<Strength>) -> String {
     format!("the health check is only that a process stays alive, {why}; no request is tried")
 }
 
+/// Held against the health check of the deployment that passed last on this instance.
+pub fn compare_with_good(wanted: &Wanted, gate: &Gate, notes: &mut Vec<String>) -> Result<()> {
+    match records::good(wanted) {
+        Some(good) => compare(&good.generation.gate, gate, wanted.manifest.health.check, notes),
+        None => Ok(()),
+    }
+}
+
 /// An update must not count as healthy because less is asked of it than of the deployment that serves: a weaker check
 /// is refused unless the manifest says in words that it is meant.
-pub fn compare(former: &Gate, gate: &Gate, said: Option<Strength>, notes: &mut Vec<String>) -> Result<()> {
+fn compare(former: &Gate, gate: &Gate, said: Option<Strength>, notes: &mut Vec<String>) -> Result<()> {
     let (before, now) = (former.probe.strength(), gate.probe.strength());
     if now < before {
         let weaker = format!("{}, and this commit by {}", asks(&former.probe), asks(&gate.probe));

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::draft::Draft;
 use super::records::{good_of, instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
@@ -115,13 +116,8 @@ pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> 
 }
 
 /// The release's own record, from which it is planned and started whatever becomes of git and the policy.
-pub fn keep(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    recipe: &Recipe,
-    generation: &Generation,
-    layout: &Layout,
-) -> Result<()> {
+pub fn keep(steps: &mut Steps, draft: &Draft) -> Result<()> {
+    let Draft { wanted, recipe, generation, layout, .. } = draft;
     let record = Kept {
         schema: records::SCHEMA,
         instance: instance(wanted.facts),

@@ -1,21 +1,18 @@
 //! What a release wants done once before it serves: a migration of its database, mostly. The former
 //! generation serves meanwhile.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use super::Wanted;
 use super::accounts::persistent;
+use super::draft::Draft;
 use super::records::{instance, name, text};
-use super::runtime::Recipe;
 use super::steps::Steps;
 use crate::error::Result;
 use crate::facts::Environment;
 use crate::fault::Phase;
 use crate::plan::environment::{EnvCopy, EnvFile, SERVICE};
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Migration, Mode, Record, Rendering, SeenFile, StepId};
+use crate::plan::{Action, Migration, Mode, Record, SeenFile, StepId};
 use crate::secret::Sealed;
 
 /// Where it was done: another instance, baked from this one's disk, or another environment has another
@@ -26,14 +23,9 @@ struct Migrated<'a> {
     environment: &'a Environment,
 }
 
-pub fn migrate(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    recipe: &Recipe,
-    release: &Path,
-    rendering: &Rendering,
-    layout: &Layout,
-) -> Result<()> {
+pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
+    let Draft { wanted, recipe, rendering, layout, .. } = draft;
+    let release = draft.release();
     if recipe.migrate.is_empty() {
         return Ok(());
     }

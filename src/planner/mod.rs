@@ -3,11 +3,15 @@
 
 mod accounts;
 mod agent;
+mod ahead;
 mod build;
 pub mod candidate;
+mod compared;
+mod draft;
 pub mod env;
 mod environment;
 mod fallback;
+mod goal;
 mod health;
 mod imds;
 mod kept;
@@ -20,166 +24,94 @@ mod records;
 mod recover;
 mod remember;
 pub mod retry;
+mod running;
 pub mod runtime;
+mod start;
 mod steps;
 pub mod supervisor;
 mod switch;
 mod unmet;
 
+use std::path::Path;
+
 use crate::error::Result;
-use crate::facts::{Commit, Facts, Generation, Instance, Service, Source, Supervised, Takes};
-use crate::fault::Phase;
-use crate::observe::manifest::Manifest;
+use crate::facts::{Commit, Facts, Generation, Service};
+use crate::observe::Selection;
 use crate::observe::secrets::Variables;
-use crate::observe::{NextBoot, Selection};
-use crate::plan::environment::FILES;
-use crate::plan::layout::{self, Layout};
-use crate::plan::*;
-use crate::secret::Redaction;
+use crate::plan::Plan;
+use crate::plan::layout::Layout;
+pub use ahead::{ahead, before_the_tags};
+use draft::Draft;
+pub use draft::Wanted;
 pub use fallback::{may_start_after, start_good, to_start};
 pub use kept::rendering as kept_rendering;
 pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
-pub use recover::running;
 pub use remember::{failures, is_own_fault};
-use runtime::{Draft, Recipe};
-use sha2::{Digest, Sha256};
+pub use running::running;
+use runtime::Recipe;
 use steps::Steps;
 pub use unmet::{MOST_QUESTIONS, Unmet};
 
-/// All that a plan is made of.
-pub struct Wanted<'a> {
-    pub facts: &'a Facts,
-    pub selection: &'a Selection,
-    pub source: &'a Source,
-    pub manifest: &'a Manifest,
-    pub manifest_from: &'a Setting,
-    /// Absent when the manifest says that the service has no secret.
-    pub secret: Option<&'a Variables>,
-    /// The environment of the last healthy deployment, while this boot still has it.
-    pub good_environment: Option<&'a Rendering>,
-}
-
 /// Pure, and so it cannot look anything up: what it must know besides, it asks, and is called again with the answer.
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
+    Ok(goal::serve(&draft(wanted)?)?)
+}
+
+/// It refuses what cannot work.
+fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let layout = Layout::new(&wanted.selection.service);
     names::refuse_masked(wanted.facts, &layout)?;
     names::refuse_taken(wanted.facts, &layout)?;
 
+    let recipe = recipe(wanted, &layout)?;
+    persist::refuse(wanted.source, wanted.manifest, &recipe)?;
+    let release = kept::release(wanted, &recipe, &layout);
+    let ingredients = kept::ingredients(wanted, &recipe);
+    let variables = kept::variables(&wanted.selection.service, &ingredients, wanted.secret)?;
+    let mut notes = operator_notes(wanted);
+    notes.extend(recipe.notes.iter().cloned());
+    persist::notes(wanted.source, wanted.manifest, &mut notes);
+    notes.push(accounts::may_write(wanted.manifest, &layout));
+
+    let mut gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
+    let (release_path, of) = (release.as_path(), (&recipe, &variables, &layout));
+    let service = supervise(wanted, release_path, of, &mut notes)?;
+    gate.also = service.probes.clone();
+    health::compare_with_good(wanted, &gate, &mut notes)?;
+    let commit = wanted.source.commit.clone();
+    let generation = Generation { commit, release, runs_by: service.runs_by.clone(), gate };
+    let rendering = environment::render(wanted, &recipe, &variables, &layout, &mut notes)?;
+    candidate::refuse(wanted.manifest.candidate_port, generation.gate.probe.port(), &recipe.start)?;
+    Ok(Draft { wanted, layout, recipe, variables, rendering, service, generation, notes })
+}
+
+fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {
     let selection = wanted.selection;
-    let recipe = runtime::recipe(&Draft {
+    runtime::recipe(&runtime::Draft {
         source: wanted.source,
         manifest: wanted.manifest,
         facts: wanted.facts,
         archives: &selection.archives,
         mirrors: &selection.mirrors,
         packages: &selection.packages,
-        layout: &layout,
+        layout,
         is_started_by_supervisor: supervisor::starts(wanted.source, wanted.manifest),
-    })?;
-    persist::refuse(wanted.source, wanted.manifest, &recipe)?;
-    let release = kept::release(wanted, &recipe, &layout);
-    let variables =
-        kept::variables(&wanted.selection.service, &kept::ingredients(wanted, &recipe), wanted.secret)?;
-    let mut notes = operator_notes(wanted);
-    notes.extend(recipe.notes.iter().cloned());
-    persist::notes(wanted.source, wanted.manifest, &mut notes);
-    notes.push(accounts::may_write(wanted.manifest, &layout));
-    let mut gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
-    let app = supervisor::App {
-        wanted,
-        recipe: &recipe,
-        release: &release,
-        variables: &variables,
-        layout: &layout,
-    };
-    let service = supervise(&app, &mut notes)?;
-    gate.also = service.probes.clone();
-    if let Some(good) = records::good(wanted) {
-        health::compare(&good.generation.gate, &gate, wanted.manifest.health.check, &mut notes)?;
-    }
-    let generation = Generation {
-        commit: wanted.source.commit.clone(),
-        release: release.clone(),
-        runs_by: service.runs_by.clone(),
-        gate,
-    };
-    let rendering = environment::render(wanted, &recipe, &variables, &layout, &mut notes)?;
-    candidate::refuse(wanted.manifest.candidate_port, generation.gate.probe.port(), &recipe.start)?;
-    let former = recover::another(wanted, &generation, &rendering);
-    let candidate = candidate::due(wanted, former);
-
-    let mut steps = Steps::default();
-    begin(&mut steps, wanted.facts, wanted.selection)?;
-    accounts::create(&mut steps, wanted, &layout);
-    let homes = service.own(&mut steps, &layout);
-    imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
-    build::build(&mut steps, wanted, &recipe, &release, &layout)?;
-    build::link(&mut steps, wanted.manifest, &rendering, &release, &layout);
-    service.install(&mut steps);
-    service.evaluate(&mut steps);
-    let uses = recipe.runtimes().into_iter().chain(service.tools().cloned()).collect();
-    build::finish(&mut steps, uses, &release, &layout);
-    migrate::migrate(&mut steps, wanted, &recipe, &release, &rendering, &layout)?;
-    if let Some(port) = candidate {
-        candidate::prove(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
-    }
-    let whole = before_serving(&steps);
-    environment::write(&mut steps, &environment::SERVING, &rendering, &["run", whole], &layout);
-    let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
-    serve(&mut steps, wanted, &generation, homes, former.or(switched_from).is_some(), &layout)?;
-    let recover = recover::recover(wanted, &generation, &rendering, candidate.is_some(), &layout);
-    let deployment = Deployment {
-        commit: generation.commit.clone(),
-        release,
-        digest: digest(&generation, &rendering),
-        is: recover::compared(wanted, &generation, &rendering, &variables),
-    };
-    remember::remember(&mut steps, wanted, &recipe, &generation, &rendering, &layout)?;
-    remember::prune_runtimes(&mut steps, wanted.facts, &recipe);
-    remember::prune_tools(&mut steps, &service);
-    remember::bound_caches(&mut steps, &recipe);
-
-    Ok(Plan {
-        goal: Goal::Serve,
-        service: wanted.selection.service.clone(),
-        environment: wanted.selection.environment.clone(),
-        commit: wanted.source.commit.clone(),
-        unit: layout.unit(),
-        settings: settings(wanted, &recipe),
-        notes,
-        steps: steps.finish(),
-        rebuild: recover::rebuild(wanted, &generation, &layout),
-        recover,
-        room: remember::make_room(wanted, &generation, &layout),
-        former: goes_back_to(wanted).cloned(),
-        only_on_an_instance: only_on_an_instance(wanted)?,
-        deployment,
-        budget: wanted.selection.budget,
-        redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
     })
 }
 
 /// What the manifest's supervisor makes of the app.
-fn supervise(app: &supervisor::App, notes: &mut Vec<String>) -> Result<supervisor::Service> {
-    let supervisor = supervisor::of(app.wanted.manifest);
-    (supervisor.refuse)(app.wanted.source, app.wanted.manifest, app.recipe)?;
-    let service = (supervisor.supervise)(app)?;
+fn supervise(
+    wanted: &Wanted,
+    release: &Path,
+    (recipe, variables, layout): (&Recipe, &Variables, &Layout),
+    notes: &mut Vec<String>,
+) -> Result<supervisor::Service> {
+    let supervisor = supervisor::of(wanted.manifest);
+    (supervisor.refuse)(wanted.source, wanted.manifest, recipe)?;
+    let app = supervisor::App { wanted, recipe, release, variables, layout };
+    let service = (supervisor.supervise)(&app)?;
     notes.extend(service.notes.iter().cloned());
     Ok(service)
-}
-
-/// The files whose text a fetch brings along.
-pub fn evidence() -> Vec<String> {
-    runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).collect()
-}
-
-/// The generation to which the recovery goes back: another service's, where this is a switch.
-fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
-    let (facts, service) = (wanted.facts, &wanted.selection.service);
-    match switch::goes_back(facts, service) {
-        true => switch::former_generation(facts, service),
-        false => records::good_of(facts, service).map(|good| &good.generation),
-    }
 }
 
 /// What an operator, tags or the policy said, and this run does not do, or does beside its own work.
@@ -194,47 +126,18 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes
 }
 
-/// The steps that keep an instance's choices for its next boot, where the plan is not an instance's.
-fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
-    if wanted.facts.instance.is_some() {
-        return Ok(Vec::new());
-    }
-    let id = "i-0".to_owned();
-    let instance =
-        Instance { id: id.clone(), region: String::new(), zone: String::new(), kind: String::new() };
-    let facts = Facts { instance: Some(instance), ..wanted.facts.clone() };
-    let next_boot = Some(NextBoot { instance: id, flags: Some(String::new()), installed: false });
-    let selection = Selection { next_boot, ..wanted.selection.clone() };
-    let on_one = Wanted { facts: &facts, selection: &selection, ..*wanted };
-    let (mut here, mut there) = (Steps::default(), Steps::default());
-    begin(&mut here, wanted.facts, wanted.selection)?;
-    begin(&mut there, &facts, &selection)?;
-    remember::decide(&mut there, &on_one)?;
-    let here: Vec<StepId> = here.finish().into_iter().map(|step| step.id).collect();
-    Ok(there.finish().into_iter().map(|step| step.id).filter(|id| !here.contains(id)).collect())
+/// The files whose text a fetch brings along.
+pub fn evidence() -> Vec<String> {
+    runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).collect()
 }
 
-/// Where each setting came from: those that select first, then those that depend on what was selected.
-fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
-    let runtime = Setting {
-        name: "runtime".to_owned(),
-        value: recipe.runtime.clone(),
-        origin: recipe.chosen_by.clone(),
-    };
-    wanted.selection.settings.iter().cloned().chain([wanted.manifest_from.clone(), runtime]).collect()
-}
-
-/// By what a deployment is known again within a boot: the bytes that it is put to run from.
-fn digest(generation: &Generation, rendering: &Rendering) -> String {
-    let release = generation.release.display().to_string();
-    let files = FILES.iter().map(|file| rendering.text(file).map(|text| text.expose()).unwrap_or_default());
-    let mut hash = Sha256::new();
-    let own = generation.runs_by.files.iter().map(|file| file.text.as_str());
-    for part in [release.as_str(), &generation.runs_by.unit].into_iter().chain(files).chain(own) {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
+/// The generation to which the recovery goes back: another service's, where this is a switch.
+fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
+    let (facts, service) = (wanted.facts, &wanted.selection.service);
+    match switch::goes_back(facts, service) {
+        true => switch::former_generation(facts, service),
+        false => records::good_of(facts, service).map(|good| &good.generation),
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the policy names only what there is, and the service may have its name here, and be started. Known before
@@ -252,51 +155,6 @@ pub fn remembered<'a>(facts: &'a Facts, service: &Service) -> (Option<&'a Commit
     (passed, records::attempted(facts, service))
 }
 
-/// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
-pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
-    let mut steps = Steps::default();
-    begin(&mut steps, facts, selection)?;
-    Ok(steps.finish())
-}
-
-/// What a later try of this run needs, known as soon as the instance is: its flags, and the agent's own unit. From then
-/// on a run that fails is gone on with, whatever it failed by.
-pub fn before_the_tags(facts: &Facts, next_boot: Option<&NextBoot>) -> Vec<Step> {
-    let mut steps = Steps::default();
-    go_on(&mut steps, facts, next_boot);
-    steps.finish()
-}
-
-fn go_on(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
-    steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
-    if let Some(instance) = &facts.instance {
-        let path = layout::instance_records(&instance.id);
-        let why = "records of this instance, not of its image";
-        steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
-    }
-    agent::persist(steps, facts, next_boot);
-    if !records::has_served(facts) {
-        agent::record_flags(steps, next_boot, "state");
-    }
-}
-
-/// The agent and its records, which are root's alone, and the firewall rules of instance metadata.
-fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
-    let fetch = [format!("{}.service", layout::FETCH), layout::document_unit(layout::FETCH)];
-    let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
-    let mut scratch = Vec::from(layout::scratch(layout::FETCH));
-    scratch.push(layout::UNFINISHED_RUNTIME.into());
-    scratch.push(Layout::new(&selection.service).migration());
-    scratch.extend(Layout::new(&selection.service).of_candidate());
-    scratch.push(Layout::new(&selection.service).unfinished_failures());
-    let left = Action::StopLeftovers { units, scratch };
-    steps
-        .add("clean-up", "nothing of a killed run goes on beside this one, or stays", left)
-        .within(Phase::Tidy);
-    go_on(steps, facts, selection.next_boot.as_ref());
-    imds::rules(steps, facts, selection)
-}
-
 fn header(layout: &Layout) -> String {
     format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
 }
@@ -304,66 +162,4 @@ fn header(layout: &Layout) -> String {
 /// Until this step nothing is touched that the former generation runs from.
 fn before_serving(steps: &Steps) -> &'static str {
     ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
-}
-
-/// The generation switches together: release, unit, environment; then it runs.
-fn serve(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    generation: &Generation,
-    homes: Vec<StepId>,
-    can_go_back: bool,
-    layout: &Layout,
-) -> Result<()> {
-    let whole = before_serving(steps);
-    let text = generation.runs_by.unit.clone();
-    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
-    let mut files = vec![StepId::new("unit")];
-    for file in &generation.runs_by.files {
-        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[whole]);
-        files.push(StepId::new(&file.name));
-    }
-    if let Some(good) = records::good(wanted) {
-        let removed = fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[whole]);
-        files.extend(removed.into_iter().map(StepId::new));
-    }
-    steps
-        .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
-        .needing(files)
-        .within(Phase::Reload);
-    let ready = [whole, "reload", "environment", "dotenv", "data"];
-    remember::attempt(steps, wanted, generation, layout, &ready)?;
-    steps
-        .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
-        .after(&["attempt"])
-        .marks(Mark::Switched)
-        .needing(homes)
-        .needing(accounts::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
-    let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
-    steps
-        .add(
-            "start",
-            "started if down, restarted only if it runs something else",
-            Action::EnsureRunning(ensure_running(&generation.runs_by, layout)),
-        )
-        .after(&["switch"])
-        .needing(stopped)
-        .within(Phase::Start)
-        .marks(Mark::Started);
-    let why = "the run succeeds only if the service is healthy";
-    let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
-    health::await_health(steps, "health-check", why, wait).after(&["start"]).marks(Mark::Passed);
-    Ok(())
-}
-
-/// What makes up the service that runs, for the files of a generation.
-fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
-    let mut inputs = vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()];
-    inputs.extend(runs_by.files.iter().map(|file| file.path.clone()));
-    inputs.extend(runs_by.reads.iter().cloned());
-    let reloads = match runs_by.takes {
-        Takes::Restart => Vec::new(),
-        Takes::Reload => vec![layout.current()],
-    };
-    EnsureRunning { unit: layout.unit(), inputs, reloads, record: layout.started_from() }
 }

@@ -1,28 +1,22 @@
 //! What a failed run does at its end, and what it may do once more before that.
 
 use super::build::{aside, record};
-use super::env;
+use super::compared::another;
+use super::draft::Draft;
 use super::kept;
 use super::records::good;
 use super::remember::prune;
 use super::steps::Steps;
-use super::{Wanted, candidate, ensure_running, fallback, switch};
-use crate::facts::{Generation, Service};
+use super::{candidate, fallback, switch};
+use crate::facts::Generation;
 use crate::fault::Phase;
-use crate::observe::secrets::Variables;
-use crate::plan::layout::Layout;
-use crate::plan::{Action, Compared, Rendering, Step};
+use crate::plan::{Action, Rendering, Step};
 
 /// After a failure: back to the last healthy deployment, whole, which may be the wanted one itself: after a
 /// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
 /// running that did not pass.
-pub fn recover(
-    wanted: &Wanted,
-    generation: &Generation,
-    rendering: &Rendering,
-    has_candidate: bool,
-    layout: &Layout,
-) -> Vec<Step> {
+pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
+    let Draft { wanted, generation, rendering, layout, .. } = draft;
     let mut steps = Steps::default();
     if has_candidate {
         candidate::end(&mut steps, "candidate-back", layout);
@@ -41,15 +35,15 @@ pub fn recover(
     if switch::stop_unproven(&mut steps, facts, service) {
         ready.push("stop-unproven".to_owned());
     }
-    if may_rebuild(wanted, generation) {
+    if may_rebuild(draft) {
         let back = Action::BringBack(aside(generation, layout));
         let why = "the release that passed before, if nothing could be built in its place";
         steps.add("bring-back", why, back).after(&["discard"]).within(Phase::Tidy);
         ready.push("bring-back".to_owned());
     }
-    match (another(wanted, generation, rendering), good(wanted)) {
+    match (another(draft), good(wanted)) {
         (Some(former), _) => {
-            let environment = environment(wanted, former, generation, rendering);
+            let environment = environment(draft, former);
             ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
             fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
             let over = if has_candidate {
@@ -74,12 +68,8 @@ pub fn recover(
 
 /// The environment that passed in this boot. After a reboot there is none: then by the release's own record, with the
 /// values of today, or that of the same commit.
-fn environment(
-    wanted: &Wanted,
-    former: &Generation,
-    generation: &Generation,
-    rendering: &Rendering,
-) -> Option<Rendering> {
+fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
+    let Draft { wanted, generation, rendering, .. } = draft;
     let service = &wanted.selection.service;
     let recorded = || {
         let kept = kept::of(wanted.facts, service, former)?;
@@ -90,50 +80,18 @@ fn environment(
     wanted.good_environment.cloned().or_else(recorded).or_else(same)
 }
 
-/// The last good generation, if it is another than the wanted one: another release, or other values.
-pub fn another<'a>(
-    wanted: &'a Wanted,
-    generation: &Generation,
-    rendering: &Rendering,
-) -> Option<&'a Generation> {
-    let good = &good(wanted)?.generation;
-    (good != generation || has_other_values(wanted, rendering)).then_some(good)
-}
-
-fn has_other_values(wanted: &Wanted, rendering: &Rendering) -> bool {
-    wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering))
-}
-
-/// What the wanted deployment is to the one that passed last.
-pub fn compared(
-    wanted: &Wanted,
-    generation: &Generation,
-    rendering: &Rendering,
-    variables: &Variables,
-) -> Compared {
-    let Some(good) = good(wanted).map(|good| &good.generation) else { return Compared::First };
-    let same_code = good.release == generation.release && good.runs_by == generation.runs_by;
-    match wanted.good_environment {
-        // The port may be one of the values, and with it the health check's.
-        Some(former) if same_code && !former.says_the_same(rendering) => Compared::OtherValues {
-            keys: env::changed_keys(variables, former.service().expose()),
-            secret: wanted.selection.secret.clone(),
-        },
-        _ if good == generation => Compared::Same,
-        _ => Compared::Other,
-    }
-}
-
 /// A release that passed before, and did not in this boot yet: should it fail, its files may be the reason.
-fn may_rebuild(wanted: &Wanted, generation: &Generation) -> bool {
+fn may_rebuild(draft: &Draft) -> bool {
+    let Draft { wanted, generation, .. } = draft;
     let passed = good(wanted).is_some_and(|good| good.generation.release == generation.release);
     passed && wanted.good_environment.is_none() && wanted.facts.instance.is_some()
 }
 
 /// What is done before that release is built once more: once for each boot.
-pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
+pub fn rebuild(draft: &Draft) -> Vec<Step> {
+    let Draft { generation, layout, .. } = draft;
     let mut steps = Steps::default();
-    if may_rebuild(wanted, generation) {
+    if may_rebuild(draft) {
         let why = "once for each boot";
         let text = format!("{}\n", generation.release.display());
         steps.file("rebuilt", why, layout.rebuilt(), text, 0o600);
@@ -144,15 +102,4 @@ pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec
         steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Phase::Tidy);
     }
     steps.finish()
-}
-
-/// What must be so already if this generation is what runs: it is the current one, and the unit was
-/// started from what is there.
-pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
-    let layout = Layout::new(service);
-    let (path, target) = (layout.current(), generation.release.clone());
-    [
-        Action::SwitchSymlink { path, target, displaces: false },
-        Action::EnsureRunning(ensure_running(&generation.runs_by, &layout)),
-    ]
 }

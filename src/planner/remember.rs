@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::draft::Draft;
 use super::records::{good, has_served, instance, name, text};
 use super::steps::Steps;
 use super::{Wanted, agent, environment, kept, supervisor};
@@ -10,25 +11,17 @@ use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Phase;
 use crate::observe::Decision;
 use crate::plan::layout::{self, Layout};
-use crate::plan::{
-    Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Rendering, Step,
-};
+use crate::plan::{Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Step};
 use crate::planner::runtime::{self, Recipe};
 
-pub fn remember(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    recipe: &Recipe,
-    generation: &Generation,
-    rendering: &Rendering,
-    layout: &Layout,
-) -> Result<()> {
+pub fn remember(steps: &mut Steps, draft: &Draft) -> Result<()> {
+    let Draft { wanted, generation, rendering, layout, .. } = draft;
     decide(steps, wanted)?;
     if has_served(wanted.facts) {
         agent::record_flags(steps, wanted.selection.next_boot.as_ref(), "health-check");
     }
     let kept = environment::write(steps, &environment::GOOD, rendering, &["health-check"], layout);
-    kept::keep(steps, wanted, recipe, generation, layout)?;
+    kept::keep(steps, draft)?;
 
     let record = Good {
         schema: records::SCHEMA,
@@ -46,13 +39,8 @@ pub fn remember(
 }
 
 /// Told before it happens: who looks at the machine later learns what was tried last.
-pub fn attempt(
-    steps: &mut Steps,
-    wanted: &Wanted,
-    generation: &Generation,
-    layout: &Layout,
-    ready: &[&str],
-) -> Result<()> {
+pub fn attempt(steps: &mut Steps, draft: &Draft, ready: &[&str]) -> Result<()> {
+    let Draft { wanted, generation, layout, .. } = draft;
     let record = Attempt {
         schema: records::SCHEMA,
         instance: instance(wanted.facts),
@@ -75,8 +63,15 @@ pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune
     }
 }
 
+/// What no kept release uses any more, and caches that have grown too large.
+pub fn prune_unused(steps: &mut Steps, draft: &Draft) {
+    prune_runtimes(steps, draft.wanted.facts, &draft.recipe);
+    prune_tools(steps, &draft.service);
+    bound_caches(steps, &draft.recipe);
+}
+
 /// Where there are any that could be ours.
-pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
+fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
     let mut first = true;
     for program in runtime::archived() {
         let place = layout::runtime(program, "");
@@ -95,7 +90,7 @@ pub fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
 }
 
 /// Likewise the tools that a supervisor brought along, in other versions than this one's.
-pub fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
+fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
     for tool in &service.tools {
         let keep = vec![tool.path.clone()];
         let action = Action::PruneRuntimes(PruneRuntimes { runtime: tool.name.clone(), keep });
@@ -107,7 +102,7 @@ pub fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
 /// A package manager's cache only grows: from this size on it is emptied, in MiB.
 const LARGEST_CACHE: u64 = 1024;
 
-pub fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
+fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
     for (index, path) in recipe.caches.iter().enumerate() {
         let bound = Action::BoundCache(BoundCache { path: path.clone(), most_mib: LARGEST_CACHE });
         let id = if index == 0 { "bound-cache".to_owned() } else { format!("bound-cache-{}", index + 1) };
@@ -118,7 +113,8 @@ pub fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
 
 /// What is given up, once, where a build finds the disk full: the release before the good one. What serves, and what is
 /// being built, stay.
-pub fn make_room(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
+pub fn make_room(draft: &Draft) -> Vec<Step> {
+    let Draft { wanted, generation, layout, .. } = draft;
     let mut steps = Steps::default();
     if let Some(good) = good(wanted).filter(|good| good.before.is_some()) {
         let mut keep = vec![name(&generation.release), name(&good.generation.release)];

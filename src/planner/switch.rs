@@ -1,9 +1,10 @@
 //! A switch: this instance gets another service than the one that runs on it. An instance serves one service, and both may
 //! want the same port: so the former one is stopped right before the new one starts, and brought back if that fails.
 
+use super::health;
 use super::records::good_of;
+use super::running::ensure_running;
 use super::steps::Steps;
-use super::{ensure_running, health};
 use crate::facts::{Facts, Generation, Service};
 use crate::fault::Phase;
 use crate::plan::layout::Layout;

@@ -1,0 +1,54 @@
+//! The goal of a boot and of an update: the commit is built, switched to, started, and serves.
+
+use crate::error::Result;
+use crate::plan::{Goal, Plan};
+use crate::planner::draft::Draft;
+use crate::planner::steps::Steps;
+use crate::planner::{
+    accounts, ahead, build, candidate, compared, environment, goes_back_to, imds, migrate, recover, remember,
+    start,
+};
+use crate::secret::Redaction;
+
+pub fn serve(draft: &Draft) -> Result<Plan> {
+    let wanted = draft.wanted;
+    let candidate = candidate::due(draft);
+
+    let mut steps = Steps::default();
+    ahead::begin(&mut steps, wanted.facts, wanted.selection)?;
+    accounts::create(&mut steps, draft);
+    let homes = draft.service.own(&mut steps, &draft.layout);
+    imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
+    build::build(&mut steps, draft)?;
+    build::link(&mut steps, draft);
+    draft.service.install(&mut steps);
+    draft.service.evaluate(&mut steps);
+    build::finish(&mut steps, draft);
+    migrate::migrate(&mut steps, draft)?;
+    if let Some(port) = candidate {
+        candidate::prove(&mut steps, draft, port)?;
+    }
+    environment::write_serving(&mut steps, draft);
+    start::start(&mut steps, draft, homes)?;
+    remember::remember(&mut steps, draft)?;
+    remember::prune_unused(&mut steps, draft);
+
+    Ok(Plan {
+        goal: Goal::Serve,
+        service: wanted.selection.service.clone(),
+        environment: wanted.selection.environment.clone(),
+        commit: wanted.source.commit.clone(),
+        unit: draft.layout.unit(),
+        settings: draft.settings(),
+        notes: draft.notes.clone(),
+        steps: steps.finish(),
+        rebuild: recover::rebuild(draft),
+        recover: recover::recover(draft, candidate.is_some()),
+        room: remember::make_room(draft),
+        former: goes_back_to(wanted).cloned(),
+        only_on_an_instance: ahead::only_on_an_instance(wanted)?,
+        deployment: compared::deployment(draft),
+        budget: wanted.selection.budget,
+        redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
+    })
+}

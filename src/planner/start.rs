@@ -1,0 +1,56 @@
+//! The generation is switched to and started: release, unit and environment together.
+
+use super::compared::another;
+use super::draft::Draft;
+use super::running::ensure_running;
+use super::steps::Steps;
+use super::{accounts, before_serving, fallback, health, records, remember, switch};
+use crate::error::Result;
+use crate::fault::Phase;
+use crate::plan::*;
+
+/// The generation switches together: release, unit, environment; then it runs.
+pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()> {
+    let Draft { wanted, generation, layout, .. } = draft;
+    let whole = before_serving(steps);
+    let text = generation.runs_by.unit.clone();
+    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
+    let mut files = vec![StepId::new("unit")];
+    for file in &generation.runs_by.files {
+        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[whole]);
+        files.push(StepId::new(&file.name));
+    }
+    if let Some(good) = records::good(wanted) {
+        let removed = fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[whole]);
+        files.extend(removed.into_iter().map(StepId::new));
+    }
+    steps
+        .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
+        .needing(files)
+        .within(Phase::Reload);
+    let ready = [whole, "reload", "environment", "dotenv", "data"];
+    remember::attempt(steps, draft, &ready)?;
+    steps
+        .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
+        .after(&["attempt"])
+        .marks(Mark::Switched)
+        .needing(homes)
+        .needing(accounts::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
+    let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
+    steps
+        .add(
+            "start",
+            "started if down, restarted only if it runs something else",
+            Action::EnsureRunning(ensure_running(&generation.runs_by, layout)),
+        )
+        .after(&["switch"])
+        .needing(stopped)
+        .within(Phase::Start)
+        .marks(Mark::Started);
+    let why = "the run succeeds only if the service is healthy";
+    let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
+    let can_go_back = another(draft).or(switched_from).is_some();
+    let wait = health::wait(&generation.gate, wanted.manifest, can_go_back);
+    health::await_health(steps, "health-check", why, wait).after(&["start"]).marks(Mark::Passed);
+    Ok(())
+}
