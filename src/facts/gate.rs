@@ -32,6 +32,9 @@ pub enum Probe {
         /// What the request says as `Host`. Absent: the address.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<String>,
+        /// How long one answer may take.
+        #[serde(default = "Probe::answer", skip_serializing_if = "Probe::is_default_answer")]
+        answer: Seconds,
     },
     /// The unit itself listens.
     Tcp { port: u16 },
@@ -49,6 +52,15 @@ pub enum Probe {
 }
 
 impl Probe {
+    /// As long as a load balancer's target group waits for an answer by default.
+    pub fn answer() -> Seconds {
+        Seconds(5)
+    }
+
+    fn is_default_answer(answer: &Seconds) -> bool {
+        *answer == Self::answer()
+    }
+
     pub fn port(&self) -> Option<u16> {
         match self {
             Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),

@@ -171,7 +171,7 @@ faults! {
     ServiceOutOfMemory = "service-out-of-memory", RETRY, HealthCheck, OutOfMemory, "the kernel kills the service for lack of memory";
     HealthNoListener = "health-no-listener", RETRY, HealthCheck, HealthNoListener, "nothing listens on the port (yet); without a health.timeout, a service that listens on others only is given up after 15 s";
     HealthForeign = "health-foreign-listener", RETRY, HealthCheck, HealthForeign, "a process outside the service's unit holds the port; it is named with its pid and unit";
-    HealthBadAnswer = "health-bad-answer", RETRY, HealthCheck, HealthBadAnswer, "the health path answers another status, or nothing within 2 s";
+    HealthBadAnswer = "health-bad-answer", RETRY, HealthCheck, HealthBadAnswer, "the health path answers another status, or nothing within health.answer";
     HealthFlapping = "health-flapping", RETRY, HealthCheck, HealthFlapping, "the service was healthy, and was restarted before health.soak was over";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or a command of it writes";

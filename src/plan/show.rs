@@ -338,7 +338,7 @@ fn health(wait: &HealthWait) -> Vec<String> {
 
 fn probe(probe: &Probe) -> String {
     match probe {
-        Probe::Http { port, path, statuses, host } => {
+        Probe::Http { port, path, statuses, host, .. } => {
             let good = match statuses.is_empty() {
                 true => "2xx".to_owned(),
                 false => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),

@@ -61,6 +61,7 @@ fn probe(manifest: &Manifest, port: Option<u16>, is_told: bool) -> Result<Probe>
             path: path.clone(),
             statuses: health.status.clone(),
             host: health.host.clone(),
+            answer: health.answer,
         }),
         (Some(port), None, _) => Ok(Probe::Tcp { port }),
         (None, None, None) => Ok(Probe::Alive),
@@ -161,7 +162,13 @@ mod tests {
     const ALIVE: Probe = Probe::Alive;
 
     fn http(port: u16) -> Probe {
-        Probe::Http { port, path: "/health".into(), statuses: Vec::new(), host: None }
+        Probe::Http {
+            port,
+            path: "/health".into(),
+            statuses: Vec::new(),
+            host: None,
+            answer: Probe::answer(),
+        }
     }
 
     fn tcp(port: u16) -> Probe {

@@ -7,7 +7,7 @@ import pytest
 import services
 from stage import assert_failed
 
-SHORT = 'secret = false\nport = 3000\n[health]\npath = "/health"\ntimeout = "4s"\nsoak = "2s"\n'
+SHORT = 'secret = false\nport = 3000\n[health]\npath = "/health"\ntimeout = "4s"\nanswer = "2s"\nsoak = "2s"\n'
 ANSWER = 'require("http").createServer((request, response) => {{ {} }}).listen(3000);\n'
 
 

@@ -238,6 +238,10 @@ STARTS = {
     "is unwell for four seconds": services.SERVER.replace(
         'request.url === "/health"', 'request.url === "/health" && process.uptime() > 4'
     ),
+    "takes three seconds for an answer": services.SERVER.replace(
+        'request.url === "/health"',
+        '(Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000), request.url === "/health")',
+    ),
     "ends twice": """\
 const fs = require("fs"), tries = process.env.HOME + "/tries";
 fs.appendFileSync(tries, "x");

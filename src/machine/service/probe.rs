@@ -13,9 +13,6 @@ use crate::machine::process::units::UnitState;
 use crate::plan::{Gate, Probe};
 use crate::secret::{ForeignText, Message};
 
-/// One probe may take this long.
-const ANSWER: Duration = Duration::from_secs(2);
-
 /// One observation of the unit, of who answers on its port, if there is one, and of what must hold besides.
 pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     if state.imds_answered && !state.is_active() {
@@ -43,10 +40,10 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
             own_address(*port, state).map(|address| seen(format!("listening on {address}")))
         }
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
-        Probe::Http { port, path, statuses, host } => {
+        Probe::Http { port, path, statuses, host, answer } => {
             let address = own_address(*port, state)?;
             let url = format!("http://{address}{path}");
-            let answer = ask(url.clone(), host.clone()).await?;
+            let answer = ask(url.clone(), host.clone(), answer.duration()).await?;
             let good = match statuses.is_empty() {
                 true => (200..300).contains(&answer.status),
                 false => statuses.contains(&answer.status),
@@ -169,10 +166,10 @@ pub fn note(gate: &Gate, state: &UnitState) -> Option<String> {
 }
 
 /// One GET. No redirect is followed: a login page is not health.
-async fn ask(url: String, host: Option<String>) -> Result<Answer, Bad> {
+async fn ask(url: String, host: Option<String>, most: Duration) -> Result<Answer, Bad> {
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER))
+            .timeout_global(Some(most))
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -185,7 +182,7 @@ async fn ask(url: String, host: Option<String>) -> Result<Answer, Bad> {
             request = request.header("Host", host);
         }
         let answer = request.call().map_err(|error| match error {
-            ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", ANSWER.as_secs()),
+            ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", most.as_secs()),
             other => format!("{url}: {other}"),
         })?;
         let status = answer.status();
@@ -258,7 +255,7 @@ mod tests {
             connection.write_all(b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n").unwrap();
             String::from_utf8_lossy(&request[..length]).to_lowercase()
         });
-        assert_eq!(ask(url, host.map(str::to_owned)).await.unwrap().status, 204);
+        assert_eq!(ask(url, host.map(str::to_owned), Duration::from_secs(5)).await.unwrap().status, 204);
         service.join().unwrap()
     }
 

@@ -47,6 +47,8 @@ fn values_of_check_and_host_are_checked() {
         ("[health]\nhost = \"a\\r\\nX: y\"\npath = \"/x\"", "2:8: health.host is"),
         ("[health]\nhost = \"\"\npath = \"/x\"", "2:8: health.host is \"\"; expected a host name"),
         ("[health]\nhost = \"h\"", "2:8: health.host needs health.path"),
+        ("[health]\nanswer = \"9s\"", "2:10: health.answer needs health.path"),
+        ("[health]\npath = \"/x\"\nanswer = 0", "3:10: health.answer is 0"),
     ] {
         assert!(error(text).contains(expected), "{text}: {}", error(text));
     }

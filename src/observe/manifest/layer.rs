@@ -26,7 +26,7 @@ const KEYS: &[&str] = &[
     "start",
     "supervisor",
 ];
-const HEALTH_KEYS: &[&str] = &["check", "host", "path", "soak", "status", "timeout"];
+const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 
 /// What one layer says; whatever it does not say is `None`.
@@ -56,6 +56,7 @@ struct HealthLayer {
     host: Option<Placed<String>>,
     status: Option<Vec<u16>>,
     timeout: Option<Seconds>,
+    answer: Option<Placed<Seconds>>,
     soak: Option<Seconds>,
 }
 
@@ -186,6 +187,7 @@ impl HealthLayer {
                 "host" => health.host = Some(item.placed(values::host(&item)?)),
                 "status" => health.status = Some(values::statuses(&item)?),
                 "timeout" => health.timeout = Some(values::seconds(&item)?),
+                "answer" => health.answer = Some(item.placed(values::seconds(&item)?)),
                 "soak" => health.soak = Some(values::seconds(&item)?),
                 _ => return Err(section.unknown(key, at, HEALTH_KEYS, KEYS)),
             }
@@ -200,6 +202,7 @@ impl HealthLayer {
             host: over.host.or(self.host),
             status: over.status.or(self.status),
             timeout: over.timeout.or(self.timeout),
+            answer: over.answer.or(self.answer),
             soak: over.soak.or(self.soak),
         }
     }
@@ -228,12 +231,17 @@ impl HealthLayer {
             let what = "health.host needs health.path: without a request there is no Host header";
             return Err(Fault { at: host.at, what: what.to_owned() });
         }
+        if let Some(answer) = self.answer.as_ref().filter(|_| self.path.is_none()) {
+            let what = "health.answer needs health.path: without a request there is no answer to wait for";
+            return Err(Fault { at: answer.at, what: what.to_owned() });
+        }
         Ok(Health {
             check: self.check.map(|check| check.value),
             path: self.path,
             host: self.host.map(|host| host.value),
             status: self.status.unwrap_or(default.status),
             timeout: self.timeout,
+            answer: self.answer.map_or(default.answer, |answer| answer.value),
             soak: self.soak.unwrap_or(default.soak),
         })
     }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Environment, LONGEST_EVIDENCE, Strength};
+use crate::facts::{Environment, LONGEST_EVIDENCE, Probe, Strength};
 use crate::fault::Phase;
 use crate::plan::Seconds;
 
@@ -85,6 +85,8 @@ pub struct Health {
     pub status: Vec<u16>,
     /// Absent: the default, which the wait for a service that listens elsewhere may cut short.
     pub timeout: Option<Seconds>,
+    /// How long one answer to the request may take.
+    pub answer: Seconds,
     pub soak: Seconds,
 }
 
@@ -131,7 +133,15 @@ impl Default for Manifest {
 
 impl Default for Health {
     fn default() -> Self {
-        Health { check: None, path: None, host: None, status: Vec::new(), timeout: None, soak: Seconds(5) }
+        Health {
+            check: None,
+            path: None,
+            host: None,
+            status: Vec::new(),
+            timeout: None,
+            answer: Probe::answer(),
+            soak: Seconds(5),
+        }
     }
 }
 

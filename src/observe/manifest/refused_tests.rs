@@ -212,6 +212,7 @@ fn every_key_of_the_lists_is_known() {
         ("health", "host"),
         ("health", "path"),
         ("health", "soak"),
+        ("health", "answer"),
         ("health", "status"),
         ("health", "timeout"),
         ("env", "allow"),

@@ -42,6 +42,7 @@ host = "api.example.com"
 status = [200, 204]
 timeout = "90s"
 soak = 10
+answer = "3s"
 
 [node]
 version = ">=20 <23"
@@ -73,6 +74,7 @@ fn complete() -> Manifest {
             host: Some("api.example.com".into()),
             status: vec![200, 204],
             timeout: Some(Seconds(90)),
+            answer: Seconds(3),
             soak: Seconds(10),
         },
         secret: false,

@@ -14,7 +14,13 @@ fn commit(text: &str) -> Commit {
 }
 
 fn good() -> Good {
-    let probe = Probe::Http { port: 3000, path: "/health".into(), statuses: Vec::new(), host: None };
+    let probe = Probe::Http {
+        port: 3000,
+        path: "/health".into(),
+        statuses: Vec::new(),
+        host: None,
+        answer: Probe::answer(),
+    };
     let gate = Gate {
         unit: "x.service".into(),
         probe,
