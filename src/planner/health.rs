@@ -25,7 +25,8 @@ pub fn gate(
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Gate> {
-    let told = variables.get("PORT").map(|port| port.expose().parse().ok().filter(|port| *port != 0));
+    // As runtimes read it: a secret's value often ends with a newline.
+    let told = variables.get("PORT").map(|port| port.expose().trim().parse().ok().filter(|port| *port != 0));
     if told == Some(None) {
         notes.push("PORT is not a number from 1 to 65535: health is not asked for on a port".to_owned());
     }
