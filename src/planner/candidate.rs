@@ -79,7 +79,7 @@ pub fn prove(
 
 pub fn end<'a>(steps: &'a mut Steps, id: &str, layout: &Layout) -> Added<'a> {
     let stop =
-        Action::StopUnit { unit: layout.transient("candidate"), scratch: layout.of_candidate().into() };
+        Action::StopUnit { unit: layout.transient("candidate"), scratch: layout.candidate_paths().into() };
     let mut step = steps.add(id, "removes the candidate", stop);
     step.within(Phase::Tidy);
     step

@@ -287,7 +287,7 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
     scratch.push(layout::UNFINISHED_RUNTIME.into());
     scratch.push(Layout::new(&selection.service).migration());
-    scratch.extend(Layout::new(&selection.service).of_candidate());
+    scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
     let left = Action::StopLeftovers { units, scratch };
     steps

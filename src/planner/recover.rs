@@ -101,7 +101,7 @@ pub fn another<'a>(
 }
 
 fn has_other_values(wanted: &Wanted, rendering: &Rendering) -> bool {
-    wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering))
+    wanted.good_environment.is_some_and(|former| !former.has_same_texts(rendering))
 }
 
 /// What the wanted deployment is to the one that passed last.
@@ -115,7 +115,7 @@ pub fn compared(
     let same_code = good.release == generation.release && good.runs_by == generation.runs_by;
     match wanted.good_environment {
         // The port may be one of the values, and with it the health check's.
-        Some(former) if same_code && !former.says_the_same(rendering) => Compared::OtherValues {
+        Some(former) if same_code && !former.has_same_texts(rendering) => Compared::OtherValues {
             keys: env::changed_keys(variables, former.service().expose()),
             secret: wanted.selection.secret.clone(),
         },

@@ -9,7 +9,7 @@ use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Seconds;
 use crate::plan::environment::{EnvCopy, FILES, SERVICE};
-use crate::plan::hardening::{Confined, NO_IMDS, YIELDS, hardening};
+use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
 
@@ -106,8 +106,8 @@ pub fn candidate(
         lasts: format!("RuntimeMaxSec={}\n", most.0),
     };
     let mut unit = written(&role, selection, recipe, layout);
-    for yields in YIELDS {
-        let _ = writeln!(unit, "{yields}");
+    for line in LOW_PRIORITY {
+        let _ = writeln!(unit, "{line}");
     }
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
     for file in FILES.iter().filter(|file| file.link.is_some()) {
