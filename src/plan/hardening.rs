@@ -1,5 +1,5 @@
-//! The hardening directives of all units: one list, each line with the kinds of unit that get it. Data only; the planner
-//! writes them into the service's unit, and `machine` into transient units.
+//! The hardening directives of all units: one list, each line with the kinds of unit that get it. Data only; the
+//! planner writes them into the service's unit, and `machine` into transient units.
 
 use Confined::{Child, Migration, Service};
 

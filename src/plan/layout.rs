@@ -161,7 +161,7 @@ impl Layout {
         Path::new(RUN).join(format!("{}.failed", self.service))
     }
 
-    /// Temporary name of that record while it is written. A killed run leaves it, and a healthy one does not replace it.
+    /// Temporary name of that record while it is written. A killed run leaves it; a healthy run does not replace it.
     pub fn unfinished_failures(&self) -> PathBuf {
         Path::new(RUN).join(format!(".{}.failed.bootagent", self.service))
     }
@@ -190,7 +190,7 @@ pub fn passed(unit: &str) -> PathBuf {
     Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))
 }
 
-/// Loads the firewall rules for IMDS at every boot. Not the unit of a service: no service's name starts with `bootagent`.
+/// Loads the firewall rules for IMDS at every boot. No service's unit: their names do not start with `bootagent`.
 pub const IMDS_RULES_UNIT: &str = "bootagent-imds.service";
 /// The transient unit that tests the rules. The `.` keeps it apart from the transient units of services.
 pub const IMDS_PROOF_UNIT: &str = "bootagent-imds.proof.service";
@@ -203,15 +203,15 @@ pub fn imds_rules_unit_file() -> PathBuf {
     Path::new("/etc/systemd/system").join(IMDS_RULES_UNIT)
 }
 
-/// `ExecStartPre=` of a service that may not reach IMDS: tests that IMDS does not answer, as the service's user and with
-/// the unit's hardening. A command name without a path: systemd looks for it in its own search path.
+/// `ExecStartPre=` of a service that may not reach IMDS: tests that IMDS does not answer, as the service's user and
+/// with the unit's hardening. The command has no path: systemd looks for it in its own search path.
 pub const IMDS_PROOF: &str = "bootagent __child imds-proof";
 
 /// `ExecStop=` of a service: sends it the signal to end, and waits.
 pub const DRAIN: &str = "bootagent __child drain";
 
-/// The transient unit of a fetch, and its directory. Cannot be a service's transient unit: these have one more `-`, after
-/// the service's name.
+/// The transient unit of a fetch, and its directory. Cannot be a service's transient unit: these have one more `-`,
+/// after the service's name.
 pub const FETCH: &str = "bootagent-fetch";
 
 /// The unit that downloads a document, for the fetch of this name.
