@@ -1,5 +1,5 @@
-//! Pure: from what is and what is wanted to the plan. No disk, no network, no clock: the same inputs
-//! give the same plan. This file holds the policy of the product, in the order in which it happens.
+//! The planner: makes a plan from the facts about the machine, the selection, the manifest and the secret. Pure: no
+//! disk, no network, no clock; the same inputs give the same plan. This file has the order of a plan's steps.
 
 mod accounts;
 mod agent;
@@ -46,20 +46,21 @@ use sha2::{Digest, Sha256};
 use steps::Steps;
 pub use unmet::{MOST_QUESTIONS, Unmet};
 
-/// All that a plan is made of.
+/// The inputs of a plan.
 pub struct Wanted<'a> {
     pub facts: &'a Facts,
     pub selection: &'a Selection,
     pub source: &'a Source,
     pub manifest: &'a Manifest,
     pub manifest_from: &'a Setting,
-    /// Absent when the manifest says that the service has no secret.
+    /// `None` if the manifest says that the service has no secret.
     pub secret: Option<&'a Variables>,
-    /// The environment of the last healthy deployment, while this boot still has it.
+    /// The environment of the last healthy deployment. `None` after a reboot: it is kept on tmpfs only.
     pub good_environment: Option<&'a Rendering>,
 }
 
-/// Pure, and so it cannot look anything up: what it must know besides, it asks, and is called again with the answer.
+/// Makes the plan. If it needs a fact that only the network has, it returns `Unmet::Ask`; the caller gets the answer
+/// and calls it again.
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let layout = Layout::new(&wanted.selection.service);
     names::refuse_masked(wanted.facts, &layout)?;
@@ -123,8 +124,8 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     if let Some(port) = candidate {
         candidate::prove(&mut steps, wanted, &recipe, &release, &variables, port, &layout)?;
     }
-    let whole = before_serving(&steps);
-    environment::write(&mut steps, &environment::SERVING, &rendering, &["run", whole], &layout);
+    let prepared = before_serving(&steps);
+    environment::write(&mut steps, &environment::SERVING, &rendering, &["run", prepared], &layout);
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     serve(&mut steps, wanted, &generation, homes, former.or(switched_from).is_some(), &layout)?;
     let recover = recover::recover(wanted, &generation, &rendering, candidate.is_some(), &layout);
@@ -159,7 +160,7 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     })
 }
 
-/// What the manifest's supervisor makes of the app.
+/// The unit and files that the manifest's supervisor makes for the service.
 fn supervise(app: &supervisor::App, notes: &mut Vec<String>) -> Result<supervisor::Service> {
     let supervisor = supervisor::of(app.wanted.manifest);
     (supervisor.refuse)(app.wanted.source, app.wanted.manifest, app.recipe)?;
@@ -168,12 +169,12 @@ fn supervise(app: &supervisor::App, notes: &mut Vec<String>) -> Result<superviso
     Ok(service)
 }
 
-/// The files whose text a fetch brings along.
+/// Paths of the repository's files whose text a fetch must read for planning.
 pub fn evidence() -> Vec<String> {
     runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).collect()
 }
 
-/// The generation to which the recovery goes back: another service's, where this is a switch.
+/// The deployment that a failed run goes back to. If this run switches to another service, it is the former service's.
 fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     match switch::goes_back(facts, service) {
@@ -182,7 +183,7 @@ fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
     }
 }
 
-/// What an operator, tags or the policy said, and this run does not do, or does beside its own work.
+/// Notes about a hold, a disabled agent, the selection, and a switch of services.
 fn operator_notes(wanted: &Wanted) -> Vec<String> {
     let Wanted { facts, selection, .. } = wanted;
     let hold = facts.operator.hold.as_ref();
@@ -194,7 +195,8 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes
 }
 
-/// The steps that keep an instance's choices for its next boot, where the plan is not an instance's.
+/// If the machine is not an EC2 instance: the ids of the steps that only an instance's plan has, which record its
+/// choices for the next boot. The placeholder instance id is never shown.
 fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
     if wanted.facts.instance.is_some() {
         return Ok(Vec::new());
@@ -214,7 +216,7 @@ fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
     Ok(there.finish().into_iter().map(|step| step.id).filter(|id| !here.contains(id)).collect())
 }
 
-/// Where each setting came from: those that select first, then those that depend on what was selected.
+/// Each setting with its origin: first those of the selection, then those that depend on them.
 fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
     let runtime = Setting {
         name: "runtime".to_owned(),
@@ -224,21 +226,23 @@ fn settings(wanted: &Wanted, recipe: &Recipe) -> Vec<Setting> {
     wanted.selection.settings.iter().cloned().chain([wanted.manifest_from.clone(), runtime]).collect()
 }
 
-/// By what a deployment is known again within a boot: the bytes that it is put to run from.
+/// Identifies a deployment within a boot: SHA-256 of its release's path, unit, environment and files. The length before
+/// each part keeps two different lists of parts from having the same bytes.
 fn digest(generation: &Generation, rendering: &Rendering) -> String {
     let release = generation.release.display().to_string();
     let files = FILES.iter().map(|file| rendering.text(file).map(|text| text.expose()).unwrap_or_default());
     let mut hash = Sha256::new();
-    let own = generation.runs_by.files.iter().map(|file| file.text.as_str());
-    for part in [release.as_str(), &generation.runs_by.unit].into_iter().chain(files).chain(own) {
+    let supervisor_files = generation.runs_by.files.iter().map(|file| file.text.as_str());
+    let unit = &generation.runs_by.unit;
+    for part in [release.as_str(), unit].into_iter().chain(files).chain(supervisor_files) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether the policy names only what there is, and the service may have its name here, and be started. Known before
-/// anything is fetched, so told before.
+/// Errors that are known before the repository is fetched: unknown names in the policy, a masked unit, and a service
+/// name that is taken.
 pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     runtime::refuse_unknown(selection)?;
     let layout = Layout::new(&selection.service);
@@ -246,32 +250,38 @@ pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     names::refuse_taken(facts, &layout)
 }
 
-/// The commit that last passed its gate on this instance, and the one that was last put to run.
+/// The commit that was last healthy on this instance, and the one that was last started.
 pub fn remembered<'a>(facts: &'a Facts, service: &Service) -> (Option<&'a Commit>, Option<&'a Commit>) {
     let passed = records::good_of(facts, service).map(|good| &good.generation.commit);
     (passed, records::attempted(facts, service))
 }
 
-/// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
+/// The plan's first steps, which do not depend on the repository. Once they are done, a reboot continues the run.
 pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
     let mut steps = Steps::default();
     begin(&mut steps, facts, selection)?;
     Ok(steps.finish())
 }
 
-/// What a later try of this run needs, known as soon as the instance is: its flags, and the agent's own unit. From then
-/// on a run that fails is gone on with, whatever it failed by.
+/// The steps that a retry of this run depends on: the agent's unit and the run's flags. They need only the
+/// instance's id, so that a run that fails while it reads the tags is retried, too.
 pub fn before_the_tags(facts: &Facts, next_boot: Option<&NextBoot>) -> Vec<Step> {
     let mut steps = Steps::default();
-    go_on(&mut steps, facts, next_boot);
+    prepare_retry(&mut steps, facts, next_boot);
     steps.finish()
 }
 
-fn go_on(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
-    steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
+fn prepare_retry(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
+    steps.directory(
+        "state",
+        "bootagent's records, for root only",
+        layout::STATE.into(),
+        Owner::root(),
+        0o700,
+    );
     if let Some(instance) = &facts.instance {
         let path = layout::instance_records(&instance.id);
-        let why = "records of this instance, not of its image";
+        let why = "records of this instance, which other instances of the AMI ignore";
         steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
     }
     agent::persist(steps, facts, next_boot);
@@ -280,7 +290,8 @@ fn go_on(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
     }
 }
 
-/// The agent and its records, which are root's alone, and the firewall rules of instance metadata.
+/// Stops what a killed run left, installs the agent with its records, and loads the firewall rules for IMDS. All steps
+/// that run code or data of the repository come after these.
 fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     let fetch = [format!("{}.service", layout::FETCH), layout::document_unit(layout::FETCH)];
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
@@ -290,23 +301,21 @@ fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> 
     scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
     let left = Action::StopLeftovers { units, scratch };
-    steps
-        .add("clean-up", "nothing of a killed run goes on beside this one, or stays", left)
-        .within(Phase::Tidy);
-    go_on(steps, facts, selection.next_boot.as_ref());
+    steps.add("clean-up", "stops and removes what a killed run left", left).within(Phase::Tidy);
+    prepare_retry(steps, facts, selection.next_boot.as_ref());
     imds::rules(steps, facts, selection)
 }
 
 fn header(layout: &Layout) -> String {
-    format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
+    format!("Written by bootagent for {}; do not edit: each run replaces this file.", layout.user())
 }
 
-/// Until this step nothing is touched that the former generation runs from.
+/// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
     ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
 }
 
-/// The generation switches together: release, unit, environment; then it runs.
+/// Replaces the unit and its files, switches `current` to the new release, starts it, and awaits its health.
 fn serve(
     steps: &mut Steps,
     wanted: &Wanted,
@@ -315,23 +324,24 @@ fn serve(
     can_go_back: bool,
     layout: &Layout,
 ) -> Result<()> {
-    let whole = before_serving(steps);
+    let prepared = before_serving(steps);
     let text = generation.runs_by.unit.clone();
-    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
+    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[prepared]);
     let mut files = vec![StepId::new("unit")];
     for file in &generation.runs_by.files {
-        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[whole]);
+        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[prepared]);
         files.push(StepId::new(&file.name));
     }
     if let Some(good) = records::good(wanted) {
-        let removed = fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[whole]);
+        let (old, new) = (&good.generation.runs_by, &generation.runs_by);
+        let removed = fallback::remove_files(steps, old, new, &[prepared]);
         files.extend(removed.into_iter().map(StepId::new));
     }
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .needing(files)
         .within(Phase::Reload);
-    let ready = [whole, "reload", "environment", "dotenv", "data"];
+    let ready = [prepared, "reload", "environment", "dotenv", "data"];
     remember::attempt(steps, wanted, generation, layout, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
@@ -343,7 +353,7 @@ fn serve(
     steps
         .add(
             "start",
-            "started if down, restarted only if it runs something else",
+            "started if it is down, restarted only if what it depends on changed",
             Action::EnsureRunning(ensure_running(&generation.runs_by, layout)),
         )
         .after(&["switch"])
@@ -356,7 +366,7 @@ fn serve(
     Ok(())
 }
 
-/// What makes up the service that runs, for the files of a generation.
+/// Starts or restarts the service's unit, depending on all files, links and directories that a deployment consists of.
 fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
     let mut inputs = vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()];
     inputs.extend(runs_by.files.iter().map(|file| file.path.clone()));

@@ -1,4 +1,5 @@
-//! What a failed run does at its end, and what it may do once more before that.
+//! The steps of a failed run: going back to the last healthy deployment, and before that, rebuilding a release that was
+//! healthy before the boot.
 
 use super::build::{aside, record};
 use super::env;
@@ -13,9 +14,9 @@ use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Compared, Rendering, Step};
 
-/// After a failure: back to the last healthy deployment, whole, which may be the wanted one itself: after a
-/// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
-/// running that did not pass.
+/// The steps of a failed run. They remove an incomplete release and start the last healthy deployment. After a
+/// reboot this may be the wanted one: it does not run yet, and the failed step need not affect it. If there is none,
+/// the service is stopped.
 pub fn recover(
     wanted: &Wanted,
     generation: &Generation,
@@ -31,7 +32,7 @@ pub fn recover(
         release: generation.release.clone(),
         record: record(&generation.release, layout),
     };
-    steps.add("discard", "a release that was not finished is of no use", discard).within(Phase::Tidy);
+    steps.add("discard", "an incomplete release cannot be used", discard).within(Phase::Tidy);
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     if switch::goes_back(facts, service) {
         switch::go_back(&mut steps, facts, service);
@@ -43,7 +44,7 @@ pub fn recover(
     }
     if may_rebuild(wanted, generation) {
         let back = Action::BringBack(aside(generation, layout));
-        let why = "the release that passed before, if nothing could be built in its place";
+        let why = "the release that was healthy before, if it could not be rebuilt";
         steps.add("bring-back", why, back).after(&["discard"]).within(Phase::Tidy);
         ready.push("bring-back".to_owned());
     }
@@ -52,14 +53,14 @@ pub fn recover(
             let environment = environment(wanted, former, generation, rendering);
             ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
             fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
-            let over = if has_candidate {
+            let done = if has_candidate {
                 &["health-check-back", "candidate-back"][..]
             } else {
                 &["health-check-back"]
             };
             let prune = Action::PruneReleases(prune(wanted, former, layout));
-            let why = "failed attempts do not pile up";
-            steps.add("prune-back", why, prune).after(over).within(Phase::Tidy);
+            let why = "removes the failed release";
+            steps.add("prune-back", why, prune).after(done).within(Phase::Tidy);
         }
         (None, Some(good)) => {
             fallback::start(&mut steps, &good.generation, Some(rendering), &ready, layout);
@@ -72,8 +73,9 @@ pub fn recover(
     steps.finish()
 }
 
-/// The environment that passed in this boot. After a reboot there is none: then by the release's own record, with the
-/// values of today, or that of the same commit.
+/// The environment for the previous deployment: the copy that was healthy in this boot; after a reboot, the
+/// environment of the release's record with the secret's present values; else the new one, if it is for the same
+/// commit. `None` leaves the files as they are.
 fn environment(
     wanted: &Wanted,
     former: &Generation,
@@ -90,7 +92,7 @@ fn environment(
     wanted.good_environment.cloned().or_else(recorded).or_else(same)
 }
 
-/// The last good generation, if it is another than the wanted one: another release, or other values.
+/// The last healthy deployment, if it differs from the wanted one in anything, values included.
 pub fn another<'a>(
     wanted: &'a Wanted,
     generation: &Generation,
@@ -104,7 +106,7 @@ fn has_other_values(wanted: &Wanted, rendering: &Rendering) -> bool {
     wanted.good_environment.is_some_and(|former| !former.has_same_texts(rendering))
 }
 
-/// What the wanted deployment is to the one that passed last.
+/// How the wanted deployment differs from the last healthy one.
 pub fn compared(
     wanted: &Wanted,
     generation: &Generation,
@@ -114,7 +116,7 @@ pub fn compared(
     let Some(good) = good(wanted).map(|good| &good.generation) else { return Compared::First };
     let same_code = good.release == generation.release && good.runs_by == generation.runs_by;
     match wanted.good_environment {
-        // The port may be one of the values, and with it the health check's.
+        // The health checks are not compared: PORT may be one of the values that differ.
         Some(former) if same_code && !former.has_same_texts(rendering) => Compared::OtherValues {
             keys: env::changed_keys(variables, former.service().expose()),
             secret: wanted.selection.secret.clone(),
@@ -124,30 +126,32 @@ pub fn compared(
     }
 }
 
-/// A release that passed before, and did not in this boot yet: should it fail, its files may be the reason.
+/// Whether the release was healthy before this boot, but not in it yet. If it fails now, its files may be damaged,
+/// so that building it again may help.
 fn may_rebuild(wanted: &Wanted, generation: &Generation) -> bool {
     let passed = good(wanted).is_some_and(|good| good.generation.release == generation.release);
     passed && wanted.good_environment.is_none() && wanted.facts.instance.is_some()
 }
 
-/// What is done before that release is built once more: once for each boot.
+/// The steps before such a release is built again. A record limits that to once for each boot.
 pub fn rebuild(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Vec<Step> {
     let mut steps = Steps::default();
     if may_rebuild(wanted, generation) {
-        let why = "once for each boot";
+        let why = "records the rebuild: there is one for each boot";
         let text = format!("{}\n", generation.release.display());
         steps.file("rebuilt", why, layout.rebuilt(), text, 0o600);
         let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
-        steps.add("stop-unit", "it runs from that release", stop).after(&["rebuilt"]).within(Phase::Tidy);
+        let why = "the service runs from that release";
+        steps.add("stop-unit", why, stop).after(&["rebuilt"]).within(Phase::Tidy);
         let set_aside = Action::SetAside(aside(generation, layout));
-        let why = "it comes back if nothing can be built in its place";
+        let why = "the recovery uses the release again if it cannot be rebuilt";
         steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Phase::Tidy);
     }
     steps.finish()
 }
 
-/// What must be so already if this generation is what runs: it is the current one, and the unit was
-/// started from what is there.
+/// The actions that have nothing to do if this deployment runs: `current` leads to its release, and the unit was
+/// started from its files.
 pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
     let layout = Layout::new(service);
     let (path, target) = (layout.current(), generation.release.clone());
