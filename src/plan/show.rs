@@ -150,7 +150,7 @@ pub fn headline(action: &Action) -> String {
         }
         Action::WriteFile { path, owner, mode, .. } => format!("write {} ({owner}, {mode})", path.display()),
         Action::RemoveFile { path } => format!("remove {} if it is there", path.display()),
-        Action::InstallAgent { path } => format!("install this program as {}", path.display()),
+        Action::InstallAgent { path } => format!("install bootagent as {}", path.display()),
         Action::CheckOut(checkout) => {
             format!("check out {} into {}", checkout.commit, checkout.release.display())
         }

@@ -64,7 +64,7 @@ pub fn note(facts: &Facts, selection: &Selection) -> Option<String> {
         UnitState::Masked => ("masked", "systemctl unmask"),
     };
     Some(format!(
-        "{NAME} is {how}, and no run enables it: the next boot does not start the service; to change that: {remedy} {NAME}"
+        "{NAME} is {how}, and no run enables it: the next boot does not start the service, until {remedy} {NAME}"
     ))
 }
 

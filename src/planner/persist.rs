@@ -27,7 +27,7 @@ pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<(
             );
         }
         if recipe.programs.iter().any(|programs| is_within(programs, persistent)) {
-            let cause = "the service's packages are installed there, for each release its own".to_owned();
+            let cause = "the service's packages are installed there, separately for each release".to_owned();
             return refused(cause, "remove it from persist");
         }
     }
@@ -59,7 +59,7 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
         };
         let first = excerpt(first);
         notes.push(format!(
-            "the service does not see {first}{more} of the repository: the persistent directory {persistent} replaces it"
+            "the service does not see {first}{more} of the repository: persistent directory {persistent} replaces it"
         ));
     }
 }
