@@ -128,7 +128,7 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
         assert!(plan.contains(line), "no {line:?} in {plan}");
     }
     let last = plan.lines().last().unwrap();
-    assert!(last.starts_with("Not an instance: ") && last.contains("pin"), "{last}");
+    assert!(last.starts_with("Only an instance has these steps: ") && last.contains("pin"), "{last}");
     // A facts.json of an instance has them itself.
     let facts = home.path().join("facts.json");
     let recorded = std::fs::read_to_string(&facts).unwrap();
@@ -137,7 +137,7 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
     std::fs::write(&facts, recorded.replace("\"instance\": null", instance)).unwrap();
     let mut command = bootagent();
     let plan = said(&command.current_dir(&home).args(dry_arguments()).output().unwrap().stdout);
-    assert!(plan.contains("\n+ pin: ") && !plan.contains("Not an instance"), "{plan}");
+    assert!(plan.contains("\n+ pin: ") && !plan.contains("Only an instance has"), "{plan}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The few verbs of which every plan is made. Each converges: done twice is done once.
+//! The actions that plans consist of. Each is idempotent: doing it twice has the same effect as once. Data only;
+//! `machine` checks and executes them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,31 +31,31 @@ pub enum Action {
         owner: Owner,
         mode: Mode,
     },
-    /// A file that an earlier generation had and this one has not.
+    /// A file of the previous deployment that the new one does not have. It may be absent already.
     RemoveFile {
         path: PathBuf,
     },
-    /// This very program, for the next boot.
+    /// Copies the running bootagent binary to `path`, for the next boot.
     InstallAgent {
         path: PathBuf,
     },
     CheckOut(Checkout),
-    /// Lets only root and some users reach instance metadata, from now on and in later boots.
+    /// Loads firewall rules that let only root and the named users reach IMDS, now and at every boot.
     LoadImdsRules(ImdsRules),
-    /// Shows that the rules hold: a user whom they do not let through gets no connection.
+    /// Tests the rules: a connection to IMDS by a user whom they do not name must fail.
     ProveImdsRules {
         unit: String,
     },
-    /// A runtime from its official archive, whole under its path or not there at all.
+    /// Installs a runtime from its official archive. Atomic: its path is complete or absent.
     InstallRuntime(InstallRuntime),
-    /// Packages that a lockfile of ours names, for programs of the machine: whole under their path or not there at all.
+    /// Installs the packages of a lockfile that bootagent ships. Atomic: the path is complete or absent.
     InstallTool(InstallTool),
-    /// What a program says of the release becomes a file of root's, which the service may read.
+    /// Runs a program on the release; its output becomes a file that root owns and the service may read.
     Evaluate(Evaluation),
-    /// Packages of the distribution, from the repositories that the machine is set up with.
+    /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
-    /// Flushes the release to disk and then records, root's own, that it is whole.
+    /// Flushes the release to disk, and then writes the record, readable only by root, that it is complete.
     FinishRelease {
         release: PathBuf,
         record: PathBuf,
@@ -62,64 +63,64 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         uses: Vec<PathBuf>,
     },
-    /// Commands of the release's own, once for each, before anything runs from it.
+    /// Runs the manifest's migration commands, once for each release, before the service runs from it.
     Migrate(Migration),
-    /// Swings a symbolic link to its target in one rename.
+    /// Replaces a symbolic link with one rename.
     SwitchSymlink {
         path: PathBuf,
         target: PathBuf,
-        /// Whether a directory of this name gives way: the repository's own copy of a persistent one.
+        /// Whether a directory at `path` is removed first: the repository's copy of a persistent directory.
         displaces: bool,
     },
-    /// Makes systemd read the unit's file again, if it has not since the file changed.
+    /// `systemctl daemon-reload`, if the unit file changed since systemd read it.
     ReloadUnit {
         unit: String,
     },
-    /// And removes what was there for it alone.
+    /// Stops the unit, and then removes the files that only this unit used.
     StopUnit {
         unit: String,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         scratch: Vec<PathBuf>,
     },
-    /// Stops what a killed run left, transient units whose names fit a pattern, and removes their scratch.
-    /// The same of dry runs that are gone, which have names of their own.
+    /// Stops the transient units of a killed run, whose names match a pattern, and removes their files. Also
+    /// those of killed dry runs, whose names contain their process id.
     StopLeftovers {
         units: Vec<String>,
         scratch: Vec<PathBuf>,
     },
-    /// Makes the unit run what its inputs say: started if it is down, restarted if what runs was
-    /// started from other bytes, left alone otherwise.
+    /// Starts the unit if it is down, restarts it if its inputs changed since it was started, and otherwise does
+    /// nothing.
     EnsureRunning(EnsureRunning),
     AwaitHealth(HealthWait),
-    /// Removes a release that was never finished.
+    /// Removes the release if it has no record that it is complete.
     DiscardUnfinished {
         release: PathBuf,
         record: PathBuf,
     },
-    /// A release that passed before and does not run any more makes room to be built once more.
+    /// Renames a release so that the same commit can be built again in its place.
     SetAside(Aside),
-    /// And comes back if nothing was built in its place.
+    /// Undoes `SetAside` if no complete release was built in its place.
     BringBack(Aside),
     PruneReleases(Prune),
-    /// Empties a cache that is larger than it may be.
+    /// Empties a cache that is larger than its limit.
     BoundCache(BoundCache),
-    /// Has the agent's own unit started again after a while, whatever was arranged before.
+    /// Sets a timer that starts bootagent's unit again; it replaces an earlier timer.
     ArrangeRetry {
         unit: String,
         timer: String,
         after: Seconds,
     },
-    /// Nothing is to be tried again.
+    /// Removes that timer.
     CancelRetry {
         unit: String,
         timer: String,
     },
-    /// Removes what an `InstallRuntime` installed and no finished release uses.
+    /// Removes installed runtimes and tools that no complete release uses.
     PruneRuntimes(PruneRuntimes),
 }
 
 impl Action {
-    /// What makes a release, and can begin anew: nothing of the service runs from it yet.
+    /// Whether the action makes part of a release. It can be repeated, since nothing runs from the release yet.
     pub fn builds(&self) -> bool {
         matches!(
             self,
@@ -132,7 +133,7 @@ impl Action {
         )
     }
 
-    /// The files and trees that are written to.
+    /// The files and directory trees that the action writes to.
     pub fn writes(&self) -> Vec<PathBuf> {
         match self {
             Action::CreateUser { .. } => vec!["/etc".into()],
@@ -210,7 +211,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// The bytes of the file. For the door only.
+    /// The bytes of the file, secrets included: only for the code that writes the file.
     pub fn expose(&self) -> &str {
         match self {
             Content::Text(text) => text,
@@ -227,22 +228,22 @@ pub struct Checkout {
     pub commit: Commit,
     pub release: PathBuf,
     pub record: PathBuf,
-    /// Who owns the files; the release directory itself belongs to this user and `group`.
+    /// Owner of the files and, with `group`, of the release directory.
     pub user: String,
-    /// Who may enter the release.
+    /// Group that may enter the release directory.
     pub group: String,
     pub unit: String,
 }
 
-/// Users by name: their numbers are looked up when the rules are loaded.
+/// Users are names here; `machine` looks up their uids when it loads the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImdsRules {
-    /// Besides root. Each must exist.
+    /// Users who may reach IMDS besides root. Each must exist.
     pub users: Vec<String>,
-    /// The service's own user, if it may: let through once it exists.
+    /// The service's user, if it may reach IMDS. On a first boot it does not exist yet.
     pub service: Option<String>,
     pub file: PathBuf,
-    /// Loads the rules, now and at every boot.
+    /// The unit that loads the rules at every boot.
     pub unit: String,
 }
 
@@ -250,10 +251,10 @@ pub struct ImdsRules {
 pub struct InstallPackages {
     pub names: Vec<String>,
     pub unit: String,
-    /// How long a locked dpkg is waited for.
+    /// How long to wait while another process has dpkg's lock.
     pub wait: Seconds,
     pub environment: BTreeMap<String, String>,
-    /// Certificates to trust besides the system's own.
+    /// Certificates to trust in addition to the system's.
     pub ca_file: Option<CaFile>,
 }
 
@@ -264,7 +265,7 @@ pub struct InstallRuntime {
     pub network: Network,
 }
 
-/// An official archive of a runtime, and where it belongs.
+/// An official archive of a runtime, and where to install it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Archive {
     pub runtime: String,
@@ -274,22 +275,22 @@ pub struct Archive {
     /// The file that must be in it, from its top directory.
     #[serde(skip)]
     pub program: PathBuf,
-    /// What of it is not needed.
+    /// Paths in the archive that are not installed.
     pub leave_out: Vec<String>,
     pub path: PathBuf,
 }
 
-/// Which SHA-256 an archive must have.
+/// Where the SHA-256 that an archive must have comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Checksum {
-    /// The policy's.
+    /// The policy: 64 hexadecimal digits.
     Pinned(String),
-    /// What the list at this address says, by the archive's name.
+    /// The list at this address, such as `SHASUMS256.txt`.
     Listed(String),
 }
 
-/// A program, never a shell line, in a transient unit of a fixed name.
+/// A program with arguments in a transient unit; without a shell, unless `argv` names one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Command {
     pub unit: String,
@@ -299,31 +300,32 @@ pub struct Command {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub sandbox: Sandbox,
-    /// While this record exists, the command's work is done.
+    /// If this record exists, the release is complete and the command is skipped.
     pub done_by: PathBuf,
 }
 
-/// What the release asks for before the service runs from it: as the service, within its walls, with the
-/// environment that it will get.
+/// The manifest's migration commands. They run as the service's user, with the service's hardening and the
+/// environment that the service will have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Migration {
     pub unit: String,
-    /// One after the other.
+    /// One `argv` each, run in this order.
     pub commands: Vec<Vec<String>>,
-    /// The service's own user, and the group of its name.
+    /// The service's user; the group has the same name.
     pub user: String,
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
+    /// The text of the service's `EnvironmentFile=`.
     pub variables: Sealed,
-    /// Where those are as long as it lasts.
+    /// Path of that file during the migration.
     pub variables_at: PathBuf,
-    /// The environment's files for other readers.
+    /// The environment's other files, such as `.env`.
     pub files: Vec<SeenFile>,
-    /// tmpfs, root only: where all of these are as long as it lasts.
+    /// Directory of these files during the migration: on tmpfs, readable only by root.
     pub scratch: PathBuf,
     pub writable: Vec<PathBuf>,
     pub may_use_imds: bool,
-    /// While there is this very record, it is done.
+    /// If this record exists with this text, the migration is done.
     pub record: Record,
 }
 
@@ -333,23 +335,23 @@ pub struct Record {
     pub text: String,
 }
 
-/// What a command may touch. Everything else is read-only or hidden, and IMDS does not answer.
+/// The paths that a command may write, and those that it cannot see. All others are read-only, and IMDS is blocked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
 }
 
-/// A health check, and what ends the wait for it before its time is over. This is the step's, not the deployment's: the
-/// same deployment is waited for in another way when there is nothing to go back to.
+/// A health check, and what makes it fail before its timeout. The early ends belong to the step, not to the deployment:
+/// without a previous deployment to go back to, the same deployment is given its whole time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HealthWait {
     #[serde(flatten)]
     pub gate: Gate,
-    /// How often the service may be restarted. Absent: as often as the time allows.
+    /// More restarts of the service than this fail the check. `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most_restarts: Option<u32>,
-    /// How long it may listen on other ports without listening on its own. Absent: as long as the time allows.
+    /// How long the service may listen on other ports only, not on the checked one. `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Seconds>,
 }
@@ -357,21 +359,21 @@ pub struct HealthWait {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Aside {
     pub release: PathBuf,
-    /// That it is whole.
+    /// The record that the release is complete.
     pub record: PathBuf,
-    /// Beside it, so that one rename does it.
+    /// The new name, in the same directory as `release`, so that a rename suffices.
     pub aside: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EnsureRunning {
     pub unit: String,
-    /// The files, links and directories that make up what runs.
+    /// The files, links and directories that the running service depends on.
     pub inputs: Vec<PathBuf>,
-    /// Those of them that the running unit takes up by a reload. Empty: by a restart only.
+    /// Those inputs for whose changes a reload suffices. A change of any other one needs a restart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reloads: Vec<PathBuf>,
-    /// Where it is noted, on tmpfs and for root only, from which bytes the running unit was started.
+    /// Record of the inputs at the unit's last start: on tmpfs, readable only by root.
     pub record: PathBuf,
 }
 
@@ -384,15 +386,15 @@ pub struct BoundCache {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PruneRuntimes {
     pub runtime: String,
-    /// Stays in any case.
+    /// Kept even if no release uses it.
     pub keep: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prune {
     pub releases: PathBuf,
-    /// Directories with a record for each; of the first one also that it is whole.
+    /// Directories with one record for each release. Those in the first one say that a release is complete.
     pub records: Vec<PathBuf>,
-    /// Names of releases that stay.
+    /// Names of the releases to keep.
     pub keep: Vec<String>,
 }

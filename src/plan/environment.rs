@@ -1,4 +1,5 @@
-//! The service's environment as a list of files: one for each reader, whose dialect the planner knows. Data only.
+//! The service's environment as a list of files, one for each program that reads it. Data only; the planner writes the
+//! text of each file in its reader's dialect.
 
 use std::path::PathBuf;
 
@@ -8,21 +9,21 @@ use super::{Mode, Owner};
 use crate::facts::Service;
 use crate::secret::Sealed;
 
-/// One file of the environment: what it is called, who may read it, and where the release shows it.
+/// One file of the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnvFile {
     pub name: &'static str,
-    /// Its step in a plan.
+    /// Id of the step that writes it.
     pub step: &'static str,
     pub why: &'static str,
     pub mode: u32,
-    /// Whether the service's own group reads it, and not root alone.
+    /// Whether the service's group may read it. If not, only root may.
     pub is_shared: bool,
-    /// The link within a release that leads to it.
+    /// Name of a symbolic link to it in the release.
     pub link: Option<&'static str>,
 }
 
-/// Every variable, for systemd, which makes the service's process environment of it.
+/// `EnvironmentFile=` of the unit. It has every variable.
 pub const SERVICE: EnvFile = EnvFile {
     name: "env",
     step: "environment",
@@ -32,17 +33,17 @@ pub const SERVICE: EnvFile = EnvFile {
     link: None,
 };
 
-/// For programs that read a `.env` themselves.
+/// The `.env` for services that read one themselves.
 pub const DOTENV: EnvFile = EnvFile {
     name: "dotenv",
     step: "dotenv",
-    why: "the same for readers of .env",
+    why: "the service's environment, for programs that read .env",
     mode: 0o640,
     is_shared: true,
     link: Some(".env"),
 };
 
-/// Every file that a generation may have. One that it has not is removed when it is put to run.
+/// All files that a deployment may have. A run removes those that the new deployment does not have.
 pub const FILES: [EnvFile; 2] = [SERVICE, DOTENV];
 
 impl EnvFile {
@@ -54,20 +55,20 @@ impl EnvFile {
     }
 }
 
-/// The same list of files, in another place for another purpose.
+/// A set of the environment's files. Each set has paths of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnvCopy {
-    /// What the service runs with.
+    /// The files that the service reads.
     Serving,
-    /// Root's alone: what passed the health check in this boot.
+    /// A copy of the files with which a deployment was healthy in this boot, readable only by root.
     Good,
-    /// Of a candidate beside the service, as long as it runs.
+    /// The files of a candidate, while it runs.
     Candidate,
-    /// Of a migration, as long as it lasts.
+    /// The files of a migration, while it runs.
     Migration,
 }
 
-/// One set of variables in the dialects of its readers.
+/// The texts of the environment's files, for one set of variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendering {
     service: Sealed,
@@ -79,12 +80,12 @@ impl Rendering {
         Rendering { service, others }
     }
 
-    /// What systemd reads: there is one always.
+    /// The text for systemd, which every rendering has.
     pub fn service(&self) -> &Sealed {
         &self.service
     }
 
-    /// The files of all other readers.
+    /// The files and texts for all other readers.
     pub fn others(&self) -> &[(EnvFile, Sealed)] {
         &self.others
     }
@@ -96,13 +97,13 @@ impl Rendering {
         }
     }
 
-    pub fn says_the_same(&self, other: &Rendering) -> bool {
+    pub fn has_same_texts(&self, other: &Rendering) -> bool {
         let text = |rendering: &Rendering, file| rendering.text(file).map(|text| text.expose().to_owned());
         FILES.iter().all(|file| text(self, file) == text(other, file))
     }
 }
 
-/// A secret file that one unit sees under the name of another one.
+/// A file with secrets that a unit sees under another path (`BindReadOnlyPaths=`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SeenFile {
     pub path: PathBuf,

@@ -1,26 +1,26 @@
-//! How units are confined: one list for all, each line with the units that it is for. Data only; the planner writes the
-//! service's unit with it, and the machine the transient ones.
+//! The hardening directives of all units: one list, each line with the kinds of unit that get it. Data only; the
+//! planner writes them into the service's unit, and `machine` into transient units.
 
 use Confined::{Child, Migration, Service};
 
-/// What a unit runs.
+/// What a hardened unit runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confined {
-    /// A service, as long as the machine runs.
+    /// The service, or a candidate of it.
     Service,
-    /// A release's migration: a transient unit that works on the service's data as the service.
+    /// A migration: a transient unit that runs as the service's user and writes the service's data.
     Migration,
-    /// A child that fetches, unpacks, checks out, installs or builds: a transient unit that reads what others wrote.
+    /// A fetch, checkout, unpacking, install or build: a transient unit that processes untrusted input.
     Child,
 }
 
 const ALL: &[Confined] = &[Service, Migration, Child];
-/// They are the service's own code: its sockets, its files, its limits.
+/// Units that run the service's own code, and so need its sockets, umask and limits.
 const OF_THE_SERVICE: &[Confined] = &[Service, Migration];
 const TRANSIENT: &[Confined] = &[Migration, Child];
 
-/// `MemoryDenyWriteExecute` is absent because it kills V8's JIT, and AF_NETLINK is allowed because
-/// `os.networkInterfaces()` needs it. A child's socket families depend on what it does, and stand with it.
+/// `MemoryDenyWriteExecute=` is absent because V8's JIT crashes with it. AF_NETLINK is allowed because
+/// `os.networkInterfaces()` of Node needs it. `machine` adds `RestrictAddressFamilies=` for each kind of child.
 const LINES: &[(&[Confined], &str)] = &[
     (ALL, "NoNewPrivileges=yes"),
     (ALL, "CapabilityBoundingSet="),
@@ -28,11 +28,12 @@ const LINES: &[(&[Confined], &str)] = &[
     (ALL, "PrivateTmp=yes"),
     (ALL, "PrivateDevices=yes"),
     (ALL, "ProtectSystem=strict"),
-    // Where everybody may write even under "strict": shared memory, queues, and with some systemd /run.
+    // World-writable even with ProtectSystem=strict: shared memory, message queues, and /run with some versions of
+    // systemd. A build could leave files there for the service or for root.
     (TRANSIENT, "TemporaryFileSystem=/dev/shm:mode=1777"),
     (TRANSIENT, "InaccessiblePaths=-/dev/mqueue"),
     (ALL, "ReadOnlyPaths=/run"),
-    // A transient unit says more about homes: this program may stand in one.
+    // `machine` sets it for transient units, which need access to the bootagent binary even below /home or /root.
     (&[Service], "ProtectHome=yes"),
     (ALL, "ProtectKernelTunables=yes"),
     (ALL, "ProtectKernelModules=yes"),
@@ -46,7 +47,7 @@ const LINES: &[(&[Confined], &str)] = &[
     (ALL, "RestrictNamespaces=yes"),
     (OF_THE_SERVICE, "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
     (ALL, "LockPersonality=yes"),
-    // Of a migration it would take the running service's, too: both are of one user.
+    // Not for a migration: it has the same user as the running service, whose IPC objects would be removed, too.
     (&[Service], "RemoveIPC=yes"),
     (ALL, "SystemCallArchitectures=native"),
     (ALL, "SystemCallFilter=@system-service"),
@@ -63,20 +64,19 @@ const LINES: &[(&[Confined], &str)] = &[
     (TRANSIENT, "Slice=system.slice"),
 ];
 
-/// What must not cost the running generation its memory, processor or disk: children, and a candidate. A
-/// migration does not yield: killed half-way it leaves its data half changed, and the service may wait for a lock that it
-/// holds.
-pub const YIELDS: [&str; 3] = ["OOMScoreAdjust=500", "CPUWeight=50", "IOWeight=50"];
+/// For children and candidates, so that the serving deployment keeps its memory, CPU and disk. Not for migrations: the
+/// OOM killer would leave the data half migrated, and the service may wait for a lock that a slow migration has.
+pub const LOW_PRIORITY: [&str; 3] = ["OOMScoreAdjust=500", "CPUWeight=50", "IOWeight=50"];
 
-/// It needs the kernel's cgroup BPF, and some kernels accept it without effect: what runs other people's code proves
-/// first, by a connection attempt, that it holds.
+/// Needs cgroup BPF in the kernel. Some kernels accept it without effect; so each unit that runs code of the repository
+/// first tests, by a connection attempt, that IMDS does not answer.
 pub const NO_IMDS: &str = "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128";
 
-/// The lines of a unit, in the order in which they are written.
+/// The directives of a unit, in the order in which they are written.
 pub fn hardening(of: Confined) -> impl Iterator<Item = &'static str> {
-    let yields: &[&str] = if of == Child { &YIELDS } else { &[] };
+    let low_priority: &[&str] = if of == Child { &LOW_PRIORITY } else { &[] };
     let lines = LINES.iter().filter(move |(units, _)| units.contains(&of)).map(|(_, line)| *line);
-    lines.chain(yields.iter().copied())
+    lines.chain(low_priority.iter().copied())
 }
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_unit_says_a_thing_twice() {
+    fn no_unit_sets_a_directive_twice() {
         for of in ALL {
             let mut names: Vec<&str> = hardening(*of).filter_map(|line| line.split('=').next()).collect();
             let count = names.len();
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_differs_for_its_reason_only() {
+    fn units_differ_only_where_they_must() {
         let lines = |of| hardening(of).collect::<Vec<_>>();
         assert!(lines(Service).contains(&"UMask=0077") && lines(Migration).contains(&"UMask=0077"));
         assert!(lines(Child).contains(&"UMask=0022"), "other users read a release");
         assert!(lines(Child).contains(&"CPUWeight=50"));
         for of in [Service, Migration] {
-            assert!(!lines(of).iter().any(|line| YIELDS.contains(line)), "{of:?} yields");
+            assert!(!lines(of).iter().any(|line| LOW_PRIORITY.contains(line)), "{of:?} has low priority");
         }
         for shared in ["NoNewPrivileges=yes", "ProtectSystem=strict", "SystemCallFilter=@system-service"] {
             assert!(ALL.iter().all(|of| lines(*of).contains(&shared)), "{shared}");

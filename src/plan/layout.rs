@@ -1,11 +1,11 @@
-//! Where everything of a service lives on the machine.
+//! The paths and unit names that bootagent uses on the machine, for each service and in common. Pure: it looks at none.
 
 use std::path::{Path, PathBuf};
 
 use super::environment::{EnvCopy, EnvFile, SERVICE};
 use crate::facts::{Commit, Service};
 
-/// All paths and names that belong to one service.
+/// The paths and names of one service.
 #[derive(Clone, Debug)]
 pub struct Layout {
     service: Service,
@@ -20,7 +20,7 @@ impl Layout {
         &self.service
     }
 
-    /// The user that the service runs as: reads the release and the environment, changes neither.
+    /// The user that the service runs as. It can read the release and the environment, and change neither.
     pub fn user(&self) -> &str {
         self.service.as_str()
     }
@@ -38,7 +38,7 @@ impl Layout {
         Path::new("/etc/systemd/system").join(self.unit())
     }
 
-    /// A transient unit of a fixed name, so that the next run finds what a killed one left.
+    /// Name of a transient unit. It is fixed, so that a run finds the units that a killed run left.
     pub fn transient(&self, what: &str) -> String {
         format!("bootagent-{}-{what}.service", self.service)
     }
@@ -59,7 +59,7 @@ impl Layout {
         self.home().join("current")
     }
 
-    /// What the service keeps over releases and boots.
+    /// Home and persistent directories of the service, kept when a release is replaced.
     pub fn data(&self) -> PathBuf {
         Path::new("/var/lib").join(self.service.as_str())
     }
@@ -69,12 +69,12 @@ impl Layout {
         Path::new("/var/cache/bootagent").join(self.service.as_str())
     }
 
-    /// tmpfs: the rendered environment.
+    /// Directory of the environment's files, on tmpfs: no secret is on disk.
     pub fn run(&self) -> PathBuf {
         Path::new(RUN).join(self.service.as_str())
     }
 
-    /// Where a copy of the environment has one of its files.
+    /// Path of one file of the environment, in one of its copies.
     pub fn env_file(&self, copy: EnvCopy, file: &EnvFile) -> PathBuf {
         match copy {
             EnvCopy::Serving => self.run().join(file.name),
@@ -84,86 +84,89 @@ impl Layout {
         }
     }
 
-    /// What the service's unit reads.
+    /// The `EnvironmentFile=` of the service's unit.
     pub fn environment(&self) -> PathBuf {
         self.env_file(EnvCopy::Serving, &SERVICE)
     }
 
-    /// tmpfs, root only: the environment of a migration, as long as it lasts.
+    /// Directory of a migration's environment while it runs: on tmpfs, readable only by root.
     pub fn migration(&self) -> PathBuf {
         self.run().join("migrate")
     }
 
-    /// tmpfs, root only: the environment of a candidate, as long as it lasts.
+    /// Directory of a candidate's environment while it runs: on tmpfs, readable only by root.
     pub fn candidate(&self) -> PathBuf {
         self.run().join("candidate")
     }
 
-    /// Not in /etc: nothing of a candidate outlives the boot.
+    /// In /run instead of /etc, so that a reboot removes it.
     pub fn candidate_unit_file(&self) -> PathBuf {
         Path::new("/run/systemd/system").join(self.transient("candidate"))
     }
 
-    /// All that a candidate puts anywhere.
-    pub fn of_candidate(&self) -> [PathBuf; 3] {
+    /// All files and directories of a candidate, to be removed with it.
+    pub fn candidate_paths(&self) -> [PathBuf; 3] {
         [self.candidate(), self.candidate_unit_file(), passed(&self.transient("candidate"))]
     }
 
-    /// tmpfs, root only: from which bytes the running unit was started.
+    /// Record of what the running unit was started from: on tmpfs, readable only by root.
     pub fn started_from(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.started-from", self.service))
     }
 
-    /// Root's own records about the service.
+    /// Directory of the records about the service, readable only by root.
     pub fn records(&self) -> PathBuf {
         Path::new(STATE).join("services").join(self.service.as_str())
     }
 
+    /// Marks the service's user, unit and directories as bootagent's.
     pub fn claim(&self) -> PathBuf {
         self.records().join("claim")
     }
 
+    /// Record of the last healthy deployment.
     pub fn good(&self) -> PathBuf {
         self.records().join("good.json")
     }
 
-    /// What was last put to run, whether or not it passed.
+    /// Record of the deployment that was last started, healthy or not.
     pub fn attempt(&self) -> PathBuf {
         self.records().join("attempt.json")
     }
 
-    /// One record for each release that was migrated.
+    /// One record for each release whose migration is done.
     pub fn migrated(&self) -> PathBuf {
         self.records().join("migrated")
     }
 
+    /// One record for each release that is complete.
     pub fn finished(&self) -> PathBuf {
         self.records().join("releases")
     }
 
-    /// One record for each release that passed and is kept: what it is planned and started from.
+    /// One record for each healthy release, from which it can be planned and started again without git.
     pub fn kept(&self) -> PathBuf {
         self.records().join("kept")
     }
 
-    /// Where a release stands aside while it is built once more.
+    /// The name that a release has while its commit is built again.
     pub fn aside(&self, release: &Path) -> PathBuf {
         let mut name = release.file_name().unwrap_or_default().to_os_string();
         name.push(".aside");
         self.releases().join(name)
     }
 
-    /// tmpfs, root only: which deployments failed in this boot, and how.
+    /// Record of the deployments that failed in this boot, with their errors: on tmpfs, readable only by root.
     pub fn failed(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.failed", self.service))
     }
 
-    /// As it is called until it is whole: a run that ends well does not write it anew.
+    /// Temporary name of that record while it is written. A killed run leaves it; a healthy run does not replace it.
     pub fn unfinished_failures(&self) -> PathBuf {
         Path::new(RUN).join(format!(".{}.failed.bootagent", self.service))
     }
 
-    /// tmpfs: the release that was built once more in this boot.
+    /// Names the release that was rebuilt in this boot; on tmpfs, so that a release is rebuilt once for each boot.
     pub fn rebuilt(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}.rebuilt", self.service))
     }
@@ -172,88 +175,92 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
-/// As long as it is there, no run changes the machine.
+/// While this file exists, no run changes the machine (`bootagent hold`).
 pub const HOLD: &str = "/var/lib/bootagent/hold";
-/// tmpfs: the console was told of it in this boot.
+/// On tmpfs: exists if the console showed the hold in this boot already.
 pub const HOLD_TOLD: &str = "/run/bootagent/hold.told";
-/// The agent's own unit, which runs it at every boot.
+/// The unit that runs bootagent at every boot.
 pub const AGENT_UNIT: &str = "bootagent.service";
-/// Starts that unit once more, a while after a run that failed. A service's transient units have another `-` here.
+/// The timer that starts that unit again after a failed run. Cannot be a service's transient unit: these have one more
+/// `-`, after the service's name.
 pub const RETRY: &str = "bootagent-retry";
 
-/// tmpfs: which invocation of a unit passed its gate.
+/// On tmpfs: the invocation of a unit (`InvocationID`) that passed its health check.
 pub fn passed(unit: &str) -> PathBuf {
     Path::new(RUN).join(format!("{}.passed", unit.trim_end_matches(".service")))
 }
 
-/// Loads the rules of instance metadata at every boot. No service's unit is called so.
+/// Loads the firewall rules for IMDS at every boot. No service's unit: their names do not start with `bootagent`.
 pub const IMDS_RULES_UNIT: &str = "bootagent-imds.service";
-/// The transient unit of the proof that the rules hold. A service's transient units have another `-` here.
+/// The transient unit that tests the rules. The `.` keeps it apart from the transient units of services.
 pub const IMDS_PROOF_UNIT: &str = "bootagent-imds.proof.service";
-/// The rules, with the numbers of the users that it lets through.
+/// The rules for nft, with the uids of the users that may reach IMDS.
 pub const IMDS_RULES_FILE: &str = "/var/lib/bootagent/imds.nft";
-/// tmpfs: the rules as the kernel had them when they were loaded.
+/// On tmpfs: the rules as the kernel listed them after they were loaded.
 pub const IMDS_RULES_LOADED: &str = "/run/bootagent/imds.loaded";
 
 pub fn imds_rules_unit_file() -> PathBuf {
     Path::new("/etc/systemd/system").join(IMDS_RULES_UNIT)
 }
 
-/// What a unit runs before its service, as that user and within the unit's walls, where IMDS must not answer
-/// the service. Found by its name, as in the agent's own unit.
+/// `ExecStartPre=` of a service that may not reach IMDS: tests that IMDS does not answer, as the service's user and
+/// with the unit's hardening. The command has no path: systemd looks for it in its own search path.
 pub const IMDS_PROOF: &str = "bootagent __child imds-proof";
 
-/// What a unit runs to end its service, likewise.
+/// `ExecStop=` of a service: sends it the signal to end, and waits.
 pub const DRAIN: &str = "bootagent __child drain";
 
-/// The transient unit that fetches, and the name of its scratch. No service's transient units are called
-/// so: behind a service's name there is always another `-`.
+/// The transient unit of a fetch, and its directory. Cannot be a service's transient unit: these have one more `-`,
+/// after the service's name.
 pub const FETCH: &str = "bootagent-fetch";
 
-/// The unit that downloads a document, beside the fetch of this name.
+/// The unit that downloads a document, for the fetch of this name.
 pub fn document_unit(fetch: &str) -> String {
     format!("{fetch}.document.service")
 }
 
-/// The fetch of a process that only looks, beside whatever runs: it has the process in its name.
+/// The fetch of a command that only reads, such as a dry run. Process id and start time keep it apart from a run's.
 pub fn fetch_of(pid: u32, started: u64) -> String {
     format!("{FETCH}.{pid}.{started}")
 }
 
-/// Whose it is, if it is an observer's: a fetch, or a unit of one.
+/// Process id and start time in the name of such a fetch or of its units. `None` for other names.
 pub fn observer(name: &str) -> Option<(u32, u64)> {
     let mut parts = name.strip_prefix(FETCH)?.strip_prefix('.')?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Where systemd keeps the cache directories of units with a dynamic user: only root can look in.
+/// Where systemd keeps the cache directories of units with `DynamicUser=`. Only root can enter it.
 pub const PRIVATE: &str = "/var/cache/private";
 pub const CACHE: &str = "/var/cache";
 
-/// A fetch's objects, and the link by which its unit finds them.
+/// The directory with a fetch's git objects, and the link that systemd makes to it.
 pub fn scratch(fetch: &str) -> [PathBuf; 2] {
     [Path::new(PRIVATE).join(fetch), Path::new(CACHE).join(fetch)]
 }
 
-/// Where runtimes from archives stand, one directory for each version, for all services of the machine.
+/// Directory of installed runtimes and tools, one directory for each version, for all services of the machine.
 pub const RUNTIMES: &str = "/opt/bootagent/runtimes";
 
-/// Where a runtime is unpacked, and removed: on their file system, so that one rename finishes it; root's alone.
+/// Where a runtime is unpacked and removed, accessible only to root. On the same file system, so that a rename makes a
+/// runtime appear complete, and disappear at once.
 pub const UNFINISHED_RUNTIME: &str = "/opt/bootagent/runtimes/.unfinished";
 
 pub fn runtime(name: &str, version: &str) -> PathBuf {
     Path::new(RUNTIMES).join(name).join(version)
 }
 
-/// Records of one instance: an image baked from a used machine does not inherit them.
+/// Directory of one instance's records. An instance of an AMI that was made from it has another id, and ignores them.
 pub fn instance_records(instance: &str) -> PathBuf {
     Path::new(STATE).join("instances").join(instance)
 }
 
+/// Record of the service, environment and commit that the instance is pinned to.
 pub fn decision(instance: &str) -> PathBuf {
     instance_records(instance).join("decision.json")
 }
 
+/// The flags of the instance's runs, in the policy's format.
 pub fn recorded_flags(instance: &str) -> PathBuf {
     instance_records(instance).join("policy.toml")
 }
@@ -263,20 +270,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_service_s_pattern_fits_is_a_service_s() {
+    fn the_pattern_of_a_service_s_units_matches_no_fetch() {
         for name in ["fetch", "fetch-17", "auth", "auth-build"] {
             let layout = Layout::new(&Service::try_from(name).unwrap());
             let pattern = layout.transient("*");
             let (front, _) = pattern.split_once('*').unwrap();
             let others = [FETCH.to_owned(), fetch_of(17, 4711)];
             for unit in others.iter().flat_map(|fetch| [format!("{fetch}.service"), document_unit(fetch)]) {
-                assert!(!unit.starts_with(front), "{pattern} fits {unit}");
+                assert!(!unit.starts_with(front), "{pattern} matches {unit}");
             }
         }
     }
 
     #[test]
-    fn an_observer_is_known_by_what_it_leaves() {
+    fn a_fetch_of_a_reading_command_names_its_process() {
         let fetch = fetch_of(17, 4711);
         for name in [fetch.clone(), format!("{fetch}.service"), document_unit(&fetch)] {
             assert_eq!(observer(&name), Some((17, 4711)), "{name}");

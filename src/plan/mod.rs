@@ -1,5 +1,5 @@
-//! The thing itself: what a run would do, as data. It is made by the planner, shown by a dry run and
-//! carried out by `apply`; all three use this one value.
+//! The plan: what a run would do, as data. The planner makes it, a dry run shows it, and `apply` carries it out. No
+//! code here touches the machine.
 
 mod action;
 pub mod environment;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::{Commit, Environment, Generation, Service};
 use crate::secret::Redaction;
 
-/// What a gate is, other generations know, too.
+/// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Seconds};
 pub use action::{
     Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, EnsureRunning, HealthWait,
@@ -32,7 +32,7 @@ pub use tool::{Evaluation, InstallTool};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Goal {
-    /// The service in service.
+    /// The service runs and is healthy.
     Serve,
 }
 
@@ -45,57 +45,59 @@ pub struct Plan {
     pub unit: String,
     /// Where each setting came from, in the order of the policy's reference.
     pub settings: Vec<Setting>,
-    /// What an operator should know before it runs: never fatal.
+    /// What an operator should know before the run. A note never fails a run.
     pub notes: Vec<String>,
     pub steps: Vec<Step>,
-    /// What is done before everything is done once more, if what passed before does not come into service after a boot.
+    /// Run before `steps` are run a second time, if a release that was healthy before the boot is not healthy after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rebuild: Vec<Step>,
-    /// What a failed run does at its end.
+    /// What a failed run does at its end: usually, start the previous deployment again.
     pub recover: Vec<Step>,
-    /// What is given up, once, if a build finds the disk full; then the step that failed is tried again.
+    /// Run once if the disk is full during a build, to free space. Then the failed step is tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub room: Vec<Step>,
-    /// The generation to which the recovery goes back.
+    /// The deployment that `recover` starts again.
     pub former: Option<Generation>,
-    /// Of a plan that is not an instance's: the steps that one would have besides.
+    /// If the plan is not for an EC2 instance: the additional steps of a plan for an instance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only_on_an_instance: Vec<StepId>,
     #[serde(skip)]
     pub deployment: Deployment,
-    /// The whole run's deadline in seconds.
+    /// The time limit of the whole run, in seconds.
     pub budget: Seconds,
-    /// What the words of those that fail are freed of before anybody reads them.
+    /// The secret values to remove from the output of failed commands before it is logged or recorded.
     #[serde(skip)]
     pub redaction: Redaction,
 }
 
-/// What a run is about to put to run, and what it is to the deployment that passed last.
+/// The deployment that a run starts, and how it differs from the last healthy one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
     pub commit: Commit,
     pub release: PathBuf,
-    /// Of its unit and its environment. Never shown: secret bytes could be guessed from it.
+    /// SHA-256 of the unit, the environment and the files. Never shown: a short secret could be guessed from it.
     pub digest: String,
     pub is: Compared,
 }
 
-/// Held against the deployment that passed last on this instance.
+/// How a deployment differs from the last healthy one on this instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// Nothing passed yet.
+    /// No deployment was healthy on this instance yet.
     First,
-    /// It is the same.
     Same,
-    /// It differs in its environment alone: by these keys, as far as they are known, of this secret.
+    /// Only the environment differs.
     OtherValues {
+        /// Names of the variables that were added or have another value.
         keys: Vec<String>,
+        /// Name of the secret that they come from.
         secret: String,
     },
+    /// The release, the unit, its files or the health check differ.
     Other,
 }
 
-/// One line of "which setting, which value, from where".
+/// One setting, its value, and where the value came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
     pub name: String,
@@ -103,7 +105,7 @@ pub struct Setting {
     pub origin: String,
 }
 
-/// One thing to do. Steps whose needs are met may run at once.
+/// One action of a plan. Steps whose `needs` are done may run at the same time.
 #[derive(Debug, Serialize)]
 pub struct Step {
     pub id: StepId,
@@ -111,38 +113,38 @@ pub struct Step {
     pub why: String,
     pub action: Action,
     pub timeout: Seconds,
-    /// How many times it is tried in all.
+    /// Total number of attempts, the first one included.
     pub tries: u32,
-    /// Tidying, without which the service serves as well: its failure degrades the run and does not end it.
+    /// A clean-up that the service does not need: if it fails, the run is healthy with warnings.
     pub optional: bool,
-    /// What is known once it is done. A step's id is for people only: no code goes by it.
+    /// What is known once the step is done. Code decides by marks only; step ids are for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
 }
 
-/// The steps of a plan by which a report and a run's next decision go.
+/// Progress that the run's later decisions and its report depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
-    /// The release is whole.
+    /// The release is complete: checked out, installed, built and flushed to disk.
     Whole,
-    /// A candidate runs beside what serves.
+    /// A candidate runs beside the serving deployment.
     Candidate,
-    /// It is recorded that the wanted deployment is put to run.
+    /// The record that the new deployment is about to be started is written.
     Attempt,
-    /// The wanted deployment is the current one.
+    /// `current` leads to the new release.
     Switched,
-    /// Its unit runs it.
+    /// The service's unit runs the new deployment.
     Started,
-    /// It passed its health check.
+    /// The new deployment passed its health check.
     Passed,
-    /// The recovery had the former deployment run again.
+    /// The recovery started the previous deployment again.
     BackStarted,
-    /// And that one passed its health check.
+    /// The previous deployment passed its health check after that.
     BackServing,
 }
 
-/// A step's stable name within its plan: `install`, `unit`, `gate`.
+/// A step's stable name within its plan: `install`, `unit`, `health-check`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct StepId(String);

@@ -1,15 +1,17 @@
-//! What a check of the machine said of each step, and what that comes to: how much is to do, and whether the service is
-//! started or restarted for it.
+//! What a dry run found for each step of a plan, and the summary: how many steps have something to do, and whether the
+//! service is started or restarted. Pure: `machine` makes the checks.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Action, EnsureRunning, Plan};
 
-/// What a check of the machine said of one step: already so, or what would change.
+/// What a check of the machine found for one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
+    /// Whether the step has nothing to do.
     pub already: bool,
+    /// How the machine differs from what the step makes: `absent`, `other content`. Empty if `already`.
     pub how: String,
 }
 
@@ -23,8 +25,8 @@ impl Preview {
     }
 }
 
-/// Each step was looked at on the machine as it is. What the unit runs from may be changed by steps before it: then it
-/// is restarted, and its health check is passed anew, although neither is due yet.
+/// The checks see the machine before any step is done. If a step will change what a running unit depends on, the unit
+/// will be restarted and its health check awaited again; this corrects their previews.
 pub fn foreseen(plan: &Plan, mut previews: Vec<Preview>) -> Vec<Preview> {
     let mut changed: BTreeSet<PathBuf> = BTreeSet::new();
     let mut restarted: BTreeSet<&str> = BTreeSet::new();
@@ -39,7 +41,7 @@ pub fn foreseen(plan: &Plan, mut previews: Vec<Preview>) -> Vec<Preview> {
                 }
             }
             Action::AwaitHealth(gate) if preview.already && restarted.contains(gate.gate.unit.as_str()) => {
-                *preview = Preview::to_do("it is started for this");
+                *preview = Preview::to_do("the service is started by this run");
             }
             action if !preview.already => changed.extend(action.writes()),
             _ => {}
@@ -48,14 +50,14 @@ pub fn foreseen(plan: &Plan, mut previews: Vec<Preview>) -> Vec<Preview> {
     previews
 }
 
-const RESTART: &str = "runs, and what it runs from changes: it is restarted";
+const RESTART: &str = "runs, and is restarted because a step changes its files";
 
 /// How much a run would do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Summary {
     pub to_do: usize,
     pub unchanged: usize,
-    /// `restarts auth-service`, if it does.
+    /// `starts auth-service` or `restarts auth-service`.
     pub service: Option<String>,
 }
 
@@ -63,7 +65,7 @@ impl Summary {
     pub fn of(plan: &Plan, previews: &[Preview]) -> Summary {
         let steps = || plan.steps.iter().zip(previews);
         let is_due =
-            |(step, preview): &(&super::Step, &Preview)| !preview.already && !is_a_proof(&step.action);
+            |(step, preview): &(&super::Step, &Preview)| !preview.already && !changes_nothing(&step.action);
         let service = steps().find_map(|(step, preview)| match &step.action {
             Action::EnsureRunning(EnsureRunning { unit, .. }) if !preview.already && *unit == plan.unit => {
                 let is_down = ["inactive", "failed", "not running", "absent"].contains(&preview.how.as_str());
@@ -76,8 +78,8 @@ impl Summary {
     }
 }
 
-/// It is done by every run, and changes nothing.
-fn is_a_proof(action: &Action) -> bool {
+/// Every run tests the rules for IMDS. The test changes nothing, so it does not count as something to do.
+fn changes_nothing(action: &Action) -> bool {
     matches!(action, Action::ProveImdsRules { .. })
 }
 
@@ -111,7 +113,7 @@ mod tests {
         }
     }
 
-    /// A file that the service runs from, one that it does not, its start, its check and a proof.
+    /// A directory that the service depends on, another one, the service's start and health check, and a test of rules.
     fn plan() -> Plan {
         let directory =
             |path: &str| Action::MakeDirectory { path: path.into(), owner: Owner::root(), mode: Mode(0o755) };
@@ -126,7 +128,7 @@ mod tests {
             step("env", directory("/run/env")),
             step("other", directory("/var/other")),
             step("start", Action::EnsureRunning(ensure)),
-            step("gate", Action::AwaitHealth(wait)),
+            step("health-check", Action::AwaitHealth(wait)),
             step("proof", Action::ProveImdsRules { unit: "proof.service".into() }),
         ];
         Plan {
@@ -154,8 +156,8 @@ mod tests {
         }
     }
 
-    /// Looks at the first four; the proof is done by every run.
-    fn said(due: &[(usize, &str)]) -> String {
+    /// The summary if the steps at these indices have something to do. The test of rules always has.
+    fn summary(due: &[(usize, &str)]) -> String {
         let mut previews = vec![Preview::already(); 5];
         previews[4] = Preview::to_do("proved by every run");
         for (at, how) in due {
@@ -166,21 +168,21 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_runs_from_restarts_it() {
-        assert_eq!(said(&[(0, "other content")]), "3 to do, 2 unchanged, restarts x");
-        assert_eq!(said(&[(1, "absent")]), "1 to do, 4 unchanged");
+    fn a_changed_input_restarts_the_service() {
+        assert_eq!(summary(&[(0, "other content")]), "3 to do, 2 unchanged, restarts x");
+        assert_eq!(summary(&[(1, "absent")]), "1 to do, 4 unchanged");
     }
 
     #[test]
-    fn one_that_is_down_is_started() {
+    fn a_service_that_is_down_is_started() {
         for how in ["inactive", "failed", "not running"] {
-            assert_eq!(said(&[(2, how)]), "2 to do, 3 unchanged, starts x");
+            assert_eq!(summary(&[(2, how)]), "2 to do, 3 unchanged, starts x");
         }
-        assert_eq!(said(&[(2, "runs something else")]), "2 to do, 3 unchanged, restarts x");
+        assert_eq!(summary(&[(2, "runs something else")]), "2 to do, 3 unchanged, restarts x");
     }
 
     #[test]
-    fn a_proof_that_every_run_gives_is_nothing_to_do() {
-        assert_eq!(said(&[]), "0 to do, 5 unchanged");
+    fn the_test_of_rules_does_not_count_as_something_to_do() {
+        assert_eq!(summary(&[]), "0 to do, 5 unchanged");
     }
 }

@@ -1,22 +1,22 @@
-//! A plan as a person reads it.
+//! A plan as text for people. Writes no secret value: only names of variables.
 
 use std::fmt::Write;
 
 use super::*;
 use crate::secret::Sealed;
 
-/// How much is shown.
+/// What to show of a plan.
 #[derive(Clone, Copy, Default)]
 pub struct Shown<'a> {
-    /// They belong to `steps`, one for one; without them (a recorded machine) only the plan is shown.
+    /// One for each of the plan's `steps`. `None` if the machine was not checked (`--facts`).
     pub previews: Option<&'a [Preview]>,
-    /// Steps that change nothing, too, and everything that stands elsewhere already.
+    /// Show also steps that change nothing, details of recovery steps, and environments that an earlier step shows.
     pub all: bool,
 }
 
 const LEGEND: &str = "+ create, ~ change, > run, - remove, = unchanged";
 
-/// Everything a run would do, in order.
+/// Everything that a run would do, in order.
 pub fn text(plan: &Plan, shown: Shown) -> String {
     let mut out = String::new();
     let sum = match shown.previews {
@@ -40,7 +40,8 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
     let _ = writeln!(out, "\nPlan, within {} ({LEGEND})", plan.budget);
     steps(&mut out, plan, shown);
     if !plan.rebuild.is_empty() {
-        let _ = writeln!(out, "\nIf what passed before is not healthy after a boot: built once more, after");
+        let _ =
+            writeln!(out, "\nIf the release is not healthy, but was before this boot: rebuilt once, after");
         each(&mut out, &plan.rebuild, shown);
     }
     let _ = writeln!(out, "\nIf it fails");
@@ -51,13 +52,13 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
     }
     if !plan.only_on_an_instance.is_empty() {
         let ids: Vec<&str> = plan.only_on_an_instance.iter().map(StepId::as_str).collect();
-        let _ = writeln!(out, "\nNot an instance: one has these steps, too: {}", ids.join(", "));
+        let _ = writeln!(out, "\nOnly an instance has these steps: {}", ids.join(", "));
     }
     out
 }
 
 fn steps(out: &mut String, plan: &Plan, shown: Shown) {
-    let mut before: Option<(&StepId, &Command)> = None;
+    let mut first_command: Option<(&StepId, &Command)> = None;
     let mut unchanged = 0;
     for (index, step) in plan.steps.iter().enumerate() {
         let preview = shown.previews.and_then(|previews| previews.get(index));
@@ -65,9 +66,9 @@ fn steps(out: &mut String, plan: &Plan, shown: Shown) {
             unchanged += 1;
             continue;
         }
-        show(out, step, preview, before.filter(|_| !shown.all));
+        show(out, step, preview, first_command.filter(|_| !shown.all));
         if let Action::RunCommand(command) = &step.action {
-            before = before.or(Some((&step.id, command)));
+            first_command = first_command.or(Some((&step.id, command)));
         }
     }
     if unchanged > 0 {
@@ -79,7 +80,7 @@ fn first_line(out: &mut String, step: &Step, preview: Option<&Preview>) {
     let _ = writeln!(out, "{} {}: {}", sign(&step.action, preview), step.id, headline(&step.action));
 }
 
-/// Steps of a recovery: what they would find is not known before the run failed.
+/// Steps of a recovery. They have no previews: the state of the machine after a failure is not known before it.
 fn each(out: &mut String, steps: &[Step], shown: Shown) {
     for step in steps {
         match shown.all {
@@ -89,7 +90,7 @@ fn each(out: &mut String, steps: &[Step], shown: Shown) {
     }
 }
 
-/// `before`: a step whose environment is shown already.
+/// `before`: an earlier command. If its environment is the same, it is not shown again.
 fn show(out: &mut String, step: &Step, preview: Option<&Preview>, before: Option<(&StepId, &Command)>) {
     first_line(out, step, preview);
     let _ = writeln!(out, "    why: {}", step.why);
@@ -149,7 +150,7 @@ pub fn headline(action: &Action) -> String {
         }
         Action::WriteFile { path, owner, mode, .. } => format!("write {} ({owner}, {mode})", path.display()),
         Action::RemoveFile { path } => format!("remove {} if it is there", path.display()),
-        Action::InstallAgent { path } => format!("install this program as {}", path.display()),
+        Action::InstallAgent { path } => format!("install bootagent as {}", path.display()),
         Action::CheckOut(checkout) => {
             format!("check out {} into {}", checkout.commit, checkout.release.display())
         }
@@ -199,7 +200,7 @@ pub fn headline(action: &Action) -> String {
             format!("stop {timer}.timer if it is there, and {unit} if it waits to be started again")
         }
         Action::PruneReleases(prune) => {
-            format!("remove releases but {} under {}", prune.keep.len(), prune.releases.display())
+            format!("remove all releases but {} under {}", prune.keep.len(), prune.releases.display())
         }
         Action::BoundCache(bound) => {
             format!("empty {} if it is over {} MiB", bound.path.display(), bound.most_mib)
@@ -231,15 +232,15 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         Action::InstallTool(tool) => {
             line(format!("by {} as {}, without secrets and without IMDS", words(&tool.argv), tool.user));
             let files = tool.files.iter().map(|(name, text)| format!("{name} ({} bytes)", text.len()));
-            line(format!("from this program's own {}", files.collect::<Vec<_>>().join(", ")));
+            line(format!("from files that bootagent ships: {}", files.collect::<Vec<_>>().join(", ")));
         }
         Action::Evaluate(evaluation) => {
             line(format!(
-                "as {} in {}, without secrets and without IMDS; it may write nothing",
+                "as {} in {}, without secrets and without IMDS; all files are read-only",
                 evaluation.user,
                 evaluation.directory.display()
             ));
-            line(format!("what it prints becomes {}", evaluation.path.display()));
+            line(format!("its output is written to {}", evaluation.path.display()));
             for (name, value) in &evaluation.environment {
                 line(format!("{name}={}", printable(value)));
             }
@@ -247,7 +248,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         Action::LoadImdsRules(rules) => {
             line(format!("by {}, which {} loads at every boot", rules.file.display(), rules.unit));
             if let Some(service) = &rules.service {
-                line(format!("{service} once it exists; every other user must exist"));
+                line(format!("{service} is included once it exists; every other user must exist"));
             }
         }
         Action::ProveImdsRules { unit } => line(format!("as a dynamic user, in {unit}")),
@@ -280,7 +281,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         Action::Migrate(migration) => {
             let imds = if migration.may_use_imds { "with IMDS" } else { "without IMDS" };
             line(format!(
-                "as {} in {}, within the service's walls and {imds}",
+                "as {} in {}, hardened like the service, {imds}",
                 migration.user,
                 migration.directory.display()
             ));
@@ -289,23 +290,23 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             for (name, value) in &migration.environment {
                 line(format!("{name}={}", printable(value)));
             }
-            line(format!("never again while {} says so", migration.record.path.display()));
+            line(format!("once: skipped if {} records it", migration.record.path.display()));
         }
         Action::EnsureRunning(ensure) => {
-            line(format!("runs: {}", paths(&ensure.inputs)));
+            line(format!("depends on: {}", paths(&ensure.inputs)));
             if !ensure.reloads.is_empty() {
-                line(format!("reloaded if nothing else changed than {}", paths(&ensure.reloads)));
+                line(format!("reloaded instead if only {} changed", paths(&ensure.reloads)));
             }
         }
         Action::AwaitHealth(wait) => health(wait).into_iter().for_each(line),
         Action::StopLeftovers { scratch, .. } => {
             line(format!("and remove: {}", paths(scratch)));
-            line("the same of what dry runs fetched that were killed".to_owned());
+            line("also what killed dry runs fetched".to_owned());
         }
         Action::StopUnit { scratch, .. } if !scratch.is_empty() => {
             line(format!("and remove: {}", paths(scratch)))
         }
-        Action::PruneReleases(prune) => line(format!("stay: {}", prune.keep.join(", "))),
+        Action::PruneReleases(prune) => line(format!("keeps: {}", prune.keep.join(", "))),
         _ => {}
     }
 }
@@ -321,7 +322,7 @@ fn sealed(content: &Sealed) -> String {
 fn health(wait: &HealthWait) -> Vec<String> {
     let gate = &wait.gate;
     let mut lines = vec![format!(
-        "{}, within {}, then for {} without a bad answer or a restart",
+        "{}, within {}, then for {} without a failed check or a restart",
         std::iter::once(&gate.probe).chain(&gate.also).map(probe).collect::<Vec<_>>().join(", and "),
         gate.within,
         gate.soak
@@ -344,15 +345,15 @@ fn probe(probe: &Probe) -> String {
                 false => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),
             };
             let host = host.as_ref().map(|host| format!(" (Host: {host})")).unwrap_or_default();
-            format!("GET http://127.0.0.1:{port}{path}{host} answers {good} from its own socket")
+            format!("GET http://127.0.0.1:{port}{path}{host} answers {good}, from a socket of the service")
         }
-        Probe::Tcp { port } => format!("it listens on port {port} itself"),
-        Probe::Alive => "it is alive (no port is known)".to_owned(),
+        Probe::Tcp { port } => format!("the service itself listens on port {port}"),
+        Probe::Alive => "the process is alive (no port is checked)".to_owned(),
         Probe::Command { what, .. } => what.clone(),
     }
 }
 
-/// A file's lines; a long line is cut, the JSON output has it whole.
+/// A file's lines. A line of more than 160 characters is cut: the JSON output has all of it.
 fn file(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(|line| match line.char_indices().nth(160) {
         Some((cut, _)) => format!("| {}... ({} bytes)", printable(&line[..cut]), line.len()),
@@ -360,7 +361,7 @@ fn file(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Arguments as one would type them.
+/// Arguments, quoted as for a shell.
 fn words(argv: &[String]) -> String {
     let plain = |word: &str| {
         !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c))
@@ -372,7 +373,7 @@ fn words(argv: &[String]) -> String {
     argv.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// Text from elsewhere cannot move the cursor or add a line.
+/// Escapes control characters: text from a repository could otherwise move the cursor or imitate lines of the plan.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })

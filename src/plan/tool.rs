@@ -1,20 +1,21 @@
-//! What a supervisor needs beside the release: a tool of the machine, and what a program says of the release. Data only.
+//! Actions that a supervisor may need: installing a tool on the machine, and evaluating a file of the repository. Data
+//! only.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-/// A tool of the machine, installed by a package manager from files that this program brings along.
+/// A tool for all services of the machine, such as PM2. A package manager installs it from files that bootagent ships.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InstallTool {
     pub name: String,
     pub version: String,
-    /// Its manifest, lockfile and programs of ours, by their names.
+    /// Name and text of each file: `package.json`, the lockfile, and bootagent's own scripts.
     #[serde(serialize_with = "lengths")]
     pub files: BTreeMap<String, String>,
     pub argv: Vec<String>,
-    /// Who installs it. Afterwards it is root's.
+    /// The user that installs it. Afterwards root owns it.
     pub user: String,
     pub environment: BTreeMap<String, String>,
     pub writable: Vec<PathBuf>,
@@ -22,21 +23,22 @@ pub struct InstallTool {
     pub unit: String,
 }
 
-/// A lockfile is long, and the same in every plan: its length stands for it.
+/// A plan shows the files' lengths only: a lockfile is long, and the same in every plan.
 fn lengths<S: serde::Serializer>(files: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(files.iter().map(|(name, text)| (name, text.len())))
 }
 
-/// A program that reads what the repository says about itself, as the service's user and without its secrets.
+/// A program that evaluates a file of the repository, such as an ecosystem file of PM2. It runs as the service's user,
+/// without the service's secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evaluation {
     pub argv: Vec<String>,
-    /// The service's own, and the group that may read what comes of it.
+    /// The service's user. The group of the same name may read the output.
     pub user: String,
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub hidden: Vec<PathBuf>,
-    /// What its standard output becomes.
+    /// The file that gets the program's standard output.
     pub path: PathBuf,
     pub unit: String,
 }

@@ -1,4 +1,4 @@
-//! The names, users and directories that are the service's own.
+//! Steps that create the service's users and directories. Adds steps only; checks of the names are in `names.rs`.
 
 use super::draft::Draft;
 use super::steps::Steps;
@@ -8,7 +8,7 @@ use crate::plan::*;
 
 pub fn create(steps: &mut Steps, draft: &Draft) {
     let Draft { wanted, layout, .. } = draft;
-    let why = "root's own records about the service";
+    let why = "records about the service, for root only";
     steps.directory("records", why, layout.finished(), Owner::root(), 0o700).after(&["state"]);
     steps
         .file(
@@ -28,7 +28,7 @@ pub fn create(steps: &mut Steps, draft: &Draft) {
     );
     steps.user(
         "user",
-        "the service's own: reads its release and environment, changes neither",
+        "runs the service; can read its release and environment, and change neither",
         layout.user(),
         layout.data(),
     );
@@ -46,17 +46,23 @@ pub fn create(steps: &mut Steps, draft: &Draft) {
         .after(&["build-user"]);
     let service = Owner::new(layout.user(), layout.user());
     steps
-        .directory("data", "what the service keeps over releases", layout.data(), service.clone(), 0o750)
+        .directory(
+            "data",
+            "the service's home, kept when releases change",
+            layout.data(),
+            service.clone(),
+            0o750,
+        )
         .after(&["user"]);
     for (id, persistent) in persistent(wanted.manifest) {
         let path = layout.data().join(persistent);
-        let why = "kept over releases, as the manifest asks";
+        let why = "persist in the manifest: kept when releases change";
         steps.directory(&id, why, path, service.clone(), 0o750).after(&["data"]);
     }
     steps
         .directory(
             "run",
-            "the rendered environment, in memory only",
+            "the service's environment, in memory only",
             layout.run(),
             Owner::new("root", layout.user()),
             0o750,
@@ -64,19 +70,19 @@ pub fn create(steps: &mut Steps, draft: &Draft) {
         .after(&["user"]);
 }
 
-/// The persistent directories, each with the step that makes it.
+/// The manifest's persistent directories: the id of the step that makes each, and its path relative to the release.
 pub fn persistent(manifest: &Manifest) -> impl Iterator<Item = (String, &str)> {
     let named = manifest.persist.iter().enumerate();
     named.map(|(index, path)| (format!("persist-{}", index + 1), path.as_ref()))
 }
 
-/// Told before a service finds it out by its first upload.
+/// A note, because most services write into their own directory elsewhere, and would fail here at their first upload.
 pub fn may_write(manifest: &Manifest, layout: &Layout) -> String {
     let data = layout.data();
     let data = data.display();
     let kept = match manifest.persist.is_empty() {
         true => String::new(),
-        false => format!("{} of its release, which it keeps, ", manifest.persist.join(", ")),
+        false => format!("{} of its release (persistent), ", manifest.persist.join(", ")),
     };
     format!("the service may write to {kept}{data} (its HOME) and /tmp; the rest of its release is read-only")
 }

@@ -1,4 +1,4 @@
-//! The agent keeps itself: after the first run, every boot runs it again, with the same flags.
+//! Steps that install bootagent itself, so that each boot runs it again with the same flags.
 
 use std::path::{Path, PathBuf};
 
@@ -14,22 +14,23 @@ const UNITS: &str = "/etc/systemd/system";
 
 const NAME: &str = "bootagent.service";
 
-/// Which of the unit's two parts an operator lets stand.
-enum Wish {
+/// What an operator did with bootagent.service. A run does not undo it.
+enum UnitState {
     Enabled,
-    /// It was enabled on this instance, and is not any more: the link is not made again.
+    /// An earlier run enabled it on this instance, and it is not enabled now.
     Disabled,
     Masked,
 }
 
-fn wish(facts: &Facts) -> Wish {
-    // Before a generation was put to run, the link may be missing because a run was killed before it made one.
+fn unit_state(facts: &Facts) -> UnitState {
+    // On an instance that never started a deployment, an operator need not have disabled it: a run may have been killed
+    // before it enabled the unit.
     let was_enabled =
         facts.attempted.values().any(|attempt| attempt.instance == instance(facts)) || has_served(facts);
     match &facts.operator {
-        operator if operator.masked.contains(NAME) => Wish::Masked,
-        operator if operator.agent_disabled && was_enabled => Wish::Disabled,
-        _ => Wish::Enabled,
+        operator if operator.masked.contains(NAME) => UnitState::Masked,
+        operator if operator.agent_disabled && was_enabled => UnitState::Disabled,
+        _ => UnitState::Enabled,
     }
 }
 
@@ -37,15 +38,15 @@ pub fn persist(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
     let Some(next) = next_boot else { return };
     let program = PathBuf::from("/usr/local/bin/bootagent");
     if !next.installed {
-        steps.add("agent", "the next boot needs it, too", Action::InstallAgent { path: program });
+        steps.add("agent", "the next boot runs it", Action::InstallAgent { path: program });
     }
-    let wish = wish(facts);
-    if matches!(wish, Wish::Masked) {
+    let state = unit_state(facts);
+    if matches!(state, UnitState::Masked) {
         return;
     }
     let unit = Path::new(UNITS).join(NAME);
     steps.file("agent-unit", "runs bootagent at every boot", unit, UNIT.to_owned(), 0o644);
-    if matches!(wish, Wish::Disabled) {
+    if matches!(state, UnitState::Disabled) {
         return;
     }
     let wanted = Path::new(UNITS).join("multi-user.target.wants").join(NAME);
@@ -54,21 +55,21 @@ pub fn persist(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
         .after(&["agent-unit"]);
 }
 
-/// An operator who took bootagent.service out of the boot is told what that means, and is not overruled.
+/// A note if an operator disabled or masked bootagent.service.
 pub fn note(facts: &Facts, selection: &Selection) -> Option<String> {
     selection.next_boot.as_ref()?;
-    let (how, remedy) = match wish(facts) {
-        Wish::Enabled => return None,
-        Wish::Disabled => ("disabled", "systemctl enable"),
-        Wish::Masked => ("masked", "systemctl unmask"),
+    let (how, remedy) = match unit_state(facts) {
+        UnitState::Enabled => return None,
+        UnitState::Disabled => ("disabled", "systemctl enable"),
+        UnitState::Masked => ("masked", "systemctl unmask"),
     };
     Some(format!(
-        "{NAME} is {how}, and stays so: nothing starts the service at the next boot ({remedy} {NAME} ends that)"
+        "{NAME} is {how}, and no run enables it: the next boot does not start the service, until {remedy} {NAME}"
     ))
 }
 
-/// Until a generation passed, flags are recorded at once, so that a reboot can go on with them. Those of later
-/// runs only when they proved themselves: a wrong one must not outlive its run.
+/// `after`: before the first healthy deployment, a step at the beginning, so that a reboot continues with the flags.
+/// Later the health check, so that a wrong flag is not used by the next boot.
 pub fn record_flags(steps: &mut Steps, next_boot: Option<&NextBoot>, after: &str) {
     let Some((next, flags)) = next_boot.and_then(|next| Some((next, next.flags.clone()?))) else { return };
     let why = "this run's flags, for the next boot of this instance";

@@ -1,4 +1,5 @@
-//! The first steps of a plan, which are carried out before the rest is known: from then on a reboot goes on with the run.
+//! The first steps of a plan, which depend on nothing of the repository. A run carries them out before it makes the rest of
+//! the plan: once they are done, a reboot continues the run.
 
 use super::steps::Steps;
 use super::{Wanted, agent, imds, records, remember};
@@ -9,26 +10,32 @@ use crate::observe::{NextBoot, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 
-/// The plan's first steps, known before the source is: from then on a reboot goes on with the run.
+/// The plan's first steps, which do not depend on the repository. Once they are done, a reboot continues the run.
 pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
     let mut steps = Steps::default();
     begin(&mut steps, facts, selection)?;
     Ok(steps.finish())
 }
 
-/// What a later try of this run needs, known as soon as the instance is: its flags, and the agent's own unit. From then
-/// on a run that fails is gone on with, whatever it failed by.
+/// The steps that a retry of this run depends on: the agent's unit and the run's flags. They need only the
+/// instance's id, so that a run that fails while it reads the tags is retried, too.
 pub fn before_the_tags(facts: &Facts, next_boot: Option<&NextBoot>) -> Vec<Step> {
     let mut steps = Steps::default();
-    go_on(&mut steps, facts, next_boot);
+    prepare_retry(&mut steps, facts, next_boot);
     steps.finish()
 }
 
-fn go_on(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
-    steps.directory("state", "root's own records", layout::STATE.into(), Owner::root(), 0o700);
+fn prepare_retry(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
+    steps.directory(
+        "state",
+        "bootagent's records, for root only",
+        layout::STATE.into(),
+        Owner::root(),
+        0o700,
+    );
     if let Some(instance) = &facts.instance {
         let path = layout::instance_records(&instance.id);
-        let why = "records of this instance, not of its image";
+        let why = "records of this instance, which other instances of the AMI ignore";
         steps.directory("instance", why, path, Owner::root(), 0o700).after(&["state"]);
     }
     agent::persist(steps, facts, next_boot);
@@ -37,24 +44,24 @@ fn go_on(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
     }
 }
 
-/// The agent and its records, which are root's alone, and the firewall rules of instance metadata.
+/// Stops what a killed run left, installs the agent with its records, and loads the firewall rules for IMDS. All steps
+/// that run code or data of the repository come after these.
 pub fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     let fetch = [format!("{}.service", layout::FETCH), layout::document_unit(layout::FETCH)];
     let units = [Layout::new(&selection.service).transient("*")].into_iter().chain(fetch).collect();
     let mut scratch = Vec::from(layout::scratch(layout::FETCH));
     scratch.push(layout::UNFINISHED_RUNTIME.into());
     scratch.push(Layout::new(&selection.service).migration());
-    scratch.extend(Layout::new(&selection.service).of_candidate());
+    scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
     let left = Action::StopLeftovers { units, scratch };
-    steps
-        .add("clean-up", "nothing of a killed run goes on beside this one, or stays", left)
-        .within(Phase::Tidy);
-    go_on(steps, facts, selection.next_boot.as_ref());
+    steps.add("clean-up", "stops and removes what a killed run left", left).within(Phase::Tidy);
+    prepare_retry(steps, facts, selection.next_boot.as_ref());
     imds::rules(steps, facts, selection)
 }
 
-/// The steps that keep an instance's choices for its next boot, where the plan is not an instance's.
+/// If the machine is not an EC2 instance: the ids of the steps that only an instance's plan has, which record its
+/// choices for the next boot. The placeholder instance id is never shown.
 pub fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
     if wanted.facts.instance.is_some() {
         return Ok(Vec::new());

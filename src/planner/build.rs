@@ -1,5 +1,5 @@
-//! A release in the making: the commit's files, what the recipe makes of them, and links to what
-//! outlives it.
+//! Steps that make a release: checkout, runtimes, install and build commands, and links to the files outside of it. All
+//! commands run as the build user, without the secret.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
 use crate::plan::*;
 
-/// The commit's files and what the recipe makes of them, as the build user.
+/// Adds the checkout, the runtimes, and the recipe's commands.
 pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, recipe, layout, .. } = draft;
     let release = draft.release();
@@ -29,7 +29,8 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
         group: layout.user().to_owned(),
         unit: layout.transient("checkout"),
     };
-    // Everything of the repository comes after it.
+    // No code of the repository may run before the rules for IMDS are loaded and tested: it could get the role's
+    // credentials.
     let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
@@ -41,7 +42,7 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let runtimes = install_runtimes(steps, wanted, recipe, layout);
     ready.extend(runtimes.last().map(String::as_str));
     for (path, text) in recipe.scripts() {
-        let why = "what the build runs of bootagent's own";
+        let why = "a script of bootagent that the build runs";
         if let Some(directory) = path.parent() {
             steps.directory("scripts", why, directory.to_owned(), Owner::root(), 0o755).after(&["clean-up"]);
         }
@@ -80,7 +81,8 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     Ok(())
 }
 
-/// Beside the checkout: neither needs the other. One after the other: they are unpacked in one place.
+/// Runtimes are installed at the same time as the checkout, but one after the other: all are unpacked in the same
+/// directory. Returns the ids of the steps.
 fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> Vec<String> {
     let mut done: Vec<String> = Vec::new();
     for archive in recipe.archives() {
@@ -95,7 +97,7 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
         };
         let first = done.last().map_or("clean-up", String::as_str);
         steps
-            .add(&id, "no runtime of this machine is what is asked for", Action::InstallRuntime(install))
+            .add(&id, "the machine does not have the requested version", Action::InstallRuntime(install))
             .after(&[first])
             .within(Phase::Runtime);
         steps.finished_by(&id);
@@ -104,11 +106,12 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
     done
 }
 
+/// Path of the record that a release is complete.
 pub fn record(release: &Path, layout: &Layout) -> PathBuf {
     layout.finished().join(release.file_name().unwrap_or_default())
 }
 
-/// Where a release that passed stands while it is built once more.
+/// The paths for setting a release aside while its commit is built again.
 pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
     Aside {
         release: generation.release.clone(),
@@ -117,27 +120,27 @@ pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
     }
 }
 
-/// Links from the release to what outlives it.
+/// Adds the links from the release to `.env` and to the persistent directories.
 pub fn link(steps: &mut Steps, draft: &Draft) {
     let (Draft { rendering, layout, .. }, release) = (draft, draft.release());
     let built = steps.built();
     for (file, _) in rendering.others() {
         let Some(link) = file.link else { continue };
-        let (id, why) =
-            (format!("{}-link", file.step), format!("{link} stands in memory, not in the release"));
+        let (id, why) = (format!("{}-link", file.step), format!("{link} is a link to a file in memory"));
         let path = layout.env_file(EnvCopy::Serving, file);
         steps.displace(&id, &why, release.join(link), path).after(&[&built]);
         steps.finished_by(&id);
     }
     for (index, persistent) in draft.wanted.manifest.persist.iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
-        let why = "the persistent directory, seen from the release";
+        let why = "leads from the release to the persistent directory";
         steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
         steps.finished_by(&id);
     }
 }
 
-/// What it uses stays as long as the release does.
+/// Adds the step that makes the release complete.
+/// The runtimes and tools that it needs are kept as long as it is.
 pub fn finish(steps: &mut Steps, draft: &Draft) {
     let (release, layout) = (draft.release(), &draft.layout);
     let uses = draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect();

@@ -1,5 +1,5 @@
-//! A candidate: the wanted generation starts on a port of its own first, while the former one serves.
-//! One that breaks at its start or its gate then breaks there, and costs no request.
+//! Steps of a candidate: the new release is started on another port (`rehearsal.port`) while the previous deployment
+//! serves. If it does not start or is not healthy, the run fails without an interruption of the service.
 
 use super::accounts::persistent;
 use super::compared::another;
@@ -15,37 +15,38 @@ use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Gate, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
 
-/// Whether there is one, and on which port: it is asked for, and another release serves meanwhile.
+/// The candidate's port, if the manifest asks for a candidate and another deployment serves.
 pub fn due(draft: &Draft) -> Option<u16> {
     let wanted = draft.wanted;
     let serves = another(draft).is_some() && wanted.facts.active.contains(&wanted.selection.service);
     wanted.manifest.candidate_port.filter(|_| serves)
 }
 
+/// Adds the steps that start the candidate, await its health, and remove it.
 pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let Draft { wanted, recipe, layout, .. } = draft;
     let mut variables = draft.variables.clone();
     variables.insert("PORT", Secret::new(port.to_string()));
-    // What is to be noted is noted of the service itself.
+    // The notes are dropped: the plan has the same ones for the service.
     let unit = layout.transient("candidate");
     let gate = health::gate(wanted.manifest, &variables, layout, &mut Vec::new())?;
     let gate = Gate { unit: unit.clone(), ..gate };
     let rendering = environment::render(wanted, recipe, &variables, layout, &mut Vec::new())?;
 
-    let why = "the candidate's own environment, as long as it runs";
+    let why = "the candidate's environment, while it runs";
     let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
-    let whole = before_serving(steps);
+    let prepared = before_serving(steps);
     steps
         .directory("candidate", why, layout.candidate(), Owner::root(), 0o700)
-        .after(&[whole, "run", "data"])
+        .after(&[prepared, "run", "data"])
         .needing(persistent);
     let written = environment::write(steps, &environment::CANDIDATE, &rendering, &["candidate"], layout);
     let ready: Vec<&str> = written.iter().map(String::as_str).chain(["candidate-reload"]).collect();
 
-    // It ends by itself if the run is gone.
+    // systemd stops the candidate after this time, in case the run is killed before it can.
     let most = Seconds(gate.within.0 + gate.soak.0 + 60);
     let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, layout);
-    let why = "the service's unit, from the new release, beside the one that serves";
+    let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);
     steps
@@ -63,26 +64,28 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         .after(&ready)
         .within(Phase::Start)
         .marks(Mark::Candidate);
-    let why = "what fails here costs no request";
+    let why = "if it fails here, the previous deployment still serves";
     health::await_gate(steps, "candidate-health-check", why, &gate).after(&["candidate-start"]);
     end(steps, "candidate-end", layout).after(&["candidate-health-check"]);
     Ok(())
 }
 
+/// Adds the step that removes the candidate: at its end, and in the recovery of a failed run.
 pub fn end<'a>(steps: &'a mut Steps, id: &str, layout: &Layout) -> Added<'a> {
     let stop =
-        Action::StopUnit { unit: layout.transient("candidate"), scratch: layout.of_candidate().into() };
+        Action::StopUnit { unit: layout.transient("candidate"), scratch: layout.candidate_paths().into() };
     let mut step = steps.add(id, "removes the candidate", stop);
     step.within(Phase::Tidy);
     step
 }
 
-/// A service that is told its port in another way than by PORT would listen there as a candidate, too.
+/// Refuses a candidate that would listen on the service's port, where its start fails or takes over requests: it
+/// must get its port from PORT only, and another one.
 pub fn refuse(candidate: Option<u16>, port: Option<u16>, start: &Start) -> Result<()> {
     let (Some(candidate), Some(port)) = (candidate, port) else { return Ok(()) };
     let refused = |cause: String| Err(Error::new(Code::ManifestInvalid, "planning the candidate", cause));
     if candidate == port {
-        return refused(format!("the service is told PORT {port}, which is rehearsal.port, too"));
+        return refused(format!("rehearsal.port is {port}, and so is the service's PORT"));
     }
     match names_port(&start.argv, port) {
         true => refused(format!("the start command names port {port} itself")),
@@ -90,7 +93,8 @@ pub fn refuse(candidate: Option<u16>, port: Option<u16>, start: &Start) -> Resul
     }
 }
 
-/// As in `--port 3000`, `--port=3000`, `PORT=3000`, `-p 3000`, `-p3000` and `0.0.0.0:3000`.
+/// Whether a command line sets this port, as in `--port 3000`, `--port=3000`, `PORT=3000`, `-p 3000`, `-p3000` and
+/// `0.0.0.0:3000`.
 fn names_port(argv: &[String], port: u16) -> bool {
     let port = port.to_string();
     let mut before = "";
@@ -114,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_command_that_names_the_port_itself_is_known() {
+    fn a_port_in_the_start_command_is_found() {
         for line in [
             "next start -p 3000",
             "next start -p3000",
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_or_purpose_is_no_port() {
+    fn another_number_is_not_taken_for_the_port() {
         for line in [
             "node server.js",
             "node x --max-old-space-size=3000",

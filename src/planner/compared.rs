@@ -1,4 +1,4 @@
-//! What a draft is to the deployment that passed last on this instance: the same, the same with other values, or another.
+//! How a draft differs from the deployment that was last healthy on this instance. Adds no steps.
 
 use sha2::{Digest, Sha256};
 
@@ -9,7 +9,7 @@ use crate::facts::Generation;
 use crate::plan::environment::FILES;
 use crate::plan::{Compared, Deployment, Rendering};
 
-/// What a run of this plan is about to start.
+/// The deployment that the plan's run starts.
 pub fn deployment(draft: &Draft) -> Deployment {
     Deployment {
         commit: draft.generation.commit.clone(),
@@ -19,24 +19,24 @@ pub fn deployment(draft: &Draft) -> Deployment {
     }
 }
 
-/// The last good generation, if it is another than the wanted one: another release, or other values.
+/// The last healthy deployment, if it differs from the wanted one in anything, values included.
 pub fn another<'a>(draft: &Draft<'a>) -> Option<&'a Generation> {
     let good = &good(draft.wanted)?.generation;
     (*good != draft.generation || has_other_values(draft.wanted, &draft.rendering)).then_some(good)
 }
 
 fn has_other_values(wanted: &Wanted, rendering: &Rendering) -> bool {
-    wanted.good_environment.is_some_and(|former| !former.says_the_same(rendering))
+    wanted.good_environment.is_some_and(|former| !former.has_same_texts(rendering))
 }
 
-/// What the wanted deployment is to the one that passed last.
+/// How the wanted deployment differs from the last healthy one.
 fn compared(draft: &Draft) -> Compared {
     let Draft { wanted, generation, rendering, variables, .. } = draft;
     let Some(good) = good(wanted).map(|good| &good.generation) else { return Compared::First };
     let same_code = good.release == generation.release && good.runs_by == generation.runs_by;
     match wanted.good_environment {
-        // The port may be one of the values, and with it the health check's.
-        Some(former) if same_code && !former.says_the_same(rendering) => Compared::OtherValues {
+        // The health checks are not compared: PORT may be one of the values that differ.
+        Some(former) if same_code && !former.has_same_texts(rendering) => Compared::OtherValues {
             keys: env::changed_keys(variables, former.service().expose()),
             secret: wanted.selection.secret.clone(),
         },
@@ -45,13 +45,15 @@ fn compared(draft: &Draft) -> Compared {
     }
 }
 
-/// By what a deployment is known again within a boot: the bytes that it is started from.
+/// Identifies a deployment within a boot: SHA-256 of its release's path, unit, environment and files. The length before
+/// each part keeps two different lists of parts from having the same bytes.
 fn digest(generation: &Generation, rendering: &Rendering) -> String {
     let release = generation.release.display().to_string();
     let files = FILES.iter().map(|file| rendering.text(file).map(|text| text.expose()).unwrap_or_default());
     let mut hash = Sha256::new();
-    let own = generation.runs_by.files.iter().map(|file| file.text.as_str());
-    for part in [release.as_str(), &generation.runs_by.unit].into_iter().chain(files).chain(own) {
+    let supervisor_files = generation.runs_by.files.iter().map(|file| file.text.as_str());
+    for part in [release.as_str(), &generation.runs_by.unit].into_iter().chain(files).chain(supervisor_files)
+    {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

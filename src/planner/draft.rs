@@ -1,5 +1,4 @@
-//! What a plan is made of: what is wanted, and the draft, which is what the planner makes of it before it adds any step.
-//! Every chapter of a plan reads the draft.
+//! The inputs of a plan, and the draft that the planner makes of them. All modules that add steps read the draft. Data only.
 
 use std::path::Path;
 
@@ -12,26 +11,27 @@ use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Rendering, Setting};
 
-/// All that a plan is made of.
+/// The inputs of a plan.
 pub struct Wanted<'a> {
     pub facts: &'a Facts,
     pub selection: &'a Selection,
     pub source: &'a Source,
     pub manifest: &'a Manifest,
     pub manifest_from: &'a Setting,
-    /// Absent when the manifest says that the service has no secret.
+    /// `None` if the manifest says that the service has no secret.
     pub secret: Option<&'a Variables>,
-    /// The environment of the last healthy deployment, while this boot still has it.
+    /// The environment of the last healthy deployment. `None` after a reboot: it is kept on tmpfs only.
     pub good_environment: Option<&'a Rendering>,
 }
 
+/// What the planner makes of the inputs before it adds any step.
 pub struct Draft<'a> {
     pub wanted: &'a Wanted<'a>,
     pub layout: Layout,
     pub recipe: Recipe,
-    /// What the service finds in its environment.
+    /// The variables of the service.
     pub variables: Variables,
-    /// The same, in the dialects of its readers.
+    /// The texts of its environment files.
     pub rendering: Rendering,
     pub service: supervisor::Service,
     pub generation: Generation,
@@ -44,7 +44,7 @@ impl Draft<'_> {
         &self.generation.release
     }
 
-    /// Where each setting came from: those that select first, then those that depend on what was selected.
+    /// Each setting with its origin: first those of the selection, then those that depend on them.
     pub fn settings(&self) -> Vec<Setting> {
         let runtime = Setting {
             name: "runtime".to_owned(),

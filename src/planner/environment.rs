@@ -1,4 +1,4 @@
-//! The steps that write an environment: every file of the list, in the place that its purpose has.
+//! Steps that write the environment's files, in each of its copies. The texts come from `env`.
 
 use super::draft::Draft;
 use super::env;
@@ -12,7 +12,7 @@ use crate::plan::{Action, Owner, Rendering};
 
 use super::runtime::Recipe;
 
-/// The environment in the dialects of its readers.
+/// Renders the environment's files. Adds a note with the variables that `.env` cannot have.
 pub fn render(
     wanted: &Wanted,
     recipe: &Recipe,
@@ -24,45 +24,46 @@ pub fn render(
     let (rendering, left_out) = env::render(variables, dialect, &header(layout))?;
     if !left_out.is_empty() {
         notes.push(format!(
-            "not in .env, whose reader would change them, but in the process environment: {}",
+            "only in the process environment, because readers of .env would change the values: {}",
             left_out.join(", ")
         ));
     }
     Ok(rendering)
 }
 
-/// What a copy of the environment is written for, in the words of its steps.
+/// A copy of the environment, and how the steps that write it are called.
 pub struct Purpose {
     copy: EnvCopy,
+    /// Prefix and suffix of the steps' ids.
     before: &'static str,
     after: &'static str,
-    /// Instead of each file's own reason.
+    /// Used instead of each file's `why`.
     why: Option<&'static str>,
 }
 
-/// Written only when the release is whole, migrated, and proved as a candidate: until then the former generation runs,
-/// and may be restarted.
+/// Written only after build, migration and candidate: until then systemd may restart the previous deployment, which
+/// must find its own environment.
 const SERVING: Purpose = Purpose { copy: EnvCopy::Serving, before: "", after: "", why: None };
-/// As long as the boot lasts: going back must not mean the old release with the new values.
+/// A copy for the recovery: without it the old release would be started with the new values.
 pub const GOOD: Purpose = Purpose {
     copy: EnvCopy::Good,
     before: "good-",
     after: "",
     why: Some("the environment to go back to if a later deployment fails"),
 };
-/// After a reboot it is not there yet.
+/// Written by a recovery: the environment is on tmpfs, so that after a reboot it does not exist yet.
 pub const BACK: Purpose =
     Purpose { copy: EnvCopy::Serving, before: "", after: "-back", why: Some("the last healthy deployment") };
 pub const CANDIDATE: Purpose =
     Purpose { copy: EnvCopy::Candidate, before: "candidate-", after: "", why: None };
 
-/// Of the deployment that is about to serve.
+/// Adds the steps that write the environment of the deployment that is about to serve.
 pub fn write_serving(steps: &mut Steps, draft: &Draft) {
-    let whole = before_serving(steps);
-    write(steps, &SERVING, &draft.rendering, &["run", whole], &draft.layout);
+    let prepared = before_serving(steps);
+    write(steps, &SERVING, &draft.rendering, &["run", prepared], &draft.layout);
 }
 
-/// One step for each file; their ids.
+/// Adds one step for each file. Returns their ids.
 pub fn write(
     steps: &mut Steps,
     purpose: &Purpose,
@@ -78,7 +79,7 @@ pub fn write(
         match rendering.text(&file) {
             Some(text) => {
                 let why = match purpose.copy == EnvCopy::Candidate && !file.is_shared {
-                    true => "the service's environment, but for PORT",
+                    true => "the service's environment, with another PORT",
                     false => purpose.why.unwrap_or(file.why),
                 };
                 let (owner, mode) = match is_good {
@@ -87,7 +88,7 @@ pub fn write(
                 };
                 steps.sealed(&id, why, path, text.clone(), owner, mode).after(needs);
             }
-            // A candidate's directory is a new one.
+            // A candidate's directory is new, so there is nothing to remove.
             None if purpose.copy == EnvCopy::Candidate => continue,
             None => {
                 let why = "this deployment has no .env; the previous one's is removed";

@@ -1,5 +1,5 @@
-//! What a boot may start when it cannot make what it wants: the deployment that passed last on this instance, as it
-//! is recorded. Pure; the one place that decides it.
+//! The fallback: if a run cannot make its deployment, it starts the last healthy one of this instance from its record.
+//! Only this file decides whether it may, and which one.
 
 use super::build::aside;
 use super::records::good_of;
@@ -12,8 +12,9 @@ use crate::fault::Phase;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Mark, Owner, Rendering, Step, StepId};
 
-/// Whether a run that ended so may start what was good. Not after a word of the operator's or of the policy's: a refusal
-/// means this service, too, and rules that are not loaded would not hide instance metadata from it.
+/// Whether a run that failed with this code may start the last healthy deployment. Not if operator or policy refused
+/// the run, which applies to that deployment, too; and not without the rules for IMDS, which would leave it
+/// unprotected.
 pub fn may_start_after(code: Code) -> bool {
     !matches!(
         code,
@@ -30,29 +31,32 @@ pub fn may_start_after(code: Code) -> bool {
     )
 }
 
-/// What was good on this instance: of the service that it decided for, or else of the only one. Of a machine that does
-/// not know which instance it is, only what passed in this very boot.
+/// The deployment to start: the last healthy one on this instance, of the service that the instance is pinned to; if
+/// it is not pinned, of the only service that has one. If the instance's id is unknown, the record may be from the
+/// instance that the AMI was made from; then it must have been healthy in this boot.
 pub fn to_start<'a>(
     facts: &'a Facts,
     decided: Option<&Service>,
     passed_in_this_boot: impl Fn(&Service) -> bool,
 ) -> Option<(&'a Service, &'a Good)> {
-    let is_ours = |service: &Service| match facts.instance {
+    let is_of_this_instance = |service: &Service| match facts.instance {
         Some(_) => good_of(facts, service).is_some(),
         None => passed_in_this_boot(service),
     };
-    // An operator's word counts also where the run ended before it was looked at.
+    // Checked here as well: the run may have failed before it checked hold and mask.
     let may_run = |service: &Service| {
         facts.operator.hold.is_none() && !facts.operator.masked.contains(&Layout::new(service).unit())
     };
-    let mut ours = facts.good.iter().filter(|(service, _)| is_ours(service) && may_run(service));
+    let mut usable =
+        facts.good.iter().filter(|(service, _)| is_of_this_instance(service) && may_run(service));
     match decided {
-        Some(decided) => ours.find(|(service, _)| *service == decided),
-        None => ours.next().filter(|_| ours.next().is_none()),
+        Some(decided) => usable.find(|(service, _)| *service == decided),
+        None => usable.next().filter(|_| usable.next().is_none()),
     }
 }
 
-/// The steps that start a recorded deployment, whole: its unit, its release, its environment, and its health check.
+/// Adds the steps that start a recorded deployment as a whole: environment, unit, release, health check. `ready` are
+/// ids of steps that must be done first.
 pub fn start(
     steps: &mut Steps,
     good: &Generation,
@@ -64,7 +68,7 @@ pub fn start(
     let mut ready: Vec<&str> = ready.iter().map(String::as_str).chain(["reload-back"]).collect();
     let written;
     if let Some(rendering) = environment {
-        // After a reboot it is not there yet.
+        // On tmpfs, so that after a reboot it does not exist yet.
         let owner = Owner::new("root", layout.user());
         steps.directory("run-back", why, layout.run(), owner, 0o750);
         written = environment::write(steps, &environment::BACK, rendering, &["run-back"], layout);
@@ -81,33 +85,38 @@ pub fn start(
     let files = files.into_iter().map(StepId::new).collect();
     steps.add("reload-back", why, reload).needing(files).within(Phase::Reload);
     steps.link("switch-back", why, layout.current(), good.release.clone()).after(&ready);
-    // It passed before with a start: what a reload would take over from the one that failed is not known.
+    // Always a restart: a reload would keep processes of the failed deployment, in an unknown state.
     let start =
         Action::EnsureRunning(EnsureRunning { reloads: Vec::new(), ..ensure_running(&good.runs_by, layout) });
     steps.add("start-back", why, start).after(&["switch-back"]).within(Phase::Start).marks(Mark::BackStarted);
-    health::await_gate(steps, "health-check-back", "it serves again", &good.gate)
-        .after(&["start-back"])
-        .marks(Mark::BackServing);
+    health::await_gate(
+        steps,
+        "health-check-back",
+        "the previous deployment must be healthy again",
+        &good.gate,
+    )
+    .after(&["start-back"])
+    .marks(Mark::BackServing);
 }
 
-/// Files of a generation that the one which is put to run in its place has not.
-pub fn remove_files(steps: &mut Steps, of: &Supervised, but: &Supervised, needs: &[&str]) -> Vec<String> {
-    let stays = |file: &&ServiceFile| but.files.iter().any(|other| other.path == file.path);
+/// Adds steps that remove the files of the `old` deployment that the `new` one does not have. Returns their ids.
+pub fn remove_files(steps: &mut Steps, old: &Supervised, new: &Supervised, needs: &[&str]) -> Vec<String> {
+    let stays = |file: &&ServiceFile| new.files.iter().any(|other| other.path == file.path);
     let mut ids = Vec::new();
-    for file in of.files.iter().filter(|file| !stays(file)) {
+    for file in old.files.iter().filter(|file| !stays(file)) {
         let id = format!("remove-{}", file.name);
-        let why = "this generation has none: the other one's must go";
+        let why = "a file of the other deployment, which this one does not have";
         steps.add(&id, why, Action::RemoveFile { path: file.path.clone() }).after(needs);
         ids.push(id);
     }
     ids
 }
 
-/// The same by itself, of a run that has no plan.
+/// The steps that start a recorded deployment, for a run that failed before it had a plan.
 pub fn start_good(service: &Service, good: &Generation, environment: &Rendering) -> Vec<Step> {
     let (mut steps, layout) = (Steps::default(), Layout::new(service));
     let back = Action::BringBack(aside(good, &layout));
-    let why = "a run that was killed while it built the release once more left it aside";
+    let why = "a run may have been killed after it set the release aside to rebuild it";
     steps.add("bring-back", why, back).within(Phase::Tidy);
     start(&mut steps, good, Some(environment), &["bring-back".to_owned()], &layout);
     steps.finish()
@@ -157,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_good_on_this_instance_is_started() {
+    fn the_last_healthy_deployment_of_this_instance_is_started() {
         let two = facts(Some("i-1"), &[("auth", "i-1"), ("cart", "i-1")]);
         assert_eq!(started(&two, Some("cart"), false).as_deref(), Some("cart"));
         let one = facts(Some("i-1"), &[("auth", "i-1"), ("cart", "i-0")]);
@@ -167,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_good_elsewhere_or_is_ambiguous_is_not() {
+    fn one_of_another_instance_or_of_several_services_is_not() {
         let baked = facts(Some("i-2"), &[("auth", "i-1")]);
         assert_eq!(started(&baked, Some("auth"), true), None);
         let two = facts(Some("i-1"), &[("auth", "i-1"), ("cart", "i-1")]);
@@ -177,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_masked_or_held_is_not() {
+    fn one_that_an_operator_masked_or_held_is_not() {
         let good = || facts(Some("i-1"), &[("auth", "i-1")]);
         let mut masked = good();
         masked.operator.masked.insert("auth.service".to_owned());
@@ -191,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_no_reason_to_start_anything() {
+    fn after_a_refusal_nothing_is_started() {
         for code in
             [Code::PolicyRefused, Code::UnitMasked, Code::Held, Code::Usage, Code::Cancelled, Code::ImdsRules]
         {
@@ -203,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_brings_its_files_back_and_another_ones_go() {
+    fn a_recovery_writes_its_own_files_and_removes_others() {
         let file = |name: &str, path: &str| ServiceFile {
             name: name.to_owned(),
             why: String::new(),
@@ -230,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_started_whole() {
+    fn a_recovery_writes_environment_unit_and_release_before_the_start() {
         let sealed = || Sealed::new(vec!["TOKEN".to_owned()], "TOKEN=\"1\"\n");
         let environment = Rendering::new(sealed(), vec![(DOTENV, sealed())]);
         let steps = start_good(&service("auth"), &generation(), &environment);

@@ -1,4 +1,4 @@
-//! What must be true before the service counts as in service, and what an update may not quietly make less of.
+//! The health check of a deployment: which probe, how long to wait, and a refusal of updates that silently weaken it.
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Strength;
@@ -10,36 +10,37 @@ use crate::plan::{Action, Gate, HealthWait, Probe, Seconds};
 use super::steps::{Added, Steps};
 use super::{Wanted, records};
 
-/// While another deployment can serve instead, a service may fall over a few times; more is a crash loop, and each of
-/// its rounds costs requests.
+/// If a previous deployment can serve instead: a few restarts may have a temporary cause, more are a crash loop, during
+/// which requests are lost.
 const MOST_RESTARTS: u32 = 3;
-/// What listens on other ports for so long has taken a wrong one. A manifest with a `health.timeout` of its own is
-/// waited for as long as it says: it may open its metrics first.
+/// A service that listens only on other ports for this long listens on the wrong one. Not used if the manifest sets
+/// `health.timeout`: a service may open its metrics port long before the checked one.
 const ELSEWHERE: Seconds = Seconds(15);
 
-/// The manifest's path, else the port, else: alive without a restart; or what `health.check` says. The port is the one
-/// that the service is told: the manifest's is only the first word on it.
+/// The health check: HTTP if the manifest has a path, else TCP if a port is known, else that the process stays alive;
+/// `health.check` overrides that. The port is the variable PORT of the service, of which the manifest's is the default.
 pub fn gate(
     manifest: &Manifest,
     variables: &Variables,
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Gate> {
-    // As runtimes read it: a secret's value often ends with a newline.
-    let told = variables.get("PORT").map(|port| port.expose().trim().parse().ok().filter(|port| *port != 0));
-    if told == Some(None) {
-        notes.push("PORT is not a number from 1 to 65535: health is not asked for on a port".to_owned());
+    // As runtimes read it: a value in a secret often ends with a newline.
+    let variable =
+        variables.get("PORT").map(|port| port.expose().trim().parse().ok().filter(|port| *port != 0));
+    if variable == Some(None) {
+        notes.push("PORT is not a number from 1 to 65535: the health check uses no port".to_owned());
     }
-    let port = told.flatten();
+    let port = variable.flatten();
     if port.is_some_and(|port: u16| port < 1024) {
         let cause = format!("PORT is below 1024, and {RESERVED_PORT}");
-        return Err(Error::new(Code::ManifestInvalid, "planning the health gate", cause)
+        return Err(Error::new(Code::ManifestInvalid, "planning the health check", cause)
             .remedy("correct PORT where it is set: the secret, env.values, or the start command"));
     }
-    if let Some(said) = manifest.port.filter(|said| Some(*said) != port) {
-        notes.push(format!("port = {said} has no effect: PORT is set elsewhere"));
+    if let Some(unused) = manifest.port.filter(|unused| Some(*unused) != port) {
+        notes.push(format!("port = {unused} has no effect: PORT is set elsewhere"));
     }
-    let probe = probe(manifest, port, told.is_some())?;
+    let probe = probe(manifest, port, variable.is_some())?;
     if probe == Probe::Alive {
         notes.push(alive_only(manifest.health.check));
     }
@@ -53,7 +54,7 @@ pub fn gate(
     })
 }
 
-fn probe(manifest: &Manifest, port: Option<u16>, is_told: bool) -> Result<Probe> {
+fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool) -> Result<Probe> {
     let health = &manifest.health;
     match (port, &health.path, health.check) {
         (_, _, Some(Strength::Process)) => Ok(Probe::Alive),
@@ -68,29 +69,28 @@ fn probe(manifest: &Manifest, port: Option<u16>, is_told: bool) -> Result<Probe>
         (None, None, None) => Ok(Probe::Alive),
         (None, path, _) => {
             let what = match path {
-                Some(path) => format!("where the service answers {path}"),
-                None => "on which port the service listens, as health.check asks for".to_owned(),
+                Some(path) => format!("health.path = \"{path}\""),
+                None => "health.check = \"port\" or \"http\"".to_owned(),
             };
-            let cause = match is_told {
-                true => format!("PORT is not a number, so it is not known {what}"),
-                false => format!("neither bootagent.toml nor PORT says {what}"),
+            let cause = match has_variable {
+                true => format!("{what} needs a port, and PORT is not a number"),
+                false => format!("{what} needs a port, and neither bootagent.toml nor PORT names one"),
             };
-            Err(Error::new(Code::ManifestInvalid, "planning the health gate", cause).remedy(
-                "add port = 3000 (or where the service listens) to bootagent.toml, or PORT to the secret",
-            ))
+            Err(Error::new(Code::ManifestInvalid, "planning the health check", cause)
+                .remedy("add port = 3000 (the service's port) to bootagent.toml, or PORT to the secret"))
         }
     }
 }
 
-fn alive_only(said: Option<Strength>) -> String {
-    let why = match said {
+fn alive_only(check: Option<Strength>) -> String {
+    let why = match check {
         Some(_) => "as health.check says",
         None => "because no port is known: set port and health in bootagent.toml",
     };
-    format!("the health check is only that a process stays alive, {why}; no request is tried")
+    format!("the health check is only that a process stays alive, {why}; no request is sent")
 }
 
-/// Held against the health check of the deployment that passed last on this instance.
+/// Compares the health check with that of the deployment that was last healthy on this instance.
 pub fn compare_with_good(wanted: &Wanted, gate: &Gate, notes: &mut Vec<String>) -> Result<()> {
     match records::good(wanted) {
         Some(good) => compare(&good.generation.gate, gate, wanted.manifest.health.check, notes),
@@ -98,17 +98,17 @@ pub fn compare_with_good(wanted: &Wanted, gate: &Gate, notes: &mut Vec<String>) 
     }
 }
 
-/// An update must not count as healthy because less is asked of it than of the deployment that serves: a weaker check
-/// is refused unless the manifest says in words that it is meant.
-fn compare(former: &Gate, gate: &Gate, said: Option<Strength>, notes: &mut Vec<String>) -> Result<()> {
+/// Refuses a weaker check than that of the last healthy deployment, with which a broken update could count as healthy,
+/// unless `allowed` (`health.check` of the manifest) is that check. An allowed one and a new port add a note.
+fn compare(former: &Gate, gate: &Gate, allowed: Option<Strength>, notes: &mut Vec<String>) -> Result<()> {
     let (before, now) = (former.probe.strength(), gate.probe.strength());
     if now < before {
-        let weaker = format!("{}, and this commit by {}", asks(&former.probe), asks(&gate.probe));
-        if said != Some(now) {
+        let weaker = format!("{}, and this commit by {}", shown(&former.probe), shown(&gate.probe));
+        if allowed != Some(now) {
             let cause = format!("the previous deployment is checked by {weaker}");
             return Err(Error::new(Code::HealthWeaker, "comparing the health checks", cause).remedy(format!(
-                "give bootagent.toml its port and health.path back (or the secret its PORT); if it is meant, say so \
-                 there: health.check = \"{}\"; then: bootagent run --update",
+                "restore port and health.path in bootagent.toml (or PORT in the secret); if the weaker check is \
+                 intended, allow it there: health.check = \"{}\"; then: bootagent run --update",
                 now.name()
             )));
         }
@@ -118,13 +118,13 @@ fn compare(former: &Gate, gate: &Gate, said: Option<Strength>, notes: &mut Vec<S
         && from != to
     {
         notes.push(format!(
-            "the port moves from {from} to {to}: what sends requests (a target group, a proxy) must move, too"
+            "the port moves from {from} to {to}: change what sends requests (a target group, a proxy), too"
         ));
     }
     Ok(())
 }
 
-fn asks(probe: &Probe) -> String {
+fn shown(probe: &Probe) -> String {
     match probe {
         Probe::Http { port, path, .. } => format!("GET {path} on port {port}"),
         Probe::Tcp { port } => format!("a connection to port {port}"),
@@ -133,7 +133,7 @@ fn asks(probe: &Probe) -> String {
     }
 }
 
-/// How the wanted deployment is waited for: with nothing to go back to, its whole time counts.
+/// The wait for the new deployment. Without a previous deployment to go back to, restarts do not end it early.
 pub fn wait(gate: &Gate, manifest: &Manifest, can_go_back: bool) -> HealthWait {
     HealthWait {
         gate: gate.clone(),
@@ -142,13 +142,13 @@ pub fn wait(gate: &Gate, manifest: &Manifest, can_go_back: bool) -> HealthWait {
     }
 }
 
-/// For a deployment that passed before.
+/// Adds the health check of a candidate, or of a deployment that was healthy before.
 pub fn await_gate<'a>(steps: &'a mut Steps, id: &str, why: &str, gate: &Gate) -> Added<'a> {
     let wait = HealthWait { gate: gate.clone(), most_restarts: Some(MOST_RESTARTS), elsewhere: None };
     await_health(steps, id, why, wait)
 }
 
-/// The gate's own deadline ends it with what it saw; the step's is only for a gate that hangs.
+/// The step's time limit is longer than the check's own, whose error says what the probes found; the step's does not.
 pub fn await_health<'a>(steps: &'a mut Steps, id: &str, why: &str, wait: HealthWait) -> Added<'a> {
     let most = Seconds(wait.gate.within.0 + wait.gate.soak.0 + 10);
     let mut step = steps.add(id, why, Action::AwaitHealth(wait));
@@ -176,7 +176,7 @@ mod tests {
         Probe::Tcp { port }
     }
 
-    fn compared(former: Probe, now: Probe, said: Option<Strength>) -> Result<Vec<String>> {
+    fn compared(former: Probe, now: Probe, allowed: Option<Strength>) -> Result<Vec<String>> {
         let gate = |probe| Gate {
             unit: "x.service".into(),
             probe,
@@ -186,11 +186,11 @@ mod tests {
             interval_ms: 500,
         };
         let mut notes = Vec::new();
-        compare(&gate(former), &gate(now), said, &mut notes).map(|()| notes)
+        compare(&gate(former), &gate(now), allowed, &mut notes).map(|()| notes)
     }
 
     #[test]
-    fn a_weaker_check_is_refused_and_names_the_words_that_allow_it() {
+    fn a_weaker_check_is_refused_and_its_remedy_has_the_key_that_allows_it() {
         for (former, now, word) in [
             (http(3000), tcp(3000), "port"),
             (http(3000), ALIVE, "process"),
@@ -201,22 +201,22 @@ mod tests {
             assert_eq!(error.code(), Code::HealthWeaker);
             assert!(error.to_string().contains(&format!("health.check = \"{word}\"")), "{error}");
         }
-        // Words that say something else do not count.
+        // Another value than the weaker check's does not allow it.
         assert!(compared(http(3000), ALIVE, Some(Strength::Port)).is_err());
     }
 
     #[test]
-    fn a_weaker_check_that_is_said_in_words_is_told() {
-        for (former, now, said) in
+    fn an_allowed_weaker_check_adds_a_note() {
+        for (former, now, allowed) in
             [(http(3000), tcp(3000), Strength::Port), (tcp(3000), ALIVE, Strength::Process)]
         {
-            let notes = compared(former, now, Some(said)).unwrap();
+            let notes = compared(former, now, Some(allowed)).unwrap();
             assert!(notes.len() == 1 && notes[0].contains("becomes weaker"), "{notes:?}");
         }
     }
 
     #[test]
-    fn as_strong_or_stronger_is_said_nothing_of() {
+    fn an_equal_or_stronger_check_adds_no_note() {
         for (former, now) in [
             (http(3000), http(3000)),
             (tcp(3000), http(3000)),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_moves_is_told() {
+    fn another_port_adds_a_note() {
         for (former, now) in [(http(3000), http(3001)), (tcp(3000), http(3001)), (tcp(3000), tcp(3001))] {
             let notes = compared(former, now, None).unwrap();
             assert!(notes.len() == 1 && notes[0].contains("from 3000 to 3001"), "{notes:?}");

@@ -1,5 +1,6 @@
-//! The firewall rules of instance metadata, if the policy asks for them: only root and named users reach it. It is up
-//! before the source is fetched, and down again when the policy asks for it no longer.
+//! Steps for `imds.users` of the policy: firewall rules that let only root and the named users reach IMDS, so that
+//! other users cannot get the role's credentials. They are loaded before the repository is fetched, and removed if
+//! the policy no longer has `imds.users`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +16,21 @@ use crate::plan::{Action, ImdsRules};
 const UNIT: &str = include_str!("../../units/bootagent-imds.service");
 const PLANNING: &str = "planning the rules of imds.users";
 
-/// The last steps of those that raise it or take it down.
+/// The last steps of loading or removing the rules. A step that runs code of the repository comes after them.
 pub const LAST: [&str; 4] = ["imds-enable", "imds-proof", "imds-service", "imds-reload"];
 
+/// Adds the steps that load the rules, or remove them.
 pub fn rules(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     match wanted(facts, selection)? {
         Some(rules) => load(steps, facts, selection, rules),
         None => {
-            take_down(steps, facts);
+            remove(steps, facts);
             Ok(())
         }
     }
 }
 
-/// Once more when the service's user exists: on a first boot it does not before.
+/// Loads the rules again after the service's user is created, which on a first boot does not exist before.
 pub fn let_service_through(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<()> {
     if let Some(rules) = wanted(facts, selection)?.filter(|rules| rules.service.is_some()) {
         let why = "the service's user exists now";
@@ -48,12 +50,12 @@ fn wanted(facts: &Facts, selection: &Selection) -> Result<Option<ImdsRules>> {
         Err(Error::new(Code::PolicyInvalid, PLANNING, cause))
     };
     if !selection.service_may_use_imds && users.iter().any(|user| user == layout.user()) {
-        return invalid(layout.user(), "to which imds.service = false denies instance metadata");
+        return invalid(layout.user(), "and imds.service = false denies it instance metadata");
     }
     if users.contains(&layout.build_user()) {
         return invalid(&layout.build_user(), "which runs install and build commands");
     }
-    // In a switch the former service may have to come back: it goes out with the next run.
+    // In a switch of services, a failure starts the former service again. The next run leaves its user out.
     let former =
         switch::former(facts, &selection.service).map(|former| Layout::new(former).user().to_owned());
     let former = former.filter(|user| selection.service_may_use_imds && !users.contains(user));
@@ -104,20 +106,20 @@ fn install_nft(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Resul
     Ok(())
 }
 
-/// Nothing on a machine that has none.
-fn take_down(steps: &mut Steps, facts: &Facts) {
+/// Adds the steps that remove the rules, if the machine has any.
+fn remove(steps: &mut Steps, facts: &Facts) {
     if !facts.imds_rules {
         return;
     }
     let unit = layout::IMDS_RULES_UNIT.to_owned();
-    // The unit file is the last one: while it is there, a later run goes on with this.
+    // The unit file is removed last: while it exists, a run after a killed one removes the rest.
     let scratch = vec![
         enabled(),
         layout::IMDS_RULES_FILE.into(),
         layout::IMDS_RULES_LOADED.into(),
         layout::imds_rules_unit_file(),
     ];
-    let why = "the policy no longer asks for the rules of instance metadata";
+    let why = "the policy no longer has imds.users";
     steps
         .add("imds-down", why, Action::StopUnit { unit: unit.clone(), scratch })
         .after(&["clean-up"])

@@ -1,5 +1,5 @@
-//! Releases that passed and are kept: their own records, how a plan finds them again, and the environment that they
-//! are started with.
+//! Records of healthy releases: how they are written, how a plan finds a release by them, and the environment with
+//! which it is started. With them an instance needs no git server after its first deployment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,8 +17,9 @@ use crate::plan::Rendering;
 use crate::plan::layout::Layout;
 use crate::secret::Secret;
 
-/// The release of this commit and recipe: one that passed under another name is not built anew. Those of agents that
-/// kept no record named a release by more than what makes it; the last one is known by the record that it passed.
+/// The directory of the release of this commit and recipe. A release with a record keeps its name, so that it is not
+/// built again. Older versions of bootagent wrote no such records and hashed more into the name; of those, only the
+/// last healthy release is found, by its record.
 pub fn release(wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> PathBuf {
     let (commit, recipe) = (&wanted.source.commit, recipe.fingerprint());
     let service = &wanted.selection.service;
@@ -26,25 +27,24 @@ pub fn release(wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> PathBuf {
     if let Some(kept) = all(wanted.facts, service).iter().find(passed) {
         return kept.generation.release.clone();
     }
-    let of_old = good_of(wanted.facts, service)
+    let unrecorded = good_of(wanted.facts, service)
         .map(|good| &good.generation)
         .filter(|generation| generation.commit == *commit && of(wanted.facts, service, generation).is_none());
-    of_old.map_or_else(|| layout.release(commit, &recipe), |generation| generation.release.clone())
+    unrecorded.map_or_else(|| layout.release(commit, &recipe), |generation| generation.release.clone())
 }
 
+/// All records of this service.
 pub fn all<'a>(facts: &'a Facts, service: &Service) -> &'a [Kept] {
     facts.kept.get(service).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A generation's own record.
+/// The record of this deployment's release.
 pub fn of<'a>(facts: &'a Facts, service: &Service, generation: &Generation) -> Option<&'a Kept> {
     all(facts, service).iter().find(|kept| kept.generation.release == generation.release)
 }
 
-/// The record from which a commit is planned without git. It came from the same place and branch as it would come
-/// from now.
-///
-/// An abbreviation that several begin with is left to git, which says so.
+/// The record from which a commit can be planned without git, if it is of the selected environment, repository and
+/// branch. `None` if the abbreviation fits several commits: git then says that it is ambiguous.
 pub fn of_commit<'a>(facts: &'a Facts, selection: &Selection, commit: &CommitPrefix) -> Option<&'a Kept> {
     let same = |kept: &&Kept| {
         commit.fits(&kept.source.commit)
@@ -57,7 +57,7 @@ pub fn of_commit<'a>(facts: &'a Facts, selection: &Selection, commit: &CommitPre
     fitting.all(|other| other.source.commit == first.source.commit).then_some(first)
 }
 
-/// What the environment is made of beside the secret's values.
+/// All that the environment depends on, except for the secret's values, which are never recorded.
 pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
     let manifest = wanted.manifest;
     let mut under: BTreeMap<String, String> = recipe.defaults.clone();
@@ -74,8 +74,8 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
     }
 }
 
-/// Everything the service finds in its environment. What is more specific wins: the runtime's
-/// defaults, the manifest, the secret, and last what the start command sets itself.
+/// All variables of the service. Later ones replace earlier ones: defaults of the runtime, the manifest's, the
+/// secret's, those that the start command sets.
 pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>) -> Result<Variables> {
     let mut all = Variables::default();
     for (name, value) in &of.under {
@@ -95,17 +95,18 @@ pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>
     let missing = missing.join(", ");
     let cause = match &of.secret {
         Some(secret) => format!("{secret} has no {missing}"),
-        None => format!("the service has no secret, and nothing else says {missing}"),
+        None => format!("the service has no secret, and nothing else sets {missing}"),
     };
     Err(Error::new(Code::SecretKeyMissing, format!("checking the environment of {service}"), cause))
 }
 
-/// The environment of a release that passed before, with the secret's values of today.
+/// The environment of a recorded release, with the secret's present values.
 pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> Result<Rendering> {
     let variables = variables(service, &kept.variables, secret)?;
     let header = header(&Layout::new(service));
     let unknown = || {
-        let cause = format!("its record names {}, which this bootagent cannot write", kept.variables.dialect);
+        let dialect = &kept.variables.dialect;
+        let cause = format!("its record names the dialect {dialect}, which this bootagent does not know");
         Error::new(Code::RecordUnreadable, format!("rendering the .env of {service}"), cause)
     };
     let dialect = match kept.variables.dotenv {
@@ -115,7 +116,7 @@ pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> 
     env::render(&variables, dialect, &header).map(|(rendering, _)| rendering)
 }
 
-/// The release's own record, from which it is planned and started whatever becomes of git and the policy.
+/// Adds the step that records the release, so that it can be planned and started without git.
 pub fn keep(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, recipe, generation, layout, .. } = draft;
     let record = Kept {
@@ -128,18 +129,20 @@ pub fn keep(steps: &mut Steps, draft: &Draft) -> Result<()> {
         variables: ingredients(wanted, recipe),
         generation: generation.clone(),
     };
-    let why = "this release can be started, and returned to, without git";
+    let why = "with it, this release can be started again without git";
     let path = layout.kept().join(name(&generation.release));
     steps.file("kept", why, path, text(&record)?, 0o600).after(&["health-check"]);
     Ok(())
 }
 
-/// What an instance decided, where that record is lost: what passed on it says which commit it serves.
+/// What replaces a lost record of the pinned commit: the record of the last healthy release, or only its commit.
 pub enum Lost<'a> {
     Kept(&'a Kept),
     Commit(&'a Commit),
 }
 
+/// For an instance whose record of the pinned commit is lost. Without it, the instance would take the branch's newest
+/// commit. `None` if the machine is not an instance, or nothing was deployed on it.
 pub fn lost_decision<'a>(facts: &'a Facts, service: &Service) -> Option<Lost<'a>> {
     facts.instance.as_ref()?;
     let Some(good) = good_of(facts, service) else {
@@ -152,8 +155,8 @@ pub fn lost_decision<'a>(facts: &'a Facts, service: &Service) -> Option<Lost<'a>
     })
 }
 
-/// Whether a policy without a repository is that of a machine that ran nothing yet, of this image or of another
-/// instance; otherwise what ran here, of which the records are gone.
+/// The services that were deployed on this instance. Empty on a new one: records in an AMI are of another instance.
+/// If the policy names no repository, this tells a machine that lost its configuration from one that never had any.
 pub fn ran_here(facts: &Facts) -> Vec<&Service> {
     let of_this_instance = facts.good.iter().filter(|(_, good)| {
         facts.instance.as_ref().is_some_and(|instance| good.instance.as_ref() == Some(&instance.id))
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_decision_is_made_up_for_by_what_passed_on_this_instance() {
+    fn the_last_healthy_release_replaces_a_lost_pin() {
         let mut facts = facts(Some(good("i-1")));
         assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
         facts.kept = [(service(), vec![kept(&good("i-1"))])].into();
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stood_there_last_is_what_a_machine_without_records_stays_with() {
+    fn without_records_the_current_release_s_commit_replaces_a_lost_pin() {
         let mut facts = facts(None);
         facts.unrecorded = [(service(), Some(commit()))].into();
         assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_s_records_decide_nothing_for_another_instance() {
+    fn records_in_an_ami_do_not_count_for_another_instance() {
         let mut baked = facts(Some(good("i-0")));
         baked.kept = [(service(), vec![kept(&good("i-0"))])].into();
         assert!(lost_decision(&baked, &service()).is_none());
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dotenv_is_written_in_the_dialect_that_its_record_names() {
+    fn an_unknown_dialect_in_a_record_is_an_error() {
         let mut of = kept(&good("i-1"));
         of.variables = Ingredients { dotenv: true, ..Ingredients::default() };
         assert!(rendering(&service(), &of, None).unwrap().text(&DOTENV).is_some());
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn values_go_over_each_other_and_missing_ones_are_named() {
+    fn later_sources_replace_earlier_ones_and_missing_variables_are_named() {
         let mut of = Ingredients {
             under: [("A".to_owned(), "under".to_owned()), ("B".to_owned(), "under".to_owned())].into(),
             over: [("C".to_owned(), "over".to_owned())].into(),

@@ -1,5 +1,5 @@
-//! What a release wants done once before it serves: a migration of its database, mostly. The former
-//! generation serves meanwhile.
+//! The migration step: runs the manifest's `migrate` commands once for each release, before it serves. Meanwhile the
+//! previous deployment serves.
 
 use serde::Serialize;
 
@@ -15,14 +15,15 @@ use crate::plan::layout::Layout;
 use crate::plan::{Action, Migration, Mode, Record, SeenFile, StepId};
 use crate::secret::Sealed;
 
-/// Where it was done: another instance, baked from this one's disk, or another environment has another
-/// database.
+/// Content of the record that a migration is done. Another environment has another database; and an instance of an AMI
+/// that was made from this disk must run the migration itself.
 #[derive(Serialize)]
 struct Migrated<'a> {
     instance: Option<String>,
     environment: &'a Environment,
 }
 
+/// Adds the step, if the manifest has migration commands.
 pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, recipe, rendering, layout, .. } = draft;
     let release = draft.release();
@@ -60,7 +61,8 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
     Ok(())
 }
 
-/// A migration reads it where the service will: what stands there is the former generation's, or nothing yet.
+/// A file such as `.env`, bind-mounted to the path where the service will read it. That path itself still has the
+/// previous deployment's file, or none.
 fn seen(file: &EnvFile, text: &Sealed, layout: &Layout) -> SeenFile {
     SeenFile {
         path: layout.env_file(EnvCopy::Migration, file),

@@ -1,5 +1,5 @@
-//! Pure: from what is and what is wanted to the plan. No disk, no network, no clock: the same inputs
-//! give the same plan. This file holds the policy of the product, in the order in which it happens.
+//! The planner: makes a plan from the facts about the machine, the selection, the manifest and the secret. Pure: no
+//! disk, no network, no clock; the same inputs give the same plan. This file has the order of a plan's steps.
 
 mod accounts;
 mod agent;
@@ -52,12 +52,13 @@ use runtime::Recipe;
 use steps::Steps;
 pub use unmet::{MOST_QUESTIONS, Unmet};
 
-/// Pure, and so it cannot look anything up: what it must know besides, it asks, and is called again with the answer.
+/// Makes the plan. If it needs a fact that only the network has, it returns `Unmet::Ask`; the caller gets the answer
+/// and calls it again.
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     Ok(goal::serve(&draft(wanted)?)?)
 }
 
-/// It refuses what cannot work.
+/// Makes the draft, or the error of what cannot work.
 fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let layout = Layout::new(&wanted.selection.service);
     names::refuse_masked(wanted.facts, &layout)?;
@@ -99,7 +100,7 @@ fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {
     })
 }
 
-/// What the manifest's supervisor makes of the app.
+/// The unit and files that the manifest's supervisor makes for the service.
 fn supervise(
     wanted: &Wanted,
     release: &Path,
@@ -114,7 +115,7 @@ fn supervise(
     Ok(service)
 }
 
-/// What an operator, tags or the policy said, and this run does not do, or does beside its own work.
+/// Notes about a hold, a disabled agent, the selection, and a switch of services.
 fn operator_notes(wanted: &Wanted) -> Vec<String> {
     let Wanted { facts, selection, .. } = wanted;
     let hold = facts.operator.hold.as_ref();
@@ -126,12 +127,12 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes
 }
 
-/// The files whose text a fetch brings along.
+/// Paths of the repository's files whose text a fetch must read for planning.
 pub fn evidence() -> Vec<String> {
     runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).collect()
 }
 
-/// The generation to which the recovery goes back: another service's, where this is a switch.
+/// The deployment that a failed run goes back to. If this run switches to another service, it is the former service's.
 fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     match switch::goes_back(facts, service) {
@@ -140,8 +141,8 @@ fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
     }
 }
 
-/// Whether the policy names only what there is, and the service may have its name here, and be started. Known before
-/// anything is fetched, so told before.
+/// Errors that are known before the repository is fetched: unknown names in the policy, a masked unit, and a service
+/// name that is taken.
 pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     runtime::refuse_unknown(selection)?;
     let layout = Layout::new(&selection.service);
@@ -149,17 +150,17 @@ pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     names::refuse_taken(facts, &layout)
 }
 
-/// The commit that last passed its gate on this instance, and the one that was last put to run.
+/// The commit that was last healthy on this instance, and the one that was last started.
 pub fn remembered<'a>(facts: &'a Facts, service: &Service) -> (Option<&'a Commit>, Option<&'a Commit>) {
     let passed = records::good_of(facts, service).map(|good| &good.generation.commit);
     (passed, records::attempted(facts, service))
 }
 
 fn header(layout: &Layout) -> String {
-    format!("Written by bootagent for {}; rendered anew at each boot, do not edit.", layout.user())
+    format!("Written by bootagent for {}; do not edit: each run replaces this file.", layout.user())
 }
 
-/// Until this step nothing is touched that the former generation runs from.
+/// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
     ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
 }

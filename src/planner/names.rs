@@ -1,23 +1,25 @@
-//! The names that a service takes on the machine, and what an operator said of them.
+//! Refusals because of a service's name: an operator masked its unit, or its user, unit or directories are not
+//! bootagent's.
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
 use crate::plan::layout::Layout;
 
-/// A mask is an operator's word: no run takes it away.
+/// Fails if the service's unit is masked. An operator masked it, so no run unmasks it.
 pub fn refuse_masked(facts: &Facts, layout: &Layout) -> Result<()> {
     let unit = layout.unit();
     if !facts.operator.masked.contains(&unit) {
         return Ok(());
     }
     let remedy =
-        format!("systemctl unmask {unit} (with --runtime, if it was masked so); then: bootagent run");
+        format!("systemctl unmask {unit} (with --runtime if it was masked with it); then: bootagent run");
     let cause = format!("{unit} is masked, so nothing may start it");
-    let doing = format!("looking at the unit of {}", layout.user());
+    let doing = format!("checking the unit of {}", layout.user());
     Err(Error::new(Code::UnitMasked, doing, cause).remedy(remedy))
 }
 
-/// What stands under the service's names and is not ours is refused, never adopted.
+/// Fails if a user, group, unit or directory with one of the service's names exists and has no ownership marker. A run
+/// would otherwise replace files of another program, or of the operating system.
 pub fn refuse_taken(facts: &Facts, layout: &Layout) -> Result<()> {
     let refuse = |what: String| {
         let doing = format!("taking the name {} for the service", layout.user());
@@ -25,10 +27,10 @@ pub fn refuse_taken(facts: &Facts, layout: &Layout) -> Result<()> {
     };
     let refuse_taken = |what: String| refuse(format!("{what} exists and is not bootagent's"));
     if layout.user() == "root" {
-        return refuse("it is the name of the machine's own user".to_owned());
+        return refuse("the service would run as root".to_owned());
     }
     if layout.user().starts_with("bootagent") {
-        return refuse("bootagent's own units and directories are called so".to_owned());
+        return refuse("names of bootagent's own units and directories start with bootagent".to_owned());
     }
     if facts.claims.iter().any(|claimed| claimed.as_str() == layout.user()) {
         return Ok(());

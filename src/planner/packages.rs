@@ -1,4 +1,4 @@
-//! Packages of the distribution, if the manifest asks for any.
+//! The steps that install packages of the distribution, for the manifest, a runtime or the rules for IMDS.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use crate::fault::Phase;
 use crate::observe::Selection;
 use crate::plan::*;
 
-/// Not the service's: while it runs, another run waits for dpkg's lock, as for anybody else's.
+/// One name for all services: dpkg has one lock, so there is one installation at a time.
 const UNIT: &str = "bootagent-packages.service";
 
-/// Adds the step, before anything is built with them; whether there is one.
+/// Adds the step for packages of the manifest and the runtime. Returns whether there are any.
 pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bool> {
     let selection = wanted.selection;
     let mut names = wanted.manifest.packages.clone();
     let why = match names.is_empty() {
         true => format!("{} needs them", recipe.of.name),
-        false => "the manifest asks for them".to_owned(),
+        false => "the manifest lists them".to_owned(),
     };
     for name in recipe.packages() {
         if !names.contains(name) {
@@ -32,17 +32,17 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     }
     let doing = || format!("planning the packages {}", names.join(", "));
     if !selection.packages.allowed {
-        let cause = format!("{why}, and the policy forbids packages");
+        let cause = format!("{why}, but packages.allow = false in the policy");
         return Err(Error::new(Code::PolicyRefused, doing(), cause)
             .remedy("add them to the AMI, or ask its owner to set packages.allow"));
     }
     let os = &wanted.facts.machine.os;
     if !wanted.facts.machine.has_apt() {
         let cause =
-            format!("on \"{}\" bootagent knows no package manager yet, only apt", os.escape_default());
+            format!("bootagent installs packages with apt only, and the OS is \"{}\"", os.escape_default());
         return Err(Error::new(Code::PackagesUnsupported, doing(), cause));
     }
-    // Two at once would share a unit, and dpkg's lock.
+    // Not at the same time: the two steps would use the same unit and dpkg's lock.
     let first = steps.has("imds-nft").then_some("imds-nft");
     let mut step = add(steps, "packages", &why, names.clone(), selection);
     step.after(first.as_slice());
@@ -50,6 +50,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     Ok(true)
 }
 
+/// Adds a step that installs these packages. It may wait for dpkg's lock as long as the policy allows.
 pub fn add<'a>(
     steps: &'a mut Steps,
     id: &str,
@@ -70,7 +71,7 @@ pub fn add<'a>(
     step
 }
 
-/// No question can be answered, and no service of the machine is restarted in passing.
+/// Keeps debconf from asking questions, which no person can answer, and needrestart from restarting other services.
 fn environment(network: &Network) -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> =
         [("DEBIAN_FRONTEND", "noninteractive"), ("LANG", "C.UTF-8"), ("NEEDRESTART_SUSPEND", "1")]

@@ -1,4 +1,5 @@
-//! What the release loses to the links that are put into it: its persistent directories, and `.env`.
+//! Persistent directories: refusals, notes and hints. A link replaces each of them in the release (and `.env`), so that
+//! the service does not see what the repository or an installer put there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use crate::facts::{Entry, EntryKind, Source};
 use crate::observe::manifest::Manifest;
 use crate::secret::excerpt;
 
-/// What the service cannot do without is not taken from it: its files, and what was installed for it.
+/// Fails if a persistent directory would replace a file of the repository, or the installed packages.
 pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<()> {
     let entries: BTreeMap<&str, &Entry> =
         source.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
@@ -22,18 +23,19 @@ pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<(
             let cause = format!("{} is a {kind} of the repository, where a directory must be", entry.path);
             return refused(
                 cause,
-                "name a directory that the service writes, or take the file out of the repository",
+                "name a directory that the service writes, or remove the file from the repository",
             );
         }
         if recipe.programs.iter().any(|programs| is_within(programs, persistent)) {
-            let cause = "the service's packages are installed there, and belong to their release".to_owned();
-            return refused(cause, "take it out of persist: packages are installed anew for each commit");
+            let cause = "the service's packages are installed there, separately for each release".to_owned();
+            return refused(cause, "remove it from persist");
         }
     }
     Ok(())
 }
 
-/// What is in the repository and will not be seen. Of a decided commit only the root is known.
+/// Adds notes on files of the repository that the service will not see. If the commit comes from a record instead of a
+/// fetch, only entries of the root directory are known.
 pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
     if manifest.env.file && source.has(".env") {
         notes.push(
@@ -42,12 +44,12 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
         );
     }
     let persistent: BTreeSet<&str> = manifest.persist.iter().map(String::as_str).collect();
-    // Of each directory the first path that it hides, and how many there are.
+    // For each persistent directory, the first path that it hides, and the number of them.
     let mut hidden: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
     for entry in source.entries.iter().filter(|entry| !only_keeps_a_directory(&entry.path)) {
-        let by = itself_and_above(&entry.path).find_map(|path| persistent.get(path));
-        let Some(by) = by else { continue };
-        hidden.entry(by).or_insert((&entry.path, 0)).1 += 1;
+        let directory = itself_and_above(&entry.path).find_map(|path| persistent.get(path));
+        let Some(directory) = directory else { continue };
+        hidden.entry(directory).or_insert((&entry.path, 0)).1 += 1;
     }
     for persistent in &manifest.persist {
         let Some((first, count)) = hidden.get(persistent.as_str()) else { continue };
@@ -57,12 +59,13 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
         };
         let first = excerpt(first);
         notes.push(format!(
-            "the service does not see {first}{more} of the repository: persist has {persistent} in its place"
+            "the service does not see {first}{more} of the repository: persistent directory {persistent} replaces it"
         ));
     }
 }
 
-/// Signs that the service writes into its release, which it may not, and that nothing in the manifest keeps.
+/// For `bootagent validate`: signs that the service writes into its release, which is read-only, without a persistent
+/// directory for it.
 pub fn hints(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Vec<String> {
     const WRITTEN: [&str; 3] = ["uploads", "logs", "tmp"];
     let is_kept = |name: &str| manifest.persist.iter().any(|kept| is_within(kept, name));
@@ -75,24 +78,24 @@ pub fn hints(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Vec<Strin
         .collect();
     if let Some(package) = recipe.stores_uploads.filter(|_| manifest.persist.is_empty()) {
         hints.push(format!(
-            "{package} stores uploads, and a release is read-only: name their directory in persist, or let it write \
-             to /tmp"
+            "{package} stores uploads, and a release is read-only: add the upload directory to persist, or use /tmp"
         ));
     }
     hints
 }
 
-/// git has no empty directories: a file of such a name stands for one.
+/// A placeholder for an empty directory, which git cannot store.
 fn only_keeps_a_directory(path: &str) -> bool {
     matches!(path.rsplit('/').next(), Some(".gitkeep" | ".keep" | ".gitignore"))
 }
 
-/// `a/b/c`, `a` and `a/b`: a repository may have very many paths, so that each is looked up and none compared.
+/// The directories above a path, and the path itself: `a`, `a/b` and `a/b/c`. For look-ups, because comparing each of a
+/// large repository's paths with each persistent directory would be slow.
 fn itself_and_above(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(slash, _)| &path[..slash]).chain([path])
 }
 
-/// Whether a path is `outer`, or below it.
+/// Whether a path is `outer` or below it.
 fn is_within(path: &str, outer: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,4 +1,5 @@
-//! Records of earlier runs: which of them are this instance's, and how a record is written.
+//! Records of earlier runs: those that count for this instance, and the format of a record. A record of another
+//! instance is in the AMI that was made from it, and does not count.
 
 use std::path::Path;
 
@@ -6,36 +7,40 @@ use super::Wanted;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Facts, Good, Service};
 
-/// The last generation of this very instance that passed. One that came with the image is none: its
-/// environment was another instance's.
+/// The last healthy deployment of the selected service on this instance.
 pub fn good<'a>(wanted: &'a Wanted) -> Option<&'a Good> {
     good_of(wanted.facts, &wanted.selection.service)
 }
 
+/// The last healthy deployment of a service on this instance.
 pub fn good_of<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Good> {
     let good = facts.good.get(service)?;
     (good.instance == instance(facts)).then_some(good)
 }
 
-/// Whether anything passed on this very instance, this service or a former one: then a new choice must prove itself.
+/// Whether a deployment of any service was healthy on this instance. If so, a new choice of service, commit or flags is
+/// recorded only after its health check.
 pub fn has_served(facts: &Facts) -> bool {
     facts.good.values().any(|good| good.instance == instance(facts))
 }
 
+/// The instance's id. `None` if the machine is not an EC2 instance.
 pub fn instance(facts: &Facts) -> Option<String> {
     facts.instance.as_ref().map(|instance| instance.id.clone())
 }
 
-/// The commit that was last put to run on this very instance.
+/// The commit that was last started on this instance.
 pub fn attempted<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Commit> {
     let attempt = facts.attempted.get(service)?;
     (attempt.instance == instance(facts)).then_some(&attempt.commit)
 }
 
+/// A release's name, which is also its records' file name.
 pub fn name(release: &Path) -> String {
     release.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// A record as JSON.
 pub fn text<T: serde::Serialize>(record: &T) -> Result<String> {
     serde_json::to_string_pretty(record)
         .map(|text| text + "\n")

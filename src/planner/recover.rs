@@ -1,4 +1,5 @@
-//! What a failed run does at its end, and what it may do once more before that.
+//! The steps of a failed run: going back to the last healthy deployment, and before that, rebuilding a release that was
+//! healthy before the boot.
 
 use super::build::{aside, record};
 use super::compared::another;
@@ -12,9 +13,9 @@ use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
 
-/// After a failure: back to the last healthy deployment, whole, which may be the wanted one itself: after a
-/// reboot it does not run yet, and whatever failed need not keep it down. Without any, nothing is left
-/// running that did not pass.
+/// The steps of a failed run. They remove an incomplete release and start the last healthy deployment. After a
+/// reboot this may be the wanted one: it does not run yet, and the failed step need not affect it. If there is none,
+/// the service is stopped.
 pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
     let Draft { wanted, generation, rendering, layout, .. } = draft;
     let mut steps = Steps::default();
@@ -25,7 +26,7 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
         release: generation.release.clone(),
         record: record(&generation.release, layout),
     };
-    steps.add("discard", "a release that was not finished is of no use", discard).within(Phase::Tidy);
+    steps.add("discard", "an incomplete release cannot be used", discard).within(Phase::Tidy);
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     if switch::goes_back(facts, service) {
         switch::go_back(&mut steps, facts, service);
@@ -37,7 +38,7 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
     }
     if may_rebuild(draft) {
         let back = Action::BringBack(aside(generation, layout));
-        let why = "the release that passed before, if nothing could be built in its place";
+        let why = "the release that was healthy before, if it could not be rebuilt";
         steps.add("bring-back", why, back).after(&["discard"]).within(Phase::Tidy);
         ready.push("bring-back".to_owned());
     }
@@ -46,14 +47,14 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
             let environment = environment(draft, former);
             ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
             fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
-            let over = if has_candidate {
+            let done = if has_candidate {
                 &["health-check-back", "candidate-back"][..]
             } else {
                 &["health-check-back"]
             };
             let prune = Action::PruneReleases(prune(wanted, former, layout));
-            let why = "failed attempts do not pile up";
-            steps.add("prune-back", why, prune).after(over).within(Phase::Tidy);
+            let why = "removes the failed release";
+            steps.add("prune-back", why, prune).after(done).within(Phase::Tidy);
         }
         (None, Some(good)) => {
             fallback::start(&mut steps, &good.generation, Some(rendering), &ready, layout);
@@ -66,8 +67,9 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
     steps.finish()
 }
 
-/// The environment that passed in this boot. After a reboot there is none: then by the release's own record, with the
-/// values of today, or that of the same commit.
+/// The environment for the previous deployment: the copy that was healthy in this boot; after a reboot, the
+/// environment of the release's record with the secret's present values; else the new one, if it is for the same
+/// commit. `None` leaves the files as they are.
 fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
     let Draft { wanted, generation, rendering, .. } = draft;
     let service = &wanted.selection.service;
@@ -80,25 +82,27 @@ fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
     wanted.good_environment.cloned().or_else(recorded).or_else(same)
 }
 
-/// A release that passed before, and did not in this boot yet: should it fail, its files may be the reason.
+/// Whether the release was healthy before this boot, but not in it yet. If it fails now, its files may be damaged,
+/// so that building it again may help.
 fn may_rebuild(draft: &Draft) -> bool {
     let Draft { wanted, generation, .. } = draft;
     let passed = good(wanted).is_some_and(|good| good.generation.release == generation.release);
     passed && wanted.good_environment.is_none() && wanted.facts.instance.is_some()
 }
 
-/// What is done before that release is built once more: once for each boot.
+/// The steps before such a release is built again. A record limits that to once for each boot.
 pub fn rebuild(draft: &Draft) -> Vec<Step> {
     let Draft { generation, layout, .. } = draft;
     let mut steps = Steps::default();
     if may_rebuild(draft) {
-        let why = "once for each boot";
+        let why = "records the rebuild: there is one for each boot";
         let text = format!("{}\n", generation.release.display());
         steps.file("rebuilt", why, layout.rebuilt(), text, 0o600);
         let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
-        steps.add("stop-unit", "it runs from that release", stop).after(&["rebuilt"]).within(Phase::Tidy);
+        let why = "the service runs from that release";
+        steps.add("stop-unit", why, stop).after(&["rebuilt"]).within(Phase::Tidy);
         let set_aside = Action::SetAside(aside(generation, layout));
-        let why = "it comes back if nothing can be built in its place";
+        let why = "the recovery uses the release again if it cannot be rebuilt";
         steps.add("set-aside", why, set_aside).after(&["stop-unit"]).within(Phase::Tidy);
     }
     steps.finish()

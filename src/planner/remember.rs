@@ -1,4 +1,5 @@
-//! What later runs must know: the choice of this instance, and the generation that passed its gate.
+//! Steps that write the records for later runs (pinned commit, last start, last healthy deployment), and the clean-up
+//! after a healthy deployment.
 
 use std::path::PathBuf;
 
@@ -14,13 +15,14 @@ use crate::plan::layout::{self, Layout};
 use crate::plan::{Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Step};
 use crate::planner::runtime::{self, Recipe};
 
+/// Adds the records of a healthy deployment, and the removal of old releases.
 pub fn remember(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, generation, rendering, layout, .. } = draft;
     decide(steps, wanted)?;
     if has_served(wanted.facts) {
         agent::record_flags(steps, wanted.selection.next_boot.as_ref(), "health-check");
     }
-    let kept = environment::write(steps, &environment::GOOD, rendering, &["health-check"], layout);
+    let copies = environment::write(steps, &environment::GOOD, rendering, &["health-check"], layout);
     kept::keep(steps, draft)?;
 
     let record = Good {
@@ -30,15 +32,17 @@ pub fn remember(steps: &mut Steps, draft: &Draft) -> Result<()> {
         before: before(wanted, generation),
     };
     let why = "the deployment to go back to if a later one fails";
-    let before: Vec<&str> = kept.iter().map(String::as_str).chain(["kept"]).collect();
+    let before: Vec<&str> = copies.iter().map(String::as_str).chain(["kept"]).collect();
     steps.file("good", why, layout.good(), text(&record)?, 0o600).after(&before);
 
     let prune = Action::PruneReleases(prune(wanted, generation, layout));
-    steps.add("prune", "two releases are kept", prune).after(&["good"]).within(Phase::Tidy).optional();
+    let why = "keeps this release and the one before it";
+    steps.add("prune", why, prune).after(&["good"]).within(Phase::Tidy).optional();
     Ok(())
 }
 
-/// Told before it happens: who looks at the machine later learns what was tried last.
+/// Adds the record of the deployment that is about to be started. Written before the start, so that it is right even if
+/// the machine crashes.
 pub fn attempt(steps: &mut Steps, draft: &Draft, ready: &[&str]) -> Result<()> {
     let Draft { wanted, generation, layout, .. } = draft;
     let record = Attempt {
@@ -52,7 +56,7 @@ pub fn attempt(steps: &mut Steps, draft: &Draft, ready: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// All releases go but the generation's own and the one that passed before it.
+/// Removes all releases but this deployment's and the previous healthy one.
 pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune {
     let before = before(wanted, generation);
     let keep = std::iter::once(&generation.release).chain(&before).map(|release| name(release)).collect();
@@ -63,73 +67,74 @@ pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune
     }
 }
 
-/// What no kept release uses any more, and caches that have grown too large.
+/// Adds the steps that remove runtimes and tools that no kept release uses, and empty caches that are too large.
 pub fn prune_unused(steps: &mut Steps, draft: &Draft) {
     prune_runtimes(steps, draft.wanted.facts, &draft.recipe);
     prune_tools(steps, &draft.service);
     bound_caches(steps, &draft.recipe);
 }
 
-/// Where there are any that could be ours.
+/// Adds steps that remove runtimes which no release uses, if bootagent installed any.
 fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
     let mut first = true;
     for program in runtime::archived() {
-        let place = layout::runtime(program, "");
+        let directory = layout::runtime(program, "");
         let keep: Vec<PathBuf> =
-            recipe.runtimes().into_iter().filter(|path| path.starts_with(&place)).collect();
+            recipe.runtimes().into_iter().filter(|path| path.starts_with(&directory)).collect();
         let installed = facts.programs.get(program).into_iter().flatten();
-        if keep.is_empty() && !installed.into_iter().any(|one| one.program.starts_with(&place)) {
+        if keep.is_empty() && !installed.into_iter().any(|one| one.program.starts_with(&directory)) {
             continue;
         }
         let action = Action::PruneRuntimes(PruneRuntimes { runtime: program.to_owned(), keep });
-        let why = "old runtimes go with the releases that used them";
+        let why = "removes runtimes that no release uses any more";
         let id = if first { "prune-runtimes".to_owned() } else { format!("prune-runtimes-{program}") };
         steps.add(&id, why, action).after(&["prune"]).within(Phase::Tidy).optional();
         first = false;
     }
 }
 
-/// Likewise the tools that a supervisor brought along, in other versions than this one's.
+/// Adds steps that remove other versions of the supervisor's tools, if no release uses them.
 fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
     for tool in &service.tools {
         let keep = vec![tool.path.clone()];
         let action = Action::PruneRuntimes(PruneRuntimes { runtime: tool.name.clone(), keep });
-        let (id, why) = (format!("prune-{}", tool.name), "old versions go with the releases that used them");
+        let (id, why) = (format!("prune-{}", tool.name), "removes versions that no release uses any more");
         steps.add(&id, why, action).after(&["prune"]).within(Phase::Tidy).optional();
     }
 }
 
-/// A package manager's cache only grows: from this size on it is emptied, in MiB.
+/// In MiB. A package manager never shrinks its cache, which would fill the disk.
 const LARGEST_CACHE: u64 = 1024;
 
+/// Adds steps that empty the recipe's caches if they are larger than that.
 fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
     for (index, path) in recipe.caches.iter().enumerate() {
         let bound = Action::BoundCache(BoundCache { path: path.clone(), most_mib: LARGEST_CACHE });
         let id = if index == 0 { "bound-cache".to_owned() } else { format!("bound-cache-{}", index + 1) };
-        let why = "a package cache is emptied when it has grown too large";
+        let why = "empties a package cache that is too large";
         steps.add(&id, why, bound).after(&["prune"]).within(Phase::Tidy).optional();
     }
 }
 
-/// What is given up, once, where a build finds the disk full: the release before the good one. What serves, and what is
-/// being built, stay.
+/// The step for a disk that is full during a build: removes the kept release before the last healthy one. The serving
+/// release and the new one are kept.
 pub fn make_room(draft: &Draft) -> Vec<Step> {
     let Draft { wanted, generation, layout, .. } = draft;
     let mut steps = Steps::default();
     if let Some(good) = good(wanted).filter(|good| good.before.is_some()) {
         let mut keep = vec![name(&generation.release), name(&good.generation.release)];
         if generation.release == good.generation.release {
-            // It was set aside to be built once more, and comes back if nothing can be built in its place.
+            // The release is set aside for a rebuild, and is used again if that fails.
             keep.push(name(&layout.aside(&generation.release)));
         }
         let records = vec![layout.finished(), layout.migrated()];
         let prune = Action::PruneReleases(Prune { releases: layout.releases(), records, keep });
-        steps.add("make-room", "the older kept release is given up", prune).within(Phase::Tidy);
+        steps.add("make-room", "removes the older kept release", prune).within(Phase::Tidy);
     }
     steps.finish()
 }
 
-/// The release that passed before this one.
+/// The last healthy release before this one.
 fn before(wanted: &Wanted, generation: &Generation) -> Option<PathBuf> {
     let good = good(wanted)?;
     match good.generation.release == generation.release {
@@ -138,8 +143,9 @@ fn before(wanted: &Wanted, generation: &Generation) -> Option<PathBuf> {
     }
 }
 
-/// A first choice holds from the beginning: a reboot in the middle goes on with it. A later one holds
-/// only once it passed: until then a reboot brings back what served.
+/// Adds the record of the pinned commit. The first one is written at once, so that a reboot during the run continues
+/// with the same commit. A later one is written after the health check: until then a reboot starts the previous
+/// deployment.
 pub fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     let Some(instance) = &wanted.facts.instance else { return Ok(()) };
     let text = text(&Decision::of(wanted.selection, wanted.source))?;
@@ -152,11 +158,11 @@ pub fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-/// How many failures of a boot are remembered: a machine that is told to update every minute must not grow a file.
+/// Failures that the record of a boot has at most: updates every minute must not let the file grow for ever.
 const MOST_FAILURES: usize = 16;
 
-/// Whether the deployment itself may be why it did not get well after it was put to run. What its machine or another
-/// process did to it is none of its faults: trying it again is right, and building it once more is not.
+/// Whether the deployment itself may be the cause of a failure after its start. If the machine or another process
+/// is, the deployment may be tried again in this boot, and a rebuild would not help.
 pub fn is_own_fault(code: Code) -> bool {
     !matches!(
         code,
@@ -170,7 +176,7 @@ pub fn is_own_fault(code: Code) -> bool {
     )
 }
 
-/// The failures of this boot without those of this deployment, and with the new one, if there is one.
+/// Writes the record of this boot's failures: `before` without those of this deployment, plus the new one, if any.
 pub fn failures(
     service: &Service,
     mut before: Vec<Failure>,

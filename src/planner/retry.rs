@@ -1,27 +1,31 @@
-//! The retry rule: while nothing serves, every failure is tried again, and slowly. What only a person can mend is so,
-//! too: it is mended from outside (a role, a secret, a policy), and the machine comes up by itself. Pure.
+//! The retry rule: while nothing serves, a failed run is repeated every five minutes. Also after errors that only a
+//! person can correct: once the role, the secret or the policy is corrected, the service starts without a login.
+//! Pure.
 
 use crate::error::{Code, Exit};
 use crate::facts::Seconds;
 use crate::plan::{Action, layout};
 
-/// Each try is one call or a few to what the boot needs, so that a whole fleet may do this for days.
+/// A run sends only a few requests to AWS and git, so that at this interval a large group of instances can retry for
+/// days.
 pub const AFTER: Seconds = Seconds(300);
 
-/// A wrong command line stays wrong, and so does a bug.
+/// Not repeated: a wrong command line or a bug fails again in the same way.
 const NEVER: [Exit; 2] = [Exit::Usage, Exit::Bug];
 
-/// The same as `RestartPreventExitStatus=` in the agent's own unit says it, which also has 2: what was good serves.
+/// Whether a run that failed with this code is repeated. `RestartPreventExitStatus=` of bootagent.service has the same
+/// rule, and also exit status 2, with which the previous deployment serves.
 pub fn is_due_after(code: Code) -> bool {
     !NEVER.contains(&code.exit())
 }
 
-/// Of a run that systemd does not start again by itself: one from user-data, or by hand.
+/// Sets the timer. Only for a run from user-data or from a shell: systemd repeats a run of bootagent.service by itself.
 pub fn arrange() -> Action {
     let (unit, timer) = (layout::AGENT_UNIT.to_owned(), layout::RETRY.to_owned());
     Action::ArrangeRetry { unit, timer, after: AFTER }
 }
 
+/// Removes the timer.
 pub fn cancel() -> Action {
     Action::CancelRetry { unit: layout::AGENT_UNIT.to_owned(), timer: layout::RETRY.to_owned() }
 }
@@ -30,9 +34,9 @@ pub fn cancel() -> Action {
 mod tests {
     use super::*;
 
-    /// The rule is carried out by systemd and by us: both must say the same.
+    /// systemd and this file both implement the rule.
     #[test]
-    fn the_unit_says_the_same() {
+    fn the_unit_has_the_same_rule() {
         let unit = include_str!("../../units/bootagent.service");
         let value = |key: &str| {
             unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default()
@@ -44,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mended_from_outside_is_tried_again() {
+    fn errors_that_are_corrected_outside_of_the_machine_are_retried() {
         for code in [Code::SecretDenied, Code::PolicyInvalid, Code::TagMissing, Code::ServiceExited] {
             assert!(is_due_after(code), "{code:?}");
         }

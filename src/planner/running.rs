@@ -1,10 +1,10 @@
-//! How a generation is started, and how it is seen that it runs.
+//! The action that starts a deployment, and the actions that have nothing to do if it runs. Adds no steps.
 
 use crate::facts::{Generation, Service, Supervised, Takes};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning};
 
-/// What makes up the service that runs, for the files of a generation.
+/// Starts or restarts the service's unit, depending on all files, links and directories that a deployment consists of.
 pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
     let mut inputs = vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()];
     inputs.extend(runs_by.files.iter().map(|file| file.path.clone()));
@@ -16,8 +16,8 @@ pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
     EnsureRunning { unit: layout.unit(), inputs, reloads, record: layout.started_from() }
 }
 
-/// What must be so already if this generation is what runs: it is the current one, and the unit was
-/// started from what is there.
+/// The actions that have nothing to do if this deployment runs: `current` leads to its release, and the unit was
+/// started from its files.
 pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
     let layout = Layout::new(service);
     let (path, target) = (layout.current(), generation.release.clone());

@@ -1,4 +1,4 @@
-//! The generation is switched to and started: release, unit and environment together.
+//! Steps that switch to the new deployment and start it: unit, files, release, start, health check.
 
 use super::compared::another;
 use super::draft::Draft;
@@ -9,26 +9,27 @@ use crate::error::Result;
 use crate::fault::Phase;
 use crate::plan::*;
 
-/// The generation switches together: release, unit, environment; then it runs.
+/// Replaces the unit and its files, switches `current` to the new release, starts it, and awaits its health.
 pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()> {
     let Draft { wanted, generation, layout, .. } = draft;
-    let whole = before_serving(steps);
+    let prepared = before_serving(steps);
     let text = generation.runs_by.unit.clone();
-    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[whole]);
+    steps.file("unit", "how systemd runs the service", layout.unit_file(), text, 0o644).after(&[prepared]);
     let mut files = vec![StepId::new("unit")];
     for file in &generation.runs_by.files {
-        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[whole]);
+        steps.file(&file.name, &file.why, file.path.clone(), file.text.clone(), 0o644).after(&[prepared]);
         files.push(StepId::new(&file.name));
     }
     if let Some(good) = records::good(wanted) {
-        let removed = fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[whole]);
+        let removed =
+            fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[prepared]);
         files.extend(removed.into_iter().map(StepId::new));
     }
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .needing(files)
         .within(Phase::Reload);
-    let ready = [whole, "reload", "environment", "dotenv", "data"];
+    let ready = [prepared, "reload", "environment", "dotenv", "data"];
     remember::attempt(steps, draft, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
@@ -40,7 +41,7 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
     steps
         .add(
             "start",
-            "started if down, restarted only if it runs something else",
+            "started if it is down, restarted only if what it depends on changed",
             Action::EnsureRunning(ensure_running(&generation.runs_by, layout)),
         )
         .after(&["switch"])

@@ -1,4 +1,4 @@
-//! A plan in the making: short words for the steps that every plan has.
+//! Builder for the list of a plan's steps, with short forms for frequent actions.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use crate::secret::Sealed;
 #[derive(Default)]
 pub struct Steps {
     steps: Vec<Step>,
-    /// The last step that the release's content depends on.
+    /// Id of the last command that changes the release's files.
     built: String,
-    /// What else must stand in the release before it is finished.
+    /// Ids of other steps that must be done before the release is complete: links, runtimes, tools.
     links: Vec<StepId>,
 }
 
-/// The step just added, to be told what it needs and how long it may take.
+/// The step that was just added. Its methods set what it needs and its time limit.
 pub struct Added<'a>(&'a mut Step);
 
 impl Added<'_> {
@@ -39,6 +39,7 @@ impl Added<'_> {
         self
     }
 
+    /// Sets time limit and number of tries.
     pub fn within(&mut self, phase: Phase) -> &mut Self {
         self.0.tries = phase.tries();
         self.lasting(phase.seconds())
@@ -71,12 +72,13 @@ impl Steps {
         self.add(id, why, Action::MakeDirectory { path, owner, mode: Mode(mode) })
     }
 
-    /// A file of root's.
+    /// A file that root owns.
     pub fn file(&mut self, id: &str, why: &str, path: PathBuf, text: String, mode: u32) -> Added<'_> {
         let content = Content::Text(text);
         self.add(id, why, Action::WriteFile { path, content, owner: Owner::root(), mode: Mode(mode) })
     }
 
+    /// A file with secret values.
     pub fn sealed(
         &mut self,
         id: &str,
@@ -100,7 +102,7 @@ impl Steps {
         self.add(id, why, Action::SwitchSymlink { path, target, displaces: false })
     }
 
-    /// A link from within a release to what outlives it.
+    /// A link in a release to a file or directory outside of it. It replaces what the repository has at its path.
     pub fn displace(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {
         self.add(id, why, Action::SwitchSymlink { path, target, displaces: true })
     }

@@ -1,5 +1,6 @@
-//! A switch: this instance gets another service than the one that runs on it. An instance serves one service, and both may
-//! want the same port: so the former one is stopped right before the new one starts, and brought back if that fails.
+//! A switch of services: the instance is to run another service than the one that runs now. It runs one at a time,
+//! since both may use the same port: the former service is stopped right before the new one starts, and started
+//! again if that fails.
 
 use super::health;
 use super::records::good_of;
@@ -10,8 +11,8 @@ use crate::fault::Phase;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Mark, StepId};
 
-/// The services of ours that run, or are started again and again, in the place of the selected one. What runs beside it
-/// was started by an operator.
+/// The other services of bootagent that run or restart, if the selected one does not. (If it does, an operator
+/// started the others beside it.)
 pub fn former<'a>(facts: &'a Facts, service: &'a Service) -> impl Iterator<Item = &'a Service> {
     others(facts, service).filter(move |_| !is_up(facts, service))
 }
@@ -24,41 +25,46 @@ fn is_up(facts: &Facts, service: &Service) -> bool {
     facts.active.contains(service) || facts.restarting.contains(service)
 }
 
-/// Whether a failure leads back to what runs now in the place of the selected service: it passed here, or nothing else
-/// did. What a killed switch left running did not.
+/// Whether a failed run goes back to a former service: one of them was healthy on this instance, or the selected
+/// service never was. Otherwise a killed switch left the former service running, and the selected one is the better
+/// choice.
 pub fn goes_back(facts: &Facts, service: &Service) -> bool {
-    let passed = |service: &Service| good_of(facts, service).is_some();
-    former(facts, service).any(passed) || (former(facts, service).next().is_some() && !passed(service))
+    let was_healthy = |service: &Service| good_of(facts, service).is_some();
+    let mut all = former(facts, service);
+    former(facts, service).any(was_healthy) || (all.next().is_some() && !was_healthy(service))
 }
 
-/// What runs in the place of the selected service and never passed makes room for it. Whether there is any.
+/// Adds a step that stops the former services, none of which was ever healthy. Returns whether there are any.
 pub fn stop_unproven(steps: &mut Steps, facts: &Facts, service: &Service) -> bool {
     let units: Vec<String> = former(facts, service).map(|former| Layout::new(former).unit()).collect();
     if units.is_empty() {
         return false;
     }
     let stop = Action::StopLeftovers { units, scratch: Vec::new() };
-    steps.add("stop-unproven", "it did not pass, and may hold the port", stop).within(Phase::Tidy);
+    steps.add("stop-unproven", "it was never healthy, and may use the port", stop).within(Phase::Tidy);
     true
 }
 
-/// The generation to which a failed switch goes back.
+/// The deployment that a failed switch goes back to.
 pub fn former_generation<'a>(facts: &'a Facts, service: &'a Service) -> Option<&'a Generation> {
     former(facts, service).find_map(|former| good_of(facts, former)).map(|good| &good.generation)
 }
 
+/// Notes on services that this run stops, and on those that run beside the selected one.
 pub fn notes(facts: &Facts, service: &Service) -> Vec<String> {
     let stopped = former(facts, service)
         .map(|former| format!("{former} is stopped: this instance switches to {service}"));
     let beside = others(facts, service).filter(|_| is_up(facts, service));
     let beside = beside.map(|other| {
         let unit = Layout::new(other).unit();
-        format!("{other} runs beside {service}, and no run started it there: systemctl stop {unit} ends it")
+        format!(
+            "{other} runs beside {service}, and bootagent did not start it: systemctl stop {unit} stops it"
+        )
     });
     stopped.chain(beside).collect()
 }
 
-/// What the start of the new service waits for.
+/// Adds steps that stop the former services. Returns their ids, for which the start of the new service waits.
 pub fn stop_former(steps: &mut Steps, facts: &Facts, service: &Service) -> Vec<StepId> {
     let stop = |former: &Service| {
         let id = format!("stop-{former}");
@@ -70,30 +76,31 @@ pub fn stop_former(steps: &mut Steps, facts: &Facts, service: &Service) -> Vec<S
     former(facts, service).map(stop).collect()
 }
 
-/// After a failure: the new service gives way, and what ran before it runs again, from what stands there unchanged.
+/// Adds the steps of a failed switch: stop the new service, and start the former ones, whose files are unchanged.
 pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
     let stop = Action::StopUnit { unit: Layout::new(service).unit(), scratch: Vec::new() };
     let why = "it is not healthy, and the previous service may need its port";
     steps.add("stop", why, stop).within(Phase::Tidy);
-    let known = |former: &&Service| good_of(facts, former).is_some();
-    let (good, others): (Vec<&Service>, Vec<&Service>) = former(facts, service).partition(known);
+    let was_healthy = |former: &&Service| good_of(facts, former).is_some();
+    let (good, others): (Vec<&Service>, Vec<&Service>) = former(facts, service).partition(was_healthy);
     for (index, former) in good.iter().chain(&others).enumerate() {
-        let more = if index == 0 { String::new() } else { format!("-{former}") };
-        let (start, gate) = (format!("start-back{more}"), format!("health-check-back{more}"));
+        let suffix = if index == 0 { String::new() } else { format!("-{former}") };
+        let (start, gate) = (format!("start-back{suffix}"), format!("health-check-back{suffix}"));
         let good = good_of(facts, former);
         let runs_by = good.map(|good| good.generation.runs_by.clone()).unwrap_or_default();
         let action = Action::EnsureRunning(EnsureRunning {
             reloads: Vec::new(),
             ..ensure_running(&runs_by, &Layout::new(former))
         });
-        // The first one is the deployment that the plan calls its former one.
-        let mut step = steps.add(&start, "the former service", action);
+        // The plan's field `former` is the first one, so only that one has marks.
+        let mut step = steps.add(&start, "the service that ran before the switch", action);
         step.after(&["stop"]).within(Phase::Start);
         if index == 0 {
             step.marks(Mark::BackStarted);
         }
         if let Some(good) = good {
-            let mut step = health::await_gate(steps, &gate, "it serves again", &good.generation.gate);
+            let why = "the former service must be healthy again";
+            let mut step = health::await_gate(steps, &gate, why, &good.generation.gate);
             step.after(&[&start]);
             if index == 0 {
                 step.marks(Mark::BackServing);
@@ -128,24 +135,24 @@ mod tests {
     }
 
     /// `mail` runs, and `auth` is selected.
-    fn machine(passed: &[&str]) -> Facts {
-        let good = passed.iter().map(|name| (service(name), good())).collect();
+    fn machine(healthy: &[&str]) -> Facts {
+        let good = healthy.iter().map(|name| (service(name), good())).collect();
         Facts { active: [service("mail")].into(), good, ..Facts::default() }
     }
 
     #[test]
-    fn a_failure_leads_back_to_what_passed() {
+    fn a_failure_goes_back_to_a_service_that_was_healthy() {
         assert!(goes_back(&machine(&["mail", "auth"]), &service("auth")));
         assert!(goes_back(&machine(&["mail"]), &service("auth")));
-        // A killed switch left it running.
+        // A killed switch left `mail` running.
         assert!(!goes_back(&machine(&["auth"]), &service("auth")));
-        // Nothing better is known than what runs.
+        // Neither was ever healthy: the running one stays.
         assert!(goes_back(&machine(&[]), &service("auth")));
         assert!(!goes_back(&machine(&["mail"]), &service("mail")), "the selected service runs");
     }
 
     #[test]
-    fn what_never_passed_makes_room() {
+    fn a_former_service_that_was_never_healthy_is_stopped() {
         let stopped = |facts: &Facts, name: &str| {
             let mut steps = Steps::default();
             let any = stop_unproven(&mut steps, facts, &service(name));

@@ -1,9 +1,9 @@
-//! Why there is no plan: something must be asked first, or something is wrong.
+//! Why the planner returns no plan: it needs a fact that it cannot get itself, or there is an error.
 
 use crate::error::{Code, Error};
 use crate::facts::{Ask, Evidence, Question, Source};
 
-/// How often the planner may ask for one plan: more than any runtime has to. What asks for ever is a defect of ours.
+/// Questions for one plan. No runtime needs as many; a bug could otherwise ask for ever.
 pub const MOST_QUESTIONS: usize = 8;
 
 #[derive(Debug)]
@@ -19,20 +19,21 @@ impl From<Error> for Unmet {
 }
 
 impl Unmet {
-    /// Where nothing can be asked, a question is an error.
+    /// For commands that cannot answer questions: a question becomes an error.
     pub fn into_error(self) -> Error {
         match self {
             Unmet::Error(error) => error,
             Unmet::Ask(question) => {
-                let cause = "the plan depends on the answer, and nothing here can be asked for it";
+                let cause = "the plan depends on it, and this command does not use the network";
                 Error::new(Code::RuntimeMissing, question.what, cause)
-                    .remedy("run it on the instance, or give facts that hold the answer")
+                    .remedy("run it on the instance, or give --facts a file that contains the answer")
             }
         }
     }
 }
 
-/// Asks for the text of those files that no fetch asked for: a record may be of an agent that did not know them.
+/// Asks for the text of those files that the fetch did not read: the commit may come from a record of an older
+/// bootagent, which did not need them.
 pub fn look_at(source: &Source, paths: &[&str]) -> Result<(), Unmet> {
     let is_unknown = |path: &&&str| source.evidence_of(path) == Evidence::NeverAsked;
     let unknown: Vec<String> = paths.iter().filter(is_unknown).map(|path| (*path).to_owned()).collect();

@@ -34,7 +34,7 @@ class TestRoom:
         result = run(machine, "--update")
         assert result.code == 0, result.stderr
         assert current(machine).startswith(third) and sorted(releases(machine)) == sorted([second, current(machine)])
-        told = "the disk was full while building; to make room: remove releases but 2"
+        told = "the disk was full while building; to make room: remove all releases but 2"
         assert told in result.stderr and any(told in note for note in status(machine)[1]["notes"]), result.stderr
 
     def test_a_package_cache_is_emptied_when_it_is_too_large(self, machine):

@@ -1,4 +1,5 @@
-//! Which keys of a secret arrive, by which reader, and why others don't. Speaks of names only.
+//! Which keys of a secret reach the service, by which files, and why others do not. For `bootagent env`; no value
+//! leaves this module.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use super::{Dialect, systemd};
 use crate::observe::secrets::{ALLOW_IT, Variables, allowable, refused};
 use crate::secret::Secret;
 
+/// The result for one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub key: String,
@@ -18,11 +20,11 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "arrives", rename_all = "kebab-case")]
 pub enum Arrives {
-    /// Unchanged, by every reader that is asked for.
+    /// In the process environment, and in `.env` if the service has one.
     Everywhere,
-    /// Unchanged in the process environment, by systemd; not in `.env`, whose readers would change it.
+    /// In the process environment only: readers of `.env` would change the value.
     EnvironmentOnly { why: String, remedy: String },
-    /// By no reader: such a run ends.
+    /// A run with this key fails.
     Nowhere { why: String, remedy: String },
 }
 
@@ -32,18 +34,18 @@ impl Verdict {
     }
 }
 
-const ENCODE: &str = "encode the value (base64) and let the service decode it, or take the character out";
-const BY_ITSELF: &str = "nothing, if the service reads its environment: .env does not override that; a program that \
-                         reads .env by itself needs the value encoded (base64)";
+const ENCODE: &str = "encode the value (base64) and let the service decode it, or remove the character";
+const BY_ITSELF: &str = "nothing, if the service reads its environment, which .env does not override; for a program \
+                         that reads only .env, encode the value (base64)";
 
-/// As a run would judge them, but all of them, and not only the first that is wrong.
+/// The same checks as in a run, which stops at the first error; this reports all.
 pub fn check(variables: &Variables, dotenv: Option<&Dialect>, allow: &BTreeSet<String>) -> Vec<Verdict> {
     let nowhere = |why: &str, remedy: String| Arrives::Nowhere { why: why.to_owned(), remedy };
     let judge = |key: &str, value: &Secret| {
         if let Some(why) = refused(key, allow) {
             let remedy = match allowable(key) {
                 true => ALLOW_IT.replace("{key}", key),
-                false => "rename or remove the key: nothing can let it through".to_owned(),
+                false => "rename or remove the key: env.allow cannot allow it".to_owned(),
             };
             return nowhere(&format!("refused: {why}"), remedy);
         }
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_the_value_s_own() {
+    fn each_value_has_its_reason() {
         for (key, value, says) in [
             ("A", "a\rb", "carriage return"),
             ("A", "'\"` #", "all three kinds of quotes"),
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_and_what_is_allowed_counts() {
+    fn without_a_dotenv_and_with_env_allow_both_keys_arrive() {
         let mut variables = Variables::default();
         variables.insert("A", Secret::new("a\rb"));
         variables.insert("NODE_OPTIONS", Secret::new("x"));
@@ -118,9 +120,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// What is said here is what a run does.
         #[test]
-        fn it_says_what_the_writers_do(
+        fn the_check_agrees_with_what_a_run_writes(
             value in prop_oneof![any::<String>(), "[\\x00\r\n '\"`#\\\\$a-b\u{ffff}]{0,8}"],
         ) {
             let mut variables = Variables::default();

@@ -1,29 +1,28 @@
-//! `.env` for node: `util.parseEnv` (`node --env-file`) and the dotenv package, which differ in the
-//! details. A value is written in the first quoting that both read as it is; where none does, it is left
-//! out.
+//! `.env` for Node, which has two readers that differ in details: `util.parseEnv` (`node --env-file`) and the package
+//! dotenv. A value is written in the first quoting with which both read it unchanged; if there is none, it is left out.
 
-use super::{Beyond, Dialect, of_lines};
+use super::{Dialect, IfUncarried, of_lines};
 use crate::observe::secrets::{Variables, is_name};
 use crate::secret::Secret;
 
 pub const NODE: Dialect =
-    Dialect { name: "node", file: ".env", write, read, uncarried, beyond: Beyond::LeftOut };
+    Dialect { name: "node", file: ".env", write, read, uncarried, if_uncarried: IfUncarried::LeaveOut };
 
-/// Bare first: that is how people write such a file, and what the simplest readers understand.
+/// Without quotes first, because the simplest readers do not understand quotes.
 const QUOTES: [&str; 4] = ["", "'", "\"", "`"];
 
 fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
     of_lines(variables, header, line)
 }
 
-/// Why the file cannot hold this variable.
+/// Why the file cannot contain this variable. `None` if it can.
 fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
     if line(key, value).is_some() {
         return None;
     }
     let value = value.expose();
     Some(match value {
-        _ if key == "__proto__" => "is called __proto__, which no JavaScript object keeps",
+        _ if key == "__proto__" => "is called __proto__, which JavaScript objects cannot have as a key",
         _ if value.contains('\r') => {
             "contains a carriage return, which its readers drop or turn into a newline"
         }
@@ -50,10 +49,10 @@ fn line(key: &str, value: &Secret) -> Option<String> {
     })
 }
 
-/// The common ground of both readers: what this returns, both read. `None` wherever they differ, or
-/// depend on what comes later in the file.
+/// A model of both readers: the variables that both read. `None` if they differ, or if the result may depend on
+/// later lines of the file.
 pub fn read(text: &str) -> Option<Variables> {
-    // Carriage returns are dropped by one reader and become newlines in the other.
+    // One reader drops carriage returns, the other turns them into newlines.
     if text.contains(['\r', '\0']) {
         return None;
     }
@@ -66,7 +65,7 @@ pub fn read(text: &str) -> Option<Variables> {
             continue;
         }
         let (key, after) = rest.split_once('=')?;
-        // Assigning to an object's __proto__ makes no entry: the variable would vanish.
+        // An assignment to __proto__ adds no key to a JavaScript object: the variable would be lost.
         if !is_name(key) || key == "__proto__" {
             return None;
         }
@@ -79,22 +78,23 @@ pub fn read(text: &str) -> Option<Variables> {
     Some(variables)
 }
 
-/// The value at the start of `text`, and what follows its line.
+/// The value at the start of `text`, and the text after its line.
 fn value(text: &str) -> Option<(&str, &str)> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"' | '`')) else {
         return text.split_once('\n').filter(|(value, _)| is_bare(value));
     };
     let (value, after) = text[1..].split_once(quote)?;
-    // dotenv takes a backslash before the closing quote for an escape if it finds another quote later;
-    // in double quotes `\n` and, by one of them, `\r` would change.
+    // dotenv takes a backslash before the closing quote for an escape if another quote follows later. In double quotes,
+    // both readers replace `\n`, and one of them `\r`.
     if value.ends_with('\\') || (quote == '"' && value.contains('\\')) {
         return None;
     }
     Some((value, after.strip_prefix('\n')?))
 }
 
-/// Unquoted: `#` starts a comment, blanks at the ends go (by JavaScript's idea of a blank), and a line
-/// ends at U+2028, too. An empty value is left to the quotes: `KEY=` would look into the next line.
+/// Whether both readers read the value unchanged without quotes. `#` starts a comment, JavaScript's `trim()` removes
+/// blanks at both ends, and U+2028 ends a line. An empty value needs quotes: after `KEY=` one reader reads the next
+/// line.
 fn is_bare(value: &str) -> bool {
     let edge = |c: char| c.is_whitespace() || c == '\u{feff}';
     !value.is_empty()

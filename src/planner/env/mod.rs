@@ -1,7 +1,8 @@
-//! One set of variables, one dialect per reader. Each dialect's file holds its writer and a model of its reader, and
-//! nothing leaves this module before the model has read it back unchanged.
+//! Writers for environment files, one dialect for each reader. Each dialect has a writer and a model of its reader.
+//! A text leaves this module only after the model read it back unchanged: a wrong password must not reach the
+//! service.
 //!
-//! A new dialect is one new file, with its property test, and its line in `ALL`.
+//! A new dialect is one new file, and a line in `ALL`; the property test covers all of `ALL`.
 
 pub mod check;
 pub mod dotenv;
@@ -14,35 +15,35 @@ use crate::plan::Rendering;
 use crate::plan::environment::DOTENV;
 use crate::secret::{Sealed, Secret};
 
-/// How one reader's file is written, and what that reader would make of it.
+/// How a file for one reader is written, and a model of that reader.
 #[derive(Debug)]
 pub struct Dialect {
-    /// As records name it.
+    /// Its name in records.
     pub name: &'static str,
-    /// What errors call its file.
+    /// The name of its file in errors.
     pub file: &'static str,
-    /// The file's text under a header, one line that stands there as a comment; what it holds; and the names of what it
-    /// cannot hold.
+    /// Arguments: the variables, and one line of comment for the top. Result: the file's text, the variables in it,
+    /// and the names of those that it cannot contain.
     pub write: fn(&Variables, &str) -> (String, Variables, Vec<String>),
-    /// What the reader reads of a text; `None` where it would complain, or where that is uncertain.
+    /// The variables that the reader reads from a text. `None` if it would report an error, or if that is uncertain.
     pub read: fn(&str) -> Option<Variables>,
-    /// Why the file cannot hold a variable: `contains a NUL byte`.
+    /// Why the file cannot contain a variable: `contains a NUL byte`. `None` if it can.
     pub uncarried: fn(&str, &Secret) -> Option<&'static str>,
-    pub beyond: Beyond,
+    pub if_uncarried: IfUncarried,
 }
 
-/// What becomes of a variable that a file cannot hold.
+/// What to do with a variable that a file cannot contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
-    /// It would reach the service by no way.
-    Refused,
-    /// It arrives by the process environment, which the reader does not override.
-    LeftOut,
+pub enum IfUncarried {
+    /// Fail: the service would not get the variable at all.
+    Refuse,
+    /// Leave it out: the service gets it in the process environment, which the file's reader does not override.
+    LeaveOut,
 }
 
 pub const ALL: [&Dialect; 3] = [&systemd::SYSTEMD, &dotenv::NODE, &python::PYTHON];
 
-/// The text of a file with one line for each variable, what it holds, and the names of those for which there is no `line`.
+/// A writer for dialects with one entry for each variable. `line` returns `None` for what the file cannot contain.
 fn of_lines(
     variables: &Variables,
     header: &str,
@@ -62,12 +63,12 @@ fn of_lines(
     (text, written, left_out)
 }
 
-/// The dialect of this name.
+/// The dialect with this name in a record.
 pub fn dialect(name: &str) -> Option<&'static Dialect> {
     ALL.into_iter().find(|dialect| dialect.name == name)
 }
 
-/// The files of all readers, and the names of what the `.env` cannot hold. `header` is one line.
+/// The texts of all files, and the names of the variables that `.env` cannot contain. `header` is one line.
 pub fn render(
     variables: &Variables,
     dotenv: Option<&'static Dialect>,
@@ -83,10 +84,10 @@ pub fn render(
     Ok((Rendering::new(service, others), left_out))
 }
 
-/// One file, proved by the model of its reader.
+/// One file's text, checked with the model of its reader.
 fn written(dialect: &Dialect, variables: &Variables, header: &str) -> Result<(Sealed, Vec<String>)> {
     let doing = "rendering the environment";
-    if dialect.beyond == Beyond::Refused {
+    if dialect.if_uncarried == IfUncarried::Refuse {
         for (key, value) in variables.iter() {
             if let Some(why) = (dialect.uncarried)(key, value) {
                 return Err(Error::new(Code::EnvironmentUncarried, doing, format!("{key} {why}")));
@@ -94,17 +95,17 @@ fn written(dialect: &Dialect, variables: &Variables, header: &str) -> Result<(Se
         }
     }
     let (text, holds, left_out) = (dialect.write)(variables, header);
-    // The last line of defence: a writer that is wrong stops the run instead of changing a password.
+    // A bug in a writer must stop the run, and not change a password.
     if (dialect.read)(&text).as_ref() != Some(&holds) {
-        let cause = format!("its reader would not see the variables as they are in the {}", dialect.file);
+        let cause = format!("the reader of {} would read other values", dialect.file);
         return Err(Error::new(Code::Bug, doing, cause));
     }
     Ok((Sealed::new(holds.keys().map(str::to_owned).collect(), text), left_out))
 }
 
-/// The keys whose entries do not stand in a file that was rendered before: added, or of another value. That file is
-/// searched and never parsed: a parser of former secrets is one more place to leak. An entry cannot stand within a value,
-/// where its quotes would be escaped.
+/// The keys that were added or have another value than in `former`, the text of an earlier file for systemd. The
+/// text is searched and not parsed, so that no second copy of old secrets is made. A match cannot be part of a
+/// value, in which quotes are escaped.
 pub fn changed_keys(variables: &Variables, former: &str) -> Vec<String> {
     let is_there = |key: &str, value: &Secret| former.contains(&format!("\n{}", systemd::entry(key, value)));
     variables.iter().filter(|(key, value)| !is_there(key, value)).map(|(key, _)| key.to_owned()).collect()

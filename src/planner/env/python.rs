@@ -1,18 +1,18 @@
-//! `.env` for python-dotenv. It replaces `${NAME}` in every quoting, and reads a file in text mode: values with `${` or a
-//! carriage return are left out.
+//! `.env` for python-dotenv, which replaces `${NAME}` with every kind of quotes and turns carriage returns into
+//! newlines. Values with `${` or a carriage return are left out.
 
-use super::{Beyond, Dialect, of_lines};
+use super::{Dialect, IfUncarried, of_lines};
 use crate::observe::secrets::{Variables, is_name};
 use crate::secret::Secret;
 
 pub const PYTHON: Dialect =
-    Dialect { name: "python", file: ".env", write, read, uncarried, beyond: Beyond::LeftOut };
+    Dialect { name: "python", file: ".env", write, read, uncarried, if_uncarried: IfUncarried::LeaveOut };
 
 fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>) {
     of_lines(variables, header, line)
 }
 
-/// Why the file cannot hold this variable.
+/// Why the file cannot contain this variable. `None` if it can.
 fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
     if line(key, value).is_some() {
         return None;
@@ -28,7 +28,8 @@ fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
     })
 }
 
-/// Bare where that is plain, and where a backslash at the end would hide a closing quote; else in single quotes.
+/// Without quotes if python-dotenv then reads the value unchanged, else in single quotes. In these, a backslash at
+/// the end would escape the closing quote.
 fn line(key: &str, value: &Secret) -> Option<String> {
     let text = value.expose();
     let mut alone = Variables::default();
@@ -39,7 +40,7 @@ fn line(key: &str, value: &Secret) -> Option<String> {
         .find(|line| read(line).as_ref() == Some(&alone))
 }
 
-/// What python-dotenv reads; `None` where that is uncertain, or depends on what comes later in the file.
+/// A model of python-dotenv: the variables that it reads. `None` if that is uncertain, or may depend on later lines.
 pub fn read(text: &str) -> Option<Variables> {
     if text.contains(['\r', '\0']) || text.contains("${") {
         return None;
@@ -70,7 +71,8 @@ pub fn read(text: &str) -> Option<Variables> {
     Some(variables)
 }
 
-/// The value up to its closing quote, which is the first one without a backslash before it, and what follows its line.
+/// The value up to its closing quote, which is the first one without a backslash before it, and the text after its
+/// line.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let close = text.match_indices('\'').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))?;
     let after = text[close + 1..].strip_prefix('\n')?;
@@ -85,11 +87,12 @@ fn quoted(text: &str) -> Option<(String, &str)> {
             _ => value.push(c),
         }
     }
-    // With a backslash at its end the closing quote would not count as one.
+    // A backslash before the closing quote would escape it.
     (!text[..close].ends_with('\\')).then_some((value, after))
 }
 
-/// Unquoted: blanks at the ends go, and a blank with a `#` begins a comment. An empty value is left to the quotes.
+/// Whether python-dotenv reads the value unchanged without quotes. It removes blanks at both ends, and a `#` after a
+/// blank starts a comment. An empty value is written with quotes.
 fn is_bare(value: &str) -> bool {
     let blank = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     !value.is_empty()
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_in_the_first_form_that_is_read_back() {
+    fn values_are_written_in_the_first_form_that_is_read_back_unchanged() {
         for (value, wanted) in [
             ("plain", "A=plain\n"),
             ("$HOME $(id)", "A=$HOME $(id)\n"),
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_reader_would_change_is_left_out_with_its_reason() {
+    fn values_that_the_reader_would_change_are_left_out_with_a_reason() {
         for (value, says) in
             [("a${HOME}", "${"), ("a\r", "carriage return"), (" \\", "backslash"), ("a\n\\", "backslash")]
         {
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_uncertain_is_not_read() {
+    fn the_model_rejects_what_is_uncertain() {
         for text in [
             "A=\n",
             "A= a\n",

@@ -1,16 +1,23 @@
-//! systemd's `EnvironmentFile=` (systemd.exec(5); `parse_env_file_internal` in env-file.c).
+//! The file for systemd's `EnvironmentFile=`: writer, and a model of its reader (systemd.exec(5);
+//! `parse_env_file_internal` in env-file.c).
 
-use super::{Beyond, Dialect};
+use super::{Dialect, IfUncarried};
 use crate::observe::secrets::Variables;
 use crate::secret::Secret;
 
-/// Inside double quotes these four, and only these, lose the backslash before them.
+/// The only characters that a backslash escapes within double quotes.
 const ESCAPED: [char; 4] = ['"', '\\', '$', '`'];
 
-pub const SYSTEMD: Dialect =
-    Dialect { name: "systemd", file: "EnvironmentFile", write, read, uncarried, beyond: Beyond::Refused };
+pub const SYSTEMD: Dialect = Dialect {
+    name: "systemd",
+    file: "EnvironmentFile",
+    write,
+    read,
+    uncarried,
+    if_uncarried: IfUncarried::Refuse,
+};
 
-/// Why systemd cannot carry a value at all; it would refuse the whole file.
+/// Why the file cannot contain this variable. With such a value systemd rejects the whole file.
 fn uncarried(_: &str, value: &Secret) -> Option<&'static str> {
     let value = value.expose();
     if value.contains('\0') {
@@ -19,7 +26,7 @@ fn uncarried(_: &str, value: &Secret) -> Option<&'static str> {
     value
         .chars()
         .any(is_noncharacter)
-        .then_some("contains a Unicode noncharacter, for which systemd refuses the file")
+        .then_some("contains a Unicode noncharacter, with which systemd rejects the file")
 }
 
 /// U+FDD0 to U+FDEF, and the last two of each plane (`unichar_is_valid` in systemd's utf8.c).
@@ -34,7 +41,7 @@ fn write(variables: &Variables, header: &str) -> (String, Variables, Vec<String>
     (text, variables.clone(), Vec::new())
 }
 
-/// Always in double quotes: that carries every value, newlines and carriage returns included.
+/// In double quotes, which may contain every other value, newlines and carriage returns included.
 pub(super) fn entry(key: &str, value: &Secret) -> String {
     let mut text = format!("{key}=\"");
     for c in value.expose().chars() {
@@ -47,7 +54,7 @@ pub(super) fn entry(key: &str, value: &Secret) -> String {
     text
 }
 
-/// What systemd reads: its parser, state for state. `None` where it would complain.
+/// systemd's parser, state by state: the variables that it reads. `None` if it would report an error.
 pub fn read(text: &str) -> Option<Variables> {
     if text.contains('\0') || text.chars().any(is_noncharacter) {
         return None;
@@ -59,7 +66,7 @@ pub fn read(text: &str) -> Option<Variables> {
         variables: Variables::default(),
     };
     text.chars().try_for_each(|c| reader.step(c))?;
-    // At the end of the file whatever has had its = counts, closed quote or not.
+    // At the end of the file systemd takes a variable that has its `=`, even if a quote is not closed.
     if !matches!(reader.state, State::BeforeKey | State::Key | State::Comment | State::CommentEscape) {
         reader.push()?;
     }
@@ -80,7 +87,7 @@ enum State {
     CommentEscape,
 }
 
-/// Text that grows, and where the blanks at its end begin, if they are to be cut.
+/// The text of a value so far, and where blanks at its end begin, which are cut off.
 #[derive(Default)]
 struct Value {
     text: String,
@@ -168,7 +175,8 @@ impl Reader {
         next
     }
 
-    /// A variable is complete. systemd lets the last of two win; a file of ours has no two.
+    /// Adds a complete variable. If a name occurs twice, systemd takes the last one; bootagent writes no name twice, so
+    /// that is an error here.
     fn push(&mut self) -> Option<()> {
         let Value { mut text, blanks_from } = std::mem::take(&mut self.value);
         text.truncate(blanks_from.unwrap_or(text.len()));

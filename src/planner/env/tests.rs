@@ -1,4 +1,4 @@
-//! Every dialect of an environment file: what it writes its own reader reads, and what it cannot carry is named.
+//! Tests of all dialects: the reader reads what the writer wrote, and variables that a file cannot contain are named.
 
 use proptest::prelude::*;
 
@@ -45,20 +45,20 @@ fn files_are_sorted_and_carry_their_header() {
 }
 
 #[test]
-fn no_variables_make_files_of_a_header() {
+fn without_variables_a_file_has_only_its_header() {
     let files = rendered([]);
     assert_eq!(files.service.expose(), "# Written by bootagent for auth-service\n");
     assert!(files.service.keys().is_empty());
 }
 
 #[test]
-fn without_a_reader_there_is_no_dotenv() {
+fn without_a_dialect_there_is_no_dotenv() {
     let files = files(&set([("A", "a\rb")]), None);
     assert_eq!((files.dotenv, files.left_out.len()), (None, 0));
 }
 
 #[test]
-fn what_dotenv_would_change_is_left_out_and_named() {
+fn variables_that_dotenv_would_change_are_left_out_and_named() {
     let files = rendered([("A", "a\rb"), ("B", "b"), ("C", "'\"`"), ("__proto__", "x")]);
     assert_eq!(files.left_out, ["A", "C", "__proto__"]);
     assert_eq!(files.dotenv.unwrap().keys(), ["B"]);
@@ -66,7 +66,7 @@ fn what_dotenv_would_change_is_left_out_and_named() {
 }
 
 #[test]
-fn what_nothing_carries_is_refused_by_name() {
+fn a_value_that_systemd_rejects_is_refused_and_not_shown() {
     for value in ["hunter2\0", "hunter2\u{fdd0}", "hunter2\u{fffe}", "hunter2\u{10ffff}"] {
         let error = render(&set([("A", "x"), ("B", value)]), None, HEADER).unwrap_err();
         assert_eq!(error.code(), Code::EnvironmentUncarried);
@@ -85,7 +85,7 @@ fn a_header_that_would_be_read_as_more_than_a_comment_stops_the_run() {
 }
 
 #[test]
-fn the_model_of_systemd_knows_its_oddities() {
+fn the_model_of_systemd_has_its_special_cases() {
     let cases: [(&str, &[(&str, &str)]); 10] = [
         ("A=a # b\n", &[("A", "a # b")]),
         ("A= a\\\\b\\c  \n", &[("A", "a\\bc")]),
@@ -104,7 +104,7 @@ fn the_model_of_systemd_knows_its_oddities() {
 }
 
 #[test]
-fn the_model_of_node_reads_the_common_ground_only() {
+fn the_model_of_node_reads_only_what_both_readers_read() {
     let good: [(&str, &[(&str, &str)]); 4] = [
         ("# c\nA=a\\b'c\nB='x\ny'\n", &[("A", "a\\b'c"), ("B", "x\ny")]),
         ("A=\"it's\"\n", &[("A", "it's")]),
@@ -142,7 +142,7 @@ fn the_model_of_node_reads_the_common_ground_only() {
 }
 
 #[test]
-fn each_dialect_is_found_by_its_own_name() {
+fn each_dialect_is_found_by_its_name() {
     for known in ALL {
         assert_eq!(dialect(known.name).unwrap().name, known.name);
     }
@@ -150,7 +150,7 @@ fn each_dialect_is_found_by_its_own_name() {
 }
 
 #[test]
-fn a_reader_that_would_read_something_else_stops_the_run() {
+fn a_reader_that_reads_other_values_stops_the_run() {
     fn forgets(_: &str) -> Option<Variables> {
         Some(Variables::default())
     }
@@ -163,16 +163,16 @@ fn a_reader_that_would_read_something_else_stops_the_run() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// What a dialect says that it carries, its reader reads; and what it cannot carry it names.
+    /// The reader reads all that a dialect claims to carry, and the writer names the rest.
     #[test]
-    fn every_dialect_carries_what_it_says(key in "[A-Z_]{1,3}|__proto__", value in "([^\0]|['\"`\\\\#$\n\r ]){0,12}") {
+    fn every_dialect_carries_what_it_claims(key in "[A-Z_]{1,3}|__proto__", value in "([^\0]|['\"`\\\\#$\n\r ]){0,12}") {
         let variables = set([(key.as_str(), value.as_str())]);
         for dialect in ALL {
             let (text, holds, left_out) = (dialect.write)(&variables, HEADER);
             let carried = (dialect.uncarried)(&key, &Secret::new(value.as_str())).is_none();
-            match (carried, dialect.beyond) {
-                (false, Beyond::Refused) => continue,
-                (false, Beyond::LeftOut) => prop_assert_eq!(&left_out, &vec![key.clone()]),
+            match (carried, dialect.if_uncarried) {
+                (false, IfUncarried::Refuse) => continue,
+                (false, IfUncarried::LeaveOut) => prop_assert_eq!(&left_out, &vec![key.clone()]),
                 (true, _) => prop_assert_eq!(&holds, &variables),
             }
             prop_assert_eq!((dialect.read)(&text), Some(holds), "{}", dialect.name);
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn every_value_goes_out_and_comes_back(
+    fn every_value_is_read_back_or_named(
         values in prop::collection::btree_map("[A-Z_]{1,3}", "([^\0]|['\"`\\\\#$\n\r ]){0,12}", 0..6),
     ) {
         let carried = |value: &String| (systemd::SYSTEMD.uncarried)("", &Secret::new(value.as_str())).is_none();
@@ -197,7 +197,7 @@ proptest! {
 }
 
 #[test]
-fn changed_and_added_keys_are_found_in_what_was_rendered_before() {
+fn keys_that_were_added_or_changed_since_the_former_text_are_found() {
     let former = rendered([("A", "1"), ("PEM", "x\nB=\"3\"\n"), ("TOKEN", "old"), ("TOKEN_2", "new")]);
     let changed = |pairs: &[(&str, &str)]| changed_keys(&set(pairs.iter().copied()), former.service.expose());
     assert_eq!(changed(&[("A", "1"), ("TOKEN", "old"), ("PEM", "x\nB=\"3\"\n")]), [] as [&str; 0]);

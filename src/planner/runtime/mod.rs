@@ -1,7 +1,8 @@
-//! What a repository is written in, and how such a thing is installed and started.
+//! The runtimes (Node, Python): how a commit for each is recognized, installed, built and started. Pure: a runtime
+//! makes a recipe, of which other modules make steps.
 //!
-//! A new runtime is one new file with its `Runtime`, its line in `ALL` below, and folders under `tests/plans`. What its
-//! tools say when they fail is read in `fault/words`.
+//! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
+//! messages of its tools are mapped to faults in `fault/words`.
 
 mod choice;
 mod command;
@@ -25,20 +26,20 @@ pub use command::Start;
 pub use node::NODE;
 pub use recipe::{ANY_VERSION, Draft, Need, Recipe, Runtime, Work};
 
-/// All that there are, in the order in which errors name them.
+/// In the order in which errors name them.
 const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
 
-/// The recipe of the runtime that the manifest names, or that claims the commit.
+/// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
 pub fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     choice::recipe(ALL, draft)
 }
 
-/// A policy may name only archives and mirrors that there are.
+/// Fails if the policy names archives or mirrors that no runtime has.
 pub fn refuse_unknown(selection: &Selection) -> Result<()> {
     choice::refuse_unknown(ALL, selection)
 }
 
-/// Every runtime's evidence: the files whose text a fetch brings along.
+/// Paths of the files whose text a fetch must read for any runtime.
 pub fn evidence() -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for path in ALL.iter().flat_map(|runtime| runtime.evidence) {
@@ -49,24 +50,24 @@ pub fn evidence() -> Vec<String> {
     all
 }
 
-/// What is looked for on the machine.
+/// The programs to look for on the machine.
 pub fn programs() -> Vec<&'static Places> {
     ALL.iter().flat_map(|runtime| runtime.programs).collect()
 }
 
-/// Their tables of the manifest.
+/// The runtimes' tables of the manifest.
 pub fn tables() -> Vec<&'static Table> {
     ALL.iter().map(|runtime| &runtime.table).collect()
 }
 
-/// Who reads the `.env` of this manifest's service, as far as the manifest alone tells it.
+/// The dialect of the service's `.env`, for commands that have only the manifest. Node's if it names no runtime.
 pub fn dialect(manifest: &Manifest) -> &'static Dialect {
     let named = manifest.runtime.as_ref();
     let named = named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name));
     named.map_or(NODE.dialect, |runtime| runtime.dialect)
 }
 
-/// The programs that may be installed from archives.
+/// The programs that bootagent can install from archives.
 pub fn archived() -> impl Iterator<Item = &'static str> {
     ALL.iter().flat_map(|runtime| runtime.archives).map(|names| names.program)
 }

@@ -1,4 +1,5 @@
-//! Node: the version asked for, `npm ci`, and the start script without npm as a parent.
+//! The runtime Node: the requested version, `npm ci`, the build, and a start command that does not run under npm, which
+//! would not forward signals to the service.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::command::{self, Start};
-use super::node_version::{Node, Wish};
+use super::node_version::{Node, Request};
 use super::recipe::{ArchiveNames, Claim, Draft, Need, Recipe, Runtime, Weight, Work};
 use super::{node_archive, node_choice};
 use crate::error::{Code, Error, Result};
@@ -47,29 +48,29 @@ pub static NODE: Runtime = Runtime {
 const VERSION: Key =
     Key { name: "version", expected: "an npm version range like \"22\" or \">=20 <23\"", fits: is_range };
 
-/// An empty range is any version to npm: more likely a slip than a wish.
+/// npm takes an empty range for any version; in a manifest it is more likely a mistake.
 fn is_range(text: &str) -> bool {
     !text.trim().is_empty() && text.len() <= 256 && nodejs_semver::Range::parse(text).is_ok()
 }
 
 const LOCKFILES: &[&str] = &["package-lock.json", "npm-shrinkwrap.json"];
-/// Lockfiles of package managers that are not supported yet: better named than ignored.
+/// Lockfiles of package managers that are not supported. The error that there is no lockfile names them.
 const FOREIGN_LOCKFILES: &[&str] = &["yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"];
 
-/// The parts of package.json that tell how a service is built and started.
+/// The parts of package.json that a recipe needs.
 #[derive(Debug, Default, Deserialize)]
 struct Package {
     #[serde(default)]
     scripts: BTreeMap<String, String>,
     #[serde(default)]
     engines: BTreeMap<String, String>,
-    /// Only its names are read: what a version may look like is npm's to say.
+    /// Only the names are used, so that any value is accepted.
     #[serde(default)]
     dependencies: serde_json::Value,
     main: Option<String>,
 }
 
-/// Far more than any package.json has.
+/// Far more than a package.json has. A hostile one must not take much memory.
 const MOST_SCRIPTS: usize = 1000;
 const MOST_ENGINES: usize = 100;
 
@@ -82,28 +83,28 @@ fn detect(source: &Source) -> Option<Claim> {
     }
 }
 
-/// How npm and node are told of the network. npm reads a repository's .npmrc before the usual variables, but its own ones
-/// before that.
+/// Proxy, CA file and mirrors as variables of npm and node. For npm, a `.npmrc` of the repository overrides
+/// `HTTPS_PROXY`, but not `npm_config_*`.
 fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
-    let mut tell = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
+    let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
     if let Some(proxy) = &network.proxy {
-        tell("npm_config_proxy", proxy.as_str());
-        tell("npm_config_https_proxy", proxy.as_str());
-        tell("npm_config_noproxy", &network.direct().join(","));
-        // Without it, node's own requests pass the proxy by (from 22.21 and 24 on it is read).
-        tell("NODE_USE_ENV_PROXY", "1");
+        set("npm_config_proxy", proxy.as_str());
+        set("npm_config_https_proxy", proxy.as_str());
+        set("npm_config_noproxy", &network.direct().join(","));
+        // Node 22.21 and 24 or newer use the proxy for their own requests only with this variable.
+        set("NODE_USE_ENV_PROXY", "1");
     }
     if let Some(file) = &network.ca_file {
-        // Beside node's own certificates. npm's cafile would stand in their place.
-        tell("NODE_EXTRA_CA_CERTS", file.as_str());
+        // Adds to Node's certificates. npm's `cafile` would replace them.
+        set("NODE_EXTRA_CA_CERTS", file.as_str());
     }
     if let Some(mirror) = mirrors.get("npm") {
-        tell("npm_config_registry", &format!("{mirror}/"));
+        set("npm_config_registry", &format!("{mirror}/"));
     }
     if let Some(mirror) = mirrors.get("node") {
-        // Where node-gyp looks for headers. npm's own words for it, disturl and dist-url, are none that it knows.
-        tell("NODEJS_ORG_MIRROR", mirror.as_str());
+        // node-gyp downloads headers from it. npm does not know the settings disturl and dist-url.
+        set("NODEJS_ORG_MIRROR", mirror.as_str());
     }
     variables
 }
@@ -119,12 +120,14 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     let migrate =
         manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
-        notes.push("package.json's prestart script is not run: npm is not the service's parent".to_owned());
+        let note =
+            "the prestart script of package.json is not run, because the service is started without npm";
+        notes.push(note.to_owned());
     }
     Ok(Recipe {
         of: &NODE,
         runtime: format!("node {}", node.version),
-        // Addons are built for a major version's ABI.
+        // Native addons are built for the ABI of a major version.
         runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
         needs: node.archive.into_iter().map(Need::Archive).collect(),
@@ -144,7 +147,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     })
 }
 
-/// Packages that put the files of a request on the disk, mostly next to the program.
+/// Packages that store uploaded files, by default in the service's directory, which is read-only here.
 const UPLOADS: &[&str] = &["multer", "formidable", "express-fileupload", "busboy"];
 
 fn stores_uploads(package: &Package) -> Option<&'static str> {
@@ -162,17 +165,17 @@ fn package(source: &Source) -> Result<Package> {
     let text =
         source.read("package.json").map_err(|why| bad(why.to_owned(), "make it a plain, short text file"))?;
     let Some(text) = text else {
-        let cause = "runtime = \"node\" is asked for, but there is no package.json at the repository's root";
-        return Err(bad(cause.to_owned(), "add a package.json, or take runtime out of bootagent.toml"));
+        let cause = "the manifest has runtime = \"node\", but the repository's root has no package.json";
+        return Err(bad(cause.to_owned(), "add a package.json, or remove runtime from bootagent.toml"));
     };
-    // As npm does.
+    // npm ignores a byte order mark, too.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.trim_start().starts_with('{') {
         return Err(bad("package.json:1:1: it is not a JSON object".to_owned(), "npm init writes one"));
     }
     let package: Package = serde_json::from_str(text).map_err(|error| {
-        let told = error.to_string();
-        let (cause, _) = told.rsplit_once(" at line ").unwrap_or((&told, ""));
+        let message = error.to_string();
+        let (cause, _) = message.rsplit_once(" at line ").unwrap_or((&message, ""));
         let at = format!("package.json:{}:{}", error.line(), error.column());
         bad(format!("{at}: {}", excerpt(cause)), "correct the line")
     })?;
@@ -181,35 +184,36 @@ fn package(source: &Source) -> Result<Package> {
     match tables.into_iter().find(|(_, count, most)| count > most) {
         Some((table, count, most)) => {
             let cause = format!("package.json: {table} has {count} entries; the limit is {most}");
-            Err(bad(cause, "take out those that nothing runs"))
+            Err(bad(cause, "remove unused entries"))
         }
         None => Ok(package),
     }
 }
 
-/// The most explicit wish, and those below it.
-fn wishes(source: &Source, manifest: &Manifest, package: &Package) -> (Wish, Vec<Wish>) {
+/// The request for a version that counts, and those that it overrides.
+fn requests(source: &Source, manifest: &Manifest, package: &Package) -> (Request, Vec<Request>) {
     let line = |path: &str| {
         let text = source.text(path)?;
         text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
     };
-    let wishes = [
+    let requests = [
         (manifest.said("node", "version").map(str::to_owned), "node.version in bootagent.toml"),
         (line(".nvmrc"), ".nvmrc"),
         (line(".node-version"), ".node-version"),
         (package.engines.get("node").cloned(), "engines in package.json"),
     ];
-    let mut said = wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by }));
-    (said.next().unwrap_or(Wish::nothing()), said.collect())
+    let mut requests =
+        requests.into_iter().filter_map(|(range, by)| range.map(|range| Request { range, by }));
+    (requests.next().unwrap_or(Request::any()), requests.collect())
 }
 
-/// The Node for the first wish; another wish that it does not grant is worth a note.
+/// The chosen Node, and the request that it fits. Adds a note for each other request that it does not fit.
 fn chosen(draft: &Draft, package: &Package, notes: &mut Vec<String>) -> Result<(Node, String), Unmet> {
-    let (first, others) = wishes(draft.source, draft.manifest, package);
+    let (first, others) = requests(draft.source, draft.manifest, package);
     let node = node_choice::choose(&first, draft)?;
-    for other in others.iter().filter(|other| !other.is_granted_by(&node.version).unwrap_or(false)) {
+    for other in others.iter().filter(|other| !other.fits(&node.version).unwrap_or(false)) {
         notes.push(format!(
-            "Node {} is taken for {} ({}), although {} asks for {}",
+            "Node {} is used for {} ({}), although {} requests {}",
             node.version,
             first.shown(),
             first.by,
@@ -220,7 +224,7 @@ fn chosen(draft: &Draft, package: &Package, notes: &mut Vec<String>) -> Result<(
     Ok((node, format!("{}: {}", first.by, first.shown())))
 }
 
-/// Install, build, and only if there was a build, remove what only the build needed.
+/// The commands: install, build, and after a build, removal of development dependencies.
 fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) -> Result<Vec<Work>> {
     let builds = match &manifest.build {
         Some(builds) => builds.clone(),
@@ -239,7 +243,7 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
             for (index, line) in commands.iter().enumerate() {
                 let name = numbered("install", index, commands.len());
                 let argv = command::argv(line, &node.bin)?;
-                add(Phase::Install, &name, "as the manifest says", argv, line);
+                add(Phase::Install, &name, "install in the manifest", argv, line);
             }
         }
         None => {
@@ -247,17 +251,17 @@ fn work(source: &Source, manifest: &Manifest, package: &Package, node: &Node) ->
             let (line, omit) =
                 if builds.is_empty() { ("npm ci --omit=dev", "--omit=dev") } else { ("npm ci", "") };
             let argv = npm(&node.bin, &["ci", "--no-audit", "--no-fund", omit]);
-            add(Phase::Install, "install", "exactly what the lockfile says", argv, line);
+            add(Phase::Install, "install", "installs exactly the versions in the lockfile", argv, line);
         }
     }
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
         let argv = command::argv(line, &node.bin)?;
-        add(Phase::Build, &name, "what the service runs is made here", argv, line);
+        add(Phase::Build, &name, "builds what the service runs", argv, line);
     }
     if !builds.is_empty() && !own_install {
         let line = "npm prune --omit=dev";
-        let why = "development dependencies were for the build only";
+        let why = "only the build needs development dependencies";
         let argv = npm(&node.bin, &["prune", "--omit=dev", "--no-audit", "--no-fund"]);
         add(Phase::Build, "prune-dependencies", why, argv, line);
     }
@@ -282,26 +286,28 @@ fn lockfile(source: &Source) -> Result<()> {
         Some(foreign) => Err(Error::new(
             Code::LockfileMissing,
             doing,
-            format!("only npm's lockfile is supported yet, and there is only {foreign}"),
+            format!(
+                "the commit has {foreign} and no package-lock.json, and only npm's lockfile is supported"
+            ),
         )
         .remedy("commit a package-lock.json, or name the commands with install = [...] in bootagent.toml")),
         None => Err(Error::new(
             Code::LockfileMissing,
             doing,
-            "the commit has no package-lock.json, so two boots could install two different services",
+            "the commit has no package-lock.json, so two boots could install different versions of packages",
         )),
     }
 }
 
 fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
-    // NODE_ENV stays unset: "production" would make npm leave out what a build needs.
+    // NODE_ENV stays unset: with "production", npm does not install what a build needs.
     [
         ("CI", "true".to_owned()),
-        // Private and gone with the command: nothing that one commit writes there meets the next.
+        // PrivateTmp: removed with the command, so that a commit cannot leave files for the next one's build.
         ("HOME", "/tmp".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
         ("npm_config_cache", npm_cache(layout).display().to_string()),
-        // Five times within half a minute; then the whole installation is done again.
+        // npm retries each download five times within half a minute. Then bootagent repeats the whole installation.
         ("npm_config_fetch_retries", "5".to_owned()),
         ("npm_config_fetch_retry_factor", "3".to_owned()),
         ("npm_config_fetch_retry_maxtimeout", "10000".to_owned()),
@@ -312,14 +318,14 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
     .into()
 }
 
-/// npm's own files belong neither into what the service keeps nor into what it may not write.
+/// npm's cache in /tmp: the HOME of a migration is the service's data, where the cache would stay.
 fn migrate_environment() -> BTreeMap<String, String> {
     [("npm_config_cache", "/tmp/npm"), ("npm_config_update_notifier", "false")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
 }
 
-/// The manifest's command, else package.json's start script, else its main file, else server.js.
+/// `start` in the manifest, else package.json's start script, else its main file, else server.js.
 fn start(draft: &Draft, package: &Package, node: &Node) -> Result<Start> {
     let Draft { source, manifest, .. } = draft;
     let node_program = node.bin.join("node");
@@ -333,21 +339,21 @@ fn start(draft: &Draft, package: &Package, node: &Node) -> Result<Start> {
     {
         return command::start(line, &package.scripts, &node_program);
     }
-    // Packages often name a main file that is not there. Of the files below the root nothing is known at
-    // a reboot, so there the name alone counts.
+    // The main file of a package.json often does not exist. Whether a file below the root exists is unknown if the
+    // commit comes from a record, so such a name is used unchecked.
     let there = |main: &&str| main.contains('/') || source.has(main);
     let main = package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(there);
     match main.or_else(|| source.has("server.js").then_some("server.js")) {
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
-        // Its own file says what is started.
+        // A file of the supervisor, such as PM2's ecosystem file, names what is started.
         _ if draft.is_started_by_supervisor => {
             Ok(Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false })
         }
         _ => Err(Error::new(
             Code::ManifestInvalid,
             "looking for the start command",
-            "neither start in bootagent.toml, nor scripts.start or main in package.json, nor server.js",
+            "there is no start in bootagent.toml, no scripts.start or main in package.json, and no server.js",
         )
-        .remedy("add start = \"node server.js\" (or what starts the service) to bootagent.toml")),
+        .remedy("add start = \"node server.js\" (or the service's start command) to bootagent.toml")),
     }
 }

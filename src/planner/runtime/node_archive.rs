@@ -1,26 +1,27 @@
-//! Node from its official archives: the newest release that the wish allows and that was built for this
-//! machine. A policy that pins checksums means these archives and no others.
+//! Chooses Node from official archives: the newest release that fits the request and was built for this machine. If the
+//! policy pins checksums, only the archives with a checksum are candidates, and no index is read.
 
 use nodejs_semver::Version;
 
 use super::node_index::{index, mirror};
-use super::node_version::{Asked, Node, Wish};
+use super::node_version::{Node, Request, Versions};
 use super::recipe::Draft;
 use crate::error::{Code, Error, Result};
 use crate::observe::{Archives, ArchivesAllowed};
 use crate::plan::{Archive, Checksum, layout};
 use crate::planner::unmet::Unmet;
 
-/// Headers, which node-gyp fetches by itself, manuals, and another package manager's launcher.
+/// Not installed, because a service does not need them: corepack, manuals, and headers, which node-gyp downloads
+/// itself.
 const LEFT_OUT: &[&str] = &["bin/corepack", "include", "lib/node_modules/corepack", "share"];
-/// How many of the closest versions are named when there is none that fits.
+/// How many of the closest versions an error names if none fits.
 const NAMED: usize = 3;
 
 pub fn allowed(archives: &Archives) -> ArchivesAllowed {
     archives.get("node").cloned().unwrap_or_default()
 }
 
-/// Whether an archive's name is one of these.
+/// Whether a file name in the policy is that of a Node archive for Linux.
 pub fn is_one(file: &str) -> bool {
     let Some(rest) = file.strip_prefix("node-v").and_then(|rest| rest.strip_suffix(".tar.gz")) else {
         return false;
@@ -30,14 +31,15 @@ pub fn is_one(file: &str) -> bool {
     version.is_some_and(|version| version.split('.').count() == 3 && version.split('.').all(number))
 }
 
-pub fn choose(wish: &Wish, draft: &Draft) -> Result<Node, Unmet> {
-    let asked = wish.asked()?;
+/// The newest archive that fits, or the question for the index of releases.
+pub fn choose(request: &Request, draft: &Draft) -> Result<Node, Unmet> {
+    let wanted = request.versions()?;
     let archives = &allowed(draft.archives);
-    let platform = platform(wish, &draft.facts.machine.arch)?;
-    let missing = |cause: String| Err(Error::new(Code::RuntimeMissing, wish.doing(), cause).into());
+    let platform = platform(request, &draft.facts.machine.arch)?;
+    let missing = |cause: String| Err(Error::new(Code::RuntimeMissing, request.doing(), cause).into());
     let known = match archives.checksums.is_empty() {
-        true => released(draft, &asked, platform)?,
-        false => pinned(archives, &asked, platform),
+        true => released(draft, &wanted, platform)?,
+        false => pinned(archives, &wanted, platform),
     };
     let (fitting, other): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|known| known.fits);
     let newest = fitting.iter().filter(|known| known.built).max_by(|a, b| a.version.cmp(&b.version));
@@ -47,45 +49,45 @@ pub fn choose(wish: &Wish, draft: &Draft) -> Result<Node, Unmet> {
         (None, None) => {
             let there = other.into_iter().filter(|known| known.built).map(|known| known.version).collect();
             missing(match archives.checksums.is_empty() {
-                true => format!("no release fits; the closest are {}", closest(&wish.range, there)),
-                false => format!("the policy pins only {}", closest(&wish.range, there)),
+                true => format!("no release fits; the closest are {}", closest(&request.range, there)),
+                false => format!("the policy pins only {}", closest(&request.range, there)),
             })
         }
     }
 }
 
-/// A version that an index or the policy lists.
+/// A version of the index or of the policy.
 struct Known {
     version: Version,
     fits: bool,
-    /// For this machine's platform.
+    /// Whether there is an archive for this machine's platform.
     built: bool,
 }
 
-fn released(draft: &Draft, asked: &Asked, platform: &str) -> Result<Vec<Known>, Unmet> {
+fn released(draft: &Draft, wanted: &Versions, platform: &str) -> Result<Vec<Known>, Unmet> {
     let known = index(draft)?.into_iter().filter_map(|release| {
         let version = Version::parse(&release.version).ok()?;
-        let fits = asked.of_release(&version, release.lts.as_deref());
+        let fits = wanted.fit_release(&version, release.lts.as_deref());
         Some(Known { version, fits, built: release.files.iter().any(|file| file == platform) })
     });
     Ok(known.collect())
 }
 
-fn pinned(archives: &ArchivesAllowed, asked: &Asked, platform: &str) -> Vec<Known> {
+fn pinned(archives: &ArchivesAllowed, wanted: &Versions, platform: &str) -> Vec<Known> {
     let suffix = format!("-{platform}.tar.gz");
     let version = |file: &String| Version::parse(file.strip_prefix("node-v")?.strip_suffix(&suffix)?).ok();
     let versions = archives.checksums.keys().filter_map(version);
-    versions.map(|version| Known { fits: asked.of_version(&version), built: true, version }).collect()
+    versions.map(|version| Known { fits: wanted.fit_version(&version), built: true, version }).collect()
 }
 
 /// Node's name for the machine's architecture.
-fn platform(wish: &Wish, arch: &str) -> Result<&'static str> {
+fn platform(request: &Request, arch: &str) -> Result<&'static str> {
     match arch {
         "x86_64" => Ok("linux-x64"),
         "aarch64" => Ok("linux-arm64"),
         other => Err(Error::new(
             Code::RuntimeMissing,
-            wish.doing(),
+            request.doing(),
             format!("there are no official archives for {other}"),
         )),
     }
@@ -115,7 +117,7 @@ fn archived(version: &Version, platform: &str, draft: &Draft) -> Node {
     }
 }
 
-/// The newest of each line, those first that are near to the one asked for.
+/// For an error: the newest version of each major version, those near the requested one first.
 fn closest(range: &str, mut versions: Vec<Version>) -> String {
     let digits: String =
         range.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();

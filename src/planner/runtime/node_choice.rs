@@ -1,39 +1,40 @@
-//! Which Node: an installed one that the wish allows, else an archive's.
+//! Chooses a Node: an installed one that fits the requested version, else one from an archive.
 
 use nodejs_semver::Version;
 
 use super::node_archive;
-use super::node_version::{Node, Wish};
+use super::node_version::{Node, Request};
 use super::recipe::Draft;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Installed};
 use crate::planner::unmet::Unmet;
 
-/// The newest installed Node that the wish allows, else the newest archive.
-pub fn choose(wish: &Wish, draft: &Draft) -> Result<Node, Unmet> {
-    if let Some(node) = installed(wish, draft.facts)? {
+/// The newest installed Node that fits, else the newest archive, if the policy allows archives.
+pub fn choose(request: &Request, draft: &Draft) -> Result<Node, Unmet> {
+    if let Some(node) = installed(request, draft.facts)? {
         return Ok(Node { version: node.version.clone(), bin: node.bin().to_owned(), archive: None });
     }
     if node_archive::allowed(draft.archives).allowed {
-        return node_archive::choose(wish, draft);
+        return node_archive::choose(request, draft);
     }
-    Err(Error::new(Code::RuntimeMissing, wish.doing(), found(wish, draft.facts)?).into())
+    Err(Error::new(Code::RuntimeMissing, request.doing(), found(request, draft.facts)?).into())
 }
 
-/// Without npm it is of no use: nothing could be installed with it.
-fn installed<'a>(wish: &Wish, facts: &'a Facts) -> Result<Option<&'a Installed>> {
+/// An installed Node without npm beside it does not count: the build needs npm.
+fn installed<'a>(request: &Request, facts: &'a Facts) -> Result<Option<&'a Installed>> {
     let mut fitting = Vec::new();
     for node in nodes(facts).iter().filter(|node| node.has("npm")) {
-        if wish.is_granted_by(&node.version)? {
+        if request.fits(&node.version)? {
             fitting.push(node);
         }
     }
     Ok(fitting.into_iter().max_by_key(|node| Version::parse(&node.version).ok()))
 }
 
-fn found(wish: &Wish, facts: &Facts) -> Result<String> {
+/// What the machine has, for the error that no installed Node fits.
+fn found(request: &Request, facts: &Facts) -> Result<String> {
     for node in nodes(facts) {
-        if wish.is_granted_by(&node.version)? {
+        if request.fits(&node.version)? {
             return Ok(format!("{} has no npm beside it", node.bin().display()));
         }
     }

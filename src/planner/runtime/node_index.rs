@@ -1,4 +1,5 @@
-//! The index of Node's official releases, asked for where no installed Node will do, and reduced to what a choice needs.
+//! The index of Node's releases (`index.json`): the question for it, if no installed Node fits, and its parser.
+//! Keeps only what the choice of a version needs.
 
 use serde::Deserialize;
 
@@ -10,15 +11,15 @@ use crate::planner::unmet::Unmet;
 
 const OFFICIAL: &str = "https://nodejs.org/dist";
 
-/// An address below which it is as below https://nodejs.org/dist.
+/// Base address with the same layout as https://nodejs.org/dist: the policy's mirror, or that one.
 pub fn mirror(mirrors: &Mirrors) -> &str {
     mirrors.get("node").map_or(OFFICIAL, |mirror| mirror.as_str())
 }
 
 const NAME: &str = "node-index";
-/// Twenty times what it has.
+/// About twenty times the index's size. A mirror must not be able to exhaust the memory.
 const INDEX_BYTES: u64 = 8 << 20;
-/// Several times what it has: a small text can name so many that they are large in memory.
+/// Several times what the index has: entries of a few bytes of text each would still take much more memory.
 const RELEASES: usize = 10_000;
 const FILES: usize = 100;
 
@@ -26,22 +27,23 @@ const FILES: usize = 100;
 pub struct Release {
     /// `22.11.0`.
     pub version: String,
-    /// The name of its line, `Jod`, once that has long-term support.
+    /// Code name of its release line, such as `Jod`, if that is an LTS line.
     pub lts: Option<String>,
-    /// For what it was built: `linux-x64`, `src`.
+    /// Kinds of files: `linux-x64`, `src`.
     pub files: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Line {
     version: String,
-    /// A name, or false.
+    /// The code name, or `false`.
     #[serde(default)]
     lts: serde_json::Value,
     #[serde(default)]
     files: Vec<String>,
 }
 
+/// The releases of the index, or the question for it.
 pub fn index(draft: &Draft) -> Result<Vec<Release>, Unmet> {
     let address = format!("{}/index.json", mirror(draft.mirrors));
     match draft.facts.known.answer(NAME) {
@@ -63,7 +65,7 @@ fn read(text: &str, address: &str) -> Result<Vec<Release>> {
     Ok(lines.into_iter().filter_map(release).take(RELEASES).collect())
 }
 
-/// A line with anything but a plain version cannot be chosen: the version becomes part of paths.
+/// `None` for a version that is not three numbers: the version becomes part of paths, and `v../../x` would leave them.
 fn release(line: Line) -> Option<Release> {
     let version = line.version.strip_prefix('v')?;
     let number = |part: &str| !part.is_empty() && part.len() < 6 && part.bytes().all(|c| c.is_ascii_digit());
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_versions_are_taken() {
+    fn only_versions_of_three_numbers_are_accepted() {
         assert_eq!(version("v22.20.0").unwrap().version, "22.20.0");
         for bad in
             ["22.20.0", "v22", "v22.20.0-rc.1", "v../../x", "v22.20.0/..", "v1.2.3.4", "v1.2.1000000", ""]
@@ -114,7 +116,7 @@ mod tests {
             let index = read(&format!("[{long}]"), "x").unwrap();
             assert!(
                 index.len() <= 10_000 && index[0].files.len() <= 100,
-                "small on the way, large in memory"
+                "a small text must not become large in memory"
             );
         }
         assert_eq!(read("<html>", "x").unwrap_err().code(), Code::RuntimeArchive);

@@ -1,4 +1,4 @@
-//! Which Node: the most explicit wish counts, and an installed Node that grants it wins over an archive.
+//! A requested version of Node, in the grammar of npm or nvm, and whether a version fits it.
 
 use nodejs_semver::{Range, Version};
 
@@ -6,34 +6,36 @@ use crate::error::{Code, Error, Result};
 use crate::plan::Archive;
 use crate::secret::excerpt;
 
-/// A version range and who asks for it.
-pub struct Wish {
+/// A requested version range, and the file or key that requests it.
+pub struct Request {
     pub range: String,
     pub by: &'static str,
 }
 
-/// Bytes of a range. Each part of it is held against every release that there is.
+/// In bytes. Each of hundreds of releases is compared with each part of the range, so that a long one would take
+/// minutes.
 const LONGEST_RANGE: usize = 256;
 
-/// What a wish comes to.
+/// The chosen Node.
 #[derive(Debug)]
 pub struct Node {
     pub version: String,
+    /// Directory of `node` and `npm`.
     pub bin: std::path::PathBuf,
-    /// What must be unpacked first.
+    /// The archive to install. `None` if it is installed.
     pub archive: Option<Archive>,
 }
 
-/// A wish, understood.
-pub enum Asked {
-    /// No version is asked for.
-    Nothing,
+/// A parsed request.
+pub enum Versions {
+    /// No version is requested.
+    Any,
     Range(Range),
-    /// Any line with long-term support, or the one of this name.
+    /// Any release line with long-term support, or the one with this code name.
     Lts(Option<String>),
 }
 
-/// Node's lines with long-term support, as nvm names them: installed ones don't tell their names.
+/// Code names and major versions of Node's LTS lines, as in nvm's `lts/jod`: `node --version` does not print the name.
 const LTS: &[(&str, u64)] = &[
     ("argon", 4),
     ("boron", 6),
@@ -48,38 +50,39 @@ const LTS: &[(&str, u64)] = &[
     ("krypton", 24),
 ];
 
-impl Asked {
-    pub fn of_version(&self, version: &Version) -> bool {
+impl Versions {
+    /// Whether an installed or pinned version fits.
+    pub fn fit_version(&self, version: &Version) -> bool {
         match self {
-            Asked::Nothing => true,
-            Asked::Range(range) => range.satisfies(version),
-            // Even majors have long-term support.
-            Asked::Lts(None) => version.major().is_multiple_of(2),
-            Asked::Lts(Some(name)) => LTS.contains(&(name.as_str(), version.major())),
+            Versions::Any => true,
+            Versions::Range(range) => range.satisfies(version),
+            // Even majors get long-term support.
+            Versions::Lts(None) => version.major().is_multiple_of(2),
+            Versions::Lts(Some(name)) => LTS.contains(&(name.as_str(), version.major())),
         }
     }
 
-    /// The same for a release that tells whether its line has long-term support. Who asks for nothing
-    /// gets what is supported longest.
-    pub fn of_release(&self, version: &Version, lts: Option<&str>) -> bool {
+    /// Whether a release of the index fits, which has the code name of its line. Without a request, only LTS
+    /// releases fit.
+    pub fn fit_release(&self, version: &Version, lts: Option<&str>) -> bool {
         match self {
-            Asked::Range(range) => range.satisfies(version),
-            Asked::Nothing | Asked::Lts(None) => lts.is_some(),
-            Asked::Lts(Some(name)) => lts.is_some_and(|lts| lts.eq_ignore_ascii_case(name)),
+            Versions::Range(range) => range.satisfies(version),
+            Versions::Any | Versions::Lts(None) => lts.is_some(),
+            Versions::Lts(Some(name)) => lts.is_some_and(|lts| lts.eq_ignore_ascii_case(name)),
         }
     }
 }
 
-impl Wish {
-    pub fn nothing() -> Wish {
-        Wish { range: "*".to_owned(), by: "no version is asked for" }
+impl Request {
+    pub fn any() -> Request {
+        Request { range: "*".to_owned(), by: "no version is asked for" }
     }
 
-    fn is_nothing(&self) -> bool {
-        self.by == Wish::nothing().by
+    fn is_any(&self) -> bool {
+        self.by == Request::any().by
     }
 
-    /// A version file may hold anything.
+    /// The range for messages, shortened and escaped: a version file of a repository may contain any text.
     pub fn shown(&self) -> String {
         excerpt(&self.range)
     }
@@ -88,8 +91,8 @@ impl Wish {
         format!("looking for Node {} ({})", self.shown(), self.by)
     }
 
-    /// By npm's grammar or in one of nvm's words.
-    pub fn asked(&self) -> Result<Asked> {
+    /// Parses npm's ranges, and nvm's `lts/*`, `lts/NAME`, `node`.
+    pub fn versions(&self) -> Result<Versions> {
         if self.range.len() > LONGEST_RANGE {
             let cause = format!("the range has {} bytes; the limit is {LONGEST_RANGE}", self.range.len());
             return Err(Error::new(Code::ManifestInvalid, self.doing(), cause)
@@ -98,21 +101,21 @@ impl Wish {
         let word = self.range.strip_prefix('v').unwrap_or(&self.range);
         let line = word.strip_prefix("lts/").filter(|name| name.chars().all(|c| c.is_ascii_alphabetic()));
         let range = match (word, line) {
-            _ if self.is_nothing() => return Ok(Asked::Nothing),
-            ("lts/*" | "lts", _) => return Ok(Asked::Lts(None)),
-            (_, Some(name)) if !name.is_empty() => return Ok(Asked::Lts(Some(name.to_lowercase()))),
+            _ if self.is_any() => return Ok(Versions::Any),
+            ("lts/*" | "lts", _) => return Ok(Versions::Lts(None)),
+            (_, Some(name)) if !name.is_empty() => return Ok(Versions::Lts(Some(name.to_lowercase()))),
             ("node" | "latest" | "current", _) => Range::parse("*"),
             (other, _) => Range::parse(other),
         };
-        range.map(Asked::Range).map_err(|error| {
+        range.map(Versions::Range).map_err(|error| {
             Error::new(Code::ManifestInvalid, self.doing(), format!("not a version range: {error}"))
                 .remedy("write a version like 22, a range like >=20, or lts/*")
         })
     }
 
-    pub fn is_granted_by(&self, version: &str) -> Result<bool> {
-        let asked = self.asked()?;
+    pub fn fits(&self, version: &str) -> Result<bool> {
+        let versions = self.versions()?;
         Ok(version == super::ANY_VERSION
-            || Version::parse(version).is_ok_and(|version| asked.of_version(&version)))
+            || Version::parse(version).is_ok_and(|version| versions.fit_version(&version)))
     }
 }

@@ -1,4 +1,5 @@
-//! What a runtime is, as a row of data and functions, and the recipe that it makes of a commit.
+//! The types of runtimes and recipes. A runtime is data and functions; from a commit it makes a recipe: commands,
+//! variables and needs, without paths of other commits or secrets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,30 +17,31 @@ use crate::plan::layout::{self, Layout};
 use crate::planner::env::Dialect;
 use crate::planner::unmet::Unmet;
 
-/// A runtime: what is particular to one, as data and functions.
+/// All that is specific to one runtime.
 #[derive(Debug)]
 pub struct Runtime {
-    /// As manifests name it.
+    /// Its name in manifests.
     pub name: &'static str,
-    /// The files whose text a fetch brings along.
+    /// Paths of the files whose text a fetch must read.
     pub evidence: &'static [&'static str],
-    /// What is looked for on the machine.
+    /// The programs to look for on the machine.
     pub programs: &'static [Places],
-    /// Its own table of the manifest.
+    /// Its table of the manifest.
     pub table: Table,
-    /// Its part of the policy: what may come from archives, and what from a mirror.
+    /// The programs that the policy may allow or pin as archives.
     pub archives: &'static [ArchiveNames],
+    /// Names of the mirrors that the policy may set.
     pub mirrors: &'static [&'static str],
-    /// Who reads the `.env` of its services.
+    /// The dialect of a `.env` for its services.
     pub dialect: &'static Dialect,
-    /// How its tools are told of the network, beside what every program reads.
+    /// Variables for proxy, CA file and mirrors that only its tools read.
     pub network: fn(&Network, &Mirrors) -> BTreeMap<String, String>,
-    /// Whether a commit is for it, by the names in its root.
+    /// Whether a commit is for this runtime, judged by file names in its root.
     pub detect: fn(&Source) -> Option<Claim>,
     pub recipe: fn(&Draft) -> Result<Recipe, Unmet>,
 }
 
-/// The archives of one program, as the policy may pin them.
+/// The names that archives of one program may have in the policy.
 #[derive(Debug)]
 pub struct ArchiveNames {
     pub program: &'static str,
@@ -47,23 +49,22 @@ pub struct ArchiveNames {
     pub example: &'static str,
 }
 
-/// By which file a runtime takes a commit for its own, and how much that says.
+/// The file by which a runtime recognizes a commit, and how certain that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub by: &'static str,
     pub weight: Weight,
 }
 
-/// The weakest first.
+/// How certain a claim is, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// A description of the package, which may be there for its tools alone.
+    /// A file such as package.json, which a service of another runtime may have for its tools.
     Package,
-    /// Exactly which dependencies are to be installed.
     Lockfile,
 }
 
-/// All that a recipe is made from.
+/// The inputs of a recipe.
 pub struct Draft<'a> {
     pub source: &'a Source,
     pub manifest: &'a Manifest,
@@ -72,11 +73,11 @@ pub struct Draft<'a> {
     pub mirrors: &'a Mirrors,
     pub packages: &'a PackagesAllowed,
     pub layout: &'a Layout,
-    /// Whether the repository says to its supervisor what is started: then no start line is looked for.
+    /// Whether a supervisor's file in the repository names what is started, so that no start command is needed.
     pub is_started_by_supervisor: bool,
 }
 
-/// A version for plans without a machine: it satisfies any range.
+/// A version that fits any request, for plans without a machine (`bootagent validate`).
 pub const ANY_VERSION: &str = "any";
 
 /// How this commit is installed and started on this machine.
@@ -84,70 +85,71 @@ pub const ANY_VERSION: &str = "any";
 pub struct Recipe {
     pub of: &'static Runtime,
     pub runtime: String,
-    /// The line of versions that run what was installed for any of them: `node 22`.
+    /// The versions with one ABI, which can use the same installed packages: `node 22`.
     pub runtime_line: String,
-    /// Whose wish it grants.
+    /// The file or key that requests this version, and the request: `.nvmrc: 22`.
     pub chosen_by: String,
-    /// What the machine must have first.
+    /// What must be installed before the commands of `work` run.
     pub needs: Vec<Need>,
-    /// Run in order, in the release, as the build user.
+    /// The commands to install and build, run in order, in the release, as the build user.
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,
     pub start: Start,
-    /// Run in order as the service, before it starts from a new release.
+    /// The migration commands: one `argv` each, run in order as the service's user before a new release serves.
     pub migrate: Vec<Vec<String>>,
-    /// The same as the manifest has them.
+    /// The same commands as lines of the manifest.
     pub migrate_lines: Vec<String>,
-    /// What those find beside the service's own environment.
+    /// Variables of these commands in addition to the service's environment.
     pub migrate_environment: BTreeMap<String, String>,
-    /// How its programs read a `.env`.
+    /// The dialect of the service's `.env`.
     pub dotenv: &'static Dialect,
-    /// Variables that the runtime expects unless the service sets them itself.
+    /// Default variables of the service, such as NODE_ENV.
     pub defaults: BTreeMap<String, String>,
-    /// Where programs of the commit's own packages stand, relative to the release.
+    /// Directories of installed packages' programs, relative to the release.
     pub programs: Vec<String>,
-    /// Where the runtime's programs stand.
+    /// Directories of the runtime's programs.
     pub path: Vec<String>,
-    /// What its package manager keeps from one build to the next.
+    /// Caches that the package manager keeps from one build to the next.
     pub caches: Vec<PathBuf>,
-    /// A package of the service's that stores what it is sent as files.
+    /// A dependency that stores uploaded files.
     pub stores_uploads: Option<&'static str>,
     pub notes: Vec<String>,
 }
 
-/// What must be on the machine before anything can be built.
+/// Something that must be installed before a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     Archive(Archive),
     /// Packages of the distribution.
     Packages(Vec<String>),
-    /// A program of ours that the build runs: a file of root's.
+    /// A script of bootagent that the build runs. Root owns it.
     Script {
         path: PathBuf,
         text: &'static str,
     },
 }
 
+/// A command of the build.
 #[derive(Debug)]
 pub struct Work {
     pub name: String,
     pub why: String,
     pub argv: Vec<String>,
-    /// What of it changes the release: a line of the manifest, or an installer's command without flags that only make
-    /// it quieter.
+    /// The command for the fingerprint: the manifest's line, or an installer's command without flags that do not
+    /// change the result.
     pub line: String,
     pub phase: Phase,
 }
 
 impl Recipe {
-    /// PATH for whatever runs in this tree: a release, or the current one.
+    /// PATH for commands in this directory: a release, or `current`.
     pub fn search_path(&self, tree: &Path) -> String {
-        let own = self.programs.iter().map(|programs| tree.join(programs).display().to_string());
-        let all = own.chain(self.path.iter().cloned());
+        let packages = self.programs.iter().map(|programs| tree.join(programs).display().to_string());
+        let all = packages.chain(self.path.iter().cloned());
         all.chain(["/usr/local/bin:/usr/bin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
     }
 
-    /// Those of its runtimes that are ours to remove.
+    /// The directories of the recipe's runtimes that bootagent installed, and may remove later.
     pub fn runtimes(&self) -> Vec<PathBuf> {
         let version = |path: &String| {
             let inside = Path::new(path).strip_prefix(layout::RUNTIMES).ok()?;
@@ -177,10 +179,10 @@ impl Recipe {
         })
     }
 
-    /// Two commits of one tree differ in their commit; one commit under two recipes differs in this. It has what
-    /// changes the release's bytes, and the migration, which is done once for each release. A patched Node, a
-    /// newer agent that calls npm in another way, or another start command is no reason to build anew what is
-    /// there: perhaps at a reboot, with no git server in reach.
+    /// 12 hexadecimal digits that tell releases of one commit apart. Contains what changes the release's files, and
+    /// the migration, which is done once for each release. A new patch version of Node, other flags for npm, or
+    /// another start command do not change it: a release must not be rebuilt at a reboot, when git may be
+    /// unreachable.
     pub fn fingerprint(&self) -> String {
         #[derive(Serialize)]
         struct Identity<'a> {

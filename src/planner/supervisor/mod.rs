@@ -1,7 +1,8 @@
-//! Who keeps the service running. A supervisor turns an app into a `Service`: the unit and files that come and go with
-//! the generation, and what those need on the machine. Pure: it adds no step itself.
+//! Supervisors keep a service running: systemd alone, or PM2 in a systemd unit. A supervisor makes a `Service` of an
+//! `App`: the unit and files of a deployment, and what they need on the machine. Pure: supervisors add no steps;
+//! `Service` does.
 //!
-//! A new supervisor is one new file, its name in the manifest, its line in `ALL`, and a folder under `tests/plans`.
+//! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
 mod pm2;
 pub mod systemd;
@@ -19,66 +20,66 @@ use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Evaluation, InstallTool, Owner, Probe, StepId};
 
-/// One way to run a service, as a row of data and functions.
+/// All that is specific to one supervisor.
 pub struct Supervisor {
     pub name: SupervisorName,
-    /// Files of the repository that it reads.
+    /// Paths of the repository's files that it reads.
     pub evidence: &'static [&'static str],
-    /// Whether the repository says by one of them what is started.
+    /// Whether one of these files names what is started.
     pub starts: fn(&Source, &Manifest) -> bool,
-    /// What cannot work with it, as far as a repository alone tells.
+    /// Fails if the repository or its manifest has something that the supervisor does not support.
     pub refuse: fn(&Source, &Manifest, &Recipe) -> Result<()>,
     pub supervise: fn(&App) -> Result<Service>,
 }
 
 pub const ALL: [&Supervisor; 2] = [&systemd::SYSTEMD, &pm2::PM2];
 
-/// What is to be kept running.
+/// The program that a supervisor is to run.
 pub struct App<'a> {
     pub wanted: &'a Wanted<'a>,
     pub recipe: &'a Recipe,
     pub release: &'a Path,
-    /// What the service finds in its environment.
+    /// All variables of the service.
     pub variables: &'a Variables,
     pub layout: &'a Layout,
 }
 
-/// What a supervisor makes of an app.
+/// How a supervisor runs an app.
 #[derive(Default)]
 pub struct Service {
     pub runs_by: Supervised,
-    /// What must hold beside the manifest's own health check.
+    /// Probes of the health check in addition to the manifest's.
     pub probes: Vec<Probe>,
-    /// Programs that this machine gets once, for all of its services.
+    /// Tools to install once for all services of the machine.
     pub tools: Vec<InstallTool>,
-    /// What the release's own programs say of it, before it is finished.
+    /// Files of the release to evaluate before it is complete, each with the id of its step.
     pub evaluations: Vec<(String, Evaluation)>,
-    /// Directories of the service's own, which no other user can look into.
+    /// Directories that only the service's user can enter, each with the id of its step.
     pub homes: Vec<(String, PathBuf)>,
     pub notes: Vec<String>,
 }
 
-/// The manifest's, else systemd.
+/// The supervisor that the manifest names, else systemd.
 pub fn of(manifest: &Manifest) -> &'static Supervisor {
     let wanted = manifest.supervisor();
     ALL.into_iter().find(|supervisor| supervisor.name == wanted).unwrap_or(&systemd::SYSTEMD)
 }
 
-/// Whether the repository says to its supervisor what is started.
+/// Whether a file of the supervisor in the repository names what is started.
 pub fn starts(source: &Source, manifest: &Manifest) -> bool {
     (of(manifest).starts)(source, manifest)
 }
 
-/// The files whose text a fetch brings along for supervisors.
+/// Paths of the files whose text a fetch must read for supervisors.
 pub fn evidence() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().flat_map(|supervisor| supervisor.evidence.iter().copied())
 }
 
 impl Service {
-    /// What this machine gets once, beside the build: the release needs it.
+    /// Adds the steps that install tools. They may run at the same time as the build.
     pub fn install(&self, steps: &mut Steps) {
         for tool in &self.tools {
-            let why = "exactly what this program's own lockfile says, once for this machine";
+            let why = "installs exactly the versions in bootagent's lockfile, once for this machine";
             let archive: Vec<&str> = ["runtime"].into_iter().filter(|id| steps.has(id)).collect();
             let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
             steps
@@ -91,12 +92,12 @@ impl Service {
         }
     }
 
-    /// What the release says of itself, before anything runs from it.
+    /// Adds the steps that evaluate files of the release, before it is complete.
     pub fn evaluate(&self, steps: &mut Steps) {
         let built = steps.built();
         let tools: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
         for (id, evaluation) in &self.evaluations {
-            let why = "what the repository says of its processes, held to a list";
+            let why = "checks which processes the repository's file asks for";
             steps
                 .add(id, why, Action::Evaluate(evaluation.clone()))
                 .after(&[&built, "user"])
@@ -106,17 +107,17 @@ impl Service {
         }
     }
 
-    /// The service's own directories; the steps that make them.
+    /// Adds the steps that make the supervisor's directories. Returns their ids.
     pub fn own(&self, steps: &mut Steps, layout: &Layout) -> Vec<StepId> {
         let owner = Owner::new(layout.user(), layout.user());
         for (id, path) in &self.homes {
-            let why = "its supervisor's own files, for no other user";
+            let why = "files of the supervisor, closed to other users";
             steps.directory(id, why, path.clone(), owner.clone(), 0o700).after(&["data"]);
         }
         self.homes.iter().map(|(id, _)| StepId::new(id)).collect()
     }
 
-    /// Tools that are ours to remove, and that this release needs.
+    /// Paths of the tools that this release needs.
     pub fn tools(&self) -> impl Iterator<Item = &PathBuf> {
         self.tools.iter().map(|tool| &tool.path)
     }

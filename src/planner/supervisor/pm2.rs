@@ -1,6 +1,6 @@
-//! PM2: one unit runs `pm2-runtime`, which runs the service's processes from an ecosystem file, a generated one or the
-//! repository's own. PM2 comes from the lockfile that this program carries, and runs as the service's user: it has no
-//! dump and no root. This file adds no step itself.
+//! The supervisor PM2: the service's unit runs `pm2-runtime`, which runs the processes of an ecosystem file,
+//! generated or from the repository. PM2 is installed from bootagent's lockfile and runs as the service's user. It
+//! writes no dump file, which would have the secret's values.
 
 mod repository_file;
 
@@ -28,7 +28,7 @@ pub const PM2: Supervisor = Supervisor {
     supervise,
 };
 
-/// As PM2's own documents name it.
+/// Names of the ecosystem file in PM2's documentation.
 const USUAL: &[&str] = &[
     "ecosystem.config.js",
     "ecosystem.config.cjs",
@@ -45,21 +45,21 @@ const LIST: &str = include_str!("pm2/list.js");
 const RELOAD: &str = include_str!("pm2/reload.js");
 const EVALUATE: &str = include_str!("pm2/evaluate.js");
 
-/// PM2's default is 1.6 s, after which it kills. The unit's own time to stop is 30 s.
+/// PM2 sends SIGKILL after this time; its default is 1.6 s. Less than the unit's `TimeoutStopSec=` of 30 s.
 const KILL: Seconds = Seconds(20);
-/// PM2's default is 3 s, after which a reload ends the old process although the new one does not listen. One that never
-/// listens is waited for as long as that.
+/// In a reload, PM2 stops the old process after this time even if the new one does not listen yet; its default is 3 s.
 const LISTEN: Seconds = Seconds(30);
+/// For a service without PORT: one that never listens would delay each reload by that time.
 const NO_PORT: Seconds = Seconds(3);
 
 fn listen(app: &App) -> Seconds {
     if app.variables.get("PORT").is_some() { LISTEN } else { NO_PORT }
 }
 
-/// Where the processes come from.
+/// Which ecosystem file is used.
 enum Ecosystem<'a> {
     Generated,
-    /// The repository's file.
+    /// This path in the repository.
     Own(&'a str),
 }
 
@@ -70,7 +70,7 @@ fn ecosystem<'a>(source: &Source, manifest: &'a Manifest) -> Result<Ecosystem<'a
         Pm2Ecosystem::File(path) if path.contains('/') || source.has(path) => Ok(Ecosystem::Own(path)),
         Pm2Ecosystem::File(path) => {
             Err(invalid(format!("pm2.ecosystem is \"{path}\", and there is no such file"))
-                .remedy("correct the name, or take pm2.ecosystem out of bootagent.toml"))
+                .remedy("correct the name, or remove pm2.ecosystem from bootagent.toml"))
         }
         Pm2Ecosystem::Detected => {
             let found: Vec<&str> = USUAL.iter().copied().filter(|path| source.has(path)).collect();
@@ -94,17 +94,17 @@ fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<()> {
             "supervisor = \"pm2\" is for Node, and the runtime is {}",
             recipe.runtime
         ))
-        .remedy("take supervisor out of bootagent.toml: systemd runs the service itself"));
+        .remedy("remove supervisor from bootagent.toml: then systemd runs the service without PM2"));
     }
     if manifest.candidate_port.is_some() {
-        return Err(invalid("a candidate start (rehearsal.port) is for systemd only yet")
-            .remedy("take rehearsal out of bootagent.toml, or supervisor = \"pm2\""));
+        return Err(invalid("PM2 does not support a candidate (rehearsal.port)")
+            .remedy("remove rehearsal or supervisor = \"pm2\" from bootagent.toml"));
     }
     let wish = manifest.pm2.clone().unwrap_or_default();
     match ecosystem(source, manifest)? {
         Ecosystem::Own(path) if wish.asks_of_a_generated_file() => {
-            Err(invalid(format!("{path} says how the processes run, and [pm2] says it, too"))
-                .remedy(format!("say it in {path} only, or have the file generated: pm2.ecosystem = false")))
+            Err(invalid(format!("both {path} and [pm2] in bootagent.toml say how the processes run"))
+                .remedy(format!("keep {path} only, or let bootagent generate a file: pm2.ecosystem = false")))
         }
         Ecosystem::Own(_) => Ok(()),
         Ecosystem::Generated => Script::of(&recipe.start, mode(&wish)).map(|_| ()),
@@ -116,7 +116,7 @@ fn mode(wish: &Pm2Wish) -> Pm2Mode {
     wish.mode.unwrap_or(if several { Pm2Mode::Cluster } else { Pm2Mode::Fork })
 }
 
-/// What PM2 starts, in its own terms.
+/// The start command in the terms of an ecosystem file.
 #[derive(Debug, PartialEq, Eq)]
 struct Script<'a> {
     interpreter: Option<&'a str>,
@@ -133,10 +133,10 @@ impl<'a> Script<'a> {
                 .remedy("name the program that PM2 is to run: start = \"node server.js\""));
         }
         let Some((program, words)) = start.argv.split_first() else {
-            return Err(invalid("nothing is started"));
+            return Err(invalid("there is no start command"));
         };
         let at = words.iter().position(|word| !word.starts_with('-'));
-        // A flag before the script may have its value in a word of its own: then the whole line is a command.
+        // If a flag's value is the next argument, it looks like the script: then PM2 runs the line as a command.
         let flags = at.map(|at| &words[..at]).unwrap_or_default();
         let has_value = flags.iter().any(|flag| !flag.contains('=') && VALUED.contains(&flag.as_str()));
         match at.filter(|_| program.ends_with("/node") && !has_value) {
@@ -157,7 +157,7 @@ impl<'a> Script<'a> {
     }
 }
 
-/// Node's flags whose value is the next word.
+/// Node's flags whose value is the next argument.
 const VALUED: &[&str] =
     &["-r", "--require", "--import", "--loader", "-C", "--conditions", "-e", "--eval", "-p", "--env-file"];
 
@@ -166,7 +166,7 @@ fn is_pm2(word: &str) -> bool {
     ["pm2", "pm2-runtime", "pm2-docker", "pm2-dev"].contains(&name)
 }
 
-/// PM2 takes the variables of a process for settings of its own, where they have such a name.
+/// PM2 takes variables with these names for its own settings of a process.
 const SETTINGS: &[&str] = &[
     "args",
     "autorestart",
@@ -190,18 +190,20 @@ const SETTINGS: &[&str] = &[
 ];
 
 fn supervise(app: &App) -> Result<Service> {
-    let taken = |name: &&str| name.starts_with("PM2_") || SETTINGS.contains(name);
-    if let Some(name) = app.variables.keys().find(taken) {
-        return Err(invalid(format!("{name} is a variable of the service, and a setting of PM2's"))
-            .remedy("give the variable another name, in the secret or in env.values"));
+    let is_setting = |name: &&str| name.starts_with("PM2_") || SETTINGS.contains(name);
+    if let Some(name) = app.variables.keys().find(is_setting) {
+        return Err(invalid(format!(
+            "the service has a variable {name}, which PM2 takes for its own setting"
+        ))
+        .remedy("give the variable another name, in the secret or in env.values"));
     }
     let (tool, home) = (tool(app), app.layout.data().join(".pm2"));
     let node = app.recipe.path.first().map(|bin| format!("{bin}/node")).unwrap_or_default();
     let of_tool = |name: &str| tool.path.join(name).display().to_string();
     let runs = what_runs(app, &node, &of_tool("evaluate.js"))?;
-    let own = vec![
+    let environment = vec![
         ("PM2_HOME", home.display().to_string()),
-        // At its end PM2 would write all variables of its processes, secrets included, for its next start.
+        // When PM2 ends, it writes the variables of its processes, secrets included, to this file.
         ("PM2_DUMP_FILE_PATH", "/dev/null".to_owned()),
         ("PM2_DISABLE_VERSION_CHECK", "true".to_owned()),
         ("PM2_NO_INTERACTION", "true".to_owned()),
@@ -211,9 +213,9 @@ fn supervise(app: &App) -> Result<Service> {
         notifies: false,
         argv: vec![node.clone(), runtime, "start".to_owned(), runs.started.display().to_string()],
         is_wrapped: false,
-        // PM2 outlives a reload: a working directory in a release would go with that release.
+        // Not in a release: PM2 keeps running in a reload, after which the old release may be removed.
         tree: app.layout.data(),
-        environment: own.clone(),
+        environment,
         reload: Some(vec![node.clone(), of_tool("reload.js")]),
     };
     let probe = Probe::Command {
@@ -232,7 +234,7 @@ fn supervise(app: &App) -> Result<Service> {
     })
 }
 
-/// The ecosystem file that PM2 is started with, and what makes it.
+/// The ecosystem file that PM2 is started with, and what is needed to make it.
 struct Runs {
     started: PathBuf,
     by: Supervised,
@@ -273,7 +275,7 @@ fn generated(app: &App, wish: &Pm2Wish) -> Result<Runs> {
     process.extend(wish.max_memory_restart.as_ref().map(|most| ("max_memory_restart", json!(most))));
     let text = serde_json::to_string_pretty(&json!({ "apps": [process] }))
         .map_err(|error| Error::new(Code::Bug, "writing PM2's ecosystem file", error))?;
-    let why = "what PM2 runs, and how often".to_owned();
+    let why = "the processes that PM2 runs".to_owned();
     let file = ServiceFile { name: "ecosystem".to_owned(), why, path: path.clone(), text: text + "\n" };
     let takes = if mode == Pm2Mode::Cluster { Takes::Reload } else { Takes::Restart };
     let by = Supervised { files: vec![file], takes, ..Supervised::default() };
@@ -281,17 +283,17 @@ fn generated(app: &App, wish: &Pm2Wish) -> Result<Runs> {
 }
 
 fn several(mode: Pm2Mode) -> Vec<String> {
-    let note = "PM2 runs a cluster: a service that polls, or works by a clock, does so once in each of its processes";
+    let note = "PM2 runs a cluster: timers and polling loops of the service run in each of its processes";
     if mode == Pm2Mode::Cluster { vec![note.to_owned()] } else { Vec::new() }
 }
 
-/// What holds for every process, also of the repository's own file: what it says goes to the journal only, and PM2 looks neither into
-/// a git repository nor for its own service.
+/// Settings of all processes, also with an ecosystem file of the repository: output goes to the journal only, and
+/// PM2 reads no git metadata (vizion), sends no metrics (pmx) and does not restart when files change (watch).
 fn fixed() -> BTreeMap<&'static str, Value> {
-    let nowhere = json!("/dev/null");
+    let no_file = json!("/dev/null");
     [
-        ("out_file", nowhere.clone()),
-        ("error_file", nowhere),
+        ("out_file", no_file.clone()),
+        ("error_file", no_file),
         ("vizion", json!(false)),
         ("pmx", json!(false)),
         ("watch", json!(false)),
@@ -303,7 +305,7 @@ fn milliseconds(seconds: Seconds) -> Value {
     json!(seconds.0 * 1000)
 }
 
-/// PM2 itself, for all services of the machine: installed once, by the user that builds this one.
+/// PM2 itself, which all services of the machine share. The build user of the first one installs it.
 fn tool(app: &App) -> InstallTool {
     let files = [
         ("package.json", PACKAGE),

@@ -1,4 +1,4 @@
-//! The service's unit: hardened, restarted for ever, its environment in a file that only root reads.
+//! The text of the service's unit: hardened, always restarted, with its environment in a file that only root can read.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Seconds;
 use crate::plan::environment::{EnvCopy, FILES, SERVICE};
-use crate::plan::hardening::{Confined, NO_IMDS, YIELDS, hardening};
+use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
 
@@ -27,52 +27,55 @@ pub const SYSTEMD: Supervisor = Supervisor {
     },
 };
 
-/// The program that a unit runs.
+/// The main program of a unit.
 #[derive(Default)]
 pub struct Main {
     pub argv: Vec<String>,
-    /// Whether the service itself is only a child of it.
+    /// Whether it is a shell or a package manager, and the service is its child.
     pub is_wrapped: bool,
-    /// Whether it tells systemd when it is ready.
+    /// Whether it notifies systemd when it is ready (`Type=notify`).
     pub notifies: bool,
     /// Its working directory.
     pub tree: PathBuf,
-    /// Variables of its own: the service's environment goes before them.
+    /// Additional variables. The service's environment overrides them.
     pub environment: Vec<(&'static str, String)>,
-    /// What makes the running program take up another release.
+    /// The command that makes the running program use the new release (`ExecReload=`).
     pub reload: Option<Vec<String>>,
 }
 
-/// What a unit of the service says in its own way; all else is the same for all.
+/// What differs between the service's unit and a candidate's.
 struct Role<'a> {
+    /// For the comment in the first line.
     why: &'a str,
     description: String,
     main: &'a Main,
-    /// Where the packages' programs are looked for.
+    /// The directory whose packages' programs are in PATH.
     tree: &'a Path,
     environment: &'a Path,
     identifier: String,
-    /// What systemd does when it ends, or when it does not.
+    /// Directives for restarts, or for the longest run time.
     lasts: String,
 }
 
-/// The first pause after a crash is short, since each costs requests; a service that crashes again and again must not take
-/// the processor from what it waits for. systemd 254 lets pauses grow. It counts the restarts since the unit was last
-/// started by hand, not those of the last hour, so that the longest pause is no longer than one crash in a month may cost.
-/// Earlier ones know one pause only.
+/// After a crash, the service is restarted soon, since requests fail meanwhile; but one that crashes again and again
+/// must not take the CPU from other programs, such as a database that it waits for. With systemd 254 or newer the
+/// pause grows. It depends on all restarts since the last `systemctl start`, so that the maximum also applies to one
+/// crash a month, and is short. Older versions have one fixed pause.
 fn restarts(systemd: Option<u32>) -> &'static str {
-    const STEPS_SINCE: u32 = 254;
+    const RESTART_STEPS_SINCE: u32 = 254;
     match systemd {
-        Some(STEPS_SINCE..) => "Restart=always\nRestartSec=100ms\nRestartSteps=4\nRestartMaxDelaySec=2s\n",
+        Some(RESTART_STEPS_SINCE..) => {
+            "Restart=always\nRestartSec=100ms\nRestartSteps=4\nRestartMaxDelaySec=2s\n"
+        }
         _ => "Restart=always\nRestartSec=500ms\n",
     }
 }
 
-/// The service's unit, for what its supervisor runs in it.
+/// The service's unit, which runs this main program.
 pub fn unit(app: &App, main: &Main) -> String {
     let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
     let role = Role {
-        why: "do not edit: it is written anew at each boot",
+        why: "do not edit: each run replaces this file. Use systemctl edit",
         description: format!("{} ({})", selection.service, selection.environment),
         main,
         tree: &layout.current(),
@@ -80,11 +83,11 @@ pub fn unit(app: &App, main: &Main) -> String {
         identifier: selection.service.to_string(),
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
     };
-    written(&role, selection, recipe, layout)
+    text(&role, selection, recipe, layout)
 }
 
-/// The same from a release that is not the current one, once and not for long. Where its `.env` leads, it
-/// sees its own one, or none, and nothing of the generation that serves.
+/// The unit of a candidate: runs the new release once, for a limited time. It sees its own `.env` at the path of the
+/// service's, or none, and no other file of the serving deployment's environment.
 pub fn candidate(
     selection: &Selection,
     recipe: &Recipe,
@@ -105,19 +108,19 @@ pub fn candidate(
         identifier: format!("{}-candidate", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
     };
-    let mut unit = written(&role, selection, recipe, layout);
-    for yields in YIELDS {
-        let _ = writeln!(unit, "{yields}");
+    let mut unit = text(&role, selection, recipe, layout);
+    for line in LOW_PRIORITY {
+        let _ = writeln!(unit, "{line}");
     }
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
     for file in FILES.iter().filter(|file| file.link.is_some()) {
-        let [own, seen_as] = [EnvCopy::Candidate, EnvCopy::Serving].map(|copy| layout.env_file(copy, file));
-        let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", own.display(), seen_as.display());
+        let [file, seen_as] = [EnvCopy::Candidate, EnvCopy::Serving].map(|copy| layout.env_file(copy, file));
+        let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", file.display(), seen_as.display());
     }
     unit
 }
 
-fn written(role: &Role, selection: &Selection, recipe: &Recipe, layout: &Layout) -> String {
+fn text(role: &Role, selection: &Selection, recipe: &Recipe, layout: &Layout) -> String {
     let mut unit = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
@@ -136,7 +139,7 @@ Group={user}
 WorkingDirectory={tree}
 Environment=PATH={path}
 Environment=HOME={data}
-{own}EnvironmentFile={env}
+{variables}EnvironmentFile={env}
 ExecStart={start}
 {reload}{lasts}{ends}TimeoutStopSec=30
 SyslogIdentifier={identifier}
@@ -147,7 +150,8 @@ ReadWritePaths={data}
         description = role.description,
         user = layout.user(),
         tree = role.main.tree.display(),
-        own = role.main.environment.iter().map(|(name, value)| variable(name, value)).collect::<String>(),
+        variables =
+            role.main.environment.iter().map(|(name, value)| variable(name, value)).collect::<String>(),
         reload = role.main.reload.as_ref().map(|argv| reloads(argv)).unwrap_or_default(),
         path = escape(&recipe.search_path(role.tree)),
         data = layout.data().display(),
@@ -162,22 +166,23 @@ ReadWritePaths={data}
     }
     if !selection.service_may_use_imds {
         let _ = writeln!(unit, "{NO_IMDS}");
-        // At every start: a kernel or a drop-in may leave the line above without effect.
+        // Tests at each start that IMDS does not answer: with some kernels or a drop-in, the line above has no effect.
         let _ = writeln!(unit, "ExecStartPre={}", layout::IMDS_PROOF);
     }
     unit
 }
 
-/// How the service hears that it shall end: our own program finds it, behind whatever its start line puts before it. All
-/// units say so, because systemd stops what runs by the unit that is to come. Should bootagent be gone from the machine,
-/// systemd signals the main process, or all of them where that is a shell or npm.
+/// How the service is stopped: bootagent sends SIGTERM to the service itself, also if it is a child of a shell or
+/// npm. All units have it, since systemd stops a running service by the directives of the new unit file. If the
+/// bootagent binary is missing, `KillMode=` decides: SIGTERM to the main process, or to all if that is a shell or
+/// npm.
 fn ends(is_wrapped: bool) -> String {
     let kill_mode = if is_wrapped { "control-group" } else { "mixed" };
     let drain = layout::DRAIN;
     format!("ExecStop=-{drain}\nKillMode={kill_mode}\n")
 }
 
-/// A reload waits for one new process after the other.
+/// The time limit is long because a reload replaces the processes one after the other.
 fn reloads(argv: &[String]) -> String {
     format!("ExecReload={}\nTimeoutStartSec=110\n", line(argv))
 }
@@ -195,7 +200,8 @@ fn escape(value: &str) -> String {
     value.replace('%', "%%")
 }
 
-/// One word of ExecStart, quoted so that systemd hands on exactly these bytes.
+/// One argument of ExecStart=, quoted so that systemd passes exactly these bytes: an unquoted newline would add a
+/// directive.
 fn argument(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -226,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_systemd_that_knows_steps_is_told_of_them() {
+    fn only_a_systemd_that_has_restart_steps_gets_them() {
         for old in [None, Some(219), Some(252), Some(253)] {
             assert!(
                 restarts(old).contains("RestartSec=500ms\n") && !restarts(old).contains("Steps"),
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn words_cannot_leave_their_line_or_expand() {
+    fn arguments_cannot_add_a_line_or_expand() {
         assert_eq!(argument("server.js"), "server.js");
         assert_eq!(argument(""), "\"\"");
         assert_eq!(argument("a b"), "\"a b\"");

@@ -1,4 +1,4 @@
-// Asks the PM2 that runs in PM2_HOME, and starts none.
+// Client for the PM2 daemon of PM2_HOME. Unlike PM2's own client, it does not start one.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -10,7 +10,7 @@ const SOCKET = path.join(process.env.PM2_HOME, "rpc.sock");
 function end([status, words], prefix) {
   if (words) process.stderr.write(`${prefix}${words}\n`);
   process.exitCode = status;
-  // What is written to a pipe must be out before the end.
+  // exit() could lose output to a pipe that is not written yet.
   process.stdout.write("", () => process.exit(status));
 }
 

@@ -1,6 +1,6 @@
-// Reads an ecosystem file of a repository and holds it to a list. The file's own code runs in another process, whose prints
-// and end are its own business; this one prints what PM2 is to run, or one line about what is wrong.
-// Status 65: the file cannot be read. 77: it asks for something that it may not.
+// Evaluates an ecosystem file of a repository, and prints the ecosystem file that PM2 is started with, or one line with
+// the error. The file's code runs in a child process: it may print or exit without effect on the output.
+// Exit status 65: the file is invalid. 77: it has something that is not allowed.
 "use strict";
 const { spawn } = require("child_process");
 const fs = require("fs");
@@ -10,10 +10,10 @@ const { pathToFileURL } = require("url");
 const SECONDS = 20;
 const LONGEST = 200000;
 const MOST_APPS = 50;
-// A unit has 30 s to stop, a reload less than two minutes.
+// TimeoutStopSec= of the unit is 30 s, and a reload has less than two minutes. In milliseconds.
 const LONGEST_KILL = 25000;
 const LONGEST_LISTEN = 60000;
-// Programs of the machine that start what the package says; PM2 can run them in fork mode only.
+// Programs that are not files of the release. PM2 can run them in fork mode only.
 const COMMANDS = ["npm", "npx", "yarn", "pnpm"];
 const KEPT = [
   "args", "autorestart", "exp_backoff_restart_delay", "filter_env", "force", "increment_var", "instance_var",
@@ -32,7 +32,7 @@ const refused = (words) => new Wrong(77, words);
 
 async function read(file) {
   if (file.endsWith(".json")) {
-    // As PM2 reads it: with comments, too.
+    // PM2, too, allows comments in it.
     return require("vm").runInNewContext(`(${fs.readFileSync(file, "utf8")})`, {}, { timeout: 1000 });
   }
   const module = await import(pathToFileURL(file));
@@ -43,7 +43,7 @@ async function child(file) {
   const say = (message) => new Promise((resolve) => process.send(message, resolve));
   try {
     const config = await read(file);
-    if (config === null || typeof config !== "object") throw new Error(`it says a ${typeof config}, and not an object`);
+    if (config === null || typeof config !== "object") throw new Error(`it exports a ${typeof config}, not an object`);
     await say({ config: JSON.stringify(config) });
   } catch (error) {
     await say({ error: String(error?.message ?? error).split("\n")[0].slice(0, 300) });
@@ -51,7 +51,7 @@ async function child(file) {
   process.exit(0);
 }
 
-// What the file says, from the process that may do with itself what it likes.
+// The file's configuration. The file may exit or block its process, so that is a child with a time limit.
 function ask(file) {
   return new Promise((resolve, reject) => {
     let said, late;
@@ -64,9 +64,9 @@ function ask(file) {
       if (late) return reject(invalid(`it does not end within ${SECONDS} s`));
       if (said?.error !== undefined) return reject(invalid(`it throws: ${said.error}`));
       if (typeof said?.config !== "string") {
-        return reject(invalid(`it ends the process that reads it (${signal ?? `status ${status}`}) before it says anything`));
+        return reject(invalid(`it ends the process that evaluates it (${signal ?? `status ${status}`})`));
       }
-      if (said.config.length > LONGEST) return reject(invalid(`it says ${said.config.length} bytes; the limit is ${LONGEST}`));
+      if (said.config.length > LONGEST) return reject(invalid(`it has ${said.config.length} bytes; the limit is ${LONGEST}`));
       resolve(JSON.parse(said.config));
     });
   });
@@ -75,7 +75,7 @@ function ask(file) {
 function inside(task, what, at) {
   const shown = JSON.stringify(at);
   const within = (base, full) => full === base || full.startsWith(base + path.sep);
-  // What will be the current release is named so already.
+  // The file may use the path `current`, which does not lead to this release yet.
   if (path.isAbsolute(at) && within(task.current, at)) at = path.join(task.release, path.relative(task.current, at));
   const full = path.resolve(task.release, at);
   if (!within(task.release, full)) throw refused(`${what} is ${shown}, outside of the release`);
@@ -92,7 +92,7 @@ function inside(task, what, at) {
 function milliseconds(app, key, usual, most) {
   const value = app[key] ?? usual;
   if (typeof value !== "number" || !(value > 0 && value <= most)) {
-    throw invalid(`${key} is ${JSON.stringify(value)}; expected milliseconds up to ${most}, for which there is time`);
+    throw invalid(`${key} is ${JSON.stringify(value)}; expected a number of milliseconds up to ${most}`);
   }
   return value;
 }
@@ -107,9 +107,9 @@ function environment(task, app) {
   return env;
 }
 
-function held(task, app, index) {
+function checked(task, app, index) {
   const what = (key) => `apps[${index}].${key}`;
-  if (app === null || typeof app !== "object") throw invalid(`apps[${index}] is a ${typeof app}, and not an object`);
+  if (app === null || typeof app !== "object") throw invalid(`apps[${index}] is a ${typeof app}, not an object`);
   for (const key of ["user", "username", "uid", "gid"]) {
     if (app[key] !== undefined && app[key] !== task.user) {
       throw refused(`${what(key)} is ${JSON.stringify(app[key])}; the service runs as ${task.user}`);
@@ -117,7 +117,7 @@ function held(task, app, index) {
   }
   for (const key of ["cron_restart", "cron"]) {
     if (app[key] !== undefined && !task.named.includes(key)) {
-      throw refused(`${what(key)} is not written in the ecosystem file itself, so that the plan could not name it`);
+      throw refused(`${what(key)} comes from elsewhere; write it in the ecosystem file, so that the plan shows it`);
     }
   }
   const script = app.script ?? app.exec;
@@ -155,11 +155,11 @@ function held(task, app, index) {
 async function parent(task) {
   const file = inside(task, "the ecosystem file", task.file);
   const config = await ask(file);
-  if (config.deploy !== undefined) throw refused("it has a deploy section, which reaches for other machines: bootagent deploys");
+  if (config.deploy !== undefined) throw refused("it has a deploy section, which would deploy to other machines; remove it");
   const apps = Array.isArray(config) ? config : config.apps ?? (config.script || config.exec ? config : undefined);
   const list = Array.isArray(apps) ? apps : apps && typeof apps === "object" ? [apps] : [];
   if (!list.length || list.length > MOST_APPS) throw invalid(`it has ${list.length} apps; expected 1 to ${MOST_APPS}`);
-  process.stdout.write(JSON.stringify({ apps: list.map((app, index) => held(task, app, index)) }, null, 2) + "\n");
+  process.stdout.write(JSON.stringify({ apps: list.map((app, index) => checked(task, app, index)) }, null, 2) + "\n");
 }
 
 if (process.argv[2] === "--read") {

@@ -1,5 +1,5 @@
-// Tells how the processes of PM2 are. Standard output: how often they were restarted, then one line for each of them.
-// Status 0: all are online. 1: not (yet). 3: PM2 has given one up. Never their environment.
+// Checks PM2's processes. Standard output: the number of restarts, then one line for each process; never variables.
+// Exit status 0: all are online. 1: not (yet). 3: PM2 no longer restarts one of them.
 "use strict";
 const { connect } = require("./client");
 

@@ -1,5 +1,5 @@
-// Has each process of PM2 begin anew from the current release, one after the other: the next one's turn comes when the
-// one before listens. A new process that ends again and again fails the reload, while the old ones still serve.
+// Replaces PM2's processes by new ones from the current release, one after the other: each must listen before the next
+// one is replaced. A new process that exits repeatedly fails the reload, while the old ones still serve.
 "use strict";
 const { connect } = require("./client");
 
@@ -15,7 +15,7 @@ connect(async (call) => {
         const now = (await all()).find((one) => one.pm_id === pm_id)?.pm2_env;
         const restarts = now ? now.restart_time - pm2_env.restart_time - 1 : 0;
         if (now?.status === "errored" || restarts >= MOST_RESTARTS) {
-          throw new Error(`the new process of ${name} ended ${restarts} times` + (now.exit_code ? `, last with status ${now.exit_code}` : ""));
+          throw new Error(`the new process of ${name} exited ${restarts} times` + (now.exit_code ? `, last with status ${now.exit_code}` : ""));
         }
       }
     })();

@@ -1,5 +1,6 @@
-//! The repository's own ecosystem file: read by a program as the service's user, without secrets, and held to a list before
-//! anything is switched. The plan names what of it an operator would not expect.
+//! An ecosystem file of the repository. It may contain code, so `evaluate.js` evaluates it as the service's user,
+//! without secrets, and allows only known settings, before the switch. Its output is the file that PM2 is started
+//! with.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use crate::facts::{Supervised, Takes};
 use crate::plan::{Evaluation, layout};
 use crate::planner::supervisor::App;
 
-/// What `evaluate.js` is told.
+/// The argument of `evaluate.js`, as JSON.
 #[derive(Serialize)]
 struct Task<'a> {
     file: &'a str,
@@ -21,15 +22,17 @@ struct Task<'a> {
     current: PathBuf,
     user: &'a str,
     name: &'a str,
-    /// Whose `env_NAME` counts, the first one that there is.
+    /// The first of these with a key `env_NAME` in the file is used.
     environments: Vec<String>,
-    /// Keys that the plan names, and that may be there for that reason alone.
+    /// Keys for scheduled restarts. They are allowed only because the plan has a note on them.
     named: Vec<&'static str>,
     kill_timeout: u64,
     listen_timeout: u64,
     fixed: BTreeMap<&'static str, Value>,
 }
 
+/// The evaluation of the file at `path` of the release. `node` and `evaluate` are the paths of the program and its
+/// script.
 pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
     let (layout, wanted) = (app.layout, app.wanted);
     let text = wanted.source.text(path).unwrap_or_default();
@@ -48,7 +51,7 @@ pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
     };
     let task = serde_json::to_string(&task)
         .map_err(|error| Error::new(Code::Bug, "planning how PM2 runs the service", error))?;
-    // Told another thing, it says another: the name of what comes of it has all that it is told.
+    // The output's name depends on all input, so that a release evaluates again when the input changes.
     let name = format!("ecosystem-{}.json", digest([task.as_str(), EVALUATE]));
     let (made, seen) = (PathBuf::from(".bootagent").join(&name), layout.current());
     let mut environment: BTreeMap<String, String> = app.recipe.defaults.clone();
@@ -66,17 +69,17 @@ pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
     let by =
         Supervised { reads: vec![app.release.join(&made)], takes: Takes::Reload, ..Supervised::default() };
     let mut notes = vec![format!(
-        "PM2 runs what {path} says: read as {}, without secrets, and held to a list before anything is switched",
+        "PM2 runs the processes of {path}, which is evaluated as {}, without secrets, and checked before the switch",
         layout.user()
     )];
     if !named.is_empty() {
-        notes.push(format!("{path} says {}: PM2 restarts a process by that clock", named.join(" and ")));
+        notes.push(format!("{path} has {}: PM2 restarts a process at these times", named.join(" and ")));
     }
     let evaluations = vec![("ecosystem".to_owned(), evaluation)];
     Ok(Runs { started: seen.join(&made), by, evaluations, notes })
 }
 
-/// Under its own name, and those that PM2's users give it.
+/// Names of an environment in keys like `env_production`: its own, and the usual ones for the same stage.
 pub fn environments(environment: &str) -> Vec<String> {
     let also: &[&str] = match environment {
         "prod" | "production" => &["production", "prod"],
@@ -88,7 +91,7 @@ pub fn environments(environment: &str) -> Vec<String> {
     all
 }
 
-/// Whether a word stands in a text, and not only within another one.
+/// Whether a text contains a word, and not only as part of a longer one.
 pub fn has_word(text: &str, word: &str) -> bool {
     let is_letter = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word)

@@ -1,4 +1,4 @@
-//! PM2: which scripts it runs as they are, what its ecosystem files may say, and its lockfile.
+//! Tests of the supervisor PM2: start commands, names of environments, and bootagent's lockfile.
 
 use super::repository_file::{environments, has_word};
 use super::*;
@@ -9,7 +9,7 @@ fn start(words: &[&str]) -> Start {
 }
 
 #[test]
-fn a_node_script_is_told_from_its_flags_and_arguments() {
+fn a_start_command_is_split_into_flags_script_and_arguments() {
     let start = start(&["/n/bin/node", "--max-old-space-size=300", "server.js", "--port", "3000"]);
     let script = Script::of(&start, Pm2Mode::Cluster).unwrap();
     assert_eq!((script.script, script.interpreter), ("server.js", None));
@@ -18,7 +18,7 @@ fn a_node_script_is_told_from_its_flags_and_arguments() {
 }
 
 #[test]
-fn what_is_no_node_script_runs_in_fork_mode_only() {
+fn a_command_that_is_not_a_node_script_runs_in_fork_mode_only() {
     for words in [
         &["/usr/bin/env", "next", "start"][..],
         &["/bin/sh", "-c", "exec node $X"],
@@ -35,7 +35,7 @@ fn what_is_no_node_script_runs_in_fork_mode_only() {
 }
 
 #[test]
-fn pm2_does_not_run_pm2() {
+fn a_start_command_that_runs_pm2_is_refused() {
     for words in [
         &["/usr/bin/env", "pm2-runtime", "start", "x.config.js"][..],
         &["/bin/sh", "-c", "pm2 start server.js && pm2 logs"],
@@ -68,7 +68,7 @@ fn words_are_found_as_whole_words() {
 }
 
 #[test]
-fn the_lockfile_is_pm2s_own_and_of_the_registry_that_the_machine_has() {
+fn the_lockfile_has_checksums_and_no_registry_and_needs_no_install_scripts() {
     let lock: Value = serde_json::from_str(LOCKFILE).unwrap();
     assert_eq!(lock["packages"]["node_modules/pm2"]["version"], VERSION);
     for (name, package) in lock["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty()) {
