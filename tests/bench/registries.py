@@ -30,6 +30,11 @@ def _npm_registry() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
 
 
+def global_programs(world: World) -> Files:
+    """Of the two Nodes in the image neither has its directory in PATH, as an official archive has in /usr/local."""
+    return {"/root/.npmrc": "prefix=/usr/local\n"}
+
+
 def python(world: World) -> Files:
     """The lab's index, as pip and bootagent are told of a company's."""
     world.pypi.carry(python_packages.wheels(REQUIREMENTS))

@@ -60,7 +60,7 @@ NODE = Case(
     unlike="old takes Debian's Node on a bare machine, tuned and bootagent its archive",
 )  # fmt: skip
 PM2 = replace(
-    NODE, name="pm2", over="node", reach={},
+    NODE, name="pm2", over="node", reach={}, machine=registries.global_programs,
     unlike="the scripts run PM2 and with it the service as root; the floor is the service without PM2",
 )  # fmt: skip
 PYTHON = Case(
