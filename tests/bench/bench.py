@@ -1,4 +1,4 @@
-"""`make bench`: for each case the same service on the same kind of machine, booted by two bash scripts and by bootagent, in turns."""
+"""`make bench`: the service of each case on the same kind of machine, booted by two bash scripts and by bootagent, in turns."""
 
 import argparse
 import json

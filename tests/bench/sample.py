@@ -1,4 +1,4 @@
-"""What is measured: one line here and one folder beside this file for each case, and the history that all repositories have."""
+"""What is measured: for each case one entry here and one folder beside this file; and the history that all repositories have."""
 
 import functools
 import json
@@ -19,8 +19,8 @@ TOOLS = "git, the AWS CLI, curl and jq"
 
 @dataclass(frozen=True)
 class Case:
-    """A service and the scripts that boot it: the folder of its name has `service`, `user_data` and `secret.json`. What it lacks is
-    that of the case `over` which it is laid."""
+    """A service and the scripts that boot it: the folder of its name has `service`, `user_data` and `secret.json`. What that
+    folder lacks comes from the case `over` which this one is laid."""
 
     name: str
     image: str  # what the image of the installed half has besides TOOLS, in words
