@@ -96,7 +96,7 @@ def _figures(
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
-    return f"{name:<22}" + "".join(f"{cell:>22}" for cell in cells)
+    return f"{name:<22}" + "".join(f"{cell:>24}" for cell in cells)
 
 
 def in_full(of: Spread) -> str:
