@@ -1,4 +1,4 @@
-"""`make bench`: the same service on the same kind of machine, booted by two bash scripts and by bootagent, in turns."""
+"""`make bench`: the service of each case on the same kind of machine, booted by two bash scripts and by bootagent, in turns."""
 
 import argparse
 import json
@@ -12,14 +12,14 @@ import machines
 import sample
 from figures import durations, timeline
 from lab import Machine, World, paths
-from lab.git_repository import Files
 from observed import Memory, bash_marks, disk_used, journal_steps, user_data_times, wait_for_answer, wait_for_start
 from run import HALVES, VARIANTS, Run
+from sample import CASES, Case
 from table import report
 
 BOOT_LIMIT = 300  # seconds; the slowest variant takes about fifty
 # The agent's steps as a script would call them; all else is `look` or `start`.
-ROWS = {"runtime": "packages", "packages": "packages", "checkout": "source", "install": "install"}
+ROWS = {"runtime": "packages", "pm2": "packages", "packages": "packages", "checkout": "source", "install": "install"}
 
 
 def main() -> int:
@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("binary", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--half", action="append", choices=HALVES, help="only this one")
+    parser.add_argument("--case", action="append", choices=CASES, help="only this one")
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("bench: must run as root: the lab makes network namespaces and mounts", file=sys.stderr)
@@ -34,48 +35,54 @@ def main() -> int:
     if options.binary.name != "bootagent" or not options.binary.is_file():
         print(f"bench: there is no {options.binary}: build it, or set BOOTAGENT", file=sys.stderr)
         return 66
-    runs = measure(options.binary, options.half or HALVES, options.rounds)
-    print(f"\n{report(runs)}\nbench: every run is in {save(runs)}")
+    cases = [CASES[name] for name in dict.fromkeys(options.case or CASES)]
+    runs = measure(options.binary, cases, options.half or HALVES, options.rounds)
+    print(f"\n{report(cases, runs)}\nbench: every run is in {save(runs)}")
     return 1 if any(run.failure for run in runs) else 0
 
 
-def measure(binary: Path, halves: list[str], rounds: int) -> list[Run]:
-    print("bench: warming up: the image, the registry", flush=True)
-    machines.warm(binary)
-    boot("installed", "floor", 0, binary)
+def measure(binary: Path, cases: list[Case], halves: list[str], rounds: int) -> list[Run]:
+    """Cases take turns within a round, too, so that they can be compared as the variants are."""
+    print("bench: warming up: the images, the registries", flush=True)
+    for case in cases:
+        machines.warm(binary, case)
+        boot(case, "installed", "floor", 0, binary)
     runs = []
     for half in halves:
         for round in range(1, rounds + 1):
-            for variant in VARIANTS:
-                run = boot(half, variant, round, binary)
-                runs.append(run)
-                told = f"FAILED: {run.failure}" if run.failure else f"{run.first_200:.2f} s to the first 200"
-                print(f"bench: {half}, round {round}, {variant}: {told}", flush=True)
+            for case in cases:
+                runs += [boot_and_tell(case, half, variant, round, binary) for variant in VARIANTS]
     return runs
 
 
-def boot(half: str, variant: str, round: int, binary: Path) -> Run:
-    """One machine, from its launch to its end. The floor has Node in both halves: without it there is none."""
-    run = Run(half, variant, round)
-    (script,) = (sample.HERE / "user_data").glob(f"{variant}.*")
+def boot_and_tell(case: Case, half: str, variant: str, round: int, binary: Path) -> Run:
+    run = boot(case, half, variant, round, binary)
+    told = f"FAILED: {run.failure}" if run.failure else f"{run.first_200:.2f} s to the first 200"
+    print(f"bench: {case.name}, {half}, round {round}, {variant}: {told}", flush=True)
+    return run
+
+
+def boot(case: Case, half: str, variant: str, round: int, binary: Path) -> Run:
+    """One machine, from its launch to its end. The floor has the runtime in both halves: without it there is none."""
+    run = Run(half, variant, round, case=case.name)
     installed = half == "installed" or variant == "floor"
-    files: Files = {}
-    if variant == "floor":
-        files = {f"/opt/{sample.SERVICE}/{name}": content for name, content in sample.service().items()}
     try:
         with World() as world:
-            sample.furnish(world)
-            machine = machines.launch(world, installed, script.read_text(), binary, files)
-            observe(run, world, machine)
+            sample.furnish(world, case)
+            files = case.machine(world)
+            if variant == "floor":
+                files |= {f"/opt/{sample.SERVICE}/{name}": content for name, content in case.service().items()} | case.floor()
+            machine = machines.launch(world, case, installed, case.script(variant), binary, files)
+            observe(run, world, machine, case)
     except (RuntimeError, AssertionError) as error:
         run.failure = str(error).strip()
     return run
 
 
-def observe(run: Run, world: World, machine: Machine) -> None:
+def observe(run: Run, world: World, machine: Machine, case: Case) -> None:
     since = wait_for_start(machine)
     cpu, disk = machine.cpu_seconds(), disk_used(world.disk)
-    with Memory(machine, since) as memory:
+    with Memory(machine, since, case.runtime) as memory:
         first_200 = wait_for_answer(machine, world.namespace.path, sample.PORT, "/health", BOOT_LIMIT)
         run.cpu = machine.cpu_seconds() - cpu
         done = machine.wait_for_cloud_init(BOOT_LIMIT)

@@ -108,8 +108,9 @@ def headline(said: list[str]) -> str:
 class Memory:
     """Samples the machine's processes that began after the user-data did, until told to stop."""
 
-    def __init__(self, machine: Machine, since: float) -> None:
+    def __init__(self, machine: Machine, since: float, runtime: str) -> None:
         self.peaks = Peaks()
+        self._runtime = runtime
         self._machine = machine
         self._since = since - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) - 2 / TICKS
         self._over = threading.Event()
@@ -140,7 +141,7 @@ class Memory:
             except (OSError, ValueError):
                 continue  # it has ended
             everything += share
-            tools += 0 if program == "node" else share
+            tools += 0 if program == self._runtime else share
             self.peaks.programs[program] = max(self.peaks.programs.get(program, 0), highest)
             if agent:
                 self.peaks.agent = max(self.peaks.agent, highest)

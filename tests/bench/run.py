@@ -12,7 +12,7 @@ class Peaks:
     """Bytes. `all` and `tools` are sums over processes at one moment, of their proportional share of memory (PSS)."""
 
     all: int = 0  # everything that the boot has started, the service included
-    tools: int = 0  # the same without node and npm: what does the work that is not the service's own
+    tools: int = 0  # the same without the program that runs the service and its installer
     agent: int = 0  # the high-water mark (VmHWM) of the agent's one process, whatever of it is shared
     programs: dict[str, int] = field(default_factory=dict)  # VmHWM of each program's largest process
 
@@ -24,6 +24,7 @@ class Run:
     half: str
     variant: str
     round: int
+    case: str = field(kw_only=True)
     failure: str = ""
     first_200: float = 0.0
     returned: float = 0.0  # the end of the user-data: for bootagent after its gate, for bash whenever it comes
@@ -43,7 +44,17 @@ def pairs(
     runs: Sequence[Run], half: str, ours: str, theirs: str, of: Callable[[Run], float] = lambda run: run.first_200
 ) -> tuple[list[float], list[float]]:
     """The figures of both, of the rounds in which both came into service."""
-    our_rounds = {run.round: of(run) for run in good(runs, half, ours)}
-    their_rounds = {run.round: of(run) for run in good(runs, half, theirs)}
+    return _paired(good(runs, half, ours), good(runs, half, theirs), of)
+
+
+def beside(runs: Sequence[Run], half: str, variant: str, ours: str, theirs: str) -> tuple[list[float], list[float]]:
+    """The same of one variant in two cases."""
+    of_variant = good(runs, half, variant)
+    our_runs, their_runs = ([run for run in of_variant if run.case == case] for case in (ours, theirs))
+    return _paired(our_runs, their_runs, lambda run: run.first_200)
+
+
+def _paired(ours: Sequence[Run], theirs: Sequence[Run], of: Callable[[Run], float]) -> tuple[list[float], list[float]]:
+    our_rounds, their_rounds = ({run.round: of(run) for run in runs} for runs in (ours, theirs))
     both = sorted(our_rounds.keys() & their_rounds.keys())
     return [our_rounds[round] for round in both], [their_rounds[round] for round in both]

@@ -1,63 +1,101 @@
-"""The service that is measured: its repository with some history, and its secret."""
+"""What is measured: for each case one entry here and one folder beside this file; and the history that all repositories have."""
 
 import functools
 import json
 import random
-import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab import World, image
+import registries
+from lab import World
 from lab.git_repository import Files, read_directory
 
 HERE = Path(__file__).resolve().parent
 SERVICE, BRANCH, PORT = "orders", "test", 3000
 COMMITS = 300
-SECRET = {
-    "DATABASE_URL": "mongodb://orders:k2Jq8vTz@db.internal:27017/orders?replicaSet=rs0",
-    "JWT_SECRET": "dGhpcyBpcyBub3QgYSBzZWNyZXQ",
-    "PASSWORD_HASH": "not-a-hash",
-    "RATES_URL": "https://rates.internal/v1",
-    "LOG_LEVEL": "info",
-}
+TOOLS = "git, the AWS CLI, curl and jq"
 
 
-def furnish(world: World) -> None:
+@dataclass(frozen=True)
+class Case:
+    """A service and the scripts that boot it: the folder of its name has `service`, `user_data` and `secret.json`. What that
+    folder lacks comes from the case `over` which this one is laid."""
+
+    name: str
+    image: str  # what the image of the installed half has besides TOOLS, in words
+    unlike: str  # what is not the same for all variants, in a sentence
+    runtime: str  # the program that runs the service and its installer
+    module: str  # the suffix of the modules in its history
+    over: str = ""
+    packages: tuple[str, ...] = ()  # the distribution's, in the image of the installed half
+    machine: Callable[[World], Files] = lambda world: {}  # files of every machine, such as the operator's settings
+    floor: Callable[[], Files] = dict  # files of the floor's machine
+    reach: dict[str, float] = field(default_factory=dict)  # of the old bash's time, by half; none was promised for the others
+
+    def service(self) -> Files:
+        files: Files = {}
+        for folder in self._folders():
+            if (folder / "service").is_dir():
+                files |= read_directory(folder / "service")
+        return registries.with_addresses(files)
+
+    def script(self, variant: str) -> str:
+        return self._newest(f"user_data/{variant}.sh").read_text()
+
+    def secret(self) -> dict[str, str]:
+        return json.loads(self._newest("secret.json").read_text())
+
+    def _newest(self, name: str) -> Path:
+        return next(folder / name for folder in reversed(self._folders()) if (folder / name).exists())
+
+    def _folders(self) -> list[Path]:
+        """The lowest first."""
+        below = CASES[self.over]._folders() if self.over else []
+        return [*below, HERE / self.name]
+
+
+NODE = Case(
+    "node", image="Node", runtime="node", module="js", reach={"installed": 0.75, "bare": 0.35},
+    unlike="old takes Debian's Node on a bare machine, tuned and bootagent its archive",
+)  # fmt: skip
+PM2 = replace(
+    NODE, name="pm2", over="node", reach={}, machine=registries.global_programs,
+    unlike="the scripts run PM2 and with it the service as root; the floor is the service without PM2",
+)  # fmt: skip
+PYTHON = Case(
+    "python", image="Python with venv and pip", runtime="python3.11", module="py", reach={"installed": 0.35, "bare": 0.12},
+    packages=("python3-venv", "python3-pip"), machine=registries.python_with_uv, floor=registries.uv,
+    unlike="bootagent installs with uv, whose archive it fetches, as the policy pins it; the scripts use pip; the floor has uv",
+)  # fmt: skip
+PIP = replace(
+    PYTHON, name="python-pip", over="python", reach={}, machine=registries.python,
+    unlike="the policy pins no uv: bootagent installs with pip, as the scripts do; the floor has uv and uses it",
+)  # fmt: skip
+CASES = {case.name: case for case in (NODE, PM2, PYTHON, PIP)}
+
+
+def furnish(world: World, case: Case) -> None:
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": BRANCH}
-    world.secret(f"service_env_{SERVICE}_{BRANCH}", json.dumps(SECRET))
+    world.secret(f"service_env_{SERVICE}_{BRANCH}", json.dumps(case.secret()))
     repository = world.repo(SERVICE)
-    repository.git("fast-import", "--quiet", stdin=_history())
-    repository.commit(BRANCH, service(), "what is measured")
+    repository.git("fast-import", "--quiet", stdin=_history(case.module))
+    repository.commit(BRANCH, case.service(), "what is measured")
 
 
 @functools.cache
-def service() -> Files:
-    """The sample, its lockfile as npm writes it: with the address of each package at the registry that npm asks."""
-    files = read_directory(HERE / "service")
-    lock = json.loads(files["package-lock.json"])
-    for place, package in lock["packages"].items():
-        if place:
-            name = place.rpartition("node_modules/")[2]
-            package["resolved"] = f"{_registry()}{name}/-/{name.rpartition('/')[2]}-{package['version']}.tgz"
-    return files | {"package-lock.json": json.dumps(lock, indent=2) + "\n"}
-
-
-@functools.cache
-def _registry() -> str:
-    command = ["chroot", str(image.path()), "npm", "config", "get", "registry"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
-
-
-@functools.cache
-def _history() -> bytes:
-    """A few hundred commits, the same ones each time: modules of some kilobytes that are written and rewritten."""
+def _history(suffix: str) -> bytes:
+    """A few hundred commits, the same ones each time: modules of some kilobytes that are written and rewritten. Their lines
+    are assignments, for JavaScript and for Python."""
     chance = random.Random(1)
-    words = ["order", "item", "price", "customer", "stock", "await", "const", "return", "function", "=>", "{", "}"]
+    words = ["order", "item", "price", "customer", "stock", "until", "cost", "total", "invoice", "of", "the", "and"]
     out = []
     for number in range(COMMITS):
-        text = "\n".join(" ".join(chance.choices(words, k=9)) for _ in range(chance.randint(40, 160)))
+        lines = [f'{chance.choice(words[:6])} = "{" ".join(chance.choices(words, k=8))}"' for _ in range(chance.randint(40, 160))]
+        text = "\n".join(lines)
         out.append(
             f"commit refs/heads/{BRANCH}\ncommitter Lab <lab@acme.test> {1735689600 + number * 3600} +0000\n"
             f"data {len(f'change {number}')}\nchange {number}\n"
-            f"M 100644 inline lib/module-{chance.randrange(80)}.js\ndata {len(text)}\n{text}\n"
+            f"M 100644 inline lib/module_{chance.randrange(80)}.{suffix}\ndata {len(text)}\n{text}\n"
         )
     return "".join(out).encode()

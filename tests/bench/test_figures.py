@@ -1,10 +1,13 @@
 """What `make bench` says is worth what its arithmetic is worth. No time is asserted anywhere."""
 
+from dataclasses import replace
+
 import pytest
 from figures import Spread, durations, paired_ratio, spread, timeline
 from observed import bash_marks, headline, user_data_times
-from run import Peaks, Run, pairs
-from table import half_table, in_full, memory
+from run import VARIANTS, Peaks, Run, beside, pairs
+from sample import CASES, Case
+from table import half_table, in_full, memory, report
 
 
 def test_the_spread_of_few_runs_is_their_median_and_their_ends():
@@ -82,11 +85,14 @@ def test_how_figures_are_shown():
     assert memory(Spread(63 * 2**20, 2**20, 2**26)) == "63 MiB"
 
 
-def runs(*seconds: tuple[str, int, float | None]) -> list[Run]:
+CASE = Case("shop", image="Node", unlike="nothing", runtime="node", module="js", reach={"bare": 0.35})
+
+
+def runs(*seconds: tuple[str, int, float | None], case: str = CASE.name) -> list[Run]:
     """Of one half; None is a boot that failed."""
     return [
         Run(
-            "bare", variant, round, failure="" if took else "E-X\nand more",
+            "bare", variant, round, case=case, failure="" if took else "E-X\nand more",
             first_200=took or 0.0, cpu=2.0, peaks=Peaks(agent=7 * 2**20),
         )  # fmt: skip
         for variant, round, took in seconds
@@ -100,10 +106,10 @@ def test_a_round_in_which_one_failed_is_no_pair():
 
 
 def test_the_table_says_whether_it_was_reached():
-    told = half_table(runs(("bootagent", 1, 3.0), ("old", 1, 10.0)), "bare")
+    told = half_table(CASE, runs(("bootagent", 1, 3.0), ("old", 1, 10.0)), "bare")
     assert "bootagent / old     time 0.30 (0.30-0.30)   processor 1.00 (1.00-1.00)" in told
     assert "0.35 of old's time: reached; the agent within 20 MiB: reached" in told
-    slow = half_table(runs(("bootagent", 1, 4.0), ("old", 1, 10.0)), "bare")
+    slow = half_table(CASE, runs(("bootagent", 1, 4.0), ("old", 1, 10.0)), "bare")
     assert "0.35 of old's time: NOT reached; the agent within 20 MiB: reached" in slow
 
 
@@ -111,10 +117,49 @@ def test_the_table_says_whether_it_was_reached():
 def test_one_agent_that_is_large_or_was_not_seen_has_not_reached_it(peak):
     made = runs(("bootagent", 1, 3.0), ("old", 1, 10.0), ("bootagent", 2, 3.0), ("old", 2, 10.0))
     made[0].peaks.agent = peak
-    assert "the agent within 20 MiB: NOT reached" in half_table(made, "bare")
+    assert "the agent within 20 MiB: NOT reached" in half_table(CASE, made, "bare")
 
 
 def test_a_failed_boot_gives_no_ratio_but_its_first_line():
-    told = half_table(runs(("bootagent", 1, None), ("old", 1, 9.0)), "bare")
+    told = half_table(CASE, runs(("bootagent", 1, None), ("old", 1, 9.0)), "bare")
     assert "bootagent /" not in told and "no ratio" in told
     assert "FAILED: bootagent, round 1: E-X\n" in told
+
+
+def test_a_case_without_a_promise_has_none_to_reach():
+    told = half_table(replace(CASE, reach={}), runs(("bootagent", 1, 9.0), ("old", 1, 10.0)), "bare")
+    assert "of old's time" not in told and "\nthe agent within 20 MiB: reached\n" in told
+
+
+def test_a_case_beside_another_is_compared_within_each_round_and_variant():
+    made = runs(("old", 1, 9.0), ("old", 2, 8.0), ("bootagent", 1, 6.0), ("bootagent", 2, None), case="pm2")
+    made += runs(("old", 1, 6.0), ("old", 2, 8.0), ("bootagent", 1, 3.0), ("bootagent", 2, 3.0), case="node")
+    assert beside(made, "bare", "old", "pm2", "node") == ([9.0, 8.0], [6.0, 8.0])
+    assert beside(made, "bare", "bootagent", "pm2", "node") == ([6.0], [3.0])
+    told = report([CASES["node"], CASES["pm2"]], made)
+    assert "pm2 / node, bare: old 1.25 (1.00-1.50)   bootagent 2.00 (2.00-2.00)\n" in told
+    assert "pm2 / node" not in report([CASES["pm2"]], made)
+
+
+def test_a_report_has_the_ratios_of_each_case_apart():
+    made = runs(("bootagent", 1, 3.0), ("old", 1, 10.0), case="node") + runs(("bootagent", 1, 1.0), ("old", 1, 10.0), case="python")
+    told = report([CASES["node"], CASES["python"]], made)
+    assert "bootagent / old     time 0.30 (0.30-0.30)" in told and "bootagent / old     time 0.10 (0.10-0.10)" in told
+    assert "0.35 of old's time: reached" in told and "0.12 of old's time: reached" in told
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_each_case_has_a_service_a_secret_and_all_scripts(case):
+    assert case.service()["bootagent.toml"] and case.secret()["JWT_SECRET"]
+    for variant in VARIANTS:
+        assert case.script(variant).startswith("#!/bin/"), variant
+
+
+def test_a_case_takes_what_it_lacks_from_the_one_below():
+    node, pm2 = CASES["node"], CASES["pm2"]
+    assert pm2.script("floor") == node.script("floor") and pm2.script("old") != node.script("old")
+    assert b'"pm2"' in as_bytes(pm2.service()["bootagent.toml"]) and pm2.service()["server.js"] == node.service()["server.js"]
+
+
+def as_bytes(content) -> bytes:
+    return getattr(content, "content", content if isinstance(content, bytes) else str(content).encode())

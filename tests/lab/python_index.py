@@ -63,6 +63,11 @@ class PythonIndex(Faulty):
         """A source archive: pip builds it with its setup.py or pyproject.toml."""
         self._publish(name, _file(f"{name}-{version}.tar.gz", _sdist(name, version, files)))
 
+    def carry(self, wheels: Path) -> None:
+        """Real packages, such as `python_packages.wheels(requirements)` has."""
+        for wheel in sorted(wheels.glob("*.whl")):
+            self._publish(wheel.name.partition("-")[0], _file(wheel.name, wheel))
+
     def _publish(self, name: str, file: _File) -> None:
         kept = [each for each in self._published.get(_normal(name), []) if each.name != file.name]
         self._published[_normal(name)] = [*kept, file]

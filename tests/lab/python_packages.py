@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from . import paths
@@ -32,7 +33,28 @@ def uv_version() -> str:
 
 def ensure() -> Path:
     """Before there is a world: a request that had to wait for it would take longer than clients wait."""
-    made = directory()
+
+    def fill(work: Path) -> None:
+        _fetch(LIST, work)
+        _pack_uv(work)
+
+    return _once(directory(), fill)
+
+
+def wheels(requirements: Path) -> Path:
+    """Those of another list, which is complete as well, for `world.pypi.carry`."""
+    recipe = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    return _once(paths.cache() / "python-wheels" / recipe, lambda work: _fetch(requirements, work))
+
+
+def uv_program() -> bytes:
+    """What is in the archive, for a machine that has uv already."""
+    with tarfile.open(ensure() / ARCHIVE) as archive:
+        return archive.extractfile(f"{ARCHIVE.removesuffix('.tar.gz')}/uv").read()
+
+
+def _once(made: Path, fill: Callable[[Path], None]) -> Path:
+    """Two workers of a test run that need the same: the second waits for the first."""
     if made.exists():
         return made
     made.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +63,7 @@ def ensure() -> Path:
         if not made.exists():
             work = Path(tempfile.mkdtemp(dir=made.parent, prefix="fetching-"))
             try:
-                _fetch(work)
-                _pack_uv(work)
+                fill(work)
                 work.chmod(0o755)
                 work.rename(made)
             finally:
@@ -50,11 +71,11 @@ def ensure() -> Path:
     return made
 
 
-def _fetch(work: Path) -> None:
+def _fetch(requirements: Path, work: Path) -> None:
     """The list is complete, so nothing is resolved here."""
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-         "--only-binary=:all:", "--dest", str(work), "--requirement", str(LIST)],
+         "--only-binary=:all:", "--dest", str(work), "--requirement", str(requirements)],
         check=True, timeout=LIMIT, stdin=subprocess.DEVNULL, env=os.environ | {"PIP_NO_INPUT": "1"},
     )  # fmt: skip
 

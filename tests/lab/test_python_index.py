@@ -86,6 +86,15 @@ def test_pip_resolves_what_is_published_and_the_absent_is_named(world, machine):
     assert "No matching distribution found for absent" in install(machine, "absent").stderr
 
 
+def test_wheels_of_another_list_are_beside_the_lab_s_own(world, machine, tmp_path):
+    wheel = python_index._wheel("carried", "1.0", {"carried.py": "answer = 42\n"}, ["idna"])
+    (tmp_path / "carried-1.0-py3-none-any.whl").write_bytes(wheel)
+    (tmp_path / "SHA256SUMS").write_text("not a wheel\n")
+    world.pypi.carry(tmp_path)
+    assert install(machine, "carried").code == 0
+    assert python(machine, "import carried, idna; print(carried.answer)") == "42"
+
+
 def test_a_source_archive_is_built(world, machine):
     world.pypi.publish_sdist("built", "0.1", {"setup.py": "from setuptools import setup\nsetup(name='built', version='0.1', py_modules=['built'])\n",
                                               "built.py": "answer = 42\n"})  # fmt: skip

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec bootagent run --repository 'https://github.com/acme/{service}.git'
