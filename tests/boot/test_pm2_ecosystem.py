@@ -4,18 +4,53 @@ import json
 import time
 
 import pytest
-from looks import SERVICE, ask, current, leftovers, process, secret, shared, status  # noqa: F401
+from lab.deadline import wait_for
+from looks import (  # noqa: F401
+    SERVICE,
+    USER_DATA,
+    answers,
+    ask,
+    current,
+    leftovers,
+    process,
+    secret,
+    shared,
+    status,
+)
 from pm2_services import POLICY as MIRROR
-from pm2_services import apps, ecosystem, processes
+from pm2_services import SERVER, apps, ecosystem, processes
 from poller import Poller
 from registry import carries_pm2
-from stage import POLICY, REPOSITORY, assert_failed
+from stage import POLICY, assert_failed
 
 MODULE = json.dumps({"name": "sample", "version": "1.0.0", "type": "module", "scripts": {"start": "node server.js"}})
 NAMES = ["ecosystem.config.js", "ecosystem.config.cjs", "ecosystem.config.mjs", "ecosystem.config.json", "ecosystem.json"]
 APPS = 'module.exports = { apps: [{ name: "web", script: "server.js" }] };\n'
-# It ends with this, so that a child that answers without having evaluated it cannot pass for one that did.
-TELLS = 'require("fs").writeFileSync("/tmp/ran-" + process.getuid(), JSON.stringify(process.env));\n'
+WORD = "the-very-secret-token"
+# What the file finds when it is read becomes a variable of the service, which tells it: who reads it, its variables, what it
+# can read of the places where values are kept, and where it can write.
+TELLS = """\
+const fs = require("fs");
+const outcome = (attempt) => { try { return attempt(); } catch (error) { return error.code ?? error.name; } };
+const seen = (path) => outcome(() => fs.statSync(path).isDirectory()
+  ? Object.fromEntries(fs.readdirSync(path).map((name) => [name, seen(path + "/" + name)]))
+  : fs.readFileSync(path, "utf8"));
+const FOUND = JSON.stringify({
+  user: process.getuid(),
+  groups: process.getgroups(),
+  variables: process.env,
+  kept: Object.fromEntries(["/run/bootagent", "/var/lib/auth-service", ".env", "../../current/.env"].map((path) => [path, seen(path)])),
+  parent: outcome(() => fs.readFileSync("/proc/" + process.ppid + "/environ", "latin1")),
+  written: [__dirname, "/opt/auth-service", "/var/lib/auth-service"].filter((path) => outcome(() => fs.writeFileSync(path + "/stray", "")) === undefined),
+});
+module.exports = { apps: [{ name: "web", script: "server.js", env: { FOUND } }] };
+"""
+# Restarted some seconds after the file was read, when the health check is over; the word is there for the plan.
+CLOCK = """\
+const { env } = { env: { CLOCK: `${new Date(Date.now() + 10000).getUTCSeconds()} * * * * *` } };
+module.exports = { apps: [{ name: "web", script: "server.js", cron_restart: env.CLOCK, env }] };
+"""
+HIDDEN_CLOCK = CLOCK.replace("cron_restart: env.CLOCK", '["cron" + "_restart"]: env.CLOCK')
 
 # What the file does or says, with the code and words of the failure.
 BAD = {
@@ -35,6 +70,7 @@ BAD = {
                 "E-ECOSYSTEM-REFUSED", ["deploy"]),
     "prints other things before its JSON": ({"name": "ecosystem.json", "text": 'console.log("{}"), { "apps": [] }\n'},
                                             "E-ECOSYSTEM-INVALID", []),
+    "hides a clock from the plan": ({"text": HIDDEN_CLOCK}, "E-ECOSYSTEM-REFUSED", ["cron_restart"]),
 }  # fmt: skip
 
 
@@ -49,16 +85,17 @@ class TestEcosystem:
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
         carries_pm2(shared)
-        secret(shared, TOKEN="the-very-secret-token")
+        secret(shared, TOKEN=WORD)
         shared.repo(SERVICE).commit("test", ecosystem(env={"MODE": "of the file"}, max_memory_restart="300M"))
-        machine = shared.launch(binary=binary, files={POLICY: MIRROR})
-        first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
-        assert first.code == 0, first.stderr
+        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: MIRROR})
+        done = machine.wait_for_cloud_init()
+        assert (done.errors, done.user_data_code) == ([], 0), done.output
+        assert status(machine)[1]["state"] == "healthy" and leftovers(machine) == []
         return machine
 
     def test_it_serves_as_the_file_says(self, machine):
         variables = ask(machine, "env")
-        assert variables["MODE"] == "of the file" and variables["TOKEN"] == "the-very-secret-token"
+        assert variables["MODE"] == "of the file" and variables["TOKEN"] == WORD
         assert len(apps(machine)) == 1 and {each["user"] for each in processes(machine)} == {SERVICE}
 
     @pytest.mark.parametrize("name", NAMES)
@@ -80,11 +117,16 @@ class TestEcosystem:
         assert len({ask(machine, "process")["pid"] for _ in range(12)}) == 2
 
     def test_it_is_evaluated_as_the_service_without_its_secrets(self, shared, machine):  # noqa: F811
-        note = f'require("fs").writeFileSync(require("os").homedir() + "/evaluated", JSON.stringify([process.getuid(), process.env]));\n{APPS}'
-        done = update(shared, machine, ecosystem(text=f"try {{ {note.splitlines()[0]} }} catch {{}}\n{APPS}"))
-        assert done.code == 0, done.stderr
-        found = machine.run(["sh", "-c", f"cat /var/lib/{SERVICE}/evaluated"]).stdout
-        assert "the-very-secret-token" not in found or json.loads(found)[0] != 0, found
+        """Twice: at the second time values are there to be found, those of what serves."""
+        for note in ("one", "two"):
+            done = update(shared, machine, ecosystem(text=TELLS) | {"note": note})
+            assert done.code == 0, done.stderr
+        found = json.loads(ask(machine, "env")["FOUND"])
+        assert str(found["user"]) == machine.check(["id", "-u", SERVICE]).strip()
+        assert set(map(str, found["groups"])) <= set(machine.check(["id", "-G", SERVICE]).split())
+        assert "TOKEN" not in found["variables"] and found["variables"]["HOME"] == "/tmp", found["variables"]
+        assert WORD not in json.dumps(found), found
+        assert found["written"] == []
 
     @pytest.mark.parametrize("bad", BAD)
     def test_what_it_may_not_do_leaves_what_serves(self, shared, machine, bad):  # noqa: F811
@@ -99,12 +141,37 @@ class TestEcosystem:
         assert (current(machine), process(machine)) == good and leftovers(machine) == []
         assert time.monotonic() - began < 90, "it was waited for too long"
 
-    def test_cron_restart_is_named_in_the_plan(self, shared, machine):  # noqa: F811
-        shared.repo(SERVICE).commit("test", ecosystem(cron_restart="0 0 * * *"))
+    def test_cron_restart_is_named_in_the_plan_and_holds(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", ecosystem(text=CLOCK) | {name: None for name in NAMES if name != "ecosystem.config.js"})
         plan = machine.run(["bootagent", "update", "--dry-run"], timeout=120)
-        assert "cron_restart" in plan.stdout + plan.stderr, plan
-
-    def test_and_a_good_one_again(self, shared, machine):  # noqa: F811
-        done = update(shared, machine, ecosystem())
+        note = "ecosystem.config.js says cron_restart: PM2 restarts a process by that clock"
+        assert plan.code == 0 and note in plan.stdout, plan
+        done = machine.run(["bootagent", "update"], timeout=180)
         assert done.code == 0, done.stderr
-        assert status(machine)[1]["state"] == "healthy"
+        assert note in status(machine)[1]["notes"]
+        running, (before,) = process(machine), apps(machine)
+        restarted = lambda: (answers(machine, "process") or {}).get("pid", int(before["pid"])) != int(before["pid"])  # noqa: E731
+        wait_for("PM2 to restart it by the clock", restarted, 90, every=0.2)
+        assert process(machine) == running and status(machine)[1]["state"] == "healthy"
+        assert ask(machine, "env")["TOKEN"] == WORD
+
+    def test_a_broken_commit_leaves_the_previous_one(self, shared, machine):  # noqa: F811
+        assert update(shared, machine, ecosystem(env={"MODE": "good"})).code == 0
+        good = current(machine)
+        failed = update(shared, machine, ecosystem(env={"MODE": "bad"}) | {"server.js": 'throw new Error("no database");\n'})
+        said = assert_failed(machine, failed, 2, ["E-SERVICE-EXITED", "E-HEALTH-FLAPPING"])
+        assert "no database" in json.dumps(said["error"]), said["error"]
+        assert current(machine) == good and ask(machine, "release").endswith(good) and ask(machine, "env")["MODE"] == "good"
+        assert leftovers(machine) == []
+
+    def test_and_a_good_one_serves_again_also_after_a_reboot(self, shared, machine):  # noqa: F811
+        done = update(shared, machine, ecosystem(env={"MODE": "repaired"}) | {"server.js": SERVER})
+        assert done.code == 0, done.stderr
+        shared.npm.fail(503)
+        machine.reboot()
+        waited = machine.run(["bootagent", "status", "--wait"], timeout=120)
+        assert waited.code == 0, waited.stdout
+        shared.npm.heal()
+        variables = ask(machine, "env")
+        assert (variables["MODE"], variables["TOKEN"]) == ("repaired", WORD)
+        assert ask(machine, "release").endswith(current(machine))

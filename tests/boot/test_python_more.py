@@ -30,6 +30,27 @@ def healthy_after_a_reboot(machine) -> None:
     assert waited.code == 0, waited.stdout
 
 
+def broken_and_back(shared, machine, broken, repaired, code: str, words: str) -> None:  # noqa: F811
+    """An update to a broken commit, after which the previous one serves, and one to its repair, which serves."""
+    good = current(machine)
+    shared.repo(SERVICE).commit("test", broken)
+    failed = run(machine, "--update")
+    said = assert_failed(machine, failed, 2, code)
+    assert words in json.dumps(said["error"]), said["error"]
+    assert current(machine) == good and served(machine).endswith(good)
+    assert leftovers(machine) == []
+    commit = shared.repo(SERVICE).commit("test", repaired)
+    updated = run(machine, "--update")
+    assert updated.code == 0, updated.stderr
+    assert current(machine).startswith(commit) and served(machine).endswith(current(machine))
+    assert status(machine)[1]["state"] == "healthy"
+
+
+def served(machine) -> str:
+    """The release of the process that answers, also where it answers to one host name alone."""
+    return json.loads(machine.http("http://127.0.0.1:3000/release", headers={"Host": "shop.example.com"}).body)
+
+
 class TestFastApi:
     """uv installs what uv.lock says; uv itself is an archive whose checksum the policy pins."""
 
@@ -67,6 +88,11 @@ class TestFastApi:
         assert_failed(machine, failed, 2, "E-LOCKFILE-STALE")
         assert poller.failures == [] and current(machine) == good
         shared.repo(SERVICE).commit("test", {"pyproject.toml": text("fastapi/pyproject.toml")})
+
+    def test_a_broken_commit_leaves_the_good_one_and_its_repair_serves(self, shared, machine):  # noqa: F811
+        broken = {"main.py": text("fastapi/main.py").replace("app = FastAPI()", "app = FastAPI(routes=[no_such_route])")}
+        repaired = {"main.py": text("fastapi/main.py") + "\n# repaired\n"}
+        broken_and_back(shared, machine, broken, repaired, "E-SERVICE-EXITED", "no_such_route")
 
     def test_it_is_updated_and_serves_after_a_reboot(self, shared, machine):  # noqa: F811
         commit = shared.repo(SERVICE).commit("test", {"note": "two"})
@@ -140,6 +166,13 @@ class TestDjango:
         assert current(machine) == good and self.items(machine) == ["first", "second"]
         shared.repo(SERVICE).commit("test", {"bootagent.toml": text("django/bootagent.toml")})
 
+    def test_a_broken_commit_leaves_the_good_one_and_its_repair_serves(self, shared, machine):  # noqa: F811
+        """Its migration runs, and its workers do not come up."""
+        broken = {"shop/wsgi.py": text("django/shop/wsgi.py") + 'raise RuntimeError("no such application")\n'}
+        repaired = {"shop/wsgi.py": text("django/shop/wsgi.py") + "# repaired\n"}
+        broken_and_back(shared, machine, broken, repaired, "E-SERVICE-EXITED", "no such application")
+        assert self.items(machine) == ["first", "second"]
+
     def test_it_serves_after_a_reboot(self, machine):
         healthy_after_a_reboot(machine)
         assert self.items(machine) == ["first", "second"]
@@ -177,11 +210,21 @@ class TestWorker:
         wait_for("the good one to beat", lambda: beats(machine, SERVICE)[-1] == [pid, "first"], 20)
         shared.repo(SERVICE).commit("test", {"worker.py": text("worker/worker.py")})
 
+    def test_and_a_good_one_takes_its_place(self, shared, machine):  # noqa: F811
+        _, before, _ = process(machine)
+        commit = shared.repo(SERVICE).commit("test", {"worker.py": text("worker/worker.py").replace('("NAME", "")', '("NAME", "") + "-of-the-repair"')})
+        updated = run(machine, "--update")
+        assert updated.code == 0, updated.stderr
+        assert current(machine).startswith(commit) and status(machine)[1]["state"] == "healthy"
+        _, pid, _ = process(machine)
+        wait_for("the new one to beat", lambda: beats(machine, SERVICE)[-1] == [pid, "first-of-the-repair"], 20)
+        assert [before, "ended"] in beats(machine, SERVICE)
+
     def test_it_works_after_a_reboot_with_the_new_value(self, shared, machine):  # noqa: F811
         secret(shared, NAME="second")
         healthy_after_a_reboot(machine)
         _, pid, _ = process(machine)
-        wait_for("it to beat", lambda: beats(machine, SERVICE)[-1] == [pid, "second"], 20)
+        wait_for("it to beat", lambda: beats(machine, SERVICE)[-1] == [pid, "second-of-the-repair"], 20)
 
 
 class TestTwoPythons:
