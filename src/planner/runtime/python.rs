@@ -1,6 +1,7 @@
 //! Python: a version that fits, a virtual environment of exactly what the repository names, and a server for its
 //! application.
 
+mod bare;
 mod distribution;
 mod install;
 mod interpreter;
@@ -8,9 +9,11 @@ mod lockfile;
 mod objects;
 mod procfile;
 mod requirements;
+mod scripts;
 mod start;
 mod uv;
 mod version;
+mod version_files;
 
 use std::collections::BTreeMap;
 
@@ -41,8 +44,14 @@ const EVIDENCE: &[&str] = &[
     "pyproject.toml",
     "uv.lock",
     "poetry.lock",
+    "pdm.lock",
+    "Pipfile",
     "Pipfile.lock",
     ".python-version",
+    ".tool-versions",
+    "mise.toml",
+    ".mise.toml",
+    "runtime.txt",
     "Procfile",
     "manage.py",
     "app.py",
@@ -53,6 +62,7 @@ const EVIDENCE: &[&str] = &[
     "server.py",
     "api.py",
     "run.py",
+    "start.py",
     "bot.py",
     "worker.py",
 ];
@@ -68,11 +78,12 @@ const VENV: &str = ".venv";
 
 fn detect(source: &Source) -> Option<Claim> {
     let first = |names: &[&'static str]| names.iter().copied().find(|path| source.has(path));
-    let locked = first(&["uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt"]);
+    let locked = first(&["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt"]);
     let claim = |by, weight| Claim { by, weight };
     locked
         .map(|by| claim(by, Weight::Lockfile))
         .or_else(|| first(&["pyproject.toml", "Pipfile", "setup.py"]).map(|by| claim(by, Weight::Package)))
+        .or_else(|| first(&start::PROGRAMS).map(|by| claim(by, Weight::Program)))
 }
 
 /// pip and uv read a proxy's usual variables by themselves.

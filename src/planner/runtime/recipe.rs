@@ -57,6 +57,8 @@ pub struct Claim {
 /// The weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// A program at the root, which may be there for another purpose.
+    Program,
     /// A description of the package, which may be there for its tools alone.
     Package,
     /// Exactly which dependencies are to be installed.

@@ -31,7 +31,7 @@ def main(kind, file=None, flag=None, uv=None):
     else:
         venv.create(".venv", with_pip=False, symlinks=True)
     if kind == "venv":
-        return
+        return compile_own()
     with wanted(kind, file) as requirements:
         if uv:
             run(uv, "pip", "install", "--python", PYTHON, "--compile-bytecode", "--requirement", requirements)
@@ -85,7 +85,7 @@ def wanted(kind, file):
     if kind == "requirements":
         yield file
         return
-    lines = {"poetry": poetry, "pipfile": pipfile}[kind](file)
+    lines = {"poetry": poetry, "pdm": pdm, "pipfile": pipfile}[kind](file)
     with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as text:
         text.write("".join(f"{line}\n" for line in lines))
     yield text.name
@@ -120,6 +120,20 @@ def poetry(file):
         yield line(name, about["version"], hashes, markers.get("main") if isinstance(markers, dict) else markers)
 
 
+def pdm(file):
+    with open(file, "rb") as text:
+        lock = toml().loads(text.read().decode("utf-8"))
+    for about in lock.get("package", []):
+        name = about["name"]
+        # A package with extras stands there a second time, without them.
+        if "default" not in about.get("groups", ["default"]) or about.get("extras"):
+            continue
+        if any(key in about for key in ("git", "path", "url")):
+            sys.exit(f"ERROR: {file} takes {name} from another place than an index, which needs install = [...] in bootagent.toml")
+        hashes = [each["hash"] for each in about.get("files", [])]
+        yield line(name, about["version"], hashes, about.get("marker"))
+
+
 def toml():
     with contextlib.suppress(ImportError):
         import tomllib
@@ -142,4 +156,7 @@ def compile_own():
         compileall.compile_dir(".", quiet=2, workers=0, rx=re.compile(r"/(\.venv|\.git|node_modules)/"))
 
 
-main(*sys.argv[1:])
+# Not where multiprocessing imports this file, which it does in the processes that compile bytecode: from Python 3.12 on
+# they are new ones, not copies of this one.
+if __name__ == "__main__":
+    main(*sys.argv[1:])
