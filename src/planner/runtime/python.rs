@@ -11,6 +11,7 @@ mod procfile;
 mod requirements;
 mod scripts;
 mod start;
+mod system;
 mod uv;
 mod version;
 mod version_files;
@@ -108,6 +109,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     let mut notes = Vec::new();
     let found = lockfile::found(draft, &mut notes)?;
     let chosen = interpreter::choose(draft, found.as_ref(), &mut notes)?;
+    let system = system::needs(draft, found.as_ref(), &chosen, &mut notes);
     let installed = install::work(draft, found.as_ref(), &chosen)?;
     let start = start::start(draft, found.as_ref(), &mut notes)?;
     let health = &manifest.health;
@@ -125,7 +127,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
         // Extension modules are built for a minor version's ABI.
         runtime_line: format!("python {}", chosen.line()),
         chosen_by: chosen.by.clone(),
-        needs: chosen.needs.into_iter().chain([install::script()]).collect(),
+        needs: chosen.needs.into_iter().chain(system).chain([install::script()]).collect(),
         work: installed,
         build_environment: build_environment(layout),
         start,

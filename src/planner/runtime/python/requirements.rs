@@ -207,6 +207,11 @@ fn implied(name: &str, extras: &[String]) -> Vec<String> {
     let has = |extra: &str| extras.iter().any(|one| one == extra);
     match name {
         "fastapi" if has("standard") || has("all") => vec!["uvicorn".to_owned()],
+        "psycopg" => ["binary", "c"]
+            .iter()
+            .filter(|extra| has(extra))
+            .map(|extra| format!("psycopg-{extra}"))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -272,6 +277,8 @@ mod tests {
         }
         let Entry::Package(name, extras, _) = entry("fastapi[standard, all]") else { panic!("a package") };
         assert_eq!(implied(&name, &extras), ["uvicorn"]);
+        let Entry::Package(name, extras, _) = entry("psycopg[binary,pool]>=3.2") else { panic!("a package") };
+        assert_eq!(implied(&name, &extras), ["psycopg-binary"]);
     }
 
     #[test]
