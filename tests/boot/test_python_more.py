@@ -68,6 +68,25 @@ class TestFastApi:
         assert poller.failures == [] and current(machine) == good
         shared.repo(SERVICE).commit("test", {"pyproject.toml": text("fastapi/pyproject.toml")})
 
+    def test_a_lock_of_another_index_is_installed_from_the_policy_s(self, shared, machine):  # noqa: F811
+        public = text("fastapi/uv.lock").replace("https://pypi.acme.test/simple", "https://pypi.org/simple")
+        public = public.replace("https://pypi.acme.test/files/", "https://files.pythonhosted.org/packages/")
+        names = "pypi.org", "files.pythonhosted.org"
+        shared.unreachable(*names, how="refused")
+        try:
+            commit = shared.repo(SERVICE).commit("test", {"uv.lock": public})
+            updated = run(machine, "--update")
+            assert updated.code == 0, updated.stderr
+            assert current(machine).startswith(commit) and ask(machine, "health") == "ok"
+            (checksum,) = shared.pypi.checksums("uvicorn==0.54.0")
+            shared.repo(SERVICE).commit("test", {"uv.lock": public.replace(f"sha256:{checksum}", f"sha256:{'0' * 64}")})
+            assert_failed(machine, run(machine, "--update"), 2, "E-DEPENDENCY-ALTERED", "uvicorn")
+            assert current(machine).startswith(commit)
+        finally:
+            for name in names:
+                shared.dns.forget(name)
+        shared.repo(SERVICE).commit("test", {"uv.lock": text("fastapi/uv.lock")})
+
     def test_it_is_updated_and_serves_after_a_reboot(self, shared, machine):  # noqa: F811
         commit = shared.repo(SERVICE).commit("test", {"note": "two"})
         updated = run(machine, "--update")

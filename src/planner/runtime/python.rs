@@ -164,11 +164,13 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
         // Three times within seconds; then the whole installation is done again.
         ("PIP_RETRIES", "2".to_owned()),
         ("UV_CACHE_DIR", cache("uv")),
-        // The system's certificates, as every other program here.
-        ("UV_NATIVE_TLS", "1".to_owned()),
+        // A release is on another file system than the cache: uv warns each time that it finds out.
+        ("UV_LINK_MODE", "copy".to_owned()),
         ("UV_NO_PROGRESS", "1".to_owned()),
         // No Python that the plan does not name.
         ("UV_PYTHON_DOWNLOADS", "never".to_owned()),
+        // The system's certificates, as every other program here. Versions of uv that do not know it read SSL_CERT_FILE.
+        ("UV_SYSTEM_CERTS", "1".to_owned()),
         ("VIRTUAL_ENV", VENV.to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))

@@ -24,7 +24,7 @@ def main(kind, file=None, flag=None, uv=None):
     if kind == "compile":
         return compile_own()
     if kind == "uv":
-        run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
+        sync(uv, file)
         return compile_own()
     if uv:
         run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
@@ -40,9 +40,26 @@ def main(kind, file=None, flag=None, uv=None):
     compile_own()
 
 
-def run(*words):
+def sync(uv, file):
+    """uv takes a lock for stale that names another index than the policy's. The policy's has the same packages, which their
+    checksums show: uv lists them, and installs them from there."""
+    index = os.environ.get("UV_DEFAULT_INDEX")
+    with open(file, encoding="utf-8") as text:
+        named = set(re.findall(r'registry = "([^"]+)"', text.read()))
+    if not index or all(each.rstrip("/") == index.rstrip("/") for each in named):
+        return run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
+    listed = os.path.join(tempfile.mkdtemp(), "requirements.txt")
+    own = {name: value for name, value in os.environ.items() if name != "UV_DEFAULT_INDEX"}
+    to_file = ("--format", "requirements-txt", "--quiet", "--output-file", listed)
+    run(uv, "export", "--locked", "--no-dev", "--python", sys.executable, *to_file, env=own)
+    run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
+    everything = ("--compile-bytecode", "--no-config", "--no-deps", "--requirement", listed)
+    run(uv, "pip", "install", "--python", PYTHON, *everything)
+
+
+def run(*words, env=None):
     sys.stdout.flush()
-    ended = subprocess.call(words)
+    ended = subprocess.call(words, env=env)
     if ended != 0:
         sys.exit(ended if ended > 0 else 128 - ended)
 
