@@ -12,6 +12,11 @@ GOOD = wsgi()
 MANIFEST = GOOD["bootagent.toml"].replace('start = "gunicorn app:app"\n', "")
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "sample"\nversion = "1.0"\n'
 PYPROJECT += 'dependencies = ["gunicorn==27.0.1"]\n[tool.setuptools]\npy-modules = ["app"]\n'
+PROJECT = '[project]\nname = "sample"\nversion = "1.0"\nrequires-python = ">=3.11"\ndependencies = ["gunicorn"]\n'
+# The same without a list of packages, or without any in it.
+BARE = {"requirements.txt": None, "app.py": None, "pyproject.toml": PROJECT.replace('"gunicorn"', "")}
+COMMAND = 'version = 1\nrequires-python = ">=3.11"\n[[package]]\nname = "sample"\nversion = "1.0"\nsource = { editable = "." }\n'
+BUILT = PROJECT.replace('"gunicorn"', "") + '[project.scripts]\nserve = "shop:main"\n[build-system]\nrequires = ["setuptools"]\n'
 FACTORY = WSGI.replace("def app(", "def answer(") + "\ndef create_app():\n    return answer\n"
 APPLICATION = WSGI.replace("def app(", "def application(")
 
@@ -29,6 +34,19 @@ def pipfile_lock(index) -> str:
     return json.dumps({"_meta": meta, "default": packages, "develop": {}})
 
 
+def pdm_lock(index) -> str:
+    """As PDM writes it: a package with extras stands there twice, and a group for development is not the service's."""
+    text = '[metadata]\ngroups = ["default", "dev"]\nlock_version = "4.5.0"\n'
+    for name, version, more in (
+        ("gunicorn", "27.0.1", ""), ("gunicorn", "27.0.1", 'extras = ["gevent"]\n'), ("packaging", "26.4", ""),
+        ("not-for-windows", "9.9", "marker = \"sys_platform == 'win32'\"\n"), ("not-for-production", "9.9", 'groups = ["dev"]\n'),
+    ):  # fmt: skip
+        known = [] if name.startswith("not-") else index.checksums(f"{name}=={version}")
+        files = ", ".join(f'{{file = "x", hash = "sha256:{each}"}}' for each in known or ["0" * 64])
+        text += f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n{more}files = [{files}]\n'
+    return text
+
+
 # What is installed from; `index` has the checksums.
 NEEDS = {
     "utf-16": lambda index: {"requirements.txt": GOOD["requirements.txt"].encode("utf-16")},
@@ -37,8 +55,22 @@ NEEDS = {
     "another file": lambda index: {"requirements.txt": "-r requirements/base.txt\n", "requirements/base.txt": GOOD["requirements.txt"]},
     "constraints": lambda index: {"requirements.txt": "-c pins.txt\ngunicorn\n", "pins.txt": GOOD["requirements.txt"]},
     "editable": lambda index: {"requirements.txt": "-e .\n", "pyproject.toml": PYPROJECT},
+    "pdm.lock": lambda index: {"requirements.txt": None, "pdm.lock": pdm_lock(index), "pyproject.toml": PROJECT},
     "Pipfile.lock": lambda index: {"requirements.txt": None, "Pipfile.lock": pipfile_lock(index), "Pipfile": "[packages]\n"},
 }
+# It serves without gunicorn.
+MAIN = """
+def main():
+    from wsgiref.simple_server import make_server
+    make_server("", int(os.environ["PORT"]), app).serve_forever()
+"""
+
+
+def alone(name: str) -> str:
+    """A program with no object that a server could load."""
+    return mode(name, WSGI.replace("def app(", "def answer(")) + MAIN.replace("app)", "answer)") + "\n\nmain()\n"
+
+
 # How it is started, without a word in the manifest.
 STARTS = {
     "app in app.py": {"app.py": mode("app in app.py")},
@@ -46,10 +78,17 @@ STARTS = {
     "factory": {"app.py": None, "wsgi.py": mode("factory", FACTORY)},
     "package": {"app.py": None, "web/__init__.py": mode("package", FACTORY)},
     "Procfile": {"app.py": mode("Procfile"), "Procfile": "web: gunicorn --workers 3 app:app\n"},
+    "program": {**BARE, "pyproject.toml": None, "bot.py": alone("program")},
+    "project without dependencies": {**BARE, "main.py": alone("project without dependencies")},
+    "command of the project": {
+        "requirements.txt": None, "app.py": None, "uv.lock": COMMAND, "pyproject.toml": BUILT + "[tool.setuptools.packages.find]\nwhere = ['src']\n",
+        "src/shop/__init__.py": mode("command of the project", WSGI + MAIN),
+    },
     "another object than the file's name": {"app.py": mode("another object than the file's name", APPLICATION)},
 }
 OURS = {name: None for name in ("app.py", "main.py", "wsgi.py", "web/__init__.py", "Procfile", "requirements/base.txt", "pins.txt",
-                                "pyproject.toml", "Pipfile", "Pipfile.lock", ".python-version")}  # fmt: skip
+                                "pyproject.toml", "Pipfile", "Pipfile.lock", "pdm.lock", "uv.lock", "bot.py",
+                                "src/shop/__init__.py", ".python-version")}  # fmt: skip
 
 
 def workers(machine) -> int:

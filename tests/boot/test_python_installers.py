@@ -52,6 +52,12 @@ class Installer:
         compiled = machine.run(["sh", "-c", f"ls /opt/{SERVICE}/current/__pycache__/app.*.pyc"])
         assert compiled.code == 0, "the service may not write its bytecode itself"
 
+    def test_its_script_does_nothing_where_it_is_imported(self, shared, machine):  # noqa: F811
+        """multiprocessing imports it in the processes that compile bytecode, from Python 3.12 on."""
+        imports = "import runpy; runpy.run_path('/opt/bootagent/scripts/python-install.py', run_name='__mp_main__')"
+        imported = machine.run(["python3", "-I", "-c", imports])
+        assert (imported.code, imported.stdout) == (0, ""), imported.stderr
+
     def test_a_package_that_is_not_what_poetry_s_lock_says(self, shared, machine):  # noqa: F811
         good = current(machine)
         _, failed = self.update(shared, machine, poetry(shared.pypi, packaging=f"sha256:{'0' * 64}"))

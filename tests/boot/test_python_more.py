@@ -94,6 +94,25 @@ class TestFastApi:
         repaired = {"main.py": text("fastapi/main.py") + "\n# repaired\n"}
         broken_and_back(shared, machine, broken, repaired, "E-SERVICE-EXITED", "no_such_route")
 
+    def test_a_lock_of_another_index_is_installed_from_the_policy_s(self, shared, machine):  # noqa: F811
+        public = text("fastapi/uv.lock").replace("https://pypi.acme.test/simple", "https://index.example.org/simple")
+        public = public.replace("https://pypi.acme.test/files/", "https://files.example.org/packages/")
+        names = "index.example.org", "files.example.org"
+        shared.unreachable(*names, how="refused")
+        try:
+            commit = shared.repo(SERVICE).commit("test", {"uv.lock": public})
+            updated = run(machine, "--update")
+            assert updated.code == 0, updated.stderr
+            assert current(machine).startswith(commit) and ask(machine, "health") == "ok"
+            (checksum,) = shared.pypi.checksums("uvicorn==0.54.0")
+            shared.repo(SERVICE).commit("test", {"uv.lock": public.replace(f"sha256:{checksum}", f"sha256:{'0' * 64}")})
+            assert_failed(machine, run(machine, "--update"), 2, "E-DEPENDENCY-ALTERED", "uvicorn")
+            assert current(machine).startswith(commit)
+        finally:
+            for name in names:
+                shared.dns.forget(name)
+        shared.repo(SERVICE).commit("test", {"uv.lock": text("fastapi/uv.lock")})
+
     def test_it_is_updated_and_serves_after_a_reboot(self, shared, machine):  # noqa: F811
         commit = shared.repo(SERVICE).commit("test", {"note": "two"})
         updated = run(machine, "--update")
@@ -251,6 +270,12 @@ class TestTwoPythons:
         assert updated.code == 0, updated.stderr
         assert ask(machine, "python") == "3.11"
 
+    def test_a_version_manager_s_file_says_which_as_well(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", {".tool-versions": "nodejs 22.1.0\npython 3.9.23\n"})
+        updated = run(machine, "--update")
+        assert updated.code == 0 and "3.9.23" in updated.stderr, updated.stderr
+        assert ask(machine, "python") == "3.9"
+
     def test_one_that_nobody_has_leaves_what_serves(self, shared, machine):  # noqa: F811
         good = current(machine), process(machine)
         shared.repo(SERVICE).commit("test", {".python-version": "3.10\n"})
@@ -268,3 +293,33 @@ class TestWithoutVenv:
         result = run(machine)
         said = assert_failed(machine, result, 77, ["E-POLICY-REFUSED", "E-RUNTIME-MISSING"])
         assert "python3-venv" in json.dumps(said["error"]), said["error"]
+
+
+def with_psycopg(world, binary, policy: str):
+    """psycopg takes the machine's libpq: here a package of that name which loads it as the real one does."""
+    world.pypi.publish_wheel("psycopg", "3.0", {"psycopg/__init__.py": "import ctypes\nctypes.CDLL('libpq.so.5')\n"})
+    secret(world, TOKEN="t")
+    files = wsgi(**{"app.py": "import psycopg\n" + WSGI})
+    files["requirements.txt"] += "psycopg==3.0\n"
+    files["bootagent.toml"] = files["bootagent.toml"].replace('soak = "1s"', 'soak = "1s", timeout = "5s"')
+    world.repo(SERVICE).commit("test", files)
+    machine = world.launch(binary=binary, files={POLICY: policy})
+    machine.check(["/lib/systemd/systemd-networkd-wait-online", "--timeout=60"])
+    return machine
+
+
+class TestLibrary:
+    def test_it_comes_with_what_takes_it(self, shared, binary):  # noqa: F811
+        machine = with_psycopg(shared, binary, with_uv(shared))
+        done = run(machine)
+        assert done.code == 0 and "OS packages are installed for psycopg: libpq5" in done.stderr, done.stderr
+        assert ask(machine, "health") == "ok"
+
+
+class TestLibraryByPolicy:
+    def test_it_is_named_where_the_policy_forbids_packages(self, shared, binary):  # noqa: F811
+        machine = with_psycopg(shared, binary, with_uv(shared) + "[packages]\nallow = false\n")
+        failed = run(machine)
+        said = assert_failed(machine, failed, 1, ["E-SERVICE-EXITED", "E-HEALTH-NO-LISTENER", "E-UNIT-FAILED"])
+        assert "libpq.so.5" in json.dumps(said["error"]) and "libpq5" in failed.stderr, failed.stderr
+        assert machine.run(["dpkg", "--status", "libpq5"]).code != 0

@@ -1,6 +1,7 @@
 //! Python: a version that fits, a virtual environment of exactly what the repository names, and a server for its
 //! application.
 
+mod bare;
 mod distribution;
 mod install;
 mod interpreter;
@@ -8,9 +9,12 @@ mod lockfile;
 mod objects;
 mod procfile;
 mod requirements;
+mod scripts;
 mod start;
+mod system;
 mod uv;
 mod version;
+mod version_files;
 
 use std::collections::BTreeMap;
 
@@ -41,8 +45,14 @@ const EVIDENCE: &[&str] = &[
     "pyproject.toml",
     "uv.lock",
     "poetry.lock",
+    "pdm.lock",
+    "Pipfile",
     "Pipfile.lock",
     ".python-version",
+    ".tool-versions",
+    "mise.toml",
+    ".mise.toml",
+    "runtime.txt",
     "Procfile",
     "manage.py",
     "app.py",
@@ -53,6 +63,7 @@ const EVIDENCE: &[&str] = &[
     "server.py",
     "api.py",
     "run.py",
+    "start.py",
     "bot.py",
     "worker.py",
 ];
@@ -68,11 +79,12 @@ const VENV: &str = ".venv";
 
 fn detect(source: &Source) -> Option<Claim> {
     let first = |names: &[&'static str]| names.iter().copied().find(|path| source.has(path));
-    let locked = first(&["uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt"]);
+    let locked = first(&["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt"]);
     let claim = |by, weight| Claim { by, weight };
     locked
         .map(|by| claim(by, Weight::Lockfile))
         .or_else(|| first(&["pyproject.toml", "Pipfile", "setup.py"]).map(|by| claim(by, Weight::Package)))
+        .or_else(|| first(&start::PROGRAMS).map(|by| claim(by, Weight::Program)))
 }
 
 /// pip and uv read a proxy's usual variables by themselves.
@@ -97,6 +109,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
     let mut notes = Vec::new();
     let found = lockfile::found(draft, &mut notes)?;
     let chosen = interpreter::choose(draft, found.as_ref(), &mut notes)?;
+    let system = system::needs(draft, found.as_ref(), &chosen, &mut notes);
     let installed = install::work(draft, found.as_ref(), &chosen)?;
     let start = start::start(draft, found.as_ref(), &mut notes)?;
     let health = &manifest.health;
@@ -114,7 +127,7 @@ fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
         // Extension modules are built for a minor version's ABI.
         runtime_line: format!("python {}", chosen.line()),
         chosen_by: chosen.by.clone(),
-        needs: chosen.needs.into_iter().chain([install::script()]).collect(),
+        needs: chosen.needs.into_iter().chain(system).chain([install::script()]).collect(),
         work: installed,
         build_environment: build_environment(layout),
         start,
@@ -151,11 +164,13 @@ fn build_environment(layout: &Layout) -> BTreeMap<String, String> {
         // Three times within seconds; then the whole installation is done again.
         ("PIP_RETRIES", "2".to_owned()),
         ("UV_CACHE_DIR", cache("uv")),
-        // The system's certificates, as every other program here.
-        ("UV_NATIVE_TLS", "1".to_owned()),
+        // A release is on another file system than the cache: uv warns each time that it finds out.
+        ("UV_LINK_MODE", "copy".to_owned()),
         ("UV_NO_PROGRESS", "1".to_owned()),
         // No Python that the plan does not name.
         ("UV_PYTHON_DOWNLOADS", "never".to_owned()),
+        // The system's certificates, as every other program here. Versions of uv that do not know it read SSL_CERT_FILE.
+        ("UV_SYSTEM_CERTS", "1".to_owned()),
         ("VIRTUAL_ENV", VENV.to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))

@@ -59,6 +59,8 @@ pub struct Claim {
 /// How certain a claim is, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// A program at the root, which may be there for another purpose.
+    Program,
     /// A file such as package.json, which a service of another runtime may have for its tools.
     Package,
     Lockfile,

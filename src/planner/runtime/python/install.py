@@ -24,14 +24,14 @@ def main(kind, file=None, flag=None, uv=None):
     if kind == "compile":
         return compile_own()
     if kind == "uv":
-        run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
+        sync(uv, file)
         return compile_own()
     if uv:
         run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
     else:
         venv.create(".venv", with_pip=False, symlinks=True)
     if kind == "venv":
-        return
+        return compile_own()
     with wanted(kind, file) as requirements:
         if uv:
             run(uv, "pip", "install", "--python", PYTHON, "--compile-bytecode", "--requirement", requirements)
@@ -40,9 +40,26 @@ def main(kind, file=None, flag=None, uv=None):
     compile_own()
 
 
-def run(*words):
+def sync(uv, file):
+    """uv takes a lock for stale that names another index than the policy's. The policy's has the same packages, which their
+    checksums show: uv lists them, and installs them from there."""
+    index = os.environ.get("UV_DEFAULT_INDEX")
+    with open(file, encoding="utf-8") as text:
+        named = set(re.findall(r'registry = "([^"]+)"', text.read()))
+    if not index or all(each.rstrip("/") == index.rstrip("/") for each in named):
+        return run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
+    listed = os.path.join(tempfile.mkdtemp(), "requirements.txt")
+    own = {name: value for name, value in os.environ.items() if name != "UV_DEFAULT_INDEX"}
+    to_file = ("--format", "requirements-txt", "--quiet", "--output-file", listed)
+    run(uv, "export", "--locked", "--no-dev", "--python", sys.executable, *to_file, env=own)
+    run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
+    everything = ("--compile-bytecode", "--no-config", "--no-deps", "--requirement", listed)
+    run(uv, "pip", "install", "--python", PYTHON, *everything)
+
+
+def run(*words, env=None):
     sys.stdout.flush()
-    ended = subprocess.call(words)
+    ended = subprocess.call(words, env=env)
     if ended != 0:
         sys.exit(ended if ended > 0 else 128 - ended)
 
@@ -85,7 +102,7 @@ def wanted(kind, file):
     if kind == "requirements":
         yield file
         return
-    lines = {"poetry": poetry, "pipfile": pipfile}[kind](file)
+    lines = {"poetry": poetry, "pdm": pdm, "pipfile": pipfile}[kind](file)
     with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as text:
         text.write("".join(f"{line}\n" for line in lines))
     yield text.name
@@ -120,6 +137,20 @@ def poetry(file):
         yield line(name, about["version"], hashes, markers.get("main") if isinstance(markers, dict) else markers)
 
 
+def pdm(file):
+    with open(file, "rb") as text:
+        lock = toml().loads(text.read().decode("utf-8"))
+    for about in lock.get("package", []):
+        name = about["name"]
+        # A package with extras stands there a second time, without them.
+        if "default" not in about.get("groups", ["default"]) or about.get("extras"):
+            continue
+        if any(key in about for key in ("git", "path", "url")):
+            sys.exit(f"ERROR: {file} takes {name} from another place than an index, which needs install = [...] in bootagent.toml")
+        hashes = [each["hash"] for each in about.get("files", [])]
+        yield line(name, about["version"], hashes, about.get("marker"))
+
+
 def toml():
     with contextlib.suppress(ImportError):
         import tomllib
@@ -142,4 +173,7 @@ def compile_own():
         compileall.compile_dir(".", quiet=2, workers=0, rx=re.compile(r"/(\.venv|\.git|node_modules)/"))
 
 
-main(*sys.argv[1:])
+# Not where multiprocessing imports this file, which it does in the processes that compile bytecode: from Python 3.12 on
+# they are new ones, not copies of this one.
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -43,11 +43,15 @@ pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec
             let why = "exactly what uv.lock says: uv sync --locked --no-dev";
             add(Phase::Install, "install", why, script(&["uv", path]), &format!("install {path}"));
         }
+        (None, Some(Found { kind: Kind::Nothing, .. })) => {
+            add(Phase::Install, "venv", "an environment without packages", script(&["venv"]), "venv");
+        }
         (None, Some(Found { kind, path, .. })) => {
             let word = match kind {
                 Kind::Poetry => "poetry",
+                Kind::Pdm => "pdm",
                 Kind::Pipfile => "pipfile",
-                Kind::Requirements | Kind::Uv => "requirements",
+                Kind::Requirements | Kind::Uv | Kind::Nothing => "requirements",
             };
             let why = format!("exactly what {path} says, into {}", super::VENV);
             add(Phase::Install, "install", &why, script(&[word, path]), &format!("install {path}"));

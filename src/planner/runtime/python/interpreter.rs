@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::lockfile::Found;
 use super::uv::{self, Uv};
 use super::version::{Range, Version};
-use super::{distribution, requirements};
+use super::{distribution, requirements, version_files};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Installed, Places};
 use crate::planner::runtime::recipe::{ANY_VERSION, Draft, Need};
@@ -77,22 +77,18 @@ impl Wish {
     }
 }
 
+const REQUIRES: &str = "requires-python in pyproject.toml";
+
 /// From the most explicit to the least.
 fn wishes(draft: &Draft) -> Vec<Wish> {
-    let line = |path: &str| {
-        let text = draft.source.text(path)?;
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines.next().map(|line| line.strip_prefix("cpython-").unwrap_or(line).to_owned())
-    };
     let pyproject = draft.source.text("pyproject.toml").unwrap_or_default();
-    let wishes = [
-        (draft.manifest.said("python", "version").map(str::to_owned), "python.version in bootagent.toml"),
-        (line(".python-version"), ".python-version"),
-        (requirements::of_pipfile(draft.source), "Pipfile.lock"),
-        (requirements::requires_python(pyproject), "requires-python in pyproject.toml"),
-    ];
-    let mut all: Vec<Wish> =
-        wishes.into_iter().filter_map(|(range, by)| range.map(|range| Wish { range, by })).collect();
+    let manifest = draft.manifest.said("python", "version").map(str::to_owned);
+    let required = requirements::requires_python(pyproject);
+    let wishes = (manifest.map(|range| (range, "python.version in bootagent.toml")).into_iter())
+        .chain(version_files::wishes(draft.source))
+        .chain(requirements::of_pipfile(draft.source))
+        .chain(required.map(|range| (range, REQUIRES)));
+    let mut all: Vec<Wish> = wishes.map(|(range, by)| Wish { range, by }).collect();
     if all.is_empty() {
         all.push(Wish { range: "*".to_owned(), by: "no version is asked for" });
     }
@@ -103,12 +99,14 @@ pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> 
     let wishes = wishes(draft);
     let first = &wishes[0];
     let range = first.read()?;
-    let uv = uv::find(draft);
-    let (version, program, missing) = match installed(draft, &range, uv.is_some()) {
+    let is_bare = found.is_some_and(|found| found.needs_no_packages());
+    let uv = uv::find(draft).filter(|_| !is_bare);
+    let without_pip = uv.is_some() || is_bare;
+    let (version, program, missing) = match installed(draft, &range, without_pip) {
         Some(installed) => {
-            (installed.version.clone(), installed.program.clone(), lacks(draft, installed, uv.is_some()))
+            (installed.version.clone(), installed.program.clone(), lacks(draft, installed, without_pip))
         }
-        None => match range.of_its_line().and_then(|line| installed(draft, &line, uv.is_some())) {
+        None => match range.of_its_line().and_then(|line| installed(draft, &line, without_pip)) {
             Some(installed) => {
                 notes.push(format!(
                     "Python {} is taken for {} ({}): another patch of the same version",
@@ -116,9 +114,9 @@ pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> 
                     excerpt(&first.range),
                     first.by
                 ));
-                (installed.version.clone(), installed.program.clone(), lacks(draft, installed, uv.is_some()))
+                (installed.version.clone(), installed.program.clone(), lacks(draft, installed, without_pip))
             }
-            None => of_the_distribution(draft, first, &range, uv.is_some())?,
+            None => of_the_distribution(draft, first, &range, without_pip)?,
         },
     };
     let needs_uv = found.is_some_and(|found| found.needs_uv());
@@ -135,6 +133,9 @@ pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> 
     for other in wishes[1..].iter() {
         let granted =
             other.read().is_ok_and(|range| Version::parse(&version).is_some_and(|it| range.allows(&it)));
+        if !granted && needs_uv && other.by == REQUIRES && version != ANY_VERSION {
+            return Err(contradiction(first, other));
+        }
         if !granted && version != ANY_VERSION {
             notes.push(format!(
                 "Python {version} is taken for {} ({}), although {} asks for {}",
@@ -158,20 +159,27 @@ pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> 
     })
 }
 
+/// uv installs a project for no other Python than it requires.
+fn contradiction(first: &Wish, required: &Wish) -> Error {
+    let cause = format!("{} is {}, which does not include it", required.by, excerpt(&required.range));
+    Error::new(Code::ManifestInvalid, first.doing(), cause)
+        .remedy(format!("make {} and {} agree", first.by, required.by))
+}
+
 /// The newest that fits; of those that fit, one that lacks nothing goes first.
-fn installed<'a>(draft: &'a Draft, range: &Range, has_uv: bool) -> Option<&'a Installed> {
+fn installed<'a>(draft: &'a Draft, range: &Range, without_pip: bool) -> Option<&'a Installed> {
     let all = draft.facts.programs.get("python").into_iter().flatten();
     let fits = |one: &&Installed| {
         one.version == ANY_VERSION
             || Version::parse(&one.version).is_some_and(|version| range.allows(&version))
     };
-    let whole = |one: &Installed| lacks(draft, one, has_uv).is_empty();
+    let whole = |one: &Installed| lacks(draft, one, without_pip).is_empty();
     all.filter(fits).max_by_key(|one| (whole(one), Version::parse(&one.version)))
 }
 
 /// The packages without which it can make no virtual environment.
-fn lacks(draft: &Draft, python: &Installed, has_uv: bool) -> Vec<String> {
-    if has_uv || python.has("ensurepip") || python.has("pip") {
+fn lacks(draft: &Draft, python: &Installed, without_pip: bool) -> Vec<String> {
+    if without_pip || python.has("ensurepip") || python.has("pip") {
         return Vec::new();
     }
     let line = Version::parse(&python.version).map(|version| version.line()).unwrap_or_default();
@@ -183,7 +191,7 @@ fn of_the_distribution(
     draft: &Draft,
     wish: &Wish,
     range: &Range,
-    has_uv: bool,
+    without_pip: bool,
 ) -> Result<(String, PathBuf, Vec<String>)> {
     let machine = &draft.facts.machine;
     let line = distribution::default(machine).filter(|line| {
@@ -197,7 +205,7 @@ fn of_the_distribution(
     match line.filter(|_| !has_it) {
         Some(line) => {
             let mut packages = vec!["python3".to_owned()];
-            packages.extend((!has_uv).then(|| distribution::venv_package(machine, line)));
+            packages.extend((!without_pip).then(|| distribution::venv_package(machine, line)));
             Ok((line.to_owned(), format!("/usr/bin/python{line}").into(), packages))
         }
         None => Err(Error::new(Code::RuntimeMissing, wish.doing(), found(draft))

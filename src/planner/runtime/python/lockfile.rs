@@ -1,8 +1,9 @@
 //! The file that says what is installed: a lockfile, else requirements.txt.
 
+use super::bare;
 use super::requirements::{self, Names};
 use crate::error::{Code, Error, Result};
-use crate::facts::Evidence;
+use crate::facts::{Evidence, Source};
 use crate::planner::runtime::recipe::Draft;
 use crate::planner::unmet::Unmet;
 
@@ -18,13 +19,17 @@ pub struct Found {
 pub enum Kind {
     Uv,
     Poetry,
+    Pdm,
     Pipfile,
     Requirements,
+    /// No packages at all, as that file shows.
+    Nothing,
 }
 
-const FILES: [(Kind, &str); 4] = [
+const FILES: [(Kind, &str); 5] = [
     (Kind::Uv, "uv.lock"),
     (Kind::Poetry, "poetry.lock"),
+    (Kind::Pdm, "pdm.lock"),
     (Kind::Pipfile, "Pipfile.lock"),
     (Kind::Requirements, "requirements.txt"),
 ];
@@ -32,6 +37,10 @@ const FILES: [(Kind, &str); 4] = [
 impl Found {
     pub fn needs_uv(&self) -> bool {
         self.kind == Kind::Uv
+    }
+
+    pub fn needs_no_packages(&self) -> bool {
+        self.kind == Kind::Nothing
     }
 
     /// Whether a package is among them, as far as that is known.
@@ -57,10 +66,15 @@ pub fn found(draft: &Draft, notes: &mut Vec<String>) -> Result<Option<Found>, Un
         if own {
             return Ok(None);
         }
-        let cause = "there is no uv.lock, poetry.lock, Pipfile.lock or requirements.txt";
-        return Err(Error::new(Code::LockfileMissing, "planning the installation of packages", cause)
-            .remedy("commit one: uv lock, or pip freeze > requirements.txt, writes it; or say what is done with install = [...] in bootagent.toml")
-            .into());
+        if let Some(path) = bare::shown_by(draft) {
+            let why = match path {
+                "pyproject.toml" => "pyproject.toml has no dependencies",
+                _ => "the repository has no list of them",
+            };
+            notes.push(format!("no packages are installed: {why}"));
+            return Ok(Some(Found { kind: Kind::Nothing, path, names: Some(Names::new()) }));
+        }
+        return Err(missing(draft.source).into());
     };
     let names = match (kind, draft.source.evidence_of(path)) {
         (Kind::Requirements, _) if own => None,
@@ -70,4 +84,22 @@ pub fn found(draft: &Draft, notes: &mut Vec<String>) -> Result<Option<Found>, Un
         _ => None,
     };
     Ok(Some(Found { kind, path, names }))
+}
+
+/// The remedy is the command of the tool with which the repository is kept.
+fn missing(source: &Source) -> Error {
+    let pyproject = source.text("pyproject.toml").unwrap_or_default();
+    let writes = if source.has("Pipfile") {
+        "pipenv lock"
+    } else if pyproject.contains("[tool.poetry") {
+        "poetry lock"
+    } else if pyproject.contains("[tool.pdm") {
+        "pdm lock"
+    } else {
+        "uv lock"
+    };
+    let cause = "there is no uv.lock, poetry.lock, pdm.lock, Pipfile.lock or requirements.txt";
+    Error::new(Code::LockfileMissing, "planning the installation of packages", cause).remedy(format!(
+        "commit one: {writes}, or pip freeze > requirements.txt, writes it; or say what is done with install = [...] in bootagent.toml"
+    ))
 }

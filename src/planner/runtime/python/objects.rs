@@ -17,7 +17,7 @@ pub enum Interface {
 }
 
 /// What makes an application: the class or function that is called.
-const MAKERS: [(&str, Interface); 16] = [
+const MAKERS: [(&str, Interface); 18] = [
     ("Flask", Interface::Wsgi),
     ("Bottle", Interface::Wsgi),
     ("default_app", Interface::Wsgi),
@@ -32,6 +32,8 @@ const MAKERS: [(&str, Interface); 16] = [
     ("Litestar", Interface::Asgi),
     ("Sanic", Interface::Asgi),
     ("BlackSheep", Interface::Asgi),
+    ("FastHTML", Interface::Asgi),
+    ("fast_app", Interface::Asgi),
     ("ASGIApp", Interface::Asgi),
     ("get_asgi_application", Interface::Asgi),
 ];
@@ -40,7 +42,7 @@ const MAKERS: [(&str, Interface); 16] = [
 const NAMES: [&str; 5] = ["app", "application", "api", "server", "asgi_app"];
 const FACTORIES: [&str; 5] = ["create_app", "make_app", "build_app", "get_app", "create_application"];
 /// Packages whose import makes a module's own application one of this kind.
-const ASGI: [&str; 6] = ["fastapi", "starlette", "quart", "litestar", "sanic", "asgi"];
+const ASGI: [&str; 7] = ["fastapi", "starlette", "quart", "litestar", "sanic", "asgi", "fasthtml"];
 
 /// The module's application, if it has one. Dash keeps it in `app.server`.
 pub fn find(text: &str) -> Option<Object> {
@@ -56,9 +58,23 @@ pub fn find(text: &str) -> Option<Object> {
     made.into_iter().min_by_key(rank)
 }
 
-/// Whether a module does something when it is run, besides defining things for others.
+/// Whether a module serves or works when it is run, besides defining things for others.
 pub fn is_program(text: &str) -> bool {
-    top_level(text).iter().any(|line| line.starts_with("if __name__ =="))
+    top_level(text).iter().any(|line| {
+        line.starts_with("if __name__ ==") || called(line).is_some_and(|name| name.ends_with(".run"))
+    })
+}
+
+/// Whether a module does anything at all when it is run: it calls a function at its top level, or loops there.
+pub fn is_script(text: &str) -> bool {
+    let loops = |line: &str| ["for ", "while ", "with "].iter().any(|word| line.starts_with(word));
+    is_program(text) || top_level(text).iter().any(|line| loops(line) || called(line).is_some())
+}
+
+/// `print(...)`, `client.run(TOKEN)`: what a line calls that does nothing else.
+fn called(line: &str) -> Option<&str> {
+    let (name, _) = line.split_once('(')?;
+    name.split('.').all(is_name).then_some(name)
 }
 
 /// The lines that begin at the first column, outside of texts in triple quotes.
@@ -101,10 +117,10 @@ fn is_asgi(lines: &[&str]) -> bool {
         .any(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| ASGI.contains(&word)))
 }
 
-/// `app = Flask(__name__)`, `app: FastAPI = FastAPI()`, `application = create_app()`.
+/// `app = Flask(__name__)`, `app: FastAPI = FastAPI()`, `application = create_app()`, `app, route = fast_app()`.
 fn assigned(line: &str, interface: Interface) -> Option<Object> {
     let (left, right) = line.split_once('=')?;
-    let name = left.split(':').next()?.trim();
+    let name = left.split([':', ',']).next()?.trim();
     let right = right.trim();
     if !is_name(name) || right.starts_with('=') {
         return None;
@@ -217,7 +233,22 @@ mod tests {
 
     #[test]
     fn a_program_does_something_when_it_is_run() {
-        assert!(is_program("x = 1\nif __name__ == \"__main__\":\n    main()\n"));
-        assert!(!is_program("def main():\n    pass\n"));
+        for text in ["x = 1\nif __name__ == \"__main__\":\n    main()\n", "bot = Bot()\nbot.run(TOKEN)\n"] {
+            assert!(is_program(text) && is_script(text), "{text}");
+        }
+        for text in ["print(\"x\")\n", "while True:\n    work()\n", "import x\nx.start()\n"] {
+            assert!(!is_program(text) && is_script(text), "{text}");
+        }
+        for text in ["def main():\n    pass\n", "x = y(1)\n", "class A(B):\n    x()\n", "import json\n", ""] {
+            assert!(!is_program(text) && !is_script(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn fasthtml_has_an_asgi_application() {
+        let of = "from fasthtml.common import *\n";
+        is(&format!("{of}app = FastHTML(hdrs=())\n"), "app", false, Interface::Asgi);
+        is(&format!("{of}app, rt = fast_app()\n"), "app", false, Interface::Asgi);
+        is(&format!("{of}app,rt,todos = fast_app('x.db')\n"), "app", false, Interface::Asgi);
     }
 }

@@ -207,6 +207,11 @@ fn implied(name: &str, extras: &[String]) -> Vec<String> {
     let has = |extra: &str| extras.iter().any(|one| one == extra);
     match name {
         "fastapi" if has("standard") || has("all") => vec!["uvicorn".to_owned()],
+        "psycopg" => ["binary", "c"]
+            .iter()
+            .filter(|extra| has(extra))
+            .map(|extra| format!("psycopg-{extra}"))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -223,12 +228,21 @@ pub fn of_pipfile_lock(text: &str) -> Names {
     packages.into_iter().flat_map(|packages| packages.keys()).map(|name| normal(name)).collect()
 }
 
-/// The Python that Pipfile.lock was made for.
-pub fn of_pipfile(source: &Source) -> Option<String> {
-    let lock: serde_json::Value = serde_json::from_str(source.text("Pipfile.lock")?).ok()?;
-    let requires = &lock["_meta"]["requires"];
-    let version = requires["python_full_version"].as_str().or(requires["python_version"].as_str())?;
-    Some(version.to_owned())
+/// The Python that Pipfile.lock was made for, else the one that its Pipfile asks for.
+pub fn of_pipfile(source: &Source) -> Option<(String, &'static str)> {
+    let lock = || {
+        let lock: serde_json::Value = serde_json::from_str(source.text("Pipfile.lock")?).ok()?;
+        let requires = &lock["_meta"]["requires"];
+        let version = requires["python_full_version"].as_str().or(requires["python_version"].as_str())?;
+        Some((version.to_owned(), "Pipfile.lock"))
+    };
+    let pipfile = || {
+        let table: toml::Table = source.text("Pipfile")?.parse().ok()?;
+        let requires = table.get("requires")?;
+        let version = requires.get("python_full_version").or(requires.get("python_version"))?.as_str()?;
+        Some((version.to_owned(), "Pipfile"))
+    };
+    lock().or_else(pipfile)
 }
 
 pub fn requires_python(pyproject: &str) -> Option<String> {
@@ -263,6 +277,8 @@ mod tests {
         }
         let Entry::Package(name, extras, _) = entry("fastapi[standard, all]") else { panic!("a package") };
         assert_eq!(implied(&name, &extras), ["uvicorn"]);
+        let Entry::Package(name, extras, _) = entry("psycopg[binary,pool]>=3.2") else { panic!("a package") };
+        assert_eq!(implied(&name, &extras), ["psycopg-binary"]);
     }
 
     #[test]

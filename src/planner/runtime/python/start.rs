@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::lockfile::Found;
 use super::objects::{self, Interface, Object};
-use super::procfile;
+use super::{procfile, scripts};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
@@ -14,6 +14,10 @@ use crate::planner::unmet::{Unmet, look_at};
 use crate::secret::excerpt;
 
 const DOING: &str = "looking for the start command";
+
+/// Programs at the root, as they are called by convention.
+pub const PROGRAMS: [&str; 7] =
+    ["main.py", "bot.py", "worker.py", "app.py", "start.py", "server.py", "run.py"];
 
 /// Modules at the root, the most telling ones first.
 const MODULES: [&str; 9] =
@@ -44,7 +48,8 @@ pub fn start(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> R
         }
     };
     let served = module.as_ref().map(|(module, object)| serve(module, object, found));
-    match (served, program(draft.source)) {
+    let shows = if served.is_some() { objects::is_program } else { objects::is_script };
+    match (served, program(draft.source, shows)) {
         (Some(Ok(line)), _) => Ok(started(&line)?),
         (Some(Err(error)), None) => Err(error.into()),
         (Some(Err(_)), Some(path)) => {
@@ -52,6 +57,7 @@ pub fn start(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> R
             Ok(started(&format!("python {path}"))?)
         }
         (None, Some(path)) => Ok(started(&format!("python {path}"))?),
+        (None, None) if let Some(script) = scripts::only(draft.source, found) => Ok(started(&script)?),
         (None, None) => Err(Error::new(
             Code::ManifestInvalid,
             DOING,
@@ -190,13 +196,29 @@ fn module(path: &str) -> String {
     path.trim_end_matches(".py").trim_end_matches("/__init__").replace('/', ".")
 }
 
-/// A file at the root that is run as a program: main.py is made for that, others say so.
-fn program(source: &Source) -> Option<&'static str> {
-    const PROGRAMS: [&str; 6] = ["main.py", "bot.py", "worker.py", "app.py", "server.py", "run.py"];
+/// A file at the root that is run as a program: main.py is made for that, others show it.
+fn program(source: &Source, shows: fn(&str) -> bool) -> Option<&'static str> {
     PROGRAMS.into_iter().find(|path| match source.evidence_of(path) {
-        Evidence::Text(text) => *path == "main.py" || objects::is_program(text),
+        Evidence::Text(text) => *path == "main.py" || shows(text),
         _ => false,
     })
+}
+
+/// The file that is started by Python itself, with no server and no framework around it.
+pub fn alone(draft: &Draft) -> Option<&'static str> {
+    let procfile = draft.source.text("Procfile").and_then(procfile::command);
+    match draft.manifest.start.as_deref().or(procfile) {
+        Some(line) => PROGRAMS.into_iter().find(|path| runs(line, path)),
+        None if draft.source.has("manage.py") || at_the_root(draft.source).is_some() => None,
+        None => program(draft.source, objects::is_script),
+    }
+}
+
+/// `python -u main.py --flag`.
+fn runs(line: &str, path: &str) -> bool {
+    let mut words = line.split_whitespace().skip_while(|word| *word == "exec" || word.contains('='));
+    let python = words.next().is_some_and(|word| ["python", "python3"].contains(&word));
+    python && words.find(|word| !word.starts_with('-')) == Some(path)
 }
 
 #[cfg(test)]
