@@ -142,8 +142,8 @@ fn root_opens_nothing_that_others_wrote() {
         for path in [stage.clone.join(".git"), stage.upstream.path()] {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         }
-        refused(&stage.clone, &["others than root can change", &format!("mode {mode:04o}")]);
-        refused(stage.upstream.path(), &["others than root can change"]);
+        refused(&stage.clone, &["users other than root can change", &format!("mode {mode:04o}")]);
+        refused(stage.upstream.path(), &["users other than root can change"]);
     }
 }
 

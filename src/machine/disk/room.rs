@@ -29,8 +29,8 @@ fn statistics(path: &Path) -> Option<Statvfs> {
     path.ancestors().find_map(|path| statvfs(path).ok())
 }
 
-/// Sorts file systems with hardly any inodes first, then by free bytes. Not only full ones count: the command that failed
-/// may have removed files. `files() == 0`: the file system does not count inodes.
+/// Sorts file systems with hardly any inodes first, then by free bytes. Not only full ones count: the failed command
+/// may have removed its files since. `files() == 0`: the file system does not count inodes.
 fn least_first(room: &Statvfs) -> (bool, u64) {
     const FEW: u64 = 16;
     let inodes_are_left = room.files() == 0 || room.files_available() >= FEW;
