@@ -1,6 +1,6 @@
 //! Progress messages and notes of a running step. Code deep in the step reports them to a task-local listener, so that
-//! no function between needs an argument for it. Messages may quote foreign text, which the listener redacts, since every
-//! user can read them in the status.
+//! no function between needs an argument for it. Messages may quote foreign text, which the listener redacts: all users
+//! can read them in the status.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

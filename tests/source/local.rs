@@ -115,7 +115,7 @@ fn what_is_no_link_to_a_repository_is_told() {
     let named = stage.leading_to(Path::new("/nowhere"));
     refused(&named, &["opening the repository"]);
     fs::write(named.join(".git"), "hello").unwrap();
-    refused(&named, &["does not say where"]);
+    refused(&named, &["has no line gitdir: PATH"]);
     fs::remove_file(named.join(".git")).unwrap();
     nix::unistd::mkfifo(&named.join(".git"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     refused(&named, &["is not a file"]);

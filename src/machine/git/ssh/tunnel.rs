@@ -1,4 +1,4 @@
-//! The way to the server: straight, or through the policy's proxy, which is asked for a tunnel (CONNECT).
+//! Connects to the ssh server, directly or through the policy's proxy with HTTP CONNECT.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -7,7 +7,7 @@ use super::Session;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 
-/// What comes behind it is the ssh server's.
+/// The limit for the proxy's answer.
 const ANSWER_BYTES: usize = 8 << 10;
 
 pub async fn connect(session: &Session) -> Result<TcpStream> {
@@ -41,7 +41,7 @@ async fn tunnel(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), target: &str
         if head.len() == ANSWER_BYTES {
             return Err("the proxy's answer has no end".to_owned());
         }
-        // One by one: not a byte of the server's must be read here.
+        // Byte by byte, because what follows is the ssh server's and must not be read here.
         head.push(stream.read_u8().await.map_err(|_| "the proxy closes the connection without an answer")?);
     }
     match status(&head) {
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// What came of it when the proxy says so, what the proxy was asked, and what is left for the ssh server's client.
+    /// The result for this answer of the proxy, the request that the proxy got, and what is left for the ssh client.
     async fn asked(answer: &[u8]) -> (Result<(), String>, String, Vec<u8>) {
         let (mut ours, mut theirs) = tokio::io::duplex(64 << 10);
         theirs.write_all(answer).await.unwrap();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tunnel_leaves_every_byte_of_the_server_s() {
+    async fn a_tunnel_leaves_every_byte_of_the_ssh_server() {
         for answer in ["HTTP/1.1 200 Connection established\r\n\r\n", "HTTP/1.0 200 OK\r\nVia: x\r\n\r\n"] {
             let (outcome, question, rest) = asked(format!("{answer}SSH-2.0-x\r\n").as_bytes()).await;
             assert_eq!(outcome, Ok(()));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_by_its_status_and_nothing_else_is_taken_for_a_tunnel() {
+    async fn only_a_success_status_is_a_tunnel_and_a_refusal_is_named() {
         for (answer, says) in [
             ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "answers 403"),
             ("HTTP/1.1 407 Who\x1b[2J\r\n\r\n", "answers 407 to CONNECT git.example:22"),
@@ -99,7 +99,7 @@ mod tests {
             assert!(error.contains(says) && !error.contains('\x1b'), "{answer:?}: {error}");
         }
         let endless = "x".repeat(ANSWER_BYTES + 1);
-        // Without a bound it would be waited for.
+        // Without the limit this would wait for ever.
         let asked = tokio::time::timeout(Duration::from_secs(10), asked(endless.as_bytes())).await;
         assert!(asked.unwrap().0.unwrap_err().contains("no end"));
         let (mut ours, theirs) = tokio::io::duplex(64);
