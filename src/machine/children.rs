@@ -18,7 +18,7 @@ pub fn child(role: &str, argv: &[String], report: impl FnOnce(&Error)) -> ExitCo
     if let Some(role) = Role::named(role) {
         return serve_request(role);
     }
-    let ended = match role {
+    let result = match role {
         wrapper::PROVE_AND_RUN => wrapper::prove_and_run(argv),
         wrapper::RUN => wrapper::run(argv),
         imds_proof::PROOF => imds_proof::prove_no_imds().map(|()| 0),
@@ -28,7 +28,7 @@ pub fn child(role: &str, argv: &[String], report: impl FnOnce(&Error)) -> ExitCo
         }
         _ => return ExitCode::from(Code::Usage.exit() as u8),
     };
-    let status = ended.unwrap_or_else(|error| {
+    let status = result.unwrap_or_else(|error| {
         report(&error);
         if error.code() == Code::ImdsAnswers { IMDS_ANSWERS } else { NOT_STARTED }
     });

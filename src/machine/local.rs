@@ -135,7 +135,7 @@ impl Observe for LocalHost {
     }
 
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
-        releases::tree(path, evidence)
+        releases::working_tree(path, evidence)
     }
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {

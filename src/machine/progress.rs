@@ -30,6 +30,7 @@ impl ProgressText {
         LISTENER.scope(self.clone(), work).await
     }
 
+    /// The last progress message.
     pub fn last(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

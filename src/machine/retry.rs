@@ -37,6 +37,7 @@ impl Patience {
         Patience { tries: if tries == 0 { u32::MAX } else { tries }, ..self }
     }
 
+    /// The time until the end; zero after it.
     pub fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
@@ -65,7 +66,7 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
         tracing::debug!(fault = fault.name(), "trying again");
         progress::say(Message::from(format!("try {}, after: ", tried + 1)).and(error.cause()));
         // The last attempt is at the time limit itself: what takes two minutes succeeds with a limit of two minutes.
-        sleep(wait(&error, pause).min(left)).await;
+        sleep(pause_before_retry(&error, pause).min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         before = Some(more_telling(before, error));
     }
@@ -87,9 +88,9 @@ fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
 
 /// The pause is random, because a group of instances boots at once and must not retry at the same moment. A server's
 /// Retry-After comes on top of it.
-fn wait(error: &Error, pause: Duration) -> Duration {
-    let asked = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
-    asked + pause.mul_f64(fastrand::f64())
+fn pause_before_retry(error: &Error, pause: Duration) -> Duration {
+    let retry_after = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
+    retry_after + pause.mul_f64(fastrand::f64())
 }
 
 fn with_tries(error: Error, tried: u32, took: Duration) -> Error {
@@ -108,14 +109,14 @@ mod tests {
         Fault::GitBusy.error("fetching", "503")
     }
 
-    fn brief() -> Patience {
+    fn short() -> Patience {
         Patience::lasting(Duration::from_secs(20))
     }
 
     #[tokio::test]
     async fn it_retries_until_it_succeeds() {
         let mut left = 2;
-        let done = patiently(brief(), async || {
+        let done = patiently(short(), async || {
             if left == 0 {
                 return Ok("done");
             }
@@ -133,20 +134,20 @@ mod tests {
 
     #[tokio::test]
     async fn the_number_of_tries_is_limited_and_reported() {
-        let error = patiently::<()>(brief().tries(3), async || Err(busy())).await.unwrap_err();
+        let error = patiently::<()>(short().tries(3), async || Err(busy())).await.unwrap_err();
         assert!(error.report().causes[0].starts_with("503 (tried 3 times in "), "{error}");
     }
 
     #[tokio::test]
     async fn a_late_attempt_that_stalls_does_not_hide_the_error_before_it() {
         let mut tried = 0;
-        let stalls = patiently::<()>(brief().tries(3), async || {
+        let stalls = patiently::<()>(short().tries(3), async || {
             tried += 1;
             Err(if tried == 1 { busy() } else { Fault::GitStalled.error("fetching", "not done after 1 s") })
         });
         assert_eq!(Fault::of(&stalls.await.unwrap_err()), Some(Fault::GitBusy));
         let refused =
-            patiently::<()>(brief(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
+            patiently::<()>(short(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
         assert_eq!(Fault::of(&refused.unwrap_err()), Some(Fault::GitRefused));
     }
 
@@ -155,7 +156,7 @@ mod tests {
         for error in [Fault::GitRefused.error("fetching", "403"), Error::new(Code::GitUnreachable, "a", "b")]
         {
             let (mut tried, mut error) = (0, Some(error));
-            let stopped = patiently::<()>(brief(), async || {
+            let stopped = patiently::<()>(short(), async || {
                 tried += 1;
                 Err(error.take().unwrap())
             });
@@ -179,10 +180,10 @@ mod tests {
 
     #[test]
     fn retry_after_is_obeyed_up_to_a_limit() {
-        let asking = |seconds| wait(&busy().retry_after(Some(seconds)), FIRST_PAUSE);
-        assert!(asking(7) >= Duration::from_secs(7) && asking(7) < Duration::from_secs(8));
-        assert!(asking(86_400) < LONGEST_ASKED + FIRST_PAUSE);
-        assert!(wait(&busy(), FIRST_PAUSE) < FIRST_PAUSE);
+        let pause_of = |seconds| pause_before_retry(&busy().retry_after(Some(seconds)), FIRST_PAUSE);
+        assert!(pause_of(7) >= Duration::from_secs(7) && pause_of(7) < Duration::from_secs(8));
+        assert!(pause_of(86_400) < LONGEST_ASKED + FIRST_PAUSE);
+        assert!(pause_before_retry(&busy(), FIRST_PAUSE) < FIRST_PAUSE);
     }
 
     #[tokio::test]

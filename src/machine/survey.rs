@@ -19,6 +19,7 @@ use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
 use crate::plan::layout::{self, Layout};
 
+/// `wanted`: the programs to look for, and where.
 pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
     let machine = machine().await;
     let mut programs = Programs::new();

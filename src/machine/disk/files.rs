@@ -183,6 +183,7 @@ pub fn check_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Check> 
     }
 }
 
+/// Makes a directory and its parents, or corrects the owner and mode of an existing one.
 pub fn directory(path: &Path, owner: &Owner, mode: Mode) -> Result<()> {
     let ids = ids(owner)?;
     (|| {

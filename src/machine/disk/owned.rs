@@ -38,14 +38,14 @@ pub fn open_to_others(path: &Path, mode: u32, owner: Option<&str>) -> String {
 /// The content of a file of at most `longest` bytes; `None` if it is absent. The error names the part of the path that
 /// other users can change.
 pub fn read(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, String> {
-    let said = |error: std::io::Error| format!("{}: {error}", path.display());
+    let with_path = |error: std::io::Error| format!("{}: {error}", path.display());
     // No race up to the open: only trusted users can change the resolved path.
     let Some(real) = resolve(path)? else { return Ok(None) };
-    if !symlink_metadata(&real).map_err(said)?.is_file() {
+    if !symlink_metadata(&real).map_err(with_path)?.is_file() {
         return Err(format!("{} is not a file", path.display()));
     }
     let mut content = Vec::new();
-    File::open(real).map_err(said)?.take(longest + 1).read_to_end(&mut content).map_err(said)?;
+    File::open(real).map_err(with_path)?.take(longest + 1).read_to_end(&mut content).map_err(with_path)?;
     match content.len() as u64 > longest {
         true => Err(format!("{} is over {longest} bytes", path.display())),
         false => Ok(Some(content)),
@@ -106,12 +106,12 @@ mod tests {
     use super::*;
 
     /// Reads `policy.toml` in a directory that `change` has changed.
-    fn found(change: impl FnOnce(&Path)) -> Result<Option<String>, String> {
+    fn read_policy(change: impl FnOnce(&Path)) -> Result<Option<String>, String> {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join("etc");
         create_dir(&directory).unwrap();
         set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-        write(directory.join("policy.toml"), "ours").unwrap();
+        write(directory.join("policy.toml"), "content").unwrap();
         set_permissions(directory.join("policy.toml"), Permissions::from_mode(0o644)).unwrap();
         change(&directory);
         let content = read(&directory.join("policy.toml"), 100)?;
@@ -152,24 +152,24 @@ mod tests {
 
     #[test]
     fn files_that_only_trusted_users_can_change_are_read() {
-        let ours = Ok(Some("ours".to_owned()));
-        assert_eq!(found(|_| ()), ours);
-        assert_eq!(found(|etc| mode(&etc.join("policy.toml"), 0o600)), ours);
-        assert_eq!(found(|etc| linked(etc, "real.toml")), ours);
-        assert_eq!(found(|etc| linked(etc, "../etc/./real.toml")), ours);
-        assert_eq!(found(|etc| mode(etc, 0o1777)), ours);
-        assert_eq!(found(|etc| std::fs::remove_file(etc.join("policy.toml")).unwrap()), Ok(None));
-        assert_eq!(found(|etc| linked(etc, "absent")), Ok(None));
+        let content = Ok(Some("content".to_owned()));
+        assert_eq!(read_policy(|_| ()), content);
+        assert_eq!(read_policy(|etc| mode(&etc.join("policy.toml"), 0o600)), content);
+        assert_eq!(read_policy(|etc| linked(etc, "real.toml")), content);
+        assert_eq!(read_policy(|etc| linked(etc, "../etc/./real.toml")), content);
+        assert_eq!(read_policy(|etc| mode(etc, 0o1777)), content);
+        assert_eq!(read_policy(|etc| std::fs::remove_file(etc.join("policy.toml")).unwrap()), Ok(None));
+        assert_eq!(read_policy(|etc| linked(etc, "absent")), Ok(None));
     }
 
     #[test]
     fn the_refusal_names_the_path_and_mode_that_others_can_write() {
         for bits in [0o666, 0o664, 0o646] {
-            let cause = found(|etc| mode(&etc.join("policy.toml"), bits)).unwrap_err();
+            let cause = read_policy(|etc| mode(&etc.join("policy.toml"), bits)).unwrap_err();
             assert!(cause.contains("policy.toml (mode 0") && cause.contains(&format!("{bits:o}")), "{cause}");
         }
         for bits in [0o777, 0o775] {
-            let cause = found(|etc| mode(etc, bits)).unwrap_err();
+            let cause = read_policy(|etc| mode(etc, bits)).unwrap_err();
             assert!(cause.contains(&format!("etc (mode 0{bits:o}")), "{cause}");
         }
     }
@@ -180,9 +180,9 @@ mod tests {
         write(elsewhere.path().join("policy.toml"), "theirs").unwrap();
         mode(elsewhere.path(), 0o777);
         let path = elsewhere.path().join("policy.toml").display().to_string();
-        let cause = found(|etc| linked(etc, &path)).unwrap_err();
+        let cause = read_policy(|etc| linked(etc, &path)).unwrap_err();
         assert!(cause.contains("(mode 0777"), "{cause}");
-        let cause = found(|etc| linked(etc, "policy.toml")).unwrap_err();
+        let cause = read_policy(|etc| linked(etc, "policy.toml")).unwrap_err();
         assert!(cause.contains("too many symbolic links"), "{cause}");
     }
 
@@ -191,9 +191,9 @@ mod tests {
         if !geteuid().is_root() {
             return;
         }
-        let file = found(|etc| chown(etc.join("policy.toml"), Some(1), None).unwrap());
-        let directory = found(|etc| chown(etc, Some(12345), None).unwrap());
-        let link = found(|etc| {
+        let file = read_policy(|etc| chown(etc.join("policy.toml"), Some(1), None).unwrap());
+        let directory = read_policy(|etc| chown(etc, Some(12345), None).unwrap());
+        let link = read_policy(|etc| {
             linked(etc, "real.toml");
             lchown(etc.join("policy.toml"), Some(1), None).unwrap();
         });
@@ -206,16 +206,16 @@ mod tests {
 
     #[test]
     fn directories_pipes_and_long_files_are_refused() {
-        let directory = found(|etc| {
+        let directory = read_policy(|etc| {
             std::fs::remove_file(etc.join("policy.toml")).unwrap();
             create_dir(etc.join("policy.toml")).unwrap();
         });
         assert!(directory.unwrap_err().contains("is not a file"));
-        let pipe = found(|etc| {
+        let pipe = read_policy(|etc| {
             std::fs::remove_file(etc.join("policy.toml")).unwrap();
             nix::unistd::mkfifo(&etc.join("policy.toml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         });
         assert!(pipe.unwrap_err().contains("is not a file"));
-        assert!(found(|etc| write(etc.join("policy.toml"), "x".repeat(101)).unwrap()).is_err());
+        assert!(read_policy(|etc| write(etc.join("policy.toml"), "x".repeat(101)).unwrap()).is_err());
     }
 }

@@ -66,6 +66,7 @@ impl Place {
         }
     }
 
+    /// Opens the directory of this name. Fails for a symbolic link.
     pub fn open_directory(&self) -> Result<OwnedFd, Errno> {
         openat(&self.directory, self.name.as_os_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
     }
@@ -280,12 +281,15 @@ mod tests {
         std::fs::write(open.join("file"), "").unwrap();
         symlink("/etc", open.join("link")).unwrap();
         symlink(format!("/{}\n\u{1b}[31m", "x".repeat(600)), open.join("long")).unwrap();
-        let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
-        assert_eq!(told("link"), format!("{}/link is a symbolic link to /etc", open.display()));
-        assert_eq!(told("link/below"), told("link"));
-        assert_eq!(told("file"), format!("{}/file is not a directory", open.display()));
-        assert_eq!(told("file/below"), told("file"));
-        assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 400);
+        let described =
+            |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
+        assert_eq!(described("link"), format!("{}/link is a symbolic link to /etc", open.display()));
+        assert_eq!(described("link/below"), described("link"));
+        assert_eq!(described("file"), format!("{}/file is not a directory", open.display()));
+        assert_eq!(described("file/below"), described("file"));
+        assert!(
+            described("long").ends_with("xxx…") && described("long").len() < open.as_os_str().len() + 400
+        );
         for free in ["real", "absent", "absent/below", "real/below"] {
             assert_eq!(obstacle(&open.join(free)), None, "{free}");
         }

@@ -139,12 +139,12 @@ impl RemoteBranch<'_> {
             let mut connection = remote
                 .connect_auth(Direction::Fetch, None, None)
                 .map_err(|error| self.failed_at_first(&error))?;
-            self.listed(connection.remote())
+            self.advertised_commit(connection.remote())
         })
     }
 
     fn newest(&self, depth: i32) -> Result<Oid> {
-        self.reach(None, depth)
+        self.fetch_branch(None, depth)
     }
 
     /// Fetches as little history as contains the commit. The beginning of an id means the one commit of that history
@@ -152,7 +152,7 @@ impl RemoteBranch<'_> {
     fn pinned(&self, pinned: &CommitPrefix) -> Result<Oid> {
         let wanted = pinned.whole().as_ref().map(commits::oid).transpose()?;
         for depth in DEPTHS {
-            let tip = self.reach(wanted, depth)?;
+            let tip = self.fetch_branch(wanted, depth)?;
             if let Some(found) = commits::on_branch(self.repository, tip, pinned, self.branch)? {
                 return Ok(found);
             }
@@ -169,7 +169,7 @@ impl RemoteBranch<'_> {
     }
 
     /// Fetches. If the branch moved meanwhile, resolves and fetches it once more.
-    fn reach(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
+    fn fetch_branch(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
         match self.fetch_once(wanted, depth) {
             Err(error) if was_moved(&error) => self.fetch_once(wanted, depth).map_err(|again| {
                 let before = match was_moved(&again) {
@@ -191,7 +191,7 @@ impl RemoteBranch<'_> {
             let mut connection = remote
                 .connect_auth(Direction::Fetch, None, None)
                 .map_err(|error| self.failed_at_first(&error))?;
-            let tip = self.listed(connection.remote())?;
+            let tip = self.advertised_commit(connection.remote())?;
             let depth = if wanted == Some(tip) { 1 } else { depth };
             self.download(connection.remote(), depth)?;
             self.repository.find_commit(tip).map_err(|error| self.failed(&error))?;
@@ -199,7 +199,7 @@ impl RemoteBranch<'_> {
         })
     }
 
-    fn listed(&self, remote: &Remote<'_>) -> Result<Oid> {
+    fn advertised_commit(&self, remote: &Remote<'_>) -> Result<Oid> {
         let heads = remote.list().map_err(|error| self.failed(&error))?;
         let name = self.reference();
         if let Some(head) = heads.iter().find(|head| head.name() == name) {
@@ -237,15 +237,15 @@ impl RemoteBranch<'_> {
 
     /// An error in the server's first answer, which shows whether its protocol is supported.
     fn failed_at_first(&self, error: &git2::Error) -> Error {
-        self.judged(error, true)
+        self.classified(error, true)
     }
 
     fn failed(&self, error: &git2::Error) -> Error {
-        self.judged(error, false)
+        self.classified(error, false)
     }
 
     /// The transport's own error, if there is one. Otherwise libgit2's message, about the protocol or the local disk.
-    fn judged(&self, error: &git2::Error, is_first_answer: bool) -> Error {
+    fn classified(&self, error: &git2::Error, is_first_answer: bool) -> Error {
         if let Some(failure) = self.session.exchange().failure() {
             return failure;
         }

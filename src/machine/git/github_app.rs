@@ -43,11 +43,11 @@ pub(super) fn token(agent: &Agent, address: &Address, route: &Route, app: &App) 
         .send(body.to_string().as_bytes())
         .map_err(|error| api.unreachable(&error))?;
     let (status, date) = (response.status(), date(&response));
-    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let text = api.text(response)?;
     match status {
         StatusCode::CREATED => api.granted(&text),
-        _ => Err(api.refused(status, &text, date, app).retry_after(asked)),
+        _ => Err(api.refused(status, &text, date, app).retry_after(retry_after)),
     }
 }
 
@@ -142,20 +142,21 @@ impl Api<'_> {
     }
 
     fn refused(&self, status: StatusCode, text: &str, date: Option<u64>, app: &App) -> Error {
-        let said = serde_json::from_str::<Refusal>(text).map(|refusal| refusal.message).unwrap_or_default();
-        let told = |what: &str| format!("{what} ({}): {said}", status.as_u16());
+        let message =
+            serde_json::from_str::<Refusal>(text).map(|refusal| refusal.message).unwrap_or_default();
+        let with_answer = |what: &str| format!("{what} ({}): {message}", status.as_u16());
         match status.as_u16() {
-            401 => self.signature_refused(&told("GitHub does not accept the app's signature"), date, app),
-            403 if said.to_lowercase().contains("rate limit") => {
-                self.fault(Fault::GitBusy, told("GitHub's rate limit is reached"))
+            401 => self.signature_refused(&with_answer("GitHub does not accept the app's signature"), date, app),
+            403 if message.to_lowercase().contains("rate limit") => {
+                self.fault(Fault::GitBusy, with_answer("GitHub's rate limit is reached"))
             }
             403 => self
-                .fault(Fault::GitRefused, told("the installation may not do this; it may be suspended"))
+                .fault(Fault::GitRefused, with_answer("the installation may not do this; it may be suspended"))
                 .remedy("check in GitHub's settings that the installation is not suspended and has contents: read"),
             404 => self
                 .fault(
                     Fault::GitRefused,
-                    told(&format!("this app has no installation {}", app.installation_id)),
+                    with_answer(&format!("this app has no installation {}", app.installation_id)),
                 )
                 .remedy(
                     "installation_id is the number at the end of the installation's URL in GitHub's settings",
@@ -163,11 +164,11 @@ impl Api<'_> {
             422 => self
                 .fault(
                     Fault::GitRefused,
-                    told("the app is not installed on this repository, or may not read it"),
+                    with_answer("the app is not installed on this repository, or may not read it"),
                 )
                 .remedy("add the repository to the installation, with contents: read"),
-            408 | 425 | 429 | 500.. => self.fault(Fault::GitBusy, told("GitHub answers")),
-            _ => self.fault(Fault::GitRefused, told("GitHub answers")),
+            408 | 425 | 429 | 500.. => self.fault(Fault::GitBusy, with_answer("GitHub answers")),
+            _ => self.fault(Fault::GitRefused, with_answer("GitHub answers")),
         }
     }
 

@@ -107,7 +107,7 @@ impl Session {
         })
     }
 
-    fn upload_pack(&self, asked: &[u8]) -> Result<BodyReader<'static>> {
+    fn upload_pack(&self, body: &[u8]) -> Result<BodyReader<'static>> {
         let at = self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut request = self
             .agent
@@ -117,7 +117,7 @@ impl Session {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = request.send(asked).map_err(|error| self.unreachable(&error))?;
+        let response = request.send(body).map_err(|error| self.unreachable(&error))?;
         self.body(response, RESULT_TYPE)
     }
 
@@ -125,9 +125,9 @@ impl Session {
     fn body(&self, response: Response<Body>, expected: &str) -> Result<BodyReader<'static>> {
         let status = response.status();
         if status != StatusCode::OK {
-            let asked =
+            let retry_after =
                 response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err(self.refused(status).retry_after(asked));
+            return Err(self.refused(status).retry_after(retry_after));
         }
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");

@@ -19,7 +19,7 @@ pub(super) fn set_up() -> Result<()> {
 #[allow(unsafe_code)]
 fn settings() -> Result<(), git2::Error> {
     // SAFETY: these write libgit2's globals without a lock. `OnceLock` runs them once, and libgit2 was not
-    // used before: only the functions of this module tree do, and each calls `set_up` first.
+    // used before: only the functions of this module tree use it, and each calls `set_up` first.
     unsafe {
         // No configuration but the repository's own: /etc/gitconfig and a home's .gitconfig could rewrite
         // addresses (url.insteadOf) or name credential helpers.

@@ -23,7 +23,7 @@ pub(super) fn check(nodes: &Nodes<'_>, path: &str, target: &str) -> Result<(), &
     let mut hops = 0;
     while let Some(part) = todo.pop() {
         if part == ".." {
-            up(nodes, &mut at)?;
+            go_up(nodes, &mut at)?;
             continue;
         }
         at.push(part);
@@ -51,7 +51,7 @@ fn parts(target: &str) -> Result<Vec<&str>, &'static str> {
 }
 
 /// Applies `..`. It must follow a directory of the tree: anything else could later be a link that leads elsewhere.
-fn up(nodes: &Nodes<'_>, at: &mut Vec<&str>) -> Result<(), &'static str> {
+fn go_up(nodes: &Nodes<'_>, at: &mut Vec<&str>) -> Result<(), &'static str> {
     if at.is_empty() {
         return Err("its target is outside the repository");
     }

@@ -26,6 +26,7 @@ pub fn reader(path: &Path) -> Option<u32> {
     owners.into_iter().flatten().map(|data| data.uid()).find(|uid| geteuid().is_root() && *uid != 0)
 }
 
+/// `E-REPOSITORY-INVALID` if there is no repository, or root must not open it.
 pub(super) fn open(path: &Path) -> Result<Repository> {
     let doing = || format!("opening the repository at {}", without_userinfo(&path.to_string_lossy()));
     let invalid = |cause: Message| Error::new(Code::RepositoryInvalid, doing(), cause);

@@ -111,6 +111,7 @@ async fn in_unit<T: DeserializeOwned + Send + 'static>(
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
     let transient = TransientUnit::new(&unit, User::Dynamic, limit)
         .property(format!("CacheDirectory={name}"))
+        // The build user reads it during the checkout.
         .property("CacheDirectoryMode=0755")
         .property(MEMORY);
     let output = ask_in(transient, role, &request).await.map_err(|error| stalled(error, &request))?;

@@ -31,6 +31,7 @@ pub fn set(aside: &Aside) -> Result<()> {
     files::rename(&aside.record, &aside_record(aside))
 }
 
+/// To bring back only if the release was whole before, and was not built again.
 pub fn check_back(aside: &Aside) -> Result<Check> {
     let was_whole = releases::is_whole(&aside.aside, &aside_record(aside))?
         || releases::is_whole(&aside.aside, &aside.record)?;

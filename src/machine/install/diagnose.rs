@@ -97,14 +97,14 @@ mod tests {
     use crate::error::Error;
     use crate::secret::Redaction;
 
-    fn judged_as(fault: Fault, status: i32, said: &str, unit_ended: &str) -> Error {
+    fn judged_as(fault: Fault, status: i32, printed: &str, unit_ended: &str) -> Error {
         let ran = Ran { line: "/usr/bin/npm ci".into(), user: "x-build", writable: &["/".into()], fault };
-        let output = Output { status: Some(status), stdout: Vec::new(), stderr: said.into() };
+        let output = Output { status: Some(status), stdout: Vec::new(), stderr: printed.into() };
         judge(&ran, &output, unit_ended).unwrap_err().redacted(&Redaction::default())
     }
 
-    fn judged(status: i32, said: &str, unit_ended: &str) -> Error {
-        judged_as(Fault::InstallFailed, status, said, unit_ended)
+    fn judged(status: i32, printed: &str, unit_ended: &str) -> Error {
+        judged_as(Fault::InstallFailed, status, printed, unit_ended)
     }
 
     #[track_caller]
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named_with_its_path() {
-        for said in [
+        for printed in [
             "npm error code ENOSPC\nnpm error nospc ENOSPC: no space left on device, write",
             "cc1: fatal error: cannot write: No space left on device",
             "tar: x: Cannot open: Disk quota exceeded",
         ] {
-            is(judged(1, said, ""), Fault::DiskFull, "/ (");
+            is(judged(1, printed, ""), Fault::DiskFull, "/ (");
         }
     }
 
@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_unit_that_systemd_could_not_start_is_reported_in_systemd_s_words() {
-        let said = "x.service: Failed at step NAMESPACE spawning /usr/bin/npm: No such file or directory";
-        is(judged(226, "", said), Fault::UnitFailed, "systemd says: Failed at step NAMESPACE");
+        let printed = "x.service: Failed at step NAMESPACE spawning /usr/bin/npm: No such file or directory";
+        is(judged(226, "", printed), Fault::UnitFailed, "systemd says: Failed at step NAMESPACE");
         // The command exits with the same status.
         is(judged(226, "no luck", ""), Fault::InstallFailed, "status 226: no luck");
     }
@@ -166,35 +166,35 @@ mod tests {
     fn of_a_failing_script_the_script_s_message_counts() {
         let npm = "npm error code 7\nnpm error path /opt/x\nnpm error command failed\n\
             npm error command sh -c node install.js\n";
-        let said = format!("{npm}npm error no luck\nnpm error A complete log of this run: /x");
-        is(judged(7, &said, ""), Fault::InstallFailed, "status 7: no luck");
-        let said = format!(
+        let printed = format!("{npm}npm error no luck\nnpm error A complete log of this run: /x");
+        is(judged(7, &printed, ""), Fault::InstallFailed, "status 7: no luck");
+        let printed = format!(
             "{npm}npm error node:internal/modules/cjs/loader:1\nnpm error Error: Cannot find module 'y'"
         );
-        is(judged(7, &said, ""), Fault::InstallFailed, "status 7: Error: Cannot find module 'y'");
+        is(judged(7, &printed, ""), Fault::InstallFailed, "status 7: Error: Cannot find module 'y'");
         is(judged(7, npm, ""), Fault::InstallFailed, "status 7");
         // npm prints warnings about its configuration as errors, first.
-        let said = "npm error config prefix cannot be changed from project config: /opt/x/.npmrc.\n\
+        let printed = "npm error config prefix cannot be changed from project config: /opt/x/.npmrc.\n\
             npm error code ENOENT\nnpm error syscall spawn /opt/none/sh\nnpm error path /opt/x\nnpm error errno -2\n\
             npm error enoent spawn /opt/none/sh ENOENT\nnpm error enoent This is related to npm not being able to find a file.";
-        is(judged(254, said, ""), Fault::InstallFailed, "status 254: enoent spawn /opt/none/sh ENOENT");
+        is(judged(254, printed, ""), Fault::InstallFailed, "status 254: enoent spawn /opt/none/sh ENOENT");
     }
 
     #[test]
     fn what_a_migration_prints_of_its_database_is_not_this_machine_s_fault() {
-        let migrated = |status, said| judged_as(Fault::MigrateFailed, status, said, "");
-        for said in ["ERROR: could not extend file: No space left on device", "npm error code E404"] {
-            is(migrated(1, said), Fault::MigrateFailed, said);
+        let migrated = |status, printed| judged_as(Fault::MigrateFailed, status, printed, "");
+        for printed in ["ERROR: could not extend file: No space left on device", "npm error code E404"] {
+            is(migrated(1, printed), Fault::MigrateFailed, printed);
         }
         is(migrated(137, ""), Fault::OutOfMemory, "SIGKILL");
     }
 
     #[test]
     fn npm_s_error_code_counts_also_after_much_other_output() {
-        let said = format!(
+        let printed = format!(
             "{}npm error code E503\nnpm error 503 Service Unavailable - GET http://r/x\n",
             "noise\n".repeat(500)
         );
-        is(judged(1, &said, ""), Fault::RegistryUnreachable, "503 Service Unavailable");
+        is(judged(1, &printed, ""), Fault::RegistryUnreachable, "503 Service Unavailable");
     }
 }

@@ -32,6 +32,7 @@ pub fn check(evaluation: &Evaluation) -> Result<Check> {
     })
 }
 
+/// Writes the program's output to `evaluation.path`, which the user can read and only root can change.
 pub async fn evaluate(evaluation: &Evaluation) -> Result<()> {
     let user = User::Named { user: evaluation.user.clone(), group: evaluation.user.clone() };
     let mut transient = TransientUnit::new(&evaluation.unit, user, DEADLINE)

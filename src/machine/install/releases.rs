@@ -48,6 +48,7 @@ pub fn check_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result
     })
 }
 
+/// Whether there is an unfinished release to discard.
 pub fn check_unfinished(release: &Path, record: &Path) -> Result<Check> {
     let unfinished = files::stands(release)? && !is_whole(release, record)?;
     Ok(if unfinished { Check::WouldChange("unfinished".into()) } else { Check::AlreadySo })
@@ -79,6 +80,7 @@ pub fn check_prune(prune: &Prune) -> Result<Check> {
     })
 }
 
+/// Removes all releases and records that `prune.keep` does not name.
 pub fn prune(prune: &Prune) -> Result<()> {
     for name in surplus(prune)? {
         let release = prune.releases.join(&name);
@@ -109,6 +111,7 @@ fn own_bytes() -> Result<(PathBuf, Vec<u8>)> {
     Ok((program, bytes))
 }
 
+/// Whether the running program is installed at `path`.
 pub fn check_agent(path: &Path) -> Result<Check> {
     let (program, bytes) = own_bytes()?;
     if program == path {
@@ -127,7 +130,7 @@ pub fn install_agent(path: &Path) -> Result<()> {
 }
 
 /// A working tree as a `Source`: the entries of its top directory and the text of the evidence files. Without git.
-pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
+pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
     let doing = || format!("reading the directory {}", path.display());
     let mut source = Source {
         repository: path.display().to_string(),

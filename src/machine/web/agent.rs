@@ -32,7 +32,7 @@ fn proxy(address: &Proxy, network: &Network) -> Result<ureq::Proxy> {
     };
     let plain = ureq::Proxy::new(address.as_str()).map_err(wrong)?;
     let builder = ureq::Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
-    // An excepted host includes its subdomains, as for other programs that read no_proxy.
+    // A host without proxy includes its subdomains, as for other programs that read no_proxy.
     let direct = network.direct().into_iter().flat_map(|host| [host.to_owned(), format!(".{host}")]);
     direct.fold(builder, |builder, host| builder.no_proxy(&host)).build().map_err(wrong)
 }

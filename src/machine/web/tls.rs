@@ -12,6 +12,7 @@ pub fn is_untimely(cause: &str) -> bool {
     in_rustls || says("cert_has_expired") || says("cert_not_yet_valid")
 }
 
+/// Whether rustls refused the server's certificate, for any reason.
 pub fn is_untrusted(cause: &str) -> bool {
     cause.contains(CERTIFICATE)
 }

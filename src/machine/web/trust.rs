@@ -26,6 +26,7 @@ const BUNDLES: [&str; 5] = [
 /// In bytes. Mozilla's bundle has a quarter of this.
 const LARGEST: u64 = 1 << 20;
 
+/// rustls with aws-lc, and the trusted certificates.
 pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
     Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

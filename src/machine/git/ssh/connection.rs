@@ -18,6 +18,7 @@ use crate::fault::Fault;
 /// git's data is on stdout. On stderr a server explains in a line or two why it refuses.
 const STDERR_BYTES: usize = 64 << 10;
 
+/// git-upload-pack on the server, for blocking reads and writes.
 pub struct Connection {
     /// Drives russh, which is async, while libgit2 blocks. `None` only while this is dropped.
     runtime: Option<Runtime>,
@@ -54,6 +55,7 @@ impl Connection {
         }
     }
 
+    /// Returns 0 at the end. Fails if the server sends nothing for the `stall` timeout.
     pub fn read(&mut self, session: &Session, buffer: &mut [u8]) -> Result<usize> {
         while self.buffered.is_empty() {
             let Some(runtime) = &self.runtime else { return Ok(0) };
@@ -227,11 +229,11 @@ fn broken(session: &Session, error: &russh::Error) -> Error {
 
 /// The error if the server closed before git sent anything. Its stderr is free text: these words choose the fault.
 fn unanswered(session: &Session, stderr: &[u8]) -> Error {
-    let said = String::from_utf8_lossy(stderr);
-    let cause = format!("the server says: {said}");
-    let lower = said.to_lowercase();
+    let message = String::from_utf8_lossy(stderr);
+    let cause = format!("the server says: {message}");
+    let lower = message.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if said.trim().is_empty() {
+    if message.trim().is_empty() {
         session.exchange.fault(Fault::GitBrokenOff, "the server closes the connection without an answer")
     } else if has(&["not found", "not exist", "no such", "not appear to be a git repository"]) {
         session.exchange.fault(Fault::GitNotFound, cause)

@@ -23,6 +23,7 @@ pub struct Known {
 }
 
 impl Known {
+    /// `E-GIT-HOST-UNKNOWN` if there is no key for this host and port.
     pub fn of(host: &str, port: u16, policy: &[HostKey]) -> Result<Known> {
         let github = GITHUB.iter().filter_map(|line| HostKey::try_from((*line).to_owned()).ok());
         let keys: Vec<HostKey> =
@@ -37,6 +38,7 @@ impl Known {
         }
     }
 
+    /// `blob`: a public key in the encoding of ssh's protocol.
     pub fn has(&self, blob: &[u8]) -> bool {
         self.keys.iter().any(|key| key.blob() == blob)
     }

@@ -44,6 +44,7 @@ enum Outcome {
     Failed,
 }
 
+/// Installs what is missing. Retries an unreachable mirror; waits for locks for at most `wanted.wait`.
 pub async fn install(wanted: &InstallPackages) -> Result<()> {
     let mut once = Once::default();
     let lock = Patience::lasting(wanted.wait.duration());
@@ -63,14 +64,14 @@ async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> R
         if missing.is_empty() {
             return Ok(());
         }
-        if !once.listed(wanted, &missing).await? {
+        if !once.find_in_lists(wanted, &missing).await? {
             pause_for_lock(wanted, lock).await?;
             continue;
         }
         // apt takes a package that a killed dpkg left half unpacked for installed: it must be reinstalled.
-        let torn = dpkg::torn().await?;
+        let to_reinstall = dpkg::to_reinstall().await?;
         let mut argv = vec!["install", "--no-install-recommends", "--no-remove", "--reinstall"];
-        argv.extend(missing.iter().chain(&torn).map(String::as_str));
+        argv.extend(missing.iter().chain(&to_reinstall).map(String::as_str));
         let output = apt(wanted, &argv).await?;
         match outcome(&output) {
             Outcome::Locked => pause_for_lock(wanted, lock).await?,
@@ -93,14 +94,14 @@ struct Once {
 impl Once {
     /// Refreshes the package lists only if they lack a wanted package: they can be days old, or absent. False
     /// if another process has locked them meanwhile.
-    async fn listed(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
-        let mut unknown = dpkg::unknown(missing).await?;
+    async fn find_in_lists(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
+        let mut unknown = dpkg::without_candidate(missing).await?;
         if !unknown.is_empty() && !self.refreshed {
             self.refresh(wanted).await?;
             if !self.refreshed {
                 return Ok(false);
             }
-            unknown = dpkg::unknown(missing).await?;
+            unknown = dpkg::without_candidate(missing).await?;
         }
         match unknown.is_empty() {
             true => Ok(true),

@@ -51,7 +51,7 @@ pub async fn missing(names: &[String]) -> Result<Vec<String>> {
 }
 
 /// Which packages dpkg marks as broken, to be reinstalled; any program may have started their installation.
-pub async fn torn() -> Result<Vec<String>> {
+pub async fn to_reinstall() -> Result<Vec<String>> {
     let argv = ["dpkg-query", "--show", "--showformat=${binary:Package} ${db:Status-Eflag}\\n"];
     let output = program::run(&argv, None, std::time::Duration::from_secs(20), 4 << 20).await?;
     let text = output.text();
@@ -59,7 +59,7 @@ pub async fn torn() -> Result<Vec<String>> {
 }
 
 /// Which of `names` have no candidate version in the package lists.
-pub async fn unknown(names: &[String]) -> Result<Vec<String>> {
+pub async fn without_candidate(names: &[String]) -> Result<Vec<String>> {
     let mut argv = vec!["apt-cache", "policy", "--"];
     argv.extend(names.iter().map(String::as_str));
     let offered = offered(&program::tool(&argv, 60).await?.text());
@@ -86,9 +86,9 @@ mod tests {
 
     #[test]
     fn only_packages_with_a_candidate_are_offered() {
-        let said = "jq:\n  Installed: (none)\n  Candidate: 1.6-2.1\n  Version table:\n     1.6-2.1 500\n\
+        let policy = "jq:\n  Installed: (none)\n  Candidate: 1.6-2.1\n  Version table:\n     1.6-2.1 500\n\
                     gone:\n  Installed: (none)\n  Candidate: (none)\n";
-        assert_eq!(offered(said).into_iter().collect::<Vec<_>>(), ["jq"]);
+        assert_eq!(offered(policy).into_iter().collect::<Vec<_>>(), ["jq"]);
         assert!(offered("").is_empty());
     }
 
