@@ -1,4 +1,4 @@
-//! What this program does as a child process of its own. The rooms know how; only this file knows all of them.
+//! Entry point of bootagent's child processes, which handle untrusted input. Only maps a role to its function.
 
 use std::process::ExitCode;
 
@@ -9,15 +9,16 @@ use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::service::drain;
 use crate::machine::{git, web};
 
-/// As a shell has it, which finds no program to start.
+/// The exit status of a shell that cannot start a program.
 const NOT_STARTED: i32 = 127;
 
-/// A child, confined as its parent chose. It needs neither log nor runtime, and `tell` hears why it could not go on.
-pub fn child(role: &str, argv: &[String], tell: impl FnOnce(&Error)) -> ExitCode {
+/// Runs a child process's role; the parent has confined the process. There is no log here and no async runtime:
+/// `report` gets the error of a role that failed. An unknown role exits with the status of a usage error.
+pub fn child(role: &str, argv: &[String], report: impl FnOnce(&Error)) -> ExitCode {
     if let Some(role) = Role::named(role) {
-        return answering(role);
+        return serve_request(role);
     }
-    let ended = match role {
+    let result = match role {
         wrapper::PROVE_AND_RUN => wrapper::prove_and_run(argv),
         wrapper::RUN => wrapper::run(argv),
         imds_proof::PROOF => imds_proof::prove_no_imds().map(|()| 0),
@@ -27,14 +28,14 @@ pub fn child(role: &str, argv: &[String], tell: impl FnOnce(&Error)) -> ExitCode
         }
         _ => return ExitCode::from(Code::Usage.exit() as u8),
     };
-    let status = ended.unwrap_or_else(|error| {
-        tell(&error);
+    let status = result.unwrap_or_else(|error| {
+        report(&error);
         if error.code() == Code::ImdsAnswers { IMDS_ANSWERS } else { NOT_STARTED }
     });
     ExitCode::from(status as u8)
 }
 
-fn answering(role: Role) -> ExitCode {
+fn serve_request(role: Role) -> ExitCode {
     match role {
         Role::Fetch => serve(git::fetch::fetch),
         Role::Tip => serve(git::fetch::tip),

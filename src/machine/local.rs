@@ -1,4 +1,4 @@
-//! This machine: the one implementation of `Observe` and `Host`.
+//! The implementation of `Observe` and `Host` for this machine. Only dispatches to the modules that do the work.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,31 +22,31 @@ use crate::machine::{
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
-/// Longer than any text that is written by hand.
+/// In bytes: more than any file that people write by hand.
 const LONGEST: u64 = 4 << 20;
 
 pub struct LocalHost {
-    /// Made when it is asked: most verbs never do.
+    /// Made at first use: most commands do not read IMDS.
     imds: std::cell::OnceCell<Imds>,
     root: bool,
-    /// The name of the fetch unit and of its scratch.
+    /// The name of the fetch's transient unit and scratch directory.
     fetch: String,
 }
 
 impl LocalHost {
-    /// For the one real run: its fetch has a fixed name, so that the next run finds what it left.
+    /// For the run that holds the lock. Its fetch has a fixed name, so that the next run finds what a killed one left.
     pub fn new() -> Self {
         let root = nix::unistd::geteuid().is_root();
         LocalHost { imds: Default::default(), root, fetch: layout::FETCH.to_owned() }
     }
 
-    /// For everything beside it, which must not disturb a run.
+    /// For commands that run beside it: their fetch has a name of its own, so that they do not disturb a run.
     pub fn observer() -> Self {
         let pid = machine::pid();
         LocalHost { fetch: layout::fetch_of(pid, machine::started(pid).unwrap_or(0)), ..Self::new() }
     }
 
-    /// Where the machine says that it is not an EC2 instance, and no instance metadata answers either.
+    /// Fails if the firmware names another maker than EC2, and IMDS does not answer either.
     pub async fn refuse_other_machines(&self) -> Result<()> {
         match Firmware::read().maker() {
             Maker::Other(_) => self.instance(NOT_EC2_WAIT).await.map(drop),
@@ -54,7 +54,7 @@ impl LocalHost {
         }
     }
 
-    /// The whole releases of a service, for root.
+    /// The finished releases of a service. Only root can read them.
     pub fn releases(&self, service: &Service) -> Result<Vec<Release>> {
         kept::of(service)
     }
@@ -77,10 +77,10 @@ impl Observe for LocalHost {
 
     async fn instance(&self, wait: Seconds) -> Result<Instance> {
         match Firmware::read().maker() {
-            // Metadata that answers counts for more than firmware: it is only waited for as briefly as that.
-            Maker::Other(said) => {
-                let asked = self.imds().instance(wait.min(NOT_EC2_WAIT)).await;
-                asked.map_err(|error| not_ec2(&said, &error))
+            // An answer of IMDS counts for more than the firmware, but is not waited for as long as on EC2.
+            Maker::Other(maker) => {
+                let instance = self.imds().instance(wait.min(NOT_EC2_WAIT)).await;
+                instance.map_err(|error| not_ec2(&maker, &error))
             }
             Maker::Ec2 | Maker::Unknown => self.imds().instance(wait).await,
         }
@@ -114,7 +114,7 @@ impl Observe for LocalHost {
         parent::tip(request, self.root.then_some(self.fetch.as_str()), patience).await
     }
 
-    /// Paths of operators, which may well be links.
+    /// Follows symbolic links, because operators choose these paths.
     async fn text(&self, path: &Path) -> Result<Option<String>> {
         let path = path.to_owned();
         blocking(move || files::text(&path, LONGEST)).await
@@ -122,7 +122,8 @@ impl Observe for LocalHost {
 
     async fn policy_text(&self, path: &Path) -> Result<Option<String>> {
         let bad = |cause: String| {
-            let remedy = "it must be a text file of root's: chown root, and chmod go-w, what is named";
+            let remedy =
+                "only root may be able to change it: run chown root and chmod go-w on the path that is named";
             Error::new(Code::PolicyInvalid, format!("reading {}", path.display()), cause).remedy(remedy)
         };
         let Some(bytes) = owned::read(path, LONGEST).map_err(bad)? else { return Ok(None) };
@@ -134,7 +135,7 @@ impl Observe for LocalHost {
     }
 
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
-        releases::tree(path, evidence)
+        releases::working_tree(path, evidence)
     }
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {
@@ -173,7 +174,7 @@ impl Observe for LocalHost {
                 Ok(if known {
                     Check::AlreadySo
                 } else {
-                    Check::WouldChange(format!("systemd has it as {}", state.load))
+                    Check::WouldChange(format!("systemd's state of it: {}", state.load))
                 })
             }
             Action::StopUnit { unit, scratch } => leftovers::check_unit(unit, scratch).await,
@@ -195,12 +196,12 @@ impl Observe for LocalHost {
     }
 }
 
-/// How long metadata is waited for where the machine says that it is not an EC2 instance.
+/// How long to wait for IMDS if the firmware names another maker than EC2.
 const NOT_EC2_WAIT: Seconds = Seconds(5);
 
-fn not_ec2(said: &str, error: &Error) -> Error {
-    let cause = format!("this machine is not an EC2 instance ({said})");
-    Error::new(Code::NotEc2, "asking instance metadata", cause).because(error.cause())
+fn not_ec2(maker: &str, error: &Error) -> Error {
+    let cause = format!("this machine is not an EC2 instance ({maker})");
+    Error::new(Code::NotEc2, "reading instance metadata", cause).because(error.cause())
 }
 
 impl Host for LocalHost {
@@ -211,7 +212,7 @@ impl Host for LocalHost {
 
 impl LocalHost {
     async fn carry_out(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
-        // The first two look for themselves, in the middle of what they do; a proof changes nothing.
+        // No check before these: the first two check while they act, and a proof changes nothing.
         match action {
             Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
             Action::EnsureRunning(wanted) => return ensure_running::hand_over(wanted).await,

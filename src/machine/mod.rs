@@ -1,9 +1,9 @@
-//! The door: the only room that touches files, processes, units and the network.
+//! The machine: only this module touches files, processes, units and the network.
 //!
-//! `Observe` reads, `Host` acts. What plans holds `&impl Observe`; only the interpreter of plans
-//! holds a `Host`.
+//! `Observe` reads, `Host` acts. The code that makes plans has an `&impl Observe`; only `apply`, which carries them
+//! out, has a `Host`.
 
-// The one room that may.
+// Everywhere else clippy forbids what touches the machine.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod aws;
@@ -39,16 +39,16 @@ pub use process::lock::{Lock, agent};
 pub use process::this::{become_program, forbid_core_dumps};
 pub use service::operator;
 
-/// What a step would find.
+/// The result of checking a step before it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "look", content = "how", rename_all = "kebab-case")]
 pub enum Check {
     AlreadySo,
-    /// With what would change, in a few words.
+    /// With the present state, such as `absent`.
     WouldChange(String),
 }
 
-/// What one probe of a service said, in a few words.
+/// The result of one probe of a service, with the reason.
 pub enum Health {
     Well(String),
     Unwell(String),
@@ -59,19 +59,19 @@ pub enum Health {
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     Unchanged,
-    /// With what came of it, in a few words.
+    /// With the former state, or the result.
     Changed(String),
 }
 
-/// How a secret is waited for.
+/// How long to wait for a secret.
 #[derive(Clone, Copy, Debug)]
 pub struct SecretPatience {
     pub time: Seconds,
-    /// On an instance's first boot a role may have got its policy a moment ago: until AWS knows that everywhere, it denies.
+    /// At an instance's first boot the role's policy may be new. AWS denies access until it has propagated.
     pub waits_for_permission: bool,
 }
 
-/// A fetched repository in private scratch, removed when this is dropped.
+/// A fetched repository in a private scratch directory, which is removed when this value is dropped.
 pub struct Scratch {
     pub repository: PathBuf,
     pub(crate) _guard: Box<dyn std::any::Any>,
@@ -79,20 +79,20 @@ pub struct Scratch {
 
 /// What the steps of a run share.
 pub struct Context<'a> {
-    /// Where the fetched objects are, unless no checkout is to be done.
+    /// The fetched repository; `None` if the plan has no checkout.
     pub scratch: Option<&'a Scratch>,
 }
 
-// One thread runs everything that is not a child: no future needs to be Send.
+// The async runtime has one thread: no future needs to be Send.
 #[allow(async_fn_in_trait)]
 pub trait Observe {
-    /// The machine itself, without the instance, and which of these programs it has.
+    /// The machine, without what IMDS says, and the installed versions of these programs.
     async fn facts(&self, programs: &[&Places]) -> Result<Facts>;
 
-    /// The instance, waiting for IMDS as long as told.
+    /// The EC2 instance. Waits for IMDS for at most `wait`.
     async fn instance(&self, wait: Seconds) -> Result<Instance>;
 
-    /// The instance's tags, waiting for those that are needed.
+    /// The instance's tags. Waits at most `wait` for those that are needed.
     async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>>;
 
     /// The current version of a secret. `region` is absent on a laptop.
@@ -104,42 +104,44 @@ pub trait Observe {
         patience: SecretPatience,
     ) -> Result<Secret>;
 
-    /// The text that a server has at an address, trying again as long as told.
+    /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;
 
-    /// One branch's commit into private scratch, trying again as long as told.
+    /// Fetches one commit of a branch into a scratch directory. Retries for at most `patience`.
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)>;
 
-    /// Where a branch is, and nothing of it, trying again as long as told.
+    /// The newest commit of a branch, without its objects. Retries for at most `patience`.
     async fn tip(&self, request: FetchRequest, patience: Seconds) -> Result<Commit>;
 
-    /// A small text file; `None` if there is none.
+    /// A small text file; `None` if it is absent.
     async fn text(&self, path: &Path) -> Result<Option<String>>;
 
-    /// The same of the policy's: refused if others than root, or than the user of this process, can change it.
+    /// A policy file. Fails if users other than root and the user of this process can change it.
     async fn policy_text(&self, path: &Path) -> Result<Option<String>>;
 
     fn is_root(&self) -> bool;
 
-    /// One probe of a service, whatever it went through before.
+    /// Probes a service once.
     async fn probe(&self, gate: &Gate) -> Result<Health>;
 
-    /// What serves at this moment; `None` where no service of ours stands and none is asked for.
+    /// What serves now; `None` if bootagent has no service on this machine and `asked` names none.
     async fn present(&self, asked: &Asked) -> Result<Option<Present>>;
 
-    /// A working tree as it stands, as far as plans are made of it.
+    /// A working tree as a `Source`, with the text of its evidence files.
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;
 
+    /// Whether a step would change something. Changes nothing.
     async fn check(&self, action: &Action) -> Result<Check>;
 }
 
 #[allow(async_fn_in_trait)]
 pub trait Host: Observe {
+    /// Carries out a step, unless the machine is in the wanted state already.
     async fn act(&self, action: &Action, context: &Context) -> Result<Change>;
 }
 
-/// Runs what may take long beside the one thread of everything else: a slow disk, and text that others wrote. So
-/// signals, heartbeats, deadlines and the budget hold meanwhile. It cannot be cancelled; `main` does not wait for it.
+/// Runs work that may block (a slow disk, parsing untrusted text) in another thread, so that signals, heartbeats and
+/// time limits are still served. The work cannot be cancelled; `main` does not wait for it.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
@@ -147,20 +149,19 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
     }
 }
 
-/// The kernel's name for this boot.
+/// The kernel's random id of this boot; empty if it cannot be read.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// When a process started, in the kernel's ticks since the boot: with its pid it names a process for
-/// good, while a pid alone may go to another program.
+/// When a process started, in clock ticks since the boot. With it a pid identifies one process; the kernel reuses pids.
 pub fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name, in parentheses, may hold anything.
+    // The program's name, in parentheses, may contain spaces and parentheses.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The last words, on the instance's console. A machine may have none.
+/// Writes lines to the instance's console. Ignores errors: a machine may have no console.
 pub fn console(lines: &[String]) {
     use std::io::Write;
     if let Ok(mut console) = std::fs::File::options().write(true).open("/dev/console") {
@@ -195,13 +196,13 @@ pub fn utc(seconds: u64) -> String {
     time.fmt(Format::DateTime).unwrap_or_else(|_| format!("@{seconds}"))
 }
 
-/// A server's clock as its `Date` header tells it, in seconds since 1970.
+/// The time of a `Date` header, in seconds since 1970.
 pub fn http_date(text: &str) -> Option<u64> {
     use aws_smithy_types::date_time::{DateTime, Format};
     DateTime::from_str(text, Format::HttpDate).ok()?.secs().try_into().ok()
 }
 
-/// A name that no other run has, and that sorts by time.
+/// A unique name for a run, which sorts by time: start time and pid, in hexadecimal.
 pub fn run_id() -> String {
     format!("{:x}-{:x}", now(), pid())
 }

@@ -1,21 +1,22 @@
-//! Progress of what is waited for. A caller listens for as long as a future runs, so that its messages need not be passed
-//! through all functions between. They may quote foreign text: the listener redacts it, and keeps only what every user may read.
+//! Progress messages and notes of a running step. Code deep in the step reports them to a task-local listener, so that
+//! no function between needs an argument for it. Messages may quote foreign text, which the listener redacts: all users
+//! can read them in the status.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::secret::{Message, Redaction};
 
 tokio::task_local! {
-    static HEARD: ProgressText;
+    static LISTENER: ProgressText;
 }
 
-/// The last that was said within a future.
+/// Receives what a future reports: keeps the last progress message and all notes.
 #[derive(Clone, Debug, Default)]
 pub struct ProgressText {
     last: Arc<Mutex<Option<String>>>,
-    /// What stays to be known when it is over.
+    /// What an operator should know after the step.
     notes: Arc<Mutex<Vec<String>>>,
-    /// Without one, others' words are not shown.
+    /// `None`: the values to hide are not known, so foreign text is not shown.
     redaction: Option<Redaction>,
 }
 
@@ -24,11 +25,12 @@ impl ProgressText {
         ProgressText { redaction: redaction.cloned(), ..ProgressText::default() }
     }
 
-    /// Carries the work out and hears what it says.
+    /// Runs `work` and receives what it reports.
     pub async fn hear<T>(&self, work: impl Future<Output = T>) -> T {
-        HEARD.scope(self.clone(), work).await
+        LISTENER.scope(self.clone(), work).await
     }
 
+    /// The last progress message.
     pub fn last(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -37,20 +39,21 @@ impl ProgressText {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn keep(&self, what: &Message) {
+    fn receive(&self, what: &Message) {
         let shown = self.redaction.as_ref().map_or_else(|| what.own(), |redaction| what.shown(redaction));
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
     }
 }
 
-/// Says what is being waited for, to the listener of this future if there is one.
+/// Reports what the step waits for, to the listener of this future if there is one.
 pub fn say(what: impl Into<Message>) {
-    let _ = HEARD.try_with(|said| said.keep(&what.into()));
+    let _ = LISTENER.try_with(|listener| listener.receive(&what.into()));
 }
 
-/// Tells what an operator should know of it afterwards, in words of ours.
+/// Reports what an operator should know after the step. A note is not redacted: it must not quote foreign text.
 pub fn note(what: String) {
-    let _ = HEARD.try_with(|said| said.notes.lock().unwrap_or_else(PoisonError::into_inner).push(what));
+    let _ = LISTENER
+        .try_with(|listener| listener.notes.lock().unwrap_or_else(PoisonError::into_inner).push(what));
 }
 
 #[cfg(test)]
@@ -59,7 +62,7 @@ mod tests {
     use crate::secret::{ForeignText, Secret};
 
     #[tokio::test]
-    async fn each_hears_its_own() {
+    async fn each_listener_receives_its_own_messages() {
         let (one, other) = (ProgressText::default(), ProgressText::default());
         let talk = async |word: &str| {
             say(format!("{word} 1"));
@@ -72,18 +75,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_quoted_is_hidden_before_anybody_hears_it() {
+    async fn a_quotation_is_redacted_when_it_is_received() {
         let token = Secret::new("hunter2-hunter2");
         let known = Redaction::new([("TOKEN", &token)]);
-        for (redaction, heard) in [
+        for (redaction, shown) in [
             (Some(&known), "try 2: no [TOKEN]"),
             (Some(&Redaction::default()), "try 2: no hunter2-hunter2"),
             (None, "try 2: [not shown]"),
         ] {
-            let said = ProgressText::new(redaction);
+            let progress = ProgressText::new(redaction);
             let quoting = Message::from("try 2: ").and(ForeignText::line("no hunter2-hunter2"));
-            said.hear(async { say(quoting) }).await;
-            assert_eq!(said.last().as_deref(), Some(heard));
+            progress.hear(async { say(quoting) }).await;
+            assert_eq!(progress.last().as_deref(), Some(shown));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The one way of waiting and trying again: full jitter, growing pauses, an end. Whether at all, and how
-//! long, the table of faults says.
+//! Retries with exponential backoff and full jitter. The table of faults (`fault.rs`) decides which errors are retried,
+//! and for how long.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::secret::Message;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// What a server asks for by Retry-After is granted up to here.
+/// The longest wait that a server's Retry-After header can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// How much of a fault the caller puts up with. The fault's own time limit may end sooner.
+/// Until when and how often the caller retries. The fault's own time limit may end sooner.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     until: Instant,
@@ -27,23 +27,24 @@ impl Patience {
         Patience { until, tries: u32::MAX }
     }
 
-    /// From now on.
+    /// Ends after `time` from now.
     pub fn lasting(time: Duration) -> Self {
         Self::until(Instant::now() + time)
     }
 
-    /// None at all means that only the time counts.
+    /// 0 means that only the time is limited.
     pub fn tries(self, tries: u32) -> Self {
         Patience { tries: if tries == 0 { u32::MAX } else { tries }, ..self }
     }
 
+    /// The time until the end; zero after it.
     pub fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 }
 
-/// Tries until it is done, until a fault stops it, or until time or tries are up: then the last error
-/// counts, and says how often and how long it was tried.
+/// Repeats `attempt` until it succeeds, fails with an error that is not retried, or time or tries are used up. Then it
+/// returns the last error, with the number of tries and the time that they took.
 pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
@@ -60,37 +61,39 @@ pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> 
         };
         let left = end(fault, patience, started).saturating_duration_since(Instant::now());
         if left.is_zero() || tried >= patience.tries {
-            return Err(told(telling(before, error), tried, started.elapsed()));
+            return Err(with_tries(more_telling(before, error), tried, started.elapsed()));
         }
         tracing::debug!(fault = fault.name(), "trying again");
         progress::say(Message::from(format!("try {}, after: ", tried + 1)).and(error.cause()));
-        // The last attempt is at the very end: who waits two minutes may come after two minutes.
-        sleep(wait(&error, pause).min(left)).await;
+        // The last attempt is at the time limit itself: what takes two minutes succeeds with a limit of two minutes.
+        sleep(pause_before_retry(&error, pause).min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        before = Some(telling(before, error));
+        before = Some(more_telling(before, error));
     }
 }
 
-/// What is not done when the time is up was perhaps only begun too late: an attempt before it tells more.
-fn telling(before: Option<Error>, last: Error) -> Error {
+/// A last attempt that stalls may only have begun too late: then the error before it says more.
+fn more_telling(before: Option<Error>, last: Error) -> Error {
     match (before, Fault::of(&last)) {
         (Some(before), Some(Fault::GitStalled)) => before,
         _ => last,
     }
 }
 
-/// A fault whose time limit no setting gives ends with that; of the others the caller knows the setting.
+/// The end of the caller's patience or, if sooner, of the fault's time limit. Faults without one have a setting, which
+/// the caller's patience follows.
 fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
     fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
 }
 
-/// A whole group boots at once: no instance may retry in step with the others, or before the server said so.
-fn wait(error: &Error, pause: Duration) -> Duration {
-    let asked = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
-    asked + pause.mul_f64(fastrand::f64())
+/// The pause is random, because a group of instances boots at once and must not retry at the same moment. A server's
+/// Retry-After comes on top of it.
+fn pause_before_retry(error: &Error, pause: Duration) -> Duration {
+    let retry_after = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
+    retry_after + pause.mul_f64(fastrand::f64())
 }
 
-fn told(error: Error, tried: u32, took: Duration) -> Error {
+fn with_tries(error: Error, tried: u32, took: Duration) -> Error {
     match tried {
         1 => error,
         _ => error.noting(&format!("tried {tried} times in {} s", took.as_secs())),
@@ -106,14 +109,14 @@ mod tests {
         Fault::GitBusy.error("fetching", "503")
     }
 
-    fn brief() -> Patience {
+    fn short() -> Patience {
         Patience::lasting(Duration::from_secs(20))
     }
 
     #[tokio::test]
-    async fn it_tries_again_until_it_is_done() {
+    async fn it_retries_until_it_succeeds() {
         let mut left = 2;
-        let done = patiently(brief(), async || {
+        let done = patiently(short(), async || {
             if left == 0 {
                 return Ok("done");
             }
@@ -124,36 +127,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_with_the_last_error_when_time_is_up() {
+    async fn it_returns_the_last_error_when_time_is_up() {
         let error = patiently::<()>(Patience::until(Instant::now()), async || Err(busy())).await.unwrap_err();
         assert_eq!((error.code(), error.report().causes), (Code::GitUnreachable, vec!["503".to_owned()]));
     }
 
     #[tokio::test]
-    async fn it_says_how_often_it_was_tried_and_keeps_to_its_tries() {
-        let error = patiently::<()>(brief().tries(3), async || Err(busy())).await.unwrap_err();
+    async fn the_number_of_tries_is_limited_and_reported() {
+        let error = patiently::<()>(short().tries(3), async || Err(busy())).await.unwrap_err();
         assert!(error.report().causes[0].starts_with("503 (tried 3 times in "), "{error}");
     }
 
     #[tokio::test]
-    async fn an_attempt_that_was_begun_too_late_hides_nothing() {
+    async fn a_late_attempt_that_stalls_does_not_hide_the_error_before_it() {
         let mut tried = 0;
-        let stalls = patiently::<()>(brief().tries(3), async || {
+        let stalls = patiently::<()>(short().tries(3), async || {
             tried += 1;
             Err(if tried == 1 { busy() } else { Fault::GitStalled.error("fetching", "not done after 1 s") })
         });
         assert_eq!(Fault::of(&stalls.await.unwrap_err()), Some(Fault::GitBusy));
         let refused =
-            patiently::<()>(brief(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
+            patiently::<()>(short(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
         assert_eq!(Fault::of(&refused.unwrap_err()), Some(Fault::GitRefused));
     }
 
     #[tokio::test]
-    async fn what_time_does_not_heal_is_told_at_once() {
+    async fn a_permanent_error_is_returned_at_once() {
         for error in [Fault::GitRefused.error("fetching", "403"), Error::new(Code::GitUnreachable, "a", "b")]
         {
             let (mut tried, mut error) = (0, Some(error));
-            let stopped = patiently::<()>(brief(), async || {
+            let stopped = patiently::<()>(short(), async || {
                 tried += 1;
                 Err(error.take().unwrap())
             });
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_ends_with_its_own_slice() {
+    fn a_fault_ends_with_its_own_time_limit() {
         let (now, hour) = (Instant::now(), Duration::from_secs(3600));
         let patience = Patience::until(now + hour);
         assert_eq!(end(Fault::GitBusy, patience, now), now + Fault::GitBusy.most().unwrap().duration());
@@ -171,20 +174,20 @@ mod tests {
         assert_eq!(
             end(Fault::GitBusy, Patience::until(now), now),
             now,
-            "the budget is the end of everything"
+            "the caller's end counts if it is sooner"
         );
     }
 
     #[test]
-    fn a_server_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
-        let asking = |seconds| wait(&busy().retry_after(Some(seconds)), FIRST_PAUSE);
-        assert!(asking(7) >= Duration::from_secs(7) && asking(7) < Duration::from_secs(8));
-        assert!(asking(86_400) < LONGEST_ASKED + FIRST_PAUSE);
-        assert!(wait(&busy(), FIRST_PAUSE) < FIRST_PAUSE);
+    fn retry_after_is_obeyed_up_to_a_limit() {
+        let pause_of = |seconds| pause_before_retry(&busy().retry_after(Some(seconds)), FIRST_PAUSE);
+        assert!(pause_of(7) >= Duration::from_secs(7) && pause_of(7) < Duration::from_secs(8));
+        assert!(pause_of(86_400) < LONGEST_ASKED + FIRST_PAUSE);
+        assert!(pause_before_retry(&busy(), FIRST_PAUSE) < FIRST_PAUSE);
     }
 
     #[tokio::test]
-    async fn it_waits_to_the_very_end() {
+    async fn the_last_attempt_is_at_the_time_limit() {
         let until = Instant::now() + Duration::from_millis(50);
         let late = patiently(Patience::until(until), async || match Instant::now() < until {
             true => Err(busy()),

@@ -1,5 +1,5 @@
-//! The machine as facts: read from where the system keeps them, as root without running anything that
-//! others could have put there.
+//! Reads the facts of the machine: its system, programs, and the records of earlier runs. Runs a program as root only
+//! if no other user can replace it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -19,11 +19,12 @@ use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
 use crate::plan::layout::{self, Layout};
 
+/// `wanted`: the programs to look for, and where.
 pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
     let machine = machine().await;
     let mut programs = Programs::new();
     for places in wanted {
-        programs.insert(places.program.to_owned(), found(places).await);
+        programs.insert(places.program.to_owned(), installed_versions(places).await);
     }
     programs.retain(|_, versions| !versions.is_empty());
     let Records { claims, good, attempted, kept, unusable, unrecorded } = records::read()?;
@@ -42,18 +43,18 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         kept,
         unusable,
         unrecorded,
-        active: standing(&claims, UnitState::is_active).await?,
-        restarting: standing(&claims, |unit| !unit.is_active() && !unit.is_down()).await?,
+        active: services_whose_unit(&claims, UnitState::is_active).await?,
+        restarting: services_whose_unit(&claims, |unit| !unit.is_active() && !unit.is_down()).await?,
         operator: operator::said()?,
         claims,
     })
 }
 
-/// Whether this program is the one that systemd finds for a unit's `ExecStart=bootagent`: of two, the first.
+/// Whether this program is the one that systemd runs for `ExecStart=bootagent`: the first of these that exists.
 fn is_installed() -> bool {
     let places = ["/usr/local/bin/bootagent", "/usr/bin/bootagent"].map(Path::new);
-    let found = places.into_iter().find(|place| place.exists());
-    own_program().is_ok_and(|program| found.is_some_and(|found| program == found))
+    let first = places.into_iter().find(|place| place.exists());
+    own_program().is_ok_and(|program| first.is_some_and(|first| program == first))
 }
 
 async fn machine() -> Machine {
@@ -74,7 +75,7 @@ async fn machine() -> Machine {
     }
 }
 
-/// `systemd 252 (252.39-1~deb12u2)` -> 252; `None` where systemd does not run the machine.
+/// systemd's version: `systemd 252 (252.39-1~deb12u2)` -> 252; `None` if it is not the init system.
 async fn systemd() -> Option<u32> {
     if !units::is_running_the_machine() {
         return None;
@@ -83,17 +84,17 @@ async fn systemd() -> Option<u32> {
     output.text().split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Every version of a program that stands in one of its places.
-async fn found(places: &Places) -> Vec<Installed> {
+/// Every installed version of a program, the newest first.
+async fn installed_versions(places: &Places) -> Vec<Installed> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for path in directories(places).iter().flat_map(|bin| places.names.iter().map(|name| bin.join(name))) {
         let Ok(real) = path.canonicalize() else { continue };
-        // Root is about to run it.
+        // Root runs it for its version: not if another user could have replaced it.
         if !only_root_can_replace(&real) || !seen.insert(real.clone()) {
             continue;
         }
-        // The real program: a link in /usr/local/bin may move, a version may not.
+        // The resolved path, where possible: a link in /usr/local/bin may lead to another version later.
         let is_named = |name: &OsStr| places.names.iter().any(|known| name == OsStr::new(known));
         let program = if real.file_name().is_some_and(is_named) { real.clone() } else { path };
         let Some(version) = version(places, &real).await else { continue };
@@ -104,18 +105,19 @@ async fn found(places: &Places) -> Vec<Installed> {
     found
 }
 
+/// Which other programs (npm, pip) are installed with this version.
 fn beside(places: &Places, program: &Path, version: &str) -> BTreeSet<String> {
     let line = version.split('.').take(2).collect::<Vec<_>>().join(".");
     let bin = program.parent().unwrap_or(program);
-    let stands = |path: &&str| bin.join(path.replace("{line}", &line)).exists();
-    let there = places.beside.iter().filter(|(_, paths)| paths.iter().any(&stands));
-    there.map(|(name, _)| (*name).to_owned()).collect()
+    let exists = |path: &&str| bin.join(path.replace("{line}", &line)).exists();
+    let present = places.beside.iter().filter(|(_, paths)| paths.iter().any(&exists));
+    present.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// One that we installed has it in its path: it is not run for that.
+/// From the path of a runtime that bootagent installed, which need not be run for it; else the program prints it.
 async fn version(places: &Places, program: &Path) -> Option<String> {
-    let ours = program.strip_prefix(layout::runtime(places.program, "")).ok();
-    let named = ours.and_then(|path| path.iter().next()?.to_str()?.strip_prefix('v'));
+    let below = program.strip_prefix(layout::runtime(places.program, "")).ok();
+    let named = below.and_then(|path| path.iter().next()?.to_str()?.strip_prefix('v'));
     if let Some(version) = named.filter(|name| nodejs_semver::Version::parse(name).is_ok()) {
         return Some(version.to_owned());
     }
@@ -126,9 +128,9 @@ async fn version(places: &Places, program: &Path) -> Option<String> {
 
 fn directories(places: &Places) -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> = places.directories.iter().map(PathBuf::from).collect();
-    let ours = layout::runtime(places.program, "");
+    let installed = layout::runtime(places.program, "");
     let parents = places.versions.iter().map(|(parent, begin)| (PathBuf::from(parent), *begin));
-    for (parent, begin) in parents.chain([(ours, "")]) {
+    for (parent, begin) in parents.chain([(installed, "")]) {
         let names = files::names(&parent).unwrap_or_default();
         for name in names.iter().filter(|name| name.starts_with(begin)) {
             directories.extend([parent.join(name).join("bin"), parent.join(name)]);
@@ -137,6 +139,7 @@ fn directories(places: &Places) -> Vec<PathBuf> {
     directories
 }
 
+/// Names that a new service must not use, because users, units or directories have them already.
 fn taken() -> Result<Taken> {
     let first_fields = |file: &str| -> BTreeSet<String> {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -146,7 +149,7 @@ fn taken() -> Result<Taken> {
     for directory in [
         "/etc/systemd/system",
         "/run/systemd/system",
-        // What generators make of /etc/init.d and the like, and what systemd-run made.
+        // systemd's generators write units for /etc/init.d and the like; systemd-run makes transient ones.
         "/run/systemd/generator",
         "/run/systemd/generator.early",
         "/run/systemd/generator.late",
@@ -168,12 +171,16 @@ fn taken() -> Result<Taken> {
     Ok(Taken { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
 }
 
-async fn standing(claims: &BTreeSet<Service>, fits: fn(&UnitState) -> bool) -> Result<BTreeSet<Service>> {
-    let mut standing = BTreeSet::new();
+/// Services of bootagent whose unit is in a certain state.
+async fn services_whose_unit(
+    claims: &BTreeSet<Service>,
+    fits: fn(&UnitState) -> bool,
+) -> Result<BTreeSet<Service>> {
+    let mut fitting = BTreeSet::new();
     for service in claims {
         if fits(&units::state(&Layout::new(service).unit()).await?) {
-            standing.insert(service.clone());
+            fitting.insert(service.clone());
         }
     }
-    Ok(standing)
+    Ok(fitting)
 }

@@ -124,7 +124,7 @@ def test_a_killed_run_s_apt_is_waited_for_before_it_holds_a_lock(launch):
     machine.check(["touch", HELD])
     stays = f"while [ -e {HELD} ]; do sleep 0.05; done"
     machine.check(["systemd-run", "--quiet", "--unit=bootagent-packages", "sh", "-c", stays])
-    run_until_it_says(machine, "bootagent-packages.service of an earlier run is still at work")
+    run_until_it_says(machine, "bootagent-packages.service of an earlier run is still running")
     assert not has(machine, PACKAGE)
     let_go(machine)
     ends_well(machine)

@@ -106,7 +106,7 @@ fn each_refusal_is_named() {
         (403, r#"{"message": "API rate limit exceeded"}"#, 0, Kind::GitBusy, "rate limit"),
         (503, "busy", 0, Kind::GitBusy, "503"),
         (302, "", 0, Kind::GitRefused, "302"),
-        (201, r#"{"token": 7, "x": "canary-6f1c2a90"}"#, 0, Kind::GitBrokenOff, "not GitHub's"),
+        (201, r#"{"token": 7, "x": "canary-6f1c2a90"}"#, 0, Kind::GitBrokenOff, "GitHub's format"),
     ] {
         let stage = stage(Fault::App(status, body, ahead));
         let error = stage.asking.fetch().unwrap_err();

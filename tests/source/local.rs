@@ -115,7 +115,7 @@ fn what_is_no_link_to_a_repository_is_told() {
     let named = stage.leading_to(Path::new("/nowhere"));
     refused(&named, &["opening the repository"]);
     fs::write(named.join(".git"), "hello").unwrap();
-    refused(&named, &["does not say where"]);
+    refused(&named, &["has no line gitdir: PATH"]);
     fs::remove_file(named.join(".git")).unwrap();
     nix::unistd::mkfifo(&named.join(".git"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     refused(&named, &["is not a file"]);
@@ -142,8 +142,8 @@ fn root_opens_nothing_that_others_wrote() {
         for path in [stage.clone.join(".git"), stage.upstream.path()] {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         }
-        refused(&stage.clone, &["others than root can change", &format!("mode {mode:04o}")]);
-        refused(stage.upstream.path(), &["others than root can change"]);
+        refused(&stage.clone, &["users other than root can change", &format!("mode {mode:04o}")]);
+        refused(stage.upstream.path(), &["users other than root can change"]);
     }
 }
 

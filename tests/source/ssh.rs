@@ -167,7 +167,7 @@ fn what_cannot_succeed_is_told_before_anything_is_connected() {
             Code::CredentialInvalid,
             "encrypted",
         ),
-        (as_key(&key), Vec::new(), Code::HostUnknown, "the policy names none"),
+        (as_key(&key), Vec::new(), Code::HostUnknown, "the policy has none"),
     ] {
         let asking = Asking::remote(format!("ssh://git@127.0.0.1:{port}/auth.git")).with(|request| {
             request.credential = credential;

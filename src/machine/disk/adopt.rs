@@ -1,6 +1,7 @@
-//! A tree that another user made becomes root's: entry by entry from an open directory, following nothing.
+//! Gives a tree that another user wrote to root, entry by entry from an open directory. It follows no symbolic link
+//! and refuses hard links: chown(2) as root through one of them would change a file outside the tree.
 //!
-//! Moved instead of copied: a runtime is over a hundred megabytes, and its files stand where they belong.
+//! The tree is not copied, because a runtime has over a hundred megabytes.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,40 +16,45 @@ use nix::unistd::{Gid, Uid, fchown, fchownat};
 use super::inside::leads_below;
 use super::path_at::{kind, permissions};
 
+/// Each level of the recursion holds open descriptors and stack, which a crafted archive must not exhaust.
 const DEEPEST: usize = 64;
+/// O_NONBLOCK: the open must not wait for a writer if the entry is a FIFO by now.
 const OPEN: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
 
-/// Everything in it, and the directory itself.
+/// The directory and all below it become root's: directories and executables 0755, other files 0644.
 pub fn adopt(directory: &OwnedFd) -> anyhow::Result<()> {
-    below(directory, 0)
+    adopt_directory(directory, 0)
 }
 
-fn below(directory: &OwnedFd, depth: usize) -> anyhow::Result<()> {
+fn adopt_directory(directory: &OwnedFd, depth: usize) -> anyhow::Result<()> {
     anyhow::ensure!(depth < DEEPEST, "it is more than {DEEPEST} directories deep");
     let mut entries = Dir::openat(directory, ".", OPEN | OFlag::O_DIRECTORY, Mode::empty())?;
     for entry in entries.iter() {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {
-            one(directory, name, depth)
+            adopt_entry(directory, name, depth)
                 .map_err(|error| error.context(Path::new(name).display().to_string()))?;
         }
     }
-    own(directory, 0o755)
+    give_to_root(directory, 0o755)
 }
 
-fn one(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
+fn adopt_entry(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
     let stat = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
     match kind(&stat) {
         SFlag::S_IFDIR => {
-            below(&openat(directory, name, OPEN | OFlag::O_DIRECTORY, Mode::empty())?, depth + 1)
+            adopt_directory(&openat(directory, name, OPEN | OFlag::O_DIRECTORY, Mode::empty())?, depth + 1)
         }
         SFlag::S_IFREG => {
             let file = openat(directory, name, OPEN, Mode::empty())?;
             let stat = fstat(&file)?;
-            // Another name for it could stand where others write.
-            anyhow::ensure!(kind(&stat) == SFlag::S_IFREG && stat.st_nlink == 1, "it has another name");
-            own(&file, if permissions(&stat) & 0o111 == 0 { 0o644 } else { 0o755 })
+            // A second name of the file could be in a directory where other users write.
+            anyhow::ensure!(
+                kind(&stat) == SFlag::S_IFREG && stat.st_nlink == 1,
+                "it has more than one hard link"
+            );
+            give_to_root(&file, if permissions(&stat) & 0o111 == 0 { 0o644 } else { 0o755 })
         }
         SFlag::S_IFLNK => {
             let target = readlinkat(directory, name)?;
@@ -56,12 +62,12 @@ fn one(directory: &OwnedFd, name: &OsStr, depth: usize) -> anyhow::Result<()> {
             let nofollow = AtFlags::AT_SYMLINK_NOFOLLOW;
             Ok(fchownat(directory, name, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)), nofollow)?)
         }
-        _ => anyhow::bail!("it is neither file, directory nor symbolic link"),
+        _ => anyhow::bail!("it is not a file, a directory or a symbolic link"),
     }
 }
 
-/// The owner first: a mode that another owner could change again is worth nothing.
-fn own(fd: impl AsFd, mode: u32) -> anyhow::Result<()> {
+/// Sets the owner first, because the former owner could change the mode again.
+fn give_to_root(fd: impl AsFd, mode: u32) -> anyhow::Result<()> {
     fchown(&fd, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
     Ok(fchmod(&fd, Mode::from_bits_truncate(mode))?)
 }
@@ -77,8 +83,8 @@ mod tests {
         openat(nix::fcntl::AT_FDCWD, path, OPEN | OFlag::O_DIRECTORY, Mode::empty()).unwrap()
     }
 
-    /// A tree with one program and one link, and what else the test puts there.
-    fn taken(put: impl FnOnce(&Path)) -> (tempfile::TempDir, anyhow::Result<()>) {
+    /// Adopts a tree with a program, a link, and what `put` adds.
+    fn adopted(put: impl FnOnce(&Path)) -> (tempfile::TempDir, anyhow::Result<()>) {
         let scratch = tempfile::tempdir().unwrap();
         let tree = scratch.path().join("tree");
         fs::create_dir_all(tree.join("bin")).unwrap();
@@ -95,11 +101,11 @@ mod tests {
     }
 
     #[test]
-    fn owners_and_modes_are_root_s_and_plain() {
+    fn root_owns_all_entries_with_plain_modes() {
         if !is_root() {
             return;
         }
-        let (scratch, done) = taken(|tree| {
+        let (scratch, done) = adopted(|tree| {
             for path in ["bin/node", "bin", ""] {
                 std::os::unix::fs::chown(tree.join(path), Some(12345), Some(12345)).unwrap();
             }
@@ -114,18 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn what_could_reach_out_is_refused() {
+    fn entries_that_reach_out_of_the_tree_are_refused() {
         if !is_root() {
             return;
         }
         let hard_link =
             |tree: &Path| fs::hard_link(tree.join("bin/node"), tree.with_file_name("other")).unwrap();
-        assert!(taken(hard_link).1.unwrap_err().root_cause().to_string().contains("another name"));
+        assert!(adopted(hard_link).1.unwrap_err().root_cause().to_string().contains("hard link"));
         let absolute = |tree: &Path| symlink("/etc/shadow", tree.join("shadow")).unwrap();
-        assert!(taken(absolute).1.unwrap_err().root_cause().to_string().contains("leads out"));
+        assert!(adopted(absolute).1.unwrap_err().root_cause().to_string().contains("leads out"));
         let above = |tree: &Path| symlink("../../other", tree.join("bin/up")).unwrap();
-        assert!(taken(above).1.is_err());
+        assert!(adopted(above).1.is_err());
         let pipe = |tree: &Path| nix::unistd::mkfifo(&tree.join("pipe"), Mode::S_IRUSR).unwrap();
-        assert!(taken(pipe).1.is_err());
+        assert!(adopted(pipe).1.is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Files, directories and links: looked at, and made so. Nothing is ever half-written under its own
-//! name, and a file has its owner and mode before it has content.
+//! Checks and changes files, directories and links. A file is never half-written under its final name, and has its
+//! owner and mode before its content: other users must not read a secret in between.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::error::{Code, Coded, Error, Result};
 use crate::machine::Check;
 use crate::plan::{Mode, Owner};
 
-/// Longer than any file that we write or compare.
+/// In bytes: more than any file that bootagent writes or compares.
 const LONGEST: u64 = 16 << 20;
 
 struct Ids {
@@ -25,7 +25,7 @@ struct Ids {
     gid: Gid,
 }
 
-/// Looked up when it is needed: the plan names users that an earlier step makes.
+/// Looked up when the step runs, because an earlier step of the plan may create the user.
 fn ids(owner: &Owner) -> Result<Ids> {
     let doing = || format!("looking up {owner}");
     let user = User::from_name(&owner.user).doing(doing)?;
@@ -36,45 +36,42 @@ fn ids(owner: &Owner) -> Result<Ids> {
     }
 }
 
-fn place(path: &Path, make: bool) -> Result<Place, Errno> {
-    Place::open(path, make)
-}
-
-/// `None` where the path, or a parent of it, is absent.
-fn found(path: &Path) -> Result<Option<Place>> {
-    match place(path, false) {
+/// `None` if a parent directory of the path is absent.
+fn open_parent(path: &Path) -> Result<Option<Place>> {
+    match Place::open(path, false) {
         Ok(place) => Ok(Some(place)),
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error).doing(|| format!("opening the directory of {}", path.display())),
     }
 }
 
+/// Whether the name exists, also as a symbolic link without a target.
 pub fn exists(path: &Path) -> Result<bool> {
-    match found(path)? {
+    match open_parent(path)? {
         Some(place) => Ok(place.stat().doing(|| format!("looking at {}", path.display()))?.is_some()),
         None => Ok(false),
     }
 }
 
-/// The numbers that tell a directory from another one under the same name; `None` if there is none.
+/// Device and inode number of a directory, which differ if its name is given to another one; `None` if it is absent.
 pub fn which_directory(path: &Path) -> Result<Option<(u64, u64)>> {
-    let Some(place) = found(path)? else { return Ok(None) };
+    let Some(place) = open_parent(path)? else { return Ok(None) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
     Ok(stat.filter(|stat| kind(stat) == SFlag::S_IFDIR).map(|stat| (stat.st_dev, stat.st_ino)))
 }
 
-/// When a file, link or directory itself was last changed, in microseconds since 1970; `None` if there is none.
+/// The ctime of a file, link or directory, in microseconds since 1970; `None` if it is absent.
 pub fn changed(path: &Path) -> Result<Option<u64>> {
-    let Some(place) = found(path)? else { return Ok(None) };
+    let Some(place) = open_parent(path)? else { return Ok(None) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
     let microseconds = |stat: nix::sys::stat::FileStat| stat.st_ctime * 1_000_000 + stat.st_ctime_nsec / 1000;
     Ok(stat.map(microseconds).and_then(|changed| changed.try_into().ok()))
 }
 
-/// A small file's bytes, not through a link; `None` if there is no file.
+/// The bytes of a file of at most 16 MiB; `None` if it is absent. Does not follow a symbolic link.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let doing = || format!("reading {}", path.display());
-    let Some(place) = found(path)? else { return Ok(None) };
+    let Some(place) = open_parent(path)? else { return Ok(None) };
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = match openat(&place.directory, place.name.as_os_str(), flags, Bits::empty()) {
         Ok(fd) => File::from(fd),
@@ -90,7 +87,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 pub fn check_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<Check> {
-    let Some(place) = found(path)? else { return Ok(Check::WouldChange("absent".into())) };
+    let Some(place) = open_parent(path)? else { return Ok(Check::WouldChange("absent".into())) };
     let Some(stat) = place.stat().doing(|| format!("looking at {}", path.display()))? else {
         return Ok(Check::WouldChange("absent".into()));
     };
@@ -106,24 +103,24 @@ pub fn check_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Res
         return Ok(Check::WouldChange("another owner".into()));
     }
     match read(path)? {
-        Some(bytes) if bytes == content => alone(path),
+        Some(bytes) if bytes == content => check_leftover(path),
         _ => Ok(Check::WouldChange("other content".into())),
     }
 }
 
 pub fn check_removed(path: &Path) -> Result<Check> {
     Ok(match stands(path)? {
-        true => Check::WouldChange("there".into()),
+        true => Check::WouldChange("present".into()),
         false => Check::AlreadySo,
     })
 }
 
-/// Replaces a file in one rename, durable before and after.
+/// Replaces a file by one rename, and flushes before and after it: a crash leaves the old file or the new one.
 pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<()> {
     let ids = ids(owner)?;
     (|| {
-        let place = place(path, true)?;
-        let unfinished = unfinished(&place)?;
+        let place = Place::open(path, true)?;
+        let unfinished = free_unfinished_name(&place)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&place.directory, unfinished.as_os_str(), flags, Bits::empty())?;
         own(&fd, ids.uid, ids.gid, mode.0)?;
@@ -137,32 +134,32 @@ pub fn write(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Result<(
     .doing(|| format!("writing {}", path.display()))
 }
 
-/// The unfinished name, free to be taken.
-fn unfinished(place: &Place) -> Result<OsString, Errno> {
+/// The unfinished name beside `place`, after removal of what a killed run left there.
+fn free_unfinished_name(place: &Place) -> Result<OsString, Errno> {
     let name = unfinished_name(&place.name);
     remove(&place.directory, &name)?;
     Ok(name)
 }
 
-/// Where a killed run leaves what was to get, or has lost, the name `path`.
-fn beside(path: &Path) -> PathBuf {
+/// Where a killed run leaves what it was about to name `path`, or was removing.
+fn unfinished_path(path: &Path) -> PathBuf {
     path.with_file_name(unfinished_name(path.file_name().unwrap_or_default()))
 }
 
-/// What is as it should be is so only without a killed run's other one beside it, which may hold a secret.
-fn alone(path: &Path) -> Result<Check> {
-    Ok(match exists(&beside(path))? {
-        true => Check::WouldChange("an unfinished one beside it".into()),
+/// For a path that is as wanted: what a killed run left beside it must go, too, since it may hold a secret.
+fn check_leftover(path: &Path) -> Result<Check> {
+    Ok(match exists(&unfinished_path(path))? {
+        true => Check::WouldChange("a killed run left one beside it".into()),
         false => Check::AlreadySo,
     })
 }
 
-/// Whether there is a file or a tree of this name, or one that a killed run was about to put there or to remove.
+/// Whether a file or tree has this name, or the name under which a killed run leaves one.
 pub fn stands(path: &Path) -> Result<bool> {
-    Ok(exists(path)? || exists(&beside(path))?)
+    Ok(exists(path)? || exists(&unfinished_path(path))?)
 }
 
-/// A link or a file in the place of a directory is an operator's choice, or data: this program does not replace it.
+/// A link or file in the place of a directory is an operator's choice, or data: bootagent does not replace it.
 fn refuse_obstacle(path: &Path) -> Result<()> {
     match obstacle(path) {
         Some(what) => {
@@ -175,36 +172,37 @@ fn refuse_obstacle(path: &Path) -> Result<()> {
 
 pub fn check_directory(path: &Path, owner: &Owner, mode: Mode) -> Result<Check> {
     refuse_obstacle(path)?;
-    let Some(place) = found(path)? else { return Ok(Check::WouldChange("absent".into())) };
+    let Some(place) = open_parent(path)? else { return Ok(Check::WouldChange("absent".into())) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
     let Some(stat) = stat else { return Ok(Check::WouldChange("absent".into())) };
     let owned =
         ids(owner).is_ok_and(|ids| ids.uid.as_raw() == stat.st_uid && ids.gid.as_raw() == stat.st_gid);
     match owned && permissions(&stat) == mode.0 {
-        true => alone(path),
+        true => check_leftover(path),
         false => Ok(Check::WouldChange(format!("another owner, or mode {:04o}", permissions(&stat)))),
     }
 }
 
+/// Makes a directory and its parents, or corrects the owner and mode of an existing one.
 pub fn directory(path: &Path, owner: &Owner, mode: Mode) -> Result<()> {
     let ids = ids(owner)?;
     (|| {
-        let place = place(path, true)?;
+        let place = Place::open(path, true)?;
         if place.stat()?.is_none() {
             match make_directory(&place.directory, &place.name, ids.uid, ids.gid, mode.0) {
                 Err(Errno::EEXIST) => {}
                 done => return done,
             }
         }
-        unfinished(&place)?;
+        free_unfinished_name(&place)?;
         own(&place.open_directory()?, ids.uid, ids.gid, mode.0)
     })()
     .doing(|| format!("making {}", path.display()))
 }
 
-/// A link's target; `None` if there is nothing, or something else.
+/// A symbolic link's target; `None` if the path is absent or not a symbolic link.
 pub fn target(path: &Path) -> Result<Option<PathBuf>> {
-    let Some(place) = found(path)? else { return Ok(None) };
+    let Some(place) = open_parent(path)? else { return Ok(None) };
     match readlinkat(&place.directory, place.name.as_os_str()) {
         Ok(target) => Ok(Some(target.into())),
         Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
@@ -214,21 +212,21 @@ pub fn target(path: &Path) -> Result<Option<PathBuf>> {
 
 pub fn check_link(path: &Path, to: &Path) -> Result<Check> {
     match target(path)? {
-        Some(now) if now == to => alone(path),
+        Some(now) if now == to => check_leftover(path),
         Some(now) => Ok(Check::WouldChange(format!("points to {}", now.display()))),
         None if exists(path)? => Ok(Check::WouldChange("not a link".into())),
         None => Ok(Check::WouldChange("absent".into())),
     }
 }
 
-/// Swings a link in one rename: at no moment is there none.
+/// Replaces a symbolic link by one rename, so that it always exists. `displaces`: a directory of that name is removed.
 pub fn link(path: &Path, to: &Path, displaces: bool) -> Result<()> {
     if displaces && is_directory(path)? {
         remove_tree(path)?;
     }
     (|| {
-        let place = place(path, true)?;
-        let unfinished = unfinished(&place)?;
+        let place = Place::open(path, true)?;
+        let unfinished = free_unfinished_name(&place)?;
         symlinkat(to, &place.directory, unfinished.as_os_str())?;
         renameat(&place.directory, unfinished.as_os_str(), &place.directory, place.name.as_os_str())?;
         fsync(&place.directory)
@@ -237,22 +235,22 @@ pub fn link(path: &Path, to: &Path, displaces: bool) -> Result<()> {
 }
 
 fn is_directory(path: &Path) -> Result<bool> {
-    let Some(place) = found(path)? else { return Ok(false) };
+    let Some(place) = open_parent(path)? else { return Ok(false) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
     Ok(stat.is_some_and(|stat| kind(&stat) == SFlag::S_IFDIR))
 }
 
-/// Everything of the release's file system reaches the disk.
+/// Flushes the file system of `path` to disk, with one syncfs(2) for the thousands of files of a release.
 pub fn flush(path: &Path) -> Result<()> {
-    (|| syncfs(place(path, false)?.open_directory()?))()
+    (|| syncfs(Place::open(path, false)?.open_directory()?))()
         .doing(|| format!("flushing {} to disk", path.display()))
 }
 
-/// Takes the name away from a tree or a file, if there is one: whatever becomes of the rest, nothing finds it whole.
+/// Renames a tree or file, if it exists, to its unfinished name. If its removal then fails, nothing takes it for whole.
 pub fn put_aside(path: &Path) -> Result<()> {
-    let Some(place) = found(path)? else { return Ok(()) };
+    let Some(place) = open_parent(path)? else { return Ok(()) };
     (|| {
-        let aside = unfinished(&place)?;
+        let aside = free_unfinished_name(&place)?;
         match renameat(&place.directory, place.name.as_os_str(), &place.directory, aside.as_os_str()) {
             Err(Errno::ENOENT) => Ok(()),
             done => done,
@@ -261,9 +259,9 @@ pub fn put_aside(path: &Path) -> Result<()> {
     .doing(|| format!("removing {}", path.display()))
 }
 
-/// Gives something another name in the same directory, if it is there.
+/// Renames `from`, if it exists, to the last component of `to`, in the same directory.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    let Some(place) = found(from)? else { return Ok(()) };
+    let Some(place) = open_parent(from)? else { return Ok(()) };
     let Some(name) = to.file_name() else { return Ok(()) };
     (|| {
         match renameat(&place.directory, place.name.as_os_str(), &place.directory, name) {
@@ -275,25 +273,25 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     .doing(|| format!("renaming {} to {}", from.display(), to.display()))
 }
 
-/// Removes a tree or a file, if there is one, and what a killed run left beside it. The name goes first: a tree that
-/// is half removed must not stand where a whole one is looked for.
+/// Removes a tree or file, if it exists, and what a killed run left beside it. Renames it first, so that a half-removed
+/// tree is not taken for a whole one.
 pub fn remove_tree(path: &Path) -> Result<()> {
     put_aside(path)?;
-    let Some(place) = found(path)? else { return Ok(()) };
-    unfinished(&place).map(drop).doing(|| format!("removing {}", path.display()))
+    let Some(place) = open_parent(path)? else { return Ok(()) };
+    free_unfinished_name(&place).map(drop).doing(|| format!("removing {}", path.display()))
 }
 
-/// Removes what a killed run left, which has lost its name already.
+/// Removes what a killed run left; `path` has the unfinished name already.
 pub fn remove_left(path: &Path) -> Result<()> {
-    let Some(place) = found(path)? else { return Ok(()) };
+    let Some(place) = open_parent(path)? else { return Ok(()) };
     remove(&place.directory, &place.name).doing(|| format!("removing {}", path.display()))
 }
 
-/// With what a killed run was about to put in its place.
+/// Removes a file, if it exists, and what a killed run left beside it.
 pub fn remove_file(path: &Path) -> Result<()> {
-    let Some(place) = found(path)? else { return Ok(()) };
+    let Some(place) = open_parent(path)? else { return Ok(()) };
     let remove_file = || {
-        unfinished(&place)?;
+        free_unfinished_name(&place)?;
         match unlinkat(&place.directory, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             Err(Errno::ENOENT) => Ok(()),
             done => done,
@@ -302,7 +300,7 @@ pub fn remove_file(path: &Path) -> Result<()> {
     remove_file().doing(|| format!("removing {}", path.display()))
 }
 
-/// The text of an operator's file; none if it is absent. What has no size of its own, a FIFO, is held to the limit, too.
+/// The text of an operator's file; `None` if it is absent. Reads at most `longest` bytes, also of a FIFO.
 pub fn text(path: &Path, longest: u64) -> Result<Option<String>> {
     let doing = || format!("reading {}", path.display());
     let file = match File::open(path) {
@@ -317,7 +315,7 @@ pub fn text(path: &Path, longest: u64) -> Result<Option<String>> {
     }
 }
 
-/// The names in a directory, sorted; none if it is absent.
+/// The names in a directory, sorted; empty if the directory is absent.
 pub fn names(path: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,

@@ -1,16 +1,16 @@
-//! Whether a path stays in the tree that it is of, by its words alone: nothing here looks at a disk.
+//! Decides from its components alone whether a path or a link's target stays inside a tree; reads no disk.
 //!
-//! Trees come from archives and repositories, and what they name must not be written anywhere else.
+//! For trees of archives and repositories: an entry such as `../../etc/x` must not be written there (path traversal).
 
 use std::path::{Component, Path};
 
-/// Whether a path, taken from the top of a tree, is of something in the tree: no `/` before it, no `..` in it.
+/// Whether a path relative to the top of a tree stays inside it: no leading `/`, no `.` or `..`.
 pub fn is_below(path: &Path) -> bool {
     path.components().all(is_plain)
 }
 
-/// Whether a link with this target, that many directories below the top of its tree, stays in the tree. `..` may only
-/// come first: behind anything else it could go back through another link.
+/// Whether a symbolic link to `target`, `depth` directories below the top of its tree, stays inside. `..` may only come
+/// first: behind another component, which may itself be a link, it could lead anywhere.
 pub fn leads_below(depth: usize, target: &Path) -> bool {
     let up = target.components().take_while(|part| *part == Component::ParentDir).count();
     let rest = target.components().skip(up).all(is_plain);

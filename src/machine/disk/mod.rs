@@ -1,4 +1,4 @@
-//! Files, directories and links by path: looked at, made and removed, and nothing about what is in them.
+//! Checks, creates and removes files, directories and links by path. Knows nothing about their content.
 
 pub mod adopt;
 pub mod files;

@@ -1,7 +1,8 @@
-//! A path, taken apart without being fooled: an open directory and a name in it.
+//! A path as an open directory and a name in it.
 //!
-//! Root writes into directories below which other users can write. Every component is therefore
-//! opened by itself, and a symbolic link is followed only where root alone could have put it.
+//! Root writes into directories below which other users can write, and a user could swap a directory for a symbolic
+//! link to make root write elsewhere. So every component is opened by itself, and a symbolic link is followed only in a
+//! directory where only root could have created it.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -27,7 +28,7 @@ pub struct Place {
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_CLOEXEC).union(OFlag::O_RDONLY);
 
 impl Place {
-    /// Opens the parents of an absolute path. Missing ones are made if `make` says so: root's, 0755.
+    /// Opens the parents of an absolute path without `..`, else `EINVAL`. `make`: creates missing ones, root's, 0755.
     pub fn open(path: &Path, make: bool) -> Result<Place, Errno> {
         let mut names: Vec<&OsStr> = Vec::new();
         for component in path.components() {
@@ -42,11 +43,11 @@ impl Place {
         };
         let mut directory = openat(AT_FDCWD, "/", DIRECTORY, Mode::empty())?;
         for name in parents {
-            directory = match step(&directory, name) {
+            directory = match open_component(&directory, name) {
                 Err(Errno::ENOENT) if make => {
                     match make_directory(&directory, name, Uid::from_raw(0), Gid::from_raw(0), 0o755) {
-                        // Another step, or another process, needs the same one.
-                        Ok(()) | Err(Errno::EEXIST) => step(&directory, name)?,
+                        // EEXIST: another process has just created it.
+                        Ok(()) | Err(Errno::EEXIST) => open_component(&directory, name)?,
                         Err(error) => return Err(error),
                     }
                 }
@@ -56,7 +57,7 @@ impl Place {
         Ok(Place { directory, name: last.to_os_string() })
     }
 
-    /// What stands here, not following a link; `None` if nothing does.
+    /// As lstat(2); `None` if the name does not exist.
     pub fn stat(&self) -> Result<Option<FileStat>, Errno> {
         match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
@@ -65,14 +66,15 @@ impl Place {
         }
     }
 
+    /// Opens the directory of this name. Fails for a symbolic link.
     pub fn open_directory(&self) -> Result<OwnedFd, Errno> {
         openat(&self.directory, self.name.as_os_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
     }
 }
 
-fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+fn open_component(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     match openat(directory, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()) {
-        // A link to a directory, in a directory where only root writes: /opt on another disk, say.
+        // A symbolic link: followed in a directory where only root writes. /opt may be on another disk.
         Err(refused @ (Errno::ELOOP | Errno::ENOTDIR)) => {
             let stat = fstat(directory)?;
             match only_root_can_change(stat.st_uid, stat.st_mode) {
@@ -84,11 +86,11 @@ fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// What stands where a directory must be, on the way or at its end: in words, since it may be gone by now.
+/// What makes it impossible that `path` is a directory, the path itself or a parent: its name and what it is.
 pub fn obstacle(path: &Path) -> Option<Message> {
-    let mut way: Vec<&Path> = path.ancestors().collect();
-    way.reverse();
-    way.iter().find_map(|at| {
+    let mut from_top: Vec<&Path> = path.ancestors().collect();
+    from_top.reverse();
+    from_top.iter().find_map(|at| {
         let found = std::fs::symlink_metadata(at).ok()?;
         if found.is_dir() || (*at != path && found.is_symlink() && is_followed(at)) {
             return None;
@@ -101,13 +103,13 @@ pub fn obstacle(path: &Path) -> Option<Message> {
     })
 }
 
-/// As `step` does.
+/// Whether [`open_component`] follows this symbolic link.
 fn is_followed(link: &Path) -> bool {
-    Place::open(link, false).is_ok_and(|place| step(&place.directory, &place.name).is_ok())
+    Place::open(link, false).is_ok_and(|place| open_component(&place.directory, &place.name).is_ok())
 }
 
-/// The name under which something becomes whole, and under which it goes. There is one for each name: what a
-/// killed run left there is found by the next one, and replaced.
+/// The name of a file or tree while it is created or removed, so that its final name never means half of it. It follows
+/// from the final name: the next run finds and replaces what a killed run left.
 pub fn unfinished_name(name: &OsStr) -> OsString {
     let mut unfinished = OsString::from(".");
     unfinished.push(name);
@@ -115,15 +117,15 @@ pub fn unfinished_name(name: &OsStr) -> OsString {
     unfinished
 }
 
-/// The name of which this is the unfinished one.
+/// The final name that belongs to an [`unfinished_name`]; `None` for other names.
 pub fn finished_name(unfinished: &str) -> Option<&str> {
     unfinished.strip_prefix('.')?.strip_suffix(".bootagent")
 }
 
-/// Makes a directory that has its owner and mode from the moment it has its name: a run that is killed before that
-/// leaves one of another name, to be removed by the next run. `EEXIST` if something has the name by then.
+/// Makes a directory that has its owner and mode from the moment it has its name. A run that is killed before that
+/// leaves an unfinished name, which the next run removes. `EEXIST` if the name is taken.
 pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
-    /// Another process that makes the same one removes ours as a killed run's.
+    /// Another process that makes the same directory may remove this one, which it takes for a killed run's.
     const TRIES: u32 = 8;
     let unfinished = unfinished_name(name);
     let attempt = || {
@@ -131,12 +133,12 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
         mkdirat(parent, unfinished.as_os_str(), Mode::empty())?;
         let directory = openat(parent, unfinished.as_os_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?;
         own(&directory, uid, gid, mode)?;
-        name_it(parent, &unfinished, name)
+        rename_if_free(parent, &unfinished, name)
     };
     let mut made = attempt();
     for _ in 1..TRIES {
         match made {
-            // The other process may have been quicker with all of it.
+            // The other process has finished the directory.
             Err(Errno::ENOENT | Errno::EEXIST) if is_there(parent, name)? => {
                 made = Err(Errno::EEXIST);
                 break;
@@ -151,11 +153,11 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
     made
 }
 
-/// Gives a name that nothing has. A plain rename would replace an empty directory, which another process may have
+/// Renames if the new name is free. A plain rename would replace an empty directory, which another process may have
 /// opened already.
-fn name_it(parent: &OwnedFd, unfinished: &OsStr, name: &OsStr) -> Result<(), Errno> {
-    match rename_to_new(parent, unfinished, name) {
-        // NFS renames without flags only.
+fn rename_if_free(parent: &OwnedFd, unfinished: &OsStr, name: &OsStr) -> Result<(), Errno> {
+    match rename_noreplace(parent, unfinished, name) {
+        // NFS does not support the flags of renameat2(2).
         Err(Errno::EINVAL) if is_there(parent, name)? => Err(Errno::EEXIST),
         Err(Errno::EINVAL) => renameat(parent, unfinished, parent, name),
         done => done,
@@ -170,9 +172,9 @@ fn is_there(parent: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
     }
 }
 
-/// renameat2(2), for which musl has no function.
+/// renameat2(2) with RENAME_NOREPLACE, for which musl has no function.
 #[allow(unsafe_code)]
-fn rename_to_new(parent: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+fn rename_noreplace(parent: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
     let terminated = |name: &OsStr| CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL);
     let (from, to) = (terminated(from)?, terminated(to)?);
     let at = parent.as_raw_fd();
@@ -183,15 +185,18 @@ fn rename_to_new(parent: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), Errno
     Errno::result(done).map(drop)
 }
 
+/// Sets the owner before the mode, because chown(2) clears setuid and setgid.
 pub fn own(fd: &OwnedFd, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
     fchown(fd, Some(uid), Some(gid))?;
     fchmod(fd, Mode::from_bits_truncate(mode))
 }
 
+/// The file type.
 pub fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
+/// The permission bits, with setuid, setgid and sticky.
 pub fn permissions(stat: &FileStat) -> u32 {
     stat.st_mode & 0o7777
 }
@@ -244,9 +249,9 @@ mod tests {
         assert_eq!((finished_name("made"), finished_name(".made")), (None, None));
     }
 
-    /// As two runs do that begin at once.
+    /// Two runs that start at once do this.
     #[test]
-    fn directories_that_several_make_at_once_are_made() {
+    fn several_processes_can_make_the_same_directories_at_once() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
@@ -267,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_place_of_a_directory_is_named() {
+    fn an_obstacle_in_the_place_of_a_directory_is_named() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let scratch = tempfile::tempdir().unwrap();
         let open = scratch.path().join("open");
@@ -276,12 +281,15 @@ mod tests {
         std::fs::write(open.join("file"), "").unwrap();
         symlink("/etc", open.join("link")).unwrap();
         symlink(format!("/{}\n\u{1b}[31m", "x".repeat(600)), open.join("long")).unwrap();
-        let told = |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
-        assert_eq!(told("link"), format!("{}/link is a symbolic link to /etc", open.display()));
-        assert_eq!(told("link/below"), told("link"));
-        assert_eq!(told("file"), format!("{}/file is not a directory", open.display()));
-        assert_eq!(told("file/below"), told("file"));
-        assert!(told("long").ends_with("xxx…") && told("long").len() < open.as_os_str().len() + 400);
+        let described =
+            |name: &str| obstacle(&open.join(name)).unwrap_or_default().shown(&Redaction::default());
+        assert_eq!(described("link"), format!("{}/link is a symbolic link to /etc", open.display()));
+        assert_eq!(described("link/below"), described("link"));
+        assert_eq!(described("file"), format!("{}/file is not a directory", open.display()));
+        assert_eq!(described("file/below"), described("file"));
+        assert!(
+            described("long").ends_with("xxx…") && described("long").len() < open.as_os_str().len() + 400
+        );
         for free in ["real", "absent", "absent/below", "real/below"] {
             assert_eq!(obstacle(&open.join(free)), None, "{free}");
         }

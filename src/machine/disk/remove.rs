@@ -1,4 +1,5 @@
-//! A tree is removed, however deep: the user who made it may have wanted its removal to fail.
+//! Removes a tree of any depth. An untrusted user wrote it, and can nest directories so deep that a plain recursion
+//! runs out of descriptors or stack, and every clean-up fails.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -10,12 +11,12 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// So many directories are open at once, and so deep is the stack. What lies deeper is moved up first.
+/// Bounds open descriptors and stack depth. Deeper directories are first moved to the top of the tree.
 const DEEPEST: usize = 64;
 const OPEN: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_DIRECTORY);
 
-/// A file, a link (not what it leads to), or a directory with all that is in it.
+/// Removes a file, a symbolic link (not its target), or a directory with everything in it, if it exists.
 pub fn remove(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     if !is_directory(unlinkat(parent, name, UnlinkatFlags::NoRemoveDir))? {
         return Ok(());
@@ -23,16 +24,17 @@ pub fn remove(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     let top = openat(parent, name, OPEN, Mode::empty())?;
     let mut tree = Tree { top: &top, moved: 0 };
     while tree.empty(&top, 0)? {}
-    gone(unlinkat(parent, name, UnlinkatFlags::RemoveDir))
+    absent_is_ok(unlinkat(parent, name, UnlinkatFlags::RemoveDir))
 }
 
 struct Tree<'a> {
     top: &'a OwnedFd,
+    /// How often a name for a moved directory was tried.
     moved: usize,
 }
 
 impl Tree<'_> {
-    /// Whether something was moved up meanwhile, and is still to be removed.
+    /// Empties a directory. True if directories were moved to the top, which must then be emptied again.
     fn empty(&mut self, directory: &OwnedFd, depth: usize) -> Result<bool, Errno> {
         let moved = self.moved;
         let mut entries = Dir::openat(directory, ".", OPEN, Mode::empty())?;
@@ -40,13 +42,13 @@ impl Tree<'_> {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." {
-                self.one(directory, name, depth)?;
+                self.remove_entry(directory, name, depth)?;
             }
         }
         Ok(self.moved > moved)
     }
 
-    fn one(&mut self, directory: &OwnedFd, name: &OsStr, depth: usize) -> Result<(), Errno> {
+    fn remove_entry(&mut self, directory: &OwnedFd, name: &OsStr, depth: usize) -> Result<(), Errno> {
         if !is_directory(unlinkat(directory, name, UnlinkatFlags::NoRemoveDir))? {
             return Ok(());
         }
@@ -54,10 +56,10 @@ impl Tree<'_> {
             return self.move_up(directory, name);
         }
         self.empty(&openat(directory, name, OPEN, Mode::empty())?, depth + 1)?;
-        gone(unlinkat(directory, name, UnlinkatFlags::RemoveDir))
+        absent_is_ok(unlinkat(directory, name, UnlinkatFlags::RemoveDir))
     }
 
-    /// Under a name that is free: one that is taken by a directory with something in it is not replaced.
+    /// Moves a directory to the top, under a name that is free or is an empty directory's, which rename(2) replaces.
     fn move_up(&mut self, directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
         loop {
             self.moved += 1;
@@ -74,15 +76,15 @@ impl Tree<'_> {
     }
 }
 
-/// Whether it is a directory, and so still there.
+/// Whether unlinkat(2) refused, because the name is a directory's.
 fn is_directory(unlinked: Result<(), Errno>) -> Result<bool, Errno> {
     match unlinked {
         Err(Errno::EISDIR) => Ok(true),
-        other => gone(other).map(|()| false),
+        other => absent_is_ok(other).map(|()| false),
     }
 }
 
-fn gone(removed: Result<(), Errno>) -> Result<(), Errno> {
+fn absent_is_ok(removed: Result<(), Errno>) -> Result<(), Errno> {
     match removed {
         Err(Errno::ENOENT) => Ok(()),
         other => other,
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_goes_and_nothing_that_a_link_leads_to() {
+    fn a_tree_is_removed_without_the_targets_of_its_links() {
         let scratch = tempfile::tempdir().unwrap();
         let (tree, kept) = (scratch.path().join("tree"), scratch.path().join("kept"));
         fs::create_dir_all(tree.join("a/b")).unwrap();
@@ -126,9 +128,9 @@ mod tests {
         removed(&tree).unwrap();
     }
 
-    /// Deeper than a process may open files, and than its stack reaches; with names in the way.
+    /// Deeper than the limit of open files and the stack allow, with two of the names for moved directories taken.
     #[test]
-    fn depth_is_no_defence() {
+    fn a_tree_of_any_depth_is_removed() {
         let scratch = tempfile::tempdir().unwrap();
         let tree = scratch.path().join("tree");
         fs::create_dir_all(tree.join(".deep-1/full")).unwrap();
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_removed_is_told() {
+    fn a_failed_removal_is_an_error() {
         assert_eq!(removed(Path::new("/proc/self")).unwrap_err(), Errno::EPERM);
     }
 }

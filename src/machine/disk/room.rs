@@ -1,4 +1,4 @@
-//! How much room there is, for an error about want of it.
+//! Free space of file systems, for the messages of disk-full errors.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use nix::sys::statvfs::{Statvfs, statvfs};
 use crate::error::{Code, Error};
 use crate::fault::Fault;
 
-/// Of the file systems of these paths the one with the least room, in words.
+/// Describes the file system with the least free space, of those that these paths are on.
 pub fn fullest(paths: &[PathBuf]) -> String {
-    let known = paths.iter().filter_map(|path| Some((path, room(path)?)));
-    match known.min_by_key(|(_, room)| left(room)) {
-        Some((path, room)) => said(path, &room),
-        None => "how much room there is cannot be read".to_owned(),
+    let known = paths.iter().filter_map(|path| Some((path, statistics(path)?)));
+    match known.min_by_key(|(_, room)| least_first(room)) {
+        Some((path, room)) => described(path, &room),
+        None => "the free space is unknown".to_owned(),
     }
 }
 
-/// Says of an error about want of room where that is, if `paths` are what was written to.
+/// Adds to a disk-full error which file system is full, of those of the `paths` that were written to.
 pub fn located(error: Error, paths: &[PathBuf]) -> Error {
     match error.code() == Code::DiskFull && error.fault().is_none() {
         true => Fault::DiskFull.is_behind(error.because(fullest(paths))),
@@ -24,20 +24,20 @@ pub fn located(error: Error, paths: &[PathBuf]) -> Error {
     }
 }
 
-/// What is not there yet would stand where its nearest parent does.
-fn room(path: &Path) -> Option<Statvfs> {
+/// A path that does not exist yet is on the file system of its nearest parent.
+fn statistics(path: &Path) -> Option<Statvfs> {
     path.ancestors().find_map(|path| statvfs(path).ok())
 }
 
-/// First where hardly an inode is left, then by bytes. The command that failed may have cleaned up since, so that
-/// the small one counts and not the one that is full now. Some file systems don't count inodes.
-fn left(room: &Statvfs) -> (bool, u64) {
+/// Sorts file systems with hardly any inodes first, then by free bytes. Not only full ones count: the failed command
+/// may have removed its files since. `files() == 0`: the file system does not count inodes.
+fn least_first(room: &Statvfs) -> (bool, u64) {
     const FEW: u64 = 16;
     let inodes_are_left = room.files() == 0 || room.files_available() >= FEW;
     (inodes_are_left, room.blocks_available().saturating_mul(room.fragment_size()))
 }
 
-fn said(path: &Path, room: &Statvfs) -> String {
+fn described(path: &Path, room: &Statvfs) -> String {
     let mib = |blocks: u64| blocks.saturating_mul(room.fragment_size()) >> 20;
     let inodes = match room.files() {
         0 => String::new(),
@@ -70,15 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_told_with_the_file_system_also_of_what_is_not_there() {
+    fn free_space_is_given_with_the_file_system_even_of_an_absent_path() {
         let text = fullest(&["/proc/no/such/file".into()]);
         assert!(text.starts_with("/proc/no/such/file (proc at /proc) has 0 of 0 MiB free"), "{text}");
         assert!(fullest(&["/".into()]).contains(" inodes") || fullest(&["/".into()]).contains("MiB free"));
-        assert!(fullest(&[]).contains("cannot be read"));
+        assert!(fullest(&[]).contains("unknown"));
     }
 
     #[test]
-    fn an_error_about_room_is_told_once_where_that_is() {
+    fn a_disk_full_error_names_the_file_system_once() {
         let full = || Error::of_the_disk("writing /x", "No space left on device (os error 28)");
         let located = super::located(super::located(full(), &["/proc".into()]), &["/".into()]);
         assert_eq!(Fault::of(&located), Some(Fault::DiskFull));

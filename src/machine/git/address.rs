@@ -1,4 +1,4 @@
-//! Where a repository is: which addresses are taken, and where a redirect may lead.
+//! Repository addresses over http(s): which are accepted, and which redirects are followed.
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -6,7 +6,7 @@ use ureq::http::uri::Scheme;
 use crate::error::{Code, Error, Result};
 use crate::secret::{excerpt, without_userinfo};
 
-/// What git asks first, below a repository's address.
+/// git's first request, below a repository's address.
 pub(super) const ADVERTISEMENT: &str = "/info/refs?service=git-upload-pack";
 
 /// A repository's address over http(s), without userinfo, query and trailing slash.
@@ -30,21 +30,21 @@ impl Address {
     }
 
     fn read(url: &str) -> Result<Address, &'static str> {
-        let uri: Uri = url.parse().map_err(|_| "it is not an address")?;
+        let uri: Uri = url.parse().map_err(|_| "it is not a URL")?;
         let https = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
             _ => return Err("only https://, http:// and ssh are supported"),
         };
-        let authority = uri.authority().ok_or("it names no host")?;
+        let authority = uri.authority().ok_or("it has no host")?;
         if authority.as_str().contains('@') {
-            return Err("it holds a user or a password");
+            return Err("it has a user or a password");
         }
         if uri.query().is_some() || url.contains('#') {
             return Err("it has a query or a fragment");
         }
         if authority.host().is_empty() {
-            return Err("it names no host");
+            return Err("it has no host");
         }
         let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
         let text = url.trim_end_matches('/').to_owned();
@@ -59,9 +59,9 @@ impl Address {
         self.https
     }
 
-    /// Where the first request was sent on to: the same repository under a new name of the same owner.
-    /// Anything else could be led by the server that answers, and would be followed with a credential; and whom a
-    /// repository was handed over to is not whom the policy trusts.
+    /// The target of a redirect of the first request: the repository under a new name of the same owner, on the same
+    /// server. Other redirects are refused. They could send the credential to another server; and the policy does not
+    /// trust another owner, to whom the repository may have been transferred.
     pub(super) fn moved(&self, location: &str) -> Result<Address, String> {
         let whole = if location.starts_with('/') && !location.starts_with("//") {
             format!("{}{location}", self.origin())
@@ -87,7 +87,7 @@ impl Address {
         Ok(to)
     }
 
-    /// All of the path but the repository's own name, which must be a plain one.
+    /// The path without the repository's name; `None` if the name could lead to another path (`..`, `%2f`).
     fn owner(&self) -> Option<&str> {
         let (owner, name) = self.path().rsplit_once('/')?;
         let plain = !matches!(name, "" | "." | "..") && !name.contains(['%', '\\', ';']);
@@ -98,7 +98,7 @@ impl Address {
         &self.host
     }
 
-    /// The two parts of a path that has no others, as GitHub's have.
+    /// Owner and name, if the path has just these two parts, as on GitHub.
     pub(super) fn owner_and_name(&self) -> Option<(&str, &str)> {
         let (owner, name) = self.path().trim_start_matches('/').split_once('/')?;
         let name = name.strip_suffix(".git").unwrap_or(name);
@@ -109,6 +109,7 @@ impl Address {
         &self.text[self.origin().len()..]
     }
 
+    /// Scheme, host and port.
     pub(super) fn origin(&self) -> &str {
         let start = self.text.find("://").map_or(0, |at| at + 3);
         let end = self.text[start..].find('/').map_or(self.text.len(), |at| start + at);
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_http_servers_are_taken() {
+    fn addresses_of_http_servers_are_accepted() {
         for (url, text) in [
             ("https://github.com/acme/auth.git", "https://github.com/acme/auth.git"),
             ("http://git.example:8080/a/", "http://git.example:8080/a"),

@@ -1,7 +1,7 @@
-//! Writes a commit's files into a release: bytes as they are in git, modes as git knows them, no more.
+//! Writes a commit's files into a release, in a child process, with the bytes and modes that git stores.
 //!
-//! Not libgit2's checkout, which converts line ends, runs filters, honours the repository's
-//! configuration, and works by path name. Here every file is made anew below an open directory.
+//! libgit2's checkout is not used: it converts line ends, runs filters, obeys the repository's configuration, and opens
+//! files by path, so that a symbolic link could lead it elsewhere. Here every file is made new below an open directory.
 
 use std::fs::File;
 use std::io::Write;
@@ -37,7 +37,7 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
         |error: git2::Error| Error::new(Code::CheckoutFailed, doing(), ForeignText::message(error.message()));
     let repository = libgit2::open(&request.repository).map_err(failed)?;
     let commit = Oid::from_str(request.commit.as_str()).map_err(failed)?;
-    // The fetching child has looked already, but it parsed a stranger's pack: what it left is looked at anew.
+    // Inspected again: the child that fetched this parsed an untrusted pack, which may have taken control of it.
     let items = inspect::inspect(&repository, commit, &request.limits)?;
     let root = empty_directory(&request.release)?;
     let odb = repository.odb().map_err(failed)?;
@@ -48,7 +48,7 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     Ok(())
 }
 
-/// Opens the release, if it is a directory of our own with nothing in it.
+/// Opens the release, which must be an empty directory of this process's user.
 fn empty_directory(path: &Path) -> Result<OwnedFd> {
     let doing = || format!("opening the release {}", path.display());
     let fd = open(path, FOLDER, Mode::empty()).coded(Code::CheckoutFailed, doing)?;
@@ -57,7 +57,7 @@ fn empty_directory(path: &Path) -> Result<OwnedFd> {
         return Err(Error::new(
             Code::CheckoutFailed,
             doing(),
-            format!("it belongs to uid {owner}, not to us"),
+            format!("it belongs to uid {owner}, not to the user of the checkout"),
         ));
     }
     let mut entries = Dir::openat(&fd, ".", FOLDER, Mode::empty()).coded(Code::CheckoutFailed, doing)?;
@@ -70,7 +70,7 @@ fn empty_directory(path: &Path) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Knows the way from the release down to the directory that is written to now.
+/// Writes files; holds open all directories from the release down to that of the last file.
 struct Writer<'r> {
     odb: Odb<'r>,
     open: Vec<Folder>,
@@ -86,7 +86,7 @@ impl Writer<'_> {
         let (directories, name) = item.path.rsplit_once('/').unwrap_or(("", &item.path));
         self.enter(directories)?;
         let content = self.odb.read(item.blob)?;
-        let folder = self.here()?;
+        let folder = self.current()?;
         match item.kind {
             EntryKind::Symlink => symlinkat(content.data(), folder, name)?,
             EntryKind::File => file(folder, name, content.data(), 0o644)?,
@@ -95,25 +95,25 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Items come sorted, so a directory's own come together: each is made once, when it is entered.
+    /// Makes and opens the directories of the next file. Items are sorted by path, so each directory is made once.
     fn enter(&mut self, directories: &str) -> nix::Result<()> {
         let parts: Vec<&str> = directories.split('/').filter(|part| !part.is_empty()).collect();
         let same =
             self.open.iter().skip(1).zip(&parts).take_while(|(folder, part)| folder.name == **part).count();
         self.open.truncate(same + 1);
         for part in &parts[same..] {
-            let fd = make_directory(self.here()?, part)?;
+            let fd = make_directory(self.current()?, part)?;
             self.open.push(Folder { name: (*part).to_owned(), fd });
         }
         Ok(())
     }
 
-    fn here(&self) -> nix::Result<&OwnedFd> {
+    fn current(&self) -> nix::Result<&OwnedFd> {
         self.open.last().map(|folder| &folder.fd).ok_or(nix::errno::Errno::EBADF)
     }
 }
 
-/// Fails if anything has the name already, and never follows a link that took its place.
+/// Fails if the name exists. Does not follow a link that may have replaced the new directory.
 fn make_directory(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
     let mode = Mode::from_bits_truncate(0o755);
     mkdirat(&parent, name, mode)?;

@@ -1,4 +1,4 @@
-//! Which commit of a branch is meant by an id, or by the beginning of one. Looks only at what was fetched.
+//! Finds a commit of a branch by its id, or by the beginning of it, in the fetched part of the history.
 
 use git2::{Oid, Repository};
 
@@ -7,10 +7,10 @@ use crate::facts::{Branch, Commit, CommitPrefix};
 
 pub const NOT_IN_HISTORY: &str = "it is not in the branch's history";
 
-/// More than these are not named.
+/// How many commits an error names.
 const MOST_NAMED: usize = 3;
 
-/// The commit below `tip` that is meant; `None` if there is none here. Two that begin alike are an error.
+/// The commit `pinned` in the history of `tip`; `None` if it is not there. Fails if several commits begin with it.
 pub fn on_branch(
     repository: &Repository,
     tip: Oid,
@@ -22,11 +22,11 @@ pub fn on_branch(
         return Ok(contains(repository, tip, wanted).then_some(wanted));
     }
     let unread = |error: git2::Error| {
-        Error::new(Code::Bug, format!("looking through branch {branch}"), error.message())
+        Error::new(Code::Bug, format!("reading the history of branch {branch}"), error.message())
     };
     let mut walk = repository.revwalk().map_err(unread)?;
     walk.push(tip).map_err(unread)?;
-    // A shallow history ends where the fetch ended: what was not fetched is not looked at.
+    // Where a shallow history ends, the walk does, too.
     let ids = walk.map_while(std::result::Result::ok).map(|id| id.to_string());
     let found: Vec<String> = ids.filter(|id| id.starts_with(pinned.as_str())).collect();
     match found.as_slice() {
@@ -49,7 +49,7 @@ fn ambiguous(branch: &Branch, pinned: &CommitPrefix, several: &[String]) -> Erro
     Error::new(Code::CommitAmbiguous, format!("looking for commit {pinned} on branch {branch}"), cause)
 }
 
-pub fn elsewhere(branch: &Branch, pinned: &CommitPrefix, why: &str) -> Error {
+pub fn not_on_branch(branch: &Branch, pinned: &CommitPrefix, why: &str) -> Error {
     Error::new(Code::CommitNotOnBranch, format!("looking for commit {pinned} on branch {branch}"), why)
 }
 

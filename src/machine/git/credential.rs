@@ -1,4 +1,4 @@
-//! Who asks: it goes from parent to child on stdin, and from the child to the repository's own server.
+//! The git credential. The parent sends it to the child on stdin, and the child only to the repository's server.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use crate::secret::Secret;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Credential {
-    /// For https. A token is the password of a user that the server prescribes.
+    /// For https. A token is a password, for a user name that the server prescribes.
     Password {
         username: String,
         #[serde(with = "on_the_wire")]
         password: Secret,
     },
-    /// For https to GitHub: the app's key buys a token for this repository.
+    /// For GitHub over https: the app's key is exchanged for a token for this repository.
     App(App),
-    /// For ssh: a private key, PEM or OpenSSH's own form.
+    /// For ssh: a private key in PEM or OpenSSH format.
     Key(#[serde(with = "on_the_wire")] Secret),
 }
 
@@ -29,12 +29,12 @@ pub struct App {
     pub private_key: Secret,
 }
 
-/// A credential that cannot be used, found before anything is connected.
-pub(super) fn unfit(cause: &str) -> Error {
+/// The error for a credential that cannot be used, found before any connection.
+pub(super) fn unusable(cause: &str) -> Error {
     Error::new(Code::CredentialInvalid, "reading the git credential", cause)
 }
 
-/// [`Secret`] serializes nowhere but here, where it must cross a pipe.
+/// Serializes a [`Secret`] for the pipe to the child. The type itself does not, so that no record or log contains one.
 mod on_the_wire {
     use serde::{Deserialize, Deserializer, Serializer};
 

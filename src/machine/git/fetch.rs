@@ -1,4 +1,4 @@
-//! One commit of one branch: fetched, shallow, from a server, or found in a local repository.
+//! Fetches one commit of a branch, shallow, or finds it in a local repository. Runs in a child process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, R
 
 use super::address::Address;
 use super::request::{FetchRequest, Repository as From};
-use super::transport::{Session, during};
+use super::transport::{Session, with_session};
 use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Source};
 use crate::fault::Fault;
 use crate::secret::{ForeignText, Message, without_userinfo};
 
-/// How far back from the branch's newest commit a pinned one is looked for. Each is a fetch of its own.
+/// How many commits back a pinned one is searched for. Each depth is a fetch of its own; most are near the newest.
 const DEPTHS: [i32; 2] = [50, 1000];
 
-/// Resolves the commit once, brings it here if need be, and tells what is in it.
+/// Resolves the commit, fetches it unless it is local, and lists its files.
 pub fn fetch(request: &FetchRequest) -> Result<Source> {
     libgit2::set_up()?;
     let (repository, name, commit) = match &request.repository {
@@ -29,43 +29,47 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
     let mut source = Source {
         repository: name,
         branch: request.branch.clone(),
-        commit: named(commit)?,
+        commit: commit_id(commit)?,
         entries,
         directories: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
         absent: Default::default(),
     };
-    inspect::record(&mut source, &repository, &items, &request.evidence, &request.limits)?;
+    inspect::read_evidence(&mut source, &repository, &items, &request.evidence, &request.limits)?;
     Ok(source)
 }
 
-/// Which commit the branch has, and nothing of it.
+/// The branch's newest commit, without its objects.
 pub fn tip(request: &FetchRequest) -> Result<Commit> {
     libgit2::set_up()?;
     let url = match &request.repository {
         From::Remote { url } => url,
-        From::Local { path } => return named(local(request, path)?.2),
+        From::Local { path } => return commit_id(local(request, path)?.2),
     };
     let (session, address) = session(request, url)?;
     let repository = empty_repository(&request.scratch)?;
-    let branch =
-        Fetched { repository: &repository, session: &session, address: &address, branch: &request.branch };
-    branch.advertised().and_then(named).map_err(|error| session.exchange().redacted(error))
+    let branch = RemoteBranch {
+        repository: &repository,
+        session: &session,
+        address: &address,
+        branch: &request.branch,
+    };
+    branch.advertised().and_then(commit_id).map_err(|error| session.exchange().redacted(error))
 }
 
 fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
     let (session, address) = session(request, url)?;
-    converse(request, &session, &address).map_err(|error| session.exchange().redacted(error))
+    fetch_remote(request, &session, &address).map_err(|error| session.exchange().redacted(error))
 }
 
-fn converse(
+fn fetch_remote(
     request: &FetchRequest,
     session: &Arc<dyn Session>,
     address: &str,
 ) -> Result<(Repository, String, Oid)> {
     let repository = empty_repository(&request.scratch)?;
-    let branch = Fetched { repository: &repository, session, address, branch: &request.branch };
+    let branch = RemoteBranch { repository: &repository, session, address, branch: &request.branch };
     let commit = match &request.pinned {
         None => branch.newest(1)?,
         Some(pinned) => branch.pinned(pinned)?,
@@ -73,7 +77,7 @@ fn converse(
     Ok((repository, session.exchange().repository().to_owned(), commit))
 }
 
-/// With whom to speak, and the address by which libgit2 finds the protocol for it.
+/// The session with the server, and the address by which libgit2 chooses the protocol.
 fn session(request: &FetchRequest, url: &str) -> Result<(Arc<dyn Session>, String)> {
     if ssh::Address::claims(url) {
         let session = ssh::Session::new(ssh::Address::parse(url)?, request)?;
@@ -102,12 +106,12 @@ fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid
     let commit = match &request.pinned {
         None => tip,
         Some(pinned) => commits::on_branch(&repository, tip, pinned, &request.branch)?
-            .ok_or_else(|| commits::elsewhere(&request.branch, pinned, commits::NOT_IN_HISTORY))?,
+            .ok_or_else(|| commits::not_on_branch(&request.branch, pinned, commits::NOT_IN_HISTORY))?,
     };
     Ok((repository, path.display().to_string(), commit))
 }
 
-/// No template, no user's configuration: a bare repository and nothing else.
+/// A bare repository without template and configuration of a user, which could add hooks or rewrite addresses.
 fn empty_repository(scratch: &Path) -> Result<Repository> {
     let doing = || format!("preparing {}", scratch.display());
     let mut entries = scratch.read_dir().map_err(|error| Error::new(Code::Io, doing(), error))?;
@@ -120,56 +124,57 @@ fn empty_repository(scratch: &Path) -> Result<Repository> {
         .map_err(|error| Error::of_the_disk(doing(), ForeignText::message(error.message())))
 }
 
-struct Fetched<'a> {
+struct RemoteBranch<'a> {
     repository: &'a Repository,
     session: &'a Arc<dyn Session>,
     address: &'a str,
     branch: &'a Branch,
 }
 
-impl Fetched<'_> {
+impl RemoteBranch<'_> {
     fn advertised(&self) -> Result<Oid> {
-        during(self.session, || {
+        with_session(self.session, || {
             let mut remote =
                 self.repository.remote_anonymous(self.address).map_err(|error| self.failed(&error))?;
-            let mut connection =
-                remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.refused(&error))?;
-            self.listed(connection.remote())
+            let mut connection = remote
+                .connect_auth(Direction::Fetch, None, None)
+                .map_err(|error| self.failed_at_first(&error))?;
+            self.advertised_commit(connection.remote())
         })
     }
 
     fn newest(&self, depth: i32) -> Result<Oid> {
-        self.reach(None, depth)
+        self.fetch_branch(None, depth)
     }
 
-    /// Fetches as little history as shows that the commit is in it. The beginning of an id that fits one commit of
-    /// that history means that one, whatever fits in what is older.
+    /// Fetches as little history as contains the commit. The beginning of an id means the one commit of that history
+    /// that begins so, although an older one may begin so, too.
     fn pinned(&self, pinned: &CommitPrefix) -> Result<Oid> {
         let wanted = pinned.whole().as_ref().map(commits::oid).transpose()?;
         for depth in DEPTHS {
-            let tip = self.reach(wanted, depth)?;
+            let tip = self.fetch_branch(wanted, depth)?;
             if let Some(found) = commits::on_branch(self.repository, tip, pinned, self.branch)? {
                 return Ok(found);
             }
-            // Named, it need not come again with the next, deeper fetch.
+            // With a reference to it, the next, deeper fetch does not download the tip again.
             self.repository
                 .reference(&self.reference(), tip, true, "fetched")
                 .map_err(|error| self.failed(&error))?;
             if !self.repository.is_shallow() {
-                return Err(commits::elsewhere(self.branch, pinned, commits::NOT_IN_HISTORY));
+                return Err(commits::not_on_branch(self.branch, pinned, commits::NOT_IN_HISTORY));
             }
         }
         let why = format!("it is not among the branch's last {} commits", DEPTHS[1]);
-        Err(commits::elsewhere(self.branch, pinned, &why))
+        Err(commits::not_on_branch(self.branch, pinned, &why))
     }
 
-    /// The branch may be moved while it is fetched: then, once, it is asked anew where it is.
-    fn reach(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
-        match self.converse(wanted, depth) {
-            Err(error) if was_moved(&error) => self.converse(wanted, depth).map_err(|again| {
+    /// Fetches. If the branch moved meanwhile, resolves and fetches it once more.
+    fn fetch_branch(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
+        match self.fetch_once(wanted, depth) {
+            Err(error) if was_moved(&error) => self.fetch_once(wanted, depth).map_err(|again| {
                 let before = match was_moved(&again) {
-                    true => "twice, as for a branch that is rewritten while it is fetched".into(),
-                    false => Message::from("and before: ").and(error.cause()),
+                    true => "this happened twice, as if the branch were rewritten during each fetch".into(),
+                    false => Message::from("the first attempt: ").and(error.cause()),
                 };
                 again.because(before)
             }),
@@ -177,15 +182,16 @@ impl Fetched<'_> {
         }
     }
 
-    /// Asks where the branch is and fetches that, in one conversation: what was resolved is what comes.
-    fn converse(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
-        during(self.session, || {
+    /// Resolves the branch and fetches it in one connection, so that the resolved commit is the fetched one.
+    fn fetch_once(&self, wanted: Option<Oid>, depth: i32) -> Result<Oid> {
+        with_session(self.session, || {
             let mut remote =
                 self.repository.remote_anonymous(self.address).map_err(|error| self.failed(&error))?;
-            // No callbacks: the transport sends the credential by itself, and only to this server.
-            let mut connection =
-                remote.connect_auth(Direction::Fetch, None, None).map_err(|error| self.refused(&error))?;
-            let tip = self.listed(connection.remote())?;
+            // No credential callback: the transport itself sends the credential, and only to this server.
+            let mut connection = remote
+                .connect_auth(Direction::Fetch, None, None)
+                .map_err(|error| self.failed_at_first(&error))?;
+            let tip = self.advertised_commit(connection.remote())?;
             let depth = if wanted == Some(tip) { 1 } else { depth };
             self.download(connection.remote(), depth)?;
             self.repository.find_commit(tip).map_err(|error| self.failed(&error))?;
@@ -193,7 +199,7 @@ impl Fetched<'_> {
         })
     }
 
-    fn listed(&self, remote: &Remote<'_>) -> Result<Oid> {
+    fn advertised_commit(&self, remote: &Remote<'_>) -> Result<Oid> {
         let heads = remote.list().map_err(|error| self.failed(&error))?;
         let name = self.reference();
         if let Some(head) = heads.iter().find(|head| head.name() == name) {
@@ -229,17 +235,17 @@ impl Fetched<'_> {
         format!("refs/heads/{}", self.branch)
     }
 
-    /// What the server says first shows whether it is one that can be spoken with.
-    fn refused(&self, error: &git2::Error) -> Error {
-        self.judged(error, true)
+    /// An error in the server's first answer, which shows whether its protocol is supported.
+    fn failed_at_first(&self, error: &git2::Error) -> Error {
+        self.classified(error, true)
     }
 
     fn failed(&self, error: &git2::Error) -> Error {
-        self.judged(error, false)
+        self.classified(error, false)
     }
 
-    /// The transport knows best; what libgit2 says itself is about the protocol or about our disk.
-    fn judged(&self, error: &git2::Error, is_first_answer: bool) -> Error {
+    /// The transport's own error, if there is one. Otherwise libgit2's message, about the protocol or the local disk.
+    fn classified(&self, error: &git2::Error, is_first_answer: bool) -> Error {
         if let Some(failure) = self.session.exchange().failure() {
             return failure;
         }
@@ -259,13 +265,13 @@ impl Fetched<'_> {
     }
 }
 
-/// The server refuses a commit that it has named itself a moment before: in git's words, and in libgit2's
-/// where it waits for something else.
+/// Whether the server refused a commit that it had just advertised: git's message for it, and libgit2's for the
+/// unexpected answer.
 fn was_moved(error: &Error) -> bool {
     let words = ["not our ref", "unexpected packet type"];
     error.cause().judge(|cause| words.iter().any(|word| cause.contains(word)))
 }
 
-fn named(commit: Oid) -> Result<Commit> {
+fn commit_id(commit: Oid) -> Result<Commit> {
     Commit::try_from(commit.to_string()).map_err(|error| Error::new(Code::Bug, "naming a commit", error))
 }

@@ -1,4 +1,4 @@
-//! git's smart protocol over http(s): what libgit2 reads and writes goes through ureq and rustls.
+//! git's smart protocol over http(s): a transport for libgit2, with ureq and rustls.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use ureq::{Agent, Body, BodyReader};
 use zeroize::Zeroizing;
 
 use super::address::{ADVERTISEMENT, Address};
-use super::credential::{Credential, unfit};
+use super::credential::{Credential, unusable};
 use super::github_app;
 use super::route::Route;
 use super::transport::{self, Exchange};
@@ -24,21 +24,21 @@ use crate::machine::web::agent::agent;
 use crate::machine::web::tls;
 use crate::secret::Secret;
 
-/// Some servers look for the `git/` to know a git client.
+/// Some servers recognize a git client by its `git/`.
 const USER_AGENT: &str = concat!("git/2.0 (bootagent ", env!("CARGO_PKG_VERSION"), ")");
 const REDIRECTS: usize = 5;
 const ADVERTISEMENT_TYPE: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 
-/// One fetch: to whom, and as whom.
+/// One fetch: its server and credential.
 pub(super) struct Session {
     exchange: Exchange,
     agent: Agent,
     address: Address,
     authorization: Option<HeaderValue>,
     route: Route,
-    /// Where the repository answered, once a redirect was followed.
+    /// The repository's address after redirects, for the second request.
     answered: Mutex<Address>,
 }
 
@@ -67,7 +67,7 @@ impl Session {
         }
         let route = Route { timeouts: timeouts.clone(), proxy: network.proxy.clone() };
         let agent = agent(network, timeouts, USER_AGENT)?;
-        let login = credential.map(|as_whom| login(&agent, &address, &route, as_whom)).transpose()?;
+        let login = credential.map(|credential| login(&agent, &address, &route, credential)).transpose()?;
         Ok(Session {
             exchange: Exchange::new(address.as_str(), most)
                 .hiding(login.as_ref().map(|(_, password)| password)),
@@ -103,11 +103,11 @@ impl Session {
         from.moved(location.unwrap_or_default()).map_err(|cause| {
             self.exchange
                 .error(Code::RepositoryInvalid, cause)
-                .remedy("write the address that git clone ends up with into the policy")
+                .remedy("if the new address is right, write it into the policy")
         })
     }
 
-    fn upload_pack(&self, asked: &[u8]) -> Result<BodyReader<'static>> {
+    fn upload_pack(&self, body: &[u8]) -> Result<BodyReader<'static>> {
         let at = self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut request = self
             .agent
@@ -117,30 +117,30 @@ impl Session {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = request.send(asked).map_err(|error| self.unreachable(&error))?;
+        let response = request.send(body).map_err(|error| self.unreachable(&error))?;
         self.body(response, RESULT_TYPE)
     }
 
-    /// The body of an answer that is one.
+    /// The body of a successful answer of the expected type.
     fn body(&self, response: Response<Body>, expected: &str) -> Result<BodyReader<'static>> {
         let status = response.status();
         if status != StatusCode::OK {
-            let asked =
+            let retry_after =
                 response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err(self.refused(status).retry_after(asked));
+            return Err(self.refused(status).retry_after(retry_after));
         }
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
         let kind_alone = kind.split(';').next().map(str::trim);
         if kind_alone == Some("text/html") {
-            // As a server does that is being maintained, or sits behind a gateway which is.
+            // A server under maintenance, or a gateway before it, answers with a web page.
             return Err(self
                 .exchange
                 .fault(
                     Fault::GitWebPage,
                     "the server answers with an HTML page (text/html) in place of git's data",
                 )
-                .remedy("is the server under maintenance? else: does git clone work with this address?"));
+                .remedy("is the server under maintenance? if not, does git clone work with this address?"));
         }
         if kind_alone != Some(expected) {
             let cause = format!("the server answers with {kind}: there is no git repository at this address");
@@ -159,13 +159,13 @@ impl Session {
                     "is the credential in the secret still valid, and may it read this repository?",
                 )
             }
-            // GitHub and GitLab don't tell an absent repository from a private one.
+            // GitHub and GitLab give the same answer for an absent and a private repository.
             401 => self.exchange.fault(
                 Fault::GitRefused,
-                "the server wants a credential (401): the repository is private, or there is none of this name",
+                "the server requires a credential (401): the repository is private or does not exist",
             )
             .remedy("name the credential's secret with --git-credential-secret; if the repository is public, check the pattern and the service's name"),
-            404 | 410 => self.exchange.fault(Fault::GitNotFound, format!("the server knows no such repository ({status})")),
+            404 | 410 => self.exchange.fault(Fault::GitNotFound, format!("the server has no such repository ({status})")),
             501 | 505 => self.exchange.fault(Fault::GitUnsupported, format!("the server answers {status}")),
             408 | 425 | 429 | 500.. => self.exchange.fault(Fault::GitBusy, format!("the server answers {status}")),
             _ => self.exchange.fault(Fault::GitRefused, format!("the server answers {status}")),
@@ -183,7 +183,7 @@ impl Session {
         }
     }
 
-    /// Within a body; a timeout there arrives as an io::Error around ureq's own.
+    /// An error while a body is read. A timeout is then an io::Error that wraps ureq's own.
     fn broken_off(&self, error: io::Error) -> Error {
         match error.into() {
             timeout @ ureq::Error::Timeout(_) => self.unreachable(&timeout),
@@ -204,7 +204,7 @@ fn login(
         Credential::App(app) => {
             Ok(("x-access-token".to_owned(), github_app::token(agent, address, route, app)?))
         }
-        Credential::Key(_) => Err(unfit("it is a private key, which opens repositories over ssh, not https")
+        Credential::Key(_) => Err(unusable("it is a private key, which works over ssh, not https")
             .remedy("write the repository as ssh://git@HOST/PATH, or store a token instead of the key")),
     }
 }
@@ -215,7 +215,7 @@ fn basic(username: &str, password: &Secret) -> Result<HeaderValue> {
     let header = Zeroizing::new(format!("Basic {}", *encoded));
     let mut value = HeaderValue::from_str(&header)
         .map_err(|error| Error::new(Code::Bug, "encoding the git credential", error))?;
-    // Left out of debug output.
+    // Not shown in debug output.
     value.set_sensitive(true);
     Ok(value)
 }
@@ -225,8 +225,8 @@ struct Subtransport(Arc<Session>);
 impl SmartSubtransport for Subtransport {
     fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let state = match action {
-            Service::UploadPackLs => Turn::First,
-            Service::UploadPack => Turn::Asking(Vec::new()),
+            Service::UploadPackLs => State::Advertisement,
+            Service::UploadPack => State::Request(Vec::new()),
             Service::ReceivePackLs | Service::ReceivePack => {
                 return Err(git2::Error::from_str("this program never pushes"));
             }
@@ -242,28 +242,30 @@ impl SmartSubtransport for Subtransport {
 /// One request and its answer: libgit2 writes, then reads.
 struct Stream {
     session: Arc<Session>,
-    state: Turn,
+    state: State,
 }
 
-enum Turn {
-    First,
-    Asking(Vec<u8>),
+enum State {
+    Advertisement,
+    Request(Vec<u8>),
     Answer(Box<BodyReader<'static>>),
 }
 
 impl Stream {
     fn answer(&mut self) -> Result<&mut BodyReader<'static>> {
         let answer = match &self.state {
-            Turn::First => Some(self.session.advertisement()?),
-            Turn::Asking(asked) => Some(self.session.upload_pack(asked)?),
-            Turn::Answer(_) => None,
+            State::Advertisement => Some(self.session.advertisement()?),
+            State::Request(bytes) => Some(self.session.upload_pack(bytes)?),
+            State::Answer(_) => None,
         };
         if let Some(answer) = answer {
-            self.state = Turn::Answer(Box::new(answer));
+            self.state = State::Answer(Box::new(answer));
         }
         match &mut self.state {
-            Turn::Answer(answer) => Ok(answer),
-            _ => Err(self.session.exchange.error(Code::Bug, "an answer was read before it was asked for")),
+            State::Answer(answer) => Ok(answer),
+            _ => {
+                Err(self.session.exchange.error(Code::Bug, "an answer was read before the request was sent"))
+            }
         }
     }
 }
@@ -281,11 +283,11 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.state {
-            Turn::Asking(asked) => {
-                asked.extend_from_slice(bytes);
+            State::Request(request) => {
+                request.extend_from_slice(bytes);
                 Ok(bytes.len())
             }
-            _ => Err(io::Error::other("nothing is written to an answer")),
+            _ => Err(io::Error::other("an answer cannot be written to")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A commit's tree, entry by entry: what may not be in it is refused by path, the rest is listed.
+//! Lists the files of a commit. Refuses unsafe and unsupported entries, with an error that names the path.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{EntryKind, Source};
 use crate::secret::{ForeignText, Message, cut};
 
-/// The kernel's PATH_MAX, less its end.
+/// The kernel's PATH_MAX, without the final zero byte.
 const LONGEST_TARGET: usize = 4_095;
-/// The specification's own upper bound for a pointer file.
+/// The upper bound for a pointer file in the specification of Git LFS.
 const LFS_POINTER_BYTES: usize = 1_024;
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
@@ -40,13 +40,13 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
         bytes: 0,
     };
     walk.tree(tree, "")?;
-    walk.links()?;
+    walk.check_links()?;
     walk.items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(walk.items)
 }
 
-/// The text of those wanted files that are there.
-pub(super) fn record(
+/// Adds the text of the wanted files to `source`, as far as they exist.
+pub(super) fn read_evidence(
     source: &mut Source,
     repository: &Repository,
     items: &[Item],
@@ -79,18 +79,18 @@ struct Walk<'r> {
 }
 
 impl Walk<'_> {
-    /// The depth of this recursion is bounded by the length of a path.
+    /// The limit for a path's length bounds the depth of this recursion.
     fn tree(&mut self, id: Oid, directory: &str) -> Result<()> {
         let tree = self.repository.find_tree(id).map_err(|error| damaged(directory, &error))?;
         let mut names = HashSet::new();
         for entry in &tree {
             let path = paths::join(directory, entry.name_bytes())
-                .map_err(|why| refused(&beside(directory, entry.name_bytes()), why))?;
-            // A name that is a symlink here and a directory there is how files get written elsewhere.
+                .map_err(|why| refused(&unchecked_path(directory, entry.name_bytes()), why))?;
+            // With one name for a symlink and a directory, the directory's files would be written through the symlink.
             if !names.insert(entry.name_bytes().to_vec()) {
                 return Err(refused(&path, "two entries have this name"));
             }
-            // Directories count, too: few trees that name each other can unfold into very many.
+            // Directories count, too: few tree objects that contain each other many times expand to millions.
             if self.items.len() + self.directories.len() >= self.limits.entries {
                 let cause = format!("it has more than {} files and directories", self.limits.entries);
                 return Err(Error::new(Code::SourceTooLarge, "listing the commit's files", cause));
@@ -143,7 +143,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Known without unpacking: a small pack may hold a very large file.
+    /// From the object's header, without unpacking it: a small pack can hold a very large file.
     fn size(&self, blob: Oid, path: &str) -> Result<usize> {
         match self.odb.read_header(blob) {
             Ok((size, ObjectType::Blob)) => Ok(size),
@@ -156,7 +156,7 @@ impl Walk<'_> {
         Ok(self.odb.read(blob).map_err(|error| damaged(path, &error))?.data().to_vec())
     }
 
-    fn links(&self) -> Result<()> {
+    fn check_links(&self) -> Result<()> {
         if self.targets.is_empty() {
             return Ok(());
         }
@@ -175,11 +175,12 @@ impl Walk<'_> {
     }
 }
 
-fn beside(directory: &str, name: &[u8]) -> String {
+/// For messages: the name may be any bytes.
+fn unchecked_path(directory: &str, name: &[u8]) -> String {
     format!("{directory}/{}", String::from_utf8_lossy(name))
 }
 
-/// Escaped: a user who can push chooses the names.
+/// Escaped, because users who can push choose the names, which could contain terminal control sequences.
 fn shown(path: &str) -> String {
     cut(path.trim_start_matches('/').escape_debug().to_string(), 100)
 }
@@ -188,12 +189,12 @@ fn refused(path: &str, why: &str) -> Error {
     Error::new(Code::SourceUnsafe, format!("checking the repository's {}", shown(path)), why)
 }
 
-/// Nothing bad, only more than is done here.
+/// The error for an entry that is harmless, but not supported.
 fn unsupported(code: Code, path: &str, why: &str) -> Error {
     Error::new(code, format!("checking the repository's {}", shown(path)), why)
 }
 
-/// Content-addressed storage that does not hold what it names.
+/// The error for an object that is absent, or does not match its id.
 fn damaged(path: &str, error: &git2::Error) -> Error {
     let what = if path.is_empty() { "commit".to_owned() } else { shown(path) };
     let cause =

@@ -1,4 +1,4 @@
-//! libgit2's process-wide settings, made once before its first use: all that is `unsafe` about git2.
+//! libgit2's process-wide settings, made once before its first use. All `unsafe` calls of git2 are here.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -18,17 +18,17 @@ pub(super) fn set_up() -> Result<()> {
 
 #[allow(unsafe_code)]
 fn settings() -> Result<(), git2::Error> {
-    // SAFETY: these write libgit2's globals without a lock. `OnceLock` runs them once, and nobody has
-    // used libgit2 before: only the functions of this module tree do, and each calls `set_up` first.
+    // SAFETY: these write libgit2's globals without a lock. `OnceLock` runs them once, and libgit2 was not
+    // used before: only the functions of this module tree use it, and each calls `set_up` first.
     unsafe {
         // No configuration but the repository's own: /etc/gitconfig and a home's .gitconfig could rewrite
         // addresses (url.insteadOf) or name credential helpers.
         for level in [ConfigLevel::System, ConfigLevel::Global, ConfigLevel::XDG, ConfigLevel::ProgramData] {
             git2::opts::set_search_path(level, "")?;
         }
-        // The check keeps a privileged user from running what another user's .git/config names (hooks,
-        // pagers, monitors). Here no user is privileged and libgit2 runs none of it, while the
-        // build user must read what the fetching user wrote.
+        // The check keeps root from running what another user's .git/config names (hooks, pagers, monitors).
+        // libgit2 runs none of it, root's child checks the owner by itself (`local.rs`), and the build user must
+        // read what the fetching user wrote.
         git2::opts::set_verify_owner_validation(false)?;
         for scheme in ["http", "https", "ssh"] {
             git2::transport::register(scheme, transport)?;
@@ -37,7 +37,7 @@ fn settings() -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// The repository that this very directory is: no `.git` in it, and none around it.
+/// Opens this directory as a repository: not a `.git` in it, nor a repository above it.
 pub(super) fn open(git_directory: &Path) -> Result<Repository, git2::Error> {
     let exactly = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT;
     Repository::open_ext(git_directory, exactly, [] as [&Path; 0])

@@ -1,11 +1,11 @@
-//! Symlinks of a tree, followed on paper: none may lead out of the tree, alone or through another.
+//! Resolves the symlinks of a tree without a disk: none may lead out of the tree, directly or through another one.
 
 use std::collections::HashMap;
 
-/// As the kernel: after forty it says ELOOP.
+/// As in the kernel, which then fails with ELOOP.
 const HOPS: usize = 40;
 
-/// What stands at a path of the tree.
+/// What a path of the tree is.
 pub(super) enum Node<'a> {
     Directory,
     File,
@@ -15,8 +15,7 @@ pub(super) enum Node<'a> {
 /// Every path of the tree.
 pub(super) type Nodes<'a> = HashMap<&'a str, Node<'a>>;
 
-/// Why the symlink at `path` is refused, if it is. A target that is not there is fine, so long as the
-/// way to it stays inside: a build may make it.
+/// `Err` says why the symlink at `path` is refused. A target inside the tree need not exist: a build may create it.
 pub(super) fn check(nodes: &Nodes<'_>, path: &str, target: &str) -> Result<(), &'static str> {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let mut at: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
@@ -24,14 +23,14 @@ pub(super) fn check(nodes: &Nodes<'_>, path: &str, target: &str) -> Result<(), &
     let mut hops = 0;
     while let Some(part) = todo.pop() {
         if part == ".." {
-            up(nodes, &mut at)?;
+            go_up(nodes, &mut at)?;
             continue;
         }
         at.push(part);
         if let Some(Node::Symlink(target)) = nodes.get(at.join("/").as_str()) {
             hops += 1;
             if hops > HOPS {
-                return Err("it leads round in a circle");
+                return Err("its target is a loop of symlinks");
             }
             at.pop();
             todo.extend(parts(target)?);
@@ -51,13 +50,13 @@ fn parts(target: &str) -> Result<Vec<&str>, &'static str> {
     Ok(target.split('/').filter(|part| !part.is_empty() && *part != ".").rev().collect())
 }
 
-/// `..` behind something that is not a directory of the tree cannot be shown to stay inside.
-fn up(nodes: &Nodes<'_>, at: &mut Vec<&str>) -> Result<(), &'static str> {
+/// Applies `..`. It must follow a directory of the tree: anything else could later be a link that leads elsewhere.
+fn go_up(nodes: &Nodes<'_>, at: &mut Vec<&str>) -> Result<(), &'static str> {
     if at.is_empty() {
         return Err("its target is outside the repository");
     }
     if !matches!(nodes.get(at.join("/").as_str()), Some(Node::Directory)) {
-        return Err("its target goes back through what is not a directory of the repository");
+        return Err("its target has a .. after what is not a directory of the repository");
     }
     at.pop();
     Ok(())
@@ -106,14 +105,14 @@ mod tests {
             ("l", "../x"),
             ("a/b/l", "../../../x"),
             ("l", "a/../../x"),
-            // Each looks harmless alone; through the other it leaves.
+            // Harmless by itself, but not through the other symlink.
             ("l", "to-b/../../.."),
             ("l", "here/../x"),
             ("l", "out/x"),
             ("l", "etc/shadow"),
             ("l", "round"),
             ("l", "self"),
-            // What a build might put there is not known.
+            // A build could create anything there.
             ("l", "dist/../x"),
             ("l", "a/file/../x"),
             ("l", ""),

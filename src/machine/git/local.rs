@@ -1,5 +1,5 @@
-//! A repository of this machine: exactly the one that is named, never one that is found by walking upwards, and
-//! by root only one that root alone could have written.
+//! Opens a local repository: exactly the one that is named, not one in a directory above. Root opens only a repository
+//! that no other user can change.
 
 use std::fs::{File, Metadata, metadata, symlink_metadata};
 use std::io::Read;
@@ -16,60 +16,61 @@ use crate::fault::Fault;
 use crate::machine::disk::owned;
 use crate::secret::{ForeignText, Message, without_userinfo};
 
-/// A path and a few words.
+/// In bytes, for files such as `.git` of a worktree: a word and a path.
 const LONGEST_LINK: u64 = 8 << 10;
 
-/// As whom root has a repository read: the first owner but root of the directory that is named and of the `.git` in
-/// it. The user who wrote a repository can read it. `None` if root itself is to read it.
+/// The user as whom root's child reads a repository: its owner, so that libgit2 does not parse another user's files as
+/// root. The owner is that of the directory or, if root owns it, of its `.git`. `None`: the user of this process.
 pub fn reader(path: &Path) -> Option<u32> {
     let owners = [metadata(path), symlink_metadata(path.join(".git"))];
     owners.into_iter().flatten().map(|data| data.uid()).find(|uid| geteuid().is_root() && *uid != 0)
 }
 
+/// `E-REPOSITORY-INVALID` if there is no repository, or root must not open it.
 pub(super) fn open(path: &Path) -> Result<Repository> {
     let doing = || format!("opening the repository at {}", without_userinfo(&path.to_string_lossy()));
-    let no_repository = |cause: Message| Error::new(Code::RepositoryInvalid, doing(), cause);
-    let git = git_directory(path).map_err(|cause| no_repository(cause.into()))?;
+    let invalid = |cause: Message| Error::new(Code::RepositoryInvalid, doing(), cause);
+    let git = git_directory(path).map_err(|cause| invalid(cause.into()))?;
     if geteuid().is_root() {
         refuse_foreign(path, &git).map_err(|cause| {
-            no_repository(cause.into())
-                .remedy("run this as the user to whom the repository belongs, or give all of it to root")
+            invalid(cause.into())
+                .remedy("run this as the user who owns the repository, or give all of it to root (chown -R)")
         })?;
     }
     libgit2::open(&git).map_err(|error| {
         let cause = ForeignText::message(error.message());
         match unsupported::on_disk(&cause) {
             Some(cause) => Fault::GitUnsupported.error(doing(), cause).remedy(unsupported::REMEDY),
-            None => no_repository(cause.into()).remedy(top_of(path)),
+            None => invalid(cause.into()).remedy(top_of(path)),
         }
     })
 }
 
-/// What a working tree says where its repository is (`.git`, a directory or a file); a bare repository is one itself.
+/// The git directory of a working tree (`.git`, a directory or a file that names one), or of a bare repository.
 fn git_directory(path: &Path) -> Result<PathBuf, String> {
     let inside = path.join(".git");
     match metadata(&inside) {
         Ok(data) if data.is_dir() => Ok(inside),
-        Ok(data) => match link(&inside, &data)?.strip_prefix("gitdir: ") {
+        Ok(data) => match reference(&inside, &data)?.strip_prefix("gitdir: ") {
             Some(at) => Ok(path.join(at)),
-            None => Err(format!("{} does not say where the repository is", inside.display())),
+            None => Err(format!("{} has no line gitdir: PATH", inside.display())),
         },
         Err(_) => Ok(path.to_owned()),
     }
 }
 
-/// The repository to which a further working tree's directory belongs, if it is one.
+/// The git directory of the main repository, if this is one of `git worktree add`.
 fn common_directory(git: &Path) -> Result<Option<PathBuf>, String> {
     let link_file = git.join("commondir");
     let Ok(data) = metadata(&link_file) else { return Ok(None) };
-    Ok(Some(git.join(link(&link_file, &data)?)))
+    Ok(Some(git.join(reference(&link_file, &data)?)))
 }
 
-/// The one line of a file by which git leads elsewhere.
-fn link(path: &Path, data: &Metadata) -> Result<String, String> {
+/// The line of a file that refers to a git directory.
+fn reference(path: &Path, data: &Metadata) -> Result<String, String> {
     let read = || {
         let mut text = String::new();
-        // A pipe that took the file's place must not hold this up.
+        // Opening must not block if a FIFO has replaced the file.
         let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path)?;
         file.take(LONGEST_LINK).read_to_string(&mut text)?;
         Ok::<_, std::io::Error>(text.trim_end_matches('\n').to_owned())
@@ -80,7 +81,7 @@ fn link(path: &Path, data: &Metadata) -> Result<String, String> {
     }
 }
 
-/// Others could have libgit2 read, as root, what they made up: objects, a configuration, links to other places.
+/// Keeps libgit2, as root, from reading what other users wrote: objects, configuration, links to other places.
 fn refuse_foreign(path: &Path, git: &Path) -> Result<(), String> {
     let common = common_directory(git)?;
     let opened = [Some(git), common.as_deref()].into_iter().flatten();
@@ -89,7 +90,7 @@ fn refuse_foreign(path: &Path, git: &Path) -> Result<(), String> {
         let (uid, mode) = (data.uid(), data.mode());
         if uid != 0 {
             let at = at.display();
-            return Err(format!("{at} belongs to uid {uid}, and root opens only what is its own"));
+            return Err(format!("{at} belongs to uid {uid}, and root opens only repositories of root"));
         }
         if is_opened && owned::is_open(mode) {
             return Err(owned::open_to_others(at, mode, None));
@@ -98,7 +99,7 @@ fn refuse_foreign(path: &Path, git: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A directory within a repository is not the repository: its name is told, and not taken.
+/// The remedy. A directory inside a repository is not opened as that repository, but the remedy names it.
 fn top_of(path: &Path) -> String {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     match real.ancestors().skip(1).find(|above| above.join(".git").exists()) {

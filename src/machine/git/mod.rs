@@ -1,4 +1,5 @@
-//! A repository's commit, fetched and checked out. All but `parent.rs` runs in a child: libgit2 never runs as root.
+//! Fetches a commit and checks it out. libgit2 parses untrusted data, so it runs only in child processes, and not as
+//! root (but for a local repository that root alone can change). The parent's side is `parent.rs`.
 
 pub mod address;
 pub mod checkout;

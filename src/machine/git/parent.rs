@@ -1,4 +1,4 @@
-//! The parent's side of a fetch: a child does it, in a transient unit or, on a laptop, as the caller.
+//! The parent's side of a fetch. A child does the work, in a transient unit or, on a laptop, as the caller.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,10 +22,11 @@ use crate::machine::retry::{Patience, patiently};
 use crate::plan::{Seconds, layout};
 use crate::secret::without_userinfo;
 
-/// A pack can be made to unfold into far more than it weighs, before any limit of ours sees it.
+/// A crafted pack can unpack into far more than its size before bootagent's own limits apply.
 pub const MEMORY: &str = "MemoryMax=1G";
 
-/// Fetches in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+/// Fetches in a transient unit of this name with a dynamic user; without a name, on a laptop, as the caller. A child
+/// that runs as its owner reads a local repository.
 pub async fn fetch(
     request: FetchRequest,
     unit: Option<&str>,
@@ -33,19 +34,19 @@ pub async fn fetch(
 ) -> Result<(Source, Scratch)> {
     if let Repository::Local { path } = &request.repository {
         let repository = path.clone();
-        let source = ask_as(reader(path), &own_program()?, Role::Fetch, &request, conversation()).await;
+        let source = ask_as(reader(path), &own_program()?, Role::Fetch, &request, deadline()).await;
         let source = source.map_err(|error| stalled(error, &request))?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
-    conversing(Role::Fetch, &request, unit, patience).await
+    with_retries(Role::Fetch, &request, unit, patience).await
 }
 
-/// Asks only which commit the branch has, in the same way.
+/// Reads which commit is the branch's newest, in the same way.
 pub async fn tip(request: FetchRequest, unit: Option<&str>, patience: Seconds) -> Result<Commit> {
-    conversing(Role::Tip, &request, unit, patience).await.map(|(commit, _)| commit)
+    with_retries(Role::Tip, &request, unit, patience).await.map(|(commit, _)| commit)
 }
 
-async fn conversing<T: DeserializeOwned + Send + 'static>(
+async fn with_retries<T: DeserializeOwned + Send + 'static>(
     role: Role,
     request: &FetchRequest,
     unit: Option<&str>,
@@ -54,29 +55,31 @@ async fn conversing<T: DeserializeOwned + Send + 'static>(
     let patience = Patience::lasting(patience.min(Phase::Fetch.seconds()).duration());
     match unit {
         Some(unit) => {
-            let attempt = async || clock::checked(in_unit(role, request, unit, most(patience)).await).await;
+            let attempt =
+                async || clock::checked(in_unit(role, request, unit, attempt_limit(patience)).await).await;
             patiently(patience, attempt).await
         }
         None => {
-            let attempt = async || clock::checked(in_child(role, request, most(patience)).await).await;
+            let attempt =
+                async || clock::checked(in_child(role, request, attempt_limit(patience)).await).await;
             patiently(patience, attempt).await
         }
     }
 }
 
-/// For one fetch. Who is waited for no longer than the budget allows is named, and not the budget: so the
-/// fetch ends a little before it.
-fn most(patience: Patience) -> Duration {
-    const TO_END: Duration = Duration::from_secs(1);
-    const LAST: Duration = Duration::from_millis(500);
-    conversation().min(patience.left().saturating_sub(TO_END).max(LAST))
+/// The time limit of one fetch. It ends a little before the run's budget, so that the error names the server and not
+/// the budget.
+fn attempt_limit(patience: Patience) -> Duration {
+    const MARGIN: Duration = Duration::from_secs(1);
+    const LEAST: Duration = Duration::from_millis(500);
+    deadline().min(patience.left().saturating_sub(MARGIN).max(LEAST))
 }
 
-fn conversation() -> Duration {
+fn deadline() -> Duration {
     Phase::Conversation.seconds().duration()
 }
 
-/// Where what is fetched is put.
+/// The directory below which the fetched objects are put.
 pub fn scratch(root: bool) -> PathBuf {
     if root { layout::PRIVATE.into() } else { std::env::temp_dir() }
 }
@@ -84,12 +87,12 @@ pub fn scratch(root: bool) -> PathBuf {
 async fn in_child<T: DeserializeOwned + Send + 'static>(
     role: Role,
     request: &FetchRequest,
-    most: Duration,
+    limit: Duration,
 ) -> Result<(T, Scratch)> {
     let scratch = tempfile::tempdir().doing(|| "making a scratch directory".to_owned())?;
     let request = FetchRequest { scratch: scratch.path().join("repository"), ..request.clone() };
     std::fs::create_dir(&request.scratch).doing(|| "making a scratch directory".to_owned())?;
-    let answer = ask(&own_program()?, role, &request, most).await;
+    let answer = ask(&own_program()?, role, &request, limit).await;
     let answer = answer.map_err(|error| stalled(error, &request))?;
     Ok((answer, Scratch { repository: request.scratch, _guard: Box::new(scratch) }))
 }
@@ -98,7 +101,7 @@ async fn in_unit<T: DeserializeOwned + Send + 'static>(
     role: Role,
     request: &FetchRequest,
     name: &str,
-    most: Duration,
+    limit: Duration,
 ) -> Result<(T, Scratch)> {
     let unit = format!("{name}.service");
     units::clear(&unit).await?;
@@ -106,8 +109,9 @@ async fn in_unit<T: DeserializeOwned + Send + 'static>(
     let fetched = Fetched { link, directory };
     fetched.remove();
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
-    let transient = TransientUnit::new(&unit, User::Dynamic, most)
+    let transient = TransientUnit::new(&unit, User::Dynamic, limit)
         .property(format!("CacheDirectory={name}"))
+        // The build user reads it during the checkout.
         .property("CacheDirectoryMode=0755")
         .property(MEMORY);
     let output = ask_in(transient, role, &request).await.map_err(|error| stalled(error, &request))?;
@@ -115,28 +119,29 @@ async fn in_unit<T: DeserializeOwned + Send + 'static>(
     Ok((answer, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }
 
+/// A child that exceeded its deadline means that the server stalled.
 fn stalled(error: Error, request: &FetchRequest) -> Error {
     match error.code() {
-        Code::Deadline => Fault::GitStalled.error(format!("fetching {}", place(request)), error.cause()),
+        Code::Deadline => Fault::GitStalled.error(format!("fetching {}", address(request)), error.cause()),
         _ => error,
     }
 }
 
-fn place(request: &FetchRequest) -> String {
+fn address(request: &FetchRequest) -> String {
     match &request.repository {
         Repository::Remote { url } => without_userinfo(url),
         Repository::Local { path } => path.display().to_string(),
     }
 }
 
-/// The fetched objects, removed with the last word about them.
+/// The fetched objects, removed when this is dropped.
 struct Fetched {
     link: PathBuf,
     directory: PathBuf,
 }
 
 impl Fetched {
-    /// What cannot be removed is named by the next fetch, which needs the place empty.
+    /// Ignores errors: the next fetch needs an empty directory, and reports what is in the way.
     fn remove(&self) {
         let _ = files::remove_file(&self.link);
         let _ = files::remove_tree(&self.directory);
@@ -154,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fetch_that_is_cut_off_names_its_server_and_can_be_tried_again() {
+    fn a_fetch_that_exceeds_its_deadline_names_its_server_and_is_retried() {
         let request = FetchRequest {
             repository: Repository::Remote { url: "https://u:hunter2@git.example/a.git".into() },
             branch: "main".to_owned().try_into().unwrap(),

@@ -1,10 +1,11 @@
-//! Names in a tree, judged before any of them becomes a file.
+//! Checks the names in a git tree before a file is written under one of them.
 
-/// Longer paths don't fit below a release directory with room to spare.
+/// In bytes. Leaves room below PATH_MAX (4096) for the release's directory and for what a build adds.
 const LONGEST_PATH: usize = 1_000;
+/// The kernel's NAME_MAX.
 const LONGEST_NAME: usize = 255;
 
-/// Appends a tree entry's name to its directory's path, or says what is wrong with it.
+/// Appends a tree entry's name to its directory's path. `Err` says what is wrong with the name.
 pub(super) fn join(directory: &str, name: &[u8]) -> Result<String, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8")?;
     check(name)?;
@@ -14,22 +15,22 @@ pub(super) fn join(directory: &str, name: &[u8]) -> Result<String, &'static str>
 
 fn check(name: &str) -> Result<(), &'static str> {
     match name {
-        "" => Err("it has no name"),
+        "" => Err("its name is empty"),
         "." | ".." => Err("its name leads to another directory"),
-        _ if name.contains('/') => Err("its name holds a slash"),
-        _ if name.contains(char::is_control) => Err("its name holds a control character"),
+        _ if name.contains('/') => Err("its name has a slash"),
+        _ if name.contains(char::is_control) => Err("its name has a control character"),
         _ if name.len() > LONGEST_NAME => Err("its name is longer than 255 bytes"),
-        _ if is_dot_git(name) => Err("it would pass for a repository's own .git"),
+        _ if is_dot_git(name) => Err("some file systems take its name for .git"),
         _ => Ok(()),
     }
 }
 
-/// `.git`, in any case and in the disguises that NTFS and HFS+ take for it. Those matter on Linux, too: a
-/// release may be copied, and one name that some tool takes for `.git` makes it run what stands in it.
+/// Whether the name is `.git`, in any case, or is so for NTFS or HFS+ (CVE-2014-9390). Refused on Linux, too: a release
+/// may be copied, and git runs programs that are named in a `.git/config`.
 fn is_dot_git(name: &str) -> bool {
     let seen: String = name.chars().filter(|c| !ignored_by_hfs(*c)).flat_map(char::to_lowercase).collect();
     let stem = seen.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    // A backslash separates for NTFS.
+    // NTFS takes a backslash for a separator.
     stem.split('\\').any(|part| {
         let part = part.trim_end_matches(['.', ' ']);
         part == ".git" || part == "git~1"
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none_are_refused() {
+    fn unsafe_names_are_refused() {
         for name in [
             "",
             ".",

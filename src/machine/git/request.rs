@@ -1,4 +1,4 @@
-//! What the children that read repositories are asked.
+//! Requests to the child processes that read repositories: JSON on stdin.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ use super::credential::Credential;
 use crate::facts::{Branch, Commit, CommitPrefix, HostKey, Network};
 use crate::machine::jail::request::Timeouts;
 
-/// Fetch one commit of one branch and say what is in it.
+/// Fetch one commit of one branch and list its files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FetchRequest {
     pub repository: Repository,
     pub branch: Branch,
-    /// A commit that must lie on the branch, instead of the branch's newest, or the beginning of its id.
+    /// The id, or its beginning, of a commit that must be on the branch; `None` for the branch's newest.
     pub pinned: Option<CommitPrefix>,
     pub credential: Option<Credential>,
-    /// The ssh servers that are known besides GitHub.
+    /// Keys of ssh servers, from the policy. GitHub's are built in.
     #[serde(default)]
     pub host_keys: Vec<HostKey>,
     /// An existing empty directory: it becomes a bare repository. Unused for a local repository.
@@ -43,20 +43,20 @@ pub enum Repository {
 /// Write a commit's files into a release directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CheckoutRequest {
-    /// What `fetch` filled (its scratch), or a local repository.
+    /// The scratch directory of a fetch, or a local repository.
     pub repository: PathBuf,
     pub commit: Commit,
-    /// An existing empty directory of the child's own user.
+    /// An existing empty directory that the child's user owns.
     pub release: PathBuf,
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// How much a repository may be. Beyond it: `E-SOURCE-TOO-LARGE`.
+/// Limits for a repository. Above one of them: `E-SOURCE-TOO-LARGE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Everything that the server sends.
+    /// All bytes that the server sends.
     pub pack_bytes: u64,
     /// Files of the commit, unpacked: a small pack can hold very large files.
     pub tree_bytes: u64,

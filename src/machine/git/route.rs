@@ -1,4 +1,4 @@
-//! The way by which requests reach a git server, and why one got no answer.
+//! Explains why a request to a git server got no answer.
 
 use ureq::Timeout;
 
@@ -6,7 +6,7 @@ use crate::facts::Proxy;
 use crate::fault::Fault;
 use crate::machine::jail::request::Timeouts;
 
-/// How requests go out, for the errors of those that get no answer.
+/// The timeouts and the proxy of requests, which errors name.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) timeouts: Timeouts,
@@ -14,7 +14,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Why there is no answer, and what kind of fault that is.
+    /// The fault and its cause.
     pub(super) fn unreachable(&self, error: &ureq::Error) -> (Fault, String) {
         let Timeouts { stall, connect } = self.timeouts;
         let (fault, cause) = match error {

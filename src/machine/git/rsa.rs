@@ -1,11 +1,11 @@
-//! RSA signatures, by the same library as TLS: the pure Rust implementations leak the key by their timing.
+//! RSA signatures, with the library that TLS uses: the `rsa` crate leaks the key by its timing (RUSTSEC-2023-0071).
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::credential::unfit;
+use super::credential::unusable;
 use crate::error::{Code, Error, Result};
 
 pub(super) struct RsaKey(RsaKeyPair);
@@ -56,13 +56,13 @@ impl RsaKey {
     }
 }
 
-/// The object identifier of RSA keys, 1.2.840.113549.1.1.1, at the only place where PKCS#8 has one.
+/// Whether a PKCS#8 key has, in its header, the object identifier of RSA: 1.2.840.113549.1.1.1.
 fn is_rsa(pkcs8: &[u8]) -> bool {
     const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     pkcs8.get(..32.min(pkcs8.len())).is_some_and(|head| head.windows(RSA.len()).any(|window| window == RSA))
 }
 
-/// The library's word for it ("InvalidEncoding", "TooSmall") holds nothing of the key.
+/// The library's message ("InvalidEncoding", "TooSmall") quotes nothing of the key.
 fn rejected(error: aws_lc_rs::error::KeyRejected) -> Error {
-    unfit(&format!("its RSA key is not usable: {error}"))
+    unusable(&format!("its RSA key is not usable: {error}"))
 }

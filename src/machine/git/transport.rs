@@ -1,5 +1,5 @@
-//! Between libgit2 and our transports. libgit2 knows a transport's failure only as a number, so the error
-//! that is told is kept in an [`Exchange`], and the caller takes it from there.
+//! Connects libgit2 with bootagent's transports for http and ssh. libgit2 passes on only the number of a transport's
+//! error, so the full error is kept in an [`Exchange`], from which the caller takes it.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::secret::{ForeignText, Redaction, Secret};
 
-/// A fetch's dealings with one server, by whatever protocol.
+/// One fetch from one server, over http or ssh.
 pub(super) trait Session: Send + Sync {
     fn transport(self: Arc<Self>, remote: &Remote<'_>) -> Result<Transport, git2::Error>;
 
@@ -21,25 +21,25 @@ pub(super) trait Session: Send + Sync {
 }
 
 thread_local! {
-    /// libgit2 makes transports by address alone: this is how one learns for whom.
+    /// libgit2 makes a transport from an address alone. The transport finds its session here.
     static CURRENT: RefCell<Option<Arc<dyn Session>>> = const { RefCell::new(None) };
 }
 
-/// What libgit2 calls for the addresses that are ours. A session belongs to one fetch on one thread.
+/// libgit2 calls this for http, https and ssh addresses. A session belongs to one fetch on one thread.
 pub(super) fn transport(remote: &Remote<'_>) -> Result<Transport, git2::Error> {
     let session = CURRENT.with_borrow(Clone::clone).ok_or_else(|| git2::Error::from_str("no session"))?;
     session.transport(remote)
 }
 
-/// Runs `act` with this session behind every transport of this thread.
-pub(super) fn during<T>(session: &Arc<dyn Session>, act: impl FnOnce() -> T) -> T {
+/// Runs `act` with this session for every transport of this thread.
+pub(super) fn with_session<T>(session: &Arc<dyn Session>, act: impl FnOnce() -> T) -> T {
     let before = CURRENT.replace(Some(Arc::clone(session)));
     let value = act();
     CURRENT.set(before);
     value
 }
 
-/// How much may still come, and what went wrong.
+/// The state of a session: how many bytes may still come, the first failure, and the credential to redact.
 pub(super) struct Exchange {
     repository: String,
     credential: Redaction,
@@ -57,7 +57,7 @@ impl Exchange {
         }
     }
 
-    /// The password that the server is given, and could repeat.
+    /// Redacts the password in errors, since the server's answer could repeat it.
     pub(super) fn hiding(mut self, password: Option<&Secret>) -> Exchange {
         self.credential = Redaction::new(password.map(|password| ("credential", password)));
         self
@@ -83,17 +83,18 @@ impl Exchange {
         fault.error(self.doing(), ForeignText::message(cause.as_ref()))
     }
 
-    /// Keeps the first failure: those that follow from it say less.
+    /// Keeps the first failure: later ones follow from it and say less.
     pub(super) fn fail(&self, error: Error) -> io::Error {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         io::Error::other("the transport failed")
     }
 
-    /// What really happened, if the transport knows.
+    /// The transport's first failure, if it had one.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Counts received bytes; fails above the limit.
     pub(super) fn count(&self, bytes: usize) -> Result<()> {
         let bytes = bytes as u64;
         let enough =

@@ -1,22 +1,22 @@
-//! What of git this program does not read, told by libgit2's words for it: trying again does not change it.
+//! Recognizes, by libgit2's messages, what bootagent does not support of git, and so need not retry.
 
 use crate::secret::{ForeignText, Message};
 
-const PROTOCOL: &str = "the server does not answer in a version of git's protocol that is known here";
+const PROTOCOL: &str = "the server does not answer in a supported version of git's protocol";
 const NO_SHALLOW: &str = "the server cannot send a commit without its history";
 const FORMAT: &str = "its objects are not named by SHA-1";
-const LAYOUT: &str = "it is of a newer kind than is known here";
+const LAYOUT: &str = "its format is newer than bootagent supports";
 
-pub(super) const REMEDY: &str = "bootagent reads repositories whose objects are named by SHA-1, from servers that answer as git-upload-pack does (protocol version 0, shallow fetches), over TLS 1.2 or SSH 2.0 and later: name such a copy of the repository in the policy";
+pub(super) const REMEDY: &str = "name a copy of the repository in the policy that bootagent supports: objects named by SHA-1, on a server with git-upload-pack (protocol version 0, shallow fetches), over TLS 1.2 or SSH 2.0 or later";
 
-/// Why the server's first answer, or what was asked for after it, cannot be had from this server.
+/// Why this server is not supported; `None` if the message is about something else.
 pub(super) fn by_server(message: &ForeignText, is_first_answer: bool) -> Option<Message> {
     let says = |words: &[&str]| words.iter().any(|word| message.says(word));
     let why = if says(&["remote object format"]) {
         FORMAT
     } else if says(&["server doesn't support shallow"]) {
         NO_SHALLOW
-    // Later the same words mean that a pack was damaged on its way.
+    // After the first answer the same messages mean that a pack was damaged on its way.
     } else if is_first_answer
         && says(&[
             "bad packet length",
@@ -32,7 +32,7 @@ pub(super) fn by_server(message: &ForeignText, is_first_answer: bool) -> Option<
     Some(Message::from(format!("{why}: ")).and(message.clone()))
 }
 
-/// Why a repository of this machine cannot be opened, though it is one.
+/// Why a local repository is not supported; `None` if the message is about something else.
 pub(super) fn on_disk(message: &ForeignText) -> Option<Message> {
     let says = |words: &[&str]| words.iter().any(|word| message.says(word));
     let why = match () {

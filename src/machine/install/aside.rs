@@ -1,4 +1,4 @@
-//! A release that passed before is set aside while it is built once more, and comes back if it cannot be.
+//! Sets a healthy release aside while it is built once more, and brings it back if the build fails.
 
 use std::path::PathBuf;
 
@@ -8,41 +8,42 @@ use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::plan::Aside;
 
-/// Its record, under the name that goes with the tree's.
-fn record(aside: &Aside) -> PathBuf {
+/// The name of the record while the release is set aside: that of the tree.
+fn aside_record(aside: &Aside) -> PathBuf {
     aside.record.with_file_name(aside.aside.file_name().unwrap_or_default())
 }
 
 pub fn check_set(aside: &Aside) -> Result<Check> {
     let was_begun = releases::is_whole(&aside.aside, &aside.record)?;
     Ok(match was_begun || files::exists(&aside.release)? {
-        true => Check::WouldChange("there".into()),
+        true => Check::WouldChange("present".into()),
         false => Check::AlreadySo,
     })
 }
 
-/// The tree first: a record of what is gone says nothing, while a tree without its record would be removed as
-/// unfinished. A run that is killed in between is gone on with, in either direction.
+/// Renames the tree first: a record without a tree has no effect, while a tree without its record would be removed as
+/// unfinished. After a kill in between, both this function and `bring_back` complete what was begun.
 pub fn set(aside: &Aside) -> Result<()> {
     if files::exists(&aside.release)? {
         files::remove_tree(&aside.aside)?;
         files::rename(&aside.release, &aside.aside)?;
     }
-    files::rename(&aside.record, &record(aside))
+    files::rename(&aside.record, &aside_record(aside))
 }
 
+/// To bring back only if the release was whole before, and was not built again.
 pub fn check_back(aside: &Aside) -> Result<Check> {
-    let was_whole =
-        releases::is_whole(&aside.aside, &record(aside))? || releases::is_whole(&aside.aside, &aside.record)?;
+    let was_whole = releases::is_whole(&aside.aside, &aside_record(aside))?
+        || releases::is_whole(&aside.aside, &aside.record)?;
     let is_due = was_whole && !releases::is_whole(&aside.release, &aside.record)?;
-    Ok(if is_due { Check::WouldChange("aside".into()) } else { Check::AlreadySo })
+    Ok(if is_due { Check::WouldChange("set aside".into()) } else { Check::AlreadySo })
 }
 
-/// The tree last, for the same reason.
+/// Renames the tree last, for the same reason.
 pub fn bring_back(aside: &Aside) -> Result<()> {
-    if files::exists(&record(aside))? {
+    if files::exists(&aside_record(aside))? {
         releases::discard(&aside.release, std::slice::from_ref(&aside.record))?;
-        files::rename(&record(aside), &aside.record)?;
+        files::rename(&aside_record(aside), &aside.record)?;
     }
     files::rename(&aside.aside, &aside.release)
 }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_comes_back_with_its_record() {
+    fn a_release_comes_back_with_its_record() {
         let (_scratch, aside) = stage();
         set(&aside).unwrap();
         assert!(!aside.release.exists() && !aside.record.exists());
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_killed_in_between_is_gone_on_with_in_either_direction() {
+    fn after_a_kill_in_between_both_directions_are_completed() {
         let whole = |aside: &Aside| {
             fs::read_to_string(aside.release.join("file")).unwrap() == "old"
                 && fs::read_to_string(&aside.record).unwrap() == "/opt/node\n"
@@ -92,7 +93,7 @@ mod tests {
         let killed = || {
             let (scratch, aside) = stage();
             fs::rename(&aside.release, &aside.aside).unwrap();
-            assert!(!releases::is_whole(&aside.release, &aside.record).unwrap(), "it is taken for whole");
+            assert!(!releases::is_whole(&aside.release, &aside.record).unwrap(), "it counts as whole");
             (scratch, aside)
         };
         let (_scratch, aside) = killed();
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_built_in_its_place_stays() {
+    fn a_release_that_was_built_in_its_place_stays() {
         let (_scratch, aside) = stage();
         set(&aside).unwrap();
         fs::create_dir(&aside.release).unwrap();
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_aside_nothing_comes_back() {
+    fn without_a_release_aside_nothing_comes_back() {
         let (_scratch, aside) = stage();
         assert_eq!(check_back(&aside).unwrap(), Check::AlreadySo);
         fs::remove_dir_all(&aside.release).unwrap();

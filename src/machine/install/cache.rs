@@ -1,5 +1,5 @@
-//! Caches of package managers: measured, and emptied when they are too large. They belong to the build user, so that
-//! nothing in them is followed or believed.
+//! Measures caches of package managers, and removes them when they are too large. The build user writes them, so no
+//! symbolic link in them is followed.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::plan::BoundCache;
 
-/// A cache with more files than this is too large, whatever they hold: measuring it must end.
+/// A cache with more entries counts as too large, whatever their size, so that measuring it ends.
 const MOST_ENTRIES: usize = 1_000_000;
 
 pub fn check(bound: &BoundCache) -> Result<Check> {
@@ -25,12 +25,13 @@ pub fn empty(bound: &BoundCache) -> Result<()> {
     files::remove_tree(&bound.path)
 }
 
-/// What the tree takes on the disk. It is measured no further than it takes to know that it is over `enough`.
+/// What the tree takes on the disk, in MiB. Measures no further than to more than `enough`.
 fn mib(path: &Path, enough: u64) -> u64 {
+    /// The unit of st_blocks in stat(2).
     const BLOCK: u64 = 512;
-    let (mut ahead, mut bytes, mut entries) = (vec![path.to_owned()], 0u64, 0);
-    while let Some(directory) = ahead.pop() {
-        // What goes away meanwhile, or cannot be read, takes nothing.
+    let (mut unread, mut bytes, mut entries) = (vec![path.to_owned()], 0u64, 0);
+    while let Some(directory) = unread.pop() {
+        // What is removed meanwhile, or cannot be read, does not count.
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
             let Ok(about) = entry.metadata() else { continue };
             bytes += about.blocks() * BLOCK;
@@ -39,7 +40,7 @@ fn mib(path: &Path, enough: u64) -> u64 {
                 return if entries > MOST_ENTRIES { u64::MAX } else { bytes >> 20 };
             }
             if about.is_dir() {
-                ahead.push(entry.path());
+                unread.push(entry.path());
             }
         }
     }
@@ -58,14 +59,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_goes_when_it_is_over_its_size_and_stays_below() {
+    fn a_cache_is_removed_only_above_its_limit() {
         let scratch = tempfile::tempdir().unwrap();
         let (cache, beside) = (scratch.path().join("npm"), scratch.path().join("beside"));
         assert_eq!(check(&bound(&cache, 1)).unwrap(), Check::AlreadySo, "there is none");
         fs::create_dir_all(cache.join("_cacache/content")).unwrap();
         fs::create_dir(&beside).unwrap();
         fs::write(beside.join("kept"), vec![1; 4 << 20]).unwrap();
-        // A link's target is not the cache's.
+        // A link's target does not count.
         symlink(&beside, cache.join("_cacache/link")).unwrap();
         fs::write(cache.join("_cacache/content/one"), vec![1; 2 << 20]).unwrap();
         assert_eq!(check(&bound(&cache, 3)).unwrap(), Check::AlreadySo);

@@ -1,5 +1,6 @@
-//! What a program says of the release becomes a file of root's: as the service's user, without its secrets, able to write
-//! nothing, and for a minute at most. The program's words choose the name of a failure and never more than that.
+//! Runs a program that evaluates a file of the release (PM2's ecosystem file is JavaScript), and writes its output to a
+//! file of root's. The program runs as an unprivileged user, without secrets and unable to write, for a limited time.
+//! If it fails, its output chooses which fault is reported, and has no other effect.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,10 +18,11 @@ use crate::machine::{Check, now};
 use crate::plan::{Evaluation, Mode, Owner};
 use crate::secret::Message;
 
-/// A little less than the step has: this end says more than the step's.
+/// Less than the step's time limit, because this error says more than the step's.
 const DEADLINE: Duration = Duration::from_secs(Phase::Evaluate.seconds().0 - 10);
+/// Of the output, in bytes.
 const LONGEST: usize = 256 << 10;
-/// sysexits' EX_NOPERM: what it read asks for something that is not allowed.
+/// EX_NOPERM of sysexits.h: the evaluated file asks for something that is not allowed.
 const REFUSED: i32 = 77;
 
 pub fn check(evaluation: &Evaluation) -> Result<Check> {
@@ -30,6 +32,7 @@ pub fn check(evaluation: &Evaluation) -> Result<Check> {
     })
 }
 
+/// Writes the program's output to `evaluation.path`, which the user can read and only root can change.
 pub async fn evaluate(evaluation: &Evaluation) -> Result<()> {
     let user = User::Named { user: evaluation.user.clone(), group: evaluation.user.clone() };
     let mut transient = TransientUnit::new(&evaluation.unit, user, DEADLINE)
@@ -42,14 +45,14 @@ pub async fn evaluate(evaluation: &Evaluation) -> Result<()> {
     let began = now();
     let output = transient.run(&argv, None, LONGEST).await?;
     if !output.ok() {
-        let said = journal::last_word(&evaluation.unit, began).await;
-        return Err(judged(evaluation, &output, &said));
+        let unit_ended = journal::last_word(&evaluation.unit, began).await;
+        return Err(failure(evaluation, &output, &unit_ended));
     }
     let owner = Owner::new("root", &evaluation.user);
     files::write(Path::new(&evaluation.path), &output.stdout, &owner, Mode(0o640))
 }
 
-fn judged(evaluation: &Evaluation, output: &Output, unit_ended: &str) -> Error {
+fn failure(evaluation: &Evaluation, output: &Output, unit_ended: &str) -> Error {
     let doing = format!("running {} as {}", evaluation.argv.join(" "), evaluation.user);
     if let Some(cause) = reason::of_the_unit(output.status, unit_ended) {
         return Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY);
@@ -57,8 +60,9 @@ fn judged(evaluation: &Evaluation, output: &Output, unit_ended: &str) -> Error {
     if let Some(cause) = diagnose::out_of_memory(output.status, &[], unit_ended) {
         return Fault::OutOfMemory.error(doing, cause);
     }
-    let said = output.lines();
-    let cause = said.last().map_or_else(|| Message::from("it says nothing"), |line| line.trimmed().into());
+    let lines = output.lines();
+    let cause =
+        lines.last().map_or_else(|| Message::from("it printed nothing"), |line| line.trimmed().into());
     let fault = match output.status {
         Some(IMDS_ANSWERS) => Fault::ImdsAnswers,
         Some(REFUSED) => Fault::EvaluationRefused,

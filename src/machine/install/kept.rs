@@ -1,4 +1,4 @@
-//! The releases of a service that are whole: reads only.
+//! Lists the finished releases of a service. Changes nothing.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::facts::{Commit, Service};
 use crate::machine::disk::files;
 use crate::plan::layout::Layout;
 
-/// A release that was finished and stands there.
+/// A finished release whose directory exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     pub commit: Commit,
@@ -18,7 +18,7 @@ pub struct Release {
     pub finished: u64,
 }
 
-/// The newest first.
+/// The finished releases of a service, the newest first.
 pub fn of(service: &Service) -> Result<Vec<Release>> {
     let layout = Layout::new(service);
     let mut kept = Vec::new();

@@ -1,4 +1,4 @@
-//! What a release needs: packages, runtimes, its checked-out and installed files, and the records that it is whole.
+//! Installs what a release needs (OS packages, runtimes, tools, its files), and keeps the records of finished releases.
 
 pub mod aside;
 pub mod cache;

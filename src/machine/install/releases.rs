@@ -1,5 +1,5 @@
-//! Releases as wholes: finished or not, kept or removed. That a release is finished is root's own
-//! record, outside of what the build user can write.
+//! Finishes, checks, discards and prunes releases; installs the agent. A release counts as finished by a record of
+//! root's, which the build user cannot write.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::machine::disk::path_at::finished_name;
 use crate::machine::jail::unit::own_program;
 use crate::plan::{Mode, Owner, Prune};
 
-/// The record tells which runtimes the release must not lose.
+/// Flushes a release to disk and records that it is finished, and what it uses, which must stay as long as it does.
 ///
-/// A flush that has begun cannot be stopped: it may end when the step was given up long ago and the release is being
-/// discarded. What was flushed is recorded only as long as it has its name.
+/// A flush cannot be stopped. It may end long after the step timed out, while the recovery discards the release. So the
+/// record is written, and kept, only if the release's name still belongs to the directory that was flushed.
 pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
     let flushed = files::which_directory(release)?;
     files::flush(release)?;
@@ -26,15 +26,15 @@ pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
     }
     let uses: String = uses.iter().map(|path| format!("{}\n", path.display())).collect();
     files::write(record, uses.as_bytes(), &Owner::root(), Mode(0o600))?;
-    // A discard takes the name first and the record second: one of us two removes it.
+    // `discard` removes the name first and the record second, so either it or this function removes the record.
     match still_there()? {
         true => Ok(()),
         false => files::remove_file(record).and(Err(gone())),
     }
 }
 
-/// Whole, and its record names all that must stay as long as it does: another supervisor may need more than the one that
-/// it was built for.
+/// Whether a release is whole and its record names all that it uses: another supervisor may need more than the one for
+/// which it was built.
 pub fn check_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<Check> {
     if !is_whole(release, record)? {
         return Ok(Check::WouldChange("not done yet".into()));
@@ -43,29 +43,28 @@ pub fn check_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result
     let text = String::from_utf8_lossy(&text).into_owned();
     let is_named = |path: &PathBuf| text.lines().any(|line| Path::new(line) == path);
     Ok(match uses.iter().find(|path| !is_named(path)) {
-        Some(path) => Check::WouldChange(format!("it uses {}, too", path.display())),
+        Some(path) => Check::WouldChange(format!("its record lacks {}", path.display())),
         None => Check::AlreadySo,
     })
 }
 
+/// Whether there is an unfinished release to discard.
 pub fn check_unfinished(release: &Path, record: &Path) -> Result<Check> {
     let unfinished = files::stands(release)? && !is_whole(release, record)?;
     Ok(if unfinished { Check::WouldChange("unfinished".into()) } else { Check::AlreadySo })
 }
 
-/// Whether a release is whole: it stands there, and root's record says that it was finished. A record of what is gone says
-/// nothing.
+/// Whether a release is whole: its directory exists, and root's record says that it was finished.
 pub fn is_whole(release: &Path, record: &Path) -> Result<bool> {
     Ok(files::exists(record)? && files::exists(release)?)
 }
 
-/// Work on a release that its record ends.
+/// The check of a step that works on a release, and is done once the release has its record.
 pub fn check_whole(release: &Path, record: &Path) -> Result<Check> {
     Ok(if is_whole(release, record)? { Check::AlreadySo } else { Check::WouldChange("not done yet".into()) })
 }
 
-/// The name goes first, then what is recorded under it, then the tree: a release that is half removed must not count
-/// as whole.
+/// Removes first the name, then the records, then the tree: a half-removed release must not count as whole.
 pub fn discard(release: &Path, records: &[PathBuf]) -> Result<()> {
     files::put_aside(release)?;
     records.iter().try_for_each(|record| files::remove_file(record))?;
@@ -77,16 +76,17 @@ pub fn check_prune(prune: &Prune) -> Result<Check> {
     Ok(if surplus.is_empty() {
         Check::AlreadySo
     } else {
-        Check::WouldChange(format!("{} more", surplus.len()))
+        Check::WouldChange(format!("{} to remove", surplus.len()))
     })
 }
 
+/// Removes all releases and records that `prune.keep` does not name.
 pub fn prune(prune: &Prune) -> Result<()> {
     for name in surplus(prune)? {
         let release = prune.releases.join(&name);
         let records: Vec<PathBuf> = prune.records.iter().map(|records| records.join(&name)).collect();
         match finished_name(&name) {
-            // What a killed run left beside a release, which may be one that stays.
+            // An unfinished name, left by a killed run. The release of the final name may be one to keep.
             Some(_) => records.iter().chain([&release]).try_for_each(|left| files::remove_left(left))?,
             None => discard(&release, &records)?,
         }
@@ -111,6 +111,7 @@ fn own_bytes() -> Result<(PathBuf, Vec<u8>)> {
     Ok((program, bytes))
 }
 
+/// Whether the running program is installed at `path`.
 pub fn check_agent(path: &Path) -> Result<Check> {
     let (program, bytes) = own_bytes()?;
     if program == path {
@@ -128,8 +129,8 @@ pub fn install_agent(path: &Path) -> Result<()> {
     files::write(path, &bytes, &Owner::root(), Mode(0o755))
 }
 
-/// A working tree's root and the text of its evidence, for a check without git.
-pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
+/// A working tree as a `Source`: the entries of its top directory and the text of the evidence files. Without git.
+pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
     let doing = || format!("reading the directory {}", path.display());
     let mut source = Source {
         repository: path.display().to_string(),
@@ -158,16 +159,16 @@ pub fn tree(path: &Path, evidence: &[String]) -> Result<Source> {
         source.entries.push(Entry { path: name, kind });
     }
     for wanted in evidence {
-        record(&mut source, path, wanted)?;
+        read_evidence(&mut source, path, wanted)?;
     }
     source.entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(source)
 }
 
-fn record(source: &mut Source, tree: &Path, wanted: &str) -> Result<()> {
+fn read_evidence(source: &mut Source, tree: &Path, wanted: &str) -> Result<()> {
     let path = tree.join(wanted);
     let doing = || format!("reading {}", path.display());
-    // No directory on the way may be a link: a commit's would not be followed either.
+    // A directory that is a symbolic link is not followed, as it would not be in a commit.
     let above = path.ancestors().skip(1).take_while(|above| *above != tree);
     let leads_elsewhere = above.into_iter().any(|above| above.is_symlink());
     let about = match path.symlink_metadata() {
@@ -193,7 +194,7 @@ mod tests {
         nix::unistd::geteuid().is_root()
     }
 
-    /// A directory for releases and one for records, and in the first one a release of so many files.
+    /// A release of so many files, and the path of its record.
     fn stage(files: usize) -> (tempfile::TempDir, PathBuf, PathBuf) {
         let scratch = tempfile::tempdir().unwrap();
         let (release, records) = (scratch.path().join("releases/one"), scratch.path().join("records"));
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_is_there_is_finished() {
+    fn an_existing_release_is_finished_and_a_discarded_one_is_not() {
         if !is_root() {
             return;
         }
@@ -217,7 +218,7 @@ mod tests {
             check_finished(&release, &record, &uses).unwrap()
         };
         assert_eq!((check(&["/opt/node"]), check(&[])), (Check::AlreadySo, Check::AlreadySo));
-        assert_eq!(check(&["/opt/node", "/opt/pm2"]), Check::WouldChange("it uses /opt/pm2, too".into()));
+        assert_eq!(check(&["/opt/node", "/opt/pm2"]), Check::WouldChange("its record lacks /opt/pm2".into()));
         assert_eq!(check_unfinished(&release, &record).unwrap(), Check::AlreadySo);
         discard(&release, std::slice::from_ref(&record)).unwrap();
         assert!(!release.exists() && !record.exists());
@@ -225,9 +226,9 @@ mod tests {
         assert!(!record.exists());
     }
 
-    /// The flush of a step that was given up ends at some moment of the recovery.
+    /// The flush of a step that timed out ends at some moment of the recovery.
     #[test]
-    fn a_flush_that_ends_late_records_nothing_of_what_was_discarded() {
+    fn a_flush_that_ends_late_does_not_record_a_discarded_release() {
         if !is_root() {
             return;
         }
@@ -243,19 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_removed_has_no_name_any_more() {
+    fn a_release_loses_its_name_before_it_is_removed() {
         let (_scratch, release, _) = stage(3000);
         let some = || (0..3000).step_by(100).any(|number| !release.join(number.to_string()).exists());
         thread::scope(|scope| {
             let removing = scope.spawn(|| files::remove_tree(&release));
             while !some() {}
-            assert!(!release.exists(), "it is half removed, and looks whole");
+            assert!(!release.exists(), "it is half removed, and counts as whole");
             removing.join().unwrap().unwrap();
         });
     }
 
     #[test]
-    fn what_a_killed_run_left_goes_and_what_stands_beside_it_stays() {
+    fn what_a_killed_run_left_is_pruned_and_the_release_beside_it_stays() {
         let (_scratch, release, record) = stage(1);
         let releases = release.parent().unwrap().to_owned();
         let prune_it = |keep: &[&str]| Prune {

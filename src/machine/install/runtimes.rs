@@ -1,5 +1,5 @@
-//! Runtimes from their archives. A child downloads and unpacks; root takes over what it made, and only
-//! what is whole and on disk gets its name.
+//! Installs and prunes runtimes. A child process downloads and unpacks an archive; root adopts the tree, flushes it to
+//! disk, and only then gives it its name.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,13 +20,14 @@ use crate::machine::retry::{Patience, patiently};
 use crate::machine::{Check, blocking};
 use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
 
-/// Where the child sees its directory.
-const SEEN: &str = "/mnt/runtime";
-/// A little less than the step has: the child's own end says more than the step's.
+/// Where the child's directory is mounted for it.
+const MOUNT: &str = "/mnt/runtime";
+/// Less than the step's time limit, because the child's error says more than the step's.
 const DOWNLOAD: Duration = Duration::from_secs(Phase::Runtime.seconds().0 - 10);
+/// An archive must not exhaust the machine's memory while it is unpacked.
 const MEMORY: &str = "MemoryMax=512M";
 
-/// Downloaded in a unit of this name with a dynamic user; without a name, on a laptop, as the caller.
+/// Downloads a text, in a transient unit of this name with a dynamic user; without a name, on a laptop, as the caller.
 pub async fn document(request: DocumentRequest, unit: Option<&str>, patience: Seconds) -> Result<String> {
     let patience = Patience::lasting(patience.min(Phase::Runtime.seconds()).duration());
     let deadline = Phase::Conversation.seconds().duration();
@@ -53,6 +54,7 @@ async fn reply<T: serde::de::DeserializeOwned + Send + 'static>(
     read_reply(output).await
 }
 
+/// The child did not end within its deadline: the server counts as unreachable.
 fn stalled(error: Error, address: &str) -> Error {
     match error.code() {
         Code::Deadline => Fault::RuntimeUnreachable.error(format!("downloading {address}"), error.cause()),
@@ -67,15 +69,15 @@ pub fn check(archive: &Archive) -> Result<Check> {
     })
 }
 
-/// The caller tries again, if the fault is one that passes.
+/// Tries once: the caller repeats it for transient faults.
 pub async fn install(install: &InstallRuntime) -> Result<()> {
     download(install).await?;
     let archive = install.archive.clone();
     blocking(move || finish(&archive.runtime, &archive.path)).await
 }
 
-/// What is not whole yet stands there, whatever it will be.
-pub fn tree() -> PathBuf {
+/// The directory in which every runtime and tool is made before it gets its name.
+pub fn unfinished_tree() -> PathBuf {
     Path::new(layout::UNFINISHED_RUNTIME).join("tree")
 }
 
@@ -84,14 +86,14 @@ async fn download(install: &InstallRuntime) -> Result<()> {
     blocking(|| {
         files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
         files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
-        // Open to all users, but only this child reaches it.
-        files::directory(&tree(), &Owner::root(), Mode(0o777))
+        // The dynamic user must write it. Its parent is closed to all users, so only this child reaches it.
+        files::directory(&unfinished_tree(), &Owner::root(), Mode(0o777))
     })
     .await?;
     let request = ArchiveRequest {
         address: install.archive.address.clone(),
         checksum: install.archive.checksum.clone(),
-        directory: SEEN.into(),
+        directory: MOUNT.into(),
         program: install.archive.program.clone(),
         leave_out: install.archive.leave_out.clone(),
         network: install.network.clone(),
@@ -99,19 +101,19 @@ async fn download(install: &InstallRuntime) -> Result<()> {
     };
     let transient = TransientUnit::new(&install.unit, User::Dynamic, DOWNLOAD)
         .property("TemporaryFileSystem=/mnt:ro")
-        .property(format!("BindPaths={}:{SEEN}", tree().display()))
-        .writable(Path::new(SEEN))
+        .property(format!("BindPaths={}:{MOUNT}", unfinished_tree().display()))
+        .writable(Path::new(MOUNT))
         .hidden(Path::new(layout::RUN))
         .property(MEMORY);
     reply(transient, Role::Archive, &request, &install.archive.address).await
 }
 
-/// The child is gone: only root reaches the tree now.
+/// Adopts the unfinished tree and gives it its name. The child has ended: only root reaches the tree now.
 pub fn finish(runtime: &str, path: &Path) -> Result<()> {
     let doing = || format!("finishing {}", path.display());
-    let from = Place::open(&tree(), false).doing(doing)?;
+    let from = Place::open(&unfinished_tree(), false).doing(doing)?;
     adopt::adopt(&from.open_directory().doing(doing)?).doing(doing)?;
-    files::flush(&tree())?;
+    files::flush(&unfinished_tree())?;
     files::write(&record(runtime, &name(path)), b"", &Owner::root(), Mode(0o600))?;
     rename(&from, path).doing(doing)?;
     files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
@@ -128,7 +130,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// That a runtime is ours: those of the image stay, whether anything uses them or not.
+/// Records that bootagent installed this version. Versions without a record belong to the AMI and are never pruned.
 fn record(runtime: &str, version: &str) -> PathBuf {
     Path::new(layout::STATE).join("runtimes").join(runtime).join(version)
 }
@@ -141,14 +143,14 @@ pub fn check_prune(prune: &PruneRuntimes) -> Result<Check> {
     })
 }
 
-/// Moved away first: under its name a runtime is whole.
+/// Moves a runtime away before it is removed: under its name a runtime must be whole.
 pub fn prune(prune: &PruneRuntimes) -> Result<()> {
     for path in surplus(prune)? {
         let doing = || format!("removing {}", path.display());
         files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
         if files::exists(&path)? {
             files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
-            rename(&Place::open(&path, false).doing(doing)?, &tree()).doing(doing)?;
+            rename(&Place::open(&path, false).doing(doing)?, &unfinished_tree()).doing(doing)?;
             files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
         }
         files::remove_file(&record(&prune.runtime, &name(&path)))?;
@@ -158,12 +160,12 @@ pub fn prune(prune: &PruneRuntimes) -> Result<()> {
 
 fn surplus(prune: &PruneRuntimes) -> Result<Vec<PathBuf>> {
     let used = used()?;
-    let ours = files::names(&Path::new(layout::STATE).join("runtimes").join(&prune.runtime))?;
-    let paths = ours.iter().map(|version| layout::runtime(&prune.runtime, version));
+    let installed = files::names(&Path::new(layout::STATE).join("runtimes").join(&prune.runtime))?;
+    let paths = installed.iter().map(|version| layout::runtime(&prune.runtime, version));
     Ok(paths.filter(|path| !prune.keep.contains(path) && !used.contains(path)).collect())
 }
 
-/// What the finished releases of all services say that they use.
+/// What the finished releases of all services use, by their records.
 fn used() -> Result<Vec<PathBuf>> {
     let services = Path::new(layout::STATE).join("services");
     let mut used = Vec::new();

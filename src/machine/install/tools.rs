@@ -1,5 +1,5 @@
-//! Tools of the machine, from files that this program brings along: a service's build user installs them into a directory
-//! that no other user reaches, and only what is whole, on disk and root's gets its name.
+//! Installs tools such as PM2 once per machine, from lockfiles that bootagent contains. A service's build user installs
+//! into a directory that no other user reaches; root adopts it, flushes it to disk, and only then gives it its name.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::machine::process::{journal, units};
 use crate::machine::{Check, blocking, now};
 use crate::plan::{InstallTool, Mode, Owner, layout};
 
-/// Where the installation sees its directory.
-const SEEN: &str = "/mnt/tool";
-/// Longer than the step's own deadline: this one holds if the agent dies.
+/// Where the directory of the installation is mounted for it.
+const MOUNT: &str = "/mnt/tool";
+/// Longer than the step's time limit: it ends the unit if the agent was killed.
 const DEADLINE: Duration = Duration::from_secs(Phase::Install.seconds().0 + 60);
 
 pub fn check(tool: &InstallTool) -> Result<Check> {
@@ -39,9 +39,9 @@ fn prepare(tool: &InstallTool) -> Result<()> {
     let owner = Owner::new(&tool.user, &tool.user);
     files::remove_tree(Path::new(layout::UNFINISHED_RUNTIME))?;
     files::directory(Path::new(layout::UNFINISHED_RUNTIME), &Owner::root(), Mode(0o700))?;
-    files::directory(&runtimes::tree(), &owner, Mode(0o700))?;
+    files::directory(&runtimes::unfinished_tree(), &owner, Mode(0o700))?;
     for (name, text) in &tool.files {
-        files::write(&runtimes::tree().join(name), text.as_bytes(), &owner, Mode(0o644))?;
+        files::write(&runtimes::unfinished_tree().join(name), text.as_bytes(), &owner, Mode(0o644))?;
     }
     Ok(())
 }
@@ -50,10 +50,10 @@ async fn run(tool: &InstallTool) -> Result<()> {
     let user = User::Named { user: tool.user.clone(), group: tool.user.clone() };
     let mut transient = TransientUnit::new(&tool.unit, user, DEADLINE)
         .property("TemporaryFileSystem=/mnt:ro")
-        .property(format!("BindPaths={}:{SEEN}", runtimes::tree().display()))
-        .writable(Path::new(SEEN))
+        .property(format!("BindPaths={}:{MOUNT}", runtimes::unfinished_tree().display()))
+        .writable(Path::new(MOUNT))
         .hidden(Path::new(layout::RUN))
-        .directory(Path::new(SEEN))
+        .directory(Path::new(MOUNT))
         .environment(&tool.environment);
     for path in &tool.writable {
         transient = transient.writable(path);

@@ -1,4 +1,4 @@
-//! A release is filled: its files are written and its commands run, each in a transient unit, and none of it by root.
+//! Fills a release: checks out its files and runs its commands, each in a transient unit and never as root.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::machine::process::journal;
 use crate::machine::{Context, now};
 use crate::plan::{Checkout, Command, Mode, Owner, layout};
 
-/// A little less than the checkout's step has: the child's own end says more than the step's.
+/// Less than the step's time limit, because the child's error says more than the step's.
 const CHECKOUT: Duration = Duration::from_secs(Phase::Checkout.seconds().0 - 10);
 
-/// The commit's files into an empty directory of the build user's.
+/// Writes the commit's files into a new directory of the build user's.
 pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()> {
     let Some(scratch) = context.scratch else {
         return Err(Error::new(
@@ -33,14 +33,14 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     };
     releases::discard(&checkout.release, std::slice::from_ref(&checkout.record))?;
     files::directory(&checkout.release, &Owner::new(&checkout.user, &checkout.group), Mode(0o750))?;
-    let (repository, bind) = within_reach(&scratch.repository);
+    let (repository, bind) = mounted(&scratch.repository);
     let request = CheckoutRequest {
         repository,
         commit: checkout.commit.clone(),
         release: checkout.release.clone(),
         limits: Default::default(),
     };
-    // Of the group that may enter the release: it owns the directory, and that is all it may write.
+    // It owns the directory, in the group that may enter the release, and can write nothing else.
     let user = User::Named { user: checkout.user.clone(), group: checkout.group.clone() };
     let mut transient = TransientUnit::new(&checkout.unit, user, CHECKOUT)
         .writable(&checkout.release)
@@ -53,20 +53,21 @@ pub async fn check_out(checkout: &Checkout, context: &Context<'_>) -> Result<()>
     read_reply(ask_in(transient, Role::Checkout, &request).await?).await
 }
 
-/// The scratch stands where only root can go: the child sees it under another name, read-only.
-fn within_reach(repository: &Path) -> (PathBuf, Vec<String>) {
+/// Only root can enter the scratch directory, so it is mounted for the child elsewhere, read-only. Returns that path
+/// and the properties of the unit.
+fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
     if !repository.starts_with(layout::PRIVATE) {
         return (repository.to_owned(), Vec::new());
     }
-    let seen = "/mnt/source";
-    let bind = format!("BindReadOnlyPaths={}:{seen}", repository.display());
-    (seen.into(), vec!["TemporaryFileSystem=/mnt:ro".to_owned(), bind])
+    let mount = "/mnt/source";
+    let bind = format!("BindReadOnlyPaths={}:{mount}", repository.display());
+    (mount.into(), vec!["TemporaryFileSystem=/mnt:ro".to_owned(), bind])
 }
 
-/// An install or build command, after the proof that IMDS is out of its reach.
+/// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials.
 pub async fn run(command: &Command) -> Result<()> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
-    // The step's own deadline is shorter; this one holds if the agent dies.
+    // Longer than the step's time limit: it ends the unit if the agent was killed.
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
         .directory(&command.directory)
         .environment(&command.environment);

@@ -1,5 +1,5 @@
-//! A runtime's archive: downloaded, unpacked and hashed in one pass. What came counts for nothing until
-//! its checksum is right.
+//! Downloads, unpacks and hashes a runtime's archive in one pass, in a child process. Until the checksum is verified
+//! the archive is untrusted: it must not write outside its directory, nor exhaust memory or disk.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
-use super::get::{Answer, Web};
+use super::get::{ResponseBody, Web};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::inside::{is_below, leads_below};
@@ -20,18 +20,18 @@ use crate::machine::jail::request::ArchiveRequest;
 use crate::plan::Checksum;
 use crate::secret::ForeignText;
 
-/// Several times what Node's archive has.
+/// Limits, in bytes except for `ENTRIES`: each is several times what Node's archive has.
 const ARCHIVE_BYTES: u64 = 256 << 20;
 const UNPACKED_BYTES: u64 = 1 << 30;
 const ENTRIES: usize = 50_000;
 const LIST_BYTES: u64 = 1 << 20;
-/// What stands before the content of one entry: its header, and long names of their own. `tar` reads them whole.
+/// The headers of one entry, with long names, which the `tar` crate reads into memory.
 const HEADER_BYTES: u64 = 64 << 10;
 
-/// Fills the empty directory with the archive's content, without the one directory that holds it all.
+/// Fills the empty directory `request.directory` with the content of the archive's one top directory.
 pub fn archive(request: &ArchiveRequest) -> Result<()> {
     let web = Web::new(&request.network, &request.timeouts)?;
-    let wanted = wanted(&web, request)?;
+    let expected = expected_sum(&web, request)?;
     let mut answer = Hashed { inner: web.get(&request.address, ARCHIVE_BYTES)?, hash: Sha256::new() };
     let unpacked = unpack(&mut answer, request);
     let drained = io::copy(&mut answer, &mut io::sink());
@@ -40,8 +40,8 @@ pub fn archive(request: &ArchiveRequest) -> Result<()> {
     }
     drained.map_err(|error| Error::new(Code::Bug, doing(request), error))?;
     let sum: String = answer.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if sum != wanted {
-        let cause = format!("its SHA-256 is {sum}, and should be {wanted}");
+    if sum != expected {
+        let cause = format!("its SHA-256 is {sum}, expected is {expected}");
         return Err(Fault::RuntimeAltered.error(doing(request), cause));
     }
     unpacked.map_err(|error| match error.downcast::<io::Error>() {
@@ -51,7 +51,7 @@ pub fn archive(request: &ArchiveRequest) -> Result<()> {
     })
 }
 
-/// Not of the archive, whose entries may be in each other's way.
+/// Whether the disk is the cause, and not the archive, two of whose entries may have one name.
 fn is_of_the_disk(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
     let of_an_entry = matches!(error.kind(), AlreadyExists | InvalidFilename | IsADirectory | NotADirectory);
@@ -62,7 +62,8 @@ fn doing(request: &ArchiveRequest) -> String {
     format!("unpacking {}", request.address)
 }
 
-fn wanted(web: &Web, request: &ArchiveRequest) -> Result<String> {
+/// The SHA-256 in hexadecimal: pinned, or from the list that the server has beside the archive.
+fn expected_sum(web: &Web, request: &ArchiveRequest) -> Result<String> {
     let list = match &request.checksum {
         Checksum::Pinned(sha256) => return Ok(sha256.clone()),
         Checksum::Listed(list) => list,
@@ -79,9 +80,9 @@ fn wanted(web: &Web, request: &ArchiveRequest) -> Result<String> {
     })
 }
 
-/// Everything that passes is in the sum.
+/// Hashes every byte that is read through it.
 struct Hashed<'a> {
-    inner: Answer<'a>,
+    inner: ResponseBody<'a>,
     hash: Sha256,
 }
 
@@ -93,7 +94,7 @@ impl Read for Hashed<'_> {
     }
 }
 
-/// Ends where an entry's headers do not.
+/// Fails after `left` bytes: headers without an end must not exhaust the memory.
 struct Bounded<'a, R> {
     inner: R,
     left: &'a Cell<u64>,
@@ -120,17 +121,19 @@ fn unpack(from: impl Read, request: &ArchiveRequest) -> anyhow::Result<()> {
         let mut entry = entry?;
         left.set(u64::MAX);
         tree.put(&mut entry)?;
-        // What was left out, too: from here on only headers are read.
+        // Skips left-out content, so that the next bytes are headers.
         io::copy(&mut entry, &mut io::sink())?;
         left.set(HEADER_BYTES);
     }
     tree.finish()
 }
 
-/// What becomes of an archive. Symbolic links come last: nothing is ever written through one.
+/// Writes the entries. Makes symbolic links last, so that no entry is written through one (link attack).
 struct Tree<'a> {
     request: &'a ArchiveRequest,
+    /// Directories that exist already.
     made: HashSet<PathBuf>,
+    /// Paths and targets.
     links: Vec<(PathBuf, PathBuf)>,
 }
 
@@ -140,8 +143,8 @@ impl Tree<'_> {
         if kind == EntryType::XGlobalHeader {
             return Ok(());
         }
-        let Some(inside) = inside(&entry.path()?)? else { return plain(kind, Path::new("its top")) };
-        plain(kind, &inside)?;
+        let Some(inside) = below_top(&entry.path()?)? else { return check_type(kind, Path::new("its top")) };
+        check_type(kind, &inside)?;
         if self.request.leave_out.iter().any(|left| inside.starts_with(left)) {
             return Ok(());
         }
@@ -181,22 +184,25 @@ impl Tree<'_> {
     }
 }
 
-/// Also what is left out: a sparse file, say, is as long as it claims.
-fn plain(kind: EntryType, inside: &Path) -> anyhow::Result<()> {
+/// Also for left-out entries: a sparse file, for one, unpacks to any length that it claims.
+fn check_type(kind: EntryType, inside: &Path) -> anyhow::Result<()> {
     use EntryType::{Continuous, Directory, Regular, Symlink};
     anyhow::ensure!(
         matches!(kind, Directory | Regular | Continuous | Symlink),
-        "{} is neither file, directory nor symbolic link ({kind:?})",
+        "{} is not a file, a directory or a symbolic link ({kind:?})",
         inside.display()
     );
     Ok(())
 }
 
-/// The entry's path below the archive's one top directory; `None` for that itself.
-fn inside(path: &Path) -> anyhow::Result<Option<PathBuf>> {
+/// The entry's path below the archive's one top directory; `None` for the top directory itself.
+fn below_top(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     let short =
         path.as_os_str().len() < 1000 && path.to_str().is_some_and(|path| !path.contains(char::is_control));
-    anyhow::ensure!(is_below(path) && short, "it has an entry whose name leads out of it");
+    anyhow::ensure!(
+        is_below(path) && short,
+        "the name of an entry leads out of it, is too long or has control characters"
+    );
     let inside: PathBuf = path.components().skip(1).collect();
     Ok((!inside.as_os_str().is_empty()).then_some(inside))
 }
@@ -216,12 +222,12 @@ mod tests {
 
     #[test]
     fn entries_have_plain_names_below_one_top() {
-        let name = |path: &str| inside(Path::new(path)).ok().flatten();
+        let name = |path: &str| below_top(Path::new(path)).ok().flatten();
         assert_eq!(name("node-v1/bin/node"), Some("bin/node".into()));
-        assert_eq!(inside(Path::new("node-v1/")).unwrap(), None);
+        assert_eq!(below_top(Path::new("node-v1/")).unwrap(), None);
         for path in ["/bin/node", "node/../../x", "../x", "node/a\nb", &format!("node/{}", "x".repeat(1000))]
         {
-            assert!(inside(Path::new(path)).is_err(), "{path} was let through");
+            assert!(below_top(Path::new(path)).is_err(), "{path} was let through");
         }
     }
 }

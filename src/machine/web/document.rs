@@ -1,4 +1,4 @@
-//! A short text of a server: the index of a runtime's releases, for one. It is only brought here; the planner reads it.
+//! Downloads a short text, such as the index of a runtime's releases, in a child process. The planner interprets it.
 
 use super::get::Web;
 use crate::error::Result;
@@ -9,5 +9,5 @@ pub fn document(request: &DocumentRequest) -> Result<String> {
     let DocumentRequest { address, most, network, timeouts } = request;
     let bytes = Web::new(network, timeouts)?.bytes(address, *most)?;
     String::from_utf8(bytes)
-        .map_err(|_| Fault::RuntimeUnusable.error(format!("reading {address}"), "it is not a text in UTF-8"))
+        .map_err(|_| Fault::RuntimeUnusable.error(format!("reading {address}"), "it is not UTF-8 text"))
 }

@@ -1,4 +1,4 @@
-//! Files over https, apart from git: asked for, bounded, and what goes wrong told as a fault.
+//! HTTP GET of files and texts, with a limit of their length. Errors are faults of a runtime's download.
 
 use std::io::{self, Read};
 
@@ -14,8 +14,8 @@ use crate::fault::Fault;
 use crate::machine::jail::request::Timeouts;
 use crate::secret::ForeignText;
 
-const OURS: &str = concat!("bootagent/", env!("CARGO_PKG_VERSION"));
-/// Mirrors often lead on to where their files really are.
+const USER_AGENT: &str = concat!("bootagent/", env!("CARGO_PKG_VERSION"));
+/// Mirrors often redirect to a CDN or another storage.
 const REDIRECTS: u32 = 5;
 
 pub(super) struct Web {
@@ -25,53 +25,59 @@ pub(super) struct Web {
 
 impl Web {
     pub(super) fn new(network: &Network, timeouts: &Timeouts) -> Result<Web> {
-        Ok(Web { agent: agent(network, timeouts, OURS)?, timeouts: timeouts.clone() })
+        Ok(Web { agent: agent(network, timeouts, USER_AGENT)?, timeouts: timeouts.clone() })
     }
 
-    /// What stands at the address, of which at most so many bytes are read.
-    pub(super) fn get(&self, address: &str, most: u64) -> Result<Answer<'_>> {
-        let asking = Asking { web: self, address: address.to_owned() };
+    /// Starts a download, which fails if it has more than `most` bytes.
+    pub(super) fn get(&self, address: &str, most: u64) -> Result<ResponseBody<'_>> {
+        let download = Download { web: self, address: address.to_owned() };
         let request = self.agent.get(address).config();
         let request = request.max_redirects(REDIRECTS).https_only(true).build();
-        let response = request.call().map_err(|error| asking.unreachable(&error))?;
+        let response = request.call().map_err(|error| download.unreachable(&error))?;
         if response.status() != StatusCode::OK {
             let after =
                 response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err(asking.refused(response.status()).retry_after(after));
+            return Err(download.refused(response.status()).retry_after(after));
         }
-        // As a mirror does that is being maintained: nothing that is asked for here is one.
+        // A mirror under maintenance answers with a web page. No file that bootagent downloads is HTML.
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if kind.split(';').next().map(str::trim) == Some("text/html") {
             let cause = "the server answers with an HTML page (text/html) in place of the file";
-            return Err(asking.fault(Fault::RuntimeUnreachable, cause));
+            return Err(download.fault(Fault::RuntimeUnreachable, cause));
         }
         let length = response.body().content_length();
         if length.is_some_and(|length| length > most) {
-            return Err(asking.too_long(most));
+            return Err(download.too_long(most));
         }
-        Ok(Answer { asking, reader: response.into_body().into_reader(), left: most, most, failure: None })
+        Ok(ResponseBody {
+            download,
+            reader: response.into_body().into_reader(),
+            left: most,
+            most,
+            failure: None,
+        })
     }
 
-    /// The same, whole.
+    /// Downloads at most `most` bytes into memory.
     pub(super) fn bytes(&self, address: &str, most: u64) -> Result<Vec<u8>> {
         let mut answer = self.get(address, most)?;
         let mut bytes = Vec::new();
         let read = answer.read_to_end(&mut bytes);
         match (answer.failure.take(), read) {
             (Some(failure), _) => Err(failure),
-            (None, Err(error)) => Err(Error::new(Code::Bug, answer.asking.doing(), error)),
+            (None, Err(error)) => Err(Error::new(Code::Bug, answer.download.doing(), error)),
             (None, Ok(_)) => Ok(bytes),
         }
     }
 }
 
-struct Asking<'a> {
+struct Download<'a> {
     web: &'a Web,
     address: String,
 }
 
-impl Asking<'_> {
+impl Download<'_> {
     fn doing(&self) -> String {
         format!("downloading {}", self.address)
     }
@@ -94,7 +100,7 @@ impl Asking<'_> {
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
         if matches!(error, ureq::Error::RequireHttpsOnly(_)) {
-            return self.fault(Fault::RuntimeUntrusted, "the server leads on to plain http");
+            return self.fault(Fault::RuntimeUntrusted, "the server redirects to plain http");
         }
         let Timeouts { stall, connect } = self.web.timeouts;
         let cause = match error {
@@ -112,24 +118,24 @@ impl Asking<'_> {
     }
 }
 
-/// A body on its way. A decoder that reads it tells only that reading failed: what went wrong is kept here.
-pub(super) struct Answer<'a> {
-    asking: Asking<'a>,
+/// A response's body. A decoder that reads it reports only that a read failed: the cause is kept in `failure`.
+pub(super) struct ResponseBody<'a> {
+    download: Download<'a>,
     reader: BodyReader<'static>,
     left: u64,
     most: u64,
     pub(super) failure: Option<Error>,
 }
 
-impl Read for Answer<'_> {
+impl Read for ResponseBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let failure = match self.reader.read(buffer) {
             Ok(read) if read as u64 <= self.left => {
                 self.left -= read as u64;
                 return Ok(read);
             }
-            Ok(_) => self.asking.too_long(self.most),
-            Err(error) => self.asking.unreachable(&error.into()),
+            Ok(_) => self.download.too_long(self.most),
+            Err(error) => self.download.unreachable(&error.into()),
         };
         self.failure.get_or_insert(failure);
         Err(io::Error::other("the download failed"))

@@ -1,4 +1,4 @@
-//! What is fetched over https, apart from git: archives and indexes, and whom to trust for them.
+//! Downloads over https other than git's: archives and indexes, the HTTP client, and the CA certificates it trusts.
 
 pub mod agent;
 pub mod archive;

@@ -1,21 +1,23 @@
-//! What rustls and Node say about a certificate, read from the text that passes through their clients.
+//! Recognizes errors of certificates and TLS in the messages of rustls and Node: HTTP clients pass on only the text.
 
+/// The beginning of rustls' message for a certificate that it refuses.
 const CERTIFICATE: &str = "invalid peer certificate";
 
-pub const REMEDY: &str = "the server shows a certificate that no authority of this machine vouches for: is a proxy in between (network.ca_file in the policy), is the CA bundle old, or does another host answer?";
+pub const REMEDY: &str = "the server's certificate is not signed by an authority that this machine trusts: is a proxy in between (network.ca_file in the policy), is the CA bundle old, or does another host answer?";
 
-/// Refused for its time: expired, or not valid yet. It may be our clock that is wrong.
+/// Whether the certificate has expired or is not valid yet. The machine's clock may be wrong instead.
 pub fn is_untimely(cause: &str) -> bool {
     let says = |what: &str| cause.to_lowercase().contains(what);
     let in_rustls = is_untrusted(cause) && (says("expired") || says("not valid yet") || says("notvalidyet"));
     in_rustls || says("cert_has_expired") || says("cert_not_yet_valid")
 }
 
+/// Whether rustls refused the server's certificate, for any reason.
 pub fn is_untrusted(cause: &str) -> bool {
     cause.contains(CERTIFICATE)
 }
 
-/// The other side speaks no TLS, or no version and no cipher of it that is known here.
+/// Whether the server does not speak TLS, or shares no version or cipher of it with rustls.
 pub fn is_unsupported(cause: &str) -> bool {
     let says =
         ["peer is incompatible", "alert: ProtocolVersion", "corrupt message of type InvalidContentType"];
@@ -27,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_is_refused_for_its_time_may_be_a_good_one() {
+    fn refused_certificates_are_told_apart_by_reason() {
         for cause in [
             "invalid peer certificate: certificate expired: verification time 1 (UNIX)",
             "io: invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",

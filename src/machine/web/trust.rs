@@ -1,4 +1,4 @@
-//! Which certificates are trusted: the system's, one more file, and only if there are none, Mozilla's.
+//! Which CA certificates are trusted: the system's and the policy's CA file; Mozilla's only if there are neither.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::error::{Code, Coded, Error, Result};
 use crate::facts::CaFile;
 use crate::machine::disk::owned;
 
-/// Where distributions keep their bundle. Named here because the usual probe reads SSL_CERT_FILE first,
-/// and a directory of three hundred files besides.
+/// Where distributions keep their CA bundle. rustls-native-certs would search by itself, but it reads SSL_CERT_FILE
+/// first, and a directory of three hundred files.
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Amazon Linux, RHEL, Fedora
@@ -23,9 +23,10 @@ const BUNDLES: [&str; 5] = [
     "/etc/ssl/cert.pem",                  // Alpine
 ];
 
-/// A bundle of all the world's authorities has a quarter of this.
+/// In bytes. Mozilla's bundle has a quarter of this.
 const LARGEST: u64 = 1 << 20;
 
+/// rustls with aws-lc, and the trusted certificates.
 pub(super) fn tls(ca_file: Option<&CaFile>) -> Result<TlsConfig> {
     Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -46,18 +47,18 @@ fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
     Ok(RootCerts::Specific(Arc::new(owned)))
 }
 
-/// What a file of the policy's adds. It must hold a certificate, and no broken one: silence here would
-/// show as "unknown issuer". And only root, or the user of this process, may be able to change it.
+/// The certificates of the policy's CA file. Fails if it has none, or a broken one, which would show only later as
+/// "unknown issuer", and if users other than root and the user of this process can change it.
 pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let bad = |cause: String| {
         Error::new(Code::PolicyInvalid, format!("reading the CA file {}", file.display()), cause)
-            .remedy("give a PEM file of root's that everybody can read, outside homes and /tmp, such as /etc/bootagent/ca.pem")
+            .remedy("use a PEM file that root owns and every user can read, outside /home and /tmp, such as /etc/bootagent/ca.pem")
     };
-    let text = owned::read(file, LARGEST).map_err(bad)?.ok_or_else(|| bad("there is none".to_owned()))?;
+    let text = owned::read(file, LARGEST).map_err(bad)?.ok_or_else(|| bad("it does not exist".to_owned()))?;
     let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let certificates = read.map_err(|error| bad(error.to_string()))?;
     if certificates.is_empty() {
-        return Err(bad("no PEM certificate in it".to_owned()));
+        return Err(bad("it has no PEM certificate".to_owned()));
     }
     let mut usable = rustls::RootCertStore::empty();
     for certificate in &certificates {
@@ -66,7 +67,7 @@ pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// The system's certificates and the file's as one text, for programs that take one file in place of the system's.
+/// The system's certificates and the file's as one PEM text, for programs whose CA file replaces the system's.
 pub fn bundle(file: &Path) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     if let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) {
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_for_others_reads_as_it_was() {
+    fn written_pem_text_reads_back_unchanged() {
         for length in [1, 47, 48, 49, 96, 1000] {
             let der = CertificateDer::from((0..length).map(|n| n as u8).collect::<Vec<_>>());
             let text = pem(&der) + &pem(&der);

@@ -1,4 +1,4 @@
-//! Where a repository is over ssh, in the two forms that git knows.
+//! Repository addresses over ssh, in the two forms that git accepts.
 
 use crate::error::{Code, Error, Result};
 use crate::secret::excerpt;
@@ -14,7 +14,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Whether this is an ssh address, right or wrong.
+    /// Whether this is meant as an ssh address, valid or not.
     pub fn claims(text: &str) -> bool {
         match text.split_once("://") {
             Some((scheme, _)) => scheme.eq_ignore_ascii_case("ssh"),
@@ -27,9 +27,9 @@ impl Address {
             Error::new(
                 Code::RepositoryInvalid,
                 format!("reading the repository's address {}", excerpt(text)),
-                "it is neither ssh://git@HOST[:PORT]/PATH nor git@HOST:PATH (no password, no other signs)",
+                "it is neither ssh://git@HOST[:PORT]/PATH nor git@HOST:PATH (no password, no special characters)",
             )
-            .remedy("the key comes from --git-credential-secret, the server's own key from git.host_keys in the policy")
+            .remedy("give the private key with --git-credential-secret, and the server's host key with git.host_keys in the policy")
         })
     }
 
@@ -69,19 +69,20 @@ impl Address {
         self.port
     }
 
-    /// What git runs on the server. Nothing in a path needs more than the quotes.
+    /// The command for the server's shell. `is_path` allows nothing that needs more than the quotes.
     pub fn command(&self) -> String {
         format!("git-upload-pack '{}'", self.path)
     }
 }
 
+/// A user or a host, which ssh must not take for an option (`-oProxyCommand=`).
 fn is_word(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
-/// It is quoted in the server's shell: no quote, and nothing that a server might take for an option.
+/// A path that can be quoted in the server's shell, and that the server does not take for an option.
 fn is_path(text: &str) -> bool {
     !text.trim_matches('/').is_empty()
         && !text.starts_with('-')

@@ -1,4 +1,4 @@
-//! One conversation: connected, the server known, let in, and git-upload-pack running on the other side.
+//! One ssh connection: connects, checks the host key, authenticates, and runs git-upload-pack on the server.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,18 +15,20 @@ use super::{Session, tunnel};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 
-/// git says what it has to say on the main stream: here a server tells in a line or two why it won't.
+/// git's data is on stdout. On stderr a server explains in a line or two why it refuses.
 const STDERR_BYTES: usize = 64 << 10;
 
+/// git-upload-pack on the server, for blocking reads and writes.
 pub struct Connection {
-    /// libgit2 waits in place, while the ssh library wants to be driven. Absent only while it is dropped.
+    /// Drives russh, which is async, while libgit2 blocks. `None` only while this is dropped.
     runtime: Option<Runtime>,
     channel: Channel<Msg>,
-    /// Gone, it would take the connection with it.
+    /// Dropping it would close the connection.
     _handle: Handle<HostKeyCheck>,
-    /// What came and was not read yet.
+    /// Received, and not read by libgit2 yet.
     buffered: bytes::Bytes,
-    heard: bool,
+    /// Whether git has sent anything.
+    answered: bool,
     stderr: Vec<u8>,
 }
 
@@ -42,38 +44,39 @@ impl Connection {
                 channel,
                 _handle: handle,
                 buffered: bytes::Bytes::new(),
-                heard: false,
+                answered: false,
                 stderr: Vec::new(),
             }),
             Err(error) => {
-                // A name that is still being looked up must not hold up its error.
+                // Does not wait for a DNS lookup that still runs in a thread.
                 runtime.shutdown_background();
                 Err(error)
             }
         }
     }
 
+    /// Returns 0 at the end. Fails if the server sends nothing for the `stall` timeout.
     pub fn read(&mut self, session: &Session, buffer: &mut [u8]) -> Result<usize> {
         while self.buffered.is_empty() {
             let Some(runtime) = &self.runtime else { return Ok(0) };
-            // Made inside: a clock belongs to its runtime.
+            // The timeout is made inside the runtime, whose clock it uses.
             let message = runtime
                 .block_on(async { timeout(session.timeouts.stall, self.channel.wait()).await })
-                .map_err(|_| silent(session))?;
+                .map_err(|_| stalled(session))?;
             match message {
                 Some(ChannelMsg::Data { data }) => self.buffered = data,
-                Some(ChannelMsg::ExtendedData { data, .. }) => self.complained(session, &data)?,
+                Some(ChannelMsg::ExtendedData { data, .. }) => self.keep_stderr(session, &data)?,
                 Some(ChannelMsg::Failure) => {
-                    let cause = "the server lets the key in, but runs no git-upload-pack for it";
+                    let cause = "the server accepts the key, but does not run git-upload-pack for it";
                     return Err(session.exchange.fault(Fault::GitRefused, cause));
                 }
-                // With bytes heard, libgit2 knows best what is missing.
-                Some(ChannelMsg::Close) | None if self.heard => return Ok(0),
+                // After an answer, libgit2 reports what is missing.
+                Some(ChannelMsg::Close) | None if self.answered => return Ok(0),
                 Some(ChannelMsg::Close) | None => return Err(unanswered(session, &self.stderr)),
                 Some(_) => {}
             }
         }
-        self.heard = true;
+        self.answered = true;
         let some = self.buffered.len().min(buffer.len());
         buffer[..some].copy_from_slice(&self.buffered.split_to(some));
         Ok(some)
@@ -92,10 +95,12 @@ impl Connection {
         }
     }
 
-    fn complained(&mut self, session: &Session, data: &[u8]) -> Result<()> {
+    fn keep_stderr(&mut self, session: &Session, data: &[u8]) -> Result<()> {
         self.stderr.extend_from_slice(data);
         match self.stderr.len() > STDERR_BYTES {
-            true => Err(session.exchange.error(Code::GitUnreachable, "the server complains without an end")),
+            true => Err(session
+                .exchange
+                .error(Code::GitUnreachable, "the server sends more than 64 KiB of error messages")),
             false => Ok(()),
         }
     }
@@ -111,7 +116,7 @@ impl Drop for Connection {
 
 async fn start(session: &Session) -> Result<(Handle<HostKeyCheck>, Channel<Msg>)> {
     let (connect, stall) = (session.timeouts.connect, session.timeouts.stall);
-    let mut handle = within(session, connect, greet(session)).await?;
+    let mut handle = within(session, connect, connect_and_verify(session)).await?;
     within(session, stall, log_in(session, &mut handle)).await?;
     let channel = within(session, stall, async {
         let channel = handle.channel_open_session().await.map_err(|error| broken(session, &error))?;
@@ -133,16 +138,16 @@ async fn within<T>(
     })
 }
 
-/// Connected, and the server known.
-async fn greet(session: &Session) -> Result<Handle<HostKeyCheck>> {
+/// Connects and checks the server's host key.
+async fn connect_and_verify(session: &Session) -> Result<Handle<HostKeyCheck>> {
     let socket = tunnel::connect(session).await?;
     let preferred = session.known.preferred();
     let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
-    let shown = Arc::new(OnceLock::new());
-    let check = HostKeyCheck { known: session.known.clone(), stranger: Arc::clone(&shown) };
-    let greeted = client::connect_stream(Arc::new(config), socket, check).await;
-    greeted.map_err(|error| match shown.get() {
-        Some(key) => stranger(session, key),
+    let refused = Arc::new(OnceLock::new());
+    let check = HostKeyCheck { known: session.known.clone(), refused: Arc::clone(&refused) };
+    let connected = client::connect_stream(Arc::new(config), socket, check).await;
+    connected.map_err(|error| match refused.get() {
+        Some(key) => unknown_host_key(session, key),
         None => broken(session, &error),
     })
 }
@@ -171,11 +176,11 @@ async fn log_in(session: &Session, handle: &mut Handle<HostKeyCheck>) -> Result<
     }
 }
 
-/// Accepts servers that were known before, and no other.
+/// Accepts only servers whose key is known in advance: any other could be a man in the middle.
 pub struct HostKeyCheck {
     known: super::Known,
-    /// The key of a server that was not.
-    stranger: Arc<OnceLock<PublicKey>>,
+    /// The key of a server that is not known.
+    refused: Arc<OnceLock<PublicKey>>,
 }
 
 impl client::Handler for HostKeyCheck {
@@ -185,20 +190,20 @@ impl client::Handler for HostKeyCheck {
         let key = shown.public_key();
         let known = shown.certificate().is_none() && key.to_bytes().is_ok_and(|blob| self.known.has(&blob));
         if !known {
-            let _ = self.stranger.set(key);
+            let _ = self.refused.set(key);
         }
         Ok(known)
     }
 }
 
-fn stranger(session: &Session, key: &PublicKey) -> Error {
+fn unknown_host_key(session: &Session, key: &PublicKey) -> Error {
     let (kind, fingerprint) = (key.algorithm(), key.fingerprint(HashAlg::Sha256));
     let cause =
         format!("the server shows the host key {} {fingerprint}, which is not the known one", kind.as_str());
     session.exchange.fault(Fault::GitHostKey, cause)
 }
 
-fn silent(session: &Session) -> Error {
+fn stalled(session: &Session) -> Error {
     let cause = format!("the server sent nothing for {:?}", session.timeouts.stall);
     session.exchange.fault(Fault::GitStalled, cause)
 }
@@ -212,24 +217,24 @@ fn broken(session: &Session, error: &russh::Error) -> Error {
                 _ => session.exchange.fault(Fault::GitUnsupported, cause),
             };
             error.remedy(
-                "the git server must have an ed25519 or ecdsa host key, and an ssh of the last ten years",
+                "the git server needs an ed25519 or ecdsa host key, and an ssh version of the last ten years",
             )
         }
         russh::Error::Version => {
-            session.exchange.fault(Fault::GitUnsupported, "what answers at this port does not speak ssh")
+            session.exchange.fault(Fault::GitUnsupported, "the server at this port does not speak ssh")
         }
         other => session.exchange.fault(Fault::GitBrokenOff, format!("the ssh connection ended: {other}")),
     }
 }
 
-/// The server closed before git said a word. What it said instead is for people, but for these few words.
+/// The error if the server closed before git sent anything. Its stderr is free text: these words choose the fault.
 fn unanswered(session: &Session, stderr: &[u8]) -> Error {
-    let said = String::from_utf8_lossy(stderr);
-    let cause = format!("the server says: {said}");
-    let lower = said.to_lowercase();
+    let message = String::from_utf8_lossy(stderr);
+    let cause = format!("the server says: {message}");
+    let lower = message.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if said.trim().is_empty() {
-        session.exchange.fault(Fault::GitBrokenOff, "the server closes the connection without a word")
+    if message.trim().is_empty() {
+        session.exchange.fault(Fault::GitBrokenOff, "the server closes the connection without an answer")
     } else if has(&["not found", "not exist", "no such", "not appear to be a git repository"]) {
         session.exchange.fault(Fault::GitNotFound, cause)
     } else if has(&["denied", "not allowed", "permission", "unauthorized", "forbidden", "refused"]) {

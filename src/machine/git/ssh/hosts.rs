@@ -1,4 +1,4 @@
-//! By which keys servers are known: GitHub's own, and those of the policy. Nothing is learnt on the way.
+//! The known host keys of ssh servers: GitHub's, and those of the policy. No key is accepted on first use.
 
 use std::borrow::Cow;
 
@@ -23,6 +23,7 @@ pub struct Known {
 }
 
 impl Known {
+    /// `E-GIT-HOST-UNKNOWN` if there is no key for this host and port.
     pub fn of(host: &str, port: u16, policy: &[HostKey]) -> Result<Known> {
         let github = GITHUB.iter().filter_map(|line| HostKey::try_from((*line).to_owned()).ok());
         let keys: Vec<HostKey> =
@@ -32,17 +33,18 @@ impl Known {
             true => Err(Error::new(
                 Code::HostUnknown,
                 format!("looking for the ssh host key of {host}, port {port}"),
-                "the policy names none, and one that the server itself shows proves nothing",
+                "the policy has none, and a key that the server itself sends proves nothing",
             )),
         }
     }
 
+    /// `blob`: a public key in the encoding of ssh's protocol.
     pub fn has(&self, blob: &[u8]) -> bool {
         self.keys.iter().any(|key| key.blob() == blob)
     }
 
-    /// What the server is asked to show: first the kinds of which one is known, then the others, so that a
-    /// server with quite another key is told by that.
+    /// The kinds of host keys to ask for: first those of known keys, then the others, so that the error for a server
+    /// with another kind of key names that key.
     pub fn preferred(&self) -> Preferred {
         let mut kinds: Vec<Algorithm> =
             Preferred::DEFAULT.key.iter().filter(|kind| !(*kind).clone().is_rsa()).cloned().collect();

@@ -11,18 +11,19 @@ use russh::keys::{PrivateKeyWithHashAlg, decode_secret_key};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::machine::git::credential::unfit;
+use crate::machine::git::credential::unusable;
 use crate::machine::git::rsa::{Hash, RsaKey};
 use crate::secret::Secret;
 
 pub enum Key {
-    /// The ssh library signs.
+    /// russh signs.
     Plain(PrivateKeyWithHashAlg),
+    /// `rsa.rs` signs.
     Rsa(RsaSigner),
 }
 
 impl Key {
-    /// PEM (PKCS#1, PKCS#8, SEC1) or OpenSSH's own form, without a passphrase.
+    /// Reads PEM (PKCS#1, PKCS#8, SEC1) or OpenSSH's format, without a passphrase.
     pub fn parse(secret: &Secret) -> Result<Key> {
         let text = secret.expose().trim();
         if text.lines().take(3).any(|line| line.contains("ENCRYPTED")) {
@@ -31,7 +32,7 @@ impl Key {
         if let Some(key) = RsaKey::from_pem(text)? {
             return RsaSigner::new(key).map(Key::Rsa);
         }
-        // The library's message could hold a part of the text.
+        // The library's message could quote a part of the key.
         let key = decode_secret_key(text, None).map_err(|error| match error {
             russh::keys::Error::KeyIsEncrypted => encrypted(),
             _ => unreadable(),
@@ -45,12 +46,13 @@ impl Key {
                 Ok(Key::Plain(PrivateKeyWithHashAlg::new(Arc::new(key), None)))
             }
             _ => {
-                Err(unfit("a private key of this kind is not supported").remedy("use ssh-keygen -t ed25519"))
+                Err(unusable("a private key of this kind is not supported")
+                    .remedy("use ssh-keygen -t ed25519"))
             }
         }
     }
 
-    /// How its owner knows it.
+    /// The kind and fingerprint of the public key, as `ssh-keygen -l` shows them.
     pub fn fingerprint(&self) -> String {
         let public = match self {
             Key::Plain(key) => key.public_key(),
@@ -61,12 +63,12 @@ impl Key {
 }
 
 fn encrypted() -> Error {
-    unfit("its private key is encrypted, and a passphrase cannot be typed here")
+    unusable("its private key is encrypted, and bootagent cannot enter a passphrase")
         .remedy("store the key without one: ssh-keygen -p -N '' -f FILE")
 }
 
 fn unreadable() -> Error {
-    unfit("its private key cannot be read")
+    unusable("its private key cannot be read")
         .remedy("store the whole file that ssh-keygen wrote, with its first and last line and all line ends")
 }
 
@@ -86,7 +88,7 @@ impl RsaSigner {
     }
 }
 
-/// By us, or because the caller is gone.
+/// The key did not sign, or the connection has ended.
 #[derive(Debug)]
 pub struct NotSigned;
 
@@ -96,7 +98,7 @@ impl From<russh::SendError> for NotSigned {
     }
 }
 
-/// SHA-1 signatures, ssh's oldest form of them, are never made.
+/// Never signs with SHA-1 (`ssh-rsa`), which is broken.
 impl russh::Signer for &RsaSigner {
     type Error = NotSigned;
 
@@ -106,26 +108,26 @@ impl russh::Signer for &RsaSigner {
         hash: Option<HashAlg>,
         message: Vec<u8>,
     ) -> Result<Vec<u8>, NotSigned> {
-        let own = match hash {
+        let supported = match hash {
             Some(HashAlg::Sha256) => Hash::Sha256,
             Some(HashAlg::Sha512) => Hash::Sha512,
             _ => return Err(NotSigned),
         };
-        let signature = self.key.sign(own, &message).map_err(|_| NotSigned)?;
+        let signature = self.key.sign(supported, &message).map_err(|_| NotSigned)?;
         let algorithm = Algorithm::Rsa { hash };
         let blob = [string(algorithm.as_str().as_bytes()), string(&signature)].concat();
-        // What is signed goes back with its signature behind it.
+        // russh expects the message, followed by its signature.
         Ok([message, string(&blob)].concat())
     }
 }
 
-/// ssh's string: its length, then its bytes.
+/// A string of ssh's protocol: its length as 32 bits, then its bytes.
 fn string(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or_default().to_be_bytes();
     [&length[..], bytes].concat()
 }
 
-/// OpenSSH's form of an RSA key lacks two numbers of PKCS#1's, which follow from the others.
+/// The key in PKCS#1, which has two numbers more than OpenSSH's format: d mod p-1 and d mod q-1.
 fn pkcs1(public: &RsaPublicKey, private: &RsaPrivateKey) -> Option<Zeroizing<Vec<u8>>> {
     let number = |number: &Mpint| number.as_positive_bytes().map(BigUint::from_bytes_be);
     let (d, p, q) = (number(private.d())?, number(private.p())?, number(private.q())?);
@@ -142,15 +144,17 @@ fn pkcs1(public: &RsaPublicKey, private: &RsaPrivateKey) -> Option<Zeroizing<Vec
     Some(Zeroizing::new(der(0x30, &numbers)))
 }
 
+/// A DER INTEGER.
 fn integer(number: &BigUint) -> Vec<u8> {
     let mut bytes = number.to_bytes_be();
-    // A set first bit would make it negative.
+    // If the first bit is set, DER reads a negative number.
     if bytes.first().is_some_and(|first| first & 0x80 != 0) {
         bytes.insert(0, 0);
     }
     der(0x02, &bytes)
 }
 
+/// A DER element: tag, length, content.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![tag];
     match content.len() {

@@ -1,4 +1,4 @@
-//! git's smart protocol over ssh, the key in memory: what libgit2 reads and writes goes through russh.
+//! git's smart protocol over ssh: a transport for libgit2, with russh. The private key is only in memory.
 
 mod address;
 mod connection;
@@ -17,14 +17,14 @@ use connection::Connection;
 use hosts::Known;
 use key::Key;
 
-use super::credential::{Credential, unfit};
+use super::credential::{Credential, unusable};
 use super::request::FetchRequest;
 use super::transport::{self, Exchange};
 use crate::error::Result;
 use crate::facts::Network;
 use crate::machine::jail::request::Timeouts;
 
-/// One fetch: to whom, and as whom.
+/// One fetch: its server and key.
 pub(super) struct Session {
     exchange: Exchange,
     address: Address,
@@ -35,23 +35,21 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// All that can be wrong before anything is connected.
+    /// Fails for all that can be wrong before a connection.
     pub(super) fn new(address: Address, request: &FetchRequest) -> Result<Session> {
         let key = match &request.credential {
             Some(Credential::Key(secret)) => Key::parse(secret)?,
             Some(_) => {
-                return Err(unfit(
-                    "an ssh repository is opened by a private key, and the credential is not one",
+                return Err(unusable(
+                    "an ssh repository needs a private key, and the credential is not one",
                 )
                 .remedy(
-                    "store the deploy key's private half in the secret, or write the repository as https://",
+                    "store the deploy key's private key in the secret, or write the repository as https://",
                 ));
             }
             None => {
-                return Err(unfit(
-                    "an ssh repository is opened by a private key, and there is no credential",
-                )
-                .remedy("name the deploy key's secret with --git-credential-secret"));
+                return Err(unusable("an ssh repository needs a private key, and there is no credential")
+                    .remedy("name the deploy key's secret with --git-credential-secret"));
             }
         };
         Ok(Session {
@@ -78,7 +76,7 @@ impl transport::Session for Session {
 struct Subtransport(Arc<Session>);
 
 impl SmartSubtransport for Subtransport {
-    /// Asked once: the whole conversation is one stream.
+    /// libgit2 calls this once: all requests and answers go through one stream.
     fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         match action {
             Service::UploadPackLs | Service::UploadPack => {}

@@ -1,5 +1,5 @@
-//! Packages of the distribution, by apt: only those that are missing, nothing removed, nothing upgraded
-//! for its own sake. The process that holds dpkg's lock is named, and waited for.
+//! Installs missing OS packages with apt-get. Removes nothing, and upgrades only what they need. Waits for the process
+//! that holds a lock of apt or dpkg, and names it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,29 +25,31 @@ pub async fn check(wanted: &InstallPackages) -> Result<Check> {
     })
 }
 
+/// For a mirror that cannot be reached.
 const TRIES: u32 = 4;
-/// What apt trusts, in place of the system's certificates, if the policy adds some.
+/// The certificates that apt trusts in place of the system's, if the policy has a CA file.
 const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
 
-/// What one apt-get came to.
+/// How an apt-get command ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// Another process took the lock between our look and apt's.
+    /// Another process took the lock between bootagent's check and apt-get's.
     Locked,
-    /// The lists name files that the mirror has no more.
+    /// The package lists name files that the mirror no longer has.
     Stale,
-    /// An earlier dpkg was killed in the middle.
+    /// An earlier dpkg was killed while it worked.
     Interrupted,
     Unreachable,
     Failed,
 }
 
+/// Installs what is missing. Retries an unreachable mirror; waits for locks for at most `wanted.wait`.
 pub async fn install(wanted: &InstallPackages) -> Result<()> {
     let mut once = Once::default();
     let lock = Patience::lasting(wanted.wait.duration());
     let all = Patience::lasting(Phase::Packages.seconds().duration()).tries(TRIES);
-    // What was waited for to the end of its own time is not waited for again.
+    // A lock has its own time limit (packages.wait): when that is over, no retry waits for it again.
     let done = patiently(all, async || match attempt(wanted, lock, &mut once).await {
         Err(error) if error.code() == Code::PackagesLocked => Ok(Err(error)),
         result => result.map(Ok),
@@ -57,22 +59,22 @@ pub async fn install(wanted: &InstallPackages) -> Result<()> {
 
 async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> Result<()> {
     loop {
-        patiently(lock, async || unlocked(wanted).await).await?;
+        patiently(lock, async || check_unlocked(wanted).await).await?;
         let missing = dpkg::missing(&wanted.names).await?;
         if missing.is_empty() {
             return Ok(());
         }
-        if !once.listed(wanted, &missing).await? {
-            taken_again(wanted, lock).await?;
+        if !once.find_in_lists(wanted, &missing).await? {
+            pause_for_lock(wanted, lock).await?;
             continue;
         }
-        // What a dpkg that was killed left in the middle of unpacking is whole for apt, unless told so.
-        let torn = dpkg::torn().await?;
+        // apt takes a package that a killed dpkg left half unpacked for installed: it must be reinstalled.
+        let to_reinstall = dpkg::to_reinstall().await?;
         let mut argv = vec!["install", "--no-install-recommends", "--no-remove", "--reinstall"];
-        argv.extend(missing.iter().chain(&torn).map(String::as_str));
+        argv.extend(missing.iter().chain(&to_reinstall).map(String::as_str));
         let output = apt(wanted, &argv).await?;
         match outcome(&output) {
-            Outcome::Locked => taken_again(wanted, lock).await?,
+            Outcome::Locked => pause_for_lock(wanted, lock).await?,
             Outcome::Done => return verify(wanted, &output).await,
             Outcome::Stale if !once.refreshed => once.refresh(wanted).await?,
             Outcome::Interrupted if !once.repaired => once.repair(wanted).await?,
@@ -82,7 +84,7 @@ async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> R
     }
 }
 
-/// What is done at most once.
+/// What one installation does at most once.
 #[derive(Default)]
 struct Once {
     refreshed: bool,
@@ -90,27 +92,27 @@ struct Once {
 }
 
 impl Once {
-    /// Lists are refreshed only if they don't know what is wanted: they can be days old, or not there. False
-    /// if another process locked them meanwhile.
-    async fn listed(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
-        let mut unknown = dpkg::unknown(missing).await?;
+    /// Refreshes the package lists only if they lack a wanted package: they can be days old, or absent. False
+    /// if another process has locked them meanwhile.
+    async fn find_in_lists(&mut self, wanted: &InstallPackages, missing: &[String]) -> Result<bool> {
+        let mut unknown = dpkg::without_candidate(missing).await?;
         if !unknown.is_empty() && !self.refreshed {
             self.refresh(wanted).await?;
             if !self.refreshed {
                 return Ok(false);
             }
-            unknown = dpkg::unknown(missing).await?;
+            unknown = dpkg::without_candidate(missing).await?;
         }
         match unknown.is_empty() {
             true => Ok(true),
             false => {
-                let cause = format!("the repositories of this machine have no {}", unknown.join(", "));
+                let cause = format!("this machine's repositories have no {}", unknown.join(", "));
                 Err(Fault::PackagesMissing.error(doing(wanted), cause))
             }
         }
     }
 
-    /// It counts as success for apt if some lists could not be had.
+    /// apt-get update succeeds even if it could not fetch some lists: so its output is read.
     async fn refresh(&mut self, wanted: &InstallPackages) -> Result<()> {
         let output = apt(wanted, &["update"]).await?;
         match outcome(&output) {
@@ -127,22 +129,22 @@ impl Once {
     }
 }
 
-/// A killed run's apt-get goes on, and holds a lock for a part of that time only.
-async fn unlocked(wanted: &InstallPackages) -> Result<()> {
+/// Fails while a process holds a lock, or the apt-get of a killed run works, which does not always hold one.
+async fn check_unlocked(wanted: &InstallPackages) -> Result<()> {
     let cause = match dpkg::lock_holder() {
         Some(holder) => holder,
         None if !units::state(&wanted.unit).await?.is_down() => {
-            format!("{} of an earlier run is still at work", wanted.unit)
+            format!("{} of an earlier run is still running", wanted.unit)
         }
         None => return Ok(()),
     };
     Err(Fault::PackagesLocked.error(doing(wanted), cause))
 }
 
-/// A lock that no process seems to hold, and that apt does not get: asked again for as long as a lock is waited for.
-async fn taken_again(wanted: &InstallPackages, lock: Patience) -> Result<()> {
+/// Pauses before a retry if apt-get could not get a lock that `check_unlocked` saw free, until the time limit is over.
+async fn pause_for_lock(wanted: &InstallPackages, lock: Patience) -> Result<()> {
     if lock.left().is_zero() {
-        let cause = "apt-get finds a lock taken, again and again";
+        let cause = "apt-get cannot get a lock, although no process seems to hold it";
         return Err(Fault::PackagesLocked.error(doing(wanted), cause));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -160,11 +162,11 @@ fn doing(wanted: &InstallPackages) -> String {
     format!("installing the packages {}", wanted.names.join(", "))
 }
 
-/// apt ends well even if some lists could not be had: its own words count, not how it ended.
+/// apt-get's message is the cause, because it may end with status 0.
 fn unreachable(doing: String, output: &Output) -> Error {
-    let told = |line: &ForeignText| line.after("W: ").or_else(|| line.after("E: "));
-    let told = output.lines().iter().filter_map(told).find(|line| line.says("Failed to fetch"));
-    let cause = told.map_or_else(|| how_it_ended(output).into(), Message::from);
+    let message = |line: &ForeignText| line.after("W: ").or_else(|| line.after("E: "));
+    let message = output.lines().iter().filter_map(message).find(|line| line.says("Failed to fetch"));
+    let cause = message.map_or_else(|| how_it_ended(output).into(), Message::from);
     Fault::PackagesUnreachable.error(doing, cause).saying(output.both_ends())
 }
 
@@ -185,8 +187,8 @@ async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
     run(wanted, &argv).await
 }
 
-/// In a unit of its own, which outlives this run if that is killed: a dpkg that is killed half-way is
-/// worse than one that is waited for.
+/// In a transient unit, which continues if this run is killed: the next run can wait for it, while a killed dpkg leaves
+/// packages half installed.
 async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
     let limit = Phase::Packages.seconds();
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
@@ -204,14 +206,14 @@ fn says(output: &Output, words: &[&str]) -> bool {
 
 fn outcome(output: &Output) -> Outcome {
     let locked = ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"];
-    let away =
+    let no_network =
         ["Failed to fetch", "Temporary failure resolving", "Unable to connect", "Connection timed out"];
     match output {
         output if output.ok() => Outcome::Done,
         output if says(output, &locked) => Outcome::Locked,
         output if says(output, &["dpkg was interrupted"]) => Outcome::Interrupted,
         output if says(output, &["404  Not Found", "Hash Sum mismatch"]) => Outcome::Stale,
-        output if says(output, &away) => Outcome::Unreachable,
+        output if says(output, &no_network) => Outcome::Unreachable,
         _ => Outcome::Failed,
     }
 }
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn apt_s_words_are_told_apart() {
+    fn outcomes_are_recognized_by_apt_s_messages() {
         let said = |status, stderr: &str| {
             outcome(&Output { status: Some(status), stdout: Vec::new(), stderr: stderr.into() })
         };

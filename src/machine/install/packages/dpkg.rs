@@ -1,4 +1,4 @@
-//! dpkg's locks: who holds one, and what is installed.
+//! Reads from dpkg and apt which process holds a lock, which packages are installed, and which are available.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use nix::libc::{F_UNLCK, F_WRLCK, SEEK_SET, flock};
 use crate::error::Result;
 use crate::machine::process::program;
 
-/// Those that apt takes on its way. They are asked for and waited for, never removed.
+/// The locks that apt-get takes. They are only tested: without one, two dpkg could damage the package database.
 const LOCKS: [&str; 4] = [
     "/var/lib/dpkg/lock-frontend",
     "/var/lib/dpkg/lock",
@@ -18,7 +18,7 @@ const LOCKS: [&str; 4] = [
     "/var/cache/apt/archives/lock",
 ];
 
-/// Who holds one of them, in a few words: `unattended-upgr (pid 812) holds /var/lib/dpkg/lock`.
+/// The process that holds one of them: `unattended-upgr (pid 812) holds /var/lib/dpkg/lock`.
 pub fn lock_holder() -> Option<String> {
     LOCKS.iter().find_map(|path| Some(format!("{} holds {path}", holder(Path::new(path))?)))
 }
@@ -39,34 +39,34 @@ fn holder(path: &Path) -> Option<String> {
     })
 }
 
-/// Which of these are not installed, or not whole.
+/// Which of `names` are not installed, or only half.
 pub async fn missing(names: &[String]) -> Result<Vec<String>> {
     let mut argv = vec!["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", "--"];
     argv.extend(names.iter().map(String::as_str));
-    // It fails if it knows one of them not at all, and lists the others.
+    // dpkg-query fails if it does not know one of them, but lists the others.
     let output = program::run(&argv, None, std::time::Duration::from_secs(20), 1 << 20).await?;
     let text = output.text();
     let installed: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
     Ok(names.iter().filter(|name| !installed.contains(name.as_str())).cloned().collect())
 }
 
-/// Which packages dpkg itself says must be installed again, whichever program began with them.
-pub async fn torn() -> Result<Vec<String>> {
+/// Which packages dpkg marks as broken, to be reinstalled; any program may have started their installation.
+pub async fn to_reinstall() -> Result<Vec<String>> {
     let argv = ["dpkg-query", "--show", "--showformat=${binary:Package} ${db:Status-Eflag}\\n"];
     let output = program::run(&argv, None, std::time::Duration::from_secs(20), 4 << 20).await?;
     let text = output.text();
     Ok(text.lines().filter_map(|line| line.strip_suffix(" reinstreq")).map(str::to_owned).collect())
 }
 
-/// Which of these the package lists do not offer.
-pub async fn unknown(names: &[String]) -> Result<Vec<String>> {
+/// Which of `names` have no candidate version in the package lists.
+pub async fn without_candidate(names: &[String]) -> Result<Vec<String>> {
     let mut argv = vec!["apt-cache", "policy", "--"];
     argv.extend(names.iter().map(String::as_str));
     let offered = offered(&program::tool(&argv, 60).await?.text());
     Ok(names.iter().filter(|name| !offered.contains(*name)).cloned().collect())
 }
 
-/// `name:` and below it, indented, `Candidate: version`, or `(none)`.
+/// Parses `apt-cache policy`: `name:` and below it, indented, `Candidate: version`, or `Candidate: (none)`.
 fn offered(policy: &str) -> BTreeSet<String> {
     let mut offered = BTreeSet::new();
     let mut name = "";
@@ -85,15 +85,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_offered_has_a_candidate() {
-        let said = "jq:\n  Installed: (none)\n  Candidate: 1.6-2.1\n  Version table:\n     1.6-2.1 500\n\
+    fn only_packages_with_a_candidate_are_offered() {
+        let policy = "jq:\n  Installed: (none)\n  Candidate: 1.6-2.1\n  Version table:\n     1.6-2.1 500\n\
                     gone:\n  Installed: (none)\n  Candidate: (none)\n";
-        assert_eq!(offered(said).into_iter().collect::<Vec<_>>(), ["jq"]);
+        assert_eq!(offered(policy).into_iter().collect::<Vec<_>>(), ["jq"]);
         assert!(offered("").is_empty());
     }
 
     #[test]
-    fn a_lock_names_its_holder_and_a_free_one_nobody() {
+    fn a_held_lock_names_its_holder_and_a_free_one_none() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(holder(file.path()), None);
         let script = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True); time.sleep(60)";
