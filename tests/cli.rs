@@ -183,7 +183,10 @@ fn root_without_systemd_is_told_so() {
     let home = directory(&[]);
     let mut command = with(&dry_run(home.path()), &home, "--repository", "http://127.0.0.1:1/a.git");
     let told = said(&command.output().unwrap().stderr);
-    assert!(told.contains("systemd does not run this machine") && told.contains("[E-UNIT-FAILED]"), "{told}");
+    assert!(
+        told.contains("systemd is not PID 1 of this machine") && told.contains("[E-UNIT-FAILED]"),
+        "{told}"
+    );
     assert!(!told.contains("disk"), "{told}");
 }
 
