@@ -1,7 +1,7 @@
-//! Read this first: the whole of a run, in order.
+//! Read this first: a whole run, in order.
 //!
-//! Observe what is and what is wanted; make a plan of it; then either show the plan or carry it out,
-//! and report. A dry run and a real run share everything up to the plan.
+//! Observe the machine and what it shall run; make a plan; then show the plan (dry run) or carry it out, and report. A
+//! dry run and a real run are the same up to the plan. This module only calls the others: it touches no machine itself.
 
 mod decide;
 mod environment;
@@ -36,7 +36,7 @@ pub use present::{newest, present};
 pub use preview::{Prepared, prepare};
 use wanted::{Planned, plan};
 
-/// Observe, plan, apply, report.
+/// A run: observe, plan, apply, report. Its error has been reported already.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     report.started();
     let running = async {
@@ -55,7 +55,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
 
 async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     let mut stop = pin!(machine::shutdown_signal());
-    let mut known = fallback::Known::at_first(flags);
+    let mut known = fallback::Known::new(flags);
     let ahead = plan_ahead(machine, flags, stop.as_mut(), &mut known, report).await;
     let (identified, planned, limit) = match ahead {
         Ok(made) => made,
@@ -70,10 +70,12 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     };
     let plan = &planned.plan;
     report.planned(plan);
-    memory::recall(machine, flags, plan, report).await.inspect_err(|error| report.first_error(error))?;
+    memory::refuse_known_failure(machine, flags, plan, report)
+        .await
+        .inspect_err(|error| report.first_error(error))?;
 
     let carrying_out = carry_out(machine, flags, &identified, &planned, report);
-    let result = limit.hold(stop.as_mut(), carrying_out).await;
+    let result = limit.run(stop.as_mut(), carrying_out).await;
     let of = (flags, &identified);
     let result = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report).await;
     let result = result.map_err(|error| memory::explained(error, plan, report));
@@ -84,15 +86,16 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     result
 }
 
-/// A service that passed its gate is good, whatever failed after it.
+/// Returns to the previous deployment, unless the new one has passed its health check: then only a later step failed.
 async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
     report.first_error(error);
     if report.has_passed() {
         return;
     }
-    memory::note(machine, plan, error, report).await;
+    memory::record_failure(machine, plan, error, report).await;
     match &plan.former {
-        // It is what ran before, nothing was changed, and its health check was waited for just now.
+        // The previous deployment is the one that just failed its health check, unchanged: there is nothing to return
+        // to.
         Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged(Mark::Started) => {
             report.may_not_serve(former, &error.report().causes.join(": "));
         }
@@ -113,24 +116,25 @@ async fn plan_ahead<'a>(
 ) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     (known.budget, known.network) = (limit.budget, policy.network());
-    let arrived = limit.hold(stop.as_mut(), arrive(machine, flags, policy, report)).await;
+    let arrived = limit.run(stop.as_mut(), arrive(machine, flags, policy, report)).await;
     known.instance = report.known_instance();
     let arrived = arrived?;
 
-    // From here on a later try goes on with it, whatever else fails.
+    // From here on the next boot runs bootagent with these flags, even if this run fails.
     let next = next_boot(&arrived.facts, &arrived.policy)?;
     let ahead = planner::before_the_tags(&arrived.facts, next.as_ref());
-    limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
+    limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
-    let identified = limit.hold(stop.as_mut(), choose(machine, flags, arrived, report)).await?;
+    let identified = limit.run(stop.as_mut(), choose(machine, flags, arrived, report)).await?;
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
-    limit.hold(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
+    limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
-    let planned = limit.hold(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
+    let planned = limit.run(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
     Ok((identified, planned, limit))
 }
 
-/// What is fetched only now is not needed to plan. Should it not be had, there is a plan to go back by.
+/// Carries out the plan. A pinned commit was planned from its record: if its release is missing, it is fetched only
+/// here, after planning, so that the plan's recovery can run if the git server does not answer.
 async fn carry_out(
     machine: &impl Host,
     flags: &Flags,

@@ -1,4 +1,5 @@
-//! The verbs and flags. The only room that reads arguments and the environment.
+//! The commands and flags. The only module that may read arguments, environment variables and the terminal. The `///`
+//! of a field is its text in the help.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -48,7 +49,7 @@ pub enum Verb {
     /// Show the service's journal (journalctl --unit)
     #[command(after_help = help::LOGS)]
     Logs(LogsArgs),
-    /// NextBoot every run, at boot too, from changing this machine
+    /// Let no run change this machine, not even at a boot
     #[command(after_help = help::HOLD)]
     Hold(HoldArgs),
     /// End a hold
@@ -79,16 +80,16 @@ pub struct RunArgs {
     /// Read everything, change nothing, and show the plan
     #[arg(long)]
     pub dry_run: bool,
-    /// Show unchanged steps, too, and what is the same as in another step (dry run)
+    /// Show unchanged steps, too, and details that another step shows already (dry run)
     #[arg(short, long, requires = "dry_run")]
     pub verbose: bool,
-    /// Exit status 2 where a run would change something, and 0 where nothing is to do (dry run)
+    /// Exit with 2 if a run would change something, and with 0 if not (dry run)
     #[arg(long, requires = "dry_run")]
     pub detailed_exitcode: bool,
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,
-    /// The repository, with {service} and {environment} as placeholders; with --dry-run also a repository's own directory
+    /// The repository, with {service} and {environment} as placeholders; with --dry-run also the directory of a clone
     #[arg(long, value_name = "URL")]
     repository: Option<String>,
     /// Name of the secret that holds the git credential (a token, a private key, or JSON: see docs)
@@ -124,10 +125,10 @@ pub struct RunArgs {
     /// Exit with 4 instead of 0 if the service is healthy but the clean-up failed
     #[arg(long, conflicts_with = "dry_run")]
     pub strict: bool,
-    /// As bootagent.service does: without any policy there is nothing to do yet, and that is no failure
+    /// Set by bootagent.service: a machine without a policy has nothing to deploy yet, which is not a failure
     #[arg(long, hide = true, conflicts_with = "dry_run")]
     pub at_boot: bool,
-    /// A rollback's
+    /// Set by `bootagent rollback`
     #[arg(skip)]
     back: bool,
     /// A tag, instead of the instance's own (dry run)
@@ -154,16 +155,16 @@ pub struct StatusArgs {
     /// Wait until the run has ended
     #[arg(long)]
     pub wait: bool,
-    /// How long to wait at most
+    /// The longest time to wait
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
     pub timeout: Seconds,
     /// Exit with 4 instead of 0 if the service is healthy but the clean-up failed
     #[arg(long)]
     pub strict: bool,
-    /// Ask whether the branch has a newer commit, for half a minute at most
+    /// Read from the git server whether the branch has a newer commit; takes up to 30 seconds
     #[arg(long)]
     pub remote: bool,
-    /// Show the steps of the last run, and what the program that failed said last
+    /// Show the steps of the last run, and the last output of a program that failed
     #[arg(long)]
     pub steps: bool,
 }
@@ -192,13 +193,13 @@ pub enum EnvVerb {
 pub struct EnvCheckArgs {
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
-    /// A secret by its name, instead of this instance's service's
+    /// Name of a secret, instead of the one of this instance's service
     #[arg(long, value_name = "NAME")]
     pub secret: Option<String>,
     /// A secret's text, instead of Secrets Manager
     #[arg(long, value_name = "FILE", conflicts_with = "secret")]
     pub env_file: Option<PathBuf>,
-    /// The service's manifest: env.allow and env.file count
+    /// The service's manifest, for its env.allow and env.file
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     /// A policy, instead of /etc/bootagent
@@ -208,7 +209,7 @@ pub struct EnvCheckArgs {
 
 #[derive(Debug, Args)]
 pub struct FactsArgs {
-    /// Without the instance and its tags
+    /// Leave out the instance and its tags
     #[arg(long)]
     pub local: bool,
 }
@@ -280,12 +281,12 @@ impl EnvCheckArgs {
     }
 }
 
-/// Parses this process's arguments. Help and version are printed here: then the exit status returns.
+/// Parses the arguments. `Err` is an exit status, after help, version or a usage error has been printed.
 pub fn parse() -> Result<Cli, u8> {
     parsed(std::env::args_os())
 }
 
-/// `--dry-run` and its like alone mean `run`.
+/// `bootagent --dry-run ...` means `bootagent run --dry-run ...`.
 fn parsed(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.len() < 2 {
@@ -296,9 +297,9 @@ fn parsed(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     let is_run = first.starts_with("--") && !matches!(first.as_ref(), "--help" | "--version");
     if is_run {
         let asked = arguments.iter().any(|argument| argument == "--dry-run");
-        let hint = format!("flags need a verb: did you mean bootagent run {first}?");
+        let hint = format!("flags need a command: did you mean bootagent run {first}?");
         arguments.insert(1, "run".into());
-        // What run does not take either is told in clap's words: they know which flag was meant.
+        // For flags that `run` does not have either, clap's own error is better: it suggests the most similar flag.
         if !asked && Cli::try_parse_from(&arguments).is_ok() {
             let _ = Cli::command().error(ErrorKind::MissingSubcommand, hint).print();
             return Err(Code::Usage.exit() as u8);
@@ -310,20 +311,21 @@ fn parsed(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     })
 }
 
-/// Whether our standard error is the journal itself. The variable alone says little: children of a
-/// unit inherit it when their output has long gone elsewhere (cloud-init's log, for one).
+/// Whether standard error is connected to the journal. `JOURNAL_STREAM` is not enough: a process inherits the variable
+/// even if its output goes elsewhere, for example to cloud-init's log. So its device and inode are compared.
 pub fn stderr_is_the_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     nix::sys::stat::fstat(std::io::stderr())
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Whether our standard error is a terminal on which a line can be rewritten, and the environment does not forbid it.
-pub fn stderr_is_a_living_terminal() -> bool {
-    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+/// Whether standard error is a terminal on which a line can be rewritten, and neither `NO_COLOR` nor `TERM=dumb` is
+/// set.
+pub fn stderr_can_rewrite_lines() -> bool {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     std::io::stderr().is_terminal()
-        && said("NO_COLOR").is_none()
-        && said("TERM").is_some_and(|term| term != "dumb")
+        && variable("NO_COLOR").is_none()
+        && variable("TERM").is_some_and(|term| term != "dumb")
 }
 
 #[cfg(test)]

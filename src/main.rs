@@ -1,6 +1,7 @@
-//! Parse, logging, dispatch, exit code. No logic.
+//! The program: parses the arguments, sets logging up, dispatches the command and returns its exit status. No logic.
 
-// What only the door may do (.clippy.toml); and a closed reader must not end a run, as println! would.
+// .clippy.toml lists what only src/machine and src/cli.rs may call. println! is denied because it panics, and so ends a
+// run, when the reader of the pipe has gone.
 #![cfg_attr(
     not(test),
     deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, clippy::print_stderr)
@@ -13,7 +14,7 @@ use bootagent::verbs;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
-    // Before the arguments: a flag, too, could crash a parser.
+    // Before the arguments are parsed: a URL in them may contain a password, and the parser could crash on it.
     if let Err(status) = verbs::forbid_core_dumps() {
         return status;
     }
@@ -30,12 +31,13 @@ fn main() -> ExitCode {
         Err(error) => return verbs::cannot_start(error),
     };
     let status = runtime.block_on(verbs::dispatch(cli.verb));
-    // What runs in another thread cannot be cancelled, and a run that was told to stop must not wait for it.
+    // Do not wait for blocking threads: they cannot be cancelled, and a run that received SIGTERM must end now.
     runtime.shutdown_background();
     ExitCode::from(status)
 }
 
-/// Native fields to the journal where there is one. What people read goes to standard error by itself.
+/// Logs to the journal, if there is one, with structured fields. Text for people is written to standard error
+/// elsewhere.
 fn log() {
     let journal = tracing_journald::layer().ok().map(|layer| {
         layer.with_syslog_identifier("bootagent".to_owned()).with_field_prefix(Some("BOOTAGENT".to_owned()))

@@ -81,7 +81,7 @@ fn what_is_no_command_line_is_64_and_says_why() {
         (&["nonsense"], "nonsense"),
         (&["run", "--nonsense"], "--nonsense"),
         (&["run", "--budget", "soon"], "90s, 2m or 1h"),
-        (&["--service", "auth-service"], "flags need a verb"),
+        (&["--service", "auth-service"], "flags need a command"),
         (&["--dryrun"], "'--dry-run'"),
         (&["status", "--timeout", "5s"], "--wait"),
         (&["validate", "one", "two"], "two"),
@@ -183,7 +183,10 @@ fn root_without_systemd_is_told_so() {
     let home = directory(&[]);
     let mut command = with(&dry_run(home.path()), &home, "--repository", "http://127.0.0.1:1/a.git");
     let told = said(&command.output().unwrap().stderr);
-    assert!(told.contains("systemd does not run this machine") && told.contains("[E-UNIT-FAILED]"), "{told}");
+    assert!(
+        told.contains("systemd is not PID 1 of this machine") && told.contains("[E-UNIT-FAILED]"),
+        "{told}"
+    );
     assert!(!told.contains("disk"), "{told}");
 }
 
@@ -297,10 +300,10 @@ fn validate_shows_what_a_boot_would_do() {
         "bootagent.toml: well-formed",
         "every environment: install: /node/bin/npm ci --no-audit --no-fund --omit=dev",
         "every environment: start: /node/bin/node server.js",
-        "every environment: note: /health is asked for on PORT, which the secret must then have",
-        "stage: packages: ffmpeg, imagemagick, which the policy may forbid",
+        "every environment: note: /health is requested on PORT, which the secret must contain",
+        "stage: packages: ffmpeg, imagemagick, if the policy allows them",
         "stage: migrate: /node/bin/node migrate.js",
-        "stage: candidate: an update starts on port 13000 first",
+        "stage: candidate: an update is started on port 13000 first",
         "stage: start: /node/bin/node stage.js",
     ] {
         assert!(stdout.lines().any(|said| said == line), "{line} is not in\n{stdout}");
@@ -331,7 +334,7 @@ fn validate_notes_what_a_service_would_write_into_its_release() {
     assert!(!told.contains("src/") && !told.contains("stays alive"), "{told}");
     let told = notes("persist = [\"uploads\", \"logs\"]\n");
     assert!(!told.contains("read-only") && !told.contains("multer"), "{told}");
-    assert!(told.contains("healthy is whatever process stays alive"), "{told}");
+    assert!(told.contains("a process that stays alive counts as healthy"), "{told}");
 }
 
 #[test]

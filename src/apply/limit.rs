@@ -1,4 +1,4 @@
-//! How long a run may take, and what is said when it may no longer.
+//! Ends a run when its budget is spent or a signal arrives, and names in the error what the run was waiting for.
 
 use std::pin::{Pin, pin};
 use std::time::Instant;
@@ -7,31 +7,34 @@ use crate::error::{Code, Error, Result};
 use crate::plan::Seconds;
 use crate::report::Report;
 
-/// The end of everybody's patience with a run.
+/// The time limit of a run.
 pub struct Limit<'a> {
     pub until: Instant,
+    /// For the error's text.
     pub budget: Seconds,
+    /// Knows what the run waits for.
     pub report: &'a Report,
 }
 
 impl Limit<'_> {
-    /// Carries on until the work is done, the budget is spent, or a signal ends the run.
-    pub async fn hold<T>(
+    /// Runs `work` to its end. `E-DEADLINE` if the budget is spent before, `E-CANCELLED` if `stop` yields a signal's
+    /// name.
+    pub async fn run<T>(
         &self,
         stop: Pin<&mut impl Future<Output = &'static str>>,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        // What it waits for is known for as long as it is there.
+        // `work` must be dropped after `waiting_for`: the report forgets what a future waits for when it is dropped.
         let mut work = pin!(work);
-        let given_up = tokio::select! {
+        let error = tokio::select! {
             done = &mut work => return done,
-            signal = stop => Error::new(Code::Cancelled, "running", format!("{signal} arrived")),
+            signal = stop => Error::new(Code::Cancelled, "running", format!("received {signal}")),
             _ = tokio::time::sleep_until(self.until.into()) => {
                 let cause = format!("the budget of {} is spent", self.budget);
-                Error::new(Code::Deadline, "bringing the service into service", cause)
+                Error::new(Code::Deadline, "deploying the service", cause)
             }
         };
-        Err(self.report.waiting_for(given_up))
+        Err(self.report.waiting_for(error))
     }
 }
 
@@ -43,22 +46,22 @@ mod tests {
     use crate::machine::progress::say;
     use crate::report::Progress;
 
-    async fn held(limit: Duration, stop: impl Future<Output = &'static str>) -> Vec<String> {
+    async fn causes(limit: Duration, stop: impl Future<Output = &'static str>) -> Vec<String> {
         let report = Report::new(Progress::Silent, String::new());
         let limit = Limit { until: Instant::now() + limit, budget: Seconds(7), report: &report };
         let waiting = report.during("fetch", "fetching branch main", async {
             say("try 3, after: the server answers 503");
             std::future::pending::<Result<()>>().await
         });
-        let error = limit.hold(pin!(stop), waiting).await.unwrap_err();
+        let error = limit.run(pin!(stop), waiting).await.unwrap_err();
         assert!(report.waiting_for(Error::new(Code::Bug, "", "nothing")).report().causes.len() == 1);
         error.report().causes
     }
 
     #[tokio::test]
-    async fn whoever_gives_up_waiting_says_for_what_and_the_last_cause_seen() {
+    async fn the_error_names_what_the_run_waited_for_and_its_last_cause() {
         for (limit, stop, first) in
-            [(40, None, "the budget of 7 s is spent"), (60_000, Some("SIGTERM"), "SIGTERM arrived")]
+            [(40, None, "the budget of 7 s is spent"), (60_000, Some("SIGTERM"), "received SIGTERM")]
         {
             let stop = async {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -67,7 +70,7 @@ mod tests {
                     None => std::future::pending().await,
                 }
             };
-            let causes = held(Duration::from_millis(limit), stop).await;
+            let causes = causes(Duration::from_millis(limit), stop).await;
             assert_eq!((causes.len(), causes[0].as_str()), (2, first));
             assert!(causes[1].starts_with("waiting for fetch: fetching branch main, for "), "{causes:?}");
             assert!(causes[1].ends_with(" s: try 3, after: the server answers 503"), "{causes:?}");

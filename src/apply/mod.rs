@@ -1,6 +1,6 @@
-//! The interpreter of plans: steps whose needs are met run at once, each under its deadline, all
-//! under one budget. The first failure ends the others; then the plan's recovery runs, in which a
-//! failure ends nothing but what needs it.
+//! Carries out plans. Steps run in parallel as soon as the steps that they need are done, each with its own time limit.
+//! The first failure cancels the other steps. In the recovery, which runs after a failed plan, a failed step only keeps
+//! the steps from running that need it. Decides nothing: what is done, and in which order, is in the plan.
 
 mod limit;
 mod output;
@@ -23,29 +23,30 @@ use crate::secret::Redaction;
 
 pub use limit::Limit;
 
-/// What is done before there is a whole plan: its first steps, which need nothing of the others.
+/// Carries out steps before the whole plan is known. `apply` skips them later.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
-    steps(machine, first, None, report, Some(&Redaction::default()), OnFailure::End, &Room::none()).await
+    steps(machine, first, None, report, Some(&Redaction::default()), OnFailure::Cancel, &DiskCleanup::none())
+        .await
 }
 
-/// Carries the plan out, but for what was done ahead. When this ends, nothing of it is still going on.
+/// Carries out the plan, except for the steps that `ahead` has done. When it returns, no step is running any more.
 pub async fn apply(
     machine: &impl Host,
     plan: &Plan,
     scratch: Option<&Scratch>,
     report: &Report,
 ) -> Result<()> {
-    let room = Room { steps: &plan.room, is_given: Cell::new(false) };
-    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction), OnFailure::End, &room).await
+    let cleanup = DiskCleanup { steps: &plan.room, is_done: Cell::new(false) };
+    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction), OnFailure::Cancel, &cleanup).await
 }
 
-/// What a failed run ends with, for which it gets its budget once more. Its own failures are reported,
-/// but the first error stays the run's. What the former generation says is not shown: its secret may have
-/// been another one.
+/// Carries out the recovery after a failed run, with the whole budget again. Its failures are logged; the run keeps its
+/// first error. Output of the previous deployment is not shown: it may contain old secret values, which the redaction
+/// of this run does not know.
 pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, report: &Report) {
     report.recovering();
-    let room = Room::none();
-    let recovering = steps(machine, recovery, None, report, None, OnFailure::GoOn, &room);
+    let cleanup = DiskCleanup::none();
+    let recovering = steps(machine, recovery, None, report, None, OnFailure::Continue, &cleanup);
     match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
@@ -53,8 +54,9 @@ pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, re
     }
 }
 
-/// What a run leaves when it has ended: no step of it, and nothing to fail by. Whether something was done.
-pub async fn afterwards(machine: &impl Host, action: &Action) -> bool {
+/// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action
+/// changed something.
+pub async fn after_run(machine: &impl Host, action: &Action) -> bool {
     match machine.act(action, &Context { scratch: None }).await {
         Ok(Change::Changed(_)) => true,
         Ok(Change::Unchanged) => false,
@@ -66,45 +68,47 @@ pub async fn afterwards(machine: &impl Host, action: &Action) -> bool {
     }
 }
 
-/// What becomes of the steps beside one that fails. Those that need it never run.
+/// What happens to the other steps when one fails. Steps that need the failed one never run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OnFailure {
-    End,
-    GoOn,
+    Cancel,
+    Continue,
 }
 
-/// What can be given up, once, where a build finds the disk full.
-struct Room<'a> {
+/// Steps that free disk space (old releases), carried out once if a build finds the disk full.
+struct DiskCleanup<'a> {
     steps: &'a [Step],
-    is_given: Cell<bool>,
+    is_done: Cell<bool>,
 }
 
-impl Room<'_> {
+impl DiskCleanup<'_> {
     fn none() -> Self {
-        Room { steps: &[], is_given: Cell::new(true) }
+        DiskCleanup { steps: &[], is_done: Cell::new(true) }
     }
 
-    fn helps(&self, step: &Step, error: &Error) -> bool {
-        error.code() == Code::DiskFull && !self.is_given.get() && step.action.builds()
+    fn may_help(&self, step: &Step, error: &Error) -> bool {
+        error.code() == Code::DiskFull && !self.is_done.get() && step.action.builds()
     }
 
-    /// Whether anything was given up.
-    async fn give(&self, machine: &impl Host, report: &Report) -> bool {
-        self.is_given.set(true);
-        let mut given = Vec::new();
+    /// Returns whether anything was removed.
+    async fn run(&self, machine: &impl Host, report: &Report) -> bool {
+        self.is_done.set(true);
+        let mut removed = Vec::new();
         for step in self.steps {
             let acting = machine.act(&step.action, &Context { scratch: None });
             match timeout(step.timeout.duration(), acting).await {
-                Ok(Ok(Change::Changed(_))) => given.push(headline(&step.action)),
+                Ok(Ok(Change::Changed(_))) => removed.push(headline(&step.action)),
                 Ok(Ok(Change::Unchanged)) => {}
-                Ok(Err(error)) => tracing::warn!("making room: {error}"),
-                Err(_) => tracing::warn!("making room: {} is not done after {}", step.id, step.timeout),
+                Ok(Err(error)) => tracing::warn!("freeing disk space: {error}"),
+                Err(_) => {
+                    tracing::warn!("freeing disk space: {} is not done after {}", step.id, step.timeout);
+                }
             }
         }
-        if given.is_empty() {
+        if removed.is_empty() {
             return false;
         }
-        report.note(format!("the disk was full while building; to make room: {}", given.join(", ")));
+        report.note(format!("the disk was full while building; to make room: {}", removed.join(", ")));
         true
     }
 }
@@ -116,19 +120,20 @@ async fn steps(
     report: &Report,
     redaction: Option<&Redaction>,
     on_failure: OnFailure,
-    room: &Room<'_>,
+    cleanup: &DiskCleanup<'_>,
 ) -> Result<()> {
     let (before, mut waiting): (Vec<&Step>, Vec<&Step>) =
         steps.iter().partition(|step| report.has_done(&step.id));
     let mut done: BTreeSet<&StepId> = before.into_iter().map(|step| &step.id).collect();
     let mut running = FuturesUnordered::new();
-    let (mut first, mut spoiled) = (None, false);
+    let (mut first, mut has_optional_failed) = (None, false);
     loop {
         let (ready, rest): (Vec<&Step>, Vec<&Step>) =
             waiting.into_iter().partition(|step| step.needs.iter().all(|need| done.contains(need)));
         waiting = rest;
         for step in ready {
-            running.push(async move { (step, one(machine, step, scratch, report, redaction, room).await) });
+            running
+                .push(async move { (step, one(machine, step, scratch, report, redaction, cleanup).await) });
         }
         match running.next().await {
             Some((step, Ok(()))) => {
@@ -136,19 +141,21 @@ async fn steps(
             }
             Some((step, Err(error))) if step.optional => {
                 report.degraded(&error);
-                spoiled = true;
+                has_optional_failed = true;
             }
-            Some((_, Err(error))) if on_failure == OnFailure::GoOn => {
+            Some((_, Err(error))) if on_failure == OnFailure::Continue => {
                 first.get_or_insert(error);
             }
-            // Dropping the others ends them: each verb stops what it started.
+            // Returning drops the other steps' futures, each of which then stops the process or unit that it started.
             Some((_, Err(error))) => return Err(error),
-            None if waiting.is_empty() || spoiled || first.is_some() => return first.map_or(Ok(()), Err),
+            None if waiting.is_empty() || has_optional_failed || first.is_some() => {
+                return first.map_or(Ok(()), Err);
+            }
             None => {
                 return Err(Error::new(
                     Code::Bug,
                     "carrying out the plan",
-                    format!("{} needs a step that is not there", waiting[0].id),
+                    format!("step {} needs a step that the plan does not have", waiting[0].id),
                 ));
             }
         }
@@ -161,33 +168,34 @@ async fn one(
     scratch: Option<&Scratch>,
     report: &Report,
     redaction: Option<&Redaction>,
-    room: &Room<'_>,
+    cleanup: &DiskCleanup<'_>,
 ) -> Result<()> {
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(step, &headline);
     let context = Context { scratch };
-    let acting = async || in_time(machine, step, &headline, &context, report, redaction).await;
+    let acting = async || act(machine, step, &headline, &context, report, redaction).await;
     let result = match acting().await {
-        Err(error) if room.helps(step, &error) && room.give(machine, report).await => acting().await,
+        Err(error) if cleanup.may_help(step, &error) && cleanup.run(machine, report).await => acting().await,
         result => result,
     };
     let result = match result {
         Ok(change) => Ok(change),
-        Err(error) => Err(fit_to_be_seen(error, redaction).await),
+        Err(error) => Err(for_display(error, redaction).await),
     };
     report.step_ended(&step.id, &headline, started.elapsed(), &result);
     result.map(|_: Change| ())
 }
 
-/// Many values in much text take long: meanwhile signals and the budget are heard.
-async fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
+/// On a blocking thread: redacting many values in long output takes time, in which signals and the budget must work.
+async fn for_display(error: Error, redaction: Option<&Redaction>) -> Error {
     let redaction = redaction.cloned();
-    let fitting = move || Ok(output::fit_to_be_seen(error, redaction.as_ref()));
-    machine::blocking(fitting).await.unwrap_or_else(|bug| bug)
+    let redacting = move || Ok(output::for_display(error, redaction.as_ref()));
+    machine::blocking(redacting).await.unwrap_or_else(|bug| bug)
 }
 
-async fn in_time(
+/// Carries out a step within its time limit, with retries.
+async fn act(
     machine: &impl Host,
     step: &Step,
     headline: &str,
@@ -195,11 +203,12 @@ async fn in_time(
     report: &Report,
     redaction: Option<&Redaction>,
 ) -> Result<Change> {
-    // Each verb converges, so that what a fault broke off can be done again.
+    // Every action can be repeated after it failed half-way.
     let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
     let acting = patiently(patience, async || machine.act(&step.action, context).await);
-    let mut heard = pin!(report.hearing(step.id.as_str(), headline, redaction, acting));
-    timeout(step.timeout.duration(), &mut heard).await.unwrap_or_else(|_| {
+    // Dropped after the error is made: `report.said` needs the progress text of the running future.
+    let mut acting = pin!(report.hearing(step.id.as_str(), headline, redaction, acting));
+    timeout(step.timeout.duration(), &mut acting).await.unwrap_or_else(|_| {
         let cause = format!("not done after {}", step.timeout);
         let error = Error::new(Code::StepDeadline, format!("waiting for: {headline}"), cause);
         Err(report.said(step.id.as_str()).into_iter().fold(error, Error::because))

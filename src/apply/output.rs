@@ -1,22 +1,24 @@
-//! What is kept of the last words of what failed: few lines, and no secret in them. This is where what a step's
-//! failure quotes becomes what everybody may read.
+//! Makes a failed step's error safe to show: secrets are redacted, and of the program's output only a few lines are
+//! kept. The service's own reason for its exit becomes a cause.
 
 use super::read_only;
 use crate::error::{Code, Error};
 use crate::secret::Redaction;
 
+/// The status file and the console have little room for output. `LINES_OF_REASON` twice, and `...` between them.
 const MOST_LINES: usize = 21;
 const MOST_BYTES: usize = 4 << 10;
-/// Of a reason that stands before much else, and of what came last.
+/// Lines kept from the reason on, if it is far from the end; as many are kept at the end.
 const LINES_OF_REASON: usize = 10;
-const ENDED_BY_ITSELF: [Code; 3] = [Code::ServiceExited, Code::HealthFlapping, Code::HealthForeign];
+/// The codes of errors about a service that exited, the reason of which is in its own output.
+const EXITED: [Code; 3] = [Code::ServiceExited, Code::HealthFlapping, Code::HealthForeign];
 
-/// Without a redaction it is not known what must not be seen, and of what others said nothing is shown.
-pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
+/// The error to show. Without a redaction the secret values are unknown: then no foreign text is shown.
+pub fn for_display(error: Error, redaction: Option<&Redaction>) -> Error {
     let Some(redaction) = redaction else { return error };
     let error = error.redacted(redaction);
     let lines = error.report().output;
-    let reason = reason(&lines).filter(|_| ENDED_BY_ITSELF.contains(&error.code()));
+    let reason = reason(&lines).filter(|_| EXITED.contains(&error.code()));
     let error = match reason {
         Some(at) => error.because(lines[at].trim()),
         None => error,
@@ -25,18 +27,18 @@ pub fn fit_to_be_seen(error: Error, redaction: Option<&Redaction>) -> Error {
         Some(remedy) if error.code() == Code::ServiceExited => error.remedy(remedy),
         _ => error,
     };
-    error.saying(told(lines, reason))
+    error.saying(shortened(lines, reason))
 }
 
-/// Why a service ended it says itself, by the last error that it names; or what could not start it
-/// does. No other line: causes are everybody's to read. (A command's cause has a line of its own already.)
+/// The index of the last line that names an error, or in which the shell or `env` says that it cannot start the
+/// program. Never another line: all users can read causes, and another line may contain personal data.
 fn reason(lines: &[String]) -> Option<usize> {
     const STARTERS: [&str; 2] = ["/usr/bin/env: ", "/bin/sh: "];
     let starter = |line: &str| STARTERS.iter().any(|name| line.starts_with(name));
     lines.iter().map(|line| line.trim()).rposition(|line| names_an_error(line) || starter(line))
 }
 
-/// `Error: ...`, `TypeError [CODE]: ...`, `[cause]: Error: ...`
+/// Whether the line is like `Error: ...`, `TypeError [CODE]: ...` or `[cause]: Error: ...`.
 fn names_an_error(line: &str) -> bool {
     line.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
 }
@@ -45,8 +47,8 @@ fn is_error(name: &str) -> bool {
     name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "._ ".contains(c))
 }
 
-/// The last ones, unless the reason stands before them: then the reason and what follows it, and fewer last ones.
-fn told(mut lines: Vec<String>, reason: Option<usize>) -> Vec<String> {
+/// The last lines. If the reason is before them: the reason and some lines after it, `...`, and fewer last lines.
+fn shortened(mut lines: Vec<String>, reason: Option<usize>) -> Vec<String> {
     match reason {
         Some(at) if at + MOST_LINES < lines.len() => {
             let end = lines.split_off(lines.len() - (MOST_LINES - LINES_OF_REASON - 1));
@@ -57,7 +59,7 @@ fn told(mut lines: Vec<String>, reason: Option<usize>) -> Vec<String> {
     }
 }
 
-/// What ends a program is said at its end.
+/// The last lines, within both limits.
 fn last(lines: Vec<String>) -> Vec<String> {
     let mut left = MOST_BYTES;
     let fits = |line: &&String| {
@@ -79,12 +81,12 @@ mod tests {
         lines.into_iter().map(ForeignText::line).collect()
     }
 
-    fn seen(lines: &[&str]) -> Vec<String> {
+    fn shown(lines: &[&str]) -> Vec<String> {
         let token = Secret::new("hunter2-hunter2");
         let redaction = Redaction::new([("TOKEN", &token)]);
         let lines = self::lines(lines.iter().copied());
         let error = Error::new(Code::HealthBadAnswer, "waiting", "it said hunter2-hunter2").saying(lines);
-        let error = fit_to_be_seen(error, Some(&redaction));
+        let error = for_display(error, Some(&redaction));
         assert_eq!(error.report().causes, ["it said [TOKEN]"]);
         error.report().output
     }
@@ -97,12 +99,12 @@ mod tests {
     fn ends_with(text: &str, cause: &str) {
         let token = Secret::new("hunter2-hunter2");
         let redaction = Redaction::new([("TOKEN", &token)]);
-        let told = fit_to_be_seen(ended_saying(text), Some(&redaction)).report().causes.join(": ");
-        assert_eq!(told, cause, "{text}");
+        let causes = for_display(ended_saying(text), Some(&redaction)).report().causes.join(": ");
+        assert_eq!(causes, cause, "{text}");
     }
 
     #[test]
-    fn a_service_that_ends_says_why() {
+    fn the_cause_is_the_error_that_the_service_named_last() {
         let listen = "up\nnode:events:497\n      throw er; // Unhandled 'error' event\n      ^\n\n\
             Error: listen EACCES: permission denied 0.0.0.0:80\n    at Server.setupListenHandle (node:net:1915:21)\n\
             Emitted 'error' event on Server instance at:\n    at emitErrorNT (node:net:1)\n  code: 'EACCES',\n  port: 80\n}\n\n\
@@ -118,21 +120,21 @@ mod tests {
     }
 
     #[test]
-    fn its_words_are_a_cause_without_secrets_and_within_bounds() {
+    fn the_cause_from_the_service_is_redacted_and_bounded() {
         ends_with("Error: no user hunter2-hunter2 here", "it ended: Error: no user [TOKEN] here");
         let cut = format!("Error: {}hunter2-hunter2", "x".repeat(SHOWN - 9));
         ends_with(&cut, &format!("it ended: Error: {}[T…", "x".repeat(SHOWN - 9)));
         ends_with("", "it ended");
         ends_with("x.service: Main process exited, code=exited, status=3", "it ended");
-        let unknown = fit_to_be_seen(ended_saying("Error: hunter2-hunter2"), None);
+        let unknown = for_display(ended_saying("Error: hunter2-hunter2"), None);
         assert_eq!(unknown.report().causes, ["it ended"]);
     }
 
     #[test]
     fn secrets_are_taken_out_before_lines_are_shortened() {
         let around = format!("{}hunter2-hunter2", "x".repeat(SHOWN - 5));
-        assert_eq!(seen(&["token hunter2-hunter2"]), ["token [TOKEN]"]);
-        let cut = &seen(&[&around])[0];
+        assert_eq!(shown(&["token hunter2-hunter2"]), ["token [TOKEN]"]);
+        let cut = &shown(&[&around])[0];
         assert!(!cut.contains("hunt") && cut.len() < SHOWN + 10, "{cut}");
     }
 
@@ -140,10 +142,10 @@ mod tests {
     fn the_last_lines_are_kept_within_bounds() {
         let many: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let kept = seen(&many);
+        let kept = shown(&many);
         assert_eq!((kept.len(), kept.last().map(String::as_str)), (MOST_LINES, Some("line 99")));
         let long = "y".repeat(390);
-        assert!(seen(&[long.as_str(); 30]).iter().map(String::len).sum::<usize>() <= MOST_BYTES);
+        assert!(shown(&[long.as_str(); 30]).iter().map(String::len).sum::<usize>() <= MOST_BYTES);
     }
 
     #[test]
@@ -152,7 +154,7 @@ mod tests {
         said.extend((0..300).map(|n| format!("state {n}")));
         let token = Secret::new("hunter2-hunter2");
         let error = ended_saying(&said.join("\n"));
-        let report = fit_to_be_seen(error, Some(&Redaction::new([("TOKEN", &token)]))).report();
+        let report = for_display(error, Some(&Redaction::new([("TOKEN", &token)]))).report();
         assert_eq!(report.causes.join(": "), "it ended: TypeError: no");
         let (first, last) = (&report.output[..2], report.output.last().unwrap());
         assert_eq!(
@@ -163,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_writes_below_its_release_is_told_how_it_may() {
+    fn the_remedy_for_a_write_below_the_release_is_persist() {
         let line = "Error: EROFS: read-only file system, mkdir '/opt/x/current/logs'";
-        let remedy = |error: Error| fit_to_be_seen(error, Some(&Redaction::default())).report().remedy;
+        let remedy = |error: Error| for_display(error, Some(&Redaction::default())).report().remedy;
         assert!(remedy(ended_saying(line)).contains("persist = [\"logs\"]"));
         assert!(!remedy(ended_saying("Error: no database")).contains("persist"));
     }
 
     #[test]
-    fn what_cannot_be_judged_is_not_shown() {
+    fn without_a_redaction_no_foreign_text_is_shown() {
         let error = Error::new(Code::ServiceExited, "waiting", "it ended").saying(lines(["old secret"]));
         let error = error.because(ForeignText::line("old secret"));
-        let report = fit_to_be_seen(error, None).report();
+        let report = for_display(error, None).report();
         assert!(report.output.is_empty() && !report.causes.concat().contains("old"), "{report:?}");
     }
 }

@@ -1,27 +1,29 @@
-//! A service that tries to write into its release: what it says then, and how it may keep the directory. It reads lines
-//! from which secrets are gone already.
+//! Recognizes in a service's output that it tried to write into its release, which is read-only, and names the remedy.
+//! It gets lines that are redacted already.
 
-/// The remedy, where a line tells of a write below the release that was refused.
+/// The remedy, if the line reports a refused write below the release.
 pub fn complaint(line: &str) -> Option<String> {
     let path = refused_path(line)?;
     let may = "the service may write below its HOME (/var/lib/NAME) and to /tmp";
     Some(match directory(line, &path) {
         Some(directory) => format!(
             "a release is read-only: to keep {directory} over releases, add persist = [\"{directory}\"] to \
-             bootagent.toml (or write elsewhere: {may}); then: bootagent run --update"
+             bootagent.toml (or write elsewhere: {may}); then: bootagent update"
         ),
         None => {
-            format!("a release is read-only: {may}; a directory of the release by persist in bootagent.toml")
+            format!(
+                "a release is read-only: {may}; persist in bootagent.toml makes a directory of it writable"
+            )
         }
     })
 }
 
-/// As Node says it, `EROFS: read-only file system, open 'logs/app.log'`, Python, `[Errno 30] Read-only file system:
-/// 'logs/app.log'`, and Go, `open logs/app.log: read-only file system`. Relative to the release, or below it.
+/// The path, relative to the release, in a message of Node (`EROFS: read-only file system, open 'logs/app.log'`),
+/// Python (`[Errno 30] Read-only file system: 'logs/app.log'`) or Go (`open logs/app.log: read-only file system`).
 fn refused_path(line: &str) -> Option<String> {
     let lower = line.to_lowercase();
     let is_read_only = lower.contains("erofs") || lower.contains("read-only file system");
-    // Node's recursive mkdir takes EROFS for a missing parent.
+    // On a read-only file system Node's recursive mkdir reports ENOENT.
     let is_mkdir = lower.contains("enoent") && lower.contains(", mkdir ");
     if !is_read_only && !is_mkdir && !lower.contains("eacces") && !lower.contains("permission denied") {
         return None;
@@ -37,7 +39,7 @@ fn refused_path(line: &str) -> Option<String> {
     inside(quoted.or_else(of_go)?)
 }
 
-/// Relative to the release, of a path that is in one.
+/// The path relative to the release; `None` if it is outside of a release.
 fn inside(path: &str) -> Option<String> {
     let relative = match path.strip_prefix("/opt/") {
         Some(below) => {
@@ -53,7 +55,8 @@ fn inside(path: &str) -> Option<String> {
     (!relative.is_empty()).then(|| relative.to_owned())
 }
 
-/// The directory to keep: the one that was to be made, or in which a file was to be. Only what `persist` takes.
+/// The directory for `persist`: the one that mkdir should create, or the parent of the file. `None` if `persist` does
+/// not accept it.
 fn directory(line: &str, path: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
     let made = line.contains("mkdir");
@@ -70,25 +73,25 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn keeps(line: &str, directory: &str) {
+    fn proposes(line: &str, directory: &str) {
         let remedy = complaint(line).unwrap_or_default();
         assert!(remedy.contains(&format!("persist = [\"{directory}\"]")), "{line}: {remedy}");
     }
 
     #[test]
-    fn the_directory_is_the_one_that_the_path_shows() {
+    fn the_remedy_names_the_directory_of_the_path() {
         let id = "0123456789abcdef0123456789abcdef01234567-0123456789ab";
-        keeps(&format!("Error: EROFS: read-only file system, mkdir '/opt/x/releases/{id}/logs'"), "logs");
-        keeps("Error: EROFS: read-only file system, open '/opt/x/current/data/files/a.png'", "data/files");
-        keeps("Error: EACCES: permission denied, open 'uploads/a.png'", "uploads");
-        keeps("Error: EROFS: read-only file system, mkdir './tmp/'", "tmp");
-        keeps("Error: ENOENT: no such file or directory, mkdir 'logs'", "logs");
-        keeps("OSError: [Errno 30] Read-only file system: 'logs/app.log'", "logs");
-        keeps("panic: open logs/app.log: read-only file system", "logs");
+        proposes(&format!("Error: EROFS: read-only file system, mkdir '/opt/x/releases/{id}/logs'"), "logs");
+        proposes("Error: EROFS: read-only file system, open '/opt/x/current/data/files/a.png'", "data/files");
+        proposes("Error: EACCES: permission denied, open 'uploads/a.png'", "uploads");
+        proposes("Error: EROFS: read-only file system, mkdir './tmp/'", "tmp");
+        proposes("Error: ENOENT: no such file or directory, mkdir 'logs'", "logs");
+        proposes("OSError: [Errno 30] Read-only file system: 'logs/app.log'", "logs");
+        proposes("panic: open logs/app.log: read-only file system", "logs");
     }
 
     #[test]
-    fn a_file_at_the_root_is_told_without_a_directory() {
+    fn for_a_file_at_the_root_the_remedy_names_no_directory() {
         let remedy = complaint("Error: EROFS: read-only file system, open '/opt/x/current/app.log'").unwrap();
         assert!(!remedy.contains("persist = [") && remedy.contains("HOME"), "{remedy}");
         for odd in ["'lo gs/x'", "'../x/y'", "'a\"]\\nport = 1/x'", "'[TOKEN]/x'"] {
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn other_refusals_are_none_of_the_release() {
+    fn refused_writes_outside_of_the_release_are_ignored() {
         for line in [
             "Error: listen EACCES: permission denied 0.0.0.0:80",
             "Error: EACCES: permission denied, open '/etc/shadow'",

@@ -1,4 +1,4 @@
-//! The planner is called with all that is wanted.
+//! Calls the planner.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::observe::secrets::Variables;
 use crate::plan::{Plan, Rendering, Setting};
 use crate::planner::{self, Unmet, Wanted};
 
-/// What the service is and needs, as far as others than this machine say it.
+/// What the planner needs to know of the service, from its repository, the policy and Secrets Manager.
 #[derive(Clone)]
 pub struct Service {
     pub source: Source,
@@ -20,7 +20,7 @@ pub struct Service {
     pub secret: Option<Variables>,
 }
 
-/// The planner reads what others wrote, package.json for one: beside the async thread.
+/// Makes the plan on a blocking thread: the planner parses files of the repository, which may be large.
 pub async fn decide(
     facts: Facts,
     selection: Selection,

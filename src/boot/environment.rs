@@ -1,4 +1,4 @@
-//! What `bootagent env check` asks of a run's own reads: the secret's text, and the manifest that it is read with.
+//! Reads for `bootagent env check` what a run would read: the secret and the manifest. Changes nothing.
 
 use super::identify::{Identified, identify};
 use crate::error::Result;
@@ -9,11 +9,12 @@ use crate::planner::runtime;
 use crate::report::Report;
 use crate::secret::Secret;
 
-/// The secret of this instance's service, and the manifest that it is read with.
+/// The secret of this instance's service, and the manifest of the pinned commit.
 pub struct Environment {
+    /// The secret's name.
     pub secret: String,
     pub text: Secret,
-    /// Absent until a run has decided for a commit.
+    /// `None` until a run has pinned a commit.
     pub manifest: Option<Manifest>,
 }
 

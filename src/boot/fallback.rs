@@ -1,4 +1,5 @@
-//! A run without a plan: what serves is told, and where nothing serves, what was good is started.
+//! The end of a run that failed before it had a plan: reports which deployment serves, and starts the last healthy one
+//! if nothing serves.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::plan::{Rendering, Seconds, layout};
 use crate::planner;
 use crate::report::Report;
 
-/// What a run knew when it failed.
+/// What the run knew when it failed. The fields have defaults for what it did not reach.
 pub struct Known {
     pub budget: Seconds,
     pub network: Network,
@@ -20,35 +21,38 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn at_first(flags: &Flags) -> Self {
+    pub fn new(flags: &Flags) -> Self {
         Known { budget: flags.budget(), network: Network::default(), instance: None }
     }
 }
 
-/// How long the secret is waited for once more; and the instance, if the run ended before it asked for it.
+/// How long to retry to read the secret, and the instance's id if the run failed before it had it. Short: the run has
+/// already waited for them.
 const PATIENCE: Seconds = Seconds(20);
-const LOOK: Duration = Duration::from_secs(15);
+/// How long to check a deployment.
+const CHECK: Duration = Duration::from_secs(15);
 
-/// Nothing was done to what serves: it is only looked at. Down, it is started, if the error lets us.
+/// Reports what serves; the run has changed nothing of it. If it is down, starts the last healthy deployment, unless
+/// the error forbids that (a hold, for example).
 pub async fn without_a_plan(machine: &impl Host, known: &Known, error: &Error, report: &Report) {
-    // Anew: the run may have ended before it knew them.
+    // Read again: the run may have failed before it read them.
     let Ok(mut facts) = machine.facts(&[]).await else { return };
     let instance = known.instance.as_ref().map(|instance| instance.id.as_str());
     let mut down = Vec::new();
     for (service, good) in &facts.good {
-        // The run may have ended before it knew its service.
+        // For all services with a record: the run may have failed before it knew its service.
         if instance.is_some() && good.instance.as_deref() == instance {
             report.passed_here(&good.generation.commit);
         }
-        let standing = tokio::time::timeout(LOOK, standing(machine, service, &good.generation)).await;
-        match standing.unwrap_or(Standing::Unwell("it does not tell within 15 s".to_owned())) {
-            Standing::Serves => report.serves_on(&good.generation),
-            Standing::Unwell(cause) => report.may_not_serve(&good.generation, &cause),
-            Standing::Down(cause) => down.push((service.clone(), cause)),
+        let condition = tokio::time::timeout(CHECK, condition(machine, service, &good.generation)).await;
+        match condition.unwrap_or(Condition::Unhealthy("the check took more than 15 s".to_owned())) {
+            Condition::Serves => report.serves_on(&good.generation),
+            Condition::Unhealthy(cause) => report.may_not_serve(&good.generation, &cause),
+            Condition::Down(cause) => down.push((service.clone(), cause)),
         }
     }
     if down.is_empty() || !planner::may_start_after(error.code()) {
-        return tell(&facts, &down, report);
+        return report_down(&facts, &down, report);
     }
     facts.instance = match &known.instance {
         Some(instance) => Some(instance.clone()),
@@ -57,18 +61,18 @@ pub async fn without_a_plan(machine: &impl Host, known: &Known, error: &Error, r
     match to_start(machine, &facts).await {
         Some((service, good)) if down.iter().any(|(down, _)| down == service) => {
             let others: Vec<_> = down.iter().filter(|(down, _)| down != service).cloned().collect();
-            tell(&facts, &others, report);
+            report_down(&facts, &others, report);
             let fallback = Fallback { known, facts: &facts, service, good: &good.generation, error };
             if let Err(why) = fallback.start(machine, report).await {
                 let why = why.in_public().report();
                 report.may_not_serve(&good.generation, &format!("{}: {}", why.doing, why.causes.join(": ")));
             }
         }
-        _ => tell(&facts, &down, report),
+        _ => report_down(&facts, &down, report),
     }
 }
 
-fn tell(facts: &Facts, down: &[(Service, String)], report: &Report) {
+fn report_down(facts: &Facts, down: &[(Service, String)], report: &Report) {
     for (service, cause) in down {
         if let Some(good) = facts.good.get(service) {
             report.may_not_serve(&good.generation, cause);
@@ -76,44 +80,46 @@ fn tell(facts: &Facts, down: &[(Service, String)], report: &Report) {
     }
 }
 
-/// What a deployment that passed is at this moment.
-enum Standing {
+/// The present condition of a deployment that was healthy.
+enum Condition {
     Serves,
-    /// It runs and is not well, which systemd sees to; or something else answers in its place.
-    Unwell(String),
+    /// It runs but is not healthy (systemd restarts it), or another process answers in its place.
+    Unhealthy(String),
     /// It does not run, and nothing answers.
     Down(String),
 }
 
-async fn standing(machine: &impl Observe, service: &Service, generation: &Generation) -> Standing {
+async fn condition(machine: &impl Observe, service: &Service, generation: &Generation) -> Condition {
     let runs = running(machine, service, generation).await;
     let probed = machine.probe(&generation.gate).await;
     match (runs, probed) {
-        (Ok(None), Ok(Health::Well(_))) => Standing::Serves,
-        (Ok(None), Ok(Health::Unwell(cause))) => Standing::Unwell(cause),
-        (Ok(Some(how)), Ok(Health::Well(_))) => Standing::Unwell(how),
-        (Ok(Some(how)), Ok(Health::Unwell(_))) => Standing::Down(how),
-        (Err(error), _) | (_, Err(error)) => Standing::Unwell(error.in_public().to_string()),
+        (Ok(None), Ok(Health::Well(_))) => Condition::Serves,
+        (Ok(None), Ok(Health::Unwell(cause))) => Condition::Unhealthy(cause),
+        (Ok(Some(how)), Ok(Health::Well(_))) => Condition::Unhealthy(how),
+        (Ok(Some(how)), Ok(Health::Unwell(_))) => Condition::Down(how),
+        (Err(error), _) | (_, Err(error)) => Condition::Unhealthy(error.in_public().to_string()),
     }
 }
 
+/// The service to start: the pinned one, or else the only one that was healthy on this instance.
 async fn to_start<'a>(machine: &impl Observe, facts: &'a Facts) -> Option<(&'a Service, &'a Good)> {
     let decided = match &facts.instance {
         Some(instance) => observe::decided(machine, &layout::decision(&instance.id)).await.ok().flatten(),
         None => None,
     };
-    let mut here = Vec::new();
+    // The environment of a healthy deployment is on tmpfs: where there is one, it was healthy in this boot.
+    let mut healthy_in_this_boot = Vec::new();
     for service in facts.good.keys() {
         let layout = layout::Layout::new(service);
         if matches!(observe::good_environment(machine, &layout).await, Ok(Some(_))) {
-            here.push(service.clone());
+            healthy_in_this_boot.push(service.clone());
         }
     }
     let decided = decided.map(|decided| decided.service);
-    planner::to_start(facts, decided.as_ref(), |service| here.contains(service))
+    planner::to_start(facts, decided.as_ref(), |service| healthy_in_this_boot.contains(service))
 }
 
-/// What is to be started, and what the run failed by.
+/// The deployment to start, and the error of the run.
 struct Fallback<'a> {
     known: &'a Known,
     facts: &'a Facts,
@@ -130,7 +136,7 @@ impl Fallback<'_> {
         Ok(())
     }
 
-    /// Rendered anew with the values of today; else the one that passed in this boot.
+    /// The environment from the secret's current values; if they cannot be read, the one that was healthy in this boot.
     async fn environment(&self, machine: &impl Observe) -> Result<Rendering> {
         let why = match self.rendered(machine).await {
             Ok(rendering) => return Ok(rendering),
@@ -142,14 +148,14 @@ impl Fallback<'_> {
     async fn rendered(&self, machine: &impl Observe) -> Result<Rendering> {
         let commit = self.good.commit.short();
         let Some(kept) = planner::kept_of(self.facts, self.service, self.good).cloned() else {
-            let doing = format!("rendering the environment of commit {commit}, which passed last");
+            let doing = format!("making the environment of commit {commit}, the last healthy one");
             let cause =
-                "an older bootagent deployed it, and kept no record of what its environment is made of";
+                "an older version of bootagent deployed it and did not record where its variables come from";
             return Err(Error::new(Code::RecordUnreadable, doing, cause));
         };
         let secret = match (&kept.variables.secret, &self.facts.instance) {
             (None, _) => None,
-            // It was asked for just now.
+            // Reading the secret has just failed: do not wait for it again.
             (Some(_), _) if is_about_the_secret(self.error.code()) => return Err(self.error.clone()),
             (Some(_), None) => return Err(self.error.clone()),
             (Some(_), Some(instance)) => {

@@ -1,4 +1,5 @@
-//! A commit is fetched: its files' names, the text of those that plans are made of, and the objects for its checkout.
+//! Fetches a commit: the names of its files, the text of the files that the planner reads, and the git objects for the
+//! checkout.
 
 use super::identify::Identified;
 use crate::error::Result;
@@ -21,7 +22,7 @@ pub async fn fetch(
     Ok((fetched.source, fetched.scratch))
 }
 
-/// The commit, with the text of the files that plans are made of, and of some more.
+/// Fetches the commit, with the text of the files that the planner always reads and of those in `more`.
 pub async fn fetched(
     machine: &impl Observe,
     flags: &Flags,
@@ -39,8 +40,8 @@ pub async fn fetched(
     observe::source(machine, flags, selection, facts, policy, evidence).await
 }
 
-/// A decided commit is planned from its record; its objects are fetched again only if its release is
-/// not whole on this machine.
+/// Whether the plan has a checkout to do. A pinned commit is planned from its record, and its git objects are fetched
+/// only if its release is not complete on this machine.
 pub async fn checkout_is_due(machine: &impl Observe, plan: &Plan) -> Result<bool> {
     for step in plan.steps.iter().filter(|step| matches!(step.action, Action::CheckOut(_))) {
         if machine.check(&step.action).await? != Check::AlreadySo {

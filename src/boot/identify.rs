@@ -1,4 +1,5 @@
-//! Who a run is about: the machine, its instance, and what the policy lets them select.
+//! Finds out what a run deploys: reads the machine, the instance and its tags, and selects service and environment as
+//! the policy allows. Changes nothing.
 
 use std::pin::Pin;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use crate::plan::Seconds;
 use crate::planner;
 use crate::report::Report;
 
-/// The policy, and how long it lets all that follows last.
+/// Reads the policy, and the time limit of the run from it.
 pub async fn begin<'a>(
     machine: &impl Observe,
     flags: &Flags,
@@ -22,23 +23,24 @@ pub async fn begin<'a>(
 ) -> Result<(Policy, Limit<'a>)> {
     let started = Instant::now();
     let limit = |budget: Seconds| Limit { until: started + budget.duration(), budget, report };
-    let policy = limit(flags.budget()).hold(stop, observe::policy(machine, flags)).await?;
+    let policy = limit(flags.budget()).run(stop, observe::policy(machine, flags)).await?;
     let budget = policy.budget().value;
     Ok((policy.within(budget.duration()), limit(budget)))
 }
 
-/// Who it is about: the machine, its instance, and what the policy lets them select.
+/// All that is known before the commit is fetched.
 #[derive(Clone)]
 pub struct Identified {
     pub policy: Policy,
     pub facts: Facts,
     pub selection: Selection,
-    /// What this instance decided at its first boot.
+    /// Service, environment and commit to which an earlier run pinned this instance.
     pub decided: Option<Decision>,
+    /// The facts are this machine's, and not from `--facts`.
     pub here: bool,
 }
 
-/// Where it runs, and what earlier runs of this instance recorded: known before its tags are.
+/// All that is known before the tags are read.
 pub struct Arrived {
     pub policy: Policy,
     pub facts: Facts,
@@ -46,6 +48,7 @@ pub struct Arrived {
     pub here: bool,
 }
 
+/// Both parts: `arrive` and `choose`.
 pub async fn identify(
     machine: &impl Observe,
     flags: &Flags,
@@ -56,6 +59,7 @@ pub async fn identify(
     choose(machine, flags, arrived, report).await
 }
 
+/// Reads the machine, the instance, and what earlier runs recorded.
 pub async fn arrive(
     machine: &impl Observe,
     flags: &Flags,
@@ -63,16 +67,16 @@ pub async fn arrive(
     report: &Report,
 ) -> Result<Arrived> {
     if !machine.is_root() || flags.overrides.any().is_some() {
-        // No earlier run can have recorded one: better told before anything is waited for.
+        // No earlier run can have recorded a repository, so fail before the waits for IMDS.
         policy.repository()?;
     }
     let programs = planner::runtime::programs();
     let mut facts =
-        report.during("machine", "looking at the machine", observe::facts(machine, flags, &programs)).await?;
+        report.during("machine", "inspecting the machine", observe::facts(machine, flags, &programs)).await?;
     let here = flags.overrides.facts.is_none();
     records::check(&facts, report)?;
     let asking = observe::instance(machine, flags, &facts, &policy);
-    facts.instance = report.during("metadata", "waiting for instance metadata", asking).await?;
+    facts.instance = report.during("metadata", "waiting for IMDS", asking).await?;
     let mut decided = None;
     if let Some(instance) = facts.instance.as_ref().filter(|_| here) {
         report.instance(instance);
@@ -85,6 +89,7 @@ pub async fn arrive(
     Ok(Arrived { policy, facts, decided, here })
 }
 
+/// Waits for the tags, and selects service, environment and commit.
 pub async fn choose(
     machine: &impl Observe,
     flags: &Flags,
@@ -99,10 +104,10 @@ pub async fn choose(
     }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew())?;
     if decided.is_none() && !flags.update && here {
-        decided = records::made_up(&facts, &policy, &mut selection, report)?;
+        decided = records::replace_lost_decision(&facts, &policy, &mut selection, report)?;
     }
     if let Some(file) = &flags.overrides.env_file {
-        // Errors about its keys name what was read.
+        // Errors about keys then name the file, not a secret.
         selection.secret = format!("--env-file {}", file.display());
     }
     planner::refuse_early(&facts, &selection)?;
@@ -115,18 +120,19 @@ pub async fn choose(
     Ok(Identified { policy, facts, selection, decided, here })
 }
 
-/// On an instance whose user-data has not run, or names the repository itself, a dry run knows nothing of that.
+/// Adds a remedy for a dry run on an instance on which no run has recorded its flags: the repository may be named in
+/// user-data only.
 fn before_a_first_run(error: Error, flags: &Flags) -> Error {
     match flags.dry_run {
         true => error.remedy(
-            "no run of this instance recorded its flags yet: give those of the user-data here, too, \
+            "no run on this instance has recorded its flags yet: add the flags of the user-data, \
              as in bootagent --dry-run --repository 'https://github.com/acme/{service}.git'",
         ),
         false => error,
     }
 }
 
-/// What the next boot needs: only an instance boots again by itself.
+/// What is recorded for the next boot; `None` if this machine is not an instance.
 pub fn next_boot(facts: &Facts, policy: &Policy) -> Result<Option<NextBoot>> {
     let Some(instance) = &facts.instance else { return Ok(None) };
     let flags = policy.recordable()?;

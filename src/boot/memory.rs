@@ -1,4 +1,4 @@
-//! The memory of what failed: as long as something else serves, the same deployment is not put to run again by itself.
+//! Remembers failed deployments of this boot: while another deployment serves, a run does not start the same one again.
 
 use super::serves::serves;
 use crate::apply;
@@ -11,11 +11,16 @@ use crate::plan::{Compared, Mark, Plan};
 use crate::planner;
 use crate::report::Report;
 
-/// Ends a run that would put to run what failed in this boot already, with the error of then. Not while nothing
-/// serves: there is nothing to lose then, and what made it fail may be over.
-pub async fn recall(machine: &impl Observe, flags: &Flags, plan: &Plan, report: &Report) -> Result<()> {
+/// Fails with the earlier error if the plan would start a deployment that failed in this boot. Does nothing if no other
+/// deployment serves: then a new try cannot interrupt a service.
+pub async fn refuse_known_failure(
+    machine: &impl Observe,
+    flags: &Flags,
+    plan: &Plan,
+    report: &Report,
+) -> Result<()> {
     let serving = match (&plan.former, &plan.deployment.is) {
-        // The first one of a service has a former deployment only in a switch: another service's.
+        // `First` with a previous deployment is a switch from another service.
         (Some(former), Compared::First | Compared::Other | Compared::OtherValues { .. }) if !flags.again => {
             former
         }
@@ -30,18 +35,18 @@ pub async fn recall(machine: &impl Observe, flags: &Flags, plan: &Plan, report: 
     match serves(machine, &service, serving).await {
         Ok(Health::Well(_)) => {
             report.serves_on(serving);
-            Err(told_again(failure))
+            Err(earlier_error(failure))
         }
         _ => Ok(()),
     }
 }
 
-/// A switch to what passed here before.
+/// Whether this is a switch from another service.
 fn is_of_another(former: &Generation, plan: &Plan) -> bool {
     former.service().is_some_and(|service| service != plan.service)
 }
 
-fn told_again(failure: Failure) -> Error {
+fn earlier_error(failure: Failure) -> Error {
     let minutes = machine::now().saturating_sub(failure.at) / 60;
     let when = match minutes {
         0 => "less than a minute ago".to_owned(),
@@ -49,17 +54,17 @@ fn told_again(failure: Failure) -> Error {
         minutes => format!("{minutes} minutes ago"),
     };
     Error::told_before(failure.error)
-        .because(format!("it failed so {when}; nothing was changed; --again tries it once more"))
+        .because(format!("this error is from {when}; nothing was changed; --again tries it once more"))
 }
 
-/// Notes a deployment that was put to run and did not get well.
-pub async fn note(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
+/// Records a deployment that was started and did not become healthy.
+pub async fn record_failure(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
     if report.was_put_to_run() && planner::is_own_fault(error.code()) {
         write(machine, plan, Some(error)).await;
     }
 }
 
-/// A deployment that passed is taken out of the memory.
+/// Removes the record of a deployment that has become healthy.
 pub async fn forget(machine: &impl Host, plan: &Plan) {
     write(machine, plan, None).await;
 }
@@ -73,13 +78,14 @@ async fn write(machine: &impl Host, plan: &Plan, failed: Option<&Error>) {
     let new = failed.map(|error| (error.report(), machine::now()));
     match planner::failures(&plan.service, before, &plan.deployment, new) {
         Ok(action) => {
-            apply::afterwards(machine, &action).await;
+            apply::after_run(machine, &action).await;
         }
-        Err(error) => tracing::error!(%error, "the failure cannot be noted"),
+        Err(error) => tracing::error!(%error, "the failure cannot be recorded"),
     }
 }
 
-/// The same code passed with other values: then the code is not what must be corrected.
+/// Adds to the error that the same commit was healthy with other values of the secret: then the secret must be
+/// corrected, not the code.
 pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     let Compared::OtherValues { keys, secret } = &plan.deployment.is else { return error };
     let was_candidate = report.has_reached(Mark::Candidate);
@@ -87,7 +93,7 @@ pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
         return error;
     }
     let changed = match keys.is_empty() {
-        true => "keys were taken out".to_owned(),
+        true => "keys were removed".to_owned(),
         false => format!("changed keys: {}", keys.join(", ")),
     };
     let commit = plan.deployment.commit.short();

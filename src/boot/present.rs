@@ -1,4 +1,4 @@
-//! What serves now, for `status` and for the end of a run: one reading, which changes nothing.
+//! What serves now, for `bootagent status` and for the end of a run. Changes nothing.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::plan::Action;
 use crate::planner;
 use crate::report::Report;
 
-/// The reading, with what differs from what the last run left. `settled` is whether no run goes on, which would be
-/// changing it at this moment.
+/// What serves, and how it differs from what the last run left. With `settled = false` the differences are not read: an
+/// active run may be making them.
 pub async fn present(machine: &impl Observe, asked: &Asked, settled: bool) -> Result<Option<Present>> {
     let Some(mut present) = machine.present(asked).await? else { return Ok(None) };
     if let Some(good) = present.good.as_ref().filter(|_| settled && present.unit.is_active()) {
@@ -22,8 +22,8 @@ pub async fn present(machine: &impl Observe, asked: &Asked, settled: bool) -> Re
     Ok(Some(present))
 }
 
-/// A recovery that failed on its way, for want of room say, may have had nothing to bring back: what passed before
-/// serves all the same.
+/// Reports the previous deployment if it serves after a recovery that failed half-way, for example because the disk is
+/// full: there may have been nothing to restore.
 pub async fn after_recovery(machine: &impl Observe, report: &Report) {
     const PATIENCE: Duration = Duration::from_secs(15);
     if report.knows_what_serves() {
@@ -32,13 +32,13 @@ pub async fn after_recovery(machine: &impl Observe, report: &Report) {
     let asked = report.asked();
     let looking = present(machine, &asked, true);
     let Ok(Ok(Some(present))) = tokio::time::timeout(PATIENCE, looking).await else { return };
-    let is_left_alone = present.is_good && present.by_hand.is_empty() && present.answers == Some(true);
-    if let Some(good) = present.good.filter(|_| is_left_alone) {
+    let serves = present.is_good && present.by_hand.is_empty() && present.answers == Some(true);
+    if let Some(good) = present.good.filter(|_| serves) {
         report.serves_on(&good.generation);
     }
 }
 
-/// Which commit the branch has by now, asked as a run would ask it.
+/// The branch's newest commit, read from the git server with the credentials that a run would use.
 pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Commit> {
     let mut stop = pin!(shutdown_signal());
     let (policy, limit) = super::identify::begin(machine, flags, stop.as_mut(), report).await?;
@@ -47,17 +47,18 @@ pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> R
             super::identify::identify(machine, flags, policy, report).await?;
         observe::tip(machine, flags, &selection, &facts, &policy).await
     };
-    limit.hold(stop.as_mut(), asking).await
+    limit.run(stop.as_mut(), asking).await
 }
 
-/// Each in a few words. Only root can see it; for others nothing differs.
+/// Differences from what the last run left, each in a few words. Only root can read the record to compare with, so
+/// other users get none.
 async fn by_hand(machine: &impl Observe, service: &Service, good: &Generation) -> Vec<String> {
     let mut differs = Vec::new();
     for action in planner::running(service, good) {
         let how = match machine.check(&action).await {
             Ok(Check::AlreadySo) => continue,
             Ok(Check::WouldChange(how)) => how,
-            Err(error) => format!("cannot be looked at: {}", error.in_public().report().causes.join(": ")),
+            Err(error) => format!("cannot be checked: {}", error.in_public().report().causes.join(": ")),
         };
         differs.push(match &action {
             Action::SwitchSymlink { path, .. } => format!("{} {how}", path.display()),

@@ -1,4 +1,4 @@
-//! A dry run: the same as a run up to the plan, and then a look at what each of its steps would find.
+//! A dry run: the same as a run up to the plan, then a check of each step. Changes nothing.
 
 use std::pin::pin;
 
@@ -10,23 +10,24 @@ use crate::observe::Flags;
 use crate::plan::{Plan, Preview, foreseen};
 use crate::report::Report;
 
-/// Observe and plan, as a dry run does. Nothing on the machine changes.
+/// Makes the plan, and checks which of its steps would change something.
 pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> Result<Prepared> {
     let mut stop = pin!(machine::shutdown_signal());
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     let planning = async {
         let identified = identify(machine, flags, policy, report).await?;
-        // What was fetched goes with it.
+        // The fetched objects are deleted here: a dry run checks nothing out.
         let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
         let previews = if here { Some(previews(machine, &plan).await?) } else { None };
         Ok(Prepared { plan, previews })
     };
-    limit.hold(stop.as_mut(), planning).await
+    limit.run(stop.as_mut(), planning).await
 }
 
-/// A plan, and what each of its steps would find on this machine, if it is about this one.
+/// The result of a dry run.
 pub struct Prepared {
     pub plan: Plan,
+    /// One for each step; `None` if the plan is for another machine (`--facts`).
     pub previews: Option<Vec<Preview>>,
 }
 
@@ -36,7 +37,7 @@ async fn previews(machine: &impl Observe, plan: &Plan) -> Result<Vec<Preview>> {
         previews.push(match machine.check(&step.action).await {
             Ok(Check::AlreadySo) => Preview::already(),
             Ok(Check::WouldChange(how)) => Preview::to_do(how),
-            // Root's own records, which other users cannot read.
+            // The step's files are readable by root only.
             Err(_) if !machine.is_root() => Preview::to_do("only root can see"),
             Err(error) => return Err(error),
         });

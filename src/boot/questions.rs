@@ -1,4 +1,5 @@
-//! The planner asks until it knows: each of its questions is answered by observing, and the plan is made anew.
+//! Answers the planner's questions. The planner is pure: if it needs a file or a document, it returns a question
+//! instead of a plan; this module reads the answer and calls the planner again.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::plan::{Plan, Rendering};
 use crate::planner::{MOST_QUESTIONS, Unmet};
 use crate::report::Report;
 
-/// What it takes to answer.
+/// What is needed to answer questions.
 pub struct Questions<'a, M> {
     pub machine: &'a M,
     pub flags: &'a Flags,
@@ -22,7 +23,7 @@ pub struct Questions<'a, M> {
 }
 
 impl<M: Observe> Questions<'_, M> {
-    /// The plan, and the objects of whatever was fetched last.
+    /// The plan, and the git objects of the last fetch.
     pub async fn plan(
         &self,
         mut service: Arc<Service>,
@@ -40,7 +41,7 @@ impl<M: Observe> Questions<'_, M> {
                 Err(Unmet::Ask(question)) => question,
             };
             if asked.len() == MOST_QUESTIONS || asked.contains(&question) {
-                let cause = "the answer to a question of the planner leads to the same question again";
+                let cause = "the planner asks too many questions, or the same one again";
                 return Err(Error::new(Code::Bug, question.what, cause));
             }
             match &question.ask {
@@ -49,7 +50,7 @@ impl<M: Observe> Questions<'_, M> {
                     facts.known.learn(&question, answer);
                 }
                 Ask::Evidence(paths) => {
-                    // Both are in the same place: what was fetched before goes first.
+                    // Deleted first: the new fetch uses the same directory.
                     drop(scratch.take());
                     let fetched = self.evidence(&question, &service, paths).await?;
                     Arc::make_mut(&mut service).source = fetched.source;
@@ -66,7 +67,7 @@ impl<M: Observe> Questions<'_, M> {
         self.report.during(&question.name, &question.what, asking).await
     }
 
-    /// The same commit once more, with the text of more of its files.
+    /// Fetches the same commit again, with the text of further files.
     async fn evidence(&self, question: &Question, service: &Service, paths: &[String]) -> Result<Fetched> {
         let mut identified = self.identified.clone();
         identified.selection.pinned = Some(service.source.commit.clone().into());

@@ -1,5 +1,5 @@
-//! Once for each boot: a release that passed before and does not come into service is built once more, in case its
-//! files are the reason (one is lost, or their owners have other numbers now).
+//! Rebuilds a release that was healthy before and no longer is, in case its files are the cause: some are missing, or
+//! their owner now has another uid. At most once per boot.
 
 use std::pin::Pin;
 
@@ -15,16 +15,17 @@ use crate::planner;
 use crate::report::Report;
 
 async fn is_due(machine: &impl Observe, plan: &Plan, error: &Error, report: &Report) -> bool {
-    // One that was built in this run is as new as can be.
-    let stood_there = report.was_unchanged(Mark::Whole);
-    let was_put_to_run = stood_there && report.was_put_to_run();
-    if plan.rebuild.is_empty() || !was_put_to_run || !planner::is_own_fault(error.code()) {
+    // Not for a release that this run has built.
+    let is_from_earlier_run = report.was_unchanged(Mark::Whole);
+    let was_started = is_from_earlier_run && report.was_put_to_run();
+    if plan.rebuild.is_empty() || !was_started || !planner::is_own_fault(error.code()) {
         return false;
     }
     matches!(machine.text(&Layout::new(&plan.service).rebuilt()).await, Ok(None))
 }
 
-/// The result of the plan, carried out once more where that may help; the first error stays the run's.
+/// Rebuilds the release and carries out the plan again, if that may help. If that fails, too, the run keeps the first
+/// error.
 pub async fn once_more(
     machine: &impl Host,
     (flags, identified): (&Flags, &Identified),
@@ -37,23 +38,23 @@ pub async fn once_more(
     if !is_due(machine, plan, &first, report).await {
         return Err(first);
     }
-    let again = limit.hold(stop, built_again(machine, flags, identified, plan, report)).await;
+    let again = limit.run(stop, rebuild(machine, flags, identified, plan, report)).await;
     again.map_err(|error| first.because(error.redacted(&plan.redaction).cause()))
 }
 
-async fn built_again(
+async fn rebuild(
     machine: &impl Host,
     flags: &Flags,
     identified: &Identified,
     plan: &Plan,
     report: &Report,
 ) -> Result<()> {
-    // Nothing is taken away before there is something to build from.
+    // Fetch first: the old release is removed only when there is a source to build from.
     let (_, scratch) = fetch(machine, flags, identified, report).await?;
     apply::ahead(machine, &plan.rebuild, report).await?;
-    // Among those that were done ahead is the one that removes what earlier fetches left.
+    // These steps stay done: one of them removes what earlier fetches left, and would delete this fetch.
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
-    let why = "the release that passed before is not healthy after this boot: it is built once more";
+    let why = "the last healthy release is not healthy in this boot: rebuilding it";
     report.begin_again(why, &ahead);
     apply::apply(machine, plan, scratch.as_ref(), report).await
 }

@@ -1,4 +1,4 @@
-//! What earlier runs recorded, as far as it can be read. What is lost is made up for by the other records, and told.
+//! Checks the records of earlier runs. A broken or lost record is reported, and replaced from the other records.
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Instance, Unusable};
@@ -8,7 +8,7 @@ use crate::plan::layout;
 use crate::planner::{self, Lost};
 use crate::report::Report;
 
-/// What a newer program wrote is not written over. What is broken is told.
+/// Reports broken records. Fails if a newer version of bootagent wrote one: this run must not overwrite it.
 pub fn check(facts: &Facts, report: &Report) -> Result<()> {
     for (path, why) in &facts.unusable {
         let error = observe::unusable(format!("reading {}", path.display()), why);
@@ -20,6 +20,7 @@ pub fn check(facts: &Facts, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// The recorded decision. A record that cannot be read is reported and counts as none.
 pub async fn decided(
     machine: &impl Observe,
     instance: &Instance,
@@ -34,8 +35,9 @@ pub async fn decided(
     }
 }
 
-/// A lost decision must not become a deployment of the branch's newest commit: what passed last is what was decided.
-pub fn made_up(
+/// Replaces a lost decision by the last healthy release. Otherwise the loss would cause an update to the branch's
+/// newest commit.
+pub fn replace_lost_decision(
     facts: &Facts,
     policy: &Policy,
     selection: &mut Selection,
@@ -51,20 +53,21 @@ pub fn made_up(
         None if selection.pinned.is_none() => selection.pinned = Some(commit.clone().into()),
         None => return Ok(None),
     }
-    let doing = format!("looking for what this instance decided for {}", selection.service);
-    let cause = format!("that record is lost; commit {} is what passed or stood there last", commit.short());
+    let doing = format!("reading the pinned commit of {}", selection.service);
+    let cause = format!("the record is lost; commit {} was the last one here and is kept", commit.short());
     report.degraded(&Error::new(Code::RecordUnreadable, doing, cause));
     Ok(decision)
 }
 
-/// A machine without a policy that ran something before has lost its records: it does not wait for its first run.
+/// Replaces "no repository" by "records missing" if bootagent has run a service on this machine before: then this is
+/// not a machine before its first run.
 pub fn missing(facts: &Facts, error: Error) -> Error {
     let ran = planner::ran_here(facts);
     if ran.is_empty() || error.code() != Code::PolicyNoRepository {
         return error;
     }
     let ran: Vec<&str> = ran.into_iter().map(|service| service.as_str()).collect();
-    let cause = format!("this machine has run {}; its records are not there", ran.join(", "));
+    let cause = format!("this machine has run {}, but its records are missing", ran.join(", "));
     Error::new(Code::RecordsMissing, "reading the policy", cause).because(error.cause())
 }
 
@@ -73,7 +76,7 @@ mod tests {
     use super::*;
     use crate::facts::Service;
 
-    fn told(facts: &Facts, code: Code) -> Error {
+    fn error_of(facts: &Facts, code: Code) -> Error {
         missing(facts, Error::new(code, "reading the policy", "no flag names the repository"))
     }
 
@@ -81,18 +84,18 @@ mod tests {
     fn a_machine_that_ran_something_has_lost_its_records() {
         let service = Service::try_from("auth").unwrap();
         let ran = Facts { unrecorded: [(service, None)].into(), ..Facts::default() };
-        let error = told(&ran, Code::PolicyNoRepository);
+        let error = error_of(&ran, Code::PolicyNoRepository);
         assert_eq!((error.code(), error.exit() as u8), (Code::RecordsMissing, 75));
         assert!(
-            error.to_string().contains("this machine has run auth; its records are not there"),
+            error.to_string().contains("this machine has run auth, but its records are missing"),
             "{error}"
         );
-        assert_eq!(told(&ran, Code::PolicyInvalid).code(), Code::PolicyInvalid);
+        assert_eq!(error_of(&ran, Code::PolicyInvalid).code(), Code::PolicyInvalid);
     }
 
     #[test]
-    fn a_machine_that_ran_nothing_has_none() {
-        let nothing = told(&Facts::default(), Code::PolicyNoRepository);
+    fn a_machine_that_ran_nothing_has_lost_no_records() {
+        let nothing = error_of(&Facts::default(), Code::PolicyNoRepository);
         assert_eq!(nothing.code(), Code::PolicyNoRepository);
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a run: while nothing serves it is tried again, by systemd; and not any more once something does.
+//! Lets systemd run bootagent again after a failed run while nothing serves, and cancels that once something serves.
 
 use crate::apply;
 use crate::error::{Code, Error};
@@ -9,20 +9,20 @@ use crate::report::Report;
 
 pub async fn settle(machine: &impl Host, flags: &Flags, failed: Option<&Error>, report: &Report) {
     let Some(error) = failed.filter(|_| !report.knows_what_serves()) else {
-        apply::afterwards(machine, &retry::cancel()).await;
+        apply::after_run(machine, &retry::cancel()).await;
         return;
     };
     if !retry::is_due_after(error.code()) {
         return;
     }
-    let is_arranged = match flags.at_boot {
-        // Told to stop by a person, or by a machine that goes down.
+    let is_scheduled = match flags.at_boot {
+        // An operator stopped the run, or the machine shuts down.
         _ if error.code() == Code::Cancelled => false,
-        // The agent's own unit starts itself again.
+        // bootagent.service has Restart=on-failure.
         true => true,
-        false => apply::afterwards(machine, &retry::arrange()).await,
+        false => apply::after_run(machine, &retry::arrange()).await,
     };
-    if is_arranged {
+    if is_scheduled {
         report.is_tried_again(machine::now() + retry::AFTER.0);
     }
 }

@@ -1,11 +1,11 @@
-//! Whether a generation is what serves: it runs from its own files, and its health check passes.
+//! Whether a deployment serves: its unit runs from the deployment's files, and a probe is good. Changes nothing.
 
 use crate::error::Result;
 use crate::facts::{self, Generation};
 use crate::machine::{Check, Health, Observe};
 use crate::planner;
 
-/// A good answer is this generation's only if what runs was started from it, in this boot.
+/// The health of the deployment. A good answer counts only if the unit was started from its files.
 pub async fn serves(
     machine: &impl Observe,
     service: &facts::Service,
@@ -17,7 +17,7 @@ pub async fn serves(
     }
 }
 
-/// In what the machine differs from one that runs this generation.
+/// How the machine differs from one that runs this deployment; `None` if it does not.
 pub async fn running(
     machine: &impl Observe,
     service: &facts::Service,

@@ -1,5 +1,4 @@
-//! What is wanted: the service's commit, its manifest and its values, and the plan that the planner makes of them. Nothing
-//! here changes the machine.
+//! Reads the service's commit, manifest and secret, and makes the plan. Changes nothing.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,11 +15,12 @@ use crate::plan::{Plan, layout};
 use crate::planner;
 use crate::report::Report;
 
-/// A plan, and the fetched objects that its checkout needs.
+/// A plan.
 pub struct Planned {
     pub plan: Plan,
+    /// The fetched git objects, which the checkout needs.
     pub scratch: Option<Scratch>,
-    /// Whether it is about this machine, or about a recorded one.
+    /// The plan is for this machine, and not for a recorded one (`--facts`).
     pub here: bool,
 }
 
@@ -50,12 +50,12 @@ async fn service(
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().filter(|_| !flags.update);
-    // A kept release is returned to without git: an outage of the git server may be the reason for the rollback.
+    // A rollback to a kept release needs no git server: its outage may be the reason for the rollback.
     let kept = selection.pinned.as_ref().filter(|_| facts.instance.is_some());
     let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
     let recorded = decided.map(|decided| &decided.source).or(kept.map(|kept| &kept.source));
-    // The source and the secret are asked at once. Only the source's manifest tells whether there is a
-    // secret at all: if not, it is not waited for any longer.
+    // The source and the secret are read in parallel. If the manifest, which comes with the source, says that the
+    // service has no secret, the read is dropped.
     let mut fetching = pin!(async {
         match recorded {
             Some(source) => Ok((source.clone(), None)),

@@ -1,4 +1,5 @@
-//! The words of every day, each of which is a run with some flags set, or a look.
+//! The arguments of `update` and `rollback`, which become those of a run, and of `releases`, `hold` and `logs`. The
+//! `///` of a field is its text in the help.
 
 use clap::Args;
 
@@ -11,7 +12,7 @@ pub struct UpdateArgs {
     #[arg(long = "ref", value_name = "COMMIT", value_parser = commit)]
     commit: Option<String>,
     #[command(flatten)]
-    how: How,
+    common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -20,12 +21,12 @@ pub struct RollbackArgs {
     #[arg(value_name = "COMMIT", value_parser = |text: &str| CommitPrefix::try_from(text))]
     pub commit: Option<CommitPrefix>,
     #[command(flatten)]
-    how: How,
+    common: Common,
 }
 
-/// How such a run is carried out.
+/// The flags that `update` and `rollback` have in common.
 #[derive(Debug, Args)]
-struct How {
+struct Common {
     /// Start a deployment again although it failed its health check in this boot
     #[arg(long)]
     again: bool,
@@ -40,7 +41,7 @@ struct How {
     output: Output,
 }
 
-impl How {
+impl Common {
     fn run(&self, commit: Option<String>) -> RunArgs {
         RunArgs {
             update: true,
@@ -56,17 +57,17 @@ impl How {
 
 impl UpdateArgs {
     pub fn run(&self) -> RunArgs {
-        self.how.run(self.commit.clone())
+        self.common.run(self.commit.clone())
     }
 }
 
 impl RollbackArgs {
     pub fn is_dry_run(&self) -> bool {
-        self.how.dry_run
+        self.common.dry_run
     }
 
     pub fn run(&self, commit: &CommitPrefix) -> RunArgs {
-        RunArgs { back: true, ..self.how.run(Some(commit.to_string())) }
+        RunArgs { back: true, ..self.common.run(Some(commit.to_string())) }
     }
 }
 
@@ -78,17 +79,17 @@ pub struct ReleasesArgs {
 
 #[derive(Debug, Args)]
 pub struct HoldArgs {
-    /// Why, for the next engineer who looks at the machine
+    /// Why the machine is held: shown by runs and by bootagent status
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Show new lines as they come
+    /// Show new lines as they are logged
     #[arg(short, long)]
     pub follow: bool,
-    /// How many of the last lines
+    /// How many lines to show, the last ones
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
     pub lines: u32,
 }

@@ -1,4 +1,4 @@
-//! The help of each verb: examples and exit statuses. It is the manual that is on the machine.
+//! The end of each command's help: examples and exit statuses. On the machine there is no other manual.
 
 pub const WHOLE: &str = "\
 User-data, complete for a public repository:
@@ -47,20 +47,20 @@ pub const VALIDATE: &str = "\
 Example:
   bootagent validate .   in the service's CI
 
-Exit status: 0 well-formed, 64 usage, 78 invalid";
+Exit status: 0 valid, 64 usage error, 78 invalid";
 
 pub const FACTS: &str = "\
 Example:
   bootagent facts > facts.json   then, elsewhere: bootagent --dry-run --facts facts.json --policy policy.toml ...
 
-Exit status: 0, also where no instance metadata answers";
+Exit status: 0, also if IMDS does not answer";
 
 pub const ENV_CHECK: &str = "\
 Examples:
   bootagent env check                    on an instance: its own secret
   bootagent env check --env-file .env    on a laptop
 
-Exit status: 0 every key arrives, 78 a key does not, 64 usage";
+Exit status: 0 every key reaches the service, 78 a key does not, 64 usage error";
 
 pub const UPDATE: &str = "\
 Examples:
@@ -78,12 +78,12 @@ pub const RELEASES: &str = "\
 Example:
   bootagent releases --output json
 
-Exit status: 0, 64 usage, 77 not root";
+Exit status: 0, 64 usage error, 77 not root";
 
 pub const LOGS: &str = "\
 Examples:
   bootagent logs            the last lines
-  bootagent logs --follow   and those to come; bootagent's own: journalctl -t bootagent
+  bootagent logs --follow   and new ones; bootagent's own log: journalctl -t bootagent
 
 Exit status: journalctl's, 64 if no service is known";
 
@@ -93,10 +93,10 @@ Example:
 While the machine is held, run, update and rollback end with E-HELD (77) and change nothing, and so does a boot: after a
 reboot nothing serves until bootagent unhold and bootagent run. A dry run still works.
 
-Exit status: 0 held, 1 it cannot be written, 77 not root";
+Exit status: 0 held, 1 the hold cannot be written, 77 not root";
 
 pub const UNHOLD: &str = "\
 Example:
   bootagent unhold && bootagent run
 
-Exit status: 0 not held any more, 1 it cannot be removed, 77 not root";
+Exit status: 0 no longer held, 1 the hold cannot be removed, 77 not root";

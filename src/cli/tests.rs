@@ -1,4 +1,4 @@
-//! The command line: what is accepted, what is refused, and what it becomes.
+//! The command line: what is accepted, what is refused, and which flags it sets.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn dry_run_alone_means_run() {
 }
 
 #[test]
-fn stand_ins_are_for_dry_runs_only() {
+fn overrides_are_for_dry_runs_only() {
     for line in [
         "run --env-file x",
         "run --tag a=b",
@@ -38,7 +38,7 @@ fn stand_ins_are_for_dry_runs_only() {
 }
 
 #[test]
-fn everyday_words_are_runs() {
+fn update_and_rollback_become_runs() {
     let Ok(Cli { verb: Verb::Update(args) }) = parsed("update --ref 0123456789ab --again --strict") else {
         panic!("not an update")
     };
@@ -57,7 +57,7 @@ fn everyday_words_are_runs() {
 }
 
 #[test]
-fn what_is_no_commit_is_told_before_anything_is_done() {
+fn invalid_commits_and_arguments_are_usage_errors() {
     let flags = ["run --update --ref main", "run --ref 012345", "update --ref HEAD", "rollback main"];
     let words =
         ["rollback 0123456 0123456", "hold because", "unhold now", "update --service a", "releases x"];
@@ -66,7 +66,6 @@ fn what_is_no_commit_is_told_before_anything_is_done() {
     }
 }
 
-/// The help is the manual that is on the machine.
 #[test]
 fn each_verb_s_help_has_an_example_and_its_exit_statuses() {
     let mut command = Cli::command();

@@ -1,4 +1,5 @@
-//! Which keys of a secret arrive, by which reader, and why others don't. Never a value.
+//! `bootagent env check`: shows which keys of a secret reach the service, in the process environment and in .env, and
+//! why others do not. Never shows a value.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::planner::runtime;
 use crate::report::{Progress, Report, print};
 use crate::secret::Secret;
 
-/// A key that stops a run, as the run itself would end.
+/// The exit status if a run would refuse a key: the same as the run's.
 const INVALID: u8 = 78;
 
 pub async fn env(args: &EnvArgs) -> u8 {
@@ -32,16 +33,16 @@ pub async fn env(args: &EnvArgs) -> u8 {
     match printed {
         Ok(checked) if checked.keys.iter().any(Verdict::stops_a_run) => INVALID,
         Ok(_) => 0,
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 
 #[derive(Serialize)]
 struct Checked {
     secret: String,
-    /// Absent where the service is unknown.
+    /// Where the manifest comes from; `None` if no manifest is known.
     manifest: Option<String>,
-    /// Whether a `.env` is written at all.
+    /// Whether the service gets a `.env`.
     dotenv: bool,
     keys: Vec<Verdict>,
 }
@@ -66,7 +67,7 @@ struct Found {
     manifest_at: Option<String>,
 }
 
-/// A file, a secret by its name, or what this instance decided for.
+/// Reads the file `--env-file`, the secret `--secret`, or else the secret of this instance's service.
 async fn find(args: &EnvCheckArgs) -> Result<Found> {
     let machine = LocalHost::observer();
     let flags = args.flags();
@@ -93,7 +94,7 @@ fn parsed(path: &Path, text: &str) -> Result<Manifest> {
     Manifest::parse(&path.display().to_string(), text, None, &runtime::tables())
 }
 
-/// On an instance as its role, on a laptop as the caller.
+/// Reads a secret: as root on an instance with the instance's role, else with the caller's credentials.
 async fn named(machine: &LocalHost, name: &str, flags: &observe::Flags) -> Result<Secret> {
     let policy = observe::policy(machine, flags).await?;
     let instance = match machine.is_root() {
@@ -107,7 +108,7 @@ async fn named(machine: &LocalHost, name: &str, flags: &observe::Flags) -> Resul
 
 async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
     if !machine.is_root() {
-        let cause = "only root on an instance knows which secret is meant";
+        let cause = "only root on an instance can find out which secret the service has";
         return Err(Error::new(Code::Usage, "choosing the secret", cause)
             .remedy("name it with --secret, or check a file with --env-file"));
     }
@@ -119,7 +120,7 @@ async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
         manifest_at: environment
             .manifest
             .as_ref()
-            .map(|_| "of the commit that this instance decided for".to_owned()),
+            .map(|_| "of the commit to which this instance is pinned".to_owned()),
         manifest: environment.manifest,
     })
 }
@@ -127,7 +128,7 @@ async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
 fn json(checked: &Checked) -> Result<String> {
     serde_json::to_string_pretty(checked)
         .map(|text| text + "\n")
-        .map_err(|error| Error::new(Code::Bug, "printing what arrives", error))
+        .map_err(|error| Error::new(Code::Bug, "printing the result", error))
 }
 
 fn text(checked: &Checked) -> String {
@@ -137,8 +138,7 @@ fn text(checked: &Checked) -> String {
     };
     let mut lines = vec![format!("{}: {} keys", checked.secret, checked.keys.len())];
     if checked.manifest.is_none() {
-        lines
-            .push("no manifest is known: its env.allow and env.file may change what is said here".to_owned());
+        lines.push("no manifest is known: env.allow and env.file in it may change this result".to_owned());
     }
     for Verdict { key, arrives } in &checked.keys {
         match arrives {

@@ -1,3 +1,5 @@
+//! `bootagent facts`: prints what bootagent reads of this machine, as JSON for `--facts`.
+
 use crate::cli::FactsArgs;
 use crate::error::{Code, Error, Result};
 use crate::machine::{LocalHost, Observe};
@@ -5,14 +7,13 @@ use crate::plan::Seconds;
 use crate::planner::runtime;
 use crate::report::{print, tell};
 
-/// A machine that does not answer at once is no instance.
+/// Short, because the command also runs on machines that are not instances, where IMDS never answers.
 const WAIT: Seconds = Seconds(3);
 
-/// Prints what this machine is, as `--facts` takes it.
 pub async fn facts(args: &FactsArgs) -> u8 {
     match record(args).await.and_then(|text| print(&(text + "\n"))) {
         Ok(()) => 0,
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 

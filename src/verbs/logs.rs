@@ -1,4 +1,4 @@
-//! The service's journal: journalctl's own, with the unit that is meant.
+//! `bootagent logs`: replaces itself by journalctl for the service's unit.
 
 use crate::cli::LogsArgs;
 use crate::error::{Code, Error, Result};
@@ -17,10 +17,10 @@ pub async fn logs(args: &LogsArgs) -> u8 {
         line.extend(args.follow.then(|| "--follow".to_owned()));
         Err::<(), Error>(machine::become_program(&line))
     };
-    shown.await.map_or_else(|error| super::told(&error), |()| 0)
+    shown.await.map_or_else(|error| super::print_error(&error), |()| 0)
 }
 
-/// The last run's unit, or that of the only service that was ever here.
+/// The unit of the last run, or of the only service that has a record on this machine.
 async fn unit(machine: &LocalHost) -> Result<String> {
     if let Some(unit) = report::read(machine).await?.and_then(|status| status.unit) {
         return Ok(unit);
@@ -30,8 +30,8 @@ async fn unit(machine: &LocalHost) -> Result<String> {
     match (units.next(), units.next()) {
         (Some(unit), None) => Ok(unit),
         _ => {
-            let cause = "no run in this boot knows the service";
-            let remedy = "journalctl -u with the service's name; bootagent's own: journalctl -t bootagent";
+            let cause = "no run in this boot has recorded a service";
+            let remedy = "use journalctl -u SERVICE; bootagent's own log: journalctl -t bootagent";
             Err(Error::new(Code::Usage, "choosing the unit", cause).remedy(remedy))
         }
     }

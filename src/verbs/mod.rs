@@ -1,4 +1,4 @@
-//! One file per verb. Each returns its exit status.
+//! One file per command of the command line. Each prints its result and returns its exit status.
 
 mod env;
 mod facts;
@@ -34,31 +34,31 @@ pub async fn dispatch(verb: Verb) -> u8 {
     }
 }
 
-/// Refuses who may not see, or change, what is root's.
+/// `E-NOT-ROOT` unless root runs the command.
 fn root_only(machine: &impl Observe, doing: &str, remedy: &str) -> Result<()> {
     match machine.is_root() {
         true => Ok(()),
-        false => Err(Error::new(Code::NotRoot, doing, "only root may").remedy(remedy)),
+        false => Err(Error::new(Code::NotRoot, doing, "only root may do this").remedy(remedy)),
     }
 }
 
-/// A failure that no status file tells: on standard error.
-fn told(error: &Error) -> u8 {
+/// Prints an error that is not in the status file to standard error. Returns its exit status.
+fn print_error(error: &Error) -> u8 {
     tell(error.in_public());
     error.exit() as u8
 }
 
-/// What every verb and every child of ours begins with.
+/// Every command and every child process calls this first.
 pub fn forbid_core_dumps() -> Result<(), ExitCode> {
-    machine::forbid_core_dumps().map_err(|error| ExitCode::from(told(&error)))
+    machine::forbid_core_dumps().map_err(|error| ExitCode::from(print_error(&error)))
 }
 
-/// There is not even a runtime.
+/// The async runtime cannot be created.
 pub fn cannot_start(error: std::io::Error) -> ExitCode {
-    ExitCode::from(told(&Error::new(Code::Bug, "starting", error)))
+    ExitCode::from(print_error(&Error::new(Code::Bug, "starting", error)))
 }
 
-/// This program as a child of its own.
+/// `bootagent __child`: a child process of bootagent.
 pub fn child(args: &ChildArgs) -> ExitCode {
     machine::child(&args.role, &args.argv, |error| tell(error.in_public()))
 }

@@ -1,4 +1,4 @@
-//! What stands on this machine to be put to run: which release serves, which is kept to go back to, which failed.
+//! `bootagent releases`: lists the releases on this machine, with their state. Changes nothing.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ struct Line {
     service: Service,
     commit: Commit,
     release: String,
-    /// When it was whole, in seconds since 1970.
+    /// When it was complete, in seconds since 1970.
     finished: u64,
     state: State,
 }
@@ -33,15 +33,15 @@ struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
-    /// Its unit runs from it.
+    /// The unit runs from it.
     Serving,
-    /// It is what would run, and its unit does not.
+    /// The unit would run from it, but is not active.
     Stopped,
-    /// It passed before: a rollback goes back to it.
+    /// It was healthy before: a rollback can return to it.
     Kept,
-    /// It was put to run last, and did not pass.
+    /// It was started last, and was not healthy.
     Failed,
-    /// Whole, and never put to run as far as is known.
+    /// Complete. No record says that it was ever started.
     Built,
 }
 
@@ -66,13 +66,13 @@ pub async fn releases(args: &ReleasesArgs) -> u8 {
     });
     match listed.and_then(|text| print(&text)) {
         Ok(()) => 0,
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 
 async fn list() -> Result<Listed> {
     let machine = LocalHost::observer();
-    super::root_only(&machine, "listing the releases", "run as root: the records are root's")?;
+    super::root_only(&machine, "listing the releases", "run as root: only root can read the records")?;
     let facts = machine.facts(&[]).await?;
     let mut releases = Vec::new();
     for service in &facts.claims {
@@ -86,8 +86,8 @@ async fn list() -> Result<Listed> {
 
 async fn is_current(machine: &impl Observe, service: &Service, release: &Path) -> Result<bool> {
     let (path, target) = (Layout::new(service).current(), release.to_owned());
-    let look = machine.check(&Action::SwitchSymlink { path, target, displaces: false }).await?;
-    Ok(look == Check::AlreadySo)
+    let check = machine.check(&Action::SwitchSymlink { path, target, displaces: false }).await?;
+    Ok(check == Check::AlreadySo)
 }
 
 fn line(facts: &Facts, service: &Service, release: Release, is_current: bool) -> Line {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn each_release_is_what_its_records_say() {
+    fn the_records_give_each_release_its_state() {
         let state = |commit: &str, current: bool, active: bool| {
             let release = Release {
                 commit: Commit::try_from(commit).unwrap(),
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(
             state(BAD, true, false),
             State::Failed,
-            "a first one that failed is still the current one"
+            "a first release that failed is still the current one"
         );
         assert_eq!(state("4444444444444444444444444444444444444444", false, true), State::Built);
     }

@@ -1,4 +1,4 @@
-//! Back to what passed before: which release that is, and the run that puts it in place.
+//! `bootagent rollback`: finds the release to return to, and starts a run that deploys it.
 
 use crate::cli::RollbackArgs;
 use crate::error::{Code, Error, Result};
@@ -8,17 +8,14 @@ use crate::observe;
 use crate::plan::{Seconds, layout};
 
 const DOING: &str = "choosing the release to go back to";
-/// On an instance that serves, metadata answers at once.
+/// Short: on an instance that has booted, IMDS answers at once.
 const IMDS: Seconds = Seconds(10);
+const ROOT: &str = "run as root; other users may run bootagent update --ref COMMIT --dry-run";
 
 pub async fn rollback(args: &RollbackArgs) -> u8 {
     let machine = LocalHost::observer();
     let target = async {
-        super::root_only(
-            &machine,
-            DOING,
-            "run as root; bootagent update --ref COMMIT --dry-run is for everybody",
-        )?;
+        super::root_only(&machine, DOING, ROOT)?;
         if !args.is_dry_run() {
             super::hold::refuse(false)?;
         }
@@ -26,21 +23,17 @@ pub async fn rollback(args: &RollbackArgs) -> u8 {
     };
     match target.await {
         Ok(commit) => super::run::run_or_show(&args.run(&commit)).await,
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 
 async fn target(machine: &LocalHost, asked: Option<&CommitPrefix>) -> Result<CommitPrefix> {
-    super::root_only(
-        machine,
-        DOING,
-        "run as root; bootagent update --ref COMMIT --dry-run is for everybody",
-    )?;
+    super::root_only(machine, DOING, ROOT)?;
     let instance = machine.instance(IMDS).await?;
     let decision = observe::decided(machine, &layout::decision(&instance.id)).await?;
     let Some(decision) = decision else {
-        return Err(Error::new(Code::NoRelease, DOING, "this instance has not chosen a service yet")
-            .remedy("bootagent run is its first one"));
+        return Err(Error::new(Code::NoRelease, DOING, "no run on this instance has pinned a commit yet")
+            .remedy("deploy first: bootagent run"));
     };
     let facts = machine.facts(&[]).await?;
     let kept = machine.releases(&decision.service)?;
@@ -54,19 +47,22 @@ fn good<'a>(facts: &'a Facts, service: &Service, instance: &str) -> Option<&'a G
     facts.good.get(service).filter(|good| good.instance.as_deref() == Some(instance))
 }
 
-/// What passed before that which serves, if it is still there, whole.
+/// The commit that was healthy before the serving one, if its release still exists.
 fn before(good: Option<&Good>, kept: &[Release]) -> Result<Commit> {
     let none = |cause: String| Err(Error::new(Code::NoRelease, DOING, cause));
-    let Some(good) = good else { return none("nothing has passed its health check on this instance".into()) };
+    let Some(good) = good else { return none("no deployment has been healthy on this instance".into()) };
     let serving = good.generation.commit.short();
-    let Some(path) = &good.before else { return none(format!("nothing passed here before {serving}")) };
+    let Some(path) = &good.before else {
+        return none(format!("no deployment was healthy here before commit {serving}"));
+    };
     match kept.iter().find(|release| release.path == *path) {
         Some(release) => Ok(release.commit.clone()),
-        None => none(format!("{}, which passed before {serving}, is not there any more", path.display())),
+        None => none(format!("{}, the healthy release before {serving}, no longer exists", path.display())),
     }
 }
 
-/// The kept release that is meant, or else a commit that the branch must have.
+/// The commit of the kept release whose id begins with `asked`. Without one, `asked` itself: the run looks for it on
+/// the branch.
 fn named(asked: &CommitPrefix, kept: &[Release]) -> Result<CommitPrefix> {
     let mut commits: Vec<&Commit> = kept.iter().map(|release| &release.commit).collect();
     commits.retain(|commit| asked.fits(commit));
@@ -77,7 +73,7 @@ fn named(asked: &CommitPrefix, kept: &[Release]) -> Result<CommitPrefix> {
         [commit] => Ok((*commit).clone().into()),
         several => {
             let named: Vec<&str> = several.iter().map(|commit| commit.as_str()).collect();
-            let cause = format!("the releases of several commits begin with it: {}", named.join(", "));
+            let cause = format!("several kept commits begin with it: {}", named.join(", "));
             Err(Error::new(Code::CommitAmbiguous, format!("looking for the release {asked}"), cause))
         }
     }
@@ -111,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn what_passed_before_is_the_default_as_long_as_it_is_kept() {
+    fn the_default_is_the_previous_healthy_release_if_it_is_kept() {
         let good = passed(B, Some(A));
         assert_eq!(before(Some(&good), &[release(A), release(B)]).unwrap().as_str(), A);
         for (good, kept, says) in [
-            (None, vec![release(A)], "nothing has passed"),
-            (Some(passed(B, None)), vec![release(A), release(B)], "nothing passed here before aaaaaaa2aaaa"),
-            (Some(passed(B, Some(A))), vec![release(B)], "is not there any more"),
+            (None, vec![release(A)], "no deployment has been healthy"),
+            (Some(passed(B, None)), vec![release(A), release(B)], "healthy here before commit aaaaaaa2aaaa"),
+            (Some(passed(B, Some(A))), vec![release(B)], "no longer exists"),
         ] {
             let error = before(good.as_ref(), &kept).unwrap_err();
             assert_eq!(error.code(), Code::NoRelease);
@@ -126,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_is_named_by_its_first_digits_if_no_other_begins_so() {
+    fn the_first_digits_name_a_commit_if_they_are_unique() {
         let kept = [release(A), release(B), release(B)];
         let asked = |text: &str| named(&CommitPrefix::try_from(text).unwrap(), &kept);
         assert_eq!(asked("aaaaaaa2").unwrap().as_str(), B);

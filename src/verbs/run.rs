@@ -1,3 +1,5 @@
+//! `bootagent run`, and `update` and `rollback`, which are runs with other flags: the run itself, or a dry run.
+
 use crate::boot;
 use crate::cli::{self, Output, RunArgs};
 use crate::error::{Code, Error, Result};
@@ -5,16 +7,15 @@ use crate::machine::{LocalHost, Lock, Observe};
 use crate::plan::{self, Shown, Summary};
 use crate::report::{Progress, Report, print};
 
-/// A run, or what it would do.
+/// A run or, with `--dry-run`, its plan.
 pub async fn run_or_show(args: &RunArgs) -> u8 {
-    // Boxed: the largest futures of the program, which would lie in each other on the stack.
+    // Boxed: these are the largest futures of the program, and nested on the stack they could overflow it.
     match args.dry_run {
         true => Box::pin(dry_run(args)).await,
         false => Box::pin(run(args)).await,
     }
 }
 
-/// Brings the service into service.
 async fn run(args: &RunArgs) -> u8 {
     match locked_run(args).await {
         Ok(Ended::Warnings) if args.strict => super::status::DEGRADED,
@@ -24,7 +25,7 @@ async fn run(args: &RunArgs) -> u8 {
     }
 }
 
-/// It failed, and the deployment that passed before it serves.
+/// The exit status of a run that failed while the previous deployment serves.
 const FORMER_SERVES: u8 = 2;
 
 enum Ended {
@@ -35,24 +36,24 @@ enum Ended {
 
 async fn locked_run(args: &RunArgs) -> Result<Ended> {
     let machine = LocalHost::new();
-    // What goes wrong before there is a report is told here, once.
-    let told = |error: Error| {
-        super::told(&error);
+    // Errors before there is a `Report`, which prints all later ones.
+    let printed = |error: Error| {
+        super::print_error(&error);
         error
     };
-    let flags = args.flags().map_err(told)?;
+    let flags = args.flags().map_err(printed)?;
     if !machine.is_root() {
-        let error = Error::new(Code::NotRoot, "starting a run", "this user may not change the machine");
-        return Err(told(error));
+        let error = Error::new(Code::NotRoot, "starting a run", "only root may change the machine");
+        return Err(printed(error));
     }
-    // Before anything of ours is made on what may be a laptop.
-    machine.refuse_other_machines().await.map_err(told)?;
-    let _lock = Lock::take().map_err(told)?;
-    super::hold::refuse(args.at_boot).map_err(told)?;
+    // Before the lock creates a directory: the machine may be a laptop.
+    machine.refuse_other_machines().await.map_err(printed)?;
+    let _lock = Lock::take().map_err(printed)?;
+    super::hold::refuse(args.at_boot).map_err(printed)?;
     let report = Report::new(progress(), crate::machine::run_id()).published();
     match Box::pin(boot::run(&machine, &flags, &report)).await {
-        // An image made from a used machine, before its user-data ran.
-        // Where a run of this boot failed, there is something to do: its record stays, and systemd tries again.
+        // At a boot without a policy there is nothing to deploy yet: the AMI was made from a machine with bootagent,
+        // and user-data has not run. But if another run of this boot has failed, its status must stay.
         Err(error)
             if args.at_boot && error.code() == Code::PolicyNoRepository && !report.follows_another() =>
         {
@@ -61,35 +62,35 @@ async fn locked_run(args: &RunArgs) -> Result<Ended> {
         }
         Ok(()) if report.has_warnings() => Ok(Ended::Warnings),
         Ok(()) => Ok(Ended::Healthy),
-        // A mask is an operator's word, as a hold is: nothing was tried.
+        // An operator masked the unit: the run tried nothing, so this is not a failed update (status 2).
         Err(error) if error.code() == Code::UnitMasked => Err(error),
         Err(_) if report.former_serves() => Ok(Ended::FormerServes),
         Err(error) => Err(error),
     }
 }
 
-/// The journal gets its own entries.
+/// How to show progress on standard error. Not at all if that is the journal, which gets structured entries instead.
 fn progress() -> Progress {
     match () {
         () if cli::stderr_is_the_journal() => Progress::Silent,
-        () if cli::stderr_is_a_living_terminal() => Progress::Living,
+        () if cli::stderr_can_rewrite_lines() => Progress::Living,
         () => Progress::Lines,
     }
 }
 
-/// Shows what a run would do. Nothing is written but private scratch, which is thrown away.
+/// Shows what a run would do. It writes only to a scratch directory, which it deletes.
 async fn dry_run(args: &RunArgs) -> u8 {
     match show(args).await {
         Ok(is_due) if args.detailed_exitcode && is_due => CHANGES,
         Ok(_) => 0,
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 
-/// With --detailed-exitcode, as terraform has it.
+/// The exit status with --detailed-exitcode if a run would change something; the same as terraform's.
 const CHANGES: u8 = 2;
 
-/// Whether anything is to do.
+/// Prints the plan. Returns whether a run would change something.
 async fn show(args: &RunArgs) -> Result<bool> {
     let machine = LocalHost::observer();
     let progress = match args.output {

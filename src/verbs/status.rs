@@ -1,4 +1,4 @@
-//! What serves now, and how the last run ended.
+//! `bootagent status`: shows what serves now and how the last run ended. Changes nothing.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use crate::report::status::{State, Status};
 use crate::report::view::{self, Newer, Pinned, Seen, View};
 use crate::report::{self, LivingLine, Progress, Report, living_text, print};
 
-/// The contract of the exit status.
+/// The exit statuses, documented in docs/reference/status.md.
 const IN_SERVICE: u8 = 0;
 const FAILED: u8 = 1;
 const NOT_YET: u8 = 3;
 pub const DEGRADED: u8 = 4;
 
 pub async fn status(args: &StatusArgs) -> u8 {
-    match look(args).await {
+    match read(args).await {
         Ok(view) => {
             let printed = match args.output {
                 Output::Text => print(&text(&view, args.steps)),
                 Output::Json => json(&view).and_then(|text| print(&text)),
             };
-            printed.map_or_else(|error| super::told(&error), |()| exit(&view, args))
+            printed.map_or_else(|error| super::print_error(&error), |()| exit(&view, args))
         }
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 
@@ -40,11 +40,11 @@ fn json(view: &View) -> Result<String> {
         .map_err(|error| Error::new(Code::Bug, "printing the status", error))
 }
 
-async fn look(args: &StatusArgs) -> Result<View> {
+async fn read(args: &StatusArgs) -> Result<View> {
     let machine = LocalHost::observer();
     let until = Instant::now() + args.timeout.duration();
-    let mut living = cli::stderr_is_a_living_terminal().then(LivingLine::default);
-    // A service that is being started is not asked again and again.
+    let mut living = cli::stderr_can_rewrite_lines().then(LivingLine::default);
+    // Waits by the run's record, and probes the service only at the end: it may be starting.
     while args.wait && Instant::now() < until {
         let (agent, mut record) = last_run(&machine).await?;
         if let Some(run) = &mut record {
@@ -83,24 +83,25 @@ async fn once(machine: &LocalHost) -> Result<View> {
     Ok(View::of(Seen { record, agent, present, pinned, now: machine::now() }))
 }
 
-/// Who holds the lock of runs, and the record of the last one. They are two readings: a run that begins or ends in
-/// between would look like one whose agent died, so that is looked at again.
+/// The process that has the run's lock, and the record of the last run. They cannot be read at once: a run that begins
+/// or ends in between would look as if bootagent had been killed, so in that case both are read again.
 async fn last_run(machine: &LocalHost) -> Result<(Agent, Option<Status>)> {
-    const LOOKS: usize = 3;
-    let mut looks = 1;
+    const READS: usize = 3;
+    let mut reads = 1;
     loop {
         let agent = machine::agent();
         let record = report::read(machine).await?;
         let booting = record.as_ref().filter(|run| run.state == State::Booting);
         let agree = booting.is_none_or(|run| agent == Agent::Lives(run.pid));
-        if agree || looks == LOOKS {
+        if agree || reads == READS {
             return Ok((agent, record));
         }
-        looks += 1;
+        reads += 1;
         sleep(Duration::from_millis(20)).await;
     }
 }
 
+/// Marks a run as failed if its process no longer exists.
 fn end_if_orphaned(run: &mut Status, agent: Agent) {
     let lives = machine::started(run.pid).is_some_and(|ticks| ticks == run.pid_started);
     if let Some(why) = run.is_orphaned(&machine::boot_id(), agent, lives, machine::now()) {
@@ -108,7 +109,8 @@ fn end_if_orphaned(run: &mut Status, agent: Agent) {
     }
 }
 
-/// Root's record. If it cannot be read, the next run says so, and the rest of the status is shown.
+/// The pinned commit; only root can read it. If its record is broken, the next run reports that, and the rest of the
+/// status is shown without it.
 async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned> {
     if !machine.is_root() {
         return None;
@@ -118,15 +120,14 @@ async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned>
     Some(Pinned { commit: source.commit, branch: source.branch, repository: source.repository })
 }
 
-/// The branch is asked as a run would ask it, and not for long. That it does not answer says nothing of what serves.
+/// Whether the branch has a newer commit, read with the credentials that a run would use, but with short time limits. A
+/// git server that does not answer does not change the state of the service.
 async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
     const PATIENCE: Seconds = Seconds(30);
     const METADATA: Seconds = Seconds(5);
     let Some(pinned) = pinned else {
         let cause = "no commit is pinned yet, or only root can see which";
-        return Newer::Unknown(
-            Error::new(Code::Usage, "asking for the branch's newest commit", cause).report(),
-        );
+        return Newer::Unknown(Error::new(Code::Usage, "reading the branch's newest commit", cause).report());
     };
     let mut flags = Flags { dry_run: true, ..Flags::default() };
     flags.policy.budget = Some(PATIENCE);
@@ -139,7 +140,7 @@ async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
     }
 }
 
-/// What the run does at this moment, as it would say itself.
+/// What the run does now: the same text as on the run's own terminal.
 fn progress(run: Option<&Status>) -> String {
     let Some(run) = run else { return "waiting for a run".to_owned() };
     let service = run.service.as_ref().map_or("?", |service| service.as_str());
@@ -149,7 +150,7 @@ fn progress(run: Option<&Status>) -> String {
 
 fn exit(view: &View, args: &StatusArgs) -> u8 {
     match view.state {
-        // What was waited for did not end in time.
+        // --wait, and the run did not end within --timeout.
         _ if args.wait && view.is_pending => NOT_YET,
         State::Healthy | State::Updating => IN_SERVICE,
         State::Warnings if args.strict => DEGRADED,

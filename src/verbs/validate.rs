@@ -1,4 +1,4 @@
-//! A service's repository, checked without a machine, an instance or the network.
+//! `bootagent validate`: checks a service's repository offline, without knowledge of a machine or an instance.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::planner::{self, MOST_QUESTIONS, Unmet, candidate, persist, supervisor
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
-    match check(&args.path).await.and_then(|said| print(&(said.join("\n") + "\n"))) {
+    match check(&args.path).await.and_then(|lines| print(&(lines.join("\n") + "\n"))) {
         Ok(()) => 0,
-        Err(error) => super::told(&error),
+        Err(error) => super::print_error(&error),
     }
 }
 
@@ -31,17 +31,17 @@ async fn check(path: &Path) -> Result<Vec<String>> {
             judged => return judged.map_err(Unmet::into_error),
         }
     }
-    Err(Error::new(Code::Bug, "validating", "the same files are asked for again and again"))
+    Err(Error::new(Code::Bug, "validating", "the planner asks for further files without end"))
 }
 
 fn judge(source: &Source) -> Result<Vec<String>, Unmet> {
     let text = observe::repository_manifest(source)?;
-    // Once without an overlay, and once for each environment that the manifest overlays.
+    // Once without an environment, and once for each environment that has its own table in the manifest.
     let mut environments: BTreeSet<Option<Environment>> = [None].into();
     environments.extend(text.map(manifest::environments).unwrap_or_default().into_iter().map(Some));
-    let mut said = vec![match text {
+    let mut lines = vec![match text {
         Some(_) => format!("{MANIFEST}: well-formed"),
-        None => format!("{MANIFEST}: none, everything by convention"),
+        None => format!("{MANIFEST}: absent, defaults apply"),
     }];
     for environment in environments {
         let manifest = match text {
@@ -49,9 +49,9 @@ fn judge(source: &Source) -> Result<Vec<String>, Unmet> {
             None => Manifest::default(),
         };
         let name = environment.map_or_else(|| "every environment".to_owned(), |name| name.to_string());
-        said.extend(recipe(source, &manifest)?.into_iter().map(|line| format!("{name}: {line}")));
+        lines.extend(recipe(source, &manifest)?.into_iter().map(|line| format!("{name}: {line}")));
     }
-    Ok(said)
+    Ok(lines)
 }
 
 /// What a boot would do, as far as it does not depend on the machine.
@@ -70,36 +70,35 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
     persist::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;
     candidate::refuse(manifest.candidate_port, manifest.port, &recipe.start)?;
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     if !manifest.packages.is_empty() {
-        said.push(format!("packages: {}, which the policy may forbid", manifest.packages.join(", ")));
+        lines.push(format!("packages: {}, if the policy allows them", manifest.packages.join(", ")));
     }
-    said.extend(recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))));
-    said.extend(recipe.migrate.iter().map(|argv| format!("migrate: {}", argv.join(" "))));
+    lines.extend(recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))));
+    lines.extend(recipe.migrate.iter().map(|argv| format!("migrate: {}", argv.join(" "))));
     if let Some(port) = manifest.candidate_port {
-        said.push(format!("candidate: an update starts on port {port} first"));
+        lines.push(format!("candidate: an update is started on port {port} first"));
     }
-    said.push(format!("start: {}", recipe.start.argv.join(" ")));
+    lines.push(format!("start: {}", recipe.start.argv.join(" ")));
     let hints = persist::hints(source, manifest, &recipe);
-    said.extend(recipe.notes.iter().chain(&hints).map(|note| format!("note: {note}")));
+    lines.extend(recipe.notes.iter().chain(&hints).map(|note| format!("note: {note}")));
     let port = manifest.port.is_some()
         || manifest.env.values.contains_key("PORT")
         || recipe.start.environment.contains_key("PORT");
     match (&manifest.health.path, manifest.health.check) {
         (Some(path), _) if !port => {
-            said.push(format!("note: {path} is asked for on PORT, which the secret must then have"));
+            lines.push(format!("note: {path} is requested on PORT, which the secret must contain"));
         }
         (None, None) if !port => {
-            let what =
-                "without a port, and without PORT in the secret, healthy is whatever process stays alive";
-            said.push(format!("note: {what}: set port and health"));
+            let what = "without a port, and without PORT in the secret, a process that stays alive counts as healthy";
+            lines.push(format!("note: {what}: set port and health"));
         }
         _ => {}
     }
-    Ok(said)
+    Ok(lines)
 }
 
-/// A machine on which every version that is asked for is installed.
+/// A machine that has each version that a repository may require, with made-up paths: `/node/bin/node`.
 fn any_machine() -> Facts {
     let any = |places: &&Places| {
         let installed = Installed {

@@ -66,7 +66,7 @@ def test_metadata_does_not_answer(stage, broken):
         stage.world.imds.refuse()
     else:
         stage.world.imds.fail(times=10_000)
-    stage.refuses(75, "E-IMDS-UNREACHABLE", "instance metadata")
+    stage.refuses(75, "E-IMDS-UNREACHABLE", "from IMDS")
 
 
 def test_the_role_never_comes(stage):

@@ -253,7 +253,7 @@ class TestBuiltOnceMore:
         said = rebooted(machine)
         assert said["state"] == "healthy", said
         assert self.fetches(shared, asked) == 1 and machine.exists(f"{release}/server.js")
-        assert any("built once more" in note for note in said["notes"]), said["notes"]
+        assert any("rebuilding it" in note for note in said["notes"]), said["notes"]
         assert releases(machine) == [release.rpartition("/")[2]]
 
     def test_what_cannot_be_fetched_is_not_taken_away(self, shared, machine, release):  # noqa: F811

@@ -129,7 +129,7 @@ class TestHeld:
         assert "a run is active" not in machine.check(["bootagent", "hold"])
         machine.check(["systemd-run", "--unit=runs", "flock", "/run/bootagent/run.lock", "sleep", "600"])
         wait_for("the lock to be taken", lambda: machine.run(["flock", "-n", "/run/bootagent/run.lock", "true"]).code == 1, 10)
-        assert "a run is active and goes on to its end" in machine.check(["bootagent", "hold"])
+        assert "a run is active and continues to its end" in machine.check(["bootagent", "hold"])
         machine.check(["systemctl", "stop", "runs.service"])
 
     def test_a_boot_changes_nothing_either_and_the_console_tells(self, machine):

@@ -19,7 +19,7 @@ def refuses(stage, exit: int, code: str, fault: str | None, *names: str, **optio
 
 def test_metadata_never_answers(stage):
     stage.world.imds.delay = 30
-    refuses(stage, 75, "E-IMDS-UNREACHABLE", "imds-silent", "instance metadata")
+    refuses(stage, 75, "E-IMDS-UNREACHABLE", "imds-silent", "from IMDS")
 
 
 def test_metadata_never_knows_its_type(stage):
@@ -29,7 +29,7 @@ def test_metadata_never_knows_its_type(stage):
 
 def test_no_session_lives_long_enough(stage):
     stage.world.imds.token_uses = 0
-    refuses(stage, 75, "E-IMDS-UNREACHABLE", "imds-token", "instance metadata", "401")
+    refuses(stage, 75, "E-IMDS-UNREACHABLE", "imds-token", "from IMDS", "401")
 
 
 # Secrets Manager

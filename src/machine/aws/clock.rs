@@ -1,8 +1,8 @@
-//! Whether our clock is AWS's. A wrong one shows as something else: a signature or a certificate that is
-//! refused.
+//! Finds out whether the machine's clock is the cause of an error: AWS refuses the signature, or a certificate seems to
+//! be expired or not yet valid. Changes no clock.
 //!
-//! There is no signing with a corrected time: the secret would be read, and the service would come up on
-//! a machine where its own tokens and certificates fail for the same reason.
+//! bootagent does not sign requests with a corrected time: the service would start on a machine where its own tokens
+//! and certificates fail for the same reason.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::machine::web::tls;
 use crate::machine::{http_date, now};
 use crate::secret::Message;
 
-/// AWS refuses at five minutes.
+/// Seconds. AWS refuses a signature whose time is five minutes off.
 const MOST: u64 = 240;
 
-/// What a child came to. It has no way to AWS's clock, and a wrong one of ours shows in the child as another fault.
+/// A child's result, with its error judged by `judged`: the child itself cannot ask IMDS for the time.
 pub async fn checked<T>(result: Result<T>) -> Result<T> {
     match result {
         Ok(value) => Ok(value),
@@ -23,8 +23,8 @@ pub async fn checked<T>(result: Result<T>) -> Result<T> {
     }
 }
 
-/// An error that a wrong clock explains becomes one about the clock. `date` is the answer's header, if
-/// there was an answer; else instance metadata is asked what time it is.
+/// Returns `E-CLOCK-WRONG` instead of `error` if a wrong clock explains it. `date` is the `Date` header of the server's
+/// answer; without one, IMDS is asked for the time.
 pub async fn judged(error: Error, date: Option<&str>) -> Error {
     if !may_be_the_clock(&error) {
         return error;
@@ -55,7 +55,7 @@ fn wrong(error: &Error, ours: u64, theirs: u64) -> Error {
     Fault::ClockWrong.error(error.report().doing, cause.and(error.cause()))
 }
 
-/// It dates also the refusal that a question without a token gets.
+/// IMDS's time, in seconds since 1970. The request has no token: IMDS puts a `Date` header into its refusal, too.
 fn ask_imds() -> Option<u64> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(2)))
@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clock_that_is_right_enough_explains_nothing() {
+    async fn a_small_offset_or_an_invalid_date_changes_no_error() {
         for date in [dated(now()), dated(now() + 200), dated(now() - 200), "soon".to_owned()] {
             assert_eq!(Fault::of(&judged(refused(), Some(&date)).await), Some(Fault::RoleUnknown), "{date}");
         }
     }
 
     #[tokio::test]
-    async fn what_no_clock_explains_stays_what_it_is() {
+    async fn errors_that_a_clock_cannot_explain_are_kept() {
         let date = dated(now() + 3600);
         let foreign = "invalid peer certificate: UnknownIssuer";
         for error in [Fault::SecretDenied.error("a", "b"), Fault::GitUntrusted.error("a", foreign)] {

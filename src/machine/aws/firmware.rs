@@ -1,26 +1,27 @@
-//! Whether firmware and hypervisor say that this machine is an EC2 instance, as cloud-init's ds-identify looks at them.
-//! The host's owner can forge them: they only shorten a wait, and prove nothing.
+//! Whether firmware and hypervisor describe this machine as an EC2 instance; the same checks as cloud-init's
+//! ds-identify. The owner of the host can forge them: they may only shorten a wait, and nothing is allowed because of
+//! them.
 
 use std::path::Path;
 
-/// What the machine says of its maker. Absent, or empty, is what cannot be read.
+/// What firmware and hypervisor say about the machine. A field that cannot be read is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Firmware {
-    /// Of Xen instances.
+    /// Xen instances only.
     hypervisor_uuid: String,
-    /// Root alone can read it.
+    /// Only root can read it.
     product_uuid: String,
     sys_vendor: String,
     board_asset_tag: String,
 }
 
-/// What that comes to.
+/// The conclusion from `Firmware`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Maker {
     Ec2,
-    /// In a few words, who it is instead.
+    /// Not EC2. The text is what says so: `its vendor is QEMU`.
     Other(String),
-    /// A container, or an architecture without these files.
+    /// No field can be read: a container, or an architecture without these files.
     Unknown,
 }
 
@@ -46,19 +47,19 @@ impl Firmware {
         if is_ec2 {
             return Maker::Ec2;
         }
-        let said = [
+        let evidence = [
             ("its vendor", &self.sys_vendor),
             ("the hypervisor's uuid", &self.hypervisor_uuid),
             ("the product's uuid", &self.product_uuid),
         ];
-        match said.iter().find(|(_, value)| !value.is_empty()) {
+        match evidence.iter().find(|(_, value)| !value.is_empty()) {
             Some((what, value)) => Maker::Other(format!("{what} is {value}")),
             None => Maker::Unknown,
         }
     }
 }
 
-/// `ec2...`, also in the byte order of old firmware.
+/// EC2's UUIDs begin with `ec2`; old firmware prints the first bytes in reverse order.
 fn is_ec2_uuid(uuid: &str) -> bool {
     let uuid = uuid.to_ascii_lowercase();
     let swapped = uuid.get(4..8).is_some_and(|end| end.starts_with('2') && end.ends_with("ec"));
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_of_each_kind_are_known() {
+    fn ec2_instances_are_recognized() {
         for (hypervisor, product, vendor, asset) in [
             ("", "ec2a1b2c-0000-4000-8000-000000000000", "Amazon EC2", "i-0123456789abcdef0"),
             ("", "", "Amazon EC2", ""),
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_say_who_made_them() {
+    fn other_machines_are_named_by_vendor_or_uuid() {
         let other = |maker: Maker| match maker {
             Maker::Other(said) => said,
             known => panic!("{known:?}"),
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_may_be_an_instance() {
+    fn a_machine_without_firmware_fields_may_be_an_instance() {
         assert_eq!(maker("", "", "", ""), Maker::Unknown);
         assert_eq!(maker("", "", "", "Not Specified"), Maker::Unknown);
     }

@@ -1,4 +1,4 @@
-//! The HTTP client of everything that AWS is asked.
+//! The HTTP client of the AWS SDK: TLS, certificates and proxy as the policy sets them.
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
@@ -10,12 +10,12 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Network, Proxy};
 use crate::machine::web::trust::certificates_of;
 
-/// For instance metadata, which no proxy and no certificate comes near.
+/// For IMDS: never through a proxy, which would see the role's credentials. IMDS speaks plain HTTP, so no CA matters.
 pub fn direct() -> SharedHttpClient {
     Builder::new().tls_provider(provider()).build_https()
 }
 
-/// As the policy says. The library's own default is the same, but takes no proxy.
+/// For AWS APIs, with the proxy and CA file of the policy; otherwise like the SDK's default client.
 pub fn client(network: &Network) -> Result<SharedHttpClient> {
     let context = TlsContext::builder()
         .with_trust_store(trusted(network)?)
@@ -35,7 +35,7 @@ fn provider() -> Provider {
     Provider::Rustls(CryptoMode::AwsLc)
 }
 
-/// Only for https: even a client that asks for metadata asks for that directly.
+/// Only https requests use the proxy: a request to IMDS, which is plain http, goes directly even with this client.
 fn proxy(at: &Proxy, network: &Network) -> Result<ProxyConfig> {
     let proxy = ProxyConfig::https(at.as_str()).map_err(|error| {
         Error::new(Code::PolicyInvalid, format!("reading the proxy's address {at}"), error)
@@ -43,8 +43,8 @@ fn proxy(at: &Proxy, network: &Network) -> Result<ProxyConfig> {
     Ok(proxy.no_proxy(network.direct().join(",")))
 }
 
-/// The system's certificates and the policy's. The library panics over what it cannot read, so it gets
-/// what was read already.
+/// The system's certificates and those of the policy's CA file. The SDK panics on an invalid PEM file, so it gets
+/// certificates that are parsed already.
 fn trusted(network: &Network) -> Result<TrustStore> {
     let mut store = TrustStore::default();
     if let Some(file) = &network.ca_file {

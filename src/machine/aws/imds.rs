@@ -1,4 +1,4 @@
-//! The instance metadata service, version 2 only.
+//! The client of IMDS, version 2 only: reads the instance's id, region, zone, type and tags, and waits for them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,10 +17,9 @@ use crate::machine::retry::{Patience, patiently};
 use crate::plan::Seconds;
 use crate::secret::{ForeignText, Message};
 
-/// So many questions at once: a service that answers slowly costs one wait and not many. It refuses those who ask too
-/// much.
+/// Parallel requests for tags: if IMDS answers slowly, their waits overlap. Not more, because IMDS throttles.
 const AT_ONCE: usize = 10;
-/// Twice as many as an instance may have. Each is a question of its own.
+/// Twice the number that EC2 allows. Each tag costs one request.
 const MOST_TAGS: usize = 100;
 
 pub struct Imds {
@@ -28,7 +27,7 @@ pub struct Imds {
 }
 
 fn session() -> Client {
-    // The endpoint is written down: no variable of the environment may move it.
+    // A fixed endpoint: an environment variable must not redirect the client to another server.
     let setting = ProviderConfig::without_region().with_http_client(super::http::direct());
     let client = ImdsClient::builder()
         .configure(&setting)
@@ -44,7 +43,7 @@ fn session() -> Client {
 }
 
 impl Imds {
-    #[allow(clippy::new_without_default)] // It is not a value like any other: it opens a client.
+    #[allow(clippy::new_without_default)] // A default value should not open an HTTP client.
     pub fn new() -> Self {
         Imds { client: Mutex::new(session()) }
     }
@@ -53,16 +52,16 @@ impl Imds {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The client goes by the time that its token was promised, also when IMDS knows the token no more.
+    /// Starts a new session. The client reuses its token until the TTL is over, even if IMDS rejects the token earlier.
     pub fn renew(&self) {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = session();
     }
 
-    /// One path; `None` where IMDS says 404.
+    /// The text at a path; `None` if IMDS answers 404.
     async fn get(&self, path: &str) -> Result<Option<String>> {
         let fault = |fault: Fault, cause: Message| {
             let entry = path.trim_start_matches("/latest/meta-data/");
-            Err(fault.error(format!("asking instance metadata for {entry}"), cause))
+            Err(fault.error(format!("reading {entry} from IMDS"), cause))
         };
         match self.client().get(path).await {
             Ok(text) => Ok(Some(text.as_ref().to_owned())),
@@ -80,19 +79,19 @@ impl Imds {
         }
     }
 
-    /// Who the instance is, waiting for IMDS itself.
+    /// The instance's id, region, zone and type. Waits up to `wait` until IMDS answers and has all of them.
     pub async fn instance(&self, wait: Seconds) -> Result<Instance> {
         let patience = Patience::lasting(wait.duration());
         let ask = async |path: &str, fits: fn(&str) -> bool| {
             patiently(patience, async || match self.get(&format!("/latest/meta-data/{path}")).await? {
                 Some(text) if fits(&text) => Ok(text),
-                Some(_) => Err(incomplete(path, "what it says is none")),
-                None => Err(incomplete(path, "it has no such entry")),
+                Some(_) => Err(incomplete(path, "the value is empty or malformed")),
+                None => Err(incomplete(path, "IMDS has no such entry")),
             })
             .await
         };
         let some = |text: &str| !text.is_empty();
-        // The client asks for its token once, however many questions wait for it.
+        // In parallel: the client gets its token once for all four.
         let (id, region, zone, kind) = try_join!(
             ask("instance-id", is_instance_id),
             ask("placement/region", some),
@@ -102,7 +101,7 @@ impl Imds {
         Ok(Instance { id, region, zone, kind })
     }
 
-    /// All tags. Waits until those that are needed are there: a group's tags can arrive late.
+    /// All tags of the instance. Waits up to `wait` for the needed ones: tags of an Auto Scaling group can arrive late.
     pub async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
         patiently(Patience::lasting(wait.duration()), async || {
             let tags = self.all_tags(needed.is_empty()).await?;
@@ -120,12 +119,12 @@ impl Imds {
                 return Ok(BTreeMap::new());
             }
             let cause =
-                "it has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
+                "IMDS has no tags/instance: the instance has no tags, or InstanceMetadataTags is not enabled";
             return Err(Fault::TagsOff.error("reading the instance's tags", cause));
         };
         let asking = keys(&list)?.into_iter().map(|key| async move {
             let value = self.get(&format!("/latest/meta-data/tags/instance/{key}")).await?;
-            // One may be taken away between the two questions.
+            // `None` if the tag was removed since the list was read.
             Ok(value.map(|value| (key.to_owned(), value)))
         });
         let tags: Vec<Option<(String, String)>> =
@@ -134,38 +133,40 @@ impl Imds {
     }
 }
 
-/// The keys of a list, a line each.
+/// The keys in the list, one per line. Keys that do not pass `is_key` are left out.
 fn keys(list: &str) -> Result<Vec<&str>> {
     let count = list.lines().count();
     if count > MOST_TAGS {
         let cause = format!("tags/instance has {count} entries; the limit is {MOST_TAGS}");
-        return Err(Error::new(Code::TagInvalid, "reading the instance's tags", cause)
-            .remedy("an instance has 50 tags at most: what answers at 169.254.169.254?"));
+        return Err(Error::new(Code::TagInvalid, "reading the instance's tags", cause).remedy(
+            "EC2 allows 50 tags per instance: find out what answers at 169.254.169.254 instead of IMDS",
+        ));
     }
     Ok(list.lines().map(str::trim).filter(|key| is_key(key)).collect())
 }
 
 fn incomplete(path: &str, cause: &str) -> Error {
-    Fault::ImdsIncomplete.error(format!("asking instance metadata for {path}"), cause)
+    Fault::ImdsIncomplete.error(format!("reading {path} from IMDS"), cause)
 }
 
 fn missing(key: &str, tags: &BTreeMap<String, String>) -> Error {
     let others = tags.keys().cloned().collect::<Vec<_>>().join(", ");
     let cause = match tags.is_empty() {
-        true => format!("the instance has no tag {key}, and no other that metadata shows"),
+        true => format!("the instance has no tag {key}, and IMDS shows no other tag"),
         false => format!("the instance has no tag {key}, only {others}"),
     };
     Fault::TagLate.error("reading the instance's tags", cause)
 }
 
-/// The characters that IMDS itself allows in a key; anything else never reaches a URL.
+/// Whether a key has only characters that IMDS allows. A key becomes part of a URL: `/`, `..` or a line break could
+/// make the request another one.
 fn is_key(key: &str) -> bool {
     !key.is_empty()
         && key.len() <= 255
         && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_+=,.@:".contains(c))
 }
 
-/// It becomes the name of a directory.
+/// Whether the id is `i-` and letters or digits: it becomes a directory's name, so it must not have `/` or `..` in it.
 fn is_instance_id(id: &str) -> bool {
     let Some(number) = id.strip_prefix("i-") else { return false };
     id.len() <= 64 && number.chars().all(|c| c.is_ascii_alphanumeric())
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_ids_cannot_leave_their_path() {
+    fn keys_and_ids_that_could_change_a_path_are_refused() {
         assert!(is_key("bootagent:service") && is_key("aws:autoscaling:groupName"));
         for bad in ["", "a/b", "../x", "a b", "a\r\nHost: x"] {
             assert!(!is_key(bad), "{bad:?} was taken for a key");

@@ -1,4 +1,5 @@
-//! What AWS says. One configuration and one HTTP client for all of it.
+//! Reads from AWS: instance metadata (IMDS), secrets, AWS's time, and whether this machine is an EC2 instance. One
+//! configuration and one HTTP client for all AWS APIs. Writes nothing.
 
 pub mod clock;
 mod firmware;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::facts::Network;
 
-/// An error and everything behind it, each said once.
+/// The messages of an error and of its sources, without consecutive duplicates.
 fn causes(error: &dyn std::error::Error) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut next = error.source();
@@ -32,6 +33,7 @@ pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
 pub use secrets::secret;
 
+/// Time limits of one attempt; `machine/retry.rs` makes further ones.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -39,8 +41,8 @@ fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build()
 }
 
-/// A root run takes nothing from its environment or from root's home: the region is the instance's,
-/// the credentials are its role's.
+/// For a run as root: region and credentials are those of the instance and its role, and nothing comes from environment
+/// variables or root's home, which could redirect the run to another account.
 fn instance_config(region: &str, imds: aws_config::imds::Client, network: &Network) -> Result<SdkConfig> {
     let credentials = ImdsCredentialsProvider::builder().imds_client(imds).build();
     let config = SdkConfig::builder()
@@ -49,13 +51,13 @@ fn instance_config(region: &str, imds: aws_config::imds::Client, network: &Netwo
         .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
         .http_client(http::client(network)?)
         .timeout_config(timeouts())
-        // Trying again is `retry`'s business.
+        // `machine/retry.rs` retries: the SDK's retries would not respect the time limit of the step.
         .retry_config(RetryConfig::disabled())
         .build();
     Ok(config)
 }
 
-/// A laptop's dry run: profile and environment as everywhere.
+/// For a dry run on a laptop: the caller's profile and environment variables, as for the AWS CLI.
 async fn own_config(network: &Network) -> Result<SdkConfig> {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http::client(network)?)

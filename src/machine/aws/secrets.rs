@@ -1,4 +1,4 @@
-//! One secret by its name, with the failures that operators meet told apart.
+//! Reads one secret from Secrets Manager, and maps each failure to its fault. Shows no value of a secret.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
@@ -14,8 +14,8 @@ use crate::machine::retry::{Patience, patiently};
 use crate::machine::web::tls;
 use crate::secret::{ForeignText, Message, Secret};
 
-/// The current version's text. With a region the instance's role reads it, else the caller's own
-/// identity.
+/// The text of the secret's current version. With `region` it is read with the instance's role, as a run does; without,
+/// with the caller's own credentials, as on a laptop. Retries until `wait` is over.
 pub async fn secret(
     imds: &Imds,
     name: &str,
@@ -30,7 +30,7 @@ pub async fn secret(
         };
         let answer = read(&config, name).await;
         if answer.as_ref().is_err_and(|error| Fault::of(error) == Some(Fault::CredentialsLate)) {
-            // Perhaps it is only the session with IMDS that is over.
+            // The credentials may be missing only because IMDS no longer accepts the token.
             imds.renew();
         }
         answer.map_err(|error| match Fault::of(&error) {
@@ -57,7 +57,7 @@ async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
         (None, Some(bytes)) => std::str::from_utf8(bytes.as_ref())
             .map(Secret::new)
             .map_err(|_| invalid("its binary value is not UTF-8")),
-        (None, None) => Err(invalid("it has neither text nor bytes")),
+        (None, None) => Err(invalid("it has neither a text nor a binary value")),
     }
 }
 
@@ -74,7 +74,7 @@ fn failed(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Er
     let fault = refusal(code, answer.map_or(0, |answer| answer.status().as_u16()));
     let cause = match fault {
         Fault::SecretMissing if code == "ResourceNotFoundException" => {
-            Message::from(format!("there is none of this name in {region} (")).and(message).and(")")
+            Message::from(format!("there is no secret of this name in {region} (")).and(message).and(")")
         }
         Fault::SecretMissing | Fault::SecretDenied => message.into(),
         _ => Message::from(ForeignText::message(code)).and(": ").and(message),
@@ -83,13 +83,13 @@ fn failed(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Er
     fault.error(doing(name), cause).retry_after(asked)
 }
 
-/// What an answer of the service means.
+/// The fault for an error answer of Secrets Manager: AWS's error code and the HTTP status.
 fn refusal(code: &str, status: u16) -> Fault {
     match code {
-        // The second is about a secret that waits for its deletion.
+        // InvalidRequestException: the secret is scheduled for deletion.
         "ResourceNotFoundException" | "InvalidRequestException" => Fault::SecretMissing,
         "AccessDeniedException" | "DecryptionFailure" | "AccessDenied" => Fault::SecretDenied,
-        // A new role can take a while until every service knows it; a wrong clock looks alike.
+        // A new role takes some seconds to reach every AWS service. A wrong clock gives the same codes.
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
@@ -107,7 +107,7 @@ fn refusal(code: &str, status: u16) -> Fault {
     }
 }
 
-/// No answer of the service: no credentials, no route, no TLS.
+/// The error if Secrets Manager did not answer: no credentials, no route, or TLS failed.
 fn unreached(name: &str, region: &str, causes: &[String]) -> Error {
     let server = format!("secretsmanager.{region}.amazonaws.com");
     let all = ForeignText::message(&causes.join(": "));
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_the_service_are_told_apart() {
+    fn each_error_answer_has_its_fault() {
         for (code, status, fault) in [
             ("ResourceNotFoundException", 400, Fault::SecretMissing),
             ("InvalidRequestException", 400, Fault::SecretMissing),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_is_told_apart() {
+    fn each_reason_for_no_answer_has_its_fault() {
         let fault = |cause: &str| {
             let error = unreached("s", "eu-west-1", &["dispatch failure".to_owned(), cause.to_owned()]);
             Fault::of(&error).unwrap()

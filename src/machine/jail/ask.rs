@@ -1,5 +1,5 @@
-//! The parent's side of a child: a process of the caller on a laptop, a transient unit else. It sends one request, and
-//! reads one reply.
+//! The parent's side of a child: starts it, sends one request and reads one reply. As root the child is a transient
+//! unit, on a laptop a process of the caller.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -16,15 +16,15 @@ use crate::error::{Code, Coded, Error, Result, is_disk_full};
 use crate::fault::Fault;
 use crate::machine::disk::room;
 use crate::machine::now;
-use crate::machine::process::program::{self, Heard, Keep, converse, failed};
+use crate::machine::process::program::{self, ChildOutput, Keep, communicate, failed};
 use crate::machine::process::{journal, memory, reason};
 use crate::plan::layout;
 
-/// A group that owns nothing: a reader with the owner's uid needs none.
-const NOBODY_S: u32 = 65534;
+/// nogroup, which owns no files: a child that reads files as their owner needs no group.
+const NOGROUP: u32 = 65534;
 
-/// Runs `exe __child <role>`, sends the request, reads the reply. After `deadline` nothing of it is left,
-/// and neither when this future is dropped.
+/// Runs `exe __child <role>`, sends the request and reads the reply. After `deadline`, or when this future is dropped,
+/// the child is killed with everything that it started.
 pub async fn ask<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     exe: &Path,
     role: Role,
@@ -34,7 +34,8 @@ pub async fn ask<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     ask_as(None, exe, role, request, deadline).await
 }
 
-/// The same as another user: for root, who must not read what others wrote as itself.
+/// The same as another user. Root reads another user's repository with that user's uid: what is in it must not be
+/// parsed with root's rights, and a symbolic link in it must not lead to a file that only root can read.
 pub async fn ask_as<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     uid: Option<u32>,
     exe: &Path,
@@ -47,29 +48,28 @@ pub async fn ask_as<Req: Serialize, T: DeserializeOwned + Send + 'static>(
     let mut command = Command::new(exe);
     command.args([Role::VERB, role.name()]).env_clear();
     if let Some(uid) = uid {
-        // With the uid go the further groups, and every capability; root's own group would stay.
-        command.uid(uid).gid(NOBODY_S);
+        // `uid` also drops the supplementary groups and all capabilities, but the child would keep root's group.
+        command.uid(uid).gid(NOGROUP);
     }
-    let heard = converse(command, Some(&request), deadline, Keep::First(REPLY_BYTES as usize + 1)).await;
-    match heard.doing(|| format!("running the {} child {}", role.name(), exe.display()))? {
-        // What that means, the caller knows.
+    let output = communicate(command, Some(&request), deadline, Keep::First(REPLY_BYTES as usize + 1)).await;
+    match output.doing(|| format!("running the {} child {}", role.name(), exe.display()))? {
         None => {
             let cause = format!("not done after {:.1} s; it was killed", deadline.as_secs_f64());
             Err(Error::new(Code::Deadline, doing(), cause))
         }
-        Some(heard) if heard.stdout.is_empty() => Err(silent(doing(), heard.status, &heard.stderr)),
-        Some(heard) if heard.stdout.len() as u64 > REPLY_BYTES => {
-            Err(Error::new(Code::Bug, doing(), "its reply has no end"))
+        Some(output) if output.stdout.is_empty() => Err(no_reply(doing(), output.status, &output.stderr)),
+        Some(output) if output.stdout.len() as u64 > REPLY_BYTES => {
+            Err(Error::new(Code::Bug, doing(), format!("its reply is longer than {REPLY_BYTES} bytes")))
         }
-        Some(Heard { stdout, .. }) => read_reply(stdout).await,
+        Some(ChildOutput { stdout, .. }) => read_reply(stdout).await,
     }
 }
 
-/// Without a unix socket it can hand no open file to another process: what it wrote is its parent's alone when it has
-/// ended.
+/// Without unix sockets the child cannot pass an open file to another process, which could change what the child wrote
+/// after the child has ended.
 const NO_UNIX_SOCKETS: &str = "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK";
 
-/// The same in a transient unit. The reply is for `read_reply`.
+/// Runs the child in a transient unit. Returns the reply's bytes, for `read_reply`.
 pub async fn ask_in(
     transient: TransientUnit,
     role: Role,
@@ -82,26 +82,26 @@ pub async fn ask_in(
     if !output.stdout.is_empty() {
         return Ok(output.stdout);
     }
-    // Killed before it could answer, or never started.
+    // No reply: the child was killed before it could write one, or was never started.
     let doing = format!("running the {} child", role.name());
-    let said = journal::last_word(&unit, began).await;
-    if let Some(how) = memory::killed(output.status, &said) {
-        return Err(Fault::OutOfMemory.error(doing, memory::with_state(how)));
+    let systemd_lines = journal::last_word(&unit, began).await;
+    if let Some(cause) = memory::killed(output.status, &systemd_lines) {
+        return Err(Fault::OutOfMemory.error(doing, memory::with_state(cause)));
     }
-    if is_disk_full(&said) {
+    if is_disk_full(&systemd_lines) {
         let fullest = room::fullest(&[PathBuf::from(layout::PRIVATE)]);
         return Err(Fault::DiskFull.error(doing, format!("no room: {fullest}")));
     }
-    Err(match reason::of_the_unit(output.status, &said) {
+    Err(match reason::of_the_unit(output.status, &systemd_lines) {
         Some(cause) => Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY),
         None => failed(Code::CheckoutFailed, doing, &output),
     })
 }
 
-/// A child that was killed, or that crashed.
-fn silent(doing: String, status: ExitStatus, stderr: &[u8]) -> Error {
+/// The error if the child was killed or crashed.
+fn no_reply(doing: String, status: ExitStatus, stderr: &[u8]) -> Error {
     let error = Error::new(Code::Io, doing, format!("it ended without a reply ({status})"))
-        .remedy("was it killed for want of memory? the kernel's log says so");
+        .remedy("journalctl -k shows whether the kernel killed it for lack of memory");
     match program::lines(&String::from_utf8_lossy(stderr)).pop() {
         Some(last) => error.because(last),
         None => error,

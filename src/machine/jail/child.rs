@@ -1,4 +1,4 @@
-//! The child's whole life: confine itself, read one request, do it, write one reply.
+//! The child's side: it confines itself, reads one request from stdin, carries it out, and writes one reply to stdout.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 use super::request::{REPLY_BYTES, REQUEST_BYTES, Reply};
 use crate::error::{Code, Coded, Error, Exit, Result};
 
-/// What a child is for: `bootagent __child fetch`.
+/// What a child does: `bootagent __child fetch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Fetch,
-    /// Of a fetch only its beginning: where the branch is.
+    /// Only asks the git server which commit the branch points to.
     Tip,
     Checkout,
     Document,
@@ -25,7 +25,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The hidden verb, before the role's own name.
+    /// The hidden command that precedes the role's name.
     pub const VERB: &'static str = "__child";
 
     pub fn name(self) -> &'static str {
@@ -45,18 +45,19 @@ impl Role {
     }
 }
 
-/// Everything a child process does: `act` with the parent's request. Its exit status says what its reply says.
+/// Runs a child: calls `act` with the parent's request and writes the reply. The exit status is the one of the error in
+/// the reply, or 0.
 pub fn serve<Req: DeserializeOwned, T: Serialize>(act: impl FnOnce(&Req) -> Result<T>) -> ExitCode {
-    let (mut reply, mut exit) = answered(request().and_then(|request| act(&request)));
+    let (mut reply, mut exit) = encode_reply(request().and_then(|request| act(&request)));
     if reply.len() as u64 > REPLY_BYTES {
-        let cause = format!("what is to be said of the commit takes {} bytes", reply.len());
+        let cause = format!("the description of the commit has {} bytes", reply.len());
         let error = Error::new(Code::SourceTooLarge, "answering the parent", cause);
-        (reply, exit) = answered(Err::<(), _>(error));
+        (reply, exit) = encode_reply(Err::<(), _>(error));
     }
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(&reply).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::from(exit),
-        // The parent is gone.
+        // The parent has ended: no process reads this status.
         Err(_) => ExitCode::from(Exit::Bug as u8),
     }
 }
@@ -69,34 +70,34 @@ fn request<T: DeserializeOwned>() -> Result<T> {
     if bytes.len() as u64 > REQUEST_BYTES {
         return Err(Error::new(Code::Bug, doing(), "it is too long"));
     }
-    // serde's message could quote the request, and with it a password: where it stopped is enough.
+    // serde's message could quote the request and a password in it: only the position is reported.
     serde_json::from_slice(&bytes).map_err(|error| {
         Error::new(
             Code::Bug,
             doing(),
-            format!("it is not one (line {}, column {})", error.line(), error.column()),
+            format!("it is not valid JSON for this role (line {}, column {})", error.line(), error.column()),
         )
     })
 }
 
-/// Whatever this process may give up by itself. What needs a parent (uid, file system, network) is its unit's.
+/// Gives up what a process can give up by itself. The unit restricts the rest: uid, file system and network.
 fn confine() -> Result<()> {
     let doing = || "confining the child".to_owned();
     prctl::set_no_new_privs().doing(doing)?;
-    // A parent that is killed cannot enforce its deadline any more.
+    // The kernel kills the child with its parent, because a parent that was killed cannot enforce the deadline.
     prctl::set_pdeathsig(Signal::SIGKILL).doing(doing)?;
     umask(Mode::from_bits_truncate(0o022));
     Ok(())
 }
 
-fn answered<T: Serialize>(result: Result<T>) -> (Vec<u8>, u8) {
+fn encode_reply<T: Serialize>(result: Result<T>) -> (Vec<u8>, u8) {
     let (reply, exit) = match result {
         Ok(value) => (Reply::Ok(value), 0),
         Err(error) => (Reply::Error(Box::new(error.sent())), error.exit() as u8),
     };
     match serde_json::to_vec(&reply) {
         Ok(bytes) => (bytes, exit),
-        // An empty reply is a defect in the parent's eyes, as it should be.
+        // The parent reports an empty reply as an error.
         Err(_) => (Vec::new(), Exit::Bug as u8),
     }
 }

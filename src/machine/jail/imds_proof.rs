@@ -1,5 +1,5 @@
-//! The proof that instance metadata does not answer this process: what a child's or a service's walls
-//! promise is tried. Nothing here changes anything.
+//! Proves that this process cannot reach IMDS, by trying to connect: some kernels accept `IPAddressDeny=` without an
+//! effect. Changes nothing.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -8,35 +8,35 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::fault::Fault;
 
-/// The child role of the proof alone; a service's unit runs it before the service.
+/// The child role that runs the proof and nothing else. A service's unit has it as `ExecStartPre=`.
 pub const PROOF: &str = "imds-proof";
 
-/// Under `IPAddressDeny=` packets are dropped, so that an attempt takes its whole time. IMDS answers within
-/// a millisecond or two.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long to try to connect. IMDS answers within 2 ms. Under `IPAddressDeny=` the kernel drops the packets, so each
+/// attempt takes this whole time.
+const CONNECT: Duration = Duration::from_millis(250);
 
-/// The same where the kernel has already refused a datagram to the address. A firewall may refuse datagrams
-/// only, so that a connection is tried all the same.
-const CONFIRMING: Duration = Duration::from_millis(30);
+/// The same after the kernel refused a UDP datagram to the address. That is not proof enough, because a firewall may
+/// refuse UDP only.
+const CONNECT_AFTER_REFUSAL: Duration = Duration::from_millis(30);
 
-/// That the property was accepted proves nothing: some kernels take it and do nothing.
+/// `Fault::ImdsAnswers` if a TCP connection to IMDS succeeds, by IPv4 or IPv6.
 pub fn prove_no_imds() -> Result<()> {
     let addresses = [
         SocketAddr::from(([169, 254, 169, 254], 80)),
         SocketAddr::from(([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 80)),
     ];
     for address in addresses {
-        let patience = if refuses_datagrams(address) { CONFIRMING } else { PATIENCE };
-        if TcpStream::connect_timeout(&address, patience).is_ok() {
-            let doing = "proving that this process has no instance metadata";
+        let time_limit = if refuses_datagrams(address) { CONNECT_AFTER_REFUSAL } else { CONNECT };
+        if TcpStream::connect_timeout(&address, time_limit).is_ok() {
+            let doing = "proving that this process cannot reach IMDS";
             return Err(Fault::ImdsAnswers.error(doing, format!("{address} answers")));
         }
     }
     Ok(())
 }
 
-/// Whether the kernel refuses to send a datagram there: a filter's drop is told to the sender at once, while
-/// that of a connection's first packet shows in nothing but the silence after it.
+/// Whether the kernel refuses to send a UDP datagram to the address. A filter that drops a datagram fails the send with
+/// EPERM at once; when it drops a TCP SYN, the connect only times out.
 fn refuses_datagrams(address: SocketAddr) -> bool {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

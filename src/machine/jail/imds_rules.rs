@@ -1,5 +1,5 @@
-//! The firewall rules of instance metadata: a table of nftables that lets root and named users through, by the user who
-//! opened the socket. It is loaded by a unit, so that later boots need no run of ours.
+//! The firewall rules of `imds.users`: an nftables table that lets only root and the named users reach IMDS, judged by
+//! the uid that opened the socket. A unit loads it, so that it is loaded at every boot, even if no run succeeds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,7 +28,7 @@ pub fn is_nft_there() -> bool {
 }
 
 pub async fn check(wanted: &ImdsRules) -> Result<Check> {
-    let rules = rules(&let_through(wanted)?);
+    let rules = rules(&allowed_users(wanted)?);
     if let Check::WouldChange(how) =
         files::check_file(&wanted.file, rules.as_bytes(), &Owner::root(), Mode(0o600))?
     {
@@ -41,77 +41,78 @@ pub async fn check(wanted: &ImdsRules) -> Result<Check> {
 }
 
 pub async fn load(wanted: &ImdsRules) -> Result<()> {
-    let rules = rules(&let_through(wanted)?);
+    let rules = rules(&allowed_users(wanted)?);
     files::write(&wanted.file, rules.as_bytes(), &Owner::root(), Mode(0o600))?;
-    // What is wrong with them is told here, and not in the unit's journal only.
+    // Reports a fault in the rules as this run's error; otherwise only the unit's journal would have it.
     nft(&["--check", "--file", &wanted.file.display().to_string()]).await?;
-    // A reload replaces the rules in one transaction, a restart would take them down first.
+    // A reload replaces the rules in one transaction. A restart would remove them first, and leave IMDS open meanwhile.
     run(&["systemctl", "reload-or-restart", "--", &wanted.unit]).await?;
     let loaded = loaded().await?;
     files::write(Path::new(layout::IMDS_RULES_LOADED), &loaded, &Owner::root(), Mode(0o600))
 }
 
-/// As a dynamic user, whom no rule lets through, and without what keeps other children from IMDS.
+/// Proves that the loaded rules work: tries to reach IMDS as a dynamic user, whom no rule allows, in a transient unit
+/// without `IPAddressDeny=`, so that only the rules can prevent it.
 pub async fn prove(unit: &str) -> Result<Change> {
     const DEADLINE: Duration = Duration::from_secs(30);
-    let doing = "proving that the rules of imds.users hold";
+    let doing = "proving that the rules of imds.users work";
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), PROOF.to_owned()];
     let transient = TransientUnit::new(unit, unit::User::Dynamic, DEADLINE).with_imds();
     let output = transient.run(&argv, None, 64 << 10).await?;
     match output.status {
         Some(0) => Ok(Change::Unchanged),
         Some(IMDS_ANSWERS) => {
-            let cause = "instance metadata answers a user who is not named there";
-            let remedy = "look at what nft list table inet bootagent shows: the kernel must know nf_tables and \
-                `meta skuid`; or take imds.users out of the policy";
+            let cause = "a user who is not in imds.users can reach IMDS";
+            let remedy = "nft list table inet bootagent shows the loaded rules; the kernel must support nf_tables and \
+                `meta skuid`; or remove imds.users from the policy";
             Err(Fault::ImdsAnswers.error(doing, cause).remedy(remedy).saying(output.both_ends()))
         }
         _ => Err(failed(Code::ImdsRules, doing, &output)),
     }
 }
 
-/// The numbers of those who are let through, with their names.
-fn let_through(wanted: &ImdsRules) -> Result<BTreeMap<u32, String>> {
+/// The uids that may reach IMDS, with their names: root, `imds.users`, and the service's user once it exists.
+fn allowed_users(wanted: &ImdsRules) -> Result<BTreeMap<u32, String>> {
     let mut all = BTreeMap::from([(0, "root".to_owned())]);
     for name in &wanted.users {
-        let Some(number) = number(name)? else {
+        let Some(uid) = uid_of(name)? else {
             let cause = format!("there is no user {name} on this machine");
             return Err(Error::new(Code::PolicyInvalid, LOADING, cause)
-                .remedy("make the user in the image, or take it out of imds.users in the policy"));
+                .remedy("create the user in the AMI, or remove it from imds.users in the policy"));
         };
-        all.entry(number).or_insert_with(|| name.clone());
+        all.entry(uid).or_insert_with(|| name.clone());
     }
     if let Some(service) = &wanted.service
-        && let Some(number) = number(service)?
+        && let Some(uid) = uid_of(service)?
     {
-        all.entry(number).or_insert_with(|| service.clone());
+        all.entry(uid).or_insert_with(|| service.clone());
     }
     Ok(all)
 }
 
-fn number(name: &str) -> Result<Option<u32>> {
+fn uid_of(name: &str) -> Result<Option<u32>> {
     let user = User::from_name(name).doing(|| format!("looking up user {name}"))?;
     Ok(user.map(|user| user.uid.as_raw()))
 }
 
-/// Numbers, since at boot a name that is not known would leave the machine without any rule. What comes
-/// from containers has no user of this machine and is refused, too.
+/// The rules name uids: nft rejects a whole file if one user name is unknown at boot, which would leave IMDS open to
+/// all. Forwarded packets (from containers) have no uid of this machine: the rules reject them.
 fn rules(users: &BTreeMap<u32, String>) -> String {
     let mut text = String::from(
         "# Written by bootagent, from imds.users and imds.service in its policy: do not edit.\n",
     );
-    for (number, name) in users {
+    for (uid, name) in users {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "# {number} is {name}");
+        let _ = writeln!(text, "# {uid} is {name}");
     }
-    let numbers: Vec<String> = users.keys().map(u32::to_string).collect();
+    let uids: Vec<String> = users.keys().map(u32::to_string).collect();
     let _ = write!(
         text,
         "table inet bootagent
 delete table inet bootagent
 table inet bootagent {{
 	chain imds {{
-		meta skuid {{ {numbers} }} accept
+		meta skuid {{ {uids} }} accept
 		meta l4proto tcp reject with tcp reset
 		reject
 	}}
@@ -127,12 +128,12 @@ table inet bootagent {{
 	}}
 }}
 ",
-        numbers = numbers.join(", ")
+        uids = uids.join(", ")
     );
     text
 }
 
-/// The table as the kernel has it.
+/// The table as the kernel has it now.
 async fn loaded() -> Result<Vec<u8>> {
     Ok(nft(&["list", "table", "inet", "bootagent"]).await?.stdout)
 }
@@ -166,15 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn root_is_always_let_through_and_each_number_once() {
-        let all = let_through(&wanted(&["root", "root"], Some("no-such-user-yet"))).unwrap();
+    fn root_is_always_allowed_and_each_uid_occurs_once() {
+        let all = allowed_users(&wanted(&["root", "root"], Some("no-such-user-yet"))).unwrap();
         assert_eq!(all, BTreeMap::from([(0, "root".to_owned())]));
         assert!(rules(&all).contains("meta skuid { 0 } accept"));
     }
 
     #[test]
     fn a_named_user_that_does_not_exist_is_an_error_of_the_policy() {
-        let error = let_through(&wanted(&["no-such-user"], None)).unwrap_err();
+        let error = allowed_users(&wanted(&["no-such-user"], None)).unwrap_err();
         assert_eq!(error.code(), Code::PolicyInvalid);
         assert!(error.to_string().contains("no user no-such-user"), "{error}");
     }

@@ -1,11 +1,12 @@
-//! The children that handle what strangers wrote: fetching a repository, and writing its files.
+//! Child processes and transient units for work on untrusted input, such as fetching a repository and writing its
+//! files. Also the firewall rules of `imds.users`, and the proof that a process cannot reach IMDS.
 //!
-//! libgit2 parses packs, trees and advertisements from the network, so it never runs in a root process.
-//! A parent says one [`request`] on the child's stdin and hears one [`request::Reply`] on its stdout; who the
-//! child is (a dynamic uid under systemd, the caller on a laptop) is the parent's choice.
+//! libgit2 parses packs, trees and ref advertisements from the network, so it never runs in a root process. The parent
+//! writes one [`request`] to the child's stdin and reads one [`request::Reply`] from its stdout. The parent chooses the
+//! child's user: a dynamic user in a transient unit, or the caller on a laptop.
 //!
 //! ```text
-//! parent: ask (laptop) ───┐                     ┌─ fetch ──► http, ssh (transports), inspect (what may be)
+//! parent: ask (laptop) ───┐                     ┌─ fetch ──► http, ssh (transports), inspect (checks the tree)
 //!         a systemd unit ─┴─ request ─► child ──┤
 //!                         ◄── Reply ───         └─ checkout ──► inspect, then plain file writes
 //! ```

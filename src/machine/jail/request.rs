@@ -1,5 +1,5 @@
-//! What parent and child say to each other: one request, one reply, both JSON and both bounded. What a repository is
-//! asked stands in `git/request.rs`.
+//! The protocol of parent and child: one request and one reply, both JSON, both bounded. The requests about git
+//! repositories are in `git/request.rs`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::facts::Network;
 use crate::machine::blocking;
 use crate::plan::Checksum;
 
-/// A request is a few paths and a password.
+/// Far more than a request needs: a few paths and a password.
 pub const REQUEST_BYTES: u64 = 1 << 20;
-/// A reply holds every path of the tree and the evidence.
+/// A reply contains every path of the commit's tree, and the text of some files.
 pub const REPLY_BYTES: u64 = 64 << 20;
 
-/// Say what stands at an address, if it is a text of at most so many bytes.
+/// Fetches a text document over HTTP. It fails if the document has more than `most` bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DocumentRequest {
     pub address: String,
@@ -27,27 +27,27 @@ pub struct DocumentRequest {
     pub timeouts: Timeouts,
 }
 
-/// Unpack an archive into an existing empty directory.
+/// Downloads an archive and unpacks it into an existing empty directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ArchiveRequest {
     pub address: String,
     pub checksum: Checksum,
     pub directory: PathBuf,
-    /// What must be in it.
+    /// A path that must exist in the archive.
     pub program: PathBuf,
-    /// Paths below the archive's top directory that are not needed.
+    /// Paths below the archive's top directory that are not unpacked.
     pub leave_out: Vec<String>,
     pub network: Network,
     pub timeouts: Timeouts,
 }
 
-/// How long a server is waited for.
+/// How long to wait for a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Timeouts {
-    /// For a connection, TLS included.
+    /// To connect, TLS included.
     pub connect: Duration,
-    /// How long the server may send nothing at all before the transfer is given up.
+    /// The longest time without a byte from the server before the transfer fails.
     pub stall: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Default for Timeouts {
     }
 }
 
-/// What a child answers.
+/// What a child writes to its stdout.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply<T> {
@@ -67,19 +67,19 @@ pub enum Reply<T> {
 
 /// The bytes for a child's stdin, wiped when dropped: they may hold a password.
 pub fn encode_request(request: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    // Room from the start: a vector that grows leaves unwiped copies behind.
+    // Allocated large enough at once: a vector that grows leaves copies that are not wiped.
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
     serde_json::to_writer(&mut *bytes, request)
         .map_err(|error| Error::new(Code::Bug, "encoding a child's request", error))?;
     Ok(bytes)
 }
 
-/// The same beside the async thread: what a child that was taken over replies may be long.
+/// Decodes a child's reply on a blocking thread: it may have `REPLY_BYTES`.
 pub async fn read_reply<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T> {
     blocking(move || decode_reply(&bytes)).await
 }
 
-/// The bytes from a child's stdout. A reply that is none is a defect of ours, not the operator's.
+/// Decodes the bytes of a child's stdout. An invalid reply is `E-BUG`: the operator cannot have caused it.
 pub fn decode_reply<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     match serde_json::from_slice(bytes) {
         Ok(Reply::Ok(value)) => Ok(value),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_is_none_is_a_bug() {
+    fn an_invalid_reply_is_a_bug() {
         for bytes in [&b""[..], b"{}", b"panicked at", b"{\"ok\":\"x\"}", b"{\"ok\":1}{"] {
             assert_eq!(decode_reply::<u32>(bytes).unwrap_err().code(), Code::Bug, "{bytes:?}");
         }

@@ -1,7 +1,7 @@
-//! Transient units: the children that touch what others wrote run in one, never as root.
+//! Transient units, in which children and commands from a repository run, never as root.
 //!
-//! Each has a fixed name, so that a run can stop what a killed run left; a clean environment; a
-//! deadline that systemd keeps even if the agent is gone; and no IMDS.
+//! Each has a fixed name, so that a run can stop a unit that a killed run left; a clean environment; a deadline that
+//! systemd enforces even if bootagent was killed; and no access to IMDS unless `with_imds` allows it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::machine::process::program::{self, Output};
 use crate::machine::process::units;
 use crate::plan::hardening::{Confined, NO_IMDS, hardening};
 
-/// A child to be. Everything that is not said stays shut.
+/// A unit to run one command in. By default it can write nowhere and not reach IMDS: the methods allow more.
 pub struct TransientUnit {
     unit: String,
     user: User,
@@ -26,7 +26,7 @@ pub struct TransientUnit {
 }
 
 pub enum User {
-    /// Made for this unit and gone with it.
+    /// systemd's `DynamicUser=`: it exists only while the unit runs.
     Dynamic,
     Named {
         user: String,
@@ -60,7 +60,7 @@ impl TransientUnit {
         self.property(format!("ReadWritePaths={}", path.display()))
     }
 
-    /// For a migration, which is the service's own work.
+    /// For a migration: it may do what the service may do.
     pub fn as_the_service(mut self) -> Self {
         self.confined = Confined::Migration;
         self
@@ -71,7 +71,7 @@ impl TransientUnit {
         self
     }
 
-    /// The leading `-` lets the path be absent.
+    /// Makes the path inaccessible; it need not exist.
     pub fn hidden(self, path: &Path) -> Self {
         self.property(format!("InaccessiblePaths=-{}", path.display()))
     }
@@ -85,7 +85,8 @@ impl TransientUnit {
         self
     }
 
-    /// Runs `argv` to its end. The deadline is the parent's, and systemd's a little later.
+    /// Runs `argv` to its end and keeps the last `most` bytes of its output. This process enforces the deadline
+    /// (`E-DEADLINE`), and systemd 10 s later, in case this process was killed.
     pub async fn run(
         self,
         argv: &[String],
@@ -98,10 +99,10 @@ impl TransientUnit {
         units::clear(&self.unit).await?;
         let line = self.line(argv);
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        // Whatever ends this future, the unit must not go on.
-        let mut guard = Stopper(Some(self.unit.clone()));
+        // If this future is dropped, the unit must not continue to run.
+        let mut guard = StopOnDrop(Some(self.unit.clone()));
         match program::run(&line, input, self.deadline, most).await {
-            // Without a status systemd-run itself was killed: the unit may well go on.
+            // Without a status systemd-run was killed, and the unit may still run.
             Ok(output) if output.status.is_some() => {
                 guard.0 = None;
                 Ok(output)
@@ -131,24 +132,29 @@ impl TransientUnit {
             User::Dynamic => vec!["DynamicUser=yes".to_owned()],
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
         };
-        let kept = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
+        let runtime_max = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
         let imds = (!self.may_use_imds).then_some(NO_IMDS);
         let hardening = hardening(self.confined).chain(imds).map(str::to_owned);
         let own = self.properties.iter().cloned();
-        let properties = user.into_iter().chain(hardening).chain([kept]).chain(own).chain(homes(argv));
+        let properties = user.into_iter().chain(hardening).chain([runtime_max]).chain(own).chain(homes(argv));
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         systemd_run(&self.unit, properties, environment, argv)
     }
 }
 
-/// Root's children run in units, and there are none. A user who is not root needs none.
+/// Root runs its children in units only, and without systemd there are no units. Other users need no unit.
 fn without_systemd(unit: &str) -> Error {
     Fault::UnitFailed
-        .error(format!("starting {unit}"), "systemd does not run this machine, and root fetches and installs in its units only")
-        .remedy("for a dry run here, be another user than root, or name a clone's directory: --repository DIRECTORY")
+        .error(
+            format!("starting {unit}"),
+            "systemd is not PID 1 of this machine, and root fetches and installs in systemd units only",
+        )
+        .remedy(
+            "for a dry run here, run as a user other than root, or use a local clone: --repository DIRECTORY",
+        )
 }
 
-/// The command line that runs `argv` to its end in a transient unit. Every transient unit is made here.
+/// The command line that runs `argv` to its end in a transient unit. All transient units are started with it.
 pub fn systemd_run<'a>(
     unit: &str,
     properties: impl IntoIterator<Item = String>,
@@ -161,35 +167,35 @@ pub fn systemd_run<'a>(
     line.extend(properties.into_iter().map(|property| format!("--property={property}")));
     line.extend(environment.into_iter().map(|(name, value)| format!("--setenv={name}={value}")));
     line.push("--".to_owned());
-    // The first word is looked up as a path before anything is expanded.
+    // systemd-run resolves the first word as a path and does not expand it.
     line.extend(argv.iter().take(1).cloned());
-    line.extend(argv.iter().skip(1).map(|word| literal(word)));
+    line.extend(argv.iter().skip(1).map(|word| escaped(word)));
     line
 }
 
-/// systemd-run hands its words over as `ExecStart=`, in which systemd replaces `$NAME`, `${NAME}` and `$$` by the
-/// unit's variables before the program starts: a shell would never see its own, and a secret's value would stand in
-/// the arguments, which every user can read.
-fn literal(word: &str) -> String {
+/// Doubles each `$`. In `ExecStart=` systemd would replace `$NAME` and `${NAME}` by the unit's variables: a shell would
+/// not get its own variables, and a secret's value would be in the arguments, which every user can read.
+fn escaped(word: &str) -> String {
     word.replace('$', "$$")
 }
 
-/// Homes and /tmp are hidden, but for this very program, if user-data put it there.
+/// Hides home directories. If user-data installed bootagent in one of them or in /tmp, its file stays visible, so that
+/// the unit can execute it.
 fn homes(argv: &[String]) -> Vec<String> {
     let Some(program) = argv.first().map(Path::new) else { return Vec::new() };
     let bound = format!("BindReadOnlyPaths={}", program.display());
-    let stands_in = |roots: &[&str]| roots.iter().any(|root| program.starts_with(root));
-    if stands_in(&["/root", "/home", "/run/user"]) {
+    let is_below = |roots: &[&str]| roots.iter().any(|root| program.starts_with(root));
+    if is_below(&["/root", "/home", "/run/user"]) {
         return vec!["ProtectHome=tmpfs".to_owned(), bound];
     }
-    let forbidden = "ProtectHome=yes".to_owned();
-    if stands_in(&["/tmp", "/var/tmp"]) { vec![forbidden, bound] } else { vec![forbidden] }
+    let hidden = "ProtectHome=yes".to_owned();
+    if is_below(&["/tmp", "/var/tmp"]) { vec![hidden, bound] } else { vec![hidden] }
 }
 
-/// Stops the unit if the run is cancelled while it is waited for.
-struct Stopper(Option<String>);
+/// Stops the unit if the run is cancelled while it waits for the unit.
+struct StopOnDrop(Option<String>);
 
-impl Drop for Stopper {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         if let Some(unit) = self.0.take() {
             let _ = std::process::Command::new("systemctl").args(["stop", "--", &unit]).status();
@@ -197,10 +203,9 @@ impl Drop for Stopper {
     }
 }
 
-/// This program, for a child that may not read root's home.
+/// The path of bootagent's executable.
 pub fn own_program() -> Result<PathBuf> {
-    std::env::current_exe()
-        .map_err(|error| Error::new(Code::Io, "looking for this program's own file", error))
+    std::env::current_exe().map_err(|error| Error::new(Code::Io, "finding bootagent's executable", error))
 }
 
 #[cfg(test)]
@@ -208,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systemd_expands_no_word_of_a_command() {
+    fn systemd_expands_no_variable_in_a_command() {
         let argv = ["/bin/sh", "-c", "echo ${f} $f $$ %n %%"].map(str::to_owned);
         let line = systemd_run("x.service", [], [("A", "$B")], &argv);
         assert_eq!(

@@ -1,4 +1,5 @@
-//! What the journal has of a unit: its own last lines, systemd's word about it, its restarts, and what was dropped.
+//! What the journal has about a unit: its last lines, systemd's messages about it, its restarts, and how many lines
+//! journald dropped. Reads only. A journal that cannot be read counts as empty.
 
 use std::time::Duration;
 
@@ -9,30 +10,31 @@ use super::program::{self, tool};
 use crate::machine::now;
 use crate::secret::{CUT, ForeignText};
 
-/// What systemd itself, before or after it gave up root, said about how a unit ended. Empty if the
-/// journal did not keep it.
+/// systemd's messages about the unit since `since` (seconds since 1970), oldest first; empty if the journal has none.
+/// `_UID=0` rejects messages that the service logged with a forged `UNIT=`.
 pub async fn last_word(unit: &str, since: u64) -> String {
     let (unit, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
     let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_UID=0", &unit];
     tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()
 }
 
-/// What these invocations of a unit said last: the service itself, or else systemd about it. All of the last second is
-/// taken, as far as it is within bounds: a process that says why it ends may say much else on its way out.
+/// The last lines that these invocations of a unit logged or, if they logged nothing, systemd's messages about them.
+/// Up to `ENTRIES` lines of the last second are included: a process may log much between the reason and its exit.
 pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
+    /// A unit that restarts again and again logs the same each time.
     const LATEST: usize = 5;
     let latest = &invocations[invocations.len().saturating_sub(LATEST)..];
-    let its_own = of_invocations("_SYSTEMD_INVOCATION_ID", latest);
-    let mut lines = read_last(&its_own).await;
+    let of_service = of_invocations("_SYSTEMD_INVOCATION_ID", latest);
+    let mut lines = read_last(&of_service).await;
     if lines.is_empty() {
         // journald reads a process's output after systemd has learned that the process ended.
         sleep(Duration::from_millis(250)).await;
-        lines = read_last(&its_own).await;
+        lines = read_last(&of_service).await;
     }
     if lines.is_empty() {
-        // Every process may set this field: only from systemd itself it counts.
-        let systemds = of_invocations("INVOCATION_ID", latest);
-        lines = read_last(&[systemds, vec!["_PID=1".to_owned()]].concat()).await;
+        // Every process can set this field, so only messages of PID 1 are taken.
+        let of_systemd = of_invocations("INVOCATION_ID", latest);
+        lines = read_last(&[of_systemd, vec!["_PID=1".to_owned()]].concat()).await;
     }
     lines
 }
@@ -41,29 +43,30 @@ fn of_invocations(field: &str, invocations: &[String]) -> Vec<String> {
     invocations.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect()
 }
 
-/// The last entries that match, none where there is nothing to match.
-async fn read_last(wanted: &[String]) -> Vec<ForeignText> {
-    const BYTES: usize = 4 << 20;
-    if !wanted.iter().any(|part| part.contains("INVOCATION_ID=")) {
+/// The last entries that match. Without an invocation there are none: journalctl would print the whole journal.
+async fn read_last(matches: &[String]) -> Vec<ForeignText> {
+    const MAX_BYTES: usize = 4 << 20;
+    if !matches.iter().any(|part| part.contains("INVOCATION_ID=")) {
         return Vec::new();
     }
     let count = format!("--lines={ENTRIES}");
     let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
-    line.extend(wanted.iter().map(String::as_str));
-    let output = program::run(&line, None, Duration::from_secs(8), BYTES).await;
-    output.map(|output| said(&output.text())).unwrap_or_default()
+    line.extend(matches.iter().map(String::as_str));
+    let output = program::run(&line, None, Duration::from_secs(8), MAX_BYTES).await;
+    output.map(|output| joined_lines(&output.text())).unwrap_or_default()
 }
 
-/// How many lines of a unit the journal says that it dropped since then, because they were too many.
+/// How many lines of a unit journald dropped since `since` (seconds since 1970) because of its rate limit.
 pub async fn dropped(unit: &str, since: u64) -> u64 {
-    const MESSAGE: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
+    // SD_MESSAGE_JOURNAL_DROPPED.
+    const DROPPED: &str = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e";
     let since = format!("--since=@{since}");
-    // This transport is journald's own: a service cannot write by it.
-    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, MESSAGE, "_TRANSPORT=driver"];
+    // Only journald's own messages have the transport "driver": a service cannot forge them.
+    let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", &since, DROPPED, "_TRANSPORT=driver"];
     tool(&line, 8).await.map(|output| count_dropped(&output.text(), unit)).unwrap_or_default()
 }
 
-/// As in `Suppressed 1234 messages from auth-service.service`.
+/// The messages are like `Suppressed 1234 messages from auth-service.service`.
 fn count_dropped(messages: &str, unit: &str) -> u64 {
     let of_unit = messages.lines().filter_map(|line| {
         let (count, from) = line.strip_prefix("Suppressed ")?.split_once(" messages from ")?;
@@ -72,9 +75,9 @@ fn count_dropped(messages: &str, unit: &str) -> u64 {
     of_unit.filter_map(|count| count.parse::<u64>().ok()).sum()
 }
 
-/// When systemd restarted the unit within the last seconds, as the journal has it: in seconds since 1970.
+/// When systemd restarted the unit during the last `seconds`: times in seconds since 1970, at most 50.
 pub async fn recent_restarts(unit: &str, seconds: u64) -> Vec<u64> {
-    // SD_MESSAGE_UNIT_RESTART_SCHEDULED, which only systemd itself may say.
+    // SD_MESSAGE_UNIT_RESTART_SCHEDULED; `_PID=1` rejects a service's forgeries.
     const SCHEDULED: &str = "MESSAGE_ID=5eb03494b6584870a536b337290809b3";
     let since = format!("--since=@{}", now().saturating_sub(seconds));
     let unit = format!("UNIT={unit}");
@@ -105,9 +108,10 @@ fn times(entries: &str) -> Vec<u64> {
     entries.lines().filter_map(read).collect()
 }
 
-/// So many entries are read at most, and so many of them are told in any case.
+/// At most so many entries are read.
 const ENTRIES: usize = 2000;
-const TOLD: usize = 60;
+/// So many entries are shown even if they are older than the last second.
+const SHOWN: usize = 60;
 const FIELDS: &str = "--output-fields=MESSAGE,_LINE_BREAK";
 
 #[derive(Deserialize)]
@@ -126,13 +130,13 @@ impl Entry {
         self.at.parse().unwrap_or(0)
     }
 
-    /// The next entry goes on with the same line.
-    fn goes_on(&self) -> bool {
+    /// journald cut the line here (`LineMax=`): the next entry continues it.
+    fn is_continued(&self) -> bool {
         self.line_break == "line-max"
     }
 }
 
-/// As the journal writes it: bytes, if it is not plain text.
+/// A message in journalctl's JSON: a string, or an array of bytes if it is not printable UTF-8.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text {
@@ -140,13 +144,14 @@ enum Text {
     Bytes(Vec<u8>),
 }
 
-/// The journal cuts a line of over 48 KiB into entries, perhaps in the middle of a secret: here it is one line again.
-/// The first entry may begin in the middle of one, unless it is the first of all.
-fn said(entries: &str) -> Vec<ForeignText> {
+/// journald cuts a line of over 48 KiB into several entries, perhaps in the middle of a secret, which redaction would
+/// miss: the entries are joined again. The first entry may still be the rest of a line that was not read: then `CUT`
+/// is put before it.
+fn joined_lines(entries: &str) -> Vec<ForeignText> {
     let mut read: Vec<Entry> = entries.lines().filter_map(|entry| serde_json::from_str(entry).ok()).collect();
-    let is_whole = read.len() < ENTRIES && !entries.starts_with(CUT);
-    let first = first_told(&read);
-    let mut is_cut = if first == 0 { !is_whole } else { read[first - 1].goes_on() };
+    let is_all = read.len() < ENTRIES && !entries.starts_with(CUT);
+    let first = first_shown(&read);
+    let mut is_cut = if first == 0 { !is_all } else { read[first - 1].is_continued() };
     let mut text = String::new();
     for Entry { message, line_break, .. } in read.drain(first..) {
         if std::mem::take(&mut is_cut) {
@@ -163,12 +168,12 @@ fn said(entries: &str) -> Vec<ForeignText> {
     program::lines(&text)
 }
 
-/// The last entries, and before them those of the last second.
-fn first_told(entries: &[Entry]) -> usize {
+/// The index of the first entry to show: all of the last second, and at least the last `SHOWN`.
+fn first_shown(entries: &[Entry]) -> usize {
     const SECOND: u64 = 1_000_000;
     let end = entries.last().map_or(0, Entry::at);
     let of_the_last_second = entries.iter().position(|entry| entry.at() + SECOND >= end).unwrap_or(0);
-    of_the_last_second.min(entries.len().saturating_sub(TOLD))
+    of_the_last_second.min(entries.len().saturating_sub(SHOWN))
 }
 
 #[cfg(test)]
@@ -183,11 +188,11 @@ mod tests {
             "" => format!("{{\"__CURSOR\":\"s\",\"MESSAGE\":{message}}}\n"),
             _ => format!("{{\"MESSAGE\":{message},\"_LINE_BREAK\":\"{line_break}\"}}\n"),
         });
-        said(&entries.collect::<String>()).iter().map(|line| line.shown(&known)).collect()
+        joined_lines(&entries.collect::<String>()).iter().map(|line| line.shown(&known)).collect()
     }
 
     #[test]
-    fn a_line_that_the_journal_cut_is_one_line_again() {
+    fn a_line_that_journald_cut_is_joined_again() {
         let lines = [
             (r#""up""#, ""),
             (r#""no user hunter2-""#, "line-max"),
@@ -200,22 +205,22 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_last_second_is_told_and_of_what_was_before_only_a_part() {
+    fn all_of_the_last_second_is_shown_and_at_least_the_last_entries() {
         let entry = |at: u64| Entry {
             message: Text::Plain("x".into()),
             line_break: String::new(),
             at: at.to_string(),
         };
-        let at = |times: &[u64]| first_told(&times.iter().map(|at| entry(*at)).collect::<Vec<_>>());
+        let at = |times: &[u64]| first_shown(&times.iter().map(|at| entry(*at)).collect::<Vec<_>>());
         let long_ago: Vec<u64> = (0..200).collect();
         let flood: Vec<u64> = (0..500).map(|n| 5_000_000 + n).collect();
         assert_eq!(at(&[long_ago.clone(), flood].concat()), 200);
-        assert_eq!(at(&[long_ago, vec![5_000_000]].concat()), 201 - TOLD);
+        assert_eq!(at(&[long_ago, vec![5_000_000]].concat()), 201 - SHOWN);
         assert_eq!((at(&[]), at(&[7])), (0, 0));
     }
 
     #[test]
-    fn lines_that_the_journal_dropped_are_counted_for_their_unit() {
+    fn dropped_lines_are_counted_by_unit() {
         let said = "Suppressed 120 messages from auth.service\nSuppressed 7 messages from other.service\n\
             Suppressed 3 messages from /system.slice/auth.service\nSuppressed x messages from auth.service\n";
         assert_eq!((count_dropped(said, "auth.service"), count_dropped(said, "a.service")), (123, 0));
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_are_read_from_the_journal_s_own_times() {
+    fn times_of_restarts_are_in_seconds() {
         let entries =
             "{\"__REALTIME_TIMESTAMP\":\"1700000000999999\",\"UNIT\":\"x\"}\nnonsense\n{\"UNIT\":\"x\"}\n";
         assert_eq!(times(entries), [1_700_000_000]);

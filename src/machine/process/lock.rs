@@ -1,4 +1,4 @@
-//! One run at a time, by a kernel lock: a dead holder never blocks.
+//! One run at a time, by flock(2): the kernel releases the lock when the process that holds it ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +18,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, or says which process has it; never waits.
+    /// Takes the lock until the value is dropped; `E-BUSY` if another run has it. Never waits.
     pub fn take() -> Result<Lock> {
         let path = Path::new(PATH);
         files::directory(Path::new("/run/bootagent"), &Owner::root(), Mode(0o755))?;
@@ -40,8 +40,8 @@ impl Lock {
     }
 }
 
-/// Whether a run goes on. The kernel's list is read: to try the lock, even for a moment, could refuse a run that starts
-/// at that moment.
+/// Whether a run is active, read from `/proc/locks`. Trying the lock instead would make a run fail that starts at that
+/// moment.
 pub fn agent() -> Agent {
     let Ok(lock) = std::fs::metadata(PATH) else { return Agent::Gone };
     match std::fs::read_to_string("/proc/locks") {
@@ -50,7 +50,8 @@ pub fn agent() -> Agent {
     }
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 4711 00:19:1234 0 EOF`; one that waits for a lock has `->` behind its number.
+/// The pid of the process that has the lock. A line of `/proc/locks` is `1: FLOCK  ADVISORY  WRITE 4711 00:19:1234 0
+/// EOF`; if the process waits for the lock, `->` follows the number.
 fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let file = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
     locks.lines().find_map(|line| {
@@ -67,7 +68,7 @@ trait Private {
 }
 
 impl Private for std::fs::OpenOptions {
-    /// Only root may open it: a process that can open it can hold it.
+    /// Only root may open the file: any process that can open it could take the lock and block every run.
     fn mode_private(&mut self) -> &mut Self {
         use std::os::unix::fs::OpenOptionsExt;
         self.mode(0o600)
@@ -86,13 +87,13 @@ mod tests {
 ";
 
     #[test]
-    fn the_holder_of_this_very_file_is_found() {
+    fn the_process_that_locked_the_file_is_found() {
         assert_eq!(holder(LOCKS, nix::libc::makedev(0, 0x19), 77), Some(4711));
         assert_eq!(holder(LOCKS, nix::libc::makedev(8, 1), 77), Some(5));
     }
 
     #[test]
-    fn another_file_one_that_is_waited_for_and_nonsense_have_none() {
+    fn other_files_waiting_processes_and_invalid_lines_are_ignored() {
         for (device, inode) in [(nix::libc::makedev(0, 0x19), 7), (nix::libc::makedev(0, 0x1a), 77)] {
             assert_eq!(holder(LOCKS, device, inode), None);
         }

@@ -1,4 +1,5 @@
-//! Programs, systemd's units and the journal, sockets and users of this machine, and this very process.
+//! Processes of this machine: programs that bootagent runs, systemd's units and journal, listening sockets, system
+//! users, and bootagent's own process.
 
 pub mod exit;
 pub mod journal;

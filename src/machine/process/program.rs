@@ -1,4 +1,5 @@
-//! Programs, run without a shell, with a clean environment and a deadline. Every process that is waited for begins here.
+//! Runs a program to its end: without a shell, with a clean environment and a deadline. Every program that bootagent
+//! waits for is started here, except by the child roles `run` and `prove-and-run` (`jail/wrapper.rs`).
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -13,11 +14,12 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::{CUT, ForeignText, Message};
 
-/// What is kept of a program's output: its end.
+/// So many bytes of a tool's output are kept, the last ones: enough for an error message.
 const KEPT: usize = 256 << 10;
 
 #[derive(Debug)]
 pub struct Output {
+    /// `None` if a signal ended the program.
     pub status: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -28,12 +30,13 @@ impl Output {
         self.status == Some(0)
     }
 
-    /// What the system's own tools say, to be read by us. To show it to people: `lines`.
+    /// Standard output of a system tool, to be parsed. Do not show it to people: `lines` is redacted, this is not.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// The reason stands first (npm goes on with its usage) or last (most others).
+    /// The first and the last lines: npm prints the reason first and then its usage, most programs print the reason
+    /// last.
     pub fn both_ends(&self) -> Vec<ForeignText> {
         const EACH: usize = 10;
         let mut lines = self.lines();
@@ -43,6 +46,7 @@ impl Output {
         lines
     }
 
+    /// Standard output and standard error, without blank lines.
     pub fn lines(&self) -> Vec<ForeignText> {
         let text =
             format!("{}\n{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
@@ -54,7 +58,8 @@ pub fn lines(text: &str) -> Vec<ForeignText> {
     text.lines().map(ForeignText::line).filter(|line| !line.is_blank()).collect()
 }
 
-/// Runs `argv` to its end. At the deadline, or when the future is dropped, it is killed.
+/// Runs `argv` to its end, with `input` on standard input; keeps the last `most` bytes of standard output. At the
+/// deadline (`E-DEADLINE`), or when the future is dropped, the program is killed. Its exit status is not judged.
 pub async fn run(
     argv: &[&str],
     input: Option<Zeroizing<Vec<u8>>>,
@@ -70,43 +75,43 @@ pub async fn run(
         .env("LANG", "C.UTF-8")
         .current_dir("/");
     let input = input.as_ref().map(|input| input.as_slice());
-    match converse(command, input, deadline, Keep::Last(most)).await.doing(doing)? {
-        Some(Heard { status, stdout, stderr }) => Ok(Output { status: status.code(), stdout, stderr }),
+    match communicate(command, input, deadline, Keep::Last(most)).await.doing(doing)? {
+        Some(ChildOutput { status, stdout, stderr }) => Ok(Output { status: status.code(), stdout, stderr }),
         None => Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs()))),
     }
 }
 
-/// What a process wrote until it ended, and how it ended.
-pub struct Heard {
+/// What a process wrote until it ended, and its exit status.
+pub struct ChildOutput {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
 
-/// What is kept of a process's standard output.
+/// How much of a process's standard output is kept.
 #[derive(Clone, Copy)]
 pub enum Keep {
-    /// At most so many bytes, the last ones: what people are told.
+    /// The last so many bytes: output to show to people.
     Last(usize),
-    /// At most so many bytes, the first ones. More is not read, and the process's next write fails: what a protocol allows.
+    /// The first so many bytes: a reply of a protocol. More is not read, and the process's next write fails.
     First(usize),
 }
 
-/// Starts a process, feeds it `input` and hears it to its end. At the deadline (`None`), or when the future is dropped,
-/// it is killed with everything that it started.
-pub async fn converse(
+/// Starts a process, writes `input` to it and reads its output until it ends. At the deadline (`None`), or when the
+/// future is dropped, the process is killed with everything that it started.
+pub async fn communicate(
     mut command: Command,
     input: Option<&[u8]>,
     deadline: Duration,
     keep: Keep,
-) -> io::Result<Option<Heard>> {
-    /// How long the kernel is waited for, once the process is killed: one that is held up by a disk may take for ever.
+) -> io::Result<Option<ChildOutput>> {
+    /// How long to wait for a killed process to end: one in uninterruptible sleep (a hung disk) may never end.
     const REAPED: Duration = Duration::from_secs(1);
     let mut child = command
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Out of reach of the terminal's signals, and killed whole.
+        // Ctrl+C in the terminal does not reach it, and one signal kills it with its children.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
@@ -114,31 +119,31 @@ pub async fn converse(
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let (Some(mut stdin), Some(input)) = (stdin, input) {
-            // A child that does not read its request tells so by its exit.
+            // A process that does not read its input may still succeed: its exit status decides.
             let _ = stdin.write_all(input).await;
         }
     };
     let all = async {
-        let ((), stdout, stderr) = tokio::join!(feed, hear(stdout, keep), hear(stderr, Keep::Last(KEPT)));
-        // Last: while the process is not reaped, its number is not another group's.
-        child.wait().await.map(|status| Heard { status, stdout, stderr })
+        let ((), stdout, stderr) = tokio::join!(feed, read(stdout, keep), read(stderr, Keep::Last(KEPT)));
+        // Reaped last: until then the kernel does not reuse its pid, and `Group` kills no other process group.
+        child.wait().await.map(|status| ChildOutput { status, stdout, stderr })
     };
-    let heard = tokio::time::timeout(deadline, all).await;
-    if heard.is_err() {
+    let output = tokio::time::timeout(deadline, all).await;
+    if output.is_err() {
         group.kill();
         let _ = tokio::time::timeout(REAPED, child.wait()).await;
     }
     std::mem::forget(group);
-    heard.ok().transpose()
+    output.ok().transpose()
 }
 
-/// A process and whatever it started. Forgotten once the process is reaped.
+/// A process group, killed on drop. Must be forgotten once its leader is reaped.
 struct Group(Option<u32>);
 
 impl Group {
     fn kill(&self) {
         if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
-            // Gone already is as good.
+            // Fails if the group has ended already.
             let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
         }
     }
@@ -150,13 +155,13 @@ impl Drop for Group {
     }
 }
 
-async fn hear(from: Option<impl AsyncRead + Unpin>, keep: Keep) -> Vec<u8> {
+async fn read(from: Option<impl AsyncRead + Unpin>, keep: Keep) -> Vec<u8> {
     match keep {
-        Keep::Last(most) => drain(from, most).await,
+        Keep::Last(most) => read_tail(from, most).await,
         Keep::First(most) => {
             let mut kept = Vec::new();
             if let Some(from) = from {
-                // What came before a fault of the pipe is judged as it is.
+                // After a read error the caller judges what was read before it.
                 let _ = from.take(most as u64).read_to_end(&mut kept).await;
             }
             kept
@@ -164,9 +169,9 @@ async fn hear(from: Option<impl AsyncRead + Unpin>, keep: Keep) -> Vec<u8> {
     }
 }
 
-/// Reads to the end; beyond `most` bytes only the last ones are kept. They begin in the middle of a line, perhaps of a
-/// secret of which the rest would not be recognized: a mark stands in place of that line, or before it if it is the last.
-async fn drain(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
+/// Reads to the end and keeps the last `most` bytes. If bytes were dropped, the rest may begin in the middle of a
+/// secret, which redaction would not recognize: see `mark_cut`.
+async fn read_tail(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut from) = from else { return kept };
     let mut chunk = vec![0; 16 << 10];
@@ -181,10 +186,12 @@ async fn drain(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
             is_cut = true;
         }
     }
-    if is_cut { marked(kept) } else { kept }
+    if is_cut { mark_cut(kept) } else { kept }
 }
 
-fn marked(mut kept: Vec<u8>) -> Vec<u8> {
+/// Replaces the first line, of which the beginning is missing, by `CUT`; a line that is the only one is kept after
+/// `CUT`.
+fn mark_cut(mut kept: Vec<u8>) -> Vec<u8> {
     let is_within_a_character = |byte: &&u8| **byte & 0xc0 == 0x80;
     let cut = match kept.iter().position(|byte| *byte == b'\n') {
         Some(end) if end + 1 < kept.len() => end,
@@ -194,7 +201,7 @@ fn marked(mut kept: Vec<u8>) -> Vec<u8> {
     kept
 }
 
-/// A short-lived tool of the system that must succeed.
+/// Runs a system tool that must succeed within `deadline` seconds.
 pub async fn tool(argv: &[&str], deadline: u64) -> Result<Output> {
     let output = run(argv, None, Duration::from_secs(deadline), KEPT).await?;
     match output.ok() {
@@ -203,7 +210,7 @@ pub async fn tool(argv: &[&str], deadline: u64) -> Result<Output> {
     }
 }
 
-/// How it ended and what it said last.
+/// An error whose cause is how the program ended and the last line of its output.
 pub fn failed(code: Code, doing: impl Into<String>, output: &Output) -> Error {
     let how = Message::from(how_it_ended(output));
     let cause = match output.lines().pop() {
@@ -239,20 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn of_much_output_both_ends_are_kept() {
+    fn of_long_output_the_first_and_last_lines_are_kept() {
         let stdout = (1..=100).map(|n| format!("line {n}\n")).collect::<String>().into_bytes();
         let lines = Output { status: Some(1), stdout, stderr: Vec::new() }.both_ends();
         let [first, last] = [0, 20].map(|at| lines[at].shown(&Redaction::default()));
         assert_eq!((lines.len(), first.as_str(), last.as_str()), (21, "line 1", "line 100"));
     }
 
-    /// A pipe's tail may begin in the middle of a secret.
     #[tokio::test]
-    async fn of_a_line_that_was_cut_nothing_is_shown_that_could_be_a_part_of_a_secret() {
+    async fn of_a_line_that_was_cut_no_part_of_a_secret_is_shown() {
         let token = Secret::new("hunter2-hunter2-hunter2");
         let known = Redaction::new([("TOKEN", &token)]);
         let said = async |text: &str, most: usize| {
-            let stdout = drain(Some(text.as_bytes()), most).await;
+            let stdout = read_tail(Some(text.as_bytes()), most).await;
             let output = Output { status: Some(1), stdout, stderr: Vec::new() };
             output.lines().iter().map(|line| line.shown(&known)).collect::<Vec<_>>()
         };

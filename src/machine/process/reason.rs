@@ -1,4 +1,4 @@
-//! Why a unit did not start, or how it ended, in systemd's own words.
+//! Why a unit did not start or how it ended, from systemd's messages in the journal. Reads only.
 
 use super::exit::Exit;
 use super::program::tool;
@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::machine::now;
 use crate::secret::{ForeignText, Message};
 
-/// systemd's own reason why a unit did not start, or how it ended: one line, without the unit's name.
+/// The line of systemd since `since` (seconds since 1970) that best explains why a unit did not start or how it ended,
+/// without the unit's name.
 pub async fn reason(unit: &str, since: u64) -> Option<ForeignText> {
-    // SD_MESSAGE_SPAWN_FAILED: said on the way to the unit's program, by then perhaps as the unit's user.
+    // SD_MESSAGE_SPAWN_FAILED: logged between fork and exec, so perhaps already as the unit's user and not as PID 1.
     const NOT_SPAWNED: &str = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7";
     let (of, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
     let line = [
@@ -25,19 +26,20 @@ pub async fn reason(unit: &str, since: u64) -> Option<ForeignText> {
         NOT_SPAWNED,
         &of,
     ];
-    let said = tool(&line, 10).await.ok()?.text();
-    telling(&said).map(ForeignText::line)
+    let messages = tool(&line, 10).await.ok()?.text();
+    best_line(&messages).map(ForeignText::line)
 }
 
-/// What failed on the way to the program says most; then what failed at all; then how it ended.
-fn telling(said: &str) -> Option<&str> {
-    const BY_WORTH: [&str; 4] = ["Failed at step", "Failed to ", "Main process exited", "Failed with result"];
+/// The most specific line: the step that failed before exec, else any failure, else how the process ended.
+fn best_line(messages: &str) -> Option<&str> {
+    const MOST_SPECIFIC_FIRST: [&str; 4] =
+        ["Failed at step", "Failed to ", "Main process exited", "Failed with result"];
     let lines =
-        || said.lines().map(|line| line.split_once(".service: ").map_or(line, |(_, words)| words).trim());
-    BY_WORTH.iter().find_map(|words| lines().rev().find(|line| line.starts_with(words)))
+        || messages.lines().map(|line| line.split_once(".service: ").map_or(line, |(_, text)| text).trim());
+    MOST_SPECIFIC_FIRST.iter().find_map(|start| lines().rev().find(|line| line.starts_with(start)))
 }
 
-/// A unit that ended before its program began, as systemd.exec(5) numbers the steps to it.
+/// The step before exec at which systemd failed, if `status` is one of systemd's own exit statuses (systemd.exec(5)).
 pub fn step_before_start(status: &str) -> Option<&'static str> {
     let step = match status.parse().ok()? {
         200 => "CHDIR",
@@ -67,25 +69,28 @@ pub fn step_of(exit: Option<Exit>) -> Option<&'static str> {
     }
 }
 
-/// For a unit that systemd could not bring as far as its program.
+/// For a unit that failed before systemd could execute its program.
 pub const REMEDY: &str = "systemd could not prepare the unit: look at the directory, mount or user that it names, and at journalctl -b -p err";
 
-/// Why a unit of ours ended before its program began, if it did: systemd's own words, or at least the step.
-pub fn of_the_unit(status: Option<i32>, said: &str) -> Option<Message> {
+/// Why a transient unit failed before its program was executed, if it did: systemd's message, else the step's name.
+/// `systemd_lines` are systemd's messages about the unit.
+pub fn of_the_unit(status: Option<i32>, systemd_lines: &str) -> Option<Message> {
     let status = status?;
     let step = step_before_start(&status.to_string())?;
-    Some(match telling(said).filter(|line| line.starts_with("Failed")) {
+    Some(match best_line(systemd_lines).filter(|line| line.starts_with("Failed")) {
         Some(line) => Message::from("systemd says: ").and(ForeignText::line(line)),
         None => format!("systemd could not start the unit: step {step} failed (status {status})").into(),
     })
 }
 
-/// A unit that does not come as far as its program says nothing itself: systemd's own words are the cause.
+/// Adds systemd's message to the error if the unit failed before its program was executed: then the program itself
+/// has logged nothing.
 pub async fn explained(error: Error, unit: &str) -> Error {
-    const LATELY: u64 = 60;
+    /// Seconds: long enough for a start, short enough not to find an earlier one.
+    const RECENT: u64 = 60;
     let exit = units::state(unit).await.ok().and_then(|state| state.exit);
     match step_of(exit) {
-        Some(_) => match reason(unit, now().saturating_sub(LATELY)).await {
+        Some(_) => match reason(unit, now().saturating_sub(RECENT)).await {
             Some(reason) => error.because(Message::from("systemd says: ").and(reason)),
             None => error,
         },
@@ -98,28 +103,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_on_the_way_to_the_program_says_most() {
+    fn a_step_that_failed_before_exec_is_preferred() {
         let said = "Starting x.service...\n\
             x.service: Failed to set up special execution directory in /var/cache: Read-only file system\n\
             x.service: Failed at step CACHE_DIRECTORY spawning /usr/local/bin/bootagent: Read-only file system\n\
             x.service: Main process exited, code=exited, status=239/CACHE_DIRECTORY\n\
             x.service: Failed with result 'exit-code'.\n";
         let step = "Failed at step CACHE_DIRECTORY spawning /usr/local/bin/bootagent: Read-only file system";
-        assert_eq!(telling(said), Some(step));
+        assert_eq!(best_line(said), Some(step));
         let without = said.replace("Failed at step", "At step");
-        assert!(telling(&without).unwrap().starts_with("Failed to set up special"));
+        assert!(best_line(&without).unwrap().starts_with("Failed to set up special"));
     }
 
     #[test]
-    fn how_it_ended_is_told_where_nothing_failed_before() {
+    fn without_a_failed_step_the_line_says_how_the_process_ended() {
         let said = "x.service: Main process exited, code=killed, status=9/KILL\nx.service: Failed with result 'signal'.\n";
-        assert_eq!(telling(said), Some("Main process exited, code=killed, status=9/KILL"));
-        assert_eq!(telling("Started x.service.\n"), None);
-        assert_eq!(telling(""), None);
+        assert_eq!(best_line(said), Some("Main process exited, code=killed, status=9/KILL"));
+        assert_eq!(best_line("Started x.service.\n"), None);
+        assert_eq!(best_line(""), None);
     }
 
     #[test]
-    fn a_unit_of_ours_that_systemd_could_not_start_is_told_by_its_words_or_its_step() {
+    fn a_unit_that_systemd_could_not_start_is_explained_by_its_message_or_the_step() {
         let cause = |status, said| of_the_unit(status, said).map(|cause| cause.shown(&Default::default()));
         let said =
             "bootagent-fetch.service: Failed at step CACHE_DIRECTORY spawning /x: Read-only file system\n";

@@ -1,5 +1,5 @@
-//! Who listens on a port, and whose socket the kernel hands a connection to: the gate must not be satisfied by
-//! another process's answer.
+//! Which processes listen on a TCP port, and to which of their sockets the kernel gives a connection: the health check
+//! must not pass because another process answers. Reads only.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A listening TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// As it was bound: `::ffff:127.0.0.1` is an IPv6 socket for one IPv4 address, and `::` perhaps for both families.
+    /// As it was bound. `::ffff:127.0.0.1` is an IPv6 socket for one IPv4 address; `::` may accept IPv4, too.
     pub address: SocketAddr,
     inode: u64,
 }
@@ -16,21 +16,22 @@ pub struct Listener {
 /// The sockets that listen on one port.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    /// Held by processes of the unit.
+    /// Open in processes of the unit.
     pub own: Vec<Listener>,
+    /// Of all other processes.
     pub foreign: Vec<Listener>,
 }
 
-/// Who has a socket open.
+/// A process that has a socket open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub pid: u32,
     pub program: String,
-    /// systemd's, where the process is in one.
+    /// The systemd unit that the process belongs to.
     pub unit: Option<String>,
 }
 
-/// The process that holds a listening socket; the first of several, as of a server with workers.
+/// The process that has a listening socket open; if there are several (a server with workers), the lowest pid.
 pub fn holder(listener: &Listener) -> Option<Holder> {
     let wanted = link(listener);
     let numbers = std::fs::read_dir("/proc").ok()?.flatten();
@@ -44,13 +45,13 @@ pub fn holder(listener: &Listener) -> Option<Holder> {
     Some(Holder { pid, program: program(&read("comm")), unit: unit(&read("cgroup")) })
 }
 
-/// Its own word for itself: any bytes.
+/// The process's name. A process can set its own name to any bytes: only printable ASCII is shown.
 fn program(comm: &str) -> String {
     let plain: String = comm.trim().chars().filter(|c| c.is_ascii_graphic()).collect();
     if plain.is_empty() { "a program without a name".to_owned() } else { plain }
 }
 
-/// The innermost unit in the path of systemd's own hierarchy, `0::/system.slice/nginx.service`.
+/// The innermost unit in the cgroup path of systemd's hierarchy: `0::/system.slice/nginx.service`.
 fn unit(cgroups: &str) -> Option<String> {
     let of_systemd = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
     let is_unit = |part: &&str| [".service", ".scope", ".socket"].iter().any(|end| part.ends_with(end));
@@ -59,20 +60,20 @@ fn unit(cgroups: &str) -> Option<String> {
     Some(plain)
 }
 
-/// All that listen on the port, and which of them are the control group's.
+/// All sockets that listen on the port; those of processes in the control group are `own`.
 pub fn listeners(port: u16, cgroup: &str) -> Listeners {
     let listeners = table::listening().into_iter().filter(|listener| listener.address.port() == port);
-    let held = held(cgroup);
-    let (own, foreign) = listeners.partition(|listener| held.contains(&link(listener)));
+    let open = open_files(cgroup);
+    let (own, foreign) = listeners.partition(|listener| open.contains(&link(listener)));
     Listeners { own, foreign }
 }
 
 impl Listeners {
-    /// An address at which only one of the unit's own sockets can answer, or the foreign socket that answers there
-    /// instead or as well. Only for a unit that listens.
+    /// An address at which only the unit's own sockets can answer, else (`Err`) the foreign socket that would answer
+    /// there instead or as well. `Ok(None)` if the unit does not listen.
     pub fn own_address(&self, ipv6_loopback: bool) -> Result<Option<SocketAddr>, &Listener> {
         let mut addresses: Vec<SocketAddr> =
-            self.own.iter().map(|own| asked_at(own.address, ipv6_loopback)).collect();
+            self.own.iter().map(|own| probe_address(own.address, ipv6_loopback)).collect();
         addresses.sort_by_key(|address| !address.ip().is_loopback());
         let mut intruder = None;
         for address in addresses {
@@ -84,7 +85,8 @@ impl Listeners {
         intruder.map_or(Ok(None), Err)
     }
 
-    /// Two sockets of one precision share the address by SO_REUSEPORT: then either may be given a connection.
+    /// A foreign socket that could get a connection to this address: it fits better than each of the unit's own, or
+    /// equally well. Equally well means SO_REUSEPORT, with which the kernel gives the connection to either.
     fn intruder(&self, asked: IpAddr) -> Option<&Listener> {
         let own = self.own.iter().map(|own| precision(own.address.ip(), asked)).max()?;
         self.foreign.iter().find(|foreign| {
@@ -94,9 +96,9 @@ impl Listeners {
     }
 }
 
-/// Where a socket is asked: in the family that it is bound to, a wildcard at that family's loopback address. A machine
-/// may have IPv6 sockets and no IPv6 address: then IPv4 is tried, which `::` takes unless it is told not to.
-fn asked_at(bound: SocketAddr, ipv6_loopback: bool) -> SocketAddr {
+/// Where to probe a socket: at the address that it is bound to, or for a wildcard at the loopback address of the same
+/// family. On a machine without an IPv6 address `::` is probed by IPv4, which it accepts unless IPV6_V6ONLY is set.
+fn probe_address(bound: SocketAddr, ipv6_loopback: bool) -> SocketAddr {
     let ip = match bound.ip().to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() && ipv6_loopback => Ipv6Addr::LOCALHOST.into(),
@@ -106,8 +108,9 @@ fn asked_at(bound: SocketAddr, ipv6_loopback: bool) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-/// How well a listening socket fits an address: the kernel gives a connection to the one that fits best. 0: not at
-/// all. The exact address counts before a wildcard, and for IPv4 a socket of that family before one of IPv6's.
+/// How well a listening socket fits an address: the kernel gives a connection to the best fit. 0 means that the socket
+/// does not accept it. An exact address fits better than a wildcard, and for IPv4 an IPv4 socket better than an IPv6
+/// one.
 fn precision(bound: IpAddr, asked: IpAddr) -> u8 {
     let wildcard = bound.to_canonical().is_unspecified();
     match (asked, bound) {
@@ -121,8 +124,8 @@ fn precision(bound: IpAddr, asked: IpAddr) -> u8 {
     }
 }
 
-/// Whether `::1` is an address of this machine: with `net.ipv6.conf.lo.disable_ipv6` it is not, and IPv6 sockets can
-/// be opened all the same.
+/// Whether `::1` is an address of this machine. With `net.ipv6.conf.lo.disable_ipv6` it is not, although IPv6 sockets
+/// can be opened.
 pub fn has_ipv6_loopback() -> bool {
     let loopback = format!("{:032x}", u128::from(Ipv6Addr::LOCALHOST));
     let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
@@ -131,8 +134,8 @@ pub fn has_ipv6_loopback() -> bool {
 
 /// The ports on which processes of the control group listen.
 pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
-    let held = held(cgroup);
-    let own = |listener: &Listener| held.contains(&link(listener));
+    let open = open_files(cgroup);
+    let own = |listener: &Listener| open.contains(&link(listener));
     table::listening()
         .iter()
         .filter(|listener| own(listener))
@@ -140,12 +143,13 @@ pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
         .collect()
 }
 
+/// The target of a socket's link in `/proc/PID/fd`.
 fn link(listener: &Listener) -> PathBuf {
     PathBuf::from(format!("socket:[{}]", listener.inode))
 }
 
-/// What the processes of a control group have open.
-fn held(cgroup: &str) -> BTreeSet<PathBuf> {
+/// The link targets of all file descriptors of a control group's processes.
+fn open_files(cgroup: &str) -> BTreeSet<PathBuf> {
     let open = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     processes(cgroup)
         .iter()
@@ -154,8 +158,8 @@ fn held(cgroup: &str) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// The processes of a control group and of those below it. Where the hierarchies are mixed,
-/// systemd's own is the named one.
+/// The processes of a control group and of the groups below it, in cgroup v2, the hybrid layout, or v1's systemd
+/// hierarchy.
 fn processes(cgroup: &str) -> BTreeSet<u32> {
     let mut pids = BTreeSet::new();
     if cgroup.len() > 1 {
@@ -167,6 +171,7 @@ fn processes(cgroup: &str) -> BTreeSet<u32> {
 }
 
 fn collect(directory: &Path, pids: &mut BTreeSet<u32>, depth: usize) {
+    /// Services create few levels below their own group; one that nests groups without end must not stop the run.
     const DEEPEST: usize = 8;
     if let Ok(text) = std::fs::read_to_string(directory.join("cgroup.procs")) {
         pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));

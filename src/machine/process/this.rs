@@ -1,23 +1,23 @@
-//! This very process: what it gives up before it reads anything, its arguments included.
+//! bootagent's own process: core dumps are forbidden before it reads anything, its arguments included.
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::error::{Code, Coded, Error, Result};
 
-/// A crash must not write the secrets that are in memory to the disk, or hand them to a crash reporter, and no
-/// debugger may read them. For every process of ours, children included.
+/// Keeps the secrets in memory out of core files, crash reporters and debuggers. Every process of bootagent calls
+/// this, also a `bootagent __child`.
 ///
-/// The limit stops a core file; not dumpable stops a `core_pattern` that is a program as well, which no limit
-/// does, and a debugger of the same user. Programs that this process starts inherit the limit, and are
-/// dumpable again: those are tools of the system, and units, whose limits are systemd's.
+/// `RLIMIT_CORE` prevents a core file. `PR_SET_DUMPABLE` also prevents a `core_pattern` that is a program, which
+/// ignores the limit, and a debugger of the same user. Programs that this process executes inherit the limit but are
+/// dumpable again: they are tools of the system. For units systemd sets the limits.
 pub fn forbid_core_dumps() -> Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
         .coded(Code::CoreDumps, || "limiting the size of core files to 0".to_owned())?;
     prctl::set_dumpable(false).coded(Code::CoreDumps, || "keeping this process from being dumped".to_owned())
 }
 
-/// From here on this process is another program, on its terminal. Returns only if there is none.
+/// Replaces this process by the program in `line`, on the same terminal. Returns only the error if exec fails.
 pub fn become_program(line: &[String]) -> Error {
     use std::os::unix::process::CommandExt;
     let (program, arguments) = match line.split_first() {

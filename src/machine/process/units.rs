@@ -1,4 +1,5 @@
-//! Units, through systemctl.
+//! systemd's units: their state, from `systemctl show`, and the commands to stop and forget them. A service's unit is
+//! started in `service/start.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::program::tool;
 use crate::error::Result;
 use crate::plan::layout;
 
-/// The properties of one unit that matter here.
+/// The properties of one unit that bootagent reads; names as in `systemctl show`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitState {
     pub load: String,
@@ -22,11 +23,11 @@ pub struct UnitState {
     pub invocation: String,
     pub cgroup: String,
     pub needs_reload: bool,
-    /// How its main process ended, unless it runs.
+    /// How the main process ended; `None` while it runs.
     pub exit: Option<Exit>,
-    /// Since when it is active, or was last, in seconds since 1970.
+    /// When the unit last became active, in seconds since 1970.
     pub active_since: Option<u64>,
-    /// Its last start ended before the service began: instance metadata answered.
+    /// The last start failed in `ExecStartPre=`, because the unit could reach IMDS.
     pub imds_answered: bool,
 }
 
@@ -46,7 +47,7 @@ pub fn is_running_the_machine() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
 }
 
-/// Where systemd does not run the machine (a laptop's container, say) there are no units.
+/// The unit's state now. Without systemd as PID 1, as in a container, every unit is inactive.
 pub async fn state(unit: &str) -> Result<UnitState> {
     if !is_running_the_machine() {
         return Ok(UnitState {
@@ -59,12 +60,12 @@ pub async fn state(unit: &str) -> Result<UnitState> {
     Ok(parse(&output.text()))
 }
 
-/// The same a little later, where the unit is only about to start: its proof that IMDS does not answer takes a quarter of a
-/// second, and only its end says how the start goes.
+/// The unit's state after `ExecStartPre=`, for which this waits up to a second: the proof that IMDS does not answer
+/// takes a quarter of a second, and a service that is just starting must not look unhealthy.
 pub async fn settled(unit: &str) -> Result<UnitState> {
-    const LOOKS: u32 = 10;
+    const READS: u32 = 10;
     let mut state = state(unit).await?;
-    for _ in 1..LOOKS {
+    for _ in 1..READS {
         if state.sub != "start-pre" {
             break;
         }
@@ -96,13 +97,13 @@ fn parse(text: &str) -> UnitState {
     }
 }
 
-/// As `{ path=... ; argv[]=bootagent __child imds-proof ; ... ; code=exited ; status=189 }`.
+/// The value is `{ path=... ; argv[]=bootagent __child imds-proof ; ... ; code=exited ; status=189 }`.
 fn is_failed_proof(start_pre: &str) -> bool {
     start_pre.contains(layout::IMDS_PROOF) && start_pre.ends_with(&format!("; status={IMDS_ANSWERS} }}"))
 }
 
-/// When the main process of a unit was started, in microseconds since 1970. `systemctl show` has it in whole seconds
-/// only, or in a form that older ones do not know.
+/// When the main process of a unit was started, in microseconds since 1970, read through D-Bus: `systemctl show` prints
+/// whole seconds, and older versions have no option for more.
 pub async fn started(unit: &str) -> Result<Option<u64>> {
     if !is_running_the_machine() {
         return Ok(None);
@@ -120,7 +121,7 @@ pub async fn started(unit: &str) -> Result<Option<u64>> {
         .filter(|moment| *moment > 0))
 }
 
-/// A unit's name as D-Bus has it in paths: all but letters and digits escaped, and a digit in front, too.
+/// A unit's name in a D-Bus object path: every byte that is not a letter or digit is escaped, and a leading digit, too.
 fn bus_name(unit: &str) -> String {
     let escaped = unit.bytes().enumerate().map(|(at, byte)| match byte {
         b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
@@ -134,12 +135,12 @@ pub async fn daemon_reload() -> Result<()> {
     tool(&["systemctl", "daemon-reload"], 60).await.map(|_| ())
 }
 
-/// Frees the name of a unit that failed; one that runs is not touched.
+/// Clears the failed state of a unit, so that its name can be used again. No effect on a unit that runs.
 pub async fn forget_failed(unit: &str) {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
 }
 
-/// Stops a unit and forgets that it failed; a unit that is not there is stopped already.
+/// Stops a unit and clears its failed state. Succeeds if there is no such unit.
 pub async fn stop(unit: &str) -> Result<()> {
     if let Err(error) = tool(&["systemctl", "stop", "--", unit], 100).await
         && !is_gone(unit).await?
@@ -150,7 +151,7 @@ pub async fn stop(unit: &str) -> Result<()> {
     Ok(())
 }
 
-/// Stops what a killed run may have left under this name.
+/// Stops a unit of this name that a killed run may have left running.
 pub async fn clear(unit: &str) -> Result<()> {
     match !is_running_the_machine() || is_gone(unit).await? {
         true => Ok(()),
@@ -163,7 +164,7 @@ async fn is_gone(unit: &str) -> Result<bool> {
     Ok(state.load == "not-found" && state.active == "inactive")
 }
 
-/// The loaded units whose names fit a pattern.
+/// The loaded units whose names match one of the patterns (globs, as in systemctl(1)).
 pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
     if !is_running_the_machine() {
         return Ok(Vec::new());
@@ -174,9 +175,8 @@ pub async fn listed(patterns: &[String]) -> Result<Vec<String>> {
     Ok(output.text().lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-/// Why a unit whose proof failed does not run.
-pub const IMDS_ANSWERS_SERVICE: &str =
-    "instance metadata would answer the service, to which the policy denies it";
+/// The cause if the service's `ExecStartPre=` could reach IMDS.
+pub const IMDS_ANSWERS_SERVICE: &str = "the service could reach IMDS, which the policy forbids";
 
 #[cfg(test)]
 mod tests {
@@ -191,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped_as_d_bus_wants_them() {
+    fn unit_names_are_escaped_for_d_bus() {
         assert_eq!(bus_name("auth-service.service"), "auth_2dservice_2eservice");
         assert_eq!(bus_name("2x.service"), "_32x_2eservice");
     }
 
     #[test]
-    fn a_proof_that_failed_is_told_from_other_ends() {
+    fn only_a_failed_imds_proof_counts_as_imds_answered() {
         let ended = |argv: &str, status: &str| {
             let times = "start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited";
             let line =

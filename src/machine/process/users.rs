@@ -1,5 +1,4 @@
-//! System users, through systemd-sysusers: it locks the databases and is on every machine that has
-//! systemd.
+//! System users, created by systemd-sysusers: it locks the user databases, and every machine with systemd has it.
 
 use std::path::Path;
 

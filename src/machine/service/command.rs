@@ -1,5 +1,8 @@
-//! A health check that is a program of the machine's, run as the service's user: what it says of the service's processes
-//! within the unit.
+//! A health check by a command, run in a transient unit as the service's user. It may also list the service's
+//! processes, which systemd does not see as such (PM2's).
+//!
+//! The command exits with 0 (healthy), 3 (unhealthy for good) or another status (unhealthy now). The last line of its
+//! standard error is the cause. Standard output, if any: the number of restarts, then a line for each process.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +17,11 @@ use crate::machine::process::program::{Output, lines};
 use crate::plan::layout;
 use crate::secret::{ForeignText, Message};
 
-/// One answer may take this long: a program that starts on a busy machine takes longer than a request.
+/// The time limit of one check. Longer than for an HTTP request: on a busy machine a program is slow to start.
 const ANSWER: Duration = Duration::from_secs(10);
+/// So many bytes of the output are read.
 const LONGEST: usize = 64 << 10;
-/// The program's word for "it will not become better by itself".
+/// The exit status by which the command says that waiting does not help.
 const FINAL: i32 = 3;
 
 pub async fn ask(
@@ -26,7 +30,7 @@ pub async fn ask(
     user: &str,
     environment: &BTreeMap<String, String>,
 ) -> Result<Good, Bad> {
-    // A run and a `status` may ask at the same time.
+    // The pid in the name lets a run and `bootagent status` check at the same time.
     let unit = format!("bootagent.probe-{}.service", machine::pid());
     let user = User::Named { user: user.to_owned(), group: user.to_owned() };
     let transient =
@@ -46,14 +50,14 @@ fn judged(what: &str, output: &Output) -> Result<Good, Bad> {
     if output.ok() {
         return Ok(Good { answer: what.to_owned(), processes });
     }
-    let said = lines(&String::from_utf8_lossy(&output.stderr)).pop();
-    let said =
-        said.map_or_else(|| Message::from("it says no more"), |said: ForeignText| said.trimmed().into());
-    let cause = Message::from(format!("not true that {what}: ")).and(said);
+    let last_line = lines(&String::from_utf8_lossy(&output.stderr)).pop();
+    let why =
+        last_line.map_or_else(|| Message::from("no reason given"), |line: ForeignText| line.trimmed().into());
+    let cause = Message::from(format!("not true that {what}: ")).and(why);
     Err(Bad { is_final: output.status == Some(FINAL), processes, ..bad(Fault::ServiceExited, cause) })
 }
 
-/// The first line is how often processes were restarted, the others say which there are.
+/// Parses standard output: the number of restarts in the first line, the processes in the others.
 fn processes(text: &str) -> Option<Processes> {
     let (restarts, which) = text.split_once('\n')?;
     Some(Processes { restarts: restarts.trim().parse().ok()?, which: which.to_owned() })
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_one_says_why_and_whether_it_stays_so() {
+    fn a_bad_answer_has_a_cause_and_may_be_final() {
         let bad = ended(1, "4\nx 0 pid 0\n", "first\nx 0 is waiting restart\n").unwrap_err();
         assert_eq!((bad.fault, bad.is_final), (Fault::ServiceExited, false));
         assert_eq!(bad.processes.unwrap().restarts, 4);

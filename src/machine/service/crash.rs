@@ -1,5 +1,5 @@
-//! Why a service ended, from what is left of it: systemd's words, the kernel's counters, the service's last lines and
-//! who holds its port. What it says itself chooses the name of a failure and never more than that.
+//! Why a service ended, judged by systemd's messages, the kernel's counter of OOM kills, the service's last lines and
+//! the process that listens on its port. The service's own lines may only choose the error's code and text.
 
 use super::probe;
 use crate::error::{Code, Error};
@@ -11,19 +11,21 @@ use crate::machine::process::{journal, memory, sockets};
 use crate::plan::Gate;
 use crate::secret::ForeignText;
 
-/// What was seen of a unit while it was waited for.
+/// What the health check observed of a unit since it began to wait.
 pub struct Seen {
+    /// Seconds since 1970.
     since: u64,
+    /// The kernel's counter at the beginning.
     oom_kills: Option<u64>,
     pub invocations: Vec<String>,
-    /// systemd forgets it when it starts the next process.
+    /// The last exit that was observed: systemd forgets it when it starts the next process.
     pub exit: Option<Exit>,
     result: String,
 }
 
 impl Seen {
     pub fn from_now_on() -> Seen {
-        // The journal's clock is coarser.
+        // `journalctl --since` takes whole seconds, and must include the current one.
         let since = now().saturating_sub(1);
         Seen {
             since,
@@ -45,25 +47,25 @@ impl Seen {
     }
 }
 
-/// It is down, or was started too often.
+/// The error for a unit that is down, or that was restarted too often.
 pub fn ended(gate: &Gate, state: &UnitState, restarts: u32, exit: Option<Exit>) -> Error {
-    let last = exit.map(|exit| format!(", last {}", exit.words())).unwrap_or_default();
+    let last = exit.map(|exit| format!(", last {}", exit.describe())).unwrap_or_default();
     let cause = match state.active.as_str() {
         "failed" => match state.exit {
-            Some(exit) => format!("the unit failed ({}), it ended {}", state.result, exit.words()),
+            Some(exit) => format!("the unit failed ({}), it ended {}", state.result, exit.describe()),
             None => format!("the unit failed ({})", state.result),
         },
-        "inactive" => "it ended, and nothing starts it again".to_owned(),
+        "inactive" => "it ended, and systemd does not restart it".to_owned(),
         _ => format!("it ended {restarts} times{last}"),
     };
-    Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause)
-        .remedy(format!(
-        "the service ends by itself: journalctl -u {} has its last lines; push a fix, then: bootagent run --update",
+    Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause).remedy(format!(
+        "the service exits: journalctl -u {} has its last lines; push a fix, then: bootagent update",
         gate.unit
     ))
 }
 
-/// The same error with what explains it, or another one that names the cause.
+/// The error with the service's last lines. If the cause is known, it becomes another error: out of memory, or a port
+/// that another process has.
 pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
     let lines = journal::last_lines(&seen.invocations).await;
     let is_exit = matches!(error.code(), Code::ServiceExited | Code::HealthFlapping);
@@ -71,8 +73,8 @@ pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
     let error = match journal::dropped(&gate.unit, seen.since).await {
         0 => error,
         count => error.because(format!(
-            "the journal dropped {count} of its lines, perhaps those that say why: it logs more than \
-             LogRateLimitBurst= of journald.conf"
+            "journald dropped {count} lines of the service, perhaps with the reason: it logs more than \
+             LogRateLimitBurst= in journald.conf allows"
         )),
     };
     error.saying(lines)
@@ -83,8 +85,8 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
     let exit = seen.exit.or_else(|| Exit::last_in(&systemd));
     let doing = || format!("waiting until {} is healthy", gate.unit);
     let kills = memory::oom_kills().zip(seen.oom_kills).map_or(0, |(now, before)| now.saturating_sub(before));
-    if let Some(how) = want_of_memory(&format!("{systemd}\n{}", seen.result), exit, kills, lines) {
-        let cause = error.cause().and(format!(": {}", memory::with_state(how)));
+    if let Some(why) = out_of_memory(&format!("{systemd}\n{}", seen.result), exit, kills, lines) {
+        let cause = error.cause().and(format!(": {}", memory::with_state(why)));
         return Fault::ServiceOutOfMemory.error(doing(), cause).remedy(
             "take an instance type with more memory, add swap, or let the service use less (for Node: \
              --max-old-space-size)",
@@ -99,23 +101,24 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
         }
     }
     match exit.filter(|_| seen.exit.is_none()) {
-        Some(exit) => error.because(format!("it ended {}", exit.words())),
+        Some(exit) => error.because(format!("it ended {}", exit.describe())),
         None => error,
     }
 }
 
-/// Node's word for it, and that of most others.
+/// Node prints EADDRINUSE; most other runtimes print the text of strerror(3).
 fn is_address_in_use(line: &str) -> bool {
     line.contains("EADDRINUSE") || line.to_lowercase().contains("address already in use")
 }
 
-/// SIGKILL alone says little: operators send it, too. The kernel counts its own kills.
-fn want_of_memory(systemd: &str, exit: Option<Exit>, kills: u64, lines: &[ForeignText]) -> Option<String> {
+/// The cause if the service ended for lack of memory. SIGKILL alone is not enough, because operators send it, too: then
+/// the kernel must have counted OOM kills since the health check began.
+fn out_of_memory(systemd: &str, exit: Option<Exit>, kills: u64, lines: &[ForeignText]) -> Option<String> {
     if systemd.contains("oom-kill") || systemd.contains("OOM killer") {
-        return Some("the kernel killed it for want of memory".to_owned());
+        return Some("the kernel killed it for lack of memory".to_owned());
     }
     if exit == Some(KILL) && kills > 0 {
-        return Some(format!("the kernel killed {kills} processes for want of memory meanwhile"));
+        return Some(format!("the kernel killed {kills} processes for lack of memory meanwhile"));
     }
     let heap = lines.iter().any(|line| line.says("JavaScript heap out of memory"));
     heap.then(|| "Node reached the limit of its heap".to_owned())
@@ -126,23 +129,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_is_want_of_memory_only_by_the_kernels_own_word() {
+    fn sigkill_counts_as_out_of_memory_only_if_the_kernel_or_systemd_says_so() {
         let judged = |systemd: &str, exit, kills, line: &str| {
-            want_of_memory(systemd, exit, kills, &[ForeignText::line(line)]).is_some()
+            out_of_memory(systemd, exit, kills, &[ForeignText::line(line)]).is_some()
         };
         let oom = "x.service: A process of this unit has been killed by the OOM killer.";
         assert!(judged(oom, Some(KILL), 0, ""));
         assert!(judged("x.service: Failed with result 'oom-kill'.", None, 0, ""));
         assert!(judged("", Some(KILL), 1, ""));
         assert!(judged("", Some(Exit::Signal(6)), 0, "FATAL ERROR: JavaScript heap out of memory"));
-        // An operator's.
+        // An operator sent SIGKILL.
         assert!(!judged("x.service: Main process exited, code=killed, status=9/KILL", Some(KILL), 0, ""));
-        // Another program's.
+        // The OOM killer ended another program.
         assert!(!judged("", Some(Exit::Status(1)), 1, "out of luck"));
     }
 
     #[test]
-    fn an_address_in_use_is_known_in_many_words() {
+    fn an_address_in_use_is_recognized_in_each_runtimes_words() {
         for line in [
             "Error: listen EADDRINUSE: address already in use :::3000",
             "OSError: [Errno 98] Address already in use",

@@ -1,10 +1,11 @@
-//! Ends a service: `ExecStop=` of every service's unit.
+//! Ends a service: `ExecStop=` of every service's unit. It signals processes of its own control group only.
 //!
-//! Each program of the service gets SIGTERM once, and the time to finish, also where a shell or a package manager is the
-//! unit's main process. systemd alone can't do that: `KillMode=mixed` signals the main process only, a shell that ends
-//! without its children; `control-group` signals what is left a second time as soon as the main process is gone, which
-//! ends a service that handles the first signal only; and it ends `cat` in `node server.js | cat`, so that the service's
-//! last lines break its pipe.
+//! Each program of the service gets SIGTERM once and time to finish, even if the unit's main process is a shell or a
+//! package manager. systemd alone cannot do that:
+//! - `KillMode=mixed` signals the main process only, and a shell ends without its children.
+//! - `KillMode=control-group` sends a second SIGTERM when the main process has ended, which kills a service that
+//!   handles only the first one. It also ends `cat` in `node server.js | cat`, so that the service's last writes fail
+//!   with EPIPE.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,37 +15,39 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The role's name: `bootagent __child drain`.
+/// The child role: `bootagent __child drain`.
 pub const DRAIN: &str = "drain";
 
-/// What the service has to finish. A little less than the unit's `TimeoutStopSec=`, which systemd grants twice: to this
-/// program, and to what is left when it has ended.
+/// The time that the service has to finish: a little less than the unit's `TimeoutStopSec=`, which systemd applies to
+/// this process, and then again to the processes that are left.
 const LONGEST: Duration = Duration::from_secs(28);
-/// When the main process is gone already, nothing is left but what it forgot; and what reads from a program that has
-/// ended ends by itself.
-const REST: Duration = Duration::from_secs(2);
+/// The time if the main process has already ended, for children that it left behind; and for programs that read from
+/// another one, which end at its end of file.
+const SHORT: Duration = Duration::from_secs(2);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 const SHELLS: &[&str] = &["sh", "dash", "bash", "ash", "busybox", "zsh", "ksh"];
-/// npm and npx name their process after what they run: `npm run serve`.
-const NAMED: &[&str] = &["npm ", "npm", "npx", "pnpm", "yarn"];
-/// Others are scripts that node runs.
+/// Names of package managers' processes. npm sets its own to what it runs: `npm run serve`.
+const PACKAGE_MANAGERS: &[&str] = &["npm ", "npm", "npx", "pnpm", "yarn"];
+/// Package managers that are scripts run by node.
 const SCRIPTS: &[&str] =
     &["npm-cli.js", "npx-cli.js", "npm", "npx", "pnpm.cjs", "pnpm", "yarn.js", "yarn", "corepack.js"];
 
-/// One process of the unit, as it is in /proc.
+/// One process of the unit, read from /proc.
 struct Process {
     parent: i32,
-    /// In ticks since the boot: with the pid it names a process for good.
+    /// In clock ticks since the boot. Pid and start time together identify a process: pids are reused.
     started: u64,
-    wraps: bool,
-    /// Where its standard input comes from, if that is a pipe.
-    reads: Option<PathBuf>,
-    writes: Vec<PathBuf>,
+    /// A shell or package manager, which only starts the service.
+    is_wrapper: bool,
+    /// The pipe on standard input, as `pipe:[INODE]`.
+    stdin: Option<PathBuf>,
+    /// The pipes on standard output and standard error.
+    outputs: Vec<PathBuf>,
 }
 
-/// Signals the unit's programs and waits until they have ended. Only for a process that systemd itself started: in a
-/// user's session the programs would be that user's.
+/// Signals the unit's programs and waits until they have ended. Does nothing unless systemd started this process: run
+/// from a shell it would end all processes of that user's session.
 pub fn drain() {
     let own = std::process::id().to_string();
     if std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|started| started == own) {
@@ -53,23 +56,23 @@ pub fn drain() {
 }
 
 fn end_programs() {
-    let crashed = std::env::var_os("MAINPID").is_none();
-    let until = Instant::now() + if crashed { REST } else { LONGEST };
+    let has_main_process = std::env::var_os("MAINPID").is_some();
+    let until = Instant::now() + if has_main_process { LONGEST } else { SHORT };
     let processes = processes();
     let programs = programs(&processes);
     let (readers, writers): (Vec<i32>, Vec<i32>) =
         programs.iter().partition(|pid| reads_from_another(**pid, &programs, &processes));
-    // Where each reads from another none would be signalled.
+    // If each program reads from another one, all are signalled: otherwise none would be.
     let (signalled, readers) = if writers.is_empty() { (readers, writers) } else { (writers, readers) };
     for pid in signalled.iter().filter(|pid| is_same(**pid, &processes)) {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
     }
     await_end(&signalled, &processes, until);
-    // Their time is over. Left to systemd they would get a second SIGTERM, and as much time once more.
+    // Their time is over. systemd would send a second SIGTERM first, and wait `TimeoutStopSec=` again.
     for pid in signalled.iter().filter(|pid| is_same(**pid, &processes)) {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
     }
-    await_end(&readers, &processes, Instant::now() + REST);
+    await_end(&readers, &processes, Instant::now() + SHORT);
 }
 
 fn await_end(pids: &[i32], processes: &BTreeMap<i32, Process>, until: Instant) {
@@ -78,14 +81,13 @@ fn await_end(pids: &[i32], processes: &BTreeMap<i32, Process>, until: Instant) {
     }
 }
 
-/// Whether the process still runs, and the pid did not go to another one.
+/// Whether this process still runs: a pid that the kernel gave to a new process must not be signalled.
 fn is_same(pid: i32, processes: &BTreeMap<i32, Process>) -> bool {
     let now = stat(pid).filter(|(state, _, _)| state != "Z").map(|(_, _, started)| started);
     now.is_some() && now == processes.get(&pid).map(|process| process.started)
 }
 
-/// The topmost processes that are the service itself. What they started they end themselves, as they would without a
-/// shell.
+/// The topmost processes that are not wrappers. They end their own children (such as workers), as without a wrapper.
 fn programs(processes: &BTreeMap<i32, Process>) -> Vec<i32> {
     let roots = processes.iter().filter(|(_, process)| !processes.contains_key(&process.parent));
     let mut found = Vec::new();
@@ -94,7 +96,7 @@ fn programs(processes: &BTreeMap<i32, Process>) -> Vec<i32> {
         let children: Vec<i32> =
             processes.iter().filter(|(_, process)| process.parent == pid).map(|(pid, _)| *pid).collect();
         match processes.get(&pid) {
-            Some(process) if process.wraps && !children.is_empty() => left.extend(children),
+            Some(process) if process.is_wrapper && !children.is_empty() => left.extend(children),
             _ => found.push(pid),
         }
     }
@@ -103,12 +105,12 @@ fn programs(processes: &BTreeMap<i32, Process>) -> Vec<i32> {
 }
 
 fn reads_from_another(pid: i32, programs: &[i32], processes: &BTreeMap<i32, Process>) -> bool {
-    let Some(pipe) = processes.get(&pid).and_then(|process| process.reads.as_ref()) else { return false };
-    let writes = |other: &i32| processes.get(other).is_some_and(|process| process.writes.contains(pipe));
+    let Some(pipe) = processes.get(&pid).and_then(|process| process.stdin.as_ref()) else { return false };
+    let writes = |other: &i32| processes.get(other).is_some_and(|process| process.outputs.contains(pipe));
     programs.iter().filter(|other| **other != pid).any(writes)
 }
 
-/// The unit's processes but for this one. All others in its control group are the unit's, whatever that is called here.
+/// The unit's processes except this one: those in the same control group.
 fn processes() -> BTreeMap<i32, Process> {
     let own = std::process::id() as i32;
     let cgroup = |pid: i32| std::fs::read(format!("/proc/{pid}/cgroup")).ok();
@@ -127,22 +129,24 @@ fn process(pid: i32) -> Option<Process> {
     Some(Process {
         parent,
         started,
-        wraps: wraps(name.trim_end(), &arguments),
-        reads: pipe(pid, 0),
-        writes: [1, 2].into_iter().filter_map(|fd| pipe(pid, fd)).collect(),
+        is_wrapper: is_wrapper(name.trim_end(), &arguments),
+        stdin: pipe(pid, 0),
+        outputs: [1, 2].into_iter().filter_map(|fd| pipe(pid, fd)).collect(),
     })
 }
 
-fn wraps(name: &str, arguments: &[u8]) -> bool {
+fn is_wrapper(name: &str, arguments: &[u8]) -> bool {
     let file = |number: usize| {
         let argument = arguments.split(|byte| *byte == 0).nth(number)?;
         Path::new(std::str::from_utf8(argument).ok()?).file_name()?.to_str()
     };
-    // A script has its own name, and its shell's file as the first argument.
+    // The name of a shell script's process is the script's; argument 0 is then the shell.
     let (program, script) = (file(0).unwrap_or_default(), file(1).unwrap_or_default());
     SHELLS.contains(&name)
         || SHELLS.contains(&program)
-        || NAMED.iter().any(|named| name == *named || (named.ends_with(' ') && name.starts_with(named)))
+        || PACKAGE_MANAGERS
+            .iter()
+            .any(|manager| name == *manager || (manager.ends_with(' ') && name.starts_with(manager)))
         || (name == "node" && SCRIPTS.contains(&script))
 }
 
@@ -154,7 +158,7 @@ fn pipe(pid: i32, fd: u32) -> Option<PathBuf> {
 /// State, parent and start time.
 fn stat(pid: i32) -> Option<(String, i32, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name, in parentheses, may hold anything.
+    // The program's name is in parentheses and may contain any character, also `)`.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(((*fields.first()?).to_owned(), fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
 }
@@ -170,15 +174,15 @@ mod tests {
         assert_eq!(layout::DRAIN, format!("bootagent {} {DRAIN}", Role::VERB));
     }
 
-    /// Pid, parent, whether it wraps, what it reads from and writes to.
+    /// Pid, parent, whether it is a wrapper, the pipe that it reads from, the pipe that it writes to.
     type Row<'a> = (i32, i32, bool, Option<&'a str>, Option<&'a str>);
 
     fn unit(processes: &[Row]) -> BTreeMap<i32, Process> {
         let process =
-            |&(pid, parent, wraps, reads, writes): &(i32, i32, bool, Option<&str>, Option<&str>)| {
-                let (reads, writes) =
-                    (reads.map(PathBuf::from), writes.map(PathBuf::from).into_iter().collect());
-                (pid, Process { parent, started: 1, wraps, reads, writes })
+            |&(pid, parent, is_wrapper, stdin, output): &(i32, i32, bool, Option<&str>, Option<&str>)| {
+                let (stdin, outputs) =
+                    (stdin.map(PathBuf::from), output.map(PathBuf::from).into_iter().collect());
+                (pid, Process { parent, started: 1, is_wrapper, stdin, outputs })
             };
         processes.iter().map(process).collect()
     }
@@ -188,14 +192,14 @@ mod tests {
         let shell = [(10, 1, true, None, None), (11, 10, true, None, None), (12, 11, false, None, None)];
         assert_eq!(programs(&unit(&shell)), [12]);
         let cluster = [(10, 1, true, None, None), (11, 10, false, None, None), (12, 11, false, None, None)];
-        assert_eq!(programs(&unit(&cluster)), [11], "a worker is its primary's");
+        assert_eq!(programs(&unit(&cluster)), [11], "a worker is ended by its primary");
         assert_eq!(programs(&unit(&[(10, 1, true, None, None)])), [10], "a shell alone is the service");
         let orphan = [(10, 1, true, None, None), (11, 10, false, None, None), (20, 1, false, None, None)];
         assert_eq!(programs(&unit(&orphan)), [11, 20]);
     }
 
     #[test]
-    fn what_reads_from_a_program_is_left_to_its_end_of_file() {
+    fn a_program_that_reads_from_another_one_is_not_signalled() {
         let line = unit(&[
             (10, 1, true, None, None),
             (11, 10, false, None, Some("pipe:[1]")),
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn wrappers_are_known_by_name_or_script() {
+    fn wrappers_are_recognized_by_name_or_script() {
         for (name, arguments) in [
             ("sh", &b"/bin/sh\0-c\0x"[..]),
             ("start.sh", b"/bin/bash\0./start.sh\0x"),
@@ -218,12 +222,12 @@ mod tests {
             ("node", b"node\0/usr/lib/node_modules/npm/bin/npm-cli.js\0start"),
             ("node", b"/n/bin/node\0/x/.bin/yarn\0start"),
         ] {
-            assert!(wraps(name, arguments), "{name}");
+            assert!(is_wrapper(name, arguments), "{name}");
         }
         for (name, arguments) in
             [("node", &b"node\0server.js"[..]), ("npmlike", b"npmlike"), ("node", b"node"), ("", b"")]
         {
-            assert!(!wraps(name, arguments), "{name}");
+            assert!(!is_wrapper(name, arguments), "{name}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What runs is what is wanted: compared by the bytes from which the running unit was started, and by which of its
-//! invocations that was. It starts and restarts the unit, and changes nothing else.
+//! Ensures that the unit runs from the files that are there now, and restarts it only if it does not. A record of the
+//! last start has the digest of the unit's input files and the invocation id that systemd gave to the start. It starts,
+//! restarts or reloads the unit and writes that record; it changes nothing else.
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +15,14 @@ use crate::plan::{EnsureRunning, Mode, Owner, layout};
 
 const OTHER: &str = "runs something else";
 
-/// What is noted of the last start: from which bytes, and as which invocation of the unit.
+/// The record of the last start, one line per field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
+    /// Of all input files.
     digest: String,
-    /// Absent in the records of earlier versions: that one is unknown.
+    /// The unit's invocation id. Absent in records of earlier versions of bootagent.
     invocation: Option<String>,
-    /// Of what a reload does not take up. Absent in the records of earlier versions, too.
+    /// The digest of the inputs that need a restart. Absent in records of earlier versions, too.
     fixed: Option<String>,
 }
 
@@ -40,19 +42,19 @@ impl Record {
     }
 }
 
-/// How what runs stands to what is there now.
+/// Compares the running unit with the input files as they are now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Running {
-    /// Started from what is there now, by us.
-    Ours,
-    /// Another invocation than the one that is noted, a crash's or an operator's, from what is there now.
-    Again,
-    /// Started from something else, or it is not known from what.
+    /// Started from these files, by the recorded start.
+    AsRecorded,
+    /// Started from these files by systemd after a crash, or by an operator: another invocation than the recorded one.
+    Restarted,
+    /// Started from other files, or the files are unknown.
     Other,
 }
 
-/// Another invocation than the noted one read its files when it started: one that changed after that is not what it
-/// read, even if its bytes are right again by now.
+/// An invocation that is not the recorded one read the files when it started. If a file changed since then, it runs
+/// from other content, even if the digest is right again by now.
 fn judge(
     record: Option<&Record>,
     digest: &str,
@@ -61,9 +63,9 @@ fn judge(
 ) -> Running {
     match record {
         Some(record) if record.digest == digest => match &record.invocation {
-            Some(noted) if noted == invocation => Running::Ours,
+            Some(recorded) if recorded == invocation => Running::AsRecorded,
             _ if changed_since() => Running::Other,
-            _ => Running::Again,
+            _ => Running::Restarted,
         },
         _ => Running::Other,
     }
@@ -79,7 +81,7 @@ pub async fn check(ensure: &EnsureRunning) -> Result<Check> {
         }));
     }
     Ok(match running(ensure, &state).await? {
-        Running::Ours | Running::Again => Check::AlreadySo,
+        Running::AsRecorded | Running::Restarted => Check::AlreadySo,
         Running::Other => Check::WouldChange(match changed_by_hand(ensure).await? {
             Some(how) => format!("{OTHER}: {how}"),
             None => OTHER.into(),
@@ -87,67 +89,69 @@ pub async fn check(ensure: &EnsureRunning) -> Result<Check> {
     })
 }
 
-/// Whether what runs is not what the last run started, or no longer stands on what it was started from: an operator
-/// changed the environment, the unit or the link, or restarted the service from others. `None` while what runs is what
-/// the record says; where nothing runs; and where nothing is noted, so that there is nothing to compare. (A run that was
-/// killed before its restart leaves the same picture.)
+/// What an operator changed since bootagent last started the unit: its environment, unit file or link, perhaps followed
+/// by a restart. `None` if nothing changed, if the unit does not run, or if there is no record to compare with. (A run
+/// that was killed between changing the files and the restart looks the same.)
 pub async fn changed_by_hand(ensure: &EnsureRunning) -> Result<Option<String>> {
     let state = units::state(&ensure.unit).await?;
-    let Some(noted) = files::changed(&ensure.record)? else { return Ok(None) };
+    let Some(recorded) = files::changed(&ensure.record)? else { return Ok(None) };
     if !state.is_active() || running(ensure, &state).await? != Running::Other {
         return Ok(None);
     }
     let newer: Vec<String> =
-        changed_after(ensure, noted)?.iter().map(|path| path.display().to_string()).collect();
+        changed_after(ensure, recorded)?.iter().map(|path| path.display().to_string()).collect();
     Ok(Some(match newer.is_empty() {
         true => "it was not started from the files that are there".to_owned(),
         false => format!("{} changed after bootagent started it", newer.join(", ")),
     }))
 }
 
+/// Restarts or reloads the unit, unless it runs from the files that are there now.
 pub async fn hand_over(ensure: &EnsureRunning) -> Result<Change> {
     let state = units::state(&ensure.unit).await?;
     if state.is_active() {
         match running(ensure, &state).await? {
-            Running::Ours => return Ok(Change::Unchanged),
-            Running::Again => {
-                note(ensure, Digests::now(ensure)?, state.invocation)?;
+            Running::AsRecorded => return Ok(Change::Unchanged),
+            Running::Restarted => {
+                write_record(ensure, Digests::now(ensure)?, state.invocation)?;
                 return Ok(Change::Unchanged);
             }
             Running::Other if may_reload(ensure, &state)? => return reload(ensure, state).await,
             Running::Other => {}
         }
     }
-    // Of before the start: what changes meanwhile is not what runs.
+    // Computed before the start: a file that changes during the start may not be what the service read.
     let digests = Digests::now(ensure)?;
-    // Between the two it is unknown what runs: a run that is killed there restarts once more, also when it
-    // wants what was noted before.
+    // Removed first: if this run is killed before it writes the new record, the next run restarts the unit, and does
+    // not trust a record of an earlier start.
     files::remove_file(&ensure.record)?;
     start::restart(&ensure.unit).await?;
-    note(ensure, digests, units::state(&ensure.unit).await?.invocation)?;
+    write_record(ensure, digests, units::state(&ensure.unit).await?.invocation)?;
     Ok(Change::Changed(format!("{} started", ensure.unit)))
 }
 
-/// Whether what runs was started by us, and nothing but what a reload takes up has changed since.
+/// Whether a reload is enough: bootagent started this invocation, and since then only files changed that a reload
+/// reads.
 fn may_reload(ensure: &EnsureRunning, state: &UnitState) -> Result<bool> {
     let Some(record) = files::read(&ensure.record)?.map(|bytes| Record::parse(&bytes)) else {
         return Ok(false);
     };
-    let is_ours = record.invocation.as_ref() == Some(&state.invocation);
-    Ok(!ensure.reloads.is_empty() && is_ours && record.fixed == Some(Digests::now(ensure)?.fixed))
+    let is_recorded = record.invocation.as_ref() == Some(&state.invocation);
+    Ok(!ensure.reloads.is_empty() && is_recorded && record.fixed == Some(Digests::now(ensure)?.fixed))
 }
 
-/// The same invocation of the unit goes on with other processes within: it passes its health check anew.
+/// Reloads the unit. Its invocation stays the same although its processes may be new, so the mark of the passed health
+/// check is removed: the check must run again.
 async fn reload(ensure: &EnsureRunning, state: UnitState) -> Result<Change> {
     let digests = Digests::now(ensure)?;
     files::remove_file(&ensure.record)?;
     files::remove_file(&layout::passed(&ensure.unit))?;
     start::reload(&ensure.unit).await?;
-    note(ensure, digests, state.invocation)?;
+    write_record(ensure, digests, state.invocation)?;
     Ok(Change::Changed(format!("{} reloaded", ensure.unit)))
 }
 
-fn note(ensure: &EnsureRunning, digests: Digests, invocation: String) -> Result<()> {
+fn write_record(ensure: &EnsureRunning, digests: Digests, invocation: String) -> Result<()> {
     let record = Record { digest: digests.all, invocation: Some(invocation), fixed: Some(digests.fixed) };
     files::write(&ensure.record, record.text().as_bytes(), &Owner::root(), Mode(0o600))
 }
@@ -158,7 +162,7 @@ async fn running(ensure: &EnsureRunning, state: &UnitState) -> Result<Running> {
     let is_known = record.as_ref().is_some_and(|record| {
         record.digest != digest || record.invocation.as_ref() == Some(&state.invocation)
     });
-    // Only another invocation makes it worth asking systemd once more.
+    // The start time matters only for an invocation that is not the recorded one.
     let started = if is_known || record.is_none() { None } else { units::started(&ensure.unit).await? };
     let changed = match started {
         Some(started) => !changed_after(ensure, started)?.is_empty(),
@@ -167,12 +171,13 @@ async fn running(ensure: &EnsureRunning, state: &UnitState) -> Result<Running> {
     Ok(judge(record.as_ref(), &digest, &state.invocation, || changed))
 }
 
-/// The inputs that were changed after a moment, in microseconds since 1970. The time of change of an inode can only be
-/// set by changing it, so that `mv` and `touch` do not hide one.
+/// The inputs that changed after `moment`, in microseconds since 1970, by their ctime: `touch` and `mv` can set back an
+/// mtime but not a ctime.
 fn changed_after(ensure: &EnsureRunning, moment: u64) -> Result<Vec<&Path>> {
     let mut newer = Vec::new();
     for input in &ensure.inputs {
-        // A directory changes whenever the service writes into it: which one it is, is in the digest.
+        // A directory's ctime changes whenever the service writes into it. The digest has the directory's inode
+        // instead.
         let is_directory = files::which_directory(input)?.is_some();
         if !is_directory && files::changed(input)?.is_some_and(|changed| changed > moment) {
             newer.push(input.as_path());
@@ -181,9 +186,10 @@ fn changed_after(ensure: &EnsureRunning, moment: u64) -> Result<Vec<&Path>> {
     Ok(newer)
 }
 
-/// Of all that makes up what runs, and of what a reload does not take up.
+/// Digests of the unit's input files.
 struct Digests {
     all: String,
+    /// Without the files that a reload reads again.
     fixed: String,
 }
 
@@ -199,8 +205,9 @@ fn digest<'a>(inputs: impl Iterator<Item = &'a PathBuf>) -> Result<String> {
     for input in inputs {
         let bytes = match files::target(input)? {
             Some(target) => target.into_os_string().into_encoded_bytes(),
-            // What runs holds on to the one that it was started with: one made anew under its name is none
-            // that it can write, and gets another number for as long as that lasts.
+            // A running service keeps the directory that systemd mounted for it. If the directory is replaced by a new
+            // one of the same name, the service cannot write to that. The new one has another inode while the old is in
+            // use.
             None => match files::which_directory(input)? {
                 Some(number) => format!("{number:?}").into_bytes(),
                 None => files::read(input)?.unwrap_or_default(),
@@ -221,11 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn another_invocation_counts_by_what_changed_after_its_start() {
+    fn an_unrecorded_invocation_is_judged_by_what_changed_after_its_start() {
         let judged =
             |invocation, digest: &str, changed| judge(Some(&record(invocation)), digest, "now", || changed);
-        assert_eq!(judged(Some("now"), "d", true), Running::Ours);
-        assert_eq!(judged(Some("before"), "d", false), Running::Again);
+        assert_eq!(judged(Some("now"), "d", true), Running::AsRecorded);
+        assert_eq!(judged(Some("before"), "d", false), Running::Restarted);
         assert_eq!(judged(Some("before"), "d", true), Running::Other);
         for changed in [true, false] {
             assert_eq!(judged(Some("now"), "other bytes", changed), Running::Other);
@@ -237,7 +244,7 @@ mod tests {
     fn a_record_of_an_earlier_version_has_a_digest_and_an_unknown_invocation() {
         assert_eq!(Record::parse(b"d"), record(None));
         assert_eq!(Record::parse(b"d\ni\n"), record(Some("i")));
-        assert_eq!(judge(Some(&record(None)), "d", "now", || false), Running::Again);
+        assert_eq!(judge(Some(&record(None)), "d", "now", || false), Running::Restarted);
         assert_eq!(judge(Some(&record(None)), "d", "now", || true), Running::Other);
         let reloadable = Record { fixed: Some("f".into()), ..record(Some("i")) };
         for written in [record(Some("i")), record(None), reloadable] {

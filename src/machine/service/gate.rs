@@ -1,5 +1,6 @@
-//! Healthy or not. The gate is not fooled: by another process on the port, by one lucky answer, by a
-//! service that is restarted again and again, or by a unit that systemd merely calls active.
+//! The health check of a service. It does not pass because of another process on the port, a single good answer, a
+//! service that systemd restarts again and again, or a unit that is only active. It writes the mark of a passed check
+//! and changes nothing else.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::machine::{Change, Check, Health, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
-/// A gate that was passed, by the unit's very invocation, is passed: one good probe confirms it.
+/// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
 pub async fn check(gate: &Gate) -> Result<Check> {
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
@@ -32,7 +33,7 @@ pub async fn check(gate: &Gate) -> Result<Check> {
     }
 }
 
-/// One probe, without a memory: a service that systemd restarted meanwhile may well serve again.
+/// One probe, without regard to the mark: a service that systemd restarted since the check may serve again.
 pub async fn probe_once(gate: &Gate) -> Result<Health> {
     let state = units::settled(&gate.unit).await?;
     Ok(match probe(gate, &state).await {
@@ -41,10 +42,12 @@ pub async fn probe_once(gate: &Gate) -> Result<Health> {
     })
 }
 
+/// Waits until the service is healthy, and writes the mark. The error has the service's last lines and, if known, the
+/// cause.
 pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let gate = &wait.gate;
     if check(gate).await? == Check::AlreadySo {
-        tell(gate, &units::state(&gate.unit).await?);
+        add_note(gate, &units::state(&gate.unit).await?);
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
@@ -57,19 +60,19 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
         }
     };
     let state = units::state(&gate.unit).await?;
-    tell(gate, &state);
+    add_note(gate, &state);
     let mark = Mark::of(&state, now()).text();
     files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(answer))
 }
 
-fn tell(gate: &Gate, state: &UnitState) {
+fn add_note(gate: &Gate, state: &UnitState) {
     if let Some(note) = probe::note(gate, state) {
         progress::note(note);
     }
 }
 
-/// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The soak that follows is no part of that time.
+/// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The time does not include the soak.
 fn first(answer: &str, after: Duration) -> String {
     let after = after.as_secs_f64();
     match answer.split_once(" answered ") {
@@ -78,19 +81,20 @@ fn first(answer: &str, after: Duration) -> String {
     }
 }
 
-/// Good without a break for the whole soak, in time. What explains a failure is noted in `seen`.
+/// Probes until the service was good for the whole soak without a break; the first good probe must come within
+/// `gate.within`. Records in `seen` what explains a failure.
 async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<String> {
     let gate = &wait.gate;
     let until = started + gate.within.duration();
     let before = units::state(&gate.unit).await?;
-    // Since when, and as which processes, it is good.
+    // Since when the probes are good, and of which processes.
     let mut good: Option<(Instant, Same)> = None;
-    // Likewise, since when it listens on other ports only.
+    // Since when the service listens on other ports only, and with which processes.
     let mut elsewhere: Option<(Instant, Same)> = None;
-    // How often the processes within the unit had been restarted when they were first looked at.
+    // Restarts of processes within the unit (PM2's): the count at the first probe, and since then.
     let mut within_before: Option<u32> = None;
     let mut within = 0;
-    let mut worst = bad(Fault::HealthNoListener, "it was not looked at yet");
+    let mut worst = bad(Fault::HealthNoListener, "it was not probed yet");
     loop {
         let state = units::state(&gate.unit).await?;
         seen.check(&state);
@@ -98,7 +102,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
-        // systemd does not start one that is down again.
+        // A unit that is down stays down: systemd does not restart it.
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
             return Err(crash::ended(gate, &state, restarts, seen.exit));
         }
@@ -126,7 +130,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                     Some((since, _)) => Bad {
                         fault: if restarts > 0 { Fault::HealthFlapping } else { now.fault },
                         cause: Message::from(format!(
-                            "it was well for {:.1} s, then: ",
+                            "it was healthy for {:.1} s, then: ",
                             since.elapsed().as_secs_f64()
                         ))
                         .and(now.cause),
@@ -150,12 +154,12 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
             }
         }
         if Instant::now() >= until {
-            // A soak that began in time may end a little later than the time to become well.
+            // A soak that began in time may end after the time limit.
             match &good {
                 Some((since, _))
                     if since.elapsed() < gate.soak.duration()
                         && Instant::now() < until + gate.soak.duration() => {}
-                // It was seen between its start and its end: that is no service that is slow to listen.
+                // The probe came between a restart and the next exit: report the exits, not a port without a listener.
                 _ if restarts > 0
                     && matches!(
                         worst.fault,
@@ -171,7 +175,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     }
 }
 
-/// By what a service is known to be the same processes as before.
+/// Identifies the service's processes: two equal values mean that no process was replaced in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Same {
     main_pid: u32,
@@ -185,10 +189,11 @@ impl Same {
     }
 }
 
-/// Since when the same processes are so, from now on if they were not, or were others.
-fn since(so: &mut Option<(Instant, Same)>, now: Same) -> Instant {
-    let since = so.take().filter(|(_, before)| *before == now).map_or_else(Instant::now, |(since, _)| since);
-    *so = Some((since, now));
+/// Since when the state in `entry` has lasted with the same processes. It begins now if `entry` is empty or has others.
+fn since(entry: &mut Option<(Instant, Same)>, now: Same) -> Instant {
+    let same = entry.take().filter(|(_, before)| *before == now);
+    let since = same.map_or_else(Instant::now, |(since, _)| since);
+    *entry = Some((since, now));
     since
 }
 
@@ -216,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_the_first_good_answer_is_told_without_the_soak() {
+    fn the_time_to_the_first_good_answer_excludes_the_soak() {
         let after = Duration::from_millis(840);
         assert_eq!(
             first("http://127.0.0.1:3000/health answered 200", after),

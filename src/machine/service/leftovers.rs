@@ -1,5 +1,5 @@
-//! What a killed run left: units that go on without it, and their scratch. And what killed dry runs left,
-//! while those that live are not disturbed.
+//! Finds and removes what killed runs left: transient units that still run, and scratch directories. The units and
+//! directories of dry runs that are still active are left alone.
 
 use std::path::{Path, PathBuf};
 
@@ -19,36 +19,37 @@ impl Leftovers {
     async fn of(patterns: &[String], scratch: &[PathBuf]) -> Result<Leftovers> {
         let observers = format!("{}.*.service", layout::FETCH);
         let mut units = units::listed(patterns).await?;
-        let theirs = units::listed(&[observers]).await?;
-        units.extend(theirs.into_iter().filter(|unit| is_of_the_gone(unit)));
+        let of_dry_runs = units::listed(&[observers]).await?;
+        units.extend(of_dry_runs.into_iter().filter(|unit| is_of_ended_run(unit)));
 
         let mut left = Vec::new();
         for directory in [layout::PRIVATE, layout::CACHE].map(Path::new) {
             let names = files::names(directory)?;
-            let gone = names.iter().map(|name| finished_name(name).unwrap_or(name));
-            left.extend(gone.filter(|name| is_of_the_gone(name)).map(|name| directory.join(name)));
+            let names = names.iter().map(|name| finished_name(name).unwrap_or(name));
+            left.extend(names.filter(|name| is_of_ended_run(name)).map(|name| directory.join(name)));
         }
-        left.extend(standing(scratch)?);
+        left.extend(existing(scratch)?);
         Ok(Leftovers { units, scratch: left })
     }
 }
 
-fn is_of_the_gone(name: &str) -> bool {
+/// Whether the dry run whose pid and start time are in the name has ended.
+fn is_of_ended_run(name: &str) -> bool {
     layout::observer(name).is_some_and(|(pid, started)| machine::started(pid) != Some(started))
 }
 
 pub async fn check_unit(unit: &str, scratch: &[PathBuf]) -> Result<Check> {
     let state = units::state(unit).await?;
-    let is_over = state.is_down() && standing(scratch)?.is_empty();
+    let is_over = state.is_down() && existing(scratch)?.is_empty();
     Ok(if is_over { Check::AlreadySo } else { Check::WouldChange(state.active) })
 }
 
 pub async fn stop_unit(unit: &str, scratch: &[PathBuf]) -> Result<()> {
     units::stop(unit).await?;
-    remove(standing(scratch)?).await
+    remove(existing(scratch)?).await
 }
 
-fn standing(scratch: &[PathBuf]) -> Result<Vec<PathBuf>> {
+fn existing(scratch: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for path in scratch {
         if files::stands(path)? {
@@ -68,7 +69,7 @@ pub async fn check(patterns: &[String], scratch: &[PathBuf]) -> Result<Check> {
     Ok(if units.is_empty() { Check::AlreadySo } else { Check::WouldChange(units.join(", ")) })
 }
 
-/// The units first: they write into their scratch.
+/// Stops the units first: they write into the scratch directories.
 pub async fn clear(patterns: &[String], scratch: &[PathBuf]) -> Result<()> {
     let Leftovers { units: left, scratch } = Leftovers::of(patterns, scratch).await?;
     for unit in &left {

@@ -1,14 +1,17 @@
-//! The mark that a health check leaves on tmpfs when it is passed: by which process of the unit, and when.
+//! The mark that a passed health check leaves on tmpfs: which process of the unit passed, and when. It counts restarts
+//! since then. Pure.
 
 use crate::facts::{Passed, Restarts};
 use crate::machine::process::units::UnitState;
 
-/// The first line names the process and is all that earlier versions wrote; the second says when.
+/// Which process of the unit passed the health check, and when. As text two lines: the process, and the time, which
+/// earlier versions of bootagent did not write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     invocation: String,
     main_pid: u32,
     restarts: u32,
+    /// Seconds since 1970.
     at: Option<u64>,
 }
 
@@ -35,7 +38,7 @@ impl Mark {
         format!("{} {} {}\n{at}", self.invocation, self.main_pid, self.restarts)
     }
 
-    /// Whether it is about the process that runs.
+    /// Whether the process that passed still runs.
     pub fn is_of(&self, state: &UnitState) -> bool {
         let UnitState { invocation, main_pid, restarts, .. } = state;
         (&self.invocation, self.main_pid, self.restarts) == (invocation, *main_pid, *restarts)
@@ -45,9 +48,9 @@ impl Mark {
         Passed { at: self.at }
     }
 
-    /// How often systemd restarted the unit since the check. A start by hand makes systemd count anew: then all that it
-    /// counts came after the check, too.
-    fn restarts_until(&self, state: &UnitState) -> u32 {
+    /// How often systemd restarted the unit since the check. `systemctl start` resets systemd's counter: then all that
+    /// it counts came after the check.
+    fn restarts_since(&self, state: &UnitState) -> u32 {
         match state.restarts.checked_sub(self.restarts) {
             Some(more) => more,
             None => state.restarts,
@@ -55,10 +58,11 @@ impl Mark {
     }
 }
 
-/// `recent` are the times, in seconds since 1970, of the restarts that the journal has of the last ten minutes.
+/// Restarts since the health check. `recent` are the times of the restarts of the last ten minutes, in seconds since
+/// 1970, from the journal.
 pub fn restarts(mark: Option<&Mark>, state: &UnitState, recent: &[u64]) -> Restarts {
-    let since_check = mark.map(|mark| mark.restarts_until(state));
-    // Restarts during the check are the check's business.
+    let since_check = mark.map(|mark| mark.restarts_since(state));
+    // The health check itself judges restarts before it passed.
     let checked = mark.and_then(|mark| mark.at).unwrap_or(0);
     let after = recent.iter().filter(|at| **at >= checked).count() as u32;
     let recent_count = after.min(since_check.unwrap_or(after));
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_about_one_process_and_says_when_it_passed() {
+    fn a_mark_names_one_process_and_the_time() {
         let passed = state("abc", 17, 2);
         let mark = Mark::parse(Mark::of(&passed, 1000).text().as_bytes()).unwrap();
         assert!(mark.is_of(&passed) && mark.passed().at == Some(1000));
@@ -86,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_an_earlier_version_is_a_mark() {
+    fn a_mark_of_an_earlier_version_is_read() {
         let mark = Mark::parse(b"abc 17 2\n").unwrap();
         assert!(mark.is_of(&state("abc", 17, 2)) && mark.passed().at.is_none());
         for text in [&b""[..], b"abc", b"abc x 2\n", b"\xff 1 1\n"] {
@@ -105,22 +109,22 @@ mod tests {
         let counted = restarts(Some(&mark), &now, &[990, 1400, 1450, 1499]);
         assert_eq!(counted, Restarts { since_check: Some(3), last: Some(1499), recent: 3 });
         assert!(counted.is_crash_loop());
-        // The journal lost them: it is known how often and when last, and no more.
+        // The journal no longer has the restarts: systemd still knows their number and the last start.
         let counted = restarts(Some(&mark), &now, &[]);
         assert_eq!(counted, Restarts { since_check: Some(3), last: Some(1500), recent: 0 });
     }
 
     #[test]
-    fn after_a_start_by_hand_systemd_counts_anew() {
+    fn a_start_by_hand_resets_systemds_counter() {
         let mark = Mark::of(&state("abc", 17, 4), 1000);
         let counted = restarts(Some(&mark), &state("abd", 30, 1), &[1200]);
         assert_eq!((counted.since_check, counted.recent), (Some(1), 1));
-        // Two restarts that belong to the process before it.
+        // The two restarts were before the start by hand.
         assert_eq!(restarts(Some(&mark), &state("abd", 30, 0), &[1200, 1201]).recent, 0);
     }
 
     #[test]
-    fn two_restarts_are_no_crash_loop_and_without_a_mark_the_journal_counts() {
+    fn without_a_mark_the_journal_counts_and_three_restarts_are_a_crash_loop() {
         let two = restarts(None, &state("abd", 30, 2), &[1, 2]);
         assert!(!two.is_crash_loop() && two.since_check.is_none() && two.last == Some(2));
         assert!(restarts(None, &state("abd", 30, 3), &[1, 2, 3]).is_crash_loop());

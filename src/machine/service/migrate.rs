@@ -1,4 +1,5 @@
-//! What a release wants done before it is switched to: as the service, with its environment and walls.
+//! Runs a release's `migrate` commands before the switch: as the service's user, with the service's environment and
+//! hardening. A record of the release, instance and environment prevents a second run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::machine::process::journal;
 use crate::machine::{Check, now};
 use crate::plan::{Migration, Mode, Owner, SeenFile};
 
-/// Longer than the step's own deadline: this one holds if the agent dies.
+/// systemd enforces it if bootagent was killed: longer than the time limit of the step, which bootagent enforces.
 const DEADLINE: Duration = Duration::from_secs(Phase::Migrate.seconds().0 + 60);
 
 pub fn check(migration: &Migration) -> Result<Check> {
@@ -23,11 +24,11 @@ pub fn check(migration: &Migration) -> Result<Check> {
 }
 
 pub async fn migrate(migration: &Migration) -> Result<()> {
-    let rendered = Rendered::new(migration)?;
+    let environment = EnvironmentFiles::new(migration)?;
     for argv in &migration.commands {
         run(migration, argv).await?;
     }
-    drop(rendered);
+    drop(environment);
     let record = &migration.record;
     files::write(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
 }
@@ -56,8 +57,10 @@ fn transient(migration: &Migration) -> TransientUnit {
         .directory(&migration.directory)
         .environment(&migration.environment)
         .property(format!("EnvironmentFile={}", migration.variables_at.display()));
-    let around: BTreeSet<&Path> = migration.files.iter().filter_map(|file| file.seen_as.parent()).collect();
-    for directory in around {
+    // The directories of the mounted files need not exist yet, so the unit gets its own, empty ones.
+    let directories: BTreeSet<&Path> =
+        migration.files.iter().filter_map(|file| file.seen_as.parent()).collect();
+    for directory in directories {
         transient = transient.property(format!("TemporaryFileSystem={}:mode=0755", directory.display()));
     }
     for SeenFile { path, seen_as, .. } in &migration.files {
@@ -72,24 +75,24 @@ fn transient(migration: &Migration) -> TransientUnit {
     transient
 }
 
-/// The environment that the service will get, in files that go when the migration ends in whatever way.
-struct Rendered<'a>(&'a Migration);
+/// Files with the environment that the service will get. They contain secrets: dropping the value removes them.
+struct EnvironmentFiles<'a>(&'a Migration);
 
-impl<'a> Rendered<'a> {
+impl<'a> EnvironmentFiles<'a> {
     fn new(migration: &'a Migration) -> Result<Self> {
-        let rendered = Rendered(migration);
+        let written = EnvironmentFiles(migration);
         files::directory(&migration.scratch, &Owner::root(), Mode(0o700))?;
         let variables = migration.variables.expose().as_bytes();
         files::write(&migration.variables_at, variables, &Owner::root(), Mode(0o600))?;
         for SeenFile { path, content, owner, mode, .. } in &migration.files {
             files::write(path, content.expose().as_bytes(), owner, *mode)?;
         }
-        Ok(rendered)
+        Ok(written)
     }
 }
 
-impl Drop for Rendered<'_> {
-    /// What cannot be removed is in memory and root's, and the next run removes it.
+impl Drop for EnvironmentFiles<'_> {
+    /// An error is ignored: the files are on tmpfs and readable by root only, and the next run removes them.
     fn drop(&mut self) {
         let _ = files::remove_tree(&self.0.scratch);
     }

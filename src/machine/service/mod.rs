@@ -1,4 +1,5 @@
-//! The service's unit: started, judged, migrated and drained, what is left of it, and what is recorded about it.
+//! The service's unit: starts, reloads and drains it, checks its health, runs migrations, and reads what is recorded
+//! about it. Also the operator's hold, later tries of a failed run, and what killed runs left.
 
 pub mod command;
 pub mod crash;

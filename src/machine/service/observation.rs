@@ -1,33 +1,34 @@
-//! What one observation of a service found: that it is good, or why not.
+//! The result of one probe of a service: good, or why not. Data only.
 
 use crate::fault::Fault;
 use crate::machine::process::units;
 use crate::secret::Message;
 
-/// What an observation that is good saw.
+/// A good result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Good {
+    /// What was observed: `http://127.0.0.1:3000/ answered 200`.
     pub answer: String,
     pub processes: Option<Processes>,
 }
 
-/// The service's processes within the unit, where a program tells of them.
+/// The service's processes within the unit, if a health check by a command lists them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Processes {
-    /// How often they were restarted.
+    /// How often processes were restarted, in total.
     pub restarts: u32,
-    /// Which they are, in the program's own words.
+    /// The list as the command printed it. It changes when a process is replaced.
     pub which: String,
 }
 
-/// Why an observation is not good.
+/// A bad result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
     pub fault: Fault,
     pub cause: Message,
-    /// It listens, but on other ports only.
+    /// The service listens, but on other ports only.
     pub is_elsewhere: bool,
-    /// It will not become better by itself.
+    /// Waiting does not help.
     pub is_final: bool,
     pub processes: Option<Processes>,
     pub remedy: Option<String>,

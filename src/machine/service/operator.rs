@@ -1,5 +1,5 @@
-//! What an operator told this machine: a hold, units that are masked, an agent that is disabled. Only `hold` and
-//! `unhold` write here, on a person's word; no step of a plan does.
+//! What an operator ordered on this machine: a hold, masked units, bootagent's own unit disabled. Only the commands
+//! `bootagent hold` and `unhold` change it, never a step of a plan.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use crate::machine::disk::files;
 use crate::plan::layout;
 use crate::plan::{Mode, Owner};
 
-/// Longer than any reason that is written by hand.
+/// The most bytes of a hold's file that are read. A reason that a person writes is shorter.
 const LONGEST: u64 = 64 << 10;
 const UNITS: [&str; 2] = ["/etc/systemd/system", "/run/systemd/system"];
 const AGENT: &str = "/etc/systemd/system/bootagent.service";
@@ -20,14 +20,14 @@ const AGENT_WANTED: &str = "/etc/systemd/system/multi-user.target.wants/bootagen
 
 pub fn said() -> Result<Operator> {
     Ok(Operator {
-        // Root's records are not for everybody: others plan without them.
+        // Only root can read the hold: a dry run of another user plans without it.
         hold: held().unwrap_or_default(),
         masked: masked()?,
         agent_disabled: files::exists(Path::new(AGENT))? && !files::exists(Path::new(AGENT_WANTED))?,
     })
 }
 
-/// Units that nothing may start: links to /dev/null, as `systemctl mask` makes them, also by `--runtime`.
+/// Masked units: links to /dev/null, made by `systemctl mask`, also with `--runtime`.
 fn masked() -> Result<BTreeSet<String>> {
     let mut masked = BTreeSet::new();
     for directory in UNITS.map(Path::new) {
@@ -40,8 +40,8 @@ fn masked() -> Result<BTreeSet<String>> {
     Ok(masked)
 }
 
-/// The hold that is in force. A file that an operator made by hand, or that cannot be read as one, holds the machine
-/// as well: since it was changed.
+/// The current hold. A file with other content (`touch` by an operator, or damaged) counts as a hold, too, without a
+/// reason and since the file's last change.
 pub fn held() -> Result<Option<Hold>> {
     let path = Path::new(layout::HOLD);
     let doing = || format!("reading {}", path.display());
@@ -55,7 +55,7 @@ pub fn held() -> Result<Option<Hold>> {
     Ok(Some(read.unwrap_or_else(by_hand)))
 }
 
-/// From now on no run changes this machine. Held again it keeps the moment since when, and gets the new reason.
+/// Holds the machine. If it is held already, the time is kept, and the reason is replaced if one is given.
 pub fn hold(reason: Option<String>) -> Result<Hold> {
     let before = held()?;
     let Hold { since, reason: former } =
@@ -68,12 +68,12 @@ pub fn hold(reason: Option<String>) -> Result<Hold> {
     Ok(hold)
 }
 
-/// Whether this boot was not told of the hold yet.
+/// Whether this is the first run of this boot to report the hold; the next call returns false.
 pub fn is_news() -> bool {
     std::fs::File::create_new(layout::HOLD_TOLD).is_ok()
 }
 
-/// The hold that this ended, if there was one.
+/// Ends the hold. Returns it, if there was one.
 pub fn unhold() -> Result<Option<Hold>> {
     let before = held()?;
     files::remove_file(Path::new(layout::HOLD))?;

@@ -1,4 +1,4 @@
-//! What serves at this moment: read from systemd, the records and the service's own port. Nothing here changes anything.
+//! What serves now, read from systemd, the records and one probe of the service. Changes nothing.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::machine::process::units::UnitState;
 use crate::machine::process::{journal, units};
 use crate::plan::layout::{self, Layout};
 
-const NOT_PROBED: &str = "not probed: only root sees whose socket answers";
+const NOT_PROBED: &str = "not probed: only root can see which process answers";
 
-/// `None` where no service of ours stands on this machine, and none is asked for.
+/// `None` if bootagent has no service on this machine and `asked` names none.
 pub async fn present(asked: &Asked, root: bool) -> Result<Option<Present>> {
     let Some(service) = service(asked).await? else { return Ok(None) };
     let layout = Layout::new(&service);
@@ -43,8 +43,8 @@ pub async fn present(asked: &Asked, root: bool) -> Result<Option<Present>> {
     }))
 }
 
-/// The one that the last run was about; but where that does not run and another one of ours does, that one: a switch
-/// that failed goes back to it. Else one of ours.
+/// The service of the last run if it is active, else another active service of bootagent: a failed switch to another
+/// service returns to the previous one. If none is active, the service of the last run.
 async fn service(asked: &Asked) -> Result<Option<Service>> {
     let claims = records::read()?.claims;
     for service in asked.service.iter().chain(&claims) {
@@ -55,15 +55,16 @@ async fn service(asked: &Asked) -> Result<Option<Service>> {
     Ok(asked.service.clone().or_else(|| claims.into_iter().next()))
 }
 
-/// A record that cannot be read is none. One that came with the AMI is another instance's.
+/// The record of the last healthy deployment; `None` if it cannot be read, or if it is another instance's, from which
+/// the AMI was made.
 fn good(layout: &Layout, asked: &Asked) -> Option<Good> {
     let bytes = files::read(&layout.good()).ok()??;
     let good: Good = serde_json::from_slice(&bytes).ok()?;
-    let is_ours = asked.instance.is_none() || asked.instance == good.instance;
-    is_ours.then_some(good)
+    let is_of_this_instance = asked.instance.is_none() || asked.instance == good.instance;
+    is_of_this_instance.then_some(good)
 }
 
-/// A release is named after its commit.
+/// The commit in the name of a release's directory.
 fn commit(release: &Path) -> Option<Commit> {
     let name = release.file_name()?.to_str()?;
     Commit::try_from(name.split('-').next()?.to_owned()).ok()
@@ -73,7 +74,7 @@ fn read_mark(layout: &Layout) -> Option<Mark> {
     Mark::parse(&files::read(&layout::passed(&layout.unit())).ok()??)
 }
 
-/// Everyone sees that there is a mark, and only root what is in it.
+/// Only root can read the mark; other users only see that it exists.
 fn passed(mark: Option<&Mark>, layout: &Layout) -> Option<Passed> {
     match mark {
         Some(mark) => Some(mark.passed()),
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_tells_its_commit() {
+    fn a_release_s_name_has_its_commit() {
         let hex = "51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5";
         let release = format!("/opt/x/releases/{hex}-3895b8d15bf9");
         assert_eq!(commit(Path::new(&release)).unwrap().as_str(), hex);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_was_stopped_is_told_from_one_that_failed() {
+    fn a_failed_unit_does_not_count_as_stopped() {
         let of = |active: &str, result: &str| {
             let state = UnitState { active: active.into(), result: result.into(), ..UnitState::default() };
             unit("x.service".into(), state).is_stopped

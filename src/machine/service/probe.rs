@@ -1,5 +1,5 @@
-//! One observation of a unit: whether its process runs, whether it is the one that listens, and what it answers. It
-//! reads and asks, and remembers nothing.
+//! One probe of a service: whether its process runs, whether that process listens on the port, and what it answers.
+//! Changes nothing and keeps no state; `gate.rs` repeats it.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::machine::process::units::UnitState;
 use crate::plan::{Gate, Probe};
 use crate::secret::{ForeignText, Message};
 
-/// One observation of the unit, of who answers on its port, if there is one, and of what must hold besides.
+/// Probes the unit: the gate's probe, and its further probes (`also`).
 pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     if state.imds_answered && !state.is_active() {
         return Err(imds_answers());
@@ -21,7 +21,7 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     if !state.is_active() || state.main_pid == 0 {
         return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
     }
-    // The processes first: that one of them ends again and again says more than that nothing listens.
+    // The further probes first: "this process ends again and again" is a better cause than "nothing listens".
     let mut processes = None;
     for also in &gate.also {
         processes = one(also, state).await?.processes.or(processes);
@@ -59,39 +59,40 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
 
 struct Answer {
     status: u16,
-    /// Where a redirect leads, without what may be private in it.
+    /// The target of a redirect, without query and fragment.
     location: Option<ForeignText>,
 }
 
 fn refused(url: &str, answer: Answer) -> Bad {
-    let said = Message::from(format!("{url} answered {}", answer.status));
+    let cause = Message::from(format!("{url} answered {}", answer.status));
     match answer.location {
         Some(location) => Bad {
             remedy: Some(
-                "redirects are not followed: set health.path to what is asked for in the end, health.host if it \
-                 redirects by host, or health.status if this answer is good; then: bootagent run --update"
+                "redirects are not followed: set health.path to the path of the final page, health.host if the redirect \
+                 depends on the host name, or health.status if a redirect is healthy; then: bootagent update"
                     .to_owned(),
             ),
-            ..bad(Fault::HealthBadAnswer, said.and(", which leads to ").and(location))
+            ..bad(Fault::HealthBadAnswer, cause.and(", which leads to ").and(location))
         },
         None if answer.status == 400 => Bad {
             remedy: Some(
-                "a service that answers under certain host names only refuses others so (Django's ALLOWED_HOSTS): set \
-                 health.host in bootagent.toml to a name that it serves; then: bootagent update"
+                "the service may accept only certain host names (Django's ALLOWED_HOSTS): set health.host in \
+                 bootagent.toml to one of them; then: bootagent update"
                     .to_owned(),
             ),
-            ..bad(Fault::HealthBadAnswer, said)
+            ..bad(Fault::HealthBadAnswer, cause)
         },
-        None => bad(Fault::HealthBadAnswer, said),
+        None => bad(Fault::HealthBadAnswer, cause),
     }
 }
 
-/// The part of a Location that tells where: its query may hold a token.
+/// The value of a `Location` header without query and fragment, which may contain a token.
 fn target(location: &str) -> ForeignText {
     ForeignText::line(location.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// Where one of the unit's own sockets answers. A foreign one that would be given the connection is an error of its own.
+/// An address at which only the unit's own sockets answer. If another process would get the connection, that is
+/// `Fault::HealthForeign`.
 fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
     let listeners = sockets::listeners(port, &state.cgroup);
     if listeners.own.is_empty() && listeners.foreign.is_empty() {
@@ -105,7 +106,7 @@ fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
         Err(foreign) => {
             let holder = sockets::holder(foreign);
             let cause = format!(
-                "{}, outside the unit, listens on {}, too: it is given connections for port {port} that are the unit's",
+                "{}, outside the unit, listens on {}, too: it gets connections to port {port} that are meant for the unit",
                 named(holder.as_ref()),
                 foreign.address
             );
@@ -114,7 +115,7 @@ fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
     }
 }
 
-/// The port is not the unit's: whose it is.
+/// The result if another process listens on the port and the unit does not. Names that process if it can be found.
 pub fn held(port: u16, foreign: Option<&Listener>) -> Bad {
     let holder = foreign.and_then(sockets::holder);
     let cause = format!("port {port} is held by {}, outside the unit", named(holder.as_ref()));
@@ -134,14 +135,14 @@ fn free(port: u16, holder: Option<&Holder>) -> Option<String> {
     Some(match &holder.unit {
         Some(unit) if unit.ends_with(".service") => {
             format!(
-                "stop it (systemctl disable --now {unit}), or give one of the two another port than {port}"
+                "stop it (systemctl disable --now {unit}), or set a port other than {port} for one of the two"
             )
         }
-        _ => format!("end process {}, or give one of the two another port than {port}", holder.pid),
+        _ => format!("end process {}, or set a port other than {port} for one of the two", holder.pid),
     })
 }
 
-/// Nothing is on the port: perhaps the service listens, but on others.
+/// The cause if nothing listens on the port: it names the ports on which the service listens instead.
 fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
     const MOST: usize = 5;
     let named: Vec<String> = others.iter().take(MOST).map(u16::to_string).collect();
@@ -151,7 +152,7 @@ fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
     }
 }
 
-/// What an operator should know of a service that is well: where nothing outside of the machine reaches it.
+/// A note for the operator of a healthy service: that it listens on loopback addresses only.
 pub fn note(gate: &Gate, state: &UnitState) -> Option<String> {
     let port = gate.probe.port()?;
     let own = sockets::listeners(port, &state.cgroup).own;
@@ -165,7 +166,7 @@ pub fn note(gate: &Gate, state: &UnitState) -> Option<String> {
     })
 }
 
-/// One GET. No redirect is followed: a login page is not health.
+/// Sends one GET. Redirects are not followed: a login page that answers 200 does not prove that the service is healthy.
 async fn ask(url: String, host: Option<String>, most: Duration) -> Result<Answer, Bad> {
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder()
@@ -202,14 +203,14 @@ mod tests {
     use crate::secret::Redaction;
 
     #[test]
-    fn where_it_listens_instead_is_told() {
+    fn ports_on_which_the_service_listens_instead_are_named() {
         assert_eq!(elsewhere(3000, &[].into()), "nothing listens on port 3000");
         assert_eq!(elsewhere(3000, &[4000].into()), "it listens on 4000, not on 3000");
         assert_eq!(elsewhere(3000, &(1..99).collect()), "it listens on 1, 2, 3, 4, 5, not on 3000");
     }
 
     #[test]
-    fn a_redirect_names_its_target_without_what_may_be_private() {
+    fn the_target_of_a_redirect_is_shown_without_its_query() {
         for (location, told) in [
             ("https://login.example.com/start?token=hunter2", "https://login.example.com/start"),
             ("/login#hunter2", "/login"),
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_request_may_be_about_the_host_header() {
+    fn the_remedy_for_400_names_the_host_header() {
         let remedy = |status| refused("http://127.0.0.1:1/", Answer { status, location: None }).remedy;
         assert!(remedy(400).unwrap().contains("health.host"));
         assert_eq!(remedy(500), None);
@@ -243,7 +244,7 @@ mod tests {
         assert!(free(3000, Some(&holder(Some("session-1.scope")))).unwrap().contains("end process 17"));
     }
 
-    /// What a service is sent that answers 204.
+    /// The request that a service gets, which answers 204.
     async fn sent(host: Option<&str>) -> String {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_host_is_the_one_that_is_said_and_else_the_address() {
+    async fn the_host_header_is_the_configured_one_or_the_address() {
         let request = sent(Some("api.example.com:8443")).await;
         assert!(request.contains("\r\nhost: api.example.com:8443\r\n"), "{request}");
         assert_eq!(request.matches("\r\nhost:").count(), 1, "{request}");

@@ -1,5 +1,5 @@
-//! Root's own records about services, and what shows of a service of ours without them. A record that cannot be used is
-//! told with its reason; the others count.
+//! Reads bootagent's records about services, and finds services that have no record but a unit or releases of
+//! bootagent. A record that cannot be used is reported with the reason, and does not prevent the use of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::plan::layout::{self, Layout};
 
 const OPT: &str = "/opt";
 const UNITS: &str = "/etc/systemd/system";
-/// How the unit of a service begins that this program wrote.
-const OURS: &str = "# Written by bootagent";
+/// The first words of a unit file that bootagent wrote.
+const WRITTEN_BY_BOOTAGENT: &str = "# Written by bootagent";
 
 #[derive(Default)]
 pub struct Records {
@@ -29,7 +29,7 @@ pub struct Records {
 
 pub fn read() -> Result<Records> {
     let by_unit = by_unit()?;
-    // Root's records are not for everybody: a dry run of another user goes by what everybody can read.
+    // Only root can read the records. A dry run of another user uses the unit files, which all users can read.
     let Some(claimed) = claimed() else { return Ok(Records { claims: by_unit, ..Records::default() }) };
     let mut found = Records { claims: claimed.union(&by_unit).cloned().collect(), ..Records::default() };
     for service in &found.claims {
@@ -52,7 +52,7 @@ pub fn read() -> Result<Records> {
     Ok(found)
 }
 
-/// `None` where this user may not look.
+/// The services with a claim; `None` if this user must not read the directory.
 fn claimed() -> Option<BTreeSet<Service>> {
     let services = Path::new(layout::STATE).join("services");
     let names = files::names(&services).ok()?;
@@ -64,25 +64,26 @@ fn service(name: &str) -> Option<Service> {
     Service::try_from(name).ok()
 }
 
-/// A unit of root's says itself whose it is.
+/// The services whose unit file bootagent wrote. Only root can write unit files, so the first line can be trusted.
 fn by_unit() -> Result<BTreeSet<Service>> {
     let units = Path::new(UNITS);
-    let ours =
-        |name: &String| std::fs::read_to_string(units.join(name)).is_ok_and(|text| text.starts_with(OURS));
-    let names = files::names(units)?.into_iter().filter(ours);
+    let is_ours = |name: &String| {
+        std::fs::read_to_string(units.join(name)).is_ok_and(|text| text.starts_with(WRITTEN_BY_BOOTAGENT))
+    };
+    let names = files::names(units)?.into_iter().filter(is_ours);
     Ok(names.filter_map(|name| service(name.strip_suffix(".service")?)).collect())
 }
 
 fn with_releases() -> Result<Vec<Service>> {
-    let has_ours = |service: &Service| {
+    let has_release = |service: &Service| {
         let names = files::names(&Layout::new(service).releases()).unwrap_or_default();
         names.iter().any(|name| commit_of(name).is_some())
     };
     let services = files::names(Path::new(OPT))?.into_iter().filter_map(|name| service(&name));
-    Ok(services.filter(has_ours).collect())
+    Ok(services.filter(has_release).collect())
 }
 
-/// A release is called by its commit and a digest of its recipe.
+/// The commit in a release's name, which is `COMMIT-DIGEST`, with the digest of its recipe.
 fn commit_of(release: &str) -> Option<Commit> {
     let (commit, recipe) = release.split_once('-')?;
     let is_digest = recipe.len() == 12 && recipe.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -100,7 +101,7 @@ fn kept(layout: &Layout, unusable: &mut BTreeMap<PathBuf, Unusable>) -> Vec<Kept
     whole.filter_map(|name| one(&layout.kept().join(name), unusable)).collect()
 }
 
-/// A record; none where it is absent or unusable.
+/// The record in this file; `None` if it is absent or, with an entry in `unusable`, if it cannot be used.
 fn one<T: DeserializeOwned>(path: &Path, unusable: &mut BTreeMap<PathBuf, Unusable>) -> Option<T> {
     let bytes = match files::read(path) {
         Ok(bytes) => bytes?,
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_of_ours_is_known_by_its_name() {
+    fn a_release_is_recognized_by_its_name() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
         assert_eq!(commit_of(&format!("{commit}-3895b8d15bf9")).unwrap().as_str(), commit);
         for other in [commit, "v1.2.3-3895b8d15bf9", &format!("{commit}-later"), "2024-01-01", ""] {
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_broken_or_newer_is_told_and_an_absent_one_is_not() {
+    fn a_broken_or_newer_record_is_reported_and_an_absent_one_is_not() {
         let scratch = tempfile::tempdir().unwrap();
         let (path, mut unusable) = (scratch.path().join("attempt.json"), BTreeMap::new());
         assert_eq!(one::<Attempt>(&path, &mut unusable), None);

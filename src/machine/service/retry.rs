@@ -1,5 +1,5 @@
-//! A later try of a run that failed while nothing serves: a timer of systemd's starts the agent's own unit, and from
-//! then on that unit starts itself again.
+//! Schedules another run after one that failed while nothing serves: a transient systemd timer starts bootagent's unit,
+//! which from then on restarts itself (`Restart=`).
 
 use crate::error::Result;
 use crate::machine::Check;
@@ -7,7 +7,7 @@ use crate::machine::process::program::tool;
 use crate::machine::process::units;
 use crate::plan::Seconds;
 
-/// Without the agent's unit systemd has nothing to start later.
+/// `AlreadySo` if bootagent's unit is not installed: then there is nothing to start later.
 pub async fn check_arranged(unit: &str) -> Result<Check> {
     Ok(match units::state(unit).await?.load.as_str() {
         "loaded" => Check::WouldChange("not arranged".into()),
@@ -15,9 +15,11 @@ pub async fn check_arranged(unit: &str) -> Result<Check> {
     })
 }
 
+/// Starts `unit` after the given time, by a timer of this name; an earlier timer is replaced.
 pub async fn arrange(unit: &str, timer: &str, after: Seconds) -> Result<()> {
     cancel(unit, timer).await?;
-    // A oneshot that ended well stays active, and would not be started again. Nothing runs in it.
+    // With RemainAfterExit= a oneshot unit stays active after success, and systemctl start would do nothing. No process
+    // runs in it any more.
     if units::state(unit).await?.is_active() {
         units::stop(unit).await?;
     }
@@ -35,7 +37,7 @@ pub async fn check_cancelled(unit: &str, timer: &str) -> Result<Check> {
     })
 }
 
-/// By either of the two ways in which it comes.
+/// Cancels the timer, and the unit's own restart if it waits for `RestartSec=`.
 pub async fn cancel(unit: &str, timer: &str) -> Result<()> {
     units::clear(&format!("{timer}.timer")).await?;
     match is_to_be_restarted(unit).await? {
@@ -44,7 +46,7 @@ pub async fn cancel(unit: &str, timer: &str) -> Result<()> {
     }
 }
 
-/// systemd waits for `RestartSec=` and then starts it: nothing runs in it meanwhile.
+/// Whether the unit waits for `RestartSec=`. No process runs in it meanwhile.
 async fn is_to_be_restarted(unit: &str) -> Result<bool> {
     Ok(units::state(unit).await?.sub == "auto-restart")
 }

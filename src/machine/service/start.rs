@@ -1,4 +1,4 @@
-//! Starts a service's unit, and says why it does not start.
+//! Starts, restarts and reloads a service's unit, and finds out why it does not start. Does not check its health.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::machine::process::units::{self, UnitState};
 use crate::machine::process::{journal, reason};
 use crate::secret::Message;
 
-/// Ends what runs, and starts the unit from what stands there now.
+/// Restarts the unit, or starts it, with the files as they are now.
 pub async fn restart(unit: &str) -> Result<()> {
     let _ = tool(&["systemctl", "reset-failed", "--", unit], 20).await;
     let former = units::state(unit).await.map(|state| state.invocation).unwrap_or_default();
@@ -29,14 +29,15 @@ pub async fn restart(unit: &str) -> Result<()> {
             .remedy(format!("journalctl -u {unit} shows why")),
     };
     let said = match now {
-        // The process before may have printed a former secret, which today's redaction does not know.
+        // Only lines of the new process: an earlier one may have logged an old secret value, which redaction does not
+        // know.
         Ok(state) if state.invocation != former => journal::last_lines(&[state.invocation]).await,
         _ => Vec::new(),
     };
     Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
 }
 
-/// Has the running unit take up what changed, by its own `ExecReload=`.
+/// Reloads the running unit by its `ExecReload=`.
 pub async fn reload(unit: &str) -> Result<()> {
     let output =
         program::run(&["systemctl", "reload", "--", unit], None, Duration::from_secs(115), 64 << 10).await?;
@@ -53,10 +54,10 @@ pub async fn reload(unit: &str) -> Result<()> {
     Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
 }
 
-/// How a program that reloads begins the line that says why it could not.
+/// The start of the line with which bootagent's reload programs report why a reload failed.
 const RELOAD: &str = "reload: ";
 
-/// systemctl itself only says that it did not work: systemd says why.
+/// The error with systemd's reason from the journal: systemctl only prints that the start failed.
 async fn not_started(unit: &str, began: u64, now: Option<&UnitState>, output: &Output) -> Error {
     let step = reason::step_of(now.and_then(|now| now.exit));
     let cause = match (reason::reason(unit, began).await, step) {

@@ -1,6 +1,6 @@
-//! The kernel's listening TCP sockets: asked with sock_diag(7), which walks these only. `/proc/net/tcp` walks every
-//! bucket of the table of connections, 10 ms on a machine with 24 GiB, and is read where the kernel has no `tcp_diag`.
-//! What the sockets mean for a service is decided in `sockets.rs`.
+//! Lists the listening TCP sockets, with sock_diag(7), which walks listening sockets only. Where the kernel has no
+//! `tcp_diag`, this reads `/proc/net/tcp`, for which the kernel walks its whole connection table (10 ms on a machine
+//! with 24 GiB). `sockets.rs` decides what the sockets mean for a service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,7 +16,7 @@ use super::Listener;
 pub fn listening() -> Vec<Listener> {
     [Family::V4, Family::V6]
         .into_iter()
-        .flat_map(|family| dumped(family).unwrap_or_else(|| printed(family)))
+        .flat_map(|family| sock_diag(family).unwrap_or_else(|| proc_net_tcp(family)))
         .collect()
 }
 
@@ -34,11 +34,11 @@ const TCP: u8 = 6;
 const STATES_LISTEN: u32 = 1 << 10;
 const HEADER: usize = 16;
 
-/// More sockets than these are not a table that a health check reads.
+/// Bounds memory and time, should the kernel's answer not end. Real machines have some hundred listening sockets.
 const MOST: usize = 100_000;
 
-/// As sock_diag has them; none if the kernel does not answer as documented.
-fn dumped(family: Family) -> Option<Vec<Listener>> {
+/// The family's listening sockets from sock_diag; `None` if the kernel does not answer as documented.
+fn sock_diag(family: Family) -> Option<Vec<Listener>> {
     let socket = ask(family)?;
     let mut found = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -49,7 +49,7 @@ fn dumped(family: Family) -> Option<Vec<Listener>> {
         while let Some((kind, body, next)) = message(rest) {
             match kind {
                 SOCK_DIAG_BY_FAMILY => found.push(socket_of(body, family)?),
-                // It ends with a status: below zero, the dump is not whole.
+                // The last message has a status; a negative one means that the dump is incomplete.
                 DONE => return (word(body, 0)? == 0).then_some(found),
                 _ => return None,
             }
@@ -59,7 +59,8 @@ fn dumped(family: Family) -> Option<Vec<Listener>> {
     None
 }
 
-/// A `nlmsghdr` and an `inet_diag_req_v2`: all TCP sockets of the family that listen.
+/// Sends a `nlmsghdr` and an `inet_diag_req_v2` that ask for the family's listening TCP sockets. Returns the socket
+/// from which to read the answer.
 fn ask(family: Family) -> Option<OwnedFd> {
     let protocol = SockProtocol::NetlinkSockDiag;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).ok()?;
@@ -79,7 +80,7 @@ fn ask(family: Family) -> Option<OwnedFd> {
     Some(socket)
 }
 
-/// The first message of a datagram: its kind, its body, and what follows it. Messages begin at multiples of four.
+/// The first message of a datagram: its type, its body, and the rest of the datagram. Messages are aligned to 4 bytes.
 fn message(datagram: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = usize::try_from(word(datagram, 0)?).ok()?;
     let kind = datagram.get(4..6)?.try_into().ok().map(u16::from_ne_bytes)?;
@@ -101,7 +102,7 @@ fn socket_of(body: &[u8], family: Family) -> Option<Listener> {
     Some(Listener { address: SocketAddr::new(ip, port), inode: word(body, 68)?.into() })
 }
 
-fn printed(family: Family) -> Vec<Listener> {
+fn proc_net_tcp(family: Family) -> Vec<Listener> {
     let table = match family {
         Family::V4 => "/proc/net/tcp",
         Family::V6 => "/proc/net/tcp6",
@@ -120,7 +121,7 @@ fn listener(line: &str) -> Option<Listener> {
     Some(Listener { address: SocketAddr::new(ip_address(ip)?, u16::from_str_radix(port, 16).ok()?), inode })
 }
 
-/// The kernel prints addresses as 32-bit words in the machine's own byte order.
+/// The kernel prints an address as 32-bit words in the byte order of the machine.
 fn ip_address(hex: &str) -> Option<IpAddr> {
     let words: Option<Vec<u32>> =
         (0..hex.len() / 8).map(|at| u32::from_str_radix(hex.get(at * 8..at * 8 + 8)?, 16).ok()).collect();

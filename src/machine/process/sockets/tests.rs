@@ -1,4 +1,4 @@
-//! Whose socket answers on a port: the service's own and others', in both address families.
+//! Whose socket answers on a port, the service's or another process's, in both address families.
 
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -25,7 +25,7 @@ fn at(addresses: &[&str]) -> Vec<Listener> {
     addresses.iter().map(listener).collect()
 }
 
-/// The address that is asked, or the foreign one that is named.
+/// The address that is probed, or the foreign socket that is reported.
 fn chosen(own: &[&str], foreign: &[&str], ipv6_loopback: bool) -> Result<String, String> {
     let listeners = Listeners { own: at(own), foreign: at(foreign) };
     match listeners.own_address(ipv6_loopback) {
@@ -35,7 +35,7 @@ fn chosen(own: &[&str], foreign: &[&str], ipv6_loopback: bool) -> Result<String,
 }
 
 #[test]
-fn a_socket_is_asked_in_its_own_family() {
+fn a_socket_is_probed_in_the_family_that_it_is_bound_to() {
     for (own, foreign, asked) in [
         (&["0.0.0.0:1"][..], &[][..], "127.0.0.1:1"),
         (&["10.1.2.3:1"], &["127.0.0.1:1", "[::1]:1"], "10.1.2.3:1"),
@@ -45,19 +45,19 @@ fn a_socket_is_asked_in_its_own_family() {
         (&["0.0.0.0:1"], &["[::]:1", "[::1]:1"], "127.0.0.1:1"),
         (&["[::ffff:127.0.0.1]:1"], &["[::]:1", "[::1]:1"], "127.0.0.1:1"),
         (&["[::ffff:0.0.0.0]:1"], &["[::1]:1"], "127.0.0.1:1"),
-        // One of two is enough, if no other process is asked in its place.
+        // One of two own sockets is enough, if no foreign socket gets its connections.
         (&["127.0.0.1:1", "[::1]:1"], &["0.0.0.0:1"], "127.0.0.1:1"),
         (&["0.0.0.0:1", "[::1]:1"], &["127.0.0.1:1"], "[::1]:1"),
         (&["[fe80::1]:1", "[::]:1"], &[], "[::1]:1"),
     ] {
         assert_eq!(chosen(own, foreign, true).as_deref(), Ok(asked), "{own:?} {foreign:?}");
     }
-    // A second socket of the unit's does not make it foreign.
+    // Two sockets of the unit share the address: neither is foreign.
     assert_eq!(chosen(&["0.0.0.0:1", "0.0.0.0:1"], &[], true).as_deref(), Ok("127.0.0.1:1"));
 }
 
 #[test]
-fn who_would_answer_instead_is_named() {
+fn a_foreign_socket_that_would_answer_is_reported() {
     for (own, foreign, named) in [
         (&["0.0.0.0:1"][..], &["127.0.0.1:1"][..], "127.0.0.1:1"),
         (&["0.0.0.0:1"], &["[::ffff:127.0.0.1]:1"], "[::ffff:127.0.0.1]:1"),
@@ -73,16 +73,15 @@ fn who_would_answer_instead_is_named() {
 }
 
 #[test]
-fn without_an_ipv6_loopback_ipv4_is_asked_unless_another_process_is_there() {
+fn without_an_ipv6_loopback_ipv4_is_probed_unless_another_process_listens_there() {
     assert_eq!(chosen(&["[::]:1"], &[], false).as_deref(), Ok("127.0.0.1:1"));
     for foreign in ["0.0.0.0:1", "127.0.0.1:1", "[::ffff:127.0.0.1]:1"] {
         assert_eq!(chosen(&["[::]:1"], &[foreign], false), Err(foreign.to_owned()));
     }
-    // It is the unit's own word where nothing is said of addresses.
     assert_eq!(chosen(&["0.0.0.0:1"], &[], false).as_deref(), Ok("127.0.0.1:1"));
 }
 
-/// What a socket can be bound to, and whether IPv6 only.
+/// Addresses to bind a socket to, and whether to set IPV6_V6ONLY.
 const BOUND: &[(&str, bool)] = &[
     ("0.0.0.0", false),
     ("127.0.0.1", false),
@@ -93,7 +92,7 @@ const BOUND: &[(&str, bool)] = &[
     ("::ffff:0.0.0.0", false),
 ];
 
-/// A listening socket that shares its port with all others of this user; `None` where the kernel does not let it.
+/// A listening socket that shares its port (SO_REUSEPORT); `None` if the kernel refuses.
 fn bound((ip, only_ipv6): (&str, bool), port: u16) -> Option<OwnedFd> {
     let address = SocketAddr::new(ip.parse().unwrap(), port);
     let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
@@ -112,7 +111,7 @@ fn bound((ip, only_ipv6): (&str, bool), port: u16) -> Option<OwnedFd> {
     Some(socket)
 }
 
-/// Which of the two is given a connection to this address.
+/// Whether the kernel gives a connection to this address to the first of the two sockets.
 fn is_answered_by_first(sockets: [&OwnedFd; 2], address: SocketAddr) -> bool {
     let connection = TcpStream::connect_timeout(&address, Duration::from_secs(2)).unwrap();
     let until = Instant::now() + Duration::from_secs(5);
@@ -124,7 +123,7 @@ fn is_answered_by_first(sockets: [&OwnedFd; 2], address: SocketAddr) -> bool {
                 return index == 0;
             }
         }
-        assert!(Instant::now() < until, "neither was given the connection to {address}");
+        assert!(Instant::now() < until, "neither socket got the connection to {address}");
     }
 }
 
@@ -138,10 +137,11 @@ fn both(own: (&str, bool), foreign: (&str, bool), own_first: bool) -> Option<(u1
     Some((port, if own_first { [first, second] } else { [second, first] }))
 }
 
-/// The kernel is the judge: of each pair of sockets that it allows, the address that is chosen reaches the unit's own,
-/// and where the other is named, that is reached: now and then, or if it was there first.
+/// Compares `own_address` with the real kernel, for each pair of sockets that it allows: a chosen address always
+/// reaches the unit's own socket, and a reported foreign socket does get connections, at least now and then or if it
+/// was bound first.
 #[test]
-fn the_kernel_hands_the_connection_to_whom_it_is_expected() {
+fn the_kernel_gives_the_connection_to_the_expected_socket() {
     assert!(has_ipv6_loopback(), "this machine has no ::1");
     let (mut own_answers, mut foreign_answers) = (0, 0);
     for (own, foreign) in BOUND.iter().flat_map(|own| BOUND.iter().map(move |foreign| (*own, *foreign))) {
@@ -155,22 +155,22 @@ fn the_kernel_hands_the_connection_to_whom_it_is_expected() {
                 Ok(address) => {
                     let address = address.unwrap();
                     let all = (0..8).all(|_| answers(address));
-                    assert!(all, "{own:?} beside {foreign:?}: {address} is answered by the other");
+                    assert!(all, "{own:?} beside {foreign:?}: the foreign socket answers at {address}");
                     own_answers += 1;
                 }
                 Err(_) => {
-                    let address = asked_at(listeners.own[0].address, true);
+                    let address = probe_address(listeners.own[0].address, true);
                     named = true;
                     reached |= (0..64).any(|_| !answers(address));
                 }
             }
         }
-        // The kernel's table does not tell that a `::` is for IPv6 only: then it is named for nothing, which is the
-        // safe side. Node, Python and Java never bind `::ffff:0.0.0.0` by themselves.
-        let untold = own.0 == "::ffff:0.0.0.0" && foreign == ("::", true);
+        // The list of sockets does not show IPV6_V6ONLY: such a `::` is reported although it gets no IPv4 connection,
+        // which is the safe side. Node, Python and Java never bind `::ffff:0.0.0.0` by themselves.
+        let is_false_alarm = own.0 == "::ffff:0.0.0.0" && foreign == ("::", true);
         assert!(
-            reached || !named || untold,
-            "{own:?} beside {foreign:?}: the other is never given a connection"
+            reached || !named || is_false_alarm,
+            "{own:?} beside {foreign:?}: the foreign socket never gets a connection"
         );
         foreign_answers += usize::from(named);
     }
