@@ -43,7 +43,8 @@ impl fmt::Display for ErrorReport {
 }
 
 impl Error {
-    /// The error for the status file, without foreign text that is not redacted: causes have `[not shown]` in its place.
+    /// The error for the status file, without foreign text that is not redacted: causes have `[not shown]` in its
+    /// place.
     pub fn report(&self) -> ErrorReport {
         let details = &self.0;
         ErrorReport {

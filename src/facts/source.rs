@@ -39,7 +39,7 @@ pub enum Evidence<'a> {
     NeverAsked,
 }
 
-/// Bytes of one evidence file. Longer files are refused; every boot reads the recorded texts again.
+/// The limit for one evidence file, in bytes. A longer file is not read: every boot reads all recorded texts again.
 pub const LONGEST_EVIDENCE: u64 = 256 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

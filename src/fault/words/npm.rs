@@ -35,7 +35,7 @@ fn is_page(line: &str) -> bool {
     json && (line.contains("JSON") || line.contains("json")) || line.starts_with("code TAR_BAD_ARCHIVE")
 }
 
-/// npm's error lines from its error code on; the lines before are not the cause. npm before 10 prefixes `npm ERR!`.
+/// npm's error lines from its error code on; the lines before are not the cause. Older versions prefix `npm ERR!`.
 fn errors(lines: &[ForeignText]) -> Vec<ForeignText> {
     let errors = lines.iter().filter_map(|line| line.after("npm error").or_else(|| line.after("npm ERR!")));
     let mut errors: Vec<ForeignText> = errors.collect();
