@@ -37,13 +37,13 @@ impl Policy {
         }
     }
 
-    /// By the name of what is mirrored, whichever layer says it.
+    /// All mirrors of all layers, by the name of what they replace.
     pub fn mirrors(&self) -> facts::Mirrors {
         let all = self.layers.iter().flat_map(|(_, fragment)| fragment.mirrors.clone());
         all.collect()
     }
 
-    /// What is said of the network: where nothing is, the plan has nothing to show.
+    /// The settings of the network that are set, for the plan.
     pub fn network_settings(&self) -> Vec<Setting> {
         let hosts = |hosts: &Vec<HostName>| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
         let network = [

@@ -1,4 +1,4 @@
-//! Whether a manifest may ask for packages of the distribution.
+//! The table `[packages]`: whether a manifest may install OS packages.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::plan::{Seconds, Setting};
 #[serde(deny_unknown_fields)]
 pub struct Packages {
     pub allow: Option<bool>,
-    /// How long a locked dpkg is waited for.
+    /// How long to wait for another process to release dpkg's lock.
     pub wait: Option<Seconds>,
 }
 
@@ -24,7 +24,7 @@ impl Packages {
     }
 }
 
-/// What the policy says of the distribution's packages.
+/// Whether OS packages may be installed, and how long to wait for dpkg's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackagesAllowed {
     pub allowed: bool,
@@ -38,7 +38,7 @@ impl Default for PackagesAllowed {
 }
 
 impl Policy {
-    /// And those of its settings that are set.
+    /// The table's values, and the settings that are not defaults.
     pub fn packages(&self) -> (PackagesAllowed, Vec<Setting>) {
         let default = PackagesAllowed::default();
         let allow = self.said(|fragment| fragment.packages.allow);
