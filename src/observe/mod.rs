@@ -1,5 +1,6 @@
-//! What is and what is wanted. Reads only: everything here gets `&impl Observe`, so the compiler
-//! shows that a dry run cannot act.
+//! Reads the machine, the policy, the repository, the manifest and the secret, and selects what to deploy.
+//!
+//! No code here changes the machine: it gets `&impl Observe`, whose methods only read. So a dry run may call all of it.
 
 mod credential;
 mod decision;
