@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::compare::{is_commit, is_environment, tag};
 use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret};
-use super::said::{is_commit, is_environment, tag};
 use super::{Decision, waiting};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};

@@ -2,6 +2,7 @@
 //!
 //! No code here changes the machine: it gets `&impl Observe`, whose methods only read. So a dry run may call all of it.
 
+mod compare;
 mod credential;
 mod decision;
 mod flag_file;
@@ -9,7 +10,6 @@ mod identity;
 pub mod manifest;
 mod policy;
 mod reads;
-mod said;
 pub mod secrets;
 mod waiting;
 

@@ -2,8 +2,8 @@
 //! names the command that applies it.
 
 use super::Decision;
+use super::compare::{is_commit, is_environment, tag};
 use super::policy::{Policy, Sourced};
-use super::said::{is_commit, is_environment, tag};
 use crate::facts::Facts;
 
 pub fn notes(facts: &Facts, policy: &Policy, decided: &Decision) -> Vec<String> {

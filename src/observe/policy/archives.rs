@@ -113,8 +113,8 @@ impl Policy {
     fn archives_of(&self, name: &str) -> (ArchivesAllowed, Vec<Setting>) {
         let default = ArchivesAllowed::default();
         let allowed =
-            self.said(|fragment| fragment.archives_of(name).iter().find_map(|words| words.archives));
-        let checksums = self.said(|fragment| {
+            self.uppermost(|fragment| fragment.archives_of(name).iter().find_map(|words| words.archives));
+        let checksums = self.uppermost(|fragment| {
             let pins = fragment.archives_of(name).into_iter().map(|words| &words.checksums);
             pins.into_iter().find(|pins| !pins.is_empty()).cloned()
         });
@@ -124,10 +124,10 @@ impl Policy {
             origin: pins.origin.to_string(),
         });
         let settings =
-            allowed.iter().map(|said| said.setting(&format!("{name}.archives"))).chain(pins).collect();
+            allowed.iter().map(|found| found.setting(&format!("{name}.archives"))).chain(pins).collect();
         let archives = ArchivesAllowed {
-            allowed: allowed.map_or(default.allowed, |said| said.value),
-            checksums: checksums.map_or(default.checksums, |said| said.value),
+            allowed: allowed.map_or(default.allowed, |found| found.value),
+            checksums: checksums.map_or(default.checksums, |found| found.value),
         };
         (archives, settings)
     }

@@ -59,15 +59,15 @@ fn is_user_name(name: &str) -> bool {
 
 impl Policy {
     pub fn service_may_use_imds(&self) -> Sourced<bool> {
-        self.always(|fragment| fragment.imds.service)
+        self.or_default(|fragment| fragment.imds.service)
     }
 
     /// The users that the firewall rules let through, and the setting; none if there are no rules.
     pub fn imds_users(&self) -> (Option<Vec<String>>, Option<Setting>) {
-        let Some(said) = self.said(|fragment| fragment.imds.users.clone()) else { return (None, None) };
-        let users = said.value.clone();
+        let Some(found) = self.uppermost(|fragment| fragment.imds.users.clone()) else { return (None, None) };
+        let users = found.value.clone();
         let shown = if users.is_empty() { "none".to_owned() } else { users.join(", ") };
-        (Some(users), Some(said.map(|_| shown).setting("imds.users")))
+        (Some(users), Some(found.map(|_| shown).setting("imds.users")))
     }
 }
 

@@ -112,19 +112,19 @@ impl Policy {
     }
 
     /// The value of a key in the uppermost layer that has it.
-    fn said<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Sourced<T>> {
+    fn uppermost<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Sourced<T>> {
         self.layers.iter().rev().find_map(|(origin, fragment)| {
             read(fragment).map(|value| Sourced { value, origin: origin.clone() })
         })
     }
 
     /// The same for keys with a default.
-    fn always<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Sourced<T> {
-        self.said(read).unwrap_or_else(|| Sourced { value: T::default(), origin: Origin::Default })
+    fn or_default<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Sourced<T> {
+        self.uppermost(read).unwrap_or_else(|| Sourced { value: T::default(), origin: Origin::Default })
     }
 
     pub fn repository(&self) -> Result<Sourced<String>> {
-        self.said(|fragment| fragment.repository.clone()).ok_or_else(|| {
+        self.uppermost(|fragment| fragment.repository.clone()).ok_or_else(|| {
             Error::new(
                 Code::PolicyNoRepository,
                 "reading the policy",
@@ -134,40 +134,41 @@ impl Policy {
     }
 
     pub fn git_credential(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.git_credential.clone())
+        self.uppermost(|fragment| fragment.git_credential.clone())
     }
 
     pub fn host_keys(&self) -> Vec<HostKey> {
-        self.always(|fragment| fragment.git.host_keys.clone()).value
+        self.or_default(|fragment| fragment.git.host_keys.clone()).value
     }
 
     pub fn secret(&self) -> Sourced<String> {
-        self.always(|fragment| fragment.secret.clone())
+        self.or_default(|fragment| fragment.secret.clone())
     }
 
     pub fn service(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.service.clone())
+        self.uppermost(|fragment| fragment.service.clone())
     }
 
     pub fn environment(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.environment.clone())
+        self.uppermost(|fragment| fragment.environment.clone())
     }
 
     pub fn commit(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.commit.clone())
+        self.uppermost(|fragment| fragment.commit.clone())
     }
 
     pub fn services(&self) -> Option<Sourced<Vec<String>>> {
-        self.said(|fragment| fragment.services.clone())
+        self.uppermost(|fragment| fragment.services.clone())
     }
 
     /// The environments and their branches. Those of the uppermost layer that has any replace all others.
     pub fn environments(&self) -> Sourced<BTreeMap<String, String>> {
-        self.always(|fragment| (!fragment.environments.is_empty()).then(|| fragment.environments.clone()))
+        self.or_default(|fragment| (!fragment.environments.is_empty()).then(|| fragment.environments.clone()))
     }
 
     pub fn budget(&self) -> Sourced<Seconds> {
-        self.said(|fragment| fragment.budget).unwrap_or(Sourced { value: BUDGET, origin: Origin::Default })
+        self.uppermost(|fragment| fragment.budget)
+            .unwrap_or(Sourced { value: BUDGET, origin: Origin::Default })
     }
 
     /// The same policy with a time limit for the run.
@@ -182,21 +183,22 @@ impl Policy {
     }
 
     pub fn wait(&self) -> Seconds {
-        let wait =
-            self.said(|fragment| fragment.imds.wait).map_or(Phase::Metadata.seconds(), |said| said.value);
+        let wait = self
+            .uppermost(|fragment| fragment.imds.wait)
+            .map_or(Phase::Metadata.seconds(), |found| found.value);
         wait.min(self.patience())
     }
 
     pub fn service_tag(&self) -> String {
-        self.always(|fragment| fragment.tags.service.clone()).value
+        self.or_default(|fragment| fragment.tags.service.clone()).value
     }
 
     pub fn environment_tag(&self) -> String {
-        self.always(|fragment| fragment.tags.environment.clone()).value
+        self.or_default(|fragment| fragment.tags.environment.clone()).value
     }
 
     pub fn commit_tag(&self) -> String {
-        self.always(|fragment| fragment.tags.commit.clone()).value
+        self.or_default(|fragment| fragment.tags.commit.clone()).value
     }
 
     /// The keys of tags that must name service and environment, because neither policy nor flags do.

@@ -31,9 +31,9 @@ impl Network {
 impl Policy {
     pub fn network(&self) -> facts::Network {
         facts::Network {
-            proxy: self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.value),
-            no_proxy: self.always(|fragment| fragment.network.no_proxy.clone()).value,
-            ca_file: self.said(|fragment| fragment.network.ca_file.clone()).map(|said| said.value),
+            proxy: self.uppermost(|fragment| fragment.network.proxy.clone()).map(|found| found.value),
+            no_proxy: self.or_default(|fragment| fragment.network.no_proxy.clone()).value,
+            ca_file: self.uppermost(|fragment| fragment.network.ca_file.clone()).map(|found| found.value),
         }
     }
 
@@ -47,16 +47,17 @@ impl Policy {
     pub fn network_settings(&self) -> Vec<Setting> {
         let hosts = |hosts: &Vec<HostName>| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
         let network = [
-            self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.setting("network.proxy")),
-            self.said(|fragment| fragment.network.no_proxy.as_ref().map(hosts))
-                .map(|said| said.setting("network.no_proxy")),
-            self.said(|fragment| fragment.network.ca_file.clone())
-                .map(|said| said.setting("network.ca_file")),
+            self.uppermost(|fragment| fragment.network.proxy.clone())
+                .map(|found| found.setting("network.proxy")),
+            self.uppermost(|fragment| fragment.network.no_proxy.as_ref().map(hosts))
+                .map(|found| found.setting("network.no_proxy")),
+            self.uppermost(|fragment| fragment.network.ca_file.clone())
+                .map(|found| found.setting("network.ca_file")),
         ];
         let names = self.mirrors().into_keys();
         let mirrors = names.map(|name| {
-            self.said(|fragment| fragment.mirrors.get(&name).cloned())
-                .map(|said| said.setting(&format!("mirrors.{name}")))
+            self.uppermost(|fragment| fragment.mirrors.get(&name).cloned())
+                .map(|found| found.setting(&format!("mirrors.{name}")))
         });
         network.into_iter().chain(mirrors).flatten().collect()
     }

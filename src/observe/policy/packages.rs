@@ -41,14 +41,14 @@ impl Policy {
     /// The table's values, and the settings that are not defaults.
     pub fn packages(&self) -> (PackagesAllowed, Vec<Setting>) {
         let default = PackagesAllowed::default();
-        let allow = self.said(|fragment| fragment.packages.allow);
-        let wait = self.said(|fragment| fragment.packages.wait);
+        let allow = self.uppermost(|fragment| fragment.packages.allow);
+        let wait = self.uppermost(|fragment| fragment.packages.wait);
         let settings = [
-            allow.as_ref().map(|said| said.setting("packages.allow")),
-            wait.as_ref().map(|said| said.setting("packages.wait")),
+            allow.as_ref().map(|found| found.setting("packages.allow")),
+            wait.as_ref().map(|found| found.setting("packages.wait")),
         ];
-        let allowed = allow.map_or(default.allowed, |said| said.value);
-        let wait = wait.map_or(default.wait, |said| said.value);
+        let allowed = allow.map_or(default.allowed, |found| found.value);
+        let wait = wait.map_or(default.wait, |found| found.value);
         (PackagesAllowed { allowed, wait }, settings.into_iter().flatten().collect())
     }
 }
