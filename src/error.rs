@@ -1,7 +1,7 @@
-//! Errors as an operator meets them: what was being done, on what, why it failed, what to do.
+//! The program's error type: what was being done, on what, why it failed, what to do.
 //!
-//! Every error has a stable code. The table below is the only place that ties a code to its exit
-//! status and its remedy; `docs/reference/errors.md` is checked against it.
+//! Every error has a stable code. Only the table below gives a code its exit status and its remedy;
+//! `tests/fence.rs` compares it with `docs/reference/errors.md`.
 
 mod report;
 
@@ -13,18 +13,17 @@ pub use report::{ErrorReport, SentError};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Exit statuses of `run`, after sysexits where one fits.
+/// Exit statuses of a run that failed. From 64 on they are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// What was asked did not happen.
     Failed = 1,
     Usage = 64,
     /// A defect of bootagent itself.
     Bug = 70,
-    /// The surroundings failed to the end of the budget, or another run is active.
+    /// An external dependency failed until the time limit, or another run is active.
     Temporary = 75,
-    /// The policy refuses.
+    /// The policy, an operator or a safety check forbids it.
     Refused = 77,
     /// Policy, tags, manifest, lockfile or secret are invalid.
     Invalid = 78,
@@ -55,8 +54,8 @@ macro_rules! codes {
 }
 
 impl Code {
-    /// The run was refused before it tried anything: its exit status is the code's own, whatever serves, and the status
-    /// still tells of the last run that tried.
+    /// Whether the run ended before it did anything. It then exits with the code's status even if a service is healthy,
+    /// and leaves the status file of the last run as it is.
     pub fn is_before_a_run(self) -> bool {
         matches!(self, Code::Usage | Code::Busy | Code::NotRoot)
     }
@@ -65,9 +64,9 @@ impl Code {
 codes! {
     Usage = "E-USAGE", Usage, "see bootagent --help";
     Bug = "E-BUG", Bug, "please report this, with the journal of the run";
-    CoreDumps = "E-CORE-DUMPS", Bug, "nothing was done: let the process lower its own core limit and call prctl (a seccomp filter of the unit or container forbids it); without that, a crash could write secrets to the disk";
-    Io = "E-IO", Failed, "look at the path that is named: its disk, its mode, its mount";
-    NotADirectory = "E-NOT-A-DIRECTORY", Failed, "mount the disk there (a bind mount does for a directory elsewhere), or move away what is named, and run again";
+    CoreDumps = "E-CORE-DUMPS", Bug, "nothing was done: allow setrlimit and prctl in the seccomp filter of the unit or container; without them, a crash could write secrets to the disk";
+    Io = "E-IO", Failed, "check the disk, the mount and the permissions of the named path";
+    NotADirectory = "E-NOT-A-DIRECTORY", Failed, "move the named link or file away and run again; to use another disk, mount it there (or bind-mount a directory of it)";
     NotRoot = "E-NOT-ROOT", Refused, "run as root, or add --dry-run to see what would be done";
     NotEc2 = "E-NOT-EC2", Usage, "a run is for EC2 instances; on a laptop: bootagent --dry-run --service auth-service --environment prod --repository . --env-file .env";
     Held = "E-HELD", Refused, "bootagent unhold ends the hold; then: bootagent run";
@@ -75,10 +74,10 @@ codes! {
     Deadline = "E-DEADLINE", Temporary, "the run's budget is spent; bootagent status --steps shows which step took it; raise budget in the policy if the step needs that long";
     StepDeadline = "E-STEP-DEADLINE", Failed, "the step has its own time limit, which no setting raises: speed up what it waits for, or use a larger instance";
     Cancelled = "E-CANCELLED", Temporary, "the run was cancelled; run it again: it continues where it stopped";
-    AgentDied = "E-AGENT-DIED", Failed, "journalctl -t bootagent has its last words; run it again: it goes on from where the machine is";
-    RecordUnreadable = "E-RECORD-UNREADABLE", Failed, "nothing is lost as long as the service serves: the run goes on with the other records, and a healthy one writes this one anew; look at its disk";
-    RecordNewer = "E-RECORD-NEWER", Invalid, "nothing was changed: install the newer bootagent again, which reads its own records";
-    RecordsMissing = "E-RECORDS-MISSING", Temporary, "mount or restore /var/lib/bootagent: it is tried again every 5 minutes; where the records are lost for good, bootagent run --repository with the pattern begins anew, and stays with the commit that is the current one";
+    AgentDied = "E-AGENT-DIED", Failed, "journalctl -t bootagent has its last lines; run it again: it continues where it stopped";
+    RecordUnreadable = "E-RECORD-UNREADABLE", Failed, "the run uses the other records, and the next healthy run writes this one again; check the disk";
+    RecordNewer = "E-RECORD-NEWER", Invalid, "nothing was changed: install the newer bootagent again, which can read this record";
+    RecordsMissing = "E-RECORDS-MISSING", Temporary, "mount or restore /var/lib/bootagent: the run is repeated every 5 minutes; if the records are lost, bootagent run --repository with the pattern starts new ones and keeps the current commit";
     ImdsUnreachable = "E-IMDS-UNREACHABLE", Temporary, "is this an EC2 instance with HttpEndpoint=enabled? on a laptop name the service with --service and --environment";
     ImdsTagsOff = "E-IMDS-TAGS-OFF", Invalid, "set InstanceMetadataTags=enabled in the launch template's MetadataOptions (no tag key may contain a slash or a space)";
     TagMissing = "E-TAG-MISSING", Invalid, "add the tag to the launch template (TagSpecifications, resource type instance), or name it with --service and --environment";
@@ -87,81 +86,81 @@ codes! {
     PolicyInvalid = "E-POLICY-INVALID", Invalid, "correct the policy; docs/reference/policy.md describes every key";
     PolicyNoRepository = "E-POLICY-NO-REPOSITORY", Invalid, "give the pattern, for example --repository 'https://github.com/acme/{service}.git', or repository = \"...\" in /etc/bootagent/policy.toml";
     PolicyRefused = "E-POLICY-REFUSED", Refused, "choose what the policy allows, or ask the owner of the AMI to change the policy";
-    NameTaken = "E-NAME-TAKEN", Refused, "choose another service name; if what is named is left over from a service, rename it (mv) and delete nothing: a directory in /var/lib may hold its data";
-    UnitMasked = "E-UNIT-MASKED", Refused, "an operator masked the service's unit: end that with systemctl unmask, and then: bootagent run";
+    NameTaken = "E-NAME-TAKEN", Refused, "choose another service name; if it is left over from a service, rename it with mv; do not delete it: a directory in /var/lib may hold data";
+    UnitMasked = "E-UNIT-MASKED", Refused, "an operator masked the service's unit: run systemctl unmask with its name, and then: bootagent run";
     RepositoryInvalid = "E-REPOSITORY-INVALID", Invalid, "use https:// without a user or password in it, or ssh://git@HOST/PATH; credentials come from --git-credential-secret";
     GitUnreachable = "E-GIT-UNREACHABLE", Temporary, "can the instance reach the git server (route, DNS, proxy, certificate)?";
     GitRefused = "E-GIT-REFUSED", Invalid, "is the repository private? name the credential's secret with --git-credential-secret, and check that it may read this repository";
-    GitNotFound = "E-GIT-NOT-FOUND", Invalid, "check the repository pattern of the policy and the service's name (a private repository without a credential looks absent, too)";
-    GitUnsupported = "E-GIT-UNSUPPORTED", Invalid, "name another repository or server in the policy: bootagent reads repositories whose objects are named by SHA-1, from servers that answer as git-upload-pack does";
+    GitNotFound = "E-GIT-NOT-FOUND", Invalid, "check the repository pattern of the policy and the service's name; git servers also answer 404 for a private repository without a credential";
+    GitUnsupported = "E-GIT-UNSUPPORTED", Invalid, "name another repository or server in the policy: bootagent reads repositories with SHA-1 objects, from servers that speak the protocol of git-upload-pack";
     CredentialInvalid = "E-GIT-CREDENTIAL", Invalid, "store a token, a private key (PEM), or JSON with username and password, or with app_id, installation_id and private_key; docs/how-to/use-a-private-repository.md shows each";
     HostUnknown = "E-GIT-HOST-UNKNOWN", Refused, "get the server's key from its owner and add it to git.host_keys in the policy, as a line of known_hosts";
-    HostKey = "E-GIT-HOST-KEY", Refused, "find out why: either the server's key was changed (then its owner says so, and git.host_keys in the policy gets the new one), or this is not the server";
+    HostKey = "E-GIT-HOST-KEY", Refused, "ask the server's owner: if its key was changed, add the new one to git.host_keys in the policy; if not, another server answers in its place";
     BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
-    CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "choose a commit on the environment's own branch (--ref, ref in the policy, or the tag bootagent:ref)";
+    CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "choose a commit on the environment's branch (--ref, ref in the policy, or the tag bootagent:ref)";
     CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";
     NoRelease = "E-NO-RELEASE", Usage, "bootagent releases lists what is kept; bootagent update --ref COMMIT deploys any commit of the branch";
-    SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove what is named from the repository";
-    SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "submodules are not fetched yet: take the files into the repository (git subtree), or install them as a package";
-    SourceLfs = "E-SOURCE-LFS", Invalid, "Git LFS is not fetched yet: store the file itself in git, or let the service download it";
-    SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: large files belong elsewhere, and persist keeps what the service makes";
+    SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove the named entry from the repository";
+    SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "submodules are not supported: add the files to the repository (git subtree), or install them as a package";
+    SourceLfs = "E-SOURCE-LFS", Invalid, "Git LFS is not supported: store the file itself in git, or let the service download it";
+    SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: store large files elsewhere; persist in bootagent.toml keeps files that the service writes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "add the version to the AMI, or request an installed one";
-    RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the server of the runtime's archives (route, DNS, proxy, certificate)? [mirrors] in the policy names another one, and an image with the runtime needs none";
+    RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the server of the runtime's archives (route, DNS, proxy, certificate)? [mirrors] in the policy names another one, and an AMI with the runtime needs none";
     RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "the archive was changed, or the pinned checksum belongs to another file: compare with the checksum that the runtime's own project publishes before you change the policy";
-    RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? look at what it serves at this address";
+    RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? check what it serves at this address";
     PackagesLocked = "E-OS-PACKAGES-LOCKED", Temporary, "wait until the named process ends, or disable unattended upgrades in the AMI; packages.wait in the policy sets how long bootagent waits";
     PackagesMissing = "E-OS-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the AMI";
     PackagesUnreachable = "E-OS-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the AMI need none";
     PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "apt-get's output says why; run the same command on an instance of this AMI";
     PackagesUnsupported = "E-OS-PACKAGES-UNSUPPORTED", Invalid, "add the packages to the AMI, and remove them from the manifest";
     LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
-    SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret under this name in this region, or write secret = false into bootagent.toml if the service has none";
+    SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret with this name in this region, or set secret = false in bootagent.toml if the service has none";
     SecretDenied = "E-SECRET-DENIED", Invalid, "allow secretsmanager:GetSecretValue on this secret (and kms:Decrypt on its key) in the instance's role";
     SecretUnreachable = "E-SECRET-UNREACHABLE", Temporary, "does the subnet reach Secrets Manager (NAT or VPC endpoint), and is the clock right?";
     SecretInvalid = "E-SECRET-INVALID", Invalid, "store one flat JSON object of strings, or KEY=value lines";
     SecretKeyRefused = "E-SECRET-KEY-REFUSED", Refused, "rename or remove the key: it changes how programs are loaded";
     SecretKeyMissing = "E-SECRET-KEY-MISSING", Invalid, "add the key to the secret, or take it out of env.required in bootagent.toml";
     EnvironmentUncarried = "E-ENVIRONMENT-UNCARRIED", Invalid, "store the value in another form (base64, for example): no environment file can contain it";
-    CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "look at the cause; free disk and inodes come first";
-    InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; push a fix, then: bootagent run --update";
-    EcosystemInvalid = "E-ECOSYSTEM-INVALID", Invalid, "correct the ecosystem file (node -p 'require(\"./ecosystem.config.js\")' in a clean clone shows what it says, without any secret), or generate one: pm2.ecosystem = false; push a fix, then: bootagent run --update";
-    EcosystemRefused = "E-ECOSYSTEM-REFUSED", Refused, "take what is named out of the ecosystem file: bootagent runs it as the service's own user, from its own release; push a fix, then: bootagent run --update";
-    MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent run --update";
+    CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "see the cause; check free disk space and inodes first";
+    InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; push a fix, then: bootagent update";
+    EcosystemInvalid = "E-ECOSYSTEM-INVALID", Invalid, "correct the ecosystem file (node -p 'require(\"./ecosystem.config.js\")' in a clean clone shows what it exports without the secret), or let bootagent write one: pm2.ecosystem = false; push a fix, then: bootagent update";
+    EcosystemRefused = "E-ECOSYSTEM-REFUSED", Refused, "remove the named setting from the ecosystem file: bootagent runs it as the service's user, from its release; push a fix, then: bootagent update";
+    MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not work on this machine: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may remove it";
     ImdsRules = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";
-    ServiceExited = "E-SERVICE-EXITED", Failed, "the service exits: journalctl -u with its name has its last lines; push a fix, then: bootagent run --update";
+    ServiceExited = "E-SERVICE-EXITED", Failed, "the service exits: journalctl -u with its name has its last lines; push a fix, then: bootagent update";
     ServiceStopped = "E-SERVICE-STOPPED", Failed, "the service was stopped: systemctl start with its name, or bootagent run, starts it again";
-    ClockWrong = "E-CLOCK-WRONG", Temporary, "let the machine's clock be set before or while it boots: chrony or systemd-timesyncd with 169.254.169.123, or another time service of the AMI";
-    DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the file system that is named, or give the instance a larger volume";
+    ClockWrong = "E-CLOCK-WRONG", Temporary, "set the clock at boot: chrony or systemd-timesyncd with 169.254.169.123, or another time service of the AMI";
+    DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the named file system, or give the instance a larger volume";
     RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";
-    RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry wants a credential, or refuses this one: a private package needs a registry that this instance may read";
-    PackageMissing = "E-DEPENDENCY-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent run --update";
-    LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent run --update";
-    PackageAltered = "E-DEPENDENCY-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a page while it is maintained: find out why before you renew the lockfile";
-    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "take an instance type with more memory, add swap, or build elsewhere and install what was built";
-    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port, and early enough? set port, or health.timeout, in bootagent.toml, and then: bootagent run --update";
-    HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process holds the port: end it, or choose another port";
-    HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not with a good status: its log says why; health.path in bootagent.toml sets the path; push a fix, then: bootagent run --update";
-    HealthWeaker = "E-HEALTH-WEAKER", Invalid, "give bootagent.toml its port and health.path back, or set health.check to allow the weaker check; then: bootagent run --update";
+    RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry requires a credential, or refuses this one: a private package needs a registry that this instance may read";
+    PackageMissing = "E-DEPENDENCY-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent update";
+    LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent update";
+    PackageAltered = "E-DEPENDENCY-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a maintenance page: find out why before you update the lockfile";
+    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "use an instance type with more memory, add swap, or build elsewhere and install the result";
+    HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port, and early enough? set port, or health.timeout, in bootagent.toml, and then: bootagent update";
+    HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process listens on the port: end it, or choose another port";
+    HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not with a good status: its log says why; health.path in bootagent.toml sets the path; push a fix, then: bootagent update";
+    HealthWeaker = "E-HEALTH-WEAKER", Invalid, "give bootagent.toml its port and health.path back, or set health.check to allow the weaker check; then: bootagent update";
     HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted during the health check: its log says why";
 }
 
-/// One failure, told once. Boxed: it travels through every `Result` of the program.
+/// One failure. Boxed, so that `Result`s stay small.
 #[derive(Clone, Debug)]
-pub struct Error(Box<Told>);
+pub struct Error(Box<Details>);
 
 #[derive(Clone, Debug)]
-struct Told {
+struct Details {
     code: Code,
     doing: String,
     causes: Vec<Message>,
     remedy: Option<String>,
-    /// The fault's name in `fault`'s table, if it is one of those.
+    /// The name of a row in the table of `crate::fault`; none for an error that is not a fault.
     fault: Option<String>,
-    /// The seconds that a server asked us to stay away.
+    /// Seconds, from a server's `Retry-After`.
     retry_after: Option<u64>,
     /// The last lines of the program that failed.
     output: Vec<Message>,
@@ -181,16 +180,16 @@ impl Error {
     ) -> Self {
         let causes = causes.into_iter().map(Into::into).collect();
         let (remedy, fault, retry_after, output) = (None, None, None, Vec::new());
-        Error(Box::new(Told { code, doing: doing.into(), causes, remedy, fault, retry_after, output }))
+        Error(Box::new(Details { code, doing: doing.into(), causes, remedy, fault, retry_after, output }))
     }
 
-    /// For what a library says about files: `E-IO`, unless there is no room.
+    /// An error of a library's file access: `E-DISK-FULL` if the text says so, else `E-IO`.
     pub fn of_the_disk(doing: impl Into<String>, cause: impl Into<Message>) -> Self {
         let cause = cause.into();
         Self::new(if cause.judge(is_disk_full) { Code::DiskFull } else { Code::Io }, doing, cause)
     }
 
-    /// Replaces the code's general remedy by one that fits this case better.
+    /// Replaces the code's general remedy with one for this case.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.0.remedy = Some(remedy.into());
         self
@@ -201,13 +200,13 @@ impl Error {
         self
     }
 
-    /// One more cause, behind those that are told.
+    /// Adds an inner cause after the present ones.
     pub fn because(mut self, cause: impl Into<Message>) -> Self {
         self.0.causes.push(cause.into());
         self
     }
 
-    /// A word in parentheses on the last cause: how often it was tried.
+    /// Adds a note in parentheses to the last cause, such as how often it was tried.
     pub fn noting(mut self, note: &str) -> Self {
         if let Some(last) = self.0.causes.pop() {
             self.0.causes.push(last.and(format!(" ({note})")));
@@ -220,20 +219,20 @@ impl Error {
         self
     }
 
-    /// What the one who failed said last.
+    /// Adds the last lines that the failed program printed.
     pub fn saying(mut self, lines: impl IntoIterator<Item: Into<Message>>) -> Self {
         self.0.output = lines.into_iter().map(Into::into).collect();
         self
     }
 
-    /// All its causes, for an error that is made of this one, or for a word about it.
+    /// All causes as one message, for an error or a warning that quotes this error.
     pub fn cause(&self) -> Message {
         Message::joined(self.0.causes.iter().cloned(), ": ")
     }
 
-    /// What others said in it is shown from now on, without what must not be seen.
+    /// Makes foreign text in the error visible, with the values of `redaction` replaced.
     pub fn redacted(mut self, redaction: &Redaction) -> Self {
-        // It names command lines, in which a repository may have written what is a secret's value as well.
+        // `doing` can contain a command line of the repository, and that can contain a secret value.
         self.0.doing = redaction.hide(&self.0.doing);
         for message in self.0.causes.iter_mut().chain(&mut self.0.output) {
             *message = message.shown(redaction).into();
@@ -241,12 +240,12 @@ impl Error {
         self
     }
 
-    /// What is said of it where no secret of the service is known, or could be quoted: before there is a plan.
+    /// The same with all foreign text visible: only before the run has read a secret that the text could quote.
     pub fn in_public(&self) -> Self {
         self.clone().redacted(&Redaction::default())
     }
 
-    /// The same without the values that are known here. What others said is not shown yet.
+    /// Replaces the values of `redaction` in foreign text, which stays hidden until `redacted`.
     pub fn without(mut self, redaction: &Redaction) -> Self {
         for message in self.0.causes.iter_mut().chain(&mut self.0.output) {
             *message = std::mem::take(message).without(redaction);
@@ -266,6 +265,7 @@ impl Error {
         self.0.fault.as_deref()
     }
 
+    /// Seconds that a server asked the agent to wait before it tries again.
     pub fn asked_to_wait(&self) -> Option<u64> {
         self.0.retry_after
     }
@@ -279,11 +279,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Gives a plain error its code and its context.
+/// Gives the error of a library a code and what was being done. A full disk always gets `E-DISK-FULL`.
 pub trait Coded<T> {
     fn coded(self, code: Code, doing: impl FnOnce() -> String) -> Result<T>;
 
-    /// For the file system and the like: `E-IO` with what was being done.
+    /// The same with the code `E-IO`, for file access.
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T>
     where
         Self: Sized,
@@ -302,7 +302,7 @@ impl<T, E: Into<anyhow::Error>> Coded<T> for std::result::Result<T, E> {
     }
 }
 
-/// Whether a text is the kernel's word that there is no room, in whatever library's or program's mouth.
+/// Whether a text contains the kernel's message for ENOSPC or EDQUOT, which libraries and programs quote.
 pub fn is_disk_full(text: &str) -> bool {
     let text = text.to_lowercase();
     ["no space left on device", "quota exceeded"].iter().any(|words| text.contains(words))
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_doing_cause_code_and_remedy_in_this_order() {
+    fn an_error_shows_doing_cause_code_and_remedy_in_this_order() {
         let error = Error::new(Code::BranchMissing, "fetching branch stage", "the remote has no such branch");
         assert_eq!(
             error.to_string(),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_named_whoever_was_writing() {
+    fn a_full_disk_replaces_the_caller_s_code() {
         let (space, quota, access) = (28, 122, 13);
         for (errno, code) in
             [(space, Code::DiskFull), (quota, Code::DiskFull), (access, Code::CheckoutFailed)]
@@ -353,26 +353,27 @@ mod tests {
         let long = "é".repeat(100_000);
         let error = Error::caused(Code::Io, &*long, [&*long, "short"]).because(&long);
         let report = error.report();
-        let told = [&report.doing, &report.causes[0], &report.causes[2]];
-        assert!(told.iter().all(|text| text.len() < 1100 && text.ends_with("é…")), "{error}");
+        let long_parts = [&report.doing, &report.causes[0], &report.causes[2]];
+        assert!(long_parts.iter().all(|text| text.len() < 1100 && text.ends_with("é…")), "{error}");
         assert_eq!(report.causes[1], "short");
         assert!(error.to_string().len() < 4000);
     }
 
     #[test]
-    fn an_error_survives_the_way_from_a_child() {
+    fn an_error_of_a_child_process_arrives_unchanged() {
         let error = Error::new(Code::GitRefused, "fetching", "401").remedy("look here");
         let back = Error::received(error.sent());
         assert_eq!(back.report(), error.report());
         assert_eq!(back.code(), Code::GitRefused);
     }
+
     #[test]
-    fn what_others_said_is_not_told_before_it_is_redacted() {
+    fn foreign_text_is_hidden_until_it_is_redacted() {
         let token = Secret::new("hunter2-hunter2");
         let quoted = || ForeignText::line("no way with hunter2-hunter2");
-        let told = Message::from("it says: ").and(quoted());
+        let cause = Message::from("it says: ").and(quoted());
         let error =
-            Error::new(Code::MigrateFailed, "migrating", told).saying([quoted()]).noting("tried twice");
+            Error::new(Code::MigrateFailed, "migrating", cause).saying([quoted()]).noting("tried twice");
         for error in [&error, &Error::received(error.sent())] {
             let shown = format!("{error}{error:?}");
             assert!(

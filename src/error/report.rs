@@ -1,10 +1,12 @@
-//! An error as plain data: for people, and between our own processes.
+//! An error as plain data: `ErrorReport` for people and files, `SentError` from a child process to its parent.
+//!
+//! Foreign text (of a repository, a tool or a server) gets into an `ErrorReport` only after redaction.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Error, Told};
+use super::{Code, Details, Error};
 use crate::secret::{CUT, Message, Unredacted};
 
 /// The form of an error in the status file and in JSON output.
@@ -22,7 +24,7 @@ pub struct ErrorReport {
     pub output: Vec<String>,
 }
 
-/// An error on its way from a child process to its parent.
+/// An error that a child process sends to its parent, with foreign text that is not redacted yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SentError {
     report: ErrorReport,
@@ -41,29 +43,31 @@ impl fmt::Display for ErrorReport {
 }
 
 impl Error {
-    /// Everything about it as plain data, for the status file. What others said is in it only if it was redacted.
+    /// The error for the status file, without foreign text that is not redacted: causes have `[not shown]` in its
+    /// place.
     pub fn report(&self) -> ErrorReport {
-        let told = &self.0;
+        let details = &self.0;
         ErrorReport {
-            code: told.code.name().to_owned(),
-            doing: bounded(&told.doing),
-            causes: told.causes.iter().map(|cause| bounded(&cause.own())).collect(),
-            remedy: told.remedy.clone().unwrap_or_else(|| told.code.remedy().to_owned()),
-            fault: told.fault.clone(),
-            retry_after: told.retry_after,
-            output: told.output.iter().filter(|line| line.is_own()).map(Message::own).collect(),
+            code: details.code.name().to_owned(),
+            doing: bounded(&details.doing),
+            causes: details.causes.iter().map(|cause| bounded(&cause.own())).collect(),
+            remedy: details.remedy.clone().unwrap_or_else(|| details.code.remedy().to_owned()),
+            fault: details.fault.clone(),
+            retry_after: details.retry_after,
+            output: details.output.iter().filter(|line| line.is_own()).map(Message::own).collect(),
         }
     }
 
-    /// An error that was told before, and kept as plain data. What others said in it was redacted then.
+    /// The error of a report that an earlier run wrote. Foreign text in it was redacted then.
     pub fn told_before(report: ErrorReport) -> Self {
         let ErrorReport { code, doing, causes, remedy, fault, output, .. } = report;
         let code = Code::ALL.iter().copied().find(|known| known.name() == code).unwrap_or(Code::Bug);
         let [causes, output] = [causes, output].map(|all| all.into_iter().map(Message::from).collect());
-        Error(Box::new(Told { code, doing, causes, remedy: Some(remedy), fault, retry_after: None, output }))
+        let remedy = Some(remedy);
+        Error(Box::new(Details { code, doing, causes, remedy, fault, retry_after: None, output }))
     }
 
-    /// Everything about it for the parent process, which knows what must be hidden.
+    /// The error for the parent process, which knows the secret values that must be hidden.
     pub fn sent(&self) -> SentError {
         SentError {
             report: ErrorReport { causes: Vec::new(), output: Vec::new(), ..self.report() },
@@ -72,17 +76,17 @@ impl Error {
         }
     }
 
-    /// An error that a child process sent. An unknown code is a bug of ours, and says so.
+    /// An error that a child process sent. A code that this program does not know becomes `E-BUG`.
     pub fn received(sent: SentError) -> Self {
         let ErrorReport { code, doing, remedy, fault, retry_after, .. } = sent.report;
         let code = Code::ALL.iter().copied().find(|known| known.name() == code).unwrap_or(Code::Bug);
         let [causes, output] =
             [sent.causes, sent.output].map(|all| all.into_iter().map(Unredacted::received).collect());
-        Error(Box::new(Told { code, doing, causes, remedy: Some(remedy), fault, retry_after, output }))
+        Error(Box::new(Details { code, doing, causes, remedy: Some(remedy), fault, retry_after, output }))
     }
 }
 
-/// A library's message may be long as well, and goes to consoles of 115200 baud.
+/// Bounds a library's message, too: a serial console shows about 11 kB in a second.
 fn bounded(text: &str) -> String {
     const MOST_BYTES: usize = 1 << 10;
     match text.len() > MOST_BYTES {

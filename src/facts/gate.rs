@@ -1,4 +1,4 @@
-//! What a health check asks of a service: plain data, which records of earlier runs hold as well.
+//! The health check of a deployment, as plain data. The records of earlier runs contain it.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +6,45 @@ use serde::{Deserialize, Serialize};
 
 use super::Seconds;
 
-/// When a service is healthy. It belongs to a generation: another commit may listen elsewhere.
+/// When a service is healthy. Each deployment has its own, because another commit may listen on another port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub unit: String,
     pub probe: Probe,
-    /// What must hold besides, each time that the probe is asked.
+    /// Further probes that must succeed each time that `probe` does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Probe>,
-    /// How long the service may take to answer well for the first time.
+    /// The time limit for the first good answer.
     pub within: Seconds,
-    /// How long it must then stay well: same main process, no restart, every answer good.
+    /// The minimum healthy time after it: the same main process, no restart, every answer good.
     pub soak: Seconds,
+    /// The pause between two probes.
     pub interval_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Probe {
-    /// A GET that must answer with one of these statuses, from a socket of the unit.
+    /// A GET request that must be answered with one of these statuses, by a socket of the unit.
     Http {
         port: u16,
         path: String,
         statuses: Vec<u16>,
-        /// What the request says as `Host`. Absent: the address.
+        /// The request's `Host` header; none: the address.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<String>,
         /// How long one answer may take.
         #[serde(default = "Probe::answer", skip_serializing_if = "Probe::is_default_answer")]
         answer: Seconds,
     },
-    /// The unit itself listens.
+    /// A process of the unit must listen on the port.
     Tcp { port: u16 },
-    /// No port is known: alive without a restart.
+    /// The unit's process must stay alive without a restart: for a service without a known port.
     Alive,
-    /// A program of the machine's that ends with status 0. What it prints tells which processes it means: as long as
-    /// that is the same, they are.
+    /// A program of the machine that must end with status 0. Its output identifies the processes that it checked:
+    /// different output means that they were restarted.
     Command {
-        /// What it shows, in a few words.
+        /// What the probe proves, in a few words, for messages.
         what: String,
         argv: Vec<String>,
         user: String,
@@ -68,7 +69,7 @@ impl Probe {
         }
     }
 
-    /// How much a good answer proves of what clients see: of a living process nothing.
+    /// How much a good answer proves about what clients get; a living process proves nothing.
     pub fn strength(&self) -> Strength {
         match self {
             Probe::Http { .. } => Strength::Http,
@@ -78,7 +79,7 @@ impl Probe {
     }
 }
 
-/// The three kinds of health check, the weakest first. Their names are the manifest's.
+/// The three kinds of health check, the weakest first. Their names are the values of `health.check` in the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
     Process,

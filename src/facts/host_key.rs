@@ -1,11 +1,11 @@
-//! A git server's ssh host key, as a line of a known_hosts file names it.
+//! A git server's ssh host key, in the form of a line of known_hosts.
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::names::NameError;
 
-/// The kinds of keys by which a server may be known. No ssh-rsa: every server that has one has another, too.
+/// The accepted key types. Not ssh-rsa: servers with an RSA key also have one of these.
 const KINDS: [&str; 4] = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
 
 /// `host ssh-ed25519 AAAA...`, or `[host]:port` for another port than 22.
@@ -27,7 +27,7 @@ impl HostKey {
         &self.kind
     }
 
-    /// The key as it goes over the wire.
+    /// The public key in the encoding of ssh's wire protocol.
     pub fn blob(&self) -> &[u8] {
         &self.blob
     }
@@ -35,7 +35,7 @@ impl HostKey {
     fn read(line: &str) -> Result<HostKey, &'static str> {
         let mut words = line.split_ascii_whitespace();
         let (Some(hosts), Some(kind), Some(key)) = (words.next(), words.next(), words.next()) else {
-            return Err("it is not a host, a kind of key and a key");
+            return Err("it does not have a host, a key type and a key");
         };
         if hosts.starts_with('@') {
             return Err("markers (@cert-authority, @revoked) are not supported");
@@ -43,14 +43,14 @@ impl HostKey {
         let hosts = hosts.split(',').map(host).collect::<Result<_, _>>()?;
         if !KINDS.contains(&kind) {
             return Err(
-                "this kind of key is not used: give the server's ssh-ed25519 or ecdsa-sha2-nistp256 key",
+                "this key type is not supported: use the server's ssh-ed25519 or ecdsa-sha2-nistp256 key",
             );
         }
         let blob = BASE64.decode(key.as_bytes()).map_err(|_| "its key is not base64")?;
         let named = (blob.len() > 4 + kind.len()).then(|| &blob[4..4 + kind.len()]);
         match named == Some(kind.as_bytes()) {
             true => Ok(HostKey { hosts, kind: kind.to_owned(), blob }),
-            false => Err("its key is of another kind than it says"),
+            false => Err("its key is not of the type that the line names"),
         }
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_pin_a_server_is_refused() {
+    fn a_line_that_does_not_pin_one_server_is_refused() {
         for line in [
             String::new(),
             "git.example".to_owned(),
@@ -130,7 +130,7 @@ mod tests {
             "git.example ssh-ed25519 ???".to_owned(),
             "git.example ssh-ed25519 AAAA".to_owned(),
         ] {
-            assert!(read(&line).is_err(), "{line} was taken");
+            assert!(read(&line).is_err(), "{line} was accepted");
         }
     }
 }

@@ -1,29 +1,29 @@
-//! What the planner asks and was told: plain data, recorded with the machine.
+//! The planner's questions and their answers, as plain data. The answers are recorded with the machine.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// Something that the planner must know and cannot work out from what it has. It is answered and the plan is made again.
+/// A fact that the planner needs and does not have. `boot` answers the question, then the planner starts again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// A stable name, under which the answer is kept and the status tells the wait: `node-index`.
+    /// A stable name for the answer, and for the wait in the status: `node-index`.
     pub name: String,
-    /// What is done to answer it: "reading the index of Node's releases".
+    /// What is being done to answer it, for messages: "reading the index of Node's releases".
     pub what: String,
     pub ask: Ask,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// The text that a server has at this address, of at most so many bytes.
+    /// The text at an https address; `most` is its limit in bytes.
     Document { address: String, most: u64 },
-    /// The text of these files of the commit: no fetch asked for them yet.
+    /// The text of these files of the commit, which no fetch has read yet.
     Evidence(Vec<String>),
 }
 
-/// Answers, by the names of their questions. Those about the commit stand in its `Source`.
+/// Answers by the names of their questions. `Source` has the answers to `Ask::Evidence`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Known(BTreeMap<String, String>);
@@ -42,7 +42,7 @@ impl Known {
     }
 }
 
-/// The first version knew one answer, the index of Node's releases, and recorded it as a list.
+/// Also reads the records of the first version, which knew one answer: the index of Node's releases, as a list.
 impl<'de> Deserialize<'de> for Known {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Known {
     }
 }
 
-/// The list had versions without the `v` that the index has.
+/// A release as in the index: the list of the first version had versions without the index's `v`.
 fn as_served(mut release: serde_json::Map<String, Value>) -> Value {
     if let Some(Value::String(version)) = release.get_mut("version") {
         version.insert(0, 'v');
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_as_they_are_written_and_as_the_first_version_wrote_them() {
+    fn answers_are_read_in_both_forms() {
         let question = Question {
             name: "node-index".into(),
             what: "reading".into(),

@@ -1,4 +1,4 @@
-//! The machine, its instance and what earlier runs left on it: plain data that `bootagent facts` records.
+//! The machine, its instance and the records of earlier runs: plain data that `bootagent facts` prints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Good, Kept, Known, Operator, Programs, Service, Unrecorded, Unusable};
 
-/// What the machine is and what stands on it already. Recorded by `bootagent facts`.
+/// What the machine is, and what is installed and recorded on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub machine: Machine,
-    /// The program that recorded this stands where the next boot finds it.
+    /// The running bootagent is the one that `bootagent.service` starts at the next boot.
     pub installed: bool,
-    /// It has nft, which the firewall rules of instance metadata need.
+    /// The machine has nft, which the firewall rules of `imds.users` need.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nft: bool,
     /// An earlier run loaded those rules.
@@ -23,34 +23,34 @@ pub struct Facts {
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.
     pub tags: Option<BTreeMap<String, String>>,
-    /// The programs of runtimes. (`installed` was taken by the agent itself.)
+    /// The installed programs of runtimes.
     #[serde(default, alias = "node", deserialize_with = "super::program::programs")]
     pub programs: Programs,
-    /// What was asked for plans of this machine, and answered.
+    /// Answers to the planner's questions.
     #[serde(default, alias = "node_index", skip_serializing_if = "Known::is_empty")]
     pub known: Known,
-    /// Names that exist, also those that bootagent did not make.
+    /// Existing names, also of users, units and directories that bootagent did not create.
     pub taken: Taken,
-    /// Services that an earlier run claimed: their users, units and directories are ours.
+    /// Services with an ownership marker: bootagent created their users, units and directories.
     pub claims: BTreeSet<Service>,
-    /// Services of ours whose units run.
+    /// Services deployed by bootagent whose units are active.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub active: BTreeSet<Service>,
-    /// Those that do not run at this moment, and that systemd has not given up: it starts them again, or stops them.
+    /// Services deployed by bootagent whose units are between two states: systemd starts them again, or stops them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub restarting: BTreeSet<Service>,
-    /// What an operator told this machine, which no run undoes.
+    /// An operator's settings, which no run changes.
     #[serde(default, skip_serializing_if = "Operator::said_nothing")]
     pub operator: Operator,
-    /// The last generation of each service that passed its gate.
+    /// The last healthy deployment of each service.
     pub good: BTreeMap<Service, Good>,
-    /// The last generation of each service that was put to run.
+    /// The last started deployment of each service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempted: BTreeMap<Service, Attempt>,
-    /// The releases of each service that passed and are kept, as far as they have a record of their own.
+    /// The kept releases of each service that were healthy and have a record.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<Service, Vec<Kept>>,
-    /// Records that are there and cannot be used.
+    /// Records that exist and cannot be used, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unusable: BTreeMap<PathBuf, Unusable>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -68,7 +68,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Whether packages of its distribution can be installed: with apt only, until now.
+    /// Whether bootagent can install OS packages here: apt is the only package manager that it supports.
     pub fn has_apt(&self) -> bool {
         ["debian", "ubuntu"].contains(&self.os.as_str())
     }
@@ -87,8 +87,8 @@ pub struct Instance {
 pub struct Taken {
     pub users: BTreeSet<String>,
     pub groups: BTreeSet<String>,
-    /// Service units that systemd knows, `nginx.service`.
+    /// Service units that systemd knows, such as `nginx.service`.
     pub units: BTreeSet<String>,
-    /// Entries of /opt and /var/lib, whole paths.
+    /// Entries of /opt and /var/lib, as absolute paths.
     pub paths: BTreeSet<PathBuf>,
 }

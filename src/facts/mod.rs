@@ -1,7 +1,7 @@
-//! What is: plain data about the machine, the instance and the service's repository.
+//! Plain data about the machine, the instance and the service's repository.
 //!
-//! Nothing here acts or reads. The machine fills these types, the planner reads them, and a recorded
-//! machine (`bootagent facts`) is nothing but their JSON.
+//! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
+//! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
 mod gate;
 mod host_key;

@@ -1,4 +1,5 @@
-//! The words that select: each is checked once, on the way in, and trusted afterwards.
+//! Names that select what is deployed: service, environment, branch, commit. A value is checked when it is created, so
+//! that paths, unit names and commands may contain it without further checks.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::newtype::newtype;
 
-/// Why a value is not a name. Shows what is wrong without repeating hostile text unescaped.
+/// Why a value is not a valid name. It quotes the value escaped: a tag may contain terminal sequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError(String);
 
@@ -24,14 +25,14 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// Values come from tags: at most 40 characters of them are shown, escaped.
+/// The first 40 characters of a value, escaped: tags may be long, and hostile.
 fn shown(value: &str) -> String {
     let head: String = value.chars().take(40).collect();
     let more = if value.chars().count() > 40 { "..." } else { "" };
     format!("\"{}{more}\"", head.escape_default())
 }
 
-/// The very text, if it fits.
+/// The unchanged text, if it fits the grammar.
 fn fitting(text: &str, fits: bool, what: &str) -> Result<String, NameError> {
     if fits { Ok(text.to_owned()) } else { Err(NameError::of(text, what)) }
 }
@@ -55,14 +56,14 @@ fn is_branch(text: &str) -> bool {
 }
 
 newtype! {
-    /// A service. With `-build` behind it, it is still a legal user name.
+    /// A service, of at most 25 characters: `NAME-build` is a user name, and useradd allows 32.
     Service, NameError, |text| {
         fitting(text, lower_word(text, 25), "a service name (a-z, then up to 24 of a-z, 0-9 and -)")
     }
 }
 
 newtype! {
-    /// An environment as the policy calls it: `test`, `stage`, `prod`.
+    /// An environment, by its name in the policy: `test`, `stage`, `prod`.
     Environment, NameError, |text| {
         fitting(text, lower_word(text, 25), "an environment name (a-z, then up to 24 of a-z, 0-9 and -)")
     }
@@ -77,7 +78,7 @@ newtype! {
 }
 
 newtype! {
-    /// A commit id, or the beginning of one: a person copies the 12 digits that are shown.
+    /// A commit id or its first digits: messages show 12 of them, and people copy those.
     CommitPrefix, NameError, |text| {
         let fits = (7..=40).contains(&text.len()) && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
         fitting(text, fits, "a commit id, or the beginning of one (7 to 40 hexadecimal digits)")
@@ -85,17 +86,17 @@ newtype! {
 }
 
 newtype! {
-    /// A branch, by a stricter grammar than git's own: it comes from the policy.
+    /// A branch, by a stricter grammar than git's: it must not lead out of refs/heads, or look like an option.
     Branch, NameError, |text| {
         fitting(text, is_branch(text), "a branch name (letters, digits, . _ - and /, up to 100)")
     }
 }
 
-/// The long names that people write for the short ones.
+/// Common long names of environments, and the short ones of the default policy.
 const ENVIRONMENTS: &[(&str, &str)] = &[("staging", "stage"), ("production", "prod")];
 
 impl Environment {
-    /// The environment that is meant where there is none of this name.
+    /// The short name for a common long one, for a policy without an environment of the long name.
     pub fn short(&self) -> Option<Environment> {
         let (_, short) = ENVIRONMENTS.iter().find(|(long, _)| *long == self.0)?;
         Some(Environment((*short).to_owned()))
@@ -103,19 +104,19 @@ impl Environment {
 }
 
 impl Commit {
-    /// Enough of it for a person.
+    /// Its first 12 digits, for messages.
     pub fn short(&self) -> &str {
         &self.0[..12]
     }
 }
 
 impl CommitPrefix {
-    /// The commit itself, if all of its digits are there.
+    /// The commit, if the prefix has all 40 digits.
     pub fn whole(&self) -> Option<Commit> {
         Commit::try_from(self.as_str()).ok()
     }
 
-    /// Enough of it for a person, or all that is there.
+    /// At most its first 12 digits, for messages.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn service_names_are_held_to_their_grammar() {
+    fn service_names_follow_their_grammar() {
         for good in ["a", "auth-service", "mcp", "a234567890123456789012345"] {
             assert!(Service::try_from(good).is_ok(), "{good} was refused");
         }
@@ -160,7 +161,7 @@ mod tests {
             "a2345678901234567890123456",
         ];
         for bad in hostile {
-            assert!(Service::try_from(bad).is_err(), "{bad:?} was let through");
+            assert!(Service::try_from(bad).is_err(), "{bad:?} was accepted");
         }
     }
 
@@ -177,31 +178,31 @@ mod tests {
             assert!(Branch::try_from(good).is_ok(), "{good} was refused");
         }
         for bad in ["", "-x", "/x", "a..b", "a//b", "x.lock", "x/", "a b", "a:b", "a^b", "refs/.x", "x~1"] {
-            assert!(Branch::try_from(bad).is_err(), "{bad:?} was let through");
+            assert!(Branch::try_from(bad).is_err(), "{bad:?} was accepted");
         }
     }
 
     #[test]
-    fn commits_are_whole() {
+    fn a_commit_has_40_digits() {
         assert!(Commit::try_from("0123456789abcdef0123456789abcdef01234567").is_ok());
         for bad in ["main", "0123456", "0123456789ABCDEF0123456789abcdef01234567"] {
-            assert!(Commit::try_from(bad).is_err(), "{bad:?} was let through");
+            assert!(Commit::try_from(bad).is_err(), "{bad:?} was accepted");
         }
     }
 
     #[test]
-    fn a_commit_may_be_begun() {
+    fn a_prefix_has_7_to_40_digits() {
         let whole = "0123456789abcdef0123456789abcdef01234567";
         let commit = Commit::try_from(whole).unwrap();
-        for begun in ["0123456", "0123456789ab", whole] {
-            let prefix = CommitPrefix::try_from(begun).unwrap();
-            assert!(prefix.fits(&commit), "{begun}");
-            assert_eq!(prefix.whole().is_some(), begun == whole);
+        for digits in ["0123456", "0123456789ab", whole] {
+            let prefix = CommitPrefix::try_from(digits).unwrap();
+            assert!(prefix.fits(&commit), "{digits}");
+            assert_eq!(prefix.whole().is_some(), digits == whole);
         }
         assert!(!CommitPrefix::try_from("1234567").unwrap().fits(&commit));
         assert!(CommitPrefix::from(commit.clone()).fits(&commit));
         for bad in ["", "012345", "main", "HEAD~1", "0123456G", "012345678A", &format!("{whole}0")] {
-            assert!(CommitPrefix::try_from(bad).is_err(), "{bad:?} was let through");
+            assert!(CommitPrefix::try_from(bad).is_err(), "{bad:?} was accepted");
         }
     }
 }

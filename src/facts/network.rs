@@ -1,5 +1,5 @@
-//! How the network is reached: what the policy says of proxy, certificates and mirrors, each word
-//! checked on the way in.
+//! The policy's proxy, CA file and mirrors. A value is checked when it is created, because it becomes part of
+//! environment variables, configuration files and addresses.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 
 use super::newtype::newtype;
 
-/// Never through a proxy, whatever the policy says: they mean this very machine, and a proxy that could
-/// answer for instance metadata could hand out credentials.
+/// Hosts that are never reached through a proxy, whatever the policy sets: the machine itself and IMDS. A proxy between
+/// the agent and IMDS would see the role's credentials, or could replace them.
 const ALWAYS_DIRECT: [&str; 5] = ["localhost", "127.0.0.1", "::1", "169.254.169.254", "fd00:ec2::254"];
 
-/// How everything but instance metadata is reached, whole: no variable of the environment counts beside it.
+/// How every server but IMDS is reached. Variables such as `HTTPS_PROXY` in the agent's environment have no effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
     pub proxy: Option<Proxy>,
-    /// Hosts that are reached without it, each with all that is below it.
+    /// Hosts that are reached without the proxy, each with its subdomains.
     pub no_proxy: Vec<HostName>,
-    /// Certificates to trust besides the system's own.
+    /// Certificates to trust in addition to the system's.
     pub ca_file: Option<CaFile>,
 }
 
 impl Network {
-    /// All that is reached without the proxy, as tools write it.
+    /// All hosts that are reached without the proxy, as entries of `NO_PROXY`.
     pub fn direct(&self) -> Vec<&str> {
         self.no_proxy.iter().map(HostName::as_str).chain(ALWAYS_DIRECT).collect()
     }
 
-    /// Through which proxy this host is reached, if through any.
+    /// The proxy for a host; `None` if the host is reached directly.
     pub fn proxy_for(&self, host: &str) -> Option<&Proxy> {
         let host = host.to_ascii_lowercase();
         let is_below =
@@ -39,10 +39,10 @@ impl Network {
     }
 }
 
-/// Where public things are fetched from instead of from their own place, by the name of that: `node`, `npm`.
+/// Mirrors by the name of what they replace: `node` (its archives), `npm` (its registry).
 pub type Mirrors = BTreeMap<String, Mirror>;
 
-/// Why a word is none. It never repeats the word: an address may hold a password.
+/// Why a value is invalid. It never quotes the value, because an address may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError(&'static str);
 
@@ -60,12 +60,12 @@ newtype! {
 }
 
 newtype! {
-    /// A host and all that is below it, or one address.
+    /// A host and its subdomains, or one IP address.
     HostName, AddressError, |text| host(text).map_err(AddressError)
 }
 
 newtype! {
-    /// Where files of another place are to be had, `https://npm.example/registry`, without a slash at its end.
+    /// The address of a mirror, `https://npm.example/registry`, without a slash at its end.
     Mirror, AddressError, |text| mirror(text).map_err(AddressError)
 }
 
@@ -75,7 +75,7 @@ newtype! {
 }
 
 impl Proxy {
-    /// Its host and port.
+    /// `host:port`.
     pub fn authority(&self) -> &str {
         self.0.trim_start_matches("http://")
     }
@@ -93,8 +93,8 @@ impl CaFile {
 
 fn proxy(word: &str) -> Result<String, &'static str> {
     if word.contains('@') {
-        return Err("the proxy's address holds a user or a password, which the environment of every \
-                    command would show: let the proxy know its clients by their address");
+        return Err("the proxy's address has a user or a password, which the environment of every \
+                    command would show: let the proxy identify its clients by their IP address");
     }
     let form = "a proxy is written http://host:port";
     let authority = word.strip_prefix("http://").ok_or(form)?.trim_end_matches('/');
@@ -107,14 +107,14 @@ fn host(word: &str) -> Result<String, &'static str> {
     let name = word.strip_prefix("*.").or(word.strip_prefix('.')).unwrap_or(word);
     let fits = is_name(name) || is_ipv6(name);
     fits.then(|| name.to_ascii_lowercase()).ok_or(
-        "no_proxy takes host names, each for itself and all below it, and single addresses; no ranges, \
-         ports or stars",
+        "no_proxy takes host names, which include their subdomains, and IP addresses; no ranges, ports or \
+         wildcards",
     )
 }
 
 fn mirror(word: &str) -> Result<String, &'static str> {
     if word.contains('@') {
-        return Err("the mirror's address holds a user or a password");
+        return Err("the mirror's address has a user or a password");
     }
     let form = "a mirror is written https://host/path, without a query";
     let rest = word.strip_prefix("https://").ok_or(form)?;
@@ -131,10 +131,10 @@ fn mirror(word: &str) -> Result<String, &'static str> {
     fits.then(|| word.trim_end_matches('/').to_owned()).ok_or(form)
 }
 
-/// Its bytes are looked at where they are read.
+/// The code that reads the file checks its content.
 fn ca_file(word: &str) -> Result<String, &'static str> {
     let fits = word.starts_with('/') && !word.chars().any(char::is_control);
-    fits.then(|| word.to_owned()).ok_or("ca_file is the absolute path of a file")
+    fits.then(|| word.to_owned()).ok_or("ca_file must be the absolute path of a file")
 }
 
 /// The host of an address: a name, or an IPv6 address in brackets.
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proxies_are_told_by_host_and_port_and_nothing_else() {
+    fn a_proxy_has_a_host_a_port_and_nothing_else() {
         for (word, read) in [
             ("http://proxy.acme.test:3128", "http://proxy.acme.test:3128"),
             ("http://10.0.0.1:80/", "http://10.0.0.1:80"),
@@ -182,12 +182,12 @@ mod tests {
             "http://pro xy:3128",
             "http://proxy\n:3128",
         ] {
-            assert!(Proxy::try_from(word).is_err(), "{word:?} was taken");
+            assert!(Proxy::try_from(word).is_err(), "{word:?} was accepted");
         }
     }
 
     #[test]
-    fn no_word_with_a_password_is_taken_or_repeated() {
+    fn an_address_with_a_password_is_refused_and_not_quoted() {
         for error in [
             Proxy::try_from("http://me:hunter2@proxy:3128").unwrap_err(),
             Proxy::try_from("http://hunter2@proxy:3128").unwrap_err(),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_stands_for_all_below_it() {
+    fn host_names_are_normalised() {
         for (word, read) in [
             ("acme.test", "acme.test"),
             (".acme.test", "acme.test"),
@@ -209,7 +209,7 @@ mod tests {
             assert_eq!(HostName::try_from(word).unwrap().as_str(), read);
         }
         for word in ["", "*", ".", "10.0.0.0/8", "host:80", "a b", "a,b", "http://a", "a..b", "-a"] {
-            assert!(HostName::try_from(word).is_err(), "{word:?} was taken");
+            assert!(HostName::try_from(word).is_err(), "{word:?} was accepted");
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
         for word in
             ["http://npm.example", "npm.example", "https://", "https://a/?b", "https://a/#b", "https://a b/"]
         {
-            assert!(Mirror::try_from(word).is_err(), "{word:?} was taken");
+            assert!(Mirror::try_from(word).is_err(), "{word:?} was accepted");
         }
     }
 
@@ -254,7 +254,7 @@ mod tests {
             Path::new("/etc/bootagent/ca.pem")
         );
         for word in ["", "ca.pem", "../ca.pem", "/etc/\nca.pem"] {
-            assert!(CaFile::try_from(word).is_err(), "{word:?} was taken");
+            assert!(CaFile::try_from(word).is_err(), "{word:?} was accepted");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! A text that is checked once, on the way in, and trusted afterwards.
+//! The macro for types whose text is checked when a value is created.
 
-/// A newtype: its name, the error of a text that is none, and how one is read, which may change it.
+/// Arguments: the type's name, its error type, and the function that checks and normalises a text.
 macro_rules! newtype {
     ($(#[$doc:meta])* $name:ident, $error:ident, $read:expr) => {
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! What an operator told the machine by systemctl or by bootagent itself: it counts for more than any plan. Plain data.
+//! What an operator set on this machine with systemctl or bootagent, as plain data. It takes precedence over any plan.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::Hold;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operator {
-    /// No run may change the machine.
+    /// Set by `bootagent hold`: no run may change the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// Units that are links to /dev/null, `nginx.service`.
+    /// Masked units, such as `nginx.service`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub masked: BTreeSet<String>,
-    /// `bootagent.service` is there, and is not started at a boot.
+    /// `bootagent.service` is installed, but systemd does not start it at a boot.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub agent_disabled: bool,
 }

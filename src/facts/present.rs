@@ -1,4 +1,4 @@
-//! What serves at this moment, as the machine tells it: plain data. One reading of it stands behind `bootagent status`.
+//! The present state of the service, for `bootagent status`. Plain data, read from the machine in one go.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Commit, Gate, Good, Service};
 
-/// Restarts that count as a crash loop: this many, as long as the first of them is not older than `CRASH_LOOP_SECONDS`.
+/// A service is in a crash loop if systemd restarted it this often within `CRASH_LOOP_SECONDS`.
 pub const CRASH_LOOP_RESTARTS: u32 = 3;
 pub const CRASH_LOOP_SECONDS: u64 = 600;
 
-/// What the record of the last run knows. It says which service is read, and how it is probed where no deployment of it
-/// passed its health check yet.
+/// What the status of the last run says: which service to read, and how to probe it if no deployment of it was healthy
+/// yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     pub service: Option<Service>,
@@ -23,36 +23,37 @@ pub struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Present {
     pub service: Service,
-    /// Where `current` points to, and the commit of that release.
+    /// The release that `current` points to.
     pub release: Option<PathBuf>,
+    /// The commit of `release`.
     pub commit: Option<Commit>,
-    /// The deployment that last passed its health check on this instance; absent where only root could see it.
+    /// The last healthy deployment on this instance; none if only root can read its record.
     pub good: Option<Good>,
-    /// `current` is that very deployment's release.
+    /// `release` is the release of `good`.
     pub is_good: bool,
     pub unit: UnitPresent,
-    /// What the probe of the good deployment's health check says; absent where it cannot be asked.
+    /// Whether the probe of the health check succeeds; none if it could not be run.
     pub answers: Option<bool>,
-    /// The probe's own words, or why there was none.
+    /// The probe's result, or why it could not be run.
     pub detail: String,
     /// When the deployment passed its health check, if it did in this boot.
     pub passed: Option<Passed>,
     pub restarts: Restarts,
-    /// What differs from what the last run put there: each in a few words.
+    /// Differences from what the last run installed, each in a few words.
     pub by_hand: Vec<String>,
     pub held: Option<Hold>,
 }
 
-/// What systemd says of the service's unit.
+/// The state of the service's unit in systemd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitPresent {
     pub name: String,
     pub active: String,
     pub sub: String,
     pub is_masked: bool,
-    /// It is down, and systemd calls that a success: it was stopped.
+    /// It is inactive with `Result=success`: it was stopped.
     pub is_stopped: bool,
-    /// Seconds since 1970; of a unit that is active.
+    /// When it became active, in seconds since 1970; none if it is not active.
     pub since: Option<u64>,
     pub invocation: String,
 }
@@ -63,21 +64,21 @@ impl UnitPresent {
     }
 }
 
-/// A health check that was passed in this boot.
+/// A health check that a deployment passed in this boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// Seconds since 1970; absent in a mark of an earlier version, or where only root may read it.
+    /// Seconds since 1970; none in a mark of an earlier version, or if only root may read it.
     pub at: Option<u64>,
 }
 
 /// How often systemd restarted the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restarts {
-    /// Since the health check was passed; absent where that is not known.
+    /// Restarts since the deployment passed its health check; none if that time is unknown.
     pub since_check: Option<u32>,
-    /// Seconds since 1970.
+    /// The time of the last restart, in seconds since 1970.
     pub last: Option<u64>,
-    /// Of these, within the last ten minutes.
+    /// Restarts within the last `CRASH_LOOP_SECONDS`.
     pub recent: u32,
 }
 
@@ -87,7 +88,7 @@ impl Restarts {
     }
 }
 
-/// An operator's word that this machine stays as it is.
+/// An operator's order that no run may change this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Seconds since 1970.
@@ -96,10 +97,10 @@ pub struct Hold {
     pub reason: String,
 }
 
-/// Whether a run goes on, as the kernel's lock tells it.
+/// Whether a run is active, from the kernel's list of file locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agent {
-    /// This process holds the lock of runs.
+    /// The process with this pid holds the lock of runs.
     Lives(u32),
     Gone,
     /// The kernel's list of locks cannot be read.

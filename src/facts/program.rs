@@ -1,11 +1,11 @@
-//! Programs of runtimes as they are installed: where they are looked for, and what was found. Plain data.
+//! Installed programs of runtimes: where to look for them, and which were found. Plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// By the program's name, each list with its newest version first.
+/// Installed versions by the program's name, the newest first.
 pub type Programs = BTreeMap<String, Vec<Installed>>;
 
 /// An installed version of a program.
@@ -14,15 +14,15 @@ pub type Programs = BTreeMap<String, Vec<Installed>>;
 pub struct Installed {
     /// `22.11.0`.
     pub version: String,
-    /// The file itself, and not a link that may come to lead elsewhere.
+    /// The path of the file itself, without symbolic links: those may point to another version later.
     pub program: PathBuf,
-    /// What came along with it, of all that `Places::beside` names.
+    /// Programs that were installed together with it, out of `Places::beside`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub beside: BTreeSet<String>,
 }
 
 impl Installed {
-    /// The directory that holds it.
+    /// The directory of the program.
     pub fn bin(&self) -> &Path {
         self.program.parent().unwrap_or(Path::new("/"))
     }
@@ -32,24 +32,24 @@ impl Installed {
     }
 }
 
-/// Where a program is looked for, by distributions, official archives and image builders.
+/// Where distributions, official archives and builders of AMIs install a program.
 #[derive(Debug)]
 pub struct Places {
-    /// Its name in `Facts::programs`, and below the directory of runtimes that were installed from archives.
+    /// The program's name in `Facts::programs` and in bootagent's own directory of runtimes.
     pub program: &'static str,
-    /// What its file may be called.
+    /// Possible names of its file.
     pub names: &'static [&'static str],
     pub directories: &'static [&'static str],
-    /// Directories that hold one for each version, each with its `bin`: the parent, and how their names begin.
+    /// Parents of directories with one version each, and the prefix of those directories' names. Each has a `bin`.
     pub versions: &'static [(&'static str, &'static str)],
-    /// What `--version` prints before the version.
+    /// The text that `--version` prints before the version.
     pub prints: &'static str,
-    /// What may have come along with it: a name, and paths from its directory, in which `{line}` is the version's first
-    /// two numbers.
+    /// Programs that may be installed together with it: a name, and possible paths relative to the directory of the
+    /// program. `{line}` stands for the first two numbers of the version.
     pub beside: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// The first version knew Node only, and of it the directory and whether npm stands there.
+/// Also reads the records of the first version, which had Node only: its directory, and whether npm is in it.
 #[derive(Deserialize)]
 struct Written {
     version: String,
@@ -70,7 +70,7 @@ impl From<Written> for Installed {
     }
 }
 
-/// A map, or the list of Nodes that the first version recorded.
+/// Reads the map of today, or the list of Node versions in a record of the first version.
 pub fn programs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Programs, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -91,7 +91,7 @@ mod tests {
     use crate::facts::Facts;
 
     #[test]
-    fn a_record_reads_back_and_so_does_the_first_version_s() {
+    fn records_are_read_in_both_forms() {
         let found = Installed {
             version: "22.11.0".to_owned(),
             program: "/opt/node-v22/bin/node".into(),

@@ -1,4 +1,4 @@
-//! What runs leave for later ones: root's own records as plain data, each with the schema that it is written in.
+//! Records that runs write for later runs, as plain data. Only root writes them; each contains its schema number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 use super::{Commit, Environment, Gate, Service, Source};
 use crate::error::ErrorReport;
 
-/// The schema that this program reads and writes. A record without a number is of schema 1: the first ones had none.
+/// The schema that this program reads and writes. The first records had no number: they are of schema 1.
 pub const SCHEMA: u32 = 1;
 
 pub fn first_schema() -> u32 {
     1
 }
 
-/// A generation that passed its gate, and where.
+/// The last healthy deployment of a service, and the instance on which it was healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Good {
     #[serde(default = "first_schema")]
     pub schema: u32,
     pub instance: Option<String>,
     pub generation: Generation,
-    /// The release that passed before it: it is kept, too.
+    /// The release of the healthy deployment before this one, which is kept, too.
     pub before: Option<PathBuf>,
 }
 
-/// A generation that was put to run, and where; whether it passed, its own record says.
+/// The last started deployment of a service, and its instance. If it became healthy, `Good` names the same release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     #[serde(default = "first_schema")]
@@ -38,7 +38,7 @@ pub struct Attempt {
     pub release: PathBuf,
 }
 
-/// A release, what its supervisor runs it by, and a gate: they belong together.
+/// A deployment: a release with its unit and its health check, which a switch or a return replaces together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
     pub commit: Commit,
@@ -49,25 +49,24 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Whose it is, by the name of its unit.
+    /// The deployment's service, from the name of its unit.
     pub fn service(&self) -> Option<Service> {
         Service::try_from(self.gate.unit.strip_suffix(".service")?).ok()
     }
 }
 
-/// What a supervisor made of an app: all that comes and goes with the generation. Records of agents that knew systemd
-/// alone have the unit only.
+/// The files with which a supervisor runs a deployment. Records of the first version have only the unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supervised {
     /// The unit file's text.
     pub unit: String,
-    /// Further files of root's, which the unit's programs read.
+    /// Further files, owned by root, which the unit's programs read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<ServiceFile>,
-    /// Files within the release that the unit was started from, and that a new start alone takes up.
+    /// Files of the release that the unit reads only when it starts: a change needs a restart, not a reload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<PathBuf>,
-    /// How the running unit takes up a new release.
+    /// How the running unit changes to a new release.
     #[serde(default, skip_serializing_if = "Takes::is_restart")]
     pub takes: Takes,
 }
@@ -80,7 +79,7 @@ impl Supervised {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceFile {
-    /// Its step's name in a plan.
+    /// The id of its step in a plan.
     pub name: String,
     pub why: String,
     pub path: PathBuf,
@@ -92,7 +91,7 @@ pub struct ServiceFile {
 pub enum Takes {
     #[default]
     Restart,
-    /// The unit's own `ExecReload=`, where nothing else has changed than which release is the current one.
+    /// The unit's `ExecReload=`, if only the release has changed.
     Reload,
 }
 
@@ -102,39 +101,39 @@ impl Takes {
     }
 }
 
-/// All that a kept release is started from, or planned from, without git and without the policy of today.
+/// Everything that is needed to start a kept release, or to plan it again, without git and without the present policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     #[serde(default = "first_schema")]
     pub schema: u32,
     pub instance: Option<String>,
     pub environment: Environment,
-    /// Of its entries only the root's.
+    /// As [`Source::root`] returns it.
     pub source: Source,
-    /// The secret with the credential that the source was fetched with.
+    /// The name of the secret with the git credential that fetched the source.
     pub credential: Option<String>,
-    /// What the release's content was made by, beside its commit.
+    /// A digest of what the release was built from, besides its commit.
     pub recipe: String,
     pub variables: Ingredients,
     pub generation: Generation,
 }
 
-/// What a service's environment is made of beside its secret. Nothing of it is secret.
+/// Everything that determines a service's variables, besides the secret's content. None of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingredients {
-    /// The secret's name; absent where the service has none.
+    /// The secret's name; none if the service has no secret.
     pub secret: Option<String>,
-    /// Names of the refuse list that the manifest allows.
+    /// Variable names that bootagent refuses by default and that the manifest allows.
     pub allow: BTreeSet<String>,
-    /// The secret goes before these.
+    /// Variables that the secret overrides.
     pub under: BTreeMap<String, String>,
-    /// Without these it does not start.
+    /// Variables without which the service is not started.
     pub required: BTreeSet<String>,
-    /// These go before the secret.
+    /// Variables that override the secret.
     pub over: BTreeMap<String, String>,
-    /// Whether the service reads a `.env`.
+    /// Whether the release gets a `.env`.
     pub dotenv: bool,
-    /// In which dialect. Records of agents that knew one only do not say it.
+    /// The dialect of the `.env`. Records of the first version, which had one dialect, lack it.
     #[serde(default = "first_dialect", skip_serializing_if = "is_first_dialect")]
     pub dialect: String,
 }
@@ -161,7 +160,8 @@ impl Default for Ingredients {
     }
 }
 
-/// A deployment that failed in this boot. Root's alone, and gone with the boot: the digest depends on secret bytes.
+/// A deployment that failed its health check in this boot. The digest depends on secret values: only root can read the
+/// record, and it is lost at a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     #[serde(default = "first_schema")]
@@ -170,17 +170,17 @@ pub struct Failure {
     pub at: u64,
     pub commit: Commit,
     pub release: PathBuf,
-    /// Of the unit and the rendered environment.
+    /// A digest of the unit and the environment files.
     pub digest: String,
     pub error: ErrorReport,
 }
 
-/// Why a record that is there cannot be used.
+/// Why an existing record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unusable {
     Unreadable(String),
-    /// A newer program wrote it, in this schema.
+    /// A newer bootagent wrote it, in this schema.
     Newer(u32),
 }
 
@@ -195,14 +195,14 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// Reads a record of any program's version: what is newer than this one is told from what is broken.
+/// Reads a record. The error distinguishes a newer schema from a broken record.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Unusable> {
     #[derive(Deserialize)]
     struct Head {
         #[serde(default = "first_schema")]
         schema: u32,
     }
-    // Only the place: a library's words repeat what stands there.
+    // Only the place: serde's messages quote the content.
     let broken = |error: serde_json::Error| {
         Unusable::Unreadable(format!("it is not a record (line {}, column {})", error.line(), error.column()))
     };
@@ -212,7 +212,8 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Unusable> {
     }
 }
 
-/// What passed last where its own record is lost: of the releases that passed, the one that `current` leads to.
+/// Restores a lost `Good` record from the records of kept releases: the release that `current` points to, or the only
+/// one. `None` if neither exists.
 pub fn good_of_kept(kept: &[Kept], current: Option<&Path>) -> Option<Good> {
     let is_current = |kept: &&Kept| Some(kept.generation.release.as_path()) == current;
     let last = kept.iter().find(is_current).or(match kept {
@@ -229,8 +230,7 @@ pub fn good_of_kept(kept: &[Kept], current: Option<&Path>) -> Option<Good> {
     })
 }
 
-/// Services of ours of which the machine shows traces, a unit or releases, and of which there is no record; with the
-/// commit that is their current one.
+/// Services with a unit or releases of bootagent but without records; with their current commit, if it is known.
 pub type Unrecorded = BTreeMap<Service, Option<Commit>>;
 
 #[cfg(test)]
@@ -254,7 +254,7 @@ mod tests {
         "gate": {"unit": "x.service", "probe": {"kind": "tcp", "port": 3000}, "within": 60, "soak": 5, "interval_ms": 500}}}"#;
 
     #[test]
-    fn a_generation_of_an_agent_that_knew_systemd_alone_is_read_and_written_as_it_was() {
+    fn a_record_of_the_first_version_is_read_and_written_unchanged() {
         let good: Good = parse(GOOD_0_1_0.as_bytes()).unwrap();
         assert_eq!(good.generation.runs_by, Supervised::by_unit("[Unit]\n".to_owned()));
         let written: serde_json::Value =
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_supervisor_adds_comes_back_from_a_record() {
+    fn a_record_keeps_the_supervisor_s_files() {
         let mut good: Good = parse(GOOD_0_1_0.as_bytes()).unwrap();
         let (name, why) = ("ecosystem".to_owned(), "what it runs".to_owned());
         let (path, text) = ("/opt/x/ecosystem.json".into(), "{}".to_owned());
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_told_from_a_broken_record() {
+    fn a_newer_schema_is_not_a_broken_record() {
         let newer = r#"{"schema": 2, "something": "else"}"#;
         assert_eq!(parse::<Attempt>(newer.as_bytes()), Err(Unusable::Newer(2)));
         for broken in ["", "{", "[]", "{\"schema\": 1}", &ATTEMPT[..60]] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A time as operators write it: `90`, `90s`, `2m`, `1h`. Whole seconds are fine enough for a boot.
+/// A time, written as `90`, `90s`, `2m` or `1h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "u64")]
 pub struct Seconds(pub u64);
@@ -37,7 +37,7 @@ impl FromStr for Seconds {
     }
 }
 
-/// Both forms that TOML and JSON can give.
+/// The two forms in TOML and JSON.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_reads_back() {
+    fn times_are_serialized_as_numbers() {
         let text = serde_json::to_string(&Seconds(90)).unwrap();
         assert_eq!((text.as_str(), serde_json::from_str::<Seconds>(&text).unwrap()), ("90", Seconds(90)));
         assert_eq!(serde_json::from_str::<Seconds>("\"2m\"").unwrap(), Seconds(120));

@@ -1,4 +1,4 @@
-//! A commit as it was fetched: its entries and the text of the files that plans are made of. Plain data.
+//! A fetched commit: the list of its entries, and the text of the files that the planner reads. Plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,40 +6,40 @@ use serde::{Deserialize, Serialize};
 
 use super::{Branch, Commit};
 
-/// A commit of the service's repository, as far as anybody must know it to plan: which files there
-/// are, and the text of the few that tell how the service is built and started.
+/// What the planner knows of a commit: which files it has, and the text of the few files that determine how the service
+/// is built and started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Where it came from, without any credential.
+    /// The repository's address, without a credential; of a dry run perhaps a directory.
     pub repository: String,
     pub branch: Branch,
     pub commit: Commit,
     pub entries: Vec<Entry>,
-    /// Of a working tree, whose entries are those of its root: the directories in it.
+    /// The directories of a working tree's root; `entries` then has only the files of the root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directories: Vec<String>,
-    /// Path to text. Only files that were asked for, that are there, and that are short enough.
+    /// The texts of requested files, by path.
     pub evidence: BTreeMap<String, String>,
-    /// Path to why its text is not known, of files that were asked for and that are there.
+    /// Why the text of an existing requested file was not read, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
-    /// Files below the root that were asked for and are not there. Of the root itself `entries` tells it, in records, too.
+    /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
 }
 
-/// What is known of one file's text. A record of an older agent does not have what a newer one asks for: that a file is
-/// not there, and that its text was never asked for, are two answers.
+/// What is known of one file's text. `Absent` and `NeverAsked` differ, because the record of an older agent lacks files
+/// that a newer one requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence<'a> {
     Text(&'a str),
-    /// It is there, and this is why its text is not known.
+    /// It exists, and this is why its text was not read.
     Unread(&'a str),
     Absent,
     NeverAsked,
 }
 
-/// One evidence file: what is longer is no manifest. It is recorded, and read again at each boot.
+/// The limit for one evidence file, in bytes. A longer file is not read: every boot reads all recorded texts again.
 pub const LONGEST_EVIDENCE: u64 = 256 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub enum EntryKind {
 }
 
 impl Source {
-    /// Where it is from, for an error: files that no commit holds (a directory that is checked without git) have none.
+    /// Repository and commit for an error; only the repository for a directory without git, whose commit is all zeros.
     pub fn named(&self) -> String {
         match self.commit.as_str().bytes().all(|digit| digit == b'0') {
             true => self.repository.clone(),
@@ -65,7 +65,7 @@ impl Source {
         }
     }
 
-    /// What is kept of it for later plans: its root and its evidence.
+    /// The part that records keep for later plans: the entries of the root, and all evidence.
     pub fn root(&self) -> Source {
         let entries = self.entries.iter().filter(|entry| !entry.path.contains('/')).cloned().collect();
         Source { entries, ..self.clone() }
@@ -81,7 +81,7 @@ impl Source {
         self.directories.iter().any(|directory| directory == name) || self.entries.iter().any(below)
     }
 
-    /// Takes in a file that was asked for, or why its text is not to be had.
+    /// Adds the text of a requested file (`longest` is its limit in bytes), or why it was not read.
     pub fn record<E>(
         &mut self,
         path: &str,
@@ -101,7 +101,7 @@ impl Source {
         Ok(())
     }
 
-    /// Takes in that a file that was asked for is not there.
+    /// Adds a requested file that does not exist.
     pub fn miss(&mut self, path: &str) {
         if path.contains('/') {
             self.absent.insert(path.to_owned());
@@ -121,7 +121,7 @@ impl Source {
         }
     }
 
-    /// The text of a file that cannot be done without; `None` if there is no such file.
+    /// The text of a file that must be readable if it exists; `None` if it does not exist, or was not requested.
     pub fn read(&self, path: &str) -> Result<Option<&str>, &str> {
         match (self.text(path), self.unread.get(path)) {
             (Some(text), _) => Ok(Some(text)),
@@ -135,7 +135,7 @@ impl Source {
     }
 }
 
-/// UTF-8, or UTF-16 as PowerShell writes it, which says so in its first two bytes.
+/// The text of a file in UTF-8, or in UTF-16 with a byte order mark, as PowerShell writes it.
 fn decoded(bytes: Vec<u8>) -> Option<String> {
     let wide = |of: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_told_from_one_that_was_never_asked_for() {
+    fn an_absent_file_differs_from_one_that_was_not_requested() {
         let mut source = source();
         assert_eq!(source.evidence_of("setup.py"), Evidence::NeverAsked);
         assert_eq!(source.evidence_of("Pipfile"), Evidence::Absent);
@@ -180,7 +180,7 @@ mod tests {
         source.miss("api/Pipfile");
         source.miss("Pipfile");
         assert_eq!(source.evidence_of("api/Pipfile"), Evidence::Absent);
-        // A record has it, too, and one of the first version has none of it.
+        // Records have the list; those of the first version lack it.
         let text = serde_json::to_string(&source.root()).unwrap();
         assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), source);
         let text = text.replace(",\"absent\":[\"api/Pipfile\"]", "");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_read_in_utf_8_and_in_utf_16_with_its_mark() {
+    fn text_is_read_in_utf_8_and_in_utf_16_with_a_byte_order_mark() {
         for bytes in [&b"22"[..], b"\xff\xfe2\x002\x00", b"\xfe\xff\x002\x002"] {
             assert_eq!(taken(bytes).evidence_of("setup.py"), Evidence::Text("22"), "{bytes:?}");
         }

@@ -1,4 +1,4 @@
-//! The git credential, as its secret holds it.
+//! Parses the secret that contains the git credential. No error quotes its text.
 
 use serde::Deserialize;
 
@@ -6,8 +6,8 @@ use crate::error::{Code, Error, Result};
 use crate::machine::{App, Credential};
 use crate::secret::Secret;
 
-/// A token alone, a private key, `{"username", "password"}`, or `{"app_id", "installation_id",
-/// "private_key"}`. What is wrong with it is told without any of it: serde's messages could quote a value.
+/// Accepts a token, a private key (PEM), JSON with `username` and `password`, or JSON with `app_id`,
+/// `installation_id` and `private_key`. serde's messages may quote a value, so no error contains them.
 pub fn credential(secret: Secret) -> Result<Credential> {
     let text = secret.expose().trim();
     if text.starts_with('{') {
@@ -21,14 +21,14 @@ pub fn credential(secret: Secret) -> Result<Credential> {
         return Ok(Credential::Key(Secret::new(format!("{text}\n"))));
     }
     if text.starts_with("ssh-") || text.starts_with("ecdsa-") {
-        return Err(invalid("it is a public key").remedy("store the private half, the file without .pub"));
+        return Err(invalid("it is a public key").remedy("store the private key, the file without .pub"));
     }
     match is_word(text) {
-        // GitHub, and others after it, take a token as the password of this user.
+        // GitHub and servers compatible with it accept a token as the password of this user.
         true => {
             Ok(Credential::Password { username: "x-access-token".to_owned(), password: Secret::new(text) })
         }
-        false => Err(invalid("it is empty, or has a space in it: no token and no private key")),
+        false => Err(invalid("it is empty or contains a space, so it is neither a token nor a private key")),
     }
 }
 
@@ -65,7 +65,7 @@ fn app(text: &str) -> Option<Credential> {
     }))
 }
 
-/// A number, or a string of letters and digits: it becomes part of an address.
+/// A number, or a string of letters and digits. Others are refused, because the id becomes part of an address.
 fn id(value: &serde_json::Value) -> Option<String> {
     let text = match value {
         serde_json::Value::Number(number) => number.to_string(),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_known_by_its_form() {
+    fn each_kind_of_credential_is_recognised() {
         for (text, user, token) in [
             ("ghp_hunter2\n", "x-access-token", "ghp_hunter2"),
             (r#"{"token": "hunter2"}"#, "x-access-token", "hunter2"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_without_a_value() {
+    fn invalid_credentials_are_refused_and_not_quoted() {
         for text in [
             "",
             "hunter2 hunter2",

@@ -1,12 +1,12 @@
-//! What an instance decided for at its first boot, as it is recorded.
+//! The record that pins an instance to its service, environment and commit.
 
 use serde::{Deserialize, Serialize};
 
 use super::Selection;
 use crate::facts::{Environment, Kept, Service, Source, records};
 
-/// What this instance is and which commit it serves: decided once, by its first boot, so that a
-/// reboot while the branch moves does not become a deploy.
+/// The service and commit that an instance keeps through reboots. The first boot chooses them; without the record, a
+/// reboot would deploy whatever was pushed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     #[serde(default = "records::first_schema")]
@@ -14,13 +14,13 @@ pub struct Decision {
     pub service: Service,
     pub environment: Environment,
     pub source: Source,
-    /// The secret with the credential that the source was fetched with.
+    /// The name of the secret with the git credential that fetched the source.
     #[serde(default)]
     pub credential: Option<String>,
 }
 
 impl Decision {
-    /// Of the source only what plans are made of is kept: its root and its evidence.
+    /// Records the part of the source that the planner reads, see [`Source::root`].
     pub fn of(selection: &Selection, source: &Source) -> Self {
         Decision {
             schema: records::SCHEMA,
@@ -31,7 +31,7 @@ impl Decision {
         }
     }
 
-    /// What was decided when this release passed.
+    /// The record of a kept release, as it was when the release became healthy.
     pub fn kept(service: &Service, kept: &Kept) -> Self {
         Decision {
             schema: records::SCHEMA,

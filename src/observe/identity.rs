@@ -1,30 +1,31 @@
-//! Which service this instance is: tags select, the policy decides what there is to select from.
+//! Selects service, environment, branch and commit of this instance: from flags, the policy, tags and the record of an
+//! earlier run. The policy limits what tags can select. No reads happen here.
 
 use std::collections::BTreeMap;
 
+use super::compare::{is_commit, is_environment, tag};
 use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret};
-use super::said::{is_commit, is_environment, tag};
 use super::{Decision, waiting};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
 
-/// The choice, made and checked.
+/// What to deploy, and under which settings. All values are checked.
 #[derive(Clone, Debug)]
 pub struct Selection {
     pub service: Service,
     pub environment: Environment,
     pub branch: Branch,
     pub pinned: Option<CommitPrefix>,
-    /// A URL, or on a laptop a path.
+    /// A URL; of a dry run perhaps a path.
     pub repository: String,
-    /// The name of the secret with the service's environment.
+    /// The name of the secret with the service's variables.
     pub secret: String,
     /// The name of the secret with the git credential.
     pub credential: Option<String>,
     pub budget: Seconds,
     pub service_may_use_imds: bool,
-    /// Who may use it besides root and perhaps the service; absent where everyone may.
+    /// The only users that may reach IMDS besides root and perhaps the service; none if every user may.
     pub imds_users: Option<Vec<String>>,
     pub network: Network,
     pub mirrors: Mirrors,
@@ -32,40 +33,40 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     pub settings: Vec<Setting>,
     pub origins: Origins,
-    /// What tags and policy say by now and only an update applies.
+    /// Changes of tags and policy that only an update applies, as messages.
     pub notes: Vec<String>,
-    /// Absent where nothing is to be kept for the next boot.
+    /// None if this run writes nothing for the next boot.
     pub next_boot: Option<NextBoot>,
 }
 
-/// What the next boot needs of this run.
+/// What this run must install or record for the next boot.
 #[derive(Clone, Debug)]
 pub struct NextBoot {
     pub instance: String,
-    /// This run's flags as policy text, if there were any.
+    /// The flags to record, as policy text; none if there are none.
     pub flags: Option<String>,
-    /// The program stands already where the unit finds it.
+    /// The running bootagent is already the one that `bootagent.service` starts.
     pub installed: bool,
 }
 
-/// What of an instance's choice a run makes anew.
+/// What a run chooses again, in place of what the instance is pinned to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anew {
     Nothing,
-    /// A rollback: service, environment and repository stay, whatever tags and policy say by now.
+    /// A rollback: only the commit. Changed tags or policies do not change service, environment and repository.
     Commit,
     All,
 }
 
 impl From<bool> for Anew {
-    /// An update or not.
+    /// From whether the run is an update.
     fn from(update: bool) -> Self {
         if update { Anew::All } else { Anew::Nothing }
     }
 }
 
-/// Decided once per instance: what was decided wins over policy and tags until an update. An update asks them anew, and
-/// takes what was decided where they say nothing.
+/// Selects what to deploy. Without an update, the record of an earlier run takes precedence over policy and tags. An
+/// update reads policy and tags first, and uses the record for what they do not name.
 pub fn select(
     facts: &Facts,
     policy: &Policy,
@@ -89,11 +90,11 @@ pub fn select(
     let secret = policy.secret().map(|pattern| fill(&pattern));
     let wanted = Remote {
         repository: policy.repository()?.map(|pattern| fill(&pattern)),
-        credential: policy.git_credential().map(|said| said.map(|pattern| fill(&pattern))),
+        credential: policy.git_credential().map(|pattern| pattern.map(|pattern| fill(&pattern))),
     };
     refuse_userinfo(&wanted.repository)?;
     let Remote { repository, credential } = match decided.filter(|_| !update) {
-        Some(decided) => wanted.held_to(decided)?,
+        Some(decided) => wanted.pinned_to(decided)?,
         None => wanted,
     };
     let budget = policy.budget();
@@ -109,26 +110,26 @@ pub fn select(
     }
     let mut settings =
         vec![service.setting("service"), environment.setting("environment"), branch.setting("branch")];
-    settings.extend(pinned.as_ref().map(|said| said.setting("ref")));
+    settings.extend(pinned.as_ref().map(|commit| commit.setting("ref")));
     settings.extend([repository.setting("repository"), secret.setting("secret")]);
-    settings.extend(credential.as_ref().map(|said| said.setting("git_credential")));
+    settings.extend(credential.as_ref().map(|name| name.setting("git_credential")));
     settings.extend([budget.setting("budget"), imds.setting("imds.service")]);
-    let (imds_users, said_of_users) = policy.imds_users();
-    settings.extend(said_of_users);
+    let (imds_users, user_settings) = policy.imds_users();
+    settings.extend(user_settings);
     settings.extend(policy.network_settings());
-    let (archives, said_of_archives) = policy.archives();
-    settings.extend(said_of_archives);
-    let (packages, said_of_packages) = policy.packages();
-    settings.extend(said_of_packages);
+    let (archives, archive_settings) = policy.archives();
+    settings.extend(archive_settings);
+    let (packages, package_settings) = policy.packages();
+    settings.extend(package_settings);
 
     Ok(Selection {
         service: service.value,
         environment: environment.value,
         branch: branch.value,
-        pinned: pinned.map(|said| said.value),
+        pinned: pinned.map(|commit| commit.value),
         repository: repository.value,
         secret: secret.value,
-        credential: credential.map(|said| said.value),
+        credential: credential.map(|name| name.value),
         budget: budget.value,
         service_may_use_imds: imds.value,
         imds_users,
@@ -146,35 +147,35 @@ pub fn select(
     })
 }
 
-/// Where a commit comes from, and the secret with the credential for it.
+/// The address of a repository, and the name of the secret with the credential for it.
 struct Remote {
     repository: Sourced<String>,
     credential: Option<Sourced<String>>,
 }
 
 impl Remote {
-    /// What was decided came from where it came from, whatever the policy says by now; and a credential for
-    /// one server is not shown to another. A flag that says otherwise is refused.
-    fn held_to(self, decided: &Decision) -> Result<Remote> {
+    /// The pinned commit comes from the recorded repository, even if the policy names another one by now: the
+    /// credential for one server must not be sent to another. A flag that contradicts the record is an error.
+    fn pinned_to(self, decided: &Decision) -> Result<Remote> {
         let before = &decided.source.repository;
         let same = self.repository.value.trim_end_matches('/') == before;
         if self.repository.is_flag() && !same {
             return Err(contradiction("repository", &self.repository.value, before));
         }
-        let credential = self.credential.as_ref().filter(|said| said.is_flag()).map(|said| &said.value);
-        if let Some(name) = credential.filter(|name| decided.credential.as_ref() != Some(name)) {
+        let flag = self.credential.as_ref().filter(|name| name.is_flag()).map(|name| &name.value);
+        if let Some(name) = flag.filter(|name| decided.credential.as_ref() != Some(name)) {
             let before = decided.credential.as_deref().unwrap_or("no credential");
             return Err(contradiction("git-credential-secret", name, before));
         }
         if same {
             return Ok(self);
         }
-        let said = |value: &String| Sourced { value: value.clone(), origin: Origin::Decided };
-        Ok(Remote { repository: said(before), credential: decided.credential.as_ref().map(said) })
+        let recorded = |value: &String| Sourced { value: value.clone(), origin: Origin::Decided };
+        Ok(Remote { repository: recorded(before), credential: decided.credential.as_ref().map(recorded) })
     }
 }
 
-/// Before the address is shown anywhere.
+/// Called before any message shows the address, because a password in it would be shown, too.
 fn refuse_userinfo(repository: &Sourced<String>) -> Result<()> {
     match holds_a_secret(&repository.value) {
         true => Err(Error::new(
@@ -186,36 +187,35 @@ fn refuse_userinfo(repository: &Sourced<String>) -> Result<()> {
     }
 }
 
-/// A flag that would be ignored is an error: its writer believes that it counts.
+/// A flag that contradicts the record is an error: a run that ignored it would not do what its user expects.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
-    let is_ours = |said: &Sourced<String>| is_environment(policy, &said.value, decided);
-    let environment = policy.environment().filter(|said| !is_ours(said));
-    let commit = policy.commit().filter(|said| !is_commit(&said.value, decided));
-    let said = [
+    let environment = policy.environment().filter(|name| !is_environment(policy, &name.value, decided));
+    let commit = policy.commit().filter(|commit| !is_commit(&commit.value, decided));
+    let wanted = [
         (policy.service(), decided.service.as_str(), "service"),
         (environment, decided.environment.as_str(), "environment"),
         (commit, decided.source.commit.as_str(), "ref"),
     ];
-    for (said, before, what) in said {
-        if let Some(said) = said.filter(|said| said.is_flag() && said.value != before) {
-            return Err(contradiction(what, &said.value, before));
+    for (wanted, before, what) in wanted {
+        if let Some(wanted) = wanted.filter(|wanted| wanted.is_flag() && wanted.value != before) {
+            return Err(contradiction(what, &wanted.value, before));
         }
     }
     Ok(())
 }
 
 fn contradiction(flag: &str, value: &str, before: &str) -> Error {
-    let cause = format!("this instance decided for {before} at its first boot");
+    let cause = format!("this instance is pinned to {before} since its first boot");
     let doing = format!("reading the flag --{flag} {}", value.escape_default());
-    Error::new(Code::Usage, doing, cause).remedy("add --update to decide anew")
+    Error::new(Code::Usage, doing, cause).remedy("add --update to choose again")
 }
 
-/// A name that was said somewhere, checked against its grammar.
-fn name<T: TryFrom<String>>(said: Sourced<String>, what: &str) -> Result<Sourced<T>>
+/// Checks a name against its grammar.
+fn name<T: TryFrom<String>>(text: Sourced<String>, what: &str) -> Result<Sourced<T>>
 where
     T::Error: std::fmt::Display,
 {
-    let Sourced { value, origin } = said;
+    let Sourced { value, origin } = text;
     let code = if matches!(origin, Origin::Tag(_)) { Code::TagInvalid } else { Code::PolicyInvalid };
     match T::try_from(value) {
         Ok(value) => Ok(Sourced { value, origin }),
@@ -236,18 +236,18 @@ fn service(
     update: bool,
 ) -> Result<Sourced<Service>> {
     let key = policy.service_tag();
-    let said = policy.service().or_else(|| tag(facts, &key)).map(|said| name(said, "service"));
+    let wanted = policy.service().or_else(|| tag(facts, &key)).map(|text| name(text, "service"));
     let before = decided.map(|decided| Sourced { value: decided.service.clone(), origin: Origin::Decided });
-    let said = chosen(said, before, update).unwrap_or_else(|| Err(missing("service", &key)))?;
+    let service = chosen(wanted, before, update).unwrap_or_else(|| Err(missing("service", &key)))?;
     match policy.services() {
-        Some(allowed) if !allowed.value.iter().any(|name| name == said.value.as_str()) => {
-            Err(said.origin.remedied(Error::new(
+        Some(allowed) if !allowed.value.iter().any(|name| name == service.value.as_str()) => {
+            Err(service.origin.remedied(Error::new(
                 Code::PolicyRefused,
-                format!("choosing the service from {}", said.origin),
-                format!("{} is not among the services that {} allows", said.value, allowed.origin),
+                format!("choosing the service from {}", service.origin),
+                format!("{} is not among the services that {} allows", service.value, allowed.origin),
             )))
         }
-        _ => Ok(said),
+        _ => Ok(service),
     }
 }
 
@@ -258,13 +258,13 @@ fn environment(
     update: bool,
 ) -> Result<Sourced<Environment>> {
     let key = policy.environment_tag();
-    let said = policy.environment().or_else(|| tag(facts, &key)).map(|said| name(said, "environment"));
+    let wanted = policy.environment().or_else(|| tag(facts, &key)).map(|text| name(text, "environment"));
     let before =
         decided.map(|decided| Sourced { value: decided.environment.clone(), origin: Origin::Decided });
-    chosen(said, before, update).unwrap_or_else(|| Err(missing("environment", &key)))
+    chosen(wanted, before, update).unwrap_or_else(|| Err(missing("environment", &key)))
 }
 
-/// What was decided before, or what is said now: an update prefers the latter.
+/// The recorded value or, in an update, the one that policy or tag name now; the other one if that is missing.
 fn chosen<T>(
     now: Option<Result<Sourced<T>>>,
     before: Option<Sourced<T>>,
@@ -313,5 +313,5 @@ fn pinned(
     if let Some(decided) = decided {
         return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
     }
-    policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|said| name(said, "commit")).transpose()
+    policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit")).transpose()
 }

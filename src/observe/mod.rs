@@ -1,6 +1,8 @@
-//! What is and what is wanted. Reads only: everything here gets `&impl Observe`, so the compiler
-//! shows that a dry run cannot act.
+//! Reads the machine, the policy, the repository, the manifest and the secret, and selects what to deploy.
+//!
+//! No code here changes the machine: it gets `&impl Observe`, whose methods only read. So a dry run may call all of it.
 
+mod compare;
 mod credential;
 mod decision;
 mod flag_file;
@@ -8,7 +10,6 @@ mod identity;
 pub mod manifest;
 mod policy;
 mod reads;
-mod said;
 pub mod secrets;
 mod waiting;
 

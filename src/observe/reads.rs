@@ -1,4 +1,7 @@
-//! The reads themselves, each with its stand-in for a laptop. What others wrote is parsed beside the async thread.
+//! The reads of a run. For a dry run on a laptop, flags name files in place of most of them.
+//!
+//! `blocking` parses foreign text on another thread, so that a text that takes long to parse does not stop the timers
+//! of this one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,11 +25,11 @@ use crate::plan::layout::Layout;
 use crate::plan::{Rendering, Seconds, Setting};
 use crate::secret::{Sealed, Secret};
 
-/// The settings that a fetch can fail by.
+/// The settings that can cause a fetch to fail, for `Origins::explain`.
 const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential"];
 pub const MANIFEST: &str = "bootagent.toml";
 
-/// The machine, or what stands in for it and its tags.
+/// The machine, or the record of one that `--facts` names; with the tags of `--tag`, if there are any.
 pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) -> Result<Facts> {
     let mut facts = match &flags.overrides.facts {
         Some(path) => recorded(machine, path).await?,
@@ -38,7 +41,7 @@ pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) 
     Ok(facts)
 }
 
-/// The instance, unless this is a laptop on which flags already say everything that tags could.
+/// The instance, from IMDS. A dry run does not need IMDS if flags or the policy already name service and environment.
 pub async fn instance(
     machine: &impl Observe,
     flags: &Flags,
@@ -46,18 +49,18 @@ pub async fn instance(
     policy: &Policy,
 ) -> Result<Option<Instance>> {
     let on_a_laptop = flags.overrides.any().is_some() || !machine.is_root();
-    let said = facts.tags.is_some() || policy.needed_tags().is_empty();
-    if flags.overrides.facts.is_some() || (on_a_laptop && said) {
+    let needs_no_tags = facts.tags.is_some() || policy.needed_tags().is_empty();
+    if flags.overrides.facts.is_some() || (on_a_laptop && needs_no_tags) {
         return Ok(facts.instance.clone());
     }
-    if flags.dry_run && said {
-        // Perhaps root's own laptop: then IMDS does not answer, and need not.
+    if flags.dry_run && needs_no_tags {
+        // This may be a laptop as well, where IMDS does not answer: so the wait is short.
         return Ok(machine.instance(Seconds(1)).await.ok());
     }
     machine.instance(policy.wait()).await.map(Some)
 }
 
-/// Its tags. Those that would decide nothing any more are not waited for.
+/// The instance's tags. It waits for tags that are not propagated yet, except on an instance that is already pinned.
 pub async fn tags(
     machine: &impl Observe,
     policy: &Policy,
@@ -78,13 +81,13 @@ async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {
     blocking(read).await
 }
 
-/// A commit, known well enough to plan, and its objects if they were fetched.
+/// A fetched commit, and the directory with its git objects.
 pub struct Fetched {
     pub source: Source,
     pub scratch: Option<Scratch>,
 }
 
-/// Asks for one branch's newest commit, or for the pinned one, and for the text of `evidence`.
+/// Fetches the pinned commit, or else the branch's newest one, and reads the text of the files in `evidence`.
 pub async fn source(
     machine: &impl Observe,
     flags: &Flags,
@@ -98,12 +101,16 @@ pub async fn source(
     let fetched = machine.fetch(request, policy.patience()).await;
     let (source, scratch) = fetched.map_err(|error| selection.origins.explain(error, FETCHED_BY))?;
     if pinned.is_some_and(|pinned| !pinned.fits(&source.commit)) {
-        return Err(Error::new(Code::Bug, "fetching the pinned commit", "the fetch brought another one"));
+        return Err(Error::new(
+            Code::Bug,
+            "fetching the pinned commit",
+            "the git server sent another commit",
+        ));
     }
     Ok(Fetched { source, scratch: Some(scratch) })
 }
 
-/// The branch's newest commit by its name.
+/// The id of the branch's newest commit, without fetching it.
 pub async fn tip(
     machine: &impl Observe,
     flags: &Flags,
@@ -149,7 +156,7 @@ async fn request(
     })
 }
 
-/// What a server has at an address: the answer to a planner's question.
+/// The text at an https address, for a question of the planner. `most` is its limit in bytes.
 pub async fn document(
     machine: &impl Observe,
     selection: &Selection,
@@ -162,7 +169,7 @@ pub async fn document(
     machine.document(request, policy.patience()).await
 }
 
-/// An address is fetched; a dry run may also name a directory on this machine, which is opened.
+/// A URL, or for a dry run also a directory of this machine.
 fn repository(at: &str, dry_run: bool) -> Result<Repository> {
     match (Fragment::is_address(at), dry_run) {
         (true, _) => Ok(Repository::Remote { url: at.to_owned() }),
@@ -178,17 +185,17 @@ fn region(facts: &Facts) -> Option<&str> {
     facts.instance.as_ref().map(|instance| instance.region.as_str())
 }
 
-/// Until a deployment has passed on an instance, "denied" may be a policy that is only just attached. A dry
-/// run does not wait for that.
+/// Before the first healthy deployment on an instance, "access denied" may mean that IAM has not propagated a new
+/// policy yet: then the read waits. A dry run does not wait.
 fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> SecretPatience {
     let instance = facts.instance.as_ref().map(|instance| &instance.id);
     let good = facts.good.get(&selection.service);
-    let has_served = good.is_some_and(|good| good.instance.as_ref() == instance);
-    let waits_for_permission = instance.is_some() && !has_served && !flags.dry_run;
+    let was_healthy = good.is_some_and(|good| good.instance.as_ref() == instance);
+    let waits_for_permission = instance.is_some() && !was_healthy && !flags.dry_run;
     SecretPatience { time: policy.wait(), waits_for_permission }
 }
 
-/// The service's secret, parsed; `None` when the manifest says that there is none.
+/// The text of the service's secret, or of the file of `--env-file`.
 pub async fn secret_text(
     machine: &impl Observe,
     selection: &Selection,
@@ -201,18 +208,19 @@ pub async fn secret_text(
         None => {
             let patience = patience(selection, facts, flags, policy);
             let read = machine.secret(&selection.secret, region(facts), &selection.network, patience);
-            let said = ["service", "environment", "secret"];
-            read.await.map_err(|error| selection.origins.explain(error, &said))
+            let read_by = ["service", "environment", "secret"];
+            read.await.map_err(|error| selection.origins.explain(error, &read_by))
         }
     }
 }
 
+/// The variables in the text of the service's secret.
 pub async fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> Result<Variables> {
     let (name, allow, text) = (selection.secret.clone(), manifest.env.allow.clone(), text.clone());
     blocking(move || secrets::parse(&name, text.expose(), &allow)).await
 }
 
-/// The same for a release that passed before, by its own record.
+/// Reads the secret of a kept release; `None` if the release has none.
 pub async fn variables_of(
     machine: &impl Observe,
     ingredients: &Ingredients,
@@ -227,13 +235,13 @@ pub async fn variables_of(
     blocking(move || secrets::parse(&name, text.expose(), &allow)).await.map(Some)
 }
 
-/// The environment with which the last healthy deployment passed, while this boot still has it. Its keys
-/// are not read back: a file of root's is trusted, but a parser of secrets is one more place to leak.
+/// The environment files of the last healthy deployment; `None` if they are gone (a reboot removes them). The text is
+/// not parsed for its keys: a parser of secrets is one more place that could leak them.
 pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
     if !machine.is_root() {
         return Ok(None);
     }
-    let sealed = |text| Sealed::new(vec!["as they passed before".to_owned()], text);
+    let sealed = |text| Sealed::new(vec!["those of the last healthy deployment".to_owned()], text);
     let path = |file: &EnvFile| layout.env_file(EnvCopy::Good, file);
     let Some(service) = machine.text(&path(&SERVICE)).await?.map(sealed) else { return Ok(None) };
     let mut others = Vec::new();
@@ -243,7 +251,7 @@ pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result
     Ok(Some(Rendering::new(service, others)))
 }
 
-/// The operator's manifest for this service, else the repository's, else all defaults; and which.
+/// The operator's manifest for this service, else the repository's, else all defaults; and its origin.
 pub async fn manifest(
     machine: &impl Observe,
     selection: &Selection,
@@ -272,11 +280,11 @@ async fn manifest_text(
         let text = flag_file(machine, path, "--manifest").await?;
         return Ok((path.display().to_string(), Some(text), "flag"));
     }
-    // A policy that stands in stands in for all of this machine's.
+    // With `--policy`, nothing in /etc/bootagent counts.
     if flags.overrides.policy.is_none() {
         let path = format!("/etc/bootagent/services/{}.toml", selection.service);
         if let Some(text) = machine.policy_text(Path::new(&path)).await? {
-            return Ok((path, Some(text), "the operator's, instead of the repository's"));
+            return Ok((path, Some(text), "the operator's, replaces the repository's"));
         }
     }
     match repository_manifest(source)? {
@@ -289,11 +297,11 @@ async fn manifest_text(
 pub fn repository_manifest(source: &Source) -> Result<Option<&str>> {
     source.read(MANIFEST).map_err(|why| {
         Error::new(Code::ManifestInvalid, "reading bootagent.toml", why)
-            .remedy("make it a plain, short text file")
+            .remedy("make it a regular text file of at most 256 KiB")
     })
 }
 
-/// What this instance decided before.
+/// The record that pins this instance; `None` before its first run.
 pub async fn decided(machine: &impl Observe, path: &Path) -> Result<Option<Decision>> {
     let doing = format!("reading {}", path.display());
     let unreadable = |error: Error| match error.code() {
@@ -304,7 +312,7 @@ pub async fn decided(machine: &impl Observe, path: &Path) -> Result<Option<Decis
     blocking(move || records::parse(text.as_bytes()).map(Some).map_err(|why| unusable(doing, &why))).await
 }
 
-/// The error of a record that is there and cannot be used.
+/// The error of an existing record that cannot be used.
 pub fn unusable(doing: String, why: &Unusable) -> Error {
     let code = match why {
         Unusable::Unreadable(_) => Code::RecordUnreadable,
@@ -313,7 +321,7 @@ pub fn unusable(doing: String, why: &Unusable) -> Error {
     Error::new(code, doing, why.to_string())
 }
 
-/// The deployments that failed in this boot. A record that cannot be read does not keep a run from trying again.
+/// The deployments that failed in this boot. An unreadable record counts as empty: then a run starts them again.
 pub async fn failures(machine: &impl Observe, layout: &Layout) -> Vec<Failure> {
     let text = machine.text(&layout.failed()).await.ok().flatten();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()

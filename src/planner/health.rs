@@ -108,7 +108,7 @@ fn compare(former: &Gate, gate: &Gate, allowed: Option<Strength>, notes: &mut Ve
             let cause = format!("the previous deployment is checked by {weaker}");
             return Err(Error::new(Code::HealthWeaker, "comparing the health checks", cause).remedy(format!(
                 "restore port and health.path in bootagent.toml (or PORT in the secret); if the weaker check is \
-                 intended, allow it there: health.check = \"{}\"; then: bootagent run --update",
+                 intended, allow it there: health.check = \"{}\"; then: bootagent update",
                 now.name()
             )));
         }

@@ -1,4 +1,4 @@
-//! Five plain lines: the last lines on the instance's console.
+//! The at most five lines that a run prints last, on the instance's console.
 
 use super::status::{State, Status};
 use super::terminal::plain;
@@ -20,7 +20,7 @@ pub fn lines(status: &Status) -> Vec<String> {
             let gate = passed.and_then(|step| step.detail.clone());
             lines.push(format!(
                 "bootagent: health check: {}",
-                gate.unwrap_or_else(|| "passed before, one probe confirmed it".to_owned())
+                gate.unwrap_or_else(|| "passed in an earlier run, confirmed by one probe".to_owned())
             ));
             let changed = status.steps.iter().filter(|step| step.changed()).count();
             lines.push(format!("bootagent: {changed} of {} steps changed something", status.steps.len()));
@@ -31,7 +31,7 @@ pub fn lines(status: &Status) -> Vec<String> {
     lines.iter().map(|line| plain(&line.replace('\n', " "))).collect()
 }
 
-/// Without the error, where it was printed before.
+/// The lines without the error, for standard error, where it was printed before.
 pub fn brief(status: &Status) -> Vec<String> {
     let code = status.error.as_ref().map(|error| format!(" [{}]", error.code)).unwrap_or_default();
     [headline(status) + &code, more(status)].map(|line| plain(&line.replace('\n', " "))).into()
@@ -50,7 +50,7 @@ fn headline(status: &Status) -> String {
     match (status.state, &status.serving) {
         (State::Degraded, Some(commit_serving)) => {
             let wanted = commit.map(|commit| format!(", {commit} was wanted")).unwrap_or_default();
-            // After a switch that failed it is another service's.
+            // After a failed switch to another service, the serving commit is of the previous service.
             let other =
                 serving.filter(|serving| status.service.as_ref().is_some_and(|own| own.as_str() != *serving));
             let of = other.map(|other| format!("{other} at ")).unwrap_or_default();
@@ -64,7 +64,7 @@ fn headline(status: &Status) -> String {
     }
 }
 
-/// How a program ended says little without the first thing it said.
+/// The first two lines of a cause: how a program ended, and the first line that it printed.
 fn short(cause: &str) -> String {
     cause.lines().map(str::trim).take(2).collect::<Vec<_>>().join(": ")
 }
@@ -76,7 +76,7 @@ fn more(status: &Status) -> String {
     }
 }
 
-/// The time of day, of seconds since 1970.
+/// The time of day in UTC, from seconds since 1970.
 fn clock(at: u64) -> String {
     let second = at % 86_400;
     format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serves_has_its_own_name() {
+    fn the_previous_service_is_named() {
         let degraded = |service: Option<&str>| {
             let status = ended(State::Degraded, |status| {
                 failed(status);
@@ -139,23 +139,23 @@ mod tests {
     }
 
     #[test]
-    fn who_read_the_error_already_does_not_read_it_twice() {
-        let said = brief(&ended(State::Failed, failed));
+    fn brief_lines_do_not_repeat_the_error() {
+        let lines = brief(&ended(State::Failed, failed));
         assert_eq!(
-            said[0],
+            lines[0],
             "bootagent: auth-service (prod) is FAILED at 5f0c00000000 after 12 s [E-INSTALL-FAILED]"
         );
-        assert!(said.len() == 2 && !said.concat().contains("mend it"));
+        assert!(lines.len() == 2 && !lines.concat().contains("mend it"));
     }
 
     #[test]
-    fn a_time_of_day_is_told_in_utc() {
+    fn a_time_of_day_is_in_utc() {
         assert_eq!((clock(0).as_str(), clock(1_700_000_000).as_str()), ("00:00:00", "22:13:20"));
         assert_eq!(clock(86_399), "23:59:59");
     }
 
     #[test]
-    fn when_it_is_tried_again_is_in_the_last_line() {
+    fn the_last_line_has_the_time_of_the_next_try() {
         let mut status = Status::booting(1, "boot".into(), "run".into());
         status.end(State::Failed, 10);
         assert!(!lines(&status).concat().contains("tried again"));

@@ -1,4 +1,4 @@
-//! How a run ends, and the last that is said of it.
+//! Reports the end of a run: its final state, the journal entry and the last lines.
 
 use super::{Progress, Report, console, locked, name, publication, tell};
 use crate::error::Error;
@@ -6,7 +6,7 @@ use crate::machine::{self, now};
 use crate::report::status::{State, Status};
 
 impl Report {
-    /// The service serves, and something beside it failed.
+    /// Reports the failure of a clean-up step: the service is healthy.
     pub fn degraded(&self, error: &Error) {
         self.say(&error.to_string());
         self.update(|status| {
@@ -14,17 +14,17 @@ impl Report {
         });
     }
 
-    /// Whether all else is well, too, is in the state.
+    /// Ends the run: the service is healthy, perhaps with warnings.
     pub fn in_service(&self) {
         self.begin();
         self.update(|status| {
             let state = if status.error.is_none() { State::Healthy } else { State::Warnings };
             status.end(state, now());
         });
-        self.last_word();
+        self.print_end();
     }
 
-    /// Nothing good serves, or what served before does.
+    /// Ends the run: nothing serves, or the previous deployment does.
     pub fn failed(&self, error: &Error) {
         if self.status().error.is_none() {
             self.say(&error.to_string());
@@ -35,10 +35,10 @@ impl Report {
             let state = if status.serving.is_some() { State::Degraded } else { State::Failed };
             status.end(state, now());
         });
-        self.last_word();
+        self.print_end();
     }
 
-    /// It was no run: a flag was wrong, say. What is told of the last one stays as it is.
+    /// Reports a run that was refused before it began, as for a wrong flag, and restores the status of the last run.
     pub fn refused(&self, error: &Error) {
         if self.status().error.is_none() {
             self.say(&error.to_string());
@@ -54,25 +54,25 @@ impl Report {
         self.status().state == State::Warnings
     }
 
-    /// After a run that failed: the deployment that passed before it serves.
+    /// Whether this run failed and the previous deployment serves.
     pub fn former_serves(&self) -> bool {
         self.status().state == State::Degraded
     }
 
-    /// Nothing was to be done: then there is nothing to report either.
-    /// Whether an earlier run of this boot left its record.
+    /// Whether an earlier run in this boot left its status.
     pub fn follows_another(&self) -> bool {
         self.before.is_there()
     }
 
+    /// Removes the status: without a policy there is nothing to do or report.
     pub fn withdraw(&self) {
         if self.is_published {
             publication::withdraw();
         }
-        tracing::info!("no policy yet: bootagent run in user-data will bring one");
+        tracing::info!("no policy yet: waiting for bootagent run in user-data");
     }
 
-    fn last_word(&self) {
+    fn print_end(&self) {
         let status = self.status();
         let lines = console::lines(&status);
         let (service, commit) = (name(&status.service), name(&status.commit));
@@ -87,7 +87,7 @@ impl Report {
         }
     }
 
-    /// Cause and remedy of a failure stand there already, whole.
+    /// Standard error already has the full error of a failed run.
     fn on_standard_error(&self, status: &Status, lines: &[String]) -> Vec<String> {
         match status.error {
             Some(_) => console::brief(status),

@@ -1,4 +1,4 @@
-//! What a run is known to have done so far, where its next decision depends on that.
+//! What the run has done so far, for decisions of its next steps.
 
 use super::Report;
 use super::status::{Outcome, StepReport};
@@ -10,12 +10,12 @@ impl Report {
         self.status().instance.clone()
     }
 
-    /// The wanted deployment is the current one, and did not pass its health check.
+    /// Whether this run switched to the new deployment, which has not passed its health check.
     pub fn was_put_to_run(&self) -> bool {
         self.has_reached(Mark::Switched) && !self.has_passed()
     }
 
-    /// It was already so when its step came.
+    /// Whether the step with this mark had nothing to change.
     pub fn was_unchanged(&self, mark: Mark) -> bool {
         self.any_marked(mark, |step| step.outcome == Outcome::Unchanged)
     }
@@ -24,7 +24,7 @@ impl Report {
         self.any_marked(mark, StepReport::changed)
     }
 
-    /// The step of this mark was done.
+    /// Whether the step with this mark is done, with or without a change.
     pub fn has_reached(&self, mark: Mark) -> bool {
         self.any_marked(mark, |step| step.outcome.is_done())
     }
@@ -38,7 +38,7 @@ impl Report {
         self.status().steps.iter().any(|step| step.mark == Some(mark) && is_so(step))
     }
 
-    /// From here on every step is done anew, but for these.
+    /// Forgets all steps except those of `but`: the run starts again, and does the forgotten ones again.
     pub fn begin_again(&self, why: &str, but: &[Step]) {
         self.say(why);
         self.update(|status| {
@@ -47,12 +47,12 @@ impl Report {
         });
     }
 
-    /// Whether something good is known to serve: what passed in this run, or what it left alone or went back to.
+    /// Whether a healthy deployment is known to serve: the new one, or the previous one.
     pub fn knows_what_serves(&self) -> bool {
         self.has_passed() || self.status().serving.is_some()
     }
 
-    /// When a run that failed while nothing serves is tried again, in seconds since 1970.
+    /// Reports when systemd starts the failed run again, in seconds since 1970.
     pub fn is_tried_again(&self, at: u64) {
         self.update(|status| status.retry_at = Some(at));
     }

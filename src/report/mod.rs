@@ -1,5 +1,6 @@
-//! What is said about a run: the status file after every step and on every way out, the journal,
-//! the terminal's progress, and five lines on the console at the end.
+//! Reports a run: the status file, entries in the journal, progress on standard error, and five lines on the console.
+//!
+//! A report that cannot be written never ends a run. Foreign text gets here only redacted.
 
 mod console;
 mod ending;
@@ -29,25 +30,26 @@ pub use ongoing::line as living_text;
 pub use publication::read;
 pub use terminal::{LivingLine, print, tell};
 
-/// How often a booting agent proves that it is alive, in seconds.
+/// Seconds between two updates of the status file's heartbeat, which shows that the agent is alive.
 pub const HEARTBEAT: u64 = 5;
 const TICK: Duration = Duration::from_secs(1);
 
-/// How progress is told.
+/// How a run shows its progress on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     Silent,
-    /// Lines that stay: a log, a console.
+    /// Lines only, for a log or a console.
     Lines,
-    /// Besides, one line that lives: a terminal.
+    /// Lines, and below them one line that is rewritten in place, for a terminal.
     Living,
 }
 
 pub struct Report {
     status: Mutex<Status>,
-    /// A dry run writes nothing.
+    /// Whether this run writes status file, journal and console. A dry run does not.
     is_published: bool,
-    /// What is refused at once, a flag say, is no run: until it is seen to be one, the status is the last run's.
+    /// Whether the status file is this run's already. A run that is refused at once, as for a wrong flag, must leave
+    /// the status of the last run as it is.
     has_begun: AtomicBool,
     before: publication::Kept,
     progress: Progress,
@@ -74,7 +76,7 @@ impl Report {
         }
     }
 
-    /// The same, for everybody to read.
+    /// The same report, written to status file, journal and console.
     pub fn published(self) -> Self {
         Report { is_published: true, before: publication::Kept::now(), ..self }
     }
@@ -83,8 +85,8 @@ impl Report {
         locked(&self.status)
     }
 
-    /// Changes the status and writes it. A status that cannot be written is logged, not fatal: the
-    /// service matters more than the word about it.
+    /// Changes the status and writes the file. If that fails, the run continues: the service matters more than its
+    /// status.
     fn update(&self, change: impl FnOnce(&mut Status)) {
         let mut status = self.status();
         status.waiting = locked(&self.ongoing).waiting();
@@ -105,7 +107,7 @@ impl Report {
         }
     }
 
-    /// Carries the run out, proves all along that the agent lives, and tells what it waits for.
+    /// Runs `work`, and meanwhile updates the heartbeat and shows what the run waits for.
     pub async fn accompany<T>(&self, work: impl Future<Output = T>) -> T {
         let done = tokio::select! {
             done = work => done,
@@ -147,13 +149,13 @@ impl Report {
         }
     }
 
-    /// Carries out one of the things that a run waits for, and hears what it says of itself. No secret of the service
-    /// is in reach of it.
+    /// Runs `work`, one of the things that a run waits for, and shows its progress texts. Only for work that cannot
+    /// know a secret of the service.
     pub async fn during<T>(&self, id: &str, what: &str, work: impl Future<Output = T>) -> T {
         self.hearing(id, what, Some(&Redaction::default()), work).await
     }
 
-    /// The same for what may say secrets again: `redaction` knows them, or else what it quotes is not shown.
+    /// The same for work that may quote secrets: `redaction` knows them. Without one, foreign text is not shown.
     pub async fn hearing<T>(
         &self,
         id: &str,
@@ -163,7 +165,7 @@ impl Report {
     ) -> T {
         let said = ProgressText::new(redaction);
         let (key, said) = locked(&self.ongoing).begin(id, what, said, Instant::now(), now());
-        // Also when it is not waited for any longer.
+        // Dropped as well when the caller cancels this future.
         let ended = Ended { report: self, key };
         let done = said.hear(work).await;
         drop(ended);
@@ -171,38 +173,38 @@ impl Report {
         done
     }
 
-    /// What comes to be known on the way, and stays to be known.
+    /// Adds a note to the status, and shows it.
     pub fn note(&self, note: String) {
         self.say(&format!("note: {note}"));
         self.update(|status| status.notes.push(note));
     }
 
-    /// What a thing that goes on last said of itself.
+    /// The last progress text of the ongoing work `id`.
     pub fn said(&self, id: &str) -> Option<String> {
         locked(&self.ongoing).said(id)
     }
 
-    /// The wait is over: what was waited for, and what it said last, are causes of that.
+    /// Adds to the error of an expired time limit what the run was waiting for, with its last progress texts.
     pub fn waiting_for(&self, error: Error) -> Error {
         let ongoing = locked(&self.ongoing).words(Instant::now());
         ongoing.into_iter().fold(error, |error, words| error.because(format!("waiting for {words}")))
     }
 
-    /// From now on the status is this run's.
+    /// From now on the status file is this run's.
     fn begin(&self) {
         self.has_begun.store(true, Ordering::Relaxed);
         self.update(|_| {});
     }
 
     pub fn started(&self) {
-        self.say("looking at the machine, the instance and the policy");
+        self.say("reading the machine, the instance and the policy");
     }
 
     pub fn instance(&self, instance: &Instance) {
         self.update(|status| status.instance = Some(instance.clone()));
     }
 
-    /// `is_pinned`: the commit is known already, and nothing is fetched for it.
+    /// `is_pinned`: the instance keeps its commit, so that nothing is fetched.
     pub fn selected(&self, selection: &Selection, is_pinned: bool) {
         self.begin();
         self.update(|status| {
@@ -276,7 +278,7 @@ impl Report {
                 commit,
                 run_id,
                 duration_ms = milliseconds,
-                "{headline}: already so"
+                "{headline}: unchanged"
             ),
             Ok(Change::Changed(_)) => {
                 tracing::info!(
@@ -310,7 +312,7 @@ impl Report {
         self.status().steps.iter().any(done)
     }
 
-    /// What earlier runs left to know.
+    /// Adds the commits from the records of earlier runs.
     pub fn remembered(&self, passed: Option<&Commit>, attempted: Option<&Commit>) {
         self.update(|status| {
             status.passed = passed.cloned();
@@ -318,25 +320,25 @@ impl Report {
         });
     }
 
-    /// The same of a run that ended before it knew its service.
+    /// Adds the last healthy commit, in a run that failed before it selected its service.
     pub fn passed_here(&self, commit: &Commit) {
         self.update(|status| {
             status.passed.get_or_insert(commit.clone());
         });
     }
 
-    /// Told before the recovery, which may take a while and fail in its own ways.
+    /// Reports the run's error before the recovery, which can take minutes and fail with other errors.
     pub fn first_error(&self, error: &Error) {
         self.update(|status| status.error = Some(error.report()));
         self.say(&error.to_string());
     }
 
     pub fn recovering(&self) {
-        self.say("going back to what is safe");
+        self.say("recovering: going back to the previous deployment");
     }
 }
 
-/// Something that goes on until this is dropped.
+/// Removes ongoing work from the report when it is dropped.
 struct Ended<'a> {
     report: &'a Report,
     key: u64,

@@ -1,4 +1,4 @@
-//! What goes on at this moment, since when, and what it waits for; and when that is worth a line.
+//! The ongoing work of a run: since when, its last progress text, and when it is reported.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,10 @@ use crate::machine::progress::ProgressText;
 
 use super::status::Waiting;
 
-/// What takes less is not told.
+/// Shorter work is not shown: a line that changes faster cannot be read.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
-/// The first line about it, where every line stays; each further one comes after three times the time.
+/// When the first line about ongoing work is logged. Each further one follows after three times the time, so that long
+/// work does not fill the log.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Item {
 }
 
 impl Ongoing {
-    /// With the key by which it is ended, and the ear for what it says.
+    /// Adds ongoing work. Returns the key for `end`, and the receiver of its progress texts.
     pub fn begin(
         &mut self,
         id: &str,
@@ -70,17 +71,17 @@ impl Ongoing {
         self.items.iter().map(Item::waiting).collect()
     }
 
-    /// What one of them last said itself.
+    /// The last progress text of the work with this id.
     pub fn said(&self, id: &str) -> Option<String> {
         self.items.iter().rev().find(|item| item.id == id)?.said.last()
     }
 
-    /// What goes on, in the words of such lines.
+    /// A line for each ongoing work.
     pub fn words(&self, now: Instant) -> Vec<String> {
         self.items.iter().map(|item| item.words(now)).collect()
     }
 
-    /// What has lasted long enough for a line: few, and ever further apart.
+    /// Lines for the work whose next line is due.
     pub fn lines(&mut self, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         for item in &mut self.items {
@@ -94,7 +95,7 @@ impl Ongoing {
     }
 }
 
-/// Everything that is waited for, in one line: the longest first.
+/// All ongoing work in one line, the longest first.
 pub fn line(waiting: &[Waiting], now: u64) -> Option<String> {
     let lasts = |item: &Waiting| now.saturating_sub(item.since);
     let shown: Vec<&Waiting> = waiting.iter().filter(|item| lasts(item) >= SHOWN_AFTER.as_secs()).collect();
@@ -120,10 +121,10 @@ mod tests {
         let mut ongoing = Ongoing::default();
         let (key, said) = ongoing.begin("install", "run npm ci", ProgressText::new(None), start, 0);
         said.hear(async { crate::machine::progress::say("try 2") }).await;
-        let told: Vec<u64> = (0..900)
+        let seconds: Vec<u64> = (0..900)
             .filter(|second| !ongoing.lines(start + Duration::from_secs(*second)).is_empty())
             .collect();
-        assert_eq!(told, [5, 15, 45, 135, 405]);
+        assert_eq!(seconds, [5, 15, 45, 135, 405]);
         assert_eq!(
             ongoing.lines(start + Duration::from_secs(1215)),
             ["install: run npm ci, for 1215 s: try 2"]
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_brief_is_not_shown_and_what_runs_at_once_is_shown_together() {
+    fn short_work_is_not_shown_and_parallel_work_is_shown_together() {
         assert_eq!(line(&[waiting("a", 100, None)], 100), None);
         assert_eq!(line(&[], 100), None);
         assert_eq!(line(&[waiting("a", 100, None)], 102).unwrap(), "a 2 s: run npm ci");
@@ -144,7 +145,7 @@ mod tests {
         let both =
             [waiting("fetch", 95, Some("try 2")), waiting("secret", 98, None), waiting("c", 100, None)];
         assert_eq!(line(&both, 100).unwrap(), "fetch 5 s, secret 2 s");
-        // A clock that was set back.
+        // The clock was set back.
         assert_eq!(line(&[waiting("a", 200, None)], 100), None);
     }
 }

@@ -1,5 +1,7 @@
-//! Where others read of a run: the status for everybody, and for root alone what those who failed said
-//! last, which may hold more than the secrets that are known.
+//! The two status files: one for every user, and one that only root can read.
+//!
+//! The second one has the last lines of the service or program that failed: it may contain secrets that redaction does
+//! not know, such as data of customers.
 
 use std::path::Path;
 
@@ -10,15 +12,15 @@ use crate::error::{Code, Error, Result};
 use crate::machine::{self, Observe};
 use crate::plan::{Mode, Owner};
 
-/// The last lines of the service or program that failed, and in which run.
+/// The last lines of the service or program that failed, and the run.
 #[derive(Serialize, Deserialize)]
 struct CapturedOutput {
     run_id: String,
     output: Vec<String>,
 }
 
-/// Where there is no room for it beside the former one, that one goes first: no record at all is better than one that
-/// hides a newer run. And if that is not enough, what matters most is written.
+/// Writes both files. If the file system is full, it first removes the old ones (an old status would hide this run),
+/// and then writes the status without steps and notes.
 pub fn publish(status: &Status) -> Result<()> {
     let error = match write(status) {
         Err(error) if error.code() == Code::DiskFull => error,
@@ -29,15 +31,15 @@ pub fn publish(status: &Status) -> Result<()> {
 }
 
 fn write(status: &Status) -> Result<()> {
-    let (status, said) = parted(status);
-    match said {
-        Some(said) => replace(OUTPUT, &said, Mode(0o600))?,
+    let (status, captured) = parted(status);
+    match captured {
+        Some(captured) => replace(OUTPUT, &captured, Mode(0o600))?,
         None => machine::remove_file(Path::new(OUTPUT))?,
     }
     replace(PATH, &status, Mode(0o644))
 }
 
-/// How it goes, and the error: one page of memory holds it.
+/// The status without steps and notes: it fits into one page, the smallest allocation of /run's tmpfs.
 fn brief(status: &Status) -> Status {
     let (mut status, _) = parted(status);
     status.steps.clear();
@@ -46,7 +48,7 @@ fn brief(status: &Status) -> Status {
     status
 }
 
-/// What stood there before this run.
+/// The files of the last run, to restore them.
 #[derive(Default)]
 pub struct Kept {
     status: Option<Vec<u8>>,
@@ -63,7 +65,7 @@ impl Kept {
         self.status.is_some()
     }
 
-    /// Only what is another one by now is written.
+    /// Restores the files that this run has changed.
     pub fn put_back(&self) {
         for (path, kept, mode) in [(OUTPUT, &self.output, Mode(0o600)), (PATH, &self.status, Mode(0o644))] {
             let path = Path::new(path);
@@ -81,34 +83,37 @@ impl Kept {
     }
 }
 
+/// Removes both files.
 pub fn withdraw() {
     for path in [OUTPUT, PATH] {
         let _ = machine::remove_file(Path::new(path));
     }
 }
 
-/// The last run's, as far as the asking user may see it; `None` if there was no run in this boot.
+/// The status of the last run, for root with the captured output; `None` if there was no run in this boot.
 pub async fn read(machine: &impl Observe) -> Result<Option<Status>> {
     let Some(text) = machine.text(Path::new(PATH)).await? else { return Ok(None) };
     let status = Status::parse(&text)?;
-    let said = if machine.is_root() { machine.text(Path::new(OUTPUT)).await? } else { None };
-    // Without it the status is whole but for these lines, which the journal has, too.
-    Ok(Some(joined(status, said.and_then(|text| serde_json::from_str(&text).ok()))))
+    let captured = if machine.is_root() { machine.text(Path::new(OUTPUT)).await? } else { None };
+    // An unreadable file is ignored: the journal has these lines, too.
+    Ok(Some(joined(status, captured.and_then(|text| serde_json::from_str(&text).ok()))))
 }
 
+/// The status without captured output, and the captured output.
 fn parted(status: &Status) -> (Status, Option<CapturedOutput>) {
     let mut status = status.clone();
     let output = status.error.as_mut().map(|error| std::mem::take(&mut error.output)).unwrap_or_default();
-    let said = CapturedOutput { run_id: status.run_id.clone(), output };
-    let said = (!said.output.is_empty()).then_some(said);
-    (status, said)
+    let captured = CapturedOutput { run_id: status.run_id.clone(), output };
+    let captured = (!captured.output.is_empty()).then_some(captured);
+    (status, captured)
 }
 
-fn joined(mut status: Status, said: Option<CapturedOutput>) -> Status {
-    if let (Some(error), Some(said)) = (&mut status.error, said)
-        && said.run_id == status.run_id
+/// The status with captured output of the same run.
+fn joined(mut status: Status, captured: Option<CapturedOutput>) -> Status {
+    if let (Some(error), Some(captured)) = (&mut status.error, captured)
+        && captured.run_id == status.run_id
     {
-        error.output = said.output;
+        error.output = captured.output;
     }
     status
 }
@@ -136,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_no_part_of_what_everybody_reads_and_root_gets_it_back() {
+    fn only_root_reads_captured_output() {
         let status = failed("run", &["customer 4711 is unknown"]);
-        let (public, said) = parted(&status);
+        let (public, captured) = parted(&status);
         assert!(!shown(&public).contains("4711") && shown(&public).contains("status 1"));
-        assert_eq!(shown(&joined(public.clone(), said)), shown(&status));
+        assert_eq!(shown(&joined(public.clone(), captured)), shown(&status));
         assert_eq!(shown(&joined(public.clone(), None)), shown(&public));
     }
 
     #[test]
-    fn in_brief_it_fits_into_a_page_and_names_the_error() {
+    fn the_brief_status_fits_into_a_page_and_has_the_error() {
         let mut status = failed("run", &["customer 4711 is unknown"]);
         for step in 0..60 {
             status.steps.push(StepReport::started(&format!("step-{step}"), "why", None, 1));
@@ -158,20 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_said_anything_there_is_nothing_to_keep() {
+    fn without_output_there_is_no_second_file() {
         assert!(parted(&failed("run", &[])).1.is_none());
         assert!(parted(&Status::booting(17, "boot".into(), "run".into())).1.is_none());
     }
 
     #[test]
-    fn what_another_run_said_is_not_this_ones() {
-        let (_, said) = parted(&failed("earlier", &["no database"]));
-        assert!(!shown(&joined(failed("run", &[]), said)).contains("no database"));
+    fn the_output_of_another_run_is_ignored() {
+        let (_, captured) = parted(&failed("earlier", &["no database"]));
+        assert!(!shown(&joined(failed("run", &[]), captured)).contains("no database"));
     }
 
-    /// As long as it stands there, everybody has read it already.
+    /// An earlier version wrote output into the public file: hiding it now would protect nothing.
     #[test]
-    fn what_an_earlier_version_wrote_into_the_status_is_still_read() {
+    fn output_in_the_status_of_an_earlier_version_is_read() {
         let earlier: Status = serde_json::from_str(&shown(&failed("run", &["no database"]))).unwrap();
         assert!(shown(&joined(earlier, None)).contains("no database"));
     }

@@ -1,11 +1,11 @@
-//! What serves after a run that failed.
+//! Reports what serves after a failed run.
 
 use super::Report;
 use crate::facts::{Asked, Generation};
 use crate::plan::Mark;
 
 impl Report {
-    /// What runs now is the former generation, and it is what a status probes.
+    /// The recovery started the previous deployment, which `bootagent status` probes from now on.
     pub fn recovered(&self, former: Option<&Generation>) {
         let Some(former) = former.filter(|_| self.has_reached(Mark::BackServing)) else {
             return;
@@ -14,12 +14,12 @@ impl Report {
         self.serves(former, how);
     }
 
-    /// There is no plan, and the former generation answers.
+    /// The run failed before it had a plan, and the previous deployment answers.
     pub fn serves_on(&self, former: &Generation) {
         self.serves(former, "serves on");
     }
 
-    /// Whose present is to be read.
+    /// Which service `bootagent status` reads, and how it is probed.
     pub fn asked(&self) -> Asked {
         let status = self.status();
         Asked {
@@ -37,14 +37,13 @@ impl Report {
         self.say(&format!("commit {} {how}", former.commit.short()));
     }
 
-    /// There is no plan, and what passed on this instance is not seen to serve. What an image brought
-    /// along never did, and nothing is said of it.
+    /// The run failed before it had a plan, and the last healthy deployment does not answer. A deployment in the AMI
+    /// that was never healthy on this instance is not reported.
     pub fn may_not_serve(&self, former: &Generation, cause: &str) {
         if self.status().passed.as_ref() != Some(&former.commit) {
             return;
         }
-        let note =
-            format!("commit {}, which passed last, is not seen to serve: {cause}", former.commit.short());
+        let note = format!("commit {}, the last healthy one, does not serve: {cause}", former.commit.short());
         self.say(&note);
         self.update(|status| {
             status.probe(&former.gate);

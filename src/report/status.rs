@@ -1,4 +1,4 @@
-//! The status contract: what /run/bootagent/status.json says, and what is made of it.
+//! The content of /run/bootagent/status.json, which is a documented interface: `docs/reference/status.md`.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +7,26 @@ use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
 use crate::plan::{Gate, Mark};
 
 pub const PATH: &str = "/run/bootagent/status.json";
-/// Root's alone.
+/// Only root can read it.
 pub const OUTPUT: &str = "/run/bootagent/output.json";
 pub const SCHEMA: u32 = 1;
 
-/// An agent that was silent for this long is dead: six heartbeats.
+/// Seconds without a heartbeat after which an agent without the lock counts as dead: six heartbeats, so that a slow
+/// disk does not look like a dead agent.
 const SILENCE: u64 = 6 * super::HEARTBEAT;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     NotStarted,
-    /// A run goes on, and nothing that passed its health check in this boot answers yet.
+    /// A run is active, and no deployment that was healthy in this boot answers.
     Booting,
-    /// A run goes on, and meanwhile something serves. Never in the file: only a look at the service tells.
+    /// A run is active, and a healthy deployment serves. Never in the file: `bootagent status` probes the service.
     Updating,
     Healthy,
-    /// Healthy, and something beside the service failed: old releases or runtimes are still there.
+    /// Healthy, but the clean-up failed: for example, old releases are still there.
     Warnings,
-    /// It serves, but not what was asked for.
+    /// The service serves, but not as wanted: the last run failed, or the service was changed by hand.
     Degraded,
     /// Nothing serves.
     Failed,
@@ -53,7 +54,7 @@ pub struct Status {
     pub run_id: String,
     pub boot_id: String,
     pub pid: u32,
-    /// With the pid it names the agent's process for good.
+    /// The process's start time: with the pid it identifies the process, even if the pid is used again.
     pub pid_started: u64,
     /// Seconds since 1970, like all times here.
     pub started: u64,
@@ -65,42 +66,42 @@ pub struct Status {
     pub repository: Option<String>,
     pub branch: Option<Branch>,
     pub commit: Option<Commit>,
-    /// What serves after a failed run, because it passed before: the run went back to it, or never touched it.
+    /// The previous deployment's commit, if it serves after a failed run.
     pub serving: Option<Commit>,
-    /// What was last put to run on this instance, by this run or an earlier one.
+    /// The last commit that was started on this instance, by this run or an earlier one.
     #[serde(default)]
     pub attempted: Option<Commit>,
-    /// What last passed its gate on it.
+    /// The last commit that passed its health check on this instance.
     #[serde(default)]
     pub passed: Option<Commit>,
     pub unit: Option<String>,
     pub gate: Option<Gate>,
     pub notes: Vec<String>,
-    /// What goes on at this moment, before there are steps, too.
+    /// The ongoing work: steps, and reads before there are steps.
     #[serde(default)]
     pub waiting: Vec<Waiting>,
     pub steps: Vec<StepReport>,
     /// The first error of the run.
     pub error: Option<ErrorReport>,
-    /// When it is tried again by itself, because nothing serves.
+    /// When systemd starts the run again, because nothing serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<u64>,
 }
 
-/// Something that goes on.
+/// Ongoing work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// A step's id, or what is looked at before there are steps: `machine`, `metadata`, `tags`, `fetch`,
-    /// `secret`, `node-index`.
+    /// A step's id, or before there are steps what is read: `machine`, `metadata`, `tags`, `fetch`, `secret`,
+    /// `node-index`.
     pub id: String,
     pub what: String,
     pub since: u64,
-    /// What it last said itself.
+    /// Its last progress text.
     pub said: Option<String>,
 }
 
 impl Waiting {
-    /// What goes on, for how many seconds, and what it last said.
+    /// A line about the work, which has lasted `lasts` seconds.
     pub fn words(&self, lasts: u64) -> String {
         let said = self.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
         format!("{}: {}, for {lasts} s{said}", self.id, self.what)
@@ -191,7 +192,7 @@ impl Status {
     }
 
     pub fn parse(text: &str) -> Result<Self> {
-        /// What every version says.
+        /// The fields of every schema.
         #[derive(Deserialize)]
         struct Head {
             schema: u32,
@@ -203,7 +204,7 @@ impl Status {
             Ok(Head { schema, agent }) if schema != SCHEMA => {
                 let cause =
                     format!("bootagent {agent} wrote it, in schema {schema}; this one reads {SCHEMA}");
-                Err(bad(cause, "ask the bootagent that wrote it, or run this one"))
+                Err(bad(cause, "use the bootagent that wrote it, or run this one"))
             }
             _ => serde_json::from_str(text).map_err(|error| {
                 let cause = format!("it is not a status (line {}, column {})", error.line(), error.column());
@@ -212,7 +213,7 @@ impl Status {
         }
     }
 
-    /// From now on this is what a look at the service asks.
+    /// From now on `bootagent status` probes this deployment.
     pub fn probe(&mut self, gate: &Gate) {
         self.unit = Some(gate.unit.clone());
         self.gate = Some(gate.clone());
@@ -228,7 +229,7 @@ impl Status {
         }
     }
 
-    /// Of a run whose agent died nothing goes on any more: it ended with its last heartbeat.
+    /// Ends the run of an agent that died, at the time of its last heartbeat.
     pub fn end_orphaned(&mut self, error: Error) {
         let words = |waiting: &Waiting| waiting.words(self.heartbeat.saturating_sub(waiting.since));
         let causes = self.waiting.iter().map(words);
@@ -236,20 +237,20 @@ impl Status {
         self.error.get_or_insert(error.report());
         for step in self.steps.iter_mut().filter(|step| step.outcome == Outcome::Running) {
             step.outcome = Outcome::Failed;
-            step.detail = Some("not over when the agent died".to_owned());
+            step.detail = Some("unfinished when the agent died".to_owned());
         }
         self.end(State::Failed, self.heartbeat);
     }
 
-    /// Whether this is the word of an agent that can no longer speak. The kernel's lock tells: an agent that is silent
-    /// for long may be stopped, or have a slow disk, and still goes on. Where no lock is seen (a kernel that lists none),
-    /// its process counts, unless it is silent.
+    /// Whether the agent that wrote this status is dead, and why it counts as dead. The holder of the lock is alive,
+    /// even without heartbeats: it may be stopped, or wait for a slow disk. If the kernel lists no lock, a living
+    /// process with recent heartbeats counts as alive.
     pub fn is_orphaned(&self, boot_id: &str, agent: Agent, process_lives: bool, now: u64) -> Option<String> {
         if self.state != State::Booting {
             return None;
         }
         if self.boot_id != boot_id {
-            return Some("it is of an earlier boot".to_owned());
+            return Some("the status is from an earlier boot".to_owned());
         }
         let gone = Some(format!("the agent (pid {}) is gone", self.pid));
         match agent {
@@ -264,12 +265,12 @@ impl Status {
         }
     }
 
-    /// How long ago the agent proved last that it lives.
+    /// Seconds since the last heartbeat.
     fn silent_for(&self, now: u64) -> u64 {
         now.saturating_sub(self.heartbeat)
     }
 
-    /// Of an agent that lives and should have spoken by now.
+    /// Seconds since the last heartbeat, if an active run should have updated it.
     pub fn silence(&self, now: u64) -> Option<u64> {
         let silent = self.silent_for(now);
         (self.state == State::Booting && silent > SILENCE).then_some(silent)
@@ -287,19 +288,22 @@ mod tests {
     }
 
     #[test]
-    fn another_version_s_status_is_told_from_one_that_is_none() {
+    fn a_status_of_another_schema_differs_from_a_broken_one() {
         let ours = serde_json::to_string(&booting()).unwrap();
         assert_eq!(Status::parse(&ours).unwrap().pid, 17);
         let newer = ours.replace("\"schema\":1", "\"schema\":7");
         assert!(Status::parse(&newer).unwrap_err().to_string().contains("in schema 7"));
         for text in ["", "[]", "{}", &ours[..100], &ours.replace("booting", "sleeping")] {
-            let told = Status::parse(text).unwrap_err().to_string();
-            assert!(told.contains("it is not a status (line") && !told.contains("struct"), "{text}: {told}");
+            let error = Status::parse(text).unwrap_err().to_string();
+            assert!(
+                error.contains("it is not a status (line") && !error.contains("struct"),
+                "{text}: {error}"
+            );
         }
     }
 
     #[test]
-    fn a_living_agent_is_believed() {
+    fn a_living_process_with_heartbeats_is_not_orphaned() {
         for agent in [Agent::Lives(17), Agent::Unknown, Agent::Gone] {
             assert_eq!(booting().is_orphaned("boot", agent, true, 1000 + SILENCE), None);
         }
@@ -309,13 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_holds_the_lock_lives_however_long_it_is_silent() {
+    fn the_holder_of_the_lock_is_alive_without_heartbeats() {
         assert_eq!(booting().is_orphaned("boot", Agent::Lives(17), true, 9999), None);
         assert_eq!((booting().silence(1000 + SILENCE), booting().silence(1033)), (None, Some(33)));
     }
 
     #[test]
-    fn nothing_goes_on_in_the_run_of_a_dead_agent() {
+    fn the_run_of_a_dead_agent_has_no_ongoing_work() {
         let mut status = booting();
         status.steps.push(StepReport::started("install", "packages", None, 990));
         let said = Some("try 2".to_owned());
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_before_the_agent_died_stays_the_first_error() {
+    fn an_error_before_the_agent_died_is_kept() {
         let mut status = booting();
         status.error = Some(Error::new(Code::InstallFailed, "running npm ci", "status 1").report());
         status.end_orphaned(Error::new(Code::AgentDied, "booting", "the agent is gone"));
@@ -336,14 +340,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_silent_or_former_agent_is_not() {
+    fn a_dead_or_silent_agent_and_one_of_an_earlier_boot_are_orphaned() {
         let orphaned = |boot, agent, lives, now| booting().is_orphaned(boot, agent, lives, now).unwrap();
         assert!(orphaned("boot", Agent::Unknown, false, 1000).contains("gone"));
         assert!(orphaned("boot", Agent::Unknown, true, 1001 + SILENCE).contains("silent"));
         assert!(orphaned("other", Agent::Lives(17), true, 1000).contains("earlier boot"));
         assert!(orphaned("boot", Agent::Gone, false, 1000).contains("gone"));
         assert!(orphaned("boot", Agent::Gone, true, 1001 + SILENCE).contains("silent"));
-        // Another one has the lock: this one cannot be active.
+        // Another process holds the lock, so this agent cannot be active.
         assert!(orphaned("boot", Agent::Lives(18), true, 1000).contains("gone"));
     }
 }

@@ -1,10 +1,11 @@
-//! What people read. A reader that went away is no failure of ours, and never ends a run.
+//! Prints to standard output and standard error. A closed pipe is not an error: a reader that went away must not end a
+//! run. All text is escaped, because it may contain terminal sequences.
 
 use std::io::{ErrorKind, Write};
 
 use crate::error::{Coded, Result};
 
-/// An answer, on standard output, newline included.
+/// Prints a text with its newline to standard output.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush()) {
@@ -13,13 +14,13 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// A line on standard error.
+/// Prints a line to standard error; errors are ignored.
 pub fn tell(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", plain(&line.to_string()));
 }
 
-/// Text holds others' words: a repository's, a server's. They may not command the terminal, nor turn a
-/// line around. Written as JSON writes them, so that JSON stays what it is.
+/// Escapes control characters and those that change the writing direction: a repository or server could forge output
+/// with them. The escapes are JSON's, so that JSON stays valid.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -35,11 +36,12 @@ pub fn plain(text: &str) -> String {
     plain
 }
 
-/// Back to the line's start, and nothing behind it.
+/// Moves the cursor to the beginning of the line, and erases the line.
 const CLEAR: &str = "\r\u{1b}[K";
+/// Columns: some terminals report a width of 0.
 const NARROWEST: usize = 20;
 
-/// One line of standard error that is rewritten in place, below all that stays. Gone when dropped.
+/// A line of standard error that is rewritten in place, below the lines that stay. Dropping it erases the line.
 #[derive(Default)]
 pub struct LivingLine {
     shown: bool,
@@ -66,9 +68,10 @@ impl Drop for LivingLine {
     }
 }
 
-/// One row at most: what wraps cannot be taken back. Others' words cannot move the cursor.
+/// The text, cut to one row, because `CLEAR` cannot erase a wrapped line; other characters than printable ASCII become
+/// `?`.
 fn fit(line: &str, width: usize) -> String {
-    // The last column makes some terminals wrap.
+    // Some terminals wrap when the last column is used.
     let width = width.max(NARROWEST) - 1;
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     let one: String = line.lines().next().unwrap_or_default().chars().map(plain).collect();
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_words_neither_command_a_terminal_nor_turn_a_line_around() {
+    fn text_cannot_control_a_terminal() {
         let bad = "a\u{1b}]0;x\u{7}\rb\u{9b}2Jc\u{202e}d\u{61c}";
         assert_eq!(plain(bad), "a\\u001b]0;x\\u0007\\u000db\\u009b2Jc\\u202ed\\u061c");
         assert_eq!(plain("one\ttwo\nü €"), "one\ttwo\nü €");
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_living_line_stays_one_row_and_plain() {
+    fn a_living_line_is_one_row_of_ascii() {
         assert_eq!(fit("short", 80), "short");
         assert_eq!(fit(&"x".repeat(100), 40).len(), 39);
         assert!(fit(&"x".repeat(100), 3).len() < NARROWEST);

@@ -1,5 +1,4 @@
-//! What `bootagent status` tells: the last run's record and the reading of what serves now, brought together. Pure: the
-//! same reading, the same view.
+//! The content of `bootagent status`, made of the status of the last run and the present state of the service. Pure.
 
 mod judge;
 mod text;
@@ -15,12 +14,12 @@ use crate::facts::{Agent, Branch, Commit, Environment, Hold, Instance, Present, 
 pub use judge::goes_on;
 pub use text::{steps, text};
 
-/// Of the JSON that `status` prints. The record of the last run in it has a number of its own.
+/// The schema of the JSON that `bootagent status --json` prints. `last_run` in it has the schema of the status file.
 pub const SCHEMA: u32 = 2;
 
-/// All that a view is made of.
+/// The input of a view.
 pub struct Seen {
-    /// Of this boot; of a run whose agent is gone as it ended with that.
+    /// The status of the last run in this boot. If its agent is dead, the status is already ended.
     pub record: Option<Status>,
     pub agent: Agent,
     pub present: Option<Present>,
@@ -33,7 +32,7 @@ pub struct Seen {
 pub struct View {
     pub schema: u32,
     pub state: State,
-    /// Why it is not simply healthy: each in a few words, what matters most first.
+    /// Why the state is not healthy: each reason in a few words, the most important first.
     pub why: Vec<String>,
     pub service: Option<Service>,
     pub environment: Option<Environment>,
@@ -42,47 +41,47 @@ pub struct View {
     pub serves: Option<Serves>,
     /// The commit that the last run wanted.
     pub wanted: Option<Commit>,
-    /// What is wrong now, or else the last run's error.
+    /// The present error, or else the last run's.
     pub error: Option<ErrorReport>,
     pub last_run: Option<Status>,
     pub pinned: Option<Pinned>,
     pub held: Option<Hold>,
-    /// With --remote: what the branch has.
+    /// With --remote: the branch's newest commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newer: Option<Newer>,
-    /// A run goes on, or is still to come.
+    /// Whether a run is active, or none has begun in this boot.
     #[serde(skip)]
     pub is_pending: bool,
     #[serde(skip)]
     pub now: u64,
 }
 
-/// What serves, whatever any run wanted.
+/// The serving deployment, regardless of what runs wanted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Serves {
     pub commit: Option<Commit>,
     pub release: Option<PathBuf>,
-    /// The unit's state in systemd's words.
+    /// The unit's `ActiveState`.
     pub active: String,
     /// Seconds since 1970.
     pub since: Option<u64>,
     pub invocation: String,
-    /// Absent where it cannot be asked.
+    /// Whether the probe succeeds; none if it could not be run.
     pub answers: Option<bool>,
-    /// What the probe said now.
+    /// The probe's result.
     pub detail: String,
-    /// It is the deployment that last passed its health check here; absent where none did, or only root can see it.
+    /// Whether it is the last healthy deployment; none if there is none, or only root can read its record.
     pub passed: Option<bool>,
-    /// By systemd, since the health check was passed.
+    /// Restarts by systemd since the health check.
     pub restarts: Option<u32>,
     pub recent_restarts: u32,
     pub last_restart: Option<u64>,
-    /// What was changed by hand since.
+    /// Differences from what the last run installed.
     pub by_hand: Vec<String>,
     pub masked: bool,
 }
 
-/// The commit that this instance keeps until it is told otherwise, and the branch that it came from.
+/// The commit that this instance keeps until an update or rollback, and its branch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pinned {
     pub commit: Commit,
@@ -93,11 +92,11 @@ pub struct Pinned {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Newer {
-    /// The branch's newest commit is another one than the pinned one.
+    /// The branch's newest commit, which is not the pinned one.
     Commit(Commit),
-    /// The pinned commit is the branch's newest.
+    /// The pinned commit is the branch's newest one.
     None,
-    /// The branch could not be asked.
+    /// Reading the branch failed.
     Unknown(ErrorReport),
 }
 

@@ -1,35 +1,37 @@
-//! What others wrote: a repository, a tool, a server. It is cleaned and bounded where it enters, and from then on it can
-//! be judged, but it is shown only through a [`Redaction`]: the type has neither `Display` nor a way to its text.
+//! Foreign text: what a repository, a tool or a server wrote.
+//!
+//! It may quote a secret or contain terminal sequences. The constructors clean and bound it. After that, code can test
+//! it with `judge`, but only a [`Redaction`] makes it visible.
 
 use std::fmt;
 
 use super::Redaction;
 
-/// Stands where text was cut: at its end, at its beginning, or both.
+/// Marks the beginning or the end of a text where a part was cut off.
 pub const CUT: char = '…';
-/// As much as is kept of one text, in bytes: more than any variable of a service can hold.
+/// Bytes that are kept of one text: no value of a service is longer, so that redaction finds each one whole.
 const LONGEST: usize = 64 << 10;
-/// As much as is shown of one text, in characters. It is cut when nothing secret is left in it, never before.
+/// Characters that are shown of one text. Redaction comes before this cut, or a part of a value could remain.
 pub const SHOWN: usize = 300;
 
-/// One line of foreign text. `CUT` in front or at the end says that it goes on there.
+/// One line of foreign text. It begins or ends with `CUT` where a part is missing.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ForeignText(String);
 
 impl ForeignText {
-    /// One line of a program's output, as it is indented.
+    /// One line of a program's output, with its indentation.
     pub fn line(line: &str) -> Self {
         ForeignText(bounded(&clean(line)))
     }
 
-    /// A message of one or many lines, as one.
+    /// A message of one or more lines, joined to one line.
     pub fn message(text: &str) -> Self {
         let lines: Vec<String> = bounded(text).lines().map(|line| clean(line).trim().to_owned()).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !line.is_empty()).collect();
         ForeignText(lines.join(" "))
     }
 
-    /// What the text means: an answer that cannot hold the text itself.
+    /// Tests the text. The answer is `'static`, so it cannot borrow from the text.
     pub fn judge<T: Copy + 'static>(&self, judge: impl FnOnce(&str) -> T) -> T {
         judge(&self.0)
     }
@@ -42,7 +44,7 @@ impl ForeignText {
         self.0.trim().is_empty()
     }
 
-    /// What stands behind a prefix, without the blanks around it.
+    /// The rest after a prefix, without surrounding blanks; `None` if the text does not begin with the prefix.
     pub fn after(&self, prefix: &str) -> Option<Self> {
         self.0.strip_prefix(prefix).map(|rest| ForeignText(rest.trim().to_owned()))
     }
@@ -51,17 +53,17 @@ impl ForeignText {
         ForeignText(self.0.trim().to_owned())
     }
 
-    /// Without the values that are known here. It stays foreign text, to be redacted again where more values are known.
+    /// Replaces the values of `redaction`. The result is still foreign text: other code knows further values.
     pub fn without(&self, redaction: &Redaction) -> Self {
         ForeignText(redaction.hide_values(&self.0))
     }
 
-    /// The one way out: hidden first, then cut.
+    /// The text for people: redacted, then cut to `SHOWN` characters.
     pub fn shown(&self, redaction: &Redaction) -> String {
         cut(redaction.hide(&self.0), SHOWN)
     }
 
-    /// For a parent process alone, which knows more of what must be hidden.
+    /// For the parent process, which knows more values to hide.
     pub(super) fn unredacted(&self) -> &str {
         &self.0
     }
@@ -73,13 +75,14 @@ impl fmt::Debug for ForeignText {
     }
 }
 
-/// No control characters, no terminal's sequences, nothing that breaks or turns around a line.
+/// Removes control characters, terminal sequences, line separators and characters that change the writing direction:
+/// with them a repository could forge lines of the journal or the console.
 pub fn clean(line: &str) -> String {
     let mut clean = String::new();
     let mut characters = line.chars();
     while let Some(c) = characters.next() {
         match c {
-            // A terminal's sequence: up to its letter, if it is one of the usual ones.
+            // A CSI sequence ends with its first byte from @ to ~.
             '\u{1b}' => {
                 if characters.as_str().starts_with('[') {
                     characters.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
@@ -93,14 +96,14 @@ pub fn clean(line: &str) -> String {
     clean
 }
 
-/// A word of the repository within a sentence of ours, in a plan or before there is one: a pusher wrote it, and
-/// no secret of the service is in reach of it.
+/// A short text of the repository for a message or a plan, cut to 100 characters. It is shown without redaction: the
+/// repository does not contain the service's secret.
 pub fn excerpt(text: &str) -> String {
     const SHORT: usize = 100;
     cut(ForeignText::line(text).shown(&Redaction::default()), SHORT)
 }
 
-/// At most so many characters, and a mark where there were more.
+/// The text, cut to `most` characters; `CUT` follows if there were more.
 pub fn cut(mut text: String, most: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
@@ -116,8 +119,8 @@ fn bounded(text: &str) -> String {
     }
 }
 
-/// Cuts `user:password@` out of every address in the text. Only for text in which known values are hidden already: a
-/// value that is an address, or a password with odd characters, would no longer be found.
+/// Removes `user:password@` from every address in the text. Hide known values first: this changes a value that is an
+/// address, so that redaction would not find it any more.
 pub fn without_userinfo(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -129,7 +132,7 @@ pub fn without_userinfo(text: &str) -> String {
         let (authority, after) = address.split_at(end);
         match authority.rsplit_once('@') {
             Some((_, host)) => out.push_str(host),
-            // Cut in the middle of `user:password`: the `@` would have come.
+            // The text was cut within `user:password`, before the `@`.
             None if authority.contains(':') && authority.ends_with(CUT) => out.push(CUT),
             None => out.push_str(authority),
         }
@@ -148,45 +151,45 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_can_do_nothing_to_a_terminal() {
-        for (said, told) in [
+    fn foreign_text_cannot_control_a_terminal() {
+        for (line, wanted) in [
             ("\u{1b}[1;31mred\u{1b}[0m", "red"),
             ("a\u{1b}]0;title\u{7}b", "a]0;titleb"),
             ("for\u{202e}ged\u{2028}line\r", "forgedline"),
             ("GET https://u:hunter2@registry.example/x", "GET https://registry.example/x"),
             ("\tindented", "\tindented"),
         ] {
-            assert_eq!(shown(&ForeignText::line(said)), told);
+            assert_eq!(shown(&ForeignText::line(line)), wanted);
         }
     }
 
     #[test]
     fn a_message_becomes_one_line() {
         let text = ForeignText::message(&format!("\u{1b}[31mno\r\n\n   such{}", "x".repeat(5000)));
-        let told = shown(&text);
-        assert!(told.starts_with("no such") && !told.contains(char::is_control), "{told}");
+        let shown = shown(&text);
+        assert!(shown.starts_with("no such") && !shown.contains(char::is_control), "{shown}");
     }
 
     #[test]
-    fn what_is_shown_is_short_and_says_so() {
+    fn long_text_is_shown_cut_and_marked() {
         for text in [ForeignText::line(&"é".repeat(200_000)), ForeignText::message(&"é".repeat(200_000))] {
             assert!(text.0.len() < LONGEST + 10 && text.0.ends_with(CUT));
-            let told = shown(&text);
-            assert_eq!((told.chars().count(), told.chars().last()), (SHOWN + 1, Some(CUT)));
+            let shown = shown(&text);
+            assert_eq!((shown.chars().count(), shown.chars().last()), (SHOWN + 1, Some(CUT)));
         }
         assert_eq!(shown(&ForeignText::line(&"x".repeat(SHOWN))), "x".repeat(SHOWN));
     }
 
     #[test]
-    fn an_excerpt_is_short_and_says_so() {
+    fn a_long_excerpt_is_cut_and_marked() {
         let long = excerpt(&"é".repeat(200_000));
         assert_eq!((long.chars().count(), long.chars().last()), (101, Some(CUT)));
         assert_eq!(excerpt(&"x".repeat(100)), "x".repeat(100));
     }
 
     #[test]
-    fn userinfo_is_cut_wherever_it_stands() {
-        for (text, told) in [
+    fn userinfo_is_removed_from_every_address() {
+        for (text, wanted) in [
             ("https://bot:hunter2@git.example/a.git", "https://git.example/a.git"),
             ("no access to 'https://hunter2@h:8443' today", "no access to 'https://h:8443' today"),
             ("a http://x:p@q@h/ b https://y@i", "a http://h/ b https://i"),
@@ -195,12 +198,12 @@ mod tests {
             ("to https://u:hunt…", "to https://…"),
             ("to https://git.exa…", "to https://git.exa…"),
         ] {
-            assert_eq!(without_userinfo(text), told);
+            assert_eq!(without_userinfo(text), wanted);
         }
     }
 
     #[test]
-    fn it_shows_nothing_by_itself() {
+    fn debug_does_not_show_the_text() {
         assert_eq!(format!("{:?}", ForeignText::line("hunter2")), "[foreign text]");
     }
 }

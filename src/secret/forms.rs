@@ -1,6 +1,6 @@
-//! The forms in which programs print a value: as it is, line by line, escaped for JSON, URLs, HTML or a shell, as base64
-//! wherever it stands in there, and as hex; and likewise what is a secret within it: the strings of a value that is JSON,
-//! the password of an address, whatever follows `password=`.
+//! The forms in which programs print a secret value: unchanged, line by line, escaped for JSON, URLs, HTML or a shell,
+//! as base64 at any offset, and as hex. Secret parts of a value have the same forms: the strings of a JSON value, the
+//! password of an address, the text after `password=`.
 
 use std::fmt::Write;
 
@@ -10,30 +10,32 @@ use super::foreign::clean;
 use super::ordinary::{Reach, looks_like_a_token, reach, sounds_secret};
 use super::{Secret, without_userinfo};
 
-/// A form that would hit by chance is none.
+/// Characters of a form: a shorter one would match other text by chance.
 const SHORTEST: usize = 6;
-/// JSON in a string of JSON, and so on.
+/// Levels of JSON within strings of JSON.
 const DEEPEST: usize = 4;
-/// Of one value: nothing that a service is given has more, and each makes some twenty forms.
+/// Addresses that are read in one value. Each makes about twenty forms: without a limit a large value takes too long.
 const MOST_ADDRESSES: usize = 64;
+/// Bytes of one address.
 const LONGEST_ADDRESS: usize = 4 << 10;
 
-/// One text to be hidden, and what is shown in its place.
+/// One text to hide.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Form {
-    /// The variable that it belongs to.
+    /// The variable with the value: shown in place of the text.
     pub name: String,
-    /// The name nearest to it: the variable's own, or of the JSON member that holds it.
+    /// The variable's name, or that of the innermost JSON member or assignment that has the text.
     pub key: String,
     pub reach: Reach,
     pub text: Secret,
 }
 
+/// All forms of a variable's value, without duplicates.
 pub fn of(name: &str, value: &Secret) -> Vec<Form> {
     let mut forms = Forms { name, all: Vec::new() };
     forms.value(name, value.expose(), 0);
     let mut all = forms.all;
-    // The widest reach of equal ones comes first, and stays.
+    // Of equal forms, the one with the widest reach comes first and is kept.
     all.sort_by(|a, b| (a.text.expose(), a.reach).cmp(&(b.text.expose(), b.reach)));
     all.dedup_by(|a, b| a.text == b.text && (a.key == b.key || b.reach == Reach::Anywhere));
     all
@@ -64,7 +66,7 @@ impl Forms<'_> {
 
     fn written(&mut self, key: &str, value: &str) {
         let whole = reach(key, value);
-        // Output comes line by line, without control characters and without blanks at its ends.
+        // Foreign text is compared by line, without control characters and sometimes trimmed.
         for text in value.lines().flat_map(|line| [line, line.trim()]).chain([value, value.trim()]) {
             let reach = if text == value { whole } else { reach(key, text) };
             let text = clean(text);
@@ -80,7 +82,7 @@ impl Forms<'_> {
     }
 
     fn escaped(&mut self, key: &str, text: &str) {
-        // Programs, too, cut what looks like a user out of an address, and may keep half a password.
+        // Programs remove what looks like a user from an address, and may leave half of a password with an @.
         let cut = Some(without_userinfo(text)).filter(|cut| cut.contains('@'));
         let as_url = url(text, true).replace("%20", "+");
         for form in [Some(as_url), cut].into_iter().flatten() {
@@ -93,7 +95,7 @@ impl Forms<'_> {
         }
     }
 
-    /// What no ordinary word looks like, however ordinary the value is.
+    /// Forms that never look like an ordinary word: hidden everywhere, even if the value itself is ordinary.
     fn encoded(&mut self, key: &str, value: &str) {
         for form in [json(value), url(value, true), url(value, false)] {
             if form != value {
@@ -117,7 +119,7 @@ impl Forms<'_> {
         }
     }
 
-    /// A list's strings go by the list's name.
+    /// The strings of a list have the list's key.
     fn members(&mut self, key: &str, json: &serde_json::Value, depth: usize) {
         use serde_json::Value;
         match json {
@@ -129,14 +131,14 @@ impl Forms<'_> {
         }
     }
 
-    /// `postgres://user:p%40ss@db/x`: the password as it is written and as it is sent.
+    /// `postgres://user:p%40ss@db/x`: the password, percent-encoded and decoded.
     fn addresses(&mut self, value: &str) {
         for (at, mark) in value.match_indices("://").take(MOST_ADDRESSES) {
             let rest = &value[at + mark.len()..];
             let rest = &rest[..rest.floor_char_boundary(LONGEST_ADDRESS)];
             let ends =
                 |ends: &str| rest.find(|c: char| c.is_whitespace() || ends.contains(c)).unwrap_or(rest.len());
-            // Readers differ about a password with a slash or a question mark in it.
+            // Some parsers end the authority at / and ?, others accept them in a password.
             for authority in [&rest[..ends("/?#'\"<>")], &rest[..ends("'\"<>")]] {
                 let Some((userinfo, _)) = authority.rsplit_once('@') else { continue };
                 let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
@@ -165,7 +167,7 @@ impl Forms<'_> {
     }
 }
 
-/// What `%40` and its like stand for; `None` if there is none.
+/// The text with percent-encoding decoded; `None` if it has none.
 fn decoded(text: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, after)) = rest.split_first() {
@@ -182,7 +184,7 @@ fn json(text: &str) -> String {
     quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
 }
 
-/// Everything but what never needs it, as `encodeURIComponent` does.
+/// Percent-encoded as by JavaScript's `encodeURIComponent`; `upper`: with hex digits in upper case.
 pub fn url(text: &str, upper: bool) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         let _ = match byte {
@@ -199,8 +201,8 @@ fn html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// What of the value's base64 does not depend on what stands around it, at each of the three ways in which
-/// it may come to stand (`user:password`, say); and the whole of it alone.
+/// The value's base64, and that of the value inside other text (such as `user:password`): for each of the three offsets
+/// modulo 3, the characters that do not depend on the text around it.
 fn base64_forms(bytes: &[u8]) -> Vec<String> {
     let mut forms = vec![BASE64.encode(bytes).trim_end_matches('=').to_owned()];
     for before in 0..3usize {
@@ -208,7 +210,7 @@ fn base64_forms(bytes: &[u8]) -> Vec<String> {
         let encoded = BASE64.encode(&padded);
         let start = (before * 8).div_ceil(6);
         let whole = padded.len() * 8 / 6;
-        // A few characters alone would hit by chance.
+        // Fewer characters would match other text by chance.
         if whole > start + 8 {
             forms.push(encoded[start..whole].to_owned());
         }

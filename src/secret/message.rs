@@ -1,4 +1,6 @@
-//! A sentence of ours that quotes others: the cause of an error, or what is said of a wait.
+//! A sentence of bootagent that may quote foreign text: the cause of an error, or the reason of a wait.
+//!
+//! It has no `Display`: only a [`Redaction`] makes the quoted text visible.
 
 use std::fmt::{self, Display};
 
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Redaction;
 use super::foreign::{ForeignText, clean};
 
-/// What stands in place of a quotation for which it is unknown what must be hidden.
+/// Replaces foreign text that is not redacted.
 pub const NOT_SHOWN: &str = "[not shown]";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +21,7 @@ enum Part {
     Foreign(ForeignText),
 }
 
-/// Words of ours. There is no `Display` for [`ForeignText`], so that none of it gets in this way.
+/// Text of bootagent or a library. [`ForeignText`] has no `Display`, so it cannot become such a part by mistake.
 impl<T: Display> From<T> for Message {
     fn from(words: T) -> Self {
         Message(vec![Part::Own(words.to_string())])
@@ -33,7 +35,7 @@ impl From<ForeignText> for Message {
 }
 
 impl Message {
-    /// The same with something behind it.
+    /// Appends a text or a message.
     pub fn and(mut self, more: impl Into<Message>) -> Self {
         self.0.extend(more.into().0);
         self
@@ -45,23 +47,23 @@ impl Message {
         all.fold(first, |joined, next| joined.and(between).and(next))
     }
 
-    /// What it means, as [`ForeignText::judge`] says it.
+    /// Tests the whole text, foreign parts included; see [`ForeignText::judge`].
     pub fn judge<T: Copy + 'static>(&self, judge: impl FnOnce(&str) -> T) -> T {
         let text: String = self.0.iter().map(Part::unredacted).collect();
         judge(&text)
     }
 
-    /// As everybody may read it.
+    /// The message for people, with the values of `redaction` replaced.
     pub fn shown(&self, redaction: &Redaction) -> String {
         let each = self.0.iter().map(|part| match part {
-            // A library's message counts as ours, and may quote as well.
+            // A library's message is an own part, and may quote a secret as well.
             Part::Own(words) => redaction.hide(words),
             Part::Foreign(text) => text.shown(redaction),
         });
         each.collect()
     }
 
-    /// Our own words alone.
+    /// The message with `[not shown]` in place of foreign text.
     pub fn own(&self) -> String {
         let each = self.0.iter().map(|part| match part {
             Part::Own(words) => words.as_str(),
@@ -74,7 +76,7 @@ impl Message {
         self.0.iter().all(|part| matches!(part, Part::Own(_)))
     }
 
-    /// The same, of which others' words lack the values that are known here.
+    /// Replaces the values of `redaction` in all parts. Foreign parts stay foreign text, see [`ForeignText::without`].
     pub fn without(self, redaction: &Redaction) -> Self {
         let each = self.0.into_iter().map(|part| match part {
             Part::Own(words) => Part::Own(redaction.hide_values(&words)),
@@ -93,8 +95,8 @@ impl Part {
     }
 }
 
-/// A message on its way from a child process to its parent, which alone knows what must be hidden: the only form that
-/// is written with all that others said.
+/// A message that a child process sends to its parent, with foreign text that is not redacted: only the parent knows
+/// the values to hide. No other type serializes such text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unredacted(Vec<Sent>);
 
@@ -121,8 +123,8 @@ impl From<&Message> for Unredacted {
     }
 }
 
-/// The child has dealt with what others wrote: what it sends is cleaned anew.
 impl Unredacted {
+    /// The parent cleans the text again: foreign input may have taken over the child.
     pub fn received(self) -> Message {
         let each = self.0.into_iter().map(|part| match part {
             Sent::Own(words) => Part::Own(words.lines().map(clean).collect::<Vec<_>>().join("\n")),
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn others_words_are_shown_through_a_redaction_and_in_no_other_way() {
+    fn only_a_redaction_shows_foreign_text() {
         let token = Secret::new("hunter2-hunter2");
         let message = quoting("no user hunter2-hunter2 at https://u:p@h/");
         let known = Redaction::new([("TOKEN", &token)]);
@@ -154,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_quotation_leaves_room_for_what_stands_behind_it() {
-        let told = quoting(&"x".repeat(5000)).shown(&Redaction::default());
-        assert!(told.ends_with("x… (tried twice)") && told.len() < 400, "{told}");
+    fn a_long_quotation_is_cut_and_the_words_after_it_stay() {
+        let shown = quoting(&"x".repeat(5000)).shown(&Redaction::default());
+        assert!(shown.ends_with("x… (tried twice)") && shown.len() < 400, "{shown}");
     }
 
     #[test]
-    fn a_parent_gets_all_of_it_and_trusts_none_of_it() {
+    fn a_parent_gets_the_whole_message_and_cleans_it() {
         let token = Secret::new("redis://:p@ss/word-hunter2@db");
         let sent = serde_json::to_string(&Unredacted::from(&quoting(token.expose()))).unwrap();
         let back: Unredacted = serde_json::from_str(&sent).unwrap();

@@ -1,5 +1,6 @@
-//! What must not be seen: text that prints and serializes as its key names only; and what others wrote, in which it could
-//! stand.
+//! Secret text, and foreign text (of a repository, a tool or a server), which may quote a secret.
+//!
+//! Neither type has a `Display`. Only [`Secret::expose`], [`Sealed::expose`] and a [`Redaction`] give out their text.
 
 mod foreign;
 mod forms;
@@ -16,7 +17,7 @@ pub use foreign::{CUT, ForeignText, SHOWN, cut, excerpt, without_userinfo};
 pub use message::{Message, Unredacted};
 pub use redaction::Redaction;
 
-/// Secret text, wiped when dropped. There is no `Deserialize`, and `Debug` shows nothing of it.
+/// Secret text, overwritten in memory when it is dropped. Not serializable, so that no record can contain one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -25,7 +26,7 @@ impl Secret {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Each caller is a place where it could leak: keep them few.
+    /// The text itself. Each caller could leak it: keep callers few.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -37,7 +38,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secret content of a file, known to everybody else by the names of its keys.
+/// The secret content of an environment file. `Debug` and `Serialize` show only the names of its variables.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
     keys: Vec<String>,
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sealed_shows_its_keys_and_never_its_text() {
+    fn sealed_text_shows_only_its_keys() {
         let sealed = Sealed::new(vec!["TOKEN".into()], "TOKEN=hunter2\n");
         assert_eq!(serde_json::to_string(&sealed).unwrap(), r#"{"sealed_keys":["TOKEN"]}"#);
         assert_eq!(format!("{sealed:?}"), r#"Sealed { keys: ["TOKEN"], .. }"#);

@@ -1,26 +1,30 @@
-//! Which values are too ordinary to be taken out of text wherever they stand. A secret also holds `production`,
-//! `us-east-1` and `3000`, and an error in which such a word is hidden does not tell what is wrong. In doubt a value is
-//! hidden. The rule for people is in `docs/reference/environment.md`.
+//! Which values are too ordinary to be hidden everywhere.
+//!
+//! A secret also contains values like `production`, `us-east-1` and `3000`; an error without such words would not show
+//! what is wrong. In doubt a value is hidden. `docs/reference/environment.md` documents the rule.
 
 /// Where in a text a value is hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// Wherever it stands, also as a part of a longer word, and in every form.
+    /// Everywhere, also inside a longer word, and in every form.
     Anywhere,
-    /// Where it is a word by itself.
+    /// Only as a whole word.
     Word,
-    /// Likewise, but not within a path or a name with dots or dashes: `./billing/x.js`.
+    /// Only as a whole word outside of paths and names with dots or dashes: not in `./billing/x.js`.
     LoneWord,
-    /// Only as a word of a text that names its variable.
+    /// Only as a whole word, in a text that contains the variable's name.
     Named,
 }
 
-/// Below this a value is too short to be told from other text: `true`, `1`, `main`.
+/// Values with fewer characters also occur in other text by chance: `true`, `1`, `main`.
 const SHORT: usize = 6;
+/// Longer numbers may be keys or card numbers.
 const LONGEST_NUMBER: usize = 12;
+/// Longer words are rare in configurations, and may be random letters.
 const LONGEST_PART: usize = 12;
+/// Longer values may be passphrases.
 const LONGEST_WORDS: usize = 40;
-/// Three words that are on no list are a passphrase.
+/// Three words that are not in `LISTED` may be a passphrase.
 const MOST_UNLISTED: usize = 2;
 
 /// Where a variable's value is hidden.
@@ -33,12 +37,12 @@ pub fn reach(name: &str, value: &str) -> Reach {
     }
 }
 
-/// A name in an address, or beside a password, that may be a token itself.
+/// Whether the user in an address may be a token, as in `https://ghp_0123456789abcdef@github.com`.
 pub fn looks_like_a_token(value: &str) -> bool {
     value.chars().count() >= 8 && kind(value) == Kind::Other
 }
 
-/// `DB_PASSWORD`, `apiKey`, `BASIC_AUTH`: its value is hidden also where it is an ordinary word.
+/// Whether a variable's name says that its value is a secret: `DB_PASSWORD`, `apiKey`, `BASIC_AUTH`.
 pub fn sounds_secret(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "PASS",
@@ -64,9 +68,9 @@ pub fn sounds_secret(name: &str) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Short,
-    /// A number, or nothing but words that many configurations have.
+    /// A number, or only words of `LISTED`.
     Ordinary,
-    /// One or two other words, with or without such ones.
+    /// One or two other words, perhaps beside listed ones.
     Words,
     Other,
 }
@@ -81,14 +85,14 @@ fn kind(value: &str) -> Kind {
     }
 }
 
-/// A port, a time, a date, an address: `3600000`, `10.0.0.17`, `2026-01-31`. A longer one may be a key.
+/// A port, a time, a date or an IP address: `3600000`, `10.0.0.17`, `2026-01-31`.
 fn is_number(value: &str) -> bool {
     value.len() <= LONGEST_NUMBER
         && value.contains(|c: char| c.is_ascii_digit())
         && value.chars().all(|c| c.is_ascii_digit() || " .,:-+/%".contains(c))
 }
 
-/// `xxxxxxxx`, `------`.
+/// Placeholders like `xxxxxxxx` and `------`.
 fn is_one_sign(value: &str) -> bool {
     value.chars().all(|c| value.starts_with(c))
 }
@@ -114,7 +118,7 @@ fn words(value: &str) -> Kind {
     }
 }
 
-/// Letters in one case, but for the first: mixed ones are a token's.
+/// Whether a word is all lower case, capitalised or all upper case: tokens mix the cases.
 fn is_plain(part: &str) -> bool {
     let rest = part.get(1..).unwrap_or_default();
     part.len() <= LONGEST_PART
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_many_configurations_have_is_hidden_only_where_it_is_named() {
+    fn ordinary_values_are_hidden_only_beside_their_name() {
         for value in [
             "1",
             "true",
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_sounds_secret_tightens_the_rule() {
+    fn more_is_hidden_if_the_variable_s_name_sounds_secret() {
         for name in [
             "PASSWORD",
             "db_password",
@@ -199,7 +203,7 @@ mod tests {
         ] {
             assert_eq!(reach(name, "production"), Reach::Word, "{name}");
             assert_eq!(reach(name, "dragons"), Reach::Anywhere, "{name}");
-            assert_eq!(reach(name, "1234"), Reach::Named, "{name}: hidden everywhere it would hide all");
+            assert_eq!(reach(name, "1234"), Reach::Named, "{name}: 1234 is part of too many other texts");
         }
         for name in ["MODE", "NODE_ENV", "SHIPPING", "AUTHOR", "HOST"] {
             assert_eq!(reach(name, "production"), Reach::Named, "{name}");
@@ -207,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_hidden_where_they_stand_alone() {
+    fn other_words_are_hidden_outside_of_paths() {
         for value in ["billing", "auth-service", "dragons", "Dragons", "DRAGONS", "api.acme.io"] {
             assert_eq!(reach("SETTING", value), Reach::LoneWord, "{value}");
         }
     }
 
     #[test]
-    fn what_could_be_a_secret_is_hidden_everywhere() {
+    fn possible_secrets_are_hidden_everywhere() {
         for value in [
             "hunter2",
             "dRaGons",
@@ -238,15 +242,16 @@ mod tests {
     }
 
     #[test]
-    fn users_are_seldom_tokens() {
-        for (user, is) in [("ghp_0123456789abcdef", true), ("app", false), ("app-user", false), ("x4", false)]
+    fn a_user_with_random_letters_is_a_token() {
+        for (user, wanted) in
+            [("ghp_0123456789abcdef", true), ("app", false), ("app-user", false), ("x4", false)]
         {
-            assert_eq!(looks_like_a_token(user), is, "{user}");
+            assert_eq!(looks_like_a_token(user), wanted, "{user}");
         }
     }
 
     #[test]
-    fn the_list_is_of_short_words_in_small_letters() {
+    fn listed_words_are_short_and_lower_case() {
         for word in LISTED {
             assert!(
                 word.len() <= 14 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),

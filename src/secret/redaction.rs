@@ -1,9 +1,9 @@
-//! Takes known values out of text that others wrote: what a crashing service said last, mostly.
+//! Replaces secret values in foreign text, such as the last lines of a service that crashed, by the variables' names.
 //!
-//! It knows the [`forms`](super::forms) in which programs print a value, and which values are too
-//! [ordinary](super::ordinary) to be hidden everywhere. It cannot know what a program makes of a value beyond that: of
-//! such text one line may become a cause, which everybody may read. The rest goes to root's own file and journal, and to
-//! the user who started the run.
+//! It finds the [`forms`](super::forms) in which programs print a value, and hides [ordinary](super::ordinary) values
+//! only in some places. It cannot find a value that a program changed in another way. Therefore at most one line of
+//! such text becomes a cause, which every user may read. The rest goes to root's file and journal, and to the user who
+//! started the run.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -13,10 +13,10 @@ use super::forms::{self, Form};
 use super::ordinary::Reach;
 use super::{CUT, Secret, without_userinfo};
 
-/// At the end of a text that was cut, this much of a form counts as the form, and so it does at its beginning.
+/// Bytes of a form that count as the form where a text was cut: fewer would match ordinary text by chance.
 const SHORTEST_CUT: usize = 3;
 
-/// The values that must not be seen, by the names that are shown in their place.
+/// The values to hide, each with the name that is shown in its place.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Redaction {
     forms: Arc<[Form]>,
@@ -27,8 +27,8 @@ impl Redaction {
         Redaction { forms: values.into_iter().flat_map(|(name, value)| forms::of(name, value)).collect() }
     }
 
-    /// The text with `[NAME]` where a value was, and without users and passwords in addresses: in this order, as a value
-    /// may be an address.
+    /// Replaces each value by `[NAME]`, then removes users and passwords from addresses. The order matters, because a
+    /// value may be an address.
     pub fn hide(&self, text: &str) -> String {
         without_userinfo(&self.hide_values(text))
     }
@@ -48,7 +48,7 @@ impl Redaction {
                 found.extend(form.around(text));
             }
         }
-        // Of those that begin at one place the longest gives its name; what overlaps is hidden as one.
+        // Of matches with the same start the longest gives the name; overlapping matches are hidden as one.
         found.sort_by_key(|found| (found.start, Reverse(found.end)));
         let mark = |is_cut: bool| if is_cut { String::from(CUT) } else { String::new() };
         let (mut hidden, mut at) = (mark(begins_cut), 0);
@@ -68,7 +68,7 @@ impl fmt::Debug for Redaction {
     }
 }
 
-/// Where a form, or what a cut left of it, stands in a text.
+/// The place in a text of a form, or of the part of a form that a cut left.
 struct Found<'a> {
     name: &'a str,
     start: usize,
@@ -80,7 +80,7 @@ impl Form {
         Found { name: &self.name, start, end }
     }
 
-    /// Everywhere within its reach, also where it overlaps with itself.
+    /// All places where the form must be hidden, overlapping ones included.
     fn found(&self, text: &str) -> Vec<Found<'_>> {
         let form = self.text.expose();
         let mut found = Vec::new();
@@ -107,7 +107,7 @@ impl Form {
         }
     }
 
-    /// The text begins with its end.
+    /// Whether the text begins with the end of the form: the text's beginning was cut off.
     fn ending(&self, text: &str) -> Option<Found<'_>> {
         let form = self.text.expose();
         let ends = form.char_indices().map(|(at, _)| &form[at..]).take_while(|part| is_enough(part));
@@ -115,7 +115,7 @@ impl Form {
         (self.reach == Reach::Anywhere || is_word(None, &text[end..])).then(|| self.at(0, end))
     }
 
-    /// The text ends with its start.
+    /// Whether the text ends with the beginning of the form: the text's end was cut off.
     fn starting(&self, text: &str) -> Option<Found<'_>> {
         let form = self.text.expose();
         let starts = form.char_indices().rev().map(|(at, _)| &form[..at]).take_while(|part| is_enough(part));
@@ -124,7 +124,7 @@ impl Form {
         (self.reach == Reach::Anywhere || is_word(left, "")).then(|| self.at(start, text.len()))
     }
 
-    /// The text is a part of it.
+    /// Whether the whole text is a part of the form: both ends of the text were cut off.
     fn around(&self, text: &str) -> Option<Found<'_>> {
         (is_enough(text) && self.text.expose().contains(text)).then(|| self.at(0, text.len()))
     }
@@ -139,7 +139,7 @@ fn has_word(text: &str, word: &str) -> bool {
     !word.is_empty() && text.match_indices(word).any(alone)
 }
 
-/// Or in a name with dashes or dots; the dot at the end of a sentence is none.
+/// Whether a word is part of a path or of a name with dashes or dots. A dot that ends a sentence does not count.
 fn is_in_a_path(left: Option<char>, after: &str) -> bool {
     const SIGNS: [char; 4] = ['/', '\\', '-', '_'];
     let goes_on = after.strip_prefix('.').is_some_and(|after| after.starts_with(char::is_alphanumeric));

@@ -75,7 +75,7 @@ class TestDoesNotServe:
             said = assert_failed(machine, result, exit, *failure, status=status)
             assert (said["serving"], said["passed"]) == (None, commit), said
             (note,) = said["notes"]
-            assert all(word in note for word in (commit[:12], "not seen to serve", *why)), note
+            assert all(word in note for word in (commit[:12], "does not serve", *why)), note
             assert note in result.stderr and "serves on" not in result.stderr, result.stderr
             world.repo(SERVICE).heal()
             world.aws.heal()

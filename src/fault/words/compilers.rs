@@ -1,10 +1,10 @@
-//! A package that is built from source and does not find what it takes: the compiler, or the headers of a library. The
-//! packages that help have Debian's names.
+//! Messages of a build from source that lacks a compiler or a library's headers. The OS packages that contain them have
+//! Debian's names.
 
 use super::{Complaint, Fault};
 use crate::secret::{ForeignText, Message};
 
-/// What is said, what is missing, and the packages that have it. Those that say most come first.
+/// Words of a message, what is missing, and the OS package that contains it; the most specific messages first.
 const MISSING: &[(&str, &str, &str)] = &[
     ("pg_config executable not found", "pg_config", "libpq-dev"),
     ("libpq-fe.h: No such file", "libpq-fe.h", "libpq-dev"),
@@ -41,15 +41,14 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     let (words, what, package) =
         MISSING.iter().find(|(words, ..)| lines.iter().any(|line| line.says(words)))?;
     let line = lines.iter().find(|line| line.says(words))?;
-    let cause =
-        Message::from(format!("a package is built from source, and {what} is not there ({package}): "));
+    let cause = Message::from(format!("building a package from source needs {what} ({package}): "));
     let headers = if *package == "gcc" {
         "\"gcc\", \"python3-dev\"".to_owned()
     } else {
         format!("\"gcc\", \"{package}\"")
     };
     let remedy = format!(
-        "take a version of the package that has a wheel for this Python, or add packages = [{headers}] to bootagent.toml"
+        "use a version of the package that has a wheel for this Python, or add packages = [{headers}] to bootagent.toml"
     );
     let mut complaint = Complaint::new(Fault::InstallFailed, cause.and(line.trimmed()));
     complaint.remedy = Some(remedy);
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_with_the_package_that_has_it() {
+    fn cause_and_remedy_name_what_is_missing_and_its_package() {
         for (said, names) in [
             ("  error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "gcc"),
             ("error: command 'gcc' failed: No such file or directory", "gcc"),
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_compiler_finds_wrong_is_another_matter() {
+    fn an_error_in_the_source_is_not_a_missing_compiler() {
         for said in
             ["error: command 'x' failed with exit code 1", "speedup.c:3:1: error: unknown type name", ""]
         {

@@ -1,5 +1,6 @@
-//! What installers say when they fail, read as faults: one file for each tool. Pure, and the tool's text chooses the
-//! name of a fault and nothing more than that.
+//! Maps the error messages of installers to faults: one file for each tool. Pure.
+//!
+//! The text is not trusted, because packages can print the same words: it decides only which fault is reported.
 
 mod compilers;
 mod npm;
@@ -9,7 +10,7 @@ mod uv;
 use super::Fault;
 use crate::secret::{ForeignText, Message};
 
-/// The fault that a tool complains of, its reason, and what helps where that is known better than by the fault alone.
+/// The fault in a tool's output, the line that shows it, and a remedy if there is a better one than the fault's.
 #[derive(Debug)]
 pub struct Complaint {
     pub fault: Fault,
@@ -23,15 +24,15 @@ impl Complaint {
     }
 }
 
-/// How one tool complains.
+/// The readers of one tool's output.
 struct Words {
-    /// Its complaint; nothing where the tool did not complain.
+    /// The fault that the tool reports; `None` if the output has none of its known messages.
     complaint: fn(&[ForeignText]) -> Option<Complaint>,
-    /// Its own lines about a failure that is not one of its faults, the most telling ones first.
+    /// The tool's error lines, for a failure that is not a known fault.
     sentences: fn(&[ForeignText]) -> Vec<ForeignText>,
 }
 
-/// In this order: npm repeats the complaint of a tool that it runs, and pip that of a compiler.
+/// The first match counts: npm's output quotes the tools that it runs, and that of uv and pip quotes compilers.
 const TOOLS: &[Words] = &[
     Words { complaint: npm::complaint, sentences: npm::sentences },
     Words { complaint: compilers::complaint, sentences: nothing },
@@ -43,22 +44,22 @@ fn nothing(_: &[ForeignText]) -> Vec<ForeignText> {
     Vec::new()
 }
 
-/// The complaint of the tool that spoke.
+/// The fault in the output of an install command, whichever tool printed it.
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     TOOLS.iter().find_map(|tool| (tool.complaint)(lines))
 }
 
-/// What the tool that failed says of it in its own words.
+/// The error lines in the output of an install command, for a failure that is not a known fault.
 pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
     TOOLS.iter().map(|tool| (tool.sentences)(lines)).find(|said| !said.is_empty()).unwrap_or_default()
 }
 
-/// The first line that says one of these words, with the fault that they stand for.
-fn telling<'a>(lines: &'a [ForeignText], table: &[(&str, Fault)]) -> Option<(Fault, &'a ForeignText)> {
-    let found = |(words, fault): &(&str, Fault)| {
+/// The first row of the table with a line that contains its words: the row's fault, and the line.
+fn first_match<'a>(lines: &'a [ForeignText], table: &[(&str, Fault)]) -> Option<(Fault, &'a ForeignText)> {
+    let matching = |(words, fault): &(&str, Fault)| {
         lines.iter().find(|line| line.says(words)).map(|line| (*fault, line))
     };
-    table.iter().find_map(found)
+    table.iter().find_map(matching)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! npm's own words about its failures.
+//! Maps npm's error output to faults.
 
 use super::{Complaint, Fault};
 use crate::secret::{ForeignText, Message};
@@ -7,15 +7,15 @@ const USAGE: &str = "EUSAGE";
 
 /// The fault behind npm's error code, and npm's reason for it.
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
-    let said = said(lines);
-    let code = said.iter().find_map(|line| line.after("code "));
-    let is_page = said.iter().any(|line| line.judge(is_page));
+    let errors = errors(lines);
+    let code = errors.iter().find_map(|line| line.after("code "));
+    let is_page = errors.iter().any(|line| line.judge(is_page));
     let code = match code {
         None if is_page => ForeignText::line("an HTML page"),
         code => code?,
     };
     let reason = match code.judge(|code| code == USAGE) {
-        true => paragraph(&said),
+        true => paragraph(&errors),
         false => sentences(lines).into_iter().next().map(Message::from),
     };
     let missing = sentences(lines)
@@ -23,21 +23,20 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
         .skip(1)
         .find(|line| line.judge(|line| line.starts_with("Missing: ") || line.starts_with("Invalid: ")));
     let cause = Message::from("npm ends with ").and(code.clone()).and(": ");
-    let cause = cause.and(reason.unwrap_or_else(|| "it says no more".into()));
+    let cause = cause.and(reason.unwrap_or_else(|| "npm gives no reason".into()));
     let cause = missing.into_iter().fold(cause, |cause, missing| cause.and(" ").and(missing));
     let fault = if is_page { Some(Fault::RegistryUnreachable) } else { code.judge(fault) };
     fault.map(|fault| Complaint::new(fault, cause))
 }
 
-/// What a registry under maintenance answers, with status 200: HTML in place of JSON or of an archive.
+/// Whether the registry answered HTML in place of JSON or of an archive: a maintenance page has status 200.
 fn is_page(line: &str) -> bool {
     let json = line.contains("Unexpected token '<'") || line.contains("Unexpected token < in JSON");
     json && (line.contains("JSON") || line.contains("json")) || line.starts_with("code TAR_BAD_ARCHIVE")
 }
 
-/// What npm says as errors, from its code on: what it finds odd before ends nothing. The older ones say
-/// `npm ERR!`.
-fn said(lines: &[ForeignText]) -> Vec<ForeignText> {
+/// npm's error lines from its error code on; the lines before are not the cause. Older versions prefix `npm ERR!`.
+fn errors(lines: &[ForeignText]) -> Vec<ForeignText> {
     let errors = lines.iter().filter_map(|line| line.after("npm error").or_else(|| line.after("npm ERR!")));
     let mut errors: Vec<ForeignText> = errors.collect();
     let before = errors.iter().position(|line| line.judge(|line| line.starts_with("code "))).unwrap_or(0);
@@ -67,16 +66,16 @@ fn fault(code: &str) -> Option<Fault> {
     })
 }
 
-/// What npm has to say beside the details of a code: its own reason, or what a package's script said last.
+/// npm's error lines without details such as the code: npm's reason, or the last output of a package's script.
 pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
     const DETAILS: [&str; 7] = ["code ", "errno ", "syscall ", "path ", "command ", "at ", "A complete log"];
     let is_detail = |line: &str| line.is_empty() || DETAILS.iter().any(|detail| line.starts_with(detail));
-    said(lines).into_iter().filter(|line| !line.judge(is_detail)).collect()
+    errors(lines).into_iter().filter(|line| !line.judge(is_detail)).collect()
 }
 
-/// npm breaks it into lines, and goes on with its usage after an empty one.
-fn paragraph(said: &[ForeignText]) -> Option<Message> {
-    let all = said.iter().skip(1).skip_while(|line| line.is_blank());
+/// The explanation of EUSAGE as one line: npm wraps it, and prints its usage after an empty line.
+fn paragraph(errors: &[ForeignText]) -> Option<Message> {
+    let all = errors.iter().skip(1).skip_while(|line| line.is_blank());
     let first: Vec<Message> = all.take_while(|line| !line.is_blank()).cloned().map(Message::from).collect();
     (!first.is_empty()).then(|| Message::joined(first, " "))
 }
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lockfile_that_is_none() {
+    fn a_missing_lockfile() {
         let (_, cause) = of("npm error code EUSAGE\nnpm error\n\
             npm error The `npm ci` command can only install with an existing package-lock.json or\n\
             npm error npm-shrinkwrap.json with lockfileVersion >= 1. Run an install with npm@5 or\n\
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_script_ends_with_is_no_fault_of_npms() {
+    fn the_failure_of_a_script_is_not_a_fault_of_npm() {
         assert_eq!(of("npm error code 1\nnpm error path /x\nnpm error command failed"), None);
         assert_eq!(of("the docs say: npm error code E503"), None);
         assert_eq!(of(""), None);

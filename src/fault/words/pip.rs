@@ -1,9 +1,10 @@
-//! pip's complaints. It tells a network that fails as a package that does not exist, so that the network's words go first.
+//! Maps pip's error output to faults. If the network fails, pip also reports a package that does not exist: so the
+//! messages about the network come first.
 
-use super::{Complaint, Fault, telling};
+use super::{Complaint, Fault, first_match};
 use crate::secret::{ForeignText, Message};
 
-/// Words of pip's (22 to 25), and what they stand for, in the order in which they count.
+/// Words in messages of pip 22 to 25, and the fault that each shows. The first row that matches counts.
 const TABLE: &[(&str, Fault)] = &[
     ("CERTIFICATE_VERIFY_FAILED", Fault::RegistryUntrusted),
     ("THESE PACKAGES DO NOT MATCH THE HASHES", Fault::PackageAltered),
@@ -30,12 +31,12 @@ const TABLE: &[(&str, Fault)] = &[
 ];
 
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
-    // pip's errors and warnings alone: what it builds may say anything.
+    // Only pip's errors and warnings: the build of a package can print the same words.
     let of_pip: Vec<ForeignText> = lines.iter().filter(|line| line.judge(is_of_pip)).cloned().collect();
-    let (fault, line) = telling(&of_pip, TABLE)?;
+    let (fault, line) = first_match(&of_pip, TABLE)?;
     let mut cause = Message::from("pip says: ").and(line.trimmed());
     if fault == Fault::PackageAltered {
-        // Which one stands below.
+        // pip names the package in a line below.
         let which = lines
             .iter()
             .find(|line| line.judge(|line| line.trim_start().contains("from ") && line.contains("==")));
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_package_says_is_no_complaint_of_pip_s() {
+    fn the_output_of_a_package_is_not_an_error_of_pip() {
         for said in ["the docs say: No matching distribution found for x", "ERROR: it broke", ""] {
             assert!(read(complaint, said).is_none(), "{said}");
         }

@@ -1,9 +1,9 @@
-//! uv's complaints.
+//! Maps uv's error output to faults.
 
-use super::{Complaint, Fault, telling};
+use super::{Complaint, Fault, first_match};
 use crate::secret::{ForeignText, Message};
 
-/// Words of uv's, and what they stand for, in the order in which they count.
+/// Words in uv's messages, and the fault that each shows. The first row that matches counts.
 const TABLE: &[(&str, Fault)] = &[
     ("needs to be updated, but `--locked` was provided", Fault::LockfileStale),
     ("Hash mismatch for", Fault::PackageAltered),
@@ -27,15 +27,13 @@ const TABLE: &[(&str, Fault)] = &[
     ("No solution found when resolving dependencies", Fault::LockfileStale),
 ];
 
-/// uv breaks its sentences into lines: all of them are one.
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
-    let of_uv = sentences(lines);
-    let (fault, line) = telling(&of_uv, TABLE)?;
-    Some(Complaint::new(fault, Message::from("uv says: ").and(line.trimmed())))
+    let (fault, line) = first_match(&errors(lines), TABLE).map(|(fault, line)| (fault, line.trimmed()))?;
+    Some(Complaint::new(fault, Message::from("uv says: ").and(line)))
 }
 
-/// From its error on.
-fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
+/// The lines from uv's error on: uv wraps its sentences.
+fn errors(lines: &[ForeignText]) -> Vec<ForeignText> {
     let begins = |line: &ForeignText| {
         line.judge(|line| {
             let line = line.trim_start();

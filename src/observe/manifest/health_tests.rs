@@ -1,4 +1,4 @@
-//! `health` and `port` of a manifest: what is accepted, and what is refused with its line.
+//! `health` and `port` of a manifest: which values are accepted, and which are refused with their line.
 
 use super::*;
 use crate::planner::runtime::tables;
@@ -15,9 +15,9 @@ fn error(text: &str) -> String {
 fn a_check_that_contradicts_the_other_keys_is_an_error_with_its_line() {
     for (text, expected) in [
         ("[health]\ncheck = \"http\"", "2:9: health.check is \"http\", which needs health.path"),
-        ("[health]\npath = \"/x\"\ncheck = \"port\"", "3:9: health.check is \"port\", and health.path says"),
+        ("[health]\npath = \"/x\"\ncheck = \"port\"", "3:9: health.check is \"port\", and health.path asks"),
         ("[health]\ncheck = \"process\"\npath = \"/x\"", "2:9: health.check is \"process\", and health.path"),
-        ("port = 3000\nhealth.check = \"process\"", "2:16: health.check is \"process\", and port says"),
+        ("port = 3000\nhealth.check = \"process\"", "2:16: health.check is \"process\", and port asks"),
         (
             "health = \"/x\"\n[environments.test]\nhealth = { check = \"process\" }",
             "3:20: health.check is \"process\", and health.path",
@@ -29,7 +29,7 @@ fn a_check_that_contradicts_the_other_keys_is_an_error_with_its_line() {
     for (text, check) in [
         ("health.check = \"process\"", Strength::Process),
         ("port = 3000\nhealth.check = \"port\"", Strength::Port),
-        // Its PORT may come from the secret.
+        // PORT may come from the secret.
         ("health.check = \"port\"", Strength::Port),
         ("health = { check = \"http\", path = \"/x\" }", Strength::Http),
     ] {

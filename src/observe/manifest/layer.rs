@@ -1,4 +1,4 @@
-//! The keys of one layer: the file's own, or one environment's overlay. A new key is added here.
+//! The keys of one layer of a manifest: its base, or the overlay of one environment. A new key is added here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ const KEYS: &[&str] = &[
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 
-/// What one layer says; whatever it does not say is `None`.
+/// The values of one layer; a key that the layer does not have is `None`.
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     runtime: Option<String>,
@@ -94,8 +94,8 @@ impl Layer {
                 "environments" if section.is_root() => {}
                 _ => match runtimes.iter().find(|table| table.name == key) {
                     Some(table) => {
-                        let said = tables::read(table, &item, &known)?;
-                        layer.tables.extend((!said.is_empty()).then(|| (key.to_owned(), said)));
+                        let values = tables::read(table, &item, &known)?;
+                        layer.tables.extend((!values.is_empty()).then(|| (key.to_owned(), values)));
                     }
                     None => return Err(section.unknown(key, at, &known, &[])),
                 },
@@ -104,7 +104,7 @@ impl Layer {
         Ok(layer)
     }
 
-    /// This layer with another laid over it: tables merge key by key, all else is replaced.
+    /// This layer with the overlay `over`: tables merge key by key, other values are replaced.
     pub fn under(self, over: Layer) -> Layer {
         Layer {
             runtime: over.runtime.or(self.runtime),
@@ -125,7 +125,7 @@ impl Layer {
         }
     }
 
-    /// The defaults for what no layer says, and the checks that need all layers.
+    /// Fills in defaults, and makes the checks that need the values of all layers.
     pub fn finish(self) -> Read<Manifest> {
         let default = Manifest::default();
         Ok(Manifest {
@@ -160,11 +160,11 @@ fn rehearsal(item: &Item<'_>) -> Read<Option<Placed<u16>>> {
     Ok(port)
 }
 
-/// A candidate gets another port than the service: then the service must have one.
+/// A candidate runs while the service listens on `port`, so it needs another port.
 fn beside(rehearsal: &Placed<u16>, port: Option<u16>) -> Read<u16> {
     let fault = |what: &str| Fault { at: rehearsal.at, what: format!("rehearsal.port {what}") };
     match port {
-        None => Err(fault("needs port, where the service listens otherwise")),
+        None => Err(fault("needs port, the service's usual port")),
         Some(port) if port == rehearsal.value => {
             Err(fault("is the service's own port; expected another one"))
         }
@@ -207,7 +207,7 @@ impl HealthLayer {
         }
     }
 
-    /// A check that is said in words means what it says: a key that makes it another one is a slip.
+    /// A key that contradicts `health.check` is a mistake: either reading could be wrong.
     fn finish(self, default: Health, port: Option<u16>) -> Read<Health> {
         if let Some(check) = &self.check {
             let fault = |what: &str| {
@@ -216,13 +216,13 @@ impl HealthLayer {
             };
             match (check.value, self.path.is_some(), port.is_some()) {
                 (Strength::Http, false, _) => {
-                    return fault("which needs health.path, the path that is asked for");
+                    return fault("which needs health.path, the path to request");
                 }
                 (Strength::Port | Strength::Process, true, _) => {
-                    return fault("and health.path says that a path is asked for: remove one of the two");
+                    return fault("and health.path asks for an HTTP check: remove one of the two");
                 }
                 (Strength::Process, _, true) => {
-                    return fault("and port says where the service listens: remove one of the two");
+                    return fault("and port asks for a check of the port: remove one of the two");
                 }
                 _ => {}
             }

@@ -1,7 +1,7 @@
-//! `bootagent.toml`: what the service is, in its repository's words. Every key is optional.
+//! Parses `bootagent.toml`: how the service is built, started and checked. Every key is optional.
 //!
-//! The file is written by everyone who can push: it is checked to the last key on every read, the overlays of
-//! all environments included, so that a slip in prod's shows in test.
+//! Everyone who can push writes this file, so it is not trusted. Each read checks every key, in the overlays of all
+//! environments: a mistake in prod's overlay must already fail in test.
 
 mod layer;
 mod place;
@@ -26,34 +26,34 @@ pub use values::RESERVED_PORT;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Its name. Absent: to be detected.
+    /// The runtime's name; none: detect it.
     pub runtime: Option<String>,
-    /// What the tables of runtimes say.
+    /// The tables of runtimes, such as `[node]`.
     pub tables: tables::Tables,
-    /// Absent: the runtime's own way. Empty: nothing is to be installed.
+    /// Commands; none: the runtime's default; empty: install nothing.
     pub install: Option<Vec<String>>,
     /// As `install`.
     pub build: Option<Vec<String>>,
-    /// Once for each release, before it is switched to.
+    /// Commands that run once for each release, before the switch.
     pub migrate: Vec<String>,
     pub start: Option<String>,
-    /// Absent: the one that another key asks for, else systemd alone.
+    /// None: PM2 if there is a table `[pm2]`, else systemd; see [`Manifest::supervisor`].
     pub supervisor: Option<SupervisorName>,
     pub pm2: Option<Pm2Wish>,
-    /// Of the distribution, by name.
+    /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
-    /// Where a commit proves itself beside the one that serves: a port that is not `port`. Absent: nowhere.
+    /// `rehearsal.port`: the port of a candidate, different from `port`; none: no candidate is started.
     pub candidate_port: Option<u16>,
     pub health: Health,
-    /// Whether the service has a secret at all.
+    /// Whether the service has a secret.
     pub secret: bool,
-    /// Directories that outlive a release, relative to it.
+    /// Directories that are kept across releases, relative to the release.
     pub persist: Vec<String>,
     pub env: EnvWish,
 }
 
-/// Who keeps the service running.
+/// The program that starts the service's processes and restarts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SupervisorName {
     /// The unit runs the service itself.
@@ -75,15 +75,15 @@ impl SupervisorName {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// The kind of check, said in words. Absent: what path and port make of it.
+    /// The kind of check; none: it follows from `path` and the port.
     pub check: Option<Strength>,
-    /// Absent: a TCP connection or, without a port, a living process is enough.
+    /// None: a TCP connection or, without a port, a living process is enough.
     pub path: Option<String>,
-    /// The `Host` header of the request. Absent: the address.
+    /// The `Host` header of the request; none: the address.
     pub host: Option<String>,
-    /// Which answers are good. Empty: any 2xx.
+    /// The good statuses; empty: any 2xx.
     pub status: Vec<u16>,
-    /// Absent: the default, which the wait for a service that listens elsewhere may cut short.
+    /// None: the default, and the wait ends early if the service listens only on other ports.
     pub timeout: Option<Seconds>,
     /// How long one answer to the request may take.
     pub answer: Seconds,
@@ -91,7 +91,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// How long the service may take to its first good answer.
+    /// The time limit for the first good answer.
     pub fn within(&self) -> Seconds {
         self.timeout.unwrap_or(Phase::HealthCheck.seconds())
     }
@@ -101,11 +101,11 @@ impl Health {
 pub struct EnvWish {
     /// Whether the release gets a `.env`.
     pub file: bool,
-    /// Variables that must be there before anything is installed.
+    /// Variables without which the run fails, before it installs anything.
     pub required: Vec<String>,
-    /// Public values; the secret's win.
+    /// Public variables; the secret's variables override them.
     pub values: BTreeMap<String, String>,
-    /// Names like `NODE_OPTIONS`, which may then be set.
+    /// Names like `NODE_OPTIONS`, which are refused by default and allowed by this list.
     pub allow: BTreeSet<String>,
 }
 
@@ -160,8 +160,8 @@ impl Manifest {
         }
     }
 
-    /// Reads the text of `path` as it applies to `environment`, or to none in particular. `tables` are those of the
-    /// runtimes that there are.
+    /// Parses the text of the file `path` with the overlay of `environment`, or without an overlay. `tables` are the
+    /// tables of all runtimes. The error has line and column.
     pub fn parse(
         path: &str,
         text: &str,
@@ -175,13 +175,13 @@ impl Manifest {
         })
     }
 
-    /// What a runtime's table says under a key.
+    /// The value of a key in a runtime's table.
     pub fn said(&self, table: &str, key: &str) -> Option<&str> {
         self.tables.get(table)?.get(key).map(String::as_str)
     }
 }
 
-/// The environments that a manifest overlays. Whether it is well-formed, `parse` tells.
+/// The environments with an overlay; empty if the text is not well-formed, which `parse` reports.
 pub fn environments(text: &str) -> Vec<Environment> {
     let Ok(table) = DeTable::parse(text) else { return Vec::new() };
     let root = Section::new(String::new(), table.get_ref());
@@ -189,7 +189,7 @@ pub fn environments(text: &str) -> Vec<Environment> {
 }
 
 fn read(text: &str, environment: Option<&Environment>, tables: &[&Table]) -> Read<Manifest> {
-    // An operator's own manifest may come in as long as any other file of root's.
+    // A fetch bounds the repository's manifest, but an operator's manifest may be longer.
     if text.len() as u64 > LONGEST_EVIDENCE {
         let what = format!("the file has {} bytes; the limit is {LONGEST_EVIDENCE}", text.len());
         return Err(Fault { at: 0, what });

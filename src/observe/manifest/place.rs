@@ -1,5 +1,4 @@
-//! The parsed TOML with its places: every value knows its dotted name and where it stands, so that
-//! every fault can point at it.
+//! Parsed TOML whose values know their dotted name and position, so that each error can name both.
 
 use std::ops::RangeInclusive;
 
@@ -9,31 +8,32 @@ use toml::de::{DeTable, DeValue};
 use crate::facts::Environment;
 use crate::secret::cut;
 
-/// A manifest is checked with all its overlays on every read: a pusher must not be able to make that long.
+/// Each read checks the manifest once per overlay: a manifest with many overlays would stop the agent for minutes.
 const MOST_ENVIRONMENTS: usize = 50;
 
-/// What is wrong, and at which byte of the file.
+/// A mistake in the file.
 #[derive(Debug)]
 pub(super) struct Fault {
+    /// The byte offset in the file.
     pub at: usize,
     pub what: String,
 }
 
 pub(super) type Read<T> = Result<T, Fault>;
 
-/// A table, and the dotted name under which errors speak of it; the root's is empty.
+/// A table, with its dotted name for errors; the root's name is empty.
 pub(super) struct Section<'a> {
     name: String,
     table: &'a DeTable<'a>,
 }
 
-/// A value, likewise.
+/// A value, with its dotted name for errors.
 pub(super) struct Item<'a> {
     pub name: String,
     value: &'a Spanned<DeValue<'a>>,
 }
 
-/// A value that is kept together with its place, for a check that needs the whole file.
+/// A parsed value with its byte offset, for checks that need the whole file.
 #[derive(Clone)]
 pub(super) struct Placed<T> {
     pub at: usize,
@@ -45,7 +45,7 @@ impl<'a> Section<'a> {
         Section { name, table }
     }
 
-    /// The entries in the order of their keys: the key, where it stands, its value.
+    /// The entries sorted by key: the key, its byte offset, its value.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, usize, Item<'a>)> {
         self.table.iter().map(|(key, value)| {
             let dot = if self.name.is_empty() { "" } else { "." };
@@ -54,7 +54,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The overlays, which only the root has.
+    /// The overlays of environments with their byte offsets. Only the root has any.
     pub fn environments(&self) -> Read<Vec<(Environment, usize, Section<'a>)>> {
         let Some((_, _, item)) = self.entries().find(|(key, ..)| *key == "environments") else {
             return Ok(Vec::new());
@@ -70,13 +70,13 @@ impl<'a> Section<'a> {
         self.name.is_empty()
     }
 
-    /// For a key that is not known here; `elsewhere` are the keys of the root.
+    /// The mistake of an unknown key. `known` are this table's keys, `elsewhere` the root's, for a hint.
     pub fn unknown(&self, key: &str, at: usize, known: &[&str], elsewhere: &[&str]) -> Fault {
         let shown = shown(key);
         let place = if self.is_root() { String::new() } else { format!(" in {}", self.name) };
         let hint = match nearest(key, known) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None if elsewhere.contains(&key) => format!("\"{key}\" belongs above the first [table]"),
+            None if elsewhere.contains(&key) => format!("move \"{key}\" above the first [table]"),
             None => format!("known here: {}", known.join(", ")),
         };
         Fault { at, what: format!("unknown key {shown}{place}; {hint}") }
@@ -88,7 +88,7 @@ impl<'a> Item<'a> {
         Fault { at: self.value.span().start, what: format!("{} {what}", self.name) }
     }
 
-    /// It has the wrong type.
+    /// The mistake of a wrong type.
     pub fn expected(&self, expected: &str) -> Fault {
         let found = match self.value.get_ref() {
             DeValue::Boolean(flag) => flag.to_string(),
@@ -129,7 +129,7 @@ impl<'a> Item<'a> {
             .ok_or_else(|| self.fault(format!("is {}; expected {expected}", brief(&integer.to_string()))))
     }
 
-    /// The entries of a list that may have so many.
+    /// The entries of a list; an error if there are more than `most`.
     pub fn list(&self, expected: &str, most: usize) -> Read<Vec<Item<'a>>> {
         let list = self.value.get_ref().as_array().ok_or_else(|| self.expected(expected))?;
         self.bounded(list.len(), most)?;
@@ -141,7 +141,7 @@ impl<'a> Item<'a> {
         Ok(Section::new(self.name.clone(), table))
     }
 
-    /// A table whose keys are the repository's own words, which may have so many.
+    /// A table whose keys the repository chooses; an error if there are more than `most`.
     pub fn bounded_table(&self, most: usize) -> Read<Section<'a>> {
         let section = self.table()?;
         self.bounded(section.table.len(), most)?;
@@ -160,7 +160,7 @@ fn article(noun: &str) -> &'static str {
     if noun.starts_with(['a', 'i']) { "an" } else { "a" }
 }
 
-/// The file's own words, short and without what a terminal would obey.
+/// A text of the file for an error: quoted, cut, and escaped, because it may contain terminal sequences.
 pub(super) fn shown(text: &str) -> String {
     format!("\"{}\"", brief(text))
 }
@@ -176,11 +176,11 @@ pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// A key longer than any of ours is not near to one.
+/// The known key that was probably meant. Long keys are not compared: the comparison takes quadratic time.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     const LONGEST: usize = 40;
-    // A third of the letters may be wrong, and two neighbours that changed places are one mistake: `prot`, `instal`, but not
-    // `user` for `secret`.
+    // At most a third of the letters may differ, and two swapped neighbours count once: `prot` is near `port`, and
+    // `instal` near `install`, but not `user` near `secret`.
     let near = |name: &&&str| strsim::osa_distance(key, name) <= (name.len().max(3) / 3).max(1);
     let close = known.iter().filter(|name| key.len() <= LONGEST && near(name));
     close.min_by_key(|name| strsim::osa_distance(key, name)).copied()

@@ -1,4 +1,4 @@
-//! `[pm2]`: how PM2 runs the service.
+//! Parses the table `[pm2]` of a manifest.
 
 use super::SupervisorName;
 use super::place::{Fault, Item, Placed, Read, shown};
@@ -8,32 +8,33 @@ use crate::plan::Seconds;
 const KEYS: &[&str] =
     &["ecosystem", "instances", "kill_timeout", "listen_timeout", "max_memory_restart", "mode", "wait_ready"];
 
-/// The unit of a service has 30 s to stop, and PM2 needs a moment of that for itself.
+/// Seconds: the unit has 30 s to stop, and PM2 itself needs some of them.
 const LONGEST_KILL: u64 = 25;
-/// A reload waits for one new process after the other, and has less than two minutes.
+/// Seconds: a reload waits for the new processes one after the other, and has less than two minutes.
 const LONGEST_LISTEN: u64 = 60;
+/// Each instance is a process: a larger number is probably a mistake.
 const MOST_INSTANCES: u16 = 64;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pm2Wish {
     pub ecosystem: Pm2Ecosystem,
-    /// Absent: a cluster if there are several instances.
+    /// None: cluster if there are several instances, else fork.
     pub mode: Option<Pm2Mode>,
     pub instances: Option<Pm2Instances>,
-    /// In PM2's words: `300M`.
+    /// In PM2's notation: `300M`.
     pub max_memory_restart: Option<String>,
     pub wait_ready: Option<bool>,
     pub kill_timeout: Option<Seconds>,
     pub listen_timeout: Option<Seconds>,
 }
 
-/// Which ecosystem file counts.
+/// Which ecosystem file PM2 reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Pm2Ecosystem {
-    /// The repository's, if it has one at its root under its usual name; else a generated one.
+    /// The file with the usual name in the repository's root; a generated one if there is none.
     #[default]
     Detected,
-    /// This one, relative to the repository's root.
+    /// The file with this path, relative to the repository's root.
     File(String),
     Generated,
 }
@@ -52,7 +53,7 @@ pub enum Pm2Instances {
 }
 
 impl Pm2Wish {
-    /// Whether a key asks for something that only a generated ecosystem file can grant.
+    /// Whether the table has a key that only a generated ecosystem file can contain.
     pub fn asks_of_a_generated_file(&self) -> bool {
         self.mode.is_some()
             || self.instances.is_some()
@@ -94,7 +95,7 @@ impl Pm2Layer {
         Ok(layer)
     }
 
-    /// Key by key.
+    /// Merges an overlay (`over`) with the base, key by key.
     pub fn merged(under: Option<Pm2Layer>, over: Option<Pm2Layer>) -> Option<Pm2Layer> {
         match (under, over) {
             (Some(under), Some(over)) => Some(Pm2Layer {
@@ -111,7 +112,7 @@ impl Pm2Layer {
         }
     }
 
-    /// A table for a supervisor that is not asked for is a slip.
+    /// A table `[pm2]` with another supervisor is a mistake.
     pub fn finish(
         layer: Option<Pm2Layer>,
         supervisor: Option<&Placed<SupervisorName>>,
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_asks_for_pm2_and_a_name_alone_does_too() {
+    fn the_table_or_the_supervisor_s_name_selects_pm2() {
         for text in ["supervisor = \"pm2\"", "[pm2]", "supervisor = \"pm2\"\n[pm2]\ninstances = 2"] {
             assert_eq!(read(text).unwrap().supervisor(), SupervisorName::Pm2, "{text}");
         }
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_and_an_overlay_goes_over_each_of_them() {
+    fn keys_are_read_and_an_overlay_replaces_each_of_them() {
         let text = "[pm2]\nmode = \"cluster\"\ninstances = \"max\"\nmax_memory_restart = \"300M\"\n\
             [environments.test.pm2]\ninstances = 2\nkill_timeout = \"10s\"\n";
         let environment = "test".try_into().unwrap();
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pm2_or_the_unit_cannot_grant_is_refused() {
+    fn invalid_values_are_refused() {
         for (line, says) in [
             ("instances = 0", "from 1 to 64"),
             ("instances = \"all\"", "or \"max\""),

@@ -1,4 +1,4 @@
-//! What a manifest is refused for, with its line.
+//! Manifests that are refused, and the line and column in the error.
 
 use super::tests::{error, read};
 use super::*;
@@ -16,7 +16,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
         ("[node]\nversions = \"22\"", "2:1: unknown key \"versions\" in node; did you mean \"version\"?"),
         (
             "[health]\npath = \"/\"\nport = 1",
-            "3:1: unknown key \"port\" in health; \"port\" belongs above the first [table]",
+            "3:1: unknown key \"port\" in health; move \"port\" above the first [table]",
         ),
         (
             "user = \"root\"",
@@ -62,9 +62,9 @@ fn wrong_values_are_refused_at_their_place() {
         ("start = [\"a\"]", "1:9: start is an array; expected a command"),
         ("start = false", "1:9: start is false; expected a command"),
         ("port = 0", "1:8: port is 0; expected a number from 1024 to 65535"),
-        ("\nport = 80", "2:8: port is 80; the service has no right to ports below 1024: listen higher"),
-        ("port = 1023", "1:8: port is 1023; the service has no right"),
-        ("[environments.prod]\nport = 443", "2:8: environments.prod.port is 443; the service has no right"),
+        ("\nport = 80", "2:8: port is 80; the service may not use ports below 1024: listen on a higher"),
+        ("port = 1023", "1:8: port is 1023; the service may not use"),
+        ("[environments.prod]\nport = 443", "2:8: environments.prod.port is 443; the service may not use"),
         ("port = 65536", "1:8: port is 65536"),
         ("port = -1", "1:8: port is -1"),
         ("port = \"3000\"", "1:8: port is a string"),
@@ -74,10 +74,7 @@ fn wrong_values_are_refused_at_their_place() {
         ("health = \"health\"", "1:10: health is \"health\"; expected a path that starts with /"),
         ("[health]\npath = \"/a b\"", "2:8: health.path has blanks"),
         ("[health]\npath = \"/a\\r\\nHost: x\"", "2:8: health.path has blanks"),
-        (
-            "[health]\npath = \"/é\"",
-            "2:8: health.path has blanks, control characters or letters beyond ASCII",
-        ),
+        ("[health]\npath = \"/é\"", "2:8: health.path has blanks, control characters or non-ASCII letters"),
         ("[health]\nstatus = 99", "2:10: health.status is 99; expected an HTTP status from 100 to 599"),
         ("[health]\nstatus = [200, 600]", "2:16: health.status is 600"),
         ("[health]\nstatus = []", "2:10: health.status is an empty list"),
@@ -115,8 +112,8 @@ fn wrong_values_are_refused_at_their_place() {
             "port = 3000\nrehearsal.port = 0",
             "2:18: rehearsal.port is 0; expected a number from 1024 to 65535",
         ),
-        ("port = 3000\nrehearsal.port = 80", "2:18: rehearsal.port is 80; the service has no right to ports"),
-        ("rehearsal.port = 3002", "1:18: rehearsal.port needs port, where the service listens otherwise"),
+        ("port = 3000\nrehearsal.port = 80", "2:18: rehearsal.port is 80; the service may not use ports"),
+        ("rehearsal.port = 3002", "1:18: rehearsal.port needs port, the service's usual port"),
         (
             "port = 3002\nrehearsal.port = 3002",
             "2:18: rehearsal.port is the service's own port; expected another one",
@@ -142,7 +139,7 @@ fn broken_toml_is_refused_at_its_place() {
 }
 
 #[test]
-fn package_names_are_no_options_and_no_removals() {
+fn package_names_cannot_be_options_or_removals() {
     assert_eq!(read("packages = [\"g++\", \"libc6\", \"g++\"]").packages, ["g++", "libc6"]);
     for bad in
         ["", "a", "-y", "Ffmpeg", "ssh-", "a b", "a=1", "a/b", "./a.deb", "a:i386", "a*", "ré", "a;id", "^a"]
@@ -187,7 +184,7 @@ fn persist_stays_inside_the_release() {
 
 #[test]
 fn every_key_of_the_lists_is_known() {
-    // A key that is suggested and then refused would be a cruel joke.
+    // "did you mean" must not suggest a key that is refused afterwards.
     for key in [
         "build",
         "env",

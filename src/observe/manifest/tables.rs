@@ -1,12 +1,13 @@
-//! The tables of runtimes, `[node]` for one. Each runtime says which keys its own has; here they are read.
+//! Parses the tables of runtimes, such as `[node]`. Each runtime declares the keys of its table.
 
 use std::collections::BTreeMap;
 
 use super::place::{Item, Read, shown};
 
-/// A table of one runtime, which has the runtime's name.
+/// The declaration of a runtime's table.
 #[derive(Debug)]
 pub struct Table {
+    /// The runtime's name.
     pub name: &'static str,
     pub keys: &'static [Key],
 }
@@ -15,18 +16,19 @@ pub struct Table {
 #[derive(Debug)]
 pub struct Key {
     pub name: &'static str,
-    /// What is expected of it, for the error.
+    /// What a valid value is, for the error: "an npm version range".
     pub expected: &'static str,
     pub fits: fn(&str) -> bool,
 }
 
-/// Table to key to value.
+/// Values by table and key.
 pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
 
+/// Reads one table. `elsewhere` are the keys of the manifest's root, for a hint.
 pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<BTreeMap<String, String>> {
     let section = item.table()?;
     let known: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
-    let mut said = BTreeMap::new();
+    let mut values = BTreeMap::new();
     for (name, at, item) in section.entries() {
         let key = table.keys.iter().find(|key| key.name == name);
         let key = key.ok_or_else(|| section.unknown(name, at, &known, elsewhere))?;
@@ -34,12 +36,12 @@ pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<B
         if !(key.fits)(value) {
             return Err(item.fault(format!("is {}; expected {}", shown(value), key.expected)));
         }
-        said.insert(name.to_owned(), value.to_owned());
+        values.insert(name.to_owned(), value.to_owned());
     }
-    Ok(said)
+    Ok(values)
 }
 
-/// One layer over another, key by key.
+/// Merges an overlay (`over`) with the layer below it, key by key.
 pub(super) fn over(over: Tables, under: Tables) -> Tables {
     let mut all = under;
     for (table, keys) in over {

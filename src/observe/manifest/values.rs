@@ -1,4 +1,4 @@
-//! The grammar of each kind of value.
+//! Parses and checks the values of a manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,28 +9,28 @@ use crate::facts::Strength;
 use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
 use crate::plan::Seconds;
 
-// How many of each there may be. A manifest is checked with all its overlays on every read, before anything else is
-// known of the service: a pusher must not be able to make that long.
-/// Of `env.values` and `env.required`: as many as a secret may have.
+// Limits of lists. Each read checks a manifest once per overlay: without limits, a push could stop the agent for
+// minutes.
+/// Of `env.values` and of `env.required`: as many as a secret may have.
 pub const MOST_VARIABLES: usize = MOST_KEYS;
-/// More than the refuse list has names.
+/// More than there are refused names.
 pub const MOST_ALLOWED: usize = 100;
-/// Each is a step of the plan, with a unit of its own.
+/// Each command is a step of the plan, with a transient unit.
 pub const MOST_COMMANDS: usize = 50;
-/// Bytes of a command: far below what the kernel takes as one argument.
+/// Bytes of a command: far below the kernel's limit for one argument, 128 KiB.
 pub const LONGEST_COMMAND: usize = 8192;
 pub const MOST_PACKAGES: usize = 200;
-/// Each is two steps of the plan, and a mount of the unit.
+/// Each directory is two steps of the plan, and a mount of the unit.
 pub const MOST_DIRECTORIES: usize = 100;
 pub const MOST_STATUSES: usize = 100;
 
 const A_DURATION: &str = "seconds from 1 to 3600, as a number or like \"120s\"";
 pub const RESERVED_PORT: &str =
-    "the service has no right to ports below 1024: listen higher, behind the load balancer";
+    "the service may not use ports below 1024: listen on a higher port, behind a load balancer";
 const A_STATUS: &str = "an HTTP status from 100 to 599";
 const COMMANDS: &str = "a command, a list of commands, or false for none";
 
-/// The name of one that there is.
+/// The name of a known runtime.
 pub(super) fn runtime(item: &Item<'_>, runtimes: &[&Table]) -> Read<String> {
     let known = runtimes.iter().map(|table| format!("\"{}\"", table.name)).collect::<Vec<_>>().join(", ");
     let name = item.string(&format!("one of {known}"))?;
@@ -51,7 +51,7 @@ pub(super) fn supervisor(item: &Item<'_>) -> Read<SupervisorName> {
         .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
 }
 
-/// The unit takes every capability from the service, and its user is not root.
+/// Ports below 1024 are refused: the service is not root, and its unit has no capabilities.
 pub(super) fn port(item: &Item<'_>) -> Read<u16> {
     match item.number(1..=u16::MAX, "a number from 1024 to 65535")? {
         reserved @ ..1024 => Err(item.fault(format!("is {reserved}; {RESERVED_PORT}"))),
@@ -75,7 +75,7 @@ pub(super) fn command(item: &Item<'_>) -> Read<String> {
     Ok(command.to_owned())
 }
 
-/// `false` is the empty list: nothing is to be run, not even the runtime's own way.
+/// `false` is the empty list: run nothing, not even the runtime's default commands.
 pub(super) fn commands(item: &Item<'_>) -> Read<Vec<String>> {
     if item.as_bool() == Some(false) {
         return Ok(Vec::new());
@@ -95,7 +95,7 @@ pub(super) fn check(item: &Item<'_>) -> Read<Strength> {
         .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
 }
 
-/// It becomes a header: a host name or address and perhaps a port, without anything that could end the line.
+/// The value of a `Host` header. Other characters are refused: a line break in it would add a header.
 pub(super) fn host(item: &Item<'_>) -> Read<String> {
     let expected = "a host name like \"api.example.com\", perhaps with a port";
     let host = item.string(expected)?;
@@ -116,7 +116,7 @@ pub(super) fn url_path(item: &Item<'_>) -> Read<String> {
     }
     if !path.chars().all(|c| c.is_ascii_graphic()) {
         return Err(
-            item.fault("has blanks, control characters or letters beyond ASCII; expected them %-encoded")
+            item.fault("has blanks, control characters or non-ASCII letters; write them percent-encoded")
         );
     }
     Ok(path.to_owned())
@@ -144,7 +144,7 @@ pub(super) fn seconds(item: &Item<'_>) -> Read<Seconds> {
     number.map(Seconds).ok_or_else(|| item.fault(format!("is {}; expected {A_DURATION}", shown(text))))
 }
 
-/// Debian's own grammar, but for a hyphen at the end: to apt that means "remove".
+/// Debian's grammar of package names, without a hyphen at the end: apt would remove such a package.
 pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
     let (mut packages, mut known) = (Vec::new(), BTreeSet::new());
     for item in item.list("a list of package names", MOST_PACKAGES)? {
@@ -163,7 +163,7 @@ pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
     Ok(packages)
 }
 
-/// Directories inside the release. They become paths of mounts and links, so their letters are few.
+/// Directories inside the release. Few characters are allowed, because they become paths of mounts and links.
 pub(super) fn directories(item: &Item<'_>) -> Read<Vec<String>> {
     let (mut directories, mut known) = (Vec::new(), BTreeSet::new());
     for item in item.list("a list of directories", MOST_DIRECTORIES)? {
@@ -171,14 +171,14 @@ pub(super) fn directories(item: &Item<'_>) -> Read<Vec<String>> {
         if let Some(other) = related(&directory, &known) {
             return Err(item.fault(format!("names \"{directory}\" and \"{other}\", one inside the other")));
         }
-        // With its slash it stands before all that is below it, and beside nothing that only begins alike.
+        // With the slash, `a/` sorts directly before everything below it, and `a-b/` does not look like a part of it.
         known.insert(format!("{directory}/"));
         directories.push(directory);
     }
     Ok(directories)
 }
 
-/// Which of the known directories, written with a slash at the end, is this one, or above or below it.
+/// The known directory that is equal to this one, or above or below it. `known` has a slash at the end of each.
 fn related<'k>(directory: &str, known: &'k BTreeSet<String>) -> Option<&'k str> {
     let own = format!("{directory}/");
     let above = own.match_indices('/').find_map(|(slash, _)| known.get(&own[..=slash]));
@@ -202,7 +202,7 @@ fn directory(item: &Item<'_>) -> Read<String> {
         return Err(item.fault(format!("has {}; expected {expected} ({rule})", shown(text))));
     }
     if matches!(path.split('/').next(), Some(".env" | ".git")) {
-        return Err(item.fault(format!("has {}, which is not the service's to keep", shown(text))));
+        return Err(item.fault(format!("has {}, which bootagent itself manages", shown(text))));
     }
     Ok(path.to_owned())
 }
@@ -215,7 +215,7 @@ pub(super) fn names(item: &Item<'_>, most: usize) -> Read<Vec<String>> {
     item.list("a list of variable names", most)?.iter().map(one).collect()
 }
 
-/// Names that the refuse list lets go if asked; the others would be asked for in vain.
+/// The names in `env.allow`. A name that can never be allowed is an error: the entry would have no effect.
 pub(super) fn allowed(item: &Item<'_>) -> Read<BTreeSet<String>> {
     let names = names(item, MOST_ALLOWED)?;
     for (name, item) in names.iter().zip(item.list("a list of variable names", MOST_ALLOWED)?) {
@@ -226,7 +226,7 @@ pub(super) fn allowed(item: &Item<'_>) -> Read<BTreeSet<String>> {
     Ok(names.into_iter().collect())
 }
 
-/// A public variable, and what the refuse list says of its name: judged once, however many overlays there are.
+/// A public variable, and why its name is refused, if it is: checked once, not again for each overlay.
 #[derive(Clone)]
 pub(super) struct Variable {
     pub text: String,
@@ -241,7 +241,7 @@ pub(super) fn variables(item: &Item<'_>) -> Read<BTreeMap<String, Placed<Variabl
         }
         let value = item.string("a string: write it in quotes")?;
         if value.contains('\0') {
-            return Err(item.fault("has a NUL character, which no environment can carry"));
+            return Err(item.fault("has a NUL character, which no environment variable can contain"));
         }
         let variable = Variable { text: value.to_owned(), refusal: refusal(name) };
         variables.insert(name.to_owned(), item.placed(variable));

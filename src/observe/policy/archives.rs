@@ -1,4 +1,5 @@
-//! Whether a runtime may come from its official archives when the machine has none that fits, and from which.
+//! The tables `[node]` and `[archives.NAME]`: whether a runtime may be installed from its official archives if the
+//! machine has no fitting version, and which archives are allowed.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{Fragment, Policy};
 use crate::plan::Setting;
 
-/// What the policy says of one program's archives: `[archives.uv]`, or for Node, which was there first, `[node]`.
+/// The table of one program's archives: `[archives.uv]`; for Node also `[node]`, the older form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Words {
     pub archives: Option<bool>,
-    /// An archive's name, from its mirror, to its SHA-256.
+    /// SHA-256 by the archive's path on its mirror.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: BTreeMap<String, String>,
 }
@@ -27,7 +28,7 @@ impl Words {
         Words { archives: self.archives.or(under.archives), checksums }
     }
 
-    /// What can be checked without knowing the program: its own part knows how its archives are called.
+    /// The checks that do not depend on the program. Its runtime checks the archives' names.
     pub fn check(&self, name: &str) -> Result<(), String> {
         for (file, sha256) in &self.checksums {
             let shown = file.escape_default();
@@ -47,7 +48,7 @@ impl Words {
     }
 }
 
-/// By name, in one layer over another.
+/// Merges an upper layer with the layer `under` it, by name.
 pub fn over(archives: BTreeMap<String, Words>, under: BTreeMap<String, Words>) -> BTreeMap<String, Words> {
     let mut all = under;
     for (name, words) in archives {
@@ -57,13 +58,13 @@ pub fn over(archives: BTreeMap<String, Words>, under: BTreeMap<String, Words>) -
     all
 }
 
-/// What the policy says of the archives of each program, by its name.
+/// Which archives are allowed, by the program's name.
 pub type Archives = BTreeMap<String, ArchivesAllowed>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivesAllowed {
     pub allowed: bool,
-    /// If there are any, no other archive may be installed.
+    /// SHA-256 by the archive's path. If there are any, no other archive may be installed.
     pub checksums: BTreeMap<String, String>,
 }
 
@@ -81,7 +82,7 @@ impl Fragment {
         own.into_iter().chain(self.archives.get(name)).collect()
     }
 
-    /// Each that is spoken of, under the name by which it is written.
+    /// All tables of archives, by their names in the policy: `node`, `archives.uv`.
     pub fn all_archives(&self) -> impl Iterator<Item = (String, &Words)> {
         let others = self.archives.iter().map(|(name, words)| (format!("archives.{name}"), words));
         [(NODE.to_owned(), &self.node)].into_iter().chain(others)
@@ -89,7 +90,7 @@ impl Fragment {
 }
 
 impl Policy {
-    /// And those settings of it that are not defaults.
+    /// Which archives are allowed, and the settings that are not defaults.
     pub fn archives(&self) -> (Archives, Vec<Setting>) {
         let mut names: Vec<&str> = self
             .layers
@@ -102,9 +103,9 @@ impl Policy {
         names.dedup();
         let (mut archives, mut settings) = (Archives::new(), Vec::new());
         for name in names {
-            let (allowed, said) = self.archives_of(name);
+            let (allowed, set) = self.archives_of(name);
             archives.insert(name.to_owned(), allowed);
-            settings.extend(said);
+            settings.extend(set);
         }
         (archives, settings)
     }
@@ -112,8 +113,8 @@ impl Policy {
     fn archives_of(&self, name: &str) -> (ArchivesAllowed, Vec<Setting>) {
         let default = ArchivesAllowed::default();
         let allowed =
-            self.said(|fragment| fragment.archives_of(name).iter().find_map(|words| words.archives));
-        let checksums = self.said(|fragment| {
+            self.uppermost(|fragment| fragment.archives_of(name).iter().find_map(|words| words.archives));
+        let checksums = self.uppermost(|fragment| {
             let pins = fragment.archives_of(name).into_iter().map(|words| &words.checksums);
             pins.into_iter().find(|pins| !pins.is_empty()).cloned()
         });
@@ -123,10 +124,10 @@ impl Policy {
             origin: pins.origin.to_string(),
         });
         let settings =
-            allowed.iter().map(|said| said.setting(&format!("{name}.archives"))).chain(pins).collect();
+            allowed.iter().map(|found| found.setting(&format!("{name}.archives"))).chain(pins).collect();
         let archives = ArchivesAllowed {
-            allowed: allowed.map_or(default.allowed, |said| said.value),
-            checksums: checksums.map_or(default.checksums, |said| said.value),
+            allowed: allowed.map_or(default.allowed, |found| found.value),
+            checksums: checksums.map_or(default.checksums, |found| found.value),
         };
         (archives, settings)
     }
@@ -153,11 +154,11 @@ mod tests {
             "/x.tar.gz",
             "",
         ] {
-            assert!(pinned(file, &sum).check("x").is_err(), "{file} was let through");
+            assert!(pinned(file, &sum).check("x").is_err(), "{file} was accepted");
         }
         for sum in ["", "abc", &"g".repeat(64), &"A".repeat(64), &"0".repeat(65)] {
             let node = "node-v22.20.0-linux-x64.tar.gz";
-            assert!(pinned(node, sum).check("x").is_err(), "{sum} was let through");
+            assert!(pinned(node, sum).check("x").is_err(), "{sum} was accepted");
         }
     }
 }

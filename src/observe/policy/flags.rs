@@ -1,4 +1,4 @@
-//! What a run was told on its command line.
+//! The flags of a run's command line, parsed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,21 +8,21 @@ use crate::fault::BUDGET;
 use crate::observe::Anew;
 use crate::plan::Seconds;
 
-/// What this run was told on its command line.
+/// The flags of this run.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     pub policy: Fragment,
     pub overrides: Overrides,
     pub dry_run: bool,
-    /// Take a new commit instead of the one decided for this instance.
+    /// Choose service, environment and commit again, instead of those that the instance is pinned to.
     pub update: bool,
-    /// With `update`: take a new commit, and nothing else anew.
+    /// With `update`: a rollback, which chooses only the commit again.
     pub back: bool,
-    /// Put to run what failed its health check in this boot, too.
+    /// Start a deployment again although it failed its health check in this boot.
     pub again: bool,
-    /// The flags that earlier runs recorded count no more.
+    /// Drop the flags that earlier runs recorded.
     pub forget: bool,
-    /// The agent's own unit runs it: systemd tries it again.
+    /// `bootagent.service` started this run: systemd starts it again after a temporary failure.
     pub at_boot: bool,
 }
 
@@ -34,13 +34,13 @@ impl Flags {
         }
     }
 
-    /// What counts until the policy is read.
+    /// The time limit until the policy is read.
     pub fn budget(&self) -> Seconds {
         self.policy.budget.unwrap_or(BUDGET)
     }
 }
 
-/// What stands in for the instance on a laptop. Dry runs only.
+/// Files and tags in place of the instance's, for dry runs on a laptop.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     pub tags: BTreeMap<String, String>,
@@ -51,7 +51,7 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// The first of them, by the name of its flag.
+    /// The flag of the first one that is set, for an error.
     pub fn any(&self) -> Option<&'static str> {
         let given = [
             (!self.tags.is_empty(), "--tag"),

@@ -1,4 +1,4 @@
-//! The policy as it is written: every key, in a file or in flags.
+//! One layer of the policy, as written in a file or in flags: its keys, their checks, and the defaults.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Serv
 use crate::fault::{BUDGET, Phase};
 use crate::plan::Seconds;
 
-// How many of each there may be: a policy that a program writes must not grow for ever.
+// Limits of lists. A program that writes the policy, or records flags, must not make it grow without end.
 pub const MOST_SERVICES: usize = 1000;
 pub const MOST_ENVIRONMENTS: usize = 100;
 pub const MOST_HOST_KEYS: usize = 100;
 pub const MOST_DIRECT_HOSTS: usize = 100;
 pub const MOST_CHECKSUMS: usize = 1000;
-/// Of kinds of archives and of mirrors: several times as many as there are.
+/// Of `[archives]` and of `[mirrors]`: several times as many as bootagent knows.
 pub const MOST_ARCHIVES: usize = 100;
 
-/// The policy as it is written, in a file or in flags. Every key is optional.
+/// The keys of a policy file or of flags. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fragment {
@@ -55,15 +55,15 @@ pub struct Fragment {
     pub packages: Packages,
 }
 
-/// How git servers are met.
+/// The table `[git]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Git {
-    /// The ssh servers that are known besides GitHub, as lines of known_hosts.
+    /// Host keys of ssh servers other than GitHub, as lines of known_hosts.
     pub host_keys: Option<Vec<HostKey>>,
 }
 
-/// Which tag keys say what, for fleets that have their own.
+/// The table `[tags]`: the keys of the tags that select, for fleets with tags of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tags {
@@ -86,13 +86,13 @@ impl Tags {
 }
 
 impl Fragment {
-    /// Whether a repository is somewhere else: what has a scheme, or ssh's `user@host:`. A directory has neither.
+    /// Whether a repository is a URL or ssh's `user@host:path`, and not a directory.
     pub fn is_address(repository: &str) -> bool {
         let is_ssh = repository.split_once(':').is_some_and(|(host, _)| host.contains('@'));
         repository.contains("://") || is_ssh
     }
 
-    /// These words over those of `under`.
+    /// This layer above `under`: its keys take precedence.
     pub fn over(self, under: Fragment) -> Fragment {
         let environments = if self.environments.is_empty() { under.environments } else { self.environments };
         Fragment {
@@ -120,7 +120,7 @@ impl Fragment {
         }
     }
 
-    /// What can be checked in it alone.
+    /// The checks that need no other layer. `origin` names the layer in errors.
     pub fn check(&self, origin: &str) -> Result<()> {
         if let Some((key, count, most)) = self.counted().into_iter().find(|(_, count, most)| count > most) {
             let cause = format!("{key} has {count} entries; the limit is {most}");
@@ -139,7 +139,7 @@ impl Fragment {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {
-            let cause = "the repository's address holds a user or a password";
+            let cause = "the repository's address has a user or a password";
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
         if let Some(scheme) = self.repository.as_deref().and_then(foreign_scheme) {
@@ -160,7 +160,7 @@ impl Fragment {
             }
         }
         if self.budget == Some(Seconds(0)) {
-            let cause = "budget is 0: no run could do anything";
+            let cause = "budget is 0: every run would fail at once";
             return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
         }
         for service in self.services.iter().flatten() {
@@ -184,7 +184,7 @@ impl Fragment {
 }
 
 impl Fragment {
-    /// Each list and table: its key, how many entries it has, and how many it may have.
+    /// Each list and table: its key, the number of its entries, and the limit.
     fn counted(&self) -> Vec<(String, usize, usize)> {
         let count = |list: Option<usize>| list.unwrap_or(0);
         let lists = [
@@ -231,7 +231,7 @@ pub fn parse(path: &str, text: &str) -> Result<Fragment> {
     })
 }
 
-/// What looks like a placeholder and is none: it would go to a server as it stands.
+/// A text in braces that is not a placeholder, such as `{name}`: it would become part of an address unchanged.
 fn unknown_placeholder(pattern: &str) -> Option<String> {
     let rest = pattern.replace("{service}", "").replace("{environment}", "");
     let from = &rest[rest.find(['{', '}'])?..];
@@ -239,15 +239,16 @@ fn unknown_placeholder(pattern: &str) -> Option<String> {
     Some(from[..end].to_owned())
 }
 
-/// Told at once, on a machine that has decided, too, where nothing is fetched any more.
+/// A scheme that is not supported. Checked with the policy, because a pinned instance fetches nothing and would not
+/// report it.
 fn foreign_scheme(address: &str) -> Option<String> {
     let (scheme, _) = address.split_once("://")?;
     let known = ["https", "http", "ssh"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     (!known).then(|| scheme.escape_default().to_string())
 }
 
-/// `https://user:password@host/`, found before the address is shown anywhere. Only ssh has users that are
-/// no secret.
+/// Whether an address has a user or a password, as in `https://user:password@host/`: then no message may show it. The
+/// user of an ssh address is not a secret.
 pub fn holds_a_secret(address: &str) -> bool {
     let Some((scheme, rest)) = address.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! How long instance metadata is waited for, and who may reach it.
+//! The table `[imds]`: how long to wait for IMDS, and which users may reach it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use crate::plan::{Seconds, Setting};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Imds {
-    /// How long to wait for it, for late tags and for late credentials.
+    /// How long to wait for IMDS, and for tags and credentials that are not yet propagated.
     pub wait: Option<Seconds>,
-    /// Whether the service may use it.
+    /// Whether the service may reach IMDS.
     pub service: Option<bool>,
-    /// Besides root and, as `service` says, the service: the only users that may. Absent: all may.
+    /// The only users that may reach IMDS besides root and, depending on `service`, the service; none: all users.
     pub users: Option<Vec<String>>,
 }
 
-/// An image has a few agents that need the role. A long list is a mistake.
+/// An AMI has a few agents that need the role. A long list is a mistake.
 const MOST_USERS: usize = 32;
 /// The kernel's and useradd's limit for a name.
 const LONGEST_NAME: usize = 32;
@@ -37,23 +37,20 @@ impl Imds {
     pub fn check(&self) -> Result<(), String> {
         let users = self.users.as_deref().unwrap_or_default();
         if users.len() > MOST_USERS {
-            return Err(format!(
-                "imds.users names {} users, and at most {MOST_USERS} are possible",
-                users.len()
-            ));
+            return Err(format!("imds.users names {} users; the limit is {MOST_USERS}", users.len()));
         }
         match users.iter().find(|user| !is_user_name(user)) {
             Some(user) => {
                 let shown: String = user.chars().take(40).collect();
                 let shown = shown.escape_default();
-                Err(format!("imds.users names \"{shown}\", which is not a user name (names, no numbers)"))
+                Err(format!("imds.users names \"{shown}\", which is not a user name (ids are not accepted)"))
             }
             None => Ok(()),
         }
     }
 }
 
-/// As distributions and directory services make them. A number would be taken for a name that is not there.
+/// A user name of a distribution or a directory service. Not a number: it would be looked up as a name.
 fn is_user_name(name: &str) -> bool {
     name.len() <= LONGEST_NAME
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -62,15 +59,15 @@ fn is_user_name(name: &str) -> bool {
 
 impl Policy {
     pub fn service_may_use_imds(&self) -> Sourced<bool> {
-        self.always(|fragment| fragment.imds.service)
+        self.or_default(|fragment| fragment.imds.service)
     }
 
-    /// The users whom the rules let through, if there are to be rules, and the setting.
+    /// The users that the firewall rules let through, and the setting; none if there are no rules.
     pub fn imds_users(&self) -> (Option<Vec<String>>, Option<Setting>) {
-        let Some(said) = self.said(|fragment| fragment.imds.users.clone()) else { return (None, None) };
-        let users = said.value.clone();
+        let Some(found) = self.uppermost(|fragment| fragment.imds.users.clone()) else { return (None, None) };
+        let users = found.value.clone();
         let shown = if users.is_empty() { "none".to_owned() } else { users.join(", ") };
-        (Some(users), Some(said.map(|_| shown).setting("imds.users")))
+        (Some(users), Some(found.map(|_| shown).setting("imds.users")))
     }
 }
 
@@ -83,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_names_and_few() {
+    fn users_are_a_few_names() {
         for users in [&[][..], &["cwagent", "ec2-instance-connect", "_apt", "J.Doe"], &["u"; MOST_USERS]] {
             assert_eq!(naming(users), Ok(()), "{users:?}");
         }

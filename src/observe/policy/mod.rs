@@ -1,7 +1,7 @@
-//! What may be, as root-owned files and user-data's flags say it. Convention fills the rest.
+//! The policy: what is allowed on this machine, from files that only root can write and from flags.
 //!
-//! A policy is made of fragments, later ones over earlier ones: the defaults, /etc/bootagent/policy.toml,
-//! the flags that this instance's first run recorded, and the flags of this run.
+//! It consists of layers. A later one takes precedence: the defaults, /etc/bootagent/policy.toml, the flags that
+//! earlier runs of this instance recorded, and the flags of this run.
 
 mod archives;
 mod flags;
@@ -35,11 +35,11 @@ pub const POLICY: &str = "/etc/bootagent/policy.toml";
 #[derive(Clone, Debug)]
 pub struct Policy {
     layers: Vec<(Origin, Fragment)>,
-    /// When the run that follows it must end.
+    /// The end of the run's time limit.
     until: Option<Instant>,
 }
 
-/// Lays what earlier runs of this instance recorded under this run's flags, unless they shall be forgotten.
+/// Adds the layer of recorded flags below this run's flags; with `forget`, an empty layer in its place.
 pub async fn recorded_flags(
     machine: &impl Observe,
     policy: Policy,
@@ -54,7 +54,7 @@ pub async fn recorded_flags(
     }
 }
 
-/// Reads the policy file and lays this run's flags over it.
+/// Reads the policy file, and adds this run's flags as the layer above it.
 pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
     let mut policy = Policy { layers: vec![(Origin::Default, defaults())], until: None };
     let file = match &flags.overrides.policy {
@@ -73,7 +73,7 @@ pub async fn policy(machine: &impl Observe, flags: &Flags) -> Result<Policy> {
 }
 
 impl Policy {
-    /// Lays one more fragment over the others, after checking what can be checked in it alone.
+    /// Adds a layer above the others, after checking it.
     fn push(&mut self, origin: Origin, fragment: Fragment) -> Result<()> {
         fragment.check(&origin.to_string()).map_err(|error| origin.remedied(error))?;
         self.layers.push((origin, fragment));
@@ -94,15 +94,15 @@ impl Policy {
         Ok(self)
     }
 
-    /// What the next boot must be told again, as policy text: the flags recorded before, and this run's
-    /// over them. Nothing, if there never were any; what was forgotten is recorded as no flags.
+    /// The flags to record for later boots, as policy text: those recorded before, and this run's above them. `None` if
+    /// there never were any; forgotten flags are recorded as an empty text.
     pub fn recordable(&self) -> Result<Option<String>> {
-        let said = |wanted: fn(&Origin) -> bool| self.layers.iter().filter(move |(origin, _)| wanted(origin));
-        let flags = said(|origin| matches!(origin, Origin::Recorded(_) | Origin::Flag))
+        let of = |wanted: fn(&Origin) -> bool| self.layers.iter().filter(move |(origin, _)| wanted(origin));
+        let flags = of(|origin| matches!(origin, Origin::Recorded(_) | Origin::Flag))
             .fold(Fragment::default(), |under, (_, flags)| flags.clone().over(under));
-        // A commit is decided, not recorded: the next update must be free to leave it.
+        // The commit of --ref is pinned, not recorded: the next update must be able to choose another one.
         let flags = Fragment { commit: None, ..flags };
-        let before = said(|origin| matches!(origin, Origin::Recorded(_))).count();
+        let before = of(|origin| matches!(origin, Origin::Recorded(_))).count();
         if flags == Fragment::default() && before == 0 {
             return Ok(None);
         }
@@ -111,19 +111,20 @@ impl Policy {
         Ok(Some(format!("# The flags of this instance's runs, recorded by bootagent.\n{text}")))
     }
 
-    fn said<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Sourced<T>> {
+    /// The value of a key in the uppermost layer that has it.
+    fn uppermost<T>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Option<Sourced<T>> {
         self.layers.iter().rev().find_map(|(origin, fragment)| {
             read(fragment).map(|value| Sourced { value, origin: origin.clone() })
         })
     }
 
-    /// For keys that the defaults give.
-    fn always<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Sourced<T> {
-        self.said(read).unwrap_or_else(|| Sourced { value: T::default(), origin: Origin::Default })
+    /// The same for keys with a default.
+    fn or_default<T: Default>(&self, read: impl Fn(&Fragment) -> Option<T>) -> Sourced<T> {
+        self.uppermost(read).unwrap_or_else(|| Sourced { value: T::default(), origin: Origin::Default })
     }
 
     pub fn repository(&self) -> Result<Sourced<String>> {
-        self.said(|fragment| fragment.repository.clone()).ok_or_else(|| {
+        self.uppermost(|fragment| fragment.repository.clone()).ok_or_else(|| {
             Error::new(
                 Code::PolicyNoRepository,
                 "reading the policy",
@@ -133,72 +134,74 @@ impl Policy {
     }
 
     pub fn git_credential(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.git_credential.clone())
+        self.uppermost(|fragment| fragment.git_credential.clone())
     }
 
     pub fn host_keys(&self) -> Vec<HostKey> {
-        self.always(|fragment| fragment.git.host_keys.clone()).value
+        self.or_default(|fragment| fragment.git.host_keys.clone()).value
     }
 
     pub fn secret(&self) -> Sourced<String> {
-        self.always(|fragment| fragment.secret.clone())
+        self.or_default(|fragment| fragment.secret.clone())
     }
 
     pub fn service(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.service.clone())
+        self.uppermost(|fragment| fragment.service.clone())
     }
 
     pub fn environment(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.environment.clone())
+        self.uppermost(|fragment| fragment.environment.clone())
     }
 
     pub fn commit(&self) -> Option<Sourced<String>> {
-        self.said(|fragment| fragment.commit.clone())
+        self.uppermost(|fragment| fragment.commit.clone())
     }
 
     pub fn services(&self) -> Option<Sourced<Vec<String>>> {
-        self.said(|fragment| fragment.services.clone())
+        self.uppermost(|fragment| fragment.services.clone())
     }
 
-    /// A policy that names environments means these and no others.
+    /// The environments and their branches. Those of the uppermost layer that has any replace all others.
     pub fn environments(&self) -> Sourced<BTreeMap<String, String>> {
-        self.always(|fragment| (!fragment.environments.is_empty()).then(|| fragment.environments.clone()))
+        self.or_default(|fragment| (!fragment.environments.is_empty()).then(|| fragment.environments.clone()))
     }
 
     pub fn budget(&self) -> Sourced<Seconds> {
-        self.said(|fragment| fragment.budget).unwrap_or(Sourced { value: BUDGET, origin: Origin::Default })
+        self.uppermost(|fragment| fragment.budget)
+            .unwrap_or(Sourced { value: BUDGET, origin: Origin::Default })
     }
 
-    /// The same policy with an end to all waiting.
+    /// The same policy with a time limit for the run.
     pub fn within(self, budget: std::time::Duration) -> Policy {
         Policy { until: Some(Instant::now() + budget), ..self }
     }
 
-    /// How long anything may still be waited for. The last second is for saying so.
+    /// The rest of the run's time limit, less one second for the run's report.
     pub fn patience(&self) -> Seconds {
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()).as_secs());
         Seconds(left.map_or(3600, |left| left.saturating_sub(1)))
     }
 
     pub fn wait(&self) -> Seconds {
-        let wait =
-            self.said(|fragment| fragment.imds.wait).map_or(Phase::Metadata.seconds(), |said| said.value);
+        let wait = self
+            .uppermost(|fragment| fragment.imds.wait)
+            .map_or(Phase::Metadata.seconds(), |found| found.value);
         wait.min(self.patience())
     }
 
     pub fn service_tag(&self) -> String {
-        self.always(|fragment| fragment.tags.service.clone()).value
+        self.or_default(|fragment| fragment.tags.service.clone()).value
     }
 
     pub fn environment_tag(&self) -> String {
-        self.always(|fragment| fragment.tags.environment.clone()).value
+        self.or_default(|fragment| fragment.tags.environment.clone()).value
     }
 
     pub fn commit_tag(&self) -> String {
-        self.always(|fragment| fragment.tags.commit.clone()).value
+        self.or_default(|fragment| fragment.tags.commit.clone()).value
     }
 
-    /// The tags without which this policy cannot tell the service.
+    /// The keys of tags that must name service and environment, because neither policy nor flags do.
     pub fn needed_tags(&self) -> Vec<String> {
         let service = self.service().is_none().then(|| self.service_tag());
         let environment = self.environment().is_none().then(|| self.environment_tag());

@@ -31,32 +31,33 @@ impl Network {
 impl Policy {
     pub fn network(&self) -> facts::Network {
         facts::Network {
-            proxy: self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.value),
-            no_proxy: self.always(|fragment| fragment.network.no_proxy.clone()).value,
-            ca_file: self.said(|fragment| fragment.network.ca_file.clone()).map(|said| said.value),
+            proxy: self.uppermost(|fragment| fragment.network.proxy.clone()).map(|found| found.value),
+            no_proxy: self.or_default(|fragment| fragment.network.no_proxy.clone()).value,
+            ca_file: self.uppermost(|fragment| fragment.network.ca_file.clone()).map(|found| found.value),
         }
     }
 
-    /// By the name of what is mirrored, whichever layer says it.
+    /// All mirrors of all layers, by the name of what they replace.
     pub fn mirrors(&self) -> facts::Mirrors {
         let all = self.layers.iter().flat_map(|(_, fragment)| fragment.mirrors.clone());
         all.collect()
     }
 
-    /// What is said of the network: where nothing is, the plan has nothing to show.
+    /// The settings of the network that are set, for the plan.
     pub fn network_settings(&self) -> Vec<Setting> {
         let hosts = |hosts: &Vec<HostName>| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
         let network = [
-            self.said(|fragment| fragment.network.proxy.clone()).map(|said| said.setting("network.proxy")),
-            self.said(|fragment| fragment.network.no_proxy.as_ref().map(hosts))
-                .map(|said| said.setting("network.no_proxy")),
-            self.said(|fragment| fragment.network.ca_file.clone())
-                .map(|said| said.setting("network.ca_file")),
+            self.uppermost(|fragment| fragment.network.proxy.clone())
+                .map(|found| found.setting("network.proxy")),
+            self.uppermost(|fragment| fragment.network.no_proxy.as_ref().map(hosts))
+                .map(|found| found.setting("network.no_proxy")),
+            self.uppermost(|fragment| fragment.network.ca_file.clone())
+                .map(|found| found.setting("network.ca_file")),
         ];
         let names = self.mirrors().into_keys();
         let mirrors = names.map(|name| {
-            self.said(|fragment| fragment.mirrors.get(&name).cloned())
-                .map(|said| said.setting(&format!("mirrors.{name}")))
+            self.uppermost(|fragment| fragment.mirrors.get(&name).cloned())
+                .map(|found| found.setting(&format!("mirrors.{name}")))
         });
         network.into_iter().chain(mirrors).flatten().collect()
     }

@@ -1,4 +1,4 @@
-//! Who said a value.
+//! Where a setting's value comes from, for plans and errors.
 
 use std::fmt;
 
@@ -11,12 +11,13 @@ pub enum Origin {
     Default,
     /// A policy file, by its path.
     File(String),
-    /// Flags of an earlier run of this instance, and where they stand.
+    /// A flag of an earlier run of this instance, by the path of the record.
     Recorded(String),
-    /// What this run was told on its command line.
+    /// A flag of this run.
     Flag,
     /// An instance tag, by its key.
     Tag(String),
+    /// The record that pins the instance.
     Decided,
 }
 
@@ -28,19 +29,19 @@ impl fmt::Display for Origin {
             Origin::Recorded(path) => write!(f, "flag of an earlier run, recorded in {path}"),
             Origin::Flag => f.write_str("flag"),
             Origin::Tag(key) => write!(f, "tag {key}"),
-            Origin::Decided => f.write_str("decided at this instance's first boot"),
+            Origin::Decided => f.write_str("pinned at this instance's first boot"),
         }
     }
 }
 
 impl Origin {
-    /// What to do about it where nothing that this run was told explains the error.
+    /// Adds to the remedy how to correct a value of this origin.
     pub fn remedied(&self, error: Error) -> Error {
         match self {
             Origin::Recorded(_) => {
                 let general = error.report().remedy;
                 error.remedy(format!(
-                    "{general}; a flag that was recorded by mistake goes with: bootagent run --forget-flags"
+                    "{general}; to drop a flag that was recorded by mistake: bootagent run --forget-flags"
                 ))
             }
             Origin::Flag if error.code() == Code::PolicyInvalid => {
@@ -51,7 +52,7 @@ impl Origin {
     }
 }
 
-/// A value and who said so.
+/// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
     pub value: T,
@@ -74,16 +75,16 @@ impl<T: fmt::Display> Sourced<T> {
     }
 }
 
-/// Who said each of the settings that a run can fail by, long after they were read.
+/// The origins of settings that can cause an error later in the run, when their values are already in use.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(Vec<(&'static str, Origin)>);
 
 impl Origins {
-    pub fn note<T>(&mut self, name: &'static str, said: &Sourced<T>) {
-        self.0.push((name, said.origin.clone()));
+    pub fn note<T>(&mut self, name: &'static str, setting: &Sourced<T>) {
+        self.0.push((name, setting.origin.clone()));
     }
 
-    /// An error that comes of some of them names those that an earlier run recorded.
+    /// Adds to an error which of the settings `names` are recorded flags: the user of this run did not type them.
     pub fn explain(&self, error: Error, names: &[&str]) -> Error {
         if !matches!(error.exit(), Exit::Usage | Exit::Refused | Exit::Invalid) {
             return error;

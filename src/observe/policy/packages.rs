@@ -1,4 +1,4 @@
-//! Whether a manifest may ask for packages of the distribution.
+//! The table `[packages]`: whether a manifest may install OS packages.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::plan::{Seconds, Setting};
 #[serde(deny_unknown_fields)]
 pub struct Packages {
     pub allow: Option<bool>,
-    /// How long a locked dpkg is waited for.
+    /// How long to wait for another process to release dpkg's lock.
     pub wait: Option<Seconds>,
 }
 
@@ -24,7 +24,7 @@ impl Packages {
     }
 }
 
-/// What the policy says of the distribution's packages.
+/// Whether OS packages may be installed, and how long to wait for dpkg's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackagesAllowed {
     pub allowed: bool,
@@ -38,17 +38,17 @@ impl Default for PackagesAllowed {
 }
 
 impl Policy {
-    /// And those of its settings that are set.
+    /// The table's values, and the settings that are not defaults.
     pub fn packages(&self) -> (PackagesAllowed, Vec<Setting>) {
         let default = PackagesAllowed::default();
-        let allow = self.said(|fragment| fragment.packages.allow);
-        let wait = self.said(|fragment| fragment.packages.wait);
+        let allow = self.uppermost(|fragment| fragment.packages.allow);
+        let wait = self.uppermost(|fragment| fragment.packages.wait);
         let settings = [
-            allow.as_ref().map(|said| said.setting("packages.allow")),
-            wait.as_ref().map(|said| said.setting("packages.wait")),
+            allow.as_ref().map(|found| found.setting("packages.allow")),
+            wait.as_ref().map(|found| found.setting("packages.wait")),
         ];
-        let allowed = allow.map_or(default.allowed, |said| said.value);
-        let wait = wait.map_or(default.wait, |said| said.value);
+        let allowed = allow.map_or(default.allowed, |found| found.value);
+        let wait = wait.map_or(default.wait, |found| found.value);
         (PackagesAllowed { allowed, wait }, settings.into_iter().flatten().collect())
     }
 }

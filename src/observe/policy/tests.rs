@@ -1,4 +1,4 @@
-//! The policy: files and flags, which of them counts, and what is refused with its place.
+//! The policy: which of files and flags takes precedence, and which values are refused.
 
 use super::*;
 use crate::facts::{Facts, Source};
@@ -21,7 +21,7 @@ fn later_layers_win_and_are_named() {
 }
 
 #[test]
-fn recorded_flags_stand_between_file_and_flags() {
+fn recorded_flags_are_a_layer_between_file_and_flags() {
     let policy = layered("repository = 'https://a'\n", Fragment::default()).unwrap();
     let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\n").unwrap();
     assert_eq!(policy.repository().unwrap().origin, Origin::Recorded("/r.toml".into()));
@@ -32,7 +32,7 @@ fn recorded_flags_stand_between_file_and_flags() {
 }
 
 #[test]
-fn what_is_recorded_is_all_flags_so_far_and_not_the_file() {
+fn all_flags_so_far_are_recorded_and_not_the_file() {
     let flags = Fragment { budget: Some(Seconds(60)), ..Fragment::default() };
     let policy = layered("secret = 's'\n", flags).unwrap();
     let policy = policy.recorded(Path::new("/r.toml"), "repository = 'https://r'\nbudget = 30\n").unwrap();
@@ -50,7 +50,7 @@ fn named_environments_replace_the_default_ones() {
 }
 
 #[test]
-fn a_mistake_is_told_with_its_line() {
+fn errors_name_the_line() {
     for (text, says) in [
         ("repository = 'x'\nrepostory = 'y'\n", "policy.toml:2"),
         ("[environments]\n'Prod!' = 'main'\n", "Prod!"),
@@ -150,7 +150,7 @@ fn ssh_addresses_have_users_and_no_passwords() {
     }
 }
 
-/// An instance that decided for acme/auth, fetched with the credential `git/a`.
+/// An instance that is pinned to a commit of acme/auth, fetched with the credential `git/a`.
 fn selected(file: &str, flags: Fragment, update: bool) -> Result<Selection> {
     selected_in("test", file, flags, update)
 }
@@ -195,7 +195,7 @@ fn flags(repository: Option<&str>, credential: Option<&str>) -> Fragment {
 const ACME: &str = "repository = 'https://git.example/acme/{service}/'\ngit_credential = 'git/a'\n";
 
 #[test]
-fn a_flag_against_the_decision_is_refused_unless_it_decides_anew() {
+fn a_flag_that_contradicts_the_record_is_refused_without_an_update() {
     let other = "https://git.example/acme/other";
     for (flags, says) in [
         (flags(Some(other), None), "--repository https://git.example/acme/other"),
@@ -216,7 +216,7 @@ fn a_flag_against_the_decision_is_refused_unless_it_decides_anew() {
 }
 
 #[test]
-fn a_long_name_for_the_decided_environment_is_no_contradiction_unless_it_is_another_one_s() {
+fn a_long_name_of_the_pinned_environment_is_not_a_contradiction_unless_another_one_has_it() {
     let said = |name: &str| Fragment { environment: Some(name.to_owned()), ..Fragment::default() };
     for name in ["prod", "production"] {
         assert_eq!(
@@ -232,13 +232,13 @@ fn a_long_name_for_the_decided_environment_is_no_contradiction_unless_it_is_anot
 }
 
 #[test]
-fn a_policy_file_that_changed_does_not_change_where_the_decided_commit_came_from() {
+fn a_changed_policy_file_does_not_change_the_repository_of_the_pinned_commit() {
     let moved = "repository = 'https://elsewhere.example/{service}'\ngit_credential = 'git/elsewhere'\n";
     let kept = selected(moved, Fragment::default(), false).unwrap();
     assert_eq!(kept.repository, "https://git.example/acme/auth");
     assert_eq!(kept.credential.as_deref(), Some("git/a"), "a credential for another server");
     let setting = kept.settings.iter().find(|setting| setting.name == "repository").unwrap();
-    assert_eq!(setting.origin, "decided at this instance's first boot");
+    assert_eq!(setting.origin, "pinned at this instance's first boot");
     let renamed = ACME.replace("git/a", "git/new");
     let kept = selected(&renamed, Fragment::default(), false).unwrap();
     assert_eq!(
@@ -256,7 +256,7 @@ const TAGS: [(&str, &str); 3] =
     [("bootagent:service", "mail"), ("bootagent:environment", "production"), ("bootagent:ref", "fedcba9876")];
 
 #[test]
-fn tags_that_moved_are_left_aside_and_told_until_an_update() {
+fn changed_tags_are_only_noted_until_an_update() {
     let kept = selected_with(&TAGS, "test", ACME, Fragment::default(), false).unwrap();
     let pinned = kept.pinned.as_ref().map(|commit| commit.as_str().len());
     assert_eq!((kept.service.as_str(), kept.environment.as_str(), pinned), ("auth", "test", Some(40)));
@@ -279,7 +279,7 @@ fn tags_that_moved_are_left_aside_and_told_until_an_update() {
 }
 
 #[test]
-fn tags_that_say_the_same_in_other_words_are_no_news() {
+fn tags_with_another_form_of_the_same_value_are_not_noted() {
     let same =
         [("bootagent:service", "auth"), ("bootagent:environment", "prod"), ("bootagent:ref", "0123456789ab")];
     for environment in ["prod", "production"] {
@@ -289,18 +289,18 @@ fn tags_that_say_the_same_in_other_words_are_no_news() {
     }
     assert!(selected(ACME, Fragment::default(), false).unwrap().notes.is_empty(), "there are no tags");
     let flags = Fragment { commit: Some("0123456789ab".into()), ..Fragment::default() };
-    assert!(selected(ACME, flags, false).is_ok(), "the beginning of what was decided");
+    assert!(selected(ACME, flags, false).is_ok(), "the beginning of the pinned commit's id");
 }
 
 #[test]
-fn what_is_nowhere_said_any_more_stays_in_an_update() {
+fn an_update_keeps_what_neither_policy_nor_tags_name() {
     let updated = selected(ACME, Fragment::default(), true).unwrap();
     assert_eq!((updated.service.as_str(), updated.environment.as_str()), ("auth", "test"));
     assert_eq!(updated.pinned, None, "the newest");
 }
 
 #[test]
-fn a_policy_that_moved_is_told_as_well_and_a_tag_below_it_is_not() {
+fn a_changed_policy_is_noted_and_the_tags_that_it_overrides_are_not() {
     let file = format!("{ACME}service = 'mail'\nref = 'fedcba9876'\n");
     let tags = [("bootagent:service", "auth"), ("bootagent:ref", "0123456789")];
     let notes = selected_with(&tags, "test", &file, Fragment::default(), false).unwrap().notes;
@@ -319,19 +319,19 @@ fn a_hostile_tag_is_quoted_escaped_and_short() {
 }
 
 #[test]
-fn a_scheme_that_nobody_fetches_is_refused_wherever_it_is_said() {
+fn an_unsupported_scheme_is_refused_in_files_and_flags() {
     for bad in ["ftp://git.example/a", "file:///srv/a", "git://git.example/a"] {
-        let told = [
+        let errors = [
             layered("", flags(Some(bad), None)).unwrap_err(),
             layered(&format!("repository = '{bad}'\n"), Fragment::default()).unwrap_err(),
         ];
-        assert!(told.iter().all(|error| error.code() == Code::RepositoryInvalid), "{told:?}");
+        assert!(errors.iter().all(|error| error.code() == Code::RepositoryInvalid), "{errors:?}");
     }
     assert!(layered("", flags(Some("HTTPS://git.example/a"), None)).is_ok());
 }
 
 #[test]
-fn what_is_forgotten_is_recorded_as_no_flags() {
+fn forgotten_flags_are_recorded_as_no_flags() {
     let path = Path::new("/r.toml");
     let forgotten = layered(ACME, Fragment::default()).unwrap().recorded(path, "").unwrap();
     let text = forgotten.recordable().unwrap().unwrap();
@@ -340,7 +340,7 @@ fn what_is_forgotten_is_recorded_as_no_flags() {
 }
 
 #[test]
-fn an_error_names_the_recorded_flag_that_it_comes_of() {
+fn an_error_names_the_recorded_flag_that_caused_it() {
     let path = Path::new("/r.toml");
     let recorded = "repository = 'https://r'\nservice = 'Wrong'\n";
     let policy = layered(ACME, Fragment::default()).unwrap().recorded(path, recorded).unwrap();
@@ -357,13 +357,13 @@ fn an_error_names_the_recorded_flag_that_it_comes_of() {
     };
     assert_eq!(explained(Code::GitNotFound, &["repository", "secret"]), (true, true));
     assert_eq!(explained(Code::SecretMissing, &["secret"]), (false, false));
-    assert_eq!(explained(Code::GitUnreachable, &["repository"]), (false, false), "time heals it");
+    assert_eq!(explained(Code::GitUnreachable, &["repository"]), (false, false), "temporary");
     let unreadable = layered(ACME, Fragment::default()).unwrap().recorded(path, "repositry = 1").unwrap_err();
     assert!(unreadable.to_string().contains("--forget-flags"), "{unreadable}");
 }
 
 #[test]
-fn every_list_and_table_has_a_limit_that_is_told() {
+fn every_list_and_table_has_a_documented_limit() {
     const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     let list = |count: usize, entry: &dyn Fn(usize) -> String| {
         (0..count).map(|number| format!("\"{}\"", entry(number))).collect::<Vec<_>>().join(", ")

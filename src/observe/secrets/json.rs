@@ -1,4 +1,4 @@
-//! A secret as one flat JSON object, which is what the console makes.
+//! Parses a secret that is one flat JSON object, as the AWS console creates it.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use super::names::no_name;
 use crate::secret::Secret;
 
-/// Strings as they are; numbers and booleans by their own text, so that `1e5` and 20-digit ids stay what
-/// they are; nested values as compact JSON. Duplicates are left in for the caller to find.
+/// The members with their values: strings unchanged; numbers and booleans as their source text, so that `1e5` and
+/// 20-digit ids do not change; nested values as compact JSON. Duplicates are kept, for the caller to find.
 pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let members = json.deserialize_map(Members).and_then(|members| json.end().map(|()| members));
-    // Not the error's own text: serde_json's may quote what it met.
+    // Only the place: serde_json's messages may quote a value.
     let members = members.map_err(|error| {
         format!("it is not valid JSON at line {}, column {}", error.line(), error.column())
     })?;
@@ -55,7 +55,7 @@ fn compact(raw: &str) -> String {
     out
 }
 
-/// All members in their order, twins included: a map would keep the last of them and say nothing.
+/// All members in order, duplicates included: a map would silently keep only the last one.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {

@@ -1,8 +1,8 @@
-//! What a secret holds: JSON object or dotenv text in, variables out.
+//! Parses a secret, JSON or dotenv text, into variables.
 //!
-//! No message of this module repeats a value, not even in part: errors speak of key names, lines and
-//! byte offsets. What looks like a key but is no variable name may be a piece of a value (a PEM body
-//! that was pasted without quotes), so it is not repeated either.
+//! No error of this module quotes a value or a part of one: errors have only key names, lines and byte offsets. A key
+//! that is not a variable name is not quoted either: it may be a part of a value, such as a line of a PEM key that was
+//! pasted without quotes.
 
 mod json;
 mod names;
@@ -15,11 +15,11 @@ use crate::secret::Secret;
 
 pub use names::{Refusal, is_name, refusal, refused};
 
-/// Secrets Manager's own limit for one secret.
+/// The limit of Secrets Manager for one secret.
 pub const MOST_BYTES: usize = 65_536;
 pub const MOST_KEYS: usize = 1_000;
 
-/// The variables of a service, in the order of their names. Shows names only.
+/// The variables of a service, sorted by name. `Debug` shows only the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables(BTreeMap<String, Secret>);
 
@@ -44,14 +44,14 @@ impl Variables {
         self.0.is_empty()
     }
 
-    /// Returns what stood under this name before.
+    /// Returns the previous value of this name.
     pub fn insert(&mut self, name: impl Into<String>, value: Secret) -> Option<Secret> {
         self.0.insert(name.into(), value)
     }
 }
 
-/// Reads the secret `name` and judges its variables. Those on the refuse list are let through only if
-/// they can be allowed and `allow` names them.
+/// Parses the text of the secret `name`, and refuses variables that change how programs are loaded, unless the manifest
+/// allows them (`allow`).
 pub fn parse(name: &str, text: &str, allow: &BTreeSet<String>) -> Result<Variables> {
     let variables = read(name, text)?;
     for (key, value) in variables.iter() {
@@ -59,14 +59,14 @@ pub fn parse(name: &str, text: &str, allow: &BTreeSet<String>) -> Result<Variabl
             return Err(refuse(doing(name), key, reason));
         }
         if value.expose().contains('\0') {
-            let cause = format!("{key} contains a NUL byte, which no environment can carry");
+            let cause = format!("{key} contains a NUL byte, which no environment variable can contain");
             return Err(Error::new(Code::SecretInvalid, doing(name), cause));
         }
     }
     Ok(variables)
 }
 
-/// A file that a flag names stands in for the secret: then the flag is what an error names.
+/// The flag (`--env-file`) is named in place of the secret if the text comes from a file.
 fn doing(name: &str) -> String {
     match name.starts_with("--") {
         true => format!("reading {name}"),
@@ -74,18 +74,17 @@ fn doing(name: &str) -> String {
     }
 }
 
-/// What the secret `name` holds, whatever that is: a JSON object if it starts with `{`, dotenv text
-/// otherwise.
+/// Parses the text of the secret `name` without judging the names: JSON if it starts with `{`, else dotenv text.
 pub fn read(name: &str, text: &str) -> Result<Variables> {
     let invalid = |cause: String| Error::new(Code::SecretInvalid, doing(name), cause);
     if text.len() > MOST_BYTES {
-        return Err(invalid(format!("it has {} bytes; at most {MOST_BYTES} are read", text.len())));
+        return Err(invalid(format!("it has {} bytes; the limit is {MOST_BYTES}", text.len())));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let json = text.trim_start().starts_with('{');
     let pairs = if json { json::read(text) } else { text::read(text) }.map_err(invalid)?;
     if pairs.len() > MOST_KEYS {
-        return Err(invalid(format!("it has {} keys; at most {MOST_KEYS} are read", pairs.len())));
+        return Err(invalid(format!("it has {} keys; the limit is {MOST_KEYS}", pairs.len())));
     }
     let mut variables = Variables::default();
     for (key, value) in pairs {
@@ -104,7 +103,7 @@ fn refuse(doing: String, key: &str, reason: &'static str) -> Error {
     }
 }
 
-/// Whether a refused name could be let through by the manifest.
+/// Whether the manifest can allow a refused name.
 pub fn allowable(key: &str) -> bool {
     refusal(key).is_none_or(|refusal| refusal.allowable)
 }

@@ -1,7 +1,7 @@
-//! Which names may be variables, and which of them a secret may not set.
+//! Which texts are variable names, and which variables a secret or manifest may not set.
 //!
-//! The refuse list is sudo's `env_delete`, what glibc ignores in setuid programs, and what redirects
-//! the tools that a service's code is likely to start (git, npm, the AWS SDK).
+//! The refused names are those of sudo's `env_delete`, those that glibc ignores in setuid programs, and those that
+//! redirect tools which services often start (git, npm, the AWS SDK). With them, the owner of a secret could run code.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Why what stands in a secret where a name should be may not be told as one.
+/// Why a text in the place of a name is not one, or may not be shown as one.
 pub(super) fn no_name(name: &str) -> Option<&'static str> {
     if !is_name(name) {
         return Some("is not a variable name (letters, digits and _, not a digit first, up to 128)");
@@ -20,13 +20,14 @@ pub(super) fn no_name(name: &str) -> Option<&'static str> {
     name.split('_').any(is_token).then_some("looks like a value, not like a variable's name")
 }
 
-/// Names are told: a token that slipped into the place of one must not be. `oauth2ClientSecret` is a name.
+/// Whether a word looks like a token: messages show names, and must not show a token in the place of a name.
+/// `oauth2ClientSecret` is a name.
 fn is_token(word: &str) -> bool {
     let numbers = word.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count();
     word.len() > 64 || (word.len() >= 20 && numbers >= 3)
 }
 
-/// Why a name is on the refuse list, and whether a manifest may allow it all the same.
+/// Why a name is refused, and whether a manifest may allow it.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal {
     pub why: &'static str,
@@ -38,9 +39,9 @@ pub fn refused(name: &str, allow: &BTreeSet<String>) -> Option<&'static str> {
     refusal(name).filter(|refusal| !refusal.allowable || !allow.contains(name)).map(|refusal| refusal.why)
 }
 
-/// What the refuse list says of this name, whatever a manifest allows.
+/// Why this name is refused, regardless of what a manifest allows; `None` if it is not refused.
 pub fn refusal(name: &str) -> Option<Refusal> {
-    // npm reads its variables in any case, and an LD_PRELOAD must not hide behind one letter.
+    // npm reads its variables in upper and lower case.
     let upper = name.to_ascii_uppercase();
     let find = |list: &[(&[&str], &'static str)]| {
         list.iter().find(|(names, _)| names.iter().any(|pattern| fits(pattern, &upper))).map(|(_, why)| *why)
@@ -56,7 +57,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Code or files that programs load before their first line runs, in any language.
+/// Names that change which code or files programs load before they run, in any language. No manifest can allow them.
 const NEVER: &[(&[&str], &str)] = &[
     (
         &["LD_*", "_RLD*", "DYLD_*", "LDR_*", "LIBPATH", "SHLIB_PATH"],
@@ -100,7 +101,10 @@ const NEVER: &[(&[&str], &str)] = &[
         "it makes shells run or read something else",
     ),
     (&["PATH"], "it decides which programs run"),
-    (&["HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD"], "it says who the service is; systemd sets it"),
+    (
+        &["HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD"],
+        "it describes the service's user; systemd sets it",
+    ),
     (
         &[
             "CREDENTIALS_DIRECTORY",
@@ -112,13 +116,13 @@ const NEVER: &[(&[&str], &str)] = &[
             "SYSTEMD_*",
             "WATCHDOG_*",
         ],
-        "it is systemd's word to the service",
+        "systemd sets it for the service",
     ),
     (&["OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"], "it makes OpenSSL load other code"),
     (&["TERMCAP", "TERMINFO*", "TERMPATH"], "it makes terminal programs read other files"),
 ];
 
-/// What a service can have a good reason for; its manifest must say so.
+/// Names that a service may need; its manifest must allow each.
 const UNLESS_ALLOWED: &[(&[&str], &str)] = &[
     (
         &[
@@ -156,17 +160,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_held_to_the_grammar() {
+    fn names_follow_the_grammar() {
         for good in ["A", "_", "a1", "DATABASE_URL", "__proto__", &"x".repeat(128)] {
             assert!(is_name(good), "{good} was refused");
         }
         for bad in ["", "1A", "A-B", "A.B", "A B", "A=", "A\n", "é", "A\0", &"x".repeat(129)] {
-            assert!(!is_name(bad), "{bad:?} was let through");
+            assert!(!is_name(bad), "{bad:?} was accepted");
         }
     }
 
     #[test]
-    fn what_changes_how_programs_load_is_refused_whatever_is_allowed() {
+    fn names_that_change_how_programs_load_can_never_be_allowed() {
         let never = [
             "LD_PRELOAD",
             "LD_LIBRARY_PATH",
@@ -193,13 +197,13 @@ mod tests {
             "TERMINFO_DIRS",
         ];
         for name in never {
-            assert!(refused(name, &[].into()).is_some(), "{name} was let through");
+            assert!(refused(name, &[].into()).is_some(), "{name} was accepted");
             assert!(refused(name, &[name.to_owned()].into()).is_some(), "{name} could be allowed");
         }
     }
 
     #[test]
-    fn what_a_service_may_need_is_refused_until_its_manifest_names_it() {
+    fn names_that_a_service_may_need_are_refused_until_its_manifest_allows_them() {
         let names = [
             "NODE_OPTIONS",
             "NODE_PATH",
@@ -218,17 +222,17 @@ mod tests {
             "SSL_CERT_FILE",
         ];
         for name in names {
-            assert!(refused(name, &[].into()).is_some(), "{name} was let through");
+            assert!(refused(name, &[].into()).is_some(), "{name} was accepted");
             assert!(
                 refused(name, &["OTHER".to_owned()].into()).is_some(),
-                "{name} was let through by another name"
+                "{name} was accepted because of another name"
             );
             assert_eq!(refused(name, &[name.to_owned()].into()), None, "{name} cannot be allowed");
         }
     }
 
     #[test]
-    fn what_services_are_told_is_not_refused() {
+    fn usual_names_are_not_refused() {
         let names = [
             "DATABASE_URL",
             "NODE_ENV",

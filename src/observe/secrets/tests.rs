@@ -1,4 +1,4 @@
-//! The secret's text as variables: JSON and lines, refused keys, and errors that show no value.
+//! Parsing of secrets: JSON and dotenv text, refused names, and errors that do not quote values.
 
 use super::*;
 use crate::error::Exit;
@@ -15,7 +15,7 @@ fn one(text: &str) -> String {
     pairs[0].1.clone()
 }
 
-/// The message, which must not repeat the value that each of these tests hides in its text.
+/// The message, which must not contain `hunter2`, the value in the text of each test.
 fn error(text: &str) -> String {
     let error = parse("app", text, &[].into()).expect_err(&format!("{text:?} was read"));
     assert_eq!(error.code(), Code::SecretInvalid, "{error}");
@@ -69,7 +69,7 @@ fn json_that_cannot_be_an_environment_is_refused_without_its_values() {
     assert!(error(r#"{"A":"hunter2","A":"hunter2"}"#).contains("A is there twice"));
     assert!(error(r#"{"A":"hunter2\u0000"}"#).contains("A contains a NUL"));
     assert!(error(r#"{"A":"hunter2\ud800"}"#).contains("A"));
-    // Who knows what these keys are: they may be values that slipped.
+    // Such keys are not quoted: they may be misplaced values.
     assert!(error(r#"{"A":"hunter2","unter-key":"x"}"#).contains("number 2"));
     assert!(error(r#"{"A":"hunter2","1unter":"x"}"#).contains("number 2"));
     assert!(error(r#"{"A":"hunter2","hunter2!":"x"}"#).contains("number 2"));
@@ -118,14 +118,14 @@ fn dotenv_text_is_read_as_dotenv_reads_it() {
 }
 
 #[test]
-fn dotenv_text_that_is_read_in_two_ways_is_refused_with_its_line() {
+fn ambiguous_dotenv_text_is_refused_with_its_line() {
     assert!(error("A=1\nB=hun#ter2").contains("line 2: B has a # in its value"));
     assert!(error("A=#hunter2").contains("line 1: A has a #"));
     assert!(error("A=1\n\nB='hunter2\nC=3").contains("line 3: B has a quote that is never closed"));
     assert!(error("A='x' hunter2").contains("line 1: A has text after its closing quote"));
     assert!(error("A='it's hunter2'").contains("line 1: A has text after"));
     assert!(error("A=\"hunter2\\\"x\"").contains("line 1: A has a backslash before its closing quote"));
-    assert!(error("A=\"hunter2\\\\n\"").contains("line 1: A has a double backslash"));
+    assert!(error("A=\"hunter2\\\\n\"").contains("line 1: A has \\\\ in double quotes"));
     assert!(error("A='1\n2'\nhunter2").contains("line 3: there is no ="));
     assert!(error("A: hunter2").contains("line 1: there is no ="));
     assert!(error("A=1\nA=hunter2").contains("A is there twice"));
@@ -137,13 +137,13 @@ fn dotenv_text_that_is_read_in_two_ways_is_refused_with_its_line() {
 #[test]
 fn a_value_that_was_pasted_without_quotes_is_not_shown_as_a_key() {
     let message = error("KEY=-----BEGIN KEY-----\nhunter2+unter/==\n");
-    assert!(message.contains("line 2: it is no KEY=value but perhaps a bare token"), "{message}");
+    assert!(message.contains("line 2: it is not KEY=value, but perhaps a bare token"), "{message}");
     assert!(error("=hunter2").contains("line 1"));
     assert!(error("A B=hunter2").contains("line 1"));
     assert!(error("A-B=hunter2").contains("line 1"));
 }
 
-/// Names are printed by dry runs and by `env check`, so none of these may become one.
+/// Dry runs and `env check` print names, so a token must not be read as one.
 #[test]
 fn a_token_does_not_become_the_name_of_a_variable() {
     for token in ["aHVudGVyMg", "hunter2"] {
@@ -156,8 +156,8 @@ fn a_token_does_not_become_the_name_of_a_variable() {
     for token in
         [hex, "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "c2VjcmV0LWNhbmFyeS05MxYzc5ZjMx", &"x".repeat(65)]
     {
-        let turned_round = format!(r#"{{"A":"hunter2","{token}":"TOKEN"}}"#);
-        for (text, place) in [(turned_round, "key number 2 "), (format!("A=b\n{token}=TOKEN"), "line 2: ")] {
+        let swapped = format!(r#"{{"A":"hunter2","{token}":"TOKEN"}}"#);
+        for (text, place) in [(swapped, "key number 2 "), (format!("A=b\n{token}=TOKEN"), "line 2: ")] {
             let message = error(&text);
             assert!(message.contains(place) && message.contains("looks like a value"), "{message}");
             assert!(!message.contains(token), "{message}");
@@ -181,7 +181,7 @@ fn a_long_name_is_still_a_name() {
 }
 
 #[test]
-fn refused_names_are_refused_in_both_forms_and_say_what_can_be_done() {
+fn refused_names_have_an_error_with_a_remedy_in_json_and_dotenv() {
     for text in [r#"{"LD_PRELOAD":"hunter2"}"#, "LD_PRELOAD=hunter2", "export PATH=hunter2"] {
         let error =
             parse("app", text, &["LD_PRELOAD".into(), "PATH".into()].into()).expect_err("it was read");
@@ -229,14 +229,14 @@ proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn whatever_json_can_say_arrives(values in proptest::collection::btree_map("V_[A-Z0-9]{0,3}", "[^\0]*", 0..8)) {
+    fn every_json_string_is_read_unchanged(values in proptest::collection::btree_map("V_[A-Z0-9]{0,3}", "[^\0]*", 0..8)) {
         let text = serde_json::to_string(&values).unwrap();
         proptest::prop_assert_eq!(read(&text), values.into_iter().collect::<Vec<_>>());
     }
 
     #[test]
-    fn no_text_panics_or_is_repeated(text in "[A-C= '\"`#\\\\\n{}:,\u{e9}]{0,40}") {
-        // No name: a name may be shown.
+    fn no_text_panics_or_is_quoted(text in "[A-C= '\"`#\\\\\n{}:,\u{e9}]{0,40}") {
+        // Not a valid name, because errors may show names.
         let canary = "hunt!er2";
         if let Err(error) = parse("app", &text.replace('\u{e9}', canary), &[].into()) {
             proptest::prop_assert!(!error.to_string().contains(canary), "{}", error);

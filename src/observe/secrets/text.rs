@@ -1,17 +1,17 @@
-//! A secret as dotenv text: `KEY=value` lines, as node's dotenv reads them where that is beyond doubt.
+//! Parses a secret that is dotenv text: `KEY=value` lines, as Node's package dotenv reads them.
 //!
-//! Blank lines, `# comments`, `export `, blanks around `=`, CRLF; values bare, or in `'…'`, `"…"` or
-//! `` `…` ``, which may span lines; `\n` and `\r` mean themselves in `"…"` only. What dotenv silently cuts
-//! or reads otherwise than its neighbours is an error here: a `#` inside a bare value, a quote that is
-//! never closed or followed by more text, a line without `=`, `\"` or `\\` in double quotes.
+//! It accepts blank lines, `# comments`, `export `, blanks around `=`, and CRLF. Values are bare, or in `'…'`, `"…"` or
+//! `` `…` ``, which may span lines; only in `"…"` are `\n` and `\r` a line feed and a carriage return. Text that dotenv
+//! silently cuts, or that other readers interpret differently, is an error: a `#` inside a bare value, a quote that is
+//! not closed or is followed by more text, a line without `=`, `\"` or `\\` in double quotes.
 
 use zeroize::Zeroizing;
 
 use super::names::no_name;
 use crate::secret::Secret;
 
-/// Base64 ends with `=` or `==`: what stands before them would be told as a name.
-const BARE: &str = "no KEY=value but perhaps a bare token";
+/// A token in base64 may end with `=` or `==`: without this error, messages would show it as a name.
+const BARE: &str = "not KEY=value, but perhaps a bare token";
 
 fn ends_as_base64(right: &str) -> bool {
     let rest = right.trim_start_matches('=');
@@ -19,7 +19,7 @@ fn ends_as_base64(right: &str) -> bool {
     rest.len() < right.len() && (rest_of_line.is_empty() || rest_of_line.starts_with('#'))
 }
 
-/// Duplicates are left in for the caller to find.
+/// The variables in order. Duplicates are kept, for the caller to find.
 pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
     let text = Zeroizing::new(text.replace("\r\n", "\n"));
     let text = Zeroizing::new(text.replace('\r', "\n"));
@@ -32,7 +32,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(String, Secret)>, String> {
         }
     }
     match pairs.as_slice() {
-        [] => Err("it holds no variable".to_owned()),
+        [] => Err("it has no variable".to_owned()),
         [(_, value)] if value.expose().is_empty() => Err(format!("it is one line, and that is {BARE}")),
         _ => Ok(pairs),
     }
@@ -44,7 +44,7 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The variable at this line, if it has one; afterwards `rest` is at a line's start again.
+    /// Reads the variable that begins at this line, if there is one; `rest` is then at the beginning of a line again.
     fn pair(&mut self) -> Result<Option<(String, Secret)>, String> {
         let line = self.rest.split('\n').next().unwrap_or_default();
         if line.trim().is_empty() || line.trim_start().starts_with('#') {
@@ -60,7 +60,7 @@ impl<'a> Lines<'a> {
             return Err(format!("it is {BARE}"));
         }
         if let Some(why) = no_name(key) {
-            return Err(format!("what stands before = {why}"));
+            return Err(format!("the text before = {why}"));
         }
         let blanks = right.len() - right.trim_start().len();
         self.rest = &self.rest[left.len() + 1 + blanks..];
@@ -78,10 +78,10 @@ impl<'a> Lines<'a> {
             Some(at) => line.split_at(at),
             None => (line, ""),
         };
-        // `KEY= # comment` is empty; `KEY=#1` and `KEY=a#1` are more likely a cut password.
+        // `KEY= # comment` is empty. `KEY=#1` and `KEY=a#1` may be passwords, which dotenv would cut at the #.
         let blank_before = value.ends_with([' ', '\t']) || (value.is_empty() && comment.starts_with("# "));
         if !comment.is_empty() && !blank_before {
-            return Err("has a # in its value: put the value in quotes, or a blank before a comment");
+            return Err("has a # in its value: quote the value, or put a blank before the comment");
         }
         self.skip(line.len());
         Ok(value.trim().to_owned())
@@ -93,7 +93,7 @@ impl<'a> Lines<'a> {
         let (value, after) = (&body[..end], &body[end + 1..]);
         if value.ends_with('\\') {
             return Err(
-                "has a backslash before its closing quote, which is read in two ways: use other quotes",
+                "has a backslash before its closing quote, which readers interpret differently: use other quotes",
             );
         }
         let tail = after.split('\n').next().unwrap_or_default();
@@ -105,7 +105,7 @@ impl<'a> Lines<'a> {
         Ok(value)
     }
 
-    /// Over `length` bytes and the newline behind them.
+    /// Skips `length` bytes and the newline after them.
     fn skip(&mut self, length: usize) {
         let (gone, rest) = self.rest.split_at(length);
         self.number += gone.matches('\n').count() + 1;
@@ -113,11 +113,11 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What `\n` and `\r` stand for in double quotes. dotenv keeps every other backslash, but reads `\\n` as
-/// backslash and newline, where others see backslash and `n`: that one is refused.
+/// Replaces `\n` and `\r` in double quotes; dotenv keeps every other backslash. `\\n` is refused: dotenv reads it as
+/// backslash and newline, other readers as backslash and `n`.
 fn unescape(value: &str) -> Result<String, &'static str> {
     if value.contains("\\\\") {
-        return Err("has a double backslash in double quotes, which is read in two ways: use single quotes");
+        return Err("has \\\\ in double quotes, which readers interpret differently: use single quotes");
     }
     Ok(value.replace("\\n", "\n").replace("\\r", "\r"))
 }

@@ -1,4 +1,4 @@
-//! Which state it is, and why: one decision over the last run and the present.
+//! Decides the state that `bootagent status` shows, and its reasons, from the last run and the present. Pure.
 
 use super::Seen;
 use crate::error::{Code, Error, ErrorReport};
@@ -11,13 +11,13 @@ pub struct Judged {
     pub error: Option<ErrorReport>,
 }
 
-/// A run goes on while its lock is held. One that has just taken it has not written its record yet, and the one that is
-/// about to give it back has written its last.
+/// Whether a run is active. It holds the lock; but a run that has just begun has not written its status yet, and one
+/// that is about to end has already written its last.
 pub fn goes_on(record: Option<&Status>, agent: Agent) -> bool {
     match (agent, record) {
         (Agent::Lives(pid), Some(record)) => record.pid != pid || record.state == State::Booting,
         (Agent::Lives(_), None) => true,
-        // One that is gone was ended before this is asked.
+        // The status of a dead agent was ended before this call.
         (Agent::Gone | Agent::Unknown, record) => record.is_some_and(|record| record.state == State::Booting),
     }
 }
@@ -35,7 +35,7 @@ pub fn judge(seen: &Seen) -> Judged {
     }
 }
 
-/// Active, and not seen to answer badly. Who may not probe goes by what systemd says.
+/// Whether the service serves. A user who may not probe it sees only whether its unit is active.
 fn serves(present: &Present) -> bool {
     present.unit.is_active() && present.answers != Some(false)
 }
@@ -53,7 +53,7 @@ fn silent(seen: &Seen) -> Vec<String> {
         .collect()
 }
 
-/// Nothing is known of a run in this boot: what runs all the same was not started by one, or its record was lost.
+/// The state without a status file: no run began in this boot, or its status was lost.
 fn without_a_record(present: Option<&Present>) -> Judged {
     match present.filter(|present| present.unit.is_active()) {
         Some(present) => {
@@ -71,24 +71,24 @@ fn without_a_record(present: Option<&Present>) -> Judged {
     }
 }
 
-/// What is not as the last run left it, or as an operator should leave it for long.
+/// Reasons why a service that serves is degraded: crash loop, changes by hand, a masked unit, a hold.
 fn odd(present: &Present) -> Vec<String> {
     let mut why = Vec::new();
     if present.restarts.is_crash_loop() {
         let recent = present.restarts.recent;
         why.push(format!("systemd restarted it {recent} times within ten minutes"));
     }
-    // By an operator's hand, or because a run could not bring back what served before it.
-    why.extend(present.by_hand.iter().map(|what| format!("not what passed its health check: {what}")));
+    // An operator changed it, or a recovery failed.
+    why.extend(present.by_hand.iter().map(|what| format!("not the deployment that was healthy: {what}")));
     if present.unit.is_masked {
-        why.push("its unit is masked: it would not start again".to_owned());
+        why.push("its unit is masked: it cannot start again".to_owned());
     }
     if let Some(hold) = &present.held {
         let reason = if hold.reason.is_empty() { "no reason given" } else { &hold.reason };
         why.push(format!("held: {reason}"));
     }
     if !present.is_good && present.good.is_some() && present.by_hand.is_empty() {
-        why.push("what serves did not pass its health check".to_owned());
+        why.push("the serving deployment did not pass its health check".to_owned());
     }
     why
 }
@@ -108,7 +108,7 @@ fn serving(record: &Status, present: &Present, error: Option<ErrorReport>) -> Ju
         }
         (true, _) => State::Healthy,
     };
-    // A crash loop, say, is not explained by what could not be tidied.
+    // An error of the clean-up does not explain a degraded state, such as a crash loop.
     let error = error.filter(|_| failed || state == State::Warnings);
     Judged { state, why, error }
 }
@@ -122,12 +122,12 @@ fn down(record: &Status, present: Option<&Present>, error: Option<ErrorReport>) 
     Judged { state: State::Failed, why: Vec::new(), error: Some(now.report()) }
 }
 
-/// The run ended with a service that served, and now it does not.
+/// The error of a service that served when the last run ended, and does not serve now.
 fn stopped_serving(present: &Present) -> Error {
     let unit = &present.unit.name;
-    let doing = format!("looking at {unit}");
+    let doing = format!("reading the state of {unit}");
     let again =
-        format!("bootagent run starts it again; journalctl -u {unit} tells what happened since the run");
+        format!("bootagent run starts it again; journalctl -u {unit} shows what happened since the run");
     if present.unit.is_masked {
         return Error::new(Code::ServiceStopped, doing, "its unit is masked")
             .remedy(format!("systemctl unmask {unit}, then: bootagent run"));
@@ -141,10 +141,10 @@ fn stopped_serving(present: &Present) -> Error {
     }
     let doing = format!("probing {unit} again");
     Error::new(Code::HealthBadAnswer, doing, &present.detail)
-        .remedy(format!("journalctl -u {unit} tells what happened since the run"))
+        .remedy(format!("journalctl -u {unit} shows what happened since the run"))
 }
 
-/// The probe knows best why nothing runs; without one systemd's state says how it is.
+/// The probe's result, which knows more about the reason; without a probe, the unit's state.
 fn how(present: &Present) -> String {
     match present.answers {
         Some(false) => present.detail.clone(),

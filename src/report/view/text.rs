@@ -1,4 +1,4 @@
-//! The view as a person reads it: six lines, and the steps of the last run where they are asked for.
+//! The view as text: six lines, and with --steps the steps of the last run. Pure.
 
 use super::{Newer, Serves, View};
 use crate::error::ErrorReport;
@@ -6,7 +6,7 @@ use crate::machine::utc;
 use crate::report::ongoing;
 use crate::report::status::{Outcome, State, Status, StepReport};
 
-/// State; what serves; the last run; what is pinned; what to do; where to look.
+/// The six lines: state, serving commit, last run, pinned commit, next command, logs. Notes follow.
 pub fn text(view: &View) -> String {
     let lines = [
         headline(view),
@@ -49,13 +49,13 @@ fn serves(view: &View) -> String {
     if serves.active != "active" {
         let is_there = serves.commit.is_some();
         let current = if is_there { format!(" (current is {what})") } else { String::new() };
-        return format!("nothing: the unit is {}{current}", said(&serves.active));
+        return format!("nothing: the unit is {}{current}", state(&serves.active));
     }
     let since = serves.since.map(|since| format!(" {}", since_then(since, view.now))).unwrap_or_default();
     format!("{what}{since}; {}; {}", serves.detail, restarts(serves, view.now))
 }
 
-fn said(active: &str) -> &str {
+fn state(active: &str) -> &str {
     if active.is_empty() { "not there" } else { active }
 }
 
@@ -63,7 +63,7 @@ fn restarts(serves: &Serves, now: u64) -> String {
     let last = serves.last_restart.map(|at| format!(", last {} ago", age(now.saturating_sub(at))));
     let last = last.unwrap_or_default();
     match serves.restarts {
-        None => "how often it was restarted is for root to see".to_owned(),
+        None => "only root can read how often it was restarted".to_owned(),
         Some(0) => "not restarted since its health check".to_owned(),
         Some(1) => format!("restarted once since its health check{last}"),
         Some(times) => format!("restarted {times} times since its health check{last}"),
@@ -81,7 +81,7 @@ fn last_run(view: &View) -> String {
     let wanted = run.commit.as_ref().map_or("no commit yet", |commit| commit.short());
     let wanted = format!("{of}{wanted}");
     let Some(finished) = run.finished else {
-        return format!("wants {wanted}, going on for {}", age(view.now.saturating_sub(run.started)));
+        return format!("wants {wanted}, active for {}", age(view.now.saturating_sub(run.started)));
     };
     let took = finished.saturating_sub(run.started);
     let ended = match run.state {
@@ -105,12 +105,12 @@ fn pinned(view: &View) -> String {
         None => String::new(),
         Some(Newer::None) => ", which is its newest".to_owned(),
         Some(Newer::Commit(commit)) => format!(", which has {} by now", commit.short()),
-        Some(Newer::Unknown(error)) => format!(", which cannot be asked: {}", short(error)),
+        Some(Newer::Unknown(error)) => format!(", which cannot be read: {}", short(error)),
     };
     format!("{} of {} in {}{newer}", pinned.commit.short(), pinned.branch, pinned.repository)
 }
 
-/// The remedy of what is wrong, or else the command that comes next.
+/// The error's remedy, or else the next command.
 fn to_do(view: &View) -> String {
     if let (Some(error), false) = (&view.error, view.is_pending) {
         return error.remedy.clone();
@@ -125,9 +125,9 @@ fn to_do(view: &View) -> String {
         }
         _ if view.held.is_some() => "bootagent unhold ends the hold".to_owned(),
         _ if view.serves.as_ref().is_some_and(|serves| !serves.by_hand.is_empty()) => {
-            "bootagent run puts back what the last run left".to_owned()
+            "bootagent run restores what the last run installed".to_owned()
         }
-        _ => format!("journalctl -u {unit} tells why"),
+        _ => format!("journalctl -u {unit} says why"),
     }
 }
 
@@ -136,7 +136,7 @@ fn look_at(view: &View) -> String {
     format!("{}journalctl -t bootagent; bootagent status --steps", unit.unwrap_or_default())
 }
 
-/// What --steps adds: the record of the last run, and what the one that failed said last.
+/// The text of --steps: the last run's steps, and the last lines of the program that failed.
 pub fn steps(run: &Status) -> String {
     let mut lines = vec![String::new()];
     for output in run.error.iter().flat_map(|error| &error.output) {
@@ -170,7 +170,7 @@ fn step_line(run: &Status, step: &StepReport) -> String {
     format!("  {seconds} {outcome:6} {:16} {detail}", step.id)
 }
 
-/// A time as people say it: its two largest units.
+/// A time in its two largest units.
 fn age(seconds: u64) -> String {
     let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let Some(first) = units.iter().position(|(size, _)| seconds >= *size) else { return "0 s".to_owned() };
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_update_beside_what_serves_is_told_in_six_lines() {
+    fn a_failed_update_is_shown_in_six_lines() {
         let lines = [
             "auth-service (prod): degraded: the last run failed (E-SERVICE-EXITED)",
             "  serves    51d2aa7d0ecb since 2023-11-14T22:13:20Z (1 h 2 min); http://127.0.0.1:3000/health answered 200; \
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_service_says_what_comes_next() {
+    fn a_healthy_service_has_a_next_command() {
         let shown = text(&view(Some(run(State::Healthy)), Some(present())));
         assert!(shown.starts_with("auth-service (prod): healthy\n"), "{shown}");
         assert!(
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_serve_is_said_so() {
+    fn a_service_that_does_not_serve_is_shown() {
         let mut down = present();
         (down.unit.active, down.unit.is_stopped) = ("inactive".into(), true);
         let shown = text(&view(Some(run(State::Healthy)), Some(down)));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_branch_has_is_told_where_it_was_asked() {
+    fn the_branch_s_newest_commit_is_shown() {
         let with = |newer| {
             let view = View { newer: Some(newer), ..view(Some(run(State::Healthy)), Some(present())) };
             text(&view).lines().find(|line| line.contains("pinned")).unwrap().to_owned()
@@ -296,11 +296,11 @@ mod tests {
         assert!(with(Newer::None).ends_with(".git, which is its newest"));
         assert!(with(Newer::Commit(commit(WANTED))).ends_with("which has 5f0c00000000 by now"));
         let error = Error::new(Code::GitUnreachable, "fetching", "503").report();
-        assert!(with(Newer::Unknown(error)).contains("cannot be asked: fetching: 503 [E-GIT-UNREACHABLE]"));
+        assert!(with(Newer::Unknown(error)).contains("cannot be read: fetching: 503 [E-GIT-UNREACHABLE]"));
     }
 
     #[test]
-    fn notes_follow_and_no_text_adds_a_line() {
+    fn notes_follow_and_a_line_break_does_not_add_a_line() {
         let mut noted = run(State::Healthy);
         noted.notes = vec!["one\ntwo".into()];
         let shown = text(&view(Some(noted), Some(present())));
@@ -308,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_said_in_its_two_largest_units() {
-        for (seconds, said) in [
+    fn a_time_is_shown_in_its_two_largest_units() {
+        for (seconds, text) in [
             (0, "0 s"),
             (59, "59 s"),
             (60, "1 min"),
@@ -318,7 +318,7 @@ mod tests {
             (3661, "1 h 1 min"),
             (90_000, "1 d 1 h"),
         ] {
-            assert_eq!(age(seconds), said);
+            assert_eq!(age(seconds), text);
         }
     }
 }

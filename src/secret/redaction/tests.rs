@@ -1,4 +1,4 @@
-//! What is hidden, what is not, and that no cut shows a part.
+//! Which text is hidden, which is not, and that a cut never leaves a readable part of a value.
 
 use super::super::{ForeignText, SHOWN};
 use super::*;
@@ -27,7 +27,7 @@ fn values_are_replaced_by_their_names() {
 }
 
 #[test]
-fn short_values_go_only_where_they_are_named() {
+fn short_values_are_hidden_only_beside_their_name() {
     let hidden = of(&[("PIN", "1234"), ("DEBUG", "true")]);
     assert_eq!(hidden.hide("PIN=1234 of 12345"), "PIN=[PIN] of 12345");
     assert_eq!(hidden.hide(r#"{"PIN":"1234"}"#), r#"{"PIN":"[PIN]"}"#);
@@ -44,7 +44,7 @@ fn a_key_of_many_lines_is_found_in_each() {
     assert_eq!(hidden.hide(&serde_json::to_string(pem).unwrap()), "\"[KEY]\"");
 }
 
-/// A cause has a line without the blanks around it, also where the value itself is indented.
+/// A cause quotes a line without the blanks around it, but lines of a value may be indented.
 #[test]
 fn an_indented_line_of_a_value_is_found_without_its_blanks() {
     let hidden = of(&[("CONFIG", "db:\n    password: hunter2-hunter2\n\tuser: c4n4ry-c4n4ry  \n")]);
@@ -54,9 +54,9 @@ fn an_indented_line_of_a_value_is_found_without_its_blanks() {
     }
 }
 
-/// As the lines of others are made plain before anything is looked for in them.
+/// `clean` removes characters from foreign text before redaction looks for values in it.
 #[test]
-fn what_making_a_line_plain_takes_out_of_a_value_does_not_save_it() {
+fn values_with_characters_that_cleaning_removes_are_found() {
     for value in [
         "redis://:p@ss/word-hunter2@db.example",
         "hunter2\u{200e}hunter2",
@@ -71,15 +71,15 @@ fn what_making_a_line_plain_takes_out_of_a_value_does_not_save_it() {
 }
 
 #[test]
-fn what_was_cut_shows_no_beginning() {
+fn the_beginning_of_a_value_is_hidden_before_a_cut() {
     let hidden = of(&[("TOKEN", "abcdefghijkl")]);
     assert_eq!(hidden.hide("the token is abcdefg…"), "the token is [TOKEN]…");
     assert_eq!(hidden.hide("the token is abcdefg"), "the token is abcdefg", "it was not cut");
 }
 
-/// What a pipe's bound, or a bound of ours, left of a line.
+/// The reader of a program's output keeps only a bounded part of a long line.
 #[test]
-fn what_was_cut_shows_neither_a_beginning_nor_an_end() {
+fn parts_of_a_value_are_hidden_at_both_ends_of_a_cut_text() {
     let hidden = of(&[("TOKEN", "abcdefghijkl"), ("PASSWORD", "production")]);
     for (text, shown) in [
         ("…defghijkl is wrong", "…[TOKEN] is wrong"),
@@ -99,7 +99,7 @@ fn what_was_cut_shows_neither_a_beginning_nor_an_end() {
 }
 
 #[test]
-fn what_is_secret_within_a_value_is_hidden_by_itself() {
+fn the_strings_of_a_json_value_are_hidden_one_by_one() {
     let json = r#"{"user":"x","engine":"postgres","password":"hunter2-hunter2","more":{"list":["abcdefg-1","hijklmn-2"],"pin":98765432109876},
         "key":"-----BEGIN KEY-----\nMIIEvQIBADANBg\n","again":"{\"token\":\"opqrstu-3\"}"}"#;
     for leaf in ["hunter2-hunter2", "abcdefg-1", "hijklmn-2", "98765432109876", "MIIEvQIBADANBg", "opqrstu-3"]
@@ -112,8 +112,8 @@ fn what_is_secret_within_a_value_is_hidden_by_itself() {
 }
 
 #[test]
-fn a_password_in_an_address_is_hidden_as_it_is_written_and_as_it_is_sent() {
-    for (address, said) in [
+fn a_password_in_an_address_is_hidden_encoded_and_decoded() {
+    for (address, printed) in [
         ("postgres://app:p%40ss-w%2Frd@db/x", "p%40ss-w%2Frd"),
         ("postgres://app:p%40ss-w%2Frd@db/x", "p@ss-w/rd"),
         ("redis://:p@ss/word-hunter2@db.example", "p@ss/word-hunter2"),
@@ -125,14 +125,14 @@ fn a_password_in_an_address_is_hidden_as_it_is_written_and_as_it_is_sent() {
         ("postgres://app:dragons@db/x", "dragons"),
     ] {
         let hidden = of(&[("URL", address)]);
-        assert_eq!(hidden.hide(&format!("auth failed ({said})")), "auth failed ([URL])", "{address}");
+        assert_eq!(hidden.hide(&format!("auth failed ({printed})")), "auth failed ([URL])", "{address}");
     }
     let hidden = of(&[("URL", "postgres://app:postgres@localhost/app")]);
     assert_eq!(hidden.hide("no postgres, no app"), "no [URL], no app", "a word that is a password, too");
     assert_eq!(hidden.hide("the password of app"), "the password of app");
 }
 
-/// The diagnostic of the issue that asked for this.
+/// If they were hidden everywhere, an error like the first one below would not show the missing module.
 #[test]
 fn ordinary_values_do_not_hide_what_is_wrong() {
     let hidden = of(&[
@@ -172,7 +172,7 @@ fn an_ordinary_word_that_is_a_password_is_hidden_as_a_word() {
 }
 
 #[test]
-fn secrets_of_the_greatest_size_are_redacted() {
+fn secrets_of_the_largest_size_are_redacted() {
     let value: String = (0..65_536 / 8).map(|n| format!("{n:07x} ")).collect();
     let json = format!("[{}]", (0..1_000).map(|n| format!("\"tok-{n:05}\"")).collect::<Vec<_>>().join(","));
     let hidden = of(&[("A", &value), ("B", &json), ("C", &"x://u:p@".repeat(8_000))]);
@@ -181,23 +181,23 @@ fn secrets_of_the_greatest_size_are_redacted() {
 }
 
 #[test]
-fn values_that_overlap_are_hidden_whole() {
+fn overlapping_values_are_hidden_as_one() {
     let hidden = of(&[("KEY_A", "abcabc-1-abc"), ("KEY_B", "1-abcdefgh")]);
     assert_eq!(hidden.hide("abcabc-1-abcdefgh, abcabc-1-abcabc-1-abc."), "[KEY_A], [KEY_A].");
 }
 
 #[test]
-fn one_values_name_is_no_text_for_another() {
+fn a_name_that_replaces_a_value_is_not_searched_for_values() {
     let hidden = of(&[("A", "SECRET_B"), ("SECRET_B", "aaaaaaaa")]);
     assert_eq!(hidden.hide("aaaaaaaa SECRET_B"), "[SECRET_B] [A]");
 }
 
 #[test]
-fn it_shows_nothing_itself() {
+fn debug_shows_no_value() {
     assert_eq!(format!("{:?}", of(&[("PIN", "1234")])), "Redaction of 1 forms");
 }
 
-/// Eight ways in which programs print a value.
+/// One of eight ways in which programs print a value.
 fn printed(value: &str, way: usize, around: &str) -> String {
     match way {
         0 => format!("{around}{value}{around}"),
@@ -221,7 +221,6 @@ proptest! {
         prop_assert!(!shown.contains(&value));
     }
 
-    /// However much of a line is left by a bound, at either end.
     #[test]
     fn no_cut_shows_a_part_of_a_value(
         value in "[a-z0-9A-Z/+]{3}[0-9][A-Z][a-z0-9A-Z/+]{20,40}", from in 0usize..60, to in 0usize..60, around in "[:. ]{0,20}",
@@ -238,7 +237,7 @@ proptest! {
         }
     }
 
-    /// What is shown is cut only behind what is hidden.
+    /// The cut to `SHOWN` characters follows redaction.
     #[test]
     fn no_length_of_a_line_shows_a_value(before in 0usize..SHOWN + 40, value in "[a-z0-9A-Z:@/%]{3}[0-9][A-Z]{30}") {
         let line = ForeignText::line(&format!("{}{value}", "-".repeat(before)));
@@ -246,13 +245,12 @@ proptest! {
         prop_assert!(!shown.contains(&value[4..10]), "{shown}");
     }
 
-    /// Numbers and letters that are not words: hidden in the middle of anything.
     #[test]
     fn a_password_of_an_address_is_never_shown(password in "[a-z0-9A-Z!*@/%:+&=]{2}[0-9][A-Z]{4}[a-z0-9!*@/:+&=]{1,20}") {
         let address = format!("postgres://app:{}@db.example/x", url(&password, true));
         let hidden = of(&[("URL", &address)]);
-        for said in [password.clone(), url(&password, true), url(&password, false), BASE64.encode(format!("app:{password}").as_bytes())] {
-            let shown = hidden.hide(&format!("failed: {said}"));
+        for printed in [password.clone(), url(&password, true), url(&password, false), BASE64.encode(format!("app:{password}").as_bytes())] {
+            let shown = hidden.hide(&format!("failed: {printed}"));
             prop_assert!(!shown.contains(&password) && shown.contains("[URL]"), "{shown}");
         }
     }

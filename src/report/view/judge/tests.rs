@@ -1,4 +1,4 @@
-//! The state that is told, for each combination of what serves now and how the last run ended.
+//! The state that `bootagent status` shows, for combinations of the last run and the present.
 
 use super::*;
 use crate::facts::{Commit, Generation, Good, Hold, Passed, Restarts, Service, UnitPresent};
@@ -6,7 +6,7 @@ use crate::plan::{Gate, Probe, Seconds};
 
 const SERVED: &str = "51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5";
 
-/// What is expected, and what is changed for it.
+/// The expected text, and the change of `well()`.
 type Case = (&'static str, fn(&mut Present));
 
 fn commit(text: &str) -> Commit {
@@ -34,7 +34,7 @@ fn good() -> Good {
     Good { schema: 1, instance: None, generation, before: None }
 }
 
-/// It serves, answers and is as the last run left it.
+/// A service that serves, answers and is unchanged since the last run.
 fn well() -> Present {
     Present {
         service: Service::try_from("x").unwrap(),
@@ -85,30 +85,30 @@ fn is(seen: Seen, state: State, why: &[&str]) -> Option<ErrorReport> {
     let judged = judge(&seen);
     assert_eq!(judged.state, state, "{:?}", judged.why);
     assert_eq!(judged.why.len(), why.len(), "{:?}", judged.why);
-    for (said, words) in judged.why.iter().zip(why) {
-        assert!(said.contains(words), "{said}");
+    for (reason, words) in judged.why.iter().zip(why) {
+        assert!(reason.contains(words), "{reason}");
     }
     judged.error
 }
 
 #[test]
-fn what_serves_and_is_as_the_run_left_it_is_healthy() {
+fn a_service_that_serves_unchanged_is_healthy() {
     let error = is(seen(Some(ended(State::Healthy)), Agent::Gone, Some(well())), State::Healthy, &[]);
     assert_eq!(error, None);
-    // Who may not probe goes by systemd.
+    // A user who may not probe sees only the unit's state.
     let unseen = changed(|present| (present.answers, present.good, present.is_good) = (None, None, false));
     is(seen(Some(ended(State::Healthy)), Agent::Gone, Some(unseen)), State::Healthy, &[]);
 }
 
 #[test]
-fn a_failed_tidying_is_a_warning() {
+fn a_failed_clean_up_is_a_warning() {
     let error =
         is(seen(Some(ended(State::Warnings)), Agent::Gone, Some(well())), State::Warnings, &["reading"]);
     assert!(error.is_some());
 }
 
 #[test]
-fn a_failed_run_beside_what_serves_is_degraded_and_not_red_for_ever() {
+fn a_failed_run_with_a_serving_deployment_is_degraded() {
     for state in [State::Failed, State::Degraded] {
         let why = &["the last run failed (E-SECRET-DENIED)"];
         let error = is(seen(Some(ended(state)), Agent::Gone, Some(well())), State::Degraded, why);
@@ -126,7 +126,7 @@ fn a_failed_run_without_a_service_is_failed() {
 }
 
 #[test]
-fn what_no_longer_answers_is_failed_and_the_present_is_the_error() {
+fn a_service_that_stopped_answering_is_failed_with_the_present_error() {
     let cases: [Case; 4] = [
         ("E-HEALTH-BAD-ANSWER", |present| present.answers = Some(false)),
         ("E-SERVICE-EXITED", |present| present.unit.active = "activating".into()),
@@ -145,10 +145,10 @@ fn what_no_longer_answers_is_failed_and_the_present_is_the_error() {
 }
 
 #[test]
-fn what_was_changed_held_or_restarted_again_and_again_is_degraded() {
+fn a_service_that_was_changed_held_or_restarted_often_is_degraded() {
     let cases: [Case; 5] = [
         ("3 times within ten minutes", |present| present.restarts.recent = 3),
-        ("not what passed its health check: current points", |present| {
+        ("not the deployment that was healthy: current points", |present| {
             present.by_hand.push("current points elsewhere".into())
         }),
         ("held: database move", |present| {
@@ -170,7 +170,7 @@ fn what_was_changed_held_or_restarted_again_and_again_is_degraded() {
 }
 
 #[test]
-fn during_a_run_it_counts_whether_something_serves_that_passed() {
+fn during_a_run_the_state_is_updating_if_a_healthy_deployment_serves() {
     let booting = || Some(ended(State::Booting));
     is(seen(booting(), Agent::Lives(17), Some(well())), State::Updating, &[]);
     let at_its_first_check = changed(|present| present.passed = None);
@@ -181,25 +181,25 @@ fn during_a_run_it_counts_whether_something_serves_that_passed() {
 }
 
 #[test]
-fn the_lock_tells_that_a_run_goes_on_and_not_its_record() {
-    // It has just begun: the record is the former run's.
+fn the_lock_and_not_the_status_shows_whether_a_run_is_active() {
+    // The run has just begun: the status is still the previous run's.
     for former in [State::Healthy, State::Failed] {
         is(seen(Some(ended(former)), Agent::Lives(18), Some(well())), State::Updating, &[]);
     }
     is(seen(None, Agent::Lives(18), None), State::Booting, &[]);
-    // It has written its last word, and its process is not gone yet.
+    // The run has written its last status, and its process has not exited yet.
     is(seen(Some(ended(State::Healthy)), Agent::Lives(17), Some(well())), State::Healthy, &[]);
-    // Silent for 33 s, and alive.
+    // No heartbeat for 33 s, but the process holds the lock.
     let silent = Seen { now: 1033, ..seen(Some(ended(State::Booting)), Agent::Lives(17), Some(well())) };
     is(silent, State::Updating, &["nothing for 33 s"]);
 }
 
 #[test]
-fn without_a_record_nothing_was_started_or_the_record_is_lost() {
+fn without_a_status_no_run_began_or_its_status_is_lost() {
     let down = changed(|present| present.unit.active = "inactive".into());
     is(seen(None, Agent::Gone, None), State::NotStarted, &[]);
     is(seen(None, Agent::Gone, Some(down)), State::NotStarted, &[]);
     is(seen(None, Agent::Gone, Some(well())), State::Degraded, &["no record"]);
-    let deaf = changed(|present| present.answers = Some(false));
-    is(seen(None, Agent::Gone, Some(deaf)), State::Failed, &["no record"]);
+    let unanswered = changed(|present| present.answers = Some(false));
+    is(seen(None, Agent::Gone, Some(unanswered)), State::Failed, &["no record"]);
 }
