@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret};
-use super::{Decision, waiting};
+use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
@@ -141,7 +141,7 @@ pub fn select(
         origins,
         notes: decided
             .filter(|_| !update)
-            .map(|decided| waiting::notes(facts, policy, decided))
+            .map(|decided| notes::notes(facts, policy, decided))
             .unwrap_or_default(),
         next_boot: None,
     })

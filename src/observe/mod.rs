@@ -8,10 +8,10 @@ mod decision;
 mod flag_file;
 mod identity;
 pub mod manifest;
+mod notes;
 mod policy;
 mod reads;
 pub mod secrets;
-mod waiting;
 
 pub use decision::Decision;
 pub use flag_file::flag_file;

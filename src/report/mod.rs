@@ -163,13 +163,13 @@ impl Report {
         redaction: Option<&Redaction>,
         work: impl Future<Output = T>,
     ) -> T {
-        let said = ProgressText::new(redaction);
-        let (key, said) = locked(&self.ongoing).begin(id, what, said, Instant::now(), now());
+        let progress = ProgressText::new(redaction);
+        let (key, progress) = locked(&self.ongoing).begin(id, what, progress, Instant::now(), now());
         // Dropped as well when the caller cancels this future.
         let ended = Ended { report: self, key };
-        let done = said.hear(work).await;
+        let done = progress.hear(work).await;
         drop(ended);
-        said.notes().into_iter().for_each(|note| self.note(note));
+        progress.notes().into_iter().for_each(|note| self.note(note));
         done
     }
 

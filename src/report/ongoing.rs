@@ -25,13 +25,14 @@ struct Item {
     since: Instant,
     /// Seconds since 1970.
     started: u64,
-    said: ProgressText,
+    progress: ProgressText,
     next_line: Duration,
 }
 
 impl Item {
     fn waiting(&self) -> Waiting {
-        Waiting { id: self.id.clone(), what: self.what.clone(), since: self.started, said: self.said.last() }
+        let said = self.progress.last();
+        Waiting { id: self.id.clone(), what: self.what.clone(), since: self.started, said }
     }
 
     fn words(&self, now: Instant) -> String {
@@ -45,7 +46,7 @@ impl Ongoing {
         &mut self,
         id: &str,
         what: &str,
-        said: ProgressText,
+        progress: ProgressText,
         since: Instant,
         started: u64,
     ) -> (u64, ProgressText) {
@@ -57,10 +58,10 @@ impl Ongoing {
             what: what.to_owned(),
             since,
             started,
-            said: said.clone(),
+            progress: progress.clone(),
             next_line: FIRST_LINE,
         });
-        (key, said)
+        (key, progress)
     }
 
     pub fn end(&mut self, key: u64) {
@@ -73,7 +74,7 @@ impl Ongoing {
 
     /// The last progress text of the work with this id.
     pub fn said(&self, id: &str) -> Option<String> {
-        self.items.iter().rev().find(|item| item.id == id)?.said.last()
+        self.items.iter().rev().find(|item| item.id == id)?.progress.last()
     }
 
     /// A line for each ongoing work.
@@ -119,8 +120,8 @@ mod tests {
     async fn lines_are_few_and_ever_further_apart() {
         let start = Instant::now();
         let mut ongoing = Ongoing::default();
-        let (key, said) = ongoing.begin("install", "run npm ci", ProgressText::new(None), start, 0);
-        said.hear(async { crate::machine::progress::say("try 2") }).await;
+        let (key, progress) = ongoing.begin("install", "run npm ci", ProgressText::new(None), start, 0);
+        progress.hear(async { crate::machine::progress::say("try 2") }).await;
         let seconds: Vec<u64> = (0..900)
             .filter(|second| !ongoing.lines(start + Duration::from_secs(*second)).is_empty())
             .collect();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::place::{Fault, Item, Placed, Read, Section};
 use super::pm2::Pm2Layer;
+use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
 use super::{EnvWish, Health, Manifest, SupervisorName, values};
 use crate::facts::Strength;

@@ -4,8 +4,8 @@
 //! environments: a mistake in prod's overlay must already fail in test.
 
 mod layer;
-mod place;
 mod pm2;
+mod spanned;
 mod tables;
 mod values;
 
@@ -19,8 +19,8 @@ use crate::fault::Phase;
 use crate::plan::Seconds;
 
 use layer::Layer;
-use place::{Fault, Read, Section, position};
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
+use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table};
 pub use values::RESERVED_PORT;
 

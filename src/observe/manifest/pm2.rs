@@ -1,7 +1,7 @@
 //! Parses the table `[pm2]` of a manifest.
 
 use super::SupervisorName;
-use super::place::{Fault, Item, Placed, Read, shown};
+use super::spanned::{Fault, Item, Placed, Read, shown};
 use super::values;
 use crate::plan::Seconds;
 

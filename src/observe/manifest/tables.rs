@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::place::{Item, Read, shown};
+use super::spanned::{Item, Read, shown};
 
 /// The declaration of a runtime's table.
 #[derive(Debug)]

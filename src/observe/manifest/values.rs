@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SupervisorName;
-use super::place::{Fault, Item, Placed, Read, shown};
+use super::spanned::{Fault, Item, Placed, Read, shown};
 use super::tables::Table;
 use crate::facts::Strength;
 use crate::observe::secrets::{MOST_KEYS, Refusal, is_name, refusal};
