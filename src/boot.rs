@@ -47,7 +47,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let result = report.accompany(running).await;
     match &result {
         Ok(()) => report.in_service(),
-        Err(error) if error.code().is_before_a_run() => report.refused(error),
+        Err(error) if error.code().ends_before_the_run() => report.refused(error),
         Err(error) => report.failed(error),
     }
     result
@@ -62,7 +62,7 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) => {
             let error = error.in_public();
             report.first_error(&error);
-            if !error.code().is_before_a_run() {
+            if !error.code().ends_before_the_run() {
                 fallback::without_a_plan(machine, &known, &error, report).await;
             }
             return Err(error);
@@ -122,7 +122,7 @@ async fn plan_ahead<'a>(
 
     // From here on the next boot runs bootagent with these flags, even if this run fails.
     let next = next_boot(&arrived.facts, &arrived.policy)?;
-    let ahead = planner::before_the_tags(&arrived.facts, next.as_ref());
+    let ahead = planner::retry_steps(&arrived.facts, next.as_ref());
     limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
     let identified = limit.run(stop.as_mut(), choose(machine, flags, arrived, report)).await?;

@@ -56,7 +56,7 @@ macro_rules! codes {
 impl Code {
     /// Whether the run ended before it did anything. It then exits with the code's status even if a service is healthy,
     /// and leaves the status file of the last run as it is.
-    pub fn is_before_a_run(self) -> bool {
+    pub fn ends_before_the_run(self) -> bool {
         matches!(self, Code::Usage | Code::Busy | Code::NotRoot)
     }
 }
@@ -207,7 +207,7 @@ impl Error {
     }
 
     /// Adds a note in parentheses to the last cause, such as how often it was tried.
-    pub fn noting(mut self, note: &str) -> Self {
+    pub fn with_note(mut self, note: &str) -> Self {
         if let Some(last) = self.0.causes.pop() {
             self.0.causes.push(last.and(format!(" ({note})")));
         }
@@ -266,7 +266,7 @@ impl Error {
     }
 
     /// Seconds that a server asked the agent to wait before it tries again.
-    pub fn asked_to_wait(&self) -> Option<u64> {
+    pub fn retry_after_seconds(&self) -> Option<u64> {
         self.0.retry_after
     }
 }
@@ -373,7 +373,7 @@ mod tests {
         let quoted = || ForeignText::line("no way with hunter2-hunter2");
         let cause = Message::from("it says: ").and(quoted());
         let error =
-            Error::new(Code::MigrateFailed, "migrating", cause).saying([quoted()]).noting("tried twice");
+            Error::new(Code::MigrateFailed, "migrating", cause).saying([quoted()]).with_note("tried twice");
         for error in [&error, &Error::received(error.sent())] {
             let shown = format!("{error}{error:?}");
             assert!(

@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
-use crate::machine::retry::{Patience, patiently};
+use crate::machine::retry::{RetryLimit, with_retries};
 use crate::machine::{self, Change, Context, Host, Scratch};
 use crate::plan::{Action, Plan, Seconds, Step, StepId, headline};
 use crate::report::Report;
@@ -204,8 +204,8 @@ async fn act(
     redaction: Option<&Redaction>,
 ) -> Result<Change> {
     // Every action can be repeated after it failed half-way.
-    let patience = Patience::lasting(step.timeout.duration()).tries(step.tries);
-    let acting = patiently(patience, async || machine.act(&step.action, context).await);
+    let patience = RetryLimit::lasting(step.timeout.duration()).tries(step.tries);
+    let acting = with_retries(patience, async || machine.act(&step.action, context).await);
     // Dropped after the error is made: `report.said` needs the progress text of the running future.
     let mut acting = pin!(report.hearing(step.id.as_str(), headline, redaction, acting));
     timeout(step.timeout.duration(), &mut acting).await.unwrap_or_else(|_| {

@@ -51,7 +51,7 @@ pub async fn without_a_plan(machine: &impl Host, known: &Known, error: &Error, r
             Condition::Down(cause) => down.push((service.clone(), cause)),
         }
     }
-    if down.is_empty() || !planner::may_start_after(error.code()) {
+    if down.is_empty() || !planner::allows_fallback(error.code()) {
         return report_down(&facts, &down, report);
     }
     facts.instance = match &known.instance {
@@ -93,10 +93,10 @@ async fn condition(machine: &impl Observe, service: &Service, generation: &Gener
     let runs = running(machine, service, generation).await;
     let probed = machine.probe(&generation.gate).await;
     match (runs, probed) {
-        (Ok(None), Ok(Health::Well(_))) => Condition::Serves,
-        (Ok(None), Ok(Health::Unwell(cause))) => Condition::Unhealthy(cause),
-        (Ok(Some(how)), Ok(Health::Well(_))) => Condition::Unhealthy(how),
-        (Ok(Some(how)), Ok(Health::Unwell(_))) => Condition::Down(how),
+        (Ok(None), Ok(Health::Healthy(_))) => Condition::Serves,
+        (Ok(None), Ok(Health::Unhealthy(cause))) => Condition::Unhealthy(cause),
+        (Ok(Some(how)), Ok(Health::Healthy(_))) => Condition::Unhealthy(how),
+        (Ok(Some(how)), Ok(Health::Unhealthy(_))) => Condition::Down(how),
         (Err(error), _) | (_, Err(error)) => Condition::Unhealthy(error.in_public().to_string()),
     }
 }
@@ -130,7 +130,7 @@ struct Fallback<'a> {
 
 impl Fallback<'_> {
     async fn start(&self, machine: &impl Host, report: &Report) -> Result<()> {
-        let steps = planner::start_good(self.service, self.good, &self.environment(machine).await?);
+        let steps = planner::fallback_steps(self.service, self.good, &self.environment(machine).await?);
         apply::recover(machine, &steps, self.known.budget, report).await;
         report.recovered(Some(self.good));
         Ok(())

@@ -33,7 +33,7 @@ pub async fn refuse_known_failure(
         return Ok(());
     };
     match serves(machine, &service, serving).await {
-        Ok(Health::Well(_)) => {
+        Ok(Health::Healthy(_)) => {
             report.serves_on(serving);
             Err(earlier_error(failure))
         }
@@ -53,13 +53,13 @@ fn earlier_error(failure: Failure) -> Error {
         1 => "1 minute ago".to_owned(),
         minutes => format!("{minutes} minutes ago"),
     };
-    Error::told_before(failure.error)
+    Error::from_report(failure.error)
         .because(format!("this error is from {when}; nothing was changed; --again tries it once more"))
 }
 
 /// Records a deployment that was started and did not become healthy.
 pub async fn record_failure(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
-    if report.was_put_to_run() && planner::is_own_fault(error.code()) {
+    if report.was_started() && planner::may_be_caused_by_deployment(error.code()) {
         write(machine, plan, Some(error)).await;
     }
 }
@@ -89,7 +89,7 @@ async fn write(machine: &impl Host, plan: &Plan, failed: Option<&Error>) {
 pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     let Compared::OtherValues { keys, secret } = &plan.deployment.is else { return error };
     let was_candidate = report.has_reached(Mark::Candidate);
-    if !(was_candidate || report.was_put_to_run()) || !planner::is_own_fault(error.code()) {
+    if !(was_candidate || report.was_started()) || !planner::may_be_caused_by_deployment(error.code()) {
         return error;
     }
     let changed = match keys.is_empty() {

@@ -7,7 +7,7 @@ use super::wanted::{Planned, plan};
 use crate::error::Result;
 use crate::machine::{self, Check, Observe};
 use crate::observe::Flags;
-use crate::plan::{Plan, Preview, foreseen};
+use crate::plan::{Plan, Preview, correct_previews};
 use crate::report::Report;
 
 /// Makes the plan, and checks which of its steps would change something.
@@ -42,5 +42,5 @@ async fn previews(machine: &impl Observe, plan: &Plan) -> Result<Vec<Preview>> {
             Err(error) => return Err(error),
         });
     }
-    Ok(foreseen(plan, previews))
+    Ok(correct_previews(plan, previews))
 }

@@ -11,7 +11,7 @@ use crate::facts::{Ask, Question};
 use crate::machine::{Observe, Scratch};
 use crate::observe::{self, Fetched, Flags};
 use crate::plan::{Plan, Rendering};
-use crate::planner::{MOST_QUESTIONS, Unmet};
+use crate::planner::{MAX_QUESTIONS, Unmet};
 use crate::report::Report;
 
 /// What is needed to answer questions.
@@ -40,7 +40,7 @@ impl<M: Observe> Questions<'_, M> {
                 Err(Unmet::Error(error)) => return Err(error),
                 Err(Unmet::Ask(question)) => question,
             };
-            if asked.len() == MOST_QUESTIONS || asked.contains(&question) {
+            if asked.len() == MAX_QUESTIONS || asked.contains(&question) {
                 let cause = "the planner asks too many questions, or the same one again";
                 return Err(Error::new(Code::Bug, question.what, cause));
             }

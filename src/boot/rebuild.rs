@@ -17,8 +17,8 @@ use crate::report::Report;
 async fn is_due(machine: &impl Observe, plan: &Plan, error: &Error, report: &Report) -> bool {
     // Not for a release that this run has built.
     let is_from_earlier_run = report.was_unchanged(Mark::Whole);
-    let was_started = is_from_earlier_run && report.was_put_to_run();
-    if plan.rebuild.is_empty() || !was_started || !planner::is_own_fault(error.code()) {
+    let was_started = is_from_earlier_run && report.was_started();
+    if plan.rebuild.is_empty() || !was_started || !planner::may_be_caused_by_deployment(error.code()) {
         return false;
     }
     matches!(machine.text(&Layout::new(&plan.service).rebuilt()).await, Ok(None))

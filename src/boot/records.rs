@@ -43,7 +43,7 @@ pub fn replace_lost_decision(
     selection: &mut Selection,
     report: &Report,
 ) -> Result<Option<Decision>> {
-    let Some(lost) = planner::lost_decision(facts, &selection.service) else { return Ok(None) };
+    let Some(lost) = planner::replacement_for_lost_pin(facts, &selection.service) else { return Ok(None) };
     let (decision, commit) = match lost {
         Lost::Kept(kept) => (Some(Decision::kept(&selection.service, kept)), &kept.source.commit),
         Lost::Commit(commit) => (None, commit),
@@ -62,7 +62,7 @@ pub fn replace_lost_decision(
 /// Replaces "no repository" by "records missing" if bootagent has run a service on this machine before: then this is
 /// not a machine before its first run.
 pub fn missing(facts: &Facts, error: Error) -> Error {
-    let ran = planner::ran_here(facts);
+    let ran = planner::services_deployed_here(facts);
     if ran.is_empty() || error.code() != Code::PolicyNoRepository {
         return error;
     }

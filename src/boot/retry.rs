@@ -23,6 +23,6 @@ pub async fn settle(machine: &impl Host, flags: &Flags, failed: Option<&Error>, 
         false => apply::after_run(machine, &retry::arrange()).await,
     };
     if is_scheduled {
-        report.is_tried_again(machine::now() + retry::AFTER.0);
+        report.set_retry(machine::now() + retry::AFTER.0);
     }
 }

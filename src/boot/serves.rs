@@ -12,7 +12,7 @@ pub async fn serves(
     generation: &Generation,
 ) -> Result<Health> {
     match running(machine, service, generation).await? {
-        Some(how) => Ok(Health::Unwell(how)),
+        Some(how) => Ok(Health::Unhealthy(how)),
         None => machine.probe(&generation.gate).await,
     }
 }

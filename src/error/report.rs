@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// The error of a report that an earlier run wrote. Foreign text in it was redacted then.
-    pub fn told_before(report: ErrorReport) -> Self {
+    pub fn from_report(report: ErrorReport) -> Self {
         let ErrorReport { code, doing, causes, remedy, fault, output, .. } = report;
         let code = Code::ALL.iter().copied().find(|known| known.name() == code).unwrap_or(Code::Bug);
         let [causes, output] = [causes, output].map(|all| all.into_iter().map(Message::from).collect());

@@ -30,7 +30,7 @@ pub struct Facts {
     #[serde(default, alias = "node_index", skip_serializing_if = "Known::is_empty")]
     pub known: Known,
     /// Existing names, also of users, units and directories that bootagent did not create.
-    pub taken: Taken,
+    pub taken: ExistingNames,
     /// Services with an ownership marker: bootagent created their users, units and directories.
     pub claims: BTreeSet<Service>,
     /// Services deployed by bootagent whose units are active.
@@ -84,7 +84,7 @@ pub struct Instance {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct ExistingNames {
     pub users: BTreeSet<String>,
     pub groups: BTreeSet<String>,
     /// Service units that systemd knows, such as `nginx.service`.

@@ -20,7 +20,7 @@ mod source;
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
 pub use known::{Ask, Known, Question};
-pub use machine::{Facts, Instance, Machine, Taken};
+pub use machine::{ExistingNames, Facts, Instance, Machine};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use operator::Operator;

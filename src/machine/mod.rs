@@ -50,8 +50,8 @@ pub enum Check {
 
 /// The result of one probe of a service, with the reason.
 pub enum Health {
-    Well(String),
-    Unwell(String),
+    Healthy(String),
+    Unhealthy(String),
 }
 
 /// What a step did.

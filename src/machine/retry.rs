@@ -17,14 +17,14 @@ const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// Until when and how often the caller retries. The fault's own time limit may end sooner.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryLimit {
     until: Instant,
     tries: u32,
 }
 
-impl Patience {
+impl RetryLimit {
     pub fn until(until: Instant) -> Self {
-        Patience { until, tries: u32::MAX }
+        RetryLimit { until, tries: u32::MAX }
     }
 
     /// Ends after `time` from now.
@@ -34,7 +34,7 @@ impl Patience {
 
     /// 0 means that only the time is limited.
     pub fn tries(self, tries: u32) -> Self {
-        Patience { tries: if tries == 0 { u32::MAX } else { tries }, ..self }
+        RetryLimit { tries: if tries == 0 { u32::MAX } else { tries }, ..self }
     }
 
     /// The time until the end; zero after it.
@@ -45,7 +45,7 @@ impl Patience {
 
 /// Repeats `attempt` until it succeeds, fails with an error that is not retried, or time or tries are used up. Then it
 /// returns the last error, with the number of tries and the time that they took.
-pub async fn patiently<T>(patience: Patience, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+pub async fn with_retries<T>(patience: RetryLimit, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut tried = 0;
@@ -82,21 +82,22 @@ fn more_telling(before: Option<Error>, last: Error) -> Error {
 
 /// The end of the caller's patience or, if sooner, of the fault's time limit. Faults without one have a setting, which
 /// the caller's patience follows.
-fn end(fault: Fault, patience: Patience, started: Instant) -> Instant {
+fn end(fault: Fault, patience: RetryLimit, started: Instant) -> Instant {
     fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
 }
 
 /// The pause is random, because a group of instances boots at once and must not retry at the same moment. A server's
 /// Retry-After comes on top of it.
 fn pause_before_retry(error: &Error, pause: Duration) -> Duration {
-    let retry_after = error.asked_to_wait().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
+    let retry_after =
+        error.retry_after_seconds().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
     retry_after + pause.mul_f64(fastrand::f64())
 }
 
 fn with_tries(error: Error, tried: u32, took: Duration) -> Error {
     match tried {
         1 => error,
-        _ => error.noting(&format!("tried {tried} times in {} s", took.as_secs())),
+        _ => error.with_note(&format!("tried {tried} times in {} s", took.as_secs())),
     }
 }
 
@@ -109,14 +110,14 @@ mod tests {
         Fault::GitBusy.error("fetching", "503")
     }
 
-    fn short() -> Patience {
-        Patience::lasting(Duration::from_secs(20))
+    fn short() -> RetryLimit {
+        RetryLimit::lasting(Duration::from_secs(20))
     }
 
     #[tokio::test]
     async fn it_retries_until_it_succeeds() {
         let mut left = 2;
-        let done = patiently(short(), async || {
+        let done = with_retries(short(), async || {
             if left == 0 {
                 return Ok("done");
             }
@@ -128,26 +129,27 @@ mod tests {
 
     #[tokio::test]
     async fn it_returns_the_last_error_when_time_is_up() {
-        let error = patiently::<()>(Patience::until(Instant::now()), async || Err(busy())).await.unwrap_err();
+        let error =
+            with_retries::<()>(RetryLimit::until(Instant::now()), async || Err(busy())).await.unwrap_err();
         assert_eq!((error.code(), error.report().causes), (Code::GitUnreachable, vec!["503".to_owned()]));
     }
 
     #[tokio::test]
     async fn the_number_of_tries_is_limited_and_reported() {
-        let error = patiently::<()>(short().tries(3), async || Err(busy())).await.unwrap_err();
+        let error = with_retries::<()>(short().tries(3), async || Err(busy())).await.unwrap_err();
         assert!(error.report().causes[0].starts_with("503 (tried 3 times in "), "{error}");
     }
 
     #[tokio::test]
     async fn a_late_attempt_that_stalls_does_not_hide_the_error_before_it() {
         let mut tried = 0;
-        let stalls = patiently::<()>(short().tries(3), async || {
+        let stalls = with_retries::<()>(short().tries(3), async || {
             tried += 1;
             Err(if tried == 1 { busy() } else { Fault::GitStalled.error("fetching", "not done after 1 s") })
         });
         assert_eq!(Fault::of(&stalls.await.unwrap_err()), Some(Fault::GitBusy));
         let refused =
-            patiently::<()>(short(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
+            with_retries::<()>(short(), async || Err(Fault::GitRefused.error("fetching", "403"))).await;
         assert_eq!(Fault::of(&refused.unwrap_err()), Some(Fault::GitRefused));
     }
 
@@ -156,7 +158,7 @@ mod tests {
         for error in [Fault::GitRefused.error("fetching", "403"), Error::new(Code::GitUnreachable, "a", "b")]
         {
             let (mut tried, mut error) = (0, Some(error));
-            let stopped = patiently::<()>(short(), async || {
+            let stopped = with_retries::<()>(short(), async || {
                 tried += 1;
                 Err(error.take().unwrap())
             });
@@ -168,11 +170,11 @@ mod tests {
     #[test]
     fn a_fault_ends_with_its_own_time_limit() {
         let (now, hour) = (Instant::now(), Duration::from_secs(3600));
-        let patience = Patience::until(now + hour);
+        let patience = RetryLimit::until(now + hour);
         assert_eq!(end(Fault::GitBusy, patience, now), now + Fault::GitBusy.most().unwrap().duration());
         assert_eq!(end(Fault::TagLate, patience, now), now + hour, "imds.wait says how long");
         assert_eq!(
-            end(Fault::GitBusy, Patience::until(now), now),
+            end(Fault::GitBusy, RetryLimit::until(now), now),
             now,
             "the caller's end counts if it is sooner"
         );
@@ -189,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_attempt_is_at_the_time_limit() {
         let until = Instant::now() + Duration::from_millis(50);
-        let late = patiently(Patience::until(until), async || match Instant::now() < until {
+        let late = with_retries(RetryLimit::until(until), async || match Instant::now() < until {
             true => Err(busy()),
             false => Ok("late"),
         });

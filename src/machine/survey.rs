@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Result;
-use crate::facts::{Facts, Installed, Machine, Places, Programs, Service, Taken};
+use crate::facts::{ExistingNames, Facts, Installed, Machine, Places, Programs, Service};
 use crate::machine::disk::files;
 use crate::machine::disk::owned::only_root_can_replace;
 use crate::machine::jail::imds_rules;
@@ -140,7 +140,7 @@ fn directories(places: &Places) -> Vec<PathBuf> {
 }
 
 /// Names that a new service must not use, because users, units or directories have them already.
-fn taken() -> Result<Taken> {
+fn taken() -> Result<ExistingNames> {
     let first_fields = |file: &str| -> BTreeSet<String> {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
@@ -168,7 +168,7 @@ fn taken() -> Result<Taken> {
             files::names(Path::new(directory))?.into_iter().map(|name| Path::new(directory).join(name)),
         );
     }
-    Ok(Taken { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
+    Ok(ExistingNames { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
 }
 
 /// Services of bootagent whose unit is in a certain state.

@@ -24,7 +24,7 @@ pub use action::{
     Sandbox,
 };
 pub use environment::{Rendering, SeenFile};
-pub use preview::{Preview, Summary, foreseen};
+pub use preview::{Preview, Summary, correct_previews};
 pub use show::{Shown, headline, text};
 pub use tool::{Evaluation, InstallTool};
 

@@ -27,7 +27,7 @@ impl Preview {
 
 /// The checks see the machine before any step is done. If a step will change what a running unit depends on, the unit
 /// will be restarted and its health check awaited again; this corrects their previews.
-pub fn foreseen(plan: &Plan, mut previews: Vec<Preview>) -> Vec<Preview> {
+pub fn correct_previews(plan: &Plan, mut previews: Vec<Preview>) -> Vec<Preview> {
     let mut changed: BTreeSet<PathBuf> = BTreeSet::new();
     let mut restarted: BTreeSet<&str> = BTreeSet::new();
     for (step, preview) in plan.steps.iter().zip(&mut previews) {
@@ -164,7 +164,7 @@ mod tests {
             previews[*at] = Preview::to_do(*how);
         }
         let plan = plan();
-        Summary::of(&plan, &foreseen(&plan, previews)).to_string()
+        Summary::of(&plan, &correct_previews(&plan, previews)).to_string()
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub fn ahead(facts: &Facts, selection: &Selection) -> Result<Vec<Step>> {
 
 /// The steps that a retry of this run depends on: the agent's unit and the run's flags. They need only the
 /// instance's id, so that a run that fails while it reads the tags is retried, too.
-pub fn before_the_tags(facts: &Facts, next_boot: Option<&NextBoot>) -> Vec<Step> {
+pub fn retry_steps(facts: &Facts, next_boot: Option<&NextBoot>) -> Vec<Step> {
     let mut steps = Steps::default();
     prepare_retry(&mut steps, facts, next_boot);
     steps.finish()

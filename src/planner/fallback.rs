@@ -15,7 +15,7 @@ use crate::plan::{Action, EnsureRunning, Mark, Owner, Rendering, Step, StepId};
 /// Whether a run that failed with this code may start the last healthy deployment. Not if operator or policy refused
 /// the run, which applies to that deployment, too; and not without the rules for IMDS, which would leave it
 /// unprotected.
-pub fn may_start_after(code: Code) -> bool {
+pub fn allows_fallback(code: Code) -> bool {
     !matches!(
         code,
         Code::Usage
@@ -113,7 +113,7 @@ pub fn remove_files(steps: &mut Steps, old: &Supervised, new: &Supervised, needs
 }
 
 /// The steps that start a recorded deployment, for a run that failed before it had a plan.
-pub fn start_good(service: &Service, good: &Generation, environment: &Rendering) -> Vec<Step> {
+pub fn fallback_steps(service: &Service, good: &Generation, environment: &Rendering) -> Vec<Step> {
     let (mut steps, layout) = (Steps::default(), Layout::new(service));
     let back = Action::BringBack(aside(good, &layout));
     let why = "a run may have been killed after it set the release aside to rebuild it";
@@ -204,10 +204,10 @@ mod tests {
         for code in
             [Code::PolicyRefused, Code::UnitMasked, Code::Held, Code::Usage, Code::Cancelled, Code::ImdsRules]
         {
-            assert!(!may_start_after(code), "{code:?}");
+            assert!(!allows_fallback(code), "{code:?}");
         }
         for code in [Code::GitUnreachable, Code::SecretDenied, Code::PolicyInvalid, Code::RuntimeMissing] {
-            assert!(may_start_after(code), "{code:?}");
+            assert!(allows_fallback(code), "{code:?}");
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
     fn a_recovery_writes_environment_unit_and_release_before_the_start() {
         let sealed = || Sealed::new(vec!["TOKEN".to_owned()], "TOKEN=\"1\"\n");
         let environment = Rendering::new(sealed(), vec![(DOTENV, sealed())]);
-        let steps = start_good(&service("auth"), &generation(), &environment);
+        let steps = fallback_steps(&service("auth"), &generation(), &environment);
         let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
         let whole = [
             "bring-back",

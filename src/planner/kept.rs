@@ -143,7 +143,7 @@ pub enum Lost<'a> {
 
 /// For an instance whose record of the pinned commit is lost. Without it, the instance would take the branch's newest
 /// commit. `None` if the machine is not an instance, or nothing was deployed on it.
-pub fn lost_decision<'a>(facts: &'a Facts, service: &Service) -> Option<Lost<'a>> {
+pub fn replacement_for_lost_pin<'a>(facts: &'a Facts, service: &Service) -> Option<Lost<'a>> {
     facts.instance.as_ref()?;
     let Some(good) = good_of(facts, service) else {
         let current = facts.unrecorded.get(service)?.as_ref();
@@ -157,7 +157,7 @@ pub fn lost_decision<'a>(facts: &'a Facts, service: &Service) -> Option<Lost<'a>
 
 /// The services that were deployed on this instance. Empty on a new one: records in an AMI are of another instance.
 /// If the policy names no repository, this tells a machine that lost its configuration from one that never had any.
-pub fn ran_here(facts: &Facts) -> Vec<&Service> {
+pub fn services_deployed_here(facts: &Facts) -> Vec<&Service> {
     let of_this_instance = facts.good.iter().filter(|(_, good)| {
         facts.instance.as_ref().is_some_and(|instance| good.instance.as_ref() == Some(&instance.id))
     });
@@ -230,30 +230,34 @@ mod tests {
     #[test]
     fn the_last_healthy_release_replaces_a_lost_pin() {
         let mut facts = facts(Some(good("i-1")));
-        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
+        assert!(
+            matches!(replacement_for_lost_pin(&facts, &service()), Some(Lost::Commit(of)) if *of == commit())
+        );
         facts.kept = [(service(), vec![kept(&good("i-1"))])].into();
-        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Kept(_))));
+        assert!(matches!(replacement_for_lost_pin(&facts, &service()), Some(Lost::Kept(_))));
         let other = Service::try_from("cart").unwrap();
-        assert!(lost_decision(&facts, &other).is_none());
+        assert!(replacement_for_lost_pin(&facts, &other).is_none());
     }
 
     #[test]
     fn without_records_the_current_release_s_commit_replaces_a_lost_pin() {
         let mut facts = facts(None);
         facts.unrecorded = [(service(), Some(commit()))].into();
-        assert!(matches!(lost_decision(&facts, &service()), Some(Lost::Commit(of)) if *of == commit()));
+        assert!(
+            matches!(replacement_for_lost_pin(&facts, &service()), Some(Lost::Commit(of)) if *of == commit())
+        );
         facts.unrecorded = [(service(), None)].into();
-        assert!(lost_decision(&facts, &service()).is_none());
+        assert!(replacement_for_lost_pin(&facts, &service()).is_none());
     }
 
     #[test]
     fn records_in_an_ami_do_not_count_for_another_instance() {
         let mut baked = facts(Some(good("i-0")));
         baked.kept = [(service(), vec![kept(&good("i-0"))])].into();
-        assert!(lost_decision(&baked, &service()).is_none());
-        assert!(ran_here(&baked).is_empty());
-        assert_eq!(ran_here(&facts(Some(good("i-1")))), [&service()]);
-        assert!(ran_here(&facts(None)).is_empty());
+        assert!(replacement_for_lost_pin(&baked, &service()).is_none());
+        assert!(services_deployed_here(&baked).is_empty());
+        assert_eq!(services_deployed_here(&facts(Some(good("i-1")))), [&service()]);
+        assert!(services_deployed_here(&facts(None)).is_empty());
     }
 
     #[test]

@@ -40,17 +40,19 @@ use crate::observe::Selection;
 use crate::observe::secrets::Variables;
 use crate::plan::Plan;
 use crate::plan::layout::Layout;
-pub use ahead::{ahead, before_the_tags};
+pub use ahead::{ahead, retry_steps};
 use draft::Draft;
 pub use draft::Wanted;
-pub use fallback::{may_start_after, start_good, to_start};
+pub use fallback::{allows_fallback, fallback_steps, to_start};
 pub use kept::rendering as kept_rendering;
-pub use kept::{Lost, lost_decision, of as kept_of, of_commit as kept_of_commit, ran_here};
-pub use remember::{failures, is_own_fault};
+pub use kept::{
+    Lost, of as kept_of, of_commit as kept_of_commit, replacement_for_lost_pin, services_deployed_here,
+};
+pub use remember::{failures, may_be_caused_by_deployment};
 pub use running::running;
 use runtime::Recipe;
 use steps::Steps;
-pub use unmet::{MOST_QUESTIONS, Unmet};
+pub use unmet::{MAX_QUESTIONS, Unmet};
 
 /// Makes the plan. If it needs a fact that only the network has, it returns `Unmet::Ask`; the caller gets the answer
 /// and calls it again.
@@ -88,7 +90,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
 
 fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {
     let selection = wanted.selection;
-    runtime::recipe(&runtime::Draft {
+    runtime::recipe(&runtime::RecipeInputs {
         source: wanted.source,
         manifest: wanted.manifest,
         facts: wanted.facts,

@@ -163,7 +163,7 @@ const MOST_FAILURES: usize = 16;
 
 /// Whether the deployment itself may be the cause of a failure after its start. If the machine or another process
 /// is, the deployment may be tried again in this boot, and a rebuild would not help.
-pub fn is_own_fault(code: Code) -> bool {
+pub fn may_be_caused_by_deployment(code: Code) -> bool {
     !matches!(
         code,
         Code::Cancelled

@@ -4,7 +4,7 @@ use crate::error::{Code, Error};
 use crate::facts::{Ask, Evidence, Question, Source};
 
 /// Questions for one plan. No runtime needs as many; a bug could otherwise ask for ever.
-pub const MOST_QUESTIONS: usize = 8;
+pub const MAX_QUESTIONS: usize = 8;
 
 #[derive(Debug)]
 pub enum Unmet {
@@ -34,7 +34,7 @@ impl Unmet {
 
 /// Asks for the text of those files that the fetch did not read: the commit may come from a record of an older
 /// bootagent, which did not need them.
-pub fn look_at(source: &Source, paths: &[&str]) -> Result<(), Unmet> {
+pub fn require_texts(source: &Source, paths: &[&str]) -> Result<(), Unmet> {
     let is_unknown = |path: &&&str| source.evidence_of(path) == Evidence::NeverAsked;
     let unknown: Vec<String> = paths.iter().filter(is_unknown).map(|path| (*path).to_owned()).collect();
     match unknown.is_empty() {

@@ -11,7 +11,7 @@ impl Report {
     }
 
     /// Whether this run switched to the new deployment, which has not passed its health check.
-    pub fn was_put_to_run(&self) -> bool {
+    pub fn was_started(&self) -> bool {
         self.has_reached(Mark::Switched) && !self.has_passed()
     }
 
@@ -53,7 +53,7 @@ impl Report {
     }
 
     /// Reports when systemd starts the failed run again, in seconds since 1970.
-    pub fn is_tried_again(&self, at: u64) {
+    pub fn set_retry(&self, at: u64) {
         self.update(|status| status.retry_at = Some(at));
     }
 }

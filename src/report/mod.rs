@@ -26,9 +26,9 @@ use crate::secret::Redaction;
 use ongoing::Ongoing;
 use status::{Outcome, Status, StepReport};
 
-pub use ongoing::line as living_text;
+pub use ongoing::line as status_text;
 pub use publication::read;
-pub use terminal::{LivingLine, print, tell};
+pub use terminal::{StatusLine, print, tell};
 
 /// Seconds between two updates of the status file's heartbeat, which shows that the agent is alive.
 pub const HEARTBEAT: u64 = 5;
@@ -53,7 +53,7 @@ pub struct Report {
     has_begun: AtomicBool,
     before: publication::Kept,
     progress: Progress,
-    living: Mutex<LivingLine>,
+    living: Mutex<StatusLine>,
     ongoing: Mutex<Ongoing>,
     started: Instant,
 }

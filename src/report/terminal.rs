@@ -43,11 +43,11 @@ const NARROWEST: usize = 20;
 
 /// A line of standard error that is rewritten in place, below the lines that stay. Dropping it erases the line.
 #[derive(Default)]
-pub struct LivingLine {
+pub struct StatusLine {
     shown: bool,
 }
 
-impl LivingLine {
+impl StatusLine {
     pub fn show(&mut self, line: &str) {
         let width =
             terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
@@ -62,7 +62,7 @@ impl LivingLine {
     }
 }
 
-impl Drop for LivingLine {
+impl Drop for StatusLine {
     fn drop(&mut self) {
         self.clear();
     }

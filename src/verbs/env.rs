@@ -12,7 +12,7 @@ use crate::machine::{LocalHost, Observe, SecretPatience, run_id};
 use crate::observe::manifest::Manifest;
 use crate::observe::{self, secrets};
 use crate::plan::Seconds;
-use crate::planner::env::check::{Arrives, Verdict, check};
+use crate::planner::env::check::{Reaches, Verdict, check};
 use crate::planner::runtime;
 use crate::report::{Progress, Report, print};
 use crate::secret::Secret;
@@ -31,7 +31,7 @@ pub async fn env(args: &EnvArgs) -> u8 {
         print(&text).map(|()| checked)
     });
     match printed {
-        Ok(checked) if checked.keys.iter().any(Verdict::stops_a_run) => INVALID,
+        Ok(checked) if checked.keys.iter().any(Verdict::fails_a_run) => INVALID,
         Ok(_) => 0,
         Err(error) => super::print_error(&error),
     }
@@ -142,12 +142,12 @@ fn text(checked: &Checked) -> String {
     }
     for Verdict { key, arrives } in &checked.keys {
         match arrives {
-            Arrives::Everywhere => lines.push(format!("= {key}: {everywhere}")),
-            Arrives::EnvironmentOnly { why, remedy } => lines.extend([
+            Reaches::Everywhere => lines.push(format!("= {key}: {everywhere}")),
+            Reaches::EnvironmentOnly { why, remedy } => lines.extend([
                 format!("~ {key}: only in the process environment, not in .env: {why}"),
                 format!("    to do: {remedy}"),
             ]),
-            Arrives::Nowhere { why, remedy } => {
+            Reaches::Nowhere { why, remedy } => {
                 lines.extend([format!("! {key}: does not arrive: {why}"), format!("    to do: {remedy}")])
             }
         }

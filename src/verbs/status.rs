@@ -13,7 +13,7 @@ use crate::observe::{self, Flags};
 use crate::plan::{Seconds, layout};
 use crate::report::status::{State, Status};
 use crate::report::view::{self, Newer, Pinned, Seen, View};
-use crate::report::{self, LivingLine, Progress, Report, living_text, print};
+use crate::report::{self, Progress, Report, StatusLine, print, status_text};
 
 /// The exit statuses, documented in docs/reference/status.md.
 const IN_SERVICE: u8 = 0;
@@ -43,7 +43,7 @@ fn json(view: &View) -> Result<String> {
 async fn read(args: &StatusArgs) -> Result<View> {
     let machine = LocalHost::observer();
     let until = Instant::now() + args.timeout.duration();
-    let mut living = cli::stderr_can_rewrite_lines().then(LivingLine::default);
+    let mut living = cli::stderr_can_rewrite_lines().then(StatusLine::default);
     // Waits by the run's record, and probes the service only at the end: it may be starting.
     while args.wait && Instant::now() < until {
         let (agent, mut record) = last_run(&machine).await?;
@@ -144,7 +144,7 @@ async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
 fn progress(run: Option<&Status>) -> String {
     let Some(run) = run else { return "waiting for a run".to_owned() };
     let service = run.service.as_ref().map_or("?", |service| service.as_str());
-    let waiting = living_text(&run.waiting, machine::now()).unwrap_or_default();
+    let waiting = status_text(&run.waiting, machine::now()).unwrap_or_default();
     format!("{service}: {}: {waiting}", run.state.name())
 }
 

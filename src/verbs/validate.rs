@@ -10,8 +10,8 @@ use crate::machine::{LocalHost, Observe};
 use crate::observe::manifest::{self, Manifest};
 use crate::observe::{self, MANIFEST};
 use crate::plan::layout::Layout;
-use crate::planner::runtime::{self, Draft};
-use crate::planner::{self, MOST_QUESTIONS, Unmet, candidate, persist, supervisor};
+use crate::planner::runtime::{self, RecipeInputs};
+use crate::planner::{self, MAX_QUESTIONS, Unmet, candidate, persist, supervisor};
 use crate::report::print;
 
 pub async fn validate(args: &ValidateArgs) -> u8 {
@@ -24,7 +24,7 @@ pub async fn validate(args: &ValidateArgs) -> u8 {
 async fn check(path: &Path) -> Result<Vec<String>> {
     let machine = LocalHost::observer();
     let mut evidence = planner::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
-    for _ in 0..MOST_QUESTIONS {
+    for _ in 0..MAX_QUESTIONS {
         let source = machine.tree(path, &evidence)?;
         match judge(&source) {
             Err(Unmet::Ask(Question { ask: Ask::Evidence(more), .. })) => evidence.extend(more),
@@ -57,7 +57,7 @@ fn judge(source: &Source) -> Result<Vec<String>, Unmet> {
 /// What a boot would do, as far as it does not depend on the machine.
 fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
     let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
-    let recipe = runtime::recipe(&Draft {
+    let recipe = runtime::recipe(&RecipeInputs {
         source,
         manifest,
         facts: &any_machine(),

@@ -43,7 +43,7 @@ fn may_be_the_clock(error: &Error) -> bool {
     match Fault::of(error) {
         Some(Fault::RoleUnknown) => true,
         Some(Fault::SecretUntrusted | Fault::GitUntrusted | Fault::RegistryUntrusted) => {
-            error.cause().judge(tls::is_untimely)
+            error.cause().judge(tls::is_expired_or_not_yet_valid)
         }
         _ => false,
     }

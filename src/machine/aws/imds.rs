@@ -13,7 +13,7 @@ use tokio::try_join;
 use crate::error::{Code, Error, Result};
 use crate::facts::Instance;
 use crate::fault::Fault;
-use crate::machine::retry::{Patience, patiently};
+use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::Seconds;
 use crate::secret::{ForeignText, Message};
 
@@ -81,9 +81,9 @@ impl Imds {
 
     /// The instance's id, region, zone and type. Waits up to `wait` until IMDS answers and has all of them.
     pub async fn instance(&self, wait: Seconds) -> Result<Instance> {
-        let patience = Patience::lasting(wait.duration());
+        let patience = RetryLimit::lasting(wait.duration());
         let ask = async |path: &str, fits: fn(&str) -> bool| {
-            patiently(patience, async || match self.get(&format!("/latest/meta-data/{path}")).await? {
+            with_retries(patience, async || match self.get(&format!("/latest/meta-data/{path}")).await? {
                 Some(text) if fits(&text) => Ok(text),
                 Some(_) => Err(incomplete(path, "the value is empty or malformed")),
                 None => Err(incomplete(path, "IMDS has no such entry")),
@@ -103,7 +103,7 @@ impl Imds {
 
     /// All tags of the instance. Waits up to `wait` for the needed ones: tags of an Auto Scaling group can arrive late.
     pub async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
-        patiently(Patience::lasting(wait.duration()), async || {
+        with_retries(RetryLimit::lasting(wait.duration()), async || {
             let tags = self.all_tags(needed.is_empty()).await?;
             match needed.iter().find(|key| !tags.contains_key(*key)) {
                 None => Ok(tags),

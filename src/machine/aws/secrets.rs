@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
 use crate::machine::SecretPatience;
-use crate::machine::retry::{Patience, patiently};
+use crate::machine::retry::{RetryLimit, with_retries};
 use crate::machine::web::tls;
 use crate::secret::{ForeignText, Message, Secret};
 
@@ -23,7 +23,7 @@ pub async fn secret(
     network: &Network,
     wait: SecretPatience,
 ) -> Result<Secret> {
-    patiently(Patience::lasting(wait.time.duration()), async || {
+    with_retries(RetryLimit::lasting(wait.time.duration()), async || {
         let config = match region {
             Some(region) => instance_config(region, imds.client(), network)?,
             None => own_config(network).await?,

@@ -54,7 +54,7 @@ pub fn exists(path: &Path) -> Result<bool> {
 }
 
 /// Device and inode number of a directory, which differ if its name is given to another one; `None` if it is absent.
-pub fn which_directory(path: &Path) -> Result<Option<(u64, u64)>> {
+pub fn directory_id(path: &Path) -> Result<Option<(u64, u64)>> {
     let Some(place) = open_parent(path)? else { return Ok(None) };
     let stat = place.stat().doing(|| format!("looking at {}", path.display()))?;
     Ok(stat.filter(|stat| kind(stat) == SFlag::S_IFDIR).map(|stat| (stat.st_dev, stat.st_ino)))
@@ -109,7 +109,7 @@ pub fn check_file(path: &Path, content: &[u8], owner: &Owner, mode: Mode) -> Res
 }
 
 pub fn check_removed(path: &Path) -> Result<Check> {
-    Ok(match stands(path)? {
+    Ok(match exists_or_left(path)? {
         true => Check::WouldChange("present".into()),
         false => Check::AlreadySo,
     })
@@ -155,7 +155,7 @@ fn check_leftover(path: &Path) -> Result<Check> {
 }
 
 /// Whether a file or tree has this name, or the name under which a killed run leaves one.
-pub fn stands(path: &Path) -> Result<bool> {
+pub fn exists_or_left(path: &Path) -> Result<bool> {
     Ok(exists(path)? || exists(&unfinished_path(path))?)
 }
 

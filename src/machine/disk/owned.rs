@@ -30,7 +30,7 @@ pub fn only_root_can_replace(path: &Path) -> bool {
 }
 
 /// The cause of the error for a path that other users can change.
-pub fn open_to_others(path: &Path, mode: u32, owner: Option<&str>) -> String {
+pub fn cause_others_can_write(path: &Path, mode: u32, owner: Option<&str>) -> String {
     let owner = owner.map(|name| format!(", owner {name}")).unwrap_or_default();
     format!("users other than root can change {} (mode {:04o}{owner})", path.display(), mode & 0o7777)
 }
@@ -95,7 +95,7 @@ fn refuse_foreign(path: &Path, data: &Metadata) -> Result<(), String> {
         return Ok(());
     }
     let name = User::from_uid(owner).ok().flatten().map_or(format!("uid {owner}"), |user| user.name);
-    Err(open_to_others(path, data.mode(), Some(&name)))
+    Err(cause_others_can_write(path, data.mode(), Some(&name)))
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn refuse_foreign(path: &Path, git: &Path) -> Result<(), String> {
             return Err(format!("{at} belongs to uid {uid}, and root opens only repositories of root"));
         }
         if is_opened && owned::is_open(mode) {
-            return Err(owned::open_to_others(at, mode, None));
+            return Err(owned::cause_others_can_write(at, mode, None));
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::request::read_reply;
 use crate::machine::jail::unit::{TransientUnit, User, own_program};
 use crate::machine::process::units;
-use crate::machine::retry::{Patience, patiently};
+use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::{Seconds, layout};
 use crate::secret::without_userinfo;
 
@@ -38,38 +38,38 @@ pub async fn fetch(
         let source = source.map_err(|error| stalled(error, &request))?;
         return Ok((source, Scratch { repository, _guard: Box::new(()) }));
     }
-    with_retries(Role::Fetch, &request, unit, patience).await
+    ask_with_retries(Role::Fetch, &request, unit, patience).await
 }
 
 /// Reads which commit is the branch's newest, in the same way.
 pub async fn tip(request: FetchRequest, unit: Option<&str>, patience: Seconds) -> Result<Commit> {
-    with_retries(Role::Tip, &request, unit, patience).await.map(|(commit, _)| commit)
+    ask_with_retries(Role::Tip, &request, unit, patience).await.map(|(commit, _)| commit)
 }
 
-async fn with_retries<T: DeserializeOwned + Send + 'static>(
+async fn ask_with_retries<T: DeserializeOwned + Send + 'static>(
     role: Role,
     request: &FetchRequest,
     unit: Option<&str>,
     patience: Seconds,
 ) -> Result<(T, Scratch)> {
-    let patience = Patience::lasting(patience.min(Phase::Fetch.seconds()).duration());
+    let patience = RetryLimit::lasting(patience.min(Phase::Fetch.seconds()).duration());
     match unit {
         Some(unit) => {
             let attempt =
                 async || clock::checked(in_unit(role, request, unit, attempt_limit(patience)).await).await;
-            patiently(patience, attempt).await
+            with_retries(patience, attempt).await
         }
         None => {
             let attempt =
                 async || clock::checked(in_child(role, request, attempt_limit(patience)).await).await;
-            patiently(patience, attempt).await
+            with_retries(patience, attempt).await
         }
     }
 }
 
 /// The time limit of one fetch. It ends a little before the run's budget, so that the error names the server and not
 /// the budget.
-fn attempt_limit(patience: Patience) -> Duration {
+fn attempt_limit(patience: RetryLimit) -> Duration {
     const MARGIN: Duration = Duration::from_secs(1);
     const LEAST: Duration = Duration::from_millis(500);
     deadline().min(patience.left().saturating_sub(MARGIN).max(LEAST))

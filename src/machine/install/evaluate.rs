@@ -45,7 +45,7 @@ pub async fn evaluate(evaluation: &Evaluation) -> Result<()> {
     let began = now();
     let output = transient.run(&argv, None, LONGEST).await?;
     if !output.ok() {
-        let unit_ended = journal::last_word(&evaluation.unit, began).await;
+        let unit_ended = journal::systemd_messages(&evaluation.unit, began).await;
         return Err(failure(evaluation, &output, &unit_ended));
     }
     let owner = Owner::new("root", &evaluation.user);

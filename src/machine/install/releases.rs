@@ -16,9 +16,9 @@ use crate::plan::{Mode, Owner, Prune};
 /// A flush cannot be stopped. It may end long after the step timed out, while the recovery discards the release. So the
 /// record is written, and kept, only if the release's name still belongs to the directory that was flushed.
 pub fn finish(release: &Path, record: &Path, uses: &[PathBuf]) -> Result<()> {
-    let flushed = files::which_directory(release)?;
+    let flushed = files::directory_id(release)?;
     files::flush(release)?;
-    let still_there = || Ok(flushed.is_some() && files::which_directory(release)? == flushed);
+    let still_there = || Ok(flushed.is_some() && files::directory_id(release)? == flushed);
     let doing = || format!("finishing {}", release.display());
     let gone = || Error::new(Code::Cancelled, doing(), "it was discarded meanwhile");
     if !still_there()? {
@@ -50,7 +50,7 @@ pub fn check_finished(release: &Path, record: &Path, uses: &[PathBuf]) -> Result
 
 /// Whether there is an unfinished release to discard.
 pub fn check_unfinished(release: &Path, record: &Path) -> Result<Check> {
-    let unfinished = files::stands(release)? && !is_whole(release, record)?;
+    let unfinished = files::exists_or_left(release)? && !is_whole(release, record)?;
     Ok(if unfinished { Check::WouldChange("unfinished".into()) } else { Check::AlreadySo })
 }
 

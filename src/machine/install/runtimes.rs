@@ -16,7 +16,7 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::request::{ArchiveRequest, DocumentRequest, read_reply};
 use crate::machine::jail::unit::{TransientUnit, User, own_program};
 use crate::machine::process::units;
-use crate::machine::retry::{Patience, patiently};
+use crate::machine::retry::{RetryLimit, with_retries};
 use crate::machine::{Check, blocking};
 use crate::plan::{Archive, InstallRuntime, Mode, Owner, PruneRuntimes, Seconds, layout};
 
@@ -29,9 +29,9 @@ const MEMORY: &str = "MemoryMax=512M";
 
 /// Downloads a text, in a transient unit of this name with a dynamic user; without a name, on a laptop, as the caller.
 pub async fn document(request: DocumentRequest, unit: Option<&str>, patience: Seconds) -> Result<String> {
-    let patience = Patience::lasting(patience.min(Phase::Runtime.seconds()).duration());
+    let patience = RetryLimit::lasting(patience.min(Phase::Runtime.seconds()).duration());
     let deadline = Phase::Conversation.seconds().duration();
-    patiently(patience, async || match unit {
+    with_retries(patience, async || match unit {
         None => {
             let document = ask(&own_program()?, Role::Document, &request, deadline).await;
             document.map_err(|error| stalled(error, &request.address))

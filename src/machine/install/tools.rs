@@ -63,7 +63,7 @@ async fn run(tool: &InstallTool) -> Result<()> {
     let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
-        false => journal::last_word(&tool.unit, began).await,
+        false => journal::systemd_messages(&tool.unit, began).await,
     };
     let ran = diagnose::Ran {
         line: tool.argv.join(" "),

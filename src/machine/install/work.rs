@@ -82,7 +82,7 @@ pub async fn run(command: &Command) -> Result<()> {
     let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
-        false => journal::last_word(&command.unit, began).await,
+        false => journal::systemd_messages(&command.unit, began).await,
     };
     let ran = diagnose::Ran {
         line: command.argv.join(" "),

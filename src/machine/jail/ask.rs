@@ -84,7 +84,7 @@ pub async fn ask_in(
     }
     // No reply: the child was killed before it could write one, or was never started.
     let doing = format!("running the {} child", role.name());
-    let systemd_lines = journal::last_word(&unit, began).await;
+    let systemd_lines = journal::systemd_messages(&unit, began).await;
     if let Some(cause) = memory::killed(output.status, &systemd_lines) {
         return Err(Fault::OutOfMemory.error(doing, memory::with_state(cause)));
     }

@@ -12,7 +12,7 @@ use crate::secret::{CUT, ForeignText};
 
 /// systemd's messages about the unit since `since` (seconds since 1970), oldest first; empty if the journal has none.
 /// `_UID=0` rejects messages that the service logged with a forged `UNIT=`.
-pub async fn last_word(unit: &str, since: u64) -> String {
+pub async fn systemd_messages(unit: &str, since: u64) -> String {
     let (unit, since) = (format!("UNIT={unit}"), format!("--since=@{since}"));
     let line = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=20", &since, "_UID=0", &unit];
     tool(&line, 10).await.map(|output| output.text()).unwrap_or_default()

@@ -81,7 +81,7 @@ pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
 }
 
 async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) -> Error {
-    let systemd = journal::last_word(&gate.unit, seen.since).await;
+    let systemd = journal::systemd_messages(&gate.unit, seen.since).await;
     let exit = seen.exit.or_else(|| Exit::last_in(&systemd));
     let doing = || format!("waiting until {} is healthy", gate.unit);
     let kills = memory::oom_kills().zip(seen.oom_kills).map_or(0, |(now, before)| now.saturating_sub(before));

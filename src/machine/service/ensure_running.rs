@@ -178,7 +178,7 @@ fn changed_after(ensure: &EnsureRunning, moment: u64) -> Result<Vec<&Path>> {
     for input in &ensure.inputs {
         // A directory's ctime changes whenever the service writes into it. The digest has the directory's inode
         // instead.
-        let is_directory = files::which_directory(input)?.is_some();
+        let is_directory = files::directory_id(input)?.is_some();
         if !is_directory && files::changed(input)?.is_some_and(|changed| changed > moment) {
             newer.push(input.as_path());
         }
@@ -208,7 +208,7 @@ fn digest<'a>(inputs: impl Iterator<Item = &'a PathBuf>) -> Result<String> {
             // A running service keeps the directory that systemd mounted for it. If the directory is replaced by a new
             // one of the same name, the service cannot write to that. The new one has another inode while the old is in
             // use.
-            None => match files::which_directory(input)? {
+            None => match files::directory_id(input)? {
                 Some(number) => format!("{number:?}").into_bytes(),
                 None => files::read(input)?.unwrap_or_default(),
             },

@@ -37,8 +37,8 @@ pub async fn check(gate: &Gate) -> Result<Check> {
 pub async fn probe_once(gate: &Gate) -> Result<Health> {
     let state = units::settled(&gate.unit).await?;
     Ok(match probe(gate, &state).await {
-        Ok(good) => Health::Well(good.answer),
-        Err(bad) => Health::Unwell(bad.cause.own()),
+        Ok(good) => Health::Healthy(good.answer),
+        Err(bad) => Health::Unhealthy(bad.cause.own()),
     })
 }
 

@@ -52,7 +52,7 @@ pub async fn stop_unit(unit: &str, scratch: &[PathBuf]) -> Result<()> {
 fn existing(scratch: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for path in scratch {
-        if files::stands(path)? {
+        if files::exists_or_left(path)? {
             left.push(path.clone());
         }
     }

@@ -39,7 +39,7 @@ async fn run(migration: &Migration, argv: &[String]) -> Result<()> {
     let output = transient(migration).run(&wrapped, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
         true => String::new(),
-        false => journal::last_word(&migration.unit, began).await,
+        false => journal::systemd_messages(&migration.unit, began).await,
     };
     let ran = diagnose::Ran {
         line: argv.join(" "),

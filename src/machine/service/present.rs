@@ -92,8 +92,8 @@ async fn probe(asked: &Asked, good: Option<&Good>, root: bool) -> (Option<bool>,
         return (None, NOT_PROBED.to_owned());
     }
     match gate::probe_once(gate).await {
-        Ok(Health::Well(answer)) => (Some(true), answer),
-        Ok(Health::Unwell(cause)) => (Some(false), cause),
+        Ok(Health::Healthy(answer)) => (Some(true), answer),
+        Ok(Health::Unhealthy(cause)) => (Some(false), cause),
         Err(error) => (Some(false), error.in_public().report().causes.join(": ")),
     }
 }

@@ -6,7 +6,7 @@ const CERTIFICATE: &str = "invalid peer certificate";
 pub const REMEDY: &str = "the server's certificate is not signed by an authority that this machine trusts: is a proxy in between (network.ca_file in the policy), is the CA bundle old, or does another host answer?";
 
 /// Whether the certificate has expired or is not valid yet. The machine's clock may be wrong instead.
-pub fn is_untimely(cause: &str) -> bool {
+pub fn is_expired_or_not_yet_valid(cause: &str) -> bool {
     let says = |what: &str| cause.to_lowercase().contains(what);
     let in_rustls = is_untrusted(cause) && (says("expired") || says("not valid yet") || says("notvalidyet"));
     in_rustls || says("cert_has_expired") || says("cert_not_yet_valid")
@@ -34,11 +34,13 @@ mod tests {
             "invalid peer certificate: certificate expired: verification time 1 (UNIX)",
             "io: invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",
         ] {
-            assert!(is_untimely(cause) && is_untrusted(cause), "{cause}");
+            assert!(is_expired_or_not_yet_valid(cause) && is_untrusted(cause), "{cause}");
         }
-        assert!(is_untimely("npm ends with CERT_NOT_YET_VALID: request to https://r/x failed"));
+        assert!(is_expired_or_not_yet_valid(
+            "npm ends with CERT_NOT_YET_VALID: request to https://r/x failed"
+        ));
         let foreign = "invalid peer certificate: UnknownIssuer";
-        assert!(is_untrusted(foreign) && !is_untimely(foreign));
+        assert!(is_untrusted(foreign) && !is_expired_or_not_yet_valid(foreign));
         for cause in [
             "peer is incompatible: ServerDoesNotSupportTls12Or13",
             "received fatal alert: ProtocolVersion",
@@ -48,7 +50,7 @@ mod tests {
         }
         assert!(!is_unsupported(foreign) && !is_unsupported("received fatal alert: InternalError"));
         for other in ["connection refused", "the token has expired"] {
-            assert!(!is_untrusted(other) && !is_untimely(other), "{other}");
+            assert!(!is_untrusted(other) && !is_expired_or_not_yet_valid(other), "{other}");
         }
     }
 }

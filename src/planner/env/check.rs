@@ -14,12 +14,12 @@ use crate::secret::Secret;
 pub struct Verdict {
     pub key: String,
     #[serde(flatten)]
-    pub arrives: Arrives,
+    pub arrives: Reaches,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "arrives", rename_all = "kebab-case")]
-pub enum Arrives {
+pub enum Reaches {
     /// In the process environment, and in `.env` if the service has one.
     Everywhere,
     /// In the process environment only: readers of `.env` would change the value.
@@ -29,8 +29,8 @@ pub enum Arrives {
 }
 
 impl Verdict {
-    pub fn stops_a_run(&self) -> bool {
-        matches!(self.arrives, Arrives::Nowhere { .. })
+    pub fn fails_a_run(&self) -> bool {
+        matches!(self.arrives, Reaches::Nowhere { .. })
     }
 }
 
@@ -40,7 +40,7 @@ const BY_ITSELF: &str = "nothing, if the service reads its environment, which .e
 
 /// The same checks as in a run, which stops at the first error; this reports all.
 pub fn check(variables: &Variables, dotenv: Option<&Dialect>, allow: &BTreeSet<String>) -> Vec<Verdict> {
-    let nowhere = |why: &str, remedy: String| Arrives::Nowhere { why: why.to_owned(), remedy };
+    let nowhere = |why: &str, remedy: String| Reaches::Nowhere { why: why.to_owned(), remedy };
     let judge = |key: &str, value: &Secret| {
         if let Some(why) = refused(key, allow) {
             let remedy = match allowable(key) {
@@ -53,8 +53,8 @@ pub fn check(variables: &Variables, dotenv: Option<&Dialect>, allow: &BTreeSet<S
             return nowhere(&format!("it {why}"), ENCODE.to_owned());
         }
         match dotenv.and_then(|dialect| (dialect.uncarried)(key, value)) {
-            Some(why) => Arrives::EnvironmentOnly { why: format!("it {why}"), remedy: BY_ITSELF.to_owned() },
-            None => Arrives::Everywhere,
+            Some(why) => Reaches::EnvironmentOnly { why: format!("it {why}"), remedy: BY_ITSELF.to_owned() },
+            None => Reaches::Everywhere,
         }
     };
     variables.iter().map(|(key, value)| Verdict { key: key.to_owned(), arrives: judge(key, value) }).collect()
@@ -67,16 +67,16 @@ mod tests {
     use super::*;
     use crate::planner::env::{dotenv::NODE, render};
 
-    fn of(key: &str, value: &str) -> Arrives {
+    fn of(key: &str, value: &str) -> Reaches {
         let mut variables = Variables::default();
         variables.insert(key, Secret::new(value));
         check(&variables, Some(&NODE), &[].into()).remove(0).arrives
     }
 
-    fn why(arrives: Arrives) -> String {
+    fn why(arrives: Reaches) -> String {
         match arrives {
-            Arrives::Everywhere => String::new(),
-            Arrives::EnvironmentOnly { why, .. } | Arrives::Nowhere { why, .. } => why,
+            Reaches::Everywhere => String::new(),
+            Reaches::EnvironmentOnly { why, .. } | Reaches::Nowhere { why, .. } => why,
         }
     }
 
@@ -90,7 +90,7 @@ mod tests {
             ("__proto__", "a", "__proto__"),
         ] {
             let arrives = of(key, value);
-            assert!(matches!(arrives, Arrives::EnvironmentOnly { .. }), "{value:?}");
+            assert!(matches!(arrives, Reaches::EnvironmentOnly { .. }), "{value:?}");
             assert!(why(arrives).contains(says), "{value:?}");
         }
         for (key, value, says) in [
@@ -100,11 +100,11 @@ mod tests {
             ("NODE_OPTIONS", "x", "refused"),
         ] {
             let arrives = of(key, value);
-            assert!(matches!(arrives, Arrives::Nowhere { .. }), "{key} {value:?}");
+            assert!(matches!(arrives, Reaches::Nowhere { .. }), "{key} {value:?}");
             assert!(why(arrives).contains(says), "{key} {value:?}");
         }
         for value in ["", "a b", "it's #1", "a\nb", "$HOME", "ü"] {
-            assert_eq!(of("A", value), Arrives::Everywhere, "{value:?}");
+            assert_eq!(of("A", value), Reaches::Everywhere, "{value:?}");
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
         variables.insert("A", Secret::new("a\rb"));
         variables.insert("NODE_OPTIONS", Secret::new("x"));
         let verdicts = check(&variables, None, &["NODE_OPTIONS".to_owned()].into());
-        assert!(verdicts.iter().all(|verdict| verdict.arrives == Arrives::Everywhere), "{verdicts:?}");
+        assert!(verdicts.iter().all(|verdict| verdict.arrives == Reaches::Everywhere), "{verdicts:?}");
     }
 
     proptest! {
@@ -128,9 +128,9 @@ mod tests {
             variables.insert("A", Secret::new(value.as_str()));
             let said = check(&variables, Some(&NODE), &[].into()).remove(0).arrives;
             match render(&variables, Some(&NODE), "header") {
-                Err(_) => prop_assert!(matches!(said, Arrives::Nowhere { .. }), "refused, but not said so"),
-                Ok((_, left_out)) if left_out.is_empty() => prop_assert_eq!(said, Arrives::Everywhere),
-                Ok(_) => prop_assert!(matches!(said, Arrives::EnvironmentOnly { .. }), "left out, but not said so"),
+                Err(_) => prop_assert!(matches!(said, Reaches::Nowhere { .. }), "refused, but not said so"),
+                Ok((_, left_out)) if left_out.is_empty() => prop_assert_eq!(said, Reaches::Everywhere),
+                Ok(_) => prop_assert!(matches!(said, Reaches::EnvironmentOnly { .. }), "left out, but not said so"),
             }
         }
     }

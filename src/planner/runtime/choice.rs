@@ -1,6 +1,6 @@
 //! Which runtime a commit is for: the manifest's word, else the strongest claim.
 
-use super::recipe::{Claim, Draft, Recipe, Runtime};
+use super::recipe::{Claim, Recipe, RecipeInputs, Runtime};
 use crate::error::{Code, Error, Result};
 use crate::observe::Selection;
 use crate::planner::unmet::Unmet;
@@ -8,7 +8,7 @@ use crate::planner::unmet::Unmet;
 /// All that there are, in the order in which errors name them.
 type All = [&'static Runtime];
 
-pub fn recipe(all: &All, draft: &Draft) -> Result<Recipe, Unmet> {
+pub fn recipe(all: &All, draft: &RecipeInputs) -> Result<Recipe, Unmet> {
     let named = draft.manifest.runtime.as_ref();
     let runtime = match named.and_then(|name| all.iter().find(|runtime| runtime.name == name).copied()) {
         Some(runtime) => runtime,
@@ -17,7 +17,7 @@ pub fn recipe(all: &All, draft: &Draft) -> Result<Recipe, Unmet> {
     (runtime.recipe)(draft)
 }
 
-fn detected(all: &All, draft: &Draft) -> Result<&'static Runtime> {
+fn detected(all: &All, draft: &RecipeInputs) -> Result<&'static Runtime> {
     let claims = all.iter().filter_map(|runtime| Some((*runtime, (runtime.detect)(draft.source)?)));
     let mut claims: Vec<(&'static Runtime, Claim)> = claims.collect();
     let strongest = claims.iter().map(|(_, claim)| claim.weight).max();

@@ -24,13 +24,13 @@ use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
 pub use node::NODE;
-pub use recipe::{ANY_VERSION, Draft, Need, Recipe, Runtime, Work};
+pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Work};
 
 /// In the order in which errors name them.
 const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
-pub fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
+pub fn recipe(draft: &RecipeInputs) -> Result<Recipe, Unmet> {
     choice::recipe(ALL, draft)
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::command::{self, Start};
 use super::node_version::{Node, Request};
-use super::recipe::{ArchiveNames, Claim, Draft, Need, Recipe, Runtime, Weight, Work};
+use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight, Work};
 use super::{node_archive, node_choice};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Mirrors, Network, Places, Source};
@@ -16,7 +16,7 @@ use crate::fault::Phase;
 use crate::observe::manifest::{Key, Manifest, Table};
 use crate::plan::layout::Layout;
 use crate::planner::env::dotenv;
-use crate::planner::unmet::{Unmet, look_at};
+use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 
 const EVIDENCE: &[&str] = &["package.json", ".nvmrc", ".node-version"];
@@ -109,9 +109,9 @@ fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
     variables
 }
 
-fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
-    let Draft { source, manifest, layout, .. } = draft;
-    look_at(source, EVIDENCE)?;
+fn recipe(draft: &RecipeInputs) -> Result<Recipe, Unmet> {
+    let RecipeInputs { source, manifest, layout, .. } = draft;
+    require_texts(source, EVIDENCE)?;
     let package = package(source)?;
     let mut notes = Vec::new();
     let (node, chosen_by) = chosen(draft, &package, &mut notes)?;
@@ -208,7 +208,7 @@ fn requests(source: &Source, manifest: &Manifest, package: &Package) -> (Request
 }
 
 /// The chosen Node, and the request that it fits. Adds a note for each other request that it does not fit.
-fn chosen(draft: &Draft, package: &Package, notes: &mut Vec<String>) -> Result<(Node, String), Unmet> {
+fn chosen(draft: &RecipeInputs, package: &Package, notes: &mut Vec<String>) -> Result<(Node, String), Unmet> {
     let (first, others) = requests(draft.source, draft.manifest, package);
     let node = node_choice::choose(&first, draft)?;
     for other in others.iter().filter(|other| !other.fits(&node.version).unwrap_or(false)) {
@@ -326,8 +326,8 @@ fn migrate_environment() -> BTreeMap<String, String> {
 }
 
 /// `start` in the manifest, else package.json's start script, else its main file, else server.js.
-fn start(draft: &Draft, package: &Package, node: &Node) -> Result<Start> {
-    let Draft { source, manifest, .. } = draft;
+fn start(draft: &RecipeInputs, package: &Package, node: &Node) -> Result<Start> {
+    let RecipeInputs { source, manifest, .. } = draft;
     let node_program = node.bin.join("node");
     let file = |path: &str| Start {
         argv: vec![node_program.display().to_string(), path.to_owned()],

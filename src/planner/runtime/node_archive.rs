@@ -5,7 +5,7 @@ use nodejs_semver::Version;
 
 use super::node_index::{index, mirror};
 use super::node_version::{Node, Request, Versions};
-use super::recipe::Draft;
+use super::recipe::RecipeInputs;
 use crate::error::{Code, Error, Result};
 use crate::observe::{Archives, ArchivesAllowed};
 use crate::plan::{Archive, Checksum, layout};
@@ -32,7 +32,7 @@ pub fn is_one(file: &str) -> bool {
 }
 
 /// The newest archive that fits, or the question for the index of releases.
-pub fn choose(request: &Request, draft: &Draft) -> Result<Node, Unmet> {
+pub fn choose(request: &Request, draft: &RecipeInputs) -> Result<Node, Unmet> {
     let wanted = request.versions()?;
     let archives = &allowed(draft.archives);
     let platform = platform(request, &draft.facts.machine.arch)?;
@@ -64,7 +64,7 @@ struct Known {
     built: bool,
 }
 
-fn released(draft: &Draft, wanted: &Versions, platform: &str) -> Result<Vec<Known>, Unmet> {
+fn released(draft: &RecipeInputs, wanted: &Versions, platform: &str) -> Result<Vec<Known>, Unmet> {
     let known = index(draft)?.into_iter().filter_map(|release| {
         let version = Version::parse(&release.version).ok()?;
         let fits = wanted.fit_release(&version, release.lts.as_deref());
@@ -93,7 +93,7 @@ fn platform(request: &Request, arch: &str) -> Result<&'static str> {
     }
 }
 
-fn archived(version: &Version, platform: &str, draft: &Draft) -> Node {
+fn archived(version: &Version, platform: &str, draft: &RecipeInputs) -> Node {
     let file = format!("node-v{version}-{platform}.tar.gz");
     let directory = format!("{}/v{version}", mirror(draft.mirrors));
     let path = layout::runtime("node", &format!("v{version}"));

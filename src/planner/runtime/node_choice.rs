@@ -4,13 +4,13 @@ use nodejs_semver::Version;
 
 use super::node_archive;
 use super::node_version::{Node, Request};
-use super::recipe::Draft;
+use super::recipe::RecipeInputs;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Installed};
 use crate::planner::unmet::Unmet;
 
 /// The newest installed Node that fits, else the newest archive, if the policy allows archives.
-pub fn choose(request: &Request, draft: &Draft) -> Result<Node, Unmet> {
+pub fn choose(request: &Request, draft: &RecipeInputs) -> Result<Node, Unmet> {
     if let Some(node) = installed(request, draft.facts)? {
         return Ok(Node { version: node.version.clone(), bin: node.bin().to_owned(), archive: None });
     }

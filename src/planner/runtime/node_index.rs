@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::recipe::Draft;
+use super::recipe::RecipeInputs;
 use crate::error::Result;
 use crate::facts::{Ask, Mirrors, Question};
 use crate::fault::Fault;
@@ -44,7 +44,7 @@ struct Line {
 }
 
 /// The releases of the index, or the question for it.
-pub fn index(draft: &Draft) -> Result<Vec<Release>, Unmet> {
+pub fn index(draft: &RecipeInputs) -> Result<Vec<Release>, Unmet> {
     let address = format!("{}/index.json", mirror(draft.mirrors));
     match draft.facts.known.answer(NAME) {
         Some(text) => Ok(read(text, &address)?),

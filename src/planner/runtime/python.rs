@@ -19,12 +19,12 @@ mod version_files;
 use std::collections::BTreeMap;
 
 use super::command;
-use super::recipe::{ArchiveNames, Claim, Draft, Recipe, Runtime, Weight};
+use super::recipe::{ArchiveNames, Claim, Recipe, RecipeInputs, Runtime, Weight};
 use crate::facts::{Mirrors, Network, Source};
 use crate::observe::manifest::{Key, Table};
 use crate::plan::layout::Layout;
 use crate::planner::env::python;
-use crate::planner::unmet::{Unmet, look_at};
+use crate::planner::unmet::{Unmet, require_texts};
 
 pub static PYTHON: Runtime = Runtime {
     name: "python",
@@ -103,9 +103,9 @@ fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
     variables
 }
 
-fn recipe(draft: &Draft) -> Result<Recipe, Unmet> {
-    let Draft { source, manifest, layout, .. } = draft;
-    look_at(source, EVIDENCE)?;
+fn recipe(draft: &RecipeInputs) -> Result<Recipe, Unmet> {
+    let RecipeInputs { source, manifest, layout, .. } = draft;
+    require_texts(source, EVIDENCE)?;
     let mut notes = Vec::new();
     let found = lockfile::found(draft, &mut notes)?;
     let chosen = interpreter::choose(draft, found.as_ref(), &mut notes)?;

@@ -38,7 +38,7 @@ pub struct Runtime {
     pub network: fn(&Network, &Mirrors) -> BTreeMap<String, String>,
     /// Whether a commit is for this runtime, judged by file names in its root.
     pub detect: fn(&Source) -> Option<Claim>,
-    pub recipe: fn(&Draft) -> Result<Recipe, Unmet>,
+    pub recipe: fn(&RecipeInputs) -> Result<Recipe, Unmet>,
 }
 
 /// The names that archives of one program may have in the policy.
@@ -67,7 +67,7 @@ pub enum Weight {
 }
 
 /// The inputs of a recipe.
-pub struct Draft<'a> {
+pub struct RecipeInputs<'a> {
     pub source: &'a Source,
     pub manifest: &'a Manifest,
     pub facts: &'a Facts,

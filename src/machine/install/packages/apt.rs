@@ -12,7 +12,7 @@ use crate::machine::disk::files;
 use crate::machine::jail::unit::systemd_run;
 use crate::machine::process::program::{self, Output, how_it_ended};
 use crate::machine::process::units;
-use crate::machine::retry::{Patience, patiently};
+use crate::machine::retry::{RetryLimit, with_retries};
 use crate::machine::web::trust;
 use crate::plan::{InstallPackages, Mode, Owner};
 use crate::secret::{ForeignText, Message};
@@ -47,19 +47,19 @@ enum Outcome {
 /// Installs what is missing. Retries an unreachable mirror; waits for locks for at most `wanted.wait`.
 pub async fn install(wanted: &InstallPackages) -> Result<()> {
     let mut once = Once::default();
-    let lock = Patience::lasting(wanted.wait.duration());
-    let all = Patience::lasting(Phase::Packages.seconds().duration()).tries(TRIES);
+    let lock = RetryLimit::lasting(wanted.wait.duration());
+    let all = RetryLimit::lasting(Phase::Packages.seconds().duration()).tries(TRIES);
     // A lock has its own time limit (packages.wait): when that is over, no retry waits for it again.
-    let done = patiently(all, async || match attempt(wanted, lock, &mut once).await {
+    let done = with_retries(all, async || match attempt(wanted, lock, &mut once).await {
         Err(error) if error.code() == Code::PackagesLocked => Ok(Err(error)),
         result => result.map(Ok),
     });
     done.await?
 }
 
-async fn attempt(wanted: &InstallPackages, lock: Patience, once: &mut Once) -> Result<()> {
+async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) -> Result<()> {
     loop {
-        patiently(lock, async || check_unlocked(wanted).await).await?;
+        with_retries(lock, async || check_unlocked(wanted).await).await?;
         let missing = dpkg::missing(&wanted.names).await?;
         if missing.is_empty() {
             return Ok(());
@@ -142,7 +142,7 @@ async fn check_unlocked(wanted: &InstallPackages) -> Result<()> {
 }
 
 /// Pauses before a retry if apt-get could not get a lock that `check_unlocked` saw free, until the time limit is over.
-async fn pause_for_lock(wanted: &InstallPackages, lock: Patience) -> Result<()> {
+async fn pause_for_lock(wanted: &InstallPackages, lock: RetryLimit) -> Result<()> {
     if lock.left().is_zero() {
         let cause = "apt-get cannot get a lock, although no process seems to hold it";
         return Err(Fault::PackagesLocked.error(doing(wanted), cause));

@@ -3,13 +3,13 @@
 
 use super::start;
 use crate::facts::{Evidence, Source};
-use crate::planner::runtime::recipe::Draft;
+use crate::planner::runtime::recipe::RecipeInputs;
 
 /// Lists of packages that are not installed from: they are there, so the program needs some.
 const LISTS: [&str; 4] = ["Pipfile", "setup.py", "setup.cfg", "environment.yml"];
 
 /// The file that shows it: a pyproject.toml without dependencies, else the program itself.
-pub fn shown_by(draft: &Draft) -> Option<&'static str> {
+pub fn shown_by(draft: &RecipeInputs) -> Option<&'static str> {
     let source = draft.source;
     let program = start::alone(draft)?;
     match source.evidence_of("pyproject.toml") {

@@ -5,7 +5,7 @@ use super::lockfile::{Found, Kind};
 use crate::error::Result;
 use crate::fault::Phase;
 use crate::planner::runtime::command;
-use crate::planner::runtime::recipe::{Draft, Need, Work};
+use crate::planner::runtime::recipe::{Need, RecipeInputs, Work};
 
 /// Our own script, which root puts there and the build user runs.
 const SCRIPT: &str = "/opt/bootagent/scripts/python-install.py";
@@ -16,7 +16,7 @@ pub fn script() -> Need {
 
 /// Install, then build. The release's name goes by the file, not by who installs it: uv that comes into an image makes
 /// no other release.
-pub fn work(draft: &Draft, found: Option<&Found>, chosen: &Chosen) -> Result<Vec<Work>> {
+pub fn work(draft: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Result<Vec<Work>> {
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());

@@ -9,7 +9,7 @@ use super::version::{Range, Version};
 use super::{distribution, requirements, version_files};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Installed, Places};
-use crate::planner::runtime::recipe::{ANY_VERSION, Draft, Need};
+use crate::planner::runtime::recipe::{ANY_VERSION, Need, RecipeInputs};
 use crate::secret::excerpt;
 
 pub const PLACES: Places = Places {
@@ -80,7 +80,7 @@ impl Wish {
 const REQUIRES: &str = "requires-python in pyproject.toml";
 
 /// From the most explicit to the least.
-fn wishes(draft: &Draft) -> Vec<Wish> {
+fn wishes(draft: &RecipeInputs) -> Vec<Wish> {
     let pyproject = draft.source.text("pyproject.toml").unwrap_or_default();
     let manifest = draft.manifest.said("python", "version").map(str::to_owned);
     let required = requirements::requires_python(pyproject);
@@ -95,7 +95,7 @@ fn wishes(draft: &Draft) -> Vec<Wish> {
     all
 }
 
-pub fn choose(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Chosen> {
+pub fn choose(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Chosen> {
     let wishes = wishes(draft);
     let first = &wishes[0];
     let range = first.read()?;
@@ -167,7 +167,7 @@ fn contradiction(first: &Wish, required: &Wish) -> Error {
 }
 
 /// The newest that fits; of those that fit, one that lacks nothing goes first.
-fn installed<'a>(draft: &'a Draft, range: &Range, without_pip: bool) -> Option<&'a Installed> {
+fn installed<'a>(draft: &'a RecipeInputs, range: &Range, without_pip: bool) -> Option<&'a Installed> {
     let all = draft.facts.programs.get("python").into_iter().flatten();
     let fits = |one: &&Installed| {
         one.version == ANY_VERSION
@@ -178,7 +178,7 @@ fn installed<'a>(draft: &'a Draft, range: &Range, without_pip: bool) -> Option<&
 }
 
 /// The packages without which it can make no virtual environment.
-fn lacks(draft: &Draft, python: &Installed, without_pip: bool) -> Vec<String> {
+fn lacks(draft: &RecipeInputs, python: &Installed, without_pip: bool) -> Vec<String> {
     if without_pip || python.has("ensurepip") || python.has("pip") {
         return Vec::new();
     }
@@ -188,7 +188,7 @@ fn lacks(draft: &Draft, python: &Installed, without_pip: bool) -> Vec<String> {
 
 /// Where no installed one fits: the distribution's own, if that does.
 fn of_the_distribution(
-    draft: &Draft,
+    draft: &RecipeInputs,
     wish: &Wish,
     range: &Range,
     without_pip: bool,
@@ -213,7 +213,7 @@ fn of_the_distribution(
     }
 }
 
-fn found(draft: &Draft) -> String {
+fn found(draft: &RecipeInputs) -> String {
     let all = draft.facts.programs.get("python").into_iter().flatten();
     let versions: Vec<&str> = all.map(|one| one.version.as_str()).collect();
     match versions.is_empty() {
@@ -222,7 +222,7 @@ fn found(draft: &Draft) -> String {
     }
 }
 
-fn refuse_packages(draft: &Draft, wish: &Wish, missing: &[String]) -> Result<()> {
+fn refuse_packages(draft: &RecipeInputs, wish: &Wish, missing: &[String]) -> Result<()> {
     let names = missing.join(" and ");
     if !draft.facts.machine.has_apt() {
         let cause = format!("the machine's Python makes no virtual environment without {names}");

@@ -4,7 +4,7 @@ use super::bare;
 use super::requirements::{self, Names};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
-use crate::planner::runtime::recipe::Draft;
+use crate::planner::runtime::recipe::RecipeInputs;
 use crate::planner::unmet::Unmet;
 
 /// The file that says what is to be installed.
@@ -50,7 +50,7 @@ impl Found {
 }
 
 /// A lockfile, else requirements.txt. Without either the manifest must say what is done.
-pub fn found(draft: &Draft, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
+pub fn found(draft: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
     let there: Vec<(Kind, &'static str)> =
         FILES.into_iter().filter(|(_, path)| draft.source.has(path)).collect();
     let own = draft.manifest.install.is_some();

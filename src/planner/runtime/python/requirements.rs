@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
-use crate::planner::runtime::recipe::Draft;
-use crate::planner::unmet::{Unmet, look_at};
+use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::{excerpt, without_userinfo};
 
 /// A requirements.txt may lead to others; more than these is no list that a person keeps.
@@ -16,7 +16,7 @@ const MOST_FILES: usize = 20;
 pub type Names = BTreeSet<String>;
 
 /// The packages of a requirements.txt and of those that it includes.
-pub fn read(draft: &Draft, first: &str, notes: &mut Vec<String>) -> Result<Names, Unmet> {
+pub fn read(draft: &RecipeInputs, first: &str, notes: &mut Vec<String>) -> Result<Names, Unmet> {
     let (mut names, mut ahead, mut seen) = (Names::new(), vec![first.to_owned()], BTreeSet::new());
     let mut loose = false;
     while let Some(path) = ahead.pop() {
@@ -53,7 +53,7 @@ pub fn read(draft: &Draft, first: &str, notes: &mut Vec<String>) -> Result<Names
 }
 
 fn text<'a>(source: &'a Source, path: &str) -> Result<&'a str, Unmet> {
-    look_at(source, &[path])?;
+    require_texts(source, &[path])?;
     let bad = |why: &str| Error::new(Code::ManifestInvalid, format!("reading {}", excerpt(path)), why);
     match source.evidence_of(path) {
         Evidence::Text(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
@@ -179,7 +179,7 @@ fn inside(from: &str, path: &str) -> Result<String> {
 }
 
 /// A policy that names an index means that one: another one could answer for a package's name.
-fn index(draft: &Draft, path: &str, address: &str, notes: &mut Vec<String>) -> Result<()> {
+fn index(draft: &RecipeInputs, path: &str, address: &str, notes: &mut Vec<String>) -> Result<()> {
     let shown = excerpt(&without_userinfo(address));
     match draft.mirrors.get("pypi") {
         Some(mirror) if mirror.as_str() == address.trim_end_matches('/') => Ok(()),

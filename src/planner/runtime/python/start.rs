@@ -9,8 +9,8 @@ use super::{procfile, scripts};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
-use crate::planner::runtime::recipe::Draft;
-use crate::planner::unmet::{Unmet, look_at};
+use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 
 const DOING: &str = "looking for the start command";
@@ -27,7 +27,7 @@ const IN_PACKAGES: [&str; 6] = ["wsgi.py", "asgi.py", "app.py", "main.py", "appl
 /// Directories that are looked into: a repository with more of them names its application itself.
 const MOST_PACKAGES: usize = 12;
 
-pub fn start(draft: &Draft, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Start, Unmet> {
+pub fn start(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Start, Unmet> {
     if let Some(line) = &draft.manifest.start {
         return Ok(started(line)?);
     }
@@ -130,7 +130,7 @@ fn django(source: &Source) -> Result<Option<(String, Object)>, Unmet> {
     let Some(settings) = source.text("manage.py").and_then(settings_module) else { return Ok(None) };
     let package = settings.split('.').next().unwrap_or_default().to_owned();
     let files = ["wsgi", "asgi"].map(|name| (name, format!("{package}/{name}.py")));
-    look_at(source, &files.each_ref().map(|(_, path)| path.as_str()))?;
+    require_texts(source, &files.each_ref().map(|(_, path)| path.as_str()))?;
     Ok(files.iter().find_map(|(name, path)| {
         let object = objects::find(source.text(path)?)?;
         Some((format!("{package}.{name}"), object))
@@ -171,7 +171,7 @@ fn in_a_package(source: &Source) -> Result<Option<(String, Object)>, Unmet> {
         return Ok(None);
     }
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    look_at(source, &candidates)?;
+    require_texts(source, &candidates)?;
     let in_order = IN_PACKAGES
         .iter()
         .flat_map(|name| candidates.iter().filter(move |path| path.rsplit('/').next() == Some(*name)));
@@ -205,7 +205,7 @@ fn program(source: &Source, shows: fn(&str) -> bool) -> Option<&'static str> {
 }
 
 /// The file that is started by Python itself, with no server and no framework around it.
-pub fn alone(draft: &Draft) -> Option<&'static str> {
+pub fn alone(draft: &RecipeInputs) -> Option<&'static str> {
     let procfile = draft.source.text("Procfile").and_then(procfile::command);
     match draft.manifest.start.as_deref().or(procfile) {
         Some(line) => PROGRAMS.into_iter().find(|path| runs(line, path)),

@@ -6,7 +6,7 @@ use super::interpreter::Chosen;
 use super::lockfile::{Found, Kind};
 use super::requirements::Names;
 use crate::facts::Source;
-use crate::planner::runtime::recipe::{Draft, Need};
+use crate::planner::runtime::recipe::{Need, RecipeInputs};
 
 /// What a Python package takes. Those here that are built have no wheel for Linux in any version.
 struct Takes {
@@ -37,7 +37,12 @@ const TABLE: &[Takes] = &[
 ];
 
 /// A Python that did not come with the distribution has its headers beside it, and needs those of C alone.
-pub fn needs(draft: &Draft, found: Option<&Found>, chosen: &Chosen, notes: &mut Vec<String>) -> Option<Need> {
+pub fn needs(
+    draft: &RecipeInputs,
+    found: Option<&Found>,
+    chosen: &Chosen,
+    notes: &mut Vec<String>,
+) -> Option<Need> {
     let found = found.filter(|_| draft.manifest.install.is_none())?;
     let known = |takes: &&Takes| found.names.as_ref().is_some_and(|names| takes.by(names));
     let takes: Vec<&Takes> = TABLE.iter().filter(known).chain(git(draft.source, found)).collect();

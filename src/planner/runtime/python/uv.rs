@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::facts::Places;
 use crate::plan::{Archive, Checksum, layout};
-use crate::planner::runtime::recipe::{Draft, Need};
+use crate::planner::runtime::recipe::{Need, RecipeInputs};
 
 pub const PLACES: Places = Places {
     program: "uv",
@@ -25,7 +25,7 @@ pub struct Uv {
 }
 
 /// Installed, or from its archive. Without a checksum that the policy pins no archive is taken: it has none of its own.
-pub fn find(draft: &Draft) -> Option<Uv> {
+pub fn find(draft: &RecipeInputs) -> Option<Uv> {
     let installed = draft.facts.programs.get("uv").and_then(|all| all.first());
     if let Some(installed) = installed {
         return Some(Uv { program: installed.program.clone(), need: None });
