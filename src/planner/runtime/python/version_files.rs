@@ -67,10 +67,12 @@ fn of_runtime(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    type Read = fn(&str) -> Option<String>;
+
     #[test]
     fn each_file_has_its_own_form() {
         let (python, tools, mise, runtime) = (of_python_version, of_tool_versions, of_mise, of_runtime);
-        let forms: [(fn(&str) -> Option<String>, &str, &str); 10] = [
+        let forms: [(Read, &str, &str); 10] = [
             (python, "# for all\n\n3.11.4 # as in production\n", "3.11.4"),
             (python, "cpython-3.12\n3.11\n", "cpython-3.12"),
             (tools, "nodejs 22.1.0\npython 3.9.23 3.8.1 # older\n", "3.9.23"),
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_asks_for_no_python_is_passed_over() {
-        let forms: [(fn(&str) -> Option<String>, &str); 8] = [
+        let forms: [(Read, &str); 8] = [
             (of_python_version, "\n# 3.11\n"),
             (of_tool_versions, "nodejs 22.1.0\n# python 3.12\npython-poetry 1.8\n"),
             (of_tool_versions, "python\n"),
