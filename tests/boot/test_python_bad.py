@@ -28,7 +28,7 @@ BEFORE = {
     "a hash that does not match": (
         {"requirements.txt": f"packaging==26.4 --hash=sha256:{'0' * 64}\n"}, "E-DEPENDENCY-ALTERED", ["packaging"],
     ),
-    "a source that needs a compiler": (requirements("speedup==1.0"), "E-INSTALL-FAILED", []),
+    "a source that needs a compiler": (requirements("speedup==1.0"), "E-INSTALL-FAILED", ["a C compiler (gcc)"]),
     "a path outside of the tree": (requirements("-e ../elsewhere"), "E-SOURCE-UNSAFE", ["../elsewhere"]),
     "another index": (requirements("--extra-index-url https://other.acme.test/simple"), "E-POLICY-REFUSED", ["other.acme.test"]),
     "a Python that nobody has": ({".python-version": "3.8\n"}, "E-RUNTIME-MISSING", ["3.8"]),
@@ -55,7 +55,7 @@ AFTER = {
     ),
 }  # fmt: skip
 # What the first line does not name, and the tool's own words below it do.
-BELOW = {"a source that needs a compiler": "gcc", "no such object": "Failed to find attribute 'app' in 'app'"}
+BELOW = {"no such object": "Failed to find attribute 'app' in 'app'"}
 
 
 def standing(world, binary, policy: str, layers=()):

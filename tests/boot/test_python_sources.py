@@ -56,7 +56,7 @@ def requirement(name: str, ref: str) -> str:
 
 
 # Lines more of requirements.txt, with words of the failure's first line and of what helps.
-HEADERS = ("psycopg2==2.9.11", ["pg_config", "libpq-dev"], 'packages = ["gcc", "libpq-dev"]')
+HEADERS = ("psycopg2==2.9.11", ["pg_config", "libpq-dev"], 'packages = ["gcc", "libpq-dev", "python3-dev"]')
 BAD = {
     "the headers of PostgreSQL are not there": HEADERS,
     "it does not compile": ("broken==1.0", ["gcc"], "clean clone"),

@@ -31,6 +31,13 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("unable to execute 'gcc'", "a C compiler", "gcc"),
     ("linux-gnu-gcc': No such file", "a C compiler", "gcc"),
     ("command 'gcc' failed", "a C compiler", "gcc"),
+    // As newer setuptools say it.
+    ("No such file or directory: 'gcc'", "a C compiler", "gcc"),
+    ("directory: 'x86_64-linux-gnu-gcc'", "a C compiler", "gcc"),
+    ("directory: 'aarch64-linux-gnu-gcc'", "a C compiler", "gcc"),
+    ("No such file or directory: 'g++'", "a C++ compiler", "g++"),
+    ("directory: 'x86_64-linux-gnu-g++'", "a C++ compiler", "g++"),
+    ("directory: 'aarch64-linux-gnu-g++'", "a C++ compiler", "g++"),
     ("Unknown compiler(s)", "a C compiler", "gcc"),
     ("g++' failed: No such file or directory", "a C++ compiler", "g++"),
     ("No CMAKE_C_COMPILER could be found", "a C compiler", "gcc"),
@@ -42,13 +49,12 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
         MISSING.iter().find(|(words, ..)| lines.iter().any(|line| line.says(words)))?;
     let line = lines.iter().find(|line| line.says(words))?;
     let cause = Message::from(format!("building a package from source needs {what} ({package}): "));
-    let headers = if *package == "gcc" {
-        "\"gcc\", \"python3-dev\"".to_owned()
-    } else {
-        format!("\"gcc\", \"{package}\"")
-    };
+    // Almost every build of a Python package needs Python's own headers, too.
+    let mut packages = vec!["gcc", package, "python3-dev"];
+    packages.dedup();
+    let packages = packages.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let remedy = format!(
-        "use a version of the package that has a wheel for this Python, or add packages = [{headers}] to bootagent.toml"
+        "use a version of the package that has a wheel for this Python, or add packages = [{packages}] to bootagent.toml"
     );
     let mut complaint = Complaint::new(Fault::InstallFailed, cause.and(line.trimmed()));
     complaint.remedy = Some(remedy);
@@ -65,6 +71,7 @@ mod tests {
         for (said, names) in [
             ("  error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "gcc"),
             ("error: command 'gcc' failed: No such file or directory", "gcc"),
+            ("      error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", "gcc"),
             ("Error: pg_config executable not found.\nerror: command 'gcc' failed", "libpq-dev"),
             ("fatal error: Python.h: No such file or directory", "python3-dev"),
             ("fatal error: ffi.h: No such file or directory", "libffi-dev"),

@@ -37,7 +37,7 @@ const TOOLS: &[Words] = &[
     Words { complaint: npm::complaint, sentences: npm::sentences },
     Words { complaint: compilers::complaint, sentences: nothing },
     Words { complaint: uv::complaint, sentences: nothing },
-    Words { complaint: pip::complaint, sentences: nothing },
+    Words { complaint: pip::complaint, sentences: pip::sentences },
 ];
 
 fn nothing(_: &[ForeignText]) -> Vec<ForeignText> {

@@ -54,6 +54,13 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     Some(Complaint::new(fault, cause))
 }
 
+/// Of a command that failed below pip, such as git: pip's own last line says only that a subprocess failed.
+pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
+    let of = |words: &str| lines.iter().filter(|line| line.says(words)).map(ForeignText::trimmed).collect();
+    let fatal: Vec<ForeignText> = of("fatal: ");
+    if fatal.is_empty() { of("did not run successfully") } else { fatal }
+}
+
 fn is_of_pip(line: &str) -> bool {
     ["ERROR: ", "WARNING: ", "error: "].iter().any(|start| line.trim_start().starts_with(start))
         || line.starts_with("pip._")
@@ -116,5 +123,22 @@ mod tests {
         for said in ["the docs say: No matching distribution found for x", "ERROR: it broke", ""] {
             assert!(read(complaint, said).is_none(), "{said}");
         }
+    }
+
+    #[test]
+    fn what_failed_below_pip_is_named() {
+        let clone =
+            "  × git clone --filter=blob:none https://git.acme.test/x.git /tmp/x did not run successfully.\n";
+        let note = "note: This error originates from a subprocess, and is likely not a problem with pip.\n";
+        let fatal = "  fatal: repository 'https://git.acme.test/x.git/' not found\n";
+        for (text, first) in [
+            (format!("{clone}{fatal}{note}"), "fatal: repository"),
+            (format!("{clone}{note}"), "× git clone"),
+        ] {
+            let lines: Vec<ForeignText> = text.lines().map(ForeignText::line).collect();
+            let said = sentences(&lines);
+            assert!(said[0].judge(|line| line.starts_with(first)), "{said:?}");
+        }
+        assert!(sentences(&[ForeignText::line("Collecting x")]).is_empty());
     }
 }
