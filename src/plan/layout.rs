@@ -111,7 +111,7 @@ impl Layout {
 
     /// Record of what the running unit was started from: on tmpfs, readable only by root.
     pub fn started_from(&self) -> PathBuf {
-        Path::new(RUN).join(format!("{}.started-from", self.service))
+        Path::new(RUN).join(format!("{}.handover", self.service))
     }
 
     /// Directory of the records about the service, readable only by root.

@@ -57,7 +57,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         unit,
         inputs: vec![path, layout.env_file(EnvCopy::Candidate, &SERVICE)],
         reloads: Vec::new(),
-        record: layout.candidate().join("started-from"),
+        record: layout.candidate().join("handover"),
     };
     steps
         .add("candidate-start", "the previous deployment serves meanwhile", Action::EnsureRunning(ensure))

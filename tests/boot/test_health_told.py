@@ -128,7 +128,7 @@ def test_lines_that_the_journal_dropped_are_told(stage):
     limits = "[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=100\n"
     stage.machine.write(f"/etc/systemd/system/{name}.service.d/limits.conf", limits)
     result = stage.run()
-    status = assert_failed(stage.machine, result, 1, "E-SERVICE-EXITED", "the journal dropped")
+    status = assert_failed(stage.machine, result, 1, "E-SERVICE-EXITED", "journald dropped")
     assert "LogRateLimitBurst" in str(status["error"]["causes"]), status["error"]
 
 

@@ -289,7 +289,7 @@ def test_rules_without_effect_are_found_before_anything_is_fetched(world, binary
     machine = world.launch(binary=binary, files={POLICY: WALL})
     add_users(machine, "cwagent")
     machine.write("/usr/sbin/nft", "#!/bin/sh\nexit 0\n", mode=0o755)
-    said = assert_failed(machine, run(machine), 1, "E-IMDS-ANSWERS", "the rules of imds.users", "answers a user")
+    said = assert_failed(machine, run(machine), 1, "E-IMDS-ANSWERS", "the rules of imds.users", "can reach IMDS")
     assert "nft list table inet bootagent" in said["error"]["remedy"]
     assert world.git.log == [] and not machine.exists(f"/opt/{SERVICE}")
 

@@ -47,7 +47,7 @@ require(process.argv[1]).connect(async (call) => {
 # What the file does or says, with the code and words of the failure.
 BAD = {
     "throws": ({"text": 'throw new Error("no such stage");\n' + APPS}, "E-ECOSYSTEM-INVALID", ["no such stage"]),
-    "ends its process": ({"text": "process.exit(0);\n" + APPS}, "E-ECOSYSTEM-INVALID", ["ends the process that reads it"]),
+    "ends its process": ({"text": "process.exit(0);\n" + APPS}, "E-ECOSYSTEM-INVALID", ["ends the process that evaluates it"]),
     "loops for ever": ({"text": "for (;;);\n" + APPS}, "E-ECOSYSTEM-INVALID", ["does not end within"]),
     "has a syntax error": ({"text": "module.exports = {\n"}, "E-ECOSYSTEM-INVALID", ["Unexpected end of input"]),
     "has no apps": ({"text": "module.exports = { apps: [] };\n"}, "E-ECOSYSTEM-INVALID", ["apps"]),

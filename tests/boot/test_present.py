@@ -74,7 +74,7 @@ class TestServes:
         heads = [line.split()[0] for line in lines[1:]]
         notes = ["note"] * len(seen["last_run"]["notes"])
         assert heads == ["serves", "last", "pinned", "to", "look", *notes], lines
-        assert any(" gate " in line for line in text(machine, "--steps")[len(lines):])
+        assert any(" health-check " in line for line in text(machine, "--steps")[len(lines):])
 
     def test_the_first_good_answer_is_told_without_the_soak(self, machine):
         machine.check(["systemctl", "restart", UNIT])
@@ -113,13 +113,13 @@ class TestServes:
         nothing = machine.run(dry)
         steps = len(machine.run(["bootagent", "--dry-run", "--output=json"]).json()["steps"])
         assert nothing.code == 0 and nothing.stdout.splitlines()[0].endswith(f": 0 to do, {steps} unchanged"), nothing
-        assert "\n= gate: " not in nothing.stdout and "\n= gate: " in machine.run([*dry, "-v"]).stdout
+        assert "\n= health-check: " not in nothing.stdout and "\n= health-check: " in machine.run([*dry, "-v"]).stdout
         shared.repo(SERVICE).commit("test", {"note": "for a dry run"})
         before = process(machine)
         update = machine.run([*dry, "--update"])
         first = update.stdout.splitlines()[0]
         assert update.code == 2 and first.endswith(f"unchanged, restarts {SERVICE}"), first
-        assert "\n> start: " in update.stdout and "\n> gate: " in update.stdout, update.stdout
+        assert "\n> start: " in update.stdout and "\n> health-check: " in update.stdout, update.stdout
         assert f"\n~ switch: link /opt/{SERVICE}/current" in update.stdout
         assert process(machine) == before
 
