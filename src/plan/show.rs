@@ -160,7 +160,7 @@ pub fn headline(action: &Action) -> String {
         Action::InstallTool(tool) => {
             format!("install {} {} as {}", tool.name, tool.version, tool.path.display())
         }
-        Action::Evaluate(evaluation) => format!("run {}", words(&evaluation.argv)),
+        Action::Evaluate(evaluation) => format!("evaluate {}", words(std::slice::from_ref(&evaluation.file))),
         Action::LoadImdsRules(rules) => {
             let others = rules.users.iter().chain(&rules.service).map(String::as_str);
             let all: Vec<&str> = std::iter::once("root").chain(others).collect();
@@ -235,6 +235,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             line(format!("from files that bootagent ships: {}", files.collect::<Vec<_>>().join(", ")));
         }
         Action::Evaluate(evaluation) => {
+            line(format!("by {}", words(&evaluation.argv)));
             line(format!(
                 "as {} in {}, without secrets and without IMDS; all files are read-only",
                 evaluation.user,

@@ -32,6 +32,8 @@ fn lengths<S: serde::Serializer>(files: &BTreeMap<String, String>, serializer: S
 /// without the service's secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evaluation {
+    /// The evaluated file, relative to the release.
+    pub file: String,
     pub argv: Vec<String>,
     /// The service's user. The group of the same name may read the output.
     pub user: String,

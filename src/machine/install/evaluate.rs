@@ -53,7 +53,7 @@ pub async fn evaluate(evaluation: &Evaluation) -> Result<()> {
 }
 
 fn failure(evaluation: &Evaluation, output: &Output, unit_ended: &str) -> Error {
-    let doing = format!("running {} as {}", evaluation.argv.join(" "), evaluation.user);
+    let doing = format!("evaluating {} as {}", evaluation.file, evaluation.user);
     if let Some(cause) = reason::of_the_unit(output.status, unit_ended) {
         return Fault::UnitFailed.error(doing, cause).remedy(reason::REMEDY);
     }

@@ -58,6 +58,7 @@ pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
     environment.insert("HOME".to_owned(), "/tmp".to_owned());
     environment.insert("PATH".to_owned(), app.recipe.search_path(app.release));
     let evaluation = Evaluation {
+        file: path.to_owned(),
         argv: vec![node.to_owned(), evaluate.to_owned(), task],
         user: layout.user().to_owned(),
         directory: app.release.to_owned(),
