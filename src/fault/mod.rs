@@ -172,7 +172,7 @@ faults! {
     ServiceOutOfMemory = "service-out-of-memory", RETRY, HealthCheck, OutOfMemory, "the kernel kills the service for lack of memory";
     HealthNoListener = "health-no-listener", RETRY, HealthCheck, HealthNoListener, "nothing listens on the port (yet); without health.timeout, the wait for a service that listens only on other ports ends after 15 s";
     HealthForeign = "health-foreign-listener", RETRY, HealthCheck, HealthForeign, "a process outside the service's unit listens on the port; the message has its pid and unit";
-    HealthBadAnswer = "health-bad-answer", RETRY, HealthCheck, HealthBadAnswer, "the health path answers with a status that is not good, or not within health.answer";
+    HealthBadAnswer = "health-bad-answer", RETRY, HealthCheck, HealthBadAnswer, "the health path answers with a status that is not good, or not within health.answer; without a path: no connection is accepted within 5 s";
     HealthFlapping = "health-flapping", RETRY, HealthCheck, HealthFlapping, "the service was healthy, and was restarted before health.soak was over";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";

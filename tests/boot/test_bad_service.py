@@ -130,6 +130,14 @@ def foreign_listener(stage):
     machine.check(["systemctl", "stop", "squatter"])
 
 
+def test_a_service_that_listens_and_accepts_nothing(stage):
+    """As a server whose workers hang: the kernel completes the connections in its place."""
+    manifest = 'install = false\nsecret = false\nport = 3000\nhealth = { timeout = "4s", soak = "2s" }\n'
+    server = 'require("net").createServer().listen(3000, () => { for (;;); });\n'
+    _, status = fails(stage, node(server) | {"bootagent.toml": manifest}, 1, "E-HEALTH-BAD-ANSWER", "accepted no connection")
+    assert "hangs" in status["error"]["remedy"], status["error"]
+
+
 def test_somebody_else_answers_on_the_port(stage, foreign_listener):
     """The service itself lives, and the port answers 200: still nobody is fooled."""
     files = node("setInterval(() => {}, 1000);\n") | {"bootagent.toml": "install = false\n" + SHORT}

@@ -146,7 +146,7 @@ class TestEcosystem:
         files = {name: None for name in NAMES} | ecosystem(cron_restart=CLOCK)
         shared.repo(SERVICE).commit("test", files)
         plan = machine.run(["bootagent", "update", "--dry-run"], timeout=120)
-        note = "ecosystem.config.js says cron_restart: PM2 restarts a process by that clock"
+        note = "ecosystem.config.js has cron_restart: PM2 restarts a process at these times"
         assert plan.code == 0 and note in plan.stdout, plan
         done = machine.run(["bootagent", "update"], timeout=180)
         assert done.code == 0, done.stderr

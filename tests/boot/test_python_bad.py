@@ -33,13 +33,12 @@ BEFORE = {
     "another index": (requirements("--extra-index-url https://other.acme.test/simple"), "E-POLICY-REFUSED", ["other.acme.test"]),
     "a Python that nobody has": ({".python-version": "3.8\n"}, "E-RUNTIME-MISSING", ["3.8"]),
     "versions in conflict": ({".python-version": "three\n"}, "E-MANIFEST-INVALID", [".python-version"]),
-    "no requirements and no lockfile": ({"requirements.txt": None}, "E-RUNTIME-UNKNOWN", []),
+    "no requirements and no lockfile": ({"requirements.txt": None, "bootagent.toml": DETECTED}, "E-LOCKFILE-MISSING", ["requirements.txt"]),
     "two lockfiles": ({"uv.lock": "version = 1\n", "poetry.lock": "# poetry\n", "pyproject.toml": "[project]\nname = 'x'\n"},
                       ["E-RUNTIME-UNKNOWN", "E-MANIFEST-INVALID"], ["uv.lock", "poetry.lock"]),
     "a project without a lockfile": ({"requirements.txt": None, "pyproject.toml": "[project]\nname = 'x'\n"}, "E-LOCKFILE-MISSING", ["uv.lock"]),
     "no app object": ({"app.py": "import json\n", "bootagent.toml": DETECTED}, "E-MANIFEST-INVALID", ["no module", "application"]),
     "a health check that proves less": ({"bootagent.toml": GOOD["bootagent.toml"].replace('path = "/health", ', "")}, "E-HEALTH-WEAKER", ["/health", "3000"]),
-    "a git dependency without git": (requirements("greeting @ git+https://github.com/acme/greeting.git@main"), "E-INSTALL-FAILED", ["Cannot find command 'git'"]),
 }  # fmt: skip
 # What is only seen when the service starts.
 AFTER = {

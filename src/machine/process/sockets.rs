@@ -11,6 +11,8 @@ pub struct Listener {
     /// As it was bound. `::ffff:127.0.0.1` is an IPv6 socket for one IPv4 address; `::` may accept IPv4, too.
     pub address: SocketAddr,
     inode: u64,
+    /// Connections that the kernel completed, and that no process has accepted yet.
+    pub unaccepted: u32,
 }
 
 /// The sockets that listen on one port.
@@ -66,6 +68,12 @@ pub fn listeners(port: u16, cgroup: &str) -> Listeners {
     let open = open_files(cgroup);
     let (own, foreign) = listeners.partition(|listener| open.contains(&link(listener)));
     Listeners { own, foreign }
+}
+
+/// Of the socket that is bound to this very address, whichever process has it.
+#[cfg(test)]
+pub fn unaccepted_at(address: SocketAddr) -> u32 {
+    table::listening().iter().filter(|one| one.address == address).map(|one| one.unaccepted).sum()
 }
 
 impl Listeners {

@@ -1,6 +1,7 @@
 //! The service's unit: starts, reloads and drains it, checks its health, runs migrations, and reads what is recorded
 //! about it. Also the operator's hold, later tries of a failed run, and what killed runs left.
 
+pub mod accept;
 pub mod command;
 pub mod crash;
 pub mod drain;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::accept::accepts;
 use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
 use crate::fault::Fault;
@@ -37,7 +38,9 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
     match probe {
         Probe::Alive => Ok(seen(format!("alive as pid {}", state.main_pid))),
         Probe::Tcp { port } => {
-            own_address(*port, state).map(|address| seen(format!("listening on {address}")))
+            let address = own_address(*port, state)?;
+            accepts(address, &state.cgroup, Probe::answer().duration()).await?;
+            Ok(seen(format!("listening on {address}")))
         }
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
         Probe::Http { port, path, statuses, host, answer } => {

@@ -92,14 +92,16 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
 }
 
-/// An `inet_diag_msg`: port and address in the network's byte order, the inode as its last word.
+/// An `inet_diag_msg`: port and address in the network's byte order, then the length of the accept queue (of a listening
+/// socket it is `idiag_rqueue`), and the inode as its last word.
 fn socket_of(body: &[u8], family: Family) -> Option<Listener> {
     let port = body.get(4..6)?.try_into().ok().map(u16::from_be_bytes)?;
     let ip: IpAddr = match family {
         Family::V4 => <[u8; 4]>::try_from(body.get(8..12)?).ok()?.into(),
         Family::V6 => <[u8; 16]>::try_from(body.get(8..24)?).ok()?.into(),
     };
-    Some(Listener { address: SocketAddr::new(ip, port), inode: word(body, 68)?.into() })
+    let (unaccepted, inode) = (word(body, 56)?, word(body, 68)?.into());
+    Some(Listener { address: SocketAddr::new(ip, port), inode, unaccepted })
 }
 
 fn proc_net_tcp(family: Family) -> Vec<Listener> {
@@ -111,14 +113,16 @@ fn proc_net_tcp(family: Family) -> Vec<Listener> {
     text.lines().skip(1).filter_map(listener).collect()
 }
 
-/// One line of /proc/net/tcp: `sl local_address rem_address st ... inode`.
+/// One line of /proc/net/tcp: `sl local_address rem_address st tx_queue:rx_queue ... inode`.
 fn listener(line: &str) -> Option<Listener> {
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (address, state, inode) = (*fields.get(1)?, *fields.get(3)?, fields.get(9)?.parse().ok()?);
     (state == LISTEN).then_some(())?;
     let (ip, port) = address.split_once(':')?;
-    Some(Listener { address: SocketAddr::new(ip_address(ip)?, u16::from_str_radix(port, 16).ok()?), inode })
+    let address = SocketAddr::new(ip_address(ip)?, u16::from_str_radix(port, 16).ok()?);
+    let unaccepted = u32::from_str_radix(fields.get(4)?.split_once(':')?.1, 16).ok()?;
+    Some(Listener { address, inode, unaccepted })
 }
 
 /// The kernel prints an address as 32-bit words in the byte order of the machine.

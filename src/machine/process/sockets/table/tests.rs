@@ -43,6 +43,8 @@ fn the_kernels_table_is_read() {
         "   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0";
     let found = listener(line).unwrap();
     assert_eq!((found.address.to_string().as_str(), found.inode), ("127.0.0.1:3000", 4711));
+    let waiting = line.replace("00000000:00000000 00", "00000000:0000000A 00");
+    assert_eq!((found.unaccepted, listener(&waiting).unwrap().unaccepted), (0, 10));
     let connected = line.replace(" 0A ", " 01 ");
     assert_eq!(listener(&connected), None);
     assert_eq!(listener("garbage"), None);
