@@ -14,6 +14,7 @@ GOOD = wsgi()
 REQUIREMENTS = GOOD["requirements.txt"]
 IMPATIENT = GOOD["bootagent.toml"].replace('"1s"', '"1s", timeout = "4s"')
 DETECTED = GOOD["bootagent.toml"].replace('start = "gunicorn app:app"\n', "")
+SMUGGLING = '[[package]]\nname = "a==1\\n--extra-index-url https://other.acme.test/simple\\nb"\nversion = "1.0"\nfiles = []\n'
 SETUP = "from setuptools import Extension, setup\nsetup(name='speedup', version='1.0', ext_modules=[Extension('speedup', ['speedup.c'])])\n"
 SPEEDUP = {"setup.py": SETUP, "speedup.c": "#include <Python.h>\n"}
 
@@ -31,6 +32,13 @@ BEFORE = {
     "a source that needs a compiler": (requirements("speedup==1.0"), "E-INSTALL-FAILED", ["a C compiler (gcc)"]),
     "a path outside of the tree": (requirements("-e ../elsewhere"), "E-SOURCE-UNSAFE", ["../elsewhere"]),
     "another index": (requirements("--extra-index-url https://other.acme.test/simple"), "E-POLICY-REFUSED", ["other.acme.test"]),
+    "another index behind another option": (
+        requirements("--pre --extra-index-url https://other.acme.test/simple"), "E-MANIFEST-INVALID", ["--pre --extra"],
+    ),
+    "a lock with an option in a name": (
+        {"requirements.txt": None, "pyproject.toml": "[tool.poetry]\nname = 'x'\n", "poetry.lock": SMUGGLING},
+        "E-INSTALL-FAILED", ["not a package's name"],
+    ),
     "a Python that nobody has": ({".python-version": "3.8\n"}, "E-RUNTIME-MISSING", ["3.8"]),
     "versions in conflict": ({".python-version": "three\n"}, "E-MANIFEST-INVALID", [".python-version"]),
     "no requirements and no lockfile": ({"requirements.txt": None, "bootagent.toml": DETECTED}, "E-LOCKFILE-MISSING", ["requirements.txt"]),

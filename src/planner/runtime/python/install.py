@@ -42,19 +42,34 @@ def main(kind, file=None, flag=None, uv=None):
 
 def sync(uv, file):
     """uv takes a lock for stale that names another index than the policy's. The policy's has the same packages, which their
-    checksums show: uv lists them, and installs them from there."""
+    checksums show: uv lists them, and installs them from there. Whether the lock is up to date is not checked then: uv would ask the
+    other index, and build the project for it."""
     index = os.environ.get("UV_DEFAULT_INDEX")
-    with open(file, encoding="utf-8") as text:
-        named = set(re.findall(r'registry = "([^"]+)"', text.read()))
-    if not index or all(each.rstrip("/") == index.rstrip("/") for each in named):
+    if not index or is_of(index, file):
         return run(uv, "sync", "--locked", "--no-dev", "--compile-bytecode", "--python", sys.executable)
     listed = os.path.join(tempfile.mkdtemp(), "requirements.txt")
     own = {name: value for name, value in os.environ.items() if name != "UV_DEFAULT_INDEX"}
     to_file = ("--format", "requirements-txt", "--quiet", "--output-file", listed)
-    run(uv, "export", "--locked", "--no-dev", "--python", sys.executable, *to_file, env=own)
+    run(uv, "export", "--frozen", "--no-dev", "--python", sys.executable, *to_file, env=own)
     run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv")
     everything = ("--compile-bytecode", "--no-config", "--no-deps", "--requirement", listed)
     run(uv, "pip", "install", "--python", PYTHON, *everything)
+
+
+def is_of(index, file):
+    """Whether everything in the lock comes from this index, or from a directory or repository that the project names itself.
+    A lock can name a file of any server beside the right index."""
+    with open(file, "rb") as text:
+        packages = toml().loads(text.read().decode("utf-8")).get("package", [])
+    origin = "/".join(index.split("/")[:3]) + "/"
+    for package in packages:
+        registry = package.get("source", {}).get("registry")
+        files = [*package.get("wheels", []), *filter(None, [package.get("sdist")])]
+        if registry is None:
+            continue
+        if registry.rstrip("/") != index.rstrip("/") or not all(each.get("url", "").startswith(origin) for each in files):
+            return False
+    return True
 
 
 def run(*words, env=None):
@@ -109,6 +124,12 @@ def wanted(kind, file):
 
 
 def line(name, version, hashes, markers=None):
+    """One requirement. A lock is the repository's: what is not plain could be an option of pip, such as another index."""
+    plain = [(r"[A-Za-z0-9][A-Za-z0-9._-]*", name), (r"[A-Za-z0-9.!+_-]+", version), (r"[^\x00-\x1f]*", markers or "")]
+    plain += [(r"[a-z0-9]+:[0-9a-f]+", each) for each in hashes]
+    for shape, text in plain:
+        if not isinstance(text, str) or not re.fullmatch(shape, text):
+            sys.exit(f"ERROR: the lockfile has {text!r}, which is not a package's name, version, hash or marker")
     condition = f" ; {markers}" if markers else ""
     return f"{name}=={version}{condition}" + "".join(f" --hash={each}" for each in hashes)
 

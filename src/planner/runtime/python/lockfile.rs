@@ -57,9 +57,9 @@ pub fn found(draft: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Fou
     let locks: Vec<&str> =
         there.iter().filter(|(kind, _)| *kind != Kind::Requirements).map(|(_, path)| *path).collect();
     if locks.len() > 1 && !own {
-        let cause = format!("{} both say what is to be installed", locks.join(" and "));
+        let cause = format!("{} each say what is to be installed", locks.join(" and "));
         return Err(Error::new(Code::ManifestInvalid, "planning the installation of packages", cause)
-            .remedy("remove the one that is not kept up to date, or name the commands with install = [...] in bootagent.toml")
+            .remedy("keep the one that is up to date and remove the others, or name the commands with install = [...] in bootagent.toml")
             .into());
     }
     let Some((kind, path)) = there.first().copied() else {

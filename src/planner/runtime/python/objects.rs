@@ -77,30 +77,21 @@ fn called(line: &str) -> Option<&str> {
     name.split('.').all(is_name).then_some(name)
 }
 
-/// The lines that begin at the first column, outside of texts in triple quotes.
+/// The lines that begin at the first column, outside of texts in triple quotes. One pass over the bytes: a line of quotes must
+/// not take quadratic time.
 fn top_level(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
-    let mut within: Option<&str> = None;
+    let mut within: Option<u8> = None;
     for line in text.lines() {
         let starts_within = within.is_some();
-        let mut rest = line;
-        loop {
+        let (bytes, mut at) = (line.as_bytes(), 0);
+        while at < bytes.len() {
+            let triple = |quote: u8| bytes[at..].starts_with(&[quote; 3]);
             match within {
-                Some(quotes) => match rest.split_once(quotes) {
-                    Some((_, after)) => (within, rest) = (None, after),
-                    None => break,
-                },
-                None => {
-                    let code = rest.find('#').map_or(rest, |at| &rest[..at]);
-                    let first = ["\"\"\"", "'''"]
-                        .into_iter()
-                        .filter_map(|quotes| Some((code.find(quotes)?, quotes)))
-                        .min();
-                    match first {
-                        Some((at, quotes)) => (within, rest) = (Some(quotes), &rest[at + 3..]),
-                        None => break,
-                    }
-                }
+                Some(quote) if triple(quote) => (within, at) = (None, at + 3),
+                None if bytes[at] == b'#' => break,
+                None if triple(b'"') || triple(b'\'') => (within, at) = (Some(bytes[at]), at + 3),
+                _ => at += 1,
             }
         }
         if !starts_within && line.starts_with(|c: char| c.is_alphabetic() || c == '_') {
@@ -250,5 +241,13 @@ mod tests {
         is(&format!("{of}app = FastHTML(hdrs=())\n"), "app", false, Interface::Asgi);
         is(&format!("{of}app, rt = fast_app()\n"), "app", false, Interface::Asgi);
         is(&format!("{of}app,rt,todos = fast_app('x.db')\n"), "app", false, Interface::Asgi);
+    }
+
+    #[test]
+    fn a_line_of_quotes_takes_no_more_time_than_its_length() {
+        let long = "\"".repeat(256 << 10);
+        let started = std::time::Instant::now();
+        assert!(top_level(&long).is_empty());
+        assert!(started.elapsed().as_secs() < 2, "{:?}", started.elapsed());
     }
 }

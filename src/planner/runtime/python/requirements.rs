@@ -42,6 +42,7 @@ pub fn read(draft: &RecipeInputs, first: &str, notes: &mut Vec<String>) -> Resul
                     names.insert(name);
                     loose |= !pinned;
                 }
+                Entry::Option(option) => refuse_option(draft, &path, option)?,
                 Entry::Other => {}
             }
         }
@@ -73,7 +74,8 @@ fn lines(text: &str) -> Vec<String> {
             Some(at) => &line[..at],
             None => line,
         };
-        match line.trim_end().strip_suffix('\\') {
+        // pip does not continue a line that ends with a backslash and a blank.
+        match line.strip_suffix('\\') {
             Some(start) => whole.push_str(start),
             None => {
                 whole.push_str(line);
@@ -92,7 +94,26 @@ enum Entry<'a> {
     Path(&'a str),
     Index(&'a str),
     Package(String, Vec<String>, bool),
+    /// An option that is not read here.
+    Option(&'a str),
     Other,
+}
+
+/// Options of pip that name no file and no server. pip also accepts abbreviations and several options on one line, with
+/// which a repository could name another index than the policy's: only these are accepted, each on its own line.
+const OPTIONS: &[&str] = &[
+    "--pre",
+    "--prefer-binary",
+    "--no-binary",
+    "--only-binary",
+    "--require-hashes",
+    "--no-index",
+    "--use-feature",
+];
+
+fn is_plain_option(line: &str) -> bool {
+    let (name, value) = line.split_once(['=', ' ', '\t']).unwrap_or((line, ""));
+    OPTIONS.contains(&name) && !value.split_whitespace().any(|word| word.starts_with('-'))
 }
 
 fn entry(line: &str) -> Entry<'_> {
@@ -103,6 +124,11 @@ fn entry(line: &str) -> Entry<'_> {
             ends.then(|| rest.trim_start_matches(['=', ' ', '\t']).trim())
         })
     };
+    let is_several =
+        line.starts_with('-') && line.split_whitespace().skip(1).any(|word| word.starts_with('-'));
+    if is_several {
+        return Entry::Option(line);
+    }
     if let Some(file) = after(&["--requirement", "-r", "--constraint", "-c"]) {
         return Entry::File(file);
     }
@@ -116,7 +142,7 @@ fn entry(line: &str) -> Entry<'_> {
         };
     }
     if line.starts_with('-') {
-        return Entry::Other;
+        return if is_plain_option(line) { Entry::Other } else { Entry::Option(line) };
     }
     let name: String = line.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     let rest = line[name.len()..].trim_start();
@@ -136,6 +162,21 @@ fn entry(line: &str) -> Entry<'_> {
     let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(extras, _)| extras);
     let extras = extras.unwrap_or_default().split(',').map(|extra| extra.trim().to_lowercase()).collect();
     Entry::Package(normal(&name), extras, rest.contains("==") || rest.contains("--hash"))
+}
+
+/// `--trusted-host` ends the check of a server's certificate: not for the policy's index.
+fn refuse_option(draft: &RecipeInputs, path: &str, line: &str) -> Result<()> {
+    if draft.mirrors.get("pypi").is_none()
+        && line.starts_with("--trusted-host")
+        && line.split_whitespace().count() < 3
+    {
+        return Ok(());
+    }
+    let cause = format!("{} is not an option that bootagent accepts there", excerpt(line));
+    Err(Error::new(Code::ManifestInvalid, format!("reading {}", excerpt(path)), cause).remedy(format!(
+        "write each option in full and alone on its line ({}), or say what is installed with install = [...] in bootagent.toml",
+        OPTIONS.join(", ")
+    )))
 }
 
 /// A git address is fetched by git; a local one must be the repository's own.
@@ -297,6 +338,18 @@ mod tests {
         for line in ["--pre", "-e git+https://git.test/x.git", "https://files.test/x.whl", "--require-hashes"]
         {
             assert!(matches!(entry(line), Entry::Other), "{line}");
+        }
+        for line in ["--pre", "--no-binary :all:", "--only-binary=lxml", "--require-hashes"] {
+            assert!(matches!(entry(line), Entry::Other), "{line}");
+        }
+        for line in [
+            "--pre --extra-index-url https://i.test",
+            "--extra-index https://i.test",
+            "--no-binary=x -r ../x",
+            "-r base.txt -i https://i.test",
+            "--trusted-host i.test",
+        ] {
+            assert!(matches!(entry(line), Entry::Option(_)), "{line}");
         }
     }
 

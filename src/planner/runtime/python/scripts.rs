@@ -21,7 +21,9 @@ fn of(pyproject: &str) -> Option<String> {
         _ => scripts.keys().find(|name| *name == own)?,
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    (!name.is_empty() && name.chars().all(plain)).then(|| name.clone())
+    // `-i` would be an option of the program that starts it.
+    let starts_plainly = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (starts_plainly && name.chars().all(plain)).then(|| name.clone())
 }
 
 #[cfg(test)]
@@ -37,6 +39,7 @@ mod tests {
             ("shop = \"shop:main\"\nshop-admin = \"shop:admin\"", Some("shop")),
             ("a = \"shop:a\"\nb = \"shop:b\"", None),
             ("\"a; b\" = \"shop:a\"", None),
+            ("\"-i\" = \"shop:a\"", None),
             ("", None),
         ] {
             assert_eq!(of(&format!("{BUILT}[project.scripts]\n{scripts}\n")).as_deref(), wanted, "{scripts}");

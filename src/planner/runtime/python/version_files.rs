@@ -22,10 +22,10 @@ pub fn wishes(source: &Source) -> Vec<(String, &'static str)> {
     all.into_iter().flatten().map(|(version, path)| (plain(&version), path)).collect()
 }
 
-/// `latest` is any version: the newest one that is there is taken.
+/// `latest` and `system` are any version: the newest one that is there is taken.
 fn plain(version: &str) -> String {
     match version {
-        "latest" => "*".to_owned(),
+        "latest" | "system" => "*".to_owned(),
         version => version.strip_prefix("cpython-").unwrap_or(version).to_owned(),
     }
 }
