@@ -58,7 +58,7 @@ pub enum Verb {
     /// Check a service's repository offline, for its own CI
     #[command(after_help = help::VALIDATE)]
     Validate(ValidateArgs),
-    /// Check a secret
+    /// Check which keys of a secret reach the service
     Env(EnvArgs),
     /// Record this machine as JSON, for --facts
     #[command(after_help = help::FACTS)]

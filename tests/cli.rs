@@ -124,7 +124,7 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
     let plan = said(&dry_run(home.path()).output().unwrap().stdout);
     assert!(plan.lines().next().unwrap().ends_with(" steps"), "{plan}");
     assert!(plan.contains("(+ create, ~ change, > run, - remove, = unchanged)"), "{plan}");
-    for line in ["\n+ build-user: ", "\n> install: ", "\n- clean-up: ", "\n> start: "] {
+    for line in ["\n+ build-user: ", "\n> install: ", "\n- remove-leftovers: ", "\n> start: "] {
         assert!(plan.contains(line), "no {line:?} in {plan}");
     }
     let last = plan.lines().last().unwrap();

@@ -55,7 +55,7 @@ pub fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<
     scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
     let left = Action::StopLeftovers { units, scratch };
-    steps.add("clean-up", "stops and removes what a killed run left", left).within(Phase::Tidy);
+    steps.add("remove-leftovers", "stops and removes what a killed run left", left).within(Phase::Tidy);
     prepare_retry(steps, facts, selection.next_boot.as_ref());
     imds::rules(steps, facts, selection)
 }
@@ -76,7 +76,7 @@ pub fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
     let (mut here, mut there) = (Steps::default(), Steps::default());
     begin(&mut here, wanted.facts, wanted.selection)?;
     begin(&mut there, &facts, &selection)?;
-    remember::decide(&mut there, &on_one)?;
+    remember::pin(&mut there, &on_one)?;
     let here: Vec<StepId> = here.finish().into_iter().map(|step| step.id).collect();
     Ok(there.finish().into_iter().map(|step| step.id).filter(|id| !here.contains(id)).collect())
 }

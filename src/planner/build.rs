@@ -34,7 +34,7 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
     steps
         .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
-        .after(&["clean-up", "releases", "build-user", "user"])
+        .after(&["remove-leftovers", "releases", "build-user", "user"])
         .after(&rules)
         .within(Phase::Checkout);
 
@@ -44,7 +44,9 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     for (path, text) in recipe.scripts() {
         let why = "a script of bootagent that the build runs";
         if let Some(directory) = path.parent() {
-            steps.directory("scripts", why, directory.to_owned(), Owner::root(), 0o755).after(&["clean-up"]);
+            steps
+                .directory("scripts", why, directory.to_owned(), Owner::root(), 0o755)
+                .after(&["remove-leftovers"]);
         }
         steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
         ready.push("script");
@@ -95,7 +97,7 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
             true => "runtime".to_owned(),
             false => format!("runtime-{}", archive.runtime),
         };
-        let first = done.last().map_or("clean-up", String::as_str);
+        let first = done.last().map_or("remove-leftovers", String::as_str);
         steps
             .add(&id, "the machine does not have the requested version", Action::InstallRuntime(install))
             .after(&[first])

@@ -122,7 +122,7 @@ fn remove(steps: &mut Steps, facts: &Facts) {
     let why = "the policy no longer has imds.users";
     steps
         .add("imds-down", why, Action::StopUnit { unit: unit.clone(), scratch })
-        .after(&["clean-up"])
+        .after(&["remove-leftovers"])
         .within(Phase::Tidy);
     steps
         .add("imds-reload", "systemd forgets the unit", Action::ReloadUnit { unit })

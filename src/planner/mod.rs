@@ -1,5 +1,6 @@
 //! The planner: makes a plan from the facts about the machine, the selection, the manifest and the secret. Pure: no
-//! disk, no network, no clock; the same inputs give the same plan. This file has the order of a plan's steps.
+//! disk, no network, no clock; the same inputs give the same plan. This file makes the draft; `goal` has the order of the
+//! steps.
 
 mod accounts;
 mod agent;

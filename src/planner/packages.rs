@@ -67,7 +67,9 @@ pub fn add<'a>(
         ca_file: selection.network.ca_file.clone(),
     });
     let mut step = steps.add(id, why, action);
-    step.after(&["clean-up"]).within(Phase::Packages).lasting(Seconds(wait.0 + Phase::Packages.seconds().0));
+    step.after(&["remove-leftovers"])
+        .within(Phase::Packages)
+        .lasting(Seconds(wait.0 + Phase::Packages.seconds().0));
     step
 }
 

@@ -18,7 +18,7 @@ use crate::planner::runtime::{self, Recipe};
 /// Adds the records of a healthy deployment, and the removal of old releases.
 pub fn remember(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, generation, rendering, layout, .. } = draft;
-    decide(steps, wanted)?;
+    pin(steps, wanted)?;
     if has_served(wanted.facts) {
         agent::record_flags(steps, wanted.selection.next_boot.as_ref(), "health-check");
     }
@@ -146,7 +146,7 @@ fn before(wanted: &Wanted, generation: &Generation) -> Option<PathBuf> {
 /// Adds the record of the pinned commit. The first one is written at once, so that a reboot during the run continues
 /// with the same commit. A later one is written after the health check: until then a reboot starts the previous
 /// deployment.
-pub fn decide(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
+pub fn pin(steps: &mut Steps, wanted: &Wanted) -> Result<()> {
     let Some(instance) = &wanted.facts.instance else { return Ok(()) };
     let text = text(&Decision::of(wanted.selection, wanted.source))?;
     let why = "a reboot or a second run applies the same commit";

@@ -99,7 +99,7 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
             step.marks(Mark::BackStarted);
         }
         if let Some(good) = good {
-            let why = "the former service must be healthy again";
+            let why = "the previous service must be healthy again";
             let mut step = health::await_gate(steps, &gate, why, &good.generation.gate);
             step.after(&[&start]);
             if index == 0 {

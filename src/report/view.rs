@@ -14,7 +14,7 @@ use crate::facts::{Agent, Branch, Commit, Environment, Hold, Instance, Present, 
 pub use judge::goes_on;
 pub use text::{steps, text};
 
-/// The schema of the JSON that `bootagent status --json` prints. `last_run` in it has the schema of the status file.
+/// The schema of the JSON that `bootagent status --output json` prints. `last_run` in it has the schema of the status file.
 pub const SCHEMA: u32 = 2;
 
 /// The input of a view.

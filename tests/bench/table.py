@@ -39,7 +39,7 @@ def half_table(case: Case, runs: Sequence[Run], half: str) -> str:
     rows: list[tuple[str, Callable[[Run], float | None], Callable[[Spread], str]]] = [
         ("start to first 200", lambda run: run.first_200, in_full),
         ("user-data returned", lambda run: run.returned, in_full),
-        ("gate", lambda run: run.gate or None, in_full),
+        ("health check", lambda run: run.gate or None, in_full),
         ("  soak after the 200", lambda run: run.soak or None, in_full),
         ("processor until 200", lambda run: run.cpu, in_full),
         ("memory, all", lambda run: run.peaks.all, memory),

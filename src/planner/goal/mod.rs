@@ -1,4 +1,4 @@
-//! What a run is for: each goal is a chapter, and composes the same functions of the planner.
+//! The goals of a run. Each composes the planner's chapters (`build`, `migrate`, `start`, ...) into a plan.
 
 mod serve;
 

@@ -8,22 +8,22 @@ use crate::planner::unmet::Unmet;
 /// All that there are, in the order in which errors name them.
 type All = [&'static Runtime];
 
-pub fn recipe(all: &All, draft: &RecipeInputs) -> Result<Recipe, Unmet> {
-    let named = draft.manifest.runtime.as_ref();
+pub fn recipe(all: &All, inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
+    let named = inputs.manifest.runtime.as_ref();
     let runtime = match named.and_then(|name| all.iter().find(|runtime| runtime.name == name).copied()) {
         Some(runtime) => runtime,
-        None => detected(all, draft)?,
+        None => detected(all, inputs)?,
     };
-    (runtime.recipe)(draft)
+    (runtime.recipe)(inputs)
 }
 
-fn detected(all: &All, draft: &RecipeInputs) -> Result<&'static Runtime> {
-    let claims = all.iter().filter_map(|runtime| Some((*runtime, (runtime.detect)(draft.source)?)));
+fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
+    let claims = all.iter().filter_map(|runtime| Some((*runtime, (runtime.detect)(inputs.source)?)));
     let mut claims: Vec<(&'static Runtime, Claim)> = claims.collect();
     let strongest = claims.iter().map(|(_, claim)| claim.weight).max();
     claims.retain(|(_, claim)| Some(claim.weight) == strongest);
     let unknown = |cause: String| {
-        Error::new(Code::RuntimeUnknown, format!("looking for a runtime in {}", draft.source.named()), cause)
+        Error::new(Code::RuntimeUnknown, format!("looking for a runtime in {}", inputs.source.named()), cause)
     };
     match claims.as_slice() {
         [(runtime, _)] => Ok(*runtime),

@@ -30,8 +30,8 @@ pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Work};
 const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
-pub fn recipe(draft: &RecipeInputs) -> Result<Recipe, Unmet> {
-    choice::recipe(ALL, draft)
+pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
+    choice::recipe(ALL, inputs)
 }
 
 /// Fails if the policy names archives or mirrors that no runtime has.

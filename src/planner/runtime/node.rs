@@ -109,14 +109,14 @@ fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
     variables
 }
 
-fn recipe(draft: &RecipeInputs) -> Result<Recipe, Unmet> {
-    let RecipeInputs { source, manifest, layout, .. } = draft;
+fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
+    let RecipeInputs { source, manifest, layout, .. } = inputs;
     require_texts(source, EVIDENCE)?;
     let package = package(source)?;
     let mut notes = Vec::new();
-    let (node, chosen_by) = chosen(draft, &package, &mut notes)?;
+    let (node, chosen_by) = chosen(inputs, &package, &mut notes)?;
     let work = work(source, manifest, &package, &node)?;
-    let start = start(draft, &package, &node)?;
+    let start = start(inputs, &package, &node)?;
     let migrate =
         manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
     if manifest.start.is_none() && package.scripts.contains_key("prestart") {
@@ -208,9 +208,13 @@ fn requests(source: &Source, manifest: &Manifest, package: &Package) -> (Request
 }
 
 /// The chosen Node, and the request that it fits. Adds a note for each other request that it does not fit.
-fn chosen(draft: &RecipeInputs, package: &Package, notes: &mut Vec<String>) -> Result<(Node, String), Unmet> {
-    let (first, others) = requests(draft.source, draft.manifest, package);
-    let node = node_choice::choose(&first, draft)?;
+fn chosen(
+    inputs: &RecipeInputs,
+    package: &Package,
+    notes: &mut Vec<String>,
+) -> Result<(Node, String), Unmet> {
+    let (first, others) = requests(inputs.source, inputs.manifest, package);
+    let node = node_choice::choose(&first, inputs)?;
     for other in others.iter().filter(|other| !other.fits(&node.version).unwrap_or(false)) {
         notes.push(format!(
             "Node {} is used for {} ({}), although {} requests {}",
@@ -326,8 +330,8 @@ fn migrate_environment() -> BTreeMap<String, String> {
 }
 
 /// `start` in the manifest, else package.json's start script, else its main file, else server.js.
-fn start(draft: &RecipeInputs, package: &Package, node: &Node) -> Result<Start> {
-    let RecipeInputs { source, manifest, .. } = draft;
+fn start(inputs: &RecipeInputs, package: &Package, node: &Node) -> Result<Start> {
+    let RecipeInputs { source, manifest, .. } = inputs;
     let node_program = node.bin.join("node");
     let file = |path: &str| Start {
         argv: vec![node_program.display().to_string(), path.to_owned()],
@@ -346,7 +350,7 @@ fn start(draft: &RecipeInputs, package: &Package, node: &Node) -> Result<Start> 
     match main.or_else(|| source.has("server.js").then_some("server.js")) {
         Some(path) if !Path::new(path).is_absolute() => Ok(file(path)),
         // A file of the supervisor, such as PM2's ecosystem file, names what is started.
-        _ if draft.is_started_by_supervisor => {
+        _ if inputs.is_started_by_supervisor => {
             Ok(Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false })
         }
         _ => Err(Error::new(

@@ -32,19 +32,19 @@ pub fn is_one(file: &str) -> bool {
 }
 
 /// The newest archive that fits, or the question for the index of releases.
-pub fn choose(request: &Request, draft: &RecipeInputs) -> Result<Node, Unmet> {
+pub fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
     let wanted = request.versions()?;
-    let archives = &allowed(draft.archives);
-    let platform = platform(request, &draft.facts.machine.arch)?;
+    let archives = &allowed(inputs.archives);
+    let platform = platform(request, &inputs.facts.machine.arch)?;
     let missing = |cause: String| Err(Error::new(Code::RuntimeMissing, request.doing(), cause).into());
     let known = match archives.checksums.is_empty() {
-        true => released(draft, &wanted, platform)?,
+        true => released(inputs, &wanted, platform)?,
         false => pinned(archives, &wanted, platform),
     };
     let (fitting, other): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|known| known.fits);
     let newest = fitting.iter().filter(|known| known.built).max_by(|a, b| a.version.cmp(&b.version));
     match (newest, fitting.iter().max_by(|a, b| a.version.cmp(&b.version))) {
-        (Some(known), _) => Ok(archived(&known.version, platform, draft)),
+        (Some(known), _) => Ok(archived(&known.version, platform, inputs)),
         (None, Some(known)) => missing(format!("Node {} was not built for {platform}", known.version)),
         (None, None) => {
             let there = other.into_iter().filter(|known| known.built).map(|known| known.version).collect();
@@ -64,8 +64,8 @@ struct Known {
     built: bool,
 }
 
-fn released(draft: &RecipeInputs, wanted: &Versions, platform: &str) -> Result<Vec<Known>, Unmet> {
-    let known = index(draft)?.into_iter().filter_map(|release| {
+fn released(inputs: &RecipeInputs, wanted: &Versions, platform: &str) -> Result<Vec<Known>, Unmet> {
+    let known = index(inputs)?.into_iter().filter_map(|release| {
         let version = Version::parse(&release.version).ok()?;
         let fits = wanted.fit_release(&version, release.lts.as_deref());
         Some(Known { version, fits, built: release.files.iter().any(|file| file == platform) })
@@ -93,11 +93,11 @@ fn platform(request: &Request, arch: &str) -> Result<&'static str> {
     }
 }
 
-fn archived(version: &Version, platform: &str, draft: &RecipeInputs) -> Node {
+fn archived(version: &Version, platform: &str, inputs: &RecipeInputs) -> Node {
     let file = format!("node-v{version}-{platform}.tar.gz");
-    let directory = format!("{}/v{version}", mirror(draft.mirrors));
+    let directory = format!("{}/v{version}", mirror(inputs.mirrors));
     let path = layout::runtime("node", &format!("v{version}"));
-    let checksum = match allowed(draft.archives).checksums.get(&file) {
+    let checksum = match allowed(inputs.archives).checksums.get(&file) {
         Some(sha256) => Checksum::Pinned(sha256.clone()),
         None => Checksum::Listed(format!("{directory}/SHASUMS256.txt")),
     };

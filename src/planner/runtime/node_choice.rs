@@ -10,14 +10,14 @@ use crate::facts::{Facts, Installed};
 use crate::planner::unmet::Unmet;
 
 /// The newest installed Node that fits, else the newest archive, if the policy allows archives.
-pub fn choose(request: &Request, draft: &RecipeInputs) -> Result<Node, Unmet> {
-    if let Some(node) = installed(request, draft.facts)? {
+pub fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
+    if let Some(node) = installed(request, inputs.facts)? {
         return Ok(Node { version: node.version.clone(), bin: node.bin().to_owned(), archive: None });
     }
-    if node_archive::allowed(draft.archives).allowed {
-        return node_archive::choose(request, draft);
+    if node_archive::allowed(inputs.archives).allowed {
+        return node_archive::choose(request, inputs);
     }
-    Err(Error::new(Code::RuntimeMissing, request.doing(), found(request, draft.facts)?).into())
+    Err(Error::new(Code::RuntimeMissing, request.doing(), found(request, inputs.facts)?).into())
 }
 
 /// An installed Node without npm beside it does not count: the build needs npm.

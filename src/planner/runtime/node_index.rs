@@ -44,9 +44,9 @@ struct Line {
 }
 
 /// The releases of the index, or the question for it.
-pub fn index(draft: &RecipeInputs) -> Result<Vec<Release>, Unmet> {
-    let address = format!("{}/index.json", mirror(draft.mirrors));
-    match draft.facts.known.answer(NAME) {
+pub fn index(inputs: &RecipeInputs) -> Result<Vec<Release>, Unmet> {
+    let address = format!("{}/index.json", mirror(inputs.mirrors));
+    match inputs.facts.known.answer(NAME) {
         Some(text) => Ok(read(text, &address)?),
         None => Err(Unmet::Ask(Question {
             name: NAME.to_owned(),

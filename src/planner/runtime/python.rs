@@ -103,15 +103,15 @@ fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
     variables
 }
 
-fn recipe(draft: &RecipeInputs) -> Result<Recipe, Unmet> {
-    let RecipeInputs { source, manifest, layout, .. } = draft;
+fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
+    let RecipeInputs { source, manifest, layout, .. } = inputs;
     require_texts(source, EVIDENCE)?;
     let mut notes = Vec::new();
-    let found = lockfile::found(draft, &mut notes)?;
-    let chosen = interpreter::choose(draft, found.as_ref(), &mut notes)?;
-    let system = system::needs(draft, found.as_ref(), &chosen, &mut notes);
-    let installed = install::work(draft, found.as_ref(), &chosen)?;
-    let start = start::start(draft, found.as_ref(), &mut notes)?;
+    let found = lockfile::found(inputs, &mut notes)?;
+    let chosen = interpreter::choose(inputs, found.as_ref(), &mut notes)?;
+    let system = system::needs(inputs, found.as_ref(), &chosen, &mut notes);
+    let installed = install::work(inputs, found.as_ref(), &chosen)?;
+    let start = start::start(inputs, found.as_ref(), &mut notes)?;
     let health = &manifest.health;
     if start.notifies && health.path.is_none() && health.check.is_none() {
         notes.push(

@@ -84,7 +84,7 @@ impl Service {
             let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
             steps
                 .add(&tool.name, why, Action::InstallTool(tool.clone()))
-                .after(&["clean-up", "build-user", "cache"])
+                .after(&["remove-leftovers", "build-user", "cache"])
                 .after(&archive)
                 .after(&rules)
                 .within(Phase::Install);

@@ -9,9 +9,9 @@ use crate::planner::runtime::recipe::RecipeInputs;
 const LISTS: [&str; 4] = ["Pipfile", "setup.py", "setup.cfg", "environment.yml"];
 
 /// The file that shows it: a pyproject.toml without dependencies, else the program itself.
-pub fn shown_by(draft: &RecipeInputs) -> Option<&'static str> {
-    let source = draft.source;
-    let program = start::alone(draft)?;
+pub fn shown_by(inputs: &RecipeInputs) -> Option<&'static str> {
+    let source = inputs.source;
+    let program = start::alone(inputs)?;
     match source.evidence_of("pyproject.toml") {
         _ if lists_packages(source) => None,
         Evidence::Absent => Some(program),

@@ -1,7 +1,7 @@
 """Makes .venv of what a repository names, as the build user: python3 -I install.py KIND FILE [--uv PROGRAM].
 
 Written by bootagent. pip works here from where the distribution has it: a virtual environment with a pip of its own takes
-seconds longer. Locks of Poetry and Pipenv become a list for pip or uv: each package in one version, with its checksums.
+seconds longer. Locks of Poetry, PDM and Pipenv become a list for pip or uv: each package in one version, with its checksums.
 """
 
 import compileall

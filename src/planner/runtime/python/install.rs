@@ -16,7 +16,7 @@ pub fn script() -> Need {
 
 /// Install, then build. The release's name goes by the file, not by who installs it: uv that comes into an image makes
 /// no other release.
-pub fn work(draft: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Result<Vec<Work>> {
+pub fn work(inputs: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Result<Vec<Work>> {
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
@@ -29,7 +29,7 @@ pub fn work(draft: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Res
         let words = words.iter().copied().chain(uv.filter(|_| words.len() > 1));
         [python.as_str(), "-I", SCRIPT].into_iter().chain(words).map(str::to_owned).collect()
     };
-    match (&draft.manifest.install, found) {
+    match (&inputs.manifest.install, found) {
         (Some(commands), _) => {
             let why = "an environment for the manifest's commands";
             add(Phase::Install, "venv", why, vec_of(&[&python, "-m", "venv", super::VENV]), "venv");
@@ -58,7 +58,7 @@ pub fn work(draft: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Res
         }
         (None, None) => {}
     }
-    let builds = draft.manifest.build.as_deref().unwrap_or_default();
+    let builds = inputs.manifest.build.as_deref().unwrap_or_default();
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
         let why = "what the service runs is made here";

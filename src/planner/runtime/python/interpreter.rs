@@ -80,13 +80,13 @@ impl Wish {
 const REQUIRES: &str = "requires-python in pyproject.toml";
 
 /// From the most explicit to the least.
-fn wishes(draft: &RecipeInputs) -> Vec<Wish> {
-    let pyproject = draft.source.text("pyproject.toml").unwrap_or_default();
-    let manifest = draft.manifest.said("python", "version").map(str::to_owned);
+fn wishes(inputs: &RecipeInputs) -> Vec<Wish> {
+    let pyproject = inputs.source.text("pyproject.toml").unwrap_or_default();
+    let manifest = inputs.manifest.said("python", "version").map(str::to_owned);
     let required = requirements::requires_python(pyproject);
     let wishes = (manifest.map(|range| (range, "python.version in bootagent.toml")).into_iter())
-        .chain(version_files::wishes(draft.source))
-        .chain(requirements::of_pipfile(draft.source))
+        .chain(version_files::wishes(inputs.source))
+        .chain(requirements::of_pipfile(inputs.source))
         .chain(required.map(|range| (range, REQUIRES)));
     let mut all: Vec<Wish> = wishes.map(|(range, by)| Wish { range, by }).collect();
     if all.is_empty() {
@@ -95,18 +95,18 @@ fn wishes(draft: &RecipeInputs) -> Vec<Wish> {
     all
 }
 
-pub fn choose(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Chosen> {
-    let wishes = wishes(draft);
+pub fn choose(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Chosen> {
+    let wishes = wishes(inputs);
     let first = &wishes[0];
     let range = first.read()?;
     let is_bare = found.is_some_and(|found| found.needs_no_packages());
-    let uv = uv::find(draft).filter(|_| !is_bare);
+    let uv = uv::find(inputs).filter(|_| !is_bare);
     let without_pip = uv.is_some() || is_bare;
-    let (version, program, missing) = match installed(draft, &range, without_pip) {
+    let (version, program, missing) = match installed(inputs, &range, without_pip) {
         Some(installed) => {
-            (installed.version.clone(), installed.program.clone(), lacks(draft, installed, without_pip))
+            (installed.version.clone(), installed.program.clone(), lacks(inputs, installed, without_pip))
         }
-        None => match range.of_its_line().and_then(|line| installed(draft, &line, without_pip)) {
+        None => match range.of_its_line().and_then(|line| installed(inputs, &line, without_pip)) {
             Some(installed) => {
                 notes.push(format!(
                     "Python {} is taken for {} ({}): another patch of the same version",
@@ -114,9 +114,9 @@ pub fn choose(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
                     excerpt(&first.range),
                     first.by
                 ));
-                (installed.version.clone(), installed.program.clone(), lacks(draft, installed, without_pip))
+                (installed.version.clone(), installed.program.clone(), lacks(inputs, installed, without_pip))
             }
-            None => of_the_distribution(draft, first, &range, without_pip)?,
+            None => of_the_distribution(inputs, first, &range, without_pip)?,
         },
     };
     let needs_uv = found.is_some_and(|found| found.needs_uv());
@@ -128,7 +128,7 @@ pub fn choose(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
         )));
     }
     if !missing.is_empty() {
-        refuse_packages(draft, first, &missing)?;
+        refuse_packages(inputs, first, &missing)?;
     }
     for other in wishes[1..].iter() {
         let granted =
@@ -167,39 +167,39 @@ fn contradiction(first: &Wish, required: &Wish) -> Error {
 }
 
 /// The newest that fits; of those that fit, one that lacks nothing goes first.
-fn installed<'a>(draft: &'a RecipeInputs, range: &Range, without_pip: bool) -> Option<&'a Installed> {
-    let all = draft.facts.programs.get("python").into_iter().flatten();
+fn installed<'a>(inputs: &'a RecipeInputs, range: &Range, without_pip: bool) -> Option<&'a Installed> {
+    let all = inputs.facts.programs.get("python").into_iter().flatten();
     let fits = |one: &&Installed| {
         one.version == ANY_VERSION
             || Version::parse(&one.version).is_some_and(|version| range.allows(&version))
     };
-    let whole = |one: &Installed| lacks(draft, one, without_pip).is_empty();
+    let whole = |one: &Installed| lacks(inputs, one, without_pip).is_empty();
     all.filter(fits).max_by_key(|one| (whole(one), Version::parse(&one.version)))
 }
 
 /// The packages without which it can make no virtual environment.
-fn lacks(draft: &RecipeInputs, python: &Installed, without_pip: bool) -> Vec<String> {
+fn lacks(inputs: &RecipeInputs, python: &Installed, without_pip: bool) -> Vec<String> {
     if without_pip || python.has("ensurepip") || python.has("pip") {
         return Vec::new();
     }
     let line = Version::parse(&python.version).map(|version| version.line()).unwrap_or_default();
-    vec![distribution::venv_package(&draft.facts.machine, &line)]
+    vec![distribution::venv_package(&inputs.facts.machine, &line)]
 }
 
 /// Where no installed one fits: the distribution's own, if that does.
 fn of_the_distribution(
-    draft: &RecipeInputs,
+    inputs: &RecipeInputs,
     wish: &Wish,
     range: &Range,
     without_pip: bool,
 ) -> Result<(String, PathBuf, Vec<String>)> {
-    let machine = &draft.facts.machine;
+    let machine = &inputs.facts.machine;
     let line = distribution::default(machine).filter(|line| {
         let fits = |range: &Range| Version::parse(line).is_some_and(|version| range.allows(&version));
         fits(range) || range.of_its_line().is_some_and(|line| fits(&line))
     });
     let has_it =
-        draft.facts.programs.get("python").into_iter().flatten().any(|one| {
+        inputs.facts.programs.get("python").into_iter().flatten().any(|one| {
             Version::parse(&one.version).is_some_and(|version| Some(version.line().as_str()) == line)
         });
     match line.filter(|_| !has_it) {
@@ -208,13 +208,13 @@ fn of_the_distribution(
             packages.extend((!without_pip).then(|| distribution::venv_package(machine, line)));
             Ok((line.to_owned(), format!("/usr/bin/python{line}").into(), packages))
         }
-        None => Err(Error::new(Code::RuntimeMissing, wish.doing(), found(draft))
+        None => Err(Error::new(Code::RuntimeMissing, wish.doing(), found(inputs))
             .remedy("put this version of Python into the image, or ask for one that is there")),
     }
 }
 
-fn found(draft: &RecipeInputs) -> String {
-    let all = draft.facts.programs.get("python").into_iter().flatten();
+fn found(inputs: &RecipeInputs) -> String {
+    let all = inputs.facts.programs.get("python").into_iter().flatten();
     let versions: Vec<&str> = all.map(|one| one.version.as_str()).collect();
     match versions.is_empty() {
         true => "the machine has no Python".to_owned(),
@@ -222,14 +222,14 @@ fn found(draft: &RecipeInputs) -> String {
     }
 }
 
-fn refuse_packages(draft: &RecipeInputs, wish: &Wish, missing: &[String]) -> Result<()> {
+fn refuse_packages(inputs: &RecipeInputs, wish: &Wish, missing: &[String]) -> Result<()> {
     let names = missing.join(" and ");
-    if !draft.facts.machine.has_apt() {
+    if !inputs.facts.machine.has_apt() {
         let cause = format!("the machine's Python makes no virtual environment without {names}");
         return Err(Error::new(Code::RuntimeMissing, wish.doing(), cause)
             .remedy(format!("put {names} into the image")));
     }
-    if !draft.packages.allowed {
+    if !inputs.packages.allowed {
         let cause = format!("a virtual environment needs {names}, and the policy forbids packages");
         return Err(Error::new(Code::PolicyRefused, wish.doing(), cause)
             .remedy(format!("put {names} into the image, or set packages.allow in the policy")));

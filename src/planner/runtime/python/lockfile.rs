@@ -50,10 +50,10 @@ impl Found {
 }
 
 /// A lockfile, else requirements.txt. Without either the manifest must say what is done.
-pub fn found(draft: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
+pub fn found(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {
     let there: Vec<(Kind, &'static str)> =
-        FILES.into_iter().filter(|(_, path)| draft.source.has(path)).collect();
-    let own = draft.manifest.install.is_some();
+        FILES.into_iter().filter(|(_, path)| inputs.source.has(path)).collect();
+    let own = inputs.manifest.install.is_some();
     let locks: Vec<&str> =
         there.iter().filter(|(kind, _)| *kind != Kind::Requirements).map(|(_, path)| *path).collect();
     if locks.len() > 1 && !own {
@@ -66,7 +66,7 @@ pub fn found(draft: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Fou
         if own {
             return Ok(None);
         }
-        if let Some(path) = bare::shown_by(draft) {
+        if let Some(path) = bare::shown_by(inputs) {
             let why = match path {
                 "pyproject.toml" => "pyproject.toml has no dependencies",
                 _ => "the repository has no list of them",
@@ -74,11 +74,11 @@ pub fn found(draft: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Fou
             notes.push(format!("no packages are installed: {why}"));
             return Ok(Some(Found { kind: Kind::Nothing, path, names: Some(Names::new()) }));
         }
-        return Err(missing(draft.source).into());
+        return Err(missing(inputs.source).into());
     };
-    let names = match (kind, draft.source.evidence_of(path)) {
+    let names = match (kind, inputs.source.evidence_of(path)) {
         (Kind::Requirements, _) if own => None,
-        (Kind::Requirements, _) => Some(requirements::read(draft, path, notes)?),
+        (Kind::Requirements, _) => Some(requirements::read(inputs, path, notes)?),
         (Kind::Pipfile, Evidence::Text(text)) => Some(requirements::of_pipfile_lock(text)),
         (_, Evidence::Text(text)) => Some(requirements::of_lock(text)),
         _ => None,

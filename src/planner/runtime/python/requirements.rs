@@ -16,7 +16,7 @@ const MOST_FILES: usize = 20;
 pub type Names = BTreeSet<String>;
 
 /// The packages of a requirements.txt and of those that it includes.
-pub fn read(draft: &RecipeInputs, first: &str, notes: &mut Vec<String>) -> Result<Names, Unmet> {
+pub fn read(inputs: &RecipeInputs, first: &str, notes: &mut Vec<String>) -> Result<Names, Unmet> {
     let (mut names, mut ahead, mut seen) = (Names::new(), vec![first.to_owned()], BTreeSet::new());
     let mut loose = false;
     while let Some(path) = ahead.pop() {
@@ -32,17 +32,17 @@ pub fn read(draft: &RecipeInputs, first: &str, notes: &mut Vec<String>) -> Resul
             )
             .into());
         }
-        for line in lines(text(draft.source, &path)?) {
+        for line in lines(text(inputs.source, &path)?) {
             match entry(&line) {
                 Entry::File(other) => ahead.push(inside(&path, &beside(&path, other))?),
                 Entry::Path(other) => drop(inside(&path, other)?),
-                Entry::Index(address) => index(draft, &path, address, notes)?,
+                Entry::Index(address) => index(inputs, &path, address, notes)?,
                 Entry::Package(name, extras, pinned) => {
                     names.extend(implied(&name, &extras));
                     names.insert(name);
                     loose |= !pinned;
                 }
-                Entry::Option(option) => refuse_option(draft, &path, option)?,
+                Entry::Option(option) => refuse_option(inputs, &path, option)?,
                 Entry::Other => {}
             }
         }
@@ -165,8 +165,8 @@ fn entry(line: &str) -> Entry<'_> {
 }
 
 /// `--trusted-host` ends the check of a server's certificate: not for the policy's index.
-fn refuse_option(draft: &RecipeInputs, path: &str, line: &str) -> Result<()> {
-    if draft.mirrors.get("pypi").is_none()
+fn refuse_option(inputs: &RecipeInputs, path: &str, line: &str) -> Result<()> {
+    if inputs.mirrors.get("pypi").is_none()
         && line.starts_with("--trusted-host")
         && line.split_whitespace().count() < 3
     {
@@ -220,9 +220,9 @@ fn inside(from: &str, path: &str) -> Result<String> {
 }
 
 /// A policy that names an index means that one: another one could answer for a package's name.
-fn index(draft: &RecipeInputs, path: &str, address: &str, notes: &mut Vec<String>) -> Result<()> {
+fn index(inputs: &RecipeInputs, path: &str, address: &str, notes: &mut Vec<String>) -> Result<()> {
     let shown = excerpt(&without_userinfo(address));
-    match draft.mirrors.get("pypi") {
+    match inputs.mirrors.get("pypi") {
         Some(mirror) if mirror.as_str() == address.trim_end_matches('/') => Ok(()),
         Some(mirror) => {
             let cause = format!("it names the index {shown}, and the policy names {mirror}");

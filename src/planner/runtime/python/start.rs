@@ -27,11 +27,11 @@ const IN_PACKAGES: [&str; 6] = ["wsgi.py", "asgi.py", "app.py", "main.py", "appl
 /// Directories that are looked into: a repository with more of them names its application itself.
 const MOST_PACKAGES: usize = 12;
 
-pub fn start(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Start, Unmet> {
-    if let Some(line) = &draft.manifest.start {
+pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Start, Unmet> {
+    if let Some(line) = &inputs.manifest.start {
         return Ok(started(line)?);
     }
-    if let Some(text) = draft.source.text("Procfile")
+    if let Some(text) = inputs.source.text("Procfile")
         && let Some(line) = procfile::command(text)
     {
         let others = procfile::others(text, line);
@@ -41,15 +41,15 @@ pub fn start(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String
         }
         return Ok(started(line)?);
     }
-    let module = match django(draft.source)? {
+    let module = match django(inputs.source)? {
         Some(module) => Some(module),
         None => {
-            at_the_root(draft.source).map_or_else(|| in_a_package(draft.source), |found| Ok(Some(found)))?
+            at_the_root(inputs.source).map_or_else(|| in_a_package(inputs.source), |found| Ok(Some(found)))?
         }
     };
     let served = module.as_ref().map(|(module, object)| serve(module, object, found));
     let shows = if served.is_some() { objects::is_program } else { objects::is_script };
-    match (served, program(draft.source, shows)) {
+    match (served, program(inputs.source, shows)) {
         (Some(Ok(line)), _) => Ok(started(&line)?),
         (Some(Err(error)), None) => Err(error.into()),
         (Some(Err(_)), Some(path)) => {
@@ -57,7 +57,7 @@ pub fn start(draft: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String
             Ok(started(&format!("python {path}"))?)
         }
         (None, Some(path)) => Ok(started(&format!("python {path}"))?),
-        (None, None) if let Some(script) = scripts::only(draft.source, found) => Ok(started(&script)?),
+        (None, None) if let Some(script) = scripts::only(inputs.source, found) => Ok(started(&script)?),
         (None, None) => Err(Error::new(
             Code::ManifestInvalid,
             DOING,
@@ -81,7 +81,7 @@ fn started(line: &str) -> Result<Start> {
     Ok(Start { notifies, ..start })
 }
 
-/// The command that serves an application. One that its environment does not have is not named.
+/// The command that serves an application. A server that is not among the dependencies is not chosen.
 fn serve(module: &str, object: &Object, found: Option<&Found>) -> Result<String> {
     let has = |name: &str| found.and_then(|found| found.has(name));
     let all: &[&str] = match object.interface {
@@ -205,12 +205,12 @@ fn program(source: &Source, shows: fn(&str) -> bool) -> Option<&'static str> {
 }
 
 /// The file that is started by Python itself, with no server and no framework around it.
-pub fn alone(draft: &RecipeInputs) -> Option<&'static str> {
-    let procfile = draft.source.text("Procfile").and_then(procfile::command);
-    match draft.manifest.start.as_deref().or(procfile) {
+pub fn alone(inputs: &RecipeInputs) -> Option<&'static str> {
+    let procfile = inputs.source.text("Procfile").and_then(procfile::command);
+    match inputs.manifest.start.as_deref().or(procfile) {
         Some(line) => PROGRAMS.into_iter().find(|path| runs(line, path)),
-        None if draft.source.has("manage.py") || at_the_root(draft.source).is_some() => None,
-        None => program(draft.source, objects::is_script),
+        None if inputs.source.has("manage.py") || at_the_root(inputs.source).is_some() => None,
+        None => program(inputs.source, objects::is_script),
     }
 }
 

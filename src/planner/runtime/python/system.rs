@@ -38,19 +38,19 @@ const TABLE: &[Takes] = &[
 
 /// A Python that did not come with the distribution has its headers beside it, and needs those of C alone.
 pub fn needs(
-    draft: &RecipeInputs,
+    inputs: &RecipeInputs,
     found: Option<&Found>,
     chosen: &Chosen,
     notes: &mut Vec<String>,
 ) -> Option<Need> {
-    let found = found.filter(|_| draft.manifest.install.is_none())?;
+    let found = found.filter(|_| inputs.manifest.install.is_none())?;
     let known = |takes: &&Takes| found.names.as_ref().is_some_and(|names| takes.by(names));
-    let takes: Vec<&Takes> = TABLE.iter().filter(known).chain(git(draft.source, found)).collect();
+    let takes: Vec<&Takes> = TABLE.iter().filter(known).chain(git(inputs.source, found)).collect();
     let mut packages: Vec<String> = Vec::new();
     if takes.iter().any(|takes| takes.is_built) {
         let line = chosen.line();
         let is_theirs = chosen.program.starts_with("/usr/bin");
-        let headers = match distribution::default(&draft.facts.machine) == Some(line.as_str()) {
+        let headers = match distribution::default(&inputs.facts.machine) == Some(line.as_str()) {
             _ if !is_theirs => "libc6-dev".to_owned(),
             true => "python3-dev".to_owned(),
             false => format!("python{line}-dev"),
@@ -67,7 +67,7 @@ pub fn needs(
     }
     let who = takes.iter().map(|takes| takes.name).collect::<Vec<_>>().join(", ");
     let what = packages.join(", ");
-    let is_possible = draft.packages.allowed && draft.facts.machine.has_apt();
+    let is_possible = inputs.packages.allowed && inputs.facts.machine.has_apt();
     notes.push(match is_possible {
         true => format!("OS packages are installed for {who}: {what}"),
         false => format!(

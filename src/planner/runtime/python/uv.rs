@@ -25,18 +25,19 @@ pub struct Uv {
 }
 
 /// Installed, or from its archive. Without a checksum that the policy pins no archive is taken: it has none of its own.
-pub fn find(draft: &RecipeInputs) -> Option<Uv> {
-    let installed = draft.facts.programs.get("uv").and_then(|all| all.first());
+pub fn find(inputs: &RecipeInputs) -> Option<Uv> {
+    let installed = inputs.facts.programs.get("uv").and_then(|all| all.first());
     if let Some(installed) = installed {
         return Some(Uv { program: installed.program.clone(), need: None });
     }
-    let archives = draft.archives.get("uv").filter(|archives| archives.allowed)?;
-    let fits = |(file, _): &(&String, &String)| platform(&draft.facts.machine.arch) == file.split('/').nth(1);
+    let archives = inputs.archives.get("uv").filter(|archives| archives.allowed)?;
+    let fits =
+        |(file, _): &(&String, &String)| platform(&inputs.facts.machine.arch) == file.split('/').nth(1);
     let newest = archives.checksums.iter().filter(fits).max_by_key(|(file, _)| version(file));
     let (file, sha256) = newest?;
     let version = file.split('/').next().unwrap_or_default().to_owned();
     let path = layout::runtime("uv", &format!("v{version}"));
-    let mirror = draft.mirrors.get("uv").map_or(OFFICIAL, |mirror| mirror.as_str());
+    let mirror = inputs.mirrors.get("uv").map_or(OFFICIAL, |mirror| mirror.as_str());
     let archive = Archive {
         runtime: "uv".to_owned(),
         version,
