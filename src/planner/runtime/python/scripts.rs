@@ -9,6 +9,12 @@ pub fn only(source: &Source, found: Option<&Found>) -> Option<String> {
     of(source.text("pyproject.toml")?)
 }
 
+/// Whether the project has such commands, of which none is started.
+pub fn has_some(source: &Source) -> bool {
+    let table = source.text("pyproject.toml").and_then(|text| text.parse::<toml::Table>().ok());
+    table.is_some_and(|table| table.get("project").is_some_and(|project| project.get("scripts").is_some()))
+}
+
 fn of(pyproject: &str) -> Option<String> {
     let table: toml::Table = pyproject.parse().ok()?;
     // Without a build system uv does not install it.

@@ -58,6 +58,14 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
         }
         (None, Some(path)) => Ok(started(&format!("python {path}"))?),
         (None, None) if let Some(script) = scripts::only(inputs.source, found) => Ok(started(&script)?),
+        (None, None) if scripts::has_some(inputs.source) => Err(Error::new(
+            Code::ManifestInvalid,
+            DOING,
+            "no module of the repository shows an application, and [project.scripts] counts only with uv.lock, a \
+             [build-system], and one command or one of the project's name",
+        )
+        .remedy("add start = \"COMMAND\" to bootagent.toml, with the command of [project.scripts] that starts the service")
+        .into()),
         (None, None) => Err(Error::new(
             Code::ManifestInvalid,
             DOING,

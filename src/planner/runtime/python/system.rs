@@ -6,7 +6,7 @@ use super::interpreter::Chosen;
 use super::lockfile::{Found, Kind};
 use super::requirements::Names;
 use crate::facts::Source;
-use crate::planner::runtime::recipe::{Need, RecipeInputs};
+use crate::planner::runtime::recipe::{ANY_VERSION, Need, RecipeInputs};
 
 /// What a Python package takes. Those here that are built have no wheel for Linux in any version.
 struct Takes {
@@ -47,10 +47,13 @@ pub fn needs(
     let known = |takes: &&Takes| found.names.as_ref().is_some_and(|names| takes.by(names));
     let takes: Vec<&Takes> = TABLE.iter().filter(known).chain(git(inputs.source, found)).collect();
     let mut packages: Vec<String> = Vec::new();
+    // Where no machine is known, as in `validate`.
+    let is_any = chosen.version == ANY_VERSION;
     if takes.iter().any(|takes| takes.is_built) {
         let line = chosen.line();
         let is_theirs = chosen.program.starts_with("/usr/bin");
         let headers = match distribution::default(&inputs.facts.machine) == Some(line.as_str()) {
+            _ if is_any => "python3-dev".to_owned(),
             _ if !is_theirs => "libc6-dev".to_owned(),
             true => "python3-dev".to_owned(),
             false => format!("python{line}-dev"),
@@ -67,6 +70,10 @@ pub fn needs(
     }
     let who = takes.iter().map(|takes| takes.name).collect::<Vec<_>>().join(", ");
     let what = packages.join(", ");
+    if is_any {
+        notes.push(format!("OS packages for {who}: {what}; a boot installs them if the policy allows it"));
+        return None;
+    }
     let is_possible = inputs.packages.allowed && inputs.facts.machine.has_apt();
     notes.push(match is_possible {
         true => format!("OS packages are installed for {who}: {what}"),
