@@ -77,7 +77,8 @@ class Sources:
         shared.repo("greeting").commit("main", {"pyproject.toml": PYPROJECT, "greeting.py": 'WORD = "from git"\n'})
         shared.secret(f"service_env_{SERVICE}_test", json.dumps({"TOKEN": "t"}))
         shared.repo(SERVICE).commit("test", GOOD)
-        policy = with_uv(shared) if cls.with_uv else MIRROR
+        # Otherwise a boot installs what is missing here.
+        policy = (with_uv(shared) if cls.with_uv else MIRROR) + "[packages]\nallow = false\n"
         machine = shared.launch(binary=binary, files={POLICY: policy}, layers=[layers.ensure(TOOLS)])
         first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
         assert first.code == 0, first.stderr

@@ -56,6 +56,10 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
 
 /// Of a command that failed below pip, such as git: pip's own last line says only that a subprocess failed.
 pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
+    // uv names the package and its address itself.
+    if lines.iter().any(|line| line.says("error: Failed to")) {
+        return Vec::new();
+    }
     let of = |words: &str| lines.iter().filter(|line| line.says(words)).map(ForeignText::trimmed).collect();
     let fatal: Vec<ForeignText> = of("fatal: ");
     if fatal.is_empty() { of("did not run successfully") } else { fatal }
