@@ -223,7 +223,7 @@ class TestRecords(Reboots):
 
 # Ends with the value of a key, and otherwise serves.
 PARTICULAR = {"server.js": 'if (process.env.MODE === "bad") process.exit(7);\n' + TALKING}
-HASTY = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "6s" }\n'
+HASTY = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "6s", answer = "2s" }\n'
 
 
 class TestBuiltOnceMore:

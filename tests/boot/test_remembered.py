@@ -10,7 +10,7 @@ from services import NOTHING, TALKING, talking
 from stage import GIT, serving
 
 FAILURES = f"/run/bootagent/{SERVICE}.failed"
-HASTY = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "6s" }\n'
+HASTY = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "6s", answer = "2s" }\n'
 # Ends with the value of a key, and otherwise serves.
 PARTICULAR = 'if (process.env.MODE === "bad") process.exit(7);\n' + TALKING
 
