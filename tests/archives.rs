@@ -144,7 +144,7 @@ fn node(more: Vec<(Header, Vec<u8>)>) -> Vec<u8> {
 }
 
 #[test]
-fn an_archive_is_unpacked_without_what_nobody_needs() {
+fn an_archive_is_unpacked_without_what_is_not_needed() {
     let mirror = Mirror::of(node(Vec::new()));
     mirror.unpack(mirror.listed()).unwrap();
     let at = |path: &str| mirror.directory.path().join(path);

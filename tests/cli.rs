@@ -242,7 +242,7 @@ fn without_a_repository_it_says_so_at_once() {
 }
 
 /// The program as a user who is not root, from a place where that user may run it.
-fn as_nobody(home: &Path) -> Command {
+fn as_another_user(home: &Path) -> Command {
     let program = home.join("bootagent");
     // By another process: one of ours that starts meanwhile would keep the file open for writing.
     let copied = Command::new("cp").args([Path::new(env!("CARGO_BIN_EXE_bootagent")), &program]).status();
@@ -259,7 +259,7 @@ fn as_nobody(home: &Path) -> Command {
 #[test]
 fn a_run_is_root_s() {
     let home = directory(&[]);
-    let mut command = as_nobody(home.path());
+    let mut command = as_another_user(home.path());
     let output = command.args(["run", "--repository", "https://example.com/{service}.git"]).output().unwrap();
     assert_eq!(output.status.code(), Some(77));
     let stderr = said(&output.stderr);
@@ -277,7 +277,7 @@ fn a_dry_run_is_everybody_s() {
         let chown = Command::new("chown").args(["-R", "65534:65534", "."]).current_dir(&home).status();
         assert!(chown.unwrap().success());
     }
-    let mut command = as_nobody(home.path());
+    let mut command = as_another_user(home.path());
     let theirs = command.args(dry_arguments()).output().unwrap();
     assert_eq!(said(&theirs.stdout), said(&ours.stdout), "{}", said(&theirs.stderr));
 }
@@ -475,7 +475,7 @@ fn a_closed_pipe_is_no_failure() {
         assert_eq!(output.status.code(), Some(0), "{command:?}: {}", said(&output.stderr));
         assert!(!said(&output.stderr).contains("panicked"), "{}", said(&output.stderr));
     }
-    // Nor is it one to have nobody to complain to.
+    // A closed stderr is not an error either.
     let mut child = bootagent().args(["validate", "/absent"]).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(64));
@@ -638,12 +638,12 @@ fn env_check_of_what_is_no_secret_ends_as_a_run_would() {
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {told}");
         assert!(told.contains(code) && !told.contains("canary"), "{arguments:?}: {told}");
     }
-    let mut nobody = bootagent();
-    nobody.args(["env", "check"]);
+    let mut other = bootagent();
+    other.args(["env", "check"]);
     if nix::unistd::geteuid().is_root() {
-        nobody.uid(65534);
+        other.uid(65534);
     }
-    let output = nobody.output().unwrap();
+    let output = other.output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert!(said(&output.stderr).contains("--secret"), "{}", said(&output.stderr));
 }

@@ -61,7 +61,7 @@ impl Case {
         std::fs::read_to_string(self.file(name)).unwrap_or_default()
     }
 
-    /// A file under a name that nobody looks for would test nothing.
+    /// A file under a name that no code reads would test nothing.
     fn strays(&self) -> Vec<String> {
         let names = std::fs::read_dir(&self.home).unwrap().map(|entry| entry.unwrap().file_name());
         let known = |name: &str| FILES.contains(&name) || ["tree", "expected.txt"].contains(&name);

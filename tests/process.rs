@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// An ordinary user, where root runs the tests: the kernel shows an undumpable process of root's as one of root's.
 const NOBODY: u32 = 65534;
 
-/// A directory that everybody may use, with a FIFO in it to which nobody writes: who reads it waits.
+/// A directory that all users may use, with a FIFO in it that has no writer: a process that reads it waits.
 fn with_fifo(name: &str) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(&home, PermissionsExt::from_mode(0o777)).unwrap();
@@ -79,7 +79,7 @@ fn core_limits(pid: u32) -> [String; 2] {
     [words[0].to_owned(), words[1].to_owned()]
 }
 
-/// What the kernel shows of a process that is not dumpable belongs to root, whoever's the process is.
+/// What the kernel shows of a process that is not dumpable belongs to root, and not to the user of the process.
 fn owner_of_memory(pid: u32) -> u32 {
     std::fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid()
 }
@@ -143,7 +143,7 @@ fn reading_slowly(home: &TempDir, flag: &'static str, more: &[&str]) -> Ended {
     process
 }
 
-/// The other end of the FIFO, which can be opened like this once somebody reads it.
+/// The other end of the FIFO, which can be opened like this once a process reads it.
 fn writer(home: &TempDir) -> File {
     let mut options = File::options();
     options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());

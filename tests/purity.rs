@@ -125,7 +125,7 @@ fn json(plan: &Plan) -> String {
     serde_json::to_string_pretty(plan).unwrap()
 }
 
-/// Everything by which a plan, or what it was made of, could come before somebody's eyes.
+/// Everything by which a plan, or what it was made of, could be shown.
 fn shown(secret: &Variables, plan: &Plan) -> String {
     [
         json(plan),
@@ -137,10 +137,10 @@ fn shown(secret: &Variables, plan: &Plan) -> String {
     .concat()
 }
 
-/// Its name, the part of its value that nobody writes by chance, and its value.
+/// Its name, the part of its value that does not occur by chance, and its value.
 type Variable = (String, String, String);
 
-/// A variable whose value nobody could write by chance, among all that makes quoting hard.
+/// A variable whose value does not occur by chance, among all that makes quoting hard.
 fn variable() -> impl Strategy<Value = Variable> {
     let name = "[A-Z_][A-Z0-9_]{0,12}".prop_filter("refused, or shown by intent", |name| {
         refused(name, &[].into()).is_none() && name != "PORT"
@@ -149,7 +149,7 @@ fn variable() -> impl Strategy<Value = Variable> {
     let around = prop_oneof![
         "[ -~]{0,8}".boxed(),
         any::<String>()
-            .prop_filter("nothing carries it", |text| !text.contains('\0') && !text.chars().any(nobody))
+            .prop_filter("nothing carries it", |text| !text.contains('\0') && !text.chars().any(is_refused))
             .boxed(),
         Just("\r\n\"'`$\\#".to_owned()).boxed(),
     ];
@@ -159,7 +159,7 @@ fn variable() -> impl Strategy<Value = Variable> {
     })
 }
 
-fn nobody(c: char) -> bool {
+fn is_refused(c: char) -> bool {
     (0xfdd0..=0xfdef).contains(&u32::from(c)) || u32::from(c) & 0xfffe == 0xfffe
 }
 

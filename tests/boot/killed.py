@@ -41,7 +41,7 @@ def run(machine: Machine, *flags: str, at: Point, paths: Sequence[str] = (), com
 
 
 def points(machine: Machine, *flags: str, of: str = "", commit: str = "") -> tuple[Result, list[Point]]:
-    """A run that nobody disturbs, and before which calls of its main thread a kill leaves different machines: all that change
+    """An undisturbed run, and before which calls of its main thread a kill leaves different machines: all that change
     anything and are not the status's; of those the first one of each kind, and the renames between which and the one before
     something happened, but for the last ones. With `of` only those from the first one whose file or directory has that word
     to a little after the last one. `commit` is the one that the run brings: another run has another one in its paths."""

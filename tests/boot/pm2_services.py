@@ -52,7 +52,7 @@ def ecosystem(name: str = "ecosystem.config.js", text: str = "", **app: object) 
 
 
 def processes(machine: Machine) -> list[dict]:
-    """Those of the unit's cgroup, whoever is whose parent: pid, parent, user, arguments."""
+    """All processes of the unit's cgroup, children of children included: pid, parent, user, arguments."""
     group = machine.systemctl_show(f"{SERVICE}.service")["ControlGroup"]
     tops = " ".join(f"/sys/fs/cgroup/{top}{group}" for top in ("systemd", "unified", "."))
     pids = machine.check(["sh", "-c", f"cat $(ls -d {tops} 2>/dev/null | head -n 1)/cgroup.procs"]).split()

@@ -138,8 +138,8 @@ def test_a_service_that_listens_and_accepts_nothing(stage):
     assert "hangs" in status["error"]["remedy"], status["error"]
 
 
-def test_somebody_else_answers_on_the_port(stage, foreign_listener):
-    """The service itself lives, and the port answers 200: still nobody is fooled."""
+def test_another_process_answers_on_the_port(stage, foreign_listener):
+    """The service runs, and the port answers 200, but from another process: the health check fails."""
     files = node("setInterval(() => {}, 1000);\n") | {"bootagent.toml": "install = false\n" + SHORT}
     fails(stage, files, 1, "E-HEALTH-FOREIGN-LISTENER", "3000")
     assert stage.machine.http("http://127.0.0.1:3000/health/").status == 200
@@ -223,7 +223,7 @@ def test_a_process_that_is_given_the_services_connections_is_named(stage, squatt
 
 
 def test_well_after_all(stage):
-    """What failed before on this machine is in nobody's way."""
+    """What failed before on this machine does not hinder the next deployment."""
     name = stage.serve(node(), secret=None)
     result = stage.run()
     assert result.code == 0, result

@@ -101,7 +101,7 @@ def test_a_private_repository_with_its_credential(private, credential):
 
 
 def test_a_credential_that_is_not_accepted(private):
-    private.world.secret("git/credential", "ghp_wrong_token_of_somebody")
+    private.world.secret("git/credential", "ghp_wrong_token_of_another_user")
     result = private.refuses(78, "E-GIT-REFUSED", "does not accept the credential", flags=(CREDENTIAL,))
     assert "ghp_wrong" not in result.stderr
 

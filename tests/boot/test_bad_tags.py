@@ -201,7 +201,7 @@ def test_a_policy_by_root_s_own_link_and_readable_for_root_alone(stage):
     assert {"name": "repository", "value": REPOSITORY.format(service="auth-service"), "origin": POLICY} in plan["settings"]
 
 
-def test_nobody_names_the_repository(stage):
+def test_no_setting_names_the_repository(stage):
     stage.refuses(78, "E-POLICY-NO-REPOSITORY", "policy.toml", repository=None)
 
 

@@ -53,7 +53,7 @@ class TestBare:
         assert machine.check(["ls", "-A", "/opt/bootagent/runtimes"]).split() == ["node"]
         assert leftovers(machine) == []
 
-    def test_a_second_run_asks_nobody_and_changes_nothing(self, shared, machine):  # noqa: F811
+    def test_a_second_run_asks_no_server_and_changes_nothing(self, shared, machine):  # noqa: F811
         shared.node.log.clear()
         running = process(machine)
         again = machine.run(["bootagent", "run"])
@@ -190,7 +190,7 @@ class TestNothingIsInstalled:
         shared.repo(SERVICE).commit("test", {"bootagent.toml": 'node.version = "24"\n'})
         assert_failed(machine, run(machine), 78, "E-RUNTIME-MISSING", "v24.9.0", "404")
 
-    def test_a_version_that_nobody_built(self, shared, machine):  # noqa: F811
+    def test_a_version_that_was_not_built(self, shared, machine):  # noqa: F811
         shared.repo(SERVICE).commit("test", {"bootagent.toml": 'node.version = "19"\n'})
         assert_failed(machine, run(machine), 78, "E-RUNTIME-MISSING", "Node 19", "20.")
 

@@ -123,7 +123,7 @@ class TestRehearsal:
         shared.repo(SERVICE).commit("test", rehearsing(**{"server.js": server}))
         self.harmless(machine, code, name)
 
-    def test_somebody_elses_answer_is_none(self, shared, machine):  # noqa: F811
+    def test_the_answer_of_another_process_does_not_count(self, shared, machine):  # noqa: F811
         shared.repo(SERVICE).commit("test", rehearsing(**{"server.js": "setInterval(() => {}, 1000);\n"}))
         machine.check(["systemd-run", "--quiet", "--unit=foreign", "--collect", "python3", "-m", "http.server", "13000"])
         try:

@@ -33,7 +33,7 @@ def test_a_clock_that_is_set_right_meanwhile(stage, clock_off):
     stage.machine.check(["systemctl", "stop", f"{name}.service"])
 
 
-def test_two_minutes_matter_to_nobody(stage, clock_off):
+def test_two_minutes_do_not_matter(stage, clock_off):
     name = stage.serve(services.node(**{"bootagent.toml": services.NOTHING + services.BRIEF}))
     clock_off(-120)
     result = stage.run()

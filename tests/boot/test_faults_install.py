@@ -80,7 +80,7 @@ def test_a_package_that_is_not_the_one_of_the_lockfile(stage, registry):
     fails(stage, files | {"package-lock.json": json.dumps(lock)}, 78, "E-DEPENDENCY-ALTERED", "EINTEGRITY")
 
 
-def test_a_registry_for_which_nobody_vouches(stage, registry):
+def test_a_registry_with_an_untrusted_certificate(stage, registry):
     stage.world.front.untrusted = {"npm.acme.test"}
     before = len(registry.log)
     _, status = fails(stage, project(stage.world), 75, "E-REGISTRY-UNREACHABLE", "npm ci")
@@ -119,7 +119,7 @@ def test_a_shell_for_scripts_that_is_not_there(stage):
     fails(stage, files, 1, "E-INSTALL-FAILED", "spawn /opt/none/sh ENOENT")
 
 
-def test_an_etc_that_nobody_can_write(stage):
+def test_an_etc_that_cannot_be_written(stage):
     stage.serve(services.node(**{"bootagent.toml": SHORT}), secret=None)
     stage.machine.check(["sh", "-c", "mount --bind /etc /etc && mount -o remount,bind,ro /etc"])
     try:

@@ -1,4 +1,4 @@
-"""Kill the agent anywhere, run it once more, and the machine is the same as one on which nobody killed anything."""
+"""Kill the agent anywhere, run it once more, and the machine is the same as an undisturbed one."""
 
 import killed
 import pytest

@@ -159,7 +159,7 @@ class TestPackages:
 
     def test_while_it_waits_for_a_lock(self, shared, binary, undisturbed):  # noqa: F811
         machine = self.launch(shared, binary)
-        machine.check(["systemd-run", "--quiet", "--unit=somebody", "python3", "-c", HOLD])
+        machine.check(["systemd-run", "--quiet", "--unit=holder", "python3", "-c", HOLD])
         wait_for("the lock to be held", lambda: machine.exists(HELD), 20)
         begin(machine)
         self.waits_for(machine, "python3 (pid ")

@@ -207,7 +207,7 @@ def test_a_pack_that_breaks_off(stage, comes, how, after):
 
 
 def test_a_pack_that_stalls(stage, comes):
-    """Nobody lets go of the stalled connection: that it stalls is found out here."""
+    """No side closes the stalled connection: bootagent must notice the stall itself."""
     before = len(stage.world.git.log)
     stage.repository.stall(after=100, times=2)
     comes()

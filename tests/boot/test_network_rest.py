@@ -65,7 +65,7 @@ class TestNode:
         assert done.code == 0, done.stderr
         assert {entry["host"] for entry in company.node.log} == {MIRROR}
 
-    def test_a_mirror_that_nobody_vouches_for(self, company, binary):
+    def test_a_mirror_with_an_untrusted_certificate(self, company, binary):
         company.front.untrusted = {MIRROR}
         machine = boot(company, binary, f'[mirrors]\nnode = "https://{MIRROR}/node"\n', bare=True)
         status = assert_failed(machine, run(machine), 75, "E-RUNTIME-UNREACHABLE", MIRROR, "certificate")
@@ -104,7 +104,7 @@ class TestPackages:
         assert done.code == 0, done.stderr
         assert self.has(machine, packages.PACKAGE)
 
-    def test_a_mirror_that_nobody_vouches_for(self, company, binary):
+    def test_a_mirror_with_an_untrusted_certificate(self, company, binary):
         machine = self.company_s(company, binary, "budget = 30\n")
         done = run(machine)
         assert_failed(machine, done, 75, ["E-OS-PACKAGES-UNREACHABLE", "E-DEADLINE"])

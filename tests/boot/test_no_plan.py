@@ -82,11 +82,11 @@ class TestDoesNotServe:
         assert self.unit(machine) == before, "it was touched"
 
     def unit(self, machine) -> list:
-        """systemd forgets a unit that is stopped and in nobody's way."""
+        """systemd unloads a unit that is stopped and that no other unit refers to."""
         shown = machine.systemctl_show(f"{SERVICE}.service")
         return [shown.get(what) for what in ("ActiveState", "InvocationID", "MainPID", "NRestarts")]
 
-    def test_it_runs_nobody_knows_what(self, world, served):
+    def test_it_is_not_known_what_it_runs(self, world, served):
         """A run was killed while it restarted the unit."""
         machine, commit = served
         machine.check(["mv", HANDOVER, f"{HANDOVER}.kept"])

@@ -1,4 +1,4 @@
-"""Packages of the distribution, if the manifest asks for some; and whoever else is at work with dpkg."""
+"""OS packages that the manifest asks for, and other processes that use dpkg at the same time."""
 
 import re
 
@@ -8,7 +8,7 @@ from looks import SERVICE, process, secret, status
 from services import talking
 from stage import POLICY, REPOSITORY, assert_failed, run
 
-# Small, and needed by nobody.
+# Small, and no other package depends on it.
 PACKAGE = "hello"
 LOCK = "/var/lib/dpkg/lock-frontend"
 SAID = "/var/tmp/said"
@@ -36,9 +36,9 @@ def launch(world, binary):
 
 def hold(machine, python: str = "python3") -> str:
     """Another process holds dpkg's lock, until `let_go`; its pid."""
-    machine.check(["systemd-run", "--quiet", "--unit=somebody", python, "-c", HOLD])
+    machine.check(["systemd-run", "--quiet", "--unit=holder", python, "-c", HOLD])
     wait_for("the lock to be held", lambda: machine.exists(HELD), 20)
-    return machine.systemctl_show("somebody.service")["MainPID"]
+    return machine.systemctl_show("holder.service")["MainPID"]
 
 
 def let_go(machine) -> None:
@@ -71,7 +71,7 @@ def test_it_is_installed_once_and_a_lock_is_waited_for(launch):
     let_go(machine)
     ends_well(machine)
     assert has(machine, PACKAGE)
-    assert machine.systemctl_show("somebody.service")["Result"] == "success", "whoever held the lock was disturbed"
+    assert machine.systemctl_show("holder.service")["Result"] == "success", "the process that held the lock was disturbed"
     running = process(machine)
     again = machine.run(["bootagent", "run"])
     assert again.code == 0 and process(machine) == running, again.stderr
@@ -99,15 +99,15 @@ class TestAMinute:
         assert has(machine, PACKAGE)
         for told in (machine.read(SAID), machine.check(["journalctl", "--identifier=bootagent", "--output=cat"])):
             assert re.search(line, told), told
-        somebody = machine.systemctl_show("somebody.service")
-        assert somebody["Result"] == "success", "whoever held the lock was disturbed"
+        holder = machine.systemctl_show("holder.service")
+        assert holder["Result"] == "success", "the process that held the lock was disturbed"
 
 
-def test_whoever_holds_the_lock_too_long_is_named(launch):
+def test_a_process_that_holds_the_lock_too_long_is_named(launch):
     machine = launch(PACKAGE, policy='[packages]\nwait = "3s"\n')
     holder = hold(machine)
     assert_failed(machine, run(machine), 75, "E-OS-PACKAGES-LOCKED", "python3", f"pid {holder}", LOCK)
-    assert machine.systemctl_show("somebody.service")["ActiveState"] == "active"
+    assert machine.systemctl_show("holder.service")["ActiveState"] == "active"
     assert not has(machine, PACKAGE)
 
 
@@ -139,7 +139,7 @@ def test_an_interrupted_dpkg_is_repaired(launch):
     assert has(machine, PACKAGE) and not machine.check(["ls", "/var/lib/dpkg/updates"])
 
 
-def test_a_package_that_nobody_has(launch):
+def test_a_package_that_does_not_exist(launch):
     machine = launch(PACKAGE, "no-such-package")
     assert_failed(machine, run(machine), 78, "E-OS-PACKAGES-MISSING", "no no-such-package")
     assert not has(machine, PACKAGE), "half of what was asked for"

@@ -82,7 +82,7 @@ class TestServes:
         assert again.code == 0 and "/health: first 200 after 0." in again.stderr, again.stderr
         assert "stayed healthy for 1 s" in again.stderr, again.stderr
 
-    def test_whoever_is_not_root_is_told_what_systemd_says(self, machine):
+    def test_a_user_other_than_root_is_told_what_systemd_says(self, machine):
         asked = machine.run(["bootagent", "status", "--output", "json"], user="nobody")
         seen = asked.json()
         assert (asked.code, seen["state"], seen["serves"]["answers"]) == (0, "healthy", None), seen

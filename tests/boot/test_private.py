@@ -101,13 +101,13 @@ def test_a_server_with_another_host_key(ssh):
     assert [entry["event"] for entry in ssh.world.ssh.log[before:]] == ["connect"], "it was spoken to"
 
 
-def test_somebody_who_answers_as_github(ssh):
+def test_a_server_that_answers_as_github(ssh):
     """Only GitHub has GitHub's keys."""
     repository = "git@github.com:acme/{service}.git"
     ssh.refuses(77, "E-GIT-HOST-KEY", "github.com", "SHA256:", flags=(CREDENTIAL,), repository=repository)
 
 
-def test_a_server_that_nobody_knows(ssh):
+def test_a_server_with_an_unknown_key(ssh):
     ssh.machine.check(["rm", POLICY])
     before = len(ssh.world.ssh.log)
     ssh.refuses(77, "E-GIT-HOST-UNKNOWN", "git.acme.test", flags=(CREDENTIAL,), repository=SSH)
@@ -121,7 +121,7 @@ def test_a_key_of_another_repository(ssh):
     ssh.refuses(78, "E-GIT-NOT-FOUND", "Repository not found", flags=(CREDENTIAL,), repository=SSH)
 
 
-def test_a_key_of_nobody(ssh):
+def test_a_key_that_is_not_authorized(ssh):
     ssh.world.ssh.refuse_keys = True
     ssh.refuses(78, "E-GIT-REFUSED", "ssh-ed25519 SHA256:", flags=(CREDENTIAL,), repository=SSH)
 

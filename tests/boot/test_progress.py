@@ -1,4 +1,4 @@
-"""What a run waits for is told while it waits: in the log, in the status, and on whoever's terminal asks for it."""
+"""While a run waits, the log, the status and a terminal that shows the status say for what."""
 
 import re
 

@@ -25,7 +25,7 @@ def requirements(*more: str, **files: object) -> dict[str, object]:
 
 # What the commit breaks, with the code of the failure and words of its first line. None of it comes as far as the service.
 BEFORE = {
-    "a version nobody has": (requirements("left-pad==99.0"), "E-DEPENDENCY-MISSING", ["left-pad"]),
+    "a version that does not exist": (requirements("left-pad==99.0"), "E-DEPENDENCY-MISSING", ["left-pad"]),
     "a hash that does not match": (
         {"requirements.txt": f"packaging==26.4 --hash=sha256:{'0' * 64}\n"}, "E-DEPENDENCY-ALTERED", ["packaging"],
     ),
@@ -39,7 +39,7 @@ BEFORE = {
         {"requirements.txt": None, "pyproject.toml": "[tool.poetry]\nname = 'x'\n", "poetry.lock": SMUGGLING},
         "E-INSTALL-FAILED", ["not a package's name"],
     ),
-    "a Python that nobody has": ({".python-version": "3.8\n"}, "E-RUNTIME-MISSING", ["3.8"]),
+    "a Python that is not to be had": ({".python-version": "3.8\n"}, "E-RUNTIME-MISSING", ["3.8"]),
     "versions in conflict": ({".python-version": "three\n"}, "E-MANIFEST-INVALID", [".python-version"]),
     "no requirements and no lockfile": ({"requirements.txt": None, "bootagent.toml": DETECTED}, "E-LOCKFILE-MISSING", ["requirements.txt"]),
     "two lockfiles": ({"uv.lock": "version = 1\n", "poetry.lock": "# poetry\n", "pyproject.toml": "[project]\nname = 'x'\n"},

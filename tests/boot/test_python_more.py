@@ -276,7 +276,7 @@ class TestTwoPythons:
         assert updated.code == 0 and "3.9.23" in updated.stderr, updated.stderr
         assert ask(machine, "python") == "3.9"
 
-    def test_one_that_nobody_has_leaves_what_serves(self, shared, machine):  # noqa: F811
+    def test_one_that_is_not_to_be_had_leaves_what_serves(self, shared, machine):  # noqa: F811
         good = current(machine), process(machine)
         shared.repo(SERVICE).commit("test", {".python-version": "3.10\n"})
         failed = run(machine, "--update")

@@ -82,7 +82,7 @@ def test_a_reboot_goes_on_with_a_run_that_failed_before_its_plan(world, binary):
 
 
 class TestRebootInAnOutage:
-    """Nobody logs in to each machine of a fleet after an outage: what was good serves again by itself."""
+    """After an outage no operator logs in to each machine: the last healthy deployment serves again without one."""
 
     @pytest.fixture(scope="class")
     @classmethod

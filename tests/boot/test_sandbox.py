@@ -41,7 +41,7 @@ OWN = [f"{CACHE}/mine", "mine"]
 PRIVATE = ["/tmp/mine", "/var/tmp/mine", "/dev/shm/mine"]
 YIELDS = {"OOMScoreAdjust": "500", "CPUWeight": "50", "IOWeight": "50"}
 SCRIPTS = ["preinstall", "postinstall", "build"]
-# Nobody but systemd, npm and the plan gives a build variables.
+# Only systemd, npm and the plan set variables of a build.
 NAMES = {"CI", "HOME", "LANG", "PATH", "PWD", "NODE", "INIT_CWD", "COLOR", "EDITOR", "USER", "LOGNAME", "SHELL", "INVOCATION_ID",
          "JOURNAL_STREAM", "SYSTEMD_EXEC_PID"}  # fmt: skip
 

@@ -44,13 +44,13 @@ def test_there_is_no_way_to_secrets_manager(stage, how):
 
 @pytest.mark.shipped  # its resolver is another one
 @pytest.mark.parametrize("how", ["servfail", "absent"])
-def test_nobody_resolves_the_name_of_secrets_manager(stage, how):
+def test_the_name_of_secrets_manager_is_not_resolved(stage, how):
     stage.serve(services.node())
     getattr(stage.world.dns, how)(SECRETS)
     refuses(stage, 75, "E-SECRET-UNREACHABLE", "secret-unreachable", SECRETS)
 
 
-def test_nobody_vouches_for_secrets_manager(stage):
+def test_secrets_manager_has_an_untrusted_certificate(stage):
     stage.serve(services.node())
     stage.world.front.untrusted = {SECRETS}
     refuses(stage, 75, "E-SECRET-UNREACHABLE", "secret-untrusted", SECRETS, "certificate")
@@ -109,13 +109,13 @@ def test_there_is_no_way_to_the_git_server(stage, how, fault):
 # The resolver itself asks a server that fails for 5 s, again and again.
 @pytest.mark.shipped
 @pytest.mark.parametrize(("how", "budget"), [("servfail", 15), ("absent", 7)])
-def test_nobody_resolves_the_name_of_the_git_server(stage, how, budget):
+def test_the_name_of_the_git_server_is_not_resolved(stage, how, budget):
     stage.serve(services.node())
     getattr(stage.world.dns, how)(GIT)
     refuses(stage, 75, "E-GIT-UNREACHABLE", "git-unreachable", flags=(f"--budget={budget}s",), within=budget)
 
 
-def test_nobody_vouches_for_the_git_server(stage):
+def test_the_git_server_has_an_untrusted_certificate(stage):
     stage.serve(services.node())
     stage.world.front.untrusted = {GIT}
     refuses(stage, 75, "E-GIT-UNREACHABLE", "git-untrusted", "certificate")

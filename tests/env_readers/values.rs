@@ -1,4 +1,4 @@
-//! Values that have broken somebody's environment file, and a generator of more.
+//! Values that have broken environment files, and a generator of more.
 
 use proptest::prelude::*;
 

@@ -36,7 +36,7 @@ def directory() -> Path:
 
 
 def context(name: str) -> ssl.SSLContext:
-    """A server context for "trusted", or "untrusted": the same names, signed by an authority nobody knows."""
+    """A server context for "trusted", or "untrusted": the same names, signed by an unknown authority."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(_certificate(name))
     made.set_alpn_protocols(["http/1.1"])

@@ -80,7 +80,7 @@ class Aws:
         )
 
     def _connect(self) -> HTTPConnection:
-        """It takes most of a second to start; whoever needs it first waits for it."""
+        """It takes most of a second to start; the first test that needs it waits."""
         if not self._ready:
             self._wait_until_ready()
         connection = HTTPConnection("127.0.0.1", PORT)

@@ -1,4 +1,4 @@
-"""Removing a world, whoever does it: its owner in the end, its keeper when the owner died, or `lab gc`.
+"""Removes a world: called by its owner at the end, by its keeper if the owner died, or by `lab gc`.
 
 What a world is made of is known from its id alone, so nothing needs to be recorded but who owns it."""
 

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("image", help="build the machine image, if the cache has none, and print its path")
     gc = commands.add_parser("gc", help="remove the worlds whose owner is dead")
-    gc.add_argument("world", nargs="*", help="remove these, whoever owns them")
+    gc.add_argument("world", nargs="*", help="remove these, also if their owner still runs")
     shell = commands.add_parser("shell", help="launch a machine and open a root shell in it; leave it and all is gone")
     shell.add_argument("--user-data", type=Path, metavar="FILE", help="run by cloud-init, as on EC2")
     shell.add_argument("--binary", type=Path, metavar="FILE", help="copied to /usr/local/bin")

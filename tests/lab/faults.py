@@ -71,7 +71,7 @@ class Faulty:
         self.release()
 
     def release(self) -> None:
-        """Let go of whoever is stalled."""
+        """Release the stalled connections."""
         self._released.set()
 
     def next_fault(self, asked: str) -> Fault | None:

@@ -109,7 +109,7 @@ class _Server(ThreadingHTTPServer):
                 pass
 
     def finish_request(self, request: socket.socket, client_address) -> None:
-        # In the connection's own thread: a slow handshake delays nobody else.
+        # In the connection's own thread: a slow handshake delays no other connection.
         if self.tls:
             request.settimeout(30)
             request = self.tls().wrap_socket(request, server_side=True)

@@ -46,7 +46,7 @@ def path() -> Path:
 
 
 def ensure(say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)) -> Path:
-    """The image, built when the cache has none for this recipe. Whoever comes second waits for the first."""
+    """The image, built when the cache has none for this recipe. A second process waits for the first."""
     image = path()
     if image.exists():
         return image

@@ -17,9 +17,9 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 GATEWAY = "172.31.0.1"  # the VPC's router and resolver, and where its servers listen
 IMDS = "169.254.169.254"
-REFUSING = "172.31.0.4"  # resets whoever connects
+REFUSING = "172.31.0.4"  # resets each connection
 SILENT = "172.31.0.5"  # drops what is sent to it
-NOBODY = "172.31.15.254"  # no such host
+NO_HOST = "172.31.15.254"  # no such host
 PREFIX = 20
 
 _libc = ctypes.CDLL(None, use_errno=True)

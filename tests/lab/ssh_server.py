@@ -23,7 +23,7 @@ from .http_server import Disconnect
 from .namespace import GATEWAY, Namespace
 
 HOST_KEYS = ("ed25519", "ecdsa", "rsa")
-HOSTS = ["git.acme.test"]  # whose keys the lab can show; github.com is there too, but nobody has its real ones
+HOSTS = ["git.acme.test"]  # whose keys the lab can show; github.com is there too, but only GitHub has its real ones
 
 # What sshd runs, and how it is set up. /run is the connection's own.
 COMMAND = """\

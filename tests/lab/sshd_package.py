@@ -27,7 +27,7 @@ def ensure() -> Path:
 
 
 def host_key(kind: str, impostor: bool = False) -> Path:
-    """The lab's host key of that kind, or somebody else's; the public one stands beside it."""
+    """The lab's host key of that kind, or another one; the public one stands beside it."""
     made = paths.cache() / "ssh-host-keys" / f"{'impostor' if impostor else 'lab'}-{kind}"
     with _lock():
         if not made.exists():

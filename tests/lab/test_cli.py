@@ -70,7 +70,7 @@ def test_a_directory_that_is_not_a_clone_is_refused(world, clone):
 
 @pytest.mark.parametrize("world_id", [[], ["--world", "absent"]])
 def test_a_push_that_no_world_waits_for_is_told(clone, capsys, world_id):
-    assert cli.main(["push", *world_id, f"nobody-serves-this={clone}"]) == 64
+    assert cli.main(["push", *world_id, f"not-served={clone}"]) == 64
     assert "which world is meant" in capsys.readouterr().err
 
 

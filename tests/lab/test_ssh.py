@@ -87,7 +87,7 @@ def test_a_deploy_key_opens_no_other_repository_and_no_shell(world, client):
     assert done.returncode == 1 and "does not provide shell access" in done.stderr
 
 
-def test_a_key_that_nobody_authorized_or_that_was_taken_back(world, client, tmp_path):
+def test_a_key_that_is_not_authorized_or_was_taken_back(world, client, tmp_path):
     assert client.clone()[0] == 0
     world.ssh.refuse_keys = True
     code, said, _ = client.clone()

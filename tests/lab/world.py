@@ -28,7 +28,7 @@ from .github_app import App, GithubApps
 from .http_server import Request, Response
 from .imds import Credentials, Imds, Instance
 from .machine import Machine
-from .namespace import GATEWAY, NOBODY, REFUSING, SILENT
+from .namespace import GATEWAY, NO_HOST, REFUSING, SILENT
 from .node_archive import NodeArchives
 from .npm_registry import NpmRegistry
 from .proxy import Proxy
@@ -36,7 +36,7 @@ from .python_index import PythonIndex, UvArchives
 from .ssh_server import SshServer
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
-UNREACHABLE = {"refused": REFUSING, "silent": SILENT, "no route": NOBODY}
+UNREACHABLE = {"refused": REFUSING, "silent": SILENT, "no route": NO_HOST}
 
 
 class World:
@@ -301,7 +301,7 @@ class World:
     # Evidence
 
     def save_evidence(self, directory: Path | None = None) -> Path:
-        """Everything known about this world, for whoever looks into a failure."""
+        """Everything known about this world, for the analysis of a failure."""
         if directory is None:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)

@@ -172,7 +172,7 @@ fn a_child_shows_nothing_of_the_credential() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
     assert!(fs::read_to_string(path("status")).unwrap().contains("NoNewPrivs:\t1"));
-    // How the kernel shows a process that is not dumpable: its memory belongs to root, whoever runs it.
+    // How the kernel shows a process that is not dumpable: its memory belongs to root, and not to the user who runs it.
     assert_eq!(fs::metadata(path("mem")).unwrap().uid(), 0);
     child.kill().unwrap();
     child.wait().unwrap();

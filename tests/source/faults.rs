@@ -81,8 +81,8 @@ fn answers_that_are_not_gits_are_told_apart() {
 }
 
 #[test]
-fn nobody_there_is_unreachable() {
-    for url in ["http://127.0.0.1:1/auth.git", "https://nobody.invalid/auth.git"] {
+fn no_server_there_is_unreachable() {
+    for url in ["http://127.0.0.1:1/auth.git", "https://unknown.invalid/auth.git"] {
         let (code, text) = Asking::remote(url).fails();
         assert_eq!(code, Code::GitUnreachable, "{text}");
     }

@@ -1,4 +1,4 @@
-//! Repositories of this machine: exactly the named one, and by root only what nobody else could have written.
+//! Repositories of this machine: exactly the named one; root reads only what no other user can write.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
@@ -12,7 +12,7 @@ use nix::unistd::geteuid;
 use super::support::upstream::Upstream;
 use super::{Asking, exe};
 
-/// Somebody else.
+/// Another user.
 const OTHER: u32 = 12345;
 
 /// A clone with a directory `bin`, below which each test builds what it needs.

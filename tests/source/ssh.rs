@@ -214,7 +214,7 @@ fn a_repository_that_is_not_there_is_not_found() {
 }
 
 #[test]
-fn servers_that_let_nobody_do_anything_are_told_by_what_they_say() {
+fn servers_that_allow_nothing_are_told_by_what_they_say() {
     as_root!();
     for (says, code) in [
         ("echo 'Permission denied to acme/auth' >&2; exit 1", Code::GitRefused),
@@ -265,9 +265,9 @@ fn what_ends_early_is_not_taken_for_whole() {
         let (code, text) = asking.fails();
         assert_eq!(code, Code::GitUnreachable, "{fault:?}: {text}");
     }
-    let asking = Asking::remote("ssh://git@nobody.invalid/auth.git").with(|request| {
+    let asking = Asking::remote("ssh://git@unknown.invalid/auth.git").with(|request| {
         request.credential = Some(Credential::Key(Secret::new(ed25519().private)));
-        let line = format!("nobody.invalid {}", ed25519().public);
+        let line = format!("unknown.invalid {}", ed25519().public);
         request.host_keys = vec![HostKey::try_from(line).unwrap()];
     });
     let (code, text) = asking.fails();

@@ -37,7 +37,7 @@ fn what_was_fetched_is_written_as_it_is() {
     let at = |path: &str| release.path().join(path);
     check_out(asking.scratch.path(), &source.commit, release.path()).unwrap();
 
-    // .gitattributes asks for CRLF everywhere; nobody listens.
+    // .gitattributes asks for CRLF everywhere, which bootagent ignores.
     assert_eq!(fs::read(at("lines")).unwrap(), b"one\r\ntwo\nthree");
     assert_eq!(fs::read(at("bulk")).unwrap(), noise(200_000));
     assert_eq!((mode(&at("server.js")), mode(&at("bin/start")), mode(&at("bin"))), (0o644, 0o755, 0o755));

@@ -30,7 +30,7 @@ pub enum Fault {
     /// The right type, the wrong bytes.
     GarbageAdvertisement,
     GarbagePack,
-    /// The real server's answer in the protocol's second version, which nobody asked for.
+    /// The real server's answer in the protocol's second version, which no client asked for.
     VersionTwo,
     /// A capability that the real server's advertisement does not name.
     Without(&'static str),

@@ -33,7 +33,7 @@ pub struct SshServer {
 }
 
 impl SshServer {
-    /// Lets nobody in, until a key is authorized.
+    /// Refuses every login until a key is authorized.
     pub fn new(host_key_kind: &str, fault: Fault) -> SshServer {
         let directory = TempDir::new().unwrap();
         let at = |name: &str| directory.path().join(name);
@@ -111,7 +111,7 @@ fn script(fault: Fault) -> String {
     }
 }
 
-/// It insists on a user, a directory and a privileged parent: it gets them where nobody else sees them.
+/// It insists on a user, a directory and a privileged parent: it gets them where no other process sees them.
 fn sshd(stage: &Path, connection: OwnedFd) {
     let log = std::fs::File::options().create(true).append(true).open(stage.join("log")).unwrap();
     let package = package();

@@ -3,6 +3,7 @@
 
 mod bare;
 mod distribution;
+mod found;
 mod install;
 mod interpreter;
 mod lockfile;
@@ -115,8 +116,8 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let health = &manifest.health;
     if start.notifies && health.path.is_none() && health.check.is_none() {
         notes.push(
-            "gunicorn listens before its workers are ready: without health.path a service that cannot answer passes the \
-             health check"
+            "gunicorn listens before its workers are ready: without health.path the health check asks only for a connection \
+             that a worker accepts, and not for an answer"
                 .to_owned(),
         );
     }

@@ -1,7 +1,7 @@
 //! By which commands packages are installed.
 
+use super::found::{Found, Kind};
 use super::interpreter::Chosen;
-use super::lockfile::{Found, Kind};
 use crate::error::Result;
 use crate::fault::Phase;
 use crate::planner::runtime::command;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::lockfile::Found;
+use super::found::Found;
 use super::uv::{self, Uv};
 use super::version::{Range, Version};
 use super::{distribution, requirements, version_files};

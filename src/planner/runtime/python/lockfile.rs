@@ -1,30 +1,12 @@
 //! The file that says what is installed: a lockfile, else requirements.txt.
 
 use super::bare;
+use super::found::{Found, Kind};
 use super::requirements::{self, Names};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::recipe::RecipeInputs;
 use crate::planner::unmet::Unmet;
-
-/// The file that says what is to be installed.
-pub struct Found {
-    pub kind: Kind,
-    pub path: &'static str,
-    /// The packages that it names; nothing where it is too long to be read here.
-    pub names: Option<Names>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Uv,
-    Poetry,
-    Pdm,
-    Pipfile,
-    Requirements,
-    /// No packages at all, as that file shows.
-    Nothing,
-}
 
 const FILES: [(Kind, &str); 5] = [
     (Kind::Uv, "uv.lock"),
@@ -33,21 +15,6 @@ const FILES: [(Kind, &str); 5] = [
     (Kind::Pipfile, "Pipfile.lock"),
     (Kind::Requirements, "requirements.txt"),
 ];
-
-impl Found {
-    pub fn needs_uv(&self) -> bool {
-        self.kind == Kind::Uv
-    }
-
-    pub fn needs_no_packages(&self) -> bool {
-        self.kind == Kind::Nothing
-    }
-
-    /// Whether a package is among them, as far as that is known.
-    pub fn has(&self, name: &str) -> Option<bool> {
-        self.names.as_ref().map(|names| names.contains(name))
-    }
-}
 
 /// A lockfile, else requirements.txt. Without either the manifest must say what is done.
 pub fn found(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<Found>, Unmet> {

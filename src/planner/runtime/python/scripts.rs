@@ -1,6 +1,6 @@
 //! The command that a project installs of itself: `[project.scripts]` of pyproject.toml.
 
-use super::lockfile::{Found, Kind};
+use super::found::{Found, Kind};
 use crate::facts::Source;
 
 /// The one that it has, else the one that is called like the project. Only uv.lock installs the project itself.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::lockfile::Found;
+use super::found::Found;
 use super::objects::{self, Interface, Object};
 use super::{procfile, scripts};
 use crate::error::{Code, Error, Result};

@@ -2,8 +2,8 @@
 //! with the service if the policy lets packages be installed; else the plan names them.
 
 use super::distribution;
+use super::found::{Found, Kind};
 use super::interpreter::Chosen;
-use super::lockfile::{Found, Kind};
 use super::requirements::Names;
 use crate::facts::Source;
 use crate::planner::runtime::recipe::{ANY_VERSION, Need, RecipeInputs};

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The same as old.sh by somebody who cares for seconds: only what the image lacks, Node from its archive instead of the
+# The same as old.sh, written for speed: only what the image lacks, Node from its archive instead of the
 # distribution's 600 packages, one commit instead of the history, no audit. The AWS CLI stays.
 set -eo pipefail
 SERVICE=orders
