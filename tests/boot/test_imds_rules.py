@@ -119,16 +119,22 @@ def reboot_and_wait(machine) -> None:
     machine.run(["bootagent", "status", "--wait", "--timeout", "120s"], timeout=130)
 
 
-class TestWall:
+def with_users(world, binary, *users: str):
+    """A machine before its first run, with these users."""
+    world.repo(SERVICE).commit("test", talking())
+    secret(world, TOKEN="t")
+    machine = world.launch(binary=binary)
+    add_users(machine, *users)
+    return machine
+
+
+class TestRules:
     """One machine, from before its first run on; each test is the next thing that happens to it."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking())
-        secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary)
-        add_users(machine, "alice", "cwagent")
+        machine = with_users(shared, binary, "alice", "cwagent")
         machine.write("/var/tmp/early.py", EARLY_SCRIPT)
         machine.write("/etc/systemd/system/early.service", EARLY_UNIT)
         machine.check(["chmod", "1777", "/var/tmp"])
@@ -308,10 +314,7 @@ class TestWithoutNft:
     @pytest.fixture(scope="class")
     @classmethod
     def machine(cls, shared, binary):  # noqa: F811
-        shared.repo(SERVICE).commit("test", talking())
-        secret(shared, TOKEN="t")
-        machine = shared.launch(binary=binary)
-        add_users(machine, "alice")
+        machine = with_users(shared, binary, "alice")
         machine.check(["dpkg", "--purge", "nftables"])
         assert not machine.exists("/usr/sbin/nft")
         return machine
