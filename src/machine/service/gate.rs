@@ -19,15 +19,12 @@ use crate::machine::{Change, Check, Health, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
-/// Near the end of `health.timeout` a probe still gets this long.
-const SHORTEST: Duration = Duration::from_secs(1);
-
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
 pub async fn check(gate: &Gate) -> Result<Check> {
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
         Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
-            match probe(gate, &state, Duration::MAX).await {
+            match probe(gate, &state).await {
                 Ok(_) => Ok(Check::AlreadySo),
                 Err(bad) => Ok(Check::WouldChange(bad.cause.own())),
             }
@@ -39,7 +36,7 @@ pub async fn check(gate: &Gate) -> Result<Check> {
 /// One probe, without regard to the mark: a service that systemd restarted since the check may serve again.
 pub async fn probe_once(gate: &Gate) -> Result<Health> {
     let state = units::settled(&gate.unit).await?;
-    Ok(match probe(gate, &state, Duration::MAX).await {
+    Ok(match probe(gate, &state).await {
         Ok(good) => Health::Healthy(good.answer),
         Err(bad) => Health::Unhealthy(bad.cause.own()),
     })
@@ -109,11 +106,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
             return Err(crash::ended(gate, &state, restarts, seen.exit));
         }
-        let left = match good {
-            Some(_) => Duration::MAX,
-            None => until.saturating_duration_since(Instant::now()).max(SHORTEST),
-        };
-        let probed = probe(gate, &state, left).await;
+        let probed = probe(gate, &state).await;
         let processes = match &probed {
             Ok(good) => good.processes.clone(),
             Err(bad) => bad.processes.clone(),

@@ -14,9 +14,8 @@ use crate::machine::process::units::UnitState;
 use crate::plan::{Gate, Probe};
 use crate::secret::{ForeignText, Message};
 
-/// Probes the unit: the gate's probe, and its further probes (`also`). An answer may take as long as the probe says, and no
-/// longer than `most`.
-pub async fn probe(gate: &Gate, state: &UnitState, most: Duration) -> Result<Good, Bad> {
+/// Probes the unit: the gate's probe, and its further probes (`also`).
+pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     if state.imds_answered && !state.is_active() {
         return Err(imds_answers());
     }
@@ -26,28 +25,28 @@ pub async fn probe(gate: &Gate, state: &UnitState, most: Duration) -> Result<Goo
     // The further probes first: "this process ends again and again" is a better cause than "nothing listens".
     let mut processes = None;
     for also in &gate.also {
-        processes = one(also, state, most).await?.processes.or(processes);
+        processes = one(also, state).await?.processes.or(processes);
     }
-    match one(&gate.probe, state, most).await {
+    match one(&gate.probe, state).await {
         Ok(good) => Ok(Good { processes: good.processes.or(processes), ..good }),
         Err(bad) => Err(Bad { processes: bad.processes.or(processes), ..bad }),
     }
 }
 
-async fn one(probe: &Probe, state: &UnitState, most: Duration) -> Result<Good, Bad> {
+async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
     let seen = |answer: String| Good { answer, processes: None };
     match probe {
         Probe::Alive => Ok(seen(format!("alive as pid {}", state.main_pid))),
         Probe::Tcp { port } => {
             let address = own_address(*port, state)?;
-            accepts(address, &state.cgroup, Probe::answer().duration().min(most)).await?;
+            accepts(address, &state.cgroup, Probe::answer().duration()).await?;
             Ok(seen(format!("listening on {address}")))
         }
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
         Probe::Http { port, path, statuses, host, answer } => {
             let address = own_address(*port, state)?;
             let url = format!("http://{address}{path}");
-            let answer = ask(url.clone(), host.clone(), answer.duration().min(most)).await?;
+            let answer = ask(url.clone(), host.clone(), answer.duration()).await?;
             let good = match statuses.is_empty() {
                 true => (200..300).contains(&answer.status),
                 false => statuses.contains(&answer.status),
