@@ -40,7 +40,8 @@ pub fn repository(tree: &Path, at: &Path, branches: &[&str]) {
     let mut index = repository.index().unwrap();
     index.add_all(["*"], IndexAddOption::FORCE, None).unwrap();
     let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
-    let author = Signature::new("Author", "author@example.com", &Time::new(1_700_000_000, 0)).unwrap();
+    // The golden plans hold commits, which depend on this name.
+    let author = Signature::new("Somebody", "somebody@example.com", &Time::new(1_700_000_000, 0)).unwrap();
     let commit = repository.commit(Some("HEAD"), &author, &author, "The service", &tree, &[]).unwrap();
     let commit = repository.find_commit(commit).unwrap();
     for branch in &branches[1..] {
