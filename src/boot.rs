@@ -9,6 +9,7 @@ mod fallback;
 mod fetch;
 mod identify;
 mod memory;
+mod origins;
 mod present;
 mod preview;
 mod questions;

@@ -4,16 +4,13 @@ use super::identify::{Identified, identify};
 use crate::error::Result;
 use crate::machine::Observe;
 use crate::observe::manifest::Manifest;
-use crate::observe::{self, Flags};
+use crate::observe::{self, Flags, Values};
 use crate::planner::runtime;
 use crate::report::Report;
-use crate::secret::Secret;
 
-/// The secret of this instance's service, and the manifest of the pinned commit.
+/// The values of this instance's service, and the manifest of the pinned commit.
 pub struct Environment {
-    /// The secret's name.
-    pub secret: String,
-    pub text: Secret,
+    pub values: Vec<Values>,
     /// `None` until a run has pinned a commit.
     pub manifest: Option<Manifest>,
 }
@@ -22,7 +19,7 @@ pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report)
     let policy = observe::policy(machine, flags).await?;
     let Identified { policy, facts, selection, decided, .. } =
         identify(machine, flags, policy, report).await?;
-    let text = observe::secret_text(machine, &selection, &facts, flags, &policy).await?;
+    let values = observe::values(machine, &selection, &facts, flags, &policy).await?;
     let manifest = match &decided {
         Some(decided) => {
             let tables = runtime::tables();
@@ -30,5 +27,5 @@ pub async fn environment(machine: &impl Observe, flags: &Flags, report: &Report)
         }
         None => None,
     };
-    Ok(Environment { secret: selection.secret, text, manifest })
+    Ok(Environment { values, manifest })
 }

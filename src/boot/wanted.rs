@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decide::Service;
 use super::fetch::fetch;
 use super::identify::Identified;
+use super::origins::{Origin, first, origins};
 use super::questions::Questions;
 
 use crate::error::Result;
@@ -49,35 +50,30 @@ async fn service(
     report: &Report,
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
-    let decided = identified.decided.as_ref().filter(|_| !flags.update);
-    // A rollback to a kept release needs no git server: its outage may be the reason for the rollback.
-    let kept = selection.pinned.as_ref().filter(|_| facts.instance.is_some());
-    let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
-    let recorded = decided.map(|decided| &decided.source).or(kept.map(|kept| &kept.source));
-    // The source and the secret are read in parallel. If the manifest, which comes with the source, says that the
+    let decided = identified.decided.as_ref().map(|decided| &decided.source);
+    let origins = origins(decided, facts, selection, flags);
+    // The source and the values are read in parallel. If the manifest, which comes with the source, says that the
     // service has no secret, the read is dropped.
-    let mut fetching = pin!(async {
-        match recorded {
-            Some(source) => Ok((source.clone(), None)),
-            None => fetch(machine, flags, identified, report).await,
-        }
-    });
-    let reading = observe::secret_text(machine, selection, facts, flags, policy);
+    let mut fetching = pin!(first(origins, async |origin| match origin {
+        Origin::Record(source) => Ok((source.clone(), None)),
+        Origin::Remote => fetch(machine, flags, identified, report).await,
+    }));
+    let reading = observe::values(machine, selection, facts, flags, policy);
     let what = format!("reading the secret {}", selection.secret);
     let mut reading = pin!(report.during("secret", &what, reading));
     let mut read = None;
     let (source, scratch) = loop {
         tokio::select! {
             fetched = &mut fetching => break fetched?,
-            text = &mut reading, if read.is_none() => read = Some(text),
+            values = &mut reading, if read.is_none() => read = Some(values),
         }
     };
     let (manifest, manifest_from) =
         observe::manifest(machine, selection, flags, &source, planner::runtime::tables()).await?;
     let secret = match (manifest.secret, read) {
         (false, _) => None,
-        (true, Some(text)) => Some(observe::variables(selection, &manifest, &text?).await?),
-        (true, None) => Some(observe::variables(selection, &manifest, &reading.await?).await?),
+        (true, Some(values)) => Some(observe::variables(&manifest, values?).await?),
+        (true, None) => Some(observe::variables(&manifest, reading.await?).await?),
     };
     Ok((Arc::new(Service { source, manifest, manifest_from, secret }), scratch))
 }

@@ -194,6 +194,12 @@ impl Fault {
         Fault::ALL.iter().copied().find(|fault| fault.name() == name)
     }
 
+    /// Whether a commit may be read from another origin after this fault: the git server cannot be reached. One that
+    /// refuses access or has no such repository any more means it, and a copy elsewhere must not replace its answer.
+    pub fn leads_to_next_origin(self) -> bool {
+        self.phase() == Phase::Fetch && self.is_retried()
+    }
+
     /// How long it may last; none if a setting determines that, which the caller knows.
     pub fn most(self) -> Option<Seconds> {
         self.phase().set_by().is_none().then(|| self.phase().seconds())

@@ -12,6 +12,7 @@ mod notes;
 mod policy;
 mod reads;
 pub mod secrets;
+mod values;
 
 pub use decision::Decision;
 pub use flag_file::flag_file;
@@ -22,5 +23,6 @@ pub use policy::{
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, manifest,
-    repository_manifest, secret_text, source, tags, tip, unusable, variables, variables_of,
+    repository_manifest, source, tags, tip, unusable, variables_of,
 };
+pub use values::{Values, values, variables};

@@ -181,43 +181,18 @@ fn repository(at: &str, dry_run: bool) -> Result<Repository> {
     }
 }
 
-fn region(facts: &Facts) -> Option<&str> {
+pub fn region(facts: &Facts) -> Option<&str> {
     facts.instance.as_ref().map(|instance| instance.region.as_str())
 }
 
 /// Before the first healthy deployment on an instance, "access denied" may mean that IAM has not propagated a new
 /// policy yet: then the read waits. A dry run does not wait.
-fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> SecretPatience {
+pub fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> SecretPatience {
     let instance = facts.instance.as_ref().map(|instance| &instance.id);
     let good = facts.good.get(&selection.service);
     let was_healthy = good.is_some_and(|good| good.instance.as_ref() == instance);
     let waits_for_permission = instance.is_some() && !was_healthy && !flags.dry_run;
     SecretPatience { time: policy.wait(), waits_for_permission }
-}
-
-/// The text of the service's secret, or of the file of `--env-file`.
-pub async fn secret_text(
-    machine: &impl Observe,
-    selection: &Selection,
-    facts: &Facts,
-    flags: &Flags,
-    policy: &Policy,
-) -> Result<Secret> {
-    match &flags.overrides.env_file {
-        Some(path) => Ok(Secret::new(flag_file(machine, path, "--env-file").await?)),
-        None => {
-            let patience = patience(selection, facts, flags, policy);
-            let read = machine.secret(&selection.secret, region(facts), &selection.network, patience);
-            let read_by = ["service", "environment", "secret"];
-            read.await.map_err(|error| selection.origins.explain(error, &read_by))
-        }
-    }
-}
-
-/// The variables in the text of the service's secret.
-pub async fn variables(selection: &Selection, manifest: &Manifest, text: &Secret) -> Result<Variables> {
-    let (name, allow, text) = (selection.secret.clone(), manifest.env.allow.clone(), text.clone());
-    blocking(move || secrets::parse(&name, text.expose(), &allow)).await
 }
 
 /// Reads the secret of a kept release; `None` if the release has none.

@@ -49,11 +49,14 @@ struct Checked {
 
 async fn judge(args: &EnvCheckArgs) -> Result<Checked> {
     let found = find(args).await?;
-    let variables = secrets::read(&found.name, found.text.expose())?;
+    let mut variables = Variables::default();
+    for Values { name, text } in &found.values {
+        variables.extend(secrets::read(name, text.expose())?);
+    }
     let manifest = found.manifest.unwrap_or_default();
     let dotenv = manifest.env.file.then(|| runtime::dialect(&manifest));
     Ok(Checked {
-        secret: found.name,
+        secret: found.values.iter().map(|values| values.name.as_str()).collect::<Vec<_>>().join(", "),
         manifest: found.manifest_at,
         dotenv: dotenv.is_some(),
         keys: check(&variables, dotenv, &manifest.env.allow),
@@ -61,8 +64,7 @@ async fn judge(args: &EnvCheckArgs) -> Result<Checked> {
 }
 
 struct Found {
-    name: String,
-    text: Secret,
+    values: Vec<Values>,
     manifest: Option<Manifest>,
     manifest_at: Option<String>,
 }
@@ -83,8 +85,7 @@ async fn find(args: &EnvCheckArgs) -> Result<Found> {
         None => None,
     };
     Ok(Found {
-        name,
-        text,
+        values: vec![Values { name, text }],
         manifest,
         manifest_at: args.manifest.as_ref().map(|path| path.display().to_string()),
     })
@@ -115,8 +116,7 @@ async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
     let report = Report::new(Progress::Silent, run_id());
     let environment = boot::environment(machine, flags, &report).await?;
     Ok(Found {
-        name: environment.secret,
-        text: environment.text,
+        values: environment.values,
         manifest_at: environment
             .manifest
             .as_ref()

@@ -44,6 +44,11 @@ impl Variables {
         self.0.is_empty()
     }
 
+    /// Adds the variables of `other`, which replace those of the same name.
+    pub fn extend(&mut self, other: Variables) {
+        self.0.extend(other.0);
+    }
+
     /// Returns the previous value of this name.
     pub fn insert(&mut self, name: impl Into<String>, value: Secret) -> Option<Secret> {
         self.0.insert(name.into(), value)
