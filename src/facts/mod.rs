@@ -16,6 +16,8 @@ mod program;
 pub mod records;
 mod seconds;
 mod source;
+#[cfg(test)]
+pub mod testing;
 
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
@@ -33,4 +35,4 @@ pub use records::{
     Unusable,
 };
 pub use seconds::Seconds;
-pub use source::{Entry, EntryKind, Evidence, LONGEST_EVIDENCE, Source};
+pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};

@@ -39,6 +39,16 @@ pub enum Evidence<'a> {
     NeverAsked,
 }
 
+/// In front of the path of an evidence file: only its beginning is read. A lockfile may be large, and its first lines tell
+/// its format.
+pub const HEAD: &str = "head:";
+const HEAD_BYTES: usize = 1024;
+
+/// The path of the file that a request is for, without `HEAD`.
+pub fn requested(request: &str) -> &str {
+    request.strip_prefix(HEAD).unwrap_or(request)
+}
+
 /// The limit for one evidence file, in bytes. A longer file is not read: every boot reads all recorded texts again.
 pub const LONGEST_EVIDENCE: u64 = 256 << 10;
 
@@ -89,8 +99,10 @@ impl Source {
         longest: u64,
         read: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<(), E> {
+        let is_head = path.starts_with(HEAD);
         let text = match () {
             () if kind == EntryKind::Symlink => Err("it is a symbolic link".to_owned()),
+            () if is_head => Ok(head(read()?)),
             () if size > longest => Err(format!("it has {size} bytes, and the limit is {longest}")),
             () => decoded(read()?).ok_or_else(|| "it is not UTF-8 text".to_owned()),
         };
@@ -111,7 +123,7 @@ impl Source {
     pub fn evidence_of(&self, path: &str) -> Evidence<'_> {
         let is_absent = match path.contains('/') {
             true => self.absent.contains(path),
-            false => !self.has(path),
+            false => !self.has(requested(path)),
         };
         match (self.text(path), self.unread.get(path)) {
             (Some(text), _) => Evidence::Text(text),
@@ -133,6 +145,11 @@ impl Source {
     pub fn text(&self, path: &str) -> Option<&str> {
         self.evidence.get(path).map(String::as_str)
     }
+}
+
+fn head(mut bytes: Vec<u8>) -> String {
+    bytes.truncate(HEAD_BYTES);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The text of a file in UTF-8, or in UTF-16 with a byte order mark, as PowerShell writes it.
@@ -186,6 +203,18 @@ mod tests {
         let text = text.replace(",\"absent\":[\"api/Pipfile\"]", "");
         let of_old: Source = serde_json::from_str(&text).unwrap();
         assert_eq!(of_old.evidence_of("api/Pipfile"), Evidence::NeverAsked);
+    }
+
+    #[test]
+    fn of_a_long_file_only_the_beginning_is_read_if_that_was_requested() {
+        let mut source = source();
+        let long = || Ok::<_, ()>(b"lockfileVersion: '9.0'\n".repeat(1000));
+        source.record("head:setup.py", (EntryKind::File, 23_000), 10, long).unwrap();
+        let Evidence::Text(text) = source.evidence_of("head:setup.py") else { panic!("not read") };
+        assert!(text.len() == 1024 && text.starts_with("lockfileVersion"));
+        assert_eq!(source.evidence_of("head:Pipfile"), Evidence::Absent);
+        source.record("setup.py", (EntryKind::File, 23_000), 10, long).unwrap();
+        assert!(matches!(source.evidence_of("setup.py"), Evidence::Unread(_)));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Selection {
     pub mirrors: Mirrors,
     pub archives: Archives,
     pub packages: PackagesAllowed,
+    /// Whether dependencies must be locked, unless the manifest says it.
+    pub lockfile: bool,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -121,6 +123,8 @@ pub fn select(
     settings.extend(archive_settings);
     let (packages, package_settings) = policy.packages();
     settings.extend(package_settings);
+    let lockfile = policy.lockfile();
+    settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
 
     Ok(Selection {
         service: service.value,
@@ -137,6 +141,7 @@ pub fn select(
         mirrors: policy.mirrors(),
         archives,
         packages,
+        lockfile: lockfile.is_none_or(|found| found.value),
         settings,
         origins,
         notes: decided

@@ -23,7 +23,7 @@ use crate::machine::{
 use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::layout::Layout;
 use crate::plan::{Rendering, Seconds, Setting};
-use crate::secret::{Sealed, Secret};
+use crate::secret::Sealed;
 
 /// The settings that can cause a fetch to fail, for `Origins::explain`.
 const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential"];

@@ -2,14 +2,16 @@
 //! a variable of a later source replaces one of an earlier source. Today the list has one member: the service's secret,
 //! or the file of `--env-file`.
 
+use std::path::PathBuf;
+
 use futures_util::future::try_join_all;
 
+use super::Selection;
 use super::flag_file::flag_file;
 use super::manifest::Manifest;
 use super::policy::{Flags, Policy};
 use super::reads::{patience, region};
 use super::secrets::{self, Variables};
-use super::Selection;
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::machine::{Observe, blocking};
@@ -18,7 +20,7 @@ use crate::secret::Secret;
 /// Where values are read.
 enum ValueSource {
     /// A file that a flag names.
-    File { path: String, flag: &'static str },
+    File { path: PathBuf, flag: &'static str },
     /// The name of a secret in Secrets Manager.
     Secret(String),
 }
@@ -80,7 +82,10 @@ mod tests {
     use super::*;
 
     fn values(texts: &[&str]) -> Vec<Values> {
-        let named = |(at, text): (usize, &&str)| Values { name: format!("s{at}"), text: Secret::new(text.to_string()) };
+        let named = |(at, text): (usize, &&str)| Values {
+            name: format!("s{at}"),
+            text: Secret::new(text.to_string()),
+        };
         texts.iter().enumerate().map(named).collect()
     }
 

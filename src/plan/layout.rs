@@ -246,6 +246,11 @@ pub const RUNTIMES: &str = "/opt/bootagent/runtimes";
 /// runtime appear complete, and disappear at once.
 pub const UNFINISHED_RUNTIME: &str = "/opt/bootagent/runtimes/.unfinished";
 
+/// HOME of a release's build commands. Programs that an install script leaves in `~/.cache` are part of the release.
+pub fn build_home(release: &Path) -> PathBuf {
+    release.join(".build-home")
+}
+
 pub fn runtime(name: &str, version: &str) -> PathBuf {
     Path::new(RUNTIMES).join(name).join(version)
 }

@@ -1,6 +1,7 @@
 //! Steps that create the service's users and directories. Adds steps only; checks of the names are in `names.rs`.
 
 use super::draft::Draft;
+use super::runtime::Recipe;
 use super::steps::Steps;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
@@ -54,7 +55,7 @@ pub fn create(steps: &mut Steps, draft: &Draft) {
             0o750,
         )
         .after(&["user"]);
-    for (id, persistent) in persistent(wanted.manifest) {
+    for (id, persistent) in persistent(wanted.manifest, &draft.recipe) {
         let path = layout.data().join(persistent);
         let why = "persist in the manifest: kept when releases change";
         steps.directory(&id, why, path, service.clone(), 0o750).after(&["data"]);
@@ -70,10 +71,24 @@ pub fn create(steps: &mut Steps, draft: &Draft) {
         .after(&["user"]);
 }
 
-/// The manifest's persistent directories: the id of the step that makes each, and its path relative to the release.
-pub fn persistent(manifest: &Manifest) -> impl Iterator<Item = (String, &str)> {
-    let named = manifest.persist.iter().enumerate();
-    named.map(|(index, path)| (format!("persist-{}", index + 1), path.as_ref()))
+/// The directories that are kept across releases, relative to the release: the manifest's, and those that the framework
+/// writes to.
+pub fn kept<'a>(manifest: &'a Manifest, recipe: &'a Recipe) -> Vec<&'a str> {
+    let own = manifest.persist.iter().map(String::as_str);
+    let more = recipe
+        .writes
+        .iter()
+        .map(String::as_str)
+        .filter(|path| !manifest.persist.iter().any(|own| own == path));
+    own.chain(more).collect()
+}
+
+/// The same directories, each with the id of the step that makes it.
+pub fn persistent<'a>(manifest: &'a Manifest, recipe: &'a Recipe) -> impl Iterator<Item = (String, &'a str)> {
+    kept(manifest, recipe)
+        .into_iter()
+        .enumerate()
+        .map(|(index, path)| (format!("persist-{}", index + 1), path))
 }
 
 /// A note, because most services write into their own directory elsewhere, and would fail here at their first upload.

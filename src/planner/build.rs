@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, imds, network, packages};
+use super::{Wanted, accounts, imds, network, packages};
 use crate::error::Result;
 use crate::facts::Generation;
 use crate::fault::Phase;
@@ -51,12 +51,17 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
         steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
         ready.push("script");
     }
+    let tools = install_tools(steps, recipe, &ready, &rules);
+    ready.extend(tools.iter().map(String::as_str));
     if packages::install(steps, wanted, recipe)? {
         ready.push("packages");
     }
     let mut environment = recipe.build_environment.clone();
     environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors, recipe.of));
     environment.insert("PATH".to_owned(), recipe.search_path(release));
+    if recipe.keeps_home {
+        environment.insert("HOME".to_owned(), layout::build_home(release).display().to_string());
+    }
     let mut last = "checkout".to_owned();
     for work in &recipe.work {
         let command = Command {
@@ -108,6 +113,23 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
     done
 }
 
+/// Tools are installed by Node's npm, after Node. Returns the ids of the steps.
+fn install_tools(steps: &mut Steps, recipe: &Recipe, ready: &[&str], rules: &[&str]) -> Vec<String> {
+    let mut done = Vec::new();
+    for tool in recipe.tools() {
+        let why = "the package manager in the version that the commit asks for, once for this machine";
+        steps
+            .add(&tool.name, why, Action::InstallTool(tool.clone()))
+            .after(&["remove-leftovers", "build-user"])
+            .after(ready)
+            .after(rules)
+            .within(Phase::Install);
+        steps.finished_by(&tool.name);
+        done.push(tool.name.clone());
+    }
+    done
+}
+
 /// Path of the record that a release is complete.
 pub fn record(release: &Path, layout: &Layout) -> PathBuf {
     layout.finished().join(release.file_name().unwrap_or_default())
@@ -133,7 +155,7 @@ pub fn link(steps: &mut Steps, draft: &Draft) {
         steps.displace(&id, &why, release.join(link), path).after(&[&built]);
         steps.finished_by(&id);
     }
-    for (index, persistent) in draft.wanted.manifest.persist.iter().enumerate() {
+    for (index, persistent) in accounts::kept(draft.wanted.manifest, &draft.recipe).into_iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
         let why = "leads from the release to the persistent directory";
         steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);

@@ -34,7 +34,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let rendering = environment::render(wanted, recipe, &variables, layout, &mut Vec::new())?;
 
     let why = "the candidate's environment, while it runs";
-    let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
+    let persistent = persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect();
     let prepared = before_serving(steps);
     steps
         .directory("candidate", why, layout.candidate(), Owner::root(), 0o700)

@@ -52,6 +52,12 @@ impl Draft<'_> {
             origin: self.recipe.chosen_by.clone(),
         };
         let Wanted { selection, manifest_from, .. } = self.wanted;
-        selection.settings.iter().cloned().chain([(*manifest_from).clone(), runtime]).collect()
+        selection
+            .settings
+            .iter()
+            .cloned()
+            .chain([(*manifest_from).clone(), runtime])
+            .chain(self.recipe.settings.iter().cloned())
+            .collect()
     }
 }

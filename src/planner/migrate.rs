@@ -48,7 +48,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         may_use_imds: wanted.selection.service_may_use_imds,
         record: Record { path: layout.migrated().join(name(release)), text: text(&done)? },
     };
-    let persistent = persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect();
+    let persistent = persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect();
     steps
         .add(
             "migrate",

@@ -8,6 +8,7 @@ mod ahead;
 mod build;
 pub mod candidate;
 mod compared;
+mod digest;
 mod draft;
 pub mod env;
 mod environment;
@@ -98,6 +99,8 @@ fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {
         archives: &selection.archives,
         mirrors: &selection.mirrors,
         packages: &selection.packages,
+        network: &selection.network,
+        requires_lockfile: wanted.manifest.lockfile.unwrap_or(selection.lockfile),
         layout,
         is_started_by_supervisor: supervisor::starts(wanted.source, wanted.manifest),
     })

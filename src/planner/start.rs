@@ -36,7 +36,9 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
         .after(&["attempt"])
         .marks(Mark::Switched)
         .needing(homes)
-        .needing(accounts::persistent(wanted.manifest).map(|(id, _)| StepId::new(id)).collect());
+        .needing(
+            accounts::persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect(),
+        );
     let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
     steps
         .add(

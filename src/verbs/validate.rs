@@ -64,6 +64,8 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
         archives: &Default::default(),
         mirrors: &Default::default(),
         packages: &Default::default(),
+        network: &Default::default(),
+        requires_lockfile: manifest.lockfile.unwrap_or(true),
         layout: &Layout::new(&service),
         is_started_by_supervisor: supervisor::starts(source, manifest),
     })?;

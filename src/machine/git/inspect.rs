@@ -8,7 +8,7 @@ use super::links::{self, Node, Nodes};
 use super::paths;
 use super::request::Limits;
 use crate::error::{Code, Error, Result};
-use crate::facts::{EntryKind, Source};
+use crate::facts::{EntryKind, Source, requested};
 use crate::secret::{ForeignText, Message, cut};
 
 /// The kernel's PATH_MAX, without the final zero byte.
@@ -54,7 +54,7 @@ pub(super) fn read_evidence(
     limits: &Limits,
 ) -> Result<()> {
     for path in wanted {
-        let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(path)) else {
+        let Ok(found) = items.binary_search_by(|item| item.path.as_str().cmp(requested(path))) else {
             source.miss(path);
             continue;
         };

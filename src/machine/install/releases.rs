@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source};
+use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source, requested};
 use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
@@ -166,7 +166,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
 }
 
 fn read_evidence(source: &mut Source, tree: &Path, wanted: &str) -> Result<()> {
-    let path = tree.join(wanted);
+    let path = tree.join(requested(wanted));
     let doing = || format!("reading {}", path.display());
     // A directory that is a symbolic link is not followed, as it would not be in a commit.
     let above = path.ancestors().skip(1).take_while(|above| *above != tree);

@@ -15,6 +15,7 @@ const KEYS: &[&str] = &[
     "environments",
     "health",
     "install",
+    "lockfile",
     "migrate",
     "packages",
     "persist",
@@ -34,6 +35,7 @@ const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 pub(super) struct Layer {
     runtime: Option<String>,
     tables: Tables,
+    lockfile: Option<bool>,
     install: Option<Vec<String>>,
     build: Option<Vec<String>>,
     migrate: Option<Vec<String>>,
@@ -78,6 +80,7 @@ impl Layer {
         for (key, at, item) in section.entries() {
             match key {
                 "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
+                "lockfile" => layer.lockfile = Some(item.flag()?),
                 "install" => layer.install = Some(values::commands(&item)?),
                 "build" => layer.build = Some(values::commands(&item)?),
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
@@ -109,6 +112,7 @@ impl Layer {
         Layer {
             runtime: over.runtime.or(self.runtime),
             tables: tables::over(over.tables, self.tables),
+            lockfile: over.lockfile.or(self.lockfile),
             install: over.install.or(self.install),
             build: over.build.or(self.build),
             migrate: over.migrate.or(self.migrate),
@@ -131,6 +135,7 @@ impl Layer {
         Ok(Manifest {
             runtime: self.runtime,
             tables: self.tables,
+            lockfile: self.lockfile,
             install: self.install,
             build: self.build,
             migrate: self.migrate.unwrap_or(default.migrate),

@@ -30,6 +30,8 @@ pub struct Manifest {
     pub runtime: Option<String>,
     /// The tables of runtimes, such as `[node]`.
     pub tables: tables::Tables,
+    /// Whether dependencies must be locked; none: as the policy says.
+    pub lockfile: Option<bool>,
     /// Commands; none: the runtime's default; empty: install nothing.
     pub install: Option<Vec<String>>,
     /// As `install`.
@@ -114,6 +116,7 @@ impl Default for Manifest {
         Manifest {
             runtime: None,
             tables: tables::Tables::new(),
+            lockfile: None,
             install: None,
             build: None,
             migrate: Vec::new(),

@@ -25,6 +25,7 @@ pub(super) fn error(text: &str) -> String {
 
 const COMPLETE: &str = r#"
 runtime = "node"
+lockfile = false
 install = "npm ci --omit=dev"
 build = ["npm run build", "npm prune"]
 migrate = "npm run migrate"
@@ -59,6 +60,7 @@ fn complete() -> Manifest {
     Manifest {
         runtime: Some("node".into()),
         tables: [("node".into(), [pair("version", ">=20 <23")].into())].into(),
+        lockfile: Some(false),
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
         migrate: vec!["npm run migrate".into()],

@@ -53,6 +53,8 @@ pub struct Fragment {
     pub archives: BTreeMap<String, Words>,
     #[serde(default, skip_serializing_if = "Packages::is_empty")]
     pub packages: Packages,
+    /// Whether dependencies must be locked; `false` allows those without a lockfile.
+    pub lockfile: Option<bool>,
 }
 
 /// The table `[git]`.
@@ -117,6 +119,7 @@ impl Fragment {
             node: self.node.over(under.node),
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
+            lockfile: self.lockfile.or(under.lockfile),
         }
     }
 

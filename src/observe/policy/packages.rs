@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
+use super::origin::Sourced;
 use crate::fault::Phase;
 use crate::plan::{Seconds, Setting};
 
@@ -38,6 +39,11 @@ impl Default for PackagesAllowed {
 }
 
 impl Policy {
+    /// Whether dependencies must be locked. None if no layer says it.
+    pub fn lockfile(&self) -> Option<Sourced<bool>> {
+        self.uppermost(|fragment| fragment.lockfile)
+    }
+
     /// The table's values, and the settings that are not defaults.
     pub fn packages(&self) -> (PackagesAllowed, Vec<Setting>) {
         let default = PackagesAllowed::default();

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::shell::{self, Line, assignment};
 use crate::error::{Code, Error, Result};
-use crate::secret::excerpt;
 
 /// How the service starts: a program with its arguments, and what its line set in front of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,109 +21,68 @@ pub struct Start {
     pub notifies: bool,
 }
 
-/// `npm start` may lead to another script, and that to a third; more is a circle.
-const MOST_HOPS: usize = 5;
-
 /// Programs that start another one and stay beside it.
 const WRAPPERS: &[&str] = &["npm", "npx", "pnpm", "pnpx", "yarn", "bun", "bunx", "corepack"];
 
-/// The service's start line. A shell and npm make room for the service where that is possible: as its parents they
-/// would take the SIGTERM that is meant for it.
-pub fn start(line: &str, scripts: &BTreeMap<String, String>, node: &Path) -> Result<Start> {
-    let mut line = line.trim().to_owned();
-    let mut environment = BTreeMap::new();
-    for _ in 0..=MOST_HOPS {
-        if let Line::OneProgram { at } = shell::read(&line) {
-            return replacing(&line, at, environment);
-        }
-        if shell::read(&line) == Line::Several {
-            return Ok(shell_line(line, environment, true));
-        }
-        let mut words = line.split_whitespace().peekable();
-        while let Some((name, value)) = words.peek().and_then(|word| assignment(word)) {
-            environment.insert(name.to_owned(), value.to_owned());
-            words.next();
-        }
-        let words: Vec<&str> = words.skip_while(|word| *word == "exec").collect();
-        let next = match words.as_slice() {
-            ["npm", rest @ ..] => script(rest, scripts)?,
-            ["npx", rest @ ..] => Some(package_program(&rest.join(" "))?.to_owned()),
-            _ => None,
-        };
-        match next {
-            Some(next) => line = next,
-            None => return program(&words, environment, node),
-        }
+/// The service's start line. A shell makes room for the service where that is possible: as its parent it would take the
+/// SIGTERM that is meant for it. `node` is the program's path.
+pub fn start(line: &str, node: &Path) -> Result<Start> {
+    let line = line.trim();
+    match shell::read(line) {
+        Line::OneProgram { at } => return Ok(replacing(line, at)),
+        Line::Several => return Ok(several(line)),
+        Line::Plain => {}
     }
-    Err(invalid("its npm scripts call each other in a circle")
-        .remedy("name the program itself: start = \"node server.js\""))
+    let mut environment = BTreeMap::new();
+    let mut words = line.split_whitespace().peekable();
+    while let Some((name, value)) = words.peek().and_then(|word| assignment(word)) {
+        environment.insert(name.to_owned(), value.to_owned());
+        words.next();
+    }
+    let words: Vec<&str> = words.skip_while(|word| *word == "exec").collect();
+    program(&words, environment, node)
 }
 
-/// The same for a runtime whose start lines are not npm's: every program is found through the unit's PATH.
+/// The same for a runtime of which every program is found through the unit's PATH.
 pub fn line(line: &str) -> Result<Start> {
-    start(line, &BTreeMap::new(), Path::new("/usr/bin/node"))
+    start(line, Path::new("/usr/bin/node"))
 }
 
 fn invalid(cause: impl std::fmt::Display) -> Error {
     Error::new(Code::ManifestInvalid, "resolving the start command", cause)
 }
 
-/// The line of the script that `npm start`, `npm run NAME` and the like stand for, with the arguments that follow;
-/// nothing if npm itself must find it, in another directory for instance.
-fn script(words: &[&str], scripts: &BTreeMap<String, String>) -> Result<Option<String>> {
-    const QUIET: &[&str] = &["-s", "--silent", "-q", "--quiet", "--no-update-notifier"];
-    let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
-    let (before, after) = (&words[..end], words.get(end + 1..).unwrap_or_default());
-    let mut before = before.iter().copied().filter(|word| !QUIET.contains(word));
-    let name = match before.next() {
-        Some("start") => "start",
-        Some("run" | "run-script") => match before.next() {
-            Some(name) => name,
-            None => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    let arguments: Vec<&str> = before.chain(after.iter().copied()).collect();
-    let of_npm = |word: &&str| word.starts_with('-');
-    if name.starts_with('-') || arguments[..arguments.len() - after.len()].iter().any(of_npm) {
-        return Ok(None);
-    }
-    let script = scripts
-        .get(name)
-        .ok_or_else(|| invalid(format!("package.json has no script \"{}\"", excerpt(name))))?;
-    Ok(Some(std::iter::once(script.trim()).chain(arguments).collect::<Vec<_>>().join(" ")))
-}
-
-/// The line of what npx would run of the packages that are installed. Of others it fetches the newest one at each start,
-/// which no lockfile names.
-fn package_program(line: &str) -> Result<&str> {
-    const ANSWERS: &[&str] = &["--yes", "-y", "--no", "--no-install", "-q", "--quiet", "--"];
-    let mut line = line.trim_start();
-    while let Some((_, rest)) =
-        line.split_once(char::is_whitespace).filter(|(first, _)| ANSWERS.contains(first))
-    {
-        line = rest.trim_start();
-    }
-    match line.split_whitespace().next() {
-        Some(name) if !name.starts_with('-') && !name.contains('@') => Ok(line),
-        _ => Err(invalid("npx would fetch a package at each start, in a version that no lockfile names")
-            .remedy("add the package to package.json's dependencies, and name its program itself in start")),
-    }
-}
-
 /// One program whose words a shell expands, and which then takes the shell's place.
-fn replacing(line: &str, at: usize, environment: BTreeMap<String, String>) -> Result<Start> {
+fn replacing(line: &str, at: usize) -> Start {
     let (assignments, program) = line.split_at(at);
     let program = program.strip_prefix("exec ").unwrap_or(program).trim_start();
-    let program = match program.strip_prefix("npx").filter(|rest| rest.starts_with(char::is_whitespace)) {
-        Some(rest) => package_program(rest)?,
-        None => program,
-    };
-    let is_wrapped = program.split_whitespace().next().is_some_and(|first| WRAPPERS.contains(&first));
-    Ok(shell_line(format!("{assignments}exec {program}"), environment, is_wrapped))
+    shell_line(format!("{assignments}exec {program}"), is_wrapper(program))
 }
 
-fn shell_line(line: String, environment: BTreeMap<String, String>, is_wrapped: bool) -> Start {
+/// Of programs that run one after the other, the last one serves, and takes the shell's place.
+fn several(line: &str) -> Start {
+    let Some((last, before)) =
+        shell::chain(line).and_then(|parts| Some((*parts.last()?, line.len() - parts.last()?.len())))
+    else {
+        return shell_line(line.to_owned(), true);
+    };
+    let assigns = last.split_whitespace().next().is_some_and(|word| assignment(word).is_some());
+    let first = last.split_whitespace().next().unwrap_or_default();
+    match assigns || shell::is_of_the_shell(first) {
+        true => shell_line(line.to_owned(), true),
+        false => {
+            let program = last.strip_prefix("exec ").unwrap_or(last);
+            shell_line(format!("{}exec {program}", &line[..before]), is_wrapper(program))
+        }
+    }
+}
+
+fn is_wrapper(program: &str) -> bool {
+    program.split_whitespace().next().is_some_and(|first| WRAPPERS.contains(&first))
+}
+
+fn shell_line(line: String, is_wrapped: bool) -> Start {
+    let environment = BTreeMap::new();
     let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
     Start { argv, environment, is_wrapped, notifies: false }
 }
@@ -172,15 +130,7 @@ mod tests {
     use super::*;
 
     fn started(line: &str) -> Start {
-        let scripts = [
-            ("start", "node server.js"),
-            ("dev", "npm run dev"),
-            ("prod", "npm start"),
-            ("set", "B=3 npm start"),
-            ("quoted", "node 'server.js'"),
-        ];
-        let scripts = scripts.map(|(name, line)| (name.to_owned(), line.to_owned())).into();
-        start(line, &scripts, Path::new("/n/bin/node")).unwrap()
+        start(line, Path::new("/n/bin/node")).unwrap()
     }
 
     #[test]
@@ -200,7 +150,7 @@ mod tests {
     }
 
     fn shell(line: &str, is_wrapped: bool) -> Start {
-        shell_line(line.to_owned(), BTreeMap::new(), is_wrapped)
+        shell_line(line.to_owned(), is_wrapped)
     }
 
     #[test]
@@ -217,84 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn several_programs_are_a_shells_children() {
-        for line in
-            ["node a.js | tee log", "node a && node b", "npm run pre && npm start", "cd api; npm start"]
-        {
+    fn the_last_of_several_programs_takes_the_shells_place() {
+        for (line, run) in [
+            ("node a && node b", "node a && exec node b"),
+            ("prisma migrate deploy && node 'b c'", "prisma migrate deploy && exec node 'b c'"),
+            ("a && exec b", "a && exec b"),
+        ] {
+            assert_eq!(started(line), shell(run, false), "{line}");
+        }
+        for line in ["node a.js | tee log", "cd api; npm start", "a && B=1 b", "a && cd b", "a || b"] {
             assert_eq!(started(line), shell(line, true), "{line}");
         }
+        assert!(started("a && npm start").is_wrapped);
     }
 
     #[test]
-    fn npm_makes_room_for_the_service() {
-        for line in [
-            "npm run prod",
-            "npm start",
-            "npm run -s prod",
-            "npm --silent start",
-            "exec npm start",
-            "npm start --",
-        ] {
-            let start = started(line);
-            assert_eq!(start.argv, ["/n/bin/node", "server.js"], "{line}");
-            assert!(!start.is_wrapped, "{line}");
-        }
-        assert_eq!(started("npm start -- --flag a").argv, ["/n/bin/node", "server.js", "--flag", "a"]);
-        let start = started("A=1 B=2 npm run set");
-        assert_eq!(start.argv, ["/n/bin/node", "server.js"]);
-        assert_eq!(start.environment, [("A", "1"), ("B", "3")].map(|(n, v)| (n.into(), v.into())).into());
-        assert_eq!(started("npm run quoted").argv[2], "exec node 'server.js'");
-    }
-
-    #[test]
-    fn where_npm_must_find_the_script_it_stays_as_a_wrapper() {
-        for line in [
-            "npm --prefix api start",
-            "npm -w api start",
-            "npm start --workspace=api",
-            "npm run",
-            "yarn start",
-        ] {
-            let start = started(line);
-            assert_eq!((start.argv[0].as_str(), start.is_wrapped), ("/usr/bin/env", true), "{line}");
-        }
-        assert!(started("npm --prefix \"$X\" start").is_wrapped);
-    }
-
-    #[test]
-    fn npx_makes_room_for_an_installed_program_and_fetches_none() {
-        for line in ["npx node server.js", "npx --yes node server.js", "npx --no-install -- node server.js"] {
-            let start = started(line);
-            assert_eq!(
-                (start.argv, start.is_wrapped),
-                (vec!["/n/bin/node".into(), "server.js".into()], false),
-                "{line}"
-            );
-        }
-        assert_eq!(started("npx next start").argv, ["/usr/bin/env", "next", "start"]);
-        assert_eq!(started("A=1 npx -y next start \"$B\""), shell("A=1 exec next start \"$B\"", false));
-        for line in [
-            "npx serve@14 -s build",
-            "npx serve@14 -s 'build'",
-            "npx @acme/server \"$PORT\"",
-            "npx @acme/server",
-            "npx -p x y",
-            "npx --package=x y",
-            "npx",
-        ] {
-            let error = start(line, &BTreeMap::new(), Path::new("/n/bin/node")).unwrap_err().to_string();
-            assert!(error.contains("no lockfile names"), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn circles_missing_scripts_and_empty_lines_are_errors() {
-        let scripts = BTreeMap::from([("dev".to_owned(), "npm run dev".to_owned())]);
-        for (line, says) in
-            [("npm run dev", "circle"), ("npm start", "no script"), ("A=b", "no program"), ("", "no program")]
-        {
-            let error = start(line, &scripts, Path::new("/n/bin/node")).unwrap_err().to_string();
-            assert!(error.contains(says), "{line}: {error}");
+    fn lines_without_a_program_are_errors() {
+        for line in ["A=b", "", "exec"] {
+            let error = start(line, Path::new("/n/bin/node")).unwrap_err().to_string();
+            assert!(error.contains("no program"), "{line}: {error}");
         }
     }
 

@@ -7,10 +7,7 @@
 mod choice;
 mod command;
 mod node;
-mod node_archive;
-mod node_choice;
-mod node_index;
-mod node_version;
+mod procfile;
 mod python;
 mod recipe;
 mod shell;

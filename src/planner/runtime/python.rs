@@ -8,7 +8,7 @@ mod install;
 mod interpreter;
 mod lockfile;
 mod objects;
-mod procfile;
+
 mod requirements;
 mod scripts;
 mod start;
@@ -128,9 +128,11 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         // Extension modules are built for a minor version's ABI.
         runtime_line: format!("python {}", chosen.line()),
         chosen_by: chosen.by.clone(),
+        settings: Vec::new(),
         needs: chosen.needs.into_iter().chain(system).chain([install::script()]).collect(),
         work: installed,
         build_environment: build_environment(layout),
+        keeps_home: false,
         start,
         migrate: migrate?,
         migrate_lines: manifest.migrate.clone(),
@@ -141,6 +143,8 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         path: chosen.path,
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
         stores_uploads: None,
+        writes: Vec::new(),
+        is_web: false,
         notes,
     })
 }

@@ -12,8 +12,8 @@ use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
 use crate::observe::{Archives, PackagesAllowed};
-use crate::plan::Archive;
 use crate::plan::layout::{self, Layout};
+use crate::plan::{Archive, InstallTool, Setting};
 use crate::planner::env::Dialect;
 use crate::planner::unmet::Unmet;
 
@@ -74,6 +74,9 @@ pub struct RecipeInputs<'a> {
     pub archives: &'a Archives,
     pub mirrors: &'a Mirrors,
     pub packages: &'a PackagesAllowed,
+    pub network: &'a Network,
+    /// Whether dependencies without a lockfile are an error.
+    pub requires_lockfile: bool,
     pub layout: &'a Layout,
     /// Whether a supervisor's file in the repository names what is started, so that no start command is needed.
     pub is_started_by_supervisor: bool,
@@ -91,11 +94,15 @@ pub struct Recipe {
     pub runtime_line: String,
     /// The file or key that requests this version, and the request: `.nvmrc: 22`.
     pub chosen_by: String,
+    /// What else was chosen, and by which convention.
+    pub settings: Vec<Setting>,
     /// What must be installed before the commands of `work` run.
     pub needs: Vec<Need>,
     /// The commands to install and build, run in order, in the release, as the build user.
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,
+    /// Whether the HOME of the build is in the release, and the service finds there what the build left in `~/.cache`.
+    pub keeps_home: bool,
     pub start: Start,
     /// The migration commands: one `argv` each, run in order as the service's user before a new release serves.
     pub migrate: Vec<Vec<String>>,
@@ -115,6 +122,10 @@ pub struct Recipe {
     pub caches: Vec<PathBuf>,
     /// A dependency that stores uploaded files.
     pub stores_uploads: Option<&'static str>,
+    /// Directories of the release that the service writes to, although the manifest does not name them.
+    pub writes: Vec<String>,
+    /// Whether a dependency of the service listens on a port.
+    pub is_web: bool,
     pub notes: Vec<String>,
 }
 
@@ -122,6 +133,8 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     Archive(Archive),
+    /// A program that Node's package manager installs.
+    Tool(InstallTool),
     /// Packages of the distribution.
     Packages(Vec<String>),
     /// A script of bootagent that the build runs. Root owns it.
@@ -163,21 +176,28 @@ impl Recipe {
     pub fn archives(&self) -> impl Iterator<Item = &Archive> {
         self.needs.iter().filter_map(|need| match need {
             Need::Archive(archive) => Some(archive),
-            Need::Packages(_) | Need::Script { .. } => None,
+            _ => None,
+        })
+    }
+
+    pub fn tools(&self) -> impl Iterator<Item = &InstallTool> {
+        self.needs.iter().filter_map(|need| match need {
+            Need::Tool(tool) => Some(tool),
+            _ => None,
         })
     }
 
     pub fn packages(&self) -> impl Iterator<Item = &String> {
         self.needs.iter().flat_map(|need| match need {
             Need::Packages(names) => names.as_slice(),
-            Need::Archive(_) | Need::Script { .. } => &[],
+            _ => &[],
         })
     }
 
     pub fn scripts(&self) -> impl Iterator<Item = (&PathBuf, &'static str)> {
         self.needs.iter().filter_map(|need| match need {
             Need::Script { path, text } => Some((path, *text)),
-            Need::Packages(_) | Need::Archive(_) => None,
+            _ => None,
         })
     }
 

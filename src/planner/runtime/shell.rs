@@ -37,10 +37,35 @@ pub fn read(line: &str) -> Line {
     let Some(words) = words(line) else { return Line::Several };
     let program = words.into_iter().find(|word| assignment(&line[word.clone()]).is_none());
     match program.map(|word| (word.start, &line[word])) {
-        Some((_, word)) if OF_THE_SHELL.contains(&word) || word.starts_with(['<', '>', '#']) => Line::Several,
+        Some((_, word)) if is_of_the_shell(word) => Line::Several,
         Some((at, _)) => Line::OneProgram { at },
         None => Line::Several,
     }
+}
+
+/// The parts of `a && b && c`; the whole line if it is one simple command. None if it has other syntax of a shell.
+pub fn chain(line: &str) -> Option<Vec<&str>> {
+    let (mut parts, mut start, mut quote, mut escaped) = (Vec::new(), 0, None, false);
+    let mut characters = line.char_indices().peekable();
+    while let Some((at, c)) = characters.next() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None, '&') if characters.next_if(|(_, next)| *next == '&').is_some() => {
+                parts.push(line[start..at].trim());
+                start = at + 2;
+            }
+            _ => {}
+        }
+    }
+    parts.push(line[start..].trim());
+    parts.iter().all(|part| words(part).is_some_and(|words| !words.is_empty())).then_some(parts)
+}
+
+pub fn is_of_the_shell(word: &str) -> bool {
+    OF_THE_SHELL.contains(&word) || word.starts_with(['<', '>', '#'])
 }
 
 /// `NAME=value`, as it may stand in front of a program.
@@ -59,7 +84,7 @@ enum Quote {
 }
 
 /// The words of a line that is one simple command; nothing if it is more than that, or cannot be read.
-fn words(line: &str) -> Option<Vec<Range<usize>>> {
+pub fn words(line: &str) -> Option<Vec<Range<usize>>> {
     let mut words = Vec::new();
     let mut start = None;
     let mut quote = Quote::None;
@@ -124,6 +149,21 @@ mod tests {
         ] {
             let Line::OneProgram { at } = read(line) else { panic!("{line}: {:?}", read(line)) };
             assert!(line[at..].starts_with(program), "{line}: {}", &line[at..]);
+        }
+    }
+
+    #[test]
+    fn a_chain_is_split_where_a_shell_would() {
+        for (line, parts) in [
+            ("a && b", &["a", "b"][..]),
+            ("a 'x && y'&&b \"&&\" && c", &["a 'x && y'", "b \"&&\"", "c"]),
+            ("node x", &["node x"]),
+            ("a \\&\\& b", &["a \\&\\& b"]),
+        ] {
+            assert_eq!(chain(line).as_deref(), Some(parts), "{line}");
+        }
+        for line in ["a && b | c", "a & b", "a &&", "&& a", "a; b && c", "(a && b)", "a && $(b)", "a && 'b"] {
+            assert_eq!(chain(line), None, "{line}");
         }
     }
 

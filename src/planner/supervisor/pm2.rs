@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::systemd::{self, Main};
 use super::{App, Service, Supervisor};
@@ -17,6 +16,7 @@ use crate::facts::{ServiceFile, Source, Supervised, Takes};
 use crate::observe::manifest::{Manifest, Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish, SupervisorName};
 use crate::plan::layout;
 use crate::plan::{Evaluation, InstallTool, Probe, Seconds};
+use crate::planner::digest::digest;
 use crate::planner::network;
 use crate::planner::runtime::{Recipe, Start};
 
@@ -333,15 +333,6 @@ fn tool(app: &App) -> InstallTool {
         path: layout::runtime("pm2", &version),
         unit: app.layout.transient("pm2"),
     }
-}
-
-fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
-    }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

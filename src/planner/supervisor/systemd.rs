@@ -164,12 +164,27 @@ ReadWritePaths={data}
     for line in hardening(Confined::Service) {
         let _ = writeln!(unit, "{line}");
     }
+    if recipe.keeps_home {
+        let _ = writeln!(unit, "{}", finds_cache(role.tree));
+    }
     if !selection.service_may_use_imds {
         let _ = writeln!(unit, "{NO_IMDS}");
         // Tests at each start that IMDS does not answer: with some kernels or a drop-in, the line above has no effect.
         let _ = writeln!(unit, "ExecStartPre={}", layout::IMDS_PROOF);
     }
     unit
+}
+
+/// Links what the build left in its `~/.cache`, such as a browser, into the service's, and leaves there what is the
+/// service's own. Not with a mount: the service may write other directories there.
+fn finds_cache(tree: &Path) -> String {
+    let from = layout::build_home(tree).join(".cache");
+    let script = format!(
+        "for built in {}/*; do own=$HOME/.cache/${{built##*/}}; [ -e $built ] && mkdir -p $HOME/.cache && \
+         {{ [ -L $own ] || [ ! -e $own ]; }} && ln -sfn $built $own; done",
+        from.display()
+    );
+    format!("ExecStartPre=-/bin/sh -c '{}'", escape(&script).replace('$', "$$"))
 }
 
 /// How the service is stopped: bootagent sends SIGTERM to the service itself, also if it is a child of a shell or

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use super::found::Found;
 use super::objects::{self, Interface, Object};
-use super::{procfile, scripts};
+use super::scripts;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
+use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::RecipeInputs;
 use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;

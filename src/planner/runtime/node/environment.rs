@@ -1,0 +1,94 @@
+//! Variables of Node's tools: for proxies, certificates and mirrors, for builds, and for migrations. Pure.
+
+use std::collections::BTreeMap;
+
+use super::manager::Selected;
+use crate::facts::{Mirrors, Network};
+use crate::plan::layout::Layout;
+use crate::planner::runtime::recipe::RecipeInputs;
+
+/// Proxy, CA file and mirrors as variables of npm and node. For npm, a `.npmrc` of the repository overrides
+/// `HTTPS_PROXY`, but not `npm_config_*`.
+pub fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), value.to_owned());
+    if let Some(proxy) = &network.proxy {
+        set("npm_config_proxy", proxy.as_str());
+        set("npm_config_https_proxy", proxy.as_str());
+        set("npm_config_noproxy", &network.direct().join(","));
+        // Node 22.21 and 24 or newer use the proxy for their own requests only with this variable.
+        set("NODE_USE_ENV_PROXY", "1");
+        set("YARN_HTTP_PROXY", proxy.as_str());
+        set("YARN_HTTPS_PROXY", proxy.as_str());
+    }
+    if let Some(file) = &network.ca_file {
+        // Adds to Node's certificates. npm's `cafile` would replace them.
+        set("NODE_EXTRA_CA_CERTS", file.as_str());
+        set("YARN_HTTPS_CA_FILE_PATH", file.as_str());
+    }
+    if let Some(mirror) = mirrors.get("npm") {
+        set("npm_config_registry", &format!("{mirror}/"));
+        set("YARN_REGISTRY", &format!("{mirror}/"));
+        set("YARN_NPM_REGISTRY_SERVER", mirror.as_str());
+        set("BUN_CONFIG_REGISTRY", &format!("{mirror}/"));
+    }
+    if let Some(mirror) = mirrors.get("node") {
+        // node-gyp downloads headers from it. npm does not know the settings disturl and dist-url.
+        set("NODEJS_ORG_MIRROR", mirror.as_str());
+    }
+    variables
+}
+
+/// Variables of install and build commands. Node's own dependencies of a build are installed although NODE_ENV says
+/// "production", as it does in the builds of Heroku, Render and Railway: each manager is told so by a flag.
+pub fn build(inputs: &RecipeInputs, selected: &Selected) -> BTreeMap<String, String> {
+    let mut environment = tools(inputs.layout);
+    let cache = inputs.layout.cache().join(selected.manager.cache).display().to_string();
+    let own = selected.manager.variables.iter();
+    environment.extend(own.map(|(name, value)| ((*name).to_owned(), value.replace("{cache}", &cache))));
+    environment.insert("NODE_ENV".to_owned(), "production".to_owned());
+    let commit = inputs.source.commit.as_str();
+    // Ours, Heroku's, Render's, Railway's.
+    for name in ["SOURCE_COMMIT", "SOURCE_VERSION", "RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA"] {
+        environment.insert(name.to_owned(), commit.to_owned());
+    }
+    if selected.is_pnp(inputs.source) {
+        // The release must hold its packages itself: Node reads them from there.
+        environment.insert("YARN_ENABLE_GLOBAL_CACHE".to_owned(), "false".to_owned());
+    }
+    // Public by definition: a front end's build puts them into what it makes.
+    let values = inputs.manifest.env.values.iter();
+    environment.extend(values.map(|(name, value)| (name.clone(), value.clone())));
+    environment
+}
+
+/// Variables of npm, which also installs the other package managers, and of all tools.
+pub fn tools(layout: &Layout) -> BTreeMap<String, String> {
+    let cache = |name: &str| layout.cache().join(name).display().to_string();
+    [
+        ("CI", "true".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("npm_config_cache", cache("npm")),
+        // Private, and gone with the command: nothing that one commit writes there meets the next.
+        ("HOME", "/tmp".to_owned()),
+        // Not in HOME, which some releases keep.
+        ("npm_config_devdir", cache("node-gyp")),
+        // npm retries each download five times within half a minute. Then bootagent repeats the whole installation.
+        ("npm_config_fetch_retries", "5".to_owned()),
+        ("npm_config_fetch_retry_factor", "3".to_owned()),
+        ("npm_config_fetch_retry_maxtimeout", "10000".to_owned()),
+        ("npm_config_fetch_retry_mintimeout", "500".to_owned()),
+        ("npm_config_update_notifier", "false".to_owned()),
+        ("DO_NOT_TRACK", "1".to_owned()),
+        ("NEXT_TELEMETRY_DISABLED", "1".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// npm's cache in /tmp: the HOME of a migration is the service's data, where the cache would stay.
+pub fn migrate() -> BTreeMap<String, String> {
+    [("npm_config_cache", "/tmp/npm"), ("npm_config_update_notifier", "false")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}

@@ -1,0 +1,11 @@
+//! Node's package managers: which one a commit is for, in which version, and its commands. Pure.
+//!
+//! A manager is a row of data. It is chosen by `packageManager`, else by the lockfile; never by what is installed.
+
+mod rows;
+mod select;
+mod tool;
+
+pub use rows::{Manager, YARN_BERRY};
+pub use select::{LOCKFILES, Selected, selected};
+pub use tool::tool;

@@ -1,0 +1,239 @@
+//! Which package manager a commit is for, and in which version.
+
+use super::rows::{ALL, BUN, Manager, NPM, PNPM, YARN_BERRY, YARN_CLASSIC};
+use crate::error::{Code, Error, Result};
+use crate::facts::{HEAD, Source};
+use crate::planner::runtime::node::package::Package;
+use crate::secret::excerpt;
+
+/// A manager, and why it was chosen.
+#[derive(Debug)]
+pub struct Selected {
+    pub manager: &'static Manager,
+    /// Three numbers, perhaps with a pre-release.
+    pub version: String,
+    /// SHA-512 of the program's archive, if `packageManager` has it: 128 hexadecimal digits.
+    pub sha512: Option<String>,
+    /// Whether the commit names this version, and not only a manager.
+    pub is_exact: bool,
+    /// None if nothing is locked.
+    pub lockfile: Option<&'static str>,
+    pub origin: String,
+}
+
+/// All lockfiles, for the detection of the runtime.
+pub const LOCKFILES: &[&str] =
+    &["package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"];
+
+impl Selected {
+    /// Whether yarn keeps packages in archives that Node reads by a hook, and makes no node_modules (Plug'n'Play).
+    pub fn is_pnp(&self, source: &Source) -> bool {
+        let settings = source.text(".yarnrc.yml").unwrap_or_default();
+        let linker = settings.lines().find_map(|line| line.strip_prefix("nodeLinker:")).map(str::trim);
+        let linker = linker.map(|linker| linker.trim_matches(['\'', '"']));
+        self.manager.package == YARN_BERRY.package && !matches!(linker, Some("node-modules" | "pnpm"))
+    }
+}
+
+/// The manager that `packageManager` names, else that of the only lockfile, else npm. Two lockfiles of different
+/// managers are an error: one of them is stale, and only a person knows which.
+pub fn selected(source: &Source, package: &Package) -> Result<Selected> {
+    let named = package.package_manager.as_deref().map(Named::parse).transpose()?;
+    let locked = locked(source);
+    let family = |manager: &Manager| manager.name;
+    match named {
+        Some(named) => {
+            let lockfile =
+                locked.iter().find(|(manager, _)| family(manager) == named.name).map(|(_, path)| *path);
+            if let (None, Some((_, other))) = (lockfile, locked.first()) {
+                let cause = format!(
+                    "packageManager in package.json is {}, and the commit has only {other}",
+                    named.name
+                );
+                return Err(Error::new(Code::LockfileMissing, DOING, cause).remedy(format!(
+                    "commit the lockfile of {}, or correct packageManager in package.json",
+                    named.name
+                )));
+            }
+            Ok(by_name(source, named, lockfile))
+        }
+        None => {
+            if let [(one, first), rest @ ..] = locked.as_slice()
+                && let Some((_, second)) = rest.iter().find(|(manager, _)| family(manager) != family(one))
+            {
+                let cause =
+                    format!("the commit has {first} and {second}, and package.json has no packageManager");
+                return Err(Error::new(Code::LockfileMissing, DOING, cause).remedy(format!(
+                    "remove the one that is not used any more, or name the manager in package.json: \"packageManager\": \"{}@...\"",
+                    one.name
+                )));
+            }
+            let (manager, lockfile) =
+                locked.first().map_or((&NPM, None), |(manager, path)| (*manager, Some(*path)));
+            let manager = if family(manager) == "yarn" { yarn(source, None) } else { manager };
+            let origin = lockfile.map_or("no lockfile".to_owned(), str::to_owned);
+            let version = usual(manager, source, package).to_owned();
+            Ok(Selected { manager, version, sha512: None, is_exact: false, lockfile, origin })
+        }
+    }
+}
+
+const DOING: &str = "choosing the package manager";
+
+/// The lockfiles of the commit's root, one for each manager.
+fn locked(source: &Source) -> Vec<(&'static Manager, &'static str)> {
+    let rows = ALL.into_iter().filter(|manager| manager.package != YARN_BERRY.package);
+    rows.filter_map(|manager| Some((manager, *manager.lockfiles.iter().find(|path| source.has(path))?)))
+        .collect()
+}
+
+/// `NAME@VERSION+sha512.HEX`.
+struct Named {
+    name: &'static str,
+    version: Option<String>,
+    sha512: Option<String>,
+}
+
+impl Named {
+    fn parse(text: &str) -> Result<Named> {
+        let bad = |cause: String| {
+            Error::new(Code::ManifestInvalid, "reading packageManager in package.json", cause)
+                .remedy("name npm, yarn, pnpm or bun with a version: \"packageManager\": \"pnpm@9.15.9\"")
+        };
+        let (name, rest) = text.split_once('@').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let known = ALL.iter().find(|manager| manager.name == name.trim());
+        let Some(manager) = known else {
+            return Err(bad(format!("it names {}, which is not supported", excerpt(name))));
+        };
+        let Some(rest) = rest else { return Ok(Named { name: manager.name, version: None, sha512: None }) };
+        let (version, hash) =
+            rest.split_once('+').map_or((rest, None), |(version, hash)| (version, Some(hash)));
+        // The version becomes part of a path and of an address.
+        let plain = nodejs_semver::Version::parse(version).is_ok_and(|parsed| parsed.to_string() == version);
+        if !plain || version.len() > 40 {
+            return Err(bad(format!("{} is not a version of three numbers", excerpt(rest))));
+        }
+        let hex = |hash: &&str| hash.len() == 128 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let sha512 = hash.and_then(|hash| hash.strip_prefix("sha512.")).filter(hex).map(str::to_lowercase);
+        Ok(Named { name: manager.name, version: Some(version.to_owned()), sha512 })
+    }
+}
+
+fn by_name(source: &Source, named: Named, lockfile: Option<&'static str>) -> Selected {
+    let manager = match named.name {
+        "yarn" => yarn(source, named.version.as_deref()),
+        name => ALL.into_iter().find(|manager| manager.name == name).unwrap_or(&NPM),
+    };
+    let is_exact = named.version.is_some();
+    let version = named.version.unwrap_or_else(|| usual(manager, source, &Package::default()).to_owned());
+    let origin = "packageManager in package.json".to_owned();
+    Selected { manager, version, sha512: named.sha512, is_exact, lockfile, origin }
+}
+
+/// yarn 1 and yarn 2 or newer are two programs with one name. Their lockfiles begin differently.
+fn yarn(source: &Source, version: Option<&str>) -> &'static Manager {
+    let head = source.text(&format!("{HEAD}yarn.lock")).unwrap_or_default();
+    match version {
+        Some(version) if version.starts_with("1.") => &YARN_CLASSIC,
+        Some(_) => &YARN_BERRY,
+        None if head.contains("__metadata:") => &YARN_BERRY,
+        None if head.contains("yarn lockfile v1") => &YARN_CLASSIC,
+        None if source.has(".yarnrc.yml") => &YARN_BERRY,
+        None => &YARN_CLASSIC,
+    }
+}
+
+/// The version of a manager that fits the lockfile, if the commit names none.
+fn usual(manager: &'static Manager, source: &Source, package: &Package) -> &'static str {
+    match manager.package {
+        package if package == YARN_CLASSIC.package => "1.22.22",
+        package if package == YARN_BERRY.package => "4.18.1",
+        package if package == BUN.package => "1.4.5",
+        name if name == PNPM.package => pnpm(source, package),
+        _ => "",
+    }
+}
+
+/// The last version of pnpm that reads the lockfile's format and, of those, the one that reads the project's settings
+/// where they are: since 10, pnpm-workspace.yaml has them, and packages run no scripts unless they are listed.
+fn pnpm(source: &Source, package: &Package) -> &'static str {
+    let head = source.text(&format!("{HEAD}pnpm-lock.yaml")).unwrap_or_default();
+    let format = head.lines().find_map(|line| line.strip_prefix("lockfileVersion:"));
+    let format = format.map(|format| format.trim().trim_matches(['\'', '"'])).unwrap_or_default();
+    let workspace = source.text("pnpm-workspace.yaml");
+    let has_settings = workspace.is_some_and(|text| {
+        let keys: Vec<&str> = text.lines().filter(|line| line.starts_with(char::is_alphabetic)).collect();
+        !keys.iter().any(|line| line.starts_with("packages:"))
+            || keys.iter().any(|line| {
+                !["packages:", "catalog:", "catalogs:"].iter().any(|known| line.starts_with(known))
+            })
+    });
+    match format {
+        format if format.starts_with("5.") => "7.33.7",
+        format if format.starts_with("6.") => "8.15.9",
+        _ if has_settings || package.lists_built_dependencies => "10.34.8",
+        _ => "9.15.9",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::testing::source;
+    use crate::planner::runtime::node::package;
+
+    fn chosen(files: &[(&str, &str)], json: &str) -> Result<(&'static str, String, Option<&'static str>)> {
+        let package = package::parse("package.json", json)?;
+        let selected = selected(&source(files), &package)?;
+        Ok((selected.manager.package.unwrap_or("npm"), selected.version, selected.lockfile))
+    }
+
+    #[test]
+    fn the_lockfile_names_the_manager_and_a_version_that_reads_it() {
+        for (files, package, version) in [
+            (&[("package-lock.json", "")][..], "npm", ""),
+            (&[("yarn.lock", "# yarn lockfile v1\n")], "yarn", "1.22.22"),
+            (&[("yarn.lock", "__metadata:\n  version: 8\n")], "@yarnpkg/cli-dist", "4.18.1"),
+            (&[("pnpm-lock.yaml", "lockfileVersion: '9.0'\n")], "pnpm", "9.15.9"),
+            (&[("pnpm-lock.yaml", "lockfileVersion: 5.4\n")], "pnpm", "7.33.7"),
+            (&[("pnpm-lock.yaml", "lockfileVersion: '6.0'\n")], "pnpm", "8.15.9"),
+            (
+                &[
+                    ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n"),
+                    ("pnpm-workspace.yaml", "onlyBuiltDependencies:\n- x\n"),
+                ],
+                "pnpm",
+                "10.34.8",
+            ),
+            (&[("bun.lock", "{}")], "@oven/bun-linux-x64", "1.4.5"),
+            (&[("bun.lockb", ""), ("bun.lock", "{}")], "@oven/bun-linux-x64", "1.4.5"),
+            (&[], "npm", ""),
+        ] {
+            let chosen = chosen(files, "{}").unwrap();
+            assert_eq!((chosen.0, chosen.1.as_str()), (package, version), "{files:?}");
+        }
+    }
+
+    #[test]
+    fn a_named_manager_counts_more_than_a_stale_lockfile() {
+        let files = [("package-lock.json", ""), ("yarn.lock", "# yarn lockfile v1")];
+        let named = chosen(&files, r#"{"packageManager": "yarn@1.22.19"}"#).unwrap();
+        assert_eq!(named, ("yarn", "1.22.19".to_owned(), Some("yarn.lock")));
+        let error = chosen(&files, "{}").unwrap_err();
+        assert_eq!(error.code(), Code::LockfileMissing);
+        assert!(error.to_string().contains("package-lock.json and yarn.lock"), "{error}");
+        let error = chosen(&files[..1], r#"{"packageManager": "pnpm@9.0.0"}"#).unwrap_err().to_string();
+        assert!(error.contains("pnpm") && error.contains("package-lock.json"), "{error}");
+    }
+
+    #[test]
+    fn a_hash_is_taken_and_what_is_no_version_refused() {
+        let hash = "a".repeat(128);
+        let named = Named::parse(&format!("pnpm@9.1.0+sha512.{hash}")).unwrap();
+        assert_eq!((named.version.as_deref(), named.sha512), (Some("9.1.0"), Some(hash)));
+        assert_eq!(Named::parse("pnpm@9.1.0+sha224.00").unwrap().sha512, None);
+        for bad in ["pnpm@latest", "pnpm@9", "pnpm@../../x", "pnpm@^9.0.0", "cnpm@1.0.0", "@1.0.0", ""] {
+            assert!(Named::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

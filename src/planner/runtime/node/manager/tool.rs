@@ -1,0 +1,173 @@
+//! A package manager's program: installed once per machine, in the version that is asked for, by npm, from the registry.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::rows::{BUN, Manager};
+use super::select::Selected;
+use crate::plan::InstallTool;
+use crate::plan::layout;
+use crate::planner::digest::digest;
+use crate::planner::network;
+use crate::planner::runtime::node::NODE;
+use crate::planner::runtime::node::environment::tools;
+use crate::planner::runtime::node::version::Node;
+use crate::planner::runtime::recipe::RecipeInputs;
+
+/// SHA-512 of the archives of the versions that are taken by default, as the registry publishes them.
+const PINNED: &[(&str, &str, &str)] = &[
+    (
+        "yarn",
+        "1.22.22",
+        "prL3kGtyG7o9Z9Sv8IPfBNrWTDmXB4Qbes8A9rEzt6wkJV8mUvoirjU0Mp3GGAU06Y0XQyA3/2/RQFVuK7MTfg==",
+    ),
+    (
+        "@yarnpkg/cli-dist",
+        "4.18.1",
+        "EH+A4TxAtBWXKE0DGQxW9Bo9crXHLJ73mfxjTQJuv8XonNWWTpei8BQ5JjczHJNU9GROTycwMFn8iOvRIZXUcA==",
+    ),
+    (
+        "pnpm",
+        "7.33.7",
+        "ev4kEGQrOcaY30baTOXHIxpczjYGmNafjPj0IlfUCz5D8jEFOwe43oSf1P+/SnH/V7g1E3d3o1I4jz09p0cgDg==",
+    ),
+    (
+        "pnpm",
+        "8.15.9",
+        "SZQ0ydj90aJ5Tr9FUrOyXApjOrzuW7Fee13pDzL0e1E6ypjNXP0AHDHw20VLw4BO3M1XhQHkyik6aBYWa72fgQ==",
+    ),
+    (
+        "pnpm",
+        "9.15.9",
+        "aARhQYk8ZvrQHAeSMRKOmvuJ74fiaR1p5NQO7iKJiClf1GghgbrlW1hBjDolO95lpQXsfF+UA+zlzDzTfc8lMQ==",
+    ),
+    (
+        "pnpm",
+        "10.34.8",
+        "9ieo6XE0Ov5J39D2PQKCNCAd+oMdXLWIcz4eX42ya/FpiaMhYatcG02zsf28NzFgYGtbieAC323RmoWt+R/FqA==",
+    ),
+    (
+        "@oven/bun-linux-x64",
+        "1.4.5",
+        "IWX9BELoGHAUtMonkeSaNaZwXzRk+oDw6Mk+HBFXd3KHYIBNBsIGRupMZPcgNoDbJpLu6gAJjIoIVPZtt1aJ1g==",
+    ),
+    (
+        "@oven/bun-linux-aarch64",
+        "1.4.5",
+        "4BXmsSKnjOrlGWqZV4x/oWa7AVoR+B6lCXddMzOAXBIm3t50eslg9wb66gmtW1AamEQ1l1CDvmmruysEhqOWMg==",
+    ),
+];
+
+/// The tool, and the directory of its programs. None if the npm that comes with Node is used.
+pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(InstallTool, String)> {
+    let manager = selected.manager;
+    let package = match manager.package {
+        Some(package) if package == "@oven/bun-linux-x64" && inputs.facts.machine.arch == "aarch64" => {
+            "@oven/bun-linux-aarch64"
+        }
+        Some(package) => package,
+        None if selected.is_exact => "npm",
+        None => return None,
+    };
+    let files = files(package, manager, selected);
+    let version = format!("v{}-{}", selected.version, digest(files.values().map(String::as_str)));
+    let path = layout::runtime(manager.name, &version);
+    let is_locked = files.contains_key("package-lock.json");
+    let verb = if is_locked { "ci" } else { "install" };
+    let flags = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"];
+    let mut environment = tools(inputs.layout);
+    environment.extend(network::environment(inputs.network, inputs.mirrors, &NODE));
+    environment.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", node.bin.display()));
+    let npm = node.bin.join("npm").display().to_string();
+    let tool = InstallTool {
+        name: manager.name.to_owned(),
+        version: selected.version.clone(),
+        files,
+        argv: [npm.as_str(), verb].into_iter().chain(flags).map(str::to_owned).collect(),
+        user: inputs.layout.build_user(),
+        environment,
+        writable: vec![inputs.layout.cache()],
+        path: path.clone(),
+        unit: inputs.layout.transient(manager.name),
+    };
+    let programs = manager.programs.replace("@oven/bun-linux-x64", package);
+    let programs = if package == "npm" { "node_modules/.bin".to_owned() } else { programs };
+    Some((tool, path.join(programs).display().to_string()))
+}
+
+/// package.json and, if the archive's hash is known, the lockfile that pins it. Otherwise npm checks the archive against
+/// what the registry publishes for this version, as corepack does.
+fn files(package: &str, manager: &Manager, selected: &Selected) -> BTreeMap<String, String> {
+    let dependencies = json!({ package: selected.version });
+    let root = json!({ "name": "tool", "private": true, "dependencies": dependencies });
+    let mut files = BTreeMap::from([("package.json".to_owned(), root.to_string())]);
+    if let Some(integrity) = integrity(package, selected) {
+        let mut entry = json!({ "version": selected.version, "integrity": format!("sha512-{integrity}") });
+        if package != BUN.package.unwrap_or_default()
+            && let Some(entry) = entry.as_object_mut()
+        {
+            entry.insert("bin".to_owned(), Value::Object(programs(manager, selected)));
+        }
+        let packages = json!({
+            "": { "name": "tool", "dependencies": dependencies },
+            (format!("node_modules/{package}")): entry,
+        });
+        let lockfile =
+            json!({ "name": "tool", "lockfileVersion": 3, "requires": true, "packages": packages });
+        files.insert("package-lock.json".to_owned(), lockfile.to_string());
+    }
+    files
+}
+
+/// The programs that npm links, as the package's own package.json names them.
+fn programs(manager: &Manager, selected: &Selected) -> Map<String, Value> {
+    let file = match (manager.name, selected.version.split('.').next()) {
+        ("yarn", _) => "bin/yarn.js",
+        ("npm", _) => "bin/npm-cli.js",
+        ("pnpm", Some("11" | "12")) => "bin/pnpm.mjs",
+        _ => "bin/pnpm.cjs",
+    };
+    Map::from_iter([(manager.program.to_owned(), json!(file))])
+}
+
+/// In base64. A native program comes in packages of its own, which a hash of the named package does not pin.
+fn integrity(package: &str, selected: &Selected) -> Option<String> {
+    let pinned = PINNED.iter().find(|(name, version, _)| *name == package && *version == selected.version);
+    let major: u32 = selected.version.split('.').next()?.parse().ok()?;
+    let is_native = package == "pnpm" && major >= 11;
+    let named = selected.sha512.as_deref().filter(|_| !is_native && selected.manager.name != "bun");
+    // packageManager has the hash of yarn's file, and not of the archive that the registry has.
+    let named = named.filter(|_| selected.manager.name != "yarn" || package == "yarn");
+    pinned.map(|(_, _, hash)| (*hash).to_owned()).or_else(|| named.and_then(base64_of_hex))
+}
+
+fn base64_of_hex(hex: &str) -> Option<String> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect::<Option<_>>()?;
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let all = three.iter().fold(0u32, |all, byte| all << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = ALPHABET[(all >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_in_hexadecimal_is_written_in_base64() {
+        for (hex, text) in
+            [("", ""), ("4d", "TQ=="), ("4d61", "TWE="), ("4d616e", "TWFu"), ("fffefd00", "//79AA==")]
+        {
+            assert_eq!(base64_of_hex(hex).as_deref(), Some(text));
+        }
+        assert_eq!(base64_of_hex("xy"), None);
+    }
+}

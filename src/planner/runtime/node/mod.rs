@@ -1,0 +1,173 @@
+//! The runtime Node: the version that is asked for, the commit's package manager, what is built, and a start command that
+//! runs below no other program, which would not forward signals to the service.
+
+mod archive;
+mod choice;
+mod environment;
+mod index;
+mod manager;
+mod package;
+mod start;
+mod version;
+mod work;
+mod workspace;
+
+use super::command;
+use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
+use crate::error::Result;
+use crate::facts::{Places, Source};
+use crate::observe::manifest::{Key, Table};
+use crate::plan::Setting;
+use crate::planner::env::dotenv;
+use crate::planner::unmet::{Unmet, require_texts};
+use crate::secret::excerpt;
+use package::Package;
+
+/// What says what is installed, by which manager, which Node is asked for, and how the service starts. Of lockfiles only
+/// the beginning, which has the format's version.
+const EVIDENCE: &[&str] = &[
+    "package.json",
+    ".nvmrc",
+    ".node-version",
+    "head:yarn.lock",
+    "head:pnpm-lock.yaml",
+    ".yarnrc.yml",
+    "pnpm-workspace.yaml",
+    "Procfile",
+    "next.config.js",
+    "next.config.mjs",
+    "next.config.cjs",
+    "next.config.ts",
+];
+
+pub static NODE: Runtime = Runtime {
+    name: "node",
+    evidence: EVIDENCE,
+    programs: &[Places {
+        program: "node",
+        names: &["node"],
+        directories: &["/usr/local/bin", "/usr/bin"],
+        versions: &[("/usr/local/lib/nodejs", ""), ("/opt", "node")],
+        prints: "v",
+        beside: &[("npm", &["npm"])],
+    }],
+    table: Table { name: "node", keys: &[VERSION] },
+    archives: &[ArchiveNames {
+        program: "node",
+        is_one: archive::is_one,
+        example: "node-v22.20.0-linux-x64.tar.gz",
+    }],
+    mirrors: &["node", "npm"],
+    dialect: &dotenv::NODE,
+    network: environment::network,
+    detect,
+    recipe,
+};
+
+const VERSION: Key =
+    Key { name: "version", expected: "an npm version range like \"22\" or \">=20 <23\"", fits: is_range };
+
+/// npm takes an empty range for any version; in a manifest it is more likely a mistake.
+fn is_range(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= 256 && nodejs_semver::Range::parse(text).is_ok()
+}
+
+fn detect(source: &Source) -> Option<Claim> {
+    let lockfile = manager::LOCKFILES.iter().copied().find(|path| source.has(path));
+    match (source.has("package.json"), lockfile) {
+        (false, _) => None,
+        (true, Some(by)) => Some(Claim { by, weight: Weight::Lockfile }),
+        (true, None) => Some(Claim { by: "package.json", weight: Weight::Package }),
+    }
+}
+
+fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
+    let RecipeInputs { source, manifest, layout, .. } = inputs;
+    require_texts(source, EVIDENCE)?;
+    let package = package::package(source)?;
+    let mut notes = package.notes.clone();
+    let (node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
+    let workspaces = workspace::workspaces(source, &package)?;
+    let selected = manager::selected(source, &package)?;
+    let mut chosen = start::choose(inputs, &package, &workspaces, &node)?;
+    notes.append(&mut chosen.notes);
+    let project = work::Project {
+        manifest,
+        package: &package,
+        workspaces: &workspaces,
+        selected: &selected,
+        node: &node,
+        chosen: &chosen,
+        requires_lockfile: inputs.requires_lockfile,
+    };
+    let work = work::work(&project, &mut notes)?;
+    let migrate =
+        manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
+    let tool = manager::tool(&selected, &node, inputs)
+        .filter(|_| package.has_dependencies() || manifest.install.is_some());
+    let mut path = vec![node.bin.display().to_string()];
+    path.extend(tool.iter().map(|(_, programs)| programs.clone()));
+    let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));
+    let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
+    let mut defaults = chosen.defaults.clone();
+    defaults.insert("NODE_ENV".to_owned(), "production".to_owned());
+    Ok(Recipe {
+        of: &NODE,
+        runtime: format!("node {}", node.version),
+        // Native addons are built for the ABI of a major version.
+        runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
+        chosen_by,
+        settings: settings(&selected, &chosen),
+        needs: node
+            .archive
+            .into_iter()
+            .map(Need::Archive)
+            .chain(tool.map(|(tool, _)| Need::Tool(tool)))
+            .collect(),
+        work,
+        build_environment: environment::build(inputs, &selected),
+        keeps_home: leaves_files_at_home(&package),
+        start: chosen.start,
+        migrate,
+        migrate_lines: manifest.migrate.clone(),
+        migrate_environment: environment::migrate(),
+        dotenv: NODE.dialect,
+        defaults,
+        programs,
+        path,
+        caches: vec![layout.cache().join(selected.manager.cache)],
+        stores_uploads: stores_uploads(&package),
+        writes: chosen.writes,
+        is_web: start::is_web(&package),
+        notes,
+    })
+}
+
+/// What conventions chose, and which one.
+fn settings(selected: &manager::Selected, chosen: &start::Chosen) -> Vec<Setting> {
+    let setting = |name: &str, value: String, origin: &str| Setting {
+        name: name.to_owned(),
+        value,
+        origin: origin.to_owned(),
+    };
+    let manager = format!("{} {}", selected.manager.name, selected.version);
+    let manager = setting("packages", manager.trim().to_owned(), &selected.origin);
+    let start = setting("start", excerpt(&chosen.line), &chosen.origin);
+    [manager].into_iter().chain([start].into_iter().filter(|start| !start.origin.is_empty())).collect()
+}
+
+/// Packages whose installation downloads a program to `~/.cache`.
+const DOWNLOADS: &[&str] =
+    &["puppeteer", "playwright", "playwright-chromium", "playwright-firefox", "playwright-webkit", "cypress"];
+
+/// Whether an installation may leave files in HOME that the service needs.
+fn leaves_files_at_home(package: &Package) -> bool {
+    package.runs_at_install() || DOWNLOADS.iter().any(|name| package.depends_on(name))
+}
+
+/// Packages that store uploaded files, by default in the service's directory, which is read-only here.
+const UPLOADS: &[&str] = &["multer", "formidable", "express-fileupload", "busboy"];
+
+fn stores_uploads(package: &Package) -> Option<&'static str> {
+    UPLOADS.iter().copied().find(|name| package.depends_on(name))
+}

@@ -1,0 +1,228 @@
+//! package.json, as far as a recipe needs it. npm accepts many shapes; what has another shape than expected is left out,
+//! with a note if that may matter. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Code, Error, Result};
+use crate::facts::Source;
+use crate::secret::excerpt;
+
+/// Far more than a package.json has. A hostile one must not take much memory.
+const MOST_ENTRIES: usize = 1000;
+
+type Texts = BTreeMap<String, String>;
+
+#[derive(Debug, Default)]
+pub struct Package {
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub scripts: Texts,
+    pub engines: Texts,
+    /// Versions that Volta uses: `node`, `yarn`.
+    pub volta: Texts,
+    pub dependencies: Texts,
+    pub dev_dependencies: Texts,
+    pub optional_dependencies: Texts,
+    pub main: Option<String>,
+    /// `pnpm@9.15.0+sha512.HEX`, or the same from `devEngines`.
+    pub package_manager: Option<String>,
+    /// Patterns of the workspaces' directories.
+    pub workspaces: Vec<String>,
+    /// Values that npm gives to scripts as `npm_package_config_*`.
+    pub config: Texts,
+    /// Whether `pnpm` or `trustedDependencies` say which packages may run scripts.
+    pub lists_built_dependencies: bool,
+    /// Shapes that were not understood.
+    pub notes: Vec<String>,
+}
+
+impl Package {
+    /// Whether anything must be installed.
+    pub fn has_dependencies(&self) -> bool {
+        !self.dependencies.is_empty()
+            || !self.dev_dependencies.is_empty()
+            || !self.optional_dependencies.is_empty()
+            || !self.workspaces.is_empty()
+    }
+
+    /// Whether an installation runs scripts of this package.
+    pub fn runs_at_install(&self) -> bool {
+        const HOOKS: &[&str] =
+            &["preinstall", "install", "postinstall", "prepare", "prepublish", "preprepare", "postprepare"];
+        HOOKS.iter().any(|hook| self.scripts.contains_key(*hook))
+    }
+
+    /// Whether a production installation has the package.
+    pub fn depends_on(&self, name: &str) -> bool {
+        self.dependencies.contains_key(name) || self.optional_dependencies.contains_key(name)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.depends_on(name) || self.dev_dependencies.contains_key(name)
+    }
+
+    pub fn is_only_for_development(&self, name: &str) -> bool {
+        !self.depends_on(name) && self.dev_dependencies.contains_key(name)
+    }
+
+    pub fn script(&self, name: &str) -> Option<&str> {
+        self.scripts.get(name).map(String::as_str)
+    }
+}
+
+/// The package.json of the repository's root.
+pub fn package(source: &Source) -> Result<Package> {
+    let text = source
+        .read("package.json")
+        .map_err(|why| bad("package.json", why.to_owned()).remedy("make it a plain, short text file"))?;
+    let Some(text) = text else {
+        let cause = "the manifest has runtime = \"node\", but the repository's root has no package.json";
+        return Err(bad("package.json", cause.to_owned())
+            .remedy("add a package.json, or remove runtime from bootagent.toml"));
+    };
+    parse("package.json", text)
+}
+
+pub fn parse(path: &str, text: &str) -> Result<Package> {
+    // npm ignores a byte order mark, too.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.trim_start().starts_with('{') {
+        return Err(bad(path, format!("{path}:1:1: it is not a JSON object")).remedy("npm init writes one"));
+    }
+    let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        let (cause, _) = message.rsplit_once(" at line ").unwrap_or((&message, ""));
+        let at = format!("{path}:{}:{}", error.line(), error.column());
+        bad(path, format!("{at}: {}", excerpt(cause))).remedy("correct the line")
+    })?;
+    read(path, &object)
+}
+
+fn bad(path: &str, cause: String) -> Error {
+    Error::new(Code::ManifestInvalid, format!("reading {path}"), cause)
+}
+
+fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
+    let mut package = Package::default();
+    let fields = [
+        ("scripts", &mut package.scripts),
+        ("engines", &mut package.engines),
+        ("volta", &mut package.volta),
+        ("dependencies", &mut package.dependencies),
+        ("devDependencies", &mut package.dev_dependencies),
+        ("optionalDependencies", &mut package.optional_dependencies),
+        ("config", &mut package.config),
+    ];
+    let mut notes = Vec::new();
+    for (name, field) in fields {
+        *field = texts(path, name, object.get(name), &mut notes)?;
+    }
+    let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
+    package.name = text("name");
+    package.version = text("version");
+    package.main = text("main").filter(|main| !main.trim().is_empty());
+    package.package_manager = text("packageManager").or_else(|| development_manager(object));
+    package.workspaces = workspaces(object.get("workspaces"));
+    let pnpm = object.get("pnpm").and_then(Value::as_object);
+    package.lists_built_dependencies = pnpm.is_some_and(|pnpm| {
+        ["onlyBuiltDependencies", "neverBuiltDependencies", "ignoredBuiltDependencies"]
+            .iter()
+            .any(|key| pnpm.contains_key(*key))
+    });
+    package.notes = notes;
+    Ok(package)
+}
+
+/// An object's entries with texts, numbers or booleans. Comments (`"//": [...]`) are left out silently, other shapes with
+/// a note: npm itself ignores them.
+fn texts(path: &str, name: &str, value: Option<&Value>, notes: &mut Vec<String>) -> Result<Texts> {
+    let entries = match value {
+        None | Some(Value::Null) => return Ok(Texts::new()),
+        Some(Value::Object(entries)) => entries,
+        // Old packages have engines: ["node >= 0.10"].
+        Some(_) => {
+            notes.push(format!(
+                "{name} in {path} is not understood and ignored, as npm does: it is not an object"
+            ));
+            return Ok(Texts::new());
+        }
+    };
+    if entries.len() > MOST_ENTRIES {
+        let cause = format!("{path}: {name} has {} entries; the limit is {MOST_ENTRIES}", entries.len());
+        return Err(bad(path, cause).remedy("remove unused entries"));
+    }
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    };
+    Ok(entries.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect())
+}
+
+/// `devEngines.packageManager`: `{"name": "pnpm", "version": "9.15.0"}`. A range is no exact version and left out.
+fn development_manager(object: &Map<String, Value>) -> Option<String> {
+    let wanted = object.get("devEngines")?.get("packageManager")?;
+    let name = wanted.get("name")?.as_str()?;
+    let exact = |version: &&str| nodejs_semver::Version::parse(version).is_ok();
+    match wanted.get("version").and_then(Value::as_str).filter(exact) {
+        Some(version) => Some(format!("{name}@{version}")),
+        None => Some(name.to_owned()),
+    }
+}
+
+/// A list, or an object with `packages`.
+fn workspaces(value: Option<&Value>) -> Vec<String> {
+    let list = match value {
+        Some(Value::Object(object)) => object.get("packages"),
+        other => other,
+    };
+    let patterns = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    patterns.take(MOST_ENTRIES).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Package {
+        parse("package.json", text).unwrap()
+    }
+
+    #[test]
+    fn shapes_that_npm_accepts_are_accepted() {
+        let package = parsed(
+            r#"{"engines": ["node >= 4"], "scripts": {"//": ["a comment"], "start": "node x"}, "main": false,
+                "dependencies": {"express": "4", "odd": {"version": 1}}, "workspaces": {"packages": ["apps/*"]}}"#,
+        );
+        assert_eq!(package.scripts.len(), 1);
+        assert_eq!(package.main, None);
+        assert!(package.depends_on("express") && !package.has("odd"));
+        assert_eq!(package.workspaces, ["apps/*"]);
+        assert!(package.notes.len() == 1 && package.notes[0].contains("engines"), "{:?}", package.notes);
+    }
+
+    #[test]
+    fn a_package_manager_is_named_in_two_places() {
+        let named = |text: &str| parsed(text).package_manager;
+        assert_eq!(named(r#"{"packageManager": "pnpm@9.15.0"}"#).as_deref(), Some("pnpm@9.15.0"));
+        let development = r#"{"devEngines": {"packageManager": {"name": "yarn", "version": "4.1.0"}}}"#;
+        assert_eq!(named(development).as_deref(), Some("yarn@4.1.0"));
+        let range = r#"{"devEngines": {"packageManager": {"name": "pnpm", "version": ">=9"}}}"#;
+        assert_eq!(named(range).as_deref(), Some("pnpm"));
+        assert_eq!(named("{}"), None);
+    }
+
+    #[test]
+    fn what_is_not_a_package_names_its_line() {
+        for (text, says) in [("[]", "1:1"), ("{\n\"a\": }", "2:"), ("{\"a\": 1,}", "package.json:1:")] {
+            let error = parse("package.json", text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        let long: Vec<String> = (0..1001).map(|at| format!("\"s{at}\": \"x\"")).collect();
+        let text = format!("{{\"scripts\": {{{}}}}}", long.join(","));
+        assert!(parse("package.json", &text).unwrap_err().to_string().contains("1001"));
+    }
+}

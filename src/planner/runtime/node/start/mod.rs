@@ -1,0 +1,366 @@
+//! How a Node service starts, by the conventions of repositories. In this order: the manifest, a Procfile, the scripts of
+//! package.json, the framework, `main`, the usual files. `docs/will-it-boot.md` states the order and every convention.
+
+mod framework;
+mod line;
+mod provider;
+mod runner;
+mod word;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::package::Package;
+use super::version::Node;
+use super::workspace::Workspaces;
+use crate::error::{Code, Error, Result};
+use crate::facts::{Evidence, Source};
+use crate::planner::runtime::command::{self, Start};
+use crate::planner::runtime::procfile;
+use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::unmet::{Unmet, require_texts};
+use crate::secret::excerpt;
+use framework::Framework;
+use line::{Project, Resolved};
+use word::{Words, assignments};
+
+pub use framework::is_web;
+
+/// The start command, and what follows from it for the build.
+#[derive(Debug)]
+pub struct Chosen {
+    pub start: Start,
+    /// The line that is started, and the convention that chose it.
+    pub line: String,
+    pub origin: String,
+    /// What must be built before it starts, besides the build script.
+    pub builds: Vec<String>,
+    /// The workspace that it runs in.
+    pub directory: Option<String>,
+    /// Why packages for development stay installed.
+    pub keeps_development: Option<String>,
+    /// Variables that the service gets unless its secret has them.
+    pub defaults: BTreeMap<String, String>,
+    /// Directories of the release that it writes to.
+    pub writes: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Scripts that start for production where `start` does not, the most usual name first.
+const PRODUCTION: &[&str] =
+    &["start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "start:server"];
+
+/// Files that start a service by their name.
+const USUAL: &[&str] = &["server.js", "index.js", "app.js", "main.js", "server.mjs", "index.mjs", "app.mjs"];
+/// The same below the root, and in TypeScript.
+const USUAL_BELOW: &[&str] =
+    &["src/index.js", "src/server.js", "src/app.js", "src/main.js", "bin/www", "bin/server.js"];
+const USUAL_TYPESCRIPT: &[&str] = &[
+    "index.ts",
+    "server.ts",
+    "app.ts",
+    "main.ts",
+    "src/index.ts",
+    "src/server.ts",
+    "src/main.ts",
+    "src/app.ts",
+];
+
+pub fn choose(
+    inputs: &RecipeInputs,
+    package: &Package,
+    workspaces: &Workspaces,
+    node: &Node,
+) -> Result<Chosen, Unmet> {
+    let RecipeInputs { source, manifest, .. } = inputs;
+    let has = |path: &str| source.has(path);
+    let project = Project { package, workspaces, has: &has };
+    let framework = framework::of(package);
+    let mut notes = Vec::new();
+    let (line, origin) = if let Some(line) = &manifest.start {
+        (line.clone(), "start in bootagent.toml".to_owned())
+    } else if let Some(line) = source.text("Procfile").and_then(|text| in_procfile(text, &mut notes)) {
+        (line, "Procfile".to_owned())
+    } else if let Some(found) = by_script(&project, framework)? {
+        found
+    } else if let Some(framework) = framework {
+        (framework.start.to_owned(), format!("{}: its usual build", framework.name))
+    } else if let Some(found) = in_one_workspace(workspaces)? {
+        found
+    } else {
+        match by_file(inputs, package)? {
+            Some(found) => found,
+            // A file of the supervisor, such as PM2's ecosystem file, names what is started.
+            None if inputs.is_started_by_supervisor => return Ok(nothing(package)),
+            None => return Err(no_start(package).into()),
+        }
+    };
+    let resolved = line::resolve(&line, &project)?;
+    // What starts in a workspace has that workspace's framework and dependencies.
+    let package =
+        resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
+    let framework = framework::of(package);
+    Ok(finished(inputs, package, framework, node, resolved, origin, notes)?)
+}
+
+fn in_procfile(text: &str, notes: &mut Vec<String>) -> Option<String> {
+    let line = procfile::command(text)?;
+    let others = procfile::others(text, line);
+    if !others.is_empty() {
+        let others = excerpt(&others.join(", "));
+        notes.push(format!("of the Procfile only one process is started, and not {others}"));
+    }
+    Some(line.to_owned())
+}
+
+/// `scripts.start`; but if that serves a development version, a script for production, or the framework's own line.
+fn by_script(project: &Project, framework: Option<&Framework>) -> Result<Option<(String, String)>> {
+    let Some(start) = project.package.script("start") else {
+        let script = PRODUCTION.iter().find(|name| project.package.scripts.contains_key(**name));
+        return Ok(script.map(|name| run(name)));
+    };
+    let resolved = line::resolve("npm start", project)?;
+    let only = provider::only_for_development(&resolved.line, project.package);
+    let develops = develops(&resolved.line);
+    if !develops && only.is_empty() {
+        return Ok(Some(run("start")));
+    }
+    for name in PRODUCTION.iter().filter(|name| project.package.scripts.contains_key(**name)) {
+        let other = line::resolve(&format!("npm run {name}"), project)?;
+        if !self::develops(&other.line)
+            && provider::only_for_development(&other.line, project.package).is_empty()
+        {
+            let (line, origin) = run(name);
+            return Ok(Some((
+                line,
+                format!("{origin}, because scripts.start is for development: {}", excerpt(start)),
+            )));
+        }
+    }
+    Ok(Some(match framework.filter(|_| develops) {
+        Some(framework) => {
+            let why = format!(
+                "{}: its usual build, because scripts.start is for development: {}",
+                framework.name,
+                excerpt(start)
+            );
+            (framework.start.to_owned(), why)
+        }
+        None => run("start"),
+    }))
+}
+
+fn run(name: &str) -> (String, String) {
+    let line = if name == "start" { "npm start".to_owned() } else { format!("npm run {name}") };
+    (line, format!("scripts.{name} in package.json"))
+}
+
+/// The program of a line of one program, and the word behind it.
+fn program(line: &str) -> Option<(&str, &str)> {
+    let words = Words::of(line)?;
+    let (_, at) = assignments(&words, 0);
+    let at = if words.text(at) == "exec" { at + 1 } else { at };
+    Some((words.text(at), words.text(at + 1)))
+}
+
+fn develops(line: &str) -> bool {
+    program(line).is_some_and(|(program, word)| framework::is_development(program, word))
+}
+
+/// A monorepo whose root starts nothing, and in which exactly one workspace does.
+fn in_one_workspace(workspaces: &Workspaces) -> Result<Option<(String, String)>> {
+    let starting: Vec<&str> = workspaces
+        .iter()
+        .filter(|(_, package)| package.script("start").is_some())
+        .map(|(directory, _)| directory)
+        .collect();
+    match starting.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some((
+            format!("npm start --workspace={one}"),
+            format!("scripts.start in {one}/package.json: the only workspace that has one"),
+        ))),
+        [first, ..] => {
+            let cause = format!(
+                "the root's package.json has no start script, and {} workspaces have one: {}",
+                starting.len(),
+                excerpt(&starting.join(", "))
+            );
+            Err(Error::new(Code::ManifestInvalid, DOING, cause)
+                .remedy(format!("name one in bootagent.toml: start = \"npm start --workspace={first}\"")))
+        }
+    }
+}
+
+const DOING: &str = "looking for the start command";
+
+/// `main` of package.json, else a file by its name.
+fn by_file(inputs: &RecipeInputs, package: &Package) -> Result<Option<(String, String)>, Unmet> {
+    let source = inputs.source;
+    // The main file of a package.json often does not exist. Whether a file below the root exists is unknown if the
+    // commit comes from a record, so such a name is used unchecked.
+    let there = |main: &&str| main.contains('/') || source.has(main);
+    let main = package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(there);
+    if let Some(main) = main.filter(|main| !Path::new(main).is_absolute()) {
+        return Ok(Some((started(main, package), "main in package.json".to_owned())));
+    }
+    let usual = |path: &&str| (started(path, package), format!("{path}: a usual name"));
+    if let Some(found) = USUAL.iter().find(|path| source.has(path)).map(usual) {
+        return Ok(Some(found));
+    }
+    if inputs.is_started_by_supervisor {
+        return Ok(None);
+    }
+    let below: Vec<&str> =
+        USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).copied().filter(|path| path.contains('/')).collect();
+    require_texts(source, &below)?;
+    let exists = |path: &&&str| match path.contains('/') {
+        true => matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_)),
+        false => source.has(path),
+    };
+    Ok(USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).find(exists).map(usual))
+}
+
+/// TypeScript is run by what the project has for it, else by Node itself, which can since 22.18.
+fn started(path: &str, package: &Package) -> String {
+    let is_typescript = [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end));
+    let runner = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
+    let quoted = if path.contains(|c: char| !c.is_ascii_alphanumeric() && !"./-_@+".contains(c)) {
+        format!("'{path}'")
+    } else {
+        path.to_owned()
+    };
+    format!("{} {quoted}", runner.unwrap_or("node"))
+}
+
+fn nothing(package: &Package) -> Chosen {
+    Chosen {
+        start: Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false },
+        line: String::new(),
+        origin: String::new(),
+        builds: Vec::new(),
+        directory: None,
+        keeps_development: None,
+        defaults: BTreeMap::new(),
+        writes: framework::of(package).into_iter().flat_map(writes).collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn writes(framework: &Framework) -> impl Iterator<Item = String> + use<> {
+    framework.writes.iter().map(|path| (*path).to_owned())
+}
+
+fn no_start(package: &Package) -> Error {
+    let scripts: Vec<&str> = package.scripts.keys().map(String::as_str).collect();
+    let scripts = match scripts.is_empty() {
+        true => String::new(),
+        false => format!(" (its scripts are {})", excerpt(&scripts.join(", "))),
+    };
+    let cause = format!(
+        "there is no start in bootagent.toml, no Procfile, no scripts.start or main in package.json{scripts}, no framework that is known, and no file such as server.js"
+    );
+    Error::new(Code::ManifestInvalid, DOING, cause)
+        .remedy("add start = \"node server.js\" (or the service's start command) to bootagent.toml")
+}
+
+fn finished(
+    inputs: &RecipeInputs,
+    package: &Package,
+    framework: Option<&'static Framework>,
+    node: &Node,
+    mut resolved: Resolved,
+    origin: String,
+    mut notes: Vec<String>,
+) -> Result<Chosen> {
+    fit_framework(inputs.source, package, framework, &mut resolved);
+    if let Some((program, word)) = program(&resolved.line) {
+        let flags = framework::flags(program, word, &resolved.line);
+        resolved.line += &flags;
+    }
+    let keeps_development = keeps_development(inputs.source, package, &resolved, &mut notes);
+    for hook in &resolved.skipped {
+        let note = format!(
+            "the {hook} script of package.json is not run, because the service is started without npm"
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes.append(&mut resolved.notes);
+    let mut start = command::start(&resolved.line, &node.bin.join("node"))?;
+    start.environment.extend(resolved.environment.clone());
+    if let Some(directory) = &resolved.directory {
+        let line = format!(
+            "cd '{directory}' && exec {}",
+            resolved.line.strip_prefix("exec ").unwrap_or(&resolved.line)
+        );
+        start.argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
+    }
+    let defaults = framework.into_iter().flat_map(|framework| framework.variables);
+    let below = match (&resolved.directory, resolved.line.contains(STANDALONE)) {
+        (Some(directory), _) => format!("{directory}/"),
+        (None, true) => format!("{STANDALONE}/"),
+        (None, false) => String::new(),
+    };
+    Ok(Chosen {
+        start,
+        line: resolved.line,
+        origin,
+        builds: resolved.builds,
+        directory: resolved.directory,
+        keeps_development,
+        defaults: defaults.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        writes: framework.into_iter().flat_map(writes).map(|path| below.clone() + &path).collect(),
+        notes,
+    })
+}
+
+const STANDALONE: &str = ".next/standalone";
+
+/// Next.js with `output: "standalone"` starts without `next`, and AdonisJS from its build.
+fn fit_framework(source: &Source, package: &Package, framework: Option<&Framework>, resolved: &mut Resolved) {
+    let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
+    if is_next && is_standalone(source) && resolved.directory.is_none() {
+        resolved.line = "node .next/standalone/server.js".to_owned();
+        resolved.builds.push(COPY_STATIC.to_owned());
+    }
+    let is_adonis = framework.is_some_and(|framework| framework.name == "AdonisJS");
+    if is_adonis && package.scripts.contains_key("build") && resolved.line == "node bin/server.js" {
+        resolved.line = "node build/bin/server.js".to_owned();
+    }
+}
+
+/// As the documentation of Next.js says: its build leaves out what a CDN would serve.
+const COPY_STATIC: &str = "mkdir -p .next/standalone/.next && cp -r .next/static .next/standalone/.next/ && if [ -d public ]; then cp -r public .next/standalone/; fi";
+
+fn is_standalone(source: &Source) -> bool {
+    let configs = ["next.config.js", "next.config.mjs", "next.config.ts", "next.config.cjs"];
+    let says = |text: &str| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        lines.into_iter().any(|line| {
+            let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
+            compact.contains("output:'standalone'") || compact.contains("output:\"standalone\"")
+        })
+    };
+    configs.iter().filter_map(|path| source.text(path)).any(says)
+}
+
+fn keeps_development(
+    source: &Source,
+    package: &Package,
+    resolved: &Resolved,
+    notes: &mut Vec<String>,
+) -> Option<String> {
+    let only = provider::only_for_development(&resolved.line, package);
+    let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
+    let reason = if let Some(name) = only.first() {
+        format!("the start command needs {name}, which is among the devDependencies")
+    } else if is_next && source.has("next.config.ts") && package.is_only_for_development("typescript") {
+        "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
+    } else {
+        return None;
+    };
+    notes.push(format!("development dependencies stay installed: {reason}"));
+    Some(reason)
+}

@@ -1,0 +1,195 @@
+//! The commands that install and build: in the words of the commit's package manager, and none twice.
+
+use super::manager::{Manager, Selected, YARN_BERRY};
+use super::package::Package;
+use super::start::Chosen;
+use super::version::Node;
+use super::workspace::Workspaces;
+use crate::error::{Code, Error, Result};
+use crate::fault::Phase;
+use crate::observe::manifest::Manifest;
+use crate::planner::runtime::command;
+use crate::planner::runtime::recipe::Work;
+
+pub struct Project<'a> {
+    pub manifest: &'a Manifest,
+    pub package: &'a Package,
+    pub workspaces: &'a Workspaces,
+    pub selected: &'a Selected,
+    pub node: &'a Node,
+    pub chosen: &'a Chosen,
+    pub requires_lockfile: bool,
+}
+
+/// The commands: install, build, and then removal of development dependencies.
+pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
+    let Project { manifest, chosen, node, .. } = project;
+    let builds = project.builds();
+    let mut work = Vec::new();
+    let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
+        let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
+        work.push(Work { name, why, argv, line, phase });
+    };
+    // Install scripts of the repository's own package may need packages for development.
+    let everything = !builds.is_empty()
+        || chosen.keeps_development.is_some()
+        || (!project.package.dev_dependencies.is_empty() && project.package.runs_at_install());
+    match &manifest.install {
+        Some(commands) => {
+            for (index, line) in commands.iter().enumerate() {
+                let name = numbered("install", index, commands.len());
+                add(Phase::Install, &name, "install in the manifest", command::argv(line, &node.bin)?, line);
+            }
+        }
+        None if !project.package.has_dependencies() && project.selected.lockfile.is_none() => {}
+        None => {
+            let (words, why) = project.install(everything, notes)?;
+            let line = project.line(words);
+            add(Phase::Install, "install", why, project.argv(words), &line);
+        }
+    }
+    for (index, line) in builds.iter().enumerate() {
+        let name = numbered("build", index, builds.len());
+        add(Phase::Build, &name, "builds what the service runs", command::argv(line, &node.bin)?, line);
+    }
+    if everything
+        && manifest.install.is_none()
+        && chosen.keeps_development.is_none()
+        && !project.package.dev_dependencies.is_empty() | !builds.is_empty()
+    {
+        match project.prune() {
+            Some(words) => {
+                let why = "only the build needs development dependencies";
+                add(Phase::Build, "prune-dependencies", why, project.argv(words), &project.line(words));
+            }
+            None => notes.push(format!(
+                "development dependencies stay installed: {} cannot remove them here",
+                project.selected.manager.name
+            )),
+        }
+    }
+    Ok(work)
+}
+
+impl Project<'_> {
+    fn manager(&self) -> &'static Manager {
+        self.selected.manager
+    }
+
+    fn install(
+        &self,
+        everything: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<(&'static [&'static str], &'static str)> {
+        let manager = self.manager();
+        if self.selected.lockfile.is_none() {
+            if self.requires_lockfile {
+                return Err(Error::new(
+                    Code::LockfileMissing,
+                    "planning the installation of packages",
+                    "the commit has no lockfile (package-lock.json, yarn.lock, pnpm-lock.yaml, bun.lock), so two boots could install different versions of packages",
+                )
+                .remedy("run npm install and commit package-lock.json; or allow it with lockfile = false in bootagent.toml"));
+            }
+            notes.push("without a lockfile the installation is not reproducible: two boots can install different versions of packages".to_owned());
+            return Ok((manager.unlocked, "installs what package.json allows, because there is no lockfile"));
+        }
+        let why = "installs exactly the versions in the lockfile";
+        Ok((manager.production.filter(|_| !everything).unwrap_or(manager.everything), why))
+    }
+
+    /// None if the manager cannot remove development dependencies from this project.
+    fn prune(&self) -> Option<&'static [&'static str]> {
+        let manager = self.manager();
+        let is_old_berry = manager.package == YARN_BERRY.package
+            && ["2.", "3."].iter().any(|old| self.selected.version.starts_with(old));
+        let is_pnpm_workspace = manager.name == "pnpm" && self.workspaces.iter().next().is_some();
+        manager.prune.filter(|_| !is_old_berry && !is_pnpm_workspace && self.selected.lockfile.is_some())
+    }
+
+    fn argv(&self, words: &[&str]) -> Vec<String> {
+        let program = match self.manager().package {
+            None => self.node.bin.join("npm").display().to_string(),
+            Some(_) => self.manager().program.to_owned(),
+        };
+        let program =
+            if program.starts_with('/') { vec![program] } else { vec!["/usr/bin/env".to_owned(), program] };
+        program.into_iter().chain(words.iter().map(|word| (*word).to_owned())).collect()
+    }
+
+    /// The command for the fingerprint of a release: without flags that do not change the result. A named version of the
+    /// manager does.
+    fn line(&self, words: &[&str]) -> String {
+        const QUIET: &[&str] =
+            &["--no-audit", "--no-fund", "--include=dev", "--non-interactive", "--ignore-scripts"];
+        let words =
+            words.iter().copied().filter(|word| !QUIET.contains(word) || self.manager().package.is_some());
+        let all: Vec<&str> = [self.manager().program].into_iter().chain(words).collect();
+        match self.manager().package {
+            Some(_) => format!("{} ({})", all.join(" "), self.selected.version),
+            None => all.join(" "),
+        }
+    }
+
+    /// The build commands: the manifest's, else the build script and what the start line would build first.
+    fn builds(&self) -> Vec<String> {
+        if let Some(builds) = &self.manifest.build {
+            return builds.clone();
+        }
+        let run = |name: &str| format!("{} run {name}", self.manager().program);
+        let script =
+            ["heroku-postbuild", "build"].into_iter().find(|name| self.package.scripts.contains_key(*name));
+        let script = script.filter(|name| !self.install_builds(name));
+        let mut builds: Vec<String> = script.map(run).into_iter().collect();
+        if builds.is_empty()
+            && let Some(line) = self.workspace_build()
+        {
+            builds.push(line);
+        }
+        let same = |part: &str| {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            let is_run = matches!(words.as_slice(), [_, "run", "build"] | ["yarn" | "pnpm", "build"]);
+            is_run || self.package.script("build") == Some(part)
+        };
+        builds.extend(
+            self.chosen
+                .builds
+                .iter()
+                .filter(|part| builds.is_empty() || !same(part))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        builds
+    }
+
+    /// Whether a hook of the installation runs this script already.
+    fn install_builds(&self, script: &str) -> bool {
+        let hooks = ["postinstall", "prepare"].into_iter().filter_map(|hook| self.package.script(hook));
+        hooks.into_iter().any(|line| {
+            let text = self.package.script(script).unwrap_or_default();
+            line == text
+                || ["npm", "yarn", "pnpm", "bun"].iter().any(|program| {
+                    line.trim() == format!("{program} run {script}")
+                        || line.trim() == format!("{program} {script}")
+                })
+        })
+    }
+
+    /// The build script of the workspace that is started, if the root has none.
+    fn workspace_build(&self) -> Option<String> {
+        let directory = self.chosen.directory.as_deref()?;
+        let package = self.workspaces.at(directory)?;
+        package.script("build")?;
+        let name = package.name.as_deref().unwrap_or(directory);
+        Some(match self.manager().name {
+            "yarn" => format!("yarn workspace {name} run build"),
+            "pnpm" => format!("pnpm --filter {name}... run build"),
+            "bun" => format!("bun run --filter {name} build"),
+            _ => format!("npm run build --workspace={directory}"),
+        })
+    }
+}
+
+fn numbered(name: &str, index: usize, of: usize) -> String {
+    if of == 1 { name.to_owned() } else { format!("{name}-{}", index + 1) }
+}

@@ -1,0 +1,147 @@
+//! The workspaces of a monorepo: the directories that package.json or pnpm-workspace.yaml names, and their package.json.
+//! Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::package::{self, Package};
+use crate::error::Result;
+use crate::facts::Source;
+use crate::planner::unmet::{Unmet, require_texts};
+
+/// Workspaces that are looked into. A repository with more of them names what is started.
+const MOST: usize = 60;
+
+/// package.json of each workspace, by directory relative to the root.
+#[derive(Debug, Default)]
+pub struct Workspaces(BTreeMap<String, Package>);
+
+impl Workspaces {
+    /// By the name in its package.json, or by its directory. Filters of pnpm and turbo may have `...` and `./`.
+    pub fn find(&self, wanted: &str) -> Option<(&str, &Package)> {
+        let wanted = wanted
+            .trim_matches(['\'', '"'])
+            .trim_end_matches("...")
+            .trim_start_matches("./")
+            .trim_end_matches('/');
+        let named = self.0.iter().find(|(_, package)| package.name.as_deref() == Some(wanted));
+        let found = named
+            .or_else(|| self.0.get_key_value(wanted))
+            .or_else(|| self.0.iter().find(|(directory, _)| directory.rsplit('/').next() == Some(wanted)));
+        found.map(|(directory, package)| (directory.as_str(), package))
+    }
+
+    pub fn at(&self, directory: &str) -> Option<&Package> {
+        self.0.get(directory)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Package)> {
+        self.0.iter().map(|(directory, package)| (directory.as_str(), package))
+    }
+}
+
+/// The workspaces of the commit. At a reboot its list of files is not known below the root, but what was read of it is.
+pub fn workspaces(source: &Source, package: &Package) -> Result<Workspaces, Unmet> {
+    let patterns: Vec<String> = package.workspaces.iter().cloned().chain(of_pnpm(source)).collect();
+    if patterns.is_empty() {
+        return Ok(Workspaces::default());
+    }
+    let known = source.entries.iter().map(|entry| entry.path.as_str());
+    let known = known.chain(source.evidence.keys().chain(source.unread.keys()).map(String::as_str));
+    let paths: BTreeSet<&str> = known.filter(|path| is_of_one(path, &patterns)).take(MOST).collect();
+    let paths: Vec<&str> = paths.into_iter().collect();
+    require_texts(source, &paths)?;
+    let mut found = BTreeMap::new();
+    for path in paths {
+        if let (Some(text), Some((directory, _))) = (source.text(path), path.rsplit_once('/')) {
+            found.insert(directory.to_owned(), package::parse(path, text)?);
+        }
+    }
+    Ok(Workspaces(found))
+}
+
+/// Whether `apps/web/package.json` belongs to a workspace of `apps/*`.
+fn is_of_one(path: &str, patterns: &[String]) -> bool {
+    let Some(directory) = path.strip_suffix("/package.json") else { return false };
+    if directory.split('/').any(|part| part == "node_modules") {
+        return false;
+    }
+    let matches = |pattern: &str| fits(directory, pattern.trim_start_matches("./").trim_end_matches('/'));
+    let (without, with): (Vec<&String>, Vec<&String>) =
+        patterns.iter().partition(|pattern| pattern.starts_with('!'));
+    with.iter().any(|pattern| matches(pattern)) && !without.iter().any(|pattern| matches(&pattern[1..]))
+}
+
+/// `*` is any name of one directory, `**` any number of directories.
+fn fits(directory: &str, pattern: &str) -> bool {
+    let (first, rest) = pattern.split_once('/').map_or((pattern, None), |(first, rest)| (first, Some(rest)));
+    let (name, below) =
+        directory.split_once('/').map_or((directory, None), |(name, below)| (name, Some(below)));
+    if first == "**" {
+        return rest.is_none_or(|rest| fits(directory, rest))
+            || below.is_some_and(|below| fits(below, pattern));
+    }
+    let same = match first.split_once('*') {
+        Some((start, end)) => {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+        None => first == name,
+    };
+    same && match (rest, below) {
+        (None, None) => true,
+        (Some(rest), Some(below)) => fits(below, rest),
+        (Some("**"), None) => true,
+        _ => false,
+    }
+}
+
+/// The list `packages:` of pnpm-workspace.yaml, in its usual block form.
+fn of_pnpm(source: &Source) -> Vec<String> {
+    let Some(text) = source.text("pnpm-workspace.yaml") else { return Vec::new() };
+    let lines = text.lines().skip_while(|line| !line.starts_with("packages:")).skip(1);
+    let items = lines.take_while(|line| line.trim().is_empty() || line.starts_with([' ', '-', '#', '\t']));
+    let items = items.filter_map(|line| line.trim().strip_prefix('-'));
+    items
+        .map(|item| item.split(" #").next().unwrap_or_default().trim().trim_matches(['\'', '"']).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::testing::source;
+
+    #[test]
+    fn a_pattern_names_directories() {
+        for (path, pattern) in [
+            ("apps/web/package.json", "apps/*"),
+            ("apps/web/package.json", "./apps/web/"),
+            ("packages/a/b/package.json", "packages/**"),
+            ("packages/ui-core/package.json", "packages/ui-*"),
+        ] {
+            assert!(is_of_one(path, &[pattern.to_owned()]), "{path} {pattern}");
+        }
+        for (path, patterns) in [
+            ("package.json", &["*"][..]),
+            ("apps/web/api/package.json", &["apps/*"]),
+            ("apps/node_modules/x/package.json", &["apps/**"]),
+            ("apps/old/package.json", &["apps/*", "!apps/old"]),
+            ("lib/web/package.json", &["apps/*"]),
+        ] {
+            let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+            assert!(!is_of_one(path, &patterns), "{path} {patterns:?}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_is_found_by_name_or_directory() {
+        let source = source(&[
+            ("pnpm-workspace.yaml", "packages:\n  - 'apps/*'  # all\n\ncatalog:\n  - x\n"),
+            ("apps/api/package.json", r#"{"name": "@acme/api"}"#),
+        ]);
+        let found = workspaces(&source, &Package::default()).unwrap();
+        for wanted in ["@acme/api", "apps/api", "./apps/api", "api", "@acme/api..."] {
+            assert_eq!(found.find(wanted).map(|(directory, _)| directory), Some("apps/api"), "{wanted}");
+        }
+        assert!(found.find("web").is_none());
+    }
+}
