@@ -33,6 +33,7 @@ const EVIDENCE: &[&str] = &[
     "head:pnpm-lock.yaml",
     ".yarnrc.yml",
     "pnpm-workspace.yaml",
+    ".bun-version",
     "Procfile",
     "next.config.js",
     "next.config.mjs",
@@ -89,7 +90,13 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let (node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
     let workspaces = workspace::workspaces(source, &package)?;
     let selected = manager::selected(source, &package)?;
-    let mut chosen = start::choose(inputs, &package, &workspaces, &node)?;
+    let packages = match package.has_dependencies() && selected.is_pnp(source) {
+        true => start::Packages::Hook,
+        false => start::Packages::Directory,
+    };
+    let is_bun = selected.is_bun();
+    let runner = start::Runner { node: &node, packages, is_bun };
+    let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
     notes.append(&mut chosen.notes);
     let project = work::Project {
         manifest,
@@ -104,7 +111,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let migrate =
         manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
     let tool = manager::tool(&selected, &node, inputs)
-        .filter(|_| package.has_dependencies() || manifest.install.is_some());
+        .filter(|_| package.has_dependencies() || manifest.install.is_some() || is_bun);
     let mut path = vec![node.bin.display().to_string()];
     path.extend(tool.iter().map(|(_, programs)| programs.clone()));
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));

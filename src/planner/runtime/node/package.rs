@@ -26,10 +26,14 @@ pub struct Package {
     pub dev_dependencies: Texts,
     pub optional_dependencies: Texts,
     pub main: Option<String>,
+    /// The main file for bundlers, and for bun.
+    pub module: Option<String>,
     /// `pnpm@9.15.0+sha512.HEX`, or the same from `devEngines`.
     pub package_manager: Option<String>,
     /// Patterns of the workspaces' directories.
     pub workspaces: Vec<String>,
+    /// Whether its files are ECMAScript modules.
+    pub is_module: bool,
     /// Values that npm gives to scripts as `npm_package_config_*`.
     pub config: Texts,
     /// Whether `pnpm` or `trustedDependencies` say which packages may run scripts.
@@ -65,6 +69,22 @@ impl Package {
 
     pub fn is_only_for_development(&self, name: &str) -> bool {
         !self.depends_on(name) && self.dev_dependencies.contains_key(name)
+    }
+
+    /// What npm tells the scripts that it runs. A program may read its version from there.
+    pub fn script_variables(&self) -> Texts {
+        let own = [("npm_package_name", &self.name), ("npm_package_version", &self.version)];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let config = self.config.iter().filter(|(name, _)| is_name(name));
+        let config = config.map(|(name, value)| (format!("npm_package_config_{name}"), value.clone()));
+        own.chain(config).filter(|(_, value)| !value.contains(['\n', '\0'])).collect()
+    }
+
+    /// Whether the project says that bun runs it.
+    pub fn is_for_bun(&self) -> bool {
+        let start = self.script("start").and_then(|line| line.split_whitespace().next());
+        start == Some("bun") || self.engines.contains_key("bun") && !self.engines.contains_key("node")
     }
 
     pub fn script(&self, name: &str) -> Option<&str> {
@@ -124,6 +144,8 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
     package.version = text("version");
     package.main = text("main").filter(|main| !main.trim().is_empty());
     package.package_manager = text("packageManager").or_else(|| development_manager(object));
+    package.module = text("module");
+    package.is_module = text("type").as_deref() == Some("module");
     package.workspaces = workspaces(object.get("workspaces"));
     let pnpm = object.get("pnpm").and_then(Value::as_object);
     package.lists_built_dependencies = pnpm.is_some_and(|pnpm| {

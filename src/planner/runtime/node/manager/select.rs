@@ -26,6 +26,11 @@ pub const LOCKFILES: &[&str] =
     &["package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"];
 
 impl Selected {
+    /// Whether the manager also runs the project's files.
+    pub fn is_bun(&self) -> bool {
+        self.manager.package == BUN.package
+    }
+
     /// Whether yarn keeps packages in archives that Node reads by a hook, and makes no node_modules (Plug'n'Play).
     pub fn is_pnp(&self, source: &Source) -> bool {
         let settings = source.text(".yarnrc.yml").unwrap_or_default();
@@ -70,9 +75,14 @@ pub fn selected(source: &Source, package: &Package) -> Result<Selected> {
             }
             let (manager, lockfile) =
                 locked.first().map_or((&NPM, None), |(manager, path)| (*manager, Some(*path)));
-            let manager = if family(manager) == "yarn" { yarn(source, None) } else { manager };
+            let manager = match family(manager) {
+                "yarn" => yarn(source, None),
+                "npm" if lockfile.is_none() && package.is_for_bun() => &BUN,
+                _ => manager,
+            };
             let origin = lockfile.map_or("no lockfile".to_owned(), str::to_owned);
-            let version = usual(manager, source, package).to_owned();
+            let version = bun_version(source).filter(|_| manager.package == BUN.package);
+            let version = version.unwrap_or_else(|| usual(manager, source, package)).to_owned();
             Ok(Selected { manager, version, sha512: None, is_exact: false, lockfile, origin })
         }
     }
@@ -128,6 +138,15 @@ fn by_name(source: &Source, named: Named, lockfile: Option<&'static str>) -> Sel
     let version = named.version.unwrap_or_else(|| usual(manager, source, &Package::default()).to_owned());
     let origin = "packageManager in package.json".to_owned();
     Selected { manager, version, sha512: named.sha512, is_exact, lockfile, origin }
+}
+
+/// The version in `.bun-version`.
+fn bun_version(source: &Source) -> Option<&str> {
+    let version = source.text(".bun-version")?.trim();
+    let version = version.strip_prefix('v').unwrap_or(version);
+    nodejs_semver::Version::parse(version)
+        .is_ok_and(|parsed| parsed.to_string() == version)
+        .then_some(version)
 }
 
 /// yarn 1 and yarn 2 or newer are two programs with one name. Their lockfiles begin differently.

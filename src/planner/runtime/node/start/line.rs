@@ -131,6 +131,7 @@ impl Resolved {
                 self.skipped.push(hook);
             }
         }
+        self.environment.extend(package.script_variables());
         self.line = format!("{} {arguments}", script.trim()).trim_end().to_owned();
         Ok(())
     }

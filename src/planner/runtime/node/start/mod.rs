@@ -46,6 +46,22 @@ pub struct Chosen {
     pub notes: Vec<String>,
 }
 
+/// How programs find the packages of the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packages {
+    Directory,
+    /// yarn's Plug'n'Play: Node loads a hook first, and other programs are started by yarn.
+    Hook,
+}
+
+/// What runs the service's files.
+pub struct Runner<'a> {
+    pub node: &'a Node,
+    pub packages: Packages,
+    /// Whether the project's package manager is bun, which also runs its files.
+    pub is_bun: bool,
+}
+
 /// Scripts that start for production where `start` does not, the most usual name first.
 const PRODUCTION: &[&str] =
     &["start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "start:server"];
@@ -70,7 +86,7 @@ pub fn choose(
     inputs: &RecipeInputs,
     package: &Package,
     workspaces: &Workspaces,
-    node: &Node,
+    runner: &Runner,
 ) -> Result<Chosen, Unmet> {
     let RecipeInputs { source, manifest, .. } = inputs;
     let has = |path: &str| source.has(path);
@@ -88,7 +104,7 @@ pub fn choose(
     } else if let Some(found) = in_one_workspace(workspaces)? {
         found
     } else {
-        match by_file(inputs, package)? {
+        match by_file(inputs, package, runner)? {
             Some(found) => found,
             // A file of the supervisor, such as PM2's ecosystem file, names what is started.
             None if inputs.is_started_by_supervisor => return Ok(nothing(package)),
@@ -100,7 +116,7 @@ pub fn choose(
     let package =
         resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
     let framework = framework::of(package);
-    Ok(finished(inputs, package, framework, node, resolved, origin, notes)?)
+    Ok(finished(inputs, package, framework, runner, resolved, origin, notes)?)
 }
 
 fn in_procfile(text: &str, notes: &mut Vec<String>) -> Option<String> {
@@ -195,16 +211,21 @@ fn in_one_workspace(workspaces: &Workspaces) -> Result<Option<(String, String)>>
 const DOING: &str = "looking for the start command";
 
 /// `main` of package.json, else a file by its name.
-fn by_file(inputs: &RecipeInputs, package: &Package) -> Result<Option<(String, String)>, Unmet> {
+fn by_file(
+    inputs: &RecipeInputs,
+    package: &Package,
+    runner: &Runner,
+) -> Result<Option<(String, String)>, Unmet> {
     let source = inputs.source;
     // The main file of a package.json often does not exist. Whether a file below the root exists is unknown if the
     // commit comes from a record, so such a name is used unchecked.
     let there = |main: &&str| main.contains('/') || source.has(main);
-    let main = package.main.as_deref().map(|main| main.trim_start_matches("./")).filter(there);
+    let module = package.module.as_deref().filter(|_| runner.is_bun);
+    let main = package.main.as_deref().or(module).map(|main| main.trim_start_matches("./")).filter(there);
     if let Some(main) = main.filter(|main| !Path::new(main).is_absolute()) {
-        return Ok(Some((started(main, package), "main in package.json".to_owned())));
+        return Ok(Some((started(main, package, runner), "main in package.json".to_owned())));
     }
-    let usual = |path: &&str| (started(path, package), format!("{path}: a usual name"));
+    let usual = |path: &&str| (started(path, package, runner), format!("{path}: a usual name"));
     if let Some(found) = USUAL.iter().find(|path| source.has(path)).map(usual) {
         return Ok(Some(found));
     }
@@ -222,15 +243,16 @@ fn by_file(inputs: &RecipeInputs, package: &Package) -> Result<Option<(String, S
 }
 
 /// TypeScript is run by what the project has for it, else by Node itself, which can since 22.18.
-fn started(path: &str, package: &Package) -> String {
+fn started(path: &str, package: &Package, runner: &Runner) -> String {
     let is_typescript = [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end));
-    let runner = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
+    let other = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
+    let program = if runner.is_bun { "bun" } else { other.unwrap_or("node") };
     let quoted = if path.contains(|c: char| !c.is_ascii_alphanumeric() && !"./-_@+".contains(c)) {
         format!("'{path}'")
     } else {
         path.to_owned()
     };
-    format!("{} {quoted}", runner.unwrap_or("node"))
+    format!("{program} {quoted}")
 }
 
 fn nothing(package: &Package) -> Chosen {
@@ -268,7 +290,7 @@ fn finished(
     inputs: &RecipeInputs,
     package: &Package,
     framework: Option<&'static Framework>,
-    node: &Node,
+    runner: &Runner,
     mut resolved: Resolved,
     origin: String,
     mut notes: Vec<String>,
@@ -279,6 +301,18 @@ fn finished(
         resolved.line += &flags;
     }
     let keeps_development = keeps_development(inputs.source, package, &resolved, &mut notes);
+    let mut defaults: BTreeMap<String, String> = framework
+        .into_iter()
+        .flat_map(|framework| framework.variables)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    if runner.packages == Packages::Hook {
+        let loader = if package.is_module { " --experimental-loader ./.pnp.loader.mjs" } else { "" };
+        defaults.insert("NODE_OPTIONS".to_owned(), format!("--require ./.pnp.cjs{loader}"));
+        if program(&resolved.line).is_some_and(|(program, _)| program != "node") {
+            resolved.line = format!("yarn run {}", resolved.line);
+        }
+    }
     for hook in &resolved.skipped {
         let note = format!(
             "the {hook} script of package.json is not run, because the service is started without npm"
@@ -288,7 +322,7 @@ fn finished(
         }
     }
     notes.append(&mut resolved.notes);
-    let mut start = command::start(&resolved.line, &node.bin.join("node"))?;
+    let mut start = command::start(&resolved.line, &runner.node.bin.join("node"))?;
     start.environment.extend(resolved.environment.clone());
     if let Some(directory) = &resolved.directory {
         let line = format!(
@@ -297,7 +331,6 @@ fn finished(
         );
         start.argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
     }
-    let defaults = framework.into_iter().flat_map(|framework| framework.variables);
     let below = match (&resolved.directory, resolved.line.contains(STANDALONE)) {
         (Some(directory), _) => format!("{directory}/"),
         (None, true) => format!("{STANDALONE}/"),
@@ -310,7 +343,7 @@ fn finished(
         builds: resolved.builds,
         directory: resolved.directory,
         keeps_development,
-        defaults: defaults.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        defaults,
         writes: framework.into_iter().flat_map(writes).map(|path| below.clone() + &path).collect(),
         notes,
     })
