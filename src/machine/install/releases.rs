@@ -129,7 +129,35 @@ pub fn install_agent(path: &Path) -> Result<()> {
     files::write(path, &bytes, &Owner::root(), Mode(0o755))
 }
 
-/// A working tree as a `Source`: the entries of its top directory and the text of the evidence files. Without git.
+/// How deep workspaces are looked for in a working tree, and in how many directories.
+const DEEPEST: usize = 3;
+const MOST_DIRECTORIES: usize = 2000;
+
+/// Adds the package.json files below the top directory of a working tree, for workspaces.
+fn add_packages(source: &mut Source, path: &Path) {
+    let mut open: Vec<(String, usize)> = source.directories.iter().map(|name| (name.clone(), 1)).collect();
+    let mut looked_into = 0;
+    while let Some((directory, depth)) = open.pop() {
+        let name = directory.rsplit('/').next().unwrap_or_default();
+        if looked_into == MOST_DIRECTORIES || name == "node_modules" || name.starts_with('.') {
+            continue;
+        }
+        looked_into += 1;
+        for entry in std::fs::read_dir(path.join(&directory)).into_iter().flatten().flatten() {
+            let below = format!("{directory}/{}", entry.file_name().to_string_lossy());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && depth < DEEPEST => open.push((below, depth + 1)),
+                Ok(kind) if kind.is_file() && below.ends_with("/package.json") => {
+                    source.entries.push(Entry { path: below, kind: EntryKind::File });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A working tree as a `Source`: the entries of its top directory, the package.json files below it, and the text of the
+/// evidence files. Without git.
 pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
     let doing = || format!("reading the directory {}", path.display());
     let mut source = Source {
@@ -158,6 +186,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
         let name = entry.file_name().to_string_lossy().into_owned();
         source.entries.push(Entry { path: name, kind });
     }
+    add_packages(&mut source, path);
     for wanted in evidence {
         read_evidence(&mut source, path, wanted)?;
     }

@@ -69,6 +69,8 @@ pub fn tools(layout: &Layout) -> BTreeMap<String, String> {
         ("CI", "true".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
         ("npm_config_cache", cache("npm")),
+        // Node's own list of certificates lacks those that the operator added to the system's.
+        ("NODE_USE_SYSTEM_CA", "1".to_owned()),
         // Private, and gone with the command: nothing that one commit writes there meets the next.
         ("HOME", "/tmp".to_owned()),
         // Not in HOME, which some releases keep.

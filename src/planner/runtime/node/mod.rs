@@ -34,6 +34,8 @@ const EVIDENCE: &[&str] = &[
     ".yarnrc.yml",
     "pnpm-workspace.yaml",
     ".bun-version",
+    "project.json",
+    "Dockerfile",
     "Procfile",
     "next.config.js",
     "next.config.mjs",
@@ -106,6 +108,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         node: &node,
         chosen: &chosen,
         requires_lockfile: inputs.requires_lockfile,
+        uses_nx: source.has("nx.json"),
     };
     let work = work::work(&project, &mut notes)?;
     let migrate =

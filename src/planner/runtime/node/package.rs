@@ -26,6 +26,8 @@ pub struct Package {
     pub dev_dependencies: Texts,
     pub optional_dependencies: Texts,
     pub main: Option<String>,
+    /// The only program that the package would install.
+    pub bin: Option<String>,
     /// The main file for bundlers, and for bun.
     pub module: Option<String>,
     /// `pnpm@9.15.0+sha512.HEX`, or the same from `devEngines`.
@@ -145,6 +147,13 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
     package.main = text("main").filter(|main| !main.trim().is_empty());
     package.package_manager = text("packageManager").or_else(|| development_manager(object));
     package.module = text("module");
+    package.bin = match object.get("bin") {
+        Some(Value::String(path)) => Some(path.clone()),
+        Some(Value::Object(all)) if all.len() == 1 => {
+            all.values().next().and_then(Value::as_str).map(str::to_owned)
+        }
+        _ => None,
+    };
     package.is_module = text("type").as_deref() == Some("module");
     package.workspaces = workspaces(object.get("workspaces"));
     let pnpm = object.get("pnpm").and_then(Value::as_object);

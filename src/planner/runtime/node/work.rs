@@ -10,6 +10,7 @@ use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
 use crate::planner::runtime::command;
 use crate::planner::runtime::recipe::Work;
+use crate::secret::excerpt;
 
 pub struct Project<'a> {
     pub manifest: &'a Manifest,
@@ -19,12 +20,14 @@ pub struct Project<'a> {
     pub node: &'a Node,
     pub chosen: &'a Chosen,
     pub requires_lockfile: bool,
+    /// Whether Nx knows how each workspace is built.
+    pub uses_nx: bool,
 }
 
 /// The commands: install, build, and then removal of development dependencies.
 pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     let Project { manifest, chosen, node, .. } = project;
-    let builds = project.builds();
+    let builds = project.builds(notes);
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
@@ -44,8 +47,8 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
         None if !project.package.has_dependencies() && project.selected.lockfile.is_none() => {}
         None => {
             let (words, why) = project.install(everything, notes)?;
-            let line = project.line(words);
-            add(Phase::Install, "install", why, project.argv(words), &line);
+            let line = project.line(&words);
+            add(Phase::Install, "install", why, project.argv(&words), &line);
         }
     }
     for (index, line) in builds.iter().enumerate() {
@@ -80,7 +83,7 @@ impl Project<'_> {
         &self,
         everything: bool,
         notes: &mut Vec<String>,
-    ) -> Result<(&'static [&'static str], &'static str)> {
+    ) -> Result<(Vec<&'static str>, &'static str)> {
         let manager = self.manager();
         if self.selected.lockfile.is_none() {
             if self.requires_lockfile {
@@ -92,10 +95,21 @@ impl Project<'_> {
                 .remedy("run npm install and commit package-lock.json; or allow it with lockfile = false in bootagent.toml"));
             }
             notes.push("without a lockfile the installation is not reproducible: two boots can install different versions of packages".to_owned());
-            return Ok((manager.unlocked, "installs what package.json allows, because there is no lockfile"));
+            let production = |word: &&'static str| match *word {
+                "--include=dev" => "--omit=dev",
+                "--production=false" => "--production=true",
+                "--prod=false" => "--prod",
+                other => other,
+            };
+            let words = manager.unlocked.iter();
+            let words = match everything {
+                true => words.copied().collect(),
+                false => words.map(production).collect(),
+            };
+            return Ok((words, "installs what package.json allows, because there is no lockfile"));
         }
         let why = "installs exactly the versions in the lockfile";
-        Ok((manager.production.filter(|_| !everything).unwrap_or(manager.everything), why))
+        Ok((manager.production.filter(|_| !everything).unwrap_or(manager.everything).to_vec(), why))
     }
 
     /// None if the manager cannot remove development dependencies from this project.
@@ -132,7 +146,7 @@ impl Project<'_> {
     }
 
     /// The build commands: the manifest's, else the build script and what the start line would build first.
-    fn builds(&self) -> Vec<String> {
+    fn builds(&self, notes: &mut Vec<String>) -> Vec<String> {
         if let Some(builds) = &self.manifest.build {
             return builds.clone();
         }
@@ -149,8 +163,13 @@ impl Project<'_> {
         let same = |part: &str| {
             let words: Vec<&str> = part.split_whitespace().collect();
             let is_run = matches!(words.as_slice(), [_, "run", "build"] | ["yarn" | "pnpm", "build"]);
-            is_run || self.package.script("build") == Some(part)
+            let build = self.package.script("build").unwrap_or_default();
+            let compiler = words.first().copied().unwrap_or_default();
+            is_run || build == part || build.split_whitespace().any(|word| word == compiler)
         };
+        if builds.is_empty() && self.chosen.builds.is_empty() {
+            self.note_other_builds(notes);
+        }
         builds.extend(
             self.chosen
                 .builds
@@ -160,6 +179,23 @@ impl Project<'_> {
                 .collect::<Vec<_>>(),
         );
         builds
+    }
+
+    fn note_other_builds(&self, notes: &mut Vec<String>) {
+        let other: Vec<&str> = self
+            .package
+            .scripts
+            .keys()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("build:"))
+            .collect();
+        if let Some(first) = other.first() {
+            notes.push(format!(
+                "nothing is built, because package.json has no script build; it has {}: if the service needs it, build = \"{} run {first}\"",
+                excerpt(&other.join(", ")),
+                self.manager().program
+            ));
+        }
     }
 
     /// Whether a hook of the installation runs this script already.
@@ -179,8 +215,10 @@ impl Project<'_> {
     fn workspace_build(&self) -> Option<String> {
         let directory = self.chosen.directory.as_deref()?;
         let package = self.workspaces.at(directory)?;
-        package.script("build")?;
         let name = package.name.as_deref().unwrap_or(directory);
+        if package.script("build").is_none() {
+            return self.uses_nx.then(|| format!("nx build {name}"));
+        }
         Some(match self.manager().name {
             "yarn" => format!("yarn workspace {name} run build"),
             "pnpm" => format!("pnpm --filter {name}... run build"),

@@ -167,6 +167,8 @@ const DEVELOPMENT: &[(&str, &str)] = &[
     ("ace", "serve"),
     ("adonis", "serve"),
     ("vite", "preview"),
+    ("nx", "serve"),
+    ("nx", "dev"),
 ];
 
 /// Whether a line serves a development version, which the framework's own start line replaces.

@@ -38,15 +38,34 @@ const BUILDERS: &[&str] = &[
     "rollup",
     "esbuild",
     "tspc",
+    "ttsc",
     "tsc-alias",
+    "vue-tsc",
+    "tsdown",
+    "unbuild",
+    "microbundle",
+    "tsoa",
     "rimraf",
+    "del",
+    "del-cli",
     "rm",
     "mkdirp",
     "mkdir",
     "cp",
     "cpx",
     "copyfiles",
+    "ncp",
     "shx",
+    "sass",
+    "node-sass",
+    "lessc",
+    "postcss",
+    "tailwindcss",
+    "apidoc",
+    "typedoc",
+    "svgo",
+    "graphql-codegen",
+    "patch-package",
 ];
 /// The same for programs that also serve, with the word that makes them build.
 const BUILD_WORDS: &[(&str, &str)] = &[
@@ -66,6 +85,12 @@ const BUILD_WORDS: &[(&str, &str)] = &[
     ("gatsby", "build"),
     ("bun", "build"),
     ("turbo", "build"),
+    ("nx", "build"),
+    ("grunt", "build"),
+    ("gulp", "build"),
+    ("parcel", "build"),
+    ("ncc", "build"),
+    ("lingui", "compile"),
 ];
 
 pub struct Project<'a> {
@@ -79,11 +104,18 @@ pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
     let mut resolved = Resolved { line: line.trim().to_owned(), ..Resolved::default() };
     for _ in 0..MOST_HOPS {
         if let Some(parts) = shell::chain(&resolved.line).filter(|parts| parts.len() > 1) {
+            if let Some(directory) = project.enters(parts[0], resolved.directory.as_deref()) {
+                resolved.directory = Some(directory);
+                resolved.line = parts[1..].join(" && ");
+                continue;
+            }
             let Some((last, before)) = parts.split_last() else { break };
             if !before.iter().all(|part| builds(part, project, 0)) {
                 return Ok(resolved);
             }
-            resolved.builds.extend(before.iter().map(|part| part.trim().to_owned()));
+            let within = resolved.directory.as_deref().map(|directory| format!("cd '{directory}' && "));
+            let within = within.unwrap_or_default();
+            resolved.builds.extend(before.iter().map(|part| format!("{within}{}", part.trim())));
             resolved.line = last.trim().to_owned();
             continue;
         }
@@ -118,6 +150,13 @@ pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
 }
 
 impl Project<'_> {
+    /// The workspace that `cd DIRECTORY` enters from the root.
+    fn enters(&self, part: &str, from: Option<&str>) -> Option<String> {
+        let words = Words::of(part).filter(|words| words.len() == 2 && words.text(0) == "cd")?;
+        let directory = words.text(1).trim_start_matches("./").trim_end_matches('/');
+        (from.is_none() && self.workspaces.at(directory).is_some()).then(|| directory.to_owned())
+    }
+
     fn package_in(&self, directory: Option<&str>) -> &Package {
         directory.and_then(|directory| self.workspaces.at(directory)).unwrap_or(self.package)
     }

@@ -1,8 +1,10 @@
 //! How a Node service starts, by the conventions of repositories. In this order: the manifest, a Procfile, the scripts of
 //! package.json, the framework, `main`, the usual files. `docs/will-it-boot.md` states the order and every convention.
 
+mod docker;
 mod framework;
 mod line;
+mod nx;
 mod provider;
 mod runner;
 mod word;
@@ -97,18 +99,24 @@ pub fn choose(
         (line.clone(), "start in bootagent.toml".to_owned())
     } else if let Some(line) = source.text("Procfile").and_then(|text| in_procfile(text, &mut notes)) {
         (line, "Procfile".to_owned())
-    } else if let Some(found) = by_script(&project, framework)? {
+    } else if let Some(found) = by_script(&project, framework, source)? {
         found
-    } else if let Some(framework) = framework {
+    } else if let Some(framework) = framework.filter(|_| !source.has("nx.json")) {
         (framework.start.to_owned(), format!("{}: its usual build", framework.name))
     } else if let Some(found) = in_one_workspace(workspaces)? {
         found
+    } else if package.scripts.contains_key("preview") {
+        notes.push(format!(
+            "scripts.preview serves what the build makes, and is not meant for production; behind a domain name vite refuses requests unless preview.allowedHosts has it{}",
+            other_adapter(package)
+        ));
+        run("preview")
     } else {
         match by_file(inputs, package, runner)? {
             Some(found) => found,
             // A file of the supervisor, such as PM2's ecosystem file, names what is started.
             None if inputs.is_started_by_supervisor => return Ok(nothing(package)),
-            None => return Err(no_start(package).into()),
+            None => return Err(no_start(package, source).into()),
         }
     };
     let resolved = line::resolve(&line, &project)?;
@@ -130,7 +138,11 @@ fn in_procfile(text: &str, notes: &mut Vec<String>) -> Option<String> {
 }
 
 /// `scripts.start`; but if that serves a development version, a script for production, or the framework's own line.
-fn by_script(project: &Project, framework: Option<&Framework>) -> Result<Option<(String, String)>> {
+fn by_script(
+    project: &Project,
+    framework: Option<&Framework>,
+    source: &Source,
+) -> Result<Option<(String, String)>> {
     let Some(start) = project.package.script("start") else {
         let script = PRODUCTION.iter().find(|name| project.package.scripts.contains_key(**name));
         return Ok(script.map(|name| run(name)));
@@ -162,8 +174,43 @@ fn by_script(project: &Project, framework: Option<&Framework>) -> Result<Option<
             );
             (framework.start.to_owned(), why)
         }
+        None if develops && !is_preview(&resolved.line) => match nx::start(source) {
+            Some((line, origin)) => (line, origin),
+            None => return Err(only_for_development_server(start, project.package)),
+        },
         None => run("start"),
     }))
+}
+
+/// A server of built files, which is slow and yet no development server.
+fn is_preview(line: &str) -> bool {
+    program(line).is_some_and(|(_, word)| word == "preview" || word == "start")
+}
+
+/// A development server compiles at each request, watches files, and trusts everybody who reaches it.
+fn only_for_development_server(start: &str, package: &Package) -> Error {
+    let cause =
+        format!("scripts.start is {}, a development server{}", excerpt(start), other_adapter(package));
+    Error::new(Code::ManifestInvalid, DOING, cause).remedy(
+        "add a script start:prod that starts what the build makes, or the same as start = \"...\" in bootagent.toml",
+    )
+}
+
+/// SvelteKit and Astro make a server for Node only with an adapter for it.
+fn other_adapter(package: &Package) -> String {
+    let adapters = [
+        ("@sveltejs/kit", "@sveltejs/adapter-", "@sveltejs/adapter-node"),
+        ("astro", "@astrojs/", "@astrojs/node"),
+    ];
+    let Some((framework, prefix, wanted)) =
+        adapters.into_iter().find(|(framework, ..)| package.has(framework))
+    else {
+        return String::new();
+    };
+    let known = ["netlify", "vercel", "cloudflare", "static", "auto"];
+    let other = known.iter().map(|name| format!("{prefix}{name}")).find(|name| package.has(name));
+    let other = other.map_or(String::new(), |other| format!(", and not {other}"));
+    format!("; {framework} makes a server for Node with {wanted}{other}")
 }
 
 fn run(name: &str) -> (String, String) {
@@ -191,7 +238,7 @@ fn in_one_workspace(workspaces: &Workspaces) -> Result<Option<(String, String)>>
         .map(|(directory, _)| directory)
         .collect();
     match starting.as_slice() {
-        [] => Ok(None),
+        [] => Ok(by_framework_in_a_workspace(workspaces)),
         [one] => Ok(Some((
             format!("npm start --workspace={one}"),
             format!("scripts.start in {one}/package.json: the only workspace that has one"),
@@ -208,6 +255,15 @@ fn in_one_workspace(workspaces: &Workspaces) -> Result<Option<(String, String)>>
     }
 }
 
+/// The only workspace with a framework, such as an application of Nx, which writes no scripts.
+fn by_framework_in_a_workspace(workspaces: &Workspaces) -> Option<(String, String)> {
+    let mut found =
+        workspaces.iter().filter_map(|(directory, package)| Some((directory, framework::of(package)?)));
+    let (directory, framework) = found.next()?;
+    let origin = format!("{}: its usual build in {directory}", framework.name);
+    found.next().is_none().then(|| (format!("cd {directory} && {}", framework.start), origin))
+}
+
 const DOING: &str = "looking for the start command";
 
 /// `main` of package.json, else a file by its name.
@@ -217,6 +273,13 @@ fn by_file(
     runner: &Runner,
 ) -> Result<Option<(String, String)>, Unmet> {
     let source = inputs.source;
+    // A package with a program exports its main file, and starts by the program.
+    if let Some(bin) = package.bin.as_deref().map(|bin| bin.trim_start_matches("./"))
+        && !package.main.as_deref().is_some_and(|main| USUAL.contains(&main.trim_start_matches("./")))
+        && !Path::new(bin).is_absolute()
+    {
+        return Ok(Some((started(bin, package, runner), "bin in package.json".to_owned())));
+    }
     // The main file of a package.json often does not exist. Whether a file below the root exists is unknown if the
     // commit comes from a record, so such a name is used unchecked.
     let there = |main: &&str| main.contains('/') || source.has(main);
@@ -273,17 +336,25 @@ fn writes(framework: &Framework) -> impl Iterator<Item = String> + use<> {
     framework.writes.iter().map(|path| (*path).to_owned())
 }
 
-fn no_start(package: &Package) -> Error {
+fn no_start(package: &Package, source: &Source) -> Error {
     let scripts: Vec<&str> = package.scripts.keys().map(String::as_str).collect();
     let scripts = match scripts.is_empty() {
         true => String::new(),
         false => format!(" (its scripts are {})", excerpt(&scripts.join(", "))),
     };
     let cause = format!(
-        "there is no start in bootagent.toml, no Procfile, no scripts.start or main in package.json{scripts}, no framework that is known, and no file such as server.js"
+        "there is no start in bootagent.toml, no Procfile, no scripts.start or main in package.json{scripts}, no framework that is known, and no file such as server.js{}",
+        other_adapter(package)
     );
-    Error::new(Code::ManifestInvalid, DOING, cause)
-        .remedy("add start = \"node server.js\" (or the service's start command) to bootagent.toml")
+    let remedy = match source.text("Dockerfile").and_then(docker::command) {
+        Some(line) => {
+            format!("add start = \"{}\" to bootagent.toml: its Dockerfile starts so", excerpt(&line))
+        }
+        None => {
+            "add start = \"node server.js\" (or the service's start command) to bootagent.toml".to_owned()
+        }
+    };
+    Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
 }
 
 fn finished(

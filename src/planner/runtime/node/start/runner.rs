@@ -64,6 +64,7 @@ pub fn rewrite(words: &Words, package: &Package, has: &dyn Fn(&str) -> bool) -> 
         "dotenv" | "env-cmd" | "dotenvx" => Rewritten::to(environment_file(words, has)),
         "nodemon" => nodemon(words, package),
         "node" => node(words),
+        "pm2" | "pm2-runtime" => pm2(words)?,
         "tsx" if words.text(1) == "watch" => {
             Rewritten::line(format!("tsx {}", words.from(2))).noting(watches("tsx"))
         }
@@ -260,6 +261,26 @@ fn node(words: &Words) -> Rewritten {
     let kept = options.filter(|at| !is_watch(words.text(*at))).map(|at| words.raw(at));
     let line: Vec<&str> = ["node"].into_iter().chain(kept).chain([words.from(end)]).collect();
     Rewritten::line(line.join(" ")).noting(watches("node --watch"))
+}
+
+/// PM2 puts itself into the background, where systemd cannot see what becomes of the service.
+fn pm2(words: &Words) -> Result<Rewritten> {
+    let at = if words.text(1) == "start" { 2 } else { 1 };
+    let file = words.text(at);
+    let is_program = file.ends_with(".js") && !file.contains("ecosystem") && !file.contains(".config.");
+    if is_program && (words.text(0) != "pm2" || words.text(1) == "start") {
+        let note = "the start line runs PM2; systemd restarts the service, so that its program is started without PM2";
+        return Ok(Rewritten::line(format!("node {file}")).noting(note.to_owned()));
+    }
+    let stays = words.text(0) == "pm2-runtime" || (at..words.len()).any(|at| words.text(at) == "--no-daemon");
+    if stays {
+        let note = "the start line runs PM2, of which systemd only sees that it lives: supervisor = \"pm2\" checks its processes, too";
+        return Ok(Rewritten::to(Next::Stays).noting(note.to_owned()));
+    }
+    let cause = "pm2 start puts the service into the background, and ends";
+    Err(Error::new(Code::ManifestInvalid, "resolving the start command", cause).remedy(
+        "add supervisor = \"pm2\" to bootagent.toml; or name the program itself: start = \"node server.js\"",
+    ))
 }
 
 /// `run-s build serve`: one script after the other.
