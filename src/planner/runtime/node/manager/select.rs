@@ -166,10 +166,26 @@ fn yarn(source: &Source, version: Option<&str>) -> &'static Manager {
 fn usual(manager: &'static Manager, source: &Source, package: &Package) -> &'static str {
     match manager.package {
         package if package == YARN_CLASSIC.package => "1.22.22",
-        package if package == YARN_BERRY.package => "4.18.1",
+        package if package == YARN_BERRY.package => berry(source),
         package if package == BUN.package => "1.4.5",
         name if name == PNPM.package => pnpm(source, package),
         _ => "",
+    }
+}
+
+/// The last version of yarn that writes the lockfile's format. Another one would change the lockfile, which a frozen
+/// installation refuses.
+fn berry(source: &Source) -> &'static str {
+    let head = source.text(&format!("{HEAD}yarn.lock")).unwrap_or_default();
+    let mut lines = head.lines().skip_while(|line| !line.starts_with("__metadata:"));
+    let format = lines.find_map(|line| line.trim().strip_prefix("version:"));
+    match format.and_then(|format| format.trim().parse().ok()).unwrap_or(u32::MAX) {
+        0..=4 => "2.4.2",
+        5 => "3.1.1",
+        6 | 7 => "3.8.7",
+        8 => "4.12.0",
+        9 => "4.14.1",
+        _ => "4.18.1",
     }
 }
 
@@ -212,7 +228,9 @@ mod tests {
         for (files, package, version) in [
             (&[("package-lock.json", "")][..], "npm", ""),
             (&[("yarn.lock", "# yarn lockfile v1\n")], "yarn", "1.22.22"),
-            (&[("yarn.lock", "__metadata:\n  version: 8\n")], "@yarnpkg/cli-dist", "4.18.1"),
+            (&[("yarn.lock", "__metadata:\n  version: 8\n")], "@yarnpkg/cli-dist", "4.12.0"),
+            (&[("yarn.lock", "# x\n\n__metadata:\n  version: 6\n")], "@yarnpkg/cli-dist", "3.8.7"),
+            (&[("yarn.lock", "__metadata:\n  version: 10\n  cacheKey: 10c0\n")], "@yarnpkg/cli-dist", "4.18.1"),
             (&[("pnpm-lock.yaml", "lockfileVersion: '9.0'\n")], "pnpm", "9.15.9"),
             (&[("pnpm-lock.yaml", "lockfileVersion: 5.4\n")], "pnpm", "7.33.7"),
             (&[("pnpm-lock.yaml", "lockfileVersion: '6.0'\n")], "pnpm", "8.15.9"),
