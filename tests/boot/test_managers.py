@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from lab import npm_packages
-from looks import SERVICE, releases, shared, status  # noqa: F401
+from looks import SERVICE, releases, status
 from pm2_services import POLICY as MIRROR
 from stage import POLICY, assert_failed, run
 
@@ -39,10 +39,10 @@ def project(manager: str, **more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def registry(shared):  # noqa: F811
-    shared.npm.carry(npm_packages.ensure(HERE / "package-lock.json"))
-    shared.secret(f"service_env_{SERVICE}_test", json.dumps({"PORT": "3000"}))
-    return shared
+def registry(world):
+    world.npm.carry(npm_packages.ensure(HERE / "package-lock.json"))
+    world.secret(f"service_env_{SERVICE}_test", json.dumps({"PORT": "3000"}))
+    return world
 
 
 def booted(world, binary, files):
