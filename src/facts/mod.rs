@@ -17,7 +17,7 @@ pub mod records;
 mod seconds;
 mod source;
 
-pub use gate::{Gate, Probe, Strength};
+pub use gate::{Gate, Probe, Request, Strength};
 pub use host_key::HostKey;
 pub use known::{Ask, Known, Question};
 pub use machine::{ExistingNames, Facts, Instance, Machine};

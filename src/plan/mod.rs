@@ -17,7 +17,7 @@ use crate::facts::{Commit, Environment, Generation, Service};
 use crate::secret::Redaction;
 
 /// Part of the recorded facts, because records of earlier deployments contain them.
-pub use crate::facts::{Gate, Probe, Seconds};
+pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
     Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, EnsureRunning, HealthWait,
     ImdsRules, InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record,

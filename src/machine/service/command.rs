@@ -48,7 +48,7 @@ pub async fn ask(
 fn judged(what: &str, output: &Output) -> Result<Good, Bad> {
     let processes = processes(&output.text());
     if output.ok() {
-        return Ok(Good { answer: what.to_owned(), processes });
+        return Ok(Good { answer: what.to_owned(), is_listening: false, processes });
     }
     let last_line = lines(&String::from_utf8_lossy(&output.stderr)).pop();
     let why =

@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::crash::{self, Seen};
 use super::mark::Mark;
-use super::observation::{Bad, Processes, bad, imds_answers};
-use super::probe::{self, probe};
+use super::notes;
+use super::observation::{Bad, Good, Processes, bad, imds_answers};
+use super::probe::probe;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
@@ -42,12 +43,15 @@ pub async fn probe_once(gate: &Gate) -> Result<Health> {
     })
 }
 
+/// A watcher without a program for so long does not start it again. It may be between two starts for a moment.
+const ABANDONED: Duration = Duration::from_secs(2);
+
 /// Waits until the service is healthy, and writes the mark. The error has the service's last lines and, if known, the
 /// cause.
 pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let gate = &wait.gate;
     if check(gate).await? == Check::AlreadySo {
-        add_note(gate, &units::state(&gate.unit).await?);
+        add_notes(gate, &units::state(&gate.unit).await?);
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
@@ -60,16 +64,14 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
         }
     };
     let state = units::state(&gate.unit).await?;
-    add_note(gate, &state);
+    add_notes(gate, &state);
     let mark = Mark::of(&state, now()).text();
     files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(answer))
 }
 
-fn add_note(gate: &Gate, state: &UnitState) {
-    if let Some(note) = probe::note(gate, state) {
-        progress::note(note);
-    }
+fn add_notes(gate: &Gate, state: &UnitState) {
+    notes::of(gate, state).into_iter().for_each(progress::note);
 }
 
 /// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The time does not include the soak.
@@ -91,10 +93,12 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     let mut good: Option<(Instant, Same)> = None;
     // Since when the service listens on other ports only, and with which processes.
     let mut elsewhere: Option<(Instant, Same)> = None;
+    // Since when only a watcher is left of the service.
+    let mut abandoned: Option<(Instant, Same)> = None;
     // Restarts of processes within the unit (PM2's): the count at the first probe, and since then.
     let mut within_before: Option<u32> = None;
     let mut within = 0;
-    let mut worst = bad(Fault::HealthNoListener, "it was not probed yet");
+    let mut worst = bad(Fault::HealthNoListener, "it was not healthy for long enough without a break");
     loop {
         let state = units::state(&gate.unit).await?;
         seen.check(&state);
@@ -114,16 +118,18 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if let Some(processes) = &processes {
             within = processes.restarts.saturating_sub(*within_before.get_or_insert(processes.restarts));
         }
-        let same = Same::of(&state, processes);
+        let is_listening = probed.as_ref().is_ok_and(|good| good.is_listening);
+        let same = Same::of(&state, is_listening, processes);
         match probed {
-            Ok(now) => {
-                elsewhere = None;
+            Ok(Good { answer, .. }) => {
+                (elsewhere, abandoned) = (None, None);
                 let since = since(&mut good, same);
-                let first = first(&now.answer, since.duration_since(started));
-                if since.elapsed() >= gate.soak.duration() {
-                    return Ok(format!("{first}, stayed healthy for {}", gate.soak));
+                let first = first(&answer, since.duration_since(started));
+                let soak = gate.good_for(is_listening);
+                if since.elapsed() >= soak.duration() {
+                    return Ok(format!("{first}, stayed healthy for {soak}"));
                 }
-                progress::say(format!("{first}, watching for {}", gate.soak));
+                progress::say(format!("{first}, watching for {soak}"));
             }
             Err(now) => {
                 worst = match good.take() {
@@ -142,6 +148,13 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                 if worst.is_final && wait.most_restarts.is_some() {
                     return Err(refuse(gate, worst, started.elapsed()));
                 }
+                match worst.is_abandoned {
+                    true if since(&mut abandoned, same.clone()).elapsed() >= ABANDONED => {
+                        return Err(refuse(gate, worst, started.elapsed()));
+                    }
+                    true => {}
+                    false => abandoned = None,
+                }
                 match worst.is_elsewhere {
                     true => {
                         let time = since(&mut elsewhere, same).elapsed();
@@ -156,9 +169,9 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if Instant::now() >= until {
             // A soak that began in time may end after the time limit.
             match &good {
-                Some((since, _))
-                    if since.elapsed() < gate.soak.duration()
-                        && Instant::now() < until + gate.soak.duration() => {}
+                Some((since, same))
+                    if since.elapsed() < gate.good_for(same.is_listening).duration()
+                        && Instant::now() < until + gate.good_for(same.is_listening).duration() => {}
                 // The probe came between a restart and the next exit: report the exits, not a port without a listener.
                 _ if restarts > 0
                     && matches!(
@@ -180,12 +193,14 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
 struct Same {
     main_pid: u32,
     restarts: u32,
+    /// A service that begins to listen is watched anew: from now on for what it listens on.
+    is_listening: bool,
     processes: Option<Processes>,
 }
 
 impl Same {
-    fn of(state: &UnitState, processes: Option<Processes>) -> Same {
-        Same { main_pid: state.main_pid, restarts: state.restarts, processes }
+    fn of(state: &UnitState, is_listening: bool, processes: Option<Processes>) -> Same {
+        Same { main_pid: state.main_pid, restarts: state.restarts, is_listening, processes }
     }
 }
 
@@ -210,14 +225,26 @@ mod tests {
     #[test]
     fn a_process_that_is_replaced_within_the_unit_begins_the_soak_anew() {
         let state = UnitState { main_pid: 17, ..UnitState::default() };
-        let seen =
-            |restarts, which: &str| Same::of(&state, Some(Processes { restarts, which: which.to_owned() }));
+        let seen = |restarts, which: &str| {
+            Same::of(&state, true, Some(Processes { restarts, which: which.to_owned() }))
+        };
         let mut good = None;
         let began = since(&mut good, seen(0, "x 0 pid 20"));
         assert_eq!(since(&mut good, seen(0, "x 0 pid 20")), began);
         assert_ne!(since(&mut good, seen(0, "x 0 pid 21")), began, "another process");
         let later = since(&mut good, seen(0, "x 0 pid 21"));
         assert_ne!(since(&mut good, seen(1, "x 0 pid 21")), later, "a restart");
+    }
+
+    #[test]
+    fn a_service_that_begins_to_listen_begins_the_soak_anew() {
+        let state = UnitState { main_pid: 17, ..UnitState::default() };
+        let mut good = None;
+        let began = since(&mut good, Same::of(&state, false, None));
+        assert_eq!(since(&mut good, Same::of(&state, false, None)), began);
+        let listening = since(&mut good, Same::of(&state, true, None));
+        assert_ne!(listening, began);
+        assert_eq!(since(&mut good, Same::of(&state, true, None)), listening);
     }
 
     #[test]

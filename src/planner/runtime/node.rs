@@ -134,6 +134,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         work,
         build_environment: build_environment(layout),
         start,
+        is_web: false,
         migrate,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: migrate_environment(),

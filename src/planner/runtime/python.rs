@@ -132,6 +132,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         work: installed,
         build_environment: build_environment(layout),
         start,
+        is_web: false,
         migrate: migrate?,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())].into(),

@@ -97,6 +97,8 @@ pub struct Recipe {
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,
     pub start: Start,
+    /// Whether it has a web framework, and so should listen on a port.
+    pub is_web: bool,
     /// The migration commands: one `argv` each, run in order as the service's user before a new release serves.
     pub migrate: Vec<Vec<String>>,
     /// The same commands as lines of the manifest.
