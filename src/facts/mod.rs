@@ -29,8 +29,8 @@ pub use present::{
 };
 pub use program::{Installed, Places, Programs};
 pub use records::{
-    Attempt, Failure, Generation, Good, Ingredients, Kept, ServiceFile, Supervised, Takes, Unrecorded,
-    Unusable,
+    Attempt, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised, Takes,
+    Unrecorded, Unusable,
 };
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, LONGEST_EVIDENCE, Source};

@@ -1,6 +1,8 @@
 //! Steps of a candidate: the new release is started on another port (`rehearsal.port`) while the previous deployment
 //! serves. If it does not start or is not healthy, the run fails without an interruption of the service.
 
+use std::collections::BTreeSet;
+
 use super::accounts::persistent;
 use super::compared::another;
 use super::draft::Draft;
@@ -65,7 +67,8 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         .within(Phase::Start)
         .marks(Mark::Candidate);
     let why = "if it fails here, the previous deployment still serves";
-    health::await_gate(steps, "candidate-health-check", why, &gate).after(&["candidate-start"]);
+    health::await_gate(steps, "candidate-health-check", why, &gate, BTreeSet::new())
+        .after(&["candidate-start"]);
     end(steps, "candidate-end", layout).after(&["candidate-health-check"]);
     Ok(())
 }

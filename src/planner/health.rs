@@ -1,11 +1,13 @@
 //! The health check of a deployment: which probe, how long to wait, and a refusal of updates that silently weaken it.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Code, Error, Result};
-use crate::facts::Strength;
+use crate::facts::{Generation, Strength};
 use crate::observe::manifest::{Manifest, RESERVED_PORT};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Gate, HealthWait, Probe, Request, Seconds};
+use crate::plan::{Action, Gate, HealthWait, PortsRecord, Probe, Request, Seconds};
 
 use super::steps::{Added, Steps};
 use super::{Wanted, records};
@@ -149,17 +151,31 @@ fn shown(probe: &Probe) -> String {
 }
 
 /// The wait for the new deployment. Without a previous deployment to go back to, restarts do not end it early.
-pub fn wait(gate: &Gate, manifest: &Manifest, can_go_back: bool) -> HealthWait {
+pub fn wait(wanted: &Wanted, generation: &Generation, layout: &Layout, can_go_back: bool) -> HealthWait {
+    let gate = generation.gate.clone();
+    let is_observed = matches!(gate.probe, Probe::Observed { .. });
+    let good = records::good(wanted).filter(|_| is_observed);
+    let (facts, service) = (wanted.facts, &wanted.selection.service);
     HealthWait {
-        gate: gate.clone(),
+        gate,
         most_restarts: can_go_back.then_some(MOST_RESTARTS),
-        elsewhere: manifest.health.timeout.is_none().then_some(ELSEWHERE),
+        elsewhere: wanted.manifest.health.timeout.is_none().then_some(ELSEWHERE),
+        listened: good.map(|good| records::listened(facts, service, &good.generation)).unwrap_or_default(),
+        record: is_observed
+            .then(|| PortsRecord { path: layout.listened(), release: generation.release.clone() }),
     }
 }
 
-/// Adds the health check of a candidate, or of a deployment that was healthy before.
-pub fn await_gate<'a>(steps: &'a mut Steps, id: &str, why: &str, gate: &Gate) -> Added<'a> {
-    let wait = HealthWait { gate: gate.clone(), most_restarts: Some(MOST_RESTARTS), elsewhere: None };
+/// Adds the health check of a candidate, or of a deployment that was healthy before and `listened` on these ports.
+pub fn await_gate<'a>(
+    steps: &'a mut Steps,
+    id: &str,
+    why: &str,
+    gate: &Gate,
+    listened: BTreeSet<u16>,
+) -> Added<'a> {
+    let most_restarts = Some(MOST_RESTARTS);
+    let wait = HealthWait { gate: gate.clone(), most_restarts, elsewhere: None, listened, record: None };
     await_health(steps, id, why, wait)
 }
 

@@ -2,14 +2,17 @@
 //! service that systemd restarts again and again, or a unit that is only active. It writes the mark of a passed check
 //! and changes nothing else.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::crash::{self, Seen};
+use super::listened;
 use super::mark::Mark;
 use super::notes;
 use super::observation::{Bad, Good, Processes, bad, imds_answers};
+use super::observed::list;
 use super::probe::probe;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
@@ -21,11 +24,12 @@ use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
-pub async fn check(gate: &Gate) -> Result<Check> {
+pub async fn check(wait: &HealthWait) -> Result<Check> {
+    let gate = &wait.gate;
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
         Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
-            match probe(gate, &state).await {
+            match listening_as_before(probe(gate, &state).await, &wait.listened) {
                 Ok(_) => Ok(Check::AlreadySo),
                 Err(bad) => Ok(Check::WouldChange(bad.cause.own())),
             }
@@ -35,12 +39,28 @@ pub async fn check(gate: &Gate) -> Result<Check> {
 }
 
 /// One probe, without regard to the mark: a service that systemd restarted since the check may serve again.
-pub async fn probe_once(gate: &Gate) -> Result<Health> {
+/// `listened`: the ports on which the deployment listened when it was healthy, if none is configured.
+pub async fn probe_once(gate: &Gate, listened: &BTreeSet<u16>) -> Result<Health> {
     let state = units::settled(&gate.unit).await?;
-    Ok(match probe(gate, &state).await {
+    Ok(match listening_as_before(probe(gate, &state).await, listened) {
         Ok(good) => Health::Healthy(good.answer),
         Err(bad) => Health::Unhealthy(bad.cause.own()),
     })
+}
+
+/// The result, or that the service does not listen any more, as it did when it was healthy.
+fn listening_as_before(probed: Result<Good, Bad>, listened: &BTreeSet<u16>) -> Result<Good, Bad> {
+    match probed {
+        Ok(good) if !good.is_listening && !listened.is_empty() => {
+            let (is_one, ports) = (listened.len() == 1, list(listened));
+            let ports = if is_one { format!("port {ports}") } else { format!("ports {ports}") };
+            let cause = format!("nothing listens; the last healthy deployment listened on {ports}");
+            let remedy = "does the service listen, and early enough? If it is not meant to listen any more, set \
+                          health.check = \"process\" in bootagent.toml; then: bootagent update";
+            Err(Bad { remedy: Some(remedy.to_owned()), ..bad(Fault::HealthNoListener, cause) })
+        }
+        other => other,
+    }
 }
 
 /// A watcher without a program for so long does not start it again. It may be between two starts for a moment.
@@ -50,8 +70,8 @@ const ABANDONED: Duration = Duration::from_secs(2);
 /// cause.
 pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let gate = &wait.gate;
-    if check(gate).await? == Check::AlreadySo {
-        add_notes(gate, &units::state(&gate.unit).await?);
+    if check(wait).await? == Check::AlreadySo {
+        add_notes(wait, &units::state(&gate.unit).await?);
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
@@ -64,14 +84,17 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
         }
     };
     let state = units::state(&gate.unit).await?;
-    add_notes(gate, &state);
+    add_notes(wait, &state);
+    if let Some(record) = &wait.record {
+        listened::write(record, &state)?;
+    }
     let mark = Mark::of(&state, now()).text();
     files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
     Ok(Change::Changed(answer))
 }
 
-fn add_notes(gate: &Gate, state: &UnitState) {
-    notes::of(gate, state).into_iter().for_each(progress::note);
+fn add_notes(wait: &HealthWait, state: &UnitState) {
+    notes::of(wait, state).into_iter().for_each(progress::note);
 }
 
 /// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The time does not include the soak.
@@ -110,7 +133,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
             return Err(crash::ended(gate, &state, restarts, seen.exit));
         }
-        let probed = probe(gate, &state).await;
+        let probed = listening_as_before(probe(gate, &state).await, &wait.listened);
         let processes = match &probed {
             Ok(good) => good.processes.clone(),
             Err(bad) => bad.processes.clone(),
@@ -245,6 +268,17 @@ mod tests {
         let listening = since(&mut good, Same::of(&state, true, None));
         assert_ne!(listening, began);
         assert_eq!(since(&mut good, Same::of(&state, true, None)), listening);
+    }
+
+    #[test]
+    fn a_service_that_listened_before_must_listen_again() {
+        let good =
+            |is_listening| Ok(Good { answer: "alive as pid 17".to_owned(), is_listening, processes: None });
+        assert!(listening_as_before(good(false), &BTreeSet::new()).is_ok());
+        assert!(listening_as_before(good(true), &[8080].into()).is_ok());
+        let bad = listening_as_before(good(false), &[8080].into()).unwrap_err();
+        assert_eq!(bad.cause.own(), "nothing listens; the last healthy deployment listened on port 8080");
+        assert!(bad.fault == Fault::HealthNoListener && !bad.is_elsewhere);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod drain;
 pub mod ensure_running;
 pub mod gate;
 pub mod leftovers;
+pub mod listened;
 pub mod mark;
 pub mod migrate;
 pub mod notes;

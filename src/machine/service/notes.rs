@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use super::observed::{Observed, list, observe};
 use crate::machine::process::sockets::{self, Listener};
 use crate::machine::process::units::UnitState;
-use crate::plan::{Gate, Probe};
+use crate::plan::{HealthWait, Probe};
 
-pub fn of(gate: &Gate, state: &UnitState) -> Vec<String> {
+pub fn of(wait: &HealthWait, state: &UnitState) -> Vec<String> {
+    let gate = &wait.gate;
     let (observed, ports) = match (&gate.probe, gate.probe.port()) {
         (_, Some(port)) => (None, BTreeSet::from([port])),
         (Probe::Observed { web, .. }, None) => {
@@ -23,7 +24,19 @@ pub fn of(gate: &Gate, state: &UnitState) -> Vec<String> {
         (_, None) => return Vec::new(),
     };
     let own = sockets::all_own(&state.cgroup).into_iter().filter(|own| ports.contains(&own.address.port()));
-    observed.into_iter().chain(local(&own.collect::<Vec<_>>())).collect()
+    let moved = moved(&wait.listened, &ports);
+    observed.into_iter().chain(moved).chain(local(&own.collect::<Vec<_>>())).collect()
+}
+
+/// The note if the only observed port is not the one of the last healthy deployment.
+fn moved(before: &BTreeSet<u16>, now: &BTreeSet<u16>) -> Option<String> {
+    let only = |ports: &BTreeSet<u16>| ports.first().copied().filter(|_| ports.len() == 1);
+    let (from, to) = (only(before)?, only(now)?);
+    (from != to).then(|| {
+        format!(
+            "the port moved from {from} to {to}: change what sends requests (a target group, a proxy), too"
+        )
+    })
 }
 
 fn found(observed: &Observed, is_web: bool) -> String {
@@ -70,6 +83,17 @@ mod tests {
         assert!(several.contains("ports 3000 and 9090") && several.contains("none of them was chosen"));
         for is_web in [true, false] {
             assert!(found(&Observed::Nothing, is_web).starts_with("no port: only a live process was seen"));
+        }
+    }
+
+    #[test]
+    fn a_port_that_moved_is_noted() {
+        assert!(moved(&[3000].into(), &[3001].into()).unwrap().contains("from 3000 to 3001"));
+        for (before, now) in
+            [(&[3000][..], &[3000][..]), (&[], &[3000]), (&[3000], &[]), (&[3000], &[3000, 9090])]
+        {
+            let set = |ports: &[u16]| ports.iter().copied().collect();
+            assert_eq!(moved(&set(before), &set(now)), None);
         }
     }
 

@@ -10,9 +10,13 @@ pub fn lines(wait: &HealthWait) -> Vec<String> {
         gate.within,
         gate.soak
     )];
-    if gate.good_for(false) > gate.soak && gate.probe.request().is_none() {
+    if gate.good_for(false) > gate.soak && gate.probe.request().is_none() && wait.listened.is_empty() {
         let longer = gate.good_for(false);
         lines.push(format!("for {longer} if it does not listen: it has a web framework"));
+    }
+    if !wait.listened.is_empty() {
+        let ports: Vec<String> = wait.listened.iter().map(u16::to_string).collect();
+        lines.push(format!("it must listen: the last healthy deployment listened on {}", ports.join(", ")));
     }
     let restarts = wait.most_restarts.map(|most| format!("after {most} restarts"));
     let elsewhere = wait.elsewhere.filter(|_| gate.probe.port().is_some());
