@@ -72,8 +72,8 @@ pub struct Request {
 }
 
 impl Gate {
-    /// How long the service must be good without a break, of which it listened or did not listen all the time. Slow
-    /// web services listen after they have connected to their database.
+    /// How long the service must be healthy without a break, if it listens all that time, or if it does not. A web
+    /// service may listen late: it connects to its database first.
     pub fn good_for(&self, is_listening: bool) -> Seconds {
         const UNTIL_IT_LISTENS: Seconds = Seconds(30);
         match self.probe {

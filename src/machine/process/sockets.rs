@@ -17,8 +17,13 @@ pub struct Listener {
     pub unaccepted: u32,
 }
 
-#[cfg(test)]
 impl Listener {
+    /// Whether only this machine reaches it.
+    pub fn is_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
+
+    #[cfg(test)]
     pub fn at(address: SocketAddr) -> Listener {
         Listener { address, inode: 0, unaccepted: 0 }
     }

@@ -4,21 +4,21 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::observed::{Observed, observe};
+use super::observed::observe;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Listened, records};
 use crate::machine::disk::files;
+use crate::machine::process::sockets;
 use crate::machine::process::units::UnitState;
 use crate::plan::layout::Layout;
 use crate::plan::{Mode, Owner, PortsRecord};
 
-/// Records what the service listens on now.
+/// Records on which ports other machines reach the service now. A port of this machine only may be a browser's or a
+/// debugger's, which comes and goes.
 pub fn write(record: &PortsRecord, state: &UnitState) -> Result<()> {
-    let ports = match observe(state) {
-        Observed::Nothing => BTreeSet::new(),
-        Observed::One(port) => BTreeSet::from([port]),
-        Observed::Several(ports) => ports,
-    };
+    let observed = observe(state).ports();
+    let reached = sockets::all_own(&state.cgroup).into_iter().filter(|own| !own.is_loopback());
+    let ports = reached.map(|own| own.address.port()).filter(|port| observed.contains(port)).collect();
     let listened = Listened { schema: records::SCHEMA, release: record.release.clone(), ports };
     let text = serde_json::to_string_pretty(&listened)
         .map_err(|error| Error::new(Code::Bug, "writing a record", error))?;

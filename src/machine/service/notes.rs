@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::observed::{Observed, list, observe};
+use super::observed::{Observed, list, observe, only};
 use crate::machine::process::sockets::{self, Listener};
 use crate::machine::process::units::UnitState;
 use crate::plan::{HealthWait, Probe};
@@ -14,12 +14,7 @@ pub fn of(wait: &HealthWait, state: &UnitState) -> Vec<String> {
         (_, Some(port)) => (None, BTreeSet::from([port])),
         (Probe::Observed { web, .. }, None) => {
             let observed = observe(state);
-            let ports = match &observed {
-                Observed::Nothing => BTreeSet::new(),
-                Observed::One(port) => BTreeSet::from([*port]),
-                Observed::Several(ports) => ports.clone(),
-            };
-            (Some(found(&observed, *web)), ports)
+            (Some(found(&observed, *web)), observed.ports())
         }
         (_, None) => return Vec::new(),
     };
@@ -30,7 +25,6 @@ pub fn of(wait: &HealthWait, state: &UnitState) -> Vec<String> {
 
 /// The note if the only observed port is not the one of the last healthy deployment.
 fn moved(before: &BTreeSet<u16>, now: &BTreeSet<u16>) -> Option<String> {
-    let only = |ports: &BTreeSet<u16>| ports.first().copied().filter(|_| ports.len() == 1);
     let (from, to) = (only(before)?, only(now)?);
     (from != to).then(|| {
         format!(
@@ -61,7 +55,7 @@ fn found(observed: &Observed, is_web: bool) -> String {
 
 /// The note if all of these sockets are bound to loopback addresses.
 fn local(own: &[Listener]) -> Option<String> {
-    let is_local = !own.is_empty() && own.iter().all(|own| own.address.ip().to_canonical().is_loopback());
+    let is_local = !own.is_empty() && own.iter().all(Listener::is_loopback);
     is_local.then(|| {
         let at = own.iter().map(|own| own.address.to_string()).collect::<Vec<_>>().join(", ");
         format!(

@@ -20,6 +20,22 @@ pub enum Observed {
     Several(BTreeSet<u16>),
 }
 
+impl Observed {
+    /// The service's port, or all ports of which none was chosen.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        match self {
+            Observed::Nothing => BTreeSet::new(),
+            Observed::One(port) => BTreeSet::from([*port]),
+            Observed::Several(ports) => ports.clone(),
+        }
+    }
+}
+
+/// The port, if there is one only.
+pub fn only(ports: &BTreeSet<u16>) -> Option<u16> {
+    ports.first().copied().filter(|_| ports.len() == 1)
+}
+
 pub fn observe(state: &UnitState) -> Observed {
     let ports = sockets::ports_of(&state.cgroup);
     match ports.len() {
@@ -30,7 +46,6 @@ pub fn observe(state: &UnitState) -> Observed {
 
 /// `named`: the ports that the processes' variables PORT name.
 fn chosen(ports: BTreeSet<u16>, named: &BTreeSet<u16>) -> Observed {
-    let only = |ports: &BTreeSet<u16>| ports.first().copied().filter(|_| ports.len() == 1);
     let both = ports.intersection(named).copied().collect();
     match only(&both).or(only(&ports)) {
         Some(port) => Observed::One(port),
