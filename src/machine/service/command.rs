@@ -81,7 +81,11 @@ mod tests {
         let which = "x 0 pid 17\nx 1 pid 18\n".to_owned();
         assert_eq!(
             good,
-            Good { answer: "all are online".into(), processes: Some(Processes { restarts: 2, which }) }
+            Good {
+                answer: "all are online".into(),
+                is_listening: false,
+                processes: Some(Processes { restarts: 2, which })
+            }
         );
         assert_eq!(ended(0, "", "").unwrap().processes, None);
     }
