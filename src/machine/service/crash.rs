@@ -104,7 +104,8 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
         Some(Exit::Status(0)) => error.remedy(foreground(&gate.unit)),
         _ => error,
     };
-    match exit.filter(|_| seen.exit.is_none()) {
+    // The error of a service that flaps says what the last probe found, and not how the service ended.
+    match exit.filter(|_| seen.exit.is_none() || error.code() == Code::HealthFlapping) {
         Some(exit) => error.because(format!("it ended {}", exit.describe())),
         None => error,
     }
