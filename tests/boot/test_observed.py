@@ -88,9 +88,15 @@ def test_of_two_ports_without_a_variable_none_is_chosen(stage):
     assert "listening on ports 3001 and 9090" in check, check
 
 
-def test_a_port_that_only_this_machine_reaches_is_told(stage):
+def listened(stage) -> dict:
+    service = stage.world.tags["bootagent:service"]
+    return json.loads(stage.machine.read(f"/var/lib/bootagent/services/{service}/listened.json"))
+
+
+def test_a_port_that_only_this_machine_reaches_is_told_and_not_expected_again(stage):
     notes, _ = healthy(stage, files(LISTEN + 'listen(8080, "127.0.0.1");\n'))
     assert FOUND.format(8080) in notes and f"127.0.0.1:8080 only: nothing outside of this machine, {OUT_OF_REACH}" in notes
+    assert listened(stage)["ports"] == []
 
 
 def test_a_listener_that_accepts_no_connection_is_not_healthy(stage):
@@ -148,8 +154,8 @@ def test_a_service_that_listened_must_listen_again(stage):
     name = stage.serve(files(STOPS_ON_A_SIGNAL, SHORT), secret=None)
     machine, unit = stage.machine, stage.world.tags["bootagent:service"] + ".service"
     assert stage.run().code == 0
-    record = json.loads(machine.read(f"/var/lib/bootagent/services/{name}/listened.json"))
-    assert record["ports"] == [8080] and record["release"] == machine.run(["readlink", f"/opt/{name}/current"]).stdout.strip()
+    record, current = listened(stage), machine.check(["readlink", f"/opt/{name}/current"]).strip()
+    assert (record["ports"], record["release"]) == ([8080], current)
 
     stage.repository.commit("test", files(IDLE, SHORT))
     planned = machine.run(["bootagent", "run", "--dry-run", "--update"], timeout=60)
@@ -165,8 +171,10 @@ def test_a_service_that_listened_must_listen_again(stage):
 
     stage.repository.commit("test", files(STOPS_ON_A_SIGNAL, SHORT))
     healthy(stage, {}, "--update")
-    asked = machine.run(["bootagent", "status"])
+    machine.reboot()
+    asked = machine.run(["bootagent", "status", "--wait", "--timeout", "60s"], timeout=70)
     assert asked.code == 0 and ":8080" in asked.stdout, asked
+    assert FOUND.format(8080) in "\n".join(last_run(stage)["notes"]), "the reboot observed nothing"
     machine.check(["systemctl", "kill", "--kill-whom=main", "--signal=SIGUSR2", unit])
     asked = machine.run(["bootagent", "status"])
     assert asked.code == 1 and "nothing listens; the last healthy deployment listened on port 8080" in asked.stdout, asked
