@@ -85,11 +85,13 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
     };
     let state = units::state(&gate.unit).await?;
     add_notes(wait, &state);
-    if let Some(record) = &wait.record {
-        listened::write(record, &state)?;
-    }
     let mark = Mark::of(&state, now()).text();
     files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
+    // The service is healthy: a full disk, which the next step reports, must not undo it.
+    if let Some(Err(error)) = wait.record.as_ref().map(|record| listened::write(record, &state)) {
+        let cause = error.in_public().report().causes.join(": ");
+        progress::note(format!("the service's ports could not be recorded: {cause}"));
+    }
     Ok(Change::Changed(answer))
 }
 
