@@ -300,7 +300,8 @@ fn validate_shows_what_a_boot_would_do() {
         "bootagent.toml: well-formed",
         "every environment: install: /node/bin/npm ci --no-audit --no-fund --omit=dev",
         "every environment: start: /node/bin/node server.js",
-        "every environment: note: /health is requested on PORT, which the secret must contain",
+        "every environment: note: /health is requested on PORT, if the secret contains it, or else on the port that the \
+         service is found to listen on: set port",
         "stage: packages: ffmpeg, imagemagick, if the policy allows them",
         "stage: migrate: /node/bin/node migrate.js",
         "stage: candidate: an update is started on port 13000 first",

@@ -130,7 +130,8 @@ struct Fallback<'a> {
 
 impl Fallback<'_> {
     async fn start(&self, machine: &impl Host, report: &Report) -> Result<()> {
-        let steps = planner::fallback_steps(self.service, self.good, &self.environment(machine).await?);
+        let environment = self.environment(machine).await?;
+        let steps = planner::fallback_steps(self.facts, self.service, self.good, &environment);
         apply::recover(machine, &steps, self.known.budget, report).await;
         report.recovered(Some(self.good));
         Ok(())

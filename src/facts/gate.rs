@@ -25,21 +25,26 @@ pub struct Gate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Probe {
-    /// A GET request that must be answered with one of these statuses, by a socket of the unit.
+    /// A request that must be answered well, by a socket of the unit.
     Http {
         port: u16,
-        path: String,
-        statuses: Vec<u16>,
-        /// The request's `Host` header; none: the address.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// How long one answer may take.
-        #[serde(default = "Probe::answer", skip_serializing_if = "Probe::is_default_answer")]
-        answer: Seconds,
+        #[serde(flatten)]
+        request: Request,
     },
     /// A process of the unit must listen on the port.
     Tcp { port: u16 },
-    /// The unit's process must stay alive without a restart: for a service without a known port.
+    /// For a service whose port is not known. The unit's processes are observed: if they listen on one TCP port, or on
+    /// the one that their variable PORT names, it must accept connections. If nothing listens, the unit's process must
+    /// stay alive without a restart.
+    Observed {
+        /// Whether the service has a web framework: then it is given longer to listen.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        web: bool,
+        /// A request to that port, without which the service is not healthy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Request>,
+    },
+    /// The unit's process must stay alive without a restart: for a service that listens on no port.
     Alive,
     /// A program of the machine that must end with status 0. Its output identifies the processes that it checked:
     /// different output means that they were restarted.
@@ -52,6 +57,34 @@ pub enum Probe {
     },
 }
 
+/// A GET request, and which answers to it are good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub path: String,
+    /// The good statuses; empty: any 2xx.
+    pub statuses: Vec<u16>,
+    /// The `Host` header; none: the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// How long one answer may take.
+    #[serde(default = "Probe::answer", skip_serializing_if = "Probe::is_default_answer")]
+    pub answer: Seconds,
+}
+
+impl Gate {
+    /// How long the service must be healthy without a break, if it listens all that time, or if it does not. A web
+    /// service may listen late: it connects to its database first.
+    pub fn good_for(&self, is_listening: bool) -> Seconds {
+        const UNTIL_IT_LISTENS: Seconds = Seconds(30);
+        match self.probe {
+            Probe::Observed { web: true, .. } if !is_listening => {
+                self.soak.max(UNTIL_IT_LISTENS.min(self.within))
+            }
+            _ => self.soak,
+        }
+    }
+}
+
 impl Probe {
     /// As long as a load balancer's target group waits for an answer by default.
     pub fn answer() -> Seconds {
@@ -62,10 +95,19 @@ impl Probe {
         *answer == Self::answer()
     }
 
+    pub fn request(&self) -> Option<&Request> {
+        match self {
+            Probe::Http { request, .. } => Some(request),
+            Probe::Observed { request, .. } => request.as_ref(),
+            Probe::Tcp { .. } | Probe::Alive | Probe::Command { .. } => None,
+        }
+    }
+
+    /// The configured port.
     pub fn port(&self) -> Option<u16> {
         match self {
             Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
-            Probe::Alive | Probe::Command { .. } => None,
+            Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
 
@@ -74,27 +116,96 @@ impl Probe {
         match self {
             Probe::Http { .. } => Strength::Http,
             Probe::Tcp { .. } => Strength::Port,
+            Probe::Observed { .. } => Strength::Observed,
             Probe::Alive | Probe::Command { .. } => Strength::Process,
         }
     }
 }
 
-/// The three kinds of health check, the weakest first. Their names are the values of `health.check` in the manifest.
+/// The kinds of health check, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
     Process,
+    /// A port that was found by observation. Weaker than a configured one: a service that listens on another port than
+    /// before passes, too.
+    Observed,
     Port,
     Http,
 }
 
 impl Strength {
+    /// The values of `health.check` in the manifest.
     pub const ALL: [Strength; 3] = [Strength::Http, Strength::Port, Strength::Process];
 
     pub fn name(self) -> &'static str {
         match self {
             Strength::Http => "http",
             Strength::Port => "port",
+            Strength::Observed => "observed",
             Strength::Process => "process",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(probe: Probe, within: u64, soak: u64) -> Gate {
+        let (unit, also) = ("x.service".to_owned(), Vec::new());
+        Gate { unit, probe, also, within: Seconds(within), soak: Seconds(soak), interval_ms: 500 }
+    }
+
+    fn observed(web: bool) -> Probe {
+        Probe::Observed { web, request: None }
+    }
+
+    #[test]
+    fn only_a_web_service_that_does_not_listen_is_observed_longer() {
+        for (probe, is_listening, seconds) in [
+            (observed(true), false, 30),
+            (observed(true), true, 5),
+            (observed(false), false, 5),
+            (observed(false), true, 5),
+            (Probe::Alive, false, 5),
+            (Probe::Tcp { port: 3000 }, true, 5),
+        ] {
+            assert_eq!(gate(probe.clone(), 120, 5).good_for(is_listening), Seconds(seconds), "{probe:?}");
+        }
+        // Its own time limit is a limit, and a longer soak stays.
+        assert_eq!(gate(observed(true), 10, 5).good_for(false), Seconds(10));
+        assert_eq!(gate(observed(true), 120, 60).good_for(false), Seconds(60));
+    }
+
+    #[test]
+    fn an_observed_port_proves_more_than_a_process_and_less_than_a_configured_one() {
+        let strength = |probe: Probe| probe.strength();
+        assert!(strength(Probe::Alive) < strength(observed(false)));
+        assert!(strength(observed(true)) < strength(Probe::Tcp { port: 3000 }));
+    }
+
+    #[test]
+    fn records_of_earlier_versions_are_read_and_written_unchanged() {
+        for text in [
+            r#"{"kind":"http","port":3000,"path":"/health","statuses":[]}"#,
+            r#"{"kind":"http","port":3000,"path":"/","statuses":[200],"host":"h","answer":9}"#,
+            r#"{"kind":"tcp","port":3000}"#,
+            r#"{"kind":"alive"}"#,
+        ] {
+            let probe: Probe = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&probe).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_observed_probe_is_recorded_as_it_is() {
+        let request =
+            Request { path: "/health".to_owned(), statuses: Vec::new(), host: None, answer: Probe::answer() };
+        for probe in [observed(false), observed(true), Probe::Observed { web: true, request: Some(request) }]
+        {
+            let text = serde_json::to_string(&probe).unwrap();
+            assert_eq!(serde_json::from_str::<Probe>(&text).unwrap(), probe, "{text}");
+        }
+        assert_eq!(serde_json::to_string(&observed(false)).unwrap(), r#"{"kind":"observed"}"#);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Good, Kept, Known, Operator, Programs, Service, Unrecorded, Unusable};
+use super::{Attempt, Good, Kept, Known, Listened, Operator, Programs, Service, Unrecorded, Unusable};
 
 /// What the machine is, and what is installed and recorded on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Facts {
     /// The last started deployment of each service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempted: BTreeMap<Service, Attempt>,
+    /// The ports on which the last healthy deployment of a service without a configured port was observed to listen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub listened: BTreeMap<Service, Listened>,
     /// The kept releases of each service that were healthy and have a record.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<Service, Vec<Kept>>,

@@ -19,7 +19,7 @@ mod source;
 #[cfg(test)]
 pub mod testing;
 
-pub use gate::{Gate, Probe, Strength};
+pub use gate::{Gate, Probe, Request, Strength};
 pub use host_key::HostKey;
 pub use known::{Ask, Known, Question};
 pub use machine::{ExistingNames, Facts, Instance, Machine};
@@ -31,8 +31,8 @@ pub use present::{
 };
 pub use program::{Installed, Places, Programs};
 pub use records::{
-    Attempt, Failure, Generation, Good, Ingredients, Kept, ServiceFile, Supervised, Takes, Unrecorded,
-    Unusable,
+    Attempt, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised, Takes,
+    Unrecorded, Unusable,
 };
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};

@@ -38,6 +38,15 @@ pub struct Attempt {
     pub release: PathBuf,
 }
 
+/// The ports on which a healthy deployment was observed to listen, because none is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listened {
+    #[serde(default = "first_schema")]
+    pub schema: u32,
+    pub release: PathBuf,
+    pub ports: BTreeSet<u16>,
+}
+
 /// A deployment: a release with its unit and its health check, which a switch or a return replaces together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {

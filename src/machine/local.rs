@@ -1,6 +1,6 @@
 //! The implementation of `Observe` and `Host` for this machine. Only dispatches to the modules that do the work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
@@ -139,7 +139,7 @@ impl Observe for LocalHost {
     }
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {
-        gate::probe_once(gate).await
+        gate::probe_once(gate, &BTreeSet::new()).await
     }
 
     async fn present(&self, asked: &Asked) -> Result<Option<Present>> {
@@ -180,7 +180,7 @@ impl Observe for LocalHost {
             Action::StopUnit { unit, scratch } => leftovers::check_unit(unit, scratch).await,
             Action::StopLeftovers { units, scratch } => leftovers::check(units, scratch).await,
             Action::EnsureRunning(wanted) => ensure_running::check(wanted).await,
-            Action::AwaitHealth(wanted) => gate::check(&wanted.gate).await,
+            Action::AwaitHealth(wanted) => gate::check(wanted).await,
             Action::DiscardUnfinished { release, record } => releases::check_unfinished(release, record),
             Action::SetAside(one) => aside::check_set(one),
             Action::BringBack(one) => aside::check_back(one),

@@ -27,7 +27,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         programs.insert(places.program.to_owned(), installed_versions(places).await);
     }
     programs.retain(|_, versions| !versions.is_empty());
-    let Records { claims, good, attempted, kept, unusable, unrecorded } = records::read()?;
+    let Records { claims, good, attempted, listened, kept, unusable, unrecorded } = records::read()?;
     Ok(Facts {
         machine,
         installed: is_installed(),
@@ -40,6 +40,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         taken: taken()?,
         good,
         attempted,
+        listened,
         kept,
         unusable,
         unrecorded,

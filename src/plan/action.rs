@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::environment::SeenFile;
+use super::health::HealthWait;
 use super::tool::{Evaluation, InstallTool};
-use crate::facts::{Branch, CaFile, Commit, Gate, Network, Seconds};
+use crate::facts::{Branch, CaFile, Commit, Network, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -340,20 +341,6 @@ pub struct Record {
 pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
-}
-
-/// A health check, and what makes it fail before its timeout. The early ends belong to the step, not to the deployment:
-/// without a previous deployment to go back to, the same deployment is given its whole time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HealthWait {
-    #[serde(flatten)]
-    pub gate: Gate,
-    /// More restarts of the service than this fail the check. `None`: no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub most_restarts: Option<u32>,
-    /// How long the service may listen on other ports only, not on the checked one. `None`: no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub elsewhere: Option<Seconds>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

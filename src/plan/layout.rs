@@ -134,6 +134,11 @@ impl Layout {
         self.records().join("attempt.json")
     }
 
+    /// Record of the ports on which the last healthy deployment was observed to listen.
+    pub fn listened(&self) -> PathBuf {
+        self.records().join("listened.json")
+    }
+
     /// One record for each release whose migration is done.
     pub fn migrated(&self) -> PathBuf {
         self.records().join("migrated")

@@ -4,6 +4,7 @@
 mod action;
 pub mod environment;
 pub mod hardening;
+mod health;
 pub mod layout;
 mod preview;
 mod show;
@@ -17,13 +18,13 @@ use crate::facts::{Commit, Environment, Generation, Service};
 use crate::secret::Redaction;
 
 /// Part of the recorded facts, because records of earlier deployments contain them.
-pub use crate::facts::{Gate, Probe, Seconds};
+pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, EnsureRunning, HealthWait,
-    ImdsRules, InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record,
-    Sandbox,
+    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules,
+    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
 };
 pub use environment::{Rendering, SeenFile};
+pub use health::{HealthWait, PortsRecord};
 pub use preview::{Preview, Summary, correct_previews};
 pub use show::{Shown, headline, text};
 pub use tool::{Evaluation, InstallTool};

@@ -1,5 +1,7 @@
 //! A plan as text for people. Writes no secret value: only names of variables.
 
+mod health;
+
 use std::fmt::Write;
 
 use super::*;
@@ -299,7 +301,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
                 line(format!("reloaded instead if only {} changed", paths(&ensure.reloads)));
             }
         }
-        Action::AwaitHealth(wait) => health(wait).into_iter().for_each(line),
+        Action::AwaitHealth(wait) => health::lines(wait).into_iter().for_each(line),
         Action::StopLeftovers { scratch, .. } => {
             line(format!("and remove: {}", paths(scratch)));
             line("also what killed dry runs fetched".to_owned());
@@ -318,40 +320,6 @@ fn paths(paths: &[std::path::PathBuf]) -> String {
 
 fn sealed(content: &Sealed) -> String {
     format!("{} redacted values: {}", content.keys().len(), content.keys().join(", "))
-}
-
-fn health(wait: &HealthWait) -> Vec<String> {
-    let gate = &wait.gate;
-    let mut lines = vec![format!(
-        "{}, within {}, then for {} without a failed check or a restart",
-        std::iter::once(&gate.probe).chain(&gate.also).map(probe).collect::<Vec<_>>().join(", and "),
-        gate.within,
-        gate.soak
-    )];
-    let restarts = wait.most_restarts.map(|most| format!("after {most} restarts"));
-    let elsewhere = wait.elsewhere.filter(|_| gate.probe.port().is_some());
-    let elsewhere = elsewhere.map(|time| format!("after {time} of listening on other ports only"));
-    let sooner: Vec<String> = restarts.into_iter().chain(elsewhere).collect();
-    if !sooner.is_empty() {
-        lines.push(format!("fails sooner {}", sooner.join(", or ")));
-    }
-    lines
-}
-
-fn probe(probe: &Probe) -> String {
-    match probe {
-        Probe::Http { port, path, statuses, host, .. } => {
-            let good = match statuses.is_empty() {
-                true => "2xx".to_owned(),
-                false => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),
-            };
-            let host = host.as_ref().map(|host| format!(" (Host: {host})")).unwrap_or_default();
-            format!("GET http://127.0.0.1:{port}{path}{host} answers {good}, from a socket of the service")
-        }
-        Probe::Tcp { port } => format!("the service itself listens on port {port}"),
-        Probe::Alive => "the process is alive (no port is checked)".to_owned(),
-        Probe::Command { what, .. } => what.clone(),
-    }
 }
 
 /// A file's lines. A line of more than 160 characters is cut: the JSON output has all of it.

@@ -1,6 +1,8 @@
 //! Steps of a candidate: the new release is started on another port (`rehearsal.port`) while the previous deployment
 //! serves. If it does not start or is not healthy, the run fails without an interruption of the service.
 
+use std::collections::BTreeSet;
+
 use super::accounts::persistent;
 use super::compared::another;
 use super::draft::Draft;
@@ -29,7 +31,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     variables.insert("PORT", Secret::new(port.to_string()));
     // The notes are dropped: the plan has the same ones for the service.
     let unit = layout.transient("candidate");
-    let gate = health::gate(wanted.manifest, &variables, layout, &mut Vec::new())?;
+    let gate = health::gate(wanted.manifest, &variables, recipe.is_web, layout, &mut Vec::new())?;
     let gate = Gate { unit: unit.clone(), ..gate };
     let rendering = environment::render(wanted, recipe, &variables, layout, &mut Vec::new())?;
 
@@ -44,7 +46,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let ready: Vec<&str> = written.iter().map(String::as_str).chain(["candidate-reload"]).collect();
 
     // systemd stops the candidate after this time, in case the run is killed before it can.
-    let most = Seconds(gate.within.0 + gate.soak.0 + 60);
+    let most = Seconds(gate.within.0 + gate.good_for(false).0 + 60);
     let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, layout);
     let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
@@ -65,7 +67,8 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         .within(Phase::Start)
         .marks(Mark::Candidate);
     let why = "if it fails here, the previous deployment still serves";
-    health::await_gate(steps, "candidate-health-check", why, &gate).after(&["candidate-start"]);
+    health::await_gate(steps, "candidate-health-check", why, &gate, BTreeSet::new())
+        .after(&["candidate-start"]);
     end(steps, "candidate-end", layout).after(&["candidate-health-check"]);
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The fallback: if a run cannot make its deployment, it starts the last healthy one of this instance from its record.
 //! Only this file decides whether it may, and which one.
 
+use std::collections::BTreeSet;
+
 use super::build::aside;
-use super::records::good_of;
+use super::records::{self, good_of};
 use super::running::ensure_running;
 use super::steps::Steps;
 use super::{environment, health};
@@ -56,10 +58,11 @@ pub fn to_start<'a>(
 }
 
 /// Adds the steps that start a recorded deployment as a whole: environment, unit, release, health check. `ready` are
-/// ids of steps that must be done first.
+/// ids of steps that must be done first, and `listened` the ports on which it was observed to listen.
 pub fn start(
     steps: &mut Steps,
     good: &Generation,
+    listened: BTreeSet<u16>,
     environment: Option<&Rendering>,
     ready: &[String],
     layout: &Layout,
@@ -94,6 +97,7 @@ pub fn start(
         "health-check-back",
         "the previous deployment must be healthy again",
         &good.gate,
+        listened,
     )
     .after(&["start-back"])
     .marks(Mark::BackServing);
@@ -113,12 +117,18 @@ pub fn remove_files(steps: &mut Steps, old: &Supervised, new: &Supervised, needs
 }
 
 /// The steps that start a recorded deployment, for a run that failed before it had a plan.
-pub fn fallback_steps(service: &Service, good: &Generation, environment: &Rendering) -> Vec<Step> {
+pub fn fallback_steps(
+    facts: &Facts,
+    service: &Service,
+    good: &Generation,
+    environment: &Rendering,
+) -> Vec<Step> {
     let (mut steps, layout) = (Steps::default(), Layout::new(service));
     let back = Action::BringBack(aside(good, &layout));
     let why = "a run may have been killed after it set the release aside to rebuild it";
     steps.add("bring-back", why, back).within(Phase::Tidy);
-    start(&mut steps, good, Some(environment), &["bring-back".to_owned()], &layout);
+    let listened = records::listened(facts, service, good);
+    start(&mut steps, good, listened, Some(environment), &["bring-back".to_owned()], &layout);
     steps.finish()
 }
 
@@ -227,7 +237,7 @@ mod tests {
         let mut steps = Steps::default();
         let removed = remove_files(&mut steps, &failed, &good.runs_by, &[]);
         assert_eq!(removed, ["remove-site"]);
-        start(&mut steps, &good, None, &removed, &Layout::new(&service("auth")));
+        start(&mut steps, &good, BTreeSet::new(), None, &removed, &Layout::new(&service("auth")));
         let steps = steps.finish();
         let step = |id: &str| steps.iter().find(|step| step.id.as_str() == id).unwrap();
         let needs = |id: &str| step(id).needs.iter().map(StepId::as_str).collect::<Vec<_>>();
@@ -242,7 +252,7 @@ mod tests {
     fn a_recovery_writes_environment_unit_and_release_before_the_start() {
         let sealed = || Sealed::new(vec!["TOKEN".to_owned()], "TOKEN=\"1\"\n");
         let environment = Rendering::new(sealed(), vec![(DOTENV, sealed())]);
-        let steps = fallback_steps(&service("auth"), &generation(), &environment);
+        let steps = fallback_steps(&Facts::default(), &service("auth"), &generation(), &environment);
         let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
         let whole = [
             "bring-back",

@@ -1,11 +1,13 @@
 //! The health check of a deployment: which probe, how long to wait, and a refusal of updates that silently weaken it.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Code, Error, Result};
-use crate::facts::Strength;
+use crate::facts::{Generation, Strength};
 use crate::observe::manifest::{Manifest, RESERVED_PORT};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Gate, HealthWait, Probe, Seconds};
+use crate::plan::{Action, Gate, HealthWait, PortsRecord, Probe, Request, Seconds};
 
 use super::steps::{Added, Steps};
 use super::{Wanted, records};
@@ -17,11 +19,12 @@ const MOST_RESTARTS: u32 = 3;
 /// `health.timeout`: a service may open its metrics port long before the checked one.
 const ELSEWHERE: Seconds = Seconds(15);
 
-/// The health check: HTTP if the manifest has a path, else TCP if a port is known, else that the process stays alive;
-/// `health.check` overrides that. The port is the variable PORT of the service, of which the manifest's is the default.
+/// The health check: HTTP if the manifest has a path, else TCP if a port is known, else what is observed of the service's
+/// processes; `health.check` overrides that. The port is the variable PORT of the service, of which the manifest's is the default.
 pub fn gate(
     manifest: &Manifest,
     variables: &Variables,
+    is_web: bool,
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Gate> {
@@ -40,9 +43,11 @@ pub fn gate(
     if let Some(unused) = manifest.port.filter(|unused| Some(*unused) != port) {
         notes.push(format!("port = {unused} has no effect: PORT is set elsewhere"));
     }
-    let probe = probe(manifest, port, variable.is_some())?;
-    if probe == Probe::Alive {
-        notes.push(alive_only(manifest.health.check));
+    let probe = probe(manifest, port, variable.is_some(), is_web)?;
+    match &probe {
+        Probe::Alive => notes.push(ALIVE_ONLY.to_owned()),
+        Probe::Observed { .. } => notes.push(OBSERVED.to_owned()),
+        _ => {}
     }
     Ok(Gate {
         unit: layout.unit(),
@@ -54,23 +59,25 @@ pub fn gate(
     })
 }
 
-fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool) -> Result<Probe> {
+fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool, web: bool) -> Result<Probe> {
     let health = &manifest.health;
-    match (port, &health.path, health.check) {
+    let request = health.path.as_ref().map(|path| Request {
+        path: path.clone(),
+        statuses: health.status.clone(),
+        host: health.host.clone(),
+        answer: health.answer,
+    });
+    match (port, request, health.check) {
         (_, _, Some(Strength::Process)) => Ok(Probe::Alive),
-        (Some(port), Some(path), _) => Ok(Probe::Http {
-            port,
-            path: path.clone(),
-            statuses: health.status.clone(),
-            host: health.host.clone(),
-            answer: health.answer,
-        }),
+        (Some(port), Some(request), _) => Ok(Probe::Http { port, request }),
         (Some(port), None, _) => Ok(Probe::Tcp { port }),
-        (None, None, None) => Ok(Probe::Alive),
-        (None, path, _) => {
-            let what = match path {
-                Some(path) => format!("health.path = \"{path}\""),
-                None => "health.check = \"port\" or \"http\"".to_owned(),
+        (None, None, None) => Ok(Probe::Observed { web, request: None }),
+        // A PORT that is set and cannot be used is a mistake that an observation would hide.
+        (None, Some(request), None) if !has_variable => Ok(Probe::Observed { web, request: Some(request) }),
+        (None, request, check) => {
+            let what = match (request, check) {
+                (Some(request), None) => format!("health.path = \"{}\"", request.path),
+                _ => "health.check = \"port\" or \"http\"".to_owned(),
             };
             let cause = match has_variable {
                 true => format!("{what} needs a port, and PORT is not a number"),
@@ -82,13 +89,10 @@ fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool) -> Result<P
     }
 }
 
-fn alive_only(check: Option<Strength>) -> String {
-    let why = match check {
-        Some(_) => "as health.check says",
-        None => "because no port is known: set port and health in bootagent.toml",
-    };
-    format!("the health check is only that a process stays alive, {why}; no request is sent")
-}
+const ALIVE_ONLY: &str =
+    "the health check is only that a process stays alive, as health.check says; no request is sent";
+const OBSERVED: &str = "no port is known: the health check observes on which port the service listens, and if it listens \
+                        on none, only whether its process stays alive: set port and health in bootagent.toml";
 
 /// Compares the health check with that of the deployment that was last healthy on this instance.
 pub fn compare_with_good(wanted: &Wanted, gate: &Gate, notes: &mut Vec<String>) -> Result<()> {
@@ -102,14 +106,15 @@ pub fn compare_with_good(wanted: &Wanted, gate: &Gate, notes: &mut Vec<String>) 
 /// unless `allowed` (`health.check` of the manifest) is that check. An allowed one and a new port add a note.
 fn compare(former: &Gate, gate: &Gate, allowed: Option<Strength>, notes: &mut Vec<String>) -> Result<()> {
     let (before, now) = (former.probe.strength(), gate.probe.strength());
-    if now < before {
+    let loses_request = former.probe.request().is_some() && gate.probe.request().is_none();
+    if now < before || loses_request {
         let weaker = format!("{}, and this commit by {}", shown(&former.probe), shown(&gate.probe));
         if allowed != Some(now) {
             let cause = format!("the previous deployment is checked by {weaker}");
             return Err(Error::new(Code::HealthWeaker, "comparing the health checks", cause).remedy(format!(
                 "restore port and health.path in bootagent.toml (or PORT in the secret); if the weaker check is \
                  intended, allow it there: health.check = \"{}\"; then: bootagent update",
-                now.name()
+                allowing(now).name()
             )));
         }
         notes.push(format!("the health check becomes weaker, as health.check says: until now by {weaker}"));
@@ -124,33 +129,59 @@ fn compare(former: &Gate, gate: &Gate, allowed: Option<Strength>, notes: &mut Ve
     Ok(())
 }
 
+/// The value of `health.check` for a check that is as weak: an observation has none of its own.
+fn allowing(now: Strength) -> Strength {
+    match now {
+        Strength::Observed => Strength::Process,
+        other => other,
+    }
+}
+
 fn shown(probe: &Probe) -> String {
     match probe {
-        Probe::Http { port, path, .. } => format!("GET {path} on port {port}"),
+        Probe::Http { port, request } => format!("GET {} on port {port}", request.path),
         Probe::Tcp { port } => format!("a connection to port {port}"),
+        Probe::Observed { request: Some(request), .. } => {
+            format!("GET {} on whichever port it listens", request.path)
+        }
+        Probe::Observed { request: None, .. } => "whichever port it listens on, if any".to_owned(),
         Probe::Alive => "whether a process stays alive".to_owned(),
         Probe::Command { what, .. } => format!("whether {what}"),
     }
 }
 
 /// The wait for the new deployment. Without a previous deployment to go back to, restarts do not end it early.
-pub fn wait(gate: &Gate, manifest: &Manifest, can_go_back: bool) -> HealthWait {
+pub fn wait(wanted: &Wanted, generation: &Generation, layout: &Layout, can_go_back: bool) -> HealthWait {
+    let gate = generation.gate.clone();
+    let is_observed = matches!(gate.probe, Probe::Observed { .. });
+    let good = records::good(wanted).filter(|_| is_observed);
+    let (facts, service) = (wanted.facts, &wanted.selection.service);
     HealthWait {
-        gate: gate.clone(),
+        gate,
         most_restarts: can_go_back.then_some(MOST_RESTARTS),
-        elsewhere: manifest.health.timeout.is_none().then_some(ELSEWHERE),
+        elsewhere: wanted.manifest.health.timeout.is_none().then_some(ELSEWHERE),
+        listened: good.map(|good| records::listened(facts, service, &good.generation)).unwrap_or_default(),
+        record: is_observed
+            .then(|| PortsRecord { path: layout.listened(), release: generation.release.clone() }),
     }
 }
 
-/// Adds the health check of a candidate, or of a deployment that was healthy before.
-pub fn await_gate<'a>(steps: &'a mut Steps, id: &str, why: &str, gate: &Gate) -> Added<'a> {
-    let wait = HealthWait { gate: gate.clone(), most_restarts: Some(MOST_RESTARTS), elsewhere: None };
+/// Adds the health check of a candidate, or of a deployment that was healthy before and `listened` on these ports.
+pub fn await_gate<'a>(
+    steps: &'a mut Steps,
+    id: &str,
+    why: &str,
+    gate: &Gate,
+    listened: BTreeSet<u16>,
+) -> Added<'a> {
+    let most_restarts = Some(MOST_RESTARTS);
+    let wait = HealthWait { gate: gate.clone(), most_restarts, elsewhere: None, listened, record: None };
     await_health(steps, id, why, wait)
 }
 
 /// The step's time limit is longer than the check's own, whose error says what the probes found; the step's does not.
 pub fn await_health<'a>(steps: &'a mut Steps, id: &str, why: &str, wait: HealthWait) -> Added<'a> {
-    let most = Seconds(wait.gate.within.0 + wait.gate.soak.0 + 10);
+    let most = Seconds(wait.gate.within.0 + wait.gate.good_for(false).0 + 10);
     let mut step = steps.add(id, why, Action::AwaitHealth(wait));
     step.lasting(most);
     step
@@ -163,13 +194,15 @@ mod tests {
     const ALIVE: Probe = Probe::Alive;
 
     fn http(port: u16) -> Probe {
-        Probe::Http {
-            port,
-            path: "/health".into(),
-            statuses: Vec::new(),
-            host: None,
-            answer: Probe::answer(),
-        }
+        Probe::Http { port, request: request() }
+    }
+
+    fn request() -> Request {
+        Request { path: "/health".into(), statuses: Vec::new(), host: None, answer: Probe::answer() }
+    }
+
+    fn observed(request: Option<Request>) -> Probe {
+        Probe::Observed { web: false, request }
     }
 
     fn tcp(port: u16) -> Probe {
@@ -196,6 +229,13 @@ mod tests {
             (http(3000), ALIVE, "process"),
             (tcp(3000), ALIVE, "process"),
             (http(3000), tcp(4000), "port"),
+            (http(3000), observed(None), "process"),
+            (http(3000), observed(Some(request())), "process"),
+            (tcp(3000), observed(None), "process"),
+            (tcp(3000), observed(Some(request())), "process"),
+            (observed(None), ALIVE, "process"),
+            (observed(Some(request())), observed(None), "process"),
+            (observed(Some(request())), tcp(3000), "port"),
         ] {
             let error = compared(former, now, None).unwrap_err();
             assert_eq!(error.code(), Code::HealthWeaker);
@@ -207,9 +247,11 @@ mod tests {
 
     #[test]
     fn an_allowed_weaker_check_adds_a_note() {
-        for (former, now, allowed) in
-            [(http(3000), tcp(3000), Strength::Port), (tcp(3000), ALIVE, Strength::Process)]
-        {
+        for (former, now, allowed) in [
+            (http(3000), tcp(3000), Strength::Port),
+            (tcp(3000), ALIVE, Strength::Process),
+            (observed(None), ALIVE, Strength::Process),
+        ] {
             let notes = compared(former, now, Some(allowed)).unwrap();
             assert!(notes.len() == 1 && notes[0].contains("becomes weaker"), "{notes:?}");
         }
@@ -224,6 +266,11 @@ mod tests {
             (ALIVE, tcp(3000)),
             (ALIVE, ALIVE),
             (tcp(3000), tcp(3000)),
+            (ALIVE, observed(None)),
+            (observed(None), observed(None)),
+            (observed(None), observed(Some(request()))),
+            (observed(None), tcp(3000)),
+            (observed(Some(request())), http(3000)),
         ] {
             assert_eq!(compared(former, now, None).unwrap(), Vec::<String>::new());
         }

@@ -78,7 +78,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     notes.push(accounts::may_write(wanted.manifest, &layout));
 
-    let mut gate = health::gate(wanted.manifest, &variables, &layout, &mut notes)?;
+    let mut gate = health::gate(wanted.manifest, &variables, recipe.is_web, &layout, &mut notes)?;
     let (release_path, of) = (release.as_path(), (&recipe, &variables, &layout));
     let service = supervise(wanted, release_path, of, &mut notes)?;
     gate.also = service.probes.clone();

@@ -1,11 +1,12 @@
 //! Records of earlier runs: those that count for this instance, and the format of a record. A record of another
 //! instance is in the AMI that was made from it, and does not count.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Wanted;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, Facts, Good, Service};
+use crate::facts::{Commit, Facts, Generation, Good, Service};
 
 /// The last healthy deployment of the selected service on this instance.
 pub fn good<'a>(wanted: &'a Wanted) -> Option<&'a Good> {
@@ -33,6 +34,12 @@ pub fn instance(facts: &Facts) -> Option<String> {
 pub fn attempted<'a>(facts: &'a Facts, service: &Service) -> Option<&'a Commit> {
     let attempt = facts.attempted.get(service)?;
     (attempt.instance == instance(facts)).then_some(&attempt.commit)
+}
+
+/// The ports on which this deployment was observed to listen when it was last healthy.
+pub fn listened(facts: &Facts, service: &Service, generation: &Generation) -> BTreeSet<u16> {
+    let of = facts.listened.get(service).filter(|listened| listened.release == generation.release);
+    of.map(|listened| listened.ports.clone()).unwrap_or_default()
 }
 
 /// A release's name, which is also its records' file name.

@@ -5,7 +5,7 @@ use super::build::{aside, record};
 use super::compared::another;
 use super::draft::Draft;
 use super::kept;
-use super::records::good;
+use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
 use super::{candidate, fallback, switch};
@@ -46,7 +46,8 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
         (Some(former), _) => {
             let environment = environment(draft, former);
             ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
-            fallback::start(&mut steps, former, environment.as_ref(), &ready, layout);
+            let listened = listened(facts, service, former);
+            fallback::start(&mut steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {
                 &["health-check-back", "candidate-back"][..]
             } else {
@@ -57,7 +58,9 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
             steps.add("prune-back", why, prune).after(done).within(Phase::Tidy);
         }
         (None, Some(good)) => {
-            fallback::start(&mut steps, &good.generation, Some(rendering), &ready, layout);
+            let former = &good.generation;
+            let listened = listened(facts, service, former);
+            fallback::start(&mut steps, former, listened, Some(rendering), &ready, layout);
         }
         (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };

@@ -3,7 +3,7 @@
 //! again if that fails.
 
 use super::health;
-use super::records::good_of;
+use super::records::{good_of, listened};
 use super::running::ensure_running;
 use super::steps::Steps;
 use crate::facts::{Facts, Generation, Service};
@@ -100,7 +100,13 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
         }
         if let Some(good) = good {
             let why = "the previous service must be healthy again";
-            let mut step = health::await_gate(steps, &gate, why, &good.generation.gate);
+            let mut step = health::await_gate(
+                steps,
+                &gate,
+                why,
+                &good.generation.gate,
+                listened(facts, former, &good.generation),
+            );
             step.after(&[&start]);
             if index == 0 {
                 step.marks(Mark::BackServing);

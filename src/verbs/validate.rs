@@ -89,10 +89,12 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
         || recipe.start.environment.contains_key("PORT");
     match (&manifest.health.path, manifest.health.check) {
         (Some(path), _) if !port => {
-            lines.push(format!("note: {path} is requested on PORT, which the secret must contain"));
+            let what = format!("{path} is requested on PORT, if the secret contains it, or else");
+            lines.push(format!("note: {what} on the port that the service is found to listen on: set port"));
         }
         (None, None) if !port => {
-            let what = "without a port, and without PORT in the secret, a process that stays alive counts as healthy";
+            let what = "without a port, and without PORT in the secret, the port is found by observation, and if nothing \
+                        listens, a process that stays alive counts as healthy";
             lines.push(format!("note: {what}: set port and health"));
         }
         _ => {}

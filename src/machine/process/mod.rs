@@ -1,6 +1,7 @@
 //! Processes of this machine: programs that bootagent runs, systemd's units and journal, listening sockets, system
 //! users, and bootagent's own process.
 
+pub mod cgroup;
 pub mod exit;
 pub mod journal;
 pub mod lock;
@@ -11,3 +12,4 @@ pub mod sockets;
 pub mod this;
 pub mod units;
 pub mod users;
+pub mod watcher;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::cgroup;
 
 /// A listening TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,18 @@ pub struct Listener {
     inode: u64,
     /// Connections that the kernel completed, and that no process has accepted yet.
     pub unaccepted: u32,
+}
+
+impl Listener {
+    /// Whether only this machine reaches it.
+    pub fn is_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
+
+    #[cfg(test)]
+    pub fn at(address: SocketAddr) -> Listener {
+        Listener { address, inode: 0, unaccepted: 0 }
+    }
 }
 
 /// The sockets that listen on one port.
@@ -142,13 +156,13 @@ pub fn has_ipv6_loopback() -> bool {
 
 /// The ports on which processes of the control group listen.
 pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
+    all_own(cgroup).iter().map(|listener| listener.address.port()).collect()
+}
+
+/// The listening sockets of the control group's processes, on all ports.
+pub fn all_own(cgroup: &str) -> Vec<Listener> {
     let open = open_files(cgroup);
-    let own = |listener: &Listener| open.contains(&link(listener));
-    table::listening()
-        .iter()
-        .filter(|listener| own(listener))
-        .map(|listener| listener.address.port())
-        .collect()
+    table::listening().into_iter().filter(|listener| open.contains(&link(listener))).collect()
 }
 
 /// The target of a socket's link in `/proc/PID/fd`.
@@ -159,37 +173,11 @@ fn link(listener: &Listener) -> PathBuf {
 /// The link targets of all file descriptors of a control group's processes.
 fn open_files(cgroup: &str) -> BTreeSet<PathBuf> {
     let open = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    processes(cgroup)
+    cgroup::processes(cgroup)
         .iter()
         .flat_map(open)
         .filter_map(|entry| std::fs::read_link(entry.path()).ok())
         .collect()
-}
-
-/// The processes of a control group and of the groups below it, in cgroup v2, the hybrid layout, or v1's systemd
-/// hierarchy.
-fn processes(cgroup: &str) -> BTreeSet<u32> {
-    let mut pids = BTreeSet::new();
-    if cgroup.len() > 1 {
-        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"] {
-            collect(&Path::new(root).join(cgroup.trim_start_matches('/')), &mut pids, 0);
-        }
-    }
-    pids
-}
-
-fn collect(directory: &Path, pids: &mut BTreeSet<u32>, depth: usize) {
-    /// Services create few levels below their own group; one that nests groups without end must not stop the run.
-    const DEEPEST: usize = 8;
-    if let Ok(text) = std::fs::read_to_string(directory.join("cgroup.procs")) {
-        pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-    }
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        if depth < DEEPEST {
-            collect(&entry.path(), pids, depth + 1);
-        }
-    }
 }
 
 mod table;

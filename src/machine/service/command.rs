@@ -48,7 +48,7 @@ pub async fn ask(
 fn judged(what: &str, output: &Output) -> Result<Good, Bad> {
     let processes = processes(&output.text());
     if output.ok() {
-        return Ok(Good { answer: what.to_owned(), processes });
+        return Ok(Good { answer: what.to_owned(), is_listening: false, processes });
     }
     let last_line = lines(&String::from_utf8_lossy(&output.stderr)).pop();
     let why =
@@ -81,7 +81,11 @@ mod tests {
         let which = "x 0 pid 17\nx 1 pid 18\n".to_owned();
         assert_eq!(
             good,
-            Good { answer: "all are online".into(), processes: Some(Processes { restarts: 2, which }) }
+            Good {
+                answer: "all are online".into(),
+                is_listening: false,
+                processes: Some(Processes { restarts: 2, which })
+            }
         );
         assert_eq!(ended(0, "", "").unwrap().processes, None);
     }

@@ -100,10 +100,24 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
             return bad.remedy.into_iter().fold(error, Error::remedy);
         }
     }
-    match exit.filter(|_| seen.exit.is_none()) {
+    let error = match exit {
+        Some(Exit::Status(0)) => error.remedy(foreground(&gate.unit)),
+        _ => error,
+    };
+    // The error of a service that flaps says what the last probe found, and not how the service ended.
+    match exit.filter(|_| seen.exit.is_none() || error.code() == Code::HealthFlapping) {
         Some(exit) => error.because(format!("it ended {}", exit.describe())),
         None => error,
     }
+}
+
+/// The remedy for a start command that ends without an error: it is done, or it has started the service in the background.
+fn foreground(unit: &str) -> String {
+    format!(
+        "the start command must stay in the foreground: it ended with status 0, and systemd then stops what it started \
+         in the background (as pm2 start, forever start or nohup do); start the service itself, and then: bootagent \
+         update (journalctl -u {unit} has its last lines)"
+    )
 }
 
 /// Node prints EADDRINUSE; most other runtimes print the text of strerror(3).

@@ -2,14 +2,18 @@
 //! service that systemd restarts again and again, or a unit that is only active. It writes the mark of a passed check
 //! and changes nothing else.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::crash::{self, Seen};
+use super::listened;
 use super::mark::Mark;
-use super::observation::{Bad, Processes, bad, imds_answers};
-use super::probe::{self, probe};
+use super::notes;
+use super::observation::{Bad, Good, Processes, bad, imds_answers};
+use super::observed::list;
+use super::probe::probe;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
@@ -20,11 +24,12 @@ use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
-pub async fn check(gate: &Gate) -> Result<Check> {
+pub async fn check(wait: &HealthWait) -> Result<Check> {
+    let gate = &wait.gate;
     let state = units::state(&gate.unit).await?;
     match files::read(&layout::passed(&gate.unit))? {
         Some(passed) if Mark::parse(&passed).is_some_and(|mark| mark.is_of(&state)) => {
-            match probe(gate, &state).await {
+            match listening_as_before(probe(gate, &state).await, &wait.listened) {
                 Ok(_) => Ok(Check::AlreadySo),
                 Err(bad) => Ok(Check::WouldChange(bad.cause.own())),
             }
@@ -34,20 +39,39 @@ pub async fn check(gate: &Gate) -> Result<Check> {
 }
 
 /// One probe, without regard to the mark: a service that systemd restarted since the check may serve again.
-pub async fn probe_once(gate: &Gate) -> Result<Health> {
+/// `listened`: the ports on which the deployment listened when it was healthy, if none is configured.
+pub async fn probe_once(gate: &Gate, listened: &BTreeSet<u16>) -> Result<Health> {
     let state = units::settled(&gate.unit).await?;
-    Ok(match probe(gate, &state).await {
+    Ok(match listening_as_before(probe(gate, &state).await, listened) {
         Ok(good) => Health::Healthy(good.answer),
         Err(bad) => Health::Unhealthy(bad.cause.own()),
     })
 }
 
+/// The result, or that the service does not listen any more, as it did when it was healthy.
+fn listening_as_before(probed: Result<Good, Bad>, listened: &BTreeSet<u16>) -> Result<Good, Bad> {
+    match probed {
+        Ok(good) if !good.is_listening && !listened.is_empty() => {
+            let (is_one, ports) = (listened.len() == 1, list(listened));
+            let ports = if is_one { format!("port {ports}") } else { format!("ports {ports}") };
+            let cause = format!("nothing listens; the last healthy deployment listened on {ports}");
+            let remedy = "does the service listen, and early enough? If it is not meant to listen any more, set \
+                          health.check = \"process\" in bootagent.toml; then: bootagent update";
+            Err(Bad { remedy: Some(remedy.to_owned()), ..bad(Fault::HealthNoListener, cause) })
+        }
+        other => other,
+    }
+}
+
+/// A watcher without a program for so long does not start it again. It may be between two starts for a moment.
+const ABANDONED: Duration = Duration::from_secs(2);
+
 /// Waits until the service is healthy, and writes the mark. The error has the service's last lines and, if known, the
 /// cause.
 pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let gate = &wait.gate;
-    if check(gate).await? == Check::AlreadySo {
-        add_note(gate, &units::state(&gate.unit).await?);
+    if check(wait).await? == Check::AlreadySo {
+        add_notes(wait, &units::state(&gate.unit).await?);
         return Ok(Change::Unchanged);
     }
     let started = Instant::now();
@@ -60,16 +84,19 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
         }
     };
     let state = units::state(&gate.unit).await?;
-    add_note(gate, &state);
+    add_notes(wait, &state);
     let mark = Mark::of(&state, now()).text();
     files::write(&layout::passed(&gate.unit), mark.as_bytes(), &Owner::root(), Mode(0o600))?;
+    // The service is healthy: a full disk, which the next step reports, must not undo it.
+    if let Some(Err(error)) = wait.record.as_ref().map(|record| listened::write(record, &state)) {
+        let cause = error.in_public().report().causes.join(": ");
+        progress::note(format!("the service's ports could not be recorded: {cause}"));
+    }
     Ok(Change::Changed(answer))
 }
 
-fn add_note(gate: &Gate, state: &UnitState) {
-    if let Some(note) = probe::note(gate, state) {
-        progress::note(note);
-    }
+fn add_notes(wait: &HealthWait, state: &UnitState) {
+    notes::of(wait, state).into_iter().for_each(progress::note);
 }
 
 /// `http://127.0.0.1:3000/health: first 200 after 0.8 s`. The time does not include the soak.
@@ -91,10 +118,12 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     let mut good: Option<(Instant, Same)> = None;
     // Since when the service listens on other ports only, and with which processes.
     let mut elsewhere: Option<(Instant, Same)> = None;
+    // Since when only a watcher is left of the service.
+    let mut abandoned: Option<(Instant, Same)> = None;
     // Restarts of processes within the unit (PM2's): the count at the first probe, and since then.
     let mut within_before: Option<u32> = None;
     let mut within = 0;
-    let mut worst = bad(Fault::HealthNoListener, "it was not probed yet");
+    let mut worst = bad(Fault::HealthNoListener, "it was not healthy for long enough without a break");
     loop {
         let state = units::state(&gate.unit).await?;
         seen.check(&state);
@@ -106,7 +135,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
             return Err(crash::ended(gate, &state, restarts, seen.exit));
         }
-        let probed = probe(gate, &state).await;
+        let probed = listening_as_before(probe(gate, &state).await, &wait.listened);
         let processes = match &probed {
             Ok(good) => good.processes.clone(),
             Err(bad) => bad.processes.clone(),
@@ -114,16 +143,18 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if let Some(processes) = &processes {
             within = processes.restarts.saturating_sub(*within_before.get_or_insert(processes.restarts));
         }
-        let same = Same::of(&state, processes);
+        let is_listening = probed.as_ref().is_ok_and(|good| good.is_listening);
+        let same = Same::of(&state, is_listening, processes);
         match probed {
-            Ok(now) => {
-                elsewhere = None;
+            Ok(Good { answer, .. }) => {
+                (elsewhere, abandoned) = (None, None);
                 let since = since(&mut good, same);
-                let first = first(&now.answer, since.duration_since(started));
-                if since.elapsed() >= gate.soak.duration() {
-                    return Ok(format!("{first}, stayed healthy for {}", gate.soak));
+                let first = first(&answer, since.duration_since(started));
+                let soak = gate.good_for(is_listening);
+                if since.elapsed() >= soak.duration() {
+                    return Ok(format!("{first}, stayed healthy for {soak}"));
                 }
-                progress::say(format!("{first}, watching for {}", gate.soak));
+                progress::say(format!("{first}, watching for {soak}"));
             }
             Err(now) => {
                 worst = match good.take() {
@@ -142,6 +173,13 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                 if worst.is_final && wait.most_restarts.is_some() {
                     return Err(refuse(gate, worst, started.elapsed()));
                 }
+                match worst.is_abandoned {
+                    true if since(&mut abandoned, same.clone()).elapsed() >= ABANDONED => {
+                        return Err(refuse(gate, worst, started.elapsed()));
+                    }
+                    true => {}
+                    false => abandoned = None,
+                }
                 match worst.is_elsewhere {
                     true => {
                         let time = since(&mut elsewhere, same).elapsed();
@@ -156,9 +194,9 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if Instant::now() >= until {
             // A soak that began in time may end after the time limit.
             match &good {
-                Some((since, _))
-                    if since.elapsed() < gate.soak.duration()
-                        && Instant::now() < until + gate.soak.duration() => {}
+                Some((since, same))
+                    if since.elapsed() < gate.good_for(same.is_listening).duration()
+                        && Instant::now() < until + gate.good_for(same.is_listening).duration() => {}
                 // The probe came between a restart and the next exit: report the exits, not a port without a listener.
                 _ if restarts > 0
                     && matches!(
@@ -180,12 +218,14 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
 struct Same {
     main_pid: u32,
     restarts: u32,
+    /// A service that begins to listen is watched anew: from now on for what it listens on.
+    is_listening: bool,
     processes: Option<Processes>,
 }
 
 impl Same {
-    fn of(state: &UnitState, processes: Option<Processes>) -> Same {
-        Same { main_pid: state.main_pid, restarts: state.restarts, processes }
+    fn of(state: &UnitState, is_listening: bool, processes: Option<Processes>) -> Same {
+        Same { main_pid: state.main_pid, restarts: state.restarts, is_listening, processes }
     }
 }
 
@@ -210,14 +250,37 @@ mod tests {
     #[test]
     fn a_process_that_is_replaced_within_the_unit_begins_the_soak_anew() {
         let state = UnitState { main_pid: 17, ..UnitState::default() };
-        let seen =
-            |restarts, which: &str| Same::of(&state, Some(Processes { restarts, which: which.to_owned() }));
+        let seen = |restarts, which: &str| {
+            Same::of(&state, true, Some(Processes { restarts, which: which.to_owned() }))
+        };
         let mut good = None;
         let began = since(&mut good, seen(0, "x 0 pid 20"));
         assert_eq!(since(&mut good, seen(0, "x 0 pid 20")), began);
         assert_ne!(since(&mut good, seen(0, "x 0 pid 21")), began, "another process");
         let later = since(&mut good, seen(0, "x 0 pid 21"));
         assert_ne!(since(&mut good, seen(1, "x 0 pid 21")), later, "a restart");
+    }
+
+    #[test]
+    fn a_service_that_begins_to_listen_begins_the_soak_anew() {
+        let state = UnitState { main_pid: 17, ..UnitState::default() };
+        let mut good = None;
+        let began = since(&mut good, Same::of(&state, false, None));
+        assert_eq!(since(&mut good, Same::of(&state, false, None)), began);
+        let listening = since(&mut good, Same::of(&state, true, None));
+        assert_ne!(listening, began);
+        assert_eq!(since(&mut good, Same::of(&state, true, None)), listening);
+    }
+
+    #[test]
+    fn a_service_that_listened_before_must_listen_again() {
+        let good =
+            |is_listening| Ok(Good { answer: "alive as pid 17".to_owned(), is_listening, processes: None });
+        assert!(listening_as_before(good(false), &BTreeSet::new()).is_ok());
+        assert!(listening_as_before(good(true), &[8080].into()).is_ok());
+        let bad = listening_as_before(good(false), &[8080].into()).unwrap_err();
+        assert_eq!(bad.cause.own(), "nothing listens; the last healthy deployment listened on port 8080");
+        assert!(bad.fault == Fault::HealthNoListener && !bad.is_elsewhere);
     }
 
     #[test]

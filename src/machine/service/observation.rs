@@ -9,6 +9,8 @@ use crate::secret::Message;
 pub struct Good {
     /// What was observed: `http://127.0.0.1:3000/ answered 200`.
     pub answer: String,
+    /// Whether the service listens on a port.
+    pub is_listening: bool,
     pub processes: Option<Processes>,
 }
 
@@ -30,12 +32,23 @@ pub struct Bad {
     pub is_elsewhere: bool,
     /// Waiting does not help.
     pub is_final: bool,
+    /// The service has ended, and what started it neither starts it again nor ends itself.
+    pub is_abandoned: bool,
     pub processes: Option<Processes>,
     pub remedy: Option<String>,
 }
 
 pub fn bad(fault: Fault, cause: impl Into<Message>) -> Bad {
-    Bad { fault, cause: cause.into(), is_elsewhere: false, is_final: false, processes: None, remedy: None }
+    let cause = cause.into();
+    Bad {
+        fault,
+        cause,
+        is_elsewhere: false,
+        is_final: false,
+        is_abandoned: false,
+        processes: None,
+        remedy: None,
+    }
 }
 
 pub fn imds_answers() -> Bad {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::mark::{self, Mark};
-use super::{gate, operator, records};
+use super::{gate, listened, operator, records};
 use crate::error::Result;
 use crate::facts::{Asked, CRASH_LOOP_SECONDS, Commit, Good, Passed, Present, Service, UnitPresent};
 use crate::machine::Health;
@@ -85,13 +85,16 @@ fn passed(mark: Option<&Mark>, layout: &Layout) -> Option<Passed> {
 }
 
 async fn probe(asked: &Asked, good: Option<&Good>, root: bool) -> (Option<bool>, String) {
-    let Some(gate) = good.map(|good| &good.generation.gate).or(asked.gate.as_ref()) else {
+    let generation = good.map(|good| &good.generation);
+    let Some(gate) = generation.map(|generation| &generation.gate).or(asked.gate.as_ref()) else {
         return (None, "not probed: no health check is known".to_owned());
     };
     if !root {
         return (None, NOT_PROBED.to_owned());
     }
-    match gate::probe_once(gate).await {
+    let service = generation.and_then(|generation| Some((generation.service()?, generation)));
+    let listened = service.map(|(service, of)| listened::read(&Layout::new(&service), &of.release));
+    match gate::probe_once(gate, &listened.unwrap_or_default()).await {
         Ok(Health::Healthy(answer)) => (Some(true), answer),
         Ok(Health::Unhealthy(cause)) => (Some(false), cause),
         Err(error) => (Some(false), error.in_public().report().causes.join(": ")),

@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::accept::accepts;
 use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
+use super::observed;
 use crate::fault::Fault;
 use crate::machine::process::sockets::{self, Holder, Listener};
 use crate::machine::process::units::UnitState;
-use crate::plan::{Gate, Probe};
+use crate::machine::process::watcher;
+use crate::plan::{Gate, Probe, Request};
 use crate::secret::{ForeignText, Message};
 
 /// Probes the unit: the gate's probe, and its further probes (`also`).
@@ -27,36 +29,67 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     for also in &gate.also {
         processes = one(also, state).await?.processes.or(processes);
     }
-    match one(&gate.probe, state).await {
+    match abandoned(one(&gate.probe, state).await, state) {
         Ok(good) => Ok(Good { processes: good.processes.or(processes), ..good }),
         Err(bad) => Err(Bad { processes: bad.processes.or(processes), ..bad }),
     }
 }
 
+/// The result, or that the program has ended which a watcher started: nothing listens any more, and the watcher's own
+/// process stays alive until a file changes, which does not happen in a release.
+fn abandoned(result: Result<Good, Bad>, state: &UnitState) -> Result<Good, Bad> {
+    let is_listening = match &result {
+        Ok(good) => good.is_listening,
+        Err(bad) => bad.fault != Fault::HealthNoListener,
+    };
+    match watcher::idle(&state.cgroup).filter(|_| !is_listening) {
+        Some(watcher) => Err(Bad {
+            is_abandoned: true,
+            remedy: Some(format!(
+                "start the program itself, without {watcher} (start in bootagent.toml): a release's files do not \
+                 change, and systemd starts a program that ended again; then: bootagent update"
+            )),
+            ..bad(
+                Fault::ServiceExited,
+                format!(
+                    "the program that {watcher} started has ended; {watcher} waits for a change of its files"
+                ),
+            )
+        }),
+        None => result,
+    }
+}
+
 async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
-    let seen = |answer: String| Good { answer, processes: None };
     match probe {
-        Probe::Alive => Ok(seen(format!("alive as pid {}", state.main_pid))),
-        Probe::Tcp { port } => {
-            let address = own_address(*port, state)?;
-            accepts(address, &state.cgroup, Probe::answer().duration()).await?;
-            Ok(seen(format!("listening on {address}")))
+        Probe::Alive => {
+            let answer = format!("alive as pid {}", state.main_pid);
+            Ok(Good { answer, is_listening: false, processes: None })
         }
+        Probe::Tcp { port } => at(*port, None, state).await,
+        Probe::Http { port, request } => at(*port, Some(request), state).await,
+        Probe::Observed { request, .. } => observed::probe(request.as_ref(), state).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
-        Probe::Http { port, path, statuses, host, answer } => {
-            let address = own_address(*port, state)?;
-            let url = format!("http://{address}{path}");
-            let answer = ask(url.clone(), host.clone(), answer.duration()).await?;
-            let good = match statuses.is_empty() {
-                true => (200..300).contains(&answer.status),
-                false => statuses.contains(&answer.status),
-            };
-            if good {
-                Ok(seen(format!("{url} answered {}", answer.status)))
-            } else {
-                Err(refused(&url, answer))
-            }
-        }
+    }
+}
+
+/// Probes a port of the service: with a request, or else with a connection that it must accept.
+pub async fn at(port: u16, request: Option<&Request>, state: &UnitState) -> Result<Good, Bad> {
+    let seen = |answer: String| Good { answer, is_listening: true, processes: None };
+    let address = own_address(port, state)?;
+    let Some(Request { path, statuses, host, answer }) = request else {
+        accepts(address, &state.cgroup, Probe::answer().duration()).await?;
+        return Ok(seen(format!("listening on {address}")));
+    };
+    let url = format!("http://{address}{path}");
+    let answer = ask(url.clone(), host.clone(), answer.duration()).await?;
+    let good = match statuses.is_empty() {
+        true => (200..300).contains(&answer.status),
+        false => statuses.contains(&answer.status),
+    };
+    match good {
+        true => Ok(seen(format!("{url} answered {}", answer.status))),
+        false => Err(refused(&url, answer)),
     }
 }
 
@@ -153,20 +186,6 @@ fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
         true => format!("nothing listens on port {port}"),
         false => format!("it listens on {}, not on {port}", named.join(", ")),
     }
-}
-
-/// A note for the operator of a healthy service: that it listens on loopback addresses only.
-pub fn note(gate: &Gate, state: &UnitState) -> Option<String> {
-    let port = gate.probe.port()?;
-    let own = sockets::listeners(port, &state.cgroup).own;
-    let is_local = !own.is_empty() && own.iter().all(|own| own.address.ip().to_canonical().is_loopback());
-    is_local.then(|| {
-        let at = own.iter().map(|own| own.address.to_string()).collect::<Vec<_>>().join(", ");
-        format!(
-            "the service listens on {at} only: nothing outside of this machine, such as a load balancer, reaches it; \
-             listen on 0.0.0.0 or :: unless a proxy on this machine is in front"
-        )
-    })
 }
 
 /// Sends one GET. Redirects are not followed: a login page that answers 200 does not prove that the service is healthy.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
-use crate::facts::{Attempt, Commit, Good, Kept, Service, Unrecorded, Unusable, records};
+use crate::facts::{Attempt, Commit, Good, Kept, Listened, Service, Unrecorded, Unusable, records};
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
 use crate::plan::layout::{self, Layout};
@@ -22,6 +22,7 @@ pub struct Records {
     pub claims: BTreeSet<Service>,
     pub good: BTreeMap<Service, Good>,
     pub attempted: BTreeMap<Service, Attempt>,
+    pub listened: BTreeMap<Service, Listened>,
     pub kept: BTreeMap<Service, Vec<Kept>>,
     pub unusable: BTreeMap<PathBuf, Unusable>,
     pub unrecorded: Unrecorded,
@@ -41,6 +42,8 @@ pub fn read() -> Result<Records> {
         found.good.extend(good.map(|good| (service.clone(), good)));
         let attempted = one(&layout.attempt(), &mut found.unusable);
         found.attempted.extend(attempted.map(|attempt| (service.clone(), attempt)));
+        let listened = one(&layout.listened(), &mut found.unusable);
+        found.listened.extend(listened.map(|listened| (service.clone(), listened)));
         if !kept.is_empty() {
             found.kept.insert(service.clone(), kept);
         }

@@ -134,6 +134,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         build_environment: build_environment(layout),
         keeps_home: false,
         start,
+        is_web: false,
         migrate: migrate?,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())].into(),
@@ -144,7 +145,6 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
         stores_uploads: None,
         writes: Vec::new(),
-        is_web: false,
         notes,
     })
 }

@@ -104,6 +104,8 @@ pub struct Recipe {
     /// Whether the HOME of the build is in the release, and the service finds there what the build left in `~/.cache`.
     pub keeps_home: bool,
     pub start: Start,
+    /// Whether it has a web framework, and so should listen on a port.
+    pub is_web: bool,
     /// The migration commands: one `argv` each, run in order as the service's user before a new release serves.
     pub migrate: Vec<Vec<String>>,
     /// The same commands as lines of the manifest.
@@ -124,8 +126,6 @@ pub struct Recipe {
     pub stores_uploads: Option<&'static str>,
     /// Directories of the release that the service writes to, although the manifest does not name them.
     pub writes: Vec<String>,
-    /// Whether a dependency of the service listens on a port.
-    pub is_web: bool,
     pub notes: Vec<String>,
 }
 

@@ -21,8 +21,7 @@ fn a_real_listener_is_seen_on_its_port_only() {
 }
 
 fn at(addresses: &[&str]) -> Vec<Listener> {
-    let listener = |address: &&str| Listener { address: address.parse().unwrap(), inode: 0, unaccepted: 0 };
-    addresses.iter().map(listener).collect()
+    addresses.iter().map(|address| Listener::at(address.parse().unwrap())).collect()
 }
 
 /// The address that is probed, or the foreign socket that is reported.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::facts::{Commit, Generation, Good, Hold, Passed, Restarts, Service, UnitPresent};
-use crate::plan::{Gate, Probe, Seconds};
+use crate::plan::{Gate, Probe, Request, Seconds};
 
 const SERVED: &str = "51d2aa7d0ecbf3a7ac2e29b8a4a0c8b1a2f3e4d5";
 
@@ -14,13 +14,9 @@ fn commit(text: &str) -> Commit {
 }
 
 fn good() -> Good {
-    let probe = Probe::Http {
-        port: 3000,
-        path: "/health".into(),
-        statuses: Vec::new(),
-        host: None,
-        answer: Probe::answer(),
-    };
+    let request =
+        Request { path: "/health".into(), statuses: Vec::new(), host: None, answer: Probe::answer() };
+    let probe = Probe::Http { port: 3000, request };
     let gate = Gate {
         unit: "x.service".into(),
         probe,
