@@ -176,6 +176,7 @@ fn selected_with(
             commit: "0123456789abcdef0123456789abcdef01234567".try_into().unwrap(),
             entries: Vec::new(),
             directories: Vec::new(),
+            gitlinks: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
             absent: Default::default(),
