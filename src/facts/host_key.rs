@@ -8,7 +8,7 @@ use super::names::NameError;
 /// The accepted key types. Azure DevOps and CodeCommit have an RSA key only.
 const KINDS: [&str; 5] =
     ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", RSA_HOST_KEY];
-/// The type of an RSA key. With it, signatures of SHA-1 have the same name: those are not accepted (`git/ssh/hosts.rs`).
+/// The type of an RSA key. Signatures of SHA-1 have the same name: `git/ssh/hosts.rs` asks for others.
 pub const RSA_HOST_KEY: &str = "ssh-rsa";
 /// The encoding of an RSA key with 2048 bits and the usual exponent. Shorter keys can be factored.
 const SHORTEST_RSA: usize = 4 + RSA_HOST_KEY.len() + 4 + 3 + 4 + 257;
