@@ -167,9 +167,12 @@ mod tests {
     #[test]
     fn an_error_over_many_lines_becomes_one_cause_with_its_names() {
         let issue = |name: &str| {
-            format!("  {{\n    \"expected\": \"string\",\n    \"path\": [\n      \"{name}\"\n    ],\n    \"message\": \"Required\"\n  }}")
+            format!(
+                "  {{\n    \"expected\": \"string\",\n    \"path\": [\n      \"{name}\"\n    ],\n    \"message\": \"Required\"\n  }}"
+            )
         };
-        let issues = ["A_TABLE", "B_TABLE", "BASE_URL", "ADMINS_LIST", "C_TABLE", "D_TABLE"].map(issue).join(",\n");
+        let issues =
+            ["A_TABLE", "B_TABLE", "BASE_URL", "ADMINS_LIST", "C_TABLE", "D_TABLE"].map(issue).join(",\n");
         let frames = "    at Object.<anonymous> (/opt/x/server.js:5:9)\n".repeat(12);
         let text = format!("ConfigError: [\n{issues}\n]\n{frames}Node.js v22.20.0");
         ends_with(&text, "it ended: ConfigError: A_TABLE, B_TABLE, BASE_URL, ADMINS_LIST, C_TABLE, D_TABLE");
@@ -182,7 +185,11 @@ mod tests {
     fn the_remedy_names_the_missing_module() {
         let text = "Error: Cannot find module 'dotenv/config'\nRequire stack:\n- /opt/x\n    at x (node:1:1)";
         let report = for_display(ended_saying(text), Some(&Redaction::default())).report();
-        assert!(report.remedy.contains("devDependencies") && report.remedy.contains("dotenv"), "{}", report.remedy);
+        assert!(
+            report.remedy.contains("devDependencies") && report.remedy.contains("dotenv"),
+            "{}",
+            report.remedy
+        );
     }
 
     #[test]

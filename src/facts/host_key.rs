@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn an_rsa_key_has_at_least_2048_bits() {
         let line = |modulus: usize| {
-            let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+            let string =
+                |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
             let blob = [string(b"ssh-rsa"), string(&[1, 0, 1]), string(&vec![0x55; modulus])].concat();
             read(&format!("git.example ssh-rsa {}", BASE64.encode(&blob)))
         };

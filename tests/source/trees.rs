@@ -132,7 +132,8 @@ fn what_is_not_supported_yet_is_said_so() {
 fn a_submodule_without_a_description_is_an_empty_directory() {
     let upstream = Upstream::with(|upstream| {
         let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
-        let design = upstream.tree(&[(SUBMODULE, "mockups", commit), (FILE, "mockups.txt", upstream.blob("x"))]);
+        let design =
+            upstream.tree(&[(SUBMODULE, "mockups", commit), (FILE, "mockups.txt", upstream.blob("x"))]);
         let of_another = "[submodule \"lib\"]\n\tpath = modules/lib\n";
         upstream.tree(&[(FILE, ".gitmodules", upstream.blob(of_another)), (DIRECTORY, "design", design)])
     });

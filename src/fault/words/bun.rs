@@ -45,10 +45,16 @@ mod tests {
     #[test]
     fn every_complaint_has_its_fault() {
         for (said, wanted) in [
-            ("error: lockfile had changes, but lockfile is frozen\nnote: try re-running without --frozen-lockfile", Fault::LockfileStale),
+            (
+                "error: lockfile had changes, but lockfile is frozen\nnote: try re-running without --frozen-lockfile",
+                Fault::LockfileStale,
+            ),
             ("error: GET https://registry.test/left-pad - 404", Fault::PackageMissing),
             ("error: GET https://registry.test/left-pad - 503", Fault::RegistryUnreachable),
-            ("error: No version matching \"99.0.0\" found for specifier \"left-pad\" (but package exists)", Fault::PackageMissing),
+            (
+                "error: No version matching \"99.0.0\" found for specifier \"left-pad\" (but package exists)",
+                Fault::PackageMissing,
+            ),
             ("error: ConnectionRefused downloading package manifest left-pad", Fault::RegistryUnreachable),
             ("error: Integrity check failed for tarball: left-pad", Fault::PackageAltered),
         ] {

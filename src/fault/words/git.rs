@@ -41,7 +41,12 @@ fn dependency(lines: &[ForeignText]) -> Option<Complaint> {
 
 /// git itself is not there. npm then says which address it was to fetch in the lines before.
 fn no_program(lines: &[ForeignText]) -> Option<Complaint> {
-    let said = ["spawn git ENOENT", "git: not found", "git: command not found", "exec: \"git\": executable file not found"];
+    let said = [
+        "spawn git ENOENT",
+        "git: not found",
+        "git: command not found",
+        "exec: \"git\": executable file not found",
+    ];
     let line = lines.iter().find(|line| said.iter().any(|words| line.says(words)))?;
     let cause = Message::from("git is not on the machine: ").and(own(line));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
@@ -57,8 +62,9 @@ fn no_repository(lines: &[ForeignText]) -> Option<Complaint> {
     let line = lines.iter().find(|line| line.says("fatal: not a git repository"))?;
     let cause = Message::from("a command asks git, and a release has no .git: ").and(own(line));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
-    complaint.remedy =
-        Some("read the commit from the variable SOURCE_COMMIT instead of git; then: bootagent update".to_owned());
+    complaint.remedy = Some(
+        "read the commit from the variable SOURCE_COMMIT instead of git; then: bootagent update".to_owned(),
+    );
     Some(complaint)
 }
 
@@ -68,7 +74,9 @@ fn address(line: &str) -> Option<String> {
         return None;
     }
     let is_address = |word: &&str| {
-        ["ssh://", "git+ssh://", "https://", "http://", "git://"].iter().any(|scheme| word.starts_with(scheme))
+        ["ssh://", "git+ssh://", "https://", "http://", "git://"]
+            .iter()
+            .any(|scheme| word.starts_with(scheme))
             || (word.contains('@') && word.contains(':'))
     };
     line.split_whitespace().find(is_address).map(|word| word.trim_matches(['"', '\'', '`']).to_owned())
@@ -102,24 +110,40 @@ mod tests {
             let (fault, cause, remedy) = read(complaint, &said).unwrap_or_else(|| panic!("{said}"));
             assert_eq!(fault, Fault::InstallFailed);
             let why = why.trim_start_matches("npm error ");
-            assert!(cause.starts_with("git cannot fetch the dependency ssh://") && cause.contains("acme/helper.git"), "{cause}");
+            assert!(
+                cause.starts_with("git cannot fetch the dependency ssh://")
+                    && cause.contains("acme/helper.git"),
+                "{cause}"
+            );
             assert!(cause.ends_with(why) && remedy.contains("git+https://"), "{cause} {remedy}");
         }
     }
 
     #[test]
     fn a_missing_git_and_a_missing_repository_are_told_apart() {
-        let (_, cause, remedy) = read(complaint, "/bin/sh: 1: git: not found\nError: Command failed: git rev-parse").unwrap();
-        assert!(cause.starts_with("git is not on the machine") && remedy.contains(r#"packages = ["git"]"#), "{cause} {remedy}");
+        let (_, cause, remedy) =
+            read(complaint, "/bin/sh: 1: git: not found\nError: Command failed: git rev-parse").unwrap();
+        assert!(
+            cause.starts_with("git is not on the machine") && remedy.contains(r#"packages = ["git"]"#),
+            "{cause} {remedy}"
+        );
         assert!(remedy.contains("SOURCE_COMMIT"));
         let (_, cause, remedy) =
             read(complaint, "fatal: not a git repository (or any of the parent directories): .git").unwrap();
-        assert!(cause.contains("no .git") && remedy.contains("SOURCE_COMMIT") && !remedy.contains("packages"), "{cause}");
+        assert!(
+            cause.contains("no .git") && remedy.contains("SOURCE_COMMIT") && !remedy.contains("packages"),
+            "{cause}"
+        );
     }
 
     #[test]
     fn other_failures_are_not_git_s() {
-        for said in ["npm error code 1\nnpm error no luck", "cloning https://x.test/git", "fatal error: x.h: No such file", ""] {
+        for said in [
+            "npm error code 1\nnpm error no luck",
+            "cloning https://x.test/git",
+            "fatal error: x.h: No such file",
+            "",
+        ] {
             assert!(read(complaint, said).is_none(), "{said}");
         }
     }

@@ -34,7 +34,9 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
         }
     };
     let cause = Message::from(format!("node-gyp, which compiles an addon of a package, needs {what}: "));
-    let line = ForeignText::derived(std::slice::from_ref(line), |line| line.first().map(|line| reason::own(line).to_owned()));
+    let line = ForeignText::derived(std::slice::from_ref(line), |line| {
+        line.first().map(|line| reason::own(line).to_owned())
+    });
     let cause = line.into_iter().fold(cause, |cause, line| cause.and(line));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
     complaint.remedy = Some(format!(
@@ -72,9 +74,13 @@ mod tests {
             assert!(cause.contains(names), "{said}: {cause}");
             assert!(remedy.contains(r#"packages = ["g++", "make", "python3"]"#), "{remedy}");
         }
-        let header = "../src/x.cc:1:10: fatal error: libpq-fe.h: No such file or directory\ngyp ERR! build error";
+        let header =
+            "../src/x.cc:1:10: fatal error: libpq-fe.h: No such file or directory\ngyp ERR! build error";
         let (_, cause, remedy) = read(complaint, header).unwrap();
-        assert!(cause.contains("libpq-fe.h") && remedy.contains(r#""python3", "libpq-dev"]"#), "{cause} {remedy}");
+        assert!(
+            cause.contains("libpq-fe.h") && remedy.contains(r#""python3", "libpq-dev"]"#),
+            "{cause} {remedy}"
+        );
     }
 
     #[test]

@@ -100,7 +100,10 @@ const LIBRARIES: &[(&str, &str)] = &[
 
 /// The remedy for a reason, given with its line ends; `None` if it names nothing that is missing.
 pub fn remedy(reason: &str, of: Of) -> Option<String> {
-    library(reason).or_else(|| program(reason)).or_else(|| module(reason, of)).or_else(|| variable(reason, of))
+    library(reason)
+        .or_else(|| program(reason))
+        .or_else(|| module(reason, of))
+        .or_else(|| variable(reason, of))
 }
 
 /// `packages = ["git"]`
@@ -119,7 +122,10 @@ fn program(reason: &str) -> Option<String> {
     let name = reason.lines().find_map(missing_program)?;
     Some(match package_of(name) {
         Some(package) => {
-            format!("{name} is not on the machine: add {} to bootagent.toml; then: bootagent update", packages(&[package]))
+            format!(
+                "{name} is not on the machine: add {} to bootagent.toml; then: bootagent update",
+                packages(&[package])
+            )
         }
         None => format!(
             "{name} comes neither with the machine nor with the installed packages: if package.json has its package in \
@@ -133,7 +139,8 @@ fn program(reason: &str) -> Option<String> {
 fn missing_program(line: &str) -> Option<&str> {
     let of_shell = || {
         let before = line.strip_suffix(": not found").or_else(|| line.strip_suffix(": command not found"))?;
-        let is_shell = ["sh: ", "/bin/sh: ", "bash: ", "/bin/bash: "].iter().any(|shell| before.starts_with(shell));
+        let is_shell =
+            ["sh: ", "/bin/sh: ", "bash: ", "/bin/bash: "].iter().any(|shell| before.starts_with(shell));
         is_shell.then(|| before.rsplit(": ").next()).flatten()
     };
     let of_env = || {
@@ -147,16 +154,19 @@ fn missing_program(line: &str) -> Option<&str> {
     let of_gyp = || line.split_once("Error: not found: ").map(|(_, rest)| rest.trim());
     let of_node = || line.split_once("spawn ")?.1.split_once(" ENOENT").map(|(name, _)| name);
     let of_git = || line.strip_prefix("error: cannot run ")?.strip_suffix(": No such file or directory");
-    let found = of_shell().or_else(of_env).or_else(of_make).or_else(of_gyp).or_else(of_node).or_else(of_git)?;
+    let found =
+        of_shell().or_else(of_env).or_else(of_make).or_else(of_gyp).or_else(of_node).or_else(of_git)?;
     is_harmless(found).then_some(found)
 }
 
 fn library(reason: &str) -> Option<String> {
     let line = reason.lines().find(|line| line.contains("cannot open shared object file"))?;
-    let name = line.split(": cannot open").next()?.rsplit([' ', '/']).next().filter(|name| is_harmless(name))?;
+    let name =
+        line.split(": cannot open").next()?.rsplit([' ', '/']).next().filter(|name| is_harmless(name))?;
     let package = LIBRARIES.iter().find(|(known, _)| name.starts_with(known)).map(|(_, package)| *package);
     let package = package.unwrap_or("...");
-    let which = if package == "..." { format!(", with the OS package that contains {name}") } else { String::new() };
+    let which =
+        if package == "..." { format!(", with the OS package that contains {name}") } else { String::new() };
     Some(format!(
         "the shared library {name} is not on the machine: add {} to bootagent.toml{which}; then: bootagent update",
         packages(&[package])
@@ -219,8 +229,16 @@ fn variable(reason: &str, of: Of) -> Option<String> {
 fn is_about_variables(reason: &str) -> bool {
     let lower = reason.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| lower.contains(words));
-    says(&["missing", "not set", "undefined", "required", "not found", "must be set", "unset", "not provided"])
-        && !lower.starts_with("referenceerror")
+    says(&[
+        "missing",
+        "not set",
+        "undefined",
+        "required",
+        "not found",
+        "must be set",
+        "unset",
+        "not provided",
+    ]) && !lower.starts_with("referenceerror")
         && (says(&["environment", "env ", "env.", "variable", "config"]) || lower.contains("\"path\""))
 }
 
@@ -264,21 +282,45 @@ mod tests {
         has(line, Of::Service, "packages = [\"libvips42\"]");
         let line = "/opt/x/chrome: error while loading shared libraries: libnss3.so: cannot open shared object file: No such file";
         has(line, Of::Service, "packages = [\"libnss3\"]");
-        has("libodd.so.1: cannot open shared object file", Of::Service, "OS package that contains libodd.so.1");
+        has(
+            "libodd.so.1: cannot open shared object file",
+            Of::Service,
+            "OS package that contains libodd.so.1",
+        );
     }
 
     #[test]
     fn a_missing_module_is_one_of_the_package_or_a_file() {
-        has("Error: Cannot find module 'dotenv/config'", Of::Service, "move it to dependencies; if it is nowhere, npm install dotenv;");
-        has("Error [ERR_MODULE_NOT_FOUND]: Cannot find package '@acme/lib' imported from /opt/x", Of::Service, "@acme/lib is not installed");
+        has(
+            "Error: Cannot find module 'dotenv/config'",
+            Of::Service,
+            "move it to dependencies; if it is nowhere, npm install dotenv;",
+        );
+        has(
+            "Error [ERR_MODULE_NOT_FOUND]: Cannot find package '@acme/lib' imported from /opt/x",
+            Of::Service,
+            "@acme/lib is not installed",
+        );
         has("Error: Cannot find module '/opt/x/current/dist/main.js'", Of::Service, "build");
-        has("src/a.ts(1,2): error TS2307: Cannot find module 'express' or its types.", Of::Command, "npm install express");
+        has(
+            "src/a.ts(1,2): error TS2307: Cannot find module 'express' or its types.",
+            Of::Command,
+            "npm install express",
+        );
     }
 
     #[test]
     fn missing_variables_belong_into_the_secret() {
-        has("error: Environment variable not found: DATABASE_URL.", Of::Service, "add DATABASE_URL to the service's secret");
-        has("error: Environment variable not found: DATABASE_URL.", Of::Command, "builds do not get the secret");
+        has(
+            "error: Environment variable not found: DATABASE_URL.",
+            Of::Service,
+            "add DATABASE_URL to the service's secret",
+        );
+        has(
+            "error: Environment variable not found: DATABASE_URL.",
+            Of::Command,
+            "builds do not get the secret",
+        );
         has("Missing environment variables:\nA_B: text\nC_D", Of::Service, "add A_B, C_D to");
     }
 

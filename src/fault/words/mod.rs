@@ -31,45 +31,29 @@ impl Complaint {
     }
 }
 
-/// The readers of one tool's output.
-struct Words {
-    /// The fault that the tool reports; `None` if the output has none of its known messages.
-    complaint: fn(&[ForeignText]) -> Option<Complaint>,
-    /// The tool's error lines, for a failure that is not a known fault.
-    sentences: fn(&[ForeignText]) -> Vec<ForeignText>,
-}
-
+/// The reader of each tool's output: the fault that it reports, or `None` if the output has none of its known messages.
 /// The first match counts: the output of package managers quotes the tools that they run, and that of uv and pip quotes
 /// compilers.
-const TOOLS: &[Words] = &[
-    Words { complaint: npm::complaint, sentences: nothing },
-    Words { complaint: pnpm::complaint, sentences: nothing },
-    Words { complaint: yarn::complaint, sentences: nothing },
-    Words { complaint: bun::complaint, sentences: nothing },
-    Words { complaint: git::complaint, sentences: nothing },
-    Words { complaint: gyp::complaint, sentences: nothing },
-    Words { complaint: compilers::complaint, sentences: nothing },
-    Words { complaint: uv::complaint, sentences: nothing },
-    Words { complaint: pip::complaint, sentences: pip::sentences },
+const TOOLS: &[fn(&[ForeignText]) -> Option<Complaint>] = &[
+    npm::complaint,
+    pnpm::complaint,
+    yarn::complaint,
+    bun::complaint,
+    git::complaint,
+    gyp::complaint,
+    compilers::complaint,
+    uv::complaint,
+    pip::complaint,
 ];
-
-fn nothing(_: &[ForeignText]) -> Vec<ForeignText> {
-    Vec::new()
-}
 
 /// The fault in the output of an install command, whichever tool printed it.
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
-    TOOLS.iter().find_map(|tool| (tool.complaint)(lines))
-}
-
-/// The error lines in the output of an install command, for a failure that is not a known fault.
-pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
-    TOOLS.iter().map(|tool| (tool.sentences)(lines)).find(|said| !said.is_empty()).unwrap_or_default()
+    TOOLS.iter().find_map(|complaint| complaint(lines))
 }
 
 /// The reason in the output of a command, as one line, and a remedy if it names something that `of` lacks.
 pub fn reason(lines: &[ForeignText], of: missing::Of) -> Option<(ForeignText, Option<String>)> {
-    let of_tool = sentences(lines);
+    let of_tool = pip::sentences(lines);
     let lines = if of_tool.is_empty() { lines } else { &of_tool };
     let mut remedy = None;
     let text = ForeignText::derived(lines, |lines| {

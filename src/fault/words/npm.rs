@@ -187,7 +187,11 @@ mod tests {
         assert_eq!(cause, "npm ends with EBADENGINE: sample@1.0.0 requires npm ^9, and this is npm 10.9.3");
         assert!(remedy.unwrap().contains("engines.npm"));
         let (cause, remedy) = said(r#"{"node":">=99"}"#);
-        assert_eq!((cause.ends_with("requires node >=99, and this is node v22.20.0"), remedy), (true, None), "{cause}");
+        assert_eq!(
+            (cause.ends_with("requires node >=99, and this is node v22.20.0"), remedy),
+            (true, None),
+            "{cause}"
+        );
         let (cause, _) = said(r#"{"node":"stable","pnpm":"9"}"#);
         assert!(cause.contains("node stable"), "{cause}");
     }

@@ -4,8 +4,8 @@
 mod line;
 mod variables;
 
-use line::{Rank, is_stack_frame, opens_a_list, rank};
 pub use line::own;
+use line::{Rank, is_stack_frame, opens_a_list, rank};
 pub use variables::variables;
 
 /// A reason in an output: its first line, and the one after its last line.
@@ -58,7 +58,7 @@ pub fn text(lines: &[&str], reason: Reason) -> String {
     const SHOWN: usize = 260;
     let Some(first) = lines.get(reason.begin).map(|line| own(line)) else { return String::new() };
     let rest: Vec<&str> = lines[reason.begin + 1..reason.end].iter().map(|line| own(line)).collect();
-    let is_item = |line: &&str| line.starts_with(["-", "*", "•"]);
+    let is_item = |line: &&str| line.starts_with(['-', '*', '•']);
     let bare = |line: &&str| line.trim_start_matches(['-', '*', '•', ' ']).to_owned();
     let between = if !rest.is_empty() && rest.iter().all(|line| is_item(&line)) { ", " } else { " " };
     let rest = rest.iter().map(bare).collect::<Vec<_>>().join(between);
@@ -90,7 +90,9 @@ fn place(lines: &[&str], at: usize) -> String {
 /// The index after the last line of the message that begins at `at`.
 fn end(lines: &[&str], at: usize) -> usize {
     let rest: Vec<&str> = lines[at + 1..].iter().take(LONGEST).copied().collect();
-    let ends = |line: &&str| is_stack_frame(line) || own(line).starts_with("Require stack:") || own(line).starts_with("-->");
+    let ends = |line: &&str| {
+        is_stack_frame(line) || own(line).starts_with("Require stack:") || own(line).starts_with("-->")
+    };
     let to_the_stack = rest.iter().position(|line| ends(line));
     let opens = opens_a_list(lines[at]);
     if let Some(count) = to_the_stack.filter(|count| opens || *count <= UNANNOUNCED) {

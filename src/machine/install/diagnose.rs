@@ -206,9 +206,17 @@ mod tests {
                 "status 1: sh: 1: husky: not found",
                 "husky comes neither",
             ),
-            ("/bin/sh: 1: git: not found\nError: Command failed: git log\n    at x (y:1:1)", "git is not on the machine", "\"git\""),
+            (
+                "/bin/sh: 1: git: not found\nError: Command failed: git log\n    at x (y:1:1)",
+                "git is not on the machine",
+                "\"git\"",
+            ),
             ("gyp ERR! stack Error: not found: make\ngyp ERR! not ok", "needs make", "\"g++\", \"make\""),
-            ("error: Environment variable not found: DATABASE_URL.", "status 1: error: Environment", "env.values"),
+            (
+                "error: Environment variable not found: DATABASE_URL.",
+                "status 1: error: Environment",
+                "env.values",
+            ),
         ] {
             let error = judged(1, printed, "");
             assert!(error.report().remedy.contains(remedy), "{error}");

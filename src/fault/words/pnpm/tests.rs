@@ -49,7 +49,11 @@ fn every_complaint_has_its_fault() {
             Fault::PackageAltered,
             "left-pad.tgz",
         ),
-        (" ERR_PNPM_FETCH_503  GET https://registry.test/x: Service Unavailable - 503", Fault::RegistryUnreachable, "503"),
+        (
+            " ERR_PNPM_FETCH_503  GET https://registry.test/x: Service Unavailable - 503",
+            Fault::RegistryUnreachable,
+            "503",
+        ),
     ] {
         let (fault, cause, _) = read(complaint, said).unwrap_or_else(|| panic!("{said}"));
         assert_eq!(fault, wanted, "{said}");

@@ -37,7 +37,8 @@ pub fn own(line: &str) -> &str {
     // Yarn: `➤ YN0000: │ sample@workspace:. STDERR sh: 1: husky: not found`.
     if let Some((_, rest)) = text.strip_prefix("➤ YN").and_then(|rest| rest.split_once(": ")) {
         text = rest.trim_start_matches(['│', '┌', '└', '·', ' ']);
-        text = ["STDERR ", "STDOUT "].iter().find_map(|by| text.split_once(by)).map_or(text, |(_, rest)| rest);
+        text =
+            ["STDERR ", "STDOUT "].iter().find_map(|by| text.split_once(by)).map_or(text, |(_, rest)| rest);
     }
     // pnpm: `. postinstall: sh: 1: husky: not found`.
     for script in [" preinstall: ", " install: ", " postinstall: ", " prepare: "] {
@@ -65,9 +66,8 @@ fn is_noise(line: &str, text: &str) -> bool {
     /// What npm adds to each of its errors.
     const OF_NPM: [&str; 9] =
         ["code ", "errno ", "syscall ", "path ", "command ", "dest ", "signal ", "workspace ", "location "];
-    const OF_GYP: [&str; 8] = [
-        "System ", "cwd ", "command ", "node -v", "node-gyp -v", "not ok", "build error", "configure error",
-    ];
+    const OF_GYP: [&str; 8] =
+        ["System ", "cwd ", "command ", "node -v", "node-gyp -v", "not ok", "build error", "configure error"];
     const OF_ANY: [&str; 32] = [
         "npm warn",
         "npm WARN",
@@ -148,10 +148,12 @@ fn is_specific(text: &str) -> bool {
         &["do not have the required package(s) installed"],
         &["did not initialize yet"],
     ];
-    const BEGINNINGS: [&str; 5] = ["fatal: ", "Type error: ", "SyntaxError: ", "Syntax Error", "Error: Parse failure"];
+    const BEGINNINGS: [&str; 5] =
+        ["fatal: ", "Type error: ", "SyntaxError: ", "Syntax Error", "Error: Parse failure"];
     let is_of_shell = ["sh: ", "/bin/sh: ", "bash: "].iter().any(|shell| text.starts_with(shell));
     let is_of_make = text.starts_with("make: ") || text.starts_with("make[");
-    let is_of_tsc = text.split_once("error TS").is_some_and(|(_, code)| code.starts_with(|c: char| c.is_ascii_digit()));
+    let is_of_tsc =
+        text.split_once("error TS").is_some_and(|(_, code)| code.starts_with(|c: char| c.is_ascii_digit()));
     (is_of_shell && text.ends_with(": not found"))
         || (is_of_make && text.ends_with(": No such file or directory"))
         || is_of_tsc
@@ -174,5 +176,7 @@ fn is_error(name: &str) -> bool {
 
 /// Whether the error says only how a program ended that was started by another one.
 fn wraps(text: &str) -> bool {
-    ["Command failed", "failed with exit code", "exited with code", "exited with "].iter().any(|words| text.contains(words))
+    ["Command failed", "failed with exit code", "exited with code", "exited with "]
+        .iter()
+        .any(|words| text.contains(words))
 }

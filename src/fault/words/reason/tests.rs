@@ -38,7 +38,10 @@ fn a_program_that_is_not_there() {
          status: 127,\n  signal: null,\n  pid: 21,\nNode.js v22.20.0",
         "/bin/sh: 1: git: not found",
     );
-    command(". postinstall$ husky\n. postinstall: sh: 1: husky: not found\n. postinstall: Failed\n ELIFECYCLE  Command failed with exit code 1.", "sh: 1: husky: not found");
+    command(
+        ". postinstall$ husky\n. postinstall: sh: 1: husky: not found\n. postinstall: Failed\n ELIFECYCLE  Command failed with exit code 1.",
+        "sh: 1: husky: not found",
+    );
 }
 
 #[test]
@@ -96,7 +99,9 @@ fn prisma_and_nest() {
     );
     service(
         "[Nest] 7  - 11/28/2026, 9:00:00 PM   ERROR [ExceptionHandler] Nest can't resolve dependencies of the AppService (?).\n",
-        Some("[Nest] 7  - 11/28/2026, 9:00:00 PM   ERROR [ExceptionHandler] Nest can't resolve dependencies of the AppService (?)."),
+        Some(
+            "[Nest] 7  - 11/28/2026, 9:00:00 PM   ERROR [ExceptionHandler] Nest can't resolve dependencies of the AppService (?).",
+        ),
     );
 }
 
@@ -104,12 +109,16 @@ fn prisma_and_nest() {
 #[test]
 fn an_error_over_many_lines_has_its_names() {
     let issue = |name: &str| {
-        format!("  {{\n    \"code\": \"invalid_type\",\n    \"expected\": \"string\",\n    \"received\": \"undefined\",\n    \
-            \"path\": [\n      \"{name}\"\n    ],\n    \"message\": \"Required\"\n  }}")
+        format!(
+            "  {{\n    \"code\": \"invalid_type\",\n    \"expected\": \"string\",\n    \"received\": \"undefined\",\n    \
+            \"path\": [\n      \"{name}\"\n    ],\n    \"message\": \"Required\"\n  }}"
+        )
     };
     let issues = ["CONTACTS_TABLE", "CAMPAIGNS_TABLE", "PUBLIC_BASE_URL"].map(issue).join(",\n");
     let frames = "    at Object.<anonymous> (/opt/x/current/server.js:5:9)\n    at node:internal/main/run_main_module:36:49\n\nNode.js v22.20.0";
-    let output = format!("/opt/x/current/server.js:5\n  throw new ConfigError(1);\n  ^\n\nConfigError: [\n{issues}\n]\n{frames}");
+    let output = format!(
+        "/opt/x/current/server.js:5\n  throw new ConfigError(1);\n  ^\n\nConfigError: [\n{issues}\n]\n{frames}"
+    );
     service(&output, Some("ConfigError: CONTACTS_TABLE, CAMPAIGNS_TABLE, PUBLIC_BASE_URL"));
     command(&output, "ConfigError: CONTACTS_TABLE, CAMPAIGNS_TABLE, PUBLIC_BASE_URL");
     let lines: Vec<&str> = output.lines().collect();
@@ -131,7 +140,9 @@ fn lists_of_variables_in_plain_words() {
     service(
         "❌ Invalid environment variables: [\n  {\n    code: 'invalid_type',\n    expected: 'string',\n    path: [ 'DATABASE_URL' ],\n    \
          message: 'Required'\n  }\n]\nError: Invalid environment variables\n    at onValidationError (file:///opt/x/index.js:12:11)",
-        Some("❌ Invalid environment variables: [ { code: 'invalid_type', expected: 'string', path: [ 'DATABASE_URL' ], message: 'Required' } ]"),
+        Some(
+            "❌ Invalid environment variables: [ { code: 'invalid_type', expected: 'string', path: [ 'DATABASE_URL' ], message: 'Required' } ]",
+        ),
     );
 }
 
@@ -145,12 +156,18 @@ fn an_earlier_warning_about_variables_is_not_the_reason_of_a_later_error() {
 
 #[test]
 fn what_a_service_logs_of_people_is_not_a_reason() {
-    service("session of Jane Doe\nan Error of sorts: x\nsent to jane@example.com\nUser not found: jane@example.com", None);
+    service(
+        "session of Jane Doe\nan Error of sorts: x\nsent to jane@example.com\nUser not found: jane@example.com",
+        None,
+    );
     service("", None);
 }
 
 #[test]
 fn a_wrapper_counts_only_if_nothing_else_names_an_error() {
-    command("no luck\nError: Command failed: node x.js\n    at x (y:1:2)", "Error: Command failed: node x.js");
+    command(
+        "no luck\nError: Command failed: node x.js\n    at x (y:1:2)",
+        "Error: Command failed: node x.js",
+    );
     service("Error: no database\nError: child exited with code 1\n", Some("Error: no database"));
 }

@@ -1,8 +1,17 @@
 //! Names of environment variables in a line of an output. Pure.
 
 /// Words of a message about a variable that is not there.
-const MISSING: [&str; 9] =
-    ["missing", "not set", "not defined", "undefined", "unset", "must be set", "required", "not found", "not provided"];
+const MISSING: [&str; 9] = [
+    "missing",
+    "not set",
+    "not defined",
+    "undefined",
+    "unset",
+    "must be set",
+    "required",
+    "not found",
+    "not provided",
+];
 
 /// The names in a text that are written as variables are: `DATABASE_URL`, or `"PORT"` in quotes. Each one once.
 pub fn variables(text: &str) -> Vec<&str> {
@@ -44,14 +53,16 @@ pub fn is_about_missing_variables(text: &str) -> bool {
         return false;
     }
     let lower = text.to_lowercase();
-    let is_about = lower.contains("variable") || mentions_environment(&lower) || super::line::names_an_error(text);
+    let is_about =
+        lower.contains("variable") || mentions_environment(&lower) || super::line::names_an_error(text);
     is_about && MISSING.iter().any(|words| lower.contains(words)) && !variables(text).is_empty()
 }
 
 /// Whether the line is the headline of a list of variables: `Missing environment variables:`.
 pub fn is_headline_of_variables(text: &str) -> bool {
     let lower = text.to_lowercase();
-    let is_complaint = ["missing", "invalid", "required", "not set"].iter().any(|words| lower.contains(words));
+    let is_complaint =
+        ["missing", "invalid", "required", "not set"].iter().any(|words| lower.contains(words));
     let is_of_variables = mentions_environment(&lower) || lower.contains("variables");
     is_complaint && is_of_variables && super::line::opens_a_list(text)
 }

@@ -100,7 +100,10 @@ mod tests {
         let rsa = kinds(format!("git.example ssh-rsa {}", data_encoding::BASE64.encode(&blob)));
         assert_eq!(rsa[..2], ["rsa-sha2-512", "rsa-sha2-256"]);
         for kinds in [ecdsa, rsa] {
-            assert!(kinds.contains(&"ssh-ed25519".to_owned()) && !kinds.contains(&RSA_HOST_KEY.to_owned()), "{kinds:?}");
+            assert!(
+                kinds.contains(&"ssh-ed25519".to_owned()) && !kinds.contains(&RSA_HOST_KEY.to_owned()),
+                "{kinds:?}"
+            );
         }
     }
 }
