@@ -1,5 +1,6 @@
 //! Messages of git: of a package manager that fetches a dependency with it, and of a build that asks for its commit. Pure.
 
+use super::reason::own_of;
 use super::{Complaint, Fault, missing};
 use crate::secret::{ForeignText, Message};
 
@@ -8,12 +9,13 @@ const NO_KEY: &str = "an installation has no ssh key and knows no ssh hosts: nam
                       registry, or add its files to the repository; then: bootagent update";
 
 /// Words by which ssh ends a fetch.
-const OF_SSH: [&str; 5] = [
+const OF_SSH: [&str; 6] = [
     "Host key verification failed",
     "Permission denied (publickey",
     "Could not resolve hostname",
     "cannot run ssh",
     "ssh: not found",
+    "connect to host",
 ];
 
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
@@ -28,7 +30,7 @@ fn dependency(lines: &[ForeignText]) -> Option<Complaint> {
     // pip names the address itself, in a line about `git clone`.
     let asks = lines.iter().any(|line| line.says("ls-remote"));
     let why = why.or_else(|| lines.iter().find(|line| asks && line.says("fatal: ")))?;
-    let cause = Message::from("git cannot fetch the dependency ").and(address).and(": ").and(own(why));
+    let cause = Message::from("git cannot fetch the dependency ").and(address).and(": ").and(own_of(why));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
     complaint.remedy = Some(match is_ssh {
         true => NO_KEY.to_owned(),
@@ -39,28 +41,41 @@ fn dependency(lines: &[ForeignText]) -> Option<Complaint> {
     Some(complaint)
 }
 
-/// git itself is not there. npm then says which address it was to fetch in the lines before.
+/// git itself is not there. npm then names the dependency only in a warning.
 fn no_program(lines: &[ForeignText]) -> Option<Complaint> {
-    let said = [
-        "spawn git ENOENT",
-        "git: not found",
-        "git: command not found",
-        "exec: \"git\": executable file not found",
-    ];
+    let said = ["syscall spawn git", "spawn git ENOENT", "git: not found", "git: command not found"];
     let line = lines.iter().find(|line| said.iter().any(|words| line.says(words)))?;
-    let cause = Message::from("git is not on the machine: ").and(own(line));
+    let cause = Message::from("git is not on the machine");
+    let dependency = ForeignText::derived(lines, |lines| lines.iter().find_map(|line| git_dependency(line)));
+    let is_ssh = dependency.as_ref().is_some_and(|dependency| dependency.says("git+ssh:"));
+    let cause = match dependency {
+        Some(dependency) => cause.and(", and the dependency ").and(dependency).and(" is fetched with it"),
+        None => cause.and(": ").and(own_of(line)),
+    };
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
-    complaint.remedy = Some(format!(
-        "add {} to bootagent.toml; a release has no .git, so a build that asks git for the commit should read the variable SOURCE_COMMIT; then: bootagent update",
-        missing::packages(&["git"])
-    ));
+    let packages = missing::packages(&["git"]);
+    complaint.remedy = Some(match is_ssh {
+        true => format!("add {packages} to bootagent.toml; but {NO_KEY}"),
+        false => format!(
+            "add {packages} to bootagent.toml; a release has no .git, so a build that asks git for the commit should read the \
+             variable SOURCE_COMMIT; then: bootagent update"
+        ),
+    });
     Some(complaint)
+}
+
+/// `helper@git+ssh://git@git.acme.test/acme/helper.git` in npm's `tarball data for helper@git+ssh://... (null) seems to be
+/// corrupted`.
+fn git_dependency(line: &str) -> Option<String> {
+    let word =
+        line.split_whitespace().find(|word| word.contains("git+ssh://") || word.contains("git+https://"))?;
+    Some(word.split('#').next().unwrap_or(word).to_owned())
 }
 
 /// A build asks git for its commit.
 fn no_repository(lines: &[ForeignText]) -> Option<Complaint> {
     let line = lines.iter().find(|line| line.says("fatal: not a git repository"))?;
-    let cause = Message::from("a command asks git, and a release has no .git: ").and(own(line));
+    let cause = Message::from("a command asks git, and a release has no .git: ").and(own_of(line));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
     complaint.remedy = Some(
         "read the commit from the variable SOURCE_COMMIT instead of git; then: bootagent update".to_owned(),
@@ -70,7 +85,9 @@ fn no_repository(lines: &[ForeignText]) -> Option<Complaint> {
 
 /// The address in a line such as `command git --no-replace-objects ls-remote ssh://git@github.com/acme/x.git`.
 fn address(line: &str) -> Option<String> {
-    if !["ls-remote", "clone"].iter().any(|verb| line.contains(verb)) || !line.contains("git ") {
+    // npm and pnpm name the command, a later Yarn only the address.
+    let is_command = line.contains("git ") && ["ls-remote", "clone"].iter().any(|verb| line.contains(verb));
+    if !is_command && !line.contains("Repository URL: ") {
         return None;
     }
     let is_address = |word: &&str| {
@@ -80,13 +97,6 @@ fn address(line: &str) -> Option<String> {
             || (word.contains('@') && word.contains(':'))
     };
     line.split_whitespace().find(is_address).map(|word| word.trim_matches(['"', '\'', '`']).to_owned())
-}
-
-fn own(line: &ForeignText) -> ForeignText {
-    ForeignText::derived(std::slice::from_ref(line), |line| {
-        line.first().map(|line| super::reason::own(line).to_owned())
-    })
-    .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -117,6 +127,45 @@ mod tests {
             );
             assert!(cause.ends_with(why) && remedy.contains("git+https://"), "{cause} {remedy}");
         }
+    }
+
+    /// Of pnpm 10 and Yarn 4.
+    #[test]
+    fn other_package_managers_name_it_too() {
+        for (said, ends) in [
+            (
+                "pnpm: Command failed with exit code 128: git ls-remote ssh://git@127.0.0.1:9/acme/helper.git HEAD\n\
+                 ssh: connect to host 127.0.0.1 port 9: Connection refused\nfatal: Could not read from remote repository.",
+                "ssh: connect to host 127.0.0.1 port 9: Connection refused",
+            ),
+            (
+                "➤ YN0001: │ x@git+ssh://git@127.0.0.1:9/acme/helper.git: Failed listing refs\n\
+                 ➤ YN0001: │   Repository URL: ssh://git@127.0.0.1:9/acme/helper.git\n\
+                 ➤ YN0001: │   Ssh Error: connect to host 127.0.0.1 port 9: Connection refused",
+                "Ssh Error: connect to host 127.0.0.1 port 9: Connection refused",
+            ),
+        ] {
+            let (_, cause, remedy) = read(complaint, said).unwrap_or_else(|| panic!("{said}"));
+            assert!(cause.contains("/acme/helper.git: ") && cause.ends_with(ends), "{cause}");
+            assert!(remedy.contains("git+https://"), "{remedy}");
+        }
+    }
+
+    /// npm 10 on a machine without git.
+    #[test]
+    fn a_dependency_is_named_also_where_there_is_no_git() {
+        let said = "npm warn tarball tarball data for helper@git+ssh://git@git.acme.test/acme/helper.git#0123456 (null) seems to be corrupted. Trying again.\n\
+            npm error code ENOENT\nnpm error syscall spawn git\nnpm error path git\nnpm error errno -2\n\
+            npm error enoent An unknown git error occurred\nnpm error enoent This is related to npm not being able to find a file.";
+        let (_, cause, remedy) = read(complaint, said).unwrap();
+        assert!(
+            cause.starts_with("git is not on the machine, and the dependency helper@git+ssh://"),
+            "{cause}"
+        );
+        assert!(
+            cause.contains("acme/helper.git is fetched") && remedy.contains("git+https://"),
+            "{cause} {remedy}"
+        );
     }
 
     #[test]

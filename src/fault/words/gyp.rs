@@ -1,6 +1,7 @@
 //! Messages of node-gyp, which compiles addons for Node: what it lacks, and the OS packages that contain that. Pure.
 
-use super::{Complaint, Fault, compilers, missing, reason};
+use super::reason::own_of;
+use super::{Complaint, Fault, compilers, missing};
 use crate::secret::{ForeignText, Message};
 
 /// What node-gyp needs for every addon. Named together, since one by one each attempt would fail for the next one.
@@ -34,10 +35,7 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
         }
     };
     let cause = Message::from(format!("node-gyp, which compiles an addon of a package, needs {what}: "));
-    let line = ForeignText::derived(std::slice::from_ref(line), |line| {
-        line.first().map(|line| reason::own(line).to_owned())
-    });
-    let cause = line.into_iter().fold(cause, |cause, line| cause.and(line));
+    let cause = cause.and(own_of(line));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
     complaint.remedy = Some(format!(
         "add {} to bootagent.toml (or use a version of the package that has a compiled addon for this Node); then: bootagent update",

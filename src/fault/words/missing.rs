@@ -139,10 +139,10 @@ fn program(reason: &str) -> Option<String> {
 fn missing_program(line: &str) -> Option<&str> {
     let of_shell = || {
         let before = line.strip_suffix(": not found").or_else(|| line.strip_suffix(": command not found"))?;
-        let is_shell =
-            ["sh: ", "/bin/sh: ", "bash: ", "/bin/bash: "].iter().any(|shell| before.starts_with(shell));
-        is_shell.then(|| before.rsplit(": ").next()).flatten()
+        reason::is_of_a_shell(line).then(|| before.rsplit(": ").next()).flatten()
     };
+    // Of Yarn's own shell.
+    let of_yarn = || line.strip_prefix("command not found: ").map(str::trim);
     let of_env = || {
         let rest = line.split_once("/usr/bin/env: ")?.1.strip_suffix(": No such file or directory")?;
         Some(rest.trim_matches(['\'', '"', '‘', '’']))
@@ -154,8 +154,13 @@ fn missing_program(line: &str) -> Option<&str> {
     let of_gyp = || line.split_once("Error: not found: ").map(|(_, rest)| rest.trim());
     let of_node = || line.split_once("spawn ")?.1.split_once(" ENOENT").map(|(name, _)| name);
     let of_git = || line.strip_prefix("error: cannot run ")?.strip_suffix(": No such file or directory");
-    let found =
-        of_shell().or_else(of_env).or_else(of_make).or_else(of_gyp).or_else(of_node).or_else(of_git)?;
+    let found = of_shell()
+        .or_else(of_yarn)
+        .or_else(of_env)
+        .or_else(of_make)
+        .or_else(of_gyp)
+        .or_else(of_node)
+        .or_else(of_git)?;
     is_harmless(found).then_some(found)
 }
 
@@ -264,7 +269,8 @@ mod tests {
         for (line, package) in [
             ("/bin/sh: 1: git: not found", "packages = [\"git\"]"),
             ("sh: 1: make: not found", "packages = [\"make\"]"),
-            ("bash: line 1: cmake: command not found", "packages = [\"cmake\"]"),
+            ("/usr/bin/bash: line 1: cmake: command not found", "packages = [\"cmake\"]"),
+            ("command not found: git", "packages = [\"git\"]"),
             ("/usr/bin/env: ‘python3’: No such file or directory", "packages = [\"python3\"]"),
             ("make: g++: No such file or directory", "packages = [\"g++\"]"),
             ("Error: not found: make", "packages = [\"make\"]"),

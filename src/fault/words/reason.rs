@@ -4,8 +4,9 @@
 mod line;
 mod variables;
 
-pub use line::own;
+use crate::secret::ForeignText;
 use line::{Rank, is_stack_frame, opens_a_list, rank};
+pub use line::{is_of_a_shell, own};
 pub use variables::variables;
 
 /// A reason in an output: its first line, and the one after its last line.
@@ -51,6 +52,12 @@ pub fn of_service(lines: &[&str]) -> Option<Reason> {
         Some(before) => Some(before),
         None => Some(reason),
     }
+}
+
+/// The line without what a package manager puts in front of the output of a script.
+pub fn own_of(line: &ForeignText) -> ForeignText {
+    let line = ForeignText::derived(std::slice::from_ref(line), |line| Some(own(line.first()?).to_owned()));
+    line.unwrap_or_default()
 }
 
 /// The reason as one line. If that would be too long to be shown whole: its beginning, and the variables in it.

@@ -1,7 +1,7 @@
 //! Maps Yarn's error output to faults: of Yarn 1, whose lines begin with `error`, and of later ones with codes such as
 //! `➤ YN0028`.
 
-use super::{Complaint, Fault, first_match};
+use super::{Complaint, Fault, first_match, reason};
 use crate::secret::{ForeignText, Message};
 
 /// Words in errors of Yarn 1, and the fault that each shows. The first row that matches counts.
@@ -36,7 +36,8 @@ const CLASSIC: &[(&str, Fault)] = &[
 
 /// The same for later versions, by code or words.
 const BERRY: &[(&str, Fault)] = &[
-    ("YN0028", Fault::LockfileStale),
+    // In the lines before it, with the same code, Yarn prints the difference.
+    ("The lockfile would have been", Fault::LockfileStale),
     ("YN0018", Fault::PackageAltered),
     ("YN0082", Fault::PackageMissing),
     ("Package not found", Fault::PackageMissing),
@@ -66,9 +67,12 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     let berry = of(|line| line.starts_with("➤ YN") && !line.contains("STDERR") && !line.contains("STDOUT"));
     let (fault, line) = first_match(&classic, CLASSIC).or_else(|| first_match(&berry, BERRY))?;
     let cause = Message::from("Yarn says: ").and(own(line));
-    // Below its code, a later Yarn names the package in one line and the answer in another one.
-    let answer = berry.iter().find(|other| *other != line && other.says("Response Code: "));
-    let cause = answer.into_iter().fold(cause, |cause, answer| cause.and(" ").and(own(answer)));
+    // A later Yarn names the package in one line and the answer in another one; or what would have changed.
+    let says_more = |line: &str| {
+        ["Response Code: ", "YN0028: │ +", "YN0028: │ -"].iter().any(|words| line.contains(words))
+    };
+    let more = berry.iter().filter(|other| *other != line && other.judge(says_more)).take(3);
+    let cause = more.fold(cause, |cause, more| cause.and(" ").and(reason::own_of(more)));
     let mut complaint = Complaint::new(fault, cause);
     complaint.remedy = (fault == Fault::LockfileStale)
         .then(|| "run yarn install, commit yarn.lock, and then: bootagent update".to_owned());
@@ -122,9 +126,14 @@ mod tests {
                 "\"left-pad\" that matches \"99.0.0\"",
             ),
             (
-                "error An unexpected error occurred: \"https://registry.test/xyz: Not found\".",
+                "error Couldn't find package \"xyz\" on the \"npm\" registry.",
                 Fault::PackageMissing,
-                "https://registry.test/xyz",
+                "\"xyz\" on the",
+            ),
+            (
+                "error Error: connect ECONNREFUSED 127.0.0.1:9\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)",
+                Fault::RegistryUnreachable,
+                "Yarn says: Error: connect ECONNREFUSED",
             ),
             (
                 "info There appears to be trouble with your network connection. Retrying...\n\
@@ -142,11 +151,12 @@ mod tests {
     fn every_complaint_of_a_later_yarn_has_its_fault() {
         for (said, wanted, names) in [
             (
-                "➤ YN0000: ┌ Post-resolution validation\n\
+                "➤ YN0000: ┌ Post-resolution validation\n➤ YN0028: │ +    is-odd: \"npm:3.0.1\"\n\
+                 ➤ YN0000: │      left-pad: \"npm:^1.3.0\"\n\
                  ➤ YN0028: │ The lockfile would have been modified by this install, which is explicitly forbidden.\n\
                  ➤ YN0000: └ Completed\n➤ YN0000: · Failed with errors in 0s 42ms",
                 Fault::LockfileStale,
-                "Yarn says: YN0028: The lockfile would have been",
+                "explicitly forbidden. +    is-odd: \"npm:3.0.1\"",
             ),
             (
                 "➤ YN0000: ┌ Resolution step\n➤ YN0035: │ xyz@npm:1: Package not found\n\

@@ -19,6 +19,7 @@ pub enum Rank {
 pub fn rank(line: &str) -> Rank {
     let text = own(line);
     match () {
+        () if is_code_of_npm(text) => Rank::Other,
         () if is_noise(line, text) => Rank::Noise,
         () if is_specific(text) => Rank::Specific,
         () if names_an_error(text) && wraps(text) => Rank::WrapsAnError,
@@ -33,6 +34,10 @@ pub fn own(line: &str) -> &str {
     let mut text = line.trim();
     for prefix in ["npm error", "npm ERR!", "gyp ERR! stack", "gyp ERR!"] {
         text = text.strip_prefix(prefix).map_or(text, str::trim_start);
+    }
+    // npm's own code, which says nothing without npm's name.
+    if text.starts_with("code E") {
+        return line.trim();
     }
     // Yarn: `➤ YN0000: │ sample@workspace:. STDERR sh: 1: husky: not found`.
     if let Some((_, rest)) = text.strip_prefix("➤ YN").and_then(|rest| rest.split_once(": ")) {
@@ -63,7 +68,7 @@ pub fn opens_a_list(line: &str) -> bool {
 }
 
 fn is_noise(line: &str, text: &str) -> bool {
-    /// What npm adds to each of its errors.
+    /// What npm adds to each of its errors. Its own codes, as E404, say more than the exit status of a script.
     const OF_NPM: [&str; 9] =
         ["code ", "errno ", "syscall ", "path ", "command ", "dest ", "signal ", "workspace ", "location "];
     const OF_GYP: [&str; 8] =
@@ -115,6 +120,10 @@ fn is_noise(line: &str, text: &str) -> bool {
         || is_count(text)
 }
 
+fn is_code_of_npm(text: &str) -> bool {
+    text.starts_with("npm error code E") || text.starts_with("npm ERR! code E")
+}
+
 /// `Found 2 errors in 2 files.`
 fn is_count(text: &str) -> bool {
     let rest = text.strip_prefix("Found ").unwrap_or_default();
@@ -150,11 +159,10 @@ fn is_specific(text: &str) -> bool {
     ];
     const BEGINNINGS: [&str; 5] =
         ["fatal: ", "Type error: ", "SyntaxError: ", "Syntax Error", "Error: Parse failure"];
-    let is_of_shell = ["sh: ", "/bin/sh: ", "bash: "].iter().any(|shell| text.starts_with(shell));
     let is_of_make = text.starts_with("make: ") || text.starts_with("make[");
     let is_of_tsc =
         text.split_once("error TS").is_some_and(|(_, code)| code.starts_with(|c: char| c.is_ascii_digit()));
-    (is_of_shell && text.ends_with(": not found"))
+    (is_of_a_shell(text) && text.ends_with(": not found"))
         || (is_of_make && text.ends_with(": No such file or directory"))
         || is_of_tsc
         || text.contains("fatal error: ")
@@ -162,6 +170,11 @@ fn is_specific(text: &str) -> bool {
         || WORDS.iter().any(|row| row.iter().all(|words| text.contains(words)))
         || is_headline_of_variables(text)
         || is_about_missing_variables(text)
+}
+
+/// `sh: 1: husky: not found`, `/usr/bin/bash: line 1: husky: command not found`
+pub fn is_of_a_shell(text: &str) -> bool {
+    text.split(' ').next().is_some_and(|name| name.ends_with("sh:"))
 }
 
 /// Whether the line is like `Error: ...`, `TypeError [CODE]: ...` or `[cause]: Error: ...`.

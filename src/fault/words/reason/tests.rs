@@ -39,6 +39,22 @@ fn a_program_that_is_not_there() {
         "/bin/sh: 1: git: not found",
     );
     command(
+        "➤ YN0007: │ sample@workspace:. must be built because it never has been before or the last one failed\n\
+         ➤ YN0000: │ sample@workspace:. STDERR command not found: husky\n\
+         ➤ YN0009: │ sample@workspace:. couldn't be built successfully (exit code 127, logs can be found here: /tmp/xfs-1/build.log)\n\
+         ➤ YN0000: · Failed with errors in 0s 680ms",
+        "command not found: husky",
+    );
+    command(
+        "bun install v1.2.21 (7c45ed97)\n$ husky\n/usr/bin/bash: line 1: husky: command not found\nerror: postinstall script from \"sample\" exited with 127",
+        "/usr/bin/bash: line 1: husky: command not found",
+    );
+    command(
+        "yarn install v1.22.22\n$ husky\n/bin/sh: 1: husky: not found\nerror Command failed with exit code 127.\n\
+         info Visit https://yarnpkg.com/en/docs/cli/install for documentation about this command.",
+        "/bin/sh: 1: husky: not found",
+    );
+    command(
         ". postinstall$ husky\n. postinstall: sh: 1: husky: not found\n. postinstall: Failed\n ELIFECYCLE  Command failed with exit code 1.",
         "sh: 1: husky: not found",
     );
