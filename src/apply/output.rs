@@ -34,16 +34,18 @@ pub fn for_display(error: Error, redaction: Option<&Redaction>) -> Error {
 
 type FirstLineAndText = (usize, String);
 
-/// The service's own reason for its exit, and a remedy if there is a better one than the code's.
+/// The service's own reason for its exit, and a remedy if there is a better one than the code's: also for a migration,
+/// which cannot write to the release either.
 fn why_it_exited(error: &Error, lines: &[String]) -> (Option<FirstLineAndText>, Option<String>) {
+    let read_only = || lines.iter().rev().find_map(|line| read_only::complaint(line));
     if !EXITED.contains(&error.code()) {
-        return (None, None);
+        return (None, read_only().filter(|_| error.code() == Code::MigrateFailed));
     }
     let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
     let found = reason::of_service(&texts);
     let reason = found.map(|found| (found.begin, reason::text(&texts, found)));
     let missing = || missing::remedy(&reason::whole(&texts, found?), Of::Service);
-    let remedy = lines.iter().rev().find_map(|line| read_only::complaint(line)).or_else(missing);
+    let remedy = read_only().or_else(missing);
     (reason, remedy.filter(|_| error.code() == Code::ServiceExited))
 }
 
@@ -198,6 +200,9 @@ mod tests {
         let remedy = |error: Error| for_display(error, Some(&Redaction::default())).report().remedy;
         assert!(remedy(ended_saying(line)).contains("persist = [\"logs\"]"));
         assert!(!remedy(ended_saying("Error: no database")).contains("persist"));
+        let migration = |code| Error::new(code, "running", "status 1").saying(lines([line]));
+        assert!(remedy(migration(Code::MigrateFailed)).contains("persist = [\"logs\"]"));
+        assert!(!remedy(migration(Code::InstallFailed)).contains("persist"));
     }
 
     #[test]

@@ -42,8 +42,8 @@ def test_a_dependency_that_git_fetches_over_ssh(stage):
     packages = {"": root, "node_modules/helper": {"version": "1.0.0", "resolved": address}}
     lock = {"name": "sample", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": packages}
     files = node(**{"package.json": json.dumps(package), "package-lock.json": json.dumps(lock)})
-    _, status = fails(stage, files, 1, "E-INSTALL-FAILED", "git")
-    assert "git+https://" in status["error"]["remedy"] or 'packages = ["git"]' in status["error"]["remedy"], status["error"]
+    _, status = fails(stage, files, 1, "E-INSTALL-FAILED", "git is not on the machine", "helper@git+ssh://", "acme/helper.git")
+    assert all(words in status["error"]["remedy"] for words in ("git+https://", 'packages = ["git"]')), status["error"]
 
 
 def test_npm_itself_is_what_does_not_fit(stage):

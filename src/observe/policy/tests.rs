@@ -183,9 +183,8 @@ fn selected_with(
         },
         credential: Some("git/a".into()),
     };
-    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let facts = Facts { tags: Some(tags.collect()), ..Facts::default() };
-    select(&facts, &layered(file, flags)?, Some(&decided), update)
+    let tags = Some(tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect());
+    select(&Facts { tags, ..Facts::default() }, &layered(file, flags)?, Some(&decided), update)
 }
 
 fn flags(repository: Option<&str>, credential: Option<&str>) -> Fragment {
