@@ -31,10 +31,13 @@ impl Complaint {
     }
 }
 
+/// The fault that a tool reports in its output.
+type Reader = fn(&[ForeignText]) -> Option<Complaint>;
+
 /// The reader of each tool's output: the fault that it reports, or `None` if the output has none of its known messages.
 /// The first match counts: the output of package managers quotes the tools that they run, and that of uv and pip quotes
 /// compilers.
-const TOOLS: &[fn(&[ForeignText]) -> Option<Complaint>] = &[
+const TOOLS: &[Reader] = &[
     npm::complaint,
     pnpm::complaint,
     yarn::complaint,

@@ -10,7 +10,7 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
         line.judge(|line| line.trim_start().trim_start_matches("[ERROR] ").starts_with(MARK))
     })?;
     let line = lines[at].trimmed();
-    let fault = line.judge(|line| fault(line))?;
+    let fault = line.judge(fault)?;
     let details =
         lines[at + 1..].iter().take(12).map(ForeignText::trimmed).filter(|line| line.judge(is_detail));
     let details: Vec<Message> = details.take(3).map(Message::from).collect();

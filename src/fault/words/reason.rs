@@ -67,7 +67,7 @@ pub fn text(lines: &[&str], reason: Reason) -> String {
     let rest: Vec<&str> = lines[reason.begin + 1..reason.end].iter().map(|line| own(line)).collect();
     let is_item = |line: &&str| line.starts_with(['-', '*', '•']);
     let bare = |line: &&str| line.trim_start_matches(['-', '*', '•', ' ']).to_owned();
-    let between = if !rest.is_empty() && rest.iter().all(|line| is_item(&line)) { ", " } else { " " };
+    let between = if !rest.is_empty() && rest.iter().all(|line| is_item(line)) { ", " } else { " " };
     let rest = rest.iter().map(bare).collect::<Vec<_>>().join(between);
     let text = match rest.is_empty() {
         true => format!("{first}{}", place(lines, reason.begin)),
@@ -100,7 +100,7 @@ fn end(lines: &[&str], at: usize) -> usize {
     let ends = |line: &&str| {
         is_stack_frame(line) || own(line).starts_with("Require stack:") || own(line).starts_with("-->")
     };
-    let to_the_stack = rest.iter().position(|line| ends(line));
+    let to_the_stack = rest.iter().position(ends);
     let opens = opens_a_list(lines[at]);
     if let Some(count) = to_the_stack.filter(|count| opens || *count <= UNANNOUNCED) {
         let is_one_message = rest[..count].iter().all(|line| rank(line) < Rank::NamesAnError);
