@@ -67,7 +67,7 @@ pub fn text(lines: &[&str], reason: Reason) -> String {
     let rest: Vec<&str> = lines[reason.begin + 1..reason.end].iter().map(|line| own(line)).collect();
     let is_item = |line: &&str| line.starts_with(['-', '*', '•']);
     let bare = |line: &&str| line.trim_start_matches(['-', '*', '•', ' ']).to_owned();
-    let between = if !rest.is_empty() && rest.iter().all(|line| is_item(line)) { ", " } else { " " };
+    let between = if !rest.is_empty() && rest.iter().all(is_item) { ", " } else { " " };
     let rest = rest.iter().map(bare).collect::<Vec<_>>().join(between);
     let text = match rest.is_empty() {
         true => format!("{first}{}", place(lines, reason.begin)),
