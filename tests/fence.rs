@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["error", "facts", "observe", "plan"]),
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
-    ("apply", &["error", "machine", "plan", "report", "secret"]),
+    ("apply", &["error", "fault", "machine", "plan", "report", "secret"]),
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
     ("observe", &["error", "fault", "facts", "machine", "plan", "secret"]),

@@ -59,6 +59,7 @@ fn source() -> Source {
         commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
         entries: files.map(|path| Entry { path: path.to_owned(), kind: EntryKind::File }).into(),
         directories: Vec::new(),
+        gitlinks: Vec::new(),
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
         absent: Default::default(),

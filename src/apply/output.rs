@@ -3,7 +3,9 @@
 
 use super::read_only;
 use crate::error::{Code, Error};
-use crate::secret::Redaction;
+use crate::fault::words::missing::{self, Of};
+use crate::fault::words::reason;
+use crate::secret::{Redaction, SHOWN, cut};
 
 /// The status file and the console have little room for output. `LINES_OF_REASON` twice, and `...` between them.
 const MOST_LINES: usize = 21;
@@ -18,33 +20,33 @@ pub fn for_display(error: Error, redaction: Option<&Redaction>) -> Error {
     let Some(redaction) = redaction else { return error };
     let error = error.redacted(redaction);
     let lines = error.report().output;
-    let reason = reason(&lines).filter(|_| EXITED.contains(&error.code()));
-    let error = match reason {
-        Some(at) => error.because(lines[at].trim()),
+    let (reason, remedy) = why_it_exited(&error, &lines);
+    let (error, begin) = match reason {
+        Some((begin, text)) => (error.because(cut(text, SHOWN)), Some(begin)),
+        None => (error, None),
+    };
+    let error = match remedy {
+        Some(remedy) => error.remedy(remedy),
         None => error,
     };
-    let error = match lines.iter().rev().find_map(|line| read_only::complaint(line)) {
-        Some(remedy) if error.code() == Code::ServiceExited => error.remedy(remedy),
-        _ => error,
-    };
-    error.saying(shortened(lines, reason))
+    error.saying(shortened(lines, begin))
 }
 
-/// The index of the last line that names an error, or in which the shell or `env` says that it cannot start the
-/// program. Never another line: all users can read causes, and another line may contain personal data.
-fn reason(lines: &[String]) -> Option<usize> {
-    const STARTERS: [&str; 2] = ["/usr/bin/env: ", "/bin/sh: "];
-    let starter = |line: &str| STARTERS.iter().any(|name| line.starts_with(name));
-    lines.iter().map(|line| line.trim()).rposition(|line| names_an_error(line) || starter(line))
-}
+type FirstLineAndText = (usize, String);
 
-/// Whether the line is like `Error: ...`, `TypeError [CODE]: ...` or `[cause]: Error: ...`.
-fn names_an_error(line: &str) -> bool {
-    line.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
-}
-
-fn is_error(name: &str) -> bool {
-    name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "._ ".contains(c))
+/// The service's own reason for its exit, and a remedy if there is a better one than the code's: also for a migration,
+/// which cannot write to the release either.
+fn why_it_exited(error: &Error, lines: &[String]) -> (Option<FirstLineAndText>, Option<String>) {
+    let read_only = || lines.iter().rev().find_map(|line| read_only::complaint(line));
+    if !EXITED.contains(&error.code()) {
+        return (None, read_only().filter(|_| error.code() == Code::MigrateFailed));
+    }
+    let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let found = reason::of_service(&texts);
+    let reason = found.map(|found| (found.begin, reason::text(&texts, found)));
+    let missing = || missing::remedy(&reason::whole(&texts, found?), Of::Service);
+    let remedy = read_only().or_else(missing);
+    (reason, remedy.filter(|_| error.code() == Code::ServiceExited))
 }
 
 /// The last lines. If the reason is before them: the reason and some lines after it, `...`, and fewer last lines.
@@ -165,11 +167,42 @@ mod tests {
     }
 
     #[test]
+    fn an_error_over_many_lines_becomes_one_cause_with_its_names() {
+        let issue = |name: &str| {
+            format!(
+                "  {{\n    \"expected\": \"string\",\n    \"path\": [\n      \"{name}\"\n    ],\n    \"message\": \"Required\"\n  }}"
+            )
+        };
+        let issues =
+            ["A_TABLE", "B_TABLE", "BASE_URL", "ADMINS_LIST", "C_TABLE", "D_TABLE"].map(issue).join(",\n");
+        let frames = "    at Object.<anonymous> (/opt/x/server.js:5:9)\n".repeat(12);
+        let text = format!("ConfigError: [\n{issues}\n]\n{frames}Node.js v22.20.0");
+        ends_with(&text, "it ended: ConfigError: A_TABLE, B_TABLE, BASE_URL, ADMINS_LIST, C_TABLE, D_TABLE");
+        let report = for_display(ended_saying(&text), Some(&Redaction::default())).report();
+        assert_eq!(report.output[0], "ConfigError: [");
+        assert!(report.remedy.contains("add A_TABLE, B_TABLE"), "{}", report.remedy);
+    }
+
+    #[test]
+    fn the_remedy_names_the_missing_module() {
+        let text = "Error: Cannot find module 'dotenv/config'\nRequire stack:\n- /opt/x\n    at x (node:1:1)";
+        let report = for_display(ended_saying(text), Some(&Redaction::default())).report();
+        assert!(
+            report.remedy.contains("devDependencies") && report.remedy.contains("dotenv"),
+            "{}",
+            report.remedy
+        );
+    }
+
+    #[test]
     fn the_remedy_for_a_write_below_the_release_is_persist() {
         let line = "Error: EROFS: read-only file system, mkdir '/opt/x/current/logs'";
         let remedy = |error: Error| for_display(error, Some(&Redaction::default())).report().remedy;
         assert!(remedy(ended_saying(line)).contains("persist = [\"logs\"]"));
         assert!(!remedy(ended_saying("Error: no database")).contains("persist"));
+        let migration = |code| Error::new(code, "running", "status 1").saying(lines([line]));
+        assert!(remedy(migration(Code::MigrateFailed)).contains("persist = [\"logs\"]"));
+        assert!(!remedy(migration(Code::InstallFailed)).contains("persist"));
     }
 
     #[test]

@@ -5,8 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::names::NameError;
 
-/// The accepted key types. Not ssh-rsa: servers with an RSA key also have one of these.
-const KINDS: [&str; 4] = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
+/// The accepted key types. Azure DevOps and CodeCommit have an RSA key only.
+const KINDS: [&str; 5] =
+    ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", RSA_HOST_KEY];
+/// The type of an RSA key. Signatures of SHA-1 have the same name: `git/ssh/hosts.rs` asks for others.
+pub const RSA_HOST_KEY: &str = "ssh-rsa";
+/// The encoding of an RSA key with 2048 bits and the usual exponent. Shorter keys can be factored.
+const SHORTEST_RSA: usize = 4 + RSA_HOST_KEY.len() + 4 + 3 + 4 + 257;
 
 /// `host ssh-ed25519 AAAA...`, or `[host]:port` for another port than 22.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +48,13 @@ impl HostKey {
         let hosts = hosts.split(',').map(host).collect::<Result<_, _>>()?;
         if !KINDS.contains(&kind) {
             return Err(
-                "this key type is not supported: use the server's ssh-ed25519 or ecdsa-sha2-nistp256 key",
+                "this key type is not supported: use the server's ssh-ed25519, ecdsa-sha2-nistp256 or ssh-rsa key",
             );
         }
         let blob = BASE64.decode(key.as_bytes()).map_err(|_| "its key is not base64")?;
+        if kind == RSA_HOST_KEY && blob.len() < SHORTEST_RSA {
+            return Err("its RSA key has less than 2048 bits");
+        }
         let named = (blob.len() > 4 + kind.len()).then(|| &blob[4..4 + kind.len()]);
         match named == Some(kind.as_bytes()) {
             true => Ok(HostKey { hosts, kind: kind.to_owned(), blob }),
@@ -111,6 +119,18 @@ mod tests {
         let line = String::from(key.clone());
         assert_eq!(line, format!("git.example,[Git.example]:2222 ssh-ed25519 {KEY}"));
         assert_eq!(read(&line).unwrap(), key);
+    }
+
+    #[test]
+    fn an_rsa_key_has_at_least_2048_bits() {
+        let line = |modulus: usize| {
+            let string =
+                |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+            let blob = [string(b"ssh-rsa"), string(&[1, 0, 1]), string(&vec![0x55; modulus])].concat();
+            read(&format!("git.example ssh-rsa {}", BASE64.encode(&blob)))
+        };
+        assert_eq!(line(257).unwrap().kind(), "ssh-rsa");
+        assert!(line(129).is_err());
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod source;
 pub mod testing;
 
 pub use gate::{Gate, Probe, Request, Strength};
-pub use host_key::HostKey;
+pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use machine::{ExistingNames, Facts, Instance, Machine};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};

@@ -18,6 +18,9 @@ pub struct Source {
     /// The directories of a working tree's root; `entries` then has only the files of the root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directories: Vec<String>,
+    /// Submodules that no `.gitmodules` describes. git makes an empty directory of each, and so does a release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gitlinks: Vec<String>,
     /// The texts of requested files, by path.
     pub evidence: BTreeMap<String, String>,
     /// Why the text of an existing requested file was not read, by path.
@@ -176,6 +179,7 @@ mod tests {
             commit: Commit::try_from("0".repeat(40)).unwrap(),
             entries: vec![Entry { path: "setup.py".to_owned(), kind: EntryKind::File }],
             directories: Vec::new(),
+            gitlinks: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
             absent: BTreeSet::new(),

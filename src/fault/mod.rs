@@ -151,13 +151,13 @@ faults! {
     PackagesMissing = "os-packages-missing", STOP, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
     PackagesFailed = "os-packages-failed", STOP, Packages, PackagesFailed, "apt-get fails in any other way; bootagent repairs an interrupted dpkg once, and installs half-unpacked packages again";
 
-    RegistryUnreachable = "registry-unreachable", RETRY, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx or the like, after 5 attempts at each file; the registry answers an HTML page, as for maintenance; pip or uv report broken connections, or an index that answers 5xx";
-    RegistryUntrusted = "registry-untrusted", STOP, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN or the like; pip or uv report that a certificate is not trusted";
-    RegistryRefused = "registry-refused", STOP, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH; the index answers pip or uv with 401 or 403";
-    PackageMissing = "dependency-missing", STOP, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS; pip or uv find no such package or version";
-    LockfileStale = "lockfile-stale", STOP, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync; uv reports that uv.lock needs to be updated; a requirements file lacks some hashes";
-    PackageAltered = "dependency-altered", STOP, Install, PackageAltered, "npm ends with EINTEGRITY, after 6 attempts, or pip or uv report a hash mismatch: a package is not the one in the lockfile";
-    EngineUnfit = "engine-unfit", STOP, Install, RuntimeMissing, "npm ends with EBADENGINE, or pip or uv report the same: a package requires another version of Node or Python";
+    RegistryUnreachable = "registry-unreachable", RETRY, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx or the like, after 5 attempts at each file; the registry answers an HTML page, as for maintenance; Yarn, pnpm, bun, pip or uv report broken connections, or a server that answers 5xx";
+    RegistryUntrusted = "registry-untrusted", STOP, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN or the like; Yarn, pnpm, bun, pip or uv report that a certificate is not trusted";
+    RegistryRefused = "registry-refused", STOP, Install, RegistryRefused, "npm ends with E401, E403 or ENEEDAUTH; the server answers Yarn, pnpm, bun, pip or uv with 401 or 403";
+    PackageMissing = "dependency-missing", STOP, Install, PackageMissing, "npm ends with E404, ETARGET or ENOVERSIONS; Yarn, pnpm, bun, pip or uv find no such package or version";
+    LockfileStale = "lockfile-stale", STOP, Install, LockfileStale, "npm ends with EUSAGE: package.json and lockfile are not in sync; Yarn, pnpm or bun may not change their frozen lockfile; uv reports that uv.lock needs to be updated; a requirements file lacks some hashes";
+    PackageAltered = "dependency-altered", STOP, Install, PackageAltered, "npm ends with EINTEGRITY, after 6 attempts, or Yarn, pnpm, bun, pip or uv report a hash mismatch: a package is not the one in the lockfile";
+    EngineUnfit = "engine-unfit", STOP, Install, RuntimeMissing, "npm ends with EBADENGINE, or Yarn, pnpm, pip or uv report the same: a package requires another version of Node, of the package manager or of Python";
     OutOfMemory = "out-of-memory", STOP, Install, OutOfMemory, "SIGKILL ended a command, or Node reached its heap limit";
     InstallFailed = "install-failed", STOP, Install, InstallFailed, "an install or build command fails in any other way";
 

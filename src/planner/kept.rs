@@ -208,6 +208,7 @@ mod tests {
                 unread: Default::default(),
                 absent: Default::default(),
                 directories: Default::default(),
+                gitlinks: Default::default(),
             },
             credential: None,
             recipe: "aaaaaaaaaaaa".to_owned(),

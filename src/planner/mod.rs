@@ -37,11 +37,12 @@ mod unmet;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::facts::{Commit, Facts, Generation, Service};
+use crate::facts::{Commit, Facts, Generation, Service, Source};
 use crate::observe::Selection;
 use crate::observe::secrets::Variables;
 use crate::plan::Plan;
 use crate::plan::layout::Layout;
+use crate::secret::excerpt;
 pub use ahead::{ahead, retry_steps};
 use draft::Draft;
 pub use draft::Wanted;
@@ -75,6 +76,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let variables = kept::variables(&wanted.selection.service, &ingredients, wanted.secret)?;
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
+    notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     notes.push(accounts::may_write(wanted.manifest, &layout));
 
@@ -131,6 +133,17 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
     notes
+}
+
+/// A note about submodules without a description: the directories are empty in every clone, also on a developer's machine.
+fn gitlinks(source: &Source) -> Option<String> {
+    let [first, more @ ..] = source.gitlinks.as_slice() else { return None };
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let path = excerpt(first);
+    Some(format!(
+        "{path}{more} is an empty directory: git records another repository's commit there, and no .gitmodules says which \
+         (git rm --cached {path} removes it from the repository)"
+    ))
 }
 
 /// Paths of the repository's files whose text a fetch must read for planning.

@@ -49,6 +49,12 @@ impl ForeignText {
         self.0.strip_prefix(prefix).map(|rest| ForeignText(rest.trim().to_owned()))
     }
 
+    /// A text that is made of these lines. It is foreign text like they are.
+    pub fn derived(lines: &[Self], derive: impl FnOnce(&[&str]) -> Option<String>) -> Option<Self> {
+        let lines: Vec<&str> = lines.iter().map(|line| line.0.as_str()).collect();
+        derive(&lines).map(|text| ForeignText::line(&text))
+    }
+
     pub fn trimmed(&self) -> Self {
         ForeignText(self.0.trim().to_owned())
     }

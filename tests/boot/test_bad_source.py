@@ -133,16 +133,34 @@ def test_a_file_that_is_not_fetched(stage, path, content, code, why):
     stage.refuses(78, code, path, why)
 
 
-def test_a_submodule(stage):
-    stage.serve(services.node())
-    repository = stage.repository
+def add_gitlink(repository, path: str) -> None:
+    """A commit of another repository at this path, as `git add` makes it of a directory that is a repository."""
     commit = repository.sha("test")
-    tree = repository.git("ls-tree", commit) + f"160000 commit {commit}\tvendored\n"
+    tree = repository.git("ls-tree", commit) + f"160000 commit {commit}\t{path}\n"
     tree = repository.git("mktree", "--missing", stdin=tree.encode()).strip()
     author = ("-c", "user.name=Lab", "-c", "user.email=lab@acme.test")
     commit = repository.git(*author, "commit-tree", "-p", commit, "-m", "a submodule", tree).strip()
     repository.git("update-ref", "refs/heads/test", commit)
+
+
+MODULES = '[submodule "x"]\n\tpath = vendored\n\turl = https://git.acme.test/x.git\n'
+
+
+def test_a_submodule(stage):
+    stage.serve(services.node(**{".gitmodules": MODULES}))
+    add_gitlink(stage.repository, "vendored")
     stage.refuses(78, "E-SOURCE-SUBMODULE", "vendored", "submodule")
+
+
+def test_a_submodule_that_nothing_describes_is_an_empty_directory(stage):
+    server = "require('fs').readdirSync('mockups').length && process.exit(3);\n" + services.SERVER
+    manifest = "install = false\nsecret = false\n" + services.BRIEF
+    name = stage.serve(services.node(**{"bootagent.toml": manifest, "server.js": server}), secret=None)
+    add_gitlink(stage.repository, "mockups")
+    result = stage.run()
+    assert result.code == 0, result
+    assert "mockups is an empty directory" in result.stderr and "git rm --cached mockups" in result.stderr, result.stderr
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ class TestWithoutACompiler:
         shared.repo(SERVICE).commit("test", {"bootagent.toml": f"secret = false\n{BRIEF.replace('/health', '/')}"})
         machine = shared.launch(binary=binary)
         assert machine.run(["sh", "-c", "command -v make || command -v g++ || command -v cc"]).code != 0
-        assert_failed(machine, run(machine), 1, "E-INSTALL-FAILED", SERVICE)
+        said = assert_failed(machine, run(machine), 1, "E-INSTALL-FAILED", "needs make: Error: not found: make")
+        assert 'packages = ["g++", "make", "python3"]' in said["last_run"]["error"]["remedy"], said
         assert asked(shared) == [("nodejs.org", name, 200) for name in HEADERS], "it failed for want of something else"
         assert releases(machine) == [] and leftovers(machine) == []
         assert not machine.exists(f"/etc/systemd/system/{SERVICE}.service")

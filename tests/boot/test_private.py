@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from lab.ssh_server import HOST_KEYS
 from lab.world import may
 from stage import POLICY
 
@@ -33,6 +34,7 @@ def ssh(stage):
     stage.world.secret("git/credential", stage.repository.deploy_key())
     yield stage
     stage.world.ssh.impostor = stage.world.ssh.refuse_keys = False
+    stage.world.ssh.host_key_types = HOST_KEYS
     stage.world.ssh.heal()
 
 
@@ -92,6 +94,36 @@ def test_other_kinds_of_keys(ssh, kind):
     result = ssh.run("--dry-run", "--output", "json", CREDENTIAL, repository=SSH)
     assert result.code == 0, result
     assert result.json()["commit"] == ssh.repository.sha("test")
+
+
+def test_a_server_that_has_only_an_rsa_key(ssh):
+    """As Azure DevOps and CodeCommit: known by it, and an impostor with another one is not."""
+    rsa = [line for line in ssh.world.ssh.host_keys if " ssh-rsa " in line]
+    ssh.machine.write(POLICY, f"git.host_keys = {json.dumps(rsa)}\n")
+    ssh.world.ssh.host_key_types = ("rsa",)
+    result = ssh.run("--dry-run", "--output", "json", CREDENTIAL, repository=SSH)
+    assert result.code == 0, result
+    assert result.json()["commit"] == ssh.repository.sha("test")
+    ssh.world.ssh.impostor = True
+    ssh.refuses(77, "E-GIT-HOST-KEY", "ssh-rsa SHA256:", flags=(CREDENTIAL,), repository=SSH)
+
+
+@pytest.mark.parametrize(
+    ("owner", "repository"),
+    [
+        ("v3/acme/My%20Project", "git@git.acme.test:v3/acme/My%20Project/{service}"),
+        ("My Project", "ssh://git@git.acme.test/My%20Project/{service}"),
+    ],
+    ids=["as-it-is", "decoded"],
+)
+def test_a_blank_in_the_path(ssh, owner, repository):
+    name = ssh.world.tags["bootagent:service"]
+    project = ssh.world.repo(name, owner=owner)
+    commit = project.commit("test", FILES)
+    ssh.world.secret("git/credential", project.deploy_key())
+    result = ssh.run("--dry-run", "--output", "json", CREDENTIAL, repository=repository)
+    assert result.code == 0, result
+    assert result.json()["commit"] == commit
 
 
 def test_a_server_with_another_host_key(ssh):

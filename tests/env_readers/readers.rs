@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 pub type Pairs = Vec<(String, String)>;
 
 const DOTENV: &str = r#"{"private": true, "dependencies": {
-    "dotenv16": "npm:dotenv@16.6.1", "dotenv17": "npm:dotenv@17.4.2", "dotenv18": "npm:dotenv@18.0.10"
+    "dotenv16": "npm:dotenv@16.6.1", "dotenv17": "npm:dotenv@17.4.2", "dotenv18": "npm:dotenv@18.0.10",
+    "dotenv-expand": "12.0.3", "@next/env": "15.4.5"
 }}"#;
 
 /// What each reader of node's family makes of each text.
@@ -18,7 +19,7 @@ pub fn node(texts: &[String]) -> BTreeMap<String, Vec<Pairs>> {
     let mut node = Command::new("node");
     node.arg("-e").arg(script).arg(packages());
     let answers: BTreeMap<String, Vec<Pairs>> = ask(node, texts, "node 20.12 or newer on PATH");
-    assert_eq!(answers.len(), 5, "a reader is missing: {:?}", answers.keys());
+    assert_eq!(answers.len(), 7, "a reader is missing: {:?}", answers.keys());
     answers
 }
 

@@ -150,7 +150,7 @@ class SshServer(Faulty):
                     os.close(descriptor)
 
     def _answer(self, key: str, command: str, protocol: str, stdin: int, stdout: int, stderr: int) -> int:
-        owner, _, name = key.partition("/")
+        owner, _, name = key.rpartition("/")
         repository = self._git.repository(name, owner)
         entry = self._note("command", repository=key, command=command, fault=None, code=1)
         if not re.fullmatch(rf"git-upload-pack '/?{re.escape(key)}(\.git)?'", command):

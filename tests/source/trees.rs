@@ -115,7 +115,8 @@ fn what_is_not_supported_yet_is_said_so() {
     refused_as(Code::SourceSubmodule, "modules/lib: it is a submodule", |upstream| {
         let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
         let modules = upstream.tree(&[(SUBMODULE, "lib", commit)]);
-        upstream.tree(&[(DIRECTORY, "modules", modules)])
+        let described = "[submodule \"lib\"]\n\tpath = modules/lib\n\turl = https://git.test/lib.git\n";
+        upstream.tree(&[(FILE, ".gitmodules", upstream.blob(described)), (DIRECTORY, "modules", modules)])
     });
     refused_as(Code::SourceLfs, "model.bin: it is a Git LFS pointer", |upstream| {
         let pointer = format!(
@@ -124,6 +125,28 @@ fn what_is_not_supported_yet_is_said_so() {
         );
         upstream.tree(&[(FILE, "model.bin", upstream.blob(pointer))])
     });
+}
+
+/// `git add` of a directory that is a repository itself records a commit, and no address.
+#[test]
+fn a_submodule_without_a_description_is_an_empty_directory() {
+    let upstream = Upstream::with(|upstream| {
+        let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
+        let design =
+            upstream.tree(&[(SUBMODULE, "mockups", commit), (FILE, "mockups.txt", upstream.blob("x"))]);
+        let of_another = "[submodule \"lib\"]\n\tpath = modules/lib\n";
+        upstream.tree(&[(FILE, ".gitmodules", upstream.blob(of_another)), (DIRECTORY, "design", design)])
+    });
+    let source = Asking::local(upstream.path()).fetch().unwrap();
+    assert_eq!(source.gitlinks, ["design/mockups"]);
+    let paths: Vec<&str> = source.entries.iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(paths, [".gitmodules", "design/mockups.txt"]);
+    let release = TempDir::new().unwrap();
+    let commit = upstream.repository.refname_to_id("refs/heads/main").unwrap();
+    check_out(&upstream.path(), &named(commit), release.path()).unwrap();
+    let mockups = release.path().join("design/mockups");
+    assert_eq!(mockups.read_dir().unwrap().count(), 0);
+    assert!(release.path().join("design/mockups.txt").is_file());
 }
 
 #[test]

@@ -43,17 +43,22 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("CMake must be installed", "cmake", "cmake"),
 ];
 
-pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
+/// What a build lacks: its name, the OS package that contains it, and the line that says so.
+pub(super) fn missing(lines: &[ForeignText]) -> Option<(&'static str, &'static str, &ForeignText)> {
     let (words, what, package) =
         MISSING.iter().find(|(words, ..)| lines.iter().any(|line| line.says(words)))?;
-    let line = lines.iter().find(|line| line.says(words))?;
+    lines.iter().find(|line| line.says(words)).map(|line| (*what, *package, line))
+}
+
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
+    let (what, package, line) = missing(lines)?;
     let cause = Message::from(format!("building a package from source needs {what} ({package}): "));
     // Almost every build of a Python package needs Python's own headers, too.
     let mut packages = vec!["gcc", package, "python3-dev"];
     packages.dedup();
-    let packages = packages.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let packages = super::missing::packages(&packages);
     let remedy = format!(
-        "use a version of the package that has a wheel for this Python, or add packages = [{packages}] to bootagent.toml"
+        "use a version of the package that has a wheel for this Python, or add {packages} to bootagent.toml"
     );
     let mut complaint = Complaint::new(Fault::InstallFailed, cause.and(line.trimmed()));
     complaint.remedy = Some(remedy);

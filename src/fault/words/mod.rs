@@ -2,10 +2,17 @@
 //!
 //! The text is not trusted, because packages can print the same words: it decides only which fault is reported.
 
+mod bun;
 mod compilers;
+mod git;
+mod gyp;
+pub mod missing;
 mod npm;
 mod pip;
+mod pnpm;
+pub mod reason;
 mod uv;
+mod yarn;
 
 use super::Fault;
 use crate::secret::{ForeignText, Message};
@@ -24,34 +31,40 @@ impl Complaint {
     }
 }
 
-/// The readers of one tool's output.
-struct Words {
-    /// The fault that the tool reports; `None` if the output has none of its known messages.
-    complaint: fn(&[ForeignText]) -> Option<Complaint>,
-    /// The tool's error lines, for a failure that is not a known fault.
-    sentences: fn(&[ForeignText]) -> Vec<ForeignText>,
-}
+/// The fault that a tool reports in its output.
+type Reader = fn(&[ForeignText]) -> Option<Complaint>;
 
-/// The first match counts: npm's output quotes the tools that it runs, and that of uv and pip quotes compilers.
-const TOOLS: &[Words] = &[
-    Words { complaint: npm::complaint, sentences: npm::sentences },
-    Words { complaint: compilers::complaint, sentences: nothing },
-    Words { complaint: uv::complaint, sentences: nothing },
-    Words { complaint: pip::complaint, sentences: pip::sentences },
+/// The reader of each tool's output: the fault that it reports, or `None` if the output has none of its known messages.
+/// The first match counts: the output of package managers quotes the tools that they run, and that of uv and pip quotes
+/// compilers.
+const TOOLS: &[Reader] = &[
+    npm::complaint,
+    pnpm::complaint,
+    yarn::complaint,
+    bun::complaint,
+    git::complaint,
+    gyp::complaint,
+    compilers::complaint,
+    uv::complaint,
+    pip::complaint,
 ];
-
-fn nothing(_: &[ForeignText]) -> Vec<ForeignText> {
-    Vec::new()
-}
 
 /// The fault in the output of an install command, whichever tool printed it.
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
-    TOOLS.iter().find_map(|tool| (tool.complaint)(lines))
+    TOOLS.iter().find_map(|complaint| complaint(lines))
 }
 
-/// The error lines in the output of an install command, for a failure that is not a known fault.
-pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
-    TOOLS.iter().map(|tool| (tool.sentences)(lines)).find(|said| !said.is_empty()).unwrap_or_default()
+/// The reason in the output of a command, as one line, and a remedy if it names something that `of` lacks.
+pub fn reason(lines: &[ForeignText], of: missing::Of) -> Option<(ForeignText, Option<String>)> {
+    let of_tool = pip::sentences(lines);
+    let lines = if of_tool.is_empty() { lines } else { &of_tool };
+    let mut remedy = None;
+    let text = ForeignText::derived(lines, |lines| {
+        let found = reason::of_command(lines)?;
+        remedy = missing::remedy(&reason::whole(lines, found), of);
+        Some(reason::text(lines, found))
+    });
+    text.map(|text| (text, remedy))
 }
 
 /// The first row of the table with a line that contains its words: the row's fault, and the line.

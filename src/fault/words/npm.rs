@@ -1,9 +1,12 @@
 //! Maps npm's error output to faults.
 
+use nodejs_semver::{Range, Version};
+
 use super::{Complaint, Fault};
 use crate::secret::{ForeignText, Message};
 
 const USAGE: &str = "EUSAGE";
+const ENGINE: &str = "EBADENGINE";
 
 /// The fault behind npm's error code, and npm's reason for it.
 pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
@@ -26,7 +29,48 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     let cause = cause.and(reason.unwrap_or_else(|| "npm gives no reason".into()));
     let cause = missing.into_iter().fold(cause, |cause, missing| cause.and(" ").and(missing));
     let fault = if is_page { Some(Fault::RegistryUnreachable) } else { code.judge(fault) };
-    fault.map(|fault| Complaint::new(fault, cause))
+    let engine = || engine(&errors).filter(|_| code.judge(|code| code == ENGINE));
+    fault.map(|fault| engine().unwrap_or_else(|| Complaint::new(fault, cause)))
+}
+
+/// What does not fit: npm prints the requests and the versions of Node and npm together, in JSON.
+fn engine(errors: &[ForeignText]) -> Option<Complaint> {
+    let after = |words: &str| errors.iter().find_map(|line| line.after(words));
+    let package = after("notsup Not compatible with your version of node/npm:")?;
+    let (required, actual) = (after("notsup Required:")?, after("notsup Actual:")?);
+    let both = [required, actual];
+    let misfits = |name: &str| {
+        let judge = |lines: &[&str]| misfit(name, lines.first()?, lines.last()?);
+        ForeignText::derived(&both, judge)
+    };
+    let (node, npm) = (misfits("node"), misfits("npm"));
+    let is_npm = node.is_none() && npm.is_some();
+    let which: Vec<Message> = [node, npm].into_iter().flatten().map(Message::from).collect();
+    let which = if which.is_empty() { both.map(Message::from).into() } else { which };
+    let cause = Message::from(format!("npm ends with {ENGINE}: ")).and(package).and(" requires ");
+    let mut complaint = Complaint::new(Fault::EngineUnfit, cause.and(Message::joined(which, "; ")));
+    if is_npm {
+        complaint.remedy = Some(
+            "correct engines.npm in package.json, name a fitting npm there (\"packageManager\": \"npm@VERSION\"), or remove \
+             engine-strict from .npmrc; then: bootagent update"
+                .to_owned(),
+        );
+    }
+    Some(complaint)
+}
+
+/// `npm ^9, and this is npm 10.9.3`, if the version is not in the range.
+fn misfit(name: &str, required: &str, actual: &str) -> Option<String> {
+    let of = |json: &str| {
+        let all: serde_json::Value = serde_json::from_str(json).ok()?;
+        all.get(name)?.as_str().map(str::to_owned)
+    };
+    let (range, version) = (of(required)?, of(actual)?);
+    let fits = match (Range::parse(&range), Version::parse(version.trim_start_matches('v'))) {
+        (Ok(range), Ok(version)) => range.satisfies(&version),
+        _ => false,
+    };
+    (!fits).then(|| format!("{name} {range}, and this is {name} {version}"))
 }
 
 /// Whether the registry answered HTML in place of JSON or of an archive: a maintenance page has status 200.
@@ -67,7 +111,7 @@ fn fault(code: &str) -> Option<Fault> {
 }
 
 /// npm's error lines without details such as the code: npm's reason, or the last output of a package's script.
-pub fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
+fn sentences(lines: &[ForeignText]) -> Vec<ForeignText> {
     const DETAILS: [&str; 7] = ["code ", "errno ", "syscall ", "path ", "command ", "at ", "A complete log"];
     let is_detail = |line: &str| line.is_empty() || DETAILS.iter().any(|detail| line.starts_with(detail));
     errors(lines).into_iter().filter(|line| !line.judge(is_detail)).collect()
@@ -121,6 +165,35 @@ mod tests {
         .unwrap();
         assert!(cause.ends_with("package-lock.json file, then try again."), "{cause}");
         assert!(cause.contains("EUSAGE: The `npm ci` command can only"), "{cause}");
+    }
+
+    /// Of npm 10, with `engine-strict=true`.
+    #[test]
+    fn of_two_engines_the_one_that_does_not_fit_is_named() {
+        let said = |required: &str| {
+            let text = format!(
+                "npm error code EBADENGINE\nnpm error engine Unsupported engine\n\
+                 npm error engine Not compatible with your version of node/npm: sample@1.0.0\n\
+                 npm error notsup Not compatible with your version of node/npm: sample@1.0.0\n\
+                 npm error notsup Required: {required}\n\
+                 npm error notsup Actual:   {{\"npm\":\"10.9.3\",\"node\":\"v22.20.0\"}}"
+            );
+            let lines: Vec<ForeignText> = text.lines().map(ForeignText::line).collect();
+            let told = complaint(&lines).unwrap();
+            assert_eq!(told.fault, Fault::EngineUnfit);
+            (told.cause.shown(&Redaction::default()), told.remedy)
+        };
+        let (cause, remedy) = said(r#"{"node":">=20","npm":"^9"}"#);
+        assert_eq!(cause, "npm ends with EBADENGINE: sample@1.0.0 requires npm ^9, and this is npm 10.9.3");
+        assert!(remedy.unwrap().contains("engines.npm"));
+        let (cause, remedy) = said(r#"{"node":">=99"}"#);
+        assert_eq!(
+            (cause.ends_with("requires node >=99, and this is node v22.20.0"), remedy),
+            (true, None),
+            "{cause}"
+        );
+        let (cause, _) = said(r#"{"node":"stable","pnpm":"9"}"#);
+        assert!(cause.contains("node stable"), "{cause}");
     }
 
     #[test]

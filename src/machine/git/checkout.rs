@@ -14,7 +14,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{geteuid, symlinkat};
 
-use super::inspect::{self, Item};
+use super::inspect::{self, Inspected, Item};
 use super::libgit2;
 use super::request::CheckoutRequest;
 use crate::error::{Code, Coded, Error, Result};
@@ -38,12 +38,19 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     let repository = libgit2::open(&request.repository).map_err(failed)?;
     let commit = Oid::from_str(request.commit.as_str()).map_err(failed)?;
     // Inspected again: the child that fetched this parsed an untrusted pack, which may have taken control of it.
-    let items = inspect::inspect(&repository, commit, &request.limits)?;
+    let Inspected { items, gitlinks } = inspect::inspect(&repository, commit, &request.limits)?;
     let root = empty_directory(&request.release)?;
     let odb = repository.odb().map_err(failed)?;
     let mut writer = Writer { odb, open: vec![Folder { name: String::new(), fd: root }] };
-    for item in &items {
-        writer.write(item).coded(Code::CheckoutFailed, || format!("writing {}", item.path.escape_debug()))?;
+    let files = items.iter().map(|item| (item.path.as_str(), Some(item)));
+    let mut all: Vec<_> = files.chain(gitlinks.iter().map(|path| (path.as_str(), None))).collect();
+    all.sort_unstable_by_key(|(path, _)| *path);
+    for (path, item) in all {
+        let written = match item {
+            Some(item) => writer.write(item),
+            None => writer.enter(path).map_err(Into::into),
+        };
+        written.coded(Code::CheckoutFailed, || format!("writing {}", path.escape_debug()))?;
     }
     Ok(())
 }
@@ -95,7 +102,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes and opens the directories of the next file. Items are sorted by path, so each directory is made once.
+    /// Makes and opens these directories. Files come sorted by path, so each directory is made once.
     fn enter(&mut self, directories: &str) -> nix::Result<()> {
         let parts: Vec<&str> = directories.split('/').filter(|part| !part.is_empty()).collect();
         let same =

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use git2::{AutotagOption, Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
 
 use super::address::Address;
+use super::inspect::Inspected;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, with_session};
 use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
@@ -24,7 +25,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         From::Remote { url } => remote(request, url)?,
         From::Local { path } => local(request, path)?,
     };
-    let items = inspect::inspect(&repository, commit, &request.limits)?;
+    let Inspected { items, gitlinks } = inspect::inspect(&repository, commit, &request.limits)?;
     let entries = items.iter().map(|item| Entry { path: item.path.clone(), kind: item.kind }).collect();
     let mut source = Source {
         repository: name,
@@ -32,6 +33,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         commit: commit_id(commit)?,
         entries,
         directories: Vec::new(),
+        gitlinks,
         evidence: Default::default(),
         unread: Default::default(),
         absent: Default::default(),

@@ -13,6 +13,8 @@ use crate::secret::{ForeignText, Message, cut};
 
 /// The kernel's PATH_MAX, without the final zero byte.
 const LONGEST_TARGET: usize = 4_095;
+/// A longer `.gitmodules` is not read.
+const LONGEST_GITMODULES: usize = 1 << 20;
 /// The upper bound for a pointer file in the specification of Git LFS.
 const LFS_POINTER_BYTES: usize = 1_024;
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
@@ -26,8 +28,17 @@ pub(super) struct Item {
     size: usize,
 }
 
-/// All files and symlinks of the commit, sorted by path, or the first thing that is not allowed.
-pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> Result<Vec<Item>> {
+/// What a commit consists of.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    /// All files and symlinks, sorted by path.
+    pub(super) items: Vec<Item>,
+    /// Submodules that `.gitmodules` does not describe, so that `git clone` makes empty directories of them.
+    pub(super) gitlinks: Vec<String>,
+}
+
+/// All that the commit consists of, or the first thing that is not allowed.
+pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> Result<Inspected> {
     let tree = repository.find_commit(commit).map_err(|error| damaged("", &error))?.tree_id();
     let odb = repository.odb().map_err(|error| damaged("", &error))?;
     let mut walk = Walk {
@@ -36,13 +47,15 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
         limits,
         items: Vec::new(),
         directories: Vec::new(),
+        gitlinks: Vec::new(),
         targets: Vec::new(),
         bytes: 0,
     };
     walk.tree(tree, "")?;
     walk.check_links()?;
+    walk.check_gitlinks()?;
     walk.items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(walk.items)
+    Ok(Inspected { items: walk.items, gitlinks: walk.gitlinks })
 }
 
 /// Adds the text of the wanted files to `source`, as far as they exist.
@@ -73,6 +86,7 @@ struct Walk<'r> {
     limits: &'r Limits,
     items: Vec<Item>,
     directories: Vec<String>,
+    gitlinks: Vec<String>,
     /// Symlinks and where they point.
     targets: Vec<(String, String)>,
     bytes: u64,
@@ -110,7 +124,11 @@ impl Walk<'_> {
             // 0664 is what the earliest versions of git wrote.
             0o100_644 | 0o100_664 => self.file(entry.id(), path, EntryKind::File),
             0o120_000 => self.symlink(entry.id(), path),
-            0o160_000 => Err(unsupported(Code::SourceSubmodule, &path, "it is a submodule")),
+            0o160_000 => {
+                self.directories.push(path.clone());
+                self.gitlinks.push(path);
+                Ok(())
+            }
             mode => Err(refused(&path, &format!("its mode is {mode:o}, which git does not write"))),
         }
     }
@@ -156,6 +174,24 @@ impl Walk<'_> {
         Ok(self.odb.read(blob).map_err(|error| damaged(path, &error))?.data().to_vec())
     }
 
+    /// Refuses submodules that `.gitmodules` describes: the service needs what is in them. One that it does not describe
+    /// (a repository inside the working tree was added by mistake) is empty in every clone.
+    fn check_gitlinks(&self) -> Result<()> {
+        let Some(first) = self.gitlinks.first() else { return Ok(()) };
+        let submodule = |path: &str| unsupported(Code::SourceSubmodule, path, "it is a submodule");
+        let Some(modules) = self.items.iter().find(|item| item.path == ".gitmodules") else { return Ok(()) };
+        if modules.size > LONGEST_GITMODULES {
+            return Err(submodule(first));
+        }
+        let text = self.content(modules.blob, &modules.path)?;
+        let text = String::from_utf8_lossy(&text);
+        let described: HashSet<&str> = text.lines().filter_map(described_path).collect();
+        match self.gitlinks.iter().find(|path| described.contains(path.as_str())) {
+            Some(path) => Err(submodule(path)),
+            None => Ok(()),
+        }
+    }
+
     fn check_links(&self) -> Result<()> {
         if self.targets.is_empty() {
             return Ok(());
@@ -173,6 +209,12 @@ impl Walk<'_> {
             })
         })
     }
+}
+
+/// The path in a line of `.gitmodules` such as `path = "modules/lib"`.
+fn described_path(line: &str) -> Option<&str> {
+    let (key, path) = line.split_once('=')?;
+    key.trim().eq_ignore_ascii_case("path").then(|| path.trim().trim_matches('"').trim_end_matches('/'))
 }
 
 /// For messages: the name may be any bytes.

@@ -1,4 +1,5 @@
-//! RSA signatures, with the library that TLS uses: the `rsa` crate leaks the key by its timing (RUSTSEC-2023-0071).
+//! RSA signatures, with the library that TLS uses: the `rsa` crate leaks the key by its timing (RUSTSEC-2023-0071). russh
+//! has that crate for the host keys of servers, where it gets public keys only.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Result, is_disk_full};
+use crate::error::{Error, Result, is_disk_full};
 use crate::fault::Fault;
+use crate::fault::words::missing::Of;
 use crate::fault::words::{self, Complaint};
 use crate::machine::disk::room;
 use crate::machine::process::exit::IMDS_ANSWERS;
@@ -31,6 +32,11 @@ impl Ran<'_> {
     fn is_about_this_machine(&self) -> bool {
         self.fault == Fault::InstallFailed
     }
+
+    /// A migration has the service's environment.
+    fn of(&self) -> Of {
+        if self.is_about_this_machine() { Of::Command } else { Of::Service }
+    }
 }
 
 /// `Ok` for status 0. `unit_ended` is systemd's last message about the unit, which says more than the status.
@@ -48,19 +54,26 @@ pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
         // A command may exit with the same status: only systemd's message shows that the unit did not start.
         Some(_) if unit_ended.contains("Failed at step") => {
             let cause = reason::of_the_unit(output.status, unit_ended);
-            let cause = cause.unwrap_or_else(|| failure(output, &lines));
+            let cause = cause.unwrap_or_else(|| failure(output, &lines, ran.of()).0);
             Err(Fault::UnitFailed.error(doing(), cause).saying(output.both_ends()).remedy(reason::REMEDY))
         }
         _ => match (out_of_memory(output.status, &lines, unit_ended), words::complaint(evidence)) {
             (Some(cause), _) => failed(Fault::OutOfMemory, cause.into()),
             (None, Some(Complaint { fault, cause, remedy })) => {
-                failed(fault, cause).map_err(|error| match remedy {
-                    Some(remedy) => error.remedy(remedy),
-                    None => error,
-                })
+                failed(fault, cause).map_err(|error| with_remedy(error, remedy))
             }
-            (None, None) => failed(ran.fault, failure(output, &lines)),
+            (None, None) => {
+                let (cause, remedy) = failure(output, &lines, ran.of());
+                failed(ran.fault, cause).map_err(|error| with_remedy(error, remedy))
+            }
         },
+    }
+}
+
+fn with_remedy(error: Error, remedy: Option<String>) -> Error {
+    match remedy {
+        Some(remedy) => error.remedy(remedy),
+        None => error,
     }
 }
 
@@ -79,22 +92,18 @@ fn lack_of_memory(status: Option<i32>, lines: &[ForeignText], unit_ended: &str) 
     memory::killed(status, unit_ended).or(said_by_npm.then_some(memory::BY_SIGKILL))
 }
 
-/// The exit status, and the line of the output that says most.
-fn failure(output: &Output, lines: &[ForeignText]) -> Message {
-    let names_an_error = |line: &&ForeignText| {
-        line.judge(|line| line.to_lowercase().contains("error") && !line.contains("A complete log"))
-    };
-    let of_tool = words::sentences(lines);
-    let line = of_tool.iter().find(names_an_error).or(of_tool.first());
-    let line = line.or_else(|| lines.iter().rev().find(names_an_error)).or(lines.last());
+/// The exit status with the reason that the output names, and a remedy if it names something missing.
+fn failure(output: &Output, lines: &[ForeignText], of: Of) -> (Message, Option<String>) {
     let how = Message::from(how_it_ended(output));
-    line.map_or(how.clone(), |line| how.and(": ").and(line.trimmed()))
+    match words::reason(lines, of) {
+        Some((reason, remedy)) => (how.and(": ").and(reason), remedy),
+        None => (how, None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::secret::Redaction;
 
     fn judged_as(fault: Fault, status: i32, printed: &str, unit_ended: &str) -> Error {
@@ -187,6 +196,34 @@ mod tests {
             is(migrated(1, printed), Fault::MigrateFailed, printed);
         }
         is(migrated(137, ""), Fault::OutOfMemory, "SIGKILL");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_what_helps() {
+        for (printed, cause, remedy) in [
+            (
+                "npm error code 127\nnpm error command sh -c husky\nnpm error sh: 1: husky: not found",
+                "status 1: sh: 1: husky: not found",
+                "husky comes neither",
+            ),
+            (
+                "/bin/sh: 1: git: not found\nError: Command failed: git log\n    at x (y:1:1)",
+                "git is not on the machine",
+                "\"git\"",
+            ),
+            ("gyp ERR! stack Error: not found: make\ngyp ERR! not ok", "needs make", "\"g++\", \"make\""),
+            (
+                "error: Environment variable not found: DATABASE_URL.",
+                "status 1: error: Environment",
+                "env.values",
+            ),
+        ] {
+            let error = judged(1, printed, "");
+            assert!(error.report().remedy.contains(remedy), "{error}");
+            is(error, Fault::InstallFailed, cause);
+        }
+        let migrated = judged_as(Fault::MigrateFailed, 1, "error: Environment variable not found: A_B.", "");
+        assert!(migrated.report().remedy.contains("service's secret"), "{migrated}");
     }
 
     #[test]

@@ -166,6 +166,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
         commit: Commit::try_from("0".repeat(40)).doing(doing)?,
         entries: Vec::new(),
         directories: Vec::new(),
+        gitlinks: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
         absent: Default::default(),

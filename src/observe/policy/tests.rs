@@ -176,15 +176,15 @@ fn selected_with(
             commit: "0123456789abcdef0123456789abcdef01234567".try_into().unwrap(),
             entries: Vec::new(),
             directories: Vec::new(),
+            gitlinks: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
             absent: Default::default(),
         },
         credential: Some("git/a".into()),
     };
-    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let facts = Facts { tags: Some(tags.collect()), ..Facts::default() };
-    select(&facts, &layered(file, flags)?, Some(&decided), update)
+    let tags = Some(tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect());
+    select(&Facts { tags, ..Facts::default() }, &layered(file, flags)?, Some(&decided), update)
 }
 
 fn flags(repository: Option<&str>, credential: Option<&str>) -> Fragment {

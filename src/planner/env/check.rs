@@ -84,6 +84,8 @@ mod tests {
     fn each_value_has_its_reason() {
         for (key, value, says) in [
             ("A", "a\rb", "carriage return"),
+            ("A", "pa$word{1}$$x", "contains a $"),
+            ("A", "abc$", "contains a $"),
             ("A", "'\"` #", "all three kinds of quotes"),
             ("A", "it's #1\\", "ends with a backslash"),
             ("A", "a\\b'` #", "a backslash, ' and `"),
@@ -103,7 +105,7 @@ mod tests {
             assert!(matches!(arrives, Reaches::Nowhere { .. }), "{key} {value:?}");
             assert!(why(arrives).contains(says), "{key} {value:?}");
         }
-        for value in ["", "a b", "it's #1", "a\nb", "$HOME", "ü"] {
+        for value in ["", "a b", "it's #1", "a\nb", "%HOME", "ü"] {
             assert_eq!(of("A", value), Reaches::Everywhere, "{value:?}");
         }
     }

@@ -1,5 +1,9 @@
 //! `.env` for Node, which has two readers that differ in details: `util.parseEnv` (`node --env-file`) and the package
 //! dotenv. A value is written in the first quoting with which both read it unchanged; if there is none, it is left out.
+//!
+//! A third kind (dotenv-expand, and in it Next.js and Vite) replaces `$NAME` in every quoting, and then also changes the
+//! variable that the process had already. What escapes the `$` for it is a part of the value for the other two, so a
+//! value with a `$` is left out.
 
 use super::{Dialect, IfUncarried, of_lines};
 use crate::observe::secrets::{Variables, is_name};
@@ -23,6 +27,7 @@ fn uncarried(key: &str, value: &Secret) -> Option<&'static str> {
     let value = value.expose();
     Some(match value {
         _ if key == "__proto__" => "is called __proto__, which JavaScript objects cannot have as a key",
+        _ if value.contains('$') => "contains a $, which dotenv-expand, Next.js and Vite replace",
         _ if value.contains('\r') => {
             "contains a carriage return, which its readers drop or turn into a newline"
         }
@@ -49,8 +54,8 @@ fn line(key: &str, value: &Secret) -> Option<String> {
     })
 }
 
-/// A model of both readers: the variables that both read. `None` if they differ, or if the result may depend on
-/// later lines of the file.
+/// A model of all readers: the variables that all read. `None` if they differ, or if the result may depend on later
+/// lines of the file.
 pub fn read(text: &str) -> Option<Variables> {
     // One reader drops carriage returns, the other turns them into newlines.
     if text.contains(['\r', '\0']) {
@@ -71,6 +76,10 @@ pub fn read(text: &str) -> Option<Variables> {
         }
         let (value, after) = value(after)?;
         rest = after;
+        // One reader replaces it and what follows.
+        if value.contains('$') {
+            return None;
+        }
         if variables.insert(key, Secret::new(value)).is_some() {
             return None;
         }

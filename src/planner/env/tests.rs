@@ -32,16 +32,17 @@ fn rendered<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Files {
 
 #[test]
 fn files_are_sorted_and_carry_their_header() {
-    let files = rendered([("B", "two"), ("A", "a\"b\\c$d`e"), ("C", "it's #1"), ("D", "")]);
+    let files =
+        rendered([("B", "two"), ("A", "a\"b\\c$d`e"), ("C", "it's #1"), ("D", ""), ("E", "a\"b\\c`e")]);
     assert_eq!(
         files.service.expose(),
-        "# Written by bootagent for auth-service\nA=\"a\\\"b\\\\c\\$d\\`e\"\nB=\"two\"\nC=\"it's #1\"\nD=\"\"\n"
+        "# Written by bootagent for auth-service\nA=\"a\\\"b\\\\c\\$d\\`e\"\nB=\"two\"\nC=\"it's #1\"\nD=\"\"\nE=\"a\\\"b\\\\c\\`e\"\n"
     );
     assert_eq!(
         files.dotenv.unwrap().expose(),
-        "# Written by bootagent for auth-service\nA=a\"b\\c$d`e\nB=two\nC=\"it's #1\"\nD=''\n"
+        "# Written by bootagent for auth-service\nB=two\nC=\"it's #1\"\nD=''\nE=a\"b\\c`e\n"
     );
-    assert_eq!(files.left_out, [] as [&str; 0]);
+    assert_eq!(files.left_out, ["A"]);
 }
 
 #[test]

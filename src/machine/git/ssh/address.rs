@@ -34,16 +34,23 @@ impl Address {
     }
 
     fn read(text: &str) -> Option<Address> {
+        // git decodes the path of a URL, and not that of the other form.
         let (authority, path) = match text.split_once("://") {
-            Some((_, rest)) => rest.split_at(rest.find('/')?),
-            None => text.split_once(':')?,
+            Some((_, rest)) => {
+                let (authority, path) = rest.split_at(rest.find('/')?);
+                (authority, decoded(path)?)
+            }
+            None => {
+                let (authority, path) = text.split_once(':')?;
+                (authority, is_encoded(path).then(|| path.to_owned())?)
+            }
         };
         let (user, server) = authority.split_once('@')?;
         let (host, port) = match server.split_once(':') {
             Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
             None => (server, 22),
         };
-        let fits = is_word(user) && is_word(host) && is_path(path);
+        let fits = is_word(user) && is_word(host) && is_path(&path);
         fits.then(|| Address {
             text: text.trim_end_matches('/').to_owned(),
             user: user.to_owned(),
@@ -86,7 +93,31 @@ fn is_word(text: &str) -> bool {
 fn is_path(text: &str) -> bool {
     !text.trim_matches('/').is_empty()
         && !text.starts_with('-')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~+".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~+ %".contains(c))
+}
+
+/// Whether the path has a blank only as `%20`, as Azure DevOps writes the names of projects, and no `%` alone.
+fn is_encoded(path: &str) -> bool {
+    decoded(path).is_some()
+}
+
+/// The path with `%20` and the like decoded. `None` if it contains a blank, or if a `%` begins no byte of UTF-8.
+fn decoded(path: &str) -> Option<String> {
+    if path.contains(' ') {
+        return None;
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        if *first != b'%' {
+            bytes.push(*first);
+            rest = after;
+            continue;
+        }
+        let digits = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = &after[2..];
+    }
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -100,6 +131,13 @@ mod tests {
             ("ssh://git@git.example:2222/a/", "git.example", 2222, "git-upload-pack '/a'"),
             ("git@github.com:acme/auth.git", "github.com", 22, "git-upload-pack 'acme/auth.git'"),
             ("git@git.example:/srv/~me/a+b.git", "git.example", 22, "git-upload-pack '/srv/~me/a+b.git'"),
+            (
+                "git@ssh.dev.azure.com:v3/acme/My%20Project/auth",
+                "ssh.dev.azure.com",
+                22,
+                "git-upload-pack 'v3/acme/My%20Project/auth'",
+            ),
+            ("ssh://git@git.example/My%20Project/a", "git.example", 22, "git-upload-pack '/My Project/a'"),
         ] {
             assert!(Address::claims(text));
             let address = Address::parse(text).unwrap();
@@ -124,6 +162,13 @@ mod tests {
             "git@host:a'; id; '",
             "git@host:a$(id)",
             "git@host:a b",
+            "ssh://git@host/a b",
+            "ssh://git@host/a%2",
+            "ssh://git@host/a%zz",
+            "ssh://git@host/a%27;id;%27",
+            "ssh://git@host/a%0ab",
+            "ssh://git@host/a%00",
+            "git@host:a%",
             "git@host:a\nb",
             "git@:a",
             "@host:a",

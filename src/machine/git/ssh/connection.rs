@@ -217,7 +217,7 @@ fn broken(session: &Session, error: &russh::Error) -> Error {
                 _ => session.exchange.fault(Fault::GitUnsupported, cause),
             };
             error.remedy(
-                "the git server needs an ed25519 or ecdsa host key, and an ssh version of the last ten years",
+                "the git server needs an ed25519, ecdsa or rsa host key (rsa with rsa-sha2-256 or rsa-sha2-512), and an ssh version of the last ten years",
             )
         }
         russh::Error::Version => {
