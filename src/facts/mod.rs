@@ -6,6 +6,7 @@
 mod gate;
 mod host_key;
 mod known;
+mod lifecycle;
 mod machine;
 mod names;
 mod network;
@@ -20,6 +21,7 @@ mod source;
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
 pub use known::{Ask, Known, Question};
+pub use lifecycle::Lifecycle;
 pub use machine::{ExistingNames, Facts, Instance, Machine};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
-use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret};
+use super::policy::{
+    Archives, HookWanted, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret,
+};
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
@@ -31,6 +33,8 @@ pub struct Selection {
     pub mirrors: Mirrors,
     pub archives: Archives,
     pub packages: PackagesAllowed,
+    /// The lifecycle hook that the run completes.
+    pub lifecycle: Option<HookWanted>,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -121,6 +125,8 @@ pub fn select(
     settings.extend(archive_settings);
     let (packages, package_settings) = policy.packages();
     settings.extend(package_settings);
+    let (lifecycle, lifecycle_settings) = policy.lifecycle();
+    settings.extend(lifecycle_settings);
 
     Ok(Selection {
         service: service.value,
@@ -137,6 +143,7 @@ pub fn select(
         mirrors: policy.mirrors(),
         archives,
         packages,
+        lifecycle,
         settings,
         origins,
         notes: decided

@@ -21,6 +21,6 @@ pub use policy::{
     recorded_flags,
 };
 pub use reads::{
-    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, manifest,
+    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, lifecycle, manifest,
     repository_manifest, secret_text, source, tags, tip, unusable, variables, variables_of,
 };
