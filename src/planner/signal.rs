@@ -1,7 +1,7 @@
 //! The launch lifecycle hook of the instance's Auto Scaling group: whether this instance waits at it, the heartbeats
 //! beside the steps, and the signal as the last step of a run and of its recovery.
 
-use super::draft::{Draft, Wanted};
+use super::draft::Wanted;
 use super::steps::Steps;
 use crate::facts::Lifecycle;
 use crate::fault::Phase;
