@@ -58,7 +58,7 @@ fn add(steps: &mut Steps, wanted: &Wanted, id: &str, why: &str, result: Lifecycl
 pub fn notes(wanted: &Wanted) -> Vec<String> {
     let Some(policy) = &wanted.selection.lifecycle else { return Vec::new() };
     let note = match launch(wanted) {
-        Launch::NotHere(why) => format!("{why}: the lifecycle hook {} is not completed", policy.hook),
+        Launch::NotHere(why) => format!("the lifecycle hook {} is not completed: {why}", policy.hook),
         Launch::Waits { target, .. } if target != IN_SERVICE => format!(
             "the instance goes into the warm pool ({target}): the service is deployed, started and checked before that, \
              and again when the instance leaves the pool"
@@ -102,7 +102,7 @@ fn launch<'a>(wanted: &'a Wanted) -> Launch<'a> {
     match policy.group.as_ref().or(tag) {
         Some(group) => Launch::Waits { group, target },
         None => Launch::NotHere(
-            "IMDS shows no tag with the name of the Auto Scaling group: set lifecycle.group in the policy"
+            "IMDS shows no tag with the name of its Auto Scaling group; set lifecycle.group in the policy"
                 .to_owned(),
         ),
     }

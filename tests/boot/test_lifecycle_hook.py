@@ -61,7 +61,8 @@ def test_the_hook_is_completed_after_the_health_check_and_not_before(stage, laun
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(stage.run)
-        wait_for("the service to start", started, 60, evidence=stage.machine.console_tail)
+        wait_for("the service to start", lambda: running.done() or started(), 60, evidence=stage.machine.console_tail)
+        assert not running.done(), running.result()
         time.sleep(2)
         assert scaling.calls(COMPLETE) == [] and scaling.state == "Pending:Wait"
         stage.machine.check(["touch", f"/var/lib/{name}/well"])
@@ -129,7 +130,8 @@ def test_a_run_that_is_cancelled_gives_nothing_up_and_the_next_one_continues(sta
     cache = f"/var/cache/bootagent/{stage.world.tags['bootagent:service']}"
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(stage.run)
-        wait_for("npm to run", lambda: stage.machine.exists(f"{cache}/lingers"), 60)
+        wait_for("npm to run", lambda: running.done() or stage.machine.exists(f"{cache}/lingers"), 60)
+        assert not running.done(), running.result()
         pid = stage.machine.check(["pgrep", "--full", "--oldest", "^bootagent run"]).strip()
         stage.machine.check(["kill", "-TERM", pid])
         cancelled = running.result(120)
