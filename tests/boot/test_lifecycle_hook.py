@@ -152,6 +152,28 @@ def test_a_run_that_fails_before_it_has_a_plan_leaves_the_hook_waiting(stage, la
     assert again.code == 0 and scaling.state == "InService", again.stderr
 
 
+def test_an_instance_that_goes_back_to_a_healthy_deployment_goes_into_service(stage, launch):
+    scaling = launch(role=[SECRET])
+    first = stage.run()
+    assert first.code == 78 and scaling.state == "Pending:Wait", first.stderr
+    stage.world.aws.allow("instance", ROLE)
+    stage.repository.commit("test", {"server.js": "process.exit(3)\n", "bootagent.toml": PATIENT})
+    failed = stage.run("--update")
+    assert failed.code == 2, failed.stderr
+    assert results(scaling) == ["CONTINUE"] and scaling.state == "InService"
+
+
+def test_an_instance_of_a_warm_pool_is_launched_twice(stage, launch):
+    scaling = launch(target="Warmed:Stopped")
+    into_the_pool = stage.run()
+    assert into_the_pool.code == 0 and scaling.state == "Warmed:Stopped", into_the_pool.stderr
+    assert "goes into the warm pool (Warmed:Stopped)" in into_the_pool.stderr
+    scaling.launch(GROUP)
+    out_of_it = stage.run()
+    assert out_of_it.code == 0 and scaling.state == "InService", out_of_it.stderr
+    assert results(scaling) == ["CONTINUE", "CONTINUE"]
+
+
 def test_a_hook_that_the_instance_has_not_reached_is_completed_later(stage, launch):
     scaling = launch(begins_after=12)
     result = stage.run()
