@@ -24,7 +24,7 @@ enum Launch<'a> {
 /// Heartbeats, if the instance may wait at the hook.
 pub fn keepalive(wanted: &Wanted) -> Option<Keepalive> {
     let timeout = wanted.selection.lifecycle.as_ref()?.heartbeat_timeout;
-    // Of two heartbeats that fail, the third one is still in time.
+    // If one heartbeat fails, the next one is still in time.
     Some(Keepalive { at: hook(wanted)?, every: Seconds((timeout.0 / 3).max(1)) })
 }
 
@@ -89,6 +89,8 @@ fn launch<'a>(wanted: &'a Wanted) -> Launch<'a> {
     };
     let Lifecycle { target, completed } = &wanted.facts.lifecycle;
     let tag = wanted.facts.tags.as_ref().and_then(|tags| tags.get(GROUP_TAG));
+    // It becomes part of messages.
+    let tag = tag.filter(|group| !group.chars().any(char::is_control));
     if target.is_none() && tag.is_none() {
         return Launch::NotHere("the instance is not in an Auto Scaling group".to_owned());
     }
