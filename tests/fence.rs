@@ -75,7 +75,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("service", &["install", "jail", "process", "disk", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
-    ("aws", &["web", "retry"]),
+    ("aws", &["web", "disk", "retry", "progress"]),
     ("web", &["jail", "disk"]),
     ("jail", &["process", "disk"]),
     ("process", &["disk"]),
@@ -125,6 +125,8 @@ const FENCED: &[&str] = &[
     "tempfile",
     "aws_config",
     "aws_sdk_secretsmanager",
+    "aws_sigv4",
+    "aws_smithy_runtime",
     "unsafe",
 ];
 const OUTSIDE: &[(&str, &str)] = &[

@@ -78,6 +78,7 @@ fn selection() -> Selection {
         budget: Seconds(900),
         service_may_use_imds: true,
         imds_users: None,
+        lifecycle: None,
         network: Default::default(),
         mirrors: Default::default(),
         archives: Default::default(),

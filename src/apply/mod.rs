@@ -2,6 +2,7 @@
 //! The first failure cancels the other steps. In the recovery, which runs after a failed plan, a failed step only keeps
 //! the steps from running that need it. Decides nothing: what is done, and in which order, is in the plan.
 
+mod keepalive;
 mod limit;
 mod output;
 mod read_only;
@@ -25,11 +26,12 @@ pub use limit::Limit;
 
 /// Carries out steps before the whole plan is known. `apply` skips them later.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
-    steps(machine, first, None, report, Some(&Redaction::default()), OnFailure::Cancel, &DiskCleanup::none())
-        .await
+    let (first, redaction) = (first.iter().collect(), Redaction::default());
+    steps(machine, first, None, report, Some(&redaction), OnFailure::Cancel, &DiskCleanup::none()).await
 }
 
-/// Carries out the plan, except for the steps that `ahead` has done. When it returns, no step is running any more.
+/// Carries out the plan, except for the steps that `ahead` has done, and sends its heartbeats. When it returns, no step
+/// is running any more.
 pub async fn apply(
     machine: &impl Host,
     plan: &Plan,
@@ -37,15 +39,21 @@ pub async fn apply(
     report: &Report,
 ) -> Result<()> {
     let cleanup = DiskCleanup { steps: &plan.room, is_done: Cell::new(false) };
-    steps(machine, &plan.steps, scratch, report, Some(&plan.redaction), OnFailure::Cancel, &cleanup).await
+    let all = plan.steps.iter().collect();
+    let carrying_out =
+        steps(machine, all, scratch, report, Some(&plan.redaction), OnFailure::Cancel, &cleanup);
+    keepalive::beside(machine, plan, carrying_out).await
 }
 
 /// Carries out the recovery after a failed run, with the whole budget again. Its failures are logged; the run keeps its
 /// first error. Output of the previous deployment is not shown: it may contain old secret values, which the redaction
-/// of this run does not know.
+/// of this run does not know. A cancelled run does not give the instance up: the machine may only be rebooting, and the
+/// next run continues.
 pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, report: &Report) {
     report.recovering();
     let cleanup = DiskCleanup::none();
+    let is_due = |step: &&Step| !(step.action.abandons() && report.was_cancelled());
+    let recovery = recovery.iter().filter(is_due).collect();
     let recovering = steps(machine, recovery, None, report, None, OnFailure::Continue, &cleanup);
     match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
@@ -115,7 +123,7 @@ impl DiskCleanup<'_> {
 
 async fn steps(
     machine: &impl Host,
-    steps: &[Step],
+    steps: Vec<&Step>,
     scratch: Option<&Scratch>,
     report: &Report,
     redaction: Option<&Redaction>,
@@ -123,7 +131,7 @@ async fn steps(
     cleanup: &DiskCleanup<'_>,
 ) -> Result<()> {
     let (before, mut waiting): (Vec<&Step>, Vec<&Step>) =
-        steps.iter().partition(|step| report.has_done(&step.id));
+        steps.into_iter().partition(|step| report.has_done(&step.id));
     let mut done: BTreeSet<&StepId> = before.into_iter().map(|step| &step.id).collect();
     let mut running = FuturesUnordered::new();
     let (mut first, mut has_optional_failed) = (None, false);

@@ -1,5 +1,8 @@
 //! The end of a run that failed before it had a plan: reports which deployment serves, and starts the last healthy one
 //! if nothing serves.
+//!
+//! Sends nothing to Auto Scaling: the next try, five minutes later, may complete the instance's lifecycle hook. If none
+//! does within the hook's heartbeat timeout, Auto Scaling gives the instance up by itself.
 
 use std::time::Duration;
 

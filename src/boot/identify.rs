@@ -102,6 +102,11 @@ pub async fn choose(
         let what = format!("waiting for the tags {}", policy.needed_tags().join(" and "));
         facts.tags = Some(report.during("tags", &what, asking).await?);
     }
+    if let Some(instance) = facts.instance.as_ref().filter(|_| here && policy.lifecycle().0.is_some()) {
+        let asking = observe::lifecycle(machine, instance, policy.wait());
+        facts.lifecycle =
+            report.during("metadata", "reading the Auto Scaling state from IMDS", asking).await?;
+    }
     let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew())?;
     if decided.is_none() && !flags.update && here {
         decided = records::replace_lost_decision(&facts, &policy, &mut selection, report)?;

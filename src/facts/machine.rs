@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Good, Kept, Known, Listened, Operator, Programs, Service, Unrecorded, Unusable};
+use super::{
+    Attempt, Good, Kept, Known, Lifecycle, Listened, Operator, Programs, Service, Unrecorded, Unusable,
+};
 
 /// What the machine is, and what is installed and recorded on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub struct Facts {
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.
     pub tags: Option<BTreeMap<String, String>>,
+    /// Read only if the policy names a lifecycle hook.
+    #[serde(default, skip_serializing_if = "Lifecycle::is_unknown")]
+    pub lifecycle: Lifecycle,
     /// The installed programs of runtimes.
     #[serde(default, alias = "node", deserialize_with = "super::program::programs")]
     pub programs: Programs,

@@ -6,6 +6,7 @@
 mod gate;
 mod host_key;
 mod known;
+mod lifecycle;
 mod machine;
 mod names;
 mod network;
@@ -22,6 +23,7 @@ pub mod testing;
 pub use gate::{Gate, Probe, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
+pub use lifecycle::Lifecycle;
 pub use machine::{ExistingNames, Facts, Instance, Machine};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};

@@ -75,6 +75,10 @@ phases! {
     Reload = "reload", 60, None, 1;
     Start = "start", 120, None, 1;
     HealthCheck = "health-check", 120, Some("health.timeout"), 1;
+    /// All tries to complete a lifecycle hook: a run can be done before its instance has reached the hook.
+    Hook = "hook", 120, None, 0;
+    /// The step that completes a lifecycle hook: longer than its tries, so that it ends with their last error.
+    Signal = "signal", 150, None, 1;
 }
 
 macro_rules! faults {
@@ -174,6 +178,12 @@ faults! {
     HealthForeign = "health-foreign-listener", RETRY, HealthCheck, HealthForeign, "a process outside the service's unit listens on the port; the message has its pid and unit";
     HealthBadAnswer = "health-bad-answer", RETRY, HealthCheck, HealthBadAnswer, "the health path answers with a status that is not good, or not within health.answer; without a path: no connection is accepted within 5 s";
     HealthFlapping = "health-flapping", RETRY, HealthCheck, HealthFlapping, "the service was healthy, and was restarted before health.soak was over";
+
+    HookNotWaiting = "hook-not-waiting", RETRY, Hook, HookRefused, "Auto Scaling answers that no lifecycle action is active: the instance has not reached the hook yet, or has left it; in the end a note, not an error";
+    HookUnreachable = "hook-unreachable", RETRY, Hook, HookUnreachable, "no connection to Auto Scaling, no credentials for it, or it answers 429 or 5xx, or does not know the credentials";
+    HookUntrusted = "hook-untrusted", STOP, Hook, HookUnreachable, "the certificate of Auto Scaling's endpoint is not trusted here";
+    HookDenied = "hook-denied", STOP, Hook, HookDenied, "the role may not complete lifecycle actions of this group";
+    HookRefused = "hook-refused", STOP, Hook, HookRefused, "Auto Scaling refuses the call in any other way: there is no such group or hook";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source};
-use crate::machine::aws::{self, Firmware, Imds, Maker};
+use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
@@ -19,7 +19,7 @@ use crate::machine::survey;
 use crate::machine::{
     self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
 };
-use crate::plan::{Action, Seconds, layout};
+use crate::plan::{Action, Keepalive, Seconds, layout};
 use crate::secret::Secret;
 
 /// In bytes: more than any file that people write by hand.
@@ -88,6 +88,10 @@ impl Observe for LocalHost {
 
     async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>> {
         self.imds().tags(needed, wait).await
+    }
+
+    async fn lifecycle_state(&self, wait: Seconds) -> Result<Option<String>> {
+        self.imds().lifecycle_state(wait).await
     }
 
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String> {
@@ -188,6 +192,7 @@ impl Observe for LocalHost {
             Action::CancelRetry { unit, timer } => retry::check_cancelled(unit, timer).await,
             Action::PruneReleases(prune) => releases::check_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::check_prune(prune),
+            Action::Signal(signal) => autoscaling::check(&signal.at),
             Action::BoundCache(bound) => {
                 let bound = bound.clone();
                 blocking(move || cache::check(&bound)).await
@@ -207,6 +212,10 @@ fn not_ec2(maker: &str, error: &Error) -> Error {
 impl Host for LocalHost {
     async fn act(&self, action: &Action, context: &Context<'_>) -> Result<Change> {
         self.carry_out(action, context).await.map_err(|error| room::located(error, &action.writes()))
+    }
+
+    async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()> {
+        autoscaling::heartbeat(self.imds(), keepalive).await
     }
 }
 
@@ -272,6 +281,7 @@ impl LocalHost {
                 let bound = bound.clone();
                 blocking(move || cache::empty(&bound)).await?;
             }
+            Action::Signal(signal) => return autoscaling::complete(self.imds(), signal).await,
             Action::AwaitHealth(_) | Action::EnsureRunning(_) | Action::ProveImdsRules { .. } => {}
         }
         Ok(Change::Changed(was))

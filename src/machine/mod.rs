@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source};
-use crate::plan::{Action, Seconds};
+use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
 
 pub use children::child;
@@ -95,6 +95,10 @@ pub trait Observe {
     /// The instance's tags. Waits at most `wait` for those that are needed.
     async fn tags(&self, needed: &[String], wait: Seconds) -> Result<BTreeMap<String, String>>;
 
+    /// The Auto Scaling state that the instance goes to or has; `None` outside of a group. Waits for IMDS for at most
+    /// `wait`.
+    async fn lifecycle_state(&self, wait: Seconds) -> Result<Option<String>>;
+
     /// The current version of a secret. `region` is absent on a laptop.
     async fn secret(
         &self,
@@ -138,6 +142,9 @@ pub trait Observe {
 pub trait Host: Observe {
     /// Carries out a step, unless the machine is in the wanted state already.
     async fn act(&self, action: &Action, context: &Context) -> Result<Change>;
+
+    /// Sends one heartbeat, unless the hook is completed already. One attempt: the next one is soon.
+    async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()>;
 }
 
 /// Runs work that may block (a slow disk, parsing untrusted text) in another thread, so that signals, heartbeats and

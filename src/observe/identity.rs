@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
-use super::policy::{Archives, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret};
+use super::policy::{
+    Archives, HookWanted, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret,
+};
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
@@ -33,6 +35,8 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     /// Whether dependencies must be locked, unless the manifest says it.
     pub lockfile: bool,
+    /// The lifecycle hook that the run completes.
+    pub lifecycle: Option<HookWanted>,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -125,6 +129,8 @@ pub fn select(
     settings.extend(package_settings);
     let lockfile = policy.lockfile();
     settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
+    let (lifecycle, lifecycle_settings) = policy.lifecycle();
+    settings.extend(lifecycle_settings);
 
     Ok(Selection {
         service: service.value,
@@ -142,6 +148,7 @@ pub fn select(
         archives,
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
+        lifecycle,
         settings,
         origins,
         notes: decided

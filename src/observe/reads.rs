@@ -14,14 +14,14 @@ use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Network, Places, Source, Unusable,
-    records,
+    Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Lifecycle, Network, Places, Source,
+    Unusable, records,
 };
 use crate::machine::{
     DocumentRequest, FetchRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
 use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
-use crate::plan::layout::Layout;
+use crate::plan::layout::{self, Layout};
 use crate::plan::{Rendering, Seconds, Setting};
 use crate::secret::Sealed;
 
@@ -68,6 +68,14 @@ pub async fn tags(
 ) -> Result<BTreeMap<String, String>> {
     let needed = if decided.is_some() { Vec::new() } else { policy.needed_tags() };
     machine.tags(&needed, policy.wait()).await
+}
+
+/// What Auto Scaling does with the instance. A record that cannot be read counts as none: then the hook is completed
+/// again, which Auto Scaling refuses without harm.
+pub async fn lifecycle(machine: &impl Observe, instance: &Instance, wait: Seconds) -> Result<Lifecycle> {
+    let target = machine.lifecycle_state(wait).await?;
+    let completed = machine.text(&layout::lifecycle(&instance.id)).await.ok().flatten();
+    Ok(Lifecycle { target, completed: completed.map(|text| text.trim().to_owned()) })
 }
 
 async fn recorded(machine: &impl Observe, path: &Path) -> Result<Facts> {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::SeenFile;
 use super::health::HealthWait;
+use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::signal::{LifecycleResult, Signal};
 use super::tool::{Evaluation, InstallTool};
 use crate::facts::{Branch, CaFile, Commit, Network, Seconds};
 use crate::secret::Sealed;
@@ -118,6 +120,8 @@ pub enum Action {
     },
     /// Removes installed runtimes and tools that no complete release uses.
     PruneRuntimes(PruneRuntimes),
+    /// Tells Auto Scaling that the instance may go into service, or must be terminated.
+    Signal(Signal),
 }
 
 impl Action {
@@ -132,6 +136,11 @@ impl Action {
                 | Action::RunCommand(_)
                 | Action::FinishRelease { .. }
         )
+    }
+
+    /// Whether the action gives the instance up: Auto Scaling then terminates it.
+    pub fn abandons(&self) -> bool {
+        matches!(self, Action::Signal(Signal { result: LifecycleResult::Abandon, .. }))
     }
 
     /// The files and directory trees that the action writes to.
@@ -161,6 +170,7 @@ impl Action {
             Action::LoadImdsRules(rules) => vec![rules.file.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
+            Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
@@ -362,26 +372,4 @@ pub struct EnsureRunning {
     pub reloads: Vec<PathBuf>,
     /// Record of the inputs at the unit's last start: on tmpfs, readable only by root.
     pub record: PathBuf,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BoundCache {
-    pub path: PathBuf,
-    pub most_mib: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PruneRuntimes {
-    pub runtime: String,
-    /// Kept even if no release uses it.
-    pub keep: Vec<PathBuf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Prune {
-    pub releases: PathBuf,
-    /// Directories with one record for each release. Those in the first one say that a release is complete.
-    pub records: Vec<PathBuf>,
-    /// Names of the releases to keep.
-    pub keep: Vec<String>,
 }

@@ -270,6 +270,11 @@ pub fn decision(instance: &str) -> PathBuf {
     instance_records(instance).join("decision.json")
 }
 
+/// Record of the lifecycle hook that a run of the instance completed: the state that the instance went to.
+pub fn lifecycle(instance: &str) -> PathBuf {
+    instance_records(instance).join("lifecycle")
+}
+
 /// The flags of the instance's runs, in the policy's format.
 pub fn recorded_flags(instance: &str) -> PathBuf {
     instance_records(instance).join("policy.toml")

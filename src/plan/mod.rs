@@ -7,7 +7,9 @@ pub mod hardening;
 mod health;
 pub mod layout;
 mod preview;
+mod prune;
 mod show;
+mod signal;
 mod tool;
 
 use std::path::PathBuf;
@@ -20,13 +22,16 @@ use crate::secret::Redaction;
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Archive, Aside, BoundCache, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules,
-    InstallPackages, InstallRuntime, Migration, Mode, Owner, Prune, PruneRuntimes, Record, Sandbox,
+    Action, Archive, Aside, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules, InstallPackages,
+    InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord};
 pub use preview::{Preview, Summary, correct_previews};
+pub use prune::{BoundCache, Prune, PruneRuntimes};
+use show::printable;
 pub use show::{Shown, headline, text};
+pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use tool::{Evaluation, InstallTool};
 
 /// What a run is for.
@@ -49,6 +54,9 @@ pub struct Plan {
     /// What an operator should know before the run. A note never fails a run.
     pub notes: Vec<String>,
     pub steps: Vec<Step>,
+    /// Sent beside `steps`, for as long as they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Keepalive>,
     /// Run before `steps` are run a second time, if a release that was healthy before the boot is not healthy after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rebuild: Vec<Step>,

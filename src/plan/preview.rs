@@ -148,6 +148,7 @@ mod tests {
             steps,
             recover: Vec::new(),
             room: Vec::new(),
+            keepalive: None,
             rebuild: Vec::new(),
             deployment: Deployment {
                 commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),

@@ -41,6 +41,11 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
     }
     let _ = writeln!(out, "\nPlan, within {} ({LEGEND})", plan.budget);
     steps(&mut out, plan, shown);
+    if let Some(keepalive) = &plan.keepalive {
+        let Keepalive { every, .. } = keepalive;
+        let _ = writeln!(out, "\nWhile these steps run, at once and then every {every}");
+        let _ = writeln!(out, "> {}; one that fails is only logged", keepalive.headline());
+    }
     if !plan.rebuild.is_empty() {
         let _ =
             writeln!(out, "\nIf the release is not healthy, but was before this boot: rebuilt once, after");
@@ -136,7 +141,8 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
             | Action::LoadImdsRules(_)
-            | Action::ProveImdsRules { .. },
+            | Action::ProveImdsRules { .. }
+            | Action::Signal(_),
             _,
         ) => '>',
         _ => '+',
@@ -210,6 +216,7 @@ pub fn headline(action: &Action) -> String {
         Action::PruneRuntimes(prune) => {
             format!("remove installed versions of {} that no release uses", prune.runtime)
         }
+        Action::Signal(signal) => signal.headline(),
     }
 }
 
@@ -310,6 +317,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             line(format!("and remove: {}", paths(scratch)))
         }
         Action::PruneReleases(prune) => line(format!("keeps: {}", prune.keep.join(", "))),
+        Action::Signal(signal) => line(signal.detail()),
         _ => {}
     }
 }
@@ -343,7 +351,7 @@ fn words(argv: &[String]) -> String {
 }
 
 /// Escapes control characters: text from a repository could otherwise move the cursor or imitate lines of the plan.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()

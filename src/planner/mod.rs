@@ -28,6 +28,7 @@ mod remember;
 pub mod retry;
 mod running;
 pub mod runtime;
+mod signal;
 mod start;
 mod steps;
 pub mod supervisor;
@@ -132,6 +133,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     let mut notes: Vec<String> = hold.into_iter().chain(agent::note(facts, selection)).collect();
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
+    notes.extend(signal::notes(wanted));
     notes
 }
 

@@ -8,7 +8,7 @@ use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
-use super::{candidate, fallback, switch};
+use super::{candidate, fallback, signal, switch};
 use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
@@ -17,10 +17,16 @@ use crate::plan::{Action, Rendering, Step};
 /// reboot this may be the wanted one: it does not run yet, and the failed step need not affect it. If there is none,
 /// the service is stopped.
 pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
-    let Draft { wanted, generation, rendering, layout, .. } = draft;
     let mut steps = Steps::default();
+    go_back(&mut steps, draft, has_candidate);
+    signal::end_recovery(&mut steps, draft.wanted);
+    steps.finish()
+}
+
+fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
+    let Draft { wanted, generation, rendering, layout, .. } = draft;
     if has_candidate {
-        candidate::end(&mut steps, "candidate-back", layout);
+        candidate::end(steps, "candidate-back", layout);
     }
     let discard = Action::DiscardUnfinished {
         release: generation.release.clone(),
@@ -29,11 +35,11 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
     steps.add("discard", "an incomplete release cannot be used", discard).within(Phase::Tidy);
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     if switch::goes_back(facts, service) {
-        switch::go_back(&mut steps, facts, service);
-        return steps.finish();
+        switch::go_back(steps, facts, service);
+        return;
     }
     let mut ready: Vec<String> = Vec::new();
-    if switch::stop_unproven(&mut steps, facts, service) {
+    if switch::stop_unproven(steps, facts, service) {
         ready.push("stop-unproven".to_owned());
     }
     if may_rebuild(draft) {
@@ -45,9 +51,9 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
     match (another(draft), good(wanted)) {
         (Some(former), _) => {
             let environment = environment(draft, former);
-            ready.extend(fallback::remove_files(&mut steps, &generation.runs_by, &former.runs_by, &[]));
+            ready.extend(fallback::remove_files(steps, &generation.runs_by, &former.runs_by, &[]));
             let listened = listened(facts, service, former);
-            fallback::start(&mut steps, former, listened, environment.as_ref(), &ready, layout);
+            fallback::start(steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {
                 &["health-check-back", "candidate-back"][..]
             } else {
@@ -60,14 +66,13 @@ pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
         (None, Some(good)) => {
             let former = &good.generation;
             let listened = listened(facts, service, former);
-            fallback::start(&mut steps, former, listened, Some(rendering), &ready, layout);
+            fallback::start(steps, former, listened, Some(rendering), &ready, layout);
         }
         (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
             steps.add("stop", "stops what did not pass the health check", stop).within(Phase::Tidy);
         }
     }
-    steps.finish()
 }
 
 /// The environment for the previous deployment: the copy that was healthy in this boot; after a reboot, the

@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::status::{Outcome, StepReport};
+use crate::error::Code;
 use crate::facts::Instance;
 use crate::plan::{Mark, Step};
 
@@ -45,6 +46,11 @@ impl Report {
             status.steps.retain(|step| but.iter().any(|kept| kept.id.as_str() == step.id));
             status.notes.push(why.to_owned());
         });
+    }
+
+    /// Whether a signal ended the run.
+    pub fn was_cancelled(&self) -> bool {
+        self.status().error.as_ref().is_some_and(|error| error.code == Code::Cancelled.name())
     }
 
     /// Whether a healthy deployment is known to serve: the new one, or the previous one.

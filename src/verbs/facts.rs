@@ -2,7 +2,9 @@
 
 use crate::cli::FactsArgs;
 use crate::error::{Code, Error, Result};
+use crate::facts::Lifecycle;
 use crate::machine::{LocalHost, Observe};
+use crate::observe;
 use crate::plan::Seconds;
 use crate::planner::runtime;
 use crate::report::{print, tell};
@@ -23,11 +25,16 @@ async fn record(args: &FactsArgs) -> Result<String> {
     if !args.local {
         match machine.instance(WAIT).await {
             Ok(instance) => {
-                facts.instance = Some(instance);
                 facts.tags = machine.tags(&[], WAIT).await.map(Some).unwrap_or_else(|error| {
                     tell(error.in_public());
                     None
                 });
+                facts.lifecycle =
+                    observe::lifecycle(&machine, &instance, WAIT).await.unwrap_or_else(|error| {
+                        tell(error.in_public());
+                        Lifecycle::default()
+                    });
+                facts.instance = Some(instance);
             }
             Err(error) => tell(error.in_public()),
         }

@@ -20,6 +20,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningKeys
 
+from . import autoscaling
 from .clock import Clock
 from .deadline import wait_for
 from .http_server import Request, Response
@@ -29,6 +30,7 @@ from .namespace import Namespace
 ACCOUNT = "123456789012"
 PORT = 4566
 GLOBAL = {"iam": "us-east-1"}  # services without a region, and the region they are signed for
+QUERY = {"autoscaling"}  # services that answer with XML
 AMZ_DATE = "%Y%m%dT%H%M%SZ"
 SIGNATURE_LIFE = timedelta(minutes=5)  # before and after, by AWS's clock
 THROTTLED = ("ThrottlingException", "Rate exceeded")
@@ -55,6 +57,8 @@ class Aws:
         self._faults: dict[str, _Fault] = {}
         self._lock = threading.Lock()
         self._ready = False
+        # Who answers what signature and IAM allow, for services of which the emulator has no states.
+        self.behind: dict[str, Callable[[Request], Response]] = {}
         self.root = Credentials("root", "AKIA" + _random_id(), secrets.token_hex(20), "", "")
         self._principals = {self.root.access_key: "root"}
         self.log: list[dict] = []
@@ -182,11 +186,11 @@ class Aws:
             "user_agent": request.headers.get("User-Agent", ""),
         }
         if fault := self._next_fault(service) or self._too_far_off(request):
-            body = json.dumps({"__type": fault.code, "message": fault.message}).encode()
-            headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": fault.code}
-            response = Response(fault.status, body, headers)
+            response = _faulty(service, fault)
         else:
             response = self._proxy(request)
+            if response.status == 200 and service in self.behind:
+                response = self.behind[service](request)
         self.log.append({**entry, "status": response.status, "error": _error_code(response)})
         return response
 
@@ -284,6 +288,14 @@ main()
 """
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 _VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15", "autoscaling": "2011-01-01"}
+
+
+def _faulty(service: str, fault: _Fault) -> Response:
+    if service in QUERY:
+        return autoscaling.error(fault.status, fault.code, fault.message)
+    body = json.dumps({"__type": fault.code, "message": fault.message}).encode()
+    headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": fault.code}
+    return Response(fault.status, body, headers)
 
 
 def _called(request: Request) -> dict[str, str | None]:

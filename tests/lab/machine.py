@@ -1,5 +1,6 @@
 """One machine: systemd-nspawn booting the image under an overlay, in the world's network namespace and cgroup."""
 
+import itertools
 import json
 import os
 import re
@@ -87,7 +88,7 @@ class Machine:
         self._leader: int | None = None
         self._capabilities = ""
         self._cloud_init = True
-        self._runs = 0
+        self._numbers = itertools.count(1)
 
     # The disk
 
@@ -226,8 +227,8 @@ class Machine:
         """Run a command inside all of the guest's namespaces and its cgroup tree, as root or another user of it.
 
         What it still has running at the deadline is killed; the failure names the command."""
-        self._runs += 1
-        group = self._payload() / f"lab-run-{self._runs}"
+        number = next(self._numbers)
+        group = self._payload() / f"lab-run-{number}"
         group.mkdir(parents=True)
         full = self._entering(group, command, user, env or {})
         process = subprocess.Popen(full, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -257,8 +258,8 @@ class Machine:
 
     def shell_command(self) -> list[str]:
         """For a terminal: a root shell in the machine."""
-        self._runs += 1
-        group = self._payload() / f"lab-run-{self._runs}"
+        number = next(self._numbers)
+        group = self._payload() / f"lab-run-{number}"
         group.mkdir(parents=True)
         return self._entering(group, ["bash", "-l"], None, {"TERM": os.environ.get("TERM", "dumb")})
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cgroup, cleanup, image, node_archive, npm_registry, paths, proxy, python_index, python_packages
+from .autoscaling import AutoScaling
 from .aws import ACCOUNT, Aws
 from .clock import Clock
 from .dhcp import Dhcp
@@ -56,6 +57,8 @@ class World:
         self.git = GitServer(self.disk / "git", self.github)
         self.ssh = SshServer(self.namespace, self.git, self.disk / "ssh")
         self.aws = Aws(self.namespace, self.disk / "aws", region, self.clock)
+        self.autoscaling = AutoScaling(self.imds)
+        self.aws.behind["autoscaling"] = self.autoscaling.respond
         self.node = NodeArchives()
         self.npm = NpmRegistry()
         self.pypi = PythonIndex()
@@ -305,7 +308,7 @@ class World:
         if directory is None:
             directory = paths.cache() / "failures" / f"{time.strftime('%Y%m%dT%H%M%S')}-{self.id}"
         directory.mkdir(parents=True, exist_ok=True)
-        servers = ("imds", "dns", "git", "ssh", "github", "node", "npm", "pypi", "uv", "proxy", "aws")
+        servers = ("imds", "dns", "git", "ssh", "github", "node", "npm", "pypi", "uv", "proxy", "aws", "autoscaling")
         logs = {name: getattr(self, name).log for name in servers}
         for name, log in logs.items():
             (directory / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in list(log)))

@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::Instance;
+use crate::facts::{Instance, Lifecycle};
 use crate::fault::Fault;
 use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::Seconds;
@@ -99,6 +99,13 @@ impl Imds {
             ask("instance-type", some),
         )?;
         Ok(Instance { id, region, zone, kind })
+    }
+
+    /// The Auto Scaling state that the instance goes to or has. `None` outside of a group, where IMDS has no such entry.
+    pub async fn lifecycle_state(&self, wait: Seconds) -> Result<Option<String>> {
+        let path = "/latest/meta-data/autoscaling/target-lifecycle-state";
+        let state = with_retries(RetryLimit::lasting(wait.duration()), async || self.get(path).await).await?;
+        Ok(state.map(|state| state.trim().to_owned()).filter(|state| Lifecycle::is_state(state)))
     }
 
     /// All tags of the instance. Waits up to `wait` for the needed ones: tags of an Auto Scaling group can arrive late.

@@ -1,10 +1,12 @@
-//! Reads from AWS: instance metadata (IMDS), secrets, AWS's time, and whether this machine is an EC2 instance. One
-//! configuration and one HTTP client for all AWS APIs. Writes nothing.
+//! AWS: instance metadata (IMDS), secrets, AWS's time, lifecycle hooks of Auto Scaling, and whether this machine is an
+//! EC2 instance. One configuration and one HTTP client for all AWS APIs. Changes nothing but those hooks.
 
+pub mod autoscaling;
 pub mod clock;
 mod firmware;
 mod http;
 mod imds;
+mod query;
 mod secrets;
 
 use aws_config::SdkConfig;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archives::{self, Words};
 use super::imds::Imds;
+use super::lifecycle::Lifecycle;
 use super::network::Network;
 use super::packages::Packages;
 use crate::error::{Code, Error, Result};
@@ -55,6 +56,8 @@ pub struct Fragment {
     pub packages: Packages,
     /// Whether dependencies must be locked; `false` allows those without a lockfile.
     pub lockfile: Option<bool>,
+    #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
+    pub lifecycle: Lifecycle,
 }
 
 /// The table `[git]`.
@@ -120,6 +123,7 @@ impl Fragment {
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
             lockfile: self.lockfile.or(under.lockfile),
+            lifecycle: self.lifecycle.over(under.lifecycle),
         }
     }
 
@@ -138,7 +142,7 @@ impl Fragment {
             })?;
         }
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
-        archives.and(self.imds.check()).map_err(|cause| {
+        archives.and(self.imds.check()).and(self.lifecycle.check()).map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {

@@ -7,6 +7,7 @@ mod archives;
 mod flags;
 mod fragment;
 mod imds;
+mod lifecycle;
 mod network;
 mod origin;
 mod packages;
@@ -26,6 +27,7 @@ pub use archives::{Archives, ArchivesAllowed};
 pub use flags::{Flags, Overrides};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
+pub use lifecycle::HookWanted;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 

@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, environment, goes_back_to, imds, migrate, recover, remember,
-    start,
+    signal, start,
 };
 use crate::secret::Redaction;
 
@@ -32,6 +32,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     start::start(&mut steps, draft, homes)?;
     remember::remember(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
+    signal::proceed(&mut steps, wanted);
 
     Ok(Plan {
         goal: Goal::Serve,
@@ -42,6 +43,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         settings: draft.settings(),
         notes: draft.notes.clone(),
         steps: steps.finish(),
+        keepalive: signal::keepalive(wanted),
         rebuild: recover::rebuild(draft),
         recover: recover::recover(draft, candidate.is_some()),
         room: remember::make_room(draft),

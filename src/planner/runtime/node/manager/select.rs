@@ -230,7 +230,11 @@ mod tests {
             (&[("yarn.lock", "# yarn lockfile v1\n")], "yarn", "1.22.22"),
             (&[("yarn.lock", "__metadata:\n  version: 8\n")], "@yarnpkg/cli-dist", "4.12.0"),
             (&[("yarn.lock", "# x\n\n__metadata:\n  version: 6\n")], "@yarnpkg/cli-dist", "3.8.7"),
-            (&[("yarn.lock", "__metadata:\n  version: 10\n  cacheKey: 10c0\n")], "@yarnpkg/cli-dist", "4.18.1"),
+            (
+                &[("yarn.lock", "__metadata:\n  version: 10\n  cacheKey: 10c0\n")],
+                "@yarnpkg/cli-dist",
+                "4.18.1",
+            ),
             (&[("pnpm-lock.yaml", "lockfileVersion: '9.0'\n")], "pnpm", "9.15.9"),
             (&[("pnpm-lock.yaml", "lockfileVersion: 5.4\n")], "pnpm", "7.33.7"),
             (&[("pnpm-lock.yaml", "lockfileVersion: '6.0'\n")], "pnpm", "8.15.9"),

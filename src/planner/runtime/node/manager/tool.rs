@@ -27,11 +27,31 @@ const PINNED: &[(&str, &str, &str)] = &[
         "4.18.1",
         "EH+A4TxAtBWXKE0DGQxW9Bo9crXHLJ73mfxjTQJuv8XonNWWTpei8BQ5JjczHJNU9GROTycwMFn8iOvRIZXUcA==",
     ),
-    ("@yarnpkg/cli-dist", "2.4.2", "M82xg3uZnE836u68o/DpLtSQjxHUoYkuK82v4psznrFjZO3msYD6qb/wAhGD9KdkO/puwfnDhOc9imA3NDrp9g=="),
-    ("@yarnpkg/cli-dist", "3.1.1", "7R8UUelyaGkpiSEgDgeK4A8jEUNmKw+un4UCY0xQoFXBJgVWS6lyWWN57FSs+3ybHZuNrEzaEa9+Bb5hiktGug=="),
-    ("@yarnpkg/cli-dist", "3.8.7", "YMoAlLR9f+kxXjK72ggBIidi3ulQQrQpMSxzrLUt0OUk9Xdst2v26LBSYFlzOm+7KRNWgYIJpFjA8uRnCgB5xQ=="),
-    ("@yarnpkg/cli-dist", "4.12.0", "r0AVfpKUXIbgajKFY0wWMZLwZou+CJmtqt+Y5LTimbPaA78srI0SnLJIS4ikPE1mv8YTPQ7mqRUdoDB7W+kDDA=="),
-    ("@yarnpkg/cli-dist", "4.14.1", "62uYRCYBnAwNZ1Y4uMh0iUXtgZe4frwAgd5dJFoTu/uWMWZpJxzY2ib0cAva1eiy1L2jiDR0dS1Os+1osiIxvA=="),
+    (
+        "@yarnpkg/cli-dist",
+        "2.4.2",
+        "M82xg3uZnE836u68o/DpLtSQjxHUoYkuK82v4psznrFjZO3msYD6qb/wAhGD9KdkO/puwfnDhOc9imA3NDrp9g==",
+    ),
+    (
+        "@yarnpkg/cli-dist",
+        "3.1.1",
+        "7R8UUelyaGkpiSEgDgeK4A8jEUNmKw+un4UCY0xQoFXBJgVWS6lyWWN57FSs+3ybHZuNrEzaEa9+Bb5hiktGug==",
+    ),
+    (
+        "@yarnpkg/cli-dist",
+        "3.8.7",
+        "YMoAlLR9f+kxXjK72ggBIidi3ulQQrQpMSxzrLUt0OUk9Xdst2v26LBSYFlzOm+7KRNWgYIJpFjA8uRnCgB5xQ==",
+    ),
+    (
+        "@yarnpkg/cli-dist",
+        "4.12.0",
+        "r0AVfpKUXIbgajKFY0wWMZLwZou+CJmtqt+Y5LTimbPaA78srI0SnLJIS4ikPE1mv8YTPQ7mqRUdoDB7W+kDDA==",
+    ),
+    (
+        "@yarnpkg/cli-dist",
+        "4.14.1",
+        "62uYRCYBnAwNZ1Y4uMh0iUXtgZe4frwAgd5dJFoTu/uWMWZpJxzY2ib0cAva1eiy1L2jiDR0dS1Os+1osiIxvA==",
+    ),
     (
         "pnpm",
         "7.33.7",
