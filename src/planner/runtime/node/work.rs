@@ -134,8 +134,14 @@ impl Project<'_> {
     /// The command for the fingerprint of a release: without flags that do not change the result. A named version of the
     /// manager does.
     fn line(&self, words: &[&str]) -> String {
-        const QUIET: &[&str] =
-            &["--no-audit", "--no-fund", "--include=dev", "--non-interactive", "--ignore-scripts"];
+        const QUIET: &[&str] = &[
+            "--no-audit",
+            "--no-fund",
+            "--include=dev",
+            "--non-interactive",
+            "--ignore-scripts",
+            "--prefer-offline",
+        ];
         let words =
             words.iter().copied().filter(|word| !QUIET.contains(word) || self.manager().package.is_some());
         let all: Vec<&str> = [self.manager().program].into_iter().chain(words).collect();

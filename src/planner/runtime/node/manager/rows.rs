@@ -34,7 +34,7 @@ pub static NPM: Manager = Manager {
     lockfiles: &["package-lock.json", "npm-shrinkwrap.json"],
     everything: &["ci", "--no-audit", "--no-fund", "--include=dev"],
     production: Some(&["ci", "--no-audit", "--no-fund", "--omit=dev"]),
-    prune: Some(&["prune", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]),
+    prune: Some(&["prune", "--omit=dev", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]),
     unlocked: &["install", "--no-audit", "--no-fund", "--no-package-lock", "--include=dev"],
     cache: "npm",
     variables: &[],

@@ -2,28 +2,31 @@
 //! package.json, the framework, `main`, the usual files. `docs/will-it-boot.md` states the order and every convention.
 
 mod docker;
+mod file;
 mod framework;
 mod line;
 mod nx;
 mod provider;
+mod refuse;
 mod runner;
 mod word;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::package::Package;
 use super::version::Node;
 use super::workspace::Workspaces;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Evidence, Source};
+use crate::facts::Source;
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::RecipeInputs;
-use crate::planner::unmet::{Unmet, require_texts};
+use crate::planner::unmet::Unmet;
 use crate::secret::excerpt;
+use file::by_file;
 use framework::Framework;
 use line::{Project, Resolved};
+use refuse::{DOING, no_start, only_for_development_server, other_adapter};
 use word::{Words, assignments};
 
 pub use framework::is_web;
@@ -67,22 +70,6 @@ pub struct Runner<'a> {
 /// Scripts that start for production where `start` does not, the most usual name first.
 const PRODUCTION: &[&str] =
     &["start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "start:server"];
-
-/// Files that start a service by their name.
-const USUAL: &[&str] = &["server.js", "index.js", "app.js", "main.js", "server.mjs", "index.mjs", "app.mjs"];
-/// The same below the root, and in TypeScript.
-const USUAL_BELOW: &[&str] =
-    &["src/index.js", "src/server.js", "src/app.js", "src/main.js", "bin/www", "bin/server.js"];
-const USUAL_TYPESCRIPT: &[&str] = &[
-    "index.ts",
-    "server.ts",
-    "app.ts",
-    "main.ts",
-    "src/index.ts",
-    "src/server.ts",
-    "src/main.ts",
-    "src/app.ts",
-];
 
 pub fn choose(
     inputs: &RecipeInputs,
@@ -187,32 +174,6 @@ fn is_preview(line: &str) -> bool {
     program(line).is_some_and(|(_, word)| word == "preview" || word == "start")
 }
 
-/// A development server compiles at each request, watches files, and trusts everybody who reaches it.
-fn only_for_development_server(start: &str, package: &Package) -> Error {
-    let cause =
-        format!("scripts.start is {}, a development server{}", excerpt(start), other_adapter(package));
-    Error::new(Code::ManifestInvalid, DOING, cause).remedy(
-        "add a script start:prod that starts what the build makes, or the same as start = \"...\" in bootagent.toml",
-    )
-}
-
-/// SvelteKit and Astro make a server for Node only with an adapter for it.
-fn other_adapter(package: &Package) -> String {
-    let adapters = [
-        ("@sveltejs/kit", "@sveltejs/adapter-", "@sveltejs/adapter-node"),
-        ("astro", "@astrojs/", "@astrojs/node"),
-    ];
-    let Some((framework, prefix, wanted)) =
-        adapters.into_iter().find(|(framework, ..)| package.has(framework))
-    else {
-        return String::new();
-    };
-    let known = ["netlify", "vercel", "cloudflare", "static", "auto"];
-    let other = known.iter().map(|name| format!("{prefix}{name}")).find(|name| package.has(name));
-    let other = other.map_or(String::new(), |other| format!(", and not {other}"));
-    format!("; {framework} makes a server for Node with {wanted}{other}")
-}
-
 fn run(name: &str) -> (String, String) {
     let line = if name == "start" { "npm start".to_owned() } else { format!("npm run {name}") };
     (line, format!("scripts.{name} in package.json"))
@@ -264,60 +225,6 @@ fn by_framework_in_a_workspace(workspaces: &Workspaces) -> Option<(String, Strin
     found.next().is_none().then(|| (format!("cd {directory} && {}", framework.start), origin))
 }
 
-const DOING: &str = "looking for the start command";
-
-/// `main` of package.json, else a file by its name.
-fn by_file(
-    inputs: &RecipeInputs,
-    package: &Package,
-    runner: &Runner,
-) -> Result<Option<(String, String)>, Unmet> {
-    let source = inputs.source;
-    // A package with a program exports its main file, and starts by the program.
-    if let Some(bin) = package.bin.as_deref().map(|bin| bin.trim_start_matches("./"))
-        && !package.main.as_deref().is_some_and(|main| USUAL.contains(&main.trim_start_matches("./")))
-        && !Path::new(bin).is_absolute()
-    {
-        return Ok(Some((started(bin, package, runner), "bin in package.json".to_owned())));
-    }
-    // The main file of a package.json often does not exist. Whether a file below the root exists is unknown if the
-    // commit comes from a record, so such a name is used unchecked.
-    let there = |main: &&str| main.contains('/') || source.has(main);
-    let module = package.module.as_deref().filter(|_| runner.is_bun);
-    let main = package.main.as_deref().or(module).map(|main| main.trim_start_matches("./")).filter(there);
-    if let Some(main) = main.filter(|main| !Path::new(main).is_absolute()) {
-        return Ok(Some((started(main, package, runner), "main in package.json".to_owned())));
-    }
-    let usual = |path: &&str| (started(path, package, runner), format!("{path}: a usual name"));
-    if let Some(found) = USUAL.iter().find(|path| source.has(path)).map(usual) {
-        return Ok(Some(found));
-    }
-    if inputs.is_started_by_supervisor {
-        return Ok(None);
-    }
-    let below: Vec<&str> =
-        USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).copied().filter(|path| path.contains('/')).collect();
-    require_texts(source, &below)?;
-    let exists = |path: &&&str| match path.contains('/') {
-        true => matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_)),
-        false => source.has(path),
-    };
-    Ok(USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).find(exists).map(usual))
-}
-
-/// TypeScript is run by what the project has for it, else by Node itself, which can since 22.18.
-fn started(path: &str, package: &Package, runner: &Runner) -> String {
-    let is_typescript = [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end));
-    let other = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
-    let program = if runner.is_bun { "bun" } else { other.unwrap_or("node") };
-    let quoted = if path.contains(|c: char| !c.is_ascii_alphanumeric() && !"./-_@+".contains(c)) {
-        format!("'{path}'")
-    } else {
-        path.to_owned()
-    };
-    format!("{program} {quoted}")
-}
-
 fn nothing(package: &Package) -> Chosen {
     Chosen {
         start: Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false },
@@ -334,27 +241,6 @@ fn nothing(package: &Package) -> Chosen {
 
 fn writes(framework: &Framework) -> impl Iterator<Item = String> + use<> {
     framework.writes.iter().map(|path| (*path).to_owned())
-}
-
-fn no_start(package: &Package, source: &Source) -> Error {
-    let scripts: Vec<&str> = package.scripts.keys().map(String::as_str).collect();
-    let scripts = match scripts.is_empty() {
-        true => String::new(),
-        false => format!(" (its scripts are {})", excerpt(&scripts.join(", "))),
-    };
-    let cause = format!(
-        "there is no start in bootagent.toml, no Procfile, no scripts.start or main in package.json{scripts}, no framework that is known, and no file such as server.js{}",
-        other_adapter(package)
-    );
-    let remedy = match source.text("Dockerfile").and_then(docker::command) {
-        Some(line) => {
-            format!("add start = \"{}\" to bootagent.toml: its Dockerfile starts so", excerpt(&line))
-        }
-        None => {
-            "add start = \"node server.js\" (or the service's start command) to bootagent.toml".to_owned()
-        }
-    };
-    Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
 }
 
 fn finished(

@@ -1,0 +1,77 @@
+//! The file that starts a service, where package.json has no start script: its program, its main file, or a usual name.
+
+use std::path::Path;
+
+use super::Runner;
+use crate::facts::Evidence;
+use crate::planner::runtime::node::package::Package;
+use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::unmet::{Unmet, require_texts};
+
+/// Files that start a service by their name.
+const USUAL: &[&str] = &["server.js", "index.js", "app.js", "main.js", "server.mjs", "index.mjs", "app.mjs"];
+/// The same below the root, and in TypeScript.
+const USUAL_BELOW: &[&str] =
+    &["src/index.js", "src/server.js", "src/app.js", "src/main.js", "bin/www", "bin/server.js"];
+const USUAL_TYPESCRIPT: &[&str] = &[
+    "index.ts",
+    "server.ts",
+    "app.ts",
+    "main.ts",
+    "src/index.ts",
+    "src/server.ts",
+    "src/main.ts",
+    "src/app.ts",
+];
+
+/// `main` of package.json, else a file by its name.
+pub fn by_file(
+    inputs: &RecipeInputs,
+    package: &Package,
+    runner: &Runner,
+) -> Result<Option<(String, String)>, Unmet> {
+    let source = inputs.source;
+    // A package with a program exports its main file, and starts by the program.
+    if let Some(bin) = package.bin.as_deref().map(|bin| bin.trim_start_matches("./"))
+        && !package.main.as_deref().is_some_and(|main| USUAL.contains(&main.trim_start_matches("./")))
+        && !Path::new(bin).is_absolute()
+    {
+        return Ok(Some((started(bin, package, runner), "bin in package.json".to_owned())));
+    }
+    // The main file of a package.json often does not exist. Whether a file below the root exists is unknown if the
+    // commit comes from a record, so such a name is used unchecked.
+    let there = |main: &&str| main.contains('/') || source.has(main);
+    let module = package.module.as_deref().filter(|_| runner.is_bun);
+    let main = package.main.as_deref().or(module).map(|main| main.trim_start_matches("./")).filter(there);
+    if let Some(main) = main.filter(|main| !Path::new(main).is_absolute()) {
+        return Ok(Some((started(main, package, runner), "main in package.json".to_owned())));
+    }
+    let usual = |path: &&str| (started(path, package, runner), format!("{path}: a usual name"));
+    if let Some(found) = USUAL.iter().find(|path| source.has(path)).map(usual) {
+        return Ok(Some(found));
+    }
+    if inputs.is_started_by_supervisor {
+        return Ok(None);
+    }
+    let below: Vec<&str> =
+        USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).copied().filter(|path| path.contains('/')).collect();
+    require_texts(source, &below)?;
+    let exists = |path: &&&str| match path.contains('/') {
+        true => matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_)),
+        false => source.has(path),
+    };
+    Ok(USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).find(exists).map(usual))
+}
+
+/// TypeScript is run by what the project has for it, else by Node itself, which can since 22.18.
+fn started(path: &str, package: &Package, runner: &Runner) -> String {
+    let is_typescript = [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end));
+    let other = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
+    let program = if runner.is_bun { "bun" } else { other.unwrap_or("node") };
+    let quoted = if path.contains(|c: char| !c.is_ascii_alphanumeric() && !"./-_@+".contains(c)) {
+        format!("'{path}'")
+    } else {
+        path.to_owned()
+    };
+    format!("{program} {quoted}")
+}
