@@ -392,7 +392,7 @@ fn validate_points_at_what_is_wrong() {
             &[PACKAGE, LOCK, ("bootagent.toml", "[env.values]\nLD_PRELOAD = \"x\"\n")],
             "bootagent.toml:2:14: env.values.LD_PRELOAD is refused",
         ),
-        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": []\n}\n")], "package.json:2:1"),
+        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": ]\n}\n")], "package.json:2:1"),
         ("no text", &[PACKAGE, LOCK, (".nvmrc", "iojs\n")], "(.nvmrc): not a version range"),
         ("no lockfile", &[PACKAGE], "[E-LOCKFILE-MISSING]"),
         ("no start", &[LOCK, ("package.json", "{}")], "looking for the start command"),

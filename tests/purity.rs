@@ -79,6 +79,7 @@ fn selection() -> Selection {
         service_may_use_imds: true,
         imds_users: None,
         lifecycle: None,
+        lockfile: true,
         network: Default::default(),
         mirrors: Default::default(),
         archives: Default::default(),
@@ -308,7 +309,7 @@ fn what_others_wrote_is_read_beside_the_async_thread() {
         manifest_from: said("manifest", "bootagent.toml"),
         secret: Some(read(r#"{"TOKEN": "1"}"#).unwrap()),
     });
-    let secret = Secret::new(r#"{"TOKEN": "1"}"#);
+    let values = vec![observe::Values { name: "secret".to_owned(), text: Secret::new(r#"{"TOKEN": "1"}"#) }];
     type Work<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
     let mut work: Vec<(&str, Work<'_>)> = vec![
         ("policy", Box::pin(async { observe::policy(&machine, &flags).await.map(drop) })),
@@ -318,7 +319,7 @@ fn what_others_wrote_is_read_beside_the_async_thread() {
                 observe::manifest(&machine, &selection, &flags, &source, tables()).await.map(drop)
             }),
         ),
-        ("secret", Box::pin(async { observe::variables(&selection, &manifest, &secret).await.map(drop) })),
+        ("secret", Box::pin(async { observe::variables(&manifest, values).await.map(drop) })),
         ("reply", Box::pin(async { read_reply::<u32>(br#"{"ok":1}"#.to_vec()).await.map(drop) })),
         (
             "plan",

@@ -2,8 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Source};
-use crate::fault::Fault;
-use crate::observe::{Flags, Selection};
+use crate::observe::{self, Flags, Selection};
 use crate::planner;
 
 /// Where a commit may be read from.
@@ -33,7 +32,7 @@ pub async fn first<O, T>(origins: Vec<O>, mut read: impl AsyncFnMut(O) -> Result
     let mut last = Error::new(Code::Bug, "reading the commit", "it has no origin");
     for origin in origins {
         match read(origin).await {
-            Err(error) if Fault::of(&error).is_some_and(Fault::leads_to_next_origin) => last = error,
+            Err(error) if observe::leads_to_next_origin(&error) => last = error,
             read => return read,
         }
     }
@@ -43,6 +42,7 @@ pub async fn first<O, T>(origins: Vec<O>, mut read: impl AsyncFnMut(O) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Fault;
 
     /// Reads two origins, of which the first one has this fault.
     async fn read(fault: Fault) -> Result<&'static str> {

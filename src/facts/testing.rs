@@ -16,5 +16,6 @@ pub fn source(files: &[(&str, &str)]) -> Source {
         evidence: texts.chain(heads).collect(),
         unread: Default::default(),
         absent: Default::default(),
+        gitlinks: Default::default(),
     }
 }

@@ -22,7 +22,7 @@ pub use policy::{
     recorded_flags,
 };
 pub use reads::{
-    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, lifecycle, manifest,
-    repository_manifest, source, tags, tip, unusable, variables_of,
+    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,
+    lifecycle, manifest, repository_manifest, source, tags, tip, unusable, variables_of,
 };
 pub use values::{Values, values, variables};

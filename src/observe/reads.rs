@@ -17,6 +17,7 @@ use crate::facts::{
     Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Lifecycle, Network, Places, Source,
     Unusable, records,
 };
+use crate::fault::Fault;
 use crate::machine::{
     DocumentRequest, FetchRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
@@ -162,6 +163,11 @@ async fn request(
         limits: Limits { evidence_bytes: LONGEST_EVIDENCE, ..Limits::default() },
         evidence: Vec::new(),
     })
+}
+
+/// Whether a commit may be read from another origin after this error.
+pub fn leads_to_next_origin(error: &Error) -> bool {
+    Fault::of(error).is_some_and(Fault::leads_to_next_origin)
 }
 
 /// The text at an https address, for a question of the planner. `most` is its limit in bytes.

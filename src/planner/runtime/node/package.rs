@@ -11,6 +11,7 @@ use crate::secret::excerpt;
 
 /// Far more than a package.json has. A hostile one must not take much memory.
 const MOST_ENTRIES: usize = 1000;
+const MOST_ENGINES: usize = 100;
 
 type Texts = BTreeMap<String, String>;
 
@@ -180,8 +181,9 @@ fn texts(path: &str, name: &str, value: Option<&Value>, notes: &mut Vec<String>)
             return Ok(Texts::new());
         }
     };
-    if entries.len() > MOST_ENTRIES {
-        let cause = format!("{path}: {name} has {} entries; the limit is {MOST_ENTRIES}", entries.len());
+    let most = if name == "engines" { MOST_ENGINES } else { MOST_ENTRIES };
+    if entries.len() > most {
+        let cause = format!("{path}: {name} has {} entries; the limit is {most}", entries.len());
         return Err(bad(path, cause).remedy("remove unused entries"));
     }
     let text = |value: &Value| match value {
