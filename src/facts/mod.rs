@@ -18,6 +18,7 @@ mod seconds;
 mod source;
 #[cfg(test)]
 pub mod testing;
+mod uncommitted;
 
 pub use gate::{Gate, Probe, Strength};
 pub use host_key::HostKey;
@@ -36,3 +37,4 @@ pub use records::{
 };
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};
+pub use uncommitted::Uncommitted;

@@ -16,6 +16,7 @@ mod fallback;
 mod goal;
 mod health;
 mod imds;
+pub mod lint;
 mod kept;
 mod migrate;
 mod names;

@@ -1,0 +1,63 @@
+//! Lines of bootagent.toml that would make a service's boot better: only what is known, and at most three.
+
+use serde::Serialize;
+
+use super::super::candidate::named_ports;
+use super::super::persist;
+use super::{Subject, health, start, warnings};
+use crate::planner::runtime::NODE;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// A line of TOML above the first table.
+    pub line: String,
+    pub why: String,
+}
+
+const MOST: usize = 3;
+
+pub fn advice(subject: &Subject) -> Vec<Advice> {
+    let all = [supervisor(subject), port(subject), persistent(subject)];
+    all.into_iter().flatten().take(MOST).collect()
+}
+
+fn advice_of(line: impl Into<String>, why: impl Into<String>) -> Advice {
+    Advice { line: line.into(), why: why.into() }
+}
+
+fn supervisor(subject: &Subject) -> Option<Advice> {
+    let line = super::command::started(subject.recipe);
+    let is_pm2 = warnings::daemon(&line) == Some("pm2 start");
+    is_pm2.then(|| {
+        advice_of("supervisor = \"pm2\"", "PM2 in the foreground, below systemd; name the program itself in start")
+    })
+}
+
+/// The port that the start command names, else the usual one: the service gets it as PORT.
+fn port(subject: &Subject) -> Option<Advice> {
+    let health = &subject.manifest.health;
+    if health.check.is_some() || health::port(subject).is_some() {
+        return None;
+    }
+    let usual = if subject.recipe.of.name == NODE.name { 3000 } else { 8000 };
+    match named_ports(&subject.recipe.start.argv).first() {
+        Some(0..1024) => None,
+        Some(port) => Some(advice_of(format!("port = {port}"), "the start command names it; the health check asks there")),
+        None if start::is_web(subject) || health.path.is_some() => {
+            let why = "the service gets it as PORT, and the health check asks there";
+            Some(advice_of(format!("port = {usual}"), why))
+        }
+        None => Some(advice_of("health.check = \"process\"", "if the service listens on no port")),
+    }
+}
+
+/// All that `persist` should name: what it names already, and directories that services write.
+fn persistent(subject: &Subject) -> Option<Advice> {
+    let (source, manifest) = (subject.tree.source, subject.manifest);
+    let missing: Vec<&str> = persist::written(source, manifest).collect();
+    let names = manifest.persist.iter().map(String::as_str).chain(missing.iter().copied());
+    let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+    (!missing.is_empty()).then(|| {
+        advice_of(format!("persist = [{}]", names.join(", ")), "if the service writes there: a release is read-only")
+    })
+}
