@@ -15,7 +15,8 @@ use serde_json::Value;
 
 fn cases() -> Vec<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lints");
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(!cases.is_empty());
     cases
@@ -90,6 +91,19 @@ fn faults_of(case: &Path, scratch: &Path, validated: &Output, init: &Output) -> 
     let all = shown(validated);
     let hidden = ["/usr/bin/env", "/node/", "/python/", "/bin/sh", "python-install"];
     check(!hidden.iter().any(|path| all.contains(path)), "it shows paths of programs");
+    // The advice works when it is followed: what it is for is no warning any more.
+    let advice: Vec<&str> =
+        value["advice"].as_array().unwrap().iter().map(|advice| advice["line"].as_str().unwrap()).collect();
+    if !advice.is_empty() {
+        let path = scratch.join("repo/bootagent.toml");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(&path, advice.join("\n") + "\n" + &before).unwrap();
+        let better = ran(scratch, &["validate", "repo", "--output", "json"]);
+        let better: Value = serde_json::from_slice(&better.stdout).unwrap();
+        let left = better["warnings"].as_array().unwrap().len();
+        check(better["valid"] == true && left < warnings, "the advice does not work");
+        check(better["advice"].as_array().unwrap().is_empty(), "there is advice on advice");
+    }
     // What init writes is valid: of a tree that has a manifest, in its place.
     if init.status.success() {
         std::fs::write(scratch.join("repo/bootagent.toml"), &init.stdout).unwrap();

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted};
+use crate::facts::{
+    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted,
+};
 use crate::machine::aws::{self, Firmware, Imds, Maker};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::changes;
 use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
-use crate::machine::install::{aside, cache, evaluate, packages, releases, runtimes, tools, work, working_tree};
+use crate::machine::install::{
+    aside, cache, evaluate, packages, releases, runtimes, tools, work, working_tree,
+};
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};

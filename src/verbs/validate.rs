@@ -53,7 +53,8 @@ fn text(inspected: &Inspected) -> String {
 }
 
 fn remarks(judged: &Judged) -> Vec<String> {
-    let warnings = judged.warnings.iter().map(|warning| format!("warning: {} [{}]", warning.text, warning.code));
+    let warnings =
+        judged.warnings.iter().map(|warning| format!("warning: {} [{}]", warning.text, warning.code));
     warnings.chain(judged.notes.iter().map(|note| format!("note: {note}"))).collect()
 }
 

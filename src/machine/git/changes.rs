@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn changed_new_and_ignored_files_are_told_apart() {
-        let scratch = committed(&[("a.js", "1"), ("b.js", "1"), (".gitignore", "package-lock.json\nbuilt/\n")]);
+        let scratch =
+            committed(&[("a.js", "1"), ("b.js", "1"), (".gitignore", "package-lock.json\nbuilt/\n")]);
         assert_eq!(uncommitted(scratch.path()), Some(Uncommitted::default()));
         for (path, text) in [("a.js", "22"), ("new.js", "1"), ("package-lock.json", "{}")] {
             fs::write(scratch.path().join(path), text).unwrap();

@@ -48,7 +48,10 @@ fn of_python(words: &[&str]) -> String {
 /// The words of a command, also where an operator of the shell stands beside one.
 pub fn words(line: &str) -> Vec<&str> {
     let is_between = |c: char| c.is_whitespace() || "();|".contains(c);
-    line.split(is_between).map(|word| word.trim_matches(['\'', '"'])).filter(|word| !word.is_empty()).collect()
+    line.split(is_between)
+        .map(|word| word.trim_matches(['\'', '"']))
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 #[cfg(test)]

@@ -12,8 +12,7 @@ pub fn plan(subject: &Subject) -> Vec<Setting> {
         line(&work.name.replace('-', " "), &command::typed(&work.argv), &origin_of_work(subject, work))
     });
     let migrate = subject.recipe.migrate.iter();
-    let migrate =
-        migrate.map(|argv| line("migrate", &command::typed(argv), "migrate in bootagent.toml"));
+    let migrate = migrate.map(|argv| line("migrate", &command::typed(argv), "migrate in bootagent.toml"));
     installed
         .chain(commands)
         .chain(migrate)
@@ -79,7 +78,11 @@ fn is_number(rest: &str) -> bool {
 
 fn candidate(subject: &Subject) -> Option<Setting> {
     let port = subject.manifest.candidate_port?;
-    Some(line("candidate", &format!("an update is started on port {port} first"), "rehearsal.port in bootagent.toml"))
+    Some(line(
+        "candidate",
+        &format!("an update is started on port {port} first"),
+        "rehearsal.port in bootagent.toml",
+    ))
 }
 
 fn supervisor(subject: &Subject) -> Option<Setting> {
@@ -102,13 +105,18 @@ fn variables(subject: &Subject) -> Setting {
 fn writable(subject: &Subject) -> Setting {
     let manifest = subject.manifest;
     let own = ["its HOME".to_owned(), "/tmp".to_owned()];
-    let all: Vec<String> =
-        own.into_iter().chain(manifest.persist.iter().cloned()).chain(subject.recipe.writes.clone()).collect();
+    let all: Vec<String> = own
+        .into_iter()
+        .chain(manifest.persist.iter().cloned())
+        .chain(subject.recipe.writes.clone())
+        .collect();
     let origin = match (manifest.persist.is_empty(), subject.recipe.writes.is_empty()) {
         (true, true) => "everything else is read-only",
         (false, true) => "persist in bootagent.toml; everything else is read-only",
         (true, false) => "what its framework writes; everything else is read-only",
-        (false, false) => "persist in bootagent.toml, and what its framework writes; everything else is read-only",
+        (false, false) => {
+            "persist in bootagent.toml, and what its framework writes; everything else is read-only"
+        }
     };
     line("may write", &all.join(", "), origin)
 }

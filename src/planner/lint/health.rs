@@ -22,6 +22,8 @@ pub fn port(subject: &Subject) -> Option<Port> {
         .or_else(|| found(manifest.port, "port in bootagent.toml"))
 }
 
+const NO_PORT: &str = "no port is known";
+
 pub fn shown(subject: &Subject) -> Setting {
     let health = &subject.manifest.health;
     let statuses = match health.status.as_slice() {
@@ -41,15 +43,12 @@ pub fn shown(subject: &Subject) -> Setting {
         ),
         (_, Some(Port { port, origin }), None) => (format!("a connection to port {port}"), origin),
         (_, None, Some(path)) => (
-            format!("GET {path} on PORT of the secret, else on the port that it is found to listen on"),
-            "health in bootagent.toml",
+            format!("GET {path} on the port that the service is found to listen on"),
+            "health in bootagent.toml; no port is known",
         ),
-        (_, None, None) => (
-            "a connection to PORT of the secret, else to the port that it is found to listen on, else whether a process \
-             stays alive"
-                .to_owned(),
-            "no port is known",
-        ),
+        (_, None, None) => {
+            ("a connection to the port that the service is found to listen on, if any".to_owned(), NO_PORT)
+        }
     };
     Setting { name: "health check".to_owned(), value: super::plain(&value), origin: origin.to_owned() }
 }

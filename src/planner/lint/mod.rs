@@ -62,6 +62,8 @@ struct Subject<'a> {
     tree: &'a Tree<'a>,
     manifest: &'a Manifest,
     recipe: &'a Recipe,
+    /// The start command as a person would type it; empty if a file of the supervisor names what is started.
+    line: String,
 }
 
 impl Lint {
@@ -105,7 +107,11 @@ impl Judged {
 
 fn judge(tree: &Tree, manifest: &Manifest) -> Result<(Judged, Vec<Advice>), Unmet> {
     let recipe = recipe(tree.source, manifest)?;
-    let subject = Subject { tree, manifest, recipe: &recipe };
+    let line = match supervisor::starts(tree.source, manifest) {
+        true => String::new(),
+        false => command::started(&recipe),
+    };
+    let subject = Subject { tree, manifest, recipe: &recipe, line };
     let (warnings, notes) = warnings::warnings(&subject);
     let judged = Judged { plan: described::plan(&subject), warnings, notes };
     Ok((judged, advice::advice(&subject)))

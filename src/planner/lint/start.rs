@@ -4,13 +4,25 @@ use super::{Subject, command, plain};
 use crate::plan::Setting;
 
 /// Servers of Python's that listen on a port.
-const SERVERS: &[&str] =
-    &["gunicorn", "uvicorn", "hypercorn", "daphne", "waitress-serve", "granian", "flask", "fastapi", "streamlit"];
+const SERVERS: &[&str] = &[
+    "gunicorn",
+    "uvicorn",
+    "hypercorn",
+    "daphne",
+    "waitress-serve",
+    "granian",
+    "flask",
+    "fastapi",
+    "streamlit",
+];
+
+/// In place of a command.
+pub const OF_ECOSYSTEM: &str = "what PM2's ecosystem file names";
 
 pub fn shown(subject: &Subject) -> Setting {
-    let (value, origin) = match subject.recipe.start.argv.is_empty() {
-        true => ("what PM2's ecosystem file names".to_owned(), "PM2's ecosystem file".to_owned()),
-        false => (command::started(subject.recipe), origin(subject)),
+    let (value, origin) = match subject.line.as_str() {
+        "" => (OF_ECOSYSTEM.to_owned(), "the repository has one".to_owned()),
+        line => (line.to_owned(), origin(subject)),
     };
     Setting { name: "start".to_owned(), value, origin: plain(&origin) }
 }
@@ -31,7 +43,8 @@ fn origin(subject: &Subject) -> String {
         return "Procfile".to_owned();
     }
     let words: Vec<&str> = line.split_whitespace().collect();
-    let module = |word: &&str| word.contains(':') && !word.contains(['/', '=', '$']) && !word.starts_with(['-', ':']);
+    let module =
+        |word: &&str| word.contains(':') && !word.contains(['/', '=', '$']) && !word.starts_with(['-', ':']);
     match words.as_slice() {
         ["python", path] => format!("{path}: a usual name"),
         [program, rest @ ..] if SERVERS.contains(program) => {
@@ -48,7 +61,6 @@ fn origin(subject: &Subject) -> String {
 
 /// Whether a dependency or the program of the start command listens on a port.
 pub fn is_web(subject: &Subject) -> bool {
-    let line = command::typed(&subject.recipe.start.argv);
-    let mut words = line.split_whitespace().skip_while(|word| word.contains('='));
+    let mut words = subject.line.split_whitespace().skip_while(|word| word.contains('='));
     subject.recipe.is_web || words.next().is_some_and(|program| SERVERS.contains(&program))
 }

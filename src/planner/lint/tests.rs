@@ -61,7 +61,10 @@ fn what_is_unusual_has_a_code() {
 #[test]
 fn what_the_repository_has_is_looked_at() {
     let package = starting("node server.js", ", \"dependencies\": {\"ms\": \"2\"}");
-    let named = starting("node server.js", ", \"packageManager\": \"yarn@1.22.22\", \"dependencies\": {\"ms\": \"2\"}");
+    let named = starting(
+        "node server.js",
+        ", \"packageManager\": \"yarn@1.22.22\", \"dependencies\": {\"ms\": \"2\"}",
+    );
     let of = |files: &[(&str, &str)]| codes(&linted(files, None));
     let unlocked = ("bootagent.toml", "port = 3000\nlockfile = false\n");
     assert_eq!(of(&[("package.json", &package), unlocked]), ["no-lockfile"]);
@@ -95,7 +98,11 @@ fn what_is_not_committed_is_named_unless_it_is_a_developer_s_own() {
     let lint = linted(&files, Some(&changed));
     assert_eq!(codes(&lint), ["uncommitted", "ignored"]);
     assert!(lint.every.warnings[0].text.ends_with("a, b, c and 1 more"), "{:?}", lint.every.warnings);
-    assert!(lint.every.warnings[1].text.starts_with("git ignores package-lock.json:"), "{:?}", lint.every.warnings);
+    assert!(
+        lint.every.warnings[1].text.starts_with("git ignores package-lock.json:"),
+        "{:?}",
+        lint.every.warnings
+    );
 }
 
 #[test]
@@ -110,10 +117,30 @@ fn the_port_that_is_known_is_advised() {
     assert_eq!(advised("node x", ", \"dependencies\": {\"express\": \"5\"}"), ["port = 3000"]);
     assert_eq!(advised("node x", ""), ["health.check = \"process\""]);
     assert!(advised("node x --port 80", "").is_empty());
-    assert_eq!(
-        advised("pm2 start x.js", ", \"dependencies\": {\"pm2\": \"5\", \"koa\": \"2\"}"),
-        ["supervisor = \"pm2\"", "port = 3000"]
-    );
+}
+
+#[test]
+fn a_start_command_in_the_foreground_is_advised_if_it_is_known() {
+    let advised = |line: &str, file: &str| {
+        let package = starting(line, "");
+        let lint = linted(&[("package.json", &package), LOCK, PORT, (file, "")], None);
+        assert_eq!(codes(&lint), ["daemon"], "{line}");
+        lint.advice.into_iter().map(|advice| advice.line).collect::<Vec<_>>().join("\n")
+    };
+    for (line, advice) in [
+        ("pm2 start ecosystem.config.js", "supervisor = \"pm2\""),
+        ("pm2 start app.js -i max", "start = \"node app.js\""),
+        ("forever start app.js", "start = \"node app.js\""),
+        ("nohup node app.js", "start = \"node app.js\""),
+        ("node app.js &", "start = \"node app.js\""),
+        ("pm2 start all", ""),
+        ("pm2 restart app", ""),
+        ("setsid node app.js", ""),
+    ] {
+        assert_eq!(advised(line, "ecosystem.config.js"), advice, "{line}");
+    }
+    // What is advised must be there.
+    assert_eq!(advised("pm2 start ecosystem.config.js", "other.js"), "");
 }
 
 #[test]
@@ -143,7 +170,10 @@ fn what_init_writes_is_a_manifest_that_changes_nothing_but_what_it_says() {
         Manifest { port: Some(3000), persist: vec!["logs".to_owned()], ..Manifest::default() };
     assert_eq!(written, port_and_logs, "{text}");
     // What is commented is well-formed, too.
-    let on: Vec<&str> = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line)).collect();
+    let on: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+        .collect();
     let start = Manifest::parse("x", &on.join("\n"), None, &runtime::tables()).unwrap().start;
     assert_eq!(start.as_deref(), Some("node 'a b.js' \"$X\""), "{text}");
 }

@@ -46,7 +46,8 @@ fn ignored(subject: &Subject) -> Option<Warning> {
 }
 
 fn is_lockfile(path: &str) -> bool {
-    ["package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"].contains(&path)
+    ["package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"]
+        .contains(&path)
 }
 
 fn listed(paths: &BTreeSet<String>) -> String {

@@ -21,14 +21,13 @@ pub fn warning(code: &'static str, text: impl AsRef<str>) -> Warning {
 
 /// The warnings, and the notes, which need no change.
 pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {
-    let Subject { tree, manifest, recipe } = subject;
-    let line = command::started(recipe);
+    let Subject { tree, manifest, recipe, line } = subject;
     let is_note = |note: &&String| NEED_NO_CHANGE.iter().any(|words| note.contains(words));
     let (noted, warned): (Vec<&String>, Vec<&String>) = recipe.notes.iter().partition(is_note);
     let mut found: Vec<Warning> = warned.into_iter().map(|note| warning(code_of(note), note)).collect();
-    found.extend(daemon(&line).map(in_the_background));
-    found.extend(develops(&line));
-    found.extend(loopback(&line));
+    found.extend(daemon(line).map(in_the_background));
+    found.extend(develops(line));
+    found.extend(loopback(line));
     found.extend(as_root(subject));
     found.extend(unreleased(subject));
     found.extend(lockfiles(subject));
@@ -112,8 +111,17 @@ fn in_the_background(words: &str) -> Warning {
 }
 
 /// Words of development servers that a runtime did not unwrap.
-const DEVELOPMENT: &[&str] =
-    &["nodemon", "ts-node-dev", "tsnd", "--watch", "--hot", "--reload", "runserver", "livereload", "node-dev"];
+const DEVELOPMENT: &[&str] = &[
+    "nodemon",
+    "ts-node-dev",
+    "tsnd",
+    "--watch",
+    "--hot",
+    "--reload",
+    "runserver",
+    "livereload",
+    "node-dev",
+];
 
 fn develops(line: &str) -> Option<Warning> {
     let words = command::words(line);
@@ -126,8 +134,20 @@ fn develops(line: &str) -> Option<Warning> {
 }
 
 /// Options and variables whose value is an address to listen on.
-const ADDRESSES: &[&str] =
-    &["--host", "--hostname", "--bind", "--listen", "--address", "--addr", "-H", "-b", "-l", "-a", "HOST", "HOSTNAME"];
+const ADDRESSES: &[&str] = &[
+    "--host",
+    "--hostname",
+    "--bind",
+    "--listen",
+    "--address",
+    "--addr",
+    "-H",
+    "-b",
+    "-l",
+    "-a",
+    "HOST",
+    "HOSTNAME",
+];
 
 fn loopback(line: &str) -> Option<Warning> {
     let is_loopback = |value: &str| {
@@ -139,12 +159,13 @@ fn loopback(line: &str) -> Option<Warning> {
     let words = command::words(line);
     let joined = words.iter().filter_map(|word| word.split_once('='));
     let separate = words.windows(2).map(|pair| (pair[0], pair[1]));
-    let (option, value) = joined
-        .chain(separate)
-        .find(|(option, value)| ADDRESSES.contains(option) && is_loopback(value))?;
+    let (option, value) =
+        joined.chain(separate).find(|(option, value)| ADDRESSES.contains(option) && is_loopback(value))?;
     Some(warning(
         "loopback",
-        format!("the start command listens on {value} only ({option}): no load balancer and no other machine reaches it"),
+        format!(
+            "the start command listens on {value} only ({option}): no load balancer and no other machine reaches it"
+        ),
     ))
 }
 
@@ -153,7 +174,10 @@ fn as_root(subject: &Subject) -> Option<Warning> {
     let recipe = subject.recipe;
     let all = recipe.work.iter().map(|work| &work.argv).chain(&recipe.migrate).chain([&recipe.start.argv]);
     let line = all.map(|argv| command::typed(argv)).find(|line| command::words(line).contains(&"sudo"))?;
-    Some(warning("sudo", format!("sudo fails in \"{line}\": no command runs as root; for OS packages, use packages = [...]")))
+    Some(warning(
+        "sudo",
+        format!("sudo fails in \"{line}\": no command runs as root; for OS packages, use packages = [...]"),
+    ))
 }
 
 /// Newer than any release of Node for years; a range that needs a newer one is a mistake.
@@ -164,7 +188,9 @@ fn unreleased(subject: &Subject) -> Option<Warning> {
     let (by, range) = recipe.chosen_by.split_once(": ").filter(|_| recipe.of.name == NODE.name)?;
     let released = nodejs_semver::Range::parse(NO_NODE_YET).ok()?;
     let wanted = nodejs_semver::Range::parse(range.strip_prefix('v').unwrap_or(range)).ok()?;
-    let text = format!("{by} asks for Node {range}, and there is no such release: a boot ends with E-RUNTIME-MISSING");
+    let text = format!(
+        "{by} asks for Node {range}, and there is no such release: a boot ends with E-RUNTIME-MISSING"
+    );
     (!released.allows_any(&wanted)).then(|| warning("node-not-released", text))
 }
 
@@ -199,7 +225,9 @@ fn node_env(subject: &Subject) -> Option<Warning> {
     let set = recipe.start.environment.get("NODE_ENV").map(|value| (value, "the start command"));
     let set = set.or_else(|| Some((manifest.env.values.get("NODE_ENV")?, "env.values")));
     if let Some((value, by)) = set.filter(|(value, _)| *value != "production") {
-        let text = format!("NODE_ENV is \"{value}\" ({by}): frameworks then serve a development version, or are slower");
+        let text = format!(
+            "NODE_ENV is \"{value}\" ({by}): frameworks then serve a development version, or are slower"
+        );
         return Some(warning("node-env", text));
     }
     let is_required = manifest.env.required.iter().any(|name| name == "NODE_ENV");
@@ -214,19 +242,20 @@ fn port(subject: &Subject) -> Option<Warning> {
     match (health::port(subject), named.first()) {
         _ if health.check.is_some() && health.path.is_none() && named.is_empty() => None,
         (Some(Port { port, origin }), Some(named)) if *named != port => {
-            let text = format!("the start command names port {named}, and the health check asks on {port} ({origin})");
+            let text = format!(
+                "the start command names port {named}, and the health check asks on {port} ({origin})"
+            );
             Some(warning("other-port", text))
         }
         (Some(_), _) => None,
         (None, _) => {
             let text = match &health.path {
                 Some(path) => format!(
-                    "no port is known on which {path} is asked: without PORT in the secret it is the port that the service \
-                     is found to listen on; set port"
+                    "no port is known: without PORT in the secret, {path} is asked on the port that the service is found to \
+                     listen on; set port"
                 ),
-                None => "no port is known: without PORT in the secret, the health check takes the port that the service is \
-                         found to listen on, and if it listens on none, a process that stays alive counts as healthy; set \
-                         port and health"
+                None => "no port is known: without PORT in the secret, only the port that the service is found to listen on \
+                         is checked and, if there is none, only that a process stays alive; set port and health"
                     .to_owned(),
             };
             Some(warning("no-port", text))
@@ -298,10 +327,14 @@ mod tests {
 
     #[test]
     fn a_server_for_development_is_recognized() {
-        for line in ["A=1 nodemon x | cat", "uvicorn app:app --reload", "python manage.py runserver", "flask run"] {
+        for line in
+            ["A=1 nodemon x | cat", "uvicorn app:app --reload", "python manage.py runserver", "flask run"]
+        {
             assert!(develops(line).is_some(), "{line}");
         }
-        for line in ["node watch.js", "flask db upgrade && gunicorn app:app", "uvicorn app:app", "node server.js"] {
+        for line in
+            ["node watch.js", "flask db upgrade && gunicorn app:app", "uvicorn app:app", "node server.js"]
+        {
             assert_eq!(develops(line), None, "{line}");
         }
     }

@@ -1,6 +1,7 @@
 //! The bootagent.toml that `bootagent init` writes: what conventions chose as comments, and the lines that would make the
 //! boot better.
 
+use super::start::OF_ECOSYSTEM;
 use super::{Advice, Lint};
 use crate::plan::Setting;
 use crate::secret::CUT;
@@ -25,7 +26,8 @@ const ENVIRONMENT: &str = "
 
 pub fn manifest(lint: &Lint) -> String {
     let mut text = HEAD.to_owned();
-    let chosen = lint.every.plan.iter().filter(|line| !["health check", "may write"].contains(&line.name.as_str()));
+    let chosen =
+        lint.every.plan.iter().filter(|line| !["health check", "may write"].contains(&line.name.as_str()));
     for line in table(chosen) {
         text += &format!("#   {line}\n");
     }
@@ -36,7 +38,9 @@ pub fn manifest(lint: &Lint) -> String {
     let port = |advice: &&Advice| advice.line.starts_with("port = ");
     text += &match lint.advice.iter().find(port) {
         Some(Advice { line, .. }) => {
-            format!("\n# Where the service listens. It gets the number as PORT, and the health check asks there.\n{line}\n")
+            format!(
+                "\n# Where the service listens. It gets the number as PORT, and the health check asks there.\n{line}\n"
+            )
         }
         None => NO_PORT.to_owned(),
     };
@@ -49,7 +53,7 @@ pub fn manifest(lint: &Lint) -> String {
 }
 
 /// Warnings that a line of the file answers.
-const ANSWERED: &[&str] = &["no-port", "read-only", "uncommitted"];
+const ANSWERED: &[&str] = &["no-port", "read-only", "uncommitted", "daemon"];
 
 const NO_PORT: &str = "
 # Where the service listens. It gets the number as PORT, and the health check asks there.
@@ -61,9 +65,13 @@ const NO_PORT: &str = "
 /// The present start command, if it fits into the file as it is.
 fn start(lint: &Lint) -> String {
     let start = lint.every.plan.iter().find(|line| line.name == "start").map(|line| line.value.as_str());
-    let whole = start.filter(|line| !line.contains(CUT) && !line.starts_with("what PM2"));
+    let whole = start.filter(|line| !line.contains(CUT) && *line != OF_ECOSYSTEM);
     let quoted = whole.and_then(|line| serde_json::to_string(line).ok());
-    quoted.map_or_else(String::new, |quoted| format!("\n# A key overrides a convention:\n# start = {quoted}\n"))
+    // Advice on the start command takes its place.
+    match (lint.advice.iter().any(|advice| advice.line.starts_with("start = ")), quoted) {
+        (false, Some(quoted)) => format!("\n# A key overrides a convention:\n# start = {quoted}\n"),
+        _ => String::new(),
+    }
 }
 
 fn capitalized(text: &str) -> String {
