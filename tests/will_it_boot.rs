@@ -143,3 +143,27 @@ fn each_warning_is_explained_and_no_other() {
     explained.sort_unstable();
     assert_eq!(explained, warnings());
 }
+
+fn all_of(directory: &Path, text: &mut String) {
+    for path in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        match path.is_dir() {
+            true => all_of(&path, text),
+            false => *text += &std::fs::read_to_string(&path).unwrap(),
+        }
+    }
+}
+
+/// The lint knows a runtime's notes by their words: a note in other words would get no code.
+#[test]
+fn the_notes_that_the_lint_knows_are_those_of_the_runtimes() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/planner");
+    let lint = std::fs::read_to_string(home.join("lint/warnings.rs")).unwrap();
+    let table = |begin: &str| lint.split_once(begin).unwrap().1.split_once("];").unwrap().0;
+    let coded = texts(table("CODES: &[(&str, &str)] = &[")).into_iter().step_by(2);
+    let known: Vec<&str> = coded.chain(texts(table("NEED_NO_CHANGE: &[&str] ="))).collect();
+    assert!(known.len() > 8, "{known:?}");
+    let mut runtimes = String::new();
+    all_of(&home.join("runtime"), &mut runtimes);
+    let unknown: Vec<&&str> = known.iter().filter(|words| !runtimes.contains(**words)).collect();
+    assert!(unknown.is_empty(), "no runtime has a note with {unknown:?}");
+}
