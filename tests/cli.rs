@@ -35,6 +35,9 @@ fn directory(files: Files) -> TempDir {
 }
 
 const PACKAGE: (&str, &str) = ("package.json", r#"{ "scripts": { "start": "node server.js" } }"#);
+/// With a dependency.
+const DEPENDENT: (&str, &str) =
+    ("package.json", r#"{"scripts": {"start": "node ."}, "dependencies": {"express": "5.0.0"}}"#);
 const LOCK: (&str, &str) = ("package-lock.json", "{}");
 
 /// The arguments of a dry run in this directory for a machine that is on record, and nothing else.
@@ -420,8 +423,7 @@ fn validate_says_what_is_not_committed() {
 
 #[test]
 fn init_writes_a_manifest_that_is_valid_and_never_replaces_one() {
-    let web = ("package.json", r#"{"scripts": {"start": "node ."}, "dependencies": {"express": "5.0.0"}}"#);
-    let home = directory(&[web, LOCK]);
+    let home = directory(&[DEPENDENT, LOCK]);
     let run = |arguments: &[&str]| bootagent().current_dir(&home).args(arguments).output().unwrap();
     let path = home.path().join("bootagent.toml");
     let printed = run(&["init", "--print"]);
@@ -444,10 +446,7 @@ fn init_writes_a_manifest_that_is_valid_and_never_replaces_one() {
 
 #[test]
 fn init_of_what_cannot_boot_writes_nothing() {
-    let home = directory(&[(
-        "package.json",
-        r#"{"scripts": {"start": "node ."}, "dependencies": {"express": "5.0.0"}}"#,
-    )]);
+    let home = directory(&[DEPENDENT]);
     let output = bootagent().current_dir(&home).arg("init").output().unwrap();
     assert_eq!(output.status.code(), Some(78), "{}", said(&output.stdout));
     assert!(said(&output.stderr).contains("[E-LOCKFILE-MISSING]"), "{}", said(&output.stderr));
@@ -508,9 +507,9 @@ fn validate_points_at_what_is_wrong() {
             &[PACKAGE, LOCK, ("bootagent.toml", "[env.values]\nLD_PRELOAD = \"x\"\n")],
             "bootagent.toml:2:14: env.values.LD_PRELOAD is refused",
         ),
-        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": []\n}\n")], "package.json:2:1"),
+        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": ,\n}\n")], "package.json:2:12"),
         ("no text", &[PACKAGE, LOCK, (".nvmrc", "iojs\n")], "(.nvmrc): not a version range"),
-        ("no lockfile", &[PACKAGE], "[E-LOCKFILE-MISSING]"),
+        ("no lockfile", &[DEPENDENT], "[E-LOCKFILE-MISSING]"),
         ("no start", &[LOCK, ("package.json", "{}")], "looking for the start command"),
         ("nothing", &[], "[E-RUNTIME-UNKNOWN]"),
     ];

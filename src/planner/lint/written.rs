@@ -67,8 +67,10 @@ fn start(lint: &Lint) -> String {
     let start = lint.every.plan.iter().find(|line| line.name == "start").map(|line| line.value.as_str());
     let whole = start.filter(|line| !line.contains(CUT) && *line != OF_ECOSYSTEM);
     let quoted = whole.and_then(|line| serde_json::to_string(line).ok());
-    // Advice on the start command takes its place.
-    match (lint.advice.iter().any(|advice| advice.line.starts_with("start = ")), quoted) {
+    // Advice on what is started takes its place.
+    let is_advised =
+        |advice: &Advice| ["start = ", "supervisor = "].iter().any(|key| advice.line.starts_with(key));
+    match (lint.advice.iter().any(is_advised), quoted) {
         (false, Some(quoted)) => format!("\n# A key overrides a convention:\n# start = {quoted}\n"),
         _ => String::new(),
     }
