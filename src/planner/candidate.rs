@@ -93,26 +93,19 @@ pub fn refuse(candidate: Option<u16>, port: Option<u16>, start: &Start) -> Resul
     }
 }
 
-fn names_port(argv: &[String], port: u16) -> bool {
-    named_ports(argv).contains(&port)
-}
-
-/// The ports that a command line sets, as in `--port 3000`, `--port=3000`, `PORT=3000`, `-p 3000`, `-p3000` and
+/// Whether a command line sets this port, as in `--port 3000`, `--port=3000`, `PORT=3000`, `-p 3000`, `-p3000` and
 /// `0.0.0.0:3000`.
-pub fn named_ports(argv: &[String]) -> Vec<u16> {
+fn names_port(argv: &[String], port: u16) -> bool {
+    let port = port.to_string();
     let mut before = "";
-    let words = argv.iter().flat_map(|word| word.split_whitespace());
-    let ports = words.filter_map(|word| {
+    argv.iter().flat_map(|word| word.split_whitespace()).any(|word| {
         let flag = std::mem::replace(&mut before, word);
         let named = |name: &str| name == "-p" || name.to_ascii_lowercase().ends_with("port");
-        let name = word.trim_end_matches(|digit: char| digit.is_ascii_digit());
-        let is_named = match name {
+        word.strip_suffix(&port).is_some_and(|name| match name {
             "" => flag.starts_with('-') && named(flag),
             _ => name.ends_with(':') || named(name.trim_end_matches('=')),
-        };
-        word[name.len()..].parse().ok().filter(|_| is_named)
-    });
-    ports.collect()
+        })
+    })
 }
 
 #[cfg(test)]

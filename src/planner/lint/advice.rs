@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::super::candidate::named_ports;
 use super::super::persist;
-use super::{Subject, health, start, warnings};
+use super::{Subject, command, health, start, warnings};
 use crate::planner::runtime::NODE;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,7 +60,7 @@ fn port(subject: &Subject) -> Option<Advice> {
         return None;
     }
     let usual = if subject.recipe.of.name == NODE.name { 3000 } else { 8000 };
-    match named_ports(&subject.recipe.start.argv).first() {
+    match command::port(&subject.line) {
         Some(0..1024) => None,
         Some(port) => Some(advice_of(
             format!("port = {port}"),

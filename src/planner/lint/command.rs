@@ -54,6 +54,52 @@ pub fn words(line: &str) -> Vec<&str> {
         .collect()
 }
 
+/// Options and variables whose value is an address to listen on.
+const ADDRESSES: &[&str] = &[
+    "--host",
+    "--hostname",
+    "--bind",
+    "--listen",
+    "--address",
+    "--addr",
+    "-H",
+    "-b",
+    "-l",
+    "-a",
+    "HOST",
+    "HOSTNAME",
+];
+
+/// Options and variables with their values: `--port 3000`, `--port=3000`, `PORT=3000`.
+fn options<'a>(words: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let joined = words.iter().filter_map(|word| word.split_once('='));
+    joined.chain(words.windows(2).map(|pair| (pair[0], pair[1])))
+}
+
+/// The addresses on which a command says that it listens, each with its option.
+pub fn addresses(line: &str) -> Vec<(String, String)> {
+    let words = words(line);
+    let found = options(&words).filter(|(option, _)| ADDRESSES.contains(option));
+    found.map(|(option, value)| (option.to_owned(), value.to_owned())).collect()
+}
+
+/// The port on which a command says that it listens: `--port 3000`, `-p3000`, `--bind 0.0.0.0:3000`.
+pub fn port(line: &str) -> Option<u16> {
+    let words = words(line);
+    let is_port = |option: &str| {
+        let name = option.trim_start_matches('-');
+        let is_option =
+            option.starts_with('-') && (name == "port" || name.ends_with("-port") || name.ends_with("Port"));
+        is_option || option == "-p" || option == "PORT"
+    };
+    let named = options(&words).filter(|(option, _)| is_port(option)).map(|(_, value)| value);
+    let short = words.iter().filter_map(|word| word.strip_prefix("-p"));
+    let addresses = addresses(line);
+    let of_address =
+        addresses.iter().filter_map(|(_, address)| address.rsplit_once(':')).map(|(_, port)| port);
+    named.chain(short).chain(of_address).find_map(|port| port.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +130,31 @@ mod tests {
     fn a_terminal_s_commands_are_not_among_them() {
         assert_eq!(of(&["/bin/sh", "-c", "node \u{1b}[2Jx\u{202e}\nb"]), "node x b");
         assert_eq!(of(&[]), "");
+    }
+
+    #[test]
+    fn the_port_of_a_command_is_found() {
+        for line in [
+            "next start -p 3000",
+            "next start -p3000",
+            "vite --port 3000",
+            "x --port=3000 --y",
+            "cd web && PORT=3000 node x.js | tee log",
+            "serve -l tcp://0.0.0.0:3000",
+            "gunicorn -b 0.0.0.0:3000 app:app",
+            "x --listen-port=3000",
+        ] {
+            assert_eq!(port(line), Some(3000), "{line}");
+        }
+        for line in [
+            "node server.js",
+            "node x --redis localhost:6379",
+            "node x --export 3000",
+            "node x --port ${PORT:-3000}",
+            "node x --max-old-space-size=3000",
+            "REDIS_URL=redis://cache:6379 node x",
+        ] {
+            assert_eq!(port(line), None, "{line}");
+        }
     }
 }

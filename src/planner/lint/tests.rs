@@ -117,6 +117,11 @@ fn the_port_that_is_known_is_advised() {
     assert_eq!(advised("node x", ", \"dependencies\": {\"express\": \"5\"}"), ["port = 3000"]);
     assert_eq!(advised("node x", ""), ["health.check = \"process\""]);
     assert!(advised("node x --port 80", "").is_empty());
+    // A manifest that says how it is checked has been thought about.
+    let package = starting("node x --port 4000", "");
+    let checked = ("bootagent.toml", "health.check = \"process\"\n");
+    let lint = linted(&[("package.json", &package), LOCK, checked], None);
+    assert_eq!((codes(&lint), lint.advice), (Vec::new(), Vec::new()));
 }
 
 #[test]
@@ -172,7 +177,11 @@ fn what_init_writes_is_a_manifest_that_changes_nothing_but_what_it_says() {
     // What is commented is well-formed, too.
     let on: Vec<&str> = text
         .lines()
-        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                .unwrap_or(line)
+        })
         .collect();
     let start = Manifest::parse("x", &on.join("\n"), None, &runtime::tables()).unwrap().start;
     assert_eq!(start.as_deref(), Some("node 'a b.js' \"$X\""), "{text}");

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::super::candidate::named_ports;
 use super::super::persist;
 use super::health::Port;
 use super::{Subject, command, health, plain, start, tree};
+use crate::facts::Strength;
 use crate::planner::runtime::NODE;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -133,22 +133,6 @@ fn develops(line: &str) -> Option<Warning> {
     })
 }
 
-/// Options and variables whose value is an address to listen on.
-const ADDRESSES: &[&str] = &[
-    "--host",
-    "--hostname",
-    "--bind",
-    "--listen",
-    "--address",
-    "--addr",
-    "-H",
-    "-b",
-    "-l",
-    "-a",
-    "HOST",
-    "HOSTNAME",
-];
-
 fn loopback(line: &str) -> Option<Warning> {
     let is_loopback = |value: &str| {
         let value = value.rsplit("//").next().unwrap_or_default();
@@ -156,11 +140,7 @@ fn loopback(line: &str) -> Option<Warning> {
             .iter()
             .any(|name| value.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
     };
-    let words = command::words(line);
-    let joined = words.iter().filter_map(|word| word.split_once('='));
-    let separate = words.windows(2).map(|pair| (pair[0], pair[1]));
-    let (option, value) =
-        joined.chain(separate).find(|(option, value)| ADDRESSES.contains(option) && is_loopback(value))?;
+    let (option, value) = command::addresses(line).into_iter().find(|(_, value)| is_loopback(value))?;
     Some(warning(
         "loopback",
         format!(
@@ -238,10 +218,10 @@ fn node_env(subject: &Subject) -> Option<Warning> {
 
 fn port(subject: &Subject) -> Option<Warning> {
     let health = &subject.manifest.health;
-    let named = named_ports(&subject.recipe.start.argv);
-    match (health::port(subject), named.first()) {
-        _ if health.check.is_some() && health.path.is_none() && named.is_empty() => None,
-        (Some(Port { port, origin }), Some(named)) if *named != port => {
+    let named = command::port(&subject.line);
+    match (health::port(subject), named) {
+        _ if health.check == Some(Strength::Process) => None,
+        (Some(Port { port, origin }), Some(named)) if named != port => {
             let text = format!(
                 "the start command names port {named}, and the health check asks on {port} ({origin})"
             );
