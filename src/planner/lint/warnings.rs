@@ -185,7 +185,7 @@ const LOCKFILES: &[&[&str]] = &[
 fn lockfiles(subject: &Subject) -> Option<Warning> {
     let source = subject.tree.source;
     let of_one = |paths: &&[&'static str]| paths.iter().copied().find(|path| source.has(path));
-    let found: Vec<&str> = LOCKFILES.iter().filter_map(|paths| of_one(paths)).collect();
+    let found: Vec<&str> = LOCKFILES.iter().filter_map(of_one).collect();
     let manager = subject.recipe.settings.iter().find(|setting| setting.name == "packages")?;
     let text = format!(
         "there are {}, and {} is used ({}): remove the lockfiles of other package managers, which become stale",
