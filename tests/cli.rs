@@ -385,7 +385,7 @@ fn validate_in_json_is_for_programs_also_if_it_fails() {
         (start["value"].as_str(), start["origin"].as_str()),
         (Some("node server.js"), Some("scripts.start in package.json"))
     );
-    assert_eq!(value["advice"][0]["line"], "health.check = \"process\"");
+    assert_eq!(value["advice"][0]["line"], "port = 3000");
     let (exit, value) = shown(&[PACKAGE, LOCK, ("bootagent.toml", "prot = 1\n")]);
     assert_eq!((exit, value["valid"].as_bool()), (Some(78), Some(false)));
     assert_eq!(value["error"]["code"], "E-MANIFEST-INVALID");

@@ -59,8 +59,15 @@ fn origin(subject: &Subject) -> String {
     }
 }
 
-/// Whether a dependency or the program of the start command listens on a port.
+/// Names of files that start a server.
+const NAMES: &[&str] = &["server", "www", "http", "api", "web"];
+
+/// Whether a dependency, the program of the start command or the name of its file shows that it listens on a port.
 pub fn is_web(subject: &Subject) -> bool {
-    let mut words = subject.line.split_whitespace().skip_while(|word| word.contains('='));
-    subject.recipe.is_web || words.next().is_some_and(|program| SERVERS.contains(&program))
+    let words = command::words(&subject.line);
+    let program = words.iter().find(|word| !word.contains('='));
+    let stem =
+        |word: &str| word.rsplit('/').next().and_then(|name| name.split('.').next()).map(str::to_owned);
+    let is_named = words.iter().filter_map(|word| stem(word)).any(|name| NAMES.contains(&name.as_str()));
+    subject.recipe.is_web || program.is_some_and(|program| SERVERS.contains(program)) || is_named
 }

@@ -116,6 +116,8 @@ fn the_port_that_is_known_is_advised() {
     assert_eq!(advised("node x --port 4000", ""), ["port = 4000"]);
     assert_eq!(advised("node x", ", \"dependencies\": {\"express\": \"5\"}"), ["port = 3000"]);
     assert_eq!(advised("node x", ""), ["health.check = \"process\""]);
+    assert_eq!(advised("node src/server.js", ""), ["port = 3000"]);
+    assert_eq!(advised("node observer.js", ""), ["health.check = \"process\""]);
     assert!(advised("node x --port 80", "").is_empty());
     // A manifest that says how it is checked has been thought about.
     let package = starting("node x --port 4000", "");
