@@ -18,8 +18,10 @@ use crate::plan::Seconds;
 
 mod everyday;
 mod help;
+mod offline;
 
 pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
+pub use offline::{InitArgs, ValidateArgs};
 
 /// Deploys this instance's service and waits until it is healthy
 #[derive(Debug, Parser)]
@@ -55,9 +57,12 @@ pub enum Verb {
     /// End a hold
     #[command(after_help = help::UNHOLD)]
     Unhold,
-    /// Check a service's repository offline, for its own CI
+    /// Show what a boot would do with a working tree, and what is unusual about it; offline, also for CI
     #[command(after_help = help::VALIDATE)]
     Validate(ValidateArgs),
+    /// Write a first bootagent.toml for a working tree, with what conventions choose as comments
+    #[command(after_help = help::INIT)]
+    Init(InitArgs),
     /// Check which keys of a secret reach the service
     Env(EnvArgs),
     /// Record this machine as JSON, for --facts
@@ -167,13 +172,6 @@ pub struct StatusArgs {
     /// Show the steps of the last run, and the last output of a program that failed
     #[arg(long)]
     pub steps: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ValidateArgs {
-    /// The repository's directory
-    #[arg(default_value = ".")]
-    pub path: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -35,6 +35,9 @@ fn directory(files: Files) -> TempDir {
 }
 
 const PACKAGE: (&str, &str) = ("package.json", r#"{ "scripts": { "start": "node server.js" } }"#);
+/// With a dependency.
+const DEPENDENT: (&str, &str) =
+    ("package.json", r#"{"scripts": {"start": "node ."}, "dependencies": {"express": "5.0.0"}}"#);
 const LOCK: (&str, &str) = ("package-lock.json", "{}");
 
 /// The arguments of a dry run in this directory for a machine that is on record, and nothing else.
@@ -296,20 +299,29 @@ fn validate_shows_what_a_boot_would_do() {
     let output = ran(&["validate", home.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
     let stdout = said(&output.stdout);
+    let (every, stage) = stdout.split_once("\nIn stage instead:\n").unwrap();
+    let has =
+        |text: &str, line: &str| text.lines().any(|said| said.split_whitespace().eq(line.split_whitespace()));
     for line in [
         "bootagent.toml: well-formed",
-        "every environment: install: /node/bin/npm ci --no-audit --no-fund --omit=dev",
-        "every environment: start: /node/bin/node server.js",
-        "every environment: note: /health is requested on PORT, if the secret contains it, or else on the port that the \
-         service is found to listen on: set port",
-        "stage: packages: ffmpeg, imagemagick, if the policy allows them",
-        "stage: migrate: /node/bin/node migrate.js",
-        "stage: candidate: an update is started on port 13000 first",
-        "stage: start: /node/bin/node stage.js",
+        "install npm ci --no-audit --no-fund --omit=dev (installs exactly the versions in the lockfile)",
+        "start node server.js (scripts.start in package.json)",
+        "health check GET /health on the port that the service is found to listen on (health in bootagent.toml; no port is known)",
     ] {
-        assert!(stdout.lines().any(|said| said == line), "{line} is not in\n{stdout}");
+        assert!(has(every, line), "{line} is not in\n{every}");
     }
-    assert!(!stdout.contains("stage: note") && !stdout.contains("every environment: packages"), "{stdout}");
+    assert!(every.contains("[no-port]") && !every.contains("ffmpeg"), "{every}");
+    for line in [
+        "OS packages ffmpeg, imagemagick (packages in bootagent.toml; if the policy allows them)",
+        "migrate node migrate.js (migrate in bootagent.toml)",
+        "candidate an update is started on port 13000 first (rehearsal.port in bootagent.toml)",
+        "start node stage.js (start in bootagent.toml)",
+        "health check GET /health on port 3000, answered with any 2xx (health and port in bootagent.toml)",
+    ] {
+        assert!(has(stage, line), "{line} is not in\n{stage}");
+    }
+    assert!(!stage.contains("warning: ") && !stage.contains("npm ci"), "{stage}");
+    assert!(stdout.ends_with("\n1 warning\n"), "{stdout}");
     let mut here = bootagent();
     assert_eq!(said(&here.current_dir(&home).arg("validate").output().unwrap().stdout), stdout);
 }
@@ -333,9 +345,112 @@ fn validate_notes_what_a_service_would_write_into_its_release() {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }
     assert!(!told.contains("src/") && !told.contains("stays alive"), "{told}");
+    assert!(told.contains("  persist = [\"uploads\", \"logs\"]  # "), "{told}");
     let told = notes("persist = [\"uploads\", \"logs\"]\n");
-    assert!(!told.contains("read-only") && !told.contains("multer"), "{told}");
-    assert!(told.contains("a process that stays alive counts as healthy"), "{told}");
+    assert!(!told.contains("[read-only]") && !told.contains("multer"), "{told}");
+    assert!(told.contains("only that a process stays alive"), "{told}");
+}
+
+#[test]
+fn validate_fails_on_a_warning_only_if_asked() {
+    let healthy = ("bootagent.toml", "port = 3000\nhealth = \"/health\"\n");
+    let unusual = ("package.json", r#"{ "scripts": { "start": "nohup node server.js" } }"#);
+    for (package, flags, exit, last) in [
+        (PACKAGE, &["--strict"][..], 0, "ok"),
+        (unusual, &["--strict"], 4, "1 warning"),
+        (unusual, &[], 0, "1 warning"),
+    ] {
+        let home = directory(&[package, LOCK, healthy]);
+        let output = bootagent().current_dir(&home).arg("validate").args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{flags:?}: {}", said(&output.stdout));
+        assert_eq!(said(&output.stdout).lines().last(), Some(last));
+        assert!(output.stderr.is_empty(), "{}", said(&output.stderr));
+    }
+}
+
+#[test]
+fn validate_in_json_is_for_programs_also_if_it_fails() {
+    let shown = |files: Files| {
+        let home = directory(files);
+        let output = bootagent().current_dir(&home).args(["validate", "--output=json"]).output().unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), value)
+    };
+    let (exit, value) = shown(&[PACKAGE, LOCK, ("bootagent.toml", "[environments.stage]\nport = 4000\n")]);
+    assert_eq!((exit, value["schema"].as_u64(), value["valid"].as_bool()), (Some(0), Some(1), Some(true)));
+    assert_eq!(value["warnings"][0]["code"], "no-port");
+    assert_eq!(value["environments"]["stage"]["plan"][0]["name"], "health check");
+    let start = value["plan"].as_array().unwrap().iter().find(|line| line["name"] == "start").unwrap();
+    assert_eq!(
+        (start["value"].as_str(), start["origin"].as_str()),
+        (Some("node server.js"), Some("scripts.start in package.json"))
+    );
+    assert_eq!(value["advice"][0]["line"], "port = 3000");
+    let (exit, value) = shown(&[PACKAGE, LOCK, ("bootagent.toml", "prot = 1\n")]);
+    assert_eq!((exit, value["valid"].as_bool()), (Some(78), Some(false)));
+    assert_eq!(value["error"]["code"], "E-MANIFEST-INVALID");
+    assert!(value["plan"].as_array().unwrap().is_empty(), "{value}");
+}
+
+/// A boot takes a commit, and not what is here.
+#[test]
+fn validate_says_what_is_not_committed() {
+    let tree = directory(&[
+        PACKAGE,
+        LOCK,
+        ("bootagent.toml", "port = 3000\nhealth = \"/health\"\n"),
+        (".gitignore", ".env\nbuilt\n"),
+    ]);
+    let home = directory(&[]);
+    let repository = home.path().join("repo");
+    common::repository(tree.path(), &repository, &["main"]);
+    let opened = git2::Repository::open(&repository).unwrap();
+    opened.checkout_head(Some(git2::build::CheckoutBuilder::new().force())).unwrap();
+    let told = || said(&ran(&["validate", repository.to_str().unwrap()]).stdout);
+    for path in [".env", "built"] {
+        std::fs::write(repository.join(path), "A=1").unwrap();
+    }
+    assert!(told().ends_with("\nok\n"), "{}", told());
+    std::fs::write(repository.join("new.js"), "").unwrap();
+    std::fs::write(repository.join(".gitignore"), "package-lock.json\n").unwrap();
+    let told = told();
+    assert!(
+        told.contains("without what is not committed here: .env, .gitignore, built and 1 more [uncommitted]"),
+        "{told}"
+    );
+    assert!(!told.contains("[env-file]") && told.ends_with("\n1 warning\n"), "{told}");
+}
+
+#[test]
+fn init_writes_a_manifest_that_is_valid_and_never_replaces_one() {
+    let home = directory(&[DEPENDENT, LOCK]);
+    let run = |arguments: &[&str]| bootagent().current_dir(&home).args(arguments).output().unwrap();
+    let path = home.path().join("bootagent.toml");
+    let printed = run(&["init", "--print"]);
+    assert_eq!((printed.status.code(), path.exists()), (Some(0), false));
+    let written = run(&["init"]);
+    assert_eq!(written.status.code(), Some(0), "{}", said(&written.stderr));
+    assert!(said(&written.stdout).contains("bootagent.toml is written"), "{}", said(&written.stdout));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, said(&printed.stdout));
+    assert!(text.contains("\nport = 3000\n") && text.contains("(scripts.start in package.json)"), "{text}");
+    assert_eq!(run(&["validate", "--strict"]).status.code(), Some(0), "{}", said(&run(&["validate"]).stdout));
+    std::fs::write(&path, "# mine\n").unwrap();
+    let again = run(&["init"]);
+    let told = said(&again.stderr);
+    assert_eq!(again.status.code(), Some(64), "{told}");
+    assert!(told.contains("it exists") && told.contains("--print"), "{told}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n");
+    assert_eq!(said(&run(&["init", "--print"]).stdout), text);
+}
+
+#[test]
+fn init_of_what_cannot_boot_writes_nothing() {
+    let home = directory(&[DEPENDENT]);
+    let output = bootagent().current_dir(&home).arg("init").output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output.stdout));
+    assert!(said(&output.stderr).contains("[E-LOCKFILE-MISSING]"), "{}", said(&output.stderr));
+    assert!(!home.path().join("bootagent.toml").exists());
 }
 
 #[test]
@@ -392,9 +507,9 @@ fn validate_points_at_what_is_wrong() {
             &[PACKAGE, LOCK, ("bootagent.toml", "[env.values]\nLD_PRELOAD = \"x\"\n")],
             "bootagent.toml:2:14: env.values.LD_PRELOAD is refused",
         ),
-        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": ]\n}\n")], "package.json:2:1"),
+        ("JSON", &[LOCK, ("package.json", "{\n\"scripts\": ,\n}\n")], "package.json:2:12"),
         ("no text", &[PACKAGE, LOCK, (".nvmrc", "iojs\n")], "(.nvmrc): not a version range"),
-        ("no lockfile", &[PACKAGE], "[E-LOCKFILE-MISSING]"),
+        ("no lockfile", &[DEPENDENT], "[E-LOCKFILE-MISSING]"),
         ("no start", &[LOCK, ("package.json", "{}")], "looking for the start command"),
         ("nothing", &[], "[E-RUNTIME-UNKNOWN]"),
     ];

@@ -44,10 +44,19 @@ Exit status:
   4   degraded: it serves, but not what was asked for";
 
 pub const VALIDATE: &str = "\
-Example:
-  bootagent validate .   in the service's CI
+Examples:
+  bootagent validate                    what a boot would do with this directory
+  bootagent validate --strict           in the service's CI: a warning fails
+  bootagent validate --output json api  for programs
 
-Exit status: 0 valid, 64 usage error, 78 invalid";
+Exit status: 0 valid, also with warnings (then 4 with --strict), 64 usage error, 78 invalid";
+
+pub const INIT: &str = "\
+Examples:
+  bootagent init && bootagent validate
+  bootagent init --print    show the file
+
+Exit status: 0 written or printed, 1 the file cannot be written, 64 bootagent.toml exists or usage error, 78 a boot would fail";
 
 pub const FACTS: &str = "\
 Example:

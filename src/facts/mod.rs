@@ -19,6 +19,7 @@ mod seconds;
 mod source;
 #[cfg(test)]
 pub mod testing;
+mod uncommitted;
 
 pub use gate::{Gate, Probe, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
@@ -38,3 +39,4 @@ pub use records::{
 };
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};
+pub use uncommitted::Uncommitted;

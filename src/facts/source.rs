@@ -15,7 +15,7 @@ pub struct Source {
     pub branch: Branch,
     pub commit: Commit,
     pub entries: Vec<Entry>,
-    /// The directories of a working tree's root; `entries` then has only the files of the root.
+    /// The directories of a working tree's root, also those without files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directories: Vec<String>,
     /// Submodules that no `.gitmodules` describes. git makes an empty directory of each, and so does a release.

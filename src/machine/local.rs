@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source};
+use crate::facts::{
+    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted,
+};
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
 use crate::machine::disk::{files, owned, room};
+use crate::machine::git::changes;
 use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
-use crate::machine::install::{aside, cache, evaluate, packages, releases, runtimes, tools, work};
+use crate::machine::install::{
+    aside, cache, evaluate, packages, releases, runtimes, tools, work, working_tree,
+};
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
@@ -139,7 +144,11 @@ impl Observe for LocalHost {
     }
 
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source> {
-        releases::working_tree(path, evidence)
+        working_tree::working_tree(path, evidence)
+    }
+
+    fn uncommitted(&self, path: &Path) -> Option<Uncommitted> {
+        changes::uncommitted(path)
     }
 
     async fn probe(&self, gate: &Gate) -> Result<Health> {

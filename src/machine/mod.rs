@@ -24,12 +24,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source};
+use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source, Uncommitted};
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
 
 pub use children::child;
 pub use disk::files::{read as read_file, remove_file, write as replace_file};
+pub use disk::new_file::create as create_file;
 pub use git::credential::{App, Credential};
 pub use git::request::{FetchRequest, Limits, Repository};
 pub use install::kept::Release;
@@ -133,6 +134,9 @@ pub trait Observe {
 
     /// A working tree as a `Source`, with the text of its evidence files.
     fn tree(&self, path: &Path, evidence: &[String]) -> Result<Source>;
+
+    /// What differs between a working tree and its last commit; `None` if it is not one of git's, or cannot be read.
+    fn uncommitted(&self, path: &Path) -> Option<Uncommitted>;
 
     /// Whether a step would change something. Changes nothing.
     async fn check(&self, action: &Action) -> Result<Check>;

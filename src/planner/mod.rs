@@ -17,6 +17,7 @@ mod goal;
 mod health;
 mod imds;
 mod kept;
+pub mod lint;
 mod migrate;
 mod names;
 mod network;

@@ -64,14 +64,17 @@ pub fn notes(source: &Source, manifest: &Manifest, notes: &mut Vec<String>) {
     }
 }
 
+/// Directories of the root that services usually write to, and that `persist` does not keep.
+pub fn written<'a>(source: &'a Source, manifest: &'a Manifest) -> impl Iterator<Item = &'static str> + 'a {
+    const WRITTEN: [&str; 3] = ["uploads", "logs", "tmp"];
+    let is_kept = |name: &str| manifest.persist.iter().any(|kept| is_within(kept, name));
+    WRITTEN.into_iter().filter(move |name| source.has_directory(name) && !is_kept(name))
+}
+
 /// For `bootagent validate`: signs that the service writes into its release, which is read-only, without a persistent
 /// directory for it.
 pub fn hints(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Vec<String> {
-    const WRITTEN: [&str; 3] = ["uploads", "logs", "tmp"];
-    let is_kept = |name: &str| manifest.persist.iter().any(|kept| is_within(kept, name));
-    let mut hints: Vec<String> = WRITTEN
-        .into_iter()
-        .filter(|name| source.has_directory(name) && !is_kept(name))
+    let mut hints: Vec<String> = written(source, manifest)
         .map(|name| {
             format!("{name}/ is read-only in a release: if the service writes there, persist = [\"{name}\"]")
         })

@@ -3,6 +3,8 @@
 mod env;
 mod facts;
 mod hold;
+mod init;
+mod inspect;
 mod logs;
 mod releases;
 mod rollback;
@@ -27,7 +29,8 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Hold(args) => hold::hold(&args),
         Verb::Unhold => hold::unhold(),
         Verb::Status(args) => Box::pin(status::status(&args)).await,
-        Verb::Validate(args) => validate::validate(&args).await,
+        Verb::Validate(args) => validate::validate(&args),
+        Verb::Init(args) => init::init(&args),
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
         Verb::Child(_) => Code::Bug.exit() as u8,

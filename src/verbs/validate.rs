@@ -1,116 +1,101 @@
-//! `bootagent validate`: checks a service's repository offline, without knowledge of a machine or an instance.
+//! `bootagent validate`: says what a boot would do with a working tree, and what is unusual about it. Offline.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use crate::cli::ValidateArgs;
-use crate::error::{Code, Error, Result};
-use crate::facts::{Ask, Environment, Facts, Installed, Places, Question, Service, Source};
-use crate::machine::{LocalHost, Observe};
-use crate::observe::manifest::{self, Manifest};
-use crate::observe::{self, MANIFEST};
-use crate::plan::layout::Layout;
-use crate::planner::runtime::{self, RecipeInputs};
-use crate::planner::{self, MAX_QUESTIONS, Unmet, candidate, persist, supervisor};
+use serde::Serialize;
+
+use super::inspect::{Inspected, inspect};
+use crate::cli::{Output, ValidateArgs};
+use crate::error::{Code, Error, ErrorReport, Result};
+use crate::observe::MANIFEST;
+use crate::planner::lint::{Advice, Judged, Lint, table};
 use crate::report::print;
 
-pub async fn validate(args: &ValidateArgs) -> u8 {
-    match check(&args.path).await.and_then(|lines| print(&(lines.join("\n") + "\n"))) {
-        Ok(()) => 0,
+/// With `--strict`: the exit status of a result with warnings, as of `bootagent run --strict`.
+const WARNINGS: u8 = 4;
+
+pub fn validate(args: &ValidateArgs) -> u8 {
+    let inspected = inspect(&args.path, true);
+    let printed = match (args.output, &inspected) {
+        (Output::Text, Ok(inspected)) => print(&text(inspected)),
+        (Output::Text, Err(_)) => Ok(()),
+        (Output::Json, inspected) => json(args, inspected).and_then(|text| print(&text)),
+    };
+    match printed.and(inspected) {
+        Ok(Inspected { lint, .. }) if args.strict && lint.warnings() > 0 => WARNINGS,
+        Ok(_) => 0,
         Err(error) => super::print_error(&error),
     }
 }
 
-async fn check(path: &Path) -> Result<Vec<String>> {
-    let machine = LocalHost::observer();
-    let mut evidence = planner::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
-    for _ in 0..MAX_QUESTIONS {
-        let source = machine.tree(path, &evidence)?;
-        match judge(&source) {
-            Err(Unmet::Ask(Question { ask: Ask::Evidence(more), .. })) => evidence.extend(more),
-            judged => return judged.map_err(Unmet::into_error),
-        }
-    }
-    Err(Error::new(Code::Bug, "validating", "the planner asks for further files without end"))
-}
-
-fn judge(source: &Source) -> Result<Vec<String>, Unmet> {
-    let text = observe::repository_manifest(source)?;
-    // Once without an environment, and once for each environment that has its own table in the manifest.
-    let mut environments: BTreeSet<Option<Environment>> = [None].into();
-    environments.extend(text.map(manifest::environments).unwrap_or_default().into_iter().map(Some));
-    let mut lines = vec![match text {
-        Some(_) => format!("{MANIFEST}: well-formed"),
-        None => format!("{MANIFEST}: absent, defaults apply"),
+fn text(inspected: &Inspected) -> String {
+    let Inspected { lint, has_manifest } = inspected;
+    let mut lines = vec![match has_manifest {
+        true => format!("{MANIFEST}: well-formed"),
+        false => format!("{MANIFEST}: absent, conventions apply"),
     }];
-    for environment in environments {
-        let manifest = match text {
-            Some(text) => Manifest::parse(MANIFEST, text, environment.as_ref(), &runtime::tables())?,
-            None => Manifest::default(),
-        };
-        let name = environment.map_or_else(|| "every environment".to_owned(), |name| name.to_string());
-        lines.extend(recipe(source, &manifest)?.into_iter().map(|line| format!("{name}: {line}")));
+    lines.extend(table(lint.every.plan.iter()));
+    lines.extend(remarks(&lint.every));
+    for (environment, judged) in &lint.environments {
+        let (differs, remarks) = (table(judged.plan.iter()), remarks(judged));
+        if !differs.is_empty() || !remarks.is_empty() {
+            lines.push(format!("\nIn {environment} instead:"));
+            lines.extend(differs.into_iter().chain(remarks));
+        }
     }
-    Ok(lines)
+    lines.extend(advice(lint, *has_manifest));
+    lines.push(match lint.warnings() {
+        0 => "\nok".to_owned(),
+        1 => "\n1 warning".to_owned(),
+        warnings => format!("\n{warnings} warnings"),
+    });
+    lines.join("\n") + "\n"
 }
 
-/// What a boot would do, as far as it does not depend on the machine.
-fn recipe(source: &Source, manifest: &Manifest) -> Result<Vec<String>, Unmet> {
-    let service = Service::try_from("service").map_err(|error| Error::new(Code::Bug, "validating", error))?;
-    let recipe = runtime::recipe(&RecipeInputs {
-        source,
-        manifest,
-        facts: &any_machine(),
-        archives: &Default::default(),
-        mirrors: &Default::default(),
-        packages: &Default::default(),
-        network: &Default::default(),
-        requires_lockfile: manifest.lockfile.unwrap_or(true),
-        layout: &Layout::new(&service),
-        is_started_by_supervisor: supervisor::starts(source, manifest),
-    })?;
-    persist::refuse(source, manifest, &recipe)?;
-    (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;
-    candidate::refuse(manifest.candidate_port, manifest.port, &recipe.start)?;
-    let mut lines = Vec::new();
-    if !manifest.packages.is_empty() {
-        lines.push(format!("packages: {}, if the policy allows them", manifest.packages.join(", ")));
-    }
-    lines.extend(recipe.work.iter().map(|work| format!("{}: {}", work.name, work.argv.join(" "))));
-    lines.extend(recipe.migrate.iter().map(|argv| format!("migrate: {}", argv.join(" "))));
-    if let Some(port) = manifest.candidate_port {
-        lines.push(format!("candidate: an update is started on port {port} first"));
-    }
-    lines.push(format!("start: {}", recipe.start.argv.join(" ")));
-    let hints = persist::hints(source, manifest, &recipe);
-    lines.extend(recipe.notes.iter().chain(&hints).map(|note| format!("note: {note}")));
-    let port = manifest.port.is_some()
-        || manifest.env.values.contains_key("PORT")
-        || recipe.start.environment.contains_key("PORT");
-    match (&manifest.health.path, manifest.health.check) {
-        (Some(path), _) if !port => {
-            let what = format!("{path} is requested on PORT, if the secret contains it, or else");
-            lines.push(format!("note: {what} on the port that the service is found to listen on: set port"));
-        }
-        (None, None) if !port => {
-            let what = "without a port, and without PORT in the secret, the port is found by observation, and if nothing \
-                        listens, a process that stays alive counts as healthy";
-            lines.push(format!("note: {what}: set port and health"));
-        }
-        _ => {}
-    }
-    Ok(lines)
+fn remarks(judged: &Judged) -> Vec<String> {
+    let warnings =
+        judged.warnings.iter().map(|warning| format!("warning: {} [{}]", warning.text, warning.code));
+    warnings.chain(judged.notes.iter().map(|note| format!("note: {note}"))).collect()
 }
 
-/// A machine that has each version that a repository may require, with made-up paths: `/node/bin/node`.
-fn any_machine() -> Facts {
-    let any = |places: &&Places| {
-        let installed = Installed {
-            version: runtime::ANY_VERSION.to_owned(),
-            program: format!("/{0}/bin/{0}", places.program).into(),
-            beside: places.beside.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        };
-        (places.program.to_owned(), vec![installed])
+fn advice(lint: &Lint, has_manifest: bool) -> Vec<String> {
+    let place = if has_manifest { "above its first [table]" } else { "bootagent init writes the file" };
+    let head = format!("\nLines for {MANIFEST} ({place}):");
+    let lines = lint.advice.iter().map(|Advice { line, why }| format!("  {line}  # {why}"));
+    if lint.advice.is_empty() { Vec::new() } else { [head].into_iter().chain(lines).collect() }
+}
+
+/// The schema is documented in docs/reference/validate.md. Its number changes if a field changes its meaning or goes.
+#[derive(Serialize)]
+struct Shown<'a> {
+    schema: u32,
+    path: String,
+    valid: bool,
+    manifest: Option<bool>,
+    #[serde(flatten)]
+    every: &'a Judged,
+    environments: BTreeMap<&'a str, &'a Judged>,
+    advice: &'a [Advice],
+    error: Option<ErrorReport>,
+}
+
+const SCHEMA: u32 = 1;
+
+fn json(args: &ValidateArgs, inspected: &Result<Inspected>) -> Result<String> {
+    let lint = inspected.as_ref().ok().map(|inspected| &inspected.lint);
+    let nothing = Judged::default();
+    let environments = lint.into_iter().flat_map(|lint| &lint.environments);
+    let shown = Shown {
+        schema: SCHEMA,
+        path: args.path.display().to_string(),
+        valid: lint.is_some(),
+        manifest: inspected.as_ref().ok().map(|inspected| inspected.has_manifest),
+        every: lint.map_or(&nothing, |lint| &lint.every),
+        environments: environments.map(|(name, judged)| (name.as_str(), judged)).collect(),
+        advice: lint.map_or(&[], |lint| lint.advice.as_slice()),
+        error: inspected.as_ref().err().map(|error| error.in_public().report()),
     };
-    Facts { programs: runtime::programs().iter().map(any).collect(), ..Facts::default() }
+    serde_json::to_string_pretty(&shown)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(Code::Bug, "printing the result", error))
 }

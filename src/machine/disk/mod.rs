@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod files;
 pub mod inside;
+pub mod new_file;
 pub mod owned;
 pub mod path_at;
 pub mod remove;

@@ -10,3 +10,4 @@ pub mod releases;
 pub mod runtimes;
 pub mod tools;
 pub mod work;
+pub mod working_tree;

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source, requested};
 use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
@@ -127,89 +126,6 @@ pub fn check_agent(path: &Path) -> Result<Check> {
 pub fn install_agent(path: &Path) -> Result<()> {
     let (_, bytes) = own_bytes()?;
     files::write(path, &bytes, &Owner::root(), Mode(0o755))
-}
-
-/// How deep workspaces are looked for in a working tree, and in how many directories.
-const DEEPEST: usize = 3;
-const MOST_DIRECTORIES: usize = 2000;
-
-/// Adds the package.json files below the top directory of a working tree, for workspaces.
-fn add_packages(source: &mut Source, path: &Path) {
-    let mut open: Vec<(String, usize)> = source.directories.iter().map(|name| (name.clone(), 1)).collect();
-    let mut looked_into = 0;
-    while let Some((directory, depth)) = open.pop() {
-        let name = directory.rsplit('/').next().unwrap_or_default();
-        if looked_into == MOST_DIRECTORIES || name == "node_modules" || name.starts_with('.') {
-            continue;
-        }
-        looked_into += 1;
-        for entry in std::fs::read_dir(path.join(&directory)).into_iter().flatten().flatten() {
-            let below = format!("{directory}/{}", entry.file_name().to_string_lossy());
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() && depth < DEEPEST => open.push((below, depth + 1)),
-                Ok(kind) if kind.is_file() && below.ends_with("/package.json") => {
-                    source.entries.push(Entry { path: below, kind: EntryKind::File });
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-/// A working tree as a `Source`: the entries of its top directory, the package.json files below it, and the text of the
-/// evidence files. Without git.
-pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
-    let doing = || format!("reading the directory {}", path.display());
-    let mut source = Source {
-        repository: path.display().to_string(),
-        branch: Branch::try_from("main").doing(doing)?,
-        commit: Commit::try_from("0".repeat(40)).doing(doing)?,
-        entries: Vec::new(),
-        directories: Vec::new(),
-        gitlinks: Vec::new(),
-        evidence: Default::default(),
-        unread: Default::default(),
-        absent: Default::default(),
-    };
-    let entries = std::fs::read_dir(path).map_err(|error| {
-        Error::new(Code::Usage, doing(), error).remedy("give the directory of a service's repository")
-    })?;
-    for entry in entries.flatten() {
-        let kind = match entry.file_type().doing(doing)? {
-            kind if kind.is_symlink() => EntryKind::Symlink,
-            kind if kind.is_file() => EntryKind::File,
-            kind if kind.is_dir() => {
-                source.directories.push(entry.file_name().to_string_lossy().into_owned());
-                continue;
-            }
-            _ => continue,
-        };
-        let name = entry.file_name().to_string_lossy().into_owned();
-        source.entries.push(Entry { path: name, kind });
-    }
-    add_packages(&mut source, path);
-    for wanted in evidence {
-        read_evidence(&mut source, path, wanted)?;
-    }
-    source.entries.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(source)
-}
-
-fn read_evidence(source: &mut Source, tree: &Path, wanted: &str) -> Result<()> {
-    let path = tree.join(requested(wanted));
-    let doing = || format!("reading {}", path.display());
-    // A directory that is a symbolic link is not followed, as it would not be in a commit.
-    let above = path.ancestors().skip(1).take_while(|above| *above != tree);
-    let leads_elsewhere = above.into_iter().any(|above| above.is_symlink());
-    let about = match path.symlink_metadata() {
-        Ok(about) if !leads_elsewhere && !about.is_dir() => about,
-        _ => {
-            source.miss(wanted);
-            return Ok(());
-        }
-    };
-    let kind = if about.is_symlink() { EntryKind::Symlink } else { EntryKind::File };
-    source.record(wanted, (kind, about.len()), LONGEST_EVIDENCE, || std::fs::read(&path).doing(doing))
 }
 
 #[cfg(test)]

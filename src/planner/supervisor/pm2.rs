@@ -128,6 +128,7 @@ struct Script<'a> {
 impl<'a> Script<'a> {
     fn of(start: &'a Start, mode: Pm2Mode) -> Result<Script<'a>> {
         let line = start.argv.join(" ");
+        let line = line.strip_prefix("/usr/bin/env ").unwrap_or(&line);
         if start.argv.iter().flat_map(|word| word.split_whitespace()).any(is_pm2) {
             return Err(invalid(format!("the start command runs PM2 itself: {line}"))
                 .remedy("name the program that PM2 is to run: start = \"node server.js\""));
