@@ -148,7 +148,9 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join(selected.manager.cache)],
         stores_uploads: stores_uploads(&package),
         writes: chosen.writes,
-        is_web: start::is_web(&package),
+        is_web: start::is_web(
+            chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),
+        ),
         notes,
     })
 }

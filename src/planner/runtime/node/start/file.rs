@@ -50,9 +50,6 @@ pub fn by_file(
     if let Some(found) = USUAL.iter().find(|path| source.has(path)).map(usual) {
         return Ok(Some(found));
     }
-    if inputs.is_started_by_supervisor {
-        return Ok(None);
-    }
     let below: Vec<&str> =
         USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).copied().filter(|path| path.contains('/')).collect();
     require_texts(source, &below)?;

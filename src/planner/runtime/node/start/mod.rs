@@ -78,6 +78,10 @@ pub fn choose(
     runner: &Runner,
 ) -> Result<Chosen, Unmet> {
     let RecipeInputs { source, manifest, .. } = inputs;
+    // A file of the supervisor, such as PM2's ecosystem file, names what is started; scripts.start may start PM2 itself.
+    if inputs.is_started_by_supervisor && manifest.start.is_none() {
+        return Ok(nothing(package));
+    }
     let has = |path: &str| source.has(path);
     let project = Project { package, workspaces, has: &has };
     let framework = framework::of(package);
@@ -101,8 +105,6 @@ pub fn choose(
     } else {
         match by_file(inputs, package, runner)? {
             Some(found) => found,
-            // A file of the supervisor, such as PM2's ecosystem file, names what is started.
-            None if inputs.is_started_by_supervisor => return Ok(nothing(package)),
             None => return Err(no_start(package, source).into()),
         }
     };
