@@ -114,7 +114,14 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let migrate =
         manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
     let tool = manager::tool(&selected, &node, inputs)
-        .filter(|_| package.has_dependencies() || manifest.install.is_some() || is_bun);
+        // Scripts may call the manager, also if it has nothing to install.
+        .filter(|_| {
+            package.has_dependencies()
+                || manifest.install.is_some()
+                || selected.lockfile.is_some()
+                || selected.is_exact
+                || is_bun
+        });
     let mut path = vec![node.bin.display().to_string()];
     path.extend(tool.iter().map(|(_, programs)| programs.clone()));
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));

@@ -100,7 +100,10 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
     let path = layout::runtime(manager.name, &version);
     let is_locked = files.contains_key("package-lock.json");
     let verb = if is_locked { "ci" } else { "install" };
-    let flags = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"];
+    // Since pnpm 12 a script of the package puts the native program into its place.
+    let scripts =
+        if is_native(package, &selected.version) { "--foreground-scripts" } else { "--ignore-scripts" };
+    let flags = [scripts, "--omit=dev", "--no-audit", "--no-fund"];
     let mut environment = tools(inputs.layout);
     environment.extend(network::environment(inputs.network, inputs.mirrors, &NODE));
     environment.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", node.bin.display()));
@@ -156,12 +159,16 @@ fn programs(manager: &Manager, selected: &Selected) -> Map<String, Value> {
     Map::from_iter([(manager.program.to_owned(), json!(file))])
 }
 
+fn is_native(package: &str, version: &str) -> bool {
+    let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    package == "pnpm" && major >= 12
+}
+
 /// In base64. A native program comes in packages of its own, which a hash of the named package does not pin.
 fn integrity(package: &str, selected: &Selected) -> Option<String> {
     let pinned = PINNED.iter().find(|(name, version, _)| *name == package && *version == selected.version);
-    let major: u32 = selected.version.split('.').next()?.parse().ok()?;
-    let is_native = package == "pnpm" && major >= 11;
-    let named = selected.sha512.as_deref().filter(|_| !is_native && selected.manager.name != "bun");
+    let is_native = is_native(package, &selected.version) || selected.manager.name == "bun";
+    let named = selected.sha512.as_deref().filter(|_| !is_native);
     // packageManager has the hash of yarn's file, and not of the archive that the registry has.
     let named = named.filter(|_| selected.manager.name != "yarn" || package == "yarn");
     pinned.map(|(_, _, hash)| (*hash).to_owned()).or_else(|| named.and_then(base64_of_hex))
