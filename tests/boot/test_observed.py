@@ -223,7 +223,7 @@ def test_a_start_command_that_goes_to_the_background_is_told_to_stay(stage, port
     # Until the command ends, its process is alive.
     codes = ["E-SERVICE-EXITED", "E-HEALTH-FLAPPING"]
     error = fails(stage, files(server, port + SHORT, **more), codes, "status 0")
-    assert "the start command must stay in the foreground" in error["remedy"], error
+    assert "The start command must stay in the foreground" in error["remedy"], error
 
 
 def test_one_that_ends_with_an_error_is_not(stage):

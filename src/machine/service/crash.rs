@@ -114,9 +114,9 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
 /// The remedy for a start command that ends without an error: it is done, or it has started the service in the background.
 fn foreground(unit: &str) -> String {
     format!(
-        "the start command must stay in the foreground: it ended with status 0, and systemd then stops what it started \
-         in the background (as pm2 start, forever start or nohup do); start the service itself, and then: bootagent \
-         update (journalctl -u {unit} has its last lines)"
+        "journalctl -u {unit} has its last lines. The start command must stay in the foreground: when it ends, systemd \
+         stops what it started in the background (as pm2 start, forever start or nohup do). If it ended because \
+         something is missing, such as a database, a variable or an argument, correct that; then: bootagent update"
     )
 }
 

@@ -24,7 +24,7 @@ fn advice_of(line: impl Into<String>, why: impl Into<String>) -> Advice {
     Advice { line: line.into(), why: why.into() }
 }
 
-/// Instead of a start command that leaves its service in the background. PM2 can stay, with an ecosystem file.
+/// Instead of a start command that leaves its service in the background.
 fn foreground(subject: &Subject) -> Option<Advice> {
     let started = warnings::daemon(&subject.line)?;
     let words: Vec<&str> = subject.line.split_whitespace().collect();
@@ -32,10 +32,7 @@ fn foreground(subject: &Subject) -> Option<Advice> {
     let is_program = |path: &str| [".js", ".cjs", ".mjs"].iter().any(|end| path.ends_with(end));
     let why = "in the foreground: systemd starts it again if it ends";
     match started {
-        "pm2 start" if file.starts_with("ecosystem.") && subject.tree.source.has(file) => {
-            Some(advice_of("supervisor = \"pm2\"", "PM2 in the foreground, with the ecosystem file"))
-        }
-        "pm2 start" | "forever start" if is_program(file) && !file.contains("ecosystem") => {
+        "forever start" if is_program(file) => {
             Some(advice_of(format!("start = {}", quoted(&format!("node {file}"))?), why))
         }
         "nohup" | "& at its end" => {

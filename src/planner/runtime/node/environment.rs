@@ -46,7 +46,10 @@ pub fn build(inputs: &RecipeInputs, selected: &Selected) -> BTreeMap<String, Str
     let cache = inputs.layout.cache().join(selected.manager.cache).display().to_string();
     let own = selected.manager.variables.iter();
     environment.extend(own.map(|(name, value)| ((*name).to_owned(), value.replace("{cache}", &cache))));
-    environment.insert("NODE_ENV".to_owned(), "production".to_owned());
+    // The manifest's own install commands have no such flag.
+    if inputs.manifest.install.is_none() {
+        environment.insert("NODE_ENV".to_owned(), "production".to_owned());
+    }
     let commit = inputs.source.commit.as_str();
     // Ours, Heroku's, Render's, Railway's.
     for name in ["SOURCE_COMMIT", "SOURCE_VERSION", "RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA"] {

@@ -15,13 +15,15 @@ mod workspace;
 use super::command;
 use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
 use crate::error::Result;
-use crate::facts::{Places, Source};
+use crate::facts::{Evidence, Places, Source};
 use crate::observe::manifest::{Key, Table};
 use crate::plan::Setting;
 use crate::planner::env::dotenv;
 use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 use package::Package;
+
+const PRISMA_SCHEMA: &str = "prisma/schema.prisma";
 
 /// What says what is installed, by which manager, which Node is asked for, and how the service starts. Of lockfiles only
 /// the beginning, which has the format's version.
@@ -36,6 +38,7 @@ const EVIDENCE: &[&str] = &[
     ".bun-version",
     "project.json",
     "Dockerfile",
+    PRISMA_SCHEMA,
     "Procfile",
     "next.config.js",
     "next.config.mjs",
@@ -86,7 +89,9 @@ fn detect(source: &Source) -> Option<Claim> {
 
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
-    require_texts(source, EVIDENCE)?;
+    // Of a record of an older bootagent, which did not read the others, a plan is made without them.
+    let required: Vec<&str> = EVIDENCE.iter().copied().filter(|path| !path.contains('/')).collect();
+    require_texts(source, &required)?;
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
     let (node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
@@ -108,6 +113,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         node: &node,
         chosen: &chosen,
         requires_lockfile: inputs.requires_lockfile,
+        generates_prisma_client: generates_prisma_client(source, &package),
         uses_nx: source.has("nx.json"),
     };
     let work = work::work(&project, &mut notes)?;
@@ -173,6 +179,15 @@ fn settings(selected: &manager::Selected, chosen: &start::Chosen) -> Vec<Setting
     let manager = setting("packages", manager.trim().to_owned(), &selected.origin);
     let start = setting("start", excerpt(&chosen.line), &chosen.origin);
     [manager].into_iter().chain([start].into_iter().filter(|start| !start.origin.is_empty())).collect()
+}
+
+/// Prisma's client is generated from the schema, by its program, or by a hook of its package that hides every failure.
+fn generates_prisma_client(source: &Source, package: &Package) -> bool {
+    let is_there = |path| matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_));
+    package.has("prisma")
+        && package.has("@prisma/client")
+        && is_there(PRISMA_SCHEMA)
+        && !package.scripts.values().any(|line| line.contains("prisma generate"))
 }
 
 /// Packages whose installation downloads a program to `~/.cache`.

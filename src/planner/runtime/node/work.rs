@@ -20,6 +20,9 @@ pub struct Project<'a> {
     pub node: &'a Node,
     pub chosen: &'a Chosen,
     pub requires_lockfile: bool,
+    /// Whether the client that the service imports must be generated, and no script does it: the hook of its package
+    /// hides every failure.
+    pub generates_prisma_client: bool,
     /// Whether Nx knows how each workspace is built.
     pub uses_nx: bool,
 }
@@ -66,8 +69,9 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
                 add(Phase::Build, "prune-dependencies", why, project.argv(words), &project.line(words));
             }
             None => notes.push(format!(
-                "development dependencies stay installed: {} cannot remove them here",
-                project.selected.manager.name
+                "development dependencies stay installed: {} cannot remove them {}",
+                project.selected.manager.name,
+                if project.selected.lockfile.is_none() { "without a lockfile" } else { "here" }
             )),
         }
     }
@@ -184,10 +188,13 @@ impl Project<'_> {
                 .cloned()
                 .collect::<Vec<_>>(),
         );
+        builds.splice(0..0, self.generates_prisma_client.then(|| "prisma generate".to_owned()));
         builds
     }
 
     fn note_other_builds(&self, notes: &mut Vec<String>) {
+        const OF_OTHERS: &[&str] =
+            &["docker", "image", "watch", "dev", "debug", "docs", "types", "storybook", "test", "lint"];
         let other: Vec<&str> = self
             .package
             .scripts
@@ -195,7 +202,8 @@ impl Project<'_> {
             .map(String::as_str)
             .filter(|name| name.starts_with("build:"))
             .collect();
-        if let Some(first) = other.first() {
+        let useful = |name: &&&str| !OF_OTHERS.iter().any(|word| name.contains(word));
+        if let Some(first) = other.iter().find(useful) {
             notes.push(format!(
                 "nothing is built, because package.json has no script build; it has {}: if the service needs it, build = \"{} run {first}\"",
                 excerpt(&other.join(", ")),

@@ -2,12 +2,14 @@
 
 /// The last `CMD` of the file, after its last `ENTRYPOINT`, as one line.
 pub fn command(text: &str) -> Option<String> {
+    // An instruction may go on in the next line: a HEALTHCHECK often has its own CMD there.
+    let text = text.replace("\r\n", "\n").replace("\\\n", " ");
     let last = |word: &str| {
-        let lines = text.lines().map(str::trim).filter_map(|line| {
+        let mut lines = text.lines().map(str::trim).filter_map(|line| {
             let (first, rest) = line.split_once(char::is_whitespace)?;
             first.eq_ignore_ascii_case(word).then_some(rest.trim())
         });
-        lines.last().filter(|rest| !rest.ends_with('\\')).map(words)
+        lines.next_back().map(words)
     };
     let parts: Vec<String> = [last("ENTRYPOINT"), last("CMD")].into_iter().flatten().collect();
     // An entry point of the image is a program that the machine does not have.
@@ -36,7 +38,11 @@ mod tests {
             ("ENTRYPOINT [\"node\"]\nCMD [\"b.js\"]\n", Some("node b.js")),
             ("ENTRYPOINT [\"/usr/bin/tini\", \"--\"]\nCMD [\"node\", \"c.js\"]", Some("node c.js")),
             ("FROM node\n", None),
-            ("CMD node \\\n a.js", None),
+            ("CMD node \\\n a.js", Some("node   a.js")),
+            (
+                "CMD [\"node\", \"a.js\"]\nHEALTHCHECK --interval=1s \\\n  CMD curl localhost\n",
+                Some("node a.js"),
+            ),
         ] {
             assert_eq!(command(text).as_deref(), line, "{text}");
         }

@@ -212,7 +212,7 @@ fn environment_file(words: &Words, has: &dyn Fn(&str) -> bool) -> Next {
         }
     }
     let committed = |file: &&str| file.contains('/') || has(file);
-    match files.iter().any(|file| committed(file)) || at >= words.len() {
+    match files.iter().any(committed) || at >= words.len() {
         true => Next::Stays,
         false => Next::Line(words.from(at).to_owned()),
     }
@@ -265,10 +265,13 @@ fn node(words: &Words) -> Rewritten {
 
 /// PM2 puts itself into the background, where systemd cannot see what becomes of the service.
 fn pm2(words: &Words) -> Result<Rewritten> {
+    if words.text(0) == "pm2" && words.text(1) != "start" {
+        return Ok(Rewritten::to(Next::Stays));
+    }
     let at = if words.text(1) == "start" { 2 } else { 1 };
     let file = words.text(at);
     let is_program = file.ends_with(".js") && !file.contains("ecosystem") && !file.contains(".config.");
-    if is_program && (words.text(0) != "pm2" || words.text(1) == "start") {
+    if is_program {
         let note = "the start line runs PM2; systemd restarts the service, so that its program is started without PM2";
         return Ok(Rewritten::line(format!("node {file}")).noting(note.to_owned()));
     }
