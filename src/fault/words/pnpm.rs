@@ -23,7 +23,8 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
 }
 
 fn fault(line: &str) -> Option<Fault> {
-    let code = line.split(MARK).nth(1)?.split([' ', ':']).next()?;
+    // A thin space (U+2009) follows the code.
+    let code = line.split(MARK).nth(1)?.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
     let says = |words: &[&str]| words.iter().any(|words| line.contains(words));
     Some(match code {
         "OUTDATED_LOCKFILE"
