@@ -170,7 +170,10 @@ impl Resolved {
                 self.skipped.push(hook);
             }
         }
-        self.environment.extend(package.script_variables());
+        // Only where the package uses them: a service gets its secret's variables, and no others unasked.
+        if !package.config.is_empty() || script.contains("npm_package_") {
+            self.environment.extend(package.script_variables());
+        }
         self.line = format!("{} {arguments}", script.trim()).trim_end().to_owned();
         Ok(())
     }
