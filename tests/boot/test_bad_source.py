@@ -4,6 +4,8 @@ import pytest
 
 import lab
 import services
+from looks import SERVICE
+from stage import run
 
 TOKEN = "ghp_0123456789abcdefghij"
 CREDENTIAL = "--git-credential-secret=git/credential"
@@ -152,15 +154,17 @@ def test_a_submodule(stage):
     stage.refuses(78, "E-SOURCE-SUBMODULE", "vendored", "submodule")
 
 
-def test_a_submodule_that_nothing_describes_is_an_empty_directory(stage):
+def test_a_submodule_that_nothing_describes_is_an_empty_directory(world, binary):
+    """On a machine of its own, for it comes into service."""
     server = "require('fs').readdirSync('mockups').length && process.exit(3);\n" + services.SERVER
     manifest = "install = false\nsecret = false\n" + services.BRIEF
-    name = stage.serve(services.node(**{"bootagent.toml": manifest, "server.js": server}), secret=None)
-    add_gitlink(stage.repository, "mockups")
-    result = stage.run()
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    repository = world.repo(SERVICE)
+    repository.commit("test", services.node(**{"bootagent.toml": manifest, "server.js": server}))
+    add_gitlink(repository, "mockups")
+    result = run(world.launch(binary=binary))
     assert result.code == 0, result
     assert "mockups is an empty directory" in result.stderr and "git rm --cached mockups" in result.stderr, result.stderr
-    stage.machine.check(["systemctl", "stop", f"{name}.service"])
 
 
 @pytest.mark.parametrize(
@@ -180,8 +184,8 @@ def test_a_submodule_that_nothing_describes_is_an_empty_directory(stage):
         ({"bootagent.toml": 'node = { version = ">=99" }\n'}, "E-RUNTIME-MISSING", [">=99", "22.", "20."]),
         ({".nvmrc": "19\n"}, "E-RUNTIME-MISSING", ["19", ".nvmrc"]),
         ({".nvmrc": "the newest\n"}, "E-MANIFEST-INVALID", ["the newest", ".nvmrc"]),
-        ({"package-lock.json": None}, "E-LOCKFILE-MISSING", ["package-lock.json"]),
-        ({"package-lock.json": None, "yarn.lock": ""}, "E-LOCKFILE-MISSING", ["yarn.lock"]),
+        ({"package-lock.json": None, "package.json": '{"dependencies": {"x": "1"}}'}, "E-LOCKFILE-MISSING", ["package-lock.json"]),
+        ({"yarn.lock": ""}, "E-LOCKFILE-MISSING", ["package-lock.json and yarn.lock", "packageManager"]),
     ],
     ids=lambda value: "-".join(f"{name}:{str(text)[:24].strip()}" for name, text in value.items())
     if isinstance(value, dict) else "",
