@@ -135,6 +135,10 @@ pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
             Next::Script { name, arguments } => resolved.follow(package, &name, &arguments)?,
             Next::Workspace { workspace, script, arguments } => {
                 let Some((directory, package)) = project.workspaces.find(&workspace) else {
+                    // npm --prefix names any directory with a package.json.
+                    if project.workspaces.iter().next().is_none() {
+                        return Ok(resolved);
+                    }
                     let cause = format!("there is no workspace \"{}\"", excerpt(&workspace));
                     return Err(invalid(cause));
                 };
@@ -285,6 +289,7 @@ mod tests {
             "dotenv -e .env.prod -- node x.js",
             "env-cmd -f config/prod.env node x.js",
             "npm --foo start",
+            "npm --prefix . start",
             "turbo start",
         ] {
             assert_eq!(line(start), start);
@@ -324,7 +329,6 @@ mod tests {
             ("npx -p x y", "no lockfile names"),
             ("npx", "no lockfile names"),
             ("pnpm dlx serve", "no lockfile names"),
-            ("npm start --workspace=api", "no workspace"),
         ] {
             let error = resolved(start).unwrap_err().to_string();
             assert!(error.contains(says), "{start}: {error}");
