@@ -3,6 +3,7 @@
 //! Observe the machine and what it shall run; make a plan; then show the plan (dry run) or carry it out, and report. A
 //! dry run and a real run are the same up to the plan. This module only calls the others: it touches no machine itself.
 
+mod carry_out;
 mod decide;
 mod environment;
 mod fallback;
@@ -28,9 +29,9 @@ use crate::observe::Flags;
 use crate::plan::{Compared, Mark, Plan};
 use crate::planner;
 use crate::report::Report;
+use carry_out::carry_out;
 pub use decide::{Service, decide};
 pub use environment::{Environment, environment};
-use fetch::{checkout_is_due, fetch};
 pub use identify::Identified;
 use identify::{arrive, begin, choose, next_boot};
 pub use present::{newest, present};
@@ -132,24 +133,4 @@ async fn plan_ahead<'a>(
 
     let planned = limit.run(stop.as_mut(), plan(machine, flags, &identified, report)).await?;
     Ok((identified, planned, limit))
-}
-
-/// Carries out the plan. A pinned commit was planned from its record: if its release is missing, it is fetched only
-/// here, after planning, so that the plan's recovery can run if the git server does not answer.
-async fn carry_out(
-    machine: &impl Host,
-    flags: &Flags,
-    identified: &Identified,
-    planned: &Planned,
-    report: &Report,
-) -> Result<()> {
-    let plan = &planned.plan;
-    let fetched = match planned.scratch {
-        None if checkout_is_due(machine, plan).await? => {
-            let fetched = fetch(machine, flags, identified, report).await;
-            fetched.map_err(|error| error.redacted(&plan.redaction))?.1
-        }
-        _ => None,
-    };
-    apply::apply(machine, plan, planned.scratch.as_ref().or(fetched.as_ref()), report).await
 }

@@ -91,7 +91,7 @@ fn faults_of(case: &Path, scratch: &Path, validated: &Output, init: &Output) -> 
     let all = shown(validated);
     let hidden = ["/usr/bin/env", "/node/", "/python/", "/bin/sh", "python-install"];
     check(!hidden.iter().any(|path| all.contains(path)), "it shows paths of programs");
-    // The advice works when it is followed: what it is for is no warning any more.
+    // The advice works when it is followed: the warning that it is for is gone.
     let advice: Vec<&str> =
         value["advice"].as_array().unwrap().iter().map(|advice| advice["line"].as_str().unwrap()).collect();
     if !advice.is_empty() {

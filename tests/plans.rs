@@ -160,7 +160,7 @@ const BESIDE_THE_SWITCH: &[&str] =
 fn plan_faults(json: &[u8]) -> Vec<String> {
     let plan: serde_json::Value = match serde_json::from_slice(json) {
         Ok(plan) => plan,
-        Err(error) => return vec![format!("--output json is no JSON: {error}")],
+        Err(error) => return vec![format!("--output json is not JSON: {error}")],
     };
     let mut faults = Vec::new();
     for steps in ["steps", "recover"] {

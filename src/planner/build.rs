@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, imds, network, packages};
+use super::{Wanted, accounts, imds, packages};
 use crate::error::Result;
 use crate::facts::Generation;
 use crate::fault::Phase;
@@ -51,13 +51,18 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
         steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
         ready.push("script");
     }
-    let tools = install_tools(steps, recipe, &ready, &rules);
-    ready.extend(tools.iter().map(String::as_str));
+    for tool in recipe.tools() {
+        let why = "the package manager in the version that the commit asks for, once for this machine";
+        let after: Vec<&str> =
+            runtimes.last().map(String::as_str).into_iter().chain(rules.iter().copied()).collect();
+        steps.tool(tool, why, &after);
+        ready.push(&tool.name);
+    }
     if packages::install(steps, wanted, recipe)? {
         ready.push("packages");
     }
     let mut environment = recipe.build_environment.clone();
-    environment.extend(network::environment(&wanted.selection.network, &wanted.selection.mirrors, recipe.of));
+    environment.extend(recipe.network(wanted.selection));
     environment.insert("PATH".to_owned(), recipe.search_path(release));
     if recipe.keeps_home {
         environment.insert("HOME".to_owned(), layout::build_home(release).display().to_string());
@@ -109,23 +114,6 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
             .within(Phase::Runtime);
         steps.finished_by(&id);
         done.push(id);
-    }
-    done
-}
-
-/// Tools are installed by Node's npm, after Node. Returns the ids of the steps.
-fn install_tools(steps: &mut Steps, recipe: &Recipe, ready: &[&str], rules: &[&str]) -> Vec<String> {
-    let mut done = Vec::new();
-    for tool in recipe.tools() {
-        let why = "the package manager in the version that the commit asks for, once for this machine";
-        steps
-            .add(&tool.name, why, Action::InstallTool(tool.clone()))
-            .after(&["remove-leftovers", "build-user"])
-            .after(ready)
-            .after(rules)
-            .within(Phase::Install);
-        steps.finished_by(&tool.name);
-        done.push(tool.name.clone());
     }
     done
 }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::runtime::Runtime;
-use crate::facts::{Mirrors, Network};
+use crate::facts::Network;
 
-/// The runtime's own variables, and those that most programs read. Not part of a recipe, so that another proxy or
-/// mirror does not make another release of the same commit.
-pub fn environment(network: &Network, mirrors: &Mirrors, runtime: &Runtime) -> BTreeMap<String, String> {
-    let mut variables = (runtime.network)(network, mirrors);
+/// The runtime's own variables (`own`), and those that most programs read. Not part of a recipe, so that another proxy
+/// or mirror does not make another release of the same commit.
+pub fn environment(network: &Network, own: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut variables = own;
     let mut set = |names: &[&str], value: &str| {
         variables.extend(names.iter().map(|name| ((*name).to_owned(), value.to_owned())));
     };
@@ -23,10 +22,11 @@ pub fn environment(network: &Network, mirrors: &Mirrors, runtime: &Runtime) -> B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Mirrors;
     use crate::planner::runtime::NODE;
 
     fn environment(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String> {
-        super::environment(network, mirrors, &NODE)
+        super::environment(network, (NODE.network)(network, mirrors))
     }
 
     #[test]

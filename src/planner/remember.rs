@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use super::draft::Draft;
 use super::records::{good, has_served, instance, name, text};
 use super::steps::Steps;
-use super::{Wanted, agent, environment, kept, supervisor};
+use super::{Wanted, agent, environment, kept};
 use crate::error::{Code, ErrorReport, Result};
 use crate::facts::{Attempt, Facts, Failure, Generation, Good, Service, records};
 use crate::fault::Phase;
 use crate::observe::Decision;
 use crate::plan::layout::{self, Layout};
-use crate::plan::{Action, BoundCache, Content, Deployment, Mark, Mode, Owner, Prune, PruneRuntimes, Step};
+use crate::plan::{
+    Action, BoundCache, Content, Deployment, InstallTool, Mark, Mode, Owner, Prune, PruneRuntimes, Step,
+};
 use crate::planner::runtime::{self, Recipe};
 
 /// Adds the records of a healthy deployment, and the removal of old releases.
@@ -70,7 +72,7 @@ pub fn prune(wanted: &Wanted, generation: &Generation, layout: &Layout) -> Prune
 /// Adds the steps that remove runtimes and tools that no kept release uses, and empty caches that are too large.
 pub fn prune_unused(steps: &mut Steps, draft: &Draft) {
     prune_runtimes(steps, draft.wanted.facts, &draft.recipe);
-    prune_tools(steps, &draft.service);
+    prune_tools(steps, draft.service.tools.iter().chain(draft.recipe.tools()));
     bound_caches(steps, &draft.recipe);
 }
 
@@ -93,9 +95,9 @@ fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
     }
 }
 
-/// Adds steps that remove other versions of the supervisor's tools, if no release uses them.
-fn prune_tools(steps: &mut Steps, service: &supervisor::Service) {
-    for tool in &service.tools {
+/// Adds steps that remove other versions of these tools, if no release uses them.
+fn prune_tools<'a>(steps: &mut Steps, tools: impl Iterator<Item = &'a InstallTool>) {
+    for tool in tools {
         let keep = vec![tool.path.clone()];
         let action = Action::PruneRuntimes(PruneRuntimes { runtime: tool.name.clone(), keep });
         let (id, why) = (format!("prune-{}", tool.name), "removes versions that no release uses any more");

@@ -98,6 +98,15 @@ impl Steps {
         self.add(id, why, action).after(&["ownership-marker"]);
     }
 
+    /// A program that all services of the machine share. It may be installed at the same time as the checkout.
+    pub fn tool(&mut self, tool: &InstallTool, why: &str, after: &[&str]) {
+        self.add(&tool.name, why, Action::InstallTool(tool.clone()))
+            .after(&["remove-leftovers", "build-user", "cache"])
+            .after(after)
+            .within(Phase::Install);
+        self.finished_by(&tool.name);
+    }
+
     pub fn link(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {
         self.add(id, why, Action::SwitchSymlink { path, target, displaces: false })
     }

@@ -1,5 +1,5 @@
 """Health by observation: without a configured port, the run looks on which ports the service's own processes listen, and
-says what it saw. A program that ended below a watcher, or that went to the background, is no service."""
+says what it saw. A program that ended below a watcher, or that went to the background, fails the health check."""
 
 import json
 import re

@@ -1,11 +1,13 @@
 //! Which lines of an output name the reason of a failure: for the output of commands and of services, in the words of
 //! any tool. Pure. The text is not trusted: it decides only what an error quotes.
 
+mod form;
 mod line;
 mod variables;
 
 use crate::secret::ForeignText;
-use line::{Rank, is_stack_frame, opens_a_list, rank};
+use form::opens_a_list;
+use line::{Rank, is_stack_frame, rank};
 pub use line::{is_of_a_shell, own};
 pub use variables::variables;
 

@@ -3,12 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::observation::{Bad, Good, bad};
-use super::probe;
-use crate::fault::Fault;
 use crate::machine::process::units::UnitState;
 use crate::machine::process::{cgroup, sockets};
-use crate::plan::Request;
 
 /// On which ports a service listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,28 +47,6 @@ fn chosen(ports: BTreeSet<u16>, named: &BTreeSet<u16>) -> Observed {
         Some(port) => Observed::One(port),
         None if ports.is_empty() => Observed::Nothing,
         None => Observed::Several(ports),
-    }
-}
-
-pub async fn probe(request: Option<&Request>, state: &UnitState) -> Result<Good, Bad> {
-    let seen = |answer: String, is_listening| Good { answer, is_listening, processes: None };
-    match (observe(state), request) {
-        (Observed::One(port), _) => probe::at(port, request, state).await,
-        (Observed::Several(ports), None) => Ok(seen(format!("listening on ports {}", list(&ports)), true)),
-        (Observed::Nothing, None) => {
-            Ok(seen(format!("alive as pid {}, without a port", state.main_pid), false))
-        }
-        (Observed::Several(ports), Some(request)) => {
-            let (ports, path) = (list(&ports), &request.path);
-            let cause =
-                format!("it listens on ports {ports}, and nothing says on which of them {path} is requested");
-            let remedy = format!("set port to one of {ports} in bootagent.toml, and then: bootagent update");
-            Err(Bad { remedy: Some(remedy), ..bad(Fault::HealthNoListener, cause) })
-        }
-        (Observed::Nothing, Some(request)) => {
-            let cause = format!("it listens on no port, and {} is requested", request.path);
-            Err(bad(Fault::HealthNoListener, cause))
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::accept::accepts;
 use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
-use super::observed;
+use super::observed::{Observed, list, observe};
 use crate::fault::Fault;
 use crate::machine::process::sockets::{self, Holder, Listener};
 use crate::machine::process::units::UnitState;
@@ -68,7 +68,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         }
         Probe::Tcp { port } => at(*port, None, state).await,
         Probe::Http { port, request } => at(*port, Some(request), state).await,
-        Probe::Observed { request, .. } => observed::probe(request.as_ref(), state).await,
+        Probe::Observed { request, .. } => found(request.as_ref(), state).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
     }
 }
@@ -90,6 +90,29 @@ pub async fn at(port: u16, request: Option<&Request>, state: &UnitState) -> Resu
     match good {
         true => Ok(seen(format!("{url} answered {}", answer.status))),
         false => Err(refused(&url, answer)),
+    }
+}
+
+/// Probes the port on which the service is found to listen.
+async fn found(request: Option<&Request>, state: &UnitState) -> Result<Good, Bad> {
+    let seen = |answer: String, is_listening| Good { answer, is_listening, processes: None };
+    match (observe(state), request) {
+        (Observed::One(port), _) => at(port, request, state).await,
+        (Observed::Several(ports), None) => Ok(seen(format!("listening on ports {}", list(&ports)), true)),
+        (Observed::Nothing, None) => {
+            Ok(seen(format!("alive as pid {}, without a port", state.main_pid), false))
+        }
+        (Observed::Several(ports), Some(request)) => {
+            let (ports, path) = (list(&ports), &request.path);
+            let cause =
+                format!("it listens on ports {ports}, and nothing says on which of them {path} is requested");
+            let remedy = format!("set port to one of {ports} in bootagent.toml, and then: bootagent update");
+            Err(Bad { remedy: Some(remedy), ..bad(Fault::HealthNoListener, cause) })
+        }
+        (Observed::Nothing, Some(request)) => {
+            let cause = format!("it listens on no port, and {} is requested", request.path);
+            Err(bad(Fault::HealthNoListener, cause))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod described;
 mod health;
 mod start;
 mod tree;
+mod warning;
 mod warnings;
 mod written;
 
@@ -25,7 +26,7 @@ use crate::plan::layout::Layout;
 use crate::secret::{ForeignText, Redaction};
 
 pub use advice::Advice;
-pub use warnings::Warning;
+pub use warning::Warning;
 pub use written::{manifest, table};
 
 /// A working tree, and what of it is not committed.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::super::runtime::LOCKFILES;
 use super::Subject;
-use super::warnings::{Warning, warning};
+use super::warning::{Warning, warning};
 
 /// Names that one line shows of a longer list.
 const SHOWN: usize = 3;
@@ -38,16 +39,12 @@ fn not_committed(subject: &Subject) -> Option<Warning> {
 fn ignored(subject: &Subject) -> Option<Warning> {
     let tree = subject.tree;
     let counts = |path: &&String| {
-        tree.source.evidence.contains_key(*path) && path.as_str() != ".env" || is_lockfile(path)
+        tree.source.evidence.contains_key(*path) && path.as_str() != ".env"
+            || LOCKFILES.contains(&path.as_str())
     };
     let ignored: BTreeSet<String> = tree.uncommitted?.ignored.iter().filter(counts).cloned().collect();
     let text = format!("git ignores {}: a boot does not have it", listed(&ignored));
     (!ignored.is_empty()).then(|| warning("ignored", text))
-}
-
-fn is_lockfile(path: &str) -> bool {
-    ["package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"]
-        .contains(&path)
 }
 
 fn listed(paths: &BTreeSet<String>) -> String {

@@ -1,23 +1,11 @@
 //! What is unusual about a service, and would surprise its owner at a boot or later.
 
-use serde::Serialize;
-
 use super::super::persist;
 use super::health::Port;
+use super::warning::{Warning, warning};
 use super::{Subject, command, health, plain, start, tree};
 use crate::facts::Strength;
 use crate::planner::runtime::NODE;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// Stable, for programs.
-    pub code: &'static str,
-    pub text: String,
-}
-
-pub fn warning(code: &'static str, text: impl AsRef<str>) -> Warning {
-    Warning { code, text: plain(text.as_ref()) }
-}
 
 /// The warnings, and the notes, which need no change.
 pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {

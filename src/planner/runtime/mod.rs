@@ -20,7 +20,7 @@ use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
-pub use node::NODE;
+pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Work};
 
 /// In the order in which errors name them.

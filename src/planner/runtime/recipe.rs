@@ -11,10 +11,11 @@ use super::command::Start;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
-use crate::observe::{Archives, PackagesAllowed};
+use crate::observe::{Archives, PackagesAllowed, Selection};
 use crate::plan::layout::{self, Layout};
 use crate::plan::{Archive, InstallTool, Setting};
 use crate::planner::env::Dialect;
+use crate::planner::network;
 use crate::planner::unmet::Unmet;
 
 /// All that is specific to one runtime.
@@ -171,6 +172,11 @@ impl Recipe {
             Some(Path::new(layout::RUNTIMES).join(inside.iter().take(2).collect::<PathBuf>()))
         };
         self.path.iter().filter_map(version).collect()
+    }
+
+    /// Proxy, CA file and mirrors as variables of the recipe's commands.
+    pub fn network(&self, selection: &Selection) -> BTreeMap<String, String> {
+        network::environment(&selection.network, (self.of.network)(&selection.network, &selection.mirrors))
     }
 
     pub fn archives(&self) -> impl Iterator<Item = &Archive> {

@@ -82,13 +82,8 @@ impl Service {
             let why = "installs exactly the versions in bootagent's lockfile, once for this machine";
             let archive: Vec<&str> = ["runtime"].into_iter().filter(|id| steps.has(id)).collect();
             let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
-            steps
-                .add(&tool.name, why, Action::InstallTool(tool.clone()))
-                .after(&["remove-leftovers", "build-user", "cache"])
-                .after(&archive)
-                .after(&rules)
-                .within(Phase::Install);
-            steps.finished_by(&tool.name);
+            let after: Vec<&str> = archive.into_iter().chain(rules).collect();
+            steps.tool(tool, why, &after);
         }
     }
 

@@ -17,7 +17,6 @@ use crate::observe::manifest::{Manifest, Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm
 use crate::plan::layout;
 use crate::plan::{Evaluation, InstallTool, Probe, Seconds};
 use crate::planner::digest::digest;
-use crate::planner::network;
 use crate::planner::runtime::{Recipe, Start};
 
 pub const PM2: Supervisor = Supervisor {
@@ -319,9 +318,8 @@ fn tool(app: &App) -> InstallTool {
     let version = format!("v{VERSION}-{}", digest(files.map(|(_, text)| text)));
     let npm = app.recipe.path.first().map(|bin| format!("{bin}/npm")).unwrap_or_default();
     let flags = ["ci", "--omit=dev", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"];
-    let selection = app.wanted.selection;
     let mut environment = app.recipe.build_environment.clone();
-    environment.extend(network::environment(&selection.network, &selection.mirrors, app.recipe.of));
+    environment.extend(app.recipe.network(app.wanted.selection));
     environment.insert("PATH".to_owned(), app.recipe.search_path(app.release));
     InstallTool {
         name: "pm2".to_owned(),

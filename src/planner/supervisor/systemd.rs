@@ -180,8 +180,8 @@ ReadWritePaths={data}
 fn finds_cache(tree: &Path) -> String {
     let from = layout::build_home(tree).join(".cache");
     let script = format!(
-        "for built in {}/*; do own=$HOME/.cache/${{built##*/}}; [ -e $built ] && mkdir -p $HOME/.cache && \
-         {{ [ -L $own ] || [ ! -e $own ]; }} && ln -sfn $built $own; done",
+        "for built in {}/*; do own=\"$HOME/.cache/${{built##*/}}\"; [ -e \"$built\" ] && mkdir -p \"$HOME/.cache\" && \
+         {{ [ -L \"$own\" ] || [ ! -e \"$own\" ]; }} && ln -sfn \"$built\" \"$own\"; done",
         from.display()
     );
     format!("ExecStartPre=-/bin/sh -c '{}'", escape(&script).replace('$', "$$"))

@@ -1,5 +1,6 @@
 //! How well one line of an output names the reason of a failure. Pure.
 
+use super::form::names_an_error;
 use super::variables::{is_about_missing_variables, is_headline_of_variables};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,11 +61,6 @@ pub fn is_stack_frame(line: &str) -> bool {
     text.strip_prefix("at ").is_some_and(|rest| {
         rest.ends_with(')') || rest.ends_with(|c: char| c.is_ascii_digit()) || rest.contains("<anonymous>")
     })
-}
-
-/// Whether the line announces more lines: `Missing variables:`, `ConfigError: [`.
-pub fn opens_a_list(line: &str) -> bool {
-    line.trim_end().ends_with([':', '[', '{', '('])
 }
 
 fn is_noise(line: &str, text: &str) -> bool {
@@ -175,16 +171,6 @@ fn is_specific(text: &str) -> bool {
 /// `sh: 1: husky: not found`, `/usr/bin/bash: line 1: husky: command not found`
 pub fn is_of_a_shell(text: &str) -> bool {
     text.split(' ').next().is_some_and(|name| name.ends_with("sh:"))
-}
-
-/// Whether the line is like `Error: ...`, `TypeError [CODE]: ...` or `[cause]: Error: ...`.
-pub fn names_an_error(text: &str) -> bool {
-    text.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
-        || text.strip_suffix(':').is_some_and(|name| !name.contains(' ') && is_error(name))
-}
-
-fn is_error(name: &str) -> bool {
-    name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "._ ".contains(c))
 }
 
 /// Whether the error says only how a program ended that was started by another one.

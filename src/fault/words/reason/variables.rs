@@ -1,5 +1,7 @@
 //! Names of environment variables in a line of an output. Pure.
 
+use super::form::{names_an_error, opens_a_list};
+
 /// Words of a message about a variable that is not there.
 const MISSING: [&str; 9] = [
     "missing",
@@ -53,8 +55,7 @@ pub fn is_about_missing_variables(text: &str) -> bool {
         return false;
     }
     let lower = text.to_lowercase();
-    let is_about =
-        lower.contains("variable") || mentions_environment(&lower) || super::line::names_an_error(text);
+    let is_about = lower.contains("variable") || mentions_environment(&lower) || names_an_error(text);
     is_about && MISSING.iter().any(|words| lower.contains(words)) && !variables(text).is_empty()
 }
 
@@ -64,7 +65,7 @@ pub fn is_headline_of_variables(text: &str) -> bool {
     let is_complaint =
         ["missing", "invalid", "required", "not set"].iter().any(|words| lower.contains(words));
     let is_of_variables = mentions_environment(&lower) || lower.contains("variables");
-    is_complaint && is_of_variables && super::line::opens_a_list(text)
+    is_complaint && is_of_variables && opens_a_list(text)
 }
 
 fn mentions_environment(lower: &str) -> bool {

@@ -46,6 +46,8 @@ const EVIDENCE: &[&str] = &[
     "next.config.ts",
 ];
 
+pub use manager::LOCKFILES;
+
 pub static NODE: Runtime = Runtime {
     name: "node",
     evidence: EVIDENCE,

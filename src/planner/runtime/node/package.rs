@@ -39,7 +39,7 @@ pub struct Package {
     pub is_module: bool,
     /// Values that npm gives to scripts as `npm_package_config_*`.
     pub config: Texts,
-    /// Whether `pnpm` or `trustedDependencies` say which packages may run scripts.
+    /// Whether `pnpm` says which packages may run scripts.
     pub lists_built_dependencies: bool,
     /// Shapes that were not understood.
     pub notes: Vec<String>,
@@ -195,7 +195,7 @@ fn texts(path: &str, name: &str, value: Option<&Value>, notes: &mut Vec<String>)
     Ok(entries.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect())
 }
 
-/// `devEngines.packageManager`: `{"name": "pnpm", "version": "9.15.0"}`. A range is no exact version and left out.
+/// `devEngines.packageManager`: `{"name": "pnpm", "version": "9.15.0"}`. A range names no version, and is left out.
 fn development_manager(object: &Map<String, Value>) -> Option<String> {
     let wanted = object.get("devEngines")?.get("packageManager")?;
     let name = wanted.get("name")?.as_str()?;

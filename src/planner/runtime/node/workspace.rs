@@ -62,6 +62,10 @@ pub fn workspaces(source: &Source, package: &Package) -> Result<Workspaces, Unme
 /// Whether `apps/web/package.json` belongs to a workspace of `apps/*`.
 fn is_of_one(path: &str, patterns: &[String]) -> bool {
     let Some(directory) = path.strip_suffix("/package.json") else { return false };
+    // It becomes part of command lines.
+    if !directory.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@+".contains(c)) {
+        return false;
+    }
     if directory.split('/').any(|part| part == "node_modules") {
         return false;
     }
@@ -126,6 +130,7 @@ mod tests {
             ("apps/node_modules/x/package.json", &["apps/**"]),
             ("apps/old/package.json", &["apps/*", "!apps/old"]),
             ("lib/web/package.json", &["apps/*"]),
+            ("apps/w'b/package.json", &["apps/*"]),
         ] {
             let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
             assert!(!is_of_one(path, &patterns), "{path} {patterns:?}");

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_taken_and_what_is_no_version_refused() {
+    fn a_hash_is_taken_and_other_words_than_a_version_are_refused() {
         let hash = "a".repeat(128);
         let named = Named::parse(&format!("pnpm@9.1.0+sha512.{hash}")).unwrap();
         assert_eq!((named.version.as_deref(), named.sha512), (Some("9.1.0"), Some(hash)));

@@ -10,8 +10,7 @@ use crate::plan::InstallTool;
 use crate::plan::layout;
 use crate::planner::digest::digest;
 use crate::planner::network;
-use crate::planner::runtime::node::NODE;
-use crate::planner::runtime::node::environment::tools;
+use crate::planner::runtime::node::environment;
 use crate::planner::runtime::node::version::Node;
 use crate::planner::runtime::recipe::RecipeInputs;
 
@@ -104,9 +103,10 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
     let scripts =
         if is_native(package, &selected.version) { "--foreground-scripts" } else { "--ignore-scripts" };
     let flags = [scripts, "--omit=dev", "--no-audit", "--no-fund"];
-    let mut environment = tools(inputs.layout);
-    environment.extend(network::environment(inputs.network, inputs.mirrors, &NODE));
-    environment.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", node.bin.display()));
+    let mut variables = environment::tools(inputs.layout);
+    variables
+        .extend(network::environment(inputs.network, environment::network(inputs.network, inputs.mirrors)));
+    variables.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", node.bin.display()));
     let npm = node.bin.join("npm").display().to_string();
     let tool = InstallTool {
         name: manager.name.to_owned(),
@@ -114,7 +114,7 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
         files,
         argv: [npm.as_str(), verb].into_iter().chain(flags).map(str::to_owned).collect(),
         user: inputs.layout.build_user(),
-        environment,
+        environment: variables,
         writable: vec![inputs.layout.cache()],
         path: path.clone(),
         unit: inputs.layout.transient(manager.name),

@@ -202,7 +202,7 @@ fn builds(line: &str, project: &Project, hops: usize) -> bool {
     }
     let Some(rest) = Words::of(words.from(at)).filter(|_| hops < MOST_HOPS) else { return false };
     match runner::rewrite(&rest, project.package, project.has) {
-        // A script called build builds, whatever its program is called.
+        // By its name, also if its program is not known.
         Ok(Rewritten { next: Next::Script { name, .. }, .. })
             if name == "build" || name.starts_with("build:") =>
         {

@@ -1,0 +1,16 @@
+//! The form of a line: an error with its name, the beginning of a list. Pure.
+
+/// Whether the line announces more lines: `Missing variables:`, `ConfigError: [`.
+pub fn opens_a_list(line: &str) -> bool {
+    line.trim_end().ends_with([':', '[', '{', '('])
+}
+
+/// Whether the line is like `Error: ...`, `TypeError [CODE]: ...` or `[cause]: Error: ...`.
+pub fn names_an_error(text: &str) -> bool {
+    text.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
+        || text.strip_suffix(':').is_some_and(|name| !name.contains(' ') && is_error(name))
+}
+
+fn is_error(name: &str) -> bool {
+    name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "._ ".contains(c))
+}
