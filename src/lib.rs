@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Read [`boot`] first: it is the whole pipeline in order. Then [`plan`], the data that the planner makes and `apply`
-//! carries out, and `planner/runtime/node.rs`, one runtime from detection to start command.
+//! carries out, and `planner/runtime/node/mod.rs`, one runtime from detection to start command.
 //!
 //! Rules for all of the source:
 //! - [`planner`] is pure and [`plan`] is data: no disk, no network, no clock.

@@ -79,7 +79,7 @@ fn version_is_the_package_s() {
 }
 
 #[test]
-fn what_is_no_command_line_is_64_and_says_why() {
+fn a_wrong_command_line_is_64_and_says_why() {
     let lines: &[(&[&str], &str)] = &[
         (&["nonsense"], "nonsense"),
         (&["run", "--nonsense"], "--nonsense"),
@@ -573,9 +573,9 @@ fn json_is_json_and_nothing_else() {
     assert_eq!(said(&output.stderr), "", "a script reads standard error, too");
 }
 
-/// `bootagent ... | head -1`: the reader has heard enough, which is no failure.
+/// `bootagent ... | head -1`: the reader has heard enough, which is not a failure.
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let home = directory(&[PACKAGE, LOCK]);
     let plan = dry_run(home.path());
     let mut validate = bootagent();
@@ -624,7 +624,7 @@ fn status_before_any_run_is_3() {
     assert!(started.elapsed().as_millis() >= 900, "it did not wait");
 }
 
-/// The environment is no way in: no variable changes what is planned.
+/// The environment does not lead in: no variable changes what is planned.
 #[test]
 fn the_environment_decides_nothing() {
     let home = directory(&[]);
@@ -673,7 +673,7 @@ fn a_dry_run_waits_no_longer_than_a_run_may() {
 }
 
 #[test]
-fn a_file_of_a_flag_that_is_no_text_is_usage() {
+fn a_file_of_a_flag_that_is_not_text_is_usage() {
     let home = directory(&[]);
     std::fs::write(home.path().join("bytes"), b"A=\xff\n").unwrap();
     let dry = dry_run(home.path());
@@ -741,7 +741,7 @@ fn env_check_knows_the_manifest() {
 }
 
 #[test]
-fn env_check_of_what_is_no_secret_ends_as_a_run_would() {
+fn env_check_of_what_is_not_a_secret_ends_as_a_run_would() {
     let home = directory(&[("twice", "A=canary\nA=canary\n"), ("broken", "{\"A\": \"canary")]);
     for (arguments, status, code) in [
         (&["--env-file=twice"][..], 78, "E-SECRET-INVALID"),

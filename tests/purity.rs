@@ -281,7 +281,7 @@ fn a_reboot_plans_what_the_first_boot_planned() {
     }
 }
 
-/// Renaming a secret, or a machine with more on it, is no other release.
+/// Renaming a secret, or a machine with more on it, makes no other release.
 #[test]
 fn a_release_is_named_by_what_makes_it() {
     let secret = read(r#"{"A": "1"}"#).unwrap();

@@ -16,7 +16,7 @@ def test_the_spread_of_few_runs_is_their_median_and_their_ends():
     assert spread([7.0]) == Spread(7.0, 7.0, 7.0)
 
 
-def test_nothing_measured_is_no_figure():
+def test_nothing_measured_is_not_a_figure():
     with pytest.raises(ValueError, match="nothing was measured"):
         spread([])
 
@@ -99,7 +99,7 @@ def runs(*seconds: tuple[str, int, float | None], case: str = CASE.name) -> list
     ]
 
 
-def test_a_round_in_which_one_failed_is_no_pair():
+def test_a_round_in_which_one_failed_is_not_a_pair():
     made = runs(("bootagent", 1, 4.0), ("old", 1, 8.0), ("bootagent", 2, None), ("old", 2, 9.0), ("old", 3, 2.0))
     assert pairs(made, "bare", "bootagent", "old") == ([4.0], [8.0])
     assert pairs(made, "installed", "bootagent", "old") == ([], [])

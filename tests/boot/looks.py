@@ -109,7 +109,7 @@ def leftovers(machine: Machine) -> list[str]:
         ["find", "/etc", "/opt", "/var", "/run", "-name", ".*.bootagent", "-o", "-path", "*bootagent-fetch*",
          "-o", "-path", "/run/systemd/transient/bootagent-*", "-o", "-path", "/run/systemd/system/bootagent-*"]
     )  # fmt: skip
-    # A later try that was arranged is no leftover: a run that succeeds takes it back.
+    # A later try that was arranged is not a leftover: a run that succeeds takes it back.
     return [line for line in (units + found).splitlines() if line.strip() and "bootagent-retry." not in line]
 
 

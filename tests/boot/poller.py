@@ -9,7 +9,7 @@ EVERY = 0.02  # seconds
 
 
 class Poller:
-    """From outside of the machine's processes, for as long as the `with` lasts. `failures` has what was no good answer,
+    """From outside of the machine's processes, for as long as the `with` lasts. `failures` has what was not a good answer,
     and when, in seconds from the beginning."""
 
     def __init__(self, machine: Machine, path: str = "/health") -> None:

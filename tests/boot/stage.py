@@ -79,7 +79,7 @@ def assert_failed(
 
 
 def assert_refused(machine: Machine, before: Result, result: Result, *names: str) -> None:
-    """It was no run: a usage error, told on standard error and in the journal, and the status is what it was."""
+    """It was not a run: a usage error, told on standard error and in the journal, and the status is what it was."""
     assert result.code == 64 and "[E-USAGE]" in result.stderr, f"exit {result.code}\n{result.stderr}"
     missing = [name for name in names if name not in result.stderr]
     assert not missing, f"no {missing} in {result.stderr}"

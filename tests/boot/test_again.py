@@ -267,7 +267,7 @@ class TestBakedImage:
 
 
 class TestBakedImageThatFails:
-    """As above, but the new environment's commit exits at once: the old instance's release is no way out."""
+    """As above, but the new environment's commit exits at once: the old instance's release does not help."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -71,7 +71,7 @@ LOADER = ["LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "BASH_ENV", "NODE_OPTIONS"]
     ids=["comma", "cut-off", "list", "no-assignment", "open-quote", "twice", "null", "no-name", "token==", "token=",
          "turned-round", "nul", "bytes", *LOADER],
 )  # fmt: skip
-def test_what_it_holds_is_no_environment(stage, secret, exit, code, names):
+def test_what_it_holds_is_not_an_environment(stage, secret, exit, code, names):
     service = stage.serve(services.node(), secret=secret)
     refuses(stage, exit, code, f"service_env_{service}_test", *names)
 

@@ -50,7 +50,7 @@ def test_the_repository_address_holds_a_password(stage):
 
 
 @pytest.mark.parametrize("ref", ["main", "refs/heads/test", "0" * 6, "0" * 41, "A" * 40, "HEAD~1", "0" * 39 + "\n"])
-def test_a_ref_that_is_no_commit_id(stage, ref):
+def test_a_ref_that_is_not_a_commit_id(stage, ref):
     stage.serve(services.node())
     stage.world.tags["bootagent:ref"] = ref
     stage.refuses(78, "E-TAG-INVALID", "tag bootagent:ref", "commit id")

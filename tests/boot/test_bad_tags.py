@@ -167,7 +167,7 @@ MANIFEST = "/etc/bootagent/services/auth-service.toml"
     ],
     ids=["file", "owner", "directory", "link", "manifest", "manifests"],
 )
-def test_what_others_than_root_can_write_is_no_policy(stage, path, breaks, named, owner):
+def test_what_others_than_root_can_write_is_not_a_policy(stage, path, breaks, named, owner):
     stage.world.repo("auth-service").commit("test", services.node())
     stage.machine.write(path, EVIL if path == POLICY else services.BRIEF)
     stage.machine.check(["sh", "-c", breaks])
@@ -187,7 +187,7 @@ def test_what_others_than_root_can_write_is_no_policy(stage, path, breaks, named
     ],
     ids=["directory", "bytes", "endless"],
 )
-def test_a_policy_that_is_no_text_is_invalid(stage, makes, says):
+def test_a_policy_that_is_not_text_is_invalid(stage, makes, says):
     stage.machine.check(["sh", "-c", f"mkdir -p /etc/bootagent; {makes}"])
     stage.refuses(78, "E-POLICY-INVALID", POLICY, says)
 

@@ -48,7 +48,7 @@ class TestEveryday:
         self.serves(machine, commits[1])
         assert decided(machine) == commits[1]
         same = machine.run(["bootagent", "run", "--ref", commits[1][:7]], timeout=60)
-        assert same.code == 0, "the same commit in fewer digits is no contradiction"
+        assert same.code == 0, "the same commit in fewer digits does not contradict"
 
     def test_an_update_takes_the_newest(self, machine, commits):
         dry = machine.check(["bootagent", "update", "--dry-run", "--output", "json"], timeout=60)

@@ -76,7 +76,7 @@ class Reboots:
 
 
 class TestWhatABootMayStart(Reboots):
-    def test_a_patched_node_is_no_other_release(self, shared, machine, commit):  # noqa: F811
+    def test_a_patched_node_makes_no_other_release(self, shared, machine, commit):  # noqa: F811
         release, pid = current(machine), process(machine)[1]
         shared.unreachable(GIT, how="refused")
         machine.check(["sh", "-c", PATCH])

@@ -83,7 +83,7 @@ class TestFirstBoot:
         there = machine.check(["ls", f"/opt/{SERVICE}/current/node_modules"]).split()
         assert "express" in there and "picocolors" not in there
 
-    def test_npm_is_no_process_of_the_service(self, machine):
+    def test_npm_is_not_a_process_of_the_service(self, machine):
         _, pid, _ = process(machine)
         assert machine.check(["ps", "-o", "ppid=", "-p", pid]).strip() == "1"
         tree = machine.check(["systemd-cgls", "--no-pager", "--full", f"/system.slice/{SERVICE}.service"])

@@ -37,7 +37,7 @@ class TestDecided:
             ("--environment=prod", "--environment"),
         ],
     )
-    def test_a_flag_against_the_decision_is_no_run(self, machine, flag, names):
+    def test_a_flag_against_the_decision_starts_no_run(self, machine, flag, names):
         before, told = recorded(machine), machine.run(["cat", STATUS])
         assert_refused(machine, told, run(machine, flag, repository=None), names)
         assert recorded(machine) == before
@@ -52,7 +52,7 @@ class TestDecided:
         assert again.code == 0, again.stderr
         assert status(machine)[1]["repository"] == HERE
 
-    def test_the_same_flags_again_are_no_contradiction(self, machine):
+    def test_the_same_flags_again_do_not_contradict(self, machine):
         again = run(machine)
         assert again.code == 0, again.stderr
 

@@ -128,7 +128,7 @@ def test_on_a_first_boot_nothing_is_started_where_metadata_would_answer(world, b
     assert status(machine)[1]["serving"] is None
 
 
-def test_a_filter_of_datagrams_is_no_proof(world, binary):
+def test_a_filter_of_datagrams_is_not_a_proof(world, binary):
     """The kernel's word about a datagram comes first, and is not the last one."""
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
     world.repo(SERVICE).commit("test", talking(**{"bootagent.toml": BRIEF}))

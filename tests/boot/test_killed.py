@@ -58,7 +58,7 @@ class FirstBoot:
 def wiped(machine, bare: dict[str, str]) -> None:
     wipe(machine, SERVICE)
     left = differences(bare, places(machine))
-    assert not left, "\n".join(["this is no fresh machine:", *left])
+    assert not left, "\n".join(["this is not a fresh machine:", *left])
 
 
 class TestFirstBoot(FirstBoot):

@@ -228,7 +228,7 @@ class TestClock:
         assert result.code == 0, result
         assert stage.world.github.log[-1]["status"] == 201
 
-    def test_a_clock_that_is_behind_is_no_matter_of_github_s(self, stage, app):
+    def test_a_clock_that_is_behind_is_not_github_s_fault(self, stage, app):
         stage.world.clock_off(-self.AHEAD)
         assert stage.run("--dry-run", CREDENTIAL, repository=HTTPS).code == 0
 

@@ -77,7 +77,7 @@ class TestRemembered:
         told = self.ends_at_once(machine)
         assert "correct the secret" in told and "secret-of" not in machine.read(FAILURES), told
 
-    def test_the_former_values_are_no_failure(self, shared, machine):  # noqa: F811
+    def test_the_former_values_are_not_a_failure(self, shared, machine):  # noqa: F811
         secret(shared, MODE="good", TOKEN="secret-of-the-first-day")
         well = machine.run(["bootagent", "run"], timeout=60)
         assert well.code == 0, well.stderr

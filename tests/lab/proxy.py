@@ -59,7 +59,7 @@ class Proxy:
                             upstream.sendall(head)
                         _splice(client, upstream)
             except (OSError, ValueError):
-                pass  # one of the two went away, or it was no request
+                pass  # one of the two went away, or it was not a request
 
     def _open(self, address: str, method: str, target: str) -> tuple[tuple[int, bytes, bytes], socket.socket | None]:
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)

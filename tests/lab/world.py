@@ -239,7 +239,7 @@ class World:
 
     def _tag(self, kind: str) -> str:
         for key, value in self.tags.items():
-            # A tag may hold anything; what is no plain name must not become a pattern in a policy.
+            # A tag may hold anything; what is not a plain name must not become a pattern in a policy.
             if key.lower().rpartition(":")[2] == kind and re.fullmatch(r"[\w-]{1,64}", value):
                 return value
         return "none"

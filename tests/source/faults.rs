@@ -256,7 +256,7 @@ fn a_scratch_that_is_used_already_is_left_alone() {
 }
 
 #[test]
-fn a_directory_that_is_no_repository_is_named() {
+fn a_directory_that_is_not_a_repository_is_named() {
     let directory = tempfile::TempDir::new().unwrap();
     let (code, text) = Asking::local(directory.path()).fails();
     assert_eq!(code, Code::RepositoryInvalid);

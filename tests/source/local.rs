@@ -110,7 +110,7 @@ fn a_repository_around_the_named_directory_is_told_and_not_opened() {
 }
 
 #[test]
-fn what_is_no_link_to_a_repository_is_told() {
+fn what_is_not_a_link_to_a_repository_is_told() {
     let stage = Stage::new();
     let named = stage.leading_to(Path::new("/nowhere"));
     refused(&named, &["opening the repository"]);

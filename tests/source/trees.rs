@@ -60,7 +60,7 @@ fn symlinks_that_leave_the_tree_through_another() {
 }
 
 #[test]
-fn symlinks_whose_target_is_no_path() {
+fn symlinks_whose_target_is_not_a_path() {
     for target in [&b""[..], b"a\0b", b"a\nb", b"\xff\xfe", &[b'x'; 5000]] {
         refused("link", |upstream| upstream.tree(&[(SYMLINK, "link", upstream.blob(target))]));
     }

@@ -9,7 +9,7 @@ use crate::planner::runtime::recipe::RecipeInputs;
 use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::{excerpt, without_userinfo};
 
-/// A requirements.txt may lead to others; more than these is no list that a person keeps.
+/// A requirements.txt may lead to others; a person keeps no longer list.
 const MOST_FILES: usize = 20;
 
 /// Names of packages, as indexes compare them.

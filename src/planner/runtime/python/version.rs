@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_no_ranges() {
+    fn other_words_are_not_ranges() {
         for range in ["three", "", ">=", "3.x", "pypy3.9", "~=3", ">=3.*", &"3.11,".repeat(100)] {
             assert_eq!(Range::parse(range), None, "{range}");
         }
