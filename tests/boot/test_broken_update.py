@@ -10,6 +10,7 @@ from services import BRIEF, talking
 from stage import assert_failed, serving
 
 PACKAGE = json.loads(talking()["package.json"])
+DEPENDENT = {"package.json": json.dumps(PACKAGE | {"dependencies": {"picocolors": "1.1.1"}})}
 
 
 def scripts(**more: str) -> dict[str, str]:
@@ -21,10 +22,8 @@ BROKEN = {
     "checkout": ({"way-out": Symlink("/etc/shadow")}, "E-SOURCE-UNSAFE"),
     "manifest": ({"bootagent.toml": BRIEF + "prot = 1\n"}, "E-MANIFEST-INVALID"),
     "package.json": ({"package.json": "{"}, "E-MANIFEST-INVALID"),
-    "lockfile gone": ({"package-lock.json": None}, "E-LOCKFILE-MISSING"),
-    "lockfile stale": (
-        {"package.json": json.dumps(PACKAGE | {"dependencies": {"picocolors": "1.1.1"}})}, "E-LOCKFILE-STALE",
-    ),
+    "lockfile gone": (DEPENDENT | {"package-lock.json": None}, "E-LOCKFILE-MISSING"),
+    "lockfile stale": (DEPENDENT, "E-LOCKFILE-STALE"),
     "install": (scripts(postinstall="exit 3"), "E-INSTALL-FAILED"),
     "build": (scripts(build="exit 3"), "E-INSTALL-FAILED"),
     "key": ({"bootagent.toml": BRIEF + 'env.required = ["MISSING"]\n'}, "E-SECRET-KEY-MISSING"),

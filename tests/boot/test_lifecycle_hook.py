@@ -143,9 +143,9 @@ def test_a_run_that_is_cancelled_gives_nothing_up_and_the_next_one_continues(sta
 
 
 def test_a_run_that_fails_before_it_has_a_plan_leaves_the_hook_waiting(stage, launch):
-    scaling = launch(services.node(**{"package-lock.json": None, "bootagent.toml": None}))
+    scaling = launch(services.node(**{"package.json": "{"}))
     result = stage.run()
-    assert_failed(stage.machine, result, 78, "E-LOCKFILE-MISSING")
+    assert_failed(stage.machine, result, 78, "E-MANIFEST-INVALID")
     assert scaling.log == [] and scaling.state == "Pending:Wait"
     stage.repository.commit("test", HEALTHY)
     again = stage.run()

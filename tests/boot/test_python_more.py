@@ -320,6 +320,6 @@ class TestLibraryByPolicy:
     def test_it_is_named_where_the_policy_forbids_packages(self, shared, binary):  # noqa: F811
         machine = with_psycopg(shared, binary, with_uv(shared) + "[packages]\nallow = false\n")
         failed = run(machine)
-        said = assert_failed(machine, failed, 1, ["E-SERVICE-EXITED", "E-HEALTH-NO-LISTENER", "E-UNIT-FAILED"])
+        said = assert_failed(machine, failed, 1, ["E-SERVICE-EXITED", "E-HEALTH-NO-LISTENER", "E-HEALTH-FLAPPING", "E-UNIT-FAILED"])
         assert "libpq.so.5" in json.dumps(said["error"]) and "libpq5" in failed.stderr, failed.stderr
         assert machine.run(["dpkg", "--status", "libpq5"]).code != 0

@@ -60,8 +60,8 @@ HEADERS = ("psycopg2==2.9.11", ["pg_config", "libpq-dev"], 'packages = ["gcc", "
 BAD = {
     "the headers of PostgreSQL are not there": HEADERS,
     "it does not compile": ("broken==1.0", ["gcc"], "clean clone"),
-    "there is no such tag": (requirement("greeting", "v9.9"), ["greeting.git@v9.9"], "clean clone"),
-    "there is no such repository": (requirement("nowhere", "main"), ["nowhere.git"], "clean clone"),
+    "there is no such tag": (requirement("greeting", "v9.9"), ["greeting.git", "v9.9"], "address right"),
+    "there is no such repository": (requirement("nowhere", "main"), ["nowhere.git"], "address right"),
 }
 
 

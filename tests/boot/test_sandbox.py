@@ -43,7 +43,8 @@ YIELDS = {"OOMScoreAdjust": "500", "CPUWeight": "50", "IOWeight": "50"}
 SCRIPTS = ["preinstall", "postinstall", "build"]
 # Only systemd, npm and the plan set variables of a build.
 NAMES = {"CI", "HOME", "LANG", "PATH", "PWD", "NODE", "INIT_CWD", "COLOR", "EDITOR", "USER", "LOGNAME", "SHELL", "INVOCATION_ID",
-         "JOURNAL_STREAM", "SYSTEMD_EXEC_PID"}  # fmt: skip
+         "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "NODE_ENV", "NODE_USE_SYSTEM_CA", "DO_NOT_TRACK", "NEXT_TELEMETRY_DISABLED",
+         "SOURCE_COMMIT", "SOURCE_VERSION", "RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA"}  # fmt: skip
 
 
 class TestSandbox:

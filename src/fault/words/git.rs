@@ -28,7 +28,7 @@ fn dependency(lines: &[ForeignText]) -> Option<Complaint> {
     let why = lines.iter().find(|line| OF_SSH.iter().any(|words| line.says(words)));
     let is_ssh = address.judge(|address| !address.starts_with("http")) || why.is_some();
     // pip names the address itself, in a line about `git clone`.
-    let asks = lines.iter().any(|line| line.says("ls-remote"));
+    let asks = lines.iter().any(|line| line.says("ls-remote") || line.says("git fetch"));
     let why = why.or_else(|| lines.iter().find(|line| asks && line.says("fatal: ")))?;
     let cause = Message::from("git cannot fetch the dependency ").and(address).and(": ").and(own_of(why));
     let mut complaint = Complaint::new(Fault::InstallFailed, cause);
@@ -83,10 +83,12 @@ fn no_repository(lines: &[ForeignText]) -> Option<Complaint> {
     Some(complaint)
 }
 
-/// The address in a line such as `command git --no-replace-objects ls-remote ssh://git@github.com/acme/x.git`.
+/// The address in a line such as `command git --no-replace-objects ls-remote ssh://git@github.com/acme/x.git`, or uv's
+/// `/usr/bin/git fetch --force 'https://github.com/acme/x.git'`.
 fn address(line: &str) -> Option<String> {
     // npm and pnpm name the command, a later Yarn only the address.
-    let is_command = line.contains("git ") && ["ls-remote", "clone"].iter().any(|verb| line.contains(verb));
+    let is_command =
+        line.contains("git ") && ["ls-remote", "clone", "fetch"].iter().any(|verb| line.contains(verb));
     if !is_command && !line.contains("Repository URL: ") {
         return None;
     }
@@ -96,7 +98,10 @@ fn address(line: &str) -> Option<String> {
             .any(|scheme| word.starts_with(scheme))
             || (word.contains('@') && word.contains(':'))
     };
-    line.split_whitespace().find(is_address).map(|word| word.trim_matches(['"', '\'', '`']).to_owned())
+    line.split_whitespace()
+        .map(|word| word.trim_matches(['"', '\'', '`']))
+        .find(is_address)
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -148,6 +153,23 @@ mod tests {
             let (_, cause, remedy) = read(complaint, said).unwrap_or_else(|| panic!("{said}"));
             assert!(cause.contains("/acme/helper.git: ") && cause.ends_with(ends), "{cause}");
             assert!(remedy.contains("git+https://"), "{remedy}");
+        }
+    }
+
+    /// uv 0.13, for a tag and a repository that do not exist.
+    #[test]
+    fn a_fetch_over_https_is_named_with_its_address() {
+        let fetch = "process didn't exit successfully: `/usr/bin/git fetch --force 'https://git.acme.test/acme/x.git' '+refs/tags/v9:refs/remotes/origin/tags/v9'` (exit status: 128)";
+        for why in [
+            "fatal: couldn't find remote ref refs/tags/v9",
+            "fatal: repository 'https://git.acme.test/acme/x.git/' not found",
+        ] {
+            let (_, cause, remedy) = read(complaint, &format!("{fetch}\n   --- stderr\n   {why}")).unwrap();
+            assert_eq!(
+                cause,
+                format!("git cannot fetch the dependency https://git.acme.test/acme/x.git: {why}")
+            );
+            assert!(remedy.contains("is the address right"), "{remedy}");
         }
     }
 
