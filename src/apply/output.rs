@@ -5,6 +5,7 @@ use super::read_only;
 use crate::error::{Code, Error};
 use crate::fault::words::missing::{self, Of};
 use crate::fault::words::reason;
+use crate::fault::words::unreachable;
 use crate::secret::{Redaction, SHOWN, cut};
 
 /// The status file and the console have little room for output. `LINES_OF_REASON` twice, and `...` between them.
@@ -34,19 +35,28 @@ pub fn for_display(error: Error, redaction: Option<&Redaction>) -> Error {
 
 type FirstLineAndText = (usize, String);
 
-/// The service's own reason for its exit, and a remedy if there is a better one than the code's: also for a migration,
-/// which cannot write to the release either.
+/// The service's own reason for its exit, or for not listening, and a remedy if there is a better one than the code's: also
+/// for a migration, which cannot write to the release either.
 fn why_it_exited(error: &Error, lines: &[String]) -> (Option<FirstLineAndText>, Option<String>) {
     let read_only = || lines.iter().rev().find_map(|line| read_only::complaint(line));
-    if !EXITED.contains(&error.code()) {
+    let is_exit = EXITED.contains(&error.code());
+    if !is_exit && error.code() != Code::HealthNoListener {
         return (None, read_only().filter(|_| error.code() == Code::MigrateFailed));
     }
     let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
     let found = reason::of_service(&texts);
     let reason = found.map(|found| (found.begin, reason::text(&texts, found)));
-    let missing = || missing::remedy(&reason::whole(&texts, found?), Of::Service);
+    let whole = found.map(|found| reason::whole(&texts, found)).unwrap_or_default();
+    let missing = || unreachable::remedy(&whole).or_else(|| missing::remedy(&whole, Of::Service));
     let remedy = read_only().or_else(missing);
-    (reason, remedy.filter(|_| error.code() == Code::ServiceExited))
+    if is_exit {
+        return (reason, remedy.filter(|_| error.code() != Code::HealthForeign));
+    }
+    // A service that lives may log any error: it explains that nothing listens only if it names what is missing.
+    match remedy.is_some() {
+        true => (reason.map(|(begin, text)| (begin, format!("the service says: {text}"))), remedy),
+        false => (None, None),
+    }
 }
 
 /// The last lines. If the reason is before them: the reason and some lines after it, `...`, and fewer last lines.
@@ -192,6 +202,25 @@ mod tests {
             "{}",
             report.remedy
         );
+    }
+
+    #[test]
+    fn a_service_that_waits_for_its_database_says_so() {
+        let waits = |code, text: &str| {
+            let error =
+                Error::new(code, "waiting", "nothing listens on port 3000").saying(lines(text.lines()));
+            for_display(error, Some(&Redaction::default())).report()
+        };
+        let redis = "up\n[ioredis] Unhandled error event: Error: connect ECONNREFUSED 127.0.0.1:6379\n    at x (node:net:1)";
+        let report = waits(Code::HealthNoListener, redis);
+        assert!(report.causes.join(": ").ends_with("the service says: [ioredis] Unhandled error event: Error: connect ECONNREFUSED 127.0.0.1:6379"), "{report:?}");
+        assert!(report.remedy.contains("127.0.0.1:6379 (Redis?)"), "{report:?}");
+        // An error that does not explain it stays in the log.
+        for text in ["TypeError: no user Jane", "up", ""] {
+            let report = waits(Code::HealthNoListener, text);
+            assert_eq!(report.causes, ["nothing listens on port 3000"], "{text}");
+        }
+        assert_eq!(waits(Code::HealthBadAnswer, redis).causes.len(), 1);
     }
 
     #[test]

@@ -3,12 +3,18 @@
 
 /// The remedy, if the line reports a refused write below the release.
 pub fn complaint(line: &str) -> Option<String> {
-    let path = refused_path(line)?;
     let may = "the service may write below its HOME (/var/lib/NAME) and to /tmp";
+    if SQLITE.iter().any(|words| line.contains(words)) {
+        return Some(format!(
+            "is the file of the SQLite database in the release? A release is read-only: put the file into a directory of its own \
+             and add persist = [\"DIRECTORY\"] to bootagent.toml, or elsewhere: {may}; then: bootagent update"
+        ));
+    }
+    let path = refused_path(line)?;
     Some(match directory(line, &path) {
         Some(directory) => format!(
             "a release is read-only: to keep {directory} over releases, add persist = [\"{directory}\"] to \
-             bootagent.toml (or write elsewhere: {may}); then: bootagent update"
+             bootagent.toml (or, if the repository has files in it, which persist hides, write elsewhere: {may}); then: bootagent update"
         ),
         None => {
             format!(
@@ -17,6 +23,14 @@ pub fn complaint(line: &str) -> Option<String> {
         }
     })
 }
+
+/// SQLite does not name the file.
+const SQLITE: [&str; 4] = [
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "unable to open database file",
+    "attempt to write a readonly database",
+];
 
 /// The path, relative to the release, in a message of Node (`EROFS: read-only file system, open 'logs/app.log'`),
 /// Python (`[Errno 30] Read-only file system: 'logs/app.log'`) or Go (`open logs/app.log: read-only file system`).
@@ -112,5 +126,16 @@ mod tests {
         ] {
             assert_eq!(complaint(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_of_sqlite_is_told_to_leave_the_release() {
+        for line in [
+            "Error: SQLITE_CANTOPEN: unable to open database file",
+            "sqlite3.OperationalError: attempt to write a readonly database",
+        ] {
+            assert!(complaint(line).unwrap().contains("persist = [\"DIRECTORY\"]"), "{line}");
+        }
+        assert!(complaint("Error: SQLITE_CONSTRAINT: UNIQUE constraint failed: a.b").is_none());
     }
 }

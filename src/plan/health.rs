@@ -26,6 +26,30 @@ pub struct HealthWait {
     /// Where it is recorded on which ports the service is observed to listen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<PortsRecord>,
+    /// For the error's remedy, if the service exits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unset: Option<Unset>,
+}
+
+/// Variables that an example of a `.env` in the repository names and the service does not get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unset {
+    /// The example's name: `.env.example`.
+    pub file: String,
+    /// At least one.
+    pub names: Vec<String>,
+}
+
+impl Unset {
+    /// The first names: `A, B and 3 more`.
+    pub fn shown(&self) -> String {
+        const SHOWN: usize = 8;
+        let names = self.names[..self.names.len().min(SHOWN)].join(", ");
+        match self.names.len().saturating_sub(SHOWN) {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

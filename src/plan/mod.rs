@@ -26,7 +26,7 @@ pub use action::{
     InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
 pub use environment::{Rendering, SeenFile};
-pub use health::{HealthWait, PortsRecord};
+pub use health::{HealthWait, PortsRecord, Unset};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
 use show::printable;

@@ -129,6 +129,7 @@ mod tests {
             elsewhere: None,
             listened: Default::default(),
             record: None,
+            unset: None,
         };
         let steps = vec![
             step("env", directory("/run/env")),

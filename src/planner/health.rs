@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Generation, Strength};
+use crate::facts::Strength;
 use crate::observe::manifest::{Manifest, RESERVED_PORT};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Gate, HealthWait, PortsRecord, Probe, Request, Seconds};
 
+use super::Wanted;
+use super::draft::Draft;
 use super::steps::{Added, Steps};
-use super::{Wanted, records};
+use super::{records, unset};
 
 /// If a previous deployment can serve instead: a few restarts may have a temporary cause, more are a crash loop, during
 /// which requests are lost.
@@ -151,7 +153,8 @@ fn shown(probe: &Probe) -> String {
 }
 
 /// The wait for the new deployment. Without a previous deployment to go back to, restarts do not end it early.
-pub fn wait(wanted: &Wanted, generation: &Generation, layout: &Layout, can_go_back: bool) -> HealthWait {
+pub fn wait(draft: &Draft, can_go_back: bool) -> HealthWait {
+    let Draft { wanted, generation, layout, .. } = draft;
     let gate = generation.gate.clone();
     let is_observed = matches!(gate.probe, Probe::Observed { .. });
     let good = records::good(wanted).filter(|_| is_observed);
@@ -163,6 +166,7 @@ pub fn wait(wanted: &Wanted, generation: &Generation, layout: &Layout, can_go_ba
         listened: good.map(|good| records::listened(facts, service, &good.generation)).unwrap_or_default(),
         record: is_observed
             .then(|| PortsRecord { path: layout.listened(), release: generation.release.clone() }),
+        unset: unset::of(wanted.source, &draft.variables),
     }
 }
 
@@ -175,7 +179,14 @@ pub fn await_gate<'a>(
     listened: BTreeSet<u16>,
 ) -> Added<'a> {
     let most_restarts = Some(MOST_RESTARTS);
-    let wait = HealthWait { gate: gate.clone(), most_restarts, elsewhere: None, listened, record: None };
+    let wait = HealthWait {
+        gate: gate.clone(),
+        most_restarts,
+        elsewhere: None,
+        listened,
+        record: None,
+        unset: None,
+    };
     await_health(steps, id, why, wait)
 }
 

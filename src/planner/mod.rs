@@ -35,6 +35,7 @@ mod steps;
 pub mod supervisor;
 mod switch;
 mod unmet;
+mod unset;
 
 use std::path::Path;
 
@@ -81,6 +82,8 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     notes.push(accounts::may_write(wanted.manifest, &layout));
+    let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
+    notes.extend(unset.as_ref().map(unset::note));
 
     let mut gate = health::gate(wanted.manifest, &variables, recipe.is_web, &layout, &mut notes)?;
     let (release_path, of) = (release.as_path(), (&recipe, &variables, &layout));
@@ -151,7 +154,8 @@ fn gitlinks(source: &Source) -> Option<String> {
 
 /// Paths of the repository's files whose text a fetch must read for planning.
 pub fn evidence() -> Vec<String> {
-    runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).collect()
+    let examples = unset::FILES.into_iter().map(str::to_owned);
+    runtime::evidence().into_iter().chain(supervisor::evidence().map(str::to_owned)).chain(examples).collect()
 }
 
 /// The deployment that a failed run goes back to. If this run switches to another service, it is the former service's.

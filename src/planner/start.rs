@@ -53,7 +53,7 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
     let why = "the run succeeds only if the service is healthy";
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     let can_go_back = another(draft).or(switched_from).is_some();
-    let wait = health::wait(wanted, generation, layout, can_go_back);
+    let wait = health::wait(draft, can_go_back);
     health::await_health(steps, "health-check", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())
 }

@@ -11,6 +11,7 @@ mod npm;
 mod pip;
 mod pnpm;
 pub mod reason;
+pub mod unreachable;
 mod uv;
 mod yarn;
 

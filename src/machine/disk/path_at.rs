@@ -8,6 +8,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
@@ -126,7 +127,7 @@ pub fn finished_name(unfinished: &str) -> Option<&str> {
 /// leaves an unfinished name, which the next run removes. `EEXIST` if the name is taken.
 pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
     /// Another process that makes the same directory may remove this one, which it takes for a killed run's.
-    const TRIES: u32 = 8;
+    const TRIES: u32 = 20;
     let unfinished = unfinished_name(name);
     let attempt = || {
         remove(parent, &unfinished)?;
@@ -136,14 +137,17 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
         rename_if_free(parent, &unfinished, name)
     };
     let mut made = attempt();
-    for _ in 1..TRIES {
+    for tried in 1..TRIES {
         match made {
             // The other process has finished the directory.
             Err(Errno::ENOENT | Errno::EEXIST) if is_there(parent, name)? => {
                 made = Err(Errno::EEXIST);
                 break;
             }
-            Err(Errno::ENOENT | Errno::EEXIST) => made = attempt(),
+            Err(Errno::ENOENT | Errno::EEXIST) => {
+                std::thread::sleep(apart(tried));
+                made = attempt();
+            }
             _ => break,
         }
     }
@@ -151,6 +155,13 @@ pub fn make_directory(parent: &OwnedFd, name: &OsStr, uid: Uid, gid: Gid, mode: 
         remove(parent, &unfinished)?;
     }
     made
+}
+
+/// A time that differs among processes and threads: those that try again at the same moment remove each other's directory
+/// again.
+fn apart(tried: u32) -> Duration {
+    let own = nix::unistd::gettid().as_raw().unsigned_abs() % 16;
+    Duration::from_micros(u64::from((50 * tried + 10) * own))
 }
 
 /// Renames if the new name is free. A plain rename would replace an empty directory, which another process may have

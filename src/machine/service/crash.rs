@@ -8,7 +8,7 @@ use crate::machine::now;
 use crate::machine::process::exit::{Exit, KILL};
 use crate::machine::process::units::UnitState;
 use crate::machine::process::{journal, memory, sockets};
-use crate::plan::Gate;
+use crate::plan::HealthWait;
 use crate::secret::ForeignText;
 
 /// What the health check observed of a unit since it began to wait.
@@ -48,7 +48,8 @@ impl Seen {
 }
 
 /// The error for a unit that is down, or that was restarted too often.
-pub fn ended(gate: &Gate, state: &UnitState, restarts: u32, exit: Option<Exit>) -> Error {
+pub fn ended(wait: &HealthWait, state: &UnitState, restarts: u32, exit: Option<Exit>) -> Error {
+    let gate = &wait.gate;
     let last = exit.map(|exit| format!(", last {}", exit.describe())).unwrap_or_default();
     let cause = match state.active.as_str() {
         "failed" => match state.exit {
@@ -58,18 +59,22 @@ pub fn ended(gate: &Gate, state: &UnitState, restarts: u32, exit: Option<Exit>) 
         "inactive" => "it ended, and systemd does not restart it".to_owned(),
         _ => format!("it ended {restarts} times{last}"),
     };
-    Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause).remedy(format!(
-        "the service exits: journalctl -u {} has its last lines; push a fix, then: bootagent update",
-        gate.unit
-    ))
+    let remedy = unset(wait).unwrap_or_else(|| {
+        format!(
+            "the service exits: journalctl -u {} has its last lines; push a fix, then: bootagent update",
+            gate.unit
+        )
+    });
+    Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause).remedy(remedy)
 }
 
 /// The error with the service's last lines. If the cause is known, it becomes another error: out of memory, or a port
 /// that another process has.
-pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
+pub async fn explained(wait: &HealthWait, error: Error, seen: &Seen) -> Error {
+    let gate = &wait.gate;
     let lines = journal::last_lines(&seen.invocations).await;
     let is_exit = matches!(error.code(), Code::ServiceExited | Code::HealthFlapping);
-    let error = if is_exit { cause(gate, error, seen, &lines).await } else { error };
+    let error = if is_exit { cause(wait, error, seen, &lines).await } else { error };
     let error = match journal::dropped(&gate.unit, seen.since).await {
         0 => error,
         count => error.because(format!(
@@ -80,7 +85,8 @@ pub async fn explained(gate: &Gate, error: Error, seen: &Seen) -> Error {
     error.saying(lines)
 }
 
-async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) -> Error {
+async fn cause(wait: &HealthWait, error: Error, seen: &Seen, lines: &[ForeignText]) -> Error {
+    let gate = &wait.gate;
     let systemd = journal::systemd_messages(&gate.unit, seen.since).await;
     let exit = seen.exit.or_else(|| Exit::last_in(&systemd));
     let doing = || format!("waiting until {} is healthy", gate.unit);
@@ -101,7 +107,7 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
         }
     }
     let error = match exit {
-        Some(Exit::Status(0)) => error.remedy(foreground(&gate.unit)),
+        Some(Exit::Status(0)) if wait.unset.is_none() => error.remedy(foreground(&gate.unit)),
         _ => error,
     };
     // The error of a service that flaps says what the last probe found, and not how the service ended.
@@ -109,6 +115,19 @@ async fn cause(gate: &Gate, error: Error, seen: &Seen, lines: &[ForeignText]) ->
         Some(exit) => error.because(format!("it ended {}", exit.describe())),
         None => error,
     }
+}
+
+/// The remedy if the repository's example of a `.env` names variables that the service does not get: with one of them missing,
+/// most services exit at once.
+fn unset(wait: &HealthWait) -> Option<String> {
+    let unset = wait.unset.as_ref()?;
+    Some(format!(
+        "the service exits: journalctl -u {} has its last lines. Of the variables that {} names it does not get {}: add what it \
+         needs to its secret, and then: bootagent run; else push a fix, and then: bootagent update",
+        wait.gate.unit,
+        unset.file,
+        unset.shown()
+    ))
 }
 
 /// The remedy for a start command that ends without an error: it is done, or it has started the service in the background.

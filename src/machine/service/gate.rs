@@ -80,7 +80,7 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
         Ok(answer) => answer,
         Err(error) => {
             let error = reason::explained(error, &gate.unit).await;
-            return Err(crash::explained(gate, error, &seen).await);
+            return Err(crash::explained(wait, error, &seen).await);
         }
     };
     let state = units::state(&gate.unit).await?;
@@ -133,7 +133,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         }
         // A unit that is down stays down: systemd does not restart it.
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
-            return Err(crash::ended(gate, &state, restarts, seen.exit));
+            return Err(crash::ended(wait, &state, restarts, seen.exit));
         }
         let probed = listening_as_before(probe(gate, &state).await, &wait.listened);
         let processes = match &probed {
@@ -204,7 +204,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                         Fault::HealthNoListener | Fault::ServiceExited | Fault::HealthForeign
                     ) =>
                 {
-                    return Err(crash::ended(gate, &state, restarts, seen.exit));
+                    return Err(crash::ended(wait, &state, restarts, seen.exit));
                 }
                 _ => return Err(refuse(gate, worst, gate.within.duration())),
             }

@@ -1,11 +1,13 @@
 //! What is unusual about a service, and would surprise its owner at a boot or later.
 
-use super::super::persist;
+use super::super::{persist, unset};
 use super::health::Port;
 use super::warning::{Warning, warning};
 use super::{Subject, command, health, plain, start, tree};
 use crate::facts::Strength;
+use crate::observe::secrets::Variables;
 use crate::planner::runtime::NODE;
+use crate::secret::Secret;
 
 /// The warnings, and the notes, which need no change.
 pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {
@@ -23,7 +25,8 @@ pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {
     found.extend(port(subject));
     found.extend(persist::hints(tree.source, manifest, recipe).iter().map(|hint| warning("read-only", hint)));
     found.extend(tree::warnings(subject));
-    let notes = noted.into_iter().map(|note| plain(note)).chain(without_a_path(subject)).collect();
+    let notes = noted.into_iter().map(|note| plain(note));
+    let notes = notes.chain(without_a_path(subject)).chain(example(subject)).collect();
     (found, notes)
 }
 
@@ -229,6 +232,21 @@ fn port(subject: &Subject) -> Option<Warning> {
             Some(warning("no-port", text))
         }
     }
+}
+
+/// The secret is not known here.
+fn example(subject: &Subject) -> Option<String> {
+    let mut variables = Variables::default();
+    for (name, value) in &subject.manifest.env.values {
+        variables.insert(name.as_str(), Secret::new(value));
+    }
+    variables.insert("PORT", Secret::new(""));
+    let unset = unset::of(subject.tree.source, &variables)?;
+    Some(format!(
+        "{} names {}: what the service needs of them belongs in its secret or, if public, in env.values",
+        unset.file,
+        unset.shown()
+    ))
 }
 
 fn without_a_path(subject: &Subject) -> Option<String> {

@@ -5,10 +5,19 @@ pub fn opens_a_list(line: &str) -> bool {
     line.trim_end().ends_with([':', '[', '{', '('])
 }
 
-/// Whether the line is like `Error: ...`, `TypeError [CODE]: ...` or `[cause]: Error: ...`.
+/// Whether the line is like `Error: ...`, `TypeError [CODE]: ...`, `[cause]: Error: ...` or `could not start: Error: ...`.
 pub fn names_an_error(text: &str) -> bool {
     text.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
+        || text
+            .match_indices(": ")
+            .any(|(at, _)| text[..at].rsplit(' ').next().is_some_and(is_name_of_an_error))
         || text.strip_suffix(':').is_some_and(|name| !name.contains(' ') && is_error(name))
+}
+
+fn is_name_of_an_error(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.ends_with("Error")
+        && word.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 fn is_error(name: &str) -> bool {

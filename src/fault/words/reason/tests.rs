@@ -170,6 +170,17 @@ fn an_earlier_warning_about_variables_is_not_the_reason_of_a_later_error() {
     );
 }
 
+/// Of a service with ioredis, and of Sails.
+#[test]
+fn an_error_behind_the_services_own_words_is_found() {
+    let line = "server start up failed:!!! Error: Connection is closed.";
+    service(line, Some(line));
+    service(
+        "error: A hook (`session`) failed to load!\nerror: Failed to lift app: Error: connect ECONNREFUSED 127.0.0.1:6379\n    at x (node:net:1)",
+        Some("error: Failed to lift app: Error: connect ECONNREFUSED 127.0.0.1:6379"),
+    );
+}
+
 #[test]
 fn what_a_service_logs_of_people_is_not_a_reason() {
     service(
