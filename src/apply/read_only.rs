@@ -42,7 +42,9 @@ fn refused_path(line: &str) -> Option<String> {
     if !is_read_only && !is_mkdir && !lower.contains("eacces") && !lower.contains("permission denied") {
         return None;
     }
-    let quoted = line.split(['\'', '"']).nth(1);
+    // Bun prints `code: "EROFS"` in a line of its own.
+    let is_code = |quoted: &&str| !["EROFS", "EACCES", "EPERM", "ENOENT"].contains(quoted);
+    let quoted = line.split(['\'', '"']).nth(1).filter(is_code);
     let of_go = || {
         let (before, _) =
             line.split_once(": read-only file system").or_else(|| line.split_once(": permission denied"))?;
@@ -126,6 +128,13 @@ mod tests {
         ] {
             assert_eq!(complaint(line), None, "{line}");
         }
+    }
+
+    /// As Bun prints it, over several lines.
+    #[test]
+    fn the_code_of_an_error_is_not_its_path() {
+        assert!(complaint("    code: \"EROFS\"").is_none());
+        proposes("EROFS: read-only file system, mkdir './data'", "data");
     }
 
     #[test]

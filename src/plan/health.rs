@@ -29,6 +29,9 @@ pub struct HealthWait {
     /// For the error's remedy, if the service exits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unset: Option<Unset>,
+    /// For the remedy, if the service ends without an error: the start line that was only guessed, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guess: Option<String>,
 }
 
 /// Variables that an example of a `.env` in the repository names and the service does not get.
@@ -48,6 +51,21 @@ impl Unset {
         match self.names.len().saturating_sub(SHOWN) {
             0 => names,
             more => format!("{names} and {more} more"),
+        }
+    }
+}
+
+impl HealthWait {
+    /// With no early end, and no more to say about a failure than what is observed.
+    pub fn of(gate: Gate) -> HealthWait {
+        HealthWait {
+            gate,
+            most_restarts: None,
+            elsewhere: None,
+            listened: BTreeSet::new(),
+            record: None,
+            unset: None,
+            guess: None,
         }
     }
 }

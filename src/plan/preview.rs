@@ -123,14 +123,7 @@ mod tests {
         let (within, soak) = (Seconds(1), Seconds(1));
         let gate =
             Gate { unit: UNIT.into(), probe: Probe::Alive, also: Vec::new(), within, soak, interval_ms: 1 };
-        let wait = HealthWait {
-            gate,
-            most_restarts: None,
-            elsewhere: None,
-            listened: Default::default(),
-            record: None,
-            unset: None,
-        };
+        let wait = HealthWait::of(gate);
         let steps = vec![
             step("env", directory("/run/env")),
             step("other", directory("/var/other")),

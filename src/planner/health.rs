@@ -167,6 +167,7 @@ pub fn wait(draft: &Draft, can_go_back: bool) -> HealthWait {
         record: is_observed
             .then(|| PortsRecord { path: layout.listened(), release: generation.release.clone() }),
         unset: unset::of(wanted.source, &draft.variables),
+        guess: draft.recipe.guess.clone(),
     }
 }
 
@@ -179,14 +180,7 @@ pub fn await_gate<'a>(
     listened: BTreeSet<u16>,
 ) -> Added<'a> {
     let most_restarts = Some(MOST_RESTARTS);
-    let wait = HealthWait {
-        gate: gate.clone(),
-        most_restarts,
-        elsewhere: None,
-        listened,
-        record: None,
-        unset: None,
-    };
+    let wait = HealthWait { most_restarts, listened, ..HealthWait::of(gate.clone()) };
     await_health(steps, id, why, wait)
 }
 

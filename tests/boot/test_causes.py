@@ -92,6 +92,41 @@ def test_a_service_that_says_what_it_lacks(stage, server, names, remedy):
     assert remedy in status["error"]["remedy"], status["error"]
 
 
+def test_variables_of_the_example_that_are_not_set_are_named(stage):
+    """The service's own words name none."""
+    example = "PORT=3000\nDISCORD_TOKEN=\nPUBLIC_KEY=\n# GUILD_ID=1\n"
+    manifest = NO_INSTALL + 'env.values.PUBLIC_KEY = "x"\n' + SHORT
+    files = node('throw new Error("You must specify a client token");\n') | {".env.example": example, "bootagent.toml": manifest}
+    result, status = fails(stage, files, 1, "E-SERVICE-EXITED", "You must specify a client token")
+    assert "note: .env.example names DISCORD_TOKEN, which the service does not get" in result.stderr, result.stderr
+    assert "that .env.example names it does not get DISCORD_TOKEN: add" in status["error"]["remedy"], status["error"]
+
+
+def test_a_guessed_file_that_ends_at_once_is_named_with_its_convention(stage):
+    """A library's main file."""
+    package = json.dumps({"name": "sample", "version": "1.0.0", "main": "lib.js"})
+    files = {"lib.js": "module.exports = {};\n", "package.json": package, "bootagent.toml": SHORT}
+    _, status = fails(stage, files, 1, "E-SERVICE-EXITED", "last with status 0")
+    assert status["error"]["remedy"].startswith("the start line was node lib.js (main in package.json)"), status["error"]
+
+
+DATABASE = 'require("net").connect(5432, "127.0.0.1").on("error", (error) => { console.error(error); %s });\nsetInterval(() => {}, 1000);\n'
+NO_ANSWER = "the service gets no answer from 127.0.0.1:5432 (PostgreSQL?)"
+
+
+@pytest.mark.parametrize(("then", "code"), [("process.exit(1);", "E-SERVICE-EXITED"), ("process.exit(0);", "E-SERVICE-EXITED"), ("", "E-HEALTH-NO-LISTENER")])
+def test_a_database_that_does_not_answer_is_named(stage, then, code):
+    files = node(DATABASE % then) | {"bootagent.toml": NO_INSTALL + SHORT}
+    _, status = fails(stage, files, 1, code, "Error: connect ECONNREFUSED 127.0.0.1:5432")
+    assert status["error"]["remedy"].startswith(NO_ANSWER), status["error"]
+
+
+def test_a_service_that_listens_on_no_port_and_logs_an_error_is_not_explained_by_it(stage):
+    server = 'console.error(new Error("no user jane@example.com"));\nsetInterval(() => {}, 1000);\n'
+    _, status = fails(stage, node(server) | {"bootagent.toml": NO_INSTALL + SHORT}, 1, "E-HEALTH-NO-LISTENER")
+    assert "jane" not in json.dumps(status["error"]["causes"]), status["error"]
+
+
 def test_variables_with_names_that_only_begin_like_the_loader_s(stage):
     """Of a secret: they reach the service."""
     values = {

@@ -107,7 +107,7 @@ async fn cause(wait: &HealthWait, error: Error, seen: &Seen, lines: &[ForeignTex
         }
     }
     let error = match exit {
-        Some(Exit::Status(0)) if wait.unset.is_none() => error.remedy(foreground(&gate.unit)),
+        Some(Exit::Status(0)) if wait.unset.is_none() => error.remedy(without_an_error(wait)),
         _ => error,
     };
     // The error of a service that flaps says what the last probe found, and not how the service ended.
@@ -130,8 +130,16 @@ fn unset(wait: &HealthWait) -> Option<String> {
     ))
 }
 
-/// The remedy for a start command that ends without an error: it is done, or it has started the service in the background.
-fn foreground(unit: &str) -> String {
+/// The remedy for a start command that ends without an error: it is a library or wants arguments, it is done, or it has
+/// started the service in the background.
+fn without_an_error(wait: &HealthWait) -> String {
+    let unit = &wait.gate.unit;
+    if let Some(guess) = &wait.guess {
+        return format!(
+            "the start line was {guess}: if that is not the service, or wants arguments, name the service's own with start in \
+             bootagent.toml; journalctl -u {unit} has its last lines; then: bootagent update"
+        );
+    }
     format!(
         "journalctl -u {unit} has its last lines. The start command must stay in the foreground: when it ends, systemd \
          stops what it started in the background (as pm2 start, forever start or nohup do). If it ended because \

@@ -134,6 +134,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         build_environment: build_environment(layout),
         keeps_home: false,
         start,
+        guess: None,
         is_web: false,
         migrate: migrate?,
         migrate_lines: manifest.migrate.clone(),

@@ -105,6 +105,8 @@ pub struct Recipe {
     /// Whether the HOME of the build is in the release, and the service finds there what the build left in `~/.cache`.
     pub keeps_home: bool,
     pub start: Start,
+    /// The start line and its convention, if only a file's name speaks for it.
+    pub guess: Option<String>,
     /// Whether it has a web framework, and so should listen on a port.
     pub is_web: bool,
     /// The migration commands: one `argv` each, run in order as the service's user before a new release serves.

@@ -5,9 +5,24 @@ pub fn opens_a_list(line: &str) -> bool {
     line.trim_end().ends_with([':', '[', '{', '('])
 }
 
+/// Bun prints `EROFS: read-only file system, mkdir './data'` without `Error: `.
+const ERRNOS: [&str; 10] = [
+    "EROFS",
+    "EACCES",
+    "EPERM",
+    "ENOENT",
+    "ENOSPC",
+    "EMFILE",
+    "EADDRINUSE",
+    "ECONNREFUSED",
+    "ENOTFOUND",
+    "ETIMEDOUT",
+];
+
 /// Whether the line is like `Error: ...`, `TypeError [CODE]: ...`, `[cause]: Error: ...` or `could not start: Error: ...`.
 pub fn names_an_error(text: &str) -> bool {
     text.split(": ").take(2).any(|part| part.split(" [").next().is_some_and(is_error))
+        || text.split_once(": ").is_some_and(|(code, _)| ERRNOS.contains(&code))
         || text
             .match_indices(": ")
             .any(|(at, _)| text[..at].rsplit(' ').next().is_some_and(is_name_of_an_error))

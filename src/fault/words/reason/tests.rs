@@ -170,6 +170,16 @@ fn an_earlier_warning_about_variables_is_not_the_reason_of_a_later_error() {
     );
 }
 
+#[test]
+fn an_error_of_bun_has_its_code_in_front() {
+    let line = "EROFS: read-only file system, mkdir './data'";
+    service(
+        &format!("{line}\n    path: \"./data\",\n syscall: \"mkdir\",\n   errno: -30,\n    code: \"EROFS\""),
+        Some(line),
+    );
+    service("EMAIL: jane@example.com\nERROR: Jane was here", None);
+}
+
 /// Of a service with ioredis, and of Sails.
 #[test]
 fn an_error_behind_the_services_own_words_is_found() {

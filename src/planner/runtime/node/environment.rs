@@ -50,6 +50,11 @@ pub fn build(inputs: &RecipeInputs, selected: &Selected) -> BTreeMap<String, Str
     if inputs.manifest.install.is_none() {
         environment.insert("NODE_ENV".to_owned(), "production".to_owned());
     }
+    if inputs.manifest.said("node", "version").is_some() {
+        // It overrides `engines`, which Yarn 1 always checks, and npm and pnpm with engine-strict.
+        environment.insert("YARN_IGNORE_ENGINES".to_owned(), "true".to_owned());
+        environment.insert("npm_config_engine_strict".to_owned(), "false".to_owned());
+    }
     let commit = inputs.source.commit.as_str();
     // Ours, Heroku's, Render's, Railway's.
     for name in ["SOURCE_COMMIT", "SOURCE_VERSION", "RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA"] {

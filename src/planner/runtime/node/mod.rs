@@ -151,6 +151,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
             .collect(),
         work,
         build_environment: environment::build(inputs, &selected),
+        guess: chosen.is_guess.then(|| format!("{} ({})", excerpt(&chosen.line), chosen.origin)),
         keeps_home: leaves_files_at_home(&package),
         start: chosen.start,
         migrate,

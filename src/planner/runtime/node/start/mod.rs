@@ -38,6 +38,8 @@ pub struct Chosen {
     /// The line that is started, and the convention that chose it.
     pub line: String,
     pub origin: String,
+    /// Whether only a file's name speaks for it: a file that may be a library's, which ends at once.
+    pub is_guess: bool,
     /// What must be built before it starts, besides the build script.
     pub builds: Vec<String>,
     /// The workspace that it runs in.
@@ -86,6 +88,7 @@ pub fn choose(
     let project = Project { package, workspaces, has: &has };
     let framework = framework::of(package);
     let mut notes = Vec::new();
+    let mut is_guess = false;
     let (line, origin) = if let Some(line) = &manifest.start {
         (line.clone(), "start in bootagent.toml".to_owned())
     } else if let Some(line) = source.text("Procfile").and_then(|text| in_procfile(text, &mut notes)) {
@@ -103,6 +106,7 @@ pub fn choose(
         ));
         run("preview")
     } else {
+        is_guess = true;
         match by_file(inputs, package, runner)? {
             Some(found) => found,
             None => return Err(no_start(package, source).into()),
@@ -113,7 +117,7 @@ pub fn choose(
     let package =
         resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
     let framework = framework::of(package);
-    Ok(finished(inputs, package, framework, runner, resolved, origin, notes)?)
+    Ok(Chosen { is_guess, ..finished(inputs, package, framework, runner, resolved, origin, notes)? })
 }
 
 fn in_procfile(text: &str, notes: &mut Vec<String>) -> Option<String> {
@@ -232,6 +236,7 @@ fn nothing(package: &Package) -> Chosen {
         start: Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false },
         line: String::new(),
         origin: String::new(),
+        is_guess: false,
         builds: Vec::new(),
         directory: None,
         keeps_development: None,
@@ -299,6 +304,7 @@ fn finished(
         start,
         line: resolved.line,
         origin,
+        is_guess: false,
         builds: resolved.builds,
         directory: resolved.directory,
         keeps_development,
