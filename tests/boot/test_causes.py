@@ -5,6 +5,7 @@ import json
 import pytest
 
 import services
+from stage import assert_failed
 from test_bad_service import SHORT, fails, node
 
 NO_INSTALL = "install = false\n"
@@ -97,9 +98,11 @@ def test_variables_of_the_example_that_are_not_set_are_named(stage):
     example = "PORT=3000\nDISCORD_TOKEN=\nPUBLIC_KEY=\n# GUILD_ID=1\n"
     manifest = NO_INSTALL + 'env.values.PUBLIC_KEY = "x"\n' + SHORT
     files = node('throw new Error("You must specify a client token");\n') | {".env.example": example, "bootagent.toml": manifest}
-    result, status = fails(stage, files, 1, "E-SERVICE-EXITED", "You must specify a client token")
+    stage.serve(files, secret=None)
+    result = stage.run()
+    error = assert_failed(stage.machine, result, 1, "E-SERVICE-EXITED", "You must specify a client token")["error"]
     assert "note: .env.example names DISCORD_TOKEN, which the service does not get" in result.stderr, result.stderr
-    assert "that .env.example names it does not get DISCORD_TOKEN: add" in status["error"]["remedy"], status["error"]
+    assert "that .env.example names it does not get DISCORD_TOKEN: add" in error["remedy"], error
 
 
 def test_a_guessed_file_that_ends_at_once_is_named_with_its_convention(stage):
