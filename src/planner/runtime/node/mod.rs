@@ -31,6 +31,9 @@ const EVIDENCE: &[&str] = &[
     "package.json",
     ".nvmrc",
     ".node-version",
+    "mise.toml",
+    ".mise.toml",
+    ".tool-versions",
     "head:yarn.lock",
     "head:pnpm-lock.yaml",
     ".yarnrc.yml",
@@ -99,6 +102,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let (node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
     let workspaces = workspace::workspaces(source, &package)?;
     let selected = manager::selected(source, &package)?;
+    notes.extend(selected.notes.iter().cloned());
     let packages = match package.has_dependencies() && selected.is_pnp(source) {
         true => start::Packages::Hook,
         false => start::Packages::Directory,
