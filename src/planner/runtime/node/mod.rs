@@ -40,6 +40,7 @@ const EVIDENCE: &[&str] = &[
     "pnpm-workspace.yaml",
     ".bun-version",
     "project.json",
+    "turbo.json",
     "Dockerfile",
     PRISMA_SCHEMA,
     "Procfile",
@@ -108,7 +109,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         false => start::Packages::Directory,
     };
     let is_bun = selected.is_bun();
-    let runner = start::Runner { node: &node, packages, is_bun };
+    let runner = start::Runner { node: &node, packages, manager: selected.manager.name, is_bun };
     let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
     notes.append(&mut chosen.notes);
     let project = work::Project {
@@ -121,6 +122,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         requires_lockfile: inputs.requires_lockfile,
         generates_prisma_client: generates_prisma_client(source, &package),
         uses_nx: source.has("nx.json"),
+        uses_turbo: packages == start::Packages::Directory && uses_turbo(source, &package),
     };
     let work = work::work(&project, &mut notes)?;
     let migrate =
@@ -194,6 +196,12 @@ fn generates_prisma_client(source: &Source, package: &Package) -> bool {
         && package.has("@prisma/client")
         && is_there(PRISMA_SCHEMA)
         && !package.scripts.values().any(|line| line.contains("prisma generate"))
+}
+
+/// Whether Turborepo has a task for builds. It refuses to run where `packageManager` is missing.
+fn uses_turbo(source: &Source, package: &Package) -> bool {
+    let has_build = |text: &str| text.contains("\"build\"");
+    package.has("turbo") && package.names_manager && source.text("turbo.json").is_some_and(has_build)
 }
 
 /// Packages whose installation downloads a program to `~/.cache`.

@@ -33,6 +33,8 @@ pub struct Package {
     pub module: Option<String>,
     /// `pnpm@9.15.0+sha512.HEX`, or the same from `devEngines`.
     pub package_manager: Option<String>,
+    /// Whether `packageManager` is there.
+    pub names_manager: bool,
     /// The versions that `devEngines` allows of it.
     pub manager_range: Option<String>,
     /// Patterns of the workspaces' directories.
@@ -149,6 +151,7 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
     package.version = text("version");
     package.main = text("main").filter(|main| !main.trim().is_empty());
     package.package_manager = text("packageManager").or_else(|| development_manager(object));
+    package.names_manager = text("packageManager").is_some();
     package.manager_range =
         development_engine(object).and_then(|engine| Some(engine.get("version")?.as_str()?.to_owned()));
     package.module = text("module");
