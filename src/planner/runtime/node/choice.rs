@@ -100,7 +100,8 @@ pub fn chosen(
 /// The newest installed Node that fits, else the newest archive, if the policy allows archives.
 fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
     if let Some(node) = installed(request, inputs.facts)? {
-        return Ok(Node { version: node.version.clone(), bin: node.bin().to_owned(), archive: None });
+        let bin = node.bin().to_owned();
+        return Ok(Node { version: node.version.clone(), npm: bin.clone(), bin, archive: None });
     }
     if archive::allowed(inputs.archives).allowed {
         return archive::choose(request, inputs);

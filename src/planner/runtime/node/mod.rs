@@ -12,6 +12,8 @@ mod version;
 mod work;
 mod workspace;
 
+use std::path::PathBuf;
+
 use super::command;
 use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
 use crate::error::Result;
@@ -100,7 +102,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     require_texts(source, &required)?;
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
-    let (node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
+    let (mut node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
     let workspaces = workspace::workspaces(source, &package)?;
     let selected = manager::selected(source, &package)?;
     notes.extend(selected.notes.iter().cloned());
@@ -109,6 +111,19 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         false => start::Packages::Directory,
     };
     let is_bun = selected.is_bun();
+    let tool = manager::tool(&selected, &node, inputs)
+        // Scripts may call the manager, also if it has nothing to install.
+        .filter(|_| {
+            package.has_dependencies()
+                || manifest.install.is_some()
+                || selected.lockfile.is_some()
+                || selected.is_exact
+                || is_bun
+        });
+    // Before Node's directory, which has another npm.
+    let named_npm =
+        tool.as_ref().map(|(_, programs)| programs).filter(|_| selected.manager.package.is_none());
+    node.npm = named_npm.map_or(node.bin.clone(), PathBuf::from);
     let runner = start::Runner { node: &node, packages, manager: selected.manager.name, is_bun };
     let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
     notes.append(&mut chosen.notes);
@@ -125,19 +140,14 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         uses_turbo: packages == start::Packages::Directory && uses_turbo(source, &package),
     };
     let work = work::work(&project, &mut notes)?;
-    let migrate =
-        manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
-    let tool = manager::tool(&selected, &node, inputs)
-        // Scripts may call the manager, also if it has nothing to install.
-        .filter(|_| {
-            package.has_dependencies()
-                || manifest.install.is_some()
-                || selected.lockfile.is_some()
-                || selected.is_exact
-                || is_bun
-        });
+    let migrate = manifest
+        .migrate
+        .iter()
+        .map(|line| command::argv(line, &node.bin, &node.npm))
+        .collect::<Result<_>>()?;
     let mut path = vec![node.bin.display().to_string()];
-    path.extend(tool.iter().map(|(_, programs)| programs.clone()));
+    let at = if node.npm == node.bin { 1 } else { 0 };
+    path.splice(at..at, tool.iter().map(|(_, programs)| programs.clone()));
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));
     let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
     let mut defaults = chosen.defaults.clone();

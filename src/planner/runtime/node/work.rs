@@ -46,7 +46,13 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
         Some(commands) => {
             for (index, line) in commands.iter().enumerate() {
                 let name = numbered("install", index, commands.len());
-                add(Phase::Install, &name, "install in the manifest", command::argv(line, &node.bin)?, line);
+                add(
+                    Phase::Install,
+                    &name,
+                    "install in the manifest",
+                    command::argv(line, &node.bin, &node.npm)?,
+                    line,
+                );
             }
         }
         None if !project.package.has_dependencies() && project.selected.lockfile.is_none() => {}
@@ -58,7 +64,13 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     }
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
-        add(Phase::Build, &name, "builds what the service runs", command::argv(line, &node.bin)?, line);
+        add(
+            Phase::Build,
+            &name,
+            "builds what the service runs",
+            command::argv(line, &node.bin, &node.npm)?,
+            line,
+        );
     }
     if everything
         && manifest.install.is_none()
@@ -147,7 +159,7 @@ impl Project<'_> {
 
     fn argv(&self, words: &[&str]) -> Vec<String> {
         let program = match self.manager().package {
-            None => self.node.bin.join("npm").display().to_string(),
+            None => self.node.npm.join("npm").display().to_string(),
             Some(_) => self.manager().program.to_owned(),
         };
         let program =

@@ -78,3 +78,29 @@ pub fn no_start(package: &Package, source: &Source) -> Error {
     };
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::runtime::node::package;
+
+    #[test]
+    fn the_preview_of_sveltekit_needs_an_adapter_that_makes_a_site() {
+        let refused = |line: &str, packages: &[&str]| {
+            let all: Vec<String> = packages.iter().map(|name| format!("\"{name}\": \"1\"")).collect();
+            let json = format!(r#"{{"devDependencies": {{{}}}}}"#, all.join(", "));
+            preview_without_server(line, &package::parse("package.json", &json).unwrap()).is_some()
+        };
+        for packages in [&["@sveltejs/kit", "@sveltejs/adapter-auto"][..], &["@sveltejs/kit"]] {
+            assert!(refused("vite preview", packages) && refused("vite preview --host", packages));
+            assert!(!refused("node server.js", packages) && !refused("vite build && vite preview", packages));
+        }
+        for other in [
+            &["@sveltejs/kit", "@sveltejs/adapter-node"][..],
+            &["@sveltejs/kit", "@sveltejs/adapter-static"],
+            &["vite"],
+        ] {
+            assert!(!refused("vite preview", other), "{other:?}");
+        }
+    }
+}
