@@ -45,6 +45,11 @@ pub fn command(text: &str) -> Option<Command> {
     (!line.is_empty()).then(|| Command { line: line.join(" "), is_assembled })
 }
 
+/// `COPY --chown=node --from=build /prod ./`: another stage, or another image.
+fn copies_from_a_stage(rest: &str) -> bool {
+    rest.split_whitespace().take_while(|word| word.starts_with("--")).any(|word| word.starts_with("--from="))
+}
+
 fn stages(text: &str) -> Vec<Stage> {
     let mut stages = Vec::new();
     for line in instructions(text) {
@@ -65,7 +70,7 @@ fn stages(text: &str) -> Vec<Stage> {
             "ENTRYPOINT" => {
                 stage.entrypoint = Some(words(rest));
             }
-            "COPY" => stage.copies_from_a_stage |= rest.starts_with("--from="),
+            "COPY" => stage.copies_from_a_stage |= copies_from_a_stage(rest),
             _ => {}
         }
     }
@@ -137,6 +142,8 @@ mod tests {
     #[test]
     fn an_image_of_files_of_another_stage_may_have_other_paths() {
         for (text, is_assembled) in [
+            ("FROM node\nCOPY --chown=node:node --from=build /prod ./\nCMD node a.js\n", true),
+            ("FROM node\nCOPY --chown=node:node . ./\nCMD node a.js\n", false),
             ("FROM node AS build\nRUN x\nFROM node\nCOPY --from=build /prod /app\nCMD node a.js\n", true),
             ("FROM node AS build\nCOPY --from=other /a /b\nFROM node\nCOPY . .\nCMD node a.js\n", false),
         ] {
