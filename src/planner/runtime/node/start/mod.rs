@@ -116,11 +116,11 @@ pub fn choose(
     // What starts in a workspace has that workspace's framework and dependencies.
     let package =
         resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
-    let framework = framework::of(package);
     let is_written = manifest.start.is_some() || origin == PROCFILE;
     if let Some(error) = preview_without_server(&resolved.line, package).filter(|_| !is_written) {
         return Err(error.into());
     }
+    let framework = framework::of(package);
     Ok(finished(inputs, package, framework, runner, resolved, origin, notes)?)
 }
 
