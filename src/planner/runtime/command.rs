@@ -105,11 +105,12 @@ fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -
 
 /// An install or build line: its programs are found through the command's PATH.
 pub fn line_argv(line: &str) -> Result<Vec<String>> {
-    argv(line, Path::new("/usr/bin"))
+    argv(line, Path::new("/usr/bin"), Path::new("/usr/bin"))
 }
 
-/// An install or build line: a command of the runtime's by its whole path, or a shell's business.
-pub fn argv(line: &str, bin: &Path) -> Result<Vec<String>> {
+/// An install or build line: a command of the runtime's by its whole path, or a shell's business. `bin` has node, `npm` the
+/// npm that is used.
+pub fn argv(line: &str, bin: &Path, npm: &Path) -> Result<Vec<String>> {
     let assigns = line.split_whitespace().next().is_some_and(|word| word.contains('='));
     if assigns || shell::read(line) != Line::Plain {
         return Ok(vec!["/bin/sh".to_owned(), "-ec".to_owned(), line.to_owned()]);
@@ -117,7 +118,8 @@ pub fn argv(line: &str, bin: &Path) -> Result<Vec<String>> {
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     match words.first_mut() {
         None => return Err(Error::new(Code::ManifestInvalid, "resolving a command", "the command is empty")),
-        Some(program) if matches!(program.as_str(), "node" | "npm" | "npx") => {
+        Some(program) if program == "npm" => *program = npm.join("npm").display().to_string(),
+        Some(program) if matches!(program.as_str(), "node" | "npx") => {
             *program = bin.join(&*program).display().to_string()
         }
         Some(_) => words.insert(0, "/usr/bin/env".to_owned()),
@@ -192,9 +194,14 @@ mod tests {
     #[test]
     fn install_lines_use_the_chosen_node() {
         let bin = Path::new("/n/bin");
+        let argv = |line: &str, bin: &Path| super::argv(line, bin, bin);
         assert_eq!(argv("npm run build", bin).unwrap(), ["/n/bin/npm", "run", "build"]);
         assert_eq!(argv("tsc -p .", bin).unwrap(), ["/usr/bin/env", "tsc", "-p", "."]);
         assert_eq!(argv("A=1 npm ci", bin).unwrap(), ["/bin/sh", "-ec", "A=1 npm ci"]);
         assert!(argv("  ", bin).is_err());
+        let npm = Path::new("/npm/bin");
+        assert_eq!(super::argv("npm run build", bin, npm).unwrap(), ["/npm/bin/npm", "run", "build"]);
+        assert_eq!(super::argv("npx tsc", bin, npm).unwrap(), ["/n/bin/npx", "tsc"]);
+        assert_eq!(super::argv("node x", bin, npm).unwrap(), ["/n/bin/node", "x"]);
     }
 }

@@ -11,6 +11,7 @@ mod procfile;
 mod python;
 mod recipe;
 mod shell;
+mod tool_files;
 
 use super::env::Dialect;
 use super::unmet::Unmet;

@@ -104,6 +104,7 @@ fn archived(version: &Version, platform: &str, inputs: &RecipeInputs) -> Node {
     let version = version.to_string();
     Node {
         bin: path.join("bin"),
+        npm: path.join("bin"),
         archive: Some(Archive {
             runtime: "node".to_owned(),
             version: version.clone(),

@@ -8,20 +8,62 @@ use super::version::{Node, Request};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Installed, Source};
 use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::runtime::tool_files::{self, Said};
 use crate::planner::unmet::Unmet;
+use crate::secret::excerpt;
 
-/// The request for a version that counts, and those that it overrides.
-fn requests(inputs: &RecipeInputs, package: &Package) -> Result<(Request, Vec<Request>)> {
-    let requests = [
+/// The request for a version that counts, and those that it overrides. What the files of asdf and mise say counts more than
+/// `engines`, which often is any version that a package works with.
+fn requests(
+    inputs: &RecipeInputs,
+    package: &Package,
+    notes: &mut Vec<String>,
+) -> Result<(Request, Vec<Request>)> {
+    let explicit = [
         (inputs.manifest.said("node", "version").map(str::to_owned), "node.version in bootagent.toml"),
         (line(inputs.source, ".nvmrc")?, ".nvmrc"),
         (line(inputs.source, ".node-version")?, ".node-version"),
         (package.volta.get("node").cloned(), "volta in package.json"),
-        (package.engines.get("node").cloned(), "engines in package.json"),
     ];
-    let mut requests =
-        requests.into_iter().filter_map(|(range, by)| range.map(|range| Request { range, by }));
+    let engines = package.engines.get("node").cloned().map(|range| (range, "engines in package.json"));
+    let explicit = explicit.into_iter().filter_map(|(range, by)| Some((range?, by)));
+    let all = explicit.chain(of_tool_files(inputs.source, notes)).chain(engines);
+    let mut requests = all.map(|(range, by)| Request { range, by });
     Ok((requests.next().unwrap_or(Request::any()), requests.collect()))
+}
+
+/// What mise.toml and .tool-versions request. The files may be about other tools, and have forms that no package manager of
+/// Node knows, so what is not understood is ignored, with a note.
+fn of_tool_files(source: &Source, notes: &mut Vec<String>) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
+    let note = |path: &str, why: &str| format!("{path} does not choose the version of Node: {why}");
+    for (path, why) in tool_files::FILES.iter().filter_map(|path| Some((path, source.read(path).err()?))) {
+        notes.push(note(path, why));
+    }
+    for (said, path) in tool_files::versions(source, &["node", "nodejs", "core:node"]) {
+        let ignored = match said {
+            Said::Version(version) => match of_tool(&version) {
+                Some(range) => {
+                    found.push((range, path));
+                    continue;
+                }
+                None => format!("{} is not a version of Node", excerpt(&version)),
+            },
+            Said::Unclear(why) => why.to_owned(),
+        };
+        notes.push(note(path, &ignored));
+    }
+    found
+}
+
+/// The range of a version in the words of asdf or mise: `20.11.0`, `20`, `lts`, `lts-jod`, `latest`, `latest:20`,
+/// `prefix:20`. None for the others: a directory, a reference of git, the system's Node.
+fn of_tool(version: &str) -> Option<String> {
+    let version =
+        ["latest:", "prefix:"].iter().find_map(|start| version.strip_prefix(start)).unwrap_or(version);
+    let range = version.strip_prefix("lts-").map_or(version.to_owned(), |name| format!("lts/{name}"));
+    let request = Request { range, by: "a file of versions" };
+    (!version.trim().is_empty() && request.versions().is_ok()).then_some(request.range)
 }
 
 /// The first line of a version file. One that cannot be read is an error: without it another version would be taken.
@@ -40,7 +82,7 @@ pub fn chosen(
     package: &Package,
     notes: &mut Vec<String>,
 ) -> Result<(Node, String), Unmet> {
-    let (first, others) = requests(inputs, package)?;
+    let (first, others) = requests(inputs, package, notes)?;
     let node = choose(&first, inputs)?;
     for other in others.iter().filter(|other| !other.fits(&node.version).unwrap_or(false)) {
         notes.push(format!(
@@ -58,7 +100,8 @@ pub fn chosen(
 /// The newest installed Node that fits, else the newest archive, if the policy allows archives.
 fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
     if let Some(node) = installed(request, inputs.facts)? {
-        return Ok(Node { version: node.version.clone(), bin: node.bin().to_owned(), archive: None });
+        let bin = node.bin().to_owned();
+        return Ok(Node { version: node.version.clone(), npm: bin.clone(), bin, archive: None });
     }
     if archive::allowed(inputs.archives).allowed {
         return archive::choose(request, inputs);
@@ -93,4 +136,65 @@ fn found(request: &Request, facts: &Facts) -> Result<String> {
 
 fn nodes(facts: &Facts) -> &[Installed] {
     facts.programs.get("node").map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::testing::source;
+
+    fn requested(files: &[(&str, &str)]) -> (Vec<(String, &'static str)>, Vec<String>) {
+        let mut notes = Vec::new();
+        let found = of_tool_files(&source(files), &mut notes);
+        (found, notes)
+    }
+
+    #[test]
+    fn the_words_of_asdf_and_mise_become_a_range() {
+        for (version, range) in [
+            ("20.11.0", "20.11.0"),
+            ("v20.11.0", "v20.11.0"),
+            ("22", "22"),
+            ("lts", "lts"),
+            ("lts-jod", "lts/jod"),
+            ("lts/Jod", "lts/Jod"),
+            ("latest", "latest"),
+            ("latest:20", "20"),
+            ("prefix:20.11", "20.11"),
+        ] {
+            assert_eq!(of_tool(version).as_deref(), Some(range), "{version}");
+        }
+        let text = format!("nodejs {}", "2".repeat(300));
+        for (path, text) in [
+            (".tool-versions", "nodejs system"),
+            (".tool-versions", "nodejs ref:v20.11.0"),
+            (".tool-versions", "nodejs path:/opt/node"),
+            (".tool-versions", text.as_str()),
+            ("mise.toml", "[tools]\nnode = \"\"\n"),
+            ("mise.toml", "[tools]\nnode = \"prefix:\"\n"),
+            ("mise.toml", "[tools]\nnode = \"sub-1:lts\"\n"),
+            ("mise.toml", "[tools]\nnode = \"{{ env.NODE }}\"\n"),
+            ("mise.toml", "[tools]\nnode = 20.10\n"),
+            ("mise.toml", "[tools\n"),
+        ] {
+            let (found, notes) = requested(&[(path, text)]);
+            assert!(found.is_empty() && notes.len() == 1, "{text}: {found:?} {notes:?}");
+            assert!(notes[0].starts_with(path) && notes[0].len() < 250, "{notes:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_files_that_of_mise_counts_first() {
+        let files =
+            [(".tool-versions", "nodejs 20.11.0\n"), ("mise.toml", "[tools]\nnode = \"22\"\npnpm = \"9\"\n")];
+        let (found, notes) = requested(&files);
+        assert_eq!(found, [("22".to_owned(), "mise.toml"), ("20.11.0".to_owned(), ".tool-versions")]);
+        assert!(notes.is_empty(), "{notes:?}");
+        assert_eq!(requested(&[(".tool-versions", "python 3.12\n")]), (Vec::new(), Vec::new()));
+        let mut linked = source(&[]);
+        linked.unread.insert("mise.toml".to_owned(), "it is a symbolic link".to_owned());
+        let mut notes = Vec::new();
+        assert!(of_tool_files(&linked, &mut notes).is_empty());
+        assert_eq!(notes, ["mise.toml does not choose the version of Node: it is a symbolic link"]);
+    }
 }

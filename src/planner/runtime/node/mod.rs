@@ -12,6 +12,8 @@ mod version;
 mod work;
 mod workspace;
 
+use std::path::PathBuf;
+
 use super::command;
 use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
 use crate::error::Result;
@@ -31,12 +33,16 @@ const EVIDENCE: &[&str] = &[
     "package.json",
     ".nvmrc",
     ".node-version",
+    "mise.toml",
+    ".mise.toml",
+    ".tool-versions",
     "head:yarn.lock",
     "head:pnpm-lock.yaml",
     ".yarnrc.yml",
     "pnpm-workspace.yaml",
     ".bun-version",
     "project.json",
+    "turbo.json",
     "Dockerfile",
     PRISMA_SCHEMA,
     "Procfile",
@@ -96,15 +102,29 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     require_texts(source, &required)?;
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
-    let (node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
+    let (mut node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
     let workspaces = workspace::workspaces(source, &package)?;
     let selected = manager::selected(source, &package)?;
+    notes.extend(selected.notes.iter().cloned());
     let packages = match package.has_dependencies() && selected.is_pnp(source) {
         true => start::Packages::Hook,
         false => start::Packages::Directory,
     };
     let is_bun = selected.is_bun();
-    let runner = start::Runner { node: &node, packages, is_bun };
+    let tool = manager::tool(&selected, &node, inputs)
+        // Scripts may call the manager, also if it has nothing to install.
+        .filter(|_| {
+            package.has_dependencies()
+                || manifest.install.is_some()
+                || selected.lockfile.is_some()
+                || selected.is_exact
+                || is_bun
+        });
+    // Before Node's directory, which has another npm.
+    let named_npm =
+        tool.as_ref().map(|(_, programs)| programs).filter(|_| selected.manager.package.is_none());
+    node.npm = named_npm.map_or(node.bin.clone(), PathBuf::from);
+    let runner = start::Runner { node: &node, packages, manager: selected.manager.name, is_bun };
     let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
     notes.append(&mut chosen.notes);
     let project = work::Project {
@@ -117,21 +137,17 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         requires_lockfile: inputs.requires_lockfile,
         generates_prisma_client: generates_prisma_client(source, &package),
         uses_nx: source.has("nx.json"),
+        uses_turbo: packages == start::Packages::Directory && uses_turbo(source, &package),
     };
     let work = work::work(&project, &mut notes)?;
-    let migrate =
-        manifest.migrate.iter().map(|line| command::argv(line, &node.bin)).collect::<Result<_>>()?;
-    let tool = manager::tool(&selected, &node, inputs)
-        // Scripts may call the manager, also if it has nothing to install.
-        .filter(|_| {
-            package.has_dependencies()
-                || manifest.install.is_some()
-                || selected.lockfile.is_some()
-                || selected.is_exact
-                || is_bun
-        });
+    let migrate = manifest
+        .migrate
+        .iter()
+        .map(|line| command::argv(line, &node.bin, &node.npm))
+        .collect::<Result<_>>()?;
     let mut path = vec![node.bin.display().to_string()];
-    path.extend(tool.iter().map(|(_, programs)| programs.clone()));
+    let at = if node.npm == node.bin { 1 } else { 0 };
+    path.splice(at..at, tool.iter().map(|(_, programs)| programs.clone()));
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));
     let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
     let mut defaults = chosen.defaults.clone();
@@ -191,6 +207,12 @@ fn generates_prisma_client(source: &Source, package: &Package) -> bool {
         && package.has("@prisma/client")
         && is_there(PRISMA_SCHEMA)
         && !package.scripts.values().any(|line| line.contains("prisma generate"))
+}
+
+/// Whether Turborepo has a task for builds. It refuses to run where `packageManager` is missing.
+fn uses_turbo(source: &Source, package: &Package) -> bool {
+    let has_build = |text: &str| text.contains("\"build\"");
+    package.has("turbo") && package.names_manager && source.text("turbo.json").is_some_and(has_build)
 }
 
 /// Packages whose installation downloads a program to `~/.cache`.

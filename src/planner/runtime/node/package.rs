@@ -33,6 +33,10 @@ pub struct Package {
     pub module: Option<String>,
     /// `pnpm@9.15.0+sha512.HEX`, or the same from `devEngines`.
     pub package_manager: Option<String>,
+    /// Whether `packageManager` is there.
+    pub names_manager: bool,
+    /// The versions that `devEngines` allows of it.
+    pub manager_range: Option<String>,
     /// Patterns of the workspaces' directories.
     pub workspaces: Vec<String>,
     /// Whether its files are ECMAScript modules.
@@ -147,6 +151,9 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
     package.version = text("version");
     package.main = text("main").filter(|main| !main.trim().is_empty());
     package.package_manager = text("packageManager").or_else(|| development_manager(object));
+    package.names_manager = text("packageManager").is_some();
+    package.manager_range =
+        development_engine(object).and_then(|engine| Some(engine.get("version")?.as_str()?.to_owned()));
     package.module = text("module");
     package.bin = match object.get("bin") {
         Some(Value::String(path)) => Some(path.clone()),
@@ -195,9 +202,15 @@ fn texts(path: &str, name: &str, value: Option<&Value>, notes: &mut Vec<String>)
     Ok(entries.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect())
 }
 
-/// `devEngines.packageManager`: `{"name": "pnpm", "version": "9.15.0"}`. A range names no version, and is left out.
-fn development_manager(object: &Map<String, Value>) -> Option<String> {
+/// `devEngines.packageManager`: `{"name": "pnpm", "version": "9.15.0"}`, or a list of them.
+fn development_engine(object: &Map<String, Value>) -> Option<&Value> {
     let wanted = object.get("devEngines")?.get("packageManager")?;
+    wanted.as_array().map_or(Some(wanted), |several| several.first())
+}
+
+/// As `packageManager` would name it. A range names no version, and is left out.
+fn development_manager(object: &Map<String, Value>) -> Option<String> {
+    let wanted = development_engine(object)?;
     let name = wanted.get("name")?.as_str()?;
     let exact = |version: &&str| nodejs_semver::Version::parse(version).is_ok();
     match wanted.get("version").and_then(Value::as_str).filter(exact) {
@@ -245,6 +258,11 @@ mod tests {
         assert_eq!(named(development).as_deref(), Some("yarn@4.1.0"));
         let range = r#"{"devEngines": {"packageManager": {"name": "pnpm", "version": ">=9"}}}"#;
         assert_eq!(named(range).as_deref(), Some("pnpm"));
+        assert_eq!(parsed(range).manager_range.as_deref(), Some(">=9"));
+        let several =
+            r#"{"devEngines": {"packageManager": [{"name": "pnpm", "version": ">=9"}, {"name": "npm"}]}}"#;
+        assert_eq!(named(several).as_deref(), Some("pnpm"));
+        assert_eq!(named(r#"{"devEngines": {"packageManager": []}}"#), None);
         assert_eq!(named("{}"), None);
     }
 

@@ -22,6 +22,8 @@ pub struct Node {
     pub version: String,
     /// Directory of `node` and `npm`.
     pub bin: std::path::PathBuf,
+    /// Directory of the npm that is used: the same, unless the commit names a version of npm.
+    pub npm: std::path::PathBuf,
     /// The archive to install. `None` if it is installed.
     pub archive: Option<Archive>,
 }

@@ -25,6 +25,8 @@ pub struct Project<'a> {
     pub generates_prisma_client: bool,
     /// Whether Nx knows how each workspace is built.
     pub uses_nx: bool,
+    /// Whether Turborepo builds what a workspace needs, and then itself.
+    pub uses_turbo: bool,
 }
 
 /// The commands: install, build, and then removal of development dependencies.
@@ -44,7 +46,13 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
         Some(commands) => {
             for (index, line) in commands.iter().enumerate() {
                 let name = numbered("install", index, commands.len());
-                add(Phase::Install, &name, "install in the manifest", command::argv(line, &node.bin)?, line);
+                add(
+                    Phase::Install,
+                    &name,
+                    "install in the manifest",
+                    command::argv(line, &node.bin, &node.npm)?,
+                    line,
+                );
             }
         }
         None if !project.package.has_dependencies() && project.selected.lockfile.is_none() => {}
@@ -56,7 +64,13 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     }
     for (index, line) in builds.iter().enumerate() {
         let name = numbered("build", index, builds.len());
-        add(Phase::Build, &name, "builds what the service runs", command::argv(line, &node.bin)?, line);
+        add(
+            Phase::Build,
+            &name,
+            "builds what the service runs",
+            command::argv(line, &node.bin, &node.npm)?,
+            line,
+        );
     }
     if everything
         && manifest.install.is_none()
@@ -71,7 +85,7 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
             None => notes.push(format!(
                 "development dependencies stay installed: {} cannot remove them {}",
                 project.selected.manager.name,
-                if project.selected.lockfile.is_none() { "without a lockfile" } else { "here" }
+                project.why_not_pruned()
             )),
         }
     }
@@ -96,7 +110,10 @@ impl Project<'_> {
                     "planning the installation of packages",
                     "the commit has no lockfile (package-lock.json, yarn.lock, pnpm-lock.yaml, bun.lock), so two boots could install different versions of packages",
                 )
-                .remedy("run npm install and commit package-lock.json; or allow it with lockfile = false in bootagent.toml"));
+                .remedy(format!(
+                    "run {} install and commit {}; or allow it with lockfile = false in bootagent.toml",
+                    manager.program, manager.lockfiles[0]
+                )));
             }
             notes.push("without a lockfile the installation is not reproducible: two boots can install different versions of packages".to_owned());
             let production = |word: &&'static str| match *word {
@@ -119,15 +136,30 @@ impl Project<'_> {
     /// None if the manager cannot remove development dependencies from this project.
     fn prune(&self) -> Option<&'static [&'static str]> {
         let manager = self.manager();
-        let is_old_berry = manager.package == YARN_BERRY.package
-            && ["2.", "3."].iter().any(|old| self.selected.version.starts_with(old));
         let is_pnpm_workspace = manager.name == "pnpm" && self.workspaces.iter().next().is_some();
-        manager.prune.filter(|_| !is_old_berry && !is_pnpm_workspace && self.selected.lockfile.is_some())
+        manager
+            .prune
+            .filter(|_| !self.is_old_berry() && !is_pnpm_workspace && self.selected.lockfile.is_some())
+    }
+
+    /// Whether it is yarn 2 or 3, whose commands for workspaces are plugins.
+    fn is_old_berry(&self) -> bool {
+        self.manager().package == YARN_BERRY.package
+            && ["2.", "3."].iter().any(|old| self.selected.version.starts_with(old))
+    }
+
+    fn why_not_pruned(&self) -> &'static str {
+        match self.manager().package {
+            _ if self.selected.lockfile.is_none() => "without a lockfile",
+            package if package == YARN_BERRY.package => "before its version 4",
+            _ if self.manager().prune.is_some() => "in a workspace",
+            _ => "after the installation",
+        }
     }
 
     fn argv(&self, words: &[&str]) -> Vec<String> {
         let program = match self.manager().package {
-            None => self.node.bin.join("npm").display().to_string(),
+            None => self.node.npm.join("npm").display().to_string(),
             Some(_) => self.manager().program.to_owned(),
         };
         let program =
@@ -165,10 +197,8 @@ impl Project<'_> {
             ["heroku-postbuild", "build"].into_iter().find(|name| self.package.scripts.contains_key(*name));
         let script = script.filter(|name| !self.install_builds(name));
         let mut builds: Vec<String> = script.map(run).into_iter().collect();
-        if builds.is_empty()
-            && let Some(line) = self.workspace_build()
-        {
-            builds.push(line);
+        if builds.is_empty() {
+            builds = self.workspace_builds();
         }
         let same = |part: &str| {
             let words: Vec<&str> = part.split_whitespace().collect();
@@ -193,17 +223,9 @@ impl Project<'_> {
     }
 
     fn note_other_builds(&self, notes: &mut Vec<String>) {
-        const OF_OTHERS: &[&str] =
-            &["docker", "image", "watch", "dev", "debug", "docs", "types", "storybook", "test", "lint"];
-        let other: Vec<&str> = self
-            .package
-            .scripts
-            .keys()
-            .map(String::as_str)
-            .filter(|name| name.starts_with("build:"))
-            .collect();
-        let useful = |name: &&&str| !OF_OTHERS.iter().any(|word| name.contains(word));
-        if let Some(first) = other.iter().find(useful) {
+        let is_build = |name: &&str| name.starts_with("build:");
+        let other: Vec<&str> = self.package.scripts.keys().map(String::as_str).filter(is_build).collect();
+        if let Some(first) = most_useful(&other) {
             notes.push(format!(
                 "nothing is built, because package.json has no script build; it has {}: if the service needs it, build = \"{} run {first}\"",
                 excerpt(&other.join(", ")),
@@ -225,23 +247,97 @@ impl Project<'_> {
         })
     }
 
-    /// The build script of the workspace that is started, if the root has none.
-    fn workspace_build(&self) -> Option<String> {
-        let directory = self.chosen.directory.as_deref()?;
-        let package = self.workspaces.at(directory)?;
+    /// The build scripts of the workspace that is started and, before it, of those that it needs, if the root has none.
+    fn workspace_builds(&self) -> Vec<String> {
+        let Some(directory) = self.chosen.directory.as_deref() else { return Vec::new() };
+        let Some(package) = self.workspaces.at(directory) else { return Vec::new() };
         let name = package.name.as_deref().unwrap_or(directory);
-        if package.script("build").is_none() {
-            return self.uses_nx.then(|| format!("nx build {name}"));
+        let has_build = |(_, package): &(&str, &Package)| package.script("build").is_some();
+        let built: Vec<(&str, &Package)> =
+            self.workspaces.with_dependencies(directory).into_iter().filter(has_build).collect();
+        let needs_others = built.iter().any(|(other, _)| *other != directory);
+        let is_new_berry = self.manager().package == YARN_BERRY.package && !self.is_old_berry();
+        match self.manager().name {
+            _ if self.uses_nx && package.script("build").is_none() => vec![format!("nx build {name}")],
+            _ if built.is_empty() => Vec::new(),
+            _ if self.uses_turbo => vec![format!("turbo run build --filter={name}...")],
+            "pnpm" => vec![format!("pnpm --filter {name}... run build")],
+            // Each behind those that it needs, as many at once as do not; before version 4 this is a plugin.
+            "yarn" if is_new_berry && needs_others => {
+                vec![format!("yarn workspaces foreach -Rpt --from {name} run build")]
+            }
+            manager => built.into_iter().map(|(at, package)| build_of(manager, at, package)).collect(),
         }
-        Some(match self.manager().name {
-            "yarn" => format!("yarn workspace {name} run build"),
-            "pnpm" => format!("pnpm --filter {name}... run build"),
-            "bun" => format!("bun run --filter {name} build"),
-            _ => format!("npm run build --workspace={directory}"),
-        })
     }
+}
+
+/// The line that runs the build script of one workspace.
+fn build_of(manager: &str, directory: &str, package: &Package) -> String {
+    let name = package.name.as_deref().unwrap_or(directory);
+    match manager {
+        "yarn" => format!("yarn workspace {name} run build"),
+        "bun" => format!("bun run --filter {name} build"),
+        _ => format!("npm run build --workspace={directory}"),
+    }
+}
+
+/// Of the scripts `build:...`, one that builds what a service runs: by its usual name, else the first that is not known to
+/// build something else.
+fn most_useful<'a>(names: &[&'a str]) -> Option<&'a str> {
+    const USUAL: &[&str] = &["prod", "production", "all", "app", "web", "frontend", "client", "server"];
+    const OF_OTHERS: &[&str] = &[
+        "docker",
+        "container",
+        "image",
+        "watch",
+        "dev",
+        "debug",
+        "doc",
+        "type",
+        "storybook",
+        "test",
+        "lint",
+        "health",
+        "electron",
+        "android",
+        "ios",
+        "mobile",
+        "desktop",
+        "example",
+        "demo",
+        "bench",
+        "analyze",
+        "clean",
+    ];
+    let usual = USUAL
+        .iter()
+        .find_map(|usual| names.iter().find(|name| name.strip_prefix("build:") == Some(usual)).copied());
+    let is_of_others = |name: &str| {
+        let mut parts = name.split([':', '-', '_', '.', '/']).skip(1);
+        parts.any(|part| OF_OTHERS.iter().any(|word| part.starts_with(word)))
+    };
+    usual.or_else(|| names.iter().find(|name| !is_of_others(name)).copied())
 }
 
 fn numbered(name: &str, index: usize, of: usize) -> String {
     if of == 1 { name.to_owned() } else { format!("{name}-{}", index + 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_script_with_another_name_is_proposed_if_the_service_may_need_it() {
+        for (names, useful) in [
+            (&["build:docker", "build:frontend", "build:docker-nightly"][..], Some("build:frontend")),
+            (&["build:client", "build:prod"], Some("build:prod")),
+            (&["build:css", "build:watch"], Some("build:css")),
+            (&["build:scenarios"], Some("build:scenarios")),
+            (&["build:docker:prod", "build:healthcheck", "build:dev", "build:types", "build:app-ios"], None),
+            (&[], None),
+        ] {
+            assert_eq!(most_useful(names), useful, "{names:?}");
+        }
+    }
 }

@@ -34,6 +34,42 @@ impl Workspaces {
         self.0.get(directory)
     }
 
+    /// The workspaces that one needs, each behind those that it needs itself, and that one last.
+    pub fn with_dependencies<'a>(&'a self, directory: &str) -> Vec<(&'a str, &'a Package)> {
+        let mut ordered = Vec::new();
+        self.add_with_dependencies(directory, &mut BTreeSet::new(), &mut ordered);
+        ordered
+    }
+
+    /// Workspaces that need each other come in any order.
+    fn add_with_dependencies<'a>(
+        &'a self,
+        directory: &str,
+        seen: &mut BTreeSet<&'a str>,
+        ordered: &mut Vec<(&'a str, &'a Package)>,
+    ) {
+        let Some((directory, package)) = self.0.get_key_value(directory) else { return };
+        if !seen.insert(directory) {
+            return;
+        }
+        let is_needed = |other: &Package| other.name.as_deref().is_some_and(|name| package.has(name));
+        for (other, _) in self.iter().filter(|(_, other)| is_needed(other)) {
+            self.add_with_dependencies(other, seen, ordered);
+        }
+        ordered.push((directory, package));
+    }
+
+    /// The line that runs a workspace's start script, in the words of a package manager.
+    pub fn start_of(&self, directory: &str, manager: &str) -> String {
+        let name = self.at(directory).and_then(|package| package.name.as_deref());
+        match (manager, name) {
+            ("yarn", Some(name)) => format!("yarn workspace {name} start"),
+            ("pnpm", name) => format!("pnpm --filter {} start", name.unwrap_or(&format!("./{directory}"))),
+            ("bun", Some(name)) => format!("bun run --filter {name} start"),
+            _ => format!("npm start --workspace={directory}"),
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Package)> {
         self.0.iter().map(|(directory, package)| (directory.as_str(), package))
     }
@@ -134,6 +170,44 @@ mod tests {
         ] {
             let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
             assert!(!is_of_one(path, &patterns), "{path} {patterns:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_workspace_needs_comes_before_it() {
+        let files = [
+            ("package.json", ""),
+            ("apps/api/package.json", r#"{"name": "api", "dependencies": {"db": "*", "express": "4"}}"#),
+            ("apps/web/package.json", r#"{"name": "web", "dependencies": {"ui": "*"}}"#),
+            ("packages/db/package.json", r#"{"name": "db", "devDependencies": {"config": "*", "ui": "*"}}"#),
+            ("packages/ui/package.json", r#"{"name": "ui", "dependencies": {"db": "*"}}"#),
+            ("packages/config/package.json", r#"{"name": "config"}"#),
+        ];
+        let package = package::parse("package.json", r#"{"workspaces": ["apps/*", "packages/*"]}"#).unwrap();
+        let found = workspaces(&source(&files), &package).unwrap();
+        let order = |directory: &str| -> Vec<&str> {
+            found.with_dependencies(directory).into_iter().map(|(directory, _)| directory).collect()
+        };
+        assert_eq!(order("packages/config"), ["packages/config"]);
+        assert_eq!(order("apps/api"), ["packages/config", "packages/ui", "packages/db", "apps/api"]);
+        assert!(order("apps/other").is_empty());
+    }
+
+    #[test]
+    fn each_package_manager_has_its_words_for_a_start() {
+        let files = [("a/b/package.json", r#"{"name": "@acme/b"}"#), ("a/c/package.json", "{}")];
+        let package = package::parse("package.json", r#"{"workspaces": ["a/*"]}"#).unwrap();
+        let found = workspaces(&source(&files), &package).unwrap();
+        for (manager, named, unnamed) in [
+            ("npm", "npm start --workspace=a/b", "npm start --workspace=a/c"),
+            ("yarn", "yarn workspace @acme/b start", "npm start --workspace=a/c"),
+            ("pnpm", "pnpm --filter @acme/b start", "pnpm --filter ./a/c start"),
+            ("bun", "bun run --filter @acme/b start", "npm start --workspace=a/c"),
+        ] {
+            assert_eq!(
+                (found.start_of("a/b", manager).as_str(), found.start_of("a/c", manager).as_str()),
+                (named, unnamed)
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which package manager a commit is for, and in which version.
 
 use super::rows::{ALL, BUN, Manager, NPM, PNPM, YARN_BERRY, YARN_CLASSIC};
+use super::version::{self, Requested};
 use crate::error::{Code, Error, Result};
 use crate::facts::{HEAD, Source};
 use crate::planner::runtime::node::package::Package;
@@ -19,6 +20,8 @@ pub struct Selected {
     /// None if nothing is locked.
     pub lockfile: Option<&'static str>,
     pub origin: String,
+    /// Why a requested version is not taken.
+    pub notes: Vec<String>,
 }
 
 /// All lockfiles, for the detection of the runtime.
@@ -29,6 +32,24 @@ impl Selected {
     /// Whether the manager also runs the project's files.
     pub fn is_bun(&self) -> bool {
         self.manager.package == BUN.package
+    }
+
+    /// With the version that another file than `packageManager` requests, if any.
+    fn in_requested_version(mut self, source: &Source, package: &Package) -> Selected {
+        if let Some(version) = bun_version(source).filter(|_| self.is_bun()) {
+            self.version = version.to_owned();
+            return self;
+        }
+        match version::requested(self.manager, &self.version, source, package) {
+            Requested::Usual => {}
+            Requested::Version { version, is_exact, by } => {
+                self.version = version;
+                self.is_exact = is_exact;
+                self.origin = format!("{}; {by}", self.origin);
+            }
+            Requested::Unmet(note) => self.notes.push(note),
+        }
+        self
     }
 
     /// Whether yarn keeps packages in archives that Node reads by a hook, and makes no node_modules (Plug'n'Play).
@@ -60,7 +81,7 @@ pub fn selected(source: &Source, package: &Package) -> Result<Selected> {
                     named.name
                 )));
             }
-            Ok(by_name(source, named, lockfile))
+            Ok(by_name(source, package, named, lockfile))
         }
         None => {
             if let [(one, first), rest @ ..] = locked.as_slice()
@@ -81,9 +102,17 @@ pub fn selected(source: &Source, package: &Package) -> Result<Selected> {
                 _ => manager,
             };
             let origin = lockfile.map_or("no lockfile".to_owned(), str::to_owned);
-            let version = bun_version(source).filter(|_| manager.package == BUN.package);
-            let version = version.unwrap_or_else(|| usual(manager, source, package)).to_owned();
-            Ok(Selected { manager, version, sha512: None, is_exact: false, lockfile, origin })
+            let usual = usual(manager, source, package);
+            let chosen = Selected {
+                manager,
+                version: usual.to_owned(),
+                sha512: None,
+                is_exact: false,
+                lockfile,
+                origin,
+                notes: Vec::new(),
+            };
+            Ok(chosen.in_requested_version(source, package))
         }
     }
 }
@@ -129,15 +158,23 @@ impl Named {
     }
 }
 
-fn by_name(source: &Source, named: Named, lockfile: Option<&'static str>) -> Selected {
+fn by_name(source: &Source, package: &Package, named: Named, lockfile: Option<&'static str>) -> Selected {
     let manager = match named.name {
         "yarn" => yarn(source, named.version.as_deref()),
         name => ALL.into_iter().find(|manager| manager.name == name).unwrap_or(&NPM),
     };
     let is_exact = named.version.is_some();
-    let version = named.version.unwrap_or_else(|| usual(manager, source, &Package::default()).to_owned());
-    let origin = "packageManager in package.json".to_owned();
-    Selected { manager, version, sha512: named.sha512, is_exact, lockfile, origin }
+    let usual = || usual(manager, source, package).to_owned();
+    let selected = Selected {
+        manager,
+        version: named.version.unwrap_or_else(usual),
+        sha512: named.sha512,
+        is_exact,
+        lockfile,
+        origin: "packageManager in package.json".to_owned(),
+        notes: Vec::new(),
+    };
+    if is_exact { selected } else { selected.in_requested_version(source, package) }
 }
 
 /// The version in `.bun-version`.

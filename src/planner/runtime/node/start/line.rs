@@ -219,7 +219,8 @@ fn builds(line: &str, project: &Project, hops: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planner::runtime::node::package;
+    use crate::facts::testing::source;
+    use crate::planner::runtime::node::{package, workspace};
 
     const PACKAGE: &str = r#"{"scripts": {
         "start": "node server.js", "dev": "npm run dev", "prod": "npm start", "set": "B=3 npm start",
@@ -296,6 +297,26 @@ mod tests {
         }
         assert_eq!(resolved("cross-env A=1 node x").unwrap().environment["A"], "1");
         assert_eq!(resolved("nodemon x.js").unwrap().notes.len(), 1);
+    }
+
+    #[test]
+    fn each_package_managers_words_for_a_workspace_lead_to_it() {
+        let files =
+            [("apps/api/package.json", r#"{"name": "@acme/api", "scripts": {"start": "node api.js"}}"#)];
+        let package = package::parse("package.json", r#"{"workspaces": ["apps/*"]}"#).unwrap();
+        let workspaces = workspace::workspaces(&source(&files), &package).unwrap();
+        let project = Project { package: &package, workspaces: &workspaces, has: &|_| false };
+        for manager in ["npm", "yarn", "pnpm", "bun"] {
+            let resolved = resolve(&workspaces.start_of("apps/api", manager), &project).unwrap();
+            assert_eq!(
+                (resolved.line.as_str(), resolved.directory.as_deref()),
+                ("node api.js", Some("apps/api"))
+            );
+        }
+        for start in ["bun run --filter '*' start", "bun --filter '@acme/*' start"] {
+            assert_eq!(resolve(start, &project).unwrap().line, start);
+        }
+        assert!(resolve("bun --filter other start", &project).is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::secret::excerpt;
 use file::by_file;
 use framework::Framework;
 use line::{Project, Resolved};
-use refuse::{DOING, no_start, only_for_development_server, other_adapter};
+use refuse::{DOING, no_start, only_for_development_server, other_adapter, preview_without_server};
 use word::{Words, assignments};
 
 pub use framework::is_web;
@@ -65,13 +65,17 @@ pub enum Packages {
 pub struct Runner<'a> {
     pub node: &'a Node,
     pub packages: Packages,
-    /// Whether the project's package manager is bun, which also runs its files.
+    /// The project's package manager.
+    pub manager: &'a str,
+    /// Whether that is bun, which also runs its files.
     pub is_bun: bool,
 }
 
 /// Scripts that start for production where `start` does not, the most usual name first.
 const PRODUCTION: &[&str] =
     &["start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "start:server"];
+
+const PROCFILE: &str = "Procfile";
 
 pub fn choose(
     inputs: &RecipeInputs,
@@ -92,12 +96,12 @@ pub fn choose(
     let (line, origin) = if let Some(line) = &manifest.start {
         (line.clone(), "start in bootagent.toml".to_owned())
     } else if let Some(line) = source.text("Procfile").and_then(|text| in_procfile(text, &mut notes)) {
-        (line, "Procfile".to_owned())
+        (line, PROCFILE.to_owned())
     } else if let Some(found) = by_script(&project, framework, source)? {
         found
     } else if let Some(framework) = framework.filter(|_| !source.has("nx.json")) {
         (framework.start.to_owned(), format!("{}: its usual build", framework.name))
-    } else if let Some(found) = in_one_workspace(workspaces)? {
+    } else if let Some(found) = in_one_workspace(workspaces, runner.manager)? {
         found
     } else if package.scripts.contains_key("preview") {
         notes.push(format!(
@@ -116,6 +120,10 @@ pub fn choose(
     // What starts in a workspace has that workspace's framework and dependencies.
     let package =
         resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
+    let is_written = manifest.start.is_some() || origin == PROCFILE;
+    if let Some(error) = preview_without_server(&resolved.line, package).filter(|_| !is_written) {
+        return Err(error.into());
+    }
     let framework = framework::of(package);
     Ok(Chosen { is_guess, ..finished(inputs, package, framework, runner, resolved, origin, notes)? })
 }
@@ -198,7 +206,7 @@ fn develops(line: &str) -> bool {
 }
 
 /// A monorepo whose root starts nothing, and in which exactly one workspace does.
-fn in_one_workspace(workspaces: &Workspaces) -> Result<Option<(String, String)>> {
+fn in_one_workspace(workspaces: &Workspaces, manager: &str) -> Result<Option<(String, String)>> {
     let starting: Vec<&str> = workspaces
         .iter()
         .filter(|(_, package)| package.script("start").is_some())
@@ -216,8 +224,10 @@ fn in_one_workspace(workspaces: &Workspaces) -> Result<Option<(String, String)>>
                 starting.len(),
                 excerpt(&starting.join(", "))
             );
-            Err(Error::new(Code::ManifestInvalid, DOING, cause)
-                .remedy(format!("name one in bootagent.toml: start = \"npm start --workspace={first}\"")))
+            Err(Error::new(Code::ManifestInvalid, DOING, cause).remedy(format!(
+                "name one in bootagent.toml: start = \"{}\"",
+                workspaces.start_of(first, manager)
+            )))
         }
     }
 }

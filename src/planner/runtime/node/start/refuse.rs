@@ -1,6 +1,6 @@
 //! Errors for a repository of which no convention tells how it starts.
 
-use super::docker;
+use super::{docker, program};
 use crate::error::{Code, Error};
 use crate::facts::Source;
 use crate::planner::runtime::node::package::Package;
@@ -15,6 +15,23 @@ pub fn only_for_development_server(start: &str, package: &Package) -> Error {
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(
         "add a script start:prod that starts what the build makes, or the same as start = \"...\" in bootagent.toml",
     )
+}
+
+/// `vite preview` of SvelteKit, where no adapter makes a server for Node: by the machine's address it answers, so that the
+/// health check would pass, and by the service's domain name it refuses every request. A static site has no other server.
+pub fn preview_without_server(line: &str, package: &Package) -> Option<Error> {
+    let has_no_server = package.has("@sveltejs/kit")
+        && !package.has("@sveltejs/adapter-node")
+        && !package.has("@sveltejs/adapter-static");
+    if !has_no_server || program(line) != Some(("vite", "preview")) {
+        return None;
+    }
+    let cause = format!(
+        "vite preview refuses requests by a domain name, and is not meant for production{}",
+        other_adapter(package)
+    );
+    let remedy = "add @sveltejs/adapter-node to package.json, and use it in svelte.config.js; to start vite preview nevertheless, write it as start in bootagent.toml";
+    Some(Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy))
 }
 
 /// SvelteKit and Astro make a server for Node only with an adapter for it.
@@ -45,12 +62,45 @@ pub fn no_start(package: &Package, source: &Source) -> Error {
         other_adapter(package)
     );
     let remedy = match source.text("Dockerfile").and_then(docker::command) {
-        Some(line) => {
-            format!("add start = \"{}\" to bootagent.toml: its Dockerfile starts so", excerpt(&line))
+        Some(command) => {
+            let line = excerpt(&command.line);
+            let how = match command.is_assembled {
+                true => {
+                    "the last stage of its Dockerfile starts so, in a directory of the image whose paths may be others"
+                }
+                false => "its Dockerfile starts so",
+            };
+            format!("add start = \"{line}\" to bootagent.toml: {how}")
         }
         None => {
             "add start = \"node server.js\" (or the service's start command) to bootagent.toml".to_owned()
         }
     };
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::runtime::node::package;
+
+    #[test]
+    fn the_preview_of_sveltekit_needs_an_adapter_that_makes_a_site() {
+        let refused = |line: &str, packages: &[&str]| {
+            let all: Vec<String> = packages.iter().map(|name| format!("\"{name}\": \"1\"")).collect();
+            let json = format!(r#"{{"devDependencies": {{{}}}}}"#, all.join(", "));
+            preview_without_server(line, &package::parse("package.json", &json).unwrap()).is_some()
+        };
+        for packages in [&["@sveltejs/kit", "@sveltejs/adapter-auto"][..], &["@sveltejs/kit"]] {
+            assert!(refused("vite preview", packages) && refused("vite preview --host", packages));
+            assert!(!refused("node server.js", packages) && !refused("vite build && vite preview", packages));
+        }
+        for other in [
+            &["@sveltejs/kit", "@sveltejs/adapter-node"][..],
+            &["@sveltejs/kit", "@sveltejs/adapter-static"],
+            &["vite"],
+        ] {
+            assert!(!refused("vite preview", other), "{other:?}");
+        }
+    }
 }

@@ -49,6 +49,12 @@ pub fn rewrite(words: &Words, package: &Package, has: &dyn Fn(&str) -> bool) -> 
         "exec" => Rewritten::line(words.from(1)),
         "npm" => Rewritten::to(npm(words)),
         "yarn" | "pnpm" => Rewritten::to(manager(words, package)?),
+        "bun" if words.text(1) == "--filter" && !words.text(2).contains('*') => {
+            Rewritten::to(manager(words, package)?)
+        }
+        "bun" if words.text(1) == "run" && words.text(2) == "--filter" && !words.text(3).contains('*') => {
+            Rewritten::line(format!("bun {}", words.from(2)))
+        }
         "bun" if words.text(1) == "run" && package.scripts.contains_key(words.text(2)) => {
             Rewritten::to(script(words, 2))
         }
