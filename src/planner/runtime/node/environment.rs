@@ -51,9 +51,8 @@ pub fn build(inputs: &RecipeInputs, selected: &Selected) -> BTreeMap<String, Str
         environment.insert("NODE_ENV".to_owned(), "production".to_owned());
     }
     if inputs.manifest.said("node", "version").is_some() {
-        // It overrides `engines`, which Yarn 1 always checks, and npm and pnpm with engine-strict.
-        environment.insert("YARN_IGNORE_ENGINES".to_owned(), "true".to_owned());
-        environment.insert("npm_config_engine_strict".to_owned(), "false".to_owned());
+        let any_engine = selected.manager.any_engine.iter();
+        environment.extend(any_engine.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }
     let commit = inputs.source.commit.as_str();
     // Ours, Heroku's, Render's, Railway's.

@@ -24,6 +24,8 @@ pub struct Manager {
     pub cache: &'static str,
     /// Variables of install and build commands; `{cache}` is that directory.
     pub variables: &'static [(&'static str, &'static str)],
+    /// Variables by which it does not check `engines`, which `node.version` overrides.
+    pub any_engine: &'static [(&'static str, &'static str)],
 }
 
 pub static NPM: Manager = Manager {
@@ -38,6 +40,7 @@ pub static NPM: Manager = Manager {
     unlocked: &["install", "--no-audit", "--no-fund", "--no-package-lock", "--include=dev"],
     cache: "npm",
     variables: &[],
+    any_engine: &[("npm_config_engine_strict", "false")],
 };
 
 pub static YARN_CLASSIC: Manager = Manager {
@@ -59,6 +62,7 @@ pub static YARN_CLASSIC: Manager = Manager {
     unlocked: &["install", "--no-lockfile", "--non-interactive", "--production=false"],
     cache: "yarn",
     variables: &[("YARN_CACHE_FOLDER", "{cache}")],
+    any_engine: &[("YARN_IGNORE_ENGINES", "true")],
 };
 
 pub static YARN_BERRY: Manager = Manager {
@@ -78,6 +82,7 @@ pub static YARN_BERRY: Manager = Manager {
         ("YARN_ENABLE_TELEMETRY", "0"),
         ("YARN_ENABLE_PROGRESS_BARS", "false"),
     ],
+    any_engine: &[],
 };
 
 pub static PNPM: Manager = Manager {
@@ -103,6 +108,7 @@ pub static PNPM: Manager = Manager {
         ("npm_config_package_import_method", "clone-or-copy"),
         ("pnpm_config_package_import_method", "clone-or-copy"),
     ],
+    any_engine: &[("npm_config_engine_strict", "false"), ("pnpm_config_engine_strict", "false")],
 };
 
 pub static BUN: Manager = Manager {
@@ -117,6 +123,7 @@ pub static BUN: Manager = Manager {
     unlocked: &["install", "--no-save"],
     cache: "bun",
     variables: &[("BUN_INSTALL_CACHE_DIR", "{cache}")],
+    any_engine: &[],
 };
 
 /// In the order in which errors name them.
