@@ -1,6 +1,8 @@
 //! Makes a failed step's error safe to show: secrets are redacted, and of the program's output only a few lines are
 //! kept. The service's own reason for its exit becomes a cause.
 
+use std::borrow::Cow;
+
 use super::read_only;
 use crate::error::{Code, Error};
 use crate::fault::words::missing::{self, Of};
@@ -38,12 +40,13 @@ type FirstLineAndText = (usize, String);
 /// The service's own reason for its exit, or for not listening, and a remedy if there is a better one than the code's: also
 /// for a migration, which cannot write to the release either.
 fn why_it_exited(error: &Error, lines: &[String]) -> (Option<FirstLineAndText>, Option<String>) {
-    let read_only = || lines.iter().rev().find_map(|line| read_only::complaint(line));
+    let read_only = || lines.iter().rev().find_map(|line| read_only::complaint(&plain(line)));
     let is_exit = EXITED.contains(&error.code());
     if !is_exit && error.code() != Code::HealthNoListener {
         return (None, read_only().filter(|_| error.code() == Code::MigrateFailed));
     }
-    let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let plain: Vec<Cow<str>> = lines.iter().map(|line| plain(line)).collect();
+    let texts: Vec<&str> = plain.iter().map(AsRef::as_ref).collect();
     let found = reason::of_service(&texts);
     let reason = found.map(|found| (found.begin, reason::text(&texts, found)));
     let whole = found.map(|found| reason::whole(&texts, found)).unwrap_or_default();
@@ -57,6 +60,11 @@ fn why_it_exited(error: &Error, lines: &[String]) -> (Option<FirstLineAndText>, 
         true => (reason.map(|(begin, text)| (begin, format!("the service says: {text}"))), remedy),
         false => (None, None),
     }
+}
+
+/// The error in a line of JSON, else the line.
+fn plain(line: &str) -> Cow<'_, str> {
+    reason::structured::error_of(line).map_or(Cow::Borrowed(line), Cow::Owned)
 }
 
 /// The last lines. If the reason is before them: the reason and some lines after it, `...`, and fewer last lines.
@@ -191,6 +199,14 @@ mod tests {
         let report = for_display(ended_saying(&text), Some(&Redaction::default())).report();
         assert_eq!(report.output[0], "ConfigError: [");
         assert!(report.remedy.contains("add A_TABLE, B_TABLE"), "{}", report.remedy);
+    }
+
+    #[test]
+    fn the_cause_of_a_service_that_logs_json_is_its_error() {
+        let json = r#"{"level":30,"msg":"up"}
+{"level":60,"err":{"type":"Error","message":"connect ECONNREFUSED 10.0.0.7:27017"},"msg":"no database"}"#;
+        ends_with(json, "it ended: Error: connect ECONNREFUSED 10.0.0.7:27017");
+        ends_with(r#"{"level":30,"msg":"Error: session of Jane Doe"}"#, "it ended");
     }
 
     #[test]

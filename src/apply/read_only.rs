@@ -42,9 +42,17 @@ fn refused_path(line: &str) -> Option<String> {
     if !is_read_only && !is_mkdir && !lower.contains("eacces") && !lower.contains("permission denied") {
         return None;
     }
-    // Bun prints `code: "EROFS"` in a line of its own.
-    let is_code = |quoted: &&str| !["EROFS", "EACCES", "EPERM", "ENOENT"].contains(quoted);
-    let quoted = line.split(['\'', '"']).nth(1).filter(is_code);
+    // Other quoted words are no paths: `permission denied to create extension "uuid-ossp"` of PostgreSQL, a JSON line's
+    // names, Bun's `code: "EROFS"`.
+    let of_node = || {
+        let (_, rest) = line.split_once(", ").filter(|(before, _)| before.contains(": "))?;
+        let (call, rest) = rest.split_once(" '")?;
+        call.chars().all(|c| c.is_ascii_lowercase()).then(|| rest.split('\'').next()).flatten()
+    };
+    let of_python = || {
+        let (_, rest) = line.split_once("[Errno ")?.1.split_once(": ")?;
+        rest.strip_prefix(['\'', '"'])?.split(['\'', '"']).next()
+    };
     let of_go = || {
         let (before, _) =
             line.split_once(": read-only file system").or_else(|| line.split_once(": permission denied"))?;
@@ -52,7 +60,7 @@ fn refused_path(line: &str) -> Option<String> {
         let path = words.next()?;
         ["open", "mkdir"].contains(&words.next()?).then_some(path)
     };
-    inside(quoted.or_else(of_go)?)
+    inside(of_node().or_else(of_python).or_else(of_go)?)
 }
 
 /// The path relative to the release; `None` if it is outside of a release.
@@ -135,6 +143,18 @@ mod tests {
     fn the_code_of_an_error_is_not_its_path() {
         assert!(complaint("    code: \"EROFS\"").is_none());
         proposes("EROFS: read-only file system, mkdir './data'", "data");
+    }
+
+    #[test]
+    fn quoted_words_that_are_no_paths_have_no_remedy() {
+        for line in [
+            "ERROR: permission denied to create extension \"uuid-ossp\"",
+            r#"{"level":"error","err":"EACCES"}"#,
+            "error: permission denied for table \"users\"",
+        ] {
+            assert!(complaint(line).is_none(), "{line}");
+        }
+        proposes(r#"{"level":"error","err":"EROFS: read-only file system, mkdir 'logs'"}"#, "logs");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::facts::Source;
-use crate::observe::secrets::Variables;
+use crate::observe::secrets::{Variables, no_name};
 use crate::plan::Unset;
 
 /// The usual names of such a file. The first one that exists counts.
@@ -18,8 +18,13 @@ const LONGEST: usize = 64;
 /// The file's names that `variables` lacks, in the file's order.
 pub fn of(source: &Source, variables: &Variables) -> Option<Unset> {
     let (file, text) = FILES.iter().find_map(|file| Some((*file, source.text(file)?)))?;
-    let names: Vec<String> = names(text).into_iter().filter(|name| variables.get(name).is_none()).collect();
+    let names: Vec<String> = names(text).into_iter().filter(|name| !is_set(variables, name)).collect();
     (!names.is_empty()).then(|| Unset { file: file.to_owned(), names })
+}
+
+/// NODE_ENV has a default that is not among a recipe's variables yet where only a working tree is judged.
+fn is_set(variables: &Variables, name: &str) -> bool {
+    variables.get(name).is_some() || name == "NODE_ENV"
 }
 
 /// The names of a text in the syntax of `.env`, each one once. A line in a comment is an optional variable.
@@ -33,11 +38,9 @@ fn names(text: &str) -> Vec<String> {
     text.lines().filter_map(name).filter(|name| found.insert(name.clone())).take(MOST).collect()
 }
 
-/// Foreign text: a name gets into notes and remedies.
+/// Foreign text: a name gets into notes and remedies, and a token in the place of a name must not.
 fn is_name(name: &str) -> bool {
-    name.len() <= LONGEST
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    name.len() <= LONGEST && no_name(name).is_none()
 }
 
 /// For a service that was not healthy on this instance yet.
@@ -78,6 +81,11 @@ mod tests {
         );
         assert!(unset(&format!("{}=1", "A".repeat(65)), &[]).is_empty());
         assert!(of(&source(&[("README.md", "TOKEN=1")]), &Variables::default()).is_none());
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_name_is_not_shown() {
+        assert!(unset("NODE_ENV=development\nghp_16C7e42F292c6912E7710c838347Ae178B4a=1\n", &[]).is_empty());
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn variable(reason: &str, of: Of) -> Option<String> {
     let names = names[..names.len().min(MOST)].join(", ");
     Some(match of {
         Of::Service => format!(
-            "add {names}{more} to the service's secret, and then: bootagent run; or, if public, to env.values in bootagent.toml, and then: bootagent update"
+            "add {names}{more} to the service's secret or, if public, to env.values in bootagent.toml; then: bootagent update"
         ),
         Of::Command => format!(
             "builds do not get the secret: if public, add {names}{more} to env.values in bootagent.toml; if secret, let the \

@@ -3,6 +3,7 @@
 
 mod form;
 mod line;
+pub mod structured;
 mod variables;
 
 use crate::secret::ForeignText;

@@ -28,7 +28,7 @@ pub fn remedy(reason: &str) -> Option<String> {
     let what = refused(reason).or_else(|| without_address(reason))?;
     Some(format!(
         "{what}: its address belongs in the service's secret; the server must run, and its security group must admit this \
-         instance; then: bootagent run"
+         instance; then: bootagent update --again"
     ))
 }
 

@@ -59,12 +59,7 @@ pub fn ended(wait: &HealthWait, state: &UnitState, restarts: u32, exit: Option<E
         "inactive" => "it ended, and systemd does not restart it".to_owned(),
         _ => format!("it ended {restarts} times{last}"),
     };
-    let remedy = unset(wait).unwrap_or_else(|| {
-        format!(
-            "the service exits: journalctl -u {} has its last lines; push a fix, then: bootagent update",
-            gate.unit
-        )
-    });
+    let remedy = with_an_error(wait);
     Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause).remedy(remedy)
 }
 
@@ -107,7 +102,7 @@ async fn cause(wait: &HealthWait, error: Error, seen: &Seen, lines: &[ForeignTex
         }
     }
     let error = match exit {
-        Some(Exit::Status(0)) if wait.unset.is_none() => error.remedy(without_an_error(wait)),
+        Some(Exit::Status(0)) => error.remedy(without_an_error(wait)),
         _ => error,
     };
     // The error of a service that flaps says what the last probe found, and not how the service ended.
@@ -117,34 +112,52 @@ async fn cause(wait: &HealthWait, error: Error, seen: &Seen, lines: &[ForeignTex
     }
 }
 
-/// The remedy if the repository's example of a `.env` names variables that the service does not get: with one of them missing,
-/// most services exit at once.
+/// What the repository's example of a `.env` names and the service does not get: with one of the variables missing, most
+/// services exit at once.
 fn unset(wait: &HealthWait) -> Option<String> {
     let unset = wait.unset.as_ref()?;
     Some(format!(
-        "the service exits: journalctl -u {} has its last lines. Of the variables that {} names it does not get {}: add what it \
-         needs to its secret, and then: bootagent run; else push a fix, and then: bootagent update",
-        wait.gate.unit,
+        "Of the variables that {} names it does not get {}: add what it needs to its secret",
         unset.file,
         unset.shown()
     ))
 }
 
+fn with_an_error(wait: &HealthWait) -> String {
+    let last_lines = format!("the service exits: journalctl -u {} has its last lines", wait.gate.unit);
+    match unset(wait) {
+        Some(unset) => format!("{last_lines}. {unset}, or push a fix; then: bootagent update"),
+        None => format!("{last_lines}; push a fix, then: bootagent update"),
+    }
+}
+
 /// The remedy for a start command that ends without an error: it is a library or wants arguments, it is done, or it has
 /// started the service in the background.
 fn without_an_error(wait: &HealthWait) -> String {
-    let unit = &wait.gate.unit;
-    if let Some(guess) = &wait.guess {
-        return format!(
+    let last_lines = format!("journalctl -u {} has its last lines", wait.gate.unit);
+    let unset = unset(wait);
+    let lacks = match &unset {
+        Some(unset) => format!(" {unset}."),
+        None => String::new(),
+    };
+    match &wait.guess {
+        Some(guess) => format!(
             "the start line was {guess}: if that is not the service, or wants arguments, name the service's own with start in \
-             bootagent.toml; journalctl -u {unit} has its last lines; then: bootagent update"
-        );
+             bootagent.toml; {last_lines}.{lacks} Then: bootagent update"
+        ),
+        None => {
+            let other = match unset.is_some() {
+                true => "",
+                false => {
+                    " If it ended because something is missing, such as a database, a variable or an argument, correct that."
+                }
+            };
+            format!(
+                "{last_lines}. The start command must stay in the foreground: when it ends, systemd stops what it started in the \
+                 background (as pm2 start, forever start or nohup do).{lacks}{other} Then: bootagent update"
+            )
+        }
     }
-    format!(
-        "journalctl -u {unit} has its last lines. The start command must stay in the foreground: when it ends, systemd \
-         stops what it started in the background (as pm2 start, forever start or nohup do). If it ended because \
-         something is missing, such as a database, a variable or an argument, correct that; then: bootagent update"
-    )
 }
 
 /// Node prints EADDRINUSE; most other runtimes print the text of strerror(3).

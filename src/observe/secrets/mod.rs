@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 
-pub use names::{Refusal, is_name, refusal, refused};
+pub use names::{Refusal, is_name, no_name, refusal, refused};
 
 /// The limit of Secrets Manager for one secret.
 pub const MOST_BYTES: usize = 65_536;

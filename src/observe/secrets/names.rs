@@ -15,7 +15,7 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Why a text in the place of a name is not one, or may not be shown as one.
-pub(super) fn no_name(name: &str) -> Option<&'static str> {
+pub fn no_name(name: &str) -> Option<&'static str> {
     if !is_name(name) {
         return Some("is not a variable name (letters, digits and _, not a digit first, up to 128)");
     }
