@@ -28,6 +28,9 @@ const WRAPPERS: &[&str] = &["npm", "npx", "pnpm", "pnpx", "yarn", "bun", "bunx",
 /// SIGTERM that is meant for it. `node` is the program's path.
 pub fn start(line: &str, node: &Path) -> Result<Start> {
     let line = line.trim();
+    if line.contains('\0') {
+        return Err(invalid("the line has a NUL character, which no argument of a program can have"));
+    }
     match shell::read(line) {
         Line::OneProgram { at } => return Ok(replacing(line, at)),
         Line::Several => return Ok(several(line)),
@@ -133,6 +136,12 @@ mod tests {
 
     fn started(line: &str) -> Start {
         start(line, Path::new("/n/bin/node")).unwrap()
+    }
+
+    #[test]
+    fn a_nul_character_is_refused() {
+        assert!(line("node server.js\0x").is_err() && line("node a.js && node \0").is_err());
+        assert!(line("node server.js").is_ok());
     }
 
     #[test]
