@@ -95,6 +95,19 @@ pub fn tools(layout: &Layout) -> BTreeMap<String, String> {
     .into()
 }
 
+/// The same for a tool that all services of the machine use. An install script can write to its service's cache, and npm
+/// takes an archive's checksum from there: a forged one would become a program of the other services.
+pub fn shared_tools(layout: &Layout) -> BTreeMap<String, String> {
+    let mut environment = tools(layout);
+    environment.insert("npm_config_cache".to_owned(), SHARED_CACHE.to_owned());
+    environment.insert("npm_config_devdir".to_owned(), "/tmp/node-gyp".to_owned());
+    environment
+}
+
+/// In the unit's private /tmp, so it is empty. Part of the name of a tool's directory: one that was made with another
+/// cache is not used again.
+pub const SHARED_CACHE: &str = "/tmp/npm";
+
 /// npm's cache in /tmp: the HOME of a migration is the service's data, where the cache would stay.
 pub fn migrate() -> BTreeMap<String, String> {
     [("npm_config_cache", "/tmp/npm"), ("npm_config_update_notifier", "false")]

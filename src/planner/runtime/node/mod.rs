@@ -167,6 +167,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
             .collect(),
         work,
         build_environment: environment::build(inputs, &selected),
+        tool_environment: environment::shared_tools(layout),
         guess: chosen.is_guess.then(|| format!("{} ({})", excerpt(&chosen.line), chosen.origin)),
         keeps_home: leaves_files_at_home(&package),
         start: chosen.start,
