@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser};
+use saphyr_parser::{Event, Parser, StrInput};
 
 use crate::secret::excerpt;
 
@@ -46,7 +46,7 @@ pub fn top(text: &str) -> Result<Top, String> {
 }
 
 struct Reader<'a> {
-    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    parser: Parser<'a, StrInput<'a>>,
     depth: usize,
     events: usize,
 }
@@ -122,7 +122,11 @@ mod tests {
     #[test]
     fn texts_and_lists_of_the_top_level_are_read() {
         for (text, key, value) in [
-            ("packages:\n  - 'apps/*'  # all\n  - \"!x\"\n\ncatalog:\n  a: 1\n", "packages", list(&["apps/*", "!x"])),
+            (
+                "packages:\n  - 'apps/*'  # all\n  - \"!x\"\n\ncatalog:\n  a: 1\n",
+                "packages",
+                list(&["apps/*", "!x"]),
+            ),
             ("packages: [\"apps/*\", b]\n", "packages", list(&["apps/*", "b"])),
             ("packages: [\n  a,\n  b, # c\n]\n", "packages", list(&["a", "b"])),
             ("\"packages\":\n- a\n", "packages", list(&["a"])),
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for text in ["- a\n", "packages: [a\n", "a: 'b\n", "text\n", "? [a]\n: b\n", "\tpackages: a\n", "a: *b\n"] {
+        for text in ["- a\n", "packages: [a\n", "a: 'b\n", "text\n", "? [a]\n: b\n", "a: b: c\n", "a: *b\n"] {
             assert!(top(text).is_err(), "{text}: {:?}", top(text));
         }
     }
@@ -154,7 +158,9 @@ mod tests {
     /// Each of these would take minutes, or a stack, without limits.
     #[test]
     fn a_hostile_file_is_refused_soon() {
-        for (part, times) in [("[", 250_000), ("{a: ", 60_000), ("- ", 120_000), ("? ", 120_000), ("a: b\n", 50_000)] {
+        for (part, times) in
+            [("[", 250_000), ("{a: ", 60_000), ("- ", 120_000), ("? ", 120_000), ("a: b\n", 50_000)]
+        {
             assert!(top(&part.repeat(times)).is_err(), "{part}");
         }
         let bomb = "a: &a [x]\n".to_owned() + &"b: [*a, *a, *a]\n".repeat(3);

@@ -7,6 +7,7 @@ mod environment;
 mod index;
 mod manager;
 mod package;
+mod pattern;
 mod start;
 mod version;
 mod work;
@@ -103,7 +104,10 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
     let (mut node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
-    let workspaces = workspace::workspaces(source, &package)?;
+    let procfile = source.text("Procfile");
+    let lines = package.scripts.values().map(String::as_str).chain(manifest.start.as_deref()).chain(procfile);
+    let workspaces = workspace::workspaces(source, &package, &lines.collect::<Vec<_>>())?;
+    notes.extend(workspaces.notes.iter().cloned());
     let selected = manager::selected(source, &package)?;
     notes.extend(selected.notes.iter().cloned());
     let packages = match package.has_dependencies() && selected.is_pnp(source) {
