@@ -242,6 +242,10 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             line(format!("by {} as {}, without secrets and without IMDS", words(&tool.argv), tool.user));
             let files = tool.files.iter().map(|(name, text)| format!("{name} ({} bytes)", text.len()));
             line(format!("from files that bootagent ships: {}", files.collect::<Vec<_>>().join(", ")));
+            line("may write: the new directory and a private /tmp".to_owned());
+            for (name, value) in &tool.environment {
+                line(format!("{name}={}", printable(value)));
+            }
         }
         Action::Evaluate(evaluation) => {
             line(format!("by {}", words(&evaluation.argv)));

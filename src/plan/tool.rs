@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-/// A tool for all services of the machine, such as PM2. A package manager installs it from files that bootagent ships.
+/// A tool for all services of the machine, such as PM2. A package manager installs it from files that bootagent ships. It
+/// writes only to the new directory and to its private /tmp: what one service's build left must not become a program of
+/// the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InstallTool {
     pub name: String,
@@ -18,7 +20,6 @@ pub struct InstallTool {
     /// The user that installs it. Afterwards root owns it.
     pub user: String,
     pub environment: BTreeMap<String, String>,
-    pub writable: Vec<PathBuf>,
     pub path: PathBuf,
     pub unit: String,
 }

@@ -48,16 +48,13 @@ fn prepare(tool: &InstallTool) -> Result<()> {
 
 async fn run(tool: &InstallTool) -> Result<()> {
     let user = User::Named { user: tool.user.clone(), group: tool.user.clone() };
-    let mut transient = TransientUnit::new(&tool.unit, user, DEADLINE)
+    let transient = TransientUnit::new(&tool.unit, user, DEADLINE)
         .property("TemporaryFileSystem=/mnt:ro")
         .property(format!("BindPaths={}:{MOUNT}", runtimes::unfinished_tree().display()))
         .writable(Path::new(MOUNT))
         .hidden(Path::new(layout::RUN))
         .directory(Path::new(MOUNT))
         .environment(&tool.environment);
-    for path in &tool.writable {
-        transient = transient.writable(path);
-    }
     let argv = wrapper::command_line(&tool.argv, false)?;
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;

@@ -1,9 +1,12 @@
 //! Which runtime a commit is for: the manifest's word, else the strongest claim.
 
+use super::procfile::in_toml;
 use super::recipe::{Claim, Recipe, RecipeInputs, Runtime};
 use crate::error::{Code, Error, Result};
+use crate::facts::Source;
 use crate::observe::Selection;
 use crate::planner::unmet::Unmet;
+use crate::secret::excerpt;
 
 /// All that there are, in the order in which errors name them.
 type All = [&'static Runtime];
@@ -29,8 +32,13 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
         [(runtime, _)] => Ok(*runtime),
         [] => {
             let files: Vec<&str> = all.iter().flat_map(|runtime| runtime.evidence.first()).copied().collect();
+            let below = below_the_root(inputs.source, &files);
             let files = files.join(" or ");
-            Err(unknown(format!("there is no {files}, and no bootagent.toml that names a runtime")))
+            let cause = format!("there is no {files}, and no bootagent.toml that names a runtime");
+            let Some(first) = below.first() else { return Err(unknown(cause)) };
+            let cause =
+                format!("{cause}; only the root counts, and below it is {}", excerpt(&below.join(", ")));
+            Err(unknown(cause).remedy(remedy_below(first)))
         }
         [(first, _), ..] => {
             let each =
@@ -44,6 +52,30 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
             );
             Err(unknown(each.collect::<Vec<_>>().join(", and ")).remedy(remedy))
         }
+    }
+}
+
+/// Such files in directories, those nearest to the root first: the service is often in `server/`.
+fn below_the_root<'a>(source: &'a Source, files: &[&str]) -> Vec<&'a str> {
+    const NAMED: usize = 3;
+    let is_one = |path: &&str| {
+        path.rsplit_once('/')
+            .is_some_and(|(directory, name)| files.contains(&name) && !directory.contains("node_modules"))
+    };
+    let mut found: Vec<&str> =
+        source.entries.iter().map(|entry| entry.path.as_str()).filter(is_one).collect();
+    found.sort_by_key(|path| (path.matches('/').count(), *path));
+    found.truncate(NAMED);
+    found
+}
+
+fn remedy_below(path: &str) -> String {
+    match path.strip_suffix("/package.json") {
+        Some(directory) => format!(
+            "move the service to the root, or add a package.json with \"workspaces\": [{}] to the root and commit the lockfile that an installation there writes",
+            in_toml(&excerpt(directory))
+        ),
+        None => "move the service to the root".to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ mod python;
 mod recipe;
 mod shell;
 mod tool_files;
+mod yaml;
 
 use super::env::Dialect;
 use super::unmet::Unmet;

@@ -1,5 +1,48 @@
 //! A Procfile: lines of `name: command`, as Heroku reads them.
 
+use super::recipe::RecipeInputs;
+use crate::error::{Code, Error, Result};
+use crate::secret::excerpt;
+
+/// The line that is started, and notes on those that are not. A Procfile that cannot be read is an error: without it
+/// something else would be started.
+pub fn start(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<String>> {
+    let text = inputs.source.read("Procfile").map_err(|why| {
+        Error::new(Code::ManifestInvalid, "reading Procfile", why.to_owned())
+            .remedy("make it a plain, short text file in UTF-8, or write its line as start in bootagent.toml")
+    })?;
+    let text = text.unwrap_or_default();
+    let line = command(text);
+    notes.extend(notes_of(text, line, !inputs.manifest.migrate.is_empty()));
+    Ok(line.map(str::to_owned))
+}
+
+fn notes_of(text: &str, line: Option<&str>, migrates: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let others = others(text, line.unwrap_or_default());
+    let others: Vec<&str> = others.into_iter().filter(|name| *name != RELEASE).collect();
+    if line.is_some() && !others.is_empty() {
+        let others = excerpt(&others.join(", "));
+        notes.push(format!("of the Procfile only one process is started, and not {others}"));
+    }
+    let release = processes(text).find(|(name, command)| *name == RELEASE && Some(*command) != line);
+    if let Some((_, command)) = release.filter(|_| !migrates) {
+        let command = in_toml(&excerpt(command));
+        notes.push(format!(
+            "the release line of the Procfile is not run: migrate = {command} in bootagent.toml runs it once for each release, before it serves"
+        ));
+    }
+    notes
+}
+
+/// Heroku runs it before each release serves.
+const RELEASE: &str = "release";
+
+/// A text as bootagent.toml has it. The escapes of JSON are also TOML's.
+pub fn in_toml(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// The command of the process that serves, else of the one worker. What is released or run by a clock is not started.
 pub fn command(text: &str) -> Option<&str> {
     let named = |name: &str| processes(text).find(|(known, _)| *known == name).map(|(_, command)| command);
@@ -12,7 +55,7 @@ pub fn command(text: &str) -> Option<&str> {
 }
 
 /// Those that are in it and not started here.
-pub fn others<'a>(text: &'a str, started: &str) -> Vec<&'a str> {
+fn others<'a>(text: &'a str, started: &str) -> Vec<&'a str> {
     processes(text).filter(|(_, command)| *command != started).map(|(name, _)| name).collect()
 }
 
@@ -28,6 +71,22 @@ fn processes(text: &str) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_line_is_proposed_as_a_migration() {
+        for (text, migrates, notes) in [
+            ("web: x\nrelease: npx prisma migrate deploy\n", false, &["\"npx prisma migrate deploy\""][..]),
+            ("release: a \"b\" 'c'\n", false, &[r#"migrate = "a \"b\" 'c'""#]),
+            ("web: x\nworker: y\nrelease: z\n", false, &["and not worker", "\"z\""]),
+            ("web: x\nrelease: z\n", true, &[]),
+            ("web: x\n", false, &[]),
+            ("", false, &[]),
+        ] {
+            let found = notes_of(text, command(text), migrates);
+            assert_eq!(found.len(), notes.len(), "{text}: {found:?}");
+            assert!(found.iter().zip(notes).all(|(found, says)| found.contains(says)), "{text}: {found:?}");
+        }
+    }
 
     #[test]
     fn what_serves_is_started() {

@@ -132,6 +132,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         needs: chosen.needs.into_iter().chain(system).chain([install::script()]).collect(),
         work: installed,
         build_environment: build_environment(layout),
+        tool_environment: BTreeMap::new(),
         keeps_home: false,
         start,
         guess: None,

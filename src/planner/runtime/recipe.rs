@@ -102,6 +102,8 @@ pub struct Recipe {
     /// The commands to install and build, run in order, in the release, as the build user.
     pub work: Vec<Work>,
     pub build_environment: BTreeMap<String, String>,
+    /// Variables for installing a tool that all services use. Nothing of the commit determines them.
+    pub tool_environment: BTreeMap<String, String>,
     /// Whether the HOME of the build is in the release, and the service finds there what the build left in `~/.cache`.
     pub keeps_home: bool,
     pub start: Start,
@@ -165,6 +167,12 @@ impl Recipe {
         let packages = self.programs.iter().map(|programs| tree.join(programs).display().to_string());
         let all = packages.chain(self.path.iter().cloned());
         all.chain(["/usr/local/bin:/usr/bin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
+    }
+
+    /// PATH for installing a tool that all services use: without the release, whose packages may have a program `node`.
+    pub fn tool_path(&self) -> String {
+        let all = self.path.iter().map(String::as_str).chain(["/usr/local/bin:/usr/bin:/bin"]);
+        all.collect::<Vec<_>>().join(":")
     }
 
     /// The directories of the recipe's runtimes that bootagent installed, and may remove later.

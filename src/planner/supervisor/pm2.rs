@@ -315,12 +315,15 @@ fn tool(app: &App) -> InstallTool {
         ("reload.js", RELOAD),
         ("evaluate.js", EVALUATE),
     ];
-    let version = format!("v{VERSION}-{}", digest(files.map(|(_, text)| text)));
     let npm = app.recipe.path.first().map(|bin| format!("{bin}/npm")).unwrap_or_default();
     let flags = ["ci", "--omit=dev", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"];
-    let mut environment = app.recipe.build_environment.clone();
+    // Not that of builds: env.values of the commit are in it, and with NODE_OPTIONS npm would run the commit's code.
+    let mut environment = app.recipe.tool_environment.clone();
+    // A directory that was made with a service's cache has another name, and is not used again.
+    let cache = environment.get("npm_config_cache").map(String::as_str);
+    let version = format!("v{VERSION}-{}", digest(files.map(|(_, text)| text).into_iter().chain(cache)));
     environment.extend(app.recipe.network(app.wanted.selection));
-    environment.insert("PATH".to_owned(), app.recipe.search_path(app.release));
+    environment.insert("PATH".to_owned(), app.recipe.tool_path());
     InstallTool {
         name: "pm2".to_owned(),
         version: VERSION.to_owned(),
@@ -328,7 +331,6 @@ fn tool(app: &App) -> InstallTool {
         argv: std::iter::once(npm).chain(flags.map(str::to_owned)).collect(),
         user: app.layout.build_user(),
         environment,
-        writable: vec![app.layout.cache()],
         path: layout::runtime("pm2", &version),
         unit: app.layout.transient("pm2"),
     }

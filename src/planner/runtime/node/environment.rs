@@ -95,9 +95,50 @@ pub fn tools(layout: &Layout) -> BTreeMap<String, String> {
     .into()
 }
 
+/// The same for a tool that all services of the machine use. An install script can write to its service's cache, and npm
+/// takes an archive's checksum from there: a forged one would become a program of the other services.
+pub fn shared_tools(layout: &Layout) -> BTreeMap<String, String> {
+    let mut environment = tools(layout);
+    environment.insert("npm_config_cache".to_owned(), SHARED_CACHE.to_owned());
+    environment.insert("npm_config_devdir".to_owned(), "/tmp/node-gyp".to_owned());
+    environment
+}
+
+/// In the unit's private /tmp, so it is empty. Part of the name of a tool's directory: one that was made with another
+/// cache is not used again.
+pub const SHARED_CACHE: &str = "/tmp/npm";
+
 /// npm's cache in /tmp: the HOME of a migration is the service's data, where the cache would stay.
 pub fn migrate() -> BTreeMap<String, String> {
-    [("npm_config_cache", "/tmp/npm"), ("npm_config_update_notifier", "false")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+    let own = [("npm_config_cache", "/tmp/npm"), ("npm_config_update_notifier", "false")];
+    own.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(no_fetch()).collect()
+}
+
+/// npx runs what is installed, and ends where it would fetch the newest version of a package: that one runs with the
+/// service's secrets, and no lockfile names it.
+pub fn no_fetch() -> [(String, String); 1] {
+    [("npm_config_yes".to_owned(), "false".to_owned())]
+}
+
+/// Whether a start line has npx, wherever.
+pub fn runs_npx(line: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.@".contains(c);
+    line.split(|c: char| !is_part(c)).any(|word| word == "npx")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn npx_fetches_nothing_for_a_service_or_its_migration() {
+        assert_eq!(migrate().get("npm_config_yes").map(String::as_str), Some("false"));
+        for line in ["npx prisma migrate deploy && node x.js", "a; npx b", "sh -c 'npx x'", "/usr/bin/npx x"]
+        {
+            assert!(runs_npx(line), "{line}");
+        }
+        for line in ["node npx.js", "node x.js --npx-y", "node server.js", "anpx", ""] {
+            assert!(!runs_npx(line), "{line}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ mod environment;
 mod index;
 mod manager;
 mod package;
+mod pattern;
+mod pnp;
 mod start;
 mod version;
 mod work;
@@ -103,7 +105,15 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
     let (mut node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
-    let workspaces = workspace::workspaces(source, &package)?;
+    let procfile = source.text("Procfile");
+    let lines = package.scripts.values().map(String::as_str).chain(manifest.start.as_deref()).chain(procfile);
+    let workspaces = workspace::workspaces(source, &package, &lines.collect::<Vec<_>>())?;
+    notes.extend(workspaces.notes.iter().cloned());
+    let configs = EVIDENCE.iter().filter(|path| path.starts_with("next.config."));
+    let unread = configs.filter_map(|path| Some((path, source.read(path).err()?)));
+    notes.extend(
+        unread.map(|(path, why)| format!("whether {path} makes a standalone build is not known: {why}")),
+    );
     let selected = manager::selected(source, &package)?;
     notes.extend(selected.notes.iter().cloned());
     let packages = match package.has_dependencies() && selected.is_pnp(source) {
@@ -126,6 +136,9 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     node.npm = named_npm.map_or(node.bin.clone(), PathBuf::from);
     let runner = start::Runner { node: &node, packages, manager: selected.manager.name, is_bun };
     let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
+    if packages == start::Packages::Hook {
+        pnp::keep_hook(&mut chosen);
+    }
     notes.append(&mut chosen.notes);
     let project = work::Project {
         manifest,
@@ -152,6 +165,9 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
     let mut defaults = chosen.defaults.clone();
     defaults.insert("NODE_ENV".to_owned(), "production".to_owned());
+    if environment::runs_npx(&chosen.line) {
+        defaults.extend(environment::no_fetch());
+    }
     Ok(Recipe {
         of: &NODE,
         runtime: format!("node {}", node.version),
@@ -167,6 +183,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
             .collect(),
         work,
         build_environment: environment::build(inputs, &selected),
+        tool_environment: environment::shared_tools(layout),
         guess: chosen.is_guess.then(|| format!("{} ({})", excerpt(&chosen.line), chosen.origin)),
         keeps_home: leaves_files_at_home(&package),
         start: chosen.start,

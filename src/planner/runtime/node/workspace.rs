@@ -4,16 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::package::{self, Package};
+use super::pattern::Patterns;
 use crate::error::Result;
 use crate::facts::Source;
+use crate::planner::runtime::yaml;
 use crate::planner::unmet::{Unmet, require_texts};
 
-/// Workspaces that are looked into. A repository with more of them names what is started.
+/// Workspaces that are looked into, besides those that a start line names: each is a file to read.
 const MOST: usize = 60;
 
 /// package.json of each workspace, by directory relative to the root.
 #[derive(Debug, Default)]
-pub struct Workspaces(BTreeMap<String, Package>);
+pub struct Workspaces {
+    packages: BTreeMap<String, Package>,
+    /// What of the patterns was not understood or not followed.
+    pub notes: Vec<String>,
+}
 
 impl Workspaces {
     /// By the name in its package.json, or by its directory. Filters of pnpm and turbo may have `...` and `./`.
@@ -23,15 +29,15 @@ impl Workspaces {
             .trim_end_matches("...")
             .trim_start_matches("./")
             .trim_end_matches('/');
-        let named = self.0.iter().find(|(_, package)| package.name.as_deref() == Some(wanted));
-        let found = named
-            .or_else(|| self.0.get_key_value(wanted))
-            .or_else(|| self.0.iter().find(|(directory, _)| directory.rsplit('/').next() == Some(wanted)));
+        let named = self.packages.iter().find(|(_, package)| package.name.as_deref() == Some(wanted));
+        let found = named.or_else(|| self.packages.get_key_value(wanted)).or_else(|| {
+            self.packages.iter().find(|(directory, _)| directory.rsplit('/').next() == Some(wanted))
+        });
         found.map(|(directory, package)| (directory.as_str(), package))
     }
 
     pub fn at(&self, directory: &str) -> Option<&Package> {
-        self.0.get(directory)
+        self.packages.get(directory)
     }
 
     /// The workspaces that one needs, each behind those that it needs itself, and that one last.
@@ -48,7 +54,7 @@ impl Workspaces {
         seen: &mut BTreeSet<&'a str>,
         ordered: &mut Vec<(&'a str, &'a Package)>,
     ) {
-        let Some((directory, package)) = self.0.get_key_value(directory) else { return };
+        let Some((directory, package)) = self.packages.get_key_value(directory) else { return };
         if !seen.insert(directory) {
             return;
         }
@@ -71,20 +77,27 @@ impl Workspaces {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Package)> {
-        self.0.iter().map(|(directory, package)| (directory.as_str(), package))
+        self.packages.iter().map(|(directory, package)| (directory.as_str(), package))
     }
 }
 
 /// The workspaces of the commit. At a reboot its list of files is not known below the root, but what was read of it is.
-pub fn workspaces(source: &Source, package: &Package) -> Result<Workspaces, Unmet> {
-    let patterns: Vec<String> = package.workspaces.iter().cloned().chain(of_pnpm(source)).collect();
+/// `lines` may start one of them, which is looked into in any case.
+pub fn workspaces(source: &Source, package: &Package, lines: &[&str]) -> Result<Workspaces, Unmet> {
+    let mut notes = Vec::new();
+    let texts = package.workspaces.iter().cloned().chain(of_pnpm(source, &mut notes));
+    let mut patterns = Patterns::of(texts, &mut notes);
     if patterns.is_empty() {
-        return Ok(Workspaces::default());
+        return Ok(Workspaces { notes, ..Workspaces::default() });
     }
     let known = source.entries.iter().map(|entry| entry.path.as_str());
     let known = known.chain(source.evidence.keys().chain(source.unread.keys()).map(String::as_str));
-    let paths: BTreeSet<&str> = known.filter(|path| is_of_one(path, &patterns)).take(MOST).collect();
-    let paths: Vec<&str> = paths.into_iter().collect();
+    let known: BTreeSet<&str> = known.filter(|path| path.ends_with("/package.json")).collect();
+    let paths = known.into_iter().filter(|path| is_of_one(path, &mut patterns)).collect();
+    let paths = first(paths, lines, &mut notes);
+    if patterns.is_exhausted() {
+        notes.push(format!("of the workspaces not all are known: {TOO_MANY}"));
+    }
     require_texts(source, &paths)?;
     let mut found = BTreeMap::new();
     for path in paths {
@@ -92,86 +105,58 @@ pub fn workspaces(source: &Source, package: &Package) -> Result<Workspaces, Unme
             found.insert(directory.to_owned(), package::parse(path, text)?);
         }
     }
-    Ok(Workspaces(found))
+    Ok(Workspaces { packages: found, notes })
+}
+
+const TOO_MANY: &str = "their patterns are too many for the directories of this repository";
+
+/// Those that are looked into: at most `MOST`, and first those whose directory a line names.
+fn first<'a>(mut paths: Vec<&'a str>, lines: &[&str], notes: &mut Vec<String>) -> Vec<&'a str> {
+    if paths.len() > MOST {
+        notes.push(format!(
+            "of {} workspaces {MOST} are looked into: those that the start lines name, and the first",
+            paths.len()
+        ));
+        let separates = |c: char| !c.is_ascii_alphanumeric() && !"._-@+".contains(c);
+        let words = lines.iter().flat_map(|line| line.split(separates));
+        let words: BTreeSet<&str> = words.map(|word| word.trim_end_matches("...")).collect();
+        let is_named = |path: &str| path.rsplit('/').nth(1).is_some_and(|name| words.contains(name));
+        paths.sort_by_key(|path| !is_named(path));
+        paths.truncate(MOST);
+    }
+    paths
 }
 
 /// Whether `apps/web/package.json` belongs to a workspace of `apps/*`.
-fn is_of_one(path: &str, patterns: &[String]) -> bool {
+fn is_of_one(path: &str, patterns: &mut Patterns) -> bool {
     let Some(directory) = path.strip_suffix("/package.json") else { return false };
     // It becomes part of command lines.
     if !directory.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@+".contains(c)) {
         return false;
     }
-    if directory.split('/').any(|part| part == "node_modules") {
-        return false;
-    }
-    let matches = |pattern: &str| fits(directory, pattern.trim_start_matches("./").trim_end_matches('/'));
-    let (without, with): (Vec<&String>, Vec<&String>) =
-        patterns.iter().partition(|pattern| pattern.starts_with('!'));
-    with.iter().any(|pattern| matches(pattern)) && !without.iter().any(|pattern| matches(&pattern[1..]))
+    !directory.split('/').any(|part| part == "node_modules") && patterns.fit(directory)
 }
 
-/// `*` is any name of one directory, `**` any number of directories.
-fn fits(directory: &str, pattern: &str) -> bool {
-    let (first, rest) = pattern.split_once('/').map_or((pattern, None), |(first, rest)| (first, Some(rest)));
-    let (name, below) =
-        directory.split_once('/').map_or((directory, None), |(name, below)| (name, Some(below)));
-    if first == "**" {
-        return rest.is_none_or(|rest| fits(directory, rest))
-            || below.is_some_and(|below| fits(below, pattern));
-    }
-    let same = match first.split_once('*') {
-        Some((start, end)) => {
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-        }
-        None => first == name,
+/// The list `packages:` of pnpm-workspace.yaml.
+fn of_pnpm(source: &Source, notes: &mut Vec<String>) -> Vec<String> {
+    let path = "pnpm-workspace.yaml";
+    let text = source.read(path).map_err(str::to_owned);
+    let why = match text.and_then(|text| yaml::top(text.unwrap_or_default())) {
+        Ok(mut top) => match top.remove("packages") {
+            Some(yaml::Value::List(patterns)) => return patterns,
+            None => return Vec::new(),
+            Some(_) => "its packages are not a list of texts".to_owned(),
+        },
+        Err(why) => why,
     };
-    same && match (rest, below) {
-        (None, None) => true,
-        (Some(rest), Some(below)) => fits(below, rest),
-        (Some("**"), None) => true,
-        _ => false,
-    }
-}
-
-/// The list `packages:` of pnpm-workspace.yaml, in its usual block form.
-fn of_pnpm(source: &Source) -> Vec<String> {
-    let Some(text) = source.text("pnpm-workspace.yaml") else { return Vec::new() };
-    let lines = text.lines().skip_while(|line| !line.starts_with("packages:")).skip(1);
-    let items = lines.take_while(|line| line.trim().is_empty() || line.starts_with([' ', '-', '#', '\t']));
-    let items = items.filter_map(|line| line.trim().strip_prefix('-'));
-    items
-        .map(|item| item.split(" #").next().unwrap_or_default().trim().trim_matches(['\'', '"']).to_owned())
-        .collect()
+    notes.push(format!("{path} names no workspaces here: {why}"));
+    Vec::new()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::testing::source;
-
-    #[test]
-    fn a_pattern_names_directories() {
-        for (path, pattern) in [
-            ("apps/web/package.json", "apps/*"),
-            ("apps/web/package.json", "./apps/web/"),
-            ("packages/a/b/package.json", "packages/**"),
-            ("packages/ui-core/package.json", "packages/ui-*"),
-        ] {
-            assert!(is_of_one(path, &[pattern.to_owned()]), "{path} {pattern}");
-        }
-        for (path, patterns) in [
-            ("package.json", &["*"][..]),
-            ("apps/web/api/package.json", &["apps/*"]),
-            ("apps/node_modules/x/package.json", &["apps/**"]),
-            ("apps/old/package.json", &["apps/*", "!apps/old"]),
-            ("lib/web/package.json", &["apps/*"]),
-            ("apps/w'b/package.json", &["apps/*"]),
-        ] {
-            let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-            assert!(!is_of_one(path, &patterns), "{path} {patterns:?}");
-        }
-    }
 
     #[test]
     fn what_a_workspace_needs_comes_before_it() {
@@ -184,7 +169,7 @@ mod tests {
             ("packages/config/package.json", r#"{"name": "config"}"#),
         ];
         let package = package::parse("package.json", r#"{"workspaces": ["apps/*", "packages/*"]}"#).unwrap();
-        let found = workspaces(&source(&files), &package).unwrap();
+        let found = workspaces(&source(&files), &package, &[]).unwrap();
         let order = |directory: &str| -> Vec<&str> {
             found.with_dependencies(directory).into_iter().map(|(directory, _)| directory).collect()
         };
@@ -197,7 +182,7 @@ mod tests {
     fn each_package_manager_has_its_words_for_a_start() {
         let files = [("a/b/package.json", r#"{"name": "@acme/b"}"#), ("a/c/package.json", "{}")];
         let package = package::parse("package.json", r#"{"workspaces": ["a/*"]}"#).unwrap();
-        let found = workspaces(&source(&files), &package).unwrap();
+        let found = workspaces(&source(&files), &package, &[]).unwrap();
         for (manager, named, unnamed) in [
             ("npm", "npm start --workspace=a/b", "npm start --workspace=a/c"),
             ("yarn", "yarn workspace @acme/b start", "npm start --workspace=a/c"),
@@ -217,10 +202,60 @@ mod tests {
             ("pnpm-workspace.yaml", "packages:\n  - 'apps/*'  # all\n\ncatalog:\n  - x\n"),
             ("apps/api/package.json", r#"{"name": "@acme/api"}"#),
         ]);
-        let found = workspaces(&source, &Package::default()).unwrap();
+        let found = workspaces(&source, &Package::default(), &[]).unwrap();
         for wanted in ["@acme/api", "apps/api", "./apps/api", "api", "@acme/api..."] {
             assert_eq!(found.find(wanted).map(|(directory, _)| directory), Some("apps/api"), "{wanted}");
         }
         assert!(found.find("web").is_none());
+    }
+
+    #[test]
+    fn a_pnpm_workspace_is_read_in_each_form() {
+        let files = |yaml| {
+            [("pnpm-workspace.yaml", yaml), ("apps/api/package.json", "{}"), ("lib/package.json", "{}")]
+        };
+        let found = |yaml| workspaces(&source(&files(yaml)), &Package::default(), &[]).unwrap();
+        for (yaml, directories) in [
+            ("packages: [\"apps/*\", lib] # all\n", &["apps/api", "lib"][..]),
+            ("packages:\n  - '{apps,packages}/*'\n", &["apps/api"]),
+            ("packages:\n- '**'\n- '!lib'\n", &["apps/api"]),
+            ("catalog:\n  packages: [apps/*]\n", &[]),
+        ] {
+            let found = found(yaml);
+            assert_eq!(
+                found.iter().map(|(directory, _)| directory).collect::<Vec<_>>(),
+                directories,
+                "{yaml}"
+            );
+            assert!(found.notes.is_empty(), "{:?}", found.notes);
+        }
+        for (yaml, says) in [
+            ("packages: [apps/*\n", "pnpm-workspace.yaml"),
+            ("packages: apps/*\n", "not a list"),
+            ("packages: ['apps/[a-z]*']\n", "apps/[a-z]*"),
+        ] {
+            let found = found(yaml);
+            assert!(found.iter().next().is_none() && found.notes.len() == 1, "{yaml}: {:?}", found.notes);
+            assert!(found.notes[0].contains(says), "{:?}", found.notes);
+        }
+        let mut linked = source(&[]);
+        linked.unread.insert("pnpm-workspace.yaml".to_owned(), "it is a symbolic link".to_owned());
+        let notes = workspaces(&linked, &Package::default(), &[]).unwrap().notes;
+        assert_eq!(notes, ["pnpm-workspace.yaml names no workspaces here: it is a symbolic link"]);
+    }
+
+    #[test]
+    fn of_many_workspaces_the_named_one_is_looked_into() {
+        let paths: Vec<String> = (0..70).map(|at| format!("packages/p{at:02}/package.json")).collect();
+        let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "{}")).collect();
+        let package = package::parse("package.json", r#"{"workspaces": ["packages/*"]}"#).unwrap();
+        let found = |lines: &[&str]| workspaces(&source(&files), &package, lines).unwrap();
+        for line in ["npm start -w p69", "pnpm --filter @acme/p69... start", "cd packages/p69 && node x"] {
+            let found = found(&[line]);
+            assert!(found.find("p69").is_some() && found.iter().count() == MOST && found.notes.len() == 1);
+        }
+        assert!(found(&["npm start -w p6"]).find("p69").is_none());
+        let few = workspaces(&source(&files[..MOST]), &package, &[]).unwrap();
+        assert!(few.notes.is_empty() && few.iter().count() == MOST);
     }
 }

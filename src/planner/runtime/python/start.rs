@@ -12,7 +12,6 @@ use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::RecipeInputs;
 use crate::planner::unmet::{Unmet, require_texts};
-use crate::secret::excerpt;
 
 const DOING: &str = "looking for the start command";
 
@@ -32,15 +31,8 @@ pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<Strin
     if let Some(line) = &inputs.manifest.start {
         return Ok(started(line)?);
     }
-    if let Some(text) = inputs.source.text("Procfile")
-        && let Some(line) = procfile::command(text)
-    {
-        let others = procfile::others(text, line);
-        if !others.is_empty() {
-            let others = excerpt(&others.join(", "));
-            notes.push(format!("of the Procfile only one process is started, and not {others}"));
-        }
-        return Ok(started(line)?);
+    if let Some(line) = procfile::start(inputs, notes)? {
+        return Ok(started(&line)?);
     }
     let module = match django(inputs.source)? {
         Some(module) => Some(module),

@@ -5,6 +5,7 @@ use super::version::{self, Requested};
 use crate::error::{Code, Error, Result};
 use crate::facts::{HEAD, Source};
 use crate::planner::runtime::node::package::Package;
+use crate::planner::runtime::yaml;
 use crate::secret::excerpt;
 
 /// A manager, and why it was chosen.
@@ -54,16 +55,31 @@ impl Selected {
 
     /// Whether yarn keeps packages in archives that Node reads by a hook, and makes no node_modules (Plug'n'Play).
     pub fn is_pnp(&self, source: &Source) -> bool {
-        let settings = source.text(".yarnrc.yml").unwrap_or_default();
-        let linker = settings.lines().find_map(|line| line.strip_prefix("nodeLinker:")).map(str::trim);
-        let linker = linker.map(|linker| linker.trim_matches(['\'', '"']));
-        self.manager.package == YARN_BERRY.package && !matches!(linker, Some("node-modules" | "pnpm"))
+        let settings = yaml::top(source.text(YARN_SETTINGS).unwrap_or_default()).unwrap_or_default();
+        let has_directory = match settings.get("nodeLinker") {
+            Some(yaml::Value::Text(linker)) => matches!(linker.as_str(), "node-modules" | "pnpm"),
+            _ => false,
+        };
+        self.manager.package == YARN_BERRY.package && !has_directory
     }
 }
 
 /// The manager that `packageManager` names, else that of the only lockfile, else npm. Two lockfiles of different
 /// managers are an error: one of them is stale, and only a person knows which.
 pub fn selected(source: &Source, package: &Package) -> Result<Selected> {
+    let mut selected = by_package_or_lockfile(source, package)?;
+    if selected.manager.package == YARN_BERRY.package {
+        let text = source.read(YARN_SETTINGS).map_err(str::to_owned);
+        let why = text.and_then(|text| yaml::top(text.unwrap_or_default())).err();
+        let note = |why| format!("{YARN_SETTINGS} does not choose the nodeLinker here, so it is pnp: {why}");
+        selected.notes.extend(why.map(note));
+    }
+    Ok(selected)
+}
+
+const YARN_SETTINGS: &str = ".yarnrc.yml";
+
+fn by_package_or_lockfile(source: &Source, package: &Package) -> Result<Selected> {
     let named = package.package_manager.as_deref().map(Named::parse).transpose()?;
     let locked = locked(source);
     let family = |manager: &Manager| manager.name;
@@ -232,13 +248,10 @@ fn pnpm(source: &Source, package: &Package) -> &'static str {
     let head = source.text(&format!("{HEAD}pnpm-lock.yaml")).unwrap_or_default();
     let format = head.lines().find_map(|line| line.strip_prefix("lockfileVersion:"));
     let format = format.map(|format| format.trim().trim_matches(['\'', '"'])).unwrap_or_default();
-    let workspace = source.text("pnpm-workspace.yaml");
-    let has_settings = workspace.is_some_and(|text| {
-        let keys: Vec<&str> = text.lines().filter(|line| line.starts_with(char::is_alphabetic)).collect();
-        !keys.iter().any(|line| line.starts_with("packages:"))
-            || keys.iter().any(|line| {
-                !["packages:", "catalog:", "catalogs:"].iter().any(|known| line.starts_with(known))
-            })
+    let workspace = source.text("pnpm-workspace.yaml").and_then(|text| yaml::top(text).ok());
+    let has_settings = workspace.is_some_and(|top| {
+        !top.contains_key("packages")
+            || top.keys().any(|key| !["packages", "catalog", "catalogs"].contains(&key.as_str()))
     });
     match format {
         format if format.starts_with("5.") => "7.33.7",
@@ -302,6 +315,33 @@ mod tests {
         assert!(error.to_string().contains("package-lock.json and yarn.lock"), "{error}");
         let error = chosen(&files[..1], r#"{"packageManager": "pnpm@9.0.0"}"#).unwrap_err().to_string();
         assert!(error.contains("pnpm") && error.contains("package-lock.json"), "{error}");
+    }
+
+    #[test]
+    fn the_linker_of_yarn_is_read_as_yaml() {
+        let package = package::parse("package.json", "{}").unwrap();
+        let is_pnp = |settings: &str| {
+            let source = source(&[("yarn.lock", "__metadata:\n  version: 8\n"), (".yarnrc.yml", settings)]);
+            let selected = selected(&source, &package).unwrap();
+            (selected.is_pnp(&source), selected.notes.len())
+        };
+        for settings in [
+            "nodeLinker: node-modules\n",
+            "nodeLinker: node-modules # as before\n",
+            "\"nodeLinker\": 'node-modules'   # x\n",
+            "{nodeLinker: pnpm}\n",
+        ] {
+            assert_eq!(is_pnp(settings), (false, 0), "{settings}");
+        }
+        for (settings, notes) in [
+            ("", 0),
+            ("nodeLinker: pnp # not node-modules\n", 0),
+            ("npmScopes:\n  nodeLinker: node-modules\n", 0),
+            ("# nodeLinker: node-modules\n", 0),
+            ("nodeLinker: [node-modules\n", 1),
+        ] {
+            assert_eq!(is_pnp(settings), (true, notes), "{settings}");
+        }
     }
 
     #[test]

@@ -95,7 +95,11 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
         None => return None,
     };
     let files = files(package, manager, selected);
-    let version = format!("v{}-{}", selected.version, digest(files.values().map(String::as_str)));
+    let version = format!(
+        "v{}-{}",
+        selected.version,
+        digest(files.values().map(String::as_str).chain([environment::SHARED_CACHE]))
+    );
     let path = layout::runtime(manager.name, &version);
     let is_locked = files.contains_key("package-lock.json");
     let verb = if is_locked { "ci" } else { "install" };
@@ -103,7 +107,7 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
     let scripts =
         if is_native(package, &selected.version) { "--foreground-scripts" } else { "--ignore-scripts" };
     let flags = [scripts, "--omit=dev", "--no-audit", "--no-fund"];
-    let mut variables = environment::tools(inputs.layout);
+    let mut variables = environment::shared_tools(inputs.layout);
     variables
         .extend(network::environment(inputs.network, environment::network(inputs.network, inputs.mirrors)));
     variables.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", node.bin.display()));
@@ -115,7 +119,6 @@ pub fn tool(selected: &Selected, node: &Node, inputs: &RecipeInputs) -> Option<(
         argv: [npm.as_str(), verb].into_iter().chain(flags).map(str::to_owned).collect(),
         user: inputs.layout.build_user(),
         environment: variables,
-        writable: vec![inputs.layout.cache()],
         path: path.clone(),
         unit: inputs.layout.transient(manager.name),
     };

@@ -98,8 +98,30 @@ fn instructions(text: &str) -> Vec<String> {
 
 fn words(rest: &str) -> String {
     match serde_json::from_str::<Vec<String>>(rest) {
-        Ok(words) => words.join(" "),
+        Ok(words) => {
+            let all: Vec<&str> = words.iter().map(String::as_str).collect();
+            match all.as_slice() {
+                // A shell runs a start line anyway.
+                [shell, flags, line] if is_shell(shell) && flags.starts_with('-') && flags.ends_with('c') => {
+                    (*line).to_owned()
+                }
+                _ => all.into_iter().map(word).collect::<Vec<_>>().join(" "),
+            }
+        }
         Err(_) => rest.to_owned(),
+    }
+}
+
+fn is_shell(program: &str) -> bool {
+    ["sh", "bash", "ash", "dash"].contains(&program.rsplit('/').next().unwrap_or_default())
+}
+
+/// No shell changes the words of the list form.
+fn word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -133,6 +155,14 @@ mod tests {
             ("FROM node AS base\nENTRYPOINT [\"node\"]\nFROM base\nCMD [\"b.js\"]\n", Some("node b.js")),
             ("FROM node AS base\nCMD [\"a.js\"]\nFROM base\nENTRYPOINT node c.js\n", Some("node c.js")),
             ("FROM base AS base\nRUN x\n", None),
+            (
+                r#"CMD ["sh", "-c", "npx prisma migrate deploy && node dist/main.js"]"#,
+                Some("npx prisma migrate deploy && node dist/main.js"),
+            ),
+            (r#"CMD ["/bin/bash", "-lc", "node a.js"]"#, Some("node a.js")),
+            (r#"CMD ["sh", "start.sh"]"#, Some("sh start.sh")),
+            (r#"CMD ["node", "a b.js", "it's", "$HOME"]"#, Some(r"node 'a b.js' 'it'\''s' '$HOME'")),
+            ("CMD npm run prod && echo \"x\"", Some("npm run prod && echo \"x\"")),
             ("", None),
         ] {
             assert_eq!(command(text).map(|command| command.line).as_deref(), line, "{text}");

@@ -66,9 +66,42 @@ fn started(path: &str, package: &Package, runner: &Runner) -> String {
     let other = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
     let program = if runner.is_bun { "bun" } else { other.unwrap_or("node") };
     let quoted = if path.contains(|c: char| !c.is_ascii_alphanumeric() && !"./-_@+".contains(c)) {
-        format!("'{path}'")
+        format!("'{}'", path.replace('\'', r"'\''"))
     } else {
         path.to_owned()
     };
     format!("{program} {quoted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::planner::runtime::command;
+    use crate::planner::runtime::node::start::Packages;
+    use crate::planner::runtime::node::version::Node;
+
+    #[test]
+    fn a_file_name_is_one_word_of_the_line() {
+        let bin = PathBuf::from("/n");
+        let node = Node { version: "22.0.0".to_owned(), npm: bin.clone(), bin, archive: None };
+        let runner = Runner { node: &node, packages: Packages::Directory, manager: "npm", is_bun: false };
+        let line = |path: &str| started(path, &Package::default(), &runner);
+        for (path, whole) in [
+            ("dist/main.js", "node dist/main.js"),
+            ("a b.js", "node 'a b.js'"),
+            ("a'b; rm -rf /.js", r"node 'a'\''b; rm -rf /.js'"),
+            ("a$(id).js", "node 'a$(id).js'"),
+        ] {
+            assert_eq!(line(path), whole);
+        }
+        // A real shell: the name comes to the program as it is.
+        for path in ["a'b; echo x", "''", "a\"b`id`", "a\nb"] {
+            let argv = command::start(&line(path), Path::new("/n/bin/node")).unwrap().argv;
+            let script = argv[2].replacen("exec node", "exec printf %s", 1);
+            let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), path, "{script}");
+        }
+    }
 }

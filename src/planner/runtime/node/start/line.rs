@@ -304,7 +304,7 @@ mod tests {
         let files =
             [("apps/api/package.json", r#"{"name": "@acme/api", "scripts": {"start": "node api.js"}}"#)];
         let package = package::parse("package.json", r#"{"workspaces": ["apps/*"]}"#).unwrap();
-        let workspaces = workspace::workspaces(&source(&files), &package).unwrap();
+        let workspaces = workspace::workspaces(&source(&files), &package, &[]).unwrap();
         let project = Project { package: &package, workspaces: &workspaces, has: &|_| false };
         for manager in ["npm", "yarn", "pnpm", "bun"] {
             let resolved = resolve(&workspaces.start_of("apps/api", manager), &project).unwrap();

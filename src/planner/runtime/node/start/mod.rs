@@ -14,6 +14,7 @@ mod word;
 use std::collections::BTreeMap;
 
 use super::package::Package;
+use super::pnp;
 use super::version::Node;
 use super::workspace::Workspaces;
 use crate::error::{Code, Error, Result};
@@ -95,7 +96,7 @@ pub fn choose(
     let mut is_guess = false;
     let (line, origin) = if let Some(line) = &manifest.start {
         (line.clone(), "start in bootagent.toml".to_owned())
-    } else if let Some(line) = source.text("Procfile").and_then(|text| in_procfile(text, &mut notes)) {
+    } else if let Some(line) = procfile::start(inputs, &mut notes)? {
         (line, PROCFILE.to_owned())
     } else if let Some(found) = by_script(&project, framework, source)? {
         found
@@ -126,16 +127,6 @@ pub fn choose(
     }
     let framework = framework::of(package);
     Ok(Chosen { is_guess, ..finished(inputs, package, framework, runner, resolved, origin, notes)? })
-}
-
-fn in_procfile(text: &str, notes: &mut Vec<String>) -> Option<String> {
-    let line = procfile::command(text)?;
-    let others = procfile::others(text, line);
-    if !others.is_empty() {
-        let others = excerpt(&others.join(", "));
-        notes.push(format!("of the Procfile only one process is started, and not {others}"));
-    }
-    Some(line.to_owned())
 }
 
 /// `scripts.start`; but if that serves a development version, a script for production, or the framework's own line.
@@ -299,11 +290,8 @@ fn finished(
     let mut start = command::start(&resolved.line, &runner.node.bin.join("node"))?;
     start.environment.extend(resolved.environment.clone());
     if let Some(directory) = &resolved.directory {
-        let line = format!(
-            "cd '{directory}' && exec {}",
-            resolved.line.strip_prefix("exec ").unwrap_or(&resolved.line)
-        );
-        start.argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
+        let hook = defaults.get("NODE_OPTIONS").filter(|_| runner.packages == Packages::Hook);
+        start.argv = pnp::in_directory(directory, &start.argv, &resolved.line, hook);
     }
     let below = match (&resolved.directory, resolved.line.contains(STANDALONE)) {
         (Some(directory), _) => format!("{directory}/"),

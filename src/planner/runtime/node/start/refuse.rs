@@ -4,6 +4,7 @@ use super::{docker, program};
 use crate::error::{Code, Error};
 use crate::facts::Source;
 use crate::planner::runtime::node::package::Package;
+use crate::planner::runtime::procfile;
 use crate::secret::excerpt;
 
 pub const DOING: &str = "looking for the start command";
@@ -63,14 +64,14 @@ pub fn no_start(package: &Package, source: &Source) -> Error {
     );
     let remedy = match source.text("Dockerfile").and_then(docker::command) {
         Some(command) => {
-            let line = excerpt(&command.line);
+            let line = procfile::in_toml(&excerpt(&command.line));
             let how = match command.is_assembled {
                 true => {
                     "the last stage of its Dockerfile starts so, in a directory of the image whose paths may be others"
                 }
                 false => "its Dockerfile starts so",
             };
-            format!("add start = \"{line}\" to bootagent.toml: {how}")
+            format!("add start = {line} to bootagent.toml: {how}")
         }
         None => {
             "add start = \"node server.js\" (or the service's start command) to bootagent.toml".to_owned()
