@@ -14,8 +14,6 @@ mod refuse;
 mod runner;
 mod script;
 mod standalone;
-#[cfg(test)]
-mod tests;
 mod variables;
 mod watcher;
 mod word;
@@ -332,3 +330,6 @@ fn keeps_development(
         })
     }))
 }
+
+#[cfg(test)]
+mod tests;
