@@ -200,26 +200,28 @@ impl Project<'_> {
         if builds.is_empty() {
             builds = self.workspace_builds();
         }
-        let same = |part: &str| {
-            let words: Vec<&str> = part.split_whitespace().collect();
-            let is_run = matches!(words.as_slice(), [_, "run", "build"] | ["yarn" | "pnpm", "build"]);
-            let build = self.package.script("build").unwrap_or_default();
-            let compiler = words.first().copied().unwrap_or_default();
-            is_run || build == part || build.split_whitespace().any(|word| word == compiler)
-        };
         if builds.is_empty() && self.chosen.builds.is_empty() {
             self.note_other_builds(notes);
         }
-        builds.extend(
-            self.chosen
-                .builds
-                .iter()
-                .filter(|part| builds.is_empty() || !same(part))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        builds.extend(self.chosen.builds_besides(
+            &self.built_already(&builds),
+            self.package,
+            self.workspaces,
+        ));
         builds.splice(0..0, self.generates_prisma_client.then(|| "prisma generate".to_owned()));
         builds
+    }
+
+    /// Lines that the release has run before what the start line would build.
+    fn built_already(&self, builds: &[String]) -> Vec<String> {
+        let hooks = ["postinstall", "prepare"].into_iter().filter_map(|hook| self.package.script(hook));
+        let directory = self.chosen.directory.as_deref().filter(|_| !builds.is_empty());
+        let of_the_root = self.package.script("build").is_some();
+        let of_the_workspace = directory
+            .filter(|_| !of_the_root)
+            .map(|directory| format!("npm run build --workspace={directory}"));
+        let hooks = hooks.map(str::to_owned).filter(|_| self.manifest.install.is_none());
+        builds.iter().cloned().chain(hooks).chain(of_the_workspace).collect()
     }
 
     fn note_other_builds(&self, notes: &mut Vec<String>) {

@@ -142,10 +142,13 @@ pub fn is_web(package: &Package) -> bool {
     of(package).is_some() || WEB.iter().any(|name| package.depends_on(name))
 }
 
-/// Programs that serve a development version, with the word that makes them; without a word, any call.
+/// Programs that serve a development version, with the word that makes them. Without a word, a call without one; `*` is any
+/// call, but for `build`.
 const DEVELOPMENT: &[(&str, &str)] = &[
     ("next", "dev"),
+    ("next", ""),
     ("nuxt", "dev"),
+    ("nuxt", ""),
     ("nuxi", "dev"),
     ("nuxt", "start"),
     ("nuxt", "preview"),
@@ -158,6 +161,20 @@ const DEVELOPMENT: &[(&str, &str)] = &[
     ("remix", "dev"),
     ("remix", "vite:dev"),
     ("react-router", "dev"),
+    ("react-scripts", "start"),
+    ("vue-cli-service", "serve"),
+    ("ng", "serve"),
+    ("ng", "s"),
+    ("webpack", "serve"),
+    ("webpack-dev-server", "*"),
+    ("gatsby", "develop"),
+    ("docusaurus", "start"),
+    ("parcel", "*"),
+    ("rsbuild", "dev"),
+    ("storybook", "dev"),
+    ("start-storybook", "*"),
+    ("expo", "start"),
+    ("eleventy", "--serve"),
     ("strapi", "develop"),
     ("strapi", "dev"),
     ("svelte-kit", "dev"),
@@ -172,10 +189,16 @@ const DEVELOPMENT: &[(&str, &str)] = &[
 ];
 
 /// Whether a line serves a development version, which the framework's own start line replaces.
-pub fn is_development(program: &str, word: &str) -> bool {
-    DEVELOPMENT
-        .iter()
-        .any(|(known, with)| *known == program && (*with == word || with.is_empty() && word.starts_with('-')))
+pub fn is_development(program: &str, word: &str, line: &str) -> bool {
+    DEVELOPMENT.iter().any(|(known, with)| {
+        *known == program
+            && match *with {
+                "" => word.is_empty() || word.starts_with('-'),
+                "*" => word != "build",
+                "--serve" => line.split_whitespace().any(|word| word == "--serve"),
+                with => with == word,
+            }
+    })
 }
 
 /// Flags for the port and the address of programs that read no `PORT`: (program, word, port, address).
@@ -204,7 +227,7 @@ pub fn flags(program: &str, word: &str, line: &str) -> String {
     let Some((_, _, port, host)) = row else { return String::new() };
     let mut added = String::new();
     if !line.contains(port) && !line.contains(" -p ") {
-        added += &format!(" {port} ${{PORT:-3000}}");
+        added += &format!(" {port} \"${{PORT:-3000}}\"");
     }
     if !line.contains(host) && !line.contains(" -H ") {
         added += &format!(" {host} 0.0.0.0");

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::runner::{self, Next, Rewritten};
+use super::builder::{self, Builders};
+use super::runner::{self, Next, Place, Rewritten};
 use super::word::{Words, assignments};
 use crate::error::{Code, Error, Result};
 use crate::planner::runtime::node::package::Package;
@@ -17,7 +18,10 @@ const MOST_HOPS: usize = 12;
 /// A resolved start line.
 #[derive(Debug, Default)]
 pub struct Resolved {
+    /// The program's own line.
     pub line: String,
+    /// Commands in front of it that run at each start: migrations.
+    pub before: Vec<String>,
     pub environment: BTreeMap<String, String>,
     /// The workspace in which it runs, relative to the release.
     pub directory: Option<String>,
@@ -28,71 +32,6 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
-/// Programs that compile or generate, and end.
-const BUILDERS: &[&str] = &[
-    "tsc",
-    "tsup",
-    "swc",
-    "babel",
-    "webpack",
-    "rollup",
-    "esbuild",
-    "tspc",
-    "ttsc",
-    "tsc-alias",
-    "vue-tsc",
-    "tsdown",
-    "unbuild",
-    "microbundle",
-    "tsoa",
-    "rimraf",
-    "del",
-    "del-cli",
-    "rm",
-    "mkdirp",
-    "mkdir",
-    "cp",
-    "cpx",
-    "copyfiles",
-    "ncp",
-    "shx",
-    "sass",
-    "node-sass",
-    "lessc",
-    "postcss",
-    "tailwindcss",
-    "apidoc",
-    "typedoc",
-    "svgo",
-    "graphql-codegen",
-    "patch-package",
-];
-/// The same for programs that also serve, with the word that makes them build.
-const BUILD_WORDS: &[(&str, &str)] = &[
-    ("next", "build"),
-    ("vite", "build"),
-    ("nest", "build"),
-    ("nuxt", "build"),
-    ("nuxi", "build"),
-    ("remix", "build"),
-    ("remix", "vite:build"),
-    ("astro", "build"),
-    ("strapi", "build"),
-    ("react-scripts", "build"),
-    ("ng", "build"),
-    ("prisma", "generate"),
-    ("react-router", "build"),
-    ("gatsby", "build"),
-    ("bun", "build"),
-    ("turbo", "build"),
-    ("nx", "build"),
-    ("grunt", "build"),
-    ("gulp", "build"),
-    ("parcel", "build"),
-    ("ncc", "build"),
-    ("lingui", "compile"),
-];
-
 pub struct Project<'a> {
     pub package: &'a Package,
     pub workspaces: &'a Workspaces,
@@ -102,52 +41,18 @@ pub struct Project<'a> {
 
 pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
     let mut resolved = Resolved { line: line.trim().to_owned(), ..Resolved::default() };
+    let mut builders = Builders::default();
     for _ in 0..MOST_HOPS {
         if let Some(parts) = shell::chain(&resolved.line).filter(|parts| parts.len() > 1) {
-            if let Some(directory) = project.enters(parts[0], resolved.directory.as_deref()) {
-                resolved.directory = Some(directory);
-                resolved.line = parts[1..].join(" && ");
-                continue;
+            let parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+            match resolved.enter(&parts, &mut builders, project)? {
+                true => continue,
+                false => return Ok(resolved),
             }
-            let Some((last, before)) = parts.split_last() else { break };
-            if !before.iter().all(|part| builds(part, project, 0)) {
-                return Ok(resolved);
-            }
-            let within = resolved.directory.as_deref().map(|directory| format!("cd '{directory}' && "));
-            let within = within.unwrap_or_default();
-            resolved.builds.extend(before.iter().map(|part| format!("{within}{}", part.trim())));
-            resolved.line = last.trim().to_owned();
-            continue;
         }
-        let line = resolved.line.clone();
-        let Some(words) = Words::of(&line) else { return Ok(resolved) };
-        let (set, at) = assignments(&words, 0);
-        if at >= words.len() || shell::is_of_the_shell(words.raw(at)) {
+        if !resolved.step(&mut builders, project)? {
             return Ok(resolved);
         }
-        let rest = words.from(at);
-        let Some(words) = Words::of(rest) else { return Ok(resolved) };
-        let package = project.package_in(resolved.directory.as_deref());
-        let Rewritten { next, environment, note } = runner::rewrite(&words, package, project.has)?;
-        match next {
-            Next::Stays => return Ok(resolved),
-            Next::Line(next) => resolved.line = next,
-            Next::Script { name, arguments } => resolved.follow(package, &name, &arguments)?,
-            Next::Workspace { workspace, script, arguments } => {
-                let Some((directory, package)) = project.workspaces.find(&workspace) else {
-                    // npm --prefix names any directory with a package.json.
-                    if project.workspaces.iter().next().is_none() {
-                        return Ok(resolved);
-                    }
-                    let cause = format!("there is no workspace \"{}\"", excerpt(&workspace));
-                    return Err(invalid(cause));
-                };
-                resolved.directory = Some(directory.to_owned());
-                resolved.follow(package, &script, &arguments)?;
-            }
-        }
-        resolved.environment.extend(set.into_iter().chain(environment));
-        resolved.notes.extend(note);
     }
     Err(invalid("its scripts call each other in a circle")
         .remedy("name the program itself: start = \"node server.js\""))
@@ -155,24 +60,121 @@ pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
 
 impl Project<'_> {
     /// The workspace that `cd DIRECTORY` enters from the root.
-    fn enters(&self, part: &str, from: Option<&str>) -> Option<String> {
+    pub fn enters(&self, part: &str, from: Option<&str>) -> Option<String> {
         let words = Words::of(part).filter(|words| words.len() == 2 && words.text(0) == "cd")?;
         let directory = words.text(1).trim_start_matches("./").trim_end_matches('/');
         (from.is_none() && self.workspaces.at(directory).is_some()).then(|| directory.to_owned())
     }
 
-    fn package_in(&self, directory: Option<&str>) -> &Package {
+    pub fn package_in(&self, directory: Option<&str>) -> &Package {
         directory.and_then(|directory| self.workspaces.at(directory)).unwrap_or(self.package)
+    }
+
+    pub fn place(&self, directory: Option<&str>) -> Place<'_> {
+        Place { package: self.package_in(directory), root: self.package, has: self.has }
     }
 }
 
 impl Resolved {
-    fn follow(&mut self, package: &Package, name: &str, arguments: &str) -> Result<()> {
-        let script = package.script(name).ok_or_else(|| runner::no_script(name))?;
-        for hook in [format!("pre{name}"), format!("post{name}")] {
-            if package.scripts.contains_key(&hook) {
-                self.skipped.push(hook);
+    /// The whole line, with the commands that run at each start in front of the program.
+    pub fn whole(&self) -> String {
+        let parts = self.before.iter().map(String::as_str).chain([self.line.as_str()]);
+        parts.collect::<Vec<_>>().join(" && ")
+    }
+
+    /// The first commands of `a && b && c` are done with the release, if they build; others stay in front of the program.
+    /// False if a command is the shell's own, such as that for a directory: then the line stays as it is.
+    fn enter(&mut self, parts: &[String], builders: &mut Builders, project: &Project) -> Result<bool> {
+        let Some((last, first)) = parts.split_last() else { return Ok(false) };
+        for (at, part) in first.iter().enumerate() {
+            let directory = self.directory.clone();
+            let directory = directory.as_deref();
+            let entered = project.enters(part, directory).filter(|_| self.before.is_empty());
+            // A variable may be one of the secret's, which no build sees.
+            let is_built = self.before.is_empty() && !part.contains('$');
+            if entered.is_some() {
+                self.directory = entered;
+            } else if is_of_the_shell(part) {
+                self.line = parts[at..].join(" && ");
+                return Ok(false);
+            } else if is_built && builders.builds(part, directory, project) {
+                self.build(part);
+            } else {
+                self.before.push(without_npx(part, &project.place(directory))?);
             }
+        }
+        self.line.clone_from(last);
+        Ok(true)
+    }
+
+    fn build(&mut self, part: &str) {
+        if builder::installs(part) {
+            return;
+        }
+        let within = self.directory.as_deref().map(|directory| format!("cd '{directory}' && "));
+        self.builds.push(format!("{}{}", within.unwrap_or_default(), part.trim()));
+    }
+
+    /// One step of the program's own line. False if it is resolved.
+    fn step(&mut self, builders: &mut Builders, project: &Project) -> Result<bool> {
+        let line = self.line.clone();
+        let Some(words) = Words::of(&line) else { return Ok(false) };
+        let (set, at) = assignments(&words, 0);
+        if at >= words.len() || shell::is_of_the_shell(words.raw(at)) {
+            return Ok(false);
+        }
+        let Some(words) = Words::of(words.from(at)) else { return Ok(false) };
+        let directory = self.directory.clone();
+        let package = project.package_in(directory.as_deref());
+        let Rewritten { next, environment, note } =
+            runner::rewrite(&words, &project.place(directory.as_deref()))?;
+        self.notes.extend(note);
+        match next {
+            Next::Stays => return Ok(false),
+            Next::Line(next) => self.line = next,
+            Next::Script { name, arguments } => self.follow(package, &name, &arguments, builders, project)?,
+            Next::Workspace { workspace, script, arguments } => {
+                let Some((directory, package)) = project.workspaces.find(&workspace) else {
+                    // npm --prefix names any directory with a package.json.
+                    if project.workspaces.iter().next().is_none() {
+                        return Ok(false);
+                    }
+                    let cause = format!("there is no workspace \"{}\"", excerpt(&workspace));
+                    return Err(invalid(cause));
+                };
+                // What stays in front of it runs in the directory from before.
+                if !self.before.is_empty() && self.directory.as_deref() != Some(directory) {
+                    return Ok(false);
+                }
+                self.directory = Some(directory.to_owned());
+                self.follow(package, &script, &arguments, builders, project)?;
+            }
+        }
+        self.environment.extend(set.into_iter().chain(environment));
+        Ok(true)
+    }
+
+    fn follow(
+        &mut self,
+        package: &Package,
+        name: &str,
+        arguments: &str,
+        builders: &mut Builders,
+        project: &Project,
+    ) -> Result<()> {
+        let script = package.script(name).ok_or_else(|| runner::no_script(name))?;
+        let directory = self.directory.clone();
+        let before = format!("pre{name}");
+        match package.script(&before) {
+            Some(line) if !line.contains('$') && builders.builds(line, directory.as_deref(), project) => {
+                self.build(line);
+            }
+            Some(_) => self.skipped.push(before),
+            None => {}
+        }
+        self.skipped.extend(Some(format!("post{name}")).filter(|hook| package.scripts.contains_key(hook)));
+        if script.contains("npm_lifecycle_event") {
+            self.environment.insert("npm_lifecycle_event".to_owned(), name.to_owned());
         }
         // Only where the package uses them: a service gets its secret's variables, and no others unasked.
         if !package.config.is_empty() || script.contains("npm_package_") {
@@ -183,37 +185,25 @@ impl Resolved {
     }
 }
 
-fn invalid(cause: impl Into<String>) -> Error {
-    Error::new(Code::ManifestInvalid, "resolving the start command", cause.into())
+fn is_of_the_shell(part: &str) -> bool {
+    Words::of(part).is_none_or(|words| shell::is_of_the_shell(words.raw(0)))
 }
 
-/// Whether a command builds and ends: a compiler, or a script that consists of such commands.
-fn builds(line: &str, project: &Project, hops: usize) -> bool {
-    let Some(parts) = shell::chain(line) else { return false };
-    if parts.len() > 1 {
-        return parts.iter().all(|part| builds(part, project, hops));
-    }
-    let Some(words) = Words::of(line) else { return false };
+/// npx takes what is installed, and if that is nothing, the newest package of the registry, with the service's secrets.
+fn without_npx(part: &str, place: &Place) -> Result<String> {
+    let Some(words) = Words::of(part) else { return Ok(part.to_owned()) };
     let (_, at) = assignments(&words, 0);
-    let (program, word) = (words.text(at), words.text(at + 1));
-    if BUILDERS.contains(&program) || BUILD_WORDS.contains(&(program, word)) {
-        let watches = (at..words.len()).any(|at| matches!(words.text(at), "--watch" | "-w"));
-        return !watches;
+    match (words.text(at), Words::of(words.from(at))) {
+        ("npx" | "pnpx" | "bunx", Some(rest)) => match runner::rewrite(&rest, place)?.next {
+            Next::Line(line) => Ok(format!("{}{line}", &part[..part.len() - words.from(at).len()])),
+            _ => Ok(part.to_owned()),
+        },
+        _ => Ok(part.to_owned()),
     }
-    let Some(rest) = Words::of(words.from(at)).filter(|_| hops < MOST_HOPS) else { return false };
-    match runner::rewrite(&rest, project.package, project.has) {
-        // By its name, also if its program is not known.
-        Ok(Rewritten { next: Next::Script { name, .. }, .. })
-            if name == "build" || name.starts_with("build:") =>
-        {
-            true
-        }
-        Ok(Rewritten { next: Next::Script { name, .. }, .. }) => {
-            project.package.script(&name).is_some_and(|script| builds(script, project, hops + 1))
-        }
-        Ok(Rewritten { next: Next::Line(line), .. }) => builds(&line, project, hops + 1),
-        _ => false,
-    }
+}
+
+fn invalid(cause: impl Into<String>) -> Error {
+    Error::new(Code::ManifestInvalid, "resolving the start command", cause.into())
 }
 
 #[cfg(test)]
@@ -337,7 +327,7 @@ mod tests {
             "node a.js && node b.js",
         ] {
             let resolved = resolved(start).unwrap();
-            assert!(resolved.builds.is_empty() && resolved.line == start, "{start}: {resolved:?}");
+            assert!(resolved.builds.is_empty() && resolved.whole() == start, "{start}: {resolved:?}");
         }
     }
 

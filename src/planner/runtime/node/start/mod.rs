@@ -1,14 +1,21 @@
 //! How a Node service starts, by the conventions of repositories. In this order: the manifest, a Procfile, the scripts of
 //! package.json, the framework, `main`, the usual files. `docs/will-it-boot.md` states the order and every convention.
 
+mod builder;
 mod docker;
 mod file;
 mod framework;
 mod line;
 mod nx;
+mod parts;
 mod provider;
+mod reach;
 mod refuse;
 mod runner;
+mod script;
+mod standalone;
+mod variables;
+mod watcher;
 mod word;
 
 use std::collections::BTreeMap;
@@ -27,7 +34,7 @@ use crate::secret::excerpt;
 use file::by_file;
 use framework::Framework;
 use line::{Project, Resolved};
-use refuse::{DOING, no_start, only_for_development_server, other_adapter, preview_without_server};
+use refuse::{DOING, no_start, other_adapter, preview_without_server};
 use word::{Words, assignments};
 
 pub use framework::is_web;
@@ -54,6 +61,28 @@ pub struct Chosen {
     pub notes: Vec<String>,
 }
 
+impl Chosen {
+    /// What the start line would build first, behind the first commands that `built` has run already. A later one may
+    /// need what an earlier one makes, so that the rest stays whole.
+    pub fn builds_besides(
+        &self,
+        built: &[String],
+        package: &Package,
+        workspaces: &Workspaces,
+    ) -> Vec<String> {
+        let project = Project { package, workspaces, has: &|_| false };
+        let commands = |line: &str| reach::reach(line, None, &project).map(|reach| reach.commands);
+        let known: Vec<reach::Command> =
+            built.iter().filter_map(|line| commands(line).ok()).flatten().collect();
+        let is_done = |part: &&String| {
+            built.contains(part)
+                || commands(part)
+                    .is_ok_and(|all| !all.is_empty() && all.iter().all(|command| known.contains(command)))
+        };
+        self.builds.iter().skip_while(is_done).cloned().collect()
+    }
+}
+
 /// How programs find the packages of the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packages {
@@ -71,10 +100,6 @@ pub struct Runner<'a> {
     /// Whether that is bun, which also runs its files.
     pub is_bun: bool,
 }
-
-/// Scripts that start for production where `start` does not, the most usual name first.
-const PRODUCTION: &[&str] =
-    &["start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "start:server"];
 
 const PROCFILE: &str = "Procfile";
 
@@ -98,18 +123,18 @@ pub fn choose(
         (line.clone(), "start in bootagent.toml".to_owned())
     } else if let Some(line) = procfile::start(inputs, &mut notes)? {
         (line, PROCFILE.to_owned())
-    } else if let Some(found) = by_script(&project, framework, source)? {
+    } else if let Some(found) = script::by_script(&project, None, framework, source)? {
         found
     } else if let Some(framework) = framework.filter(|_| !source.has("nx.json")) {
         (framework.start.to_owned(), format!("{}: its usual build", framework.name))
-    } else if let Some(found) = in_one_workspace(workspaces, runner.manager)? {
+    } else if let Some(found) = in_one_workspace(&project, source, runner.manager)? {
         found
     } else if package.scripts.contains_key("preview") {
         notes.push(format!(
             "scripts.preview serves what the build makes, and is not meant for production; behind a domain name vite refuses requests unless preview.allowedHosts has it{}",
             other_adapter(package)
         ));
-        run("preview")
+        ("npm run preview".to_owned(), "scripts.preview in package.json".to_owned())
     } else {
         is_guess = true;
         match by_file(inputs, package, runner)? {
@@ -118,6 +143,7 @@ pub fn choose(
         }
     };
     let resolved = line::resolve(&line, &project)?;
+    let keeps_development = keeps_development(inputs, &resolved, &project)?;
     // What starts in a workspace has that workspace's framework and dependencies.
     let package =
         resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
@@ -126,62 +152,11 @@ pub fn choose(
         return Err(error.into());
     }
     let framework = framework::of(package);
-    Ok(Chosen { is_guess, ..finished(inputs, package, framework, runner, resolved, origin, notes)? })
-}
-
-/// `scripts.start`; but if that serves a development version, a script for production, or the framework's own line.
-fn by_script(
-    project: &Project,
-    framework: Option<&Framework>,
-    source: &Source,
-) -> Result<Option<(String, String)>> {
-    let Some(start) = project.package.script("start") else {
-        let script = PRODUCTION.iter().find(|name| project.package.scripts.contains_key(**name));
-        return Ok(script.map(|name| run(name)));
-    };
-    let resolved = line::resolve("npm start", project)?;
-    let only = provider::only_for_development(&resolved.line, project.package);
-    let develops = develops(&resolved.line);
-    if !develops && only.is_empty() {
-        return Ok(Some(run("start")));
+    if let Some(reason) = &keeps_development {
+        notes.push(format!("development dependencies stay installed: {reason}"));
     }
-    for name in PRODUCTION.iter().filter(|name| project.package.scripts.contains_key(**name)) {
-        let other = line::resolve(&format!("npm run {name}"), project)?;
-        if !self::develops(&other.line)
-            && provider::only_for_development(&other.line, project.package).is_empty()
-        {
-            let (line, origin) = run(name);
-            return Ok(Some((
-                line,
-                format!("{origin}, because scripts.start is for development: {}", excerpt(start)),
-            )));
-        }
-    }
-    Ok(Some(match framework.filter(|_| develops) {
-        Some(framework) => {
-            let why = format!(
-                "{}: its usual build, because scripts.start is for development: {}",
-                framework.name,
-                excerpt(start)
-            );
-            (framework.start.to_owned(), why)
-        }
-        None if develops && !is_preview(&resolved.line) => match nx::start(source) {
-            Some((line, origin)) => (line, origin),
-            None => return Err(only_for_development_server(start, project.package)),
-        },
-        None => run("start"),
-    }))
-}
-
-/// A server of built files, which is slow and yet no development server.
-fn is_preview(line: &str) -> bool {
-    program(line).is_some_and(|(_, word)| word == "preview" || word == "start")
-}
-
-fn run(name: &str) -> (String, String) {
-    let line = if name == "start" { "npm start".to_owned() } else { format!("npm run {name}") };
-    (line, format!("scripts.{name} in package.json"))
+    let chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
+    Ok(Chosen { is_guess, keeps_development, ..chosen })
 }
 
 /// The program of a line of one program, and the word behind it.
@@ -189,15 +164,14 @@ fn program(line: &str) -> Option<(&str, &str)> {
     let words = Words::of(line)?;
     let (_, at) = assignments(&words, 0);
     let at = if words.text(at) == "exec" { at + 1 } else { at };
+    // AdonisJS's program is a file of its own.
+    let at = if words.text(at) == "node" && words.text(at + 1) == "ace" { at + 1 } else { at };
     Some((words.text(at), words.text(at + 1)))
 }
 
-fn develops(line: &str) -> bool {
-    program(line).is_some_and(|(program, word)| framework::is_development(program, word))
-}
-
 /// A monorepo whose root starts nothing, and in which exactly one workspace does.
-fn in_one_workspace(workspaces: &Workspaces, manager: &str) -> Result<Option<(String, String)>> {
+fn in_one_workspace(project: &Project, source: &Source, manager: &str) -> Result<Option<(String, String)>> {
+    let workspaces = project.workspaces;
     let starting: Vec<&str> = workspaces
         .iter()
         .filter(|(_, package)| package.script("start").is_some())
@@ -205,10 +179,11 @@ fn in_one_workspace(workspaces: &Workspaces, manager: &str) -> Result<Option<(St
         .collect();
     match starting.as_slice() {
         [] => Ok(by_framework_in_a_workspace(workspaces)),
-        [one] => Ok(Some((
-            format!("npm start --workspace={one}"),
-            format!("scripts.start in {one}/package.json: the only workspace that has one"),
-        ))),
+        [one] => {
+            let framework = framework::of(project.package_in(Some(one)));
+            let found = script::by_script(project, Some(one), framework, source)?;
+            Ok(found.map(|(line, origin)| (line, format!("{origin}: the only workspace that has one"))))
+        }
         [first, ..] => {
             let cause = format!(
                 "the root's package.json has no start script, and {} workspaces have one: {}",
@@ -260,12 +235,11 @@ fn finished(
     origin: String,
     mut notes: Vec<String>,
 ) -> Result<Chosen> {
-    fit_framework(inputs.source, package, framework, &mut resolved);
+    standalone::fit_framework(inputs.source, package, framework, &mut resolved);
     if let Some((program, word)) = program(&resolved.line) {
         let flags = framework::flags(program, word, &resolved.line);
         resolved.line += &flags;
     }
-    let keeps_development = keeps_development(inputs.source, package, &resolved, &mut notes);
     let mut defaults: BTreeMap<String, String> = framework
         .into_iter()
         .flat_map(|framework| framework.variables)
@@ -278,6 +252,7 @@ fn finished(
             resolved.line = format!("yarn run {}", resolved.line);
         }
     }
+    resolved.line = resolved.whole();
     for hook in &resolved.skipped {
         let note = format!(
             "the {hook} script of package.json is not run, because the service is started without npm"
@@ -293,9 +268,9 @@ fn finished(
         let hook = defaults.get("NODE_OPTIONS").filter(|_| runner.packages == Packages::Hook);
         start.argv = pnp::in_directory(directory, &start.argv, &resolved.line, hook);
     }
-    let below = match (&resolved.directory, resolved.line.contains(STANDALONE)) {
+    let below = match (&resolved.directory, resolved.line.contains(standalone::DIRECTORY)) {
         (Some(directory), _) => format!("{directory}/"),
-        (None, true) => format!("{STANDALONE}/"),
+        (None, true) => format!("{}/", standalone::DIRECTORY),
         (None, false) => String::new(),
     };
     Ok(Chosen {
@@ -305,58 +280,44 @@ fn finished(
         is_guess: false,
         builds: resolved.builds,
         directory: resolved.directory,
-        keeps_development,
+        keeps_development: None,
         defaults,
         writes: framework.into_iter().flat_map(writes).map(|path| below.clone() + &path).collect(),
         notes,
     })
 }
 
-const STANDALONE: &str = ".next/standalone";
-
-/// Next.js with `output: "standalone"` starts without `next`, and AdonisJS from its build.
-fn fit_framework(source: &Source, package: &Package, framework: Option<&Framework>, resolved: &mut Resolved) {
-    let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
-    if is_next && is_standalone(source) && resolved.directory.is_none() {
-        resolved.line = "node .next/standalone/server.js".to_owned();
-        resolved.builds.push(COPY_STATIC.to_owned());
-    }
-    let is_adonis = framework.is_some_and(|framework| framework.name == "AdonisJS");
-    if is_adonis && package.scripts.contains_key("build") && resolved.line == "node bin/server.js" {
-        resolved.line = "node build/bin/server.js".to_owned();
-    }
-}
-
-/// As the documentation of Next.js says: its build leaves out what a CDN would serve.
-const COPY_STATIC: &str = "mkdir -p .next/standalone/.next && cp -r .next/static .next/standalone/.next/ && if [ -d public ]; then cp -r public .next/standalone/; fi";
-
-fn is_standalone(source: &Source) -> bool {
-    let configs = ["next.config.js", "next.config.mjs", "next.config.ts", "next.config.cjs"];
-    let says = |text: &str| {
-        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
-        lines.into_iter().any(|line| {
-            let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-            compact.contains("output:'standalone'") || compact.contains("output:\"standalone\"")
-        })
-    };
-    configs.iter().filter_map(|path| source.text(path)).any(says)
-}
-
+/// Why packages for development stay installed: what starts the service, or migrates its data before, needs one.
 fn keeps_development(
-    source: &Source,
-    package: &Package,
+    inputs: &RecipeInputs,
     resolved: &Resolved,
-    notes: &mut Vec<String>,
-) -> Option<String> {
-    let only = provider::only_for_development(&resolved.line, package);
+    project: &Project,
+) -> Result<Option<String>> {
+    let directory = resolved.directory.as_deref();
+    let place = project.place(directory);
+    let whole = reach::reach(&resolved.whole(), directory, project)?;
+    let options: Vec<String> = resolved
+        .environment
+        .get("NODE_OPTIONS")
+        .map(|options| format!("node {options}"))
+        .into_iter()
+        .collect();
+    for line in options.iter().chain(&inputs.manifest.migrate) {
+        let reach = reach::reach(line, None, project)?;
+        if let Some(reason) = provider::keeps_development(&reach, project) {
+            return Ok(Some(reason));
+        }
+    }
     let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
-    let reason = if let Some(name) = only.first() {
-        format!("the start command needs {name}, which is among the devDependencies")
-    } else if is_next && source.has("next.config.ts") && package.is_only_for_development("typescript") {
-        "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
-    } else {
-        return None;
-    };
-    notes.push(format!("development dependencies stay installed: {reason}"));
-    Some(reason)
+    let config = directory.map_or("next.config.ts".to_owned(), |at| format!("{at}/next.config.ts"));
+    let reads_typescript =
+        is_next && inputs.source.has(&config) && place.is_only_for_development("typescript");
+    Ok(provider::keeps_development(&whole, project).or_else(|| {
+        reads_typescript.then(|| {
+            "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
+        })
+    }))
 }
+
+#[cfg(test)]
+mod tests;

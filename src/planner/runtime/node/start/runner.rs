@@ -1,7 +1,8 @@
 //! Programs that only run another one: package managers, `cross-env`, watchers. A start line is rewritten to what they
 //! would run, so that no other process stands between systemd and the service. Pure.
 
-use super::word::{Words, assignments};
+use super::word::Words;
+use super::{provider, variables, watcher};
 use crate::error::{Code, Error, Result};
 use crate::planner::runtime::node::package::Package;
 use crate::secret::excerpt;
@@ -28,23 +29,62 @@ pub struct Rewritten {
 }
 
 impl Rewritten {
-    fn to(next: Next) -> Rewritten {
+    pub fn to(next: Next) -> Rewritten {
         Rewritten { next, environment: Vec::new(), note: None }
     }
 
-    fn line(line: impl Into<String>) -> Rewritten {
+    pub fn line(line: impl Into<String>) -> Rewritten {
         Rewritten::to(Next::Line(line.into()))
     }
 
-    fn noting(mut self, note: String) -> Rewritten {
+    pub fn noting(mut self, note: String) -> Rewritten {
         self.note = Some(note);
         self
     }
 }
 
-/// One step of rewriting. `has` says whether the repository's root has a file.
-pub fn rewrite(words: &Words, package: &Package, has: &dyn Fn(&str) -> bool) -> Result<Rewritten> {
+/// Where a line runs.
+pub struct Place<'a> {
+    pub package: &'a Package,
+    /// The package of the root, whose packages a workspace finds, too.
+    pub root: &'a Package,
+    /// Whether the repository's root has a file.
+    pub has: &'a dyn Fn(&str) -> bool,
+}
+
+impl Place<'_> {
+    fn both(&self) -> [&Package; 2] {
+        [self.package, self.root]
+    }
+
+    pub fn has_package(&self, name: &str) -> bool {
+        self.both().iter().any(|package| package.has(name))
+    }
+
+    pub fn is_only_for_development(&self, name: &str) -> bool {
+        self.both().iter().any(|package| package.is_only_for_development(name))
+            && !self.both().iter().any(|package| package.depends_on(name))
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let lists = self.both().map(|package| {
+            [&package.dependencies, &package.dev_dependencies, &package.optional_dependencies]
+        });
+        lists.into_iter().flatten().flat_map(|list| list.keys().map(String::as_str))
+    }
+
+    pub fn has_development(&self) -> bool {
+        self.both().iter().any(|package| !package.dev_dependencies.is_empty())
+    }
+}
+
+/// One step of rewriting.
+pub fn rewrite(words: &Words, place: &Place) -> Result<Rewritten> {
     let first = words.text(0);
+    let package = place.package;
+    if let Some(unwatched) = watcher::unwatched(words) {
+        return Ok(unwatched);
+    }
     let rewritten = match first {
         "exec" => Rewritten::line(words.from(1)),
         "npm" => Rewritten::to(npm(words)),
@@ -58,22 +98,13 @@ pub fn rewrite(words: &Words, package: &Package, has: &dyn Fn(&str) -> bool) -> 
         "bun" if words.text(1) == "run" && package.scripts.contains_key(words.text(2)) => {
             Rewritten::to(script(words, 2))
         }
-        "bun" if matches!(words.text(1), "--watch" | "--hot") => {
-            Rewritten::line(format!("bun {}", words.from(2))).noting(watches("bun"))
-        }
-        "bun" if words.text(1) == "x" => Rewritten::line(installed(words, 2)?),
-        "npx" | "pnpx" | "bunx" => Rewritten::line(installed(words, 1)?),
-        "cross-env" | "cross-env-shell" => {
-            let (environment, at) = assignments(words, 1);
-            Rewritten { environment, ..Rewritten::line(words.from(at)) }
-        }
-        "dotenv" | "env-cmd" | "dotenvx" => Rewritten::to(environment_file(words, has)),
-        "nodemon" => nodemon(words, package),
-        "node" => node(words),
+        "bun" if words.text(1) == "x" => Rewritten::line(installed(words, 2, place)?),
+        "npx" | "pnpx" | "bunx" => Rewritten::line(installed(words, 1, place)?),
+        "cross-env" | "cross-env-shell" => variables::cross_env(words),
+        "dotenv" | "env-cmd" | "dotenvx" => variables::of_files(words, place),
+        "nodemon" => watcher::nodemon(words, place),
         "pm2" | "pm2-runtime" => pm2(words)?,
-        "tsx" if words.text(1) == "watch" => {
-            Rewritten::line(format!("tsx {}", words.from(2))).noting(watches("tsx"))
-        }
+        "turbo" => Rewritten::to(turbo(words)),
         "run-s" => Rewritten::to(in_turn(words, 1)),
         "npm-run-all" if matches!(words.text(1), "-s" | "--sequential" | "--serial") => {
             Rewritten::to(in_turn(words, 2))
@@ -84,12 +115,6 @@ pub fn rewrite(words: &Words, package: &Package, has: &dyn Fn(&str) -> bool) -> 
     Ok(rewritten)
 }
 
-fn watches(program: &str) -> String {
-    format!(
-        "the start line runs {program} to watch files; a release does not change, so its program is started without it"
-    )
-}
-
 fn script(words: &Words, at: usize) -> Next {
     let arguments = words.from(at + 1);
     let arguments = arguments.strip_prefix("-- ").unwrap_or(arguments);
@@ -97,9 +122,12 @@ fn script(words: &Words, at: usize) -> Next {
     Next::Script { name: words.text(at).to_owned(), arguments: arguments.to_owned() }
 }
 
+/// Options that change nothing about what is run.
+const QUIET: &[&str] =
+    &["-s", "--silent", "-q", "--quiet", "--no-update-notifier", "--loglevel=silent", "--if-present"];
+
 /// `npm start`, `npm run NAME -- ARGUMENTS`, `npm start --workspace=NAME`.
 fn npm(words: &Words) -> Next {
-    const QUIET: &[&str] = &["-s", "--silent", "-q", "--quiet", "--no-update-notifier", "--loglevel=silent"];
     let (mut at, mut name, mut workspace, mut arguments) = (1, None, None, Vec::new());
     while at < words.len() {
         let word = words.text(at);
@@ -145,9 +173,20 @@ fn npm(words: &Words) -> Next {
 /// `yarn NAME`, `pnpm run NAME`, `yarn workspace NAME SCRIPT`, `pnpm --filter NAME SCRIPT`.
 fn manager(words: &Words, package: &Package) -> Result<Next> {
     let mut at = 1;
-    while matches!(words.text(at), "-s" | "--silent" | "--quiet" | "-q") {
-        at += 1;
+    let quiet = |mut at: usize| {
+        while QUIET.contains(&words.text(at)) {
+            at += 1;
+        }
+        at
+    };
+    at = quiet(at);
+    let is_run = matches!(words.text(at), "run" | "run-script");
+    if is_run && words.text(at + 1).starts_with('-') {
+        let behind = quiet(at + 1);
+        // `pnpm run --filter api start`
+        at = if words.text(behind).starts_with('-') { behind } else { behind - 1 };
     }
+    let is_run = is_run && !words.text(at).starts_with("--filter") && words.text(at) != "-F";
     let workspace = |name: &str, mut at: usize| {
         if words.text(at) == "run" {
             at += 1;
@@ -163,8 +202,8 @@ fn manager(words: &Words, package: &Package) -> Result<Next> {
         "workspace" => workspace(words.text(at + 1), at + 2),
         "--filter" | "-F" | "-C" | "--dir" | "--cwd" => workspace(words.text(at + 1), at + 2),
         _ if word.starts_with("--filter=") => workspace(&word["--filter=".len()..], at + 1),
-        "run" | "run-script" if package.scripts.contains_key(words.text(at + 1)) => script(words, at + 1),
-        "run" => Next::Line(words.from(at + 1).to_owned()),
+        _ if is_run && package.scripts.contains_key(words.text(at + 1)) => script(words, at + 1),
+        _ if is_run => Next::Line(words.from(at + 1).to_owned()),
         "exec" => Next::Line(words.from(if words.text(at + 1) == "--" { at + 2 } else { at + 1 }).to_owned()),
         "node" => Next::Line(words.from(at).to_owned()),
         "dlx" => return Err(unlocked()),
@@ -179,16 +218,16 @@ fn manager(words: &Words, package: &Package) -> Result<Next> {
 }
 
 /// What npx would run of the packages that are installed. Of others it fetches the newest one at each start.
-fn installed(words: &Words, mut at: usize) -> Result<String> {
+fn installed(words: &Words, mut at: usize, place: &Place) -> Result<String> {
     const ANSWERS: &[&str] = &["--yes", "-y", "--no", "--no-install", "-q", "--quiet", "--bun", "--"];
     while ANSWERS.contains(&words.text(at)) {
         at += 1;
     }
-    match words.text(at) {
-        name if !name.is_empty() && !name.starts_with('-') && !name.contains('@') => {
-            Ok(words.from(at).to_owned())
-        }
-        _ => Err(unlocked()),
+    let name = words.text(at);
+    let is_name = !name.is_empty() && !name.starts_with('-') && !name.contains('@');
+    match is_name && (provider::is_of_the_system(name) || provider::provider(name, place).is_some()) {
+        true => Ok(words.from(at).to_owned()),
+        false => Err(unlocked()),
     }
 }
 
@@ -196,77 +235,6 @@ fn unlocked() -> Error {
     let cause = "npx would fetch a package at each start, in a version that no lockfile names";
     Error::new(Code::ManifestInvalid, "resolving the start command", cause)
         .remedy("add the package to package.json's dependencies, and name its program itself in start")
-}
-
-/// `dotenv -e FILE -- PROGRAM`: the service's variables are in its environment already. A file that the commit has may
-/// hold others, so then the runner stays.
-fn environment_file(words: &Words, has: &dyn Fn(&str) -> bool) -> Next {
-    let mut at = if words.text(0) == "dotenvx" && words.text(1) == "run" { 2 } else { 1 };
-    let mut files = Vec::new();
-    while at < words.len() {
-        match words.text(at) {
-            "-e" | "-f" | "--env-file" | "--file" => {
-                files.push(words.text(at + 1));
-                at += 2;
-            }
-            "--" => {
-                at += 1;
-                break;
-            }
-            word if word.starts_with('-') => at += 1,
-            _ => break,
-        }
-    }
-    let committed = |file: &&str| file.contains('/') || has(file);
-    match files.iter().any(committed) || at >= words.len() {
-        true => Next::Stays,
-        false => Next::Line(words.from(at).to_owned()),
-    }
-}
-
-fn nodemon(words: &Words, package: &Package) -> Rewritten {
-    const WITH_VALUE: &[&str] =
-        &["-e", "--ext", "-w", "--watch", "-i", "--ignore", "-d", "--delay", "-s", "--signal", "--config"];
-    let mut at = 1;
-    while words.text(at).starts_with('-') {
-        match words.text(at) {
-            "-x" | "--exec" => {
-                let rest = words.from(at + 2);
-                let line = format!("{} {rest}", words.text(at + 1));
-                return Rewritten::line(line.trim()).noting(watches("nodemon"));
-            }
-            flag if WITH_VALUE.contains(&flag) => at += 2,
-            _ => at += 1,
-        }
-    }
-    let file = match words.text(at) {
-        "" => package.main.as_deref().unwrap_or("index.js"),
-        _ => words.from(at),
-    };
-    let is_typescript = [".ts", ".mts", ".cts"].iter().any(|end| words.text(at).ends_with(end));
-    let runner = if !is_typescript {
-        "node"
-    } else if package.has("tsx") {
-        "tsx"
-    } else {
-        "ts-node"
-    };
-    Rewritten::line(format!("{runner} {file}")).noting(watches("nodemon"))
-}
-
-/// Node without its watch mode, which lives on over a crashed program.
-fn node(words: &Words) -> Rewritten {
-    let is_watch = |word: &str| {
-        word == "--watch" || word.starts_with("--watch-path=") || word == "--watch-preserve-output"
-    };
-    let options = (1..words.len()).take_while(|at| words.text(*at).starts_with('-'));
-    if !options.clone().any(|at| is_watch(words.text(at))) {
-        return Rewritten::to(Next::Stays);
-    }
-    let end = options.clone().last().unwrap_or(0) + 1;
-    let kept = options.filter(|at| !is_watch(words.text(*at))).map(|at| words.raw(at));
-    let line: Vec<&str> = ["node"].into_iter().chain(kept).chain([words.from(end)]).collect();
-    Rewritten::line(line.join(" ")).noting(watches("node --watch"))
 }
 
 /// PM2 puts itself into the background, where systemd cannot see what becomes of the service.
@@ -279,7 +247,7 @@ fn pm2(words: &Words) -> Result<Rewritten> {
     let is_program = file.ends_with(".js") && !file.contains("ecosystem") && !file.contains(".config.");
     if is_program {
         let note = "the start line runs PM2; systemd restarts the service, so that its program is started without PM2";
-        return Ok(Rewritten::line(format!("node {file}")).noting(note.to_owned()));
+        return Ok(Rewritten::line(pm2_program(words, at)).noting(note.to_owned()));
     }
     let stays = words.text(0) == "pm2-runtime" || (at..words.len()).any(|at| words.text(at) == "--no-daemon");
     if stays {
@@ -290,6 +258,42 @@ fn pm2(words: &Words) -> Result<Rewritten> {
     Err(Error::new(Code::ManifestInvalid, "resolving the start command", cause).remedy(
         "add supervisor = \"pm2\" to bootagent.toml; or name the program itself: start = \"node server.js\"",
     ))
+}
+
+/// `pm2 start server.js --node-args="--max-old-space-size=512" -- --flag x`.
+fn pm2_program(words: &Words, at: usize) -> String {
+    let mut parts = vec!["node"];
+    for option in at + 1..words.len() {
+        let word = words.text(option);
+        match word {
+            "--" => break,
+            "--node-args" | "--interpreter-args" => parts.push(words.text(option + 1)),
+            _ => {
+                let joined = word.strip_prefix("--node-args=");
+                parts.extend(joined.map(|arguments| arguments.trim_matches(['\'', '"'])));
+            }
+        }
+    }
+    parts.push(words.text(at));
+    let dashes = (at..words.len()).find(|at| words.text(*at) == "--");
+    parts.extend(dashes.map(|dashes| words.from(dashes + 1)));
+    parts.join(" ").trim().to_owned()
+}
+
+/// `turbo run start --filter=api`: of one workspace, without turbo above it.
+fn turbo(words: &Words) -> Next {
+    let at = if words.text(1) == "run" { 2 } else { 1 };
+    let others = (at + 1..words.len()).map(|at| words.text(at));
+    let filters: Vec<&str> = others.clone().filter_map(|word| word.strip_prefix("--filter=")).collect();
+    match (filters.as_slice(), words.text(at)) {
+        ([one], script)
+            if others.count() == 1 && !one.contains(['*', '{', '!']) && !script.starts_with('-') =>
+        {
+            let (workspace, script) = ((*one).to_owned(), script.to_owned());
+            Next::Workspace { workspace, script, arguments: String::new() }
+        }
+        _ => Next::Stays,
+    }
 }
 
 /// `run-s build serve`: one script after the other.

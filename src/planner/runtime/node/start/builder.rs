@@ -1,0 +1,165 @@
+//! Whether a command of a start line only builds or installs: that is done once, with the release. Pure.
+
+use std::collections::BTreeMap;
+
+use super::line::Project;
+use super::runner::{self, Next, Rewritten};
+use super::word::{Words, assignments};
+use crate::planner::runtime::shell;
+
+/// Scripts that call scripts that call scripts; more is a circle.
+const MOST_HOPS: usize = 12;
+
+/// Programs that compile or generate, and end.
+const BUILDERS: &[&str] = &[
+    "tsc",
+    "tsup",
+    "swc",
+    "babel",
+    "webpack",
+    "rollup",
+    "esbuild",
+    "tspc",
+    "ttsc",
+    "tsc-alias",
+    "vue-tsc",
+    "tsdown",
+    "unbuild",
+    "microbundle",
+    "tsoa",
+    "rimraf",
+    "del",
+    "del-cli",
+    "rm",
+    "mkdirp",
+    "mkdir",
+    "cp",
+    "cpx",
+    "copyfiles",
+    "ncp",
+    "shx",
+    "sass",
+    "node-sass",
+    "lessc",
+    "postcss",
+    "tailwindcss",
+    "apidoc",
+    "typedoc",
+    "svgo",
+    "graphql-codegen",
+    "patch-package",
+];
+/// The same for programs that also serve, with the word that makes them build.
+const BUILD_WORDS: &[(&str, &str)] = &[
+    ("next", "build"),
+    ("vite", "build"),
+    ("nest", "build"),
+    ("nuxt", "build"),
+    ("nuxi", "build"),
+    ("remix", "build"),
+    ("remix", "vite:build"),
+    ("astro", "build"),
+    ("strapi", "build"),
+    ("react-scripts", "build"),
+    ("ng", "build"),
+    ("prisma", "generate"),
+    ("react-router", "build"),
+    ("gatsby", "build"),
+    ("bun", "build"),
+    ("turbo", "build"),
+    ("nx", "build"),
+    ("grunt", "build"),
+    ("gulp", "build"),
+    ("parcel", "build"),
+    ("ncc", "build"),
+    ("lingui", "compile"),
+];
+
+/// What is known of scripts, by workspace and name. Without it, scripts that call the next one twice take exponential time.
+#[derive(Default)]
+pub struct Builders(BTreeMap<(Option<String>, String), bool>);
+
+impl Builders {
+    /// Whether a command builds and ends: a compiler, or a script that consists of such commands.
+    pub fn builds(&mut self, line: &str, directory: Option<&str>, project: &Project) -> bool {
+        self.within(line, directory, project, 0)
+    }
+
+    fn within(&mut self, line: &str, directory: Option<&str>, project: &Project, hops: usize) -> bool {
+        let Some(parts) = shell::chain(line).filter(|_| hops < MOST_HOPS) else { return false };
+        if parts.len() > 1 {
+            return parts.iter().all(|part| self.within(part, directory, project, hops + 1));
+        }
+        if compiles(line) || installs(line) {
+            return true;
+        }
+        let Some(words) = Words::of(line) else { return false };
+        let (_, at) = assignments(&words, 0);
+        let Some(rest) = Words::of(words.from(at)) else { return false };
+        match runner::rewrite(&rest, &project.place(directory)) {
+            // By its name, also if its program is not known.
+            Ok(Rewritten { next: Next::Script { name, .. }, .. })
+                if name == "build" || name.starts_with("build:") =>
+            {
+                true
+            }
+            Ok(Rewritten { next: Next::Script { name, .. }, .. }) => {
+                self.script(&name, directory, project, hops)
+            }
+            Ok(Rewritten { next: Next::Line(line), .. }) => self.within(&line, directory, project, hops + 1),
+            _ => false,
+        }
+    }
+
+    fn script(&mut self, name: &str, directory: Option<&str>, project: &Project, hops: usize) -> bool {
+        let key = (directory.map(str::to_owned), name.to_owned());
+        if let Some(known) = self.0.get(&key) {
+            return *known;
+        }
+        // A script that calls itself builds nothing.
+        self.0.insert(key.clone(), false);
+        let line = project.package_in(directory).script(name);
+        let builds = line.is_some_and(|line| self.within(line, directory, project, hops + 1));
+        self.0.insert(key, builds);
+        builds
+    }
+}
+
+fn compiles(line: &str) -> bool {
+    let Some(words) = Words::of(line) else { return false };
+    let (_, at) = assignments(&words, 0);
+    let (program, word) = (words.text(at), words.text(at + 1));
+    let serves = |at: usize| matches!(words.text(at), "--watch" | "-w" | "serve" | "--serve");
+    (BUILDERS.contains(&program) || BUILD_WORDS.contains(&(program, word))) && !(at..words.len()).any(serves)
+}
+
+/// Whether a package manager installs what the project names, which the installation of the release did.
+pub fn installs(line: &str) -> bool {
+    const INSTALL: &[&str] = &["ci", "install", "i", "clean-install"];
+    let Some(words) = Words::of(line) else { return false };
+    let (_, at) = assignments(&words, 0);
+    let rest: Vec<&str> = (at + 1..words.len()).map(|at| words.text(at)).collect();
+    let of_the_project = rest.iter().skip(1).all(|word| word.starts_with('-'));
+    match (words.text(at), rest.first()) {
+        ("yarn", None) => true,
+        ("npm" | "pnpm" | "yarn" | "bun", Some(first)) => INSTALL.contains(first) && of_the_project,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installation_of_the_project_adds_no_package() {
+        for line in
+            ["npm ci", "npm install --omit=dev", "yarn", "A=1 pnpm i", "yarn install --frozen-lockfile"]
+        {
+            assert!(installs(line), "{line}");
+        }
+        for line in ["npm install express", "npm run ci", "npm", "yarn add x", "npx install", "npm ci && x"] {
+            assert!(!installs(line), "{line}");
+        }
+    }
+}
