@@ -86,7 +86,7 @@ fn candidate(subject: &Subject) -> Option<Setting> {
 }
 
 fn supervisor(subject: &Subject) -> Option<Setting> {
-    let name = supervisor::of(subject.manifest).name;
+    let name = supervisor::of(subject.manifest, subject.recipe).name;
     let origin = match subject.manifest.supervisor {
         Some(_) => "supervisor in bootagent.toml",
         None => "[pm2] in bootagent.toml",
