@@ -1,0 +1,146 @@
+"""Static sites: what a build leaves is served by nginx, in the service's unit."""
+
+import json
+import re
+
+import pytest
+from lab import layers
+from looks import SERVICE, current, releases, secret, shared, status
+from poller import Poller
+from stage import assert_failed, run
+
+PORT = 8080
+PAGE = '<!doctype html><title>%s</title><script type="module" src="/assets/%s"></script>\n'
+# Leaves what a build by Vite leaves, without its packages.
+BUILD = """\
+const fs = require("fs");
+const { title, asset, broken } = JSON.parse(fs.readFileSync("next.json"));
+if (broken === "build") process.exit(3);
+fs.mkdirSync("dist/assets", { recursive: true });
+if (broken !== "page") fs.writeFileSync("dist/index.html", fs.readFileSync("page.html"));
+fs.writeFileSync("dist/sw.js", "self.title = " + JSON.stringify(title));
+fs.writeFileSync("dist/.hidden", "not public");
+fs.writeFileSync("dist/assets/" + asset, "// " + title + " " + (process.env.VITE_API ?? "no VITE_API") + "x".repeat(4000));
+if (broken === "secret") fs.writeFileSync("dist/assets/late.js", "const k = '" + fs.readFileSync("slip", "utf8") + "'");
+"""
+QUICK = 'health = { soak = "1s" }\n'
+SECRET = "sk-live-7Yq2-not-for-the-bundle"
+FIRST, SECOND = "index-Bx12cD9k.js", "index-Qz98yX7w.js"
+
+
+def front_end(title="one", asset=FIRST, manifest=QUICK, broken=None, **more):
+    """A front end with Vite among its packages, which the manifest does not install."""
+    package = {"name": "panel", "version": "1.0.0", "private": True, "devDependencies": {"vite": "7.1.5"}}
+    package["scripts"] = {"dev": "vite", "build": "node build.js", "preview": "vite preview"}
+    files = {"package.json": json.dumps(package), "build.js": BUILD, "index.html": "the source"}
+    files |= {"next.json": json.dumps({"title": title, "asset": asset, "broken": broken}), "page.html": PAGE % (title, asset)}
+    return files | {"bootagent.toml": "install = false\n" + manifest} | more
+
+
+def machine_of(world, binary, files, **values):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    world.repo(SERVICE).commit("test", files)
+    secret(world, **({"API_TOKEN": SECRET, "NODE_ENV": "production"} | values))
+    machine = world.launch(binary=binary, layers=[layers.ensure(["nginx"])])
+    # The layer's own unit: as on an AMI whose owner has nginx for something else, and has stopped it.
+    machine.run(["systemctl", "disable", "--now", "nginx"])
+    return machine
+
+
+def get(machine, path="/"):
+    return machine.http(f"http://127.0.0.1:{PORT}{path}", timeout=5)
+
+
+def headers(machine, path, *more):
+    answer = machine.check(["curl", "-sS", "-o", "/dev/null", "-D", "-", *more, f"http://127.0.0.1:{PORT}{path}"])
+    return {name.lower(): value for name, value in re.findall(r"^([\w-]+): (.*?)\r?$", answer, re.M)}
+
+
+class TestAFrontEnd:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        machine = machine_of(shared, binary, front_end())
+        first = run(machine)
+        assert first.code == 0, first.stderr
+        return machine
+
+    def test_the_first_page_and_a_deep_link_are_the_release_s(self, machine):
+        page = PAGE % ("one", FIRST)
+        for path in ("/", "/index.html", "/orders/17", "/users/john.doe"):
+            answer = get(machine, path)
+            assert (answer.status, answer.body) == (200, page), path
+        assert status(machine)[1]["state"] == "healthy"
+
+    def test_what_is_not_there_or_not_public_is_not_answered_by_the_page(self, machine):
+        for path in ("/assets/gone-Aa11bB22.js", "/gone.css", "/.hidden", "/.site/index.html", "/.env"):
+            assert get(machine, path).status == 404, path
+
+    def test_only_names_with_a_hash_are_cached(self, machine):
+        assert headers(machine, f"/assets/{FIRST}")["cache-control"] == "public, max-age=31536000, immutable"
+        for path in ("/", "/orders/17", "/sw.js"):
+            found = headers(machine, path)
+            assert found["cache-control"] == "no-cache" and found["x-content-type-options"] == "nosniff", path
+        assert "cache-control" not in headers(machine, "/assets/gone-Aa11bB22.js")
+
+    def test_text_is_compressed_and_has_its_type(self, machine):
+        found = headers(machine, f"/assets/{FIRST}", "-H", "Accept-Encoding: gzip")
+        assert (found["content-encoding"], found["vary"]) == ("gzip", "Accept-Encoding")
+        assert found["content-type"] == "text/javascript; charset=utf-8"
+
+    def test_nginx_runs_in_the_service_s_unit_as_its_user_and_without_its_variables(self, machine):
+        pid = machine.check(["systemctl", "show", "-P", "MainPID", SERVICE]).strip()
+        assert machine.check(["ps", "-o", "user=", "-p", pid]).strip() == SERVICE
+        assert SECRET not in machine.read(f"/proc/{pid}/environ")
+        assert machine.run(["systemctl", "is-active", "nginx"]).stdout.strip() == "inactive"
+        log = machine.check(["journalctl", "-u", SERVICE, "-o", "cat"])
+        assert "[emerg]" not in log and "[alert]" not in log and "[warn]" not in log, log
+
+    def test_a_second_run_changes_nothing(self, machine):
+        pid = machine.check(["systemctl", "show", "-P", "MainPID", SERVICE])
+        again = run(machine)
+        assert again.code == 0, again.stderr
+        assert [step["id"] for step in status(machine)[1]["steps"] if step["outcome"] == "changed"] == []
+        assert machine.check(["systemctl", "show", "-P", "MainPID", SERVICE]) == pid
+
+    @pytest.mark.parametrize("broken, exit, code, names", [
+        ("build", 2, "E-INSTALL-FAILED", []),
+        ("page", 2, "E-SITE-MISSING", ["no index.html in dist"]),
+        ("secret", 2, "E-SITE-SECRET", ["assets/late.js", "API_TOKEN"]),
+    ])  # fmt: skip
+    def test_a_broken_update_leaves_the_former_site(self, shared, machine, broken, exit, code, names):  # noqa: F811
+        before, pid = current(machine), machine.check(["systemctl", "show", "-P", "MainPID", SERVICE])
+        shared.repo(SERVICE).commit("test", front_end(broken, SECOND, broken=broken, slip=SECRET))
+        failed = run(machine, "--update")
+        assert_failed(machine, failed, exit, code, *names)
+        assert SECRET not in failed.stderr + failed.stdout
+        assert current(machine) == before and get(machine).body == PAGE % ("one", FIRST)
+        assert machine.check(["systemctl", "show", "-P", "MainPID", SERVICE]) == pid
+
+    def test_a_wrong_key_leaves_the_former_site(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", front_end("keys", manifest=QUICK + '[static]\nroot = "a;b"\n'))
+        assert_failed(machine, run(machine, "--update"), 2, "E-MANIFEST-INVALID", "static.root")
+        assert get(machine).body == PAGE % ("one", FIRST)
+
+    def test_an_update_loses_no_request_and_keeps_the_assets_of_open_tabs(self, shared, machine):  # noqa: F811
+        pid = machine.check(["systemctl", "show", "-P", "MainPID", SERVICE])
+        values = '\n[env.values]\nVITE_API = "https://api.example.com"\n'
+        shared.repo(SERVICE).commit("test", front_end("two", SECOND, manifest=QUICK + values))
+        with Poller(machine, "/", PORT) as poller:
+            updated = run(machine, "--update")
+        assert updated.code == 0, updated.stderr
+        assert poller.failures == [] and poller.asked > 20, (poller.failures, poller.asked)
+        assert machine.check(["systemctl", "show", "-P", "MainPID", SERVICE]) == pid
+        assert get(machine).body == PAGE % ("two", SECOND)
+        assert get(machine, f"/assets/{SECOND}").body.startswith("// two https://api.example.com")
+        old = get(machine, f"/assets/{FIRST}")
+        assert old.status == 200 and old.body.startswith("// one no VITE_API")
+        assert get(machine, "/assets/gone-Aa11bB22.js").status == 404
+        assert get(machine, "/sw.js").body == 'self.title = "two"'
+        assert len(releases(machine)) == 2
+
+    def test_it_serves_again_after_a_reboot(self, machine):
+        machine.reboot()
+        machine.check(["bootagent", "status", "--wait"], timeout=90)
+        assert get(machine, "/orders/17").body == PAGE % ("two", SECOND)
+        assert get(machine, f"/assets/{FIRST}").status == 200
