@@ -22,6 +22,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     let selection = wanted.selection;
     let mut names = wanted.manifest.packages.clone();
     let why = match names.is_empty() {
+        true if recipe.site.is_some() => "nginx serves the site".to_owned(),
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };

@@ -1,7 +1,6 @@
 """Static sites: what a build leaves is served by nginx, in the service's unit."""
 
 import json
-import re
 
 import pytest
 from lab import layers
@@ -51,9 +50,9 @@ def get(machine, path="/"):
     return machine.http(f"http://127.0.0.1:{PORT}{path}", timeout=5)
 
 
-def headers(machine, path, *more):
-    answer = machine.check(["curl", "-sS", "-o", "/dev/null", "-D", "-", *more, f"http://127.0.0.1:{PORT}{path}"])
-    return {name.lower(): value for name, value in re.findall(r"^([\w-]+): (.*?)\r?$", answer, re.M)}
+def headers(machine, path, **more):
+    answer = machine.http(f"http://127.0.0.1:{PORT}{path}", 5, {name.replace("_", "-"): value for name, value in more.items()})
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 class TestAFrontEnd:
@@ -84,7 +83,7 @@ class TestAFrontEnd:
         assert "cache-control" not in headers(machine, "/assets/gone-Aa11bB22.js")
 
     def test_text_is_compressed_and_has_its_type(self, machine):
-        found = headers(machine, f"/assets/{FIRST}", "-H", "Accept-Encoding: gzip")
+        found = headers(machine, f"/assets/{FIRST}", Accept_Encoding="gzip")
         assert (found["content-encoding"], found["vary"]) == ("gzip", "Accept-Encoding")
         assert found["content-type"] == "text/javascript; charset=utf-8"
 
@@ -92,7 +91,7 @@ class TestAFrontEnd:
         pid = machine.check(["systemctl", "show", "-P", "MainPID", SERVICE]).strip()
         assert machine.check(["ps", "-o", "user=", "-p", pid]).strip() == SERVICE
         assert SECRET not in machine.read(f"/proc/{pid}/environ")
-        assert machine.run(["systemctl", "is-active", "nginx"]).stdout.strip() == "inactive"
+        assert machine.run(["systemctl", "is-active", "nginx"]).stdout.strip() != "active"
         log = machine.check(["journalctl", "-u", SERVICE, "-o", "cat"])
         assert "[emerg]" not in log and "[alert]" not in log and "[warn]" not in log, log
 
@@ -139,8 +138,85 @@ class TestAFrontEnd:
         assert get(machine, "/sw.js").body == 'self.title = "two"'
         assert len(releases(machine)) == 2
 
+    def test_a_page_of_another_release_does_not_pass(self, machine):
+        configuration, now = f"/opt/{SERVICE}/nginx.conf", current(machine)
+        (former,) = [release for release in releases(machine) if release != now]
+        machine.check(["sed", "-i", f"s#{now}#{former}#", configuration])
+        machine.check(["systemctl", "reload", SERVICE])
+        said = status(machine)[1]
+        assert said["state"] != "healthy" and "not with the bytes of" in said["probe"], said
+        mended = run(machine)
+        assert mended.code == 0, mended.stderr
+        assert get(machine).body == PAGE % ("two", SECOND) and status(machine)[1]["state"] == "healthy"
+
     def test_it_serves_again_after_a_reboot(self, machine):
         machine.reboot()
         machine.check(["bootagent", "status", "--wait"], timeout=90)
         assert get(machine, "/orders/17").body == PAGE % ("two", SECOND)
         assert get(machine, f"/assets/{FIRST}").status == 200
+
+
+HTML = "<!doctype html><title>%s</title>\n"
+
+
+class TestPlainHtml:
+    """On a machine without nginx: the distribution's package is installed, and its own site does not take port 80."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+        pages = {"index.html": HTML % "home", "about.html": HTML % "about", "docs/index.html": HTML % "docs", "app.js": "1"}
+        shared.repo(SERVICE).commit("test", pages | {"404.html": HTML % "not here", "notes/a.txt": "a", "README.md": "x"})
+        secret(shared, API_TOKEN=SECRET)
+        machine = shared.launch(binary=binary)
+        first = run(machine, "--budget", "300s")
+        assert first.code == 0, first.stderr
+        return machine
+
+    def test_pages_are_served_without_their_ending(self, machine):
+        for path, title in [("/", "home"), ("/about", "about"), ("/about.html", "about"), ("/docs/", "docs")]:
+            answer = get(machine, path)
+            assert (answer.status, answer.body) == (200, HTML % title), path
+        assert get(machine, "/docs").body == HTML % "docs"
+
+    def test_what_is_not_there_is_a_404_with_the_site_s_own_page(self, machine):
+        for path in ("/nothing", "/nothing.js", "/notes/", "/bootagent.toml", "/.env", "/.site/index.html"):
+            answer = get(machine, path)
+            assert (answer.status, answer.body) == (404, HTML % "not here"), path
+
+    def test_the_package_s_own_site_does_not_run(self, machine):
+        assert machine.run(["systemctl", "is-enabled", "nginx"]).stdout.strip() == "masked"
+        assert machine.run(["systemctl", "is-active", "nginx"]).stdout.strip() == "inactive"
+        with pytest.raises(OSError):
+            machine.http("http://127.0.0.1:80/", timeout=5)
+
+    def test_another_process_on_the_port_is_named(self, shared, machine):  # noqa: F811
+        machine.check(["systemd-run", "--unit=other", "python3", "-m", "http.server", "9090"])
+        shared.repo(SERVICE).commit("test", {"bootagent.toml": 'port = 9090\nhealth = { soak = "1s", timeout = "8s" }\n'})
+        assert_failed(machine, run(machine, "--update"), 2, ["E-HEALTH-FOREIGN-LISTENER", "E-UNIT-FAILED"])
+        assert get(machine).body == HTML % "home"
+        machine.check(["systemctl", "stop", "other"])
+
+    def test_another_port_and_another_directory_by_the_manifest(self, shared, machine):  # noqa: F811
+        more = {"site/index.html": HTML % "site", "bootagent.toml": "port = 9090\n" + QUICK + '[static]\nroot = "site"\nspa = true\n'}
+        shared.repo(SERVICE).commit("test", more)
+        updated = run(machine, "--update")
+        assert updated.code == 0, updated.stderr
+        for path in ("/", "/deep/link"):
+            assert machine.http(f"http://127.0.0.1:9090{path}", timeout=5).body == HTML % "site"
+        with pytest.raises(OSError):
+            get(machine)
+
+    def test_a_site_that_becomes_a_program_and_a_site_again(self, shared, machine):  # noqa: F811
+        server = 'require("http").createServer((_, response) => response.end("program")).listen(process.env.PORT)'
+        program = {"server.js": server, "bootagent.toml": 'runtime = "node"\ninstall = false\nstart = "node server.js"\nport = 9090\nhealth = { path = "/", soak = "1s" }\n'}
+        shared.repo(SERVICE).commit("test", program | {"package.json": "{}"})
+        updated = run(machine, "--update")
+        assert updated.code == 0, updated.stderr
+        assert machine.http("http://127.0.0.1:9090/", timeout=5).body == "program"
+        assert not machine.exists(f"/opt/{SERVICE}/nginx.conf")
+        shared.repo(SERVICE).commit("test", {"bootagent.toml": 'runtime = "static"\ninstall = false\n' + QUICK + '[static]\nroot = "."\n'})
+        back = run(machine, "--update")
+        assert back.code == 0, back.stderr
+        assert get(machine).body == HTML % "home" and get(machine, "/package.json").status == 404

@@ -147,7 +147,7 @@ http {{
 
 {TYPES}    default_type application/octet-stream;
     charset utf-8;
-    charset_types text/html text/css text/javascript text/plain text/xml application/json;
+    charset_types text/css text/javascript text/plain text/xml application/json;
     sendfile on;
     tcp_nopush on;
     keepalive_timeout 75s;
