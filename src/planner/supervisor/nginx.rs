@@ -173,8 +173,6 @@ http {{
         add_header Cache-Control $caching;
         add_header X-Content-Type-Options nosniff always;
         add_header Referrer-Policy strict-origin-when-cross-origin always;
-        error_page 403 =404 /404.html;
-        error_page 404 /404.html;
 ",
         root = root.display(),
     );
@@ -184,7 +182,12 @@ http {{
 }
 
 fn locations(site: &Site, former: Option<&Path>) -> String {
-    let mut text = String::from(
+    // With a fallback, the page would be answered by that.
+    let mut text = match site.fallback {
+        Some(_) => String::new(),
+        None => "        error_page 403 =404 /404.html;\n        error_page 404 /404.html;\n".to_owned(),
+    };
+    text.push_str(
         "
         location ~ /\\.(?!well-known/) {
             return 404;

@@ -159,7 +159,10 @@ ReadWritePaths={data}
             role.main.check.as_ref().map(|argv| format!("ExecStartPre={}\n", line(argv))).unwrap_or_default(),
         reload =
             role.main.reload.as_ref().map(|argv| reloads(role.main.check.as_ref(), argv)).unwrap_or_default(),
-        path = escape(&recipe.search_path(role.tree)),
+        path = match role.main.needs_no_variables {
+            true => "/usr/local/bin:/usr/bin:/bin".to_owned(),
+            false => escape(&recipe.search_path(role.tree)),
+        },
         data = layout.data().display(),
         env = match role.main.needs_no_variables {
             true => String::new(),
