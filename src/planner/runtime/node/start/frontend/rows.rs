@@ -50,7 +50,7 @@ const USUALLY: Frontend = Frontend {
 /// The more special ones first: most of them use Vite.
 pub const FRONTENDS: &[Frontend] = &[
     Frontend {
-        name: "Next.js (output: \"export\")",
+        name: "Next.js, static export",
         packages: &["next"],
         configs: &["next.config.js", "next.config.mjs", "next.config.cjs", "next.config.ts"],
         makes_site: |of| of.says("output", "export"),
@@ -61,7 +61,7 @@ pub const FRONTENDS: &[Frontend] = &[
         ..USUALLY
     },
     Frontend {
-        name: "Nuxt (nuxt generate)",
+        name: "Nuxt, generated",
         packages: &["nuxt"],
         makes_site: |of| of.build.contains("generate"),
         roots: &[".output/public", "dist"],
@@ -70,7 +70,7 @@ pub const FRONTENDS: &[Frontend] = &[
         ..USUALLY
     },
     Frontend {
-        name: "React Router (ssr: false)",
+        name: "React Router, SPA mode",
         packages: &["@react-router/dev"],
         configs: &["react-router.config.ts", "react-router.config.js", "react-router.config.mjs"],
         makes_site: |of| of.says("ssr", "false"),
@@ -81,7 +81,7 @@ pub const FRONTENDS: &[Frontend] = &[
         ..USUALLY
     },
     Frontend {
-        name: "SvelteKit (adapter-static)",
+        name: "SvelteKit, adapter-static",
         packages: &["@sveltejs/adapter-static"],
         without: &["@sveltejs/adapter-node"],
         configs: &["svelte.config.js", "svelte.config.ts"],
