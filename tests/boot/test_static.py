@@ -1,6 +1,8 @@
 """Static sites: what a build leaves is served by nginx, in the service's unit."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from lab import layers
@@ -9,6 +11,7 @@ from poller import Poller
 from stage import assert_failed, run
 
 PORT = 8080
+VITE = Path(__file__).parent / "vite"
 PAGE = '<!doctype html><title>%s</title><script type="module" src="/assets/%s"></script>\n'
 # Leaves what a build by Vite leaves, without its packages.
 BUILD = """\
@@ -17,6 +20,10 @@ const { title, asset, broken } = JSON.parse(fs.readFileSync("next.json"));
 if (broken === "build") process.exit(3);
 fs.mkdirSync("dist/assets", { recursive: true });
 if (broken !== "page") fs.writeFileSync("dist/index.html", fs.readFileSync("page.html"));
+for (const path of JSON.parse(fs.readFileSync("more.json"))) {
+  fs.mkdirSync("dist/" + require("path").dirname(path), { recursive: true });
+  fs.writeFileSync("dist/" + path, "x");
+}
 fs.writeFileSync("dist/sw.js", "self.title = " + JSON.stringify(title));
 fs.writeFileSync("dist/.hidden", "not public");
 fs.writeFileSync("dist/assets/" + asset, "// " + title + " " + (process.env.VITE_API ?? "no VITE_API") + "x".repeat(4000));
@@ -27,12 +34,26 @@ SECRET = "sk-live-7Yq2-not-for-the-bundle"
 FIRST, SECOND = "index-Bx12cD9k.js", "index-Qz98yX7w.js"
 
 
+# As webpack, esbuild, Next.js, SvelteKit, Astro and Vite name what never changes.
+HASHED = [
+    "static/js/main.3f2a1b9c.chunk.js",
+    "css/app.8b1f3ad0.css",
+    "main-5FJJ7WQL.js",
+    "_next/static/abc/_buildManifest.js",
+    "_app/immutable/entry/start.js",
+    "_astro/hoisted.js",
+    "assets/logo-C9dT1_3x.svg",
+]
+UNHASHED = ["favicon.svg", "assets/hero-original.png", "assets/photo-20240131.jpg", "js/my-stylesheet.css", "jquery-3.7.1.min.js", "README-original.js"]
+
+
 def front_end(title="one", asset=FIRST, manifest=QUICK, broken=None, **more):
     """A front end with Vite among its packages, which the manifest does not install."""
     package = {"name": "panel", "version": "1.0.0", "private": True, "devDependencies": {"vite": "7.1.5"}}
     package["scripts"] = {"dev": "vite", "build": "node build.js", "preview": "vite preview"}
     files = {"package.json": json.dumps(package), "build.js": BUILD, "index.html": "the source"}
     files |= {"next.json": json.dumps({"title": title, "asset": asset, "broken": broken}), "page.html": PAGE % (title, asset)}
+    files["more.json"] = json.dumps(HASHED + UNHASHED)
     return files | {"bootagent.toml": "install = false\n" + manifest} | more
 
 
@@ -77,9 +98,10 @@ class TestAFrontEnd:
             assert answer.status == 404 and "src=" not in answer.body, path
 
     def test_only_names_with_a_hash_are_cached(self, machine):
-        assert headers(machine, f"/assets/{FIRST}")["cache-control"] == "public, max-age=31536000, immutable"
-        for path in ("/", "/orders/17", "/sw.js"):
-            found = headers(machine, path)
+        for path in [f"assets/{FIRST}", *HASHED]:
+            assert headers(machine, f"/{path}")["cache-control"] == "public, max-age=31536000, immutable", path
+        for path in ["", "orders/17", "sw.js", *UNHASHED]:
+            found = headers(machine, f"/{path}")
             assert found["cache-control"] == "no-cache" and found["x-content-type-options"] == "nosniff", path
         assert "cache-control" not in headers(machine, "/assets/gone-Aa11bB22.js")
 
@@ -155,6 +177,24 @@ class TestAFrontEnd:
         machine.check(["bootagent", "status", "--wait"], timeout=90)
         assert get(machine, "/orders/17").body == PAGE % ("two", SECOND)
         assert get(machine, f"/assets/{FIRST}").status == 200
+
+
+class TestARealBuild:
+    """By Vite itself, from the real registry, on a machine of which nothing was prepared."""
+
+    def test_a_front_end_is_built_by_convention(self, shared, binary):  # noqa: F811
+        values = '[env.values]\nVITE_API = "https://api.example.com"\n'
+        files = {str(path.relative_to(VITE)): path.read_text() for path in VITE.rglob("*") if path.is_file()}
+        machine = machine_of(shared, binary, files | {"bootagent.toml": values}, VITE_TOKEN="seen-by-no-build-7")
+        first = run(machine, "--budget", "300s")
+        assert first.code == 0, first.stderr
+        (script,) = re.findall(r'src="(/assets/index-[\w-]{8}\.js)"', get(machine).body)
+        assert get(machine, "/deep/link").body == get(machine).body
+        answer = get(machine, script)
+        assert "https://api.example.com" in answer.body and "VITE_TOKEN" not in answer.body
+        assert headers(machine, script)["cache-control"].endswith("immutable")
+        assert not machine.exists(f"/opt/{SERVICE}/current/node_modules")
+        assert "VITE_TOKEN of the secret" in machine.check(["bootagent", "run", "--dry-run"])
 
 
 HTML = "<!doctype html><title>%s</title>\n"

@@ -268,3 +268,13 @@ const UPLOADS: &[&str] = &["multer", "formidable", "express-fileupload", "busboy
 fn stores_uploads(package: &Package) -> Option<&'static str> {
     UPLOADS.iter().copied().find(|name| package.depends_on(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_that_shows_a_front_end_is_fetched() {
+        assert!(start::FRONTEND_FILES.iter().all(|path| EVIDENCE.contains(path)));
+    }
+}

@@ -102,21 +102,11 @@ pub fn find(inputs: &RecipeInputs, project: &Project) -> Result<Option<Found>, U
     if manifest.start.is_some() || !is_named && source.has("Procfile") {
         return Ok(None);
     }
-    let Some(row) = row(source, project)? else {
-        let is_named = is_named || source.has(STATICFILE) && project.package.script("start").is_none();
-        let roots = USUAL.iter().map(|root| (*root).to_owned()).collect();
-        let convention = Convention { roots, fallback: None };
-        let origin = if manifest.runtime.is_some() || manifest.tables.contains_key(static_site::NAME) {
-            "bootagent.toml"
-        } else {
-            STATICFILE
-        };
-        let found = || Found { convention, origin: origin.to_owned(), build: None, variables: &[] };
-        return Ok(is_named.then(found));
+    let Some(row) = row(source, project, is_named)? else {
+        let has_file = source.has(STATICFILE) && project.package.script("start").is_none();
+        let origin = if is_named { "bootagent.toml" } else { STATICFILE };
+        return Ok((is_named || has_file).then(|| usual(origin)));
     };
-    if !is_named && has_server(row, project)? {
-        return Ok(None);
-    }
     let of = configured(row, source, project);
     let named = row.directory.iter().find_map(|key| of.value(key));
     let named = named.map(|root| root.trim_start_matches("./").trim_end_matches('/'));
@@ -135,11 +125,23 @@ pub fn find(inputs: &RecipeInputs, project: &Project) -> Result<Option<Found>, U
     Ok(Some(Found { convention, origin: row.name.to_owned(), build, variables: row.variables }))
 }
 
-fn row(source: &Source, project: &Project) -> Result<Option<&'static Frontend>, Unmet> {
+/// A site whose framework is not known.
+fn usual(origin: &str) -> Found {
+    let roots = USUAL.iter().map(|root| (*root).to_owned()).collect();
+    let convention = Convention { roots, fallback: None };
+    Found { convention, origin: origin.to_owned(), build: None, variables: &[] }
+}
+
+fn row(source: &Source, project: &Project, is_named: bool) -> Result<Option<&'static Frontend>, Unmet> {
     let package = project.package;
     for row in FRONTENDS {
         let is_there = row.packages.iter().any(|name| package.has(name));
         if !is_there || row.without.iter().any(|name| package.has(name)) {
+            continue;
+        }
+        // Before a question: the record of an older bootagent has no text of these files, and a service with a start script
+        // must start from it also while git is down.
+        if !is_named && has_server(row, project)? {
             continue;
         }
         require_texts(source, row.configs)?;
