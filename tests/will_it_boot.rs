@@ -97,7 +97,12 @@ fn front_ends() -> Vec<String> {
         let codes = |texts: Vec<&str>| listed(texts.into_iter().map(code));
         let roots = if field("roots").is_empty() { vec!["dist"] } else { field("roots") };
         let packages = codes(field("packages"));
-        format!("| {} | {packages} | {} | {} |", field("name").join(""), codes(roots), codes(field("fallback")))
+        format!(
+            "| {} | {packages} | {} | {} |",
+            field("name").join(""),
+            codes(roots),
+            codes(field("fallback"))
+        )
     };
     blocks(table.split_once("\n];").unwrap().0, "Frontend {").into_iter().map(row).collect()
 }

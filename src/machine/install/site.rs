@@ -22,7 +22,7 @@ use crate::machine::disk::files;
 use crate::machine::disk::inside::is_below;
 use crate::machine::disk::path_at::{Place, kind};
 use crate::plan::PublishSite;
-use crate::secret::{ForeignText, Message};
+use crate::secret::{ForeignText, Message, excerpt};
 
 const PAGE: &str = "index.html";
 /// Directories within each other; a tree of a build has few.
@@ -82,7 +82,28 @@ fn root(site: &PublishSite) -> Result<PathBuf> {
         }
     }
     let cause = format!("no {PAGE} in {}", site.roots.join(", "));
-    Err(Error::new(Code::SiteMissing, doing(), cause))
+    let error = Error::new(Code::SiteMissing, doing(), cause);
+    Err(match elsewhere(&release) {
+        Some(path) => error.remedy(format!(
+            "is {} the site? then name it in bootagent.toml: [static] with root = \"{0}\"; push a fix, then: bootagent update",
+            excerpt(&path.to_string_lossy())
+        )),
+        None => error,
+    })
+}
+
+/// A directory with a page that is no source of a build by its name.
+fn elsewhere(release: &OwnedFd) -> Option<PathBuf> {
+    let mut found = Vec::new();
+    for names in [&["*"][..], &["*", "*"]] {
+        pages(release, names, PathBuf::new(), &mut found);
+    }
+    const SOURCES: &[&str] = &["src", "public", "node_modules", "static", "app"];
+    let is_source = |path: &PathBuf| {
+        path.iter()
+            .any(|name| name.as_bytes().starts_with(b".") || SOURCES.iter().any(|source| name == *source))
+    };
+    found.into_iter().find(|path| !is_source(path))
 }
 
 fn foreign(path: &Path) -> ForeignText {
@@ -257,6 +278,9 @@ mod tests {
         let error = publish(&site(none.path(), &["dist", "build"])).unwrap_err();
         assert_eq!(error.code(), Code::SiteMissing);
         assert!(said(error).contains("no index.html in dist, build"));
+        let other = release(&[("public/index.html", b""), ("web/export/index.html", b"")]);
+        let error = publish(&site(other.path(), &["dist"])).unwrap_err();
+        assert!(error.report().remedy.contains("root = \"web/export\""), "{:?}", error.report().remedy);
         let several = release(&[("dist/a/index.html", b""), ("dist/b/index.html", b"")]);
         let error = publish(&site(several.path(), &["dist/*"])).unwrap_err();
         assert!(said(error).contains("dist/a, dist/b"));

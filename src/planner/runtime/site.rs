@@ -37,6 +37,9 @@ pub struct Convention {
 /// repositories holds files for the build.
 pub const USUAL: &[&str] = &["dist", "dist/*/browser", "build", "out", "_site", "www"];
 
+/// Configurations of servers, which say more than a site of files needs.
+const OTHER_SERVERS: &[&str] = &["Caddyfile", "nginx.conf", "nginx.conf.template", "_redirects", "_headers"];
+
 /// The site, and notes about what was not understood.
 pub fn site(inputs: &RecipeInputs, by: Convention, notes: &mut Vec<String>) -> Result<Site> {
     let file = staticfile(inputs.source.text(STATICFILE).unwrap_or_default(), notes)?;
@@ -52,6 +55,11 @@ pub fn site(inputs: &RecipeInputs, by: Convention, notes: &mut Vec<String>) -> R
         Some(false) => None,
         None => by.fallback,
     };
+    for path in OTHER_SERVERS.iter().filter(|path| inputs.source.has(path)) {
+        notes.push(format!(
+            "{path} of the repository is not used: the site is served by a configuration of bootagent"
+        ));
+    }
     let (nginx, takes_error_log) = nginx(inputs.facts);
     Ok(Site { roots, fallback, nginx, takes_error_log })
 }
