@@ -58,7 +58,7 @@ impl Confidential {
 }
 
 fn pair(first: u8, second: u8) -> usize {
-    usize::from(first) << 8 | usize::from(second)
+    (usize::from(first) << 8) | usize::from(second)
 }
 
 impl fmt::Debug for Confidential {
