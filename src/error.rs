@@ -127,6 +127,8 @@ codes! {
     InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; push a fix, then: bootagent update";
     EcosystemInvalid = "E-ECOSYSTEM-INVALID", Invalid, "correct the ecosystem file (node -p 'require(\"./ecosystem.config.js\")' in a clean clone shows what it exports without the secret), or let bootagent write one: pm2.ecosystem = false; push a fix, then: bootagent update";
     EcosystemRefused = "E-ECOSYSTEM-REFUSED", Refused, "remove the named setting from the ecosystem file: bootagent runs it as the service's user, from its release; push a fix, then: bootagent update";
+    SiteMissing = "E-SITE-MISSING", Invalid, "does the build leave an index.html? name its directory in bootagent.toml: [static] with root = \"dist\"; push a fix, then: bootagent update";
+    SiteSecret = "E-SITE-SECRET", Refused, "everyone could read the value: remove it from the repository or its build, and replace it in the secret; a public value belongs in env.values of bootagent.toml; push a fix, then: bootagent update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not work on this machine: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may remove it";
     ImdsRules = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";

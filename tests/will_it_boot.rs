@@ -1,4 +1,4 @@
-//! The tables of docs/will-it-boot.md are those of the code: one row for each package manager and each framework.
+//! The tables of docs/will-it-boot.md are those of the code: one row for each package manager, framework and front end.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -83,7 +83,28 @@ fn rows() -> Vec<String> {
             listed(field("writes").into_iter().map(code)),
         )
     });
-    managers.into_iter().chain(frameworks).collect()
+    managers.into_iter().chain(frameworks).chain(front_ends()).collect()
+}
+
+fn front_ends() -> Vec<String> {
+    let text = source("start/frontend/rows.rs").replace("..USUALLY", "");
+    let (_, table) = text.split_once("FRONTENDS: &[Frontend] = &[").unwrap();
+    let row = |block: &str| {
+        let field = |name: &str| match block.contains(&format!("{name}: ")) {
+            true => texts(field(&text, block, name)),
+            false => Vec::new(),
+        };
+        let codes = |texts: Vec<&str>| listed(texts.into_iter().map(code));
+        let roots = if field("roots").is_empty() { vec!["dist"] } else { field("roots") };
+        let packages = codes(field("packages"));
+        format!(
+            "| {} | {packages} | {} | {} |",
+            field("name").join(""),
+            codes(roots),
+            codes(field("fallback"))
+        )
+    };
+    blocks(table.split_once("\n];").unwrap().0, "Frontend {").into_iter().map(row).collect()
 }
 
 #[test]
@@ -102,7 +123,7 @@ fn each_package_manager_and_framework_has_its_row() {
 #[test]
 fn no_row_is_of_a_framework_that_is_not_known() {
     let (page, rows) = (read("docs/will-it-boot.md"), rows());
-    for begin in ["| Package manager |", "| Framework |"] {
+    for begin in ["| Package manager |", "| Framework |", "| Front end |"] {
         let (_, table) = page.split_once(begin).unwrap_or_else(|| panic!("no table {begin}"));
         let table = table.lines().skip(2).take_while(|line| line.starts_with('|'));
         let unknown: Vec<&str> = table.filter(|line| !rows.iter().any(|row| row == line)).collect();

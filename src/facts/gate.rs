@@ -1,6 +1,7 @@
 //! The health check of a deployment, as plain data. The records of earlier runs contain it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,10 @@ pub struct Request {
     /// How long one answer may take.
     #[serde(default = "Probe::answer", skip_serializing_if = "Probe::is_default_answer")]
     pub answer: Seconds,
+    /// The page of a site that must be the answer, byte for byte: that of an earlier release is not good. In the directory
+    /// that the release's link to its site leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PathBuf>,
 }
 
 impl Gate {
@@ -199,8 +204,13 @@ mod tests {
 
     #[test]
     fn an_observed_probe_is_recorded_as_it_is() {
-        let request =
-            Request { path: "/health".to_owned(), statuses: Vec::new(), host: None, answer: Probe::answer() };
+        let request = Request {
+            path: "/health".to_owned(),
+            statuses: Vec::new(),
+            host: None,
+            answer: Probe::answer(),
+            page: None,
+        };
         for probe in [observed(false), observed(true), Probe::Observed { web: true, request: Some(request) }]
         {
             let text = serde_json::to_string(&probe).unwrap();

@@ -42,7 +42,9 @@ pub struct Places {
     pub directories: &'static [&'static str],
     /// Parents of directories with one version each, and the prefix of those directories' names. Each has a `bin`.
     pub versions: &'static [(&'static str, &'static str)],
-    /// The text that `--version` prints before the version.
+    /// The argument with which it prints its version.
+    pub asked: &'static str,
+    /// The text that it then prints before the version.
     pub prints: &'static str,
     /// Programs that may be installed together with it: a name, and possible paths relative to the directory of the
     /// program. `{line}` stands for the first two numbers of the version.

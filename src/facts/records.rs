@@ -102,6 +102,8 @@ pub enum Takes {
     Restart,
     /// The unit's `ExecReload=`, if only the release has changed.
     Reload,
+    /// The same, if only the release, the environment and the supervisor's files have changed.
+    ReloadOfFiles,
 }
 
 impl Takes {

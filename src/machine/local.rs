@@ -14,7 +14,7 @@ use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
 use crate::machine::install::kept::{self, Release};
 use crate::machine::install::{
-    aside, cache, evaluate, packages, releases, runtimes, tools, work, working_tree,
+    aside, cache, evaluate, packages, releases, runtimes, site, tools, work, working_tree,
 };
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
@@ -176,6 +176,10 @@ impl Observe for LocalHost {
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
             Action::RunCommand(command) => releases::check_whole(&command.directory, &command.done_by),
+            Action::PublishSite(site) => {
+                let site = site.clone();
+                blocking(move || site::check(&site)).await
+            }
             Action::FinishRelease { release, record, uses } => {
                 releases::check_finished(release, record, uses)
             }
@@ -255,6 +259,10 @@ impl LocalHost {
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
             Action::RunCommand(command) => work::run(command).await?,
+            Action::PublishSite(site) => {
+                let site = site.clone();
+                blocking(move || site::publish(&site)).await?;
+            }
             Action::FinishRelease { release, record, uses } => {
                 let (release, record, uses) = (release.clone(), record.clone(), uses.clone());
                 blocking(move || releases::finish(&release, &record, &uses)).await?;

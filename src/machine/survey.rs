@@ -123,8 +123,12 @@ async fn version(places: &Places, program: &Path) -> Option<String> {
     if let Some(version) = named.filter(|name| nodejs_semver::Version::parse(name).is_ok()) {
         return Some(version.to_owned());
     }
-    let output = program::tool(&[&program.display().to_string(), "--version"], 10).await.ok()?;
-    let version = output.text().trim().strip_prefix(places.prints)?.split_whitespace().next()?.to_owned();
+    let output = program::tool(&[&program.display().to_string(), places.asked], 10).await.ok()?;
+    // nginx prints its version to standard error.
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let printed = [output.text().trim().to_owned(), errors.trim().to_owned()];
+    let after = printed.iter().find_map(|text| text.strip_prefix(places.prints))?;
+    let version = after.split_whitespace().next()?.to_owned();
     Some(version).filter(|version| version.starts_with(|c: char| c.is_ascii_digit()))
 }
 

@@ -10,6 +10,7 @@ use super::environment::SeenFile;
 use super::health::HealthWait;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
 use super::signal::{LifecycleResult, Signal};
+use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
 use crate::facts::{Branch, CaFile, Commit, Network, Seconds};
 use crate::secret::Sealed;
@@ -58,6 +59,8 @@ pub enum Action {
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
+    /// Finds the pages of a static site in its release, and fails if they contain a value of the secret.
+    PublishSite(PublishSite),
     /// Flushes the release to disk, and then writes the record, readable only by root, that it is complete.
     FinishRelease {
         release: PathBuf,
@@ -134,6 +137,7 @@ impl Action {
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
                 | Action::RunCommand(_)
+                | Action::PublishSite(_)
                 | Action::FinishRelease { .. }
         )
     }
@@ -154,6 +158,7 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
+            Action::PublishSite(site) => vec![site.link.clone()],
             Action::FinishRelease { release, record, .. } | Action::DiscardUnfinished { release, record } => {
                 vec![release.clone(), record.clone()]
             }

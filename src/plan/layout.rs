@@ -256,6 +256,11 @@ pub fn build_home(release: &Path) -> PathBuf {
     release.join(".build-home")
 }
 
+/// The link in a release to the directory that is served, if it is a static site.
+pub fn site(release: &Path) -> PathBuf {
+    release.join(".site")
+}
+
 pub fn runtime(name: &str, version: &str) -> PathBuf {
     Path::new(RUNTIMES).join(name).join(version)
 }

@@ -10,6 +10,7 @@ mod preview;
 mod prune;
 mod show;
 mod signal;
+mod site;
 mod tool;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use prune::{BoundCache, Prune, PruneRuntimes};
 use show::printable;
 pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
+pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
 
 /// What a run is for.

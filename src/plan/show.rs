@@ -177,6 +177,9 @@ pub fn headline(action: &Action) -> String {
         Action::ProveImdsRules { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
+        Action::PublishSite(site) => {
+            format!("serve {} of the release, by the link {}", site.roots.join(" or "), site.link.display())
+        }
         Action::Migrate(migration) => {
             let lines: Vec<String> = migration.commands.iter().map(|argv| words(argv)).collect();
             format!("run {}", lines.join(", then "))
@@ -305,6 +308,13 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
                 line(format!("{name}={}", printable(value)));
             }
             line(format!("once: skipped if {} records it", migration.record.path.display()));
+        }
+        Action::PublishSite(site) => {
+            line("the first of these directories with an index.html".to_owned());
+            let names = site.confidential.names();
+            if !names.is_empty() {
+                line(format!("fails if a file has the value of one of: {}", names.join(", ")));
+            }
         }
         Action::EnsureRunning(ensure) => {
             line(format!("depends on: {}", paths(&ensure.inputs)));

@@ -31,7 +31,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     variables.insert("PORT", Secret::new(port.to_string()));
     // The notes are dropped: the plan has the same ones for the service.
     let unit = layout.transient("candidate");
-    let gate = health::gate(wanted.manifest, &variables, recipe.is_web, layout, &mut Vec::new())?;
+    let gate = health::gate(wanted.manifest, &variables, recipe, layout, &mut Vec::new())?;
     let gate = Gate { unit: unit.clone(), ..gate };
     let rendering = environment::render(wanted, recipe, &variables, layout, &mut Vec::new())?;
 

@@ -20,7 +20,7 @@ pub fn render(
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Rendering> {
-    let dialect = wanted.manifest.env.file.then_some(recipe.dotenv);
+    let dialect = recipe.dotenv(wanted.manifest);
     let (rendering, left_out) = env::render(variables, dialect, &header(layout))?;
     if !left_out.is_empty() {
         notes.push(format!(

@@ -11,6 +11,7 @@ use crate::plan::{Action, Gate, HealthWait, PortsRecord, Probe, Request, Seconds
 
 use super::Wanted;
 use super::draft::Draft;
+use super::runtime::Recipe;
 use super::steps::{Added, Steps};
 use super::{records, unset};
 
@@ -26,7 +27,7 @@ const ELSEWHERE: Seconds = Seconds(15);
 pub fn gate(
     manifest: &Manifest,
     variables: &Variables,
-    is_web: bool,
+    recipe: &Recipe,
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Gate> {
@@ -45,7 +46,7 @@ pub fn gate(
     if let Some(unused) = manifest.port.filter(|unused| Some(*unused) != port) {
         notes.push(format!("port = {unused} has no effect: PORT is set elsewhere"));
     }
-    let probe = probe(manifest, port, variable.is_some(), is_web)?;
+    let probe = probe(manifest, port, variable.is_some(), recipe)?;
     match &probe {
         Probe::Alive => notes.push(ALIVE_ONLY.to_owned()),
         Probe::Observed { .. } => notes.push(OBSERVED.to_owned()),
@@ -61,13 +62,17 @@ pub fn gate(
     })
 }
 
-fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool, web: bool) -> Result<Probe> {
+fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool, recipe: &Recipe) -> Result<Probe> {
     let health = &manifest.health;
-    let request = health.path.as_ref().map(|path| Request {
-        path: path.clone(),
+    let web = recipe.is_web;
+    // A site has a first page, if nothing else.
+    let first_page = recipe.site.as_ref().filter(|_| health.check.is_none()).map(|_| "/".to_owned());
+    let request = health.path.clone().or(first_page).map(|path| Request {
+        path,
         statuses: health.status.clone(),
         host: health.host.clone(),
         answer: health.answer,
+        page: None,
     });
     match (port, request, health.check) {
         (_, _, Some(Strength::Process)) => Ok(Probe::Alive),
@@ -203,7 +208,13 @@ mod tests {
     }
 
     fn request() -> Request {
-        Request { path: "/health".into(), statuses: Vec::new(), host: None, answer: Probe::answer() }
+        Request {
+            path: "/health".into(),
+            statuses: Vec::new(),
+            host: None,
+            answer: Probe::answer(),
+            page: None,
+        }
     }
 
     fn observed(request: Option<Request>) -> Probe {

@@ -69,7 +69,7 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
         required: manifest.env.required.iter().cloned().collect(),
         under,
         over: recipe.start.environment.clone(),
-        dotenv: manifest.env.file,
+        dotenv: recipe.dotenv(manifest).is_some(),
         dialect: recipe.dotenv.name.to_owned(),
     }
 }

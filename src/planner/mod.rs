@@ -30,6 +30,7 @@ pub mod retry;
 mod running;
 pub mod runtime;
 mod signal;
+mod site;
 mod start;
 mod steps;
 pub mod supervisor;
@@ -81,11 +82,14 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
-    notes.push(accounts::may_write(wanted.manifest, &layout));
+    match recipe.site {
+        Some(_) => notes.extend(site::not_built_in(wanted)),
+        None => notes.push(accounts::may_write(wanted.manifest, &layout)),
+    }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
     notes.extend(unset.as_ref().map(unset::note));
 
-    let mut gate = health::gate(wanted.manifest, &variables, recipe.is_web, &layout, &mut notes)?;
+    let mut gate = health::gate(wanted.manifest, &variables, &recipe, &layout, &mut notes)?;
     let (release_path, of) = (release.as_path(), (&recipe, &variables, &layout));
     let service = supervise(wanted, release_path, of, &mut notes)?;
     gate.also = service.probes.clone();
@@ -120,7 +124,7 @@ fn supervise(
     (recipe, variables, layout): (&Recipe, &Variables, &Layout),
     notes: &mut Vec<String>,
 ) -> Result<supervisor::Service> {
-    let supervisor = supervisor::of(wanted.manifest);
+    let supervisor = supervisor::of(wanted.manifest, recipe);
     (supervisor.refuse)(wanted.source, wanted.manifest, recipe)?;
     let app = supervisor::App { wanted, recipe, release, variables, layout };
     let service = (supervisor.supervise)(&app)?;

@@ -1,6 +1,7 @@
 //! The steps that install packages of the distribution, for the manifest, a runtime or the rules for IMDS.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::Wanted;
 use super::runtime::Recipe;
@@ -13,12 +14,15 @@ use crate::plan::*;
 
 /// One name for all services: dpkg has one lock, so there is one installation at a time.
 const UNIT: &str = "bootagent-packages.service";
+const NGINX: &str = "nginx";
+const OWN_UNITS: &str = "/etc/systemd/system";
 
 /// Adds the step for packages of the manifest and the runtime. Returns whether there are any.
 pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bool> {
     let selection = wanted.selection;
     let mut names = wanted.manifest.packages.clone();
     let why = match names.is_empty() {
+        true if recipe.site.is_some() => "nginx serves the site".to_owned(),
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };
@@ -43,9 +47,15 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         return Err(Error::new(Code::PackagesUnsupported, doing(), cause));
     }
     // Not at the same time: the two steps would use the same unit and dpkg's lock.
-    let first = steps.has("imds-nft").then_some("imds-nft");
+    let mut first = steps.has("imds-nft").then_some("imds-nft").into_iter().collect::<Vec<_>>();
+    if recipe.packages().any(|name| name == NGINX) {
+        let why = "the package would start a site of its own on port 80; systemctl unmask allows it";
+        let (path, nothing) = (Path::new(OWN_UNITS).join("nginx.service"), "/dev/null".into());
+        steps.link("mask-nginx", why, path, nothing).after(&["remove-leftovers"]);
+        first.push("mask-nginx");
+    }
     let mut step = add(steps, "packages", &why, names.clone(), selection);
-    step.after(first.as_slice());
+    step.after(&first);
     steps.finished_by("packages");
     Ok(true)
 }

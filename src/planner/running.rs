@@ -12,6 +12,10 @@ pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
     let reloads = match runs_by.takes {
         Takes::Restart => Vec::new(),
         Takes::Reload => vec![layout.current()],
+        Takes::ReloadOfFiles => {
+            let files = runs_by.files.iter().map(|file| file.path.clone());
+            [layout.current(), layout.environment()].into_iter().chain(files).collect()
+        }
     };
     EnsureRunning { unit: layout.unit(), inputs, reloads, record: layout.started_from() }
 }

@@ -41,6 +41,22 @@ pub fn of(name: &str, value: &Secret) -> Vec<Form> {
     all
 }
 
+/// The forms that disclose a variable's value of at least `shortest` characters wherever they are: of the whole value, of
+/// passwords in addresses, and of members of a JSON value whose names sound secret. Empty for an ordinary value.
+pub fn disclosing(name: &str, value: &Secret, shortest: usize) -> Vec<Form> {
+    let mut forms = Forms { name, all: Vec::new() };
+    let value = value.expose().trim();
+    forms.disclosing(name, value, shortest);
+    forms.addresses(value);
+    if let Ok(serde_json::Value::Object(members)) = serde_json::from_str(value) {
+        for (key, member) in members.iter().filter(|(key, _)| sounds_secret(key)) {
+            forms.disclosing(key, member.as_str().unwrap_or_default(), shortest);
+        }
+    }
+    let is_long = |form: &Form| form.text.expose().chars().count() >= shortest;
+    forms.all.into_iter().filter(|form| form.reach == Reach::Anywhere && is_long(form)).collect()
+}
+
 struct Forms<'a> {
     name: &'a str,
     all: Vec<Form>,
@@ -52,6 +68,13 @@ impl Forms<'_> {
         if text.chars().count() >= shortest {
             let (name, key) = (self.name.to_owned(), key.to_owned());
             self.all.push(Form { name, key, reach, text: Secret::new(text) });
+        }
+    }
+
+    fn disclosing(&mut self, key: &str, text: &str, shortest: usize) {
+        if text.chars().count() >= shortest && reach(key, text) == Reach::Anywhere {
+            self.escaped(key, text);
+            self.encoded(key, text);
         }
     }
 

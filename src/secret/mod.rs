@@ -2,6 +2,7 @@
 //!
 //! Neither type has a `Display`. Only [`Secret::expose`], [`Sealed::expose`] and a [`Redaction`] give out their text.
 
+mod confidential;
 mod foreign;
 mod forms;
 mod message;
@@ -13,6 +14,7 @@ use std::fmt;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
 
+pub use confidential::{Confidential, Finder};
 pub use foreign::{CUT, ForeignText, SHOWN, cut, excerpt, without_userinfo};
 pub use message::{Message, Unredacted};
 pub use redaction::Redaction;

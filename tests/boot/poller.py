@@ -12,10 +12,10 @@ class Poller:
     """From outside of the machine's processes, for as long as the `with` lasts. `failures` has what was not a good answer,
     and when, in seconds from the beginning."""
 
-    def __init__(self, machine: Machine, path: str = "/health") -> None:
+    def __init__(self, machine: Machine, path: str = "/health", port: int = 3000) -> None:
         self.asked = 0
         self.failures: list[tuple[float, str]] = []
-        self._url, self._machine = f"http://127.0.0.1:3000{path}", machine
+        self._url, self._machine = f"http://127.0.0.1:{port}{path}", machine
         self._stop, self._thread = threading.Event(), threading.Thread(target=self._ask, daemon=True)
 
     def __enter__(self) -> "Poller":

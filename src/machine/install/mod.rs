@@ -8,6 +8,7 @@ pub mod kept;
 pub mod packages;
 pub mod releases;
 pub mod runtimes;
+pub mod site;
 pub mod tools;
 pub mod work;
 pub mod working_tree;

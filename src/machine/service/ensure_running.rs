@@ -168,7 +168,18 @@ async fn running(ensure: &EnsureRunning, state: &UnitState) -> Result<Running> {
         Some(started) => !changed_after(ensure, started)?.is_empty(),
         None => true,
     };
-    Ok(judge(record.as_ref(), &digest, &state.invocation, || changed))
+    Ok(match judge(record.as_ref(), &digest, &state.invocation, || changed) {
+        Running::AsRecorded if may_have_been_reloaded(ensure)? => Running::Other,
+        judged => judged,
+    })
+}
+
+/// Whether a file that a reload reads was changed since the record was written, and is as before by now. An operator may have
+/// reloaded the unit in between, which gives it no new invocation: then it runs from what the file was meanwhile.
+fn may_have_been_reloaded(ensure: &EnsureRunning) -> Result<bool> {
+    let Some(recorded) = files::changed(&ensure.record)? else { return Ok(false) };
+    let newer = changed_after(ensure, recorded)?;
+    Ok(newer.iter().any(|input| ensure.reloads.iter().any(|reloads| reloads == input)))
 }
 
 /// The inputs that changed after `moment`, in microseconds since 1970, by their ctime: `touch` and `mv` can set back an

@@ -2,7 +2,9 @@
 //! Changes nothing and keeps no state; `gate.rs` repeats it.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::accept::accepts;
@@ -10,6 +12,7 @@ use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
 use crate::fault::Fault;
+use crate::machine::install::site;
 use crate::machine::process::sockets::{self, Holder, Listener};
 use crate::machine::process::units::UnitState;
 use crate::machine::process::watcher;
@@ -77,17 +80,22 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
 pub async fn at(port: u16, request: Option<&Request>, state: &UnitState) -> Result<Good, Bad> {
     let seen = |answer: String| Good { answer, is_listening: true, processes: None };
     let address = own_address(port, state)?;
-    let Some(Request { path, statuses, host, answer }) = request else {
+    let Some(Request { path, statuses, host, answer, page }) = request else {
         accepts(address, &state.cgroup, Probe::answer().duration()).await?;
         return Ok(seen(format!("listening on {address}")));
     };
     let url = format!("http://{address}{path}");
-    let answer = ask(url.clone(), host.clone(), answer.duration()).await?;
+    let answer = ask(url.clone(), host.clone(), answer.duration(), page.clone()).await?;
     let good = match statuses.is_empty() {
         true => (200..300).contains(&answer.status),
         false => statuses.contains(&answer.status),
     };
     match good {
+        true if !answer.is_page => {
+            let page = page.as_deref().unwrap_or(Path::new("")).display();
+            let cause = format!("{url} answered {}, and not with the bytes of {page}", answer.status);
+            Err(bad(Fault::HealthBadAnswer, cause))
+        }
         true => Ok(seen(format!("{url} answered {}", answer.status))),
         false => Err(refused(&url, answer)),
     }
@@ -120,6 +128,8 @@ struct Answer {
     status: u16,
     /// The target of a redirect, without query and fragment.
     location: Option<ForeignText>,
+    /// Whether it has exactly the bytes of the page that was asked for, if one was.
+    is_page: bool,
 }
 
 fn refused(url: &str, answer: Answer) -> Bad {
@@ -212,7 +222,12 @@ fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
 }
 
 /// Sends one GET. Redirects are not followed: a login page that answers 200 does not prove that the service is healthy.
-async fn ask(url: String, host: Option<String>, most: Duration) -> Result<Answer, Bad> {
+async fn ask(
+    url: String,
+    host: Option<String>,
+    most: Duration,
+    page: Option<PathBuf>,
+) -> Result<Answer, Bad> {
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(Some(most))
@@ -227,19 +242,35 @@ async fn ask(url: String, host: Option<String>, most: Duration) -> Result<Answer
         if let Some(host) = host {
             request = request.header("Host", host);
         }
-        let answer = request.call().map_err(|error| match error {
+        let mut answer = request.call().map_err(|error| match error {
             ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", most.as_secs()),
             other => format!("{url}: {other}"),
         })?;
         let status = answer.status();
         let location = answer.headers().get("Location").filter(|_| status.is_redirection());
         let location = location.map(|location| target(&String::from_utf8_lossy(location.as_bytes())));
-        Ok(Answer { status: status.as_u16(), location })
+        let is_page = match page {
+            Some(page) => {
+                has_bytes_of(answer.body_mut(), &page).map_err(|cause| format!("{url}: {cause}"))?
+            }
+            None => true,
+        };
+        Ok(Answer { status: status.as_u16(), location, is_page })
     });
     match asked.await {
         Ok(answer) => answer.map_err(|cause: String| bad(Fault::HealthBadAnswer, cause)),
         Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
     }
+}
+
+/// Compares a body with the page of a release. Reads no more of it than shows a difference.
+fn has_bytes_of(body: &mut ureq::Body, page: &Path) -> Result<bool, String> {
+    let wanted = site::page(page).map_err(|error| error.in_public().report().causes.join(": "))?;
+    let Some(wanted) = wanted else { return Err(format!("{} is not there", page.display())) };
+    let mut got = Vec::new();
+    let most = wanted.len() as u64 + 1;
+    body.as_reader().take(most).read_to_end(&mut got).map_err(|error| error.to_string())?;
+    Ok(got == wanted)
 }
 
 #[cfg(test)]
@@ -262,8 +293,10 @@ mod tests {
             ("\u{1b}[31m/red\r\nSet-Cookie: x", "/redSet-Cookie: x"),
             ("https://u:hunter2@h/", "https://h/"),
         ] {
-            let bad =
-                refused("http://127.0.0.1:1/", Answer { status: 302, location: Some(target(location)) });
+            let bad = refused(
+                "http://127.0.0.1:1/",
+                Answer { status: 302, location: Some(target(location)), is_page: true },
+            );
             let shown = bad.cause.shown(&Redaction::default());
             assert_eq!(shown, format!("http://127.0.0.1:1/ answered 302, which leads to {told}"));
         }
@@ -273,7 +306,8 @@ mod tests {
 
     #[test]
     fn the_remedy_for_400_names_the_host_header() {
-        let remedy = |status| refused("http://127.0.0.1:1/", Answer { status, location: None }).remedy;
+        let remedy =
+            |status| refused("http://127.0.0.1:1/", Answer { status, location: None, is_page: true }).remedy;
         assert!(remedy(400).unwrap().contains("health.host"));
         assert_eq!(remedy(500), None);
     }
@@ -301,7 +335,10 @@ mod tests {
             connection.write_all(b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n").unwrap();
             String::from_utf8_lossy(&request[..length]).to_lowercase()
         });
-        assert_eq!(ask(url, host.map(str::to_owned), Duration::from_secs(5)).await.unwrap().status, 204);
+        assert_eq!(
+            ask(url, host.map(str::to_owned), Duration::from_secs(5), None).await.unwrap().status,
+            204
+        );
         service.join().unwrap()
     }
 

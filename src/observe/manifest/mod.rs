@@ -21,7 +21,7 @@ use crate::plan::Seconds;
 use layer::Layer;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 use spanned::{Fault, Read, Section, position};
-pub use tables::{Key, Table};
+pub use tables::{Key, Table, Takes};
 pub use values::RESERVED_PORT;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,13 +12,20 @@ pub struct Table {
     pub keys: &'static [Key],
 }
 
-/// A key whose value is a string.
 #[derive(Debug)]
 pub struct Key {
     pub name: &'static str,
     /// What a valid value is, for the error: "an npm version range".
     pub expected: &'static str,
-    pub fits: fn(&str) -> bool,
+    pub takes: Takes,
+}
+
+#[derive(Debug)]
+pub enum Takes {
+    /// A string that fits.
+    Text(fn(&str) -> bool),
+    /// `true` or `false`, which is kept as that word.
+    Flag,
 }
 
 /// Values by table and key.
@@ -32,11 +39,17 @@ pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<B
     for (name, at, item) in section.entries() {
         let key = table.keys.iter().find(|key| key.name == name);
         let key = key.ok_or_else(|| section.unknown(name, at, &known, elsewhere))?;
-        let value = item.string(key.expected)?;
-        if !(key.fits)(value) {
-            return Err(item.fault(format!("is {}; expected {}", shown(value), key.expected)));
-        }
-        values.insert(name.to_owned(), value.to_owned());
+        let value = match key.takes {
+            Takes::Flag => item.flag()?.to_string(),
+            Takes::Text(fits) => {
+                let value = item.string(key.expected)?;
+                if !fits(value) {
+                    return Err(item.fault(format!("is {}; expected {}", shown(value), key.expected)));
+                }
+                value.to_owned()
+            }
+        };
+        values.insert(name.to_owned(), value);
     }
     Ok(values)
 }

@@ -167,7 +167,7 @@ fn the_examples_of_the_reference_are_read() {
     let reference = include_str!("../../../docs/reference/manifest.md");
     let examples: Vec<&str> =
         reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         read(example);
     }

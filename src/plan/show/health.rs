@@ -52,5 +52,7 @@ fn get(port: &str, request: &Request) -> String {
         false => statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),
     };
     let host = host.as_ref().map(|host| format!(" (Host: {host})")).unwrap_or_default();
-    format!("GET http://127.0.0.1:{port}{path}{host} answers {good}, from a socket of the service")
+    let page = request.page.as_ref().map(|page| format!(", with exactly the bytes of {}", page.display()));
+    let page = page.unwrap_or_default();
+    format!("GET http://127.0.0.1:{port}{path}{host} answers {good}{page}, from a socket of the service")
 }

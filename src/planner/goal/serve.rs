@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, environment, goes_back_to, imds, migrate, recover, remember,
-    signal, start,
+    signal, site, start,
 };
 use crate::secret::Redaction;
 
@@ -21,6 +21,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, draft)?;
     build::link(&mut steps, draft);
+    site::publish(&mut steps, draft);
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
     build::finish(&mut steps, draft);

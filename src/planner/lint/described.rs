@@ -31,6 +31,7 @@ fn runtime(subject: &Subject) -> Setting {
     let recipe = subject.recipe;
     let (by, range) = recipe.chosen_by.split_once(": ").unwrap_or((&recipe.chosen_by, "*"));
     let wanted = match range {
+        "*" if recipe.runtime == recipe.of.name => "static site".to_owned(),
         "*" => format!("{}, any version", recipe.of.name),
         range => format!("{} {range}", recipe.of.name),
     };
@@ -86,7 +87,7 @@ fn candidate(subject: &Subject) -> Option<Setting> {
 }
 
 fn supervisor(subject: &Subject) -> Option<Setting> {
-    let name = supervisor::of(subject.manifest).name;
+    let name = supervisor::of(subject.manifest, subject.recipe).name;
     let origin = match subject.manifest.supervisor {
         Some(_) => "supervisor in bootagent.toml",
         None => "[pm2] in bootagent.toml",

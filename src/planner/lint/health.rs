@@ -10,7 +10,8 @@ pub struct Port {
     pub origin: &'static str,
 }
 
-/// The variable PORT of the service: the start line's, else that of `env.values`, else the manifest's `port`.
+/// The variable PORT of the service: the start line's, else that of `env.values`, else the manifest's `port`, else the default of
+/// a static site.
 pub fn port(subject: &Subject) -> Option<Port> {
     let manifest = subject.manifest;
     let of_start = subject.recipe.start.environment.get("PORT");
@@ -20,6 +21,7 @@ pub fn port(subject: &Subject) -> Option<Port> {
     found(of_start.and_then(number), "PORT in the start command")
         .or_else(|| found(of_values.and_then(number), "env.values in bootagent.toml"))
         .or_else(|| found(manifest.port, "port in bootagent.toml"))
+        .or_else(|| found(subject.recipe.defaults.get("PORT").and_then(number), "the default"))
 }
 
 const NO_PORT: &str = "no port is known";
@@ -41,6 +43,9 @@ pub fn shown(subject: &Subject) -> Setting {
                 _ => "health in bootagent.toml, and PORT",
             },
         ),
+        (_, Some(Port { port, origin }), None) if subject.recipe.site.is_some() => {
+            (format!("GET / on port {port}, answered with the release's own page"), origin)
+        }
         (_, Some(Port { port, origin }), None) => (format!("a connection to port {port}"), origin),
         (_, None, Some(path)) => (
             format!("GET {path} on the port that the service is found to listen on"),

@@ -134,7 +134,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Recipe, Unmet> {
         is_started_by_supervisor: supervisor::starts(source, manifest),
     })?;
     persist::refuse(source, manifest, &recipe)?;
-    (supervisor::of(manifest).refuse)(source, manifest, &recipe)?;
+    (supervisor::of(manifest, &recipe).refuse)(source, manifest, &recipe)?;
     candidate::refuse(manifest.candidate_port, manifest.port, &recipe.start)?;
     Ok(recipe)
 }

@@ -20,6 +20,10 @@ const SERVERS: &[&str] = &[
 pub const OF_ECOSYSTEM: &str = "what PM2's ecosystem file names";
 
 pub fn shown(subject: &Subject) -> Setting {
+    if let Some(site) = subject.recipe.settings.iter().find(|setting| setting.name == "site") {
+        let value = format!("{}, by nginx", plain(&site.value));
+        return Setting { name: "serve".to_owned(), value, origin: plain(&site.origin) };
+    }
     let (value, origin) = match subject.line.as_str() {
         "" => (OF_ECOSYSTEM.to_owned(), "the repository has one".to_owned()),
         line => (line.to_owned(), origin(subject)),

@@ -21,6 +21,13 @@ pub struct Start {
     pub notifies: bool,
 }
 
+impl Start {
+    /// For what is not started as a program.
+    pub fn none() -> Start {
+        Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false }
+    }
+}
+
 /// Programs that start another one and stay beside it.
 const WRAPPERS: &[&str] = &["npm", "npx", "pnpm", "pnpx", "yarn", "bun", "bunx", "corepack"];
 

@@ -1,4 +1,4 @@
-//! The runtimes (Node, Python): how a commit for each is recognized, installed, built and started. Pure: a runtime
+//! The runtimes (Node, Python, static sites): how a commit for each is recognized, installed, built and started. Pure: a runtime
 //! makes a recipe, of which other modules make steps.
 //!
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
@@ -11,6 +11,8 @@ mod procfile;
 mod python;
 mod recipe;
 mod shell;
+pub mod site;
+mod static_site;
 mod tool_files;
 mod yaml;
 
@@ -26,7 +28,7 @@ pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Work};
 
 /// In the order in which errors name them.
-const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON];
+const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON, &static_site::STATIC];
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {

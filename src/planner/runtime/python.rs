@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use super::command;
 use super::recipe::{ArchiveNames, Claim, Recipe, RecipeInputs, Runtime, Weight};
 use crate::facts::{Mirrors, Network, Source};
-use crate::observe::manifest::{Key, Table};
+use crate::observe::manifest::{Key, Table, Takes};
 use crate::plan::layout::Layout;
 use crate::planner::env::python;
 use crate::planner::unmet::{Unmet, require_texts};
@@ -72,7 +72,7 @@ const EVIDENCE: &[&str] = &[
 const VERSION: Key = Key {
     name: "version",
     expected: "a Python version like \"3.12\" or \">=3.10\"",
-    fits: |text| !text.trim().is_empty() && version::Range::parse(text).is_some(),
+    takes: Takes::Text(|text| !text.trim().is_empty() && version::Range::parse(text).is_some()),
 };
 
 /// The directory of the virtual environment, which uv and most people call so.
@@ -147,6 +147,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
         stores_uploads: None,
         writes: Vec::new(),
+        site: None,
         notes,
     })
 }

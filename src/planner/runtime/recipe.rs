@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::command::Start;
+use super::site::Site;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -60,6 +61,8 @@ pub struct Claim {
 /// How certain a claim is, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// A web page at the root, which a service of another runtime may have.
+    Page,
     /// A program at the root, which may be there for another purpose.
     Program,
     /// A file such as package.json, which a service of another runtime may have for its tools.
@@ -131,6 +134,8 @@ pub struct Recipe {
     pub stores_uploads: Option<&'static str>,
     /// Directories of the release that the service writes to, although the manifest does not name them.
     pub writes: Vec<String>,
+    /// If it is a static site: what is served of the release, by nginx in place of a program of the repository.
+    pub site: Option<Site>,
     pub notes: Vec<String>,
 }
 
@@ -162,6 +167,12 @@ pub struct Work {
 }
 
 impl Recipe {
+    /// The dialect of the service's `.env`; none if it has no such file. Nothing of a site reads one, and it could be
+    /// served.
+    pub fn dotenv(&self, manifest: &Manifest) -> Option<&'static Dialect> {
+        (manifest.env.file && self.site.is_none()).then_some(self.dotenv)
+    }
+
     /// PATH for commands in this directory: a release, or `current`.
     pub fn search_path(&self, tree: &Path) -> String {
         let packages = self.programs.iter().map(|programs| tree.join(programs).display().to_string());

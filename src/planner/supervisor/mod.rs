@@ -1,9 +1,10 @@
-//! Supervisors keep a service running: systemd alone, or PM2 in a systemd unit. A supervisor makes a `Service` of an
+//! Supervisors keep a service running: systemd alone, PM2 in a systemd unit, or, for a static site, nginx in one. A supervisor makes a `Service` of an
 //! `App`: the unit and files of a deployment, and what they need on the machine. Pure: supervisors add no steps;
 //! `Service` does.
 //!
 //! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
+mod nginx;
 mod pm2;
 pub mod systemd;
 
@@ -59,15 +60,22 @@ pub struct Service {
     pub notes: Vec<String>,
 }
 
-/// The supervisor that the manifest names, else systemd.
-pub fn of(manifest: &Manifest) -> &'static Supervisor {
+/// What serves a static site; else the supervisor that the manifest names, else systemd.
+pub fn of(manifest: &Manifest, recipe: &Recipe) -> &'static Supervisor {
+    match recipe.site {
+        Some(_) => &nginx::NGINX,
+        None => named(manifest),
+    }
+}
+
+fn named(manifest: &Manifest) -> &'static Supervisor {
     let wanted = manifest.supervisor();
     ALL.into_iter().find(|supervisor| supervisor.name == wanted).unwrap_or(&systemd::SYSTEMD)
 }
 
 /// Whether a file of the supervisor in the repository names what is started.
 pub fn starts(source: &Source, manifest: &Manifest) -> bool {
-    (of(manifest).starts)(source, manifest)
+    (named(manifest).starts)(source, manifest)
 }
 
 /// Paths of the files whose text a fetch must read for supervisors.

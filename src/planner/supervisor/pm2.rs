@@ -217,6 +217,7 @@ fn supervise(app: &App) -> Result<Service> {
         tree: app.layout.data(),
         environment,
         reload: Some(vec![node.clone(), of_tool("reload.js")]),
+        ..Main::default()
     };
     let probe = Probe::Command {
         what: "PM2 has every process online".to_owned(),

@@ -39,8 +39,12 @@ pub struct Main {
     pub tree: PathBuf,
     /// Additional variables. The service's environment overrides them.
     pub environment: Vec<(&'static str, String)>,
+    /// Checks the program's files before each start and reload.
+    pub check: Option<Vec<String>>,
     /// The command that makes the running program use the new release (`ExecReload=`).
     pub reload: Option<Vec<String>>,
+    /// Whether it gets none of the service's variables.
+    pub needs_no_variables: bool,
 }
 
 /// What differs between the service's unit and a candidate's.
@@ -139,8 +143,7 @@ Group={user}
 WorkingDirectory={tree}
 Environment=PATH={path}
 Environment=HOME={data}
-{variables}EnvironmentFile={env}
-ExecStart={start}
+{variables}{env}{check}ExecStart={start}
 {reload}{lasts}{ends}TimeoutStopSec=30
 SyslogIdentifier={identifier}
 ReadWritePaths={data}
@@ -152,10 +155,19 @@ ReadWritePaths={data}
         tree = role.main.tree.display(),
         variables =
             role.main.environment.iter().map(|(name, value)| variable(name, value)).collect::<String>(),
-        reload = role.main.reload.as_ref().map(|argv| reloads(argv)).unwrap_or_default(),
-        path = escape(&recipe.search_path(role.tree)),
+        check =
+            role.main.check.as_ref().map(|argv| format!("ExecStartPre={}\n", line(argv))).unwrap_or_default(),
+        reload =
+            role.main.reload.as_ref().map(|argv| reloads(role.main.check.as_ref(), argv)).unwrap_or_default(),
+        path = match role.main.needs_no_variables {
+            true => "/usr/local/bin:/usr/bin:/bin".to_owned(),
+            false => escape(&recipe.search_path(role.tree)),
+        },
         data = layout.data().display(),
-        env = role.environment.display(),
+        env = match role.main.needs_no_variables {
+            true => String::new(),
+            false => format!("EnvironmentFile={}\n", role.environment.display()),
+        },
         lasts = role.lasts,
         ends = ends(role.main.is_wrapped),
         identifier = role.identifier,
@@ -197,9 +209,11 @@ fn ends(is_wrapped: bool) -> String {
     format!("ExecStop=-{drain}\nKillMode={kill_mode}\n")
 }
 
-/// The time limit is long because a reload replaces the processes one after the other.
-fn reloads(argv: &[String]) -> String {
-    format!("ExecReload={}\nTimeoutStartSec=110\n", line(argv))
+/// The time limit is long because a reload replaces the processes one after the other. The second command runs only if the
+/// first succeeds.
+fn reloads(check: Option<&Vec<String>>, argv: &[String]) -> String {
+    let check = check.map(|argv| format!("ExecReload={}\n", line(argv))).unwrap_or_default();
+    format!("{check}ExecReload={}\nTimeoutStartSec=110\n", line(argv))
 }
 
 fn variable(name: &str, value: &str) -> String {

@@ -16,11 +16,11 @@ mod workspace;
 
 use std::path::PathBuf;
 
-use super::command;
 use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
+use super::{command, site};
 use crate::error::Result;
 use crate::facts::{Evidence, Places, Source};
-use crate::observe::manifest::{Key, Table};
+use crate::observe::manifest::{Key, Table, Takes};
 use crate::plan::Setting;
 use crate::planner::env::dotenv;
 use crate::planner::unmet::{Unmet, require_texts};
@@ -52,6 +52,21 @@ const EVIDENCE: &[&str] = &[
     "next.config.mjs",
     "next.config.cjs",
     "next.config.ts",
+    // Of front ends: `start::FRONTEND_FILES`.
+    "Staticfile",
+    "react-router.config.ts",
+    "react-router.config.js",
+    "react-router.config.mjs",
+    "svelte.config.js",
+    "svelte.config.ts",
+    "astro.config.mjs",
+    "astro.config.js",
+    "astro.config.ts",
+    "angular.json",
+    "vite.config.ts",
+    "vite.config.js",
+    "vite.config.mts",
+    "vite.config.mjs",
 ];
 
 pub use manager::LOCKFILES;
@@ -64,6 +79,7 @@ pub static NODE: Runtime = Runtime {
         names: &["node"],
         directories: &["/usr/local/bin", "/usr/bin"],
         versions: &[("/usr/local/lib/nodejs", ""), ("/opt", "node")],
+        asked: "--version",
         prints: "v",
         beside: &[("npm", &["npm"])],
     }],
@@ -80,8 +96,11 @@ pub static NODE: Runtime = Runtime {
     recipe,
 };
 
-const VERSION: Key =
-    Key { name: "version", expected: "an npm version range like \"22\" or \">=20 <23\"", fits: is_range };
+const VERSION: Key = Key {
+    name: "version",
+    expected: "an npm version range like \"22\" or \">=20 <23\"",
+    takes: Takes::Text(is_range),
+};
 
 /// npm takes an empty range for any version; in a manifest it is more likely a mistake.
 fn is_range(text: &str) -> bool {
@@ -99,8 +118,10 @@ fn detect(source: &Source) -> Option<Claim> {
 
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
-    // Of a record of an older bootagent, which did not read the others, a plan is made without them.
-    let required: Vec<&str> = EVIDENCE.iter().copied().filter(|path| !path.contains('/')).collect();
+    // Of a record of an older bootagent, which did not read the others, a plan is made without them. Those of front ends
+    // are asked for where they matter.
+    let is_required = |path: &&str| !path.contains('/') && !start::FRONTEND_FILES.contains(path);
+    let required: Vec<&str> = EVIDENCE.iter().copied().filter(is_required).collect();
     require_texts(source, &required)?;
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
@@ -164,7 +185,21 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));
     let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
     let mut defaults = chosen.defaults.clone();
-    defaults.insert("NODE_ENV".to_owned(), "production".to_owned());
+    let mut build_environment = environment::build(inputs, &selected);
+    let found = chosen.site.take();
+    let mut site = None;
+    if let Some(found) = found {
+        let unset = |(name, _): &&(&str, &str)| !manifest.env.values.contains_key(*name);
+        let variables = found.variables.iter().filter(unset);
+        build_environment.extend(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        defaults.insert("PORT".to_owned(), site::PORT.to_owned());
+        chosen.origin = found.origin;
+        let made = site::site(inputs, found.convention, &mut notes)?;
+        chosen.line = made.roots.join(", ");
+        site = Some(made);
+    } else {
+        defaults.insert("NODE_ENV".to_owned(), "production".to_owned());
+    }
     if environment::runs_npx(&chosen.line) {
         defaults.extend(environment::no_fetch());
     }
@@ -174,15 +209,16 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         // Native addons are built for the ABI of a major version.
         runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
-        settings: settings(&selected, &chosen),
+        settings: settings(&selected, &chosen, site.is_some()),
         needs: node
             .archive
             .into_iter()
             .map(Need::Archive)
             .chain(tool.map(|(tool, _)| Need::Tool(tool)))
+            .chain(site.as_ref().and_then(|_| site::needs(inputs.facts)))
             .collect(),
         work,
-        build_environment: environment::build(inputs, &selected),
+        build_environment,
         tool_environment: environment::shared_tools(layout),
         guess: chosen.is_guess.then(|| format!("{} ({})", excerpt(&chosen.line), chosen.origin)),
         keeps_home: leaves_files_at_home(&package),
@@ -197,6 +233,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join(selected.manager.cache)],
         stores_uploads: stores_uploads(&package),
         writes: chosen.writes,
+        site,
         is_web: start::is_web(
             chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),
         ),
@@ -205,7 +242,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
 }
 
 /// What conventions chose, and which one.
-fn settings(selected: &manager::Selected, chosen: &start::Chosen) -> Vec<Setting> {
+fn settings(selected: &manager::Selected, chosen: &start::Chosen, is_site: bool) -> Vec<Setting> {
     let setting = |name: &str, value: String, origin: &str| Setting {
         name: name.to_owned(),
         value,
@@ -213,7 +250,8 @@ fn settings(selected: &manager::Selected, chosen: &start::Chosen) -> Vec<Setting
     };
     let manager = format!("{} {}", selected.manager.name, selected.version);
     let manager = setting("packages", manager.trim().to_owned(), &selected.origin);
-    let start = setting("start", excerpt(&chosen.line), &chosen.origin);
+    let name = if is_site { "site" } else { "start" };
+    let start = setting(name, excerpt(&chosen.line), &chosen.origin);
     [manager].into_iter().chain([start].into_iter().filter(|start| !start.origin.is_empty())).collect()
 }
 
@@ -246,4 +284,14 @@ const UPLOADS: &[&str] = &["multer", "formidable", "express-fileupload", "busboy
 
 fn stores_uploads(package: &Package) -> Option<&'static str> {
     UPLOADS.iter().copied().find(|name| package.depends_on(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_that_shows_a_front_end_is_fetched() {
+        assert!(start::FRONTEND_FILES.iter().all(|path| EVIDENCE.contains(path)));
+    }
 }

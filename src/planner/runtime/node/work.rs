@@ -72,6 +72,21 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
             line,
         );
     }
+    if chosen.site.is_some() {
+        let is_served = manifest.said("static", "root").is_some_and(|root| root.contains("node_modules"));
+        // Two releases are kept, and the packages are most of each.
+        if project.package.has_dependencies() && !is_served {
+            let argv = ["/bin/rm", "-rf", "node_modules"].map(str::to_owned).to_vec();
+            add(
+                Phase::Build,
+                "remove-packages",
+                "only the build needs packages",
+                argv,
+                "rm -rf node_modules",
+            );
+        }
+        return Ok(work);
+    }
     if everything
         && manifest.install.is_none()
         && chosen.keeps_development.is_none()

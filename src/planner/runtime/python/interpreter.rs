@@ -26,6 +26,7 @@ pub const PLACES: Places = Places {
     ],
     directories: &["/usr/local/bin", "/usr/bin"],
     versions: &[("/opt", "python"), ("/usr/local/lib/python", "")],
+    asked: "--version",
     prints: "Python ",
     beside: &[
         // Distributions keep it in a package of its own.

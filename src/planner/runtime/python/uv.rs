@@ -11,6 +11,7 @@ pub const PLACES: Places = Places {
     names: &["uv"],
     directories: &["/usr/local/bin", "/usr/bin"],
     versions: &[],
+    asked: "--version",
     prints: "uv ",
     beside: &[],
 };

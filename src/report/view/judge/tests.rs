@@ -14,8 +14,13 @@ fn commit(text: &str) -> Commit {
 }
 
 fn good() -> Good {
-    let request =
-        Request { path: "/health".into(), statuses: Vec::new(), host: None, answer: Probe::answer() };
+    let request = Request {
+        path: "/health".into(),
+        statuses: Vec::new(),
+        host: None,
+        answer: Probe::answer(),
+        page: None,
+    };
     let probe = Probe::Http { port: 3000, request };
     let gate = Gate {
         unit: "x.service".into(),

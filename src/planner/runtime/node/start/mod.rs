@@ -5,6 +5,7 @@ mod builder;
 mod docker;
 mod file;
 mod framework;
+mod frontend;
 mod line;
 mod nx;
 mod parts;
@@ -38,6 +39,7 @@ use refuse::{DOING, no_start, other_adapter, preview_without_server};
 use word::{Words, assignments};
 
 pub use framework::is_web;
+pub use frontend::FILES as FRONTEND_FILES;
 
 /// The start command, and what follows from it for the build.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ pub struct Chosen {
     pub defaults: BTreeMap<String, String>,
     /// Directories of the release that it writes to.
     pub writes: Vec<String>,
+    /// A site without a server of its own: nothing is started.
+    pub site: Option<frontend::Found>,
     pub notes: Vec<String>,
 }
 
@@ -116,6 +120,9 @@ pub fn choose(
     }
     let has = |path: &str| source.has(path);
     let project = Project { package, workspaces, has: &has };
+    if let Some(found) = frontend::find(inputs, &project)? {
+        return Ok(served(package, found));
+    }
     let framework = framework::of(package);
     let mut notes = Vec::new();
     let mut is_guess = false;
@@ -209,7 +216,7 @@ fn by_framework_in_a_workspace(workspaces: &Workspaces) -> Option<(String, Strin
 
 fn nothing(package: &Package) -> Chosen {
     Chosen {
-        start: Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false },
+        start: Start::none(),
         line: String::new(),
         origin: String::new(),
         is_guess: false,
@@ -218,8 +225,15 @@ fn nothing(package: &Package) -> Chosen {
         keeps_development: None,
         defaults: BTreeMap::new(),
         writes: framework::of(package).into_iter().flat_map(writes).collect(),
+        site: None,
         notes: Vec::new(),
     }
+}
+
+/// A site: the build's files are all that is needed of it.
+fn served(package: &Package, found: frontend::Found) -> Chosen {
+    let builds = found.build.iter().cloned().collect();
+    Chosen { builds, site: Some(found), writes: Vec::new(), ..nothing(package) }
 }
 
 fn writes(framework: &Framework) -> impl Iterator<Item = String> + use<> {
@@ -283,6 +297,7 @@ fn finished(
         keeps_development: None,
         defaults,
         writes: framework.into_iter().flat_map(writes).map(|path| below.clone() + &path).collect(),
+        site: None,
         notes,
     })
 }

@@ -1,0 +1,1 @@
+export const late = () => console.log("loaded when it is needed");
