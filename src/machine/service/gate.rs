@@ -157,7 +157,8 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                 progress::say(format!("{first}, watching for {soak}"));
             }
             Err(now) => {
-                worst = match good.take() {
+                // Of a process that only lived, nothing was healthy yet: it may have been on its way to its error.
+                worst = match good.take().filter(|(_, same)| same.is_listening) {
                     Some((since, _)) => Bad {
                         fault: if restarts > 0 { Fault::HealthFlapping } else { now.fault },
                         cause: Message::from(format!(

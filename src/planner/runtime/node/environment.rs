@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::manager::Selected;
-use crate::facts::{Mirrors, Network};
+use super::version::Node;
+use crate::facts::{Facts, Mirrors, Network};
 use crate::plan::layout::Layout;
 use crate::planner::runtime::recipe::RecipeInputs;
 
@@ -107,6 +108,18 @@ pub fn shared_tools(layout: &Layout) -> BTreeMap<String, String> {
 /// In the unit's private /tmp, so it is empty. Part of the name of a tool's directory: one that was made with another
 /// cache is not used again.
 pub const SHARED_CACHE: &str = "/tmp/npm";
+
+/// What another manager than npm tells the scripts that it runs: programs read from it which one a project has, and take
+/// npm if it is not there.
+pub fn user_agent(facts: &Facts, node: &Node, selected: &Selected) -> Option<String> {
+    let arch = match facts.machine.arch.as_str() {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let (name, version) = (selected.manager.name, &selected.version);
+    (name != "npm").then(|| format!("{name}/{version} npm/? node/v{} linux {arch}", node.version))
+}
 
 /// npm's cache in /tmp: the HOME of a migration is the service's data, where the cache would stay.
 pub fn migrate() -> BTreeMap<String, String> {

@@ -158,7 +158,13 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let runner = start::Runner { node: &node, packages, manager: selected.manager.name, is_bun };
     let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
     if packages == start::Packages::Hook {
+        pnp::name_hook(&mut chosen, &selected.version);
         pnp::keep_hook(&mut chosen);
+    }
+    if let Some(agent) =
+        environment::user_agent(inputs.facts, &node, &selected).filter(|_| chosen.is_script())
+    {
+        chosen.defaults.insert("npm_config_user_agent".to_owned(), agent);
     }
     notes.append(&mut chosen.notes);
     let project = work::Project {

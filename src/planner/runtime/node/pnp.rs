@@ -27,6 +27,16 @@ pub fn in_directory(directory: &str, argv: &[String], line: &str, hook: Option<&
     vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
 }
 
+/// Yarn 2 writes the hook as `.pnp.js`, later versions as `.pnp.cjs`.
+pub fn name_hook(chosen: &mut Chosen, version: &str) {
+    if !version.starts_with("2.") {
+        return;
+    }
+    let named = |text: &mut String| *text = text.replace("/.pnp.cjs", "/.pnp.js");
+    chosen.defaults.get_mut(OPTIONS).into_iter().for_each(named);
+    chosen.start.argv.iter_mut().for_each(named);
+}
+
 /// A start line may set NODE_OPTIONS itself, for Node's memory. The hook stays in front of it.
 pub fn keep_hook(chosen: &mut Chosen) {
     let Some(hook) = chosen.defaults.get(OPTIONS) else { return };

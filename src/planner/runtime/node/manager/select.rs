@@ -115,6 +115,7 @@ fn by_package_or_lockfile(source: &Source, package: &Package) -> Result<Selected
             let manager = match family(manager) {
                 "yarn" => yarn(source, None),
                 "npm" if lockfile.is_none() && package.is_for_bun() => &BUN,
+                "npm" if lockfile.is_none() && package.engines.contains_key("pnpm") => &PNPM,
                 _ => manager,
             };
             let origin = lockfile.map_or("no lockfile".to_owned(), str::to_owned);

@@ -7,7 +7,7 @@ pub use rows::FILES;
 use rows::{FRONTENDS, Frontend};
 
 use super::line::{self, Project};
-use super::program;
+use super::{program, script};
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::planner::runtime::recipe::RecipeInputs;
@@ -168,7 +168,7 @@ fn has_server(row: &Frontend, project: &Project) -> Result<bool> {
     if SERVERS.iter().any(|name| package.depends_on(name)) && row.not_started.is_empty() {
         return Ok(true);
     }
-    for name in ["start"].iter().chain(super::PRODUCTION) {
+    for name in ["start"].iter().chain(script::PRODUCTION) {
         if package.script(name).is_none() {
             continue;
         }
@@ -176,7 +176,7 @@ fn has_server(row: &Frontend, project: &Project) -> Result<bool> {
         let is_preview = program(&resolved.line).is_some_and(|(program, _)| {
             ONLY_PREVIEW.contains(&program) || row.not_started.contains(&program)
         });
-        if !is_preview && !super::develops(&resolved.line) {
+        if !is_preview && !script::is_for_development(&resolved, project)? {
             return Ok(true);
         }
     }

@@ -87,6 +87,12 @@ impl Chosen {
     }
 }
 
+impl Chosen {
+    pub fn is_script(&self) -> bool {
+        self.origin.starts_with("scripts.")
+    }
+}
+
 /// How programs find the packages of the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packages {

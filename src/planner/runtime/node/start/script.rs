@@ -12,7 +12,7 @@ use crate::facts::Source;
 use crate::secret::excerpt;
 
 /// Scripts that start for production where `start` does not, the most usual name first.
-const PRODUCTION: &[&str] =
+pub const PRODUCTION: &[&str] =
     &["start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "start:server"];
 
 /// Programs that publish a release elsewhere, or leave the service in the background, with the word that makes them.
@@ -88,6 +88,12 @@ pub fn by_script(
             None => Err(only_for_development_server(start, package)),
         },
     }
+}
+
+/// Whether any part of a line serves a development version.
+pub fn is_for_development(resolved: &Resolved, project: &Project) -> Result<bool> {
+    let reach = reach::reach(&resolved.line, resolved.directory.as_deref(), project)?;
+    Ok(develops(&reach))
 }
 
 /// What ran in front of the development server runs in front of the framework's own line.
