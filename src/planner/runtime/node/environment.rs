@@ -118,7 +118,9 @@ pub fn user_agent(facts: &Facts, node: &Node, selected: &Selected) -> Option<Str
         other => other,
     };
     let (name, version) = (selected.manager.name, &selected.version);
-    (name != "npm").then(|| format!("{name}/{version} npm/? node/v{} linux {arch}", node.version))
+    // `validate` knows no machine.
+    let is_known = !arch.is_empty() && name != "npm";
+    is_known.then(|| format!("{name}/{version} npm/? node/v{} linux {arch}", node.version))
 }
 
 /// npm's cache in /tmp: the HOME of a migration is the service's data, where the cache would stay.
