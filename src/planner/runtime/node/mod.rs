@@ -149,6 +149,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
                 || manifest.install.is_some()
                 || selected.lockfile.is_some()
                 || selected.is_exact
+                || package.engines.contains_key(selected.manager.name) && selected.manager.package.is_some()
                 || is_bun
         });
     // Before Node's directory, which has another npm.
