@@ -1,7 +1,7 @@
 //! Makes a static site of a release: finds the directory with its pages, looks for values of the secret in its files, and
 //! links to it. Changes nothing but the link.
 //!
-//! The build user owns the files, and root reads them: no symbolic link is followed, and a file that is no regular one is
+//! The build user owns the files, and root reads them: no symbolic link is followed, and a file that is not a regular one is
 //! not read.
 
 use std::ffi::OsStr;
