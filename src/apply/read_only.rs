@@ -42,7 +42,7 @@ fn refused_path(line: &str) -> Option<String> {
     if !is_read_only && !is_mkdir && !lower.contains("eacces") && !lower.contains("permission denied") {
         return None;
     }
-    // Other quoted words are no paths: `permission denied to create extension "uuid-ossp"` of PostgreSQL, a JSON line's
+    // Other quoted words are not paths: `permission denied to create extension "uuid-ossp"` of PostgreSQL, a JSON line's
     // names, Bun's `code: "EROFS"`.
     let of_node = || {
         let (_, rest) = line.split_once(", ").filter(|(before, _)| before.contains(": "))?;

@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::Strength;
+use crate::facts::{Generation, Strength};
 use crate::observe::manifest::{Manifest, RESERVED_PORT};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Gate, HealthWait, PortsRecord, Probe, Request, Seconds};
 
 use super::Wanted;
-use super::draft::Draft;
+use super::records;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
-use super::{records, unset};
 
 /// If a previous deployment can serve instead: a few restarts may have a temporary cause, more are a crash loop, during
 /// which requests are lost.
@@ -158,21 +157,17 @@ fn shown(probe: &Probe) -> String {
 }
 
 /// The wait for the new deployment. Without a previous deployment to go back to, restarts do not end it early.
-pub fn wait(draft: &Draft, can_go_back: bool) -> HealthWait {
-    let Draft { wanted, generation, layout, .. } = draft;
-    let gate = generation.gate.clone();
-    let is_observed = matches!(gate.probe, Probe::Observed { .. });
+pub fn wait(wanted: &Wanted, generation: &Generation, layout: &Layout, can_go_back: bool) -> HealthWait {
+    let is_observed = matches!(generation.gate.probe, Probe::Observed { .. });
     let good = records::good(wanted).filter(|_| is_observed);
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     HealthWait {
-        gate,
         most_restarts: can_go_back.then_some(MOST_RESTARTS),
         elsewhere: wanted.manifest.health.timeout.is_none().then_some(ELSEWHERE),
         listened: good.map(|good| records::listened(facts, service, &good.generation)).unwrap_or_default(),
         record: is_observed
             .then(|| PortsRecord { path: layout.listened(), release: generation.release.clone() }),
-        unset: unset::of(wanted.source, &draft.variables),
-        guess: draft.recipe.guess.clone(),
+        ..HealthWait::of(generation.gate.clone())
     }
 }
 

@@ -4,7 +4,7 @@ use super::compared::another;
 use super::draft::Draft;
 use super::running::ensure_running;
 use super::steps::Steps;
-use super::{accounts, before_serving, fallback, health, records, remember, switch};
+use super::{accounts, before_serving, fallback, health, records, remember, switch, unset};
 use crate::error::Result;
 use crate::fault::Phase;
 use crate::plan::*;
@@ -53,7 +53,11 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
     let why = "the run succeeds only if the service is healthy";
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     let can_go_back = another(draft).or(switched_from).is_some();
-    let wait = health::wait(draft, can_go_back);
+    let wait = HealthWait {
+        unset: unset::of(wanted.source, &draft.variables),
+        guess: draft.recipe.guess.clone(),
+        ..health::wait(wanted, generation, layout, can_go_back)
+    };
     health::await_health(steps, "health-check", why, wait).after(&["start"]).marks(Mark::Passed);
     Ok(())
 }

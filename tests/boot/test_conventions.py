@@ -7,7 +7,7 @@ from looks import SERVICE, shared  # noqa: F401
 from services import BRIEF
 from stage import assert_failed, run
 
-# As puppeteer does: what is downloaded at the installation is in the home of whoever installs.
+# As puppeteer does: what is downloaded at the installation is in the home of the user who installs.
 FETCH = """\
 const fs = require("fs"), os = require("os"), path = require("path");
 for (const name of ["browser", "with a blank"]) {

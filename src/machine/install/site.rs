@@ -92,7 +92,7 @@ fn root(site: &PublishSite) -> Result<PathBuf> {
     })
 }
 
-/// A directory with a page that is no source of a build by its name.
+/// A directory with a page whose name is not that of a build's sources.
 fn elsewhere(release: &OwnedFd) -> Option<PathBuf> {
     let mut found = Vec::new();
     for names in [&["*"][..], &["*", "*"]] {

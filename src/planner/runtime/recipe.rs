@@ -8,7 +8,6 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::command::Start;
-use super::site::Site;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -137,6 +136,19 @@ pub struct Recipe {
     /// If it is a static site: what is served of the release, by nginx in place of a program of the repository.
     pub site: Option<Site>,
     pub notes: Vec<String>,
+}
+
+/// What is served, as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Directories of the release, relative to it. The first one with an `index.html` is served. A `*` stands for one name.
+    pub roots: Vec<String>,
+    /// The page that answers a path without a file; none: 404.
+    pub fallback: Option<String>,
+    /// The path of nginx.
+    pub nginx: PathBuf,
+    /// Whether that nginx has the option `-e`, with which it writes errors elsewhere before it reads its configuration.
+    pub takes_error_log: bool,
 }
 
 /// Something that must be installed before a build.

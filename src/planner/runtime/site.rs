@@ -3,28 +3,17 @@
 
 use std::path::PathBuf;
 
-use super::recipe::{Need, RecipeInputs};
-use super::static_site;
+use super::recipe::{Need, RecipeInputs, Site};
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
 use crate::secret::excerpt;
 
+/// The runtime's name, and that of its table in the manifest.
+pub const NAME: &str = "static";
+pub const A_ROOT: &str = "a directory of the repository or of its build, like \"dist\"";
 pub const STATICFILE: &str = "Staticfile";
 /// The port, unless the manifest or the secret has another one.
 pub const PORT: &str = "8080";
-
-/// What is served, as files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Directories of the release, relative to it. The first one with an `index.html` is served. A `*` stands for one name.
-    pub roots: Vec<String>,
-    /// The page that answers a path without a file; none: 404.
-    pub fallback: Option<String>,
-    /// The path of nginx.
-    pub nginx: PathBuf,
-    /// Whether that nginx has the option `-e`, with which it writes errors elsewhere before it reads its configuration.
-    pub takes_error_log: bool,
-}
 
 /// A site by the convention of a framework, or of plain HTML.
 #[derive(Debug, Default)]
@@ -115,7 +104,7 @@ fn staticfile(text: &str, notes: &mut Vec<String>) -> Result<Staticfile> {
         match key.trim() {
             "root" if is_root(value) => file.root = Some(value.to_owned()),
             "root" => {
-                let cause = format!("root is {}; expected {}", excerpt(value), static_site::A_ROOT);
+                let cause = format!("root is {}; expected {}", excerpt(value), A_ROOT);
                 return Err(Error::new(Code::ManifestInvalid, format!("reading {STATICFILE}"), cause)
                     .remedy("correct the line; push a fix, then: bootagent update"));
             }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::command::{self, Start};
 use super::node;
 use super::recipe::{Claim, Need, Recipe, RecipeInputs, Runtime, Weight, Work};
-use super::site::{self, Convention, PORT, STATICFILE, USUAL};
+use super::site::{self, A_ROOT, Convention, NAME, PORT, STATICFILE, USUAL};
 use crate::error::Result;
 use crate::facts::{Places, Source};
 use crate::fault::Phase;
@@ -14,9 +14,6 @@ use crate::observe::manifest::{Key, Table, Takes};
 use crate::plan::Setting;
 use crate::planner::env::dotenv;
 use crate::planner::unmet::Unmet;
-
-pub const NAME: &str = "static";
-pub const A_ROOT: &str = "a directory of the repository or of its build, like \"dist\"";
 
 pub static STATIC: Runtime = Runtime {
     name: NAME,

@@ -15,7 +15,7 @@ use crate::observe::manifest::{Manifest, SupervisorName};
 use crate::plan::{Probe, Request, layout};
 use crate::planner::records;
 use crate::planner::runtime::Recipe;
-use crate::planner::runtime::site::Site;
+use crate::planner::runtime::Site;
 
 /// Chosen for each static site, by no name.
 pub const NGINX: Supervisor =
@@ -25,7 +25,7 @@ const TYPES: &str = include_str!("nginx/types.conf");
 
 /// Names with a hash of the content, as bundlers write them: in directories of frameworks that hold nothing else; with 8
 /// or more hexadecimal digits (webpack), 8 upper-case letters and digits (esbuild), or in `assets` 8 letters and digits
-/// (Vite). A letter and a digit or upper-case letter must be among them, since `-original` and `-20240131` are no hashes.
+/// (Vite). A letter and a digit or upper-case letter must be among them, since `-original` and `-20240131` are not hashes.
 const HASHED: &str = r"^/(_next/static|_app/immutable|_astro)/|[.-](?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,64}\.(chunk\.|min\.)?[a-z0-9]+(\.map)?$|-(?=\d*[A-Z])[0-9A-Z]{8}\.(js|css|mjs)(\.map)?$|/assets/[^/]*-(?=[^./]*[A-Z0-9])(?=[^./]*[A-Za-z])[\w-]{8}\.[a-z0-9]+(\.map)?$";
 /// Files of a program. A path that ends so is never answered by the page for paths without a file: a browser would take
 /// the page for the program.

@@ -159,8 +159,8 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let runner = start::Runner { node: &node, packages, manager: selected.manager.name, is_bun };
     let mut chosen = start::choose(inputs, &package, &workspaces, &runner)?;
     if packages == start::Packages::Hook {
-        pnp::name_hook(&mut chosen, &selected.version);
-        pnp::keep_hook(&mut chosen);
+        pnp::name_hook(&mut chosen.start, &mut chosen.defaults, &selected.version);
+        pnp::keep_hook(&mut chosen.start, &chosen.defaults);
     }
     if let Some(agent) =
         environment::user_agent(inputs.facts, &node, &selected).filter(|_| chosen.is_script())

@@ -1,7 +1,9 @@
 //! The hook of yarn's Plug'n'Play in command lines: Node finds the packages only with it. Also how a line runs in a
 //! workspace. Pure.
 
-use super::start::Chosen;
+use std::collections::BTreeMap;
+
+use crate::planner::runtime::command::Start;
 use crate::planner::runtime::shell;
 
 const OPTIONS: &str = "NODE_OPTIONS";
@@ -28,22 +30,22 @@ pub fn in_directory(directory: &str, argv: &[String], line: &str, hook: Option<&
 }
 
 /// Yarn 2 writes the hook as `.pnp.js`, later versions as `.pnp.cjs`.
-pub fn name_hook(chosen: &mut Chosen, version: &str) {
+pub fn name_hook(start: &mut Start, defaults: &mut BTreeMap<String, String>, version: &str) {
     if !version.starts_with("2.") {
         return;
     }
     let named = |text: &mut String| *text = text.replace("/.pnp.cjs", "/.pnp.js");
-    chosen.defaults.get_mut(OPTIONS).into_iter().for_each(named);
-    chosen.start.argv.iter_mut().for_each(named);
+    defaults.get_mut(OPTIONS).into_iter().for_each(named);
+    start.argv.iter_mut().for_each(named);
 }
 
 /// A start line may set NODE_OPTIONS itself, for Node's memory. The hook stays in front of it.
-pub fn keep_hook(chosen: &mut Chosen) {
-    let Some(hook) = chosen.defaults.get(OPTIONS) else { return };
-    if let Some(own) = chosen.start.environment.get_mut(OPTIONS) {
+pub fn keep_hook(start: &mut Start, defaults: &BTreeMap<String, String>) {
+    let Some(hook) = defaults.get(OPTIONS) else { return };
+    if let Some(own) = start.environment.get_mut(OPTIONS) {
         *own = format!("{hook} {own}");
     }
-    if let [shell, _, line] = chosen.start.argv.as_mut_slice()
+    if let [shell, _, line] = start.argv.as_mut_slice()
         && shell == "/bin/sh"
     {
         *line = keeping(line);

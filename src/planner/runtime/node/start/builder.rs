@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::line::Project;
-use super::runner::{self, Next, Rewritten};
+use super::project::Project;
+use super::rewritten::{Next, Rewritten};
+use super::runner;
 use super::word::{Words, assignments};
 use crate::planner::runtime::shell;
 

@@ -6,13 +6,14 @@ mod rows;
 pub use rows::FILES;
 use rows::{FRONTENDS, Frontend};
 
-use super::line::{self, Project};
-use super::{program, script};
+use super::line;
+use super::project::Project;
+use super::script;
+use super::word::program;
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::planner::runtime::recipe::RecipeInputs;
-use crate::planner::runtime::site::{Convention, STATICFILE, USUAL, is_root};
-use crate::planner::runtime::static_site;
+use crate::planner::runtime::site::{self, Convention, STATICFILE, USUAL, is_root};
 use crate::planner::unmet::{Unmet, require_texts};
 
 /// The text of a framework's configuration, and the build script.
@@ -91,8 +92,8 @@ pub struct Found {
 /// The site of a repository whose manifest says that it is one, or which has no server.
 pub fn find(inputs: &RecipeInputs, project: &Project) -> Result<Option<Found>, Unmet> {
     let RecipeInputs { source, manifest, .. } = inputs;
-    let is_named = manifest.runtime.as_deref() == Some(static_site::NAME)
-        || manifest.tables.contains_key(static_site::NAME);
+    let is_named =
+        manifest.runtime.as_deref() == Some(site::NAME) || manifest.tables.contains_key(site::NAME);
     if is_named && manifest.start.is_some() {
         let cause = "start names a program, and runtime = \"static\" or [static] a site without one";
         return Err(Error::new(Code::ManifestInvalid, super::refuse::DOING, cause)

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::builder::{self, Builders};
-use super::runner::{self, Next, Place, Rewritten};
+use super::project::{Place, Project};
+use super::rewritten::{Next, Rewritten};
+use super::runner;
 use super::word::{Words, assignments};
 use crate::error::{Code, Error, Result};
 use crate::planner::runtime::node::package::Package;
-use crate::planner::runtime::node::workspace::Workspaces;
 use crate::planner::runtime::shell;
 use crate::secret::excerpt;
 
@@ -32,13 +33,6 @@ pub struct Resolved {
     pub notes: Vec<String>,
 }
 
-pub struct Project<'a> {
-    pub package: &'a Package,
-    pub workspaces: &'a Workspaces,
-    /// Whether the repository's root has a file.
-    pub has: &'a dyn Fn(&str) -> bool,
-}
-
 pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
     let mut resolved = Resolved { line: line.trim().to_owned(), ..Resolved::default() };
     let mut builders = Builders::default();
@@ -56,23 +50,6 @@ pub fn resolve(line: &str, project: &Project) -> Result<Resolved> {
     }
     Err(invalid("its scripts call each other in a circle")
         .remedy("name the program itself: start = \"node server.js\""))
-}
-
-impl Project<'_> {
-    /// The workspace that `cd DIRECTORY` enters from the root.
-    pub fn enters(&self, part: &str, from: Option<&str>) -> Option<String> {
-        let words = Words::of(part).filter(|words| words.len() == 2 && words.text(0) == "cd")?;
-        let directory = words.text(1).trim_start_matches("./").trim_end_matches('/');
-        (from.is_none() && self.workspaces.at(directory).is_some()).then(|| directory.to_owned())
-    }
-
-    pub fn package_in(&self, directory: Option<&str>) -> &Package {
-        directory.and_then(|directory| self.workspaces.at(directory)).unwrap_or(self.package)
-    }
-
-    pub fn place(&self, directory: Option<&str>) -> Place<'_> {
-        Place { package: self.package_in(directory), root: self.package, has: self.has }
-    }
 }
 
 impl Resolved {
@@ -210,6 +187,7 @@ fn invalid(cause: impl Into<String>) -> Error {
 mod tests {
     use super::*;
     use crate::facts::testing::source;
+    use crate::planner::runtime::node::workspace::Workspaces;
     use crate::planner::runtime::node::{package, workspace};
 
     const PACKAGE: &str = r#"{"scripts": {

@@ -2,6 +2,7 @@
 //! package.json, the framework, `main`, the usual files. `docs/will-it-boot.md` states the order and every convention.
 
 mod builder;
+mod development;
 mod docker;
 mod file;
 mod framework;
@@ -9,9 +10,11 @@ mod frontend;
 mod line;
 mod nx;
 mod parts;
+mod project;
 mod provider;
 mod reach;
 mod refuse;
+mod rewritten;
 mod runner;
 mod script;
 mod standalone;
@@ -34,9 +37,10 @@ use crate::planner::unmet::Unmet;
 use crate::secret::excerpt;
 use file::by_file;
 use framework::Framework;
-use line::{Project, Resolved};
+use line::Resolved;
+use project::Project;
 use refuse::{DOING, no_start, other_adapter, preview_without_server};
-use word::{Words, assignments};
+use word::program;
 
 pub use framework::is_web;
 pub use frontend::FILES as FRONTEND_FILES;
@@ -170,16 +174,6 @@ pub fn choose(
     }
     let chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
     Ok(Chosen { is_guess, keeps_development, ..chosen })
-}
-
-/// The program of a line of one program, and the word behind it.
-fn program(line: &str) -> Option<(&str, &str)> {
-    let words = Words::of(line)?;
-    let (_, at) = assignments(&words, 0);
-    let at = if words.text(at) == "exec" { at + 1 } else { at };
-    // AdonisJS's program is a file of its own.
-    let at = if words.text(at) == "node" && words.text(at + 1) == "ace" { at + 1 } else { at };
-    Some((words.text(at), words.text(at + 1)))
 }
 
 /// A monorepo whose root starts nothing, and in which exactly one workspace does.
@@ -325,7 +319,7 @@ fn keeps_development(
         .collect();
     for line in options.iter().chain(&inputs.manifest.migrate) {
         let reach = reach::reach(line, None, project)?;
-        if let Some(reason) = provider::keeps_development(&reach, project) {
+        if let Some(reason) = development::keeps_development(&reach, project) {
             return Ok(Some(reason));
         }
     }
@@ -333,7 +327,7 @@ fn keeps_development(
     let config = directory.map_or("next.config.ts".to_owned(), |at| format!("{at}/next.config.ts"));
     let reads_typescript =
         is_next && inputs.source.has(&config) && place.is_only_for_development("typescript");
-    Ok(provider::keeps_development(&whole, project).or_else(|| {
+    Ok(development::keeps_development(&whole, project).or_else(|| {
         reads_typescript.then(|| {
             "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
         })

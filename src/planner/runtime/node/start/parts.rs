@@ -31,7 +31,7 @@ pub fn split(line: &str) -> Option<Vec<&str>> {
     parts.iter().all(|part| shell::words(part).is_some()).then_some(parts)
 }
 
-/// `2>&1` and `&> log` are no end of a command.
+/// `2>&1` and `&> log` do not end a command.
 fn is_redirection(before: char, c: char, rest: &mut Peekable<CharIndices>) -> bool {
     c == '&' && (matches!(before, '<' | '>') || rest.peek().is_some_and(|(_, next)| *next == '>'))
 }

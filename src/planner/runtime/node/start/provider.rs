@@ -1,11 +1,7 @@
-//! Which package a start line needs: that of its program, and those that Node loads before it. A start that needs a
-//! package for development only keeps those packages.
+//! Which package a start line needs: that of its program, and those that Node loads before it. Pure.
 
-use super::line::Project;
-use super::reach::Reach;
-use super::runner::Place;
+use super::project::Place;
 use super::word::{Words, assignments};
-use crate::secret::excerpt;
 
 /// Programs whose package has another name.
 const PROVIDERS: &[(&str, &str)] = &[
@@ -132,34 +128,6 @@ fn package_of(module: &str) -> Option<String> {
         true => format!("{first}/{}", parts.next()?),
         false => first.to_owned(),
     })
-}
-
-/// The first of the packages of all commands that only a development installation has.
-pub fn only_for_development(reach: &Reach, project: &Project) -> Option<String> {
-    reach.commands.iter().find_map(|command| {
-        let place = project.place(command.directory.as_deref());
-        needed(&command.line, &place).into_iter().find(|name| place.is_only_for_development(name))
-    })
-}
-
-/// Why packages for development stay installed.
-pub fn keeps_development(reach: &Reach, project: &Project) -> Option<String> {
-    if let Some(name) = only_for_development(reach, project) {
-        return Some(format!("the start command needs {name}, which is among the devDependencies"));
-    }
-    let unknown = reach.commands.iter().find_map(|command| {
-        let place = project.place(command.directory.as_deref());
-        unknown(&command.line, &place).filter(|_| place.has_development())
-    });
-    if let Some(program) = unknown {
-        let program = excerpt(&program);
-        return Some(format!(
-            "the start command runs {program}, and which package has that program is not known"
-        ));
-    }
-    let doubt = reach.doubt.as_deref().filter(|_| project.place(None).has_development())?;
-    let doubt = excerpt(doubt);
-    Some(format!("which programs the start command runs is left to a shell: {doubt}"))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::line::Project;
 use super::parts;
-use super::runner::{self, Next};
+use super::project::Project;
+use super::rewritten::Next;
+use super::runner;
 use super::variables;
 use super::word::Words;
 use crate::error::Result;

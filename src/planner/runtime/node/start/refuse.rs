@@ -1,6 +1,7 @@
 //! Errors for a repository of which no convention tells how it starts.
 
-use super::{docker, program};
+use super::docker;
+use super::word::program;
 use crate::error::{Code, Error};
 use crate::facts::Source;
 use crate::planner::runtime::node::package::Package;

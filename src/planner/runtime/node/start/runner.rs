@@ -1,82 +1,13 @@
 //! Programs that only run another one: package managers, `cross-env`, watchers. A start line is rewritten to what they
 //! would run, so that no other process stands between systemd and the service. Pure.
 
+use super::project::Place;
+use super::rewritten::{Next, Rewritten};
 use super::word::Words;
 use super::{provider, variables, watcher};
 use crate::error::{Code, Error, Result};
 use crate::planner::runtime::node::package::Package;
 use crate::secret::excerpt;
-
-/// What a line becomes.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// This line, without the runner.
-    Line(String),
-    /// A script of the root's package.json, with the arguments that follow.
-    Script { name: String, arguments: String },
-    /// A script of a workspace's package.json. The workspace is a name or a directory.
-    Workspace { workspace: String, script: String, arguments: String },
-    /// The line is not a runner's, or one that must stay.
-    Stays,
-}
-
-/// A rewritten line, the variables in front of it, and a note if something of it is left out.
-#[derive(Debug)]
-pub struct Rewritten {
-    pub next: Next,
-    pub environment: Vec<(String, String)>,
-    pub note: Option<String>,
-}
-
-impl Rewritten {
-    pub fn to(next: Next) -> Rewritten {
-        Rewritten { next, environment: Vec::new(), note: None }
-    }
-
-    pub fn line(line: impl Into<String>) -> Rewritten {
-        Rewritten::to(Next::Line(line.into()))
-    }
-
-    pub fn noting(mut self, note: String) -> Rewritten {
-        self.note = Some(note);
-        self
-    }
-}
-
-/// Where a line runs.
-pub struct Place<'a> {
-    pub package: &'a Package,
-    /// The package of the root, whose packages a workspace finds, too.
-    pub root: &'a Package,
-    /// Whether the repository's root has a file.
-    pub has: &'a dyn Fn(&str) -> bool,
-}
-
-impl Place<'_> {
-    fn both(&self) -> [&Package; 2] {
-        [self.package, self.root]
-    }
-
-    pub fn has_package(&self, name: &str) -> bool {
-        self.both().iter().any(|package| package.has(name))
-    }
-
-    pub fn is_only_for_development(&self, name: &str) -> bool {
-        self.both().iter().any(|package| package.is_only_for_development(name))
-            && !self.both().iter().any(|package| package.depends_on(name))
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let lists = self.both().map(|package| {
-            [&package.dependencies, &package.dev_dependencies, &package.optional_dependencies]
-        });
-        lists.into_iter().flatten().flat_map(|list| list.keys().map(String::as_str))
-    }
-
-    pub fn has_development(&self) -> bool {
-        self.both().iter().any(|package| !package.dev_dependencies.is_empty())
-    }
-}
 
 /// One step of rewriting.
 pub fn rewrite(words: &Words, place: &Place) -> Result<Rewritten> {

@@ -1,12 +1,14 @@
 //! Which script of package.json starts for production. Pure.
 
+use super::builder;
+use super::development;
 use super::framework::{self, Framework};
-use super::line::{self, Project, Resolved};
+use super::line::{self, Resolved};
 use super::nx;
-use super::provider;
+use super::project::Project;
 use super::reach::{self, Reach};
 use super::refuse::only_for_development_server;
-use super::{builder, program};
+use super::word::program;
 use crate::error::Result;
 use crate::facts::Source;
 use crate::secret::excerpt;
@@ -58,7 +60,7 @@ pub fn by_script(
     let reach = reach::reach(&resolved.line, resolved.directory.as_deref(), project)?;
     let develops = develops(&reach);
     let runs_several = program(&resolved.line).is_some_and(|(program, _)| reach::runs_several(program));
-    let is_only = !runs_several && provider::only_for_development(&reach, project).is_some();
+    let is_only = !runs_several && development::only_for_development(&reach, project).is_some();
     if !develops && !is_only {
         return Ok(Some((line, origin)));
     }
@@ -121,7 +123,10 @@ fn serves(line: &str, project: &Project) -> bool {
                 .iter()
                 .any(|(known, with)| *known == program && (with.is_empty() || *with == word))
         });
-    !develops(&reach) && !only_builds && !leaves && provider::only_for_development(&reach, project).is_none()
+    !develops(&reach)
+        && !only_builds
+        && !leaves
+        && development::only_for_development(&reach, project).is_none()
 }
 
 fn develops(reach: &Reach) -> bool {

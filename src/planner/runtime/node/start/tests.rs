@@ -1,7 +1,8 @@
 //! Tables of start lines: what they become, which packages they keep, what is built for them.
 
-use super::line::{Project, Resolved, resolve};
-use super::{framework, provider, reach, script};
+use super::line::{Resolved, resolve};
+use super::project::Project;
+use super::{development, framework, reach, script};
 use crate::error::Result;
 use crate::facts::testing::source;
 use crate::planner::runtime::node::{package, package::Package, workspace, workspace::Workspaces};
@@ -83,7 +84,7 @@ const TOOLS: &str = r#"{"scripts": {
 fn kept(json: &str, line: &str) -> Option<String> {
     with(json, &[], |project| {
         let resolved = resolve(line, project).unwrap();
-        provider::keeps_development(&reach::reach(&resolved.whole(), None, project).unwrap(), project)
+        development::keeps_development(&reach::reach(&resolved.whole(), None, project).unwrap(), project)
     })
 }
 
@@ -316,7 +317,7 @@ fn a_workspace_is_judged_as_the_root_is() {
         monorepo(&json, api, |project, _| {
             let resolved = resolve("npm run up -w api", project).unwrap();
             let reach = reach::reach(&resolved.whole(), resolved.directory.as_deref(), project).unwrap();
-            assert_eq!(provider::keeps_development(&reach, project).is_some(), is_kept, "{place}");
+            assert_eq!(development::keeps_development(&reach, project).is_some(), is_kept, "{place}");
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Programs that set variables and run another one: `cross-env`, `dotenv`, `dotenvx`, `env-cmd`. Pure.
 
-use super::runner::{Next, Place, Rewritten};
+use super::project::Place;
+use super::rewritten::{Next, Rewritten};
 use super::word::{Words, assignments};
 
 /// `cross-env A=1 PROGRAM`; `cross-env-shell A=1 "LINE"`.

@@ -1,7 +1,8 @@
 //! Programs that watch files and restart another one. A release does not change, and over a crashed program a watcher
 //! lives on, so that systemd does not see the crash. Pure.
 
-use super::runner::{Next, Place, Rewritten};
+use super::project::Place;
+use super::rewritten::{Next, Rewritten};
 use super::word::Words;
 
 fn watches(program: &str) -> String {

@@ -50,3 +50,13 @@ pub fn assignments(words: &Words, mut at: usize) -> (Vec<(String, String)>, usiz
     }
     (found, at)
 }
+
+/// The program of a line of one program, and the word behind it.
+pub fn program(line: &str) -> Option<(&str, &str)> {
+    let words = Words::of(line)?;
+    let (_, at) = assignments(&words, 0);
+    let at = if words.text(at) == "exec" { at + 1 } else { at };
+    // AdonisJS's program is a file of its own.
+    let at = if words.text(at) == "node" && words.text(at + 1) == "ace" { at + 1 } else { at };
+    Some((words.text(at), words.text(at + 1)))
+}
