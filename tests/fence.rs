@@ -512,6 +512,29 @@ fn files_stay_small() {
     assert_none(long.map(|source| format!("src/{} has {} lines: why?", source.path, source.lines)).collect());
 }
 
+/// pytest takes two test files of one name for one module, and then runs neither: of all directories only `tests/run` sees both.
+#[test]
+fn names_of_test_files_are_distinct() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut seen: BTreeMap<std::ffi::OsString, PathBuf> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for directory in
+        std::fs::read_dir(tests).unwrap().filter_map(|entry| std::fs::read_dir(entry.unwrap().path()).ok())
+    {
+        for path in directory.map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_owned();
+            if !name.to_string_lossy().starts_with("test_") || path.extension().is_none_or(|is| is != "py") {
+                continue;
+            }
+            if let Some(other) = seen.insert(name, path.clone()) {
+                faults.push(format!("{} and {} have the same name", other.display(), path.display()));
+            }
+        }
+    }
+    assert!(!seen.is_empty());
+    assert_none(faults);
+}
+
 /// The reference and the code say the same of every error, and every code can be met.
 #[test]
 fn the_reference_of_errors_is_complete() {
