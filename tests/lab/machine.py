@@ -423,13 +423,13 @@ class Machine:
 
     # Network
 
-    def http(self, url: str, timeout: float = 10, headers: dict[str, str] | None = None) -> HttpAnswer:
-        """GET from inside the guest's network namespace. Raises OSError when nothing answers."""
+    def http(self, url: str, timeout: float = 10, headers: dict[str, str] | None = None, body: bytes | None = None) -> HttpAnswer:
+        """GET, or POST of a body, from inside the guest's network namespace. Raises OSError when nothing answers."""
 
         def get() -> HttpAnswer:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             try:
-                with opener.open(urllib.request.Request(url, headers=headers or {}), timeout=timeout) as answer:
+                with opener.open(urllib.request.Request(url, body, headers or {}), timeout=timeout) as answer:
                     return HttpAnswer(answer.status, answer.read(), dict(answer.headers))
             except urllib.error.HTTPError as error:
                 return HttpAnswer(error.code, error.read(), dict(error.headers))

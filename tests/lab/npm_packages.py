@@ -12,11 +12,16 @@ from . import paths
 from .world import World
 
 LIMIT = 600  # seconds
+# A lockfile names the binaries of all platforms, which together are ten times as large.
+PLATFORM = {"os": "linux", "cpu": "x64", "libc": "glibc"}
 
 
-def ensure(lockfile: Path) -> Path:
-    """A directory of tarballs, for `world.npm.carry`."""
-    made = paths.cache() / "npm-packages" / hashlib.sha256(lockfile.read_bytes()).hexdigest()[:16]
+def ensure(*lockfiles: Path) -> Path:
+    """A directory of the tarballs of all these, for `world.npm.carry`."""
+    packages: dict[str, str] = {}
+    for lockfile in lockfiles:
+        packages |= locked(lockfile)
+    made = paths.cache() / "npm-packages" / hashlib.sha256(json.dumps(packages, sort_keys=True).encode()).hexdigest()[:16]
     made.parent.mkdir(parents=True, exist_ok=True)
     # Two workers of a test run that need the same ones: the second waits for the first.
     with open(made.parent / "lock", "w") as lock:
@@ -24,7 +29,7 @@ def ensure(lockfile: Path) -> Path:
         if not made.exists():
             work = Path(tempfile.mkdtemp(dir=made.parent, prefix="fetching-"))
             try:
-                _fetch(locked(lockfile), work)
+                _fetch(packages, work)
                 work.rename(made)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
@@ -32,14 +37,19 @@ def ensure(lockfile: Path) -> Path:
 
 
 def locked(lockfile: Path) -> dict[str, str]:
-    """{name@version: integrity} of all packages in it."""
+    """{name@version: integrity} of all packages in it that npm installs in a machine of the lab."""
     packages = json.loads(lockfile.read_text())["packages"]
     found = {}
     for path, package in packages.items():
-        if path and not package.get("link"):
+        if path and not package.get("link") and all(_fits(package.get(key), here) for key, here in PLATFORM.items()):
             name = package.get("name") or path.rpartition("node_modules/")[2]
             found[f"{name}@{package['version']}"] = package["integrity"]
     return found
+
+
+def _fits(names: list[str] | None, here: str) -> bool:
+    """As npm reads `os`, `cpu` and `libc`: names that it must be, or, after "!", must not be."""
+    return not names or here in names or (all(name.startswith("!") for name in names) and f"!{here}" not in names)
 
 
 def _fetch(packages: dict[str, str], work: Path) -> None:

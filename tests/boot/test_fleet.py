@@ -1,0 +1,98 @@
+"""The services of the architecture that this program is for, each on a machine of its own: from two tags and one line of user-data."""
+
+import json
+
+import fleet
+import pytest
+from lab import layers
+from looks import shared, status  # noqa: F401
+from stage import POLICY, assert_failed
+
+USER_DATA = "#!/bin/sh\nexec bootagent run --repository 'https://github.com/acme/{service}.git'\n"
+
+
+class Story:
+    """What every service of the fleet goes through, in this order."""
+
+    application: fleet.Application
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        application = cls.application
+        shared.tags = {"bootagent:service": application.name, "bootagent:environment": "test"}
+        shared.repo(application.name).commit("test", application.files())
+        if application.secret:
+            shared.secret(f"service_env_{application.name}_test", json.dumps(application.secret))
+        application.carry(shared)
+        with_layers = [layers.ensure(application.layers)] if application.layers else []
+        return shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: application.policy}, layers=with_layers)
+
+    def current(self, machine) -> str:
+        return machine.readlink(f"/opt/{self.application.name}/current")
+
+    def test_it_serves_after_cloud_init(self, machine):
+        done = machine.wait_for_cloud_init()
+        assert (done.errors, done.user_data_code) == ([], 0), done.output
+        assert status(machine)[1]["state"] == "healthy"
+        self.application.client(machine)
+
+    def test_a_broken_update_leaves_what_served(self, shared, machine):  # noqa: F811
+        application, before = self.application, self.current(machine)
+        code, names = application.fails
+        shared.repo(application.name).commit("test", application.broken())
+        failed = machine.run(["bootagent", "update"], timeout=180)
+        assert_failed(machine, failed, 2, code, *names)
+        assert self.current(machine) == before
+        application.client(machine)
+
+    def test_an_update_serves(self, shared, machine):  # noqa: F811
+        application, before = self.application, self.current(machine)
+        shared.repo(application.name).commit("test", application.files(**{"NEWS": "of the next release\n"}))
+        done = machine.run(["bootagent", "update"], timeout=180)
+        assert done.code == 0, done.stderr
+        assert self.current(machine) != before and machine.exists(f"/opt/{application.name}/current/NEWS")
+        application.client(machine)
+
+    def test_a_reboot_brings_it_back(self, machine):
+        machine.reboot()
+        machine.wait_for_cloud_init()
+        machine.wait_for_boot()
+        assert status(machine)[1]["state"] == "healthy"
+        self.application.client(machine)
+
+
+class TestAuth(Story):
+    application = fleet.AUTH
+
+
+class TestGmail(Story):
+    application = fleet.GMAIL
+
+
+class TestCalendar(Story):
+    application = fleet.CALENDAR
+
+
+class TestReminder(Story):
+    application = fleet.REMINDER
+
+
+class TestTelegramBot(Story):
+    application = fleet.TELEGRAM
+
+
+class TestMcp(Story):
+    application = fleet.MCP
+
+
+class TestAiProxy(Story):
+    application = fleet.AI_PROXY
+
+
+class TestAdminPanel(Story):
+    application = fleet.ADMIN
+
+
+class TestReport(Story):
+    application = fleet.REPORT
