@@ -25,7 +25,7 @@ class Application:
     secret: dict[str, str]
     # What a user of it would ask, and fails if the answer is wrong.
     client: Callable[[Machine], None]
-    # The file that is started, and what a careless commit puts behind its last line.
+    # The file that is started, and what a careless commit puts before its first line.
     start: str = "server.js"
     careless: str = "throw new Error('a careless commit');\n"
     port: int = 3000
@@ -38,7 +38,7 @@ class Application:
         return read_directory(FLEET / self.name) | overrides
 
     def broken(self) -> Files:
-        return self.files(**{self.start: self.text(self.start) + self.careless})
+        return self.files(**{self.start: self.careless + self.text(self.start)})
 
     def text(self, path: str) -> str:
         return (FLEET / self.name / path).read_text()
@@ -175,7 +175,11 @@ def _report(machine: Machine) -> None:
     assert REPORT.ask(machine, "/report", bookings, x_api_key="wrong").status == 401
 
 
-AUTH = Application("auth-service", {"JWT_SECRET": "k3y-of-auth", "MONGODB_URI": "mongodb://127.0.0.1:27017"}, _auth)
+# PM2 does not end a process of a cluster whose module fails while it is imported.
+AUTH = Application(
+    "auth-service", {"JWT_SECRET": "k3y-of-auth", "MONGODB_URI": "mongodb://127.0.0.1:27017"}, _auth,
+    fails=("E-HEALTH-NO-LISTENER", ("nothing listens on port 3000",)),
+)  # fmt: skip
 GMAIL = Application("gmail-service", {"GMAIL_WEBHOOK_TOKEN": "gm4il-push"}, _gmail)
 CALENDAR = Application("calendar-service", {}, _calendar)
 REMINDER = Application("reminder-service", {"REMINDER_SENDER": "reminders@example.com"}, _reminder)
@@ -187,10 +191,10 @@ MCP = Application("mcp-service", {"MCP_API_KEY": "mcp-k3y"}, _mcp, start="src/se
 AI_PROXY = Application("ai-proxy-service", {"MODEL_API_KEY": "sk-model-key", "MODEL_API_URL": "http://127.0.0.1:9000"}, _ai_proxy)
 ADMIN = Application(
     "admin-panel", {}, _admin, start="index.html", careless="<script type=module src=/src/gone.jsx></script>\n", port=8080,
-    fails=("E-INSTALL-FAILED", ("vite build", "gone.jsx")), layers=["nginx"],
+    fails=("E-INSTALL-FAILED", ("npm run build", "gone.jsx")), layers=["nginx"],
 )  # fmt: skip
 REPORT = Application(
-    "report-service", {"REPORT_API_KEY": "rep0rt"}, _report, start="app.py", careless="raise SystemExit('a careless commit')\n",
-    policy='[mirrors]\npypi = "https://pypi.acme.test/simple"\n', layers=["python3-venv"],
+    "report-service", {"REPORT_API_KEY": "rep0rt"}, _report, start="app.py", careless="raise SystemExit('a careless commit')  # which gunicorn answers with another worker\n",
+    fails=("E-SERVICE-EXITED", ("its workers ended",)), policy='[mirrors]\npypi = "https://pypi.acme.test/simple"\n', layers=["python3-venv"],
 )  # fmt: skip
 ALL = [AUTH, GMAIL, CALENDAR, REMINDER, TELEGRAM, MCP, AI_PROXY, ADMIN, REPORT]

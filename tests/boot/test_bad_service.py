@@ -99,7 +99,7 @@ ONCE_WELL = 'let asked = 0;\n' + ANSWER.format("response.writeHead(asked++ ? 500
             ["E-HEALTH-BAD-ANSWER"],
             ["/health", "302"],
         ),
-        (ANSWER.format(""), ["E-HEALTH-BAD-ANSWER"], ["/health", "no good answer within 2 s"]),
+        (ANSWER.format(""), ["E-HEALTH-BAD-ANSWER"], ["/health", "no answer within 2 s"]),
         (NO_HTTP, ["E-HEALTH-BAD-ANSWER"], ["/health"]),
         (ONCE_WELL, ["E-HEALTH-BAD-ANSWER"], ["500"]),
         (CRASHES, ["E-SERVICE-EXITED", "E-HEALTH-FLAPPING"], []),

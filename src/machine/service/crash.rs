@@ -2,6 +2,7 @@
 //! the process that listens on its port. The service's own lines may only choose the error's code and text.
 
 use super::probe;
+use super::workers::Workers;
 use crate::error::{Code, Error};
 use crate::fault::Fault;
 use crate::machine::now;
@@ -21,6 +22,8 @@ pub struct Seen {
     /// The last exit that was observed: systemd forgets it when it starts the next process.
     pub exit: Option<Exit>,
     result: String,
+    /// Of a main process that lives, while the service is not healthy.
+    pub workers: Workers,
 }
 
 impl Seen {
@@ -33,6 +36,7 @@ impl Seen {
             invocations: Vec::new(),
             exit: None,
             result: String::new(),
+            workers: Workers::default(),
         }
     }
 
@@ -47,17 +51,23 @@ impl Seen {
     }
 }
 
-/// The error for a unit that is down, or that was restarted too often.
-pub fn ended(wait: &HealthWait, state: &UnitState, restarts: u32, exit: Option<Exit>) -> Error {
+/// The error for a unit that is down, or that was restarted too often, or whose workers were.
+pub fn ended(wait: &HealthWait, state: &UnitState, restarts: u32, seen: &Seen) -> Error {
     let gate = &wait.gate;
-    let last = exit.map(|exit| format!(", last {}", exit.describe())).unwrap_or_default();
+    let last = seen.exit.map(|exit| format!(", last {}", exit.describe())).unwrap_or_default();
     let cause = match state.active.as_str() {
         "failed" => match state.exit {
             Some(exit) => format!("the unit failed ({}), it ended {}", state.result, exit.describe()),
             None => format!("the unit failed ({})", state.result),
         },
         "inactive" => "it ended, and systemd does not restart it".to_owned(),
-        _ => format!("it ended {restarts} times{last}"),
+        _ => match seen.workers.ended() {
+            0 => format!("it ended {restarts} times{last}"),
+            workers => format!(
+                "its workers ended {workers} times: the main process, pid {}, replaces each of them",
+                state.main_pid
+            ),
+        },
     };
     let remedy = with_an_error(wait);
     Fault::ServiceExited.error(format!("waiting until {} is healthy", gate.unit), cause).remedy(remedy)

@@ -127,13 +127,13 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     loop {
         let state = units::state(&gate.unit).await?;
         seen.check(&state);
-        let restarts = state.restarts.saturating_sub(before.restarts) + within;
+        let restarts = state.restarts.saturating_sub(before.restarts) + within + seen.workers.ended();
         if state.imds_answered && !state.is_active() {
             return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
         // A unit that is down stays down: systemd does not restart it.
         if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
-            return Err(crash::ended(wait, &state, restarts, seen.exit));
+            return Err(crash::ended(wait, &state, restarts, seen));
         }
         let probed = listening_as_before(probe(gate, &state).await, &wait.listened);
         let processes = match &probed {
@@ -157,6 +157,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                 progress::say(format!("{first}, watching for {soak}"));
             }
             Err(now) => {
+                seen.workers.look(&state);
                 // Of a process that only lived, nothing was healthy yet: it may have been on its way to its error.
                 worst = match good.take().filter(|(_, same)| same.is_listening) {
                     Some((since, _)) => Bad {
@@ -199,13 +200,14 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                     if since.elapsed() < gate.good_for(same.is_listening).duration()
                         && Instant::now() < until + gate.good_for(same.is_listening).duration() => {}
                 // The probe came between a restart and the next exit: report the exits, not a port without a listener.
-                _ if restarts > 0
-                    && matches!(
-                        worst.fault,
-                        Fault::HealthNoListener | Fault::ServiceExited | Fault::HealthForeign
-                    ) =>
+                _ if seen.workers.ended() > 0
+                    || restarts > 0
+                        && matches!(
+                            worst.fault,
+                            Fault::HealthNoListener | Fault::ServiceExited | Fault::HealthForeign
+                        ) =>
                 {
-                    return Err(crash::ended(wait, &state, restarts, seen.exit));
+                    return Err(crash::ended(wait, &state, restarts, seen));
                 }
                 _ => return Err(refuse(gate, worst, gate.within.duration())),
             }

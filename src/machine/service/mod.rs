@@ -20,3 +20,4 @@ pub mod probe;
 pub mod records;
 pub mod retry;
 pub mod start;
+pub mod workers;

@@ -242,24 +242,35 @@ async fn ask(
         if let Some(host) = host {
             request = request.header("Host", host);
         }
-        let mut answer = request.call().map_err(|error| match error {
-            ureq::Error::Timeout(_) => format!("{url}: no good answer within {} s", most.as_secs()),
-            other => format!("{url}: {other}"),
-        })?;
+        let mut answer = request.call().map_err(|error| unanswered(&url, most, &error))?;
         let status = answer.status();
         let location = answer.headers().get("Location").filter(|_| status.is_redirection());
         let location = location.map(|location| target(&String::from_utf8_lossy(location.as_bytes())));
         let is_page = match page {
-            Some(page) => {
-                has_bytes_of(answer.body_mut(), &page).map_err(|cause| format!("{url}: {cause}"))?
-            }
+            Some(page) => has_bytes_of(answer.body_mut(), &page)
+                .map_err(|cause| bad(Fault::HealthBadAnswer, format!("{url}: {cause}")))?,
             None => true,
         };
         Ok(Answer { status: status.as_u16(), location, is_page })
     });
     match asked.await {
-        Ok(answer) => answer.map_err(|cause: String| bad(Fault::HealthBadAnswer, cause)),
+        Ok(answer) => answer,
         Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),
+    }
+}
+
+fn unanswered(url: &str, most: Duration, error: &ureq::Error) -> Bad {
+    match error {
+        ureq::Error::Timeout(_) => Bad {
+            remedy: Some(
+                "the service got the request and did not answer in time: its log says what it waits for, such as a \
+                 database; health.answer in bootagent.toml is the time that one answer may take; push a fix, then: \
+                 bootagent update"
+                    .to_owned(),
+            ),
+            ..bad(Fault::HealthBadAnswer, format!("{url}: no answer within {} s", most.as_secs()))
+        },
+        other => bad(Fault::HealthBadAnswer, format!("{url}: {other}")),
     }
 }
 
