@@ -191,7 +191,7 @@ MCP = Application("mcp-service", {"MCP_API_KEY": "mcp-k3y"}, _mcp, start="src/se
 AI_PROXY = Application("ai-proxy-service", {"MODEL_API_KEY": "sk-model-key", "MODEL_API_URL": "http://127.0.0.1:9000"}, _ai_proxy)
 ADMIN = Application(
     "admin-panel", {}, _admin, start="index.html", careless="<script type=module src=/src/gone.jsx></script>\n", port=8080,
-    fails=("E-INSTALL-FAILED", ("npm run build", "gone.jsx")), layers=["nginx"],
+    fails=("E-INSTALL-FAILED", ("npm run build", "gone.jsx")), layers=["nginx", "chromium-headless-shell"],
 )  # fmt: skip
 REPORT = Application(
     "report-service", {"REPORT_API_KEY": "rep0rt"}, _report, start="app.py", careless="raise SystemExit('a careless commit')  # which gunicorn answers with another worker\n",

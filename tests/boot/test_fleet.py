@@ -1,14 +1,31 @@
 """The services of the architecture that this program is for, each on a machine of its own: from two tags and one line of user-data."""
 
 import json
+import shutil
 
 import fleet
 import pytest
-from lab import layers
+from lab import layers, paths
 from looks import shared, status  # noqa: F401
 from stage import POLICY, assert_failed
 
 USER_DATA = "#!/bin/sh\nexec bootagent run --repository 'https://github.com/acme/{service}.git'\n"
+
+
+SHOTS = paths.cache() / "screenshots"
+
+
+def browse(machine, url: str, screenshot: str = "") -> str:
+    """The page as Chromium shows it, when its scripts have run; the screenshot is kept as evidence."""
+    # Root's Chromium has no sandbox. The page is our own.
+    chromium = ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--window-size=800,600"]
+    page = machine.check([*chromium, "--dump-dom", url], timeout=90)
+    if screenshot:
+        machine.check([*chromium, "--screenshot=/root/shot.png", url], timeout=90)
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        shutil.copy(machine.root / "root/shot.png", SHOTS / screenshot)
+        assert (SHOTS / screenshot).read_bytes().startswith(b"\x89PNG")
+    return page
 
 
 class Story:
@@ -92,6 +109,11 @@ class TestAiProxy(Story):
 
 class TestAdminPanel(Story):
     application = fleet.ADMIN
+
+    def test_a_browser_shows_a_deep_link(self, machine):
+        page = browse(machine, "http://127.0.0.1:8080/services/mcp-service", "admin-panel.png")
+        assert "<h1>mcp-service</h1><p>API: https://api.test.example.com/mcp-service</p>" in page, page
+        assert "<p>There is no such service.</p>" in browse(machine, "http://127.0.0.1:8080/services/none")
 
 
 class TestReport(Story):

@@ -1,0 +1,78 @@
+"""Writes docs/microservices.md from the applications beside this file. Usage: document.py BOOTAGENT >docs/microservices.md"""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# In the order of the architecture; the others are what may stand beside them.
+ORDER = [
+    "auth-service", "gmail-service", "calendar-service", "reminder-service", "telegram-bot", "mcp-service", "ai-proxy-service",
+    "admin-panel", "report-service",
+]  # fmt: skip
+PAGE = """\
+# The services of a fleet, and their manifests
+
+An architecture of small services, each in an Auto Scaling group of its own: an assistant that reads mail and calendar, reminds, and talks over Telegram. Every one of them
+is an application below [`tests/fleet`](../tests/fleet), which the tests boot from its two tags through cloud-init, ask as its users would, update, break by a careless commit, and
+reboot (`tests/boot/test_fleet.py`). `tests/fleet/document.py` writes this page from them: what it says of a service is what `bootagent validate` says.
+
+All have the same line of user-data, and differ in two tags:
+```sh
+#!/bin/sh
+exec bootagent run --repository 'https://github.com/acme/{{service}}.git'
+```
+The tags are `bootagent:service`, with the name in the first column, and `bootagent:environment`: `test`, `stage` or `prod`. With the default policy they choose the branch `test`, `stage` or `main`, and the secret
+`service_env_<service>_<environment>`, which is all that the role of an instance [may read](how-to/set-up-an-instance.md).
+
+| Service | What it does | Built by | Started by | Health check | Its secret must have |
+|---|---|---|---|---|---|
+{rows}
+
+## The manifests
+{manifests}
+"""
+
+
+def page(bootagent: str) -> str:
+    missing = {path.name for path in HERE.iterdir() if (path / "bootagent.toml").exists()} ^ set(ORDER)
+    if missing:
+        raise SystemExit(f"ORDER and the directories differ: {', '.join(sorted(missing))}")
+    rows = "\n".join(row(bootagent, name) for name in ORDER)
+    return PAGE.format(rows=rows, manifests="\n".join(map(manifest, ORDER)))
+
+
+def row(bootagent: str, name: str) -> str:
+    said = subprocess.run([bootagent, "validate", "--output", "json", str(HERE / name)], stdout=subprocess.PIPE, check=True)
+    plan = {each["name"]: each["value"] for each in json.loads(said.stdout)["plan"]}
+    manifest = tomllib.loads((HERE / name / "bootagent.toml").read_text())
+    required = ", ".join(f"`{name}`" for name in manifest.get("env", {}).get("required", []))
+    secret = required or ("no secret" if manifest.get("secret") is False else "nothing")
+    built = " and ".join(f"`{short(plan[step])}`" for step in ("install", "build") if step in plan)
+    runs = f"`{plan['start']}`" if plan.get("start", "").count(" ") in (1, 2) else plan.get("start") or f"nginx, which serves `{plan['serve'].split(',')[0]}`"
+    by = f"{plan['supervisor'].upper()}: " if "supervisor" in plan else ""
+    return f"| [{name}](../tests/fleet/{name}) | {description(name)} | {built} | {by}{runs} | {plan['health check']} | {secret} |"
+
+
+def short(command: str) -> str:
+    """Without the flags that only change what is printed."""
+    return re.sub(r" --no-audit| --no-fund", "", command)
+
+
+def description(name: str) -> str:
+    package = HERE / name / "package.json"
+    if package.exists():
+        return json.loads(package.read_text())["description"]
+    program = next((HERE / name).glob("*.py")).read_text()
+    return program.split('"""')[1].rstrip(".")
+
+
+def manifest(name: str) -> str:
+    return f"### {name}\n```toml\n{(HERE / name / 'bootagent.toml').read_text()}```\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(sys.argv[1]))
