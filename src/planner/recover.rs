@@ -83,8 +83,11 @@ fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
     let service = &wanted.selection.service;
     let recorded = || {
         let kept = kept::of(wanted.facts, service, former)?;
-        let has_its_secret = kept.variables.secret.is_none() || wanted.secret.is_some();
-        has_its_secret.then(|| kept::rendering(service, kept, wanted.secret).ok()).flatten()
+        let has_values = kept.variables.secret.is_some() || !kept.variables.sources.is_empty();
+        let secret = kept::secret_of(kept, wanted);
+        (secret.is_some() || !has_values)
+            .then(|| kept::rendering(service, kept, secret.as_ref()).ok())
+            .flatten()
     };
     let same = || (former.commit == generation.commit).then(|| rendering.clone());
     wanted.good_environment.cloned().or_else(recorded).or_else(same)
