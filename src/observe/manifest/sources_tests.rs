@@ -1,4 +1,5 @@
 use super::super::*;
+use super::MOST_SOURCES;
 use crate::facts::{ValuePlace, ValueSource};
 
 fn parse(sources: &str) -> Result<Vec<ValueSource>> {
