@@ -9,7 +9,7 @@ use super::manifest::Manifest;
 use super::policy::{Flags, Policy};
 use super::reads::{patience, region};
 use super::secrets::{self, Collected, Content, PlaceValues};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::facts::{Facts, Ingredients, Instance, Network, ValuePlace, ValueSource};
 use crate::fault::Fault;
 use crate::machine::{Observe, SecretPatience, blocking};
@@ -68,7 +68,7 @@ async fn read_all(
             sources.iter().filter(|source| source.place == *place).all(|source| source.optional);
         let content = match read {
             Err(error) if is_optional && is_missing(&error) => Content::Absent,
-            read => read?,
+            read => read.map_err(remedied)?,
         };
         Ok(PlaceValues { place: place.clone(), content })
     });
@@ -95,7 +95,19 @@ async fn read(
     }
 }
 
-fn is_missing(error: &crate::error::Error) -> bool {
+/// Names `env.from` in the remedy, where the source is named.
+fn remedied(error: Error) -> Error {
+    let what = match Fault::of(&error) {
+        Some(Fault::SecretMissing) => "secret",
+        Some(Fault::ParameterMissing) => "parameter",
+        _ => return error,
+    };
+    error.remedy(format!(
+        "create the {what} in this region, correct env.from in bootagent.toml, or set optional = true there"
+    ))
+}
+
+fn is_missing(error: &Error) -> bool {
     matches!(Fault::of(error), Some(Fault::SecretMissing | Fault::ParameterMissing))
 }
 

@@ -71,7 +71,8 @@ pub const CANDIDATE: Purpose =
 pub fn write_serving(steps: &mut Steps, draft: &Draft) {
     let prepared = before_serving(steps);
     write(steps, &SERVING, &draft.rendering, &["run", prepared], &draft.layout);
-    remove_made(steps, &SERVING, draft.wanted.good_environment, &draft.rendering, &draft.layout);
+    let change = (draft.wanted.good_environment, &draft.rendering);
+    remove_made(steps, &SERVING, change, &["run", prepared], &draft.layout);
 }
 
 /// Adds steps that remove the files of `env.files` that the `old` deployment had and the `new` one does not have. Returns
@@ -79,8 +80,8 @@ pub fn write_serving(steps: &mut Steps, draft: &Draft) {
 pub fn remove_made(
     steps: &mut Steps,
     purpose: &Purpose,
-    old: Option<&Rendering>,
-    new: &Rendering,
+    (old, new): (Option<&Rendering>, &Rendering),
+    needs: &[&str],
     layout: &Layout,
 ) -> Vec<String> {
     let is_left =
@@ -90,7 +91,7 @@ pub fn remove_made(
         let id = format!("{}{}{}", purpose.before, file.step, purpose.after);
         let why = "a file of env.files of the other deployment, which this one does not have";
         let path = layout.env_file(purpose.copy, &file);
-        steps.add(&id, why, Action::RemoveFile { path }).after(&["run"]);
+        steps.add(&id, why, Action::RemoveFile { path }).after(needs);
         ids.push(id);
     }
     ids

@@ -4,6 +4,7 @@
 use super::build::{aside, record};
 use super::compared::another;
 use super::draft::Draft;
+use super::environment::BACK;
 use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
@@ -52,6 +53,10 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
         (Some(former), _) => {
             let environment = environment(draft, former);
             ready.extend(fallback::remove_files(steps, &generation.runs_by, &former.runs_by, &[]));
+            if let Some(back) = &environment {
+                let change = (Some(rendering), back);
+                ready.extend(super::environment::remove_made(steps, &BACK, change, &[], layout));
+            }
             let listened = listened(facts, service, former);
             fallback::start(steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {
