@@ -115,6 +115,7 @@ fn planned_of(source: &Source, secret: &Variables) -> Result<Plan> {
         manifest: &manifest(),
         manifest_from: &said("manifest", "bootagent.toml"),
         secret: Some(secret),
+        values: None,
         good_environment: None,
     })
     .map_err(Unmet::into_error)

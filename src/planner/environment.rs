@@ -3,10 +3,10 @@
 use super::draft::Draft;
 use super::env;
 use super::steps::Steps;
-use super::{Wanted, before_serving, header};
+use super::{Wanted, before_serving, header, value_files};
 use crate::error::Result;
 use crate::observe::secrets::Variables;
-use crate::plan::environment::{EnvCopy, FILES};
+use crate::plan::environment::{EnvCopy, EnvFile, FILES, MADE};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Owner, Rendering};
 
@@ -21,7 +21,17 @@ pub fn render(
     notes: &mut Vec<String>,
 ) -> Result<Rendering> {
     let dialect = recipe.dotenv(wanted.manifest);
-    let (rendering, left_out) = env::render(variables, dialect, &header(layout))?;
+    let header = header(layout);
+    let (mut rendering, left_out) = env::render(variables, dialect, &header)?;
+    let files = &wanted.manifest.env.files;
+    let made = value_files::render(files, variables, recipe.dotenv, &header)?;
+    for ((slot, text, left_out), file) in made.into_iter().zip(files) {
+        rendering.add(slot, text);
+        if !left_out.is_empty() {
+            let (path, left_out) = (&file.path, left_out.join(", "));
+            notes.push(format!("not in {path}, because its readers would change the values: {left_out}"));
+        }
+    }
     if !left_out.is_empty() {
         notes.push(format!(
             "only in the process environment, because readers of .env would change the values: {}",
@@ -61,6 +71,30 @@ pub const CANDIDATE: Purpose =
 pub fn write_serving(steps: &mut Steps, draft: &Draft) {
     let prepared = before_serving(steps);
     write(steps, &SERVING, &draft.rendering, &["run", prepared], &draft.layout);
+    let change = (draft.wanted.good_environment, &draft.rendering);
+    remove_made(steps, &SERVING, change, &["run", prepared], &draft.layout);
+}
+
+/// Adds steps that remove the files of `env.files` that the `old` deployment had and the `new` one does not have. Returns
+/// their ids.
+pub fn remove_made(
+    steps: &mut Steps,
+    purpose: &Purpose,
+    (old, new): (Option<&Rendering>, &Rendering),
+    needs: &[&str],
+    layout: &Layout,
+) -> Vec<String> {
+    let is_left =
+        |file: &EnvFile| new.text(file).is_none() && old.is_some_and(|old| old.text(file).is_some());
+    let mut ids = Vec::new();
+    for file in MADE.into_iter().filter(is_left) {
+        let id = format!("{}{}{}", purpose.before, file.step, purpose.after);
+        let why = "a file of env.files of the other deployment, which this one does not have";
+        let path = layout.env_file(purpose.copy, &file);
+        steps.add(&id, why, Action::RemoveFile { path }).after(needs);
+        ids.push(id);
+    }
+    ids
 }
 
 /// Adds one step for each file. Returns their ids.
@@ -72,7 +106,8 @@ pub fn write(
     layout: &Layout,
 ) -> Vec<String> {
     let mut ids = Vec::new();
-    for file in FILES {
+    let made = MADE.into_iter().filter(|file| rendering.text(file).is_some());
+    for file in FILES.into_iter().chain(made) {
         let id = format!("{}{}{}", purpose.before, file.step, purpose.after);
         let path = layout.env_file(purpose.copy, &file);
         let is_good = purpose.copy == EnvCopy::Good;

@@ -8,11 +8,13 @@ use super::draft::Draft;
 use super::records::{good_of, instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, env, header};
+use super::{Wanted, compose, env, header, value_files};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, records};
+use crate::facts::{
+    Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, ValuePlace, ValueSource, records,
+};
 use crate::observe::Selection;
-use crate::observe::secrets::Variables;
+use crate::observe::secrets::{Variables, merge};
 use crate::plan::Rendering;
 use crate::plan::layout::Layout;
 use crate::secret::Secret;
@@ -64,7 +66,10 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
     under.extend(manifest.port.map(|port| ("PORT".to_owned(), port.to_string())));
     under.extend(manifest.env.values.clone());
     Ingredients {
-        secret: wanted.secret.map(|_| wanted.selection.secret.clone()),
+        secret: wanted.secret.filter(|_| manifest.secret).map(|_| wanted.selection.secret.clone()),
+        sources: wanted.values.map(|values| values.sources.clone()).unwrap_or_default(),
+        compose: manifest.env.compose.clone(),
+        files: manifest.env.files.clone(),
         allow: manifest.env.allow.clone(),
         required: manifest.env.required.iter().cloned().collect(),
         under,
@@ -74,8 +79,8 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
     }
 }
 
-/// All variables of the service. Later ones replace earlier ones: defaults of the runtime, the manifest's, the
-/// secret's, those that the start command sets.
+/// All variables of the service. Later ones replace earlier ones: defaults of the runtime, the manifest's, those of
+/// further sources, the secret's, composed ones, those that the start command sets.
 pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>) -> Result<Variables> {
     let mut all = Variables::default();
     for (name, value) in &of.under {
@@ -87,17 +92,42 @@ pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>
     for (name, value) in &of.over {
         all.insert(name, Secret::new(value));
     }
+    for (name, value) in compose::compose(&of.compose, &all)?.iter() {
+        if !of.over.contains_key(name) {
+            all.insert(name, value.clone());
+        }
+    }
     let missing: Vec<&str> =
         of.required.iter().map(String::as_str).filter(|name| all.get(name).is_none()).collect();
     if missing.is_empty() {
         return Ok(all);
     }
     let missing = missing.join(", ");
-    let cause = match &of.secret {
-        Some(secret) => format!("{secret} has no {missing}"),
-        None => format!("the service has no secret, and nothing else sets {missing}"),
+    let mut places = of.sources.iter().map(|source| source.place.to_string()).chain(of.secret.clone());
+    let cause = match (places.next(), places.next()) {
+        (Some(only), None) => format!("{only} has no {missing}"),
+        (Some(first), Some(second)) => {
+            let all = [first, second].into_iter().chain(places).collect::<Vec<_>>().join(", ");
+            format!("none of {all} has {missing}")
+        }
+        (None, _) => format!("the service has no secret, and nothing else sets {missing}"),
     };
     Err(Error::new(Code::SecretKeyMissing, format!("checking the environment of {service}"), cause))
+}
+
+/// The variables of a recorded release, from the values that were read for another one. `None` if it has a source that was
+/// not read.
+pub fn secret_of(kept: &Kept, wanted: &Wanted) -> Option<Variables> {
+    let of = &kept.variables;
+    let mut read = wanted.values?.read.clone();
+    let own = of.secret.clone().map(|name| ValueSource::whole(ValuePlace::Secret(name)));
+    // The service's own secret may have another name by now.
+    let present = ValuePlace::Secret(wanted.selection.secret.clone());
+    if let (Some(own), Some(at)) = (&own, read.iter().position(|read| read.place == present)) {
+        read[at].place = own.place.clone();
+    }
+    let sources: Vec<ValueSource> = of.sources.iter().cloned().chain(own).collect();
+    merge(&sources, &read, Some(&of.allow)).ok().map(|merged| merged.variables)
 }
 
 /// The environment of a recorded release, with the secret's present values.
@@ -109,11 +139,14 @@ pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> 
         let cause = format!("its record names the dialect {dialect}, which this bootagent does not know");
         Error::new(Code::RecordUnreadable, format!("rendering the .env of {service}"), cause)
     };
-    let dialect = match kept.variables.dotenv {
-        true => Some(env::dialect(&kept.variables.dialect).ok_or_else(unknown)?),
-        false => None,
-    };
-    env::render(&variables, dialect, &header).map(|(rendering, _)| rendering)
+    let known = || env::dialect(&kept.variables.dialect).ok_or_else(unknown);
+    let dialect = if kept.variables.dotenv { Some(known()?) } else { None };
+    let (mut rendering, _) = env::render(&variables, dialect, &header)?;
+    if !kept.variables.files.is_empty() {
+        let files = value_files::render(&kept.variables.files, &variables, known()?, &header)?;
+        files.into_iter().for_each(|(file, text, _)| rendering.add(file, text));
+    }
+    Ok(rendering)
 }
 
 /// Adds the step that records the release, so that it can be planned and started without git.

@@ -226,6 +226,10 @@ class World:
         """Create the secret or give it a new value; its ARN."""
         return self.aws.secret(name, text)
 
+    def parameter(self, name: str, value: str, kind: str = "SecureString") -> None:
+        """Create the parameter of Parameter Store or give it a new value."""
+        self.aws.parameter(name, value, kind)
+
     def role(self, policy: list[dict] | None = None, name: str = "instance", duration: int = 3600) -> Credentials:
         """Give the instance a role. Without a policy it may read the one secret that its tags stand for."""
         made = self.aws.role(name, self._own_secret() if policy is None else policy, duration)
