@@ -9,6 +9,7 @@ use super::imds::Imds;
 use super::lifecycle::Lifecycle;
 use super::network::Network;
 use super::packages::Packages;
+use super::ports::{LowPorts, Proxy};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
 use crate::fault::{BUDGET, Phase};
@@ -58,6 +59,10 @@ pub struct Fragment {
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
+    /// Which ports below 1024 a service and its proxy may open.
+    pub low_ports: Option<LowPorts>,
+    #[serde(default, skip_serializing_if = "Proxy::is_empty")]
+    pub proxy: Proxy,
 }
 
 /// The table `[git]`.
@@ -124,6 +129,8 @@ impl Fragment {
             packages: self.packages.over(under.packages),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
+            low_ports: self.low_ports.or(under.low_ports),
+            proxy: self.proxy.over(under.proxy),
         }
     }
 
@@ -142,7 +149,8 @@ impl Fragment {
             })?;
         }
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
-        archives.and(self.imds.check()).and(self.lifecycle.check()).map_err(|cause| {
+        let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
+        archives.and(self.imds.check()).and(self.lifecycle.check()).and(ports).map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {
