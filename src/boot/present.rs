@@ -62,6 +62,7 @@ async fn by_hand(machine: &impl Observe, service: &Service, good: &Generation) -
         };
         differs.push(match &action {
             Action::SwitchSymlink { path, .. } => format!("{} {how}", path.display()),
+            Action::EnsureRunning(ensure) => format!("{} {how}", ensure.unit),
             _ => format!("{} {how}", good.gate.unit),
         });
     }

@@ -47,6 +47,14 @@ pub enum Probe {
     },
     /// The unit's process must stay alive without a restart: for a service that listens on no port.
     Alive,
+    /// A proxy in front of the service, in a unit of its own, must listen on the port, and answer the request with the
+    /// service's answer.
+    Through {
+        unit: String,
+        port: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Request>,
+    },
     /// A program of the machine that must end with status 0. Its output identifies the processes that it checked:
     /// different output means that they were restarted.
     Command {
@@ -77,6 +85,16 @@ pub struct Request {
 }
 
 impl Gate {
+    /// The port on which other machines are to reach the service: a proxy's, if one is in front.
+    pub fn outer_port(&self) -> Option<u16> {
+        self.proxy().or(Some(&self.probe)).and_then(Probe::port)
+    }
+
+    /// The probe of the proxy in front of the service.
+    pub fn proxy(&self) -> Option<&Probe> {
+        self.also.iter().find(|probe| matches!(probe, Probe::Through { .. }))
+    }
+
     /// How long the service must be healthy without a break, if it listens all that time, or if it does not. A web
     /// service may listen late: it connects to its database first.
     pub fn good_for(&self, is_listening: bool) -> Seconds {
@@ -103,7 +121,7 @@ impl Probe {
     pub fn request(&self) -> Option<&Request> {
         match self {
             Probe::Http { request, .. } => Some(request),
-            Probe::Observed { request, .. } => request.as_ref(),
+            Probe::Observed { request, .. } | Probe::Through { request, .. } => request.as_ref(),
             Probe::Tcp { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
@@ -111,7 +129,7 @@ impl Probe {
     /// The configured port.
     pub fn port(&self) -> Option<u16> {
         match self {
-            Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
+            Probe::Http { port, .. } | Probe::Tcp { port } | Probe::Through { port, .. } => Some(*port),
             Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
@@ -119,8 +137,8 @@ impl Probe {
     /// How much a good answer proves about what clients get; a living process proves nothing.
     pub fn strength(&self) -> Strength {
         match self {
-            Probe::Http { .. } => Strength::Http,
-            Probe::Tcp { .. } => Strength::Port,
+            Probe::Http { .. } | Probe::Through { request: Some(_), .. } => Strength::Http,
+            Probe::Tcp { .. } | Probe::Through { request: None, .. } => Strength::Port,
             Probe::Observed { .. } => Strength::Observed,
             Probe::Alive | Probe::Command { .. } => Strength::Process,
         }

@@ -36,8 +36,8 @@ pub use present::{
 };
 pub use program::{Installed, Places, Programs};
 pub use records::{
-    Attempt, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised, Takes,
-    Unrecorded, Unusable,
+    Attempt, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised,
+    Takes, Unrecorded, Unusable,
 };
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};

@@ -78,12 +78,29 @@ pub struct Supervised {
     /// How the running unit changes to a new release.
     #[serde(default, skip_serializing_if = "Takes::is_restart")]
     pub takes: Takes,
+    /// Further units, which run beside the service's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Companion>,
 }
 
 impl Supervised {
     pub fn by_unit(unit: String) -> Self {
         Supervised { unit, ..Supervised::default() }
     }
+}
+
+/// A unit of a deployment beside the service's, such as the proxy in front of it. It stays as it is while only the service
+/// changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// The id of its steps in a plan.
+    pub name: String,
+    pub why: String,
+    pub unit: String,
+    /// The unit file's text.
+    pub text: String,
+    /// Files that its program reads again at a reload.
+    pub files: Vec<ServiceFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed, holds_a_secret,
+    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed,
+    holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
@@ -39,6 +40,9 @@ pub struct Selection {
     pub lockfile: bool,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
+    pub low_ports: LowPorts,
+    /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
+    pub proxy_trust: Vec<String>,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -135,6 +139,9 @@ pub fn select(
     settings.extend(lifecycle_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
+    let (low_ports, low_ports_setting) = policy.low_ports();
+    let (proxy_trust, trust_setting) = policy.proxy_trust();
+    settings.extend(low_ports_setting.into_iter().chain(trust_setting));
 
     Ok(Selection {
         service: service.value,
@@ -154,6 +161,8 @@ pub fn select(
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
         lifecycle,
+        low_ports,
+        proxy_trust,
         settings,
         origins,
         notes: decided

@@ -19,8 +19,8 @@ pub use decision::Decision;
 pub use flag_file::flag_file;
 pub use identity::{Anew, NextBoot, Selection, select};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, Fragment, Origins, Overrides, POLICY, PackagesAllowed, Policy,
-    ValuesAllowed, policy, recorded_flags,
+    Archives, ArchivesAllowed, Flags, Fragment, LowPorts, Origins, Overrides, POLICY, PackagesAllowed,
+    Policy, ValuesAllowed, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,

@@ -64,6 +64,15 @@ const LINES: &[(&[Confined], &str)] = &[
     (TRANSIENT, "Slice=system.slice"),
 ];
 
+/// The directive for a unit that opens a port below 1024. Its user is not root, and gets this one capability.
+pub fn opening_low_ports(line: &'static str) -> &'static str {
+    match line {
+        "CapabilityBoundingSet=" => "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+        "AmbientCapabilities=" => "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        other => other,
+    }
+}
+
 /// For children and candidates, so that the serving deployment keeps its memory, CPU and disk. Not for migrations: the
 /// OOM killer would leave the data half migrated, and the service may wait for a lock that a slow migration has.
 pub const LOW_PRIORITY: [&str; 3] = ["OOMScoreAdjust=500", "CPUWeight=50", "IOWeight=50"];

@@ -35,7 +35,17 @@ impl Layout {
     }
 
     pub fn unit_file(&self) -> PathBuf {
-        Path::new("/etc/systemd/system").join(self.unit())
+        unit_file(&self.unit())
+    }
+
+    /// The unit of the proxy in front of the service.
+    pub fn proxy(&self) -> String {
+        format!("{}-proxy.service", self.service)
+    }
+
+    /// That proxy's configuration.
+    pub fn proxy_file(&self) -> PathBuf {
+        self.home().join("proxy.conf")
     }
 
     /// Name of a transient unit. It is fixed, so that a run finds the units that a killed run left.
@@ -111,7 +121,7 @@ impl Layout {
 
     /// Record of what the running unit was started from: on tmpfs, readable only by root.
     pub fn started_from(&self) -> PathBuf {
-        Path::new(RUN).join(format!("{}.handover", self.service))
+        started_from(&self.unit())
     }
 
     /// Directory of the records about the service, readable only by root.
@@ -179,6 +189,15 @@ impl Layout {
 
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
+
+pub fn unit_file(unit: &str) -> PathBuf {
+    Path::new("/etc/systemd/system").join(unit)
+}
+
+/// Record of what a running unit was started from: on tmpfs, readable only by root.
+pub fn started_from(unit: &str) -> PathBuf {
+    Path::new(RUN).join(format!("{}.handover", unit.trim_end_matches(".service")))
+}
 
 /// While this file exists, no run changes the machine (`bootagent hold`).
 pub const HOLD: &str = "/var/lib/bootagent/hold";

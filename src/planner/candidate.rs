@@ -31,7 +31,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     variables.insert("PORT", Secret::new(port.to_string()));
     // The notes are dropped: the plan has the same ones for the service.
     let unit = layout.transient("candidate");
-    let gate = health::gate(wanted.manifest, &variables, recipe, layout, &mut Vec::new())?;
+    let gate = health::gate(wanted, &variables, recipe, layout, &mut Vec::new())?;
     let gate = Gate { unit: unit.clone(), ..gate };
     let rendering = environment::render(wanted, recipe, &variables, layout, &mut Vec::new())?;
 
@@ -46,8 +46,11 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let ready: Vec<&str> = written.iter().map(String::as_str).chain(["candidate-reload"]).collect();
 
     // systemd stops the candidate after this time, in case the run is killed before it can.
-    let most = Seconds(gate.within.0 + gate.good_for(false).0 + 60);
-    let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, layout);
+    let check = gate.within.0 + gate.good_for(false).0;
+    // It answers for the service, too, until that passed its own check.
+    let checks = if answers_for_the_service(draft) { 2 * check } else { check };
+    let most = Seconds(checks + 60);
+    let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, port, layout);
     let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);
@@ -69,8 +72,15 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let why = "if it fails here, the previous deployment still serves";
     health::await_gate(steps, "candidate-health-check", why, &gate, BTreeSet::new())
         .after(&["candidate-start"]);
-    end(steps, "candidate-end", layout).after(&["candidate-health-check"]);
+    if !answers_for_the_service(draft) {
+        end(steps, "candidate-end", layout).after(&["candidate-health-check"]);
+    }
     Ok(())
+}
+
+/// Whether the candidate stays until the service is healthy: a proxy passes requests to it while the service is restarted.
+pub fn answers_for_the_service(draft: &Draft) -> bool {
+    !draft.generation.runs_by.beside.is_empty()
 }
 
 /// Adds the step that removes the candidate: at its end, and in the recovery of a failed run.

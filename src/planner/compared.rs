@@ -53,6 +53,10 @@ fn digest(generation: &Generation, rendering: &Rendering) -> String {
     let made = MADE.iter().filter_map(|file| rendering.text(file).map(|text| text.expose()));
     let mut hash = Sha256::new();
     let supervisor_files = generation.runs_by.files.iter().map(|file| file.text.as_str());
+    let beside = generation.runs_by.beside.iter();
+    let beside =
+        beside.flat_map(|one| std::iter::once(&one.text).chain(one.files.iter().map(|file| &file.text)));
+    let supervisor_files = supervisor_files.chain(beside.map(String::as_str));
     for part in [release.as_str(), &generation.runs_by.unit]
         .into_iter()
         .chain(files)

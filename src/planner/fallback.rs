@@ -7,7 +7,7 @@ use super::build::aside;
 use super::records::{self, good_of};
 use super::running::ensure_running;
 use super::steps::Steps;
-use super::{environment, health};
+use super::{beside, environment, health};
 use crate::error::Code;
 use crate::facts::{Facts, Generation, Good, Service, ServiceFile, Supervised};
 use crate::fault::Phase;
@@ -84,6 +84,8 @@ pub fn start(
         steps.file(&id, why, file.path.clone(), file.text.clone(), 0o644);
         files.push(id);
     }
+    let beside = good.runs_by.beside.as_slice();
+    let written = beside::write(steps, beside, "-back", &[]);
     let reload = Action::ReloadUnit { unit: layout.unit() };
     let files = files.into_iter().map(StepId::new).collect();
     steps.add("reload-back", why, reload).needing(files).within(Phase::Reload);
@@ -92,6 +94,7 @@ pub fn start(
     let start =
         Action::EnsureRunning(EnsureRunning { reloads: Vec::new(), ..ensure_running(&good.runs_by, layout) });
     steps.add("start-back", why, start).after(&["switch-back"]).within(Phase::Start).marks(Mark::BackStarted);
+    let started = beside::start(steps, beside, "-back", "start-back", &written);
     health::await_gate(
         steps,
         "health-check-back",
@@ -100,6 +103,7 @@ pub fn start(
         listened,
     )
     .after(&["start-back"])
+    .needing(started)
     .marks(Mark::BackServing);
 }
 

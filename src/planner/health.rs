@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{Generation, Strength};
-use crate::observe::manifest::{Manifest, RESERVED_PORT};
+use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Gate, HealthWait, PortsRecord, Probe, Request, Seconds};
 
-use super::Wanted;
 use super::records;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
+use super::{Wanted, proxy};
 
 /// If a previous deployment can serve instead: a few restarts may have a temporary cause, more are a crash loop, during
 /// which requests are lost.
@@ -24,12 +24,13 @@ const ELSEWHERE: Seconds = Seconds(15);
 /// The health check: HTTP if the manifest has a path, else TCP if a port is known, else what is observed of the service's
 /// processes; `health.check` overrides that. The port is the variable PORT of the service, of which the manifest's is the default.
 pub fn gate(
-    manifest: &Manifest,
+    wanted: &Wanted,
     variables: &Variables,
     recipe: &Recipe,
     layout: &Layout,
     notes: &mut Vec<String>,
 ) -> Result<Gate> {
+    let manifest = wanted.manifest;
     // As runtimes read it: a value in a secret often ends with a newline.
     let variable =
         variables.get("PORT").map(|port| port.expose().trim().parse().ok().filter(|port| *port != 0));
@@ -37,11 +38,7 @@ pub fn gate(
         notes.push("PORT is not a number from 1 to 65535: the health check uses no port".to_owned());
     }
     let port = variable.flatten();
-    if port.is_some_and(|port: u16| port < 1024) {
-        let cause = format!("PORT is below 1024, and {RESERVED_PORT}");
-        return Err(Error::new(Code::ManifestInvalid, "planning the health check", cause)
-            .remedy("correct PORT where it is set: the secret, env.values, or the start command"));
-    }
+    proxy::refuse_low_variable(port, &wanted.selection.low_ports)?;
     if let Some(unused) = manifest.port.filter(|unused| Some(*unused) != port) {
         notes.push(format!("port = {unused} has no effect: PORT is set elsewhere"));
     }
@@ -125,7 +122,7 @@ fn compare(former: &Gate, gate: &Gate, allowed: Option<Strength>, notes: &mut Ve
         }
         notes.push(format!("the health check becomes weaker, as health.check says: until now by {weaker}"));
     }
-    if let (Some(from), Some(to)) = (former.probe.port(), gate.probe.port())
+    if let (Some(from), Some(to)) = (former.outer_port(), gate.outer_port())
         && from != to
     {
         notes.push(format!(
@@ -151,6 +148,7 @@ fn shown(probe: &Probe) -> String {
             format!("GET {} on whichever port it listens", request.path)
         }
         Probe::Observed { request: None, .. } => "whichever port it listens on, if any".to_owned(),
+        Probe::Through { unit, .. } => format!("an answer through {unit}"),
         Probe::Alive => "whether a process stays alive".to_owned(),
         Probe::Command { what, .. } => format!("whether {what}"),
     }

@@ -5,6 +5,7 @@
 mod accounts;
 mod agent;
 mod ahead;
+mod beside;
 mod build;
 pub mod candidate;
 mod compared;
@@ -24,6 +25,7 @@ mod names;
 mod network;
 mod packages;
 pub mod persist;
+mod proxy;
 mod records;
 mod recover;
 mod remember;
@@ -76,7 +78,10 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     names::refuse_masked(wanted.facts, &layout)?;
     names::refuse_taken(wanted.facts, &layout)?;
 
-    let recipe = recipe(wanted, &layout)?;
+    proxy::refuse_low_ports(wanted.manifest, wanted.selection)?;
+    let mut recipe = recipe(wanted, &layout)?;
+    proxy::refuse(wanted.manifest, &recipe)?;
+    recipe.needs.extend(proxy::need(wanted));
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
     value_files::refuse(wanted, &recipe)?;
     let release = kept::release(wanted, &recipe, &layout);
@@ -94,10 +99,14 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
     notes.extend(unset.as_ref().map(unset::note));
 
-    let mut gate = health::gate(wanted.manifest, &variables, &recipe, &layout, &mut notes)?;
+    let mut gate = health::gate(wanted, &variables, &recipe, &layout, &mut notes)?;
     let (release_path, of) = (release.as_path(), (&recipe, &variables, &layout));
-    let service = supervise(wanted, release_path, of, &mut notes)?;
+    let mut service = supervise(wanted, release_path, of, &mut notes)?;
     gate.also = service.probes.clone();
+    if let Some((companion, probe)) = proxy::proxy(wanted, &layout, &gate)? {
+        service.runs_by.beside.push(companion);
+        gate.also.push(probe);
+    }
     health::compare_with_good(wanted, &gate, &mut notes)?;
     let commit = wanted.source.commit.clone();
     let generation = Generation { commit, release, runs_by: service.runs_by.clone(), gate };
@@ -197,5 +206,8 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
+    ["candidate-end", "candidate-health-check", "migrate"]
+        .into_iter()
+        .find(|id| steps.has(id))
+        .unwrap_or("finish")
 }

@@ -23,6 +23,9 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     let mut names = wanted.manifest.packages.clone();
     let why = match names.is_empty() {
         true if recipe.site.is_some() => "nginx serves the site".to_owned(),
+        true if wanted.manifest.proxy.is_some() && recipe.packages().all(|name| name == NGINX) => {
+            "nginx is the proxy in front of the service".to_owned()
+        }
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };

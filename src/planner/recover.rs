@@ -9,7 +9,7 @@ use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
-use super::{candidate, fallback, signal, switch};
+use super::{beside, candidate, fallback, signal, switch};
 use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
@@ -36,7 +36,7 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
     steps.add("discard", "an incomplete release cannot be used", discard).within(Phase::Tidy);
     let (facts, service) = (wanted.facts, &wanted.selection.service);
     if switch::goes_back(facts, service) {
-        switch::go_back(steps, facts, service);
+        switch::go_back(steps, facts, service, &generation.runs_by);
         return;
     }
     let mut ready: Vec<String> = Vec::new();
@@ -57,6 +57,8 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
                 let change = (Some(rendering), back);
                 ready.extend(super::environment::remove_made(steps, &BACK, change, &[], layout));
             }
+            let removed = beside::remove(steps, &generation.runs_by, &former.runs_by, &[]);
+            ready.extend(removed.iter().map(|id| id.as_str().to_owned()));
             let listened = listened(facts, service, former);
             fallback::start(steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {
@@ -76,6 +78,7 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
         (None, None) => {
             let stop = Action::StopUnit { unit: layout.unit(), scratch: Vec::new() };
             steps.add("stop", "stops what did not pass the health check", stop).within(Phase::Tidy);
+            beside::stop_all(steps, &generation.runs_by, "", &[]);
         }
     }
 }

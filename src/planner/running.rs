@@ -1,5 +1,6 @@
 //! The action that starts a deployment, and the actions that have nothing to do if it runs. Adds no steps.
 
+use super::beside;
 use crate::facts::{Generation, Service, Supervised, Takes};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning};
@@ -20,13 +21,15 @@ pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
     EnsureRunning { unit: layout.unit(), inputs, reloads, record: layout.started_from() }
 }
 
-/// The actions that have nothing to do if this deployment runs: `current` leads to its release, and the unit was
-/// started from its files.
-pub fn running(service: &Service, generation: &Generation) -> [Action; 2] {
+/// The actions that have nothing to do if this deployment runs: `current` leads to its release, and its units were
+/// started from their files.
+pub fn running(service: &Service, generation: &Generation) -> Vec<Action> {
     let layout = Layout::new(service);
     let (path, target) = (layout.current(), generation.release.clone());
-    [
+    let own = [
         Action::SwitchSymlink { path, target, displaces: false },
         Action::EnsureRunning(ensure_running(&generation.runs_by, &layout)),
-    ]
+    ];
+    let beside = generation.runs_by.beside.iter().map(beside::ensure_running);
+    own.into_iter().chain(beside.map(Action::EnsureRunning)).collect()
 }

@@ -4,7 +4,7 @@ use super::compared::another;
 use super::draft::Draft;
 use super::running::ensure_running;
 use super::steps::Steps;
-use super::{accounts, before_serving, fallback, health, records, remember, switch, unset};
+use super::{accounts, before_serving, beside, fallback, health, records, remember, switch, unset};
 use crate::error::Result;
 use crate::fault::Phase;
 use crate::plan::environment::MADE;
@@ -26,13 +26,15 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
             fallback::remove_files(steps, &good.generation.runs_by, &generation.runs_by, &[prepared]);
         files.extend(removed.into_iter().map(StepId::new));
     }
+    let beside = generation.runs_by.beside.as_slice();
+    let written = beside::write(steps, beside, "", &[prepared]);
     steps
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .needing(files)
         .within(Phase::Reload);
     let made = MADE.iter().filter(|file| draft.rendering.text(file).is_some()).map(|file| file.step);
-    let ready: Vec<&str> =
-        [prepared, "reload", "environment", "dotenv", "data"].into_iter().chain(made).collect();
+    let ready = [prepared, "reload", "environment", "dotenv", "data"];
+    let ready: Vec<&str> = ready.into_iter().chain(made).chain(written.iter().map(StepId::as_str)).collect();
     remember::attempt(steps, draft, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())
@@ -42,7 +44,11 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
         .needing(
             accounts::persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect(),
         );
-    let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
+    let mut stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
+    if let Some(good) = records::good(wanted) {
+        let (old, new) = (&good.generation.runs_by, &generation.runs_by);
+        stopped.extend(beside::remove(steps, old, new, &["switch"]));
+    }
     steps
         .add(
             "start",
@@ -53,6 +59,7 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
         .needing(stopped)
         .within(Phase::Start)
         .marks(Mark::Started);
+    let started = beside::start(steps, beside, "", "start", &written);
     let why = "the run succeeds only if the service is healthy";
     let switched_from = switch::former_generation(wanted.facts, &wanted.selection.service);
     let can_go_back = another(draft).or(switched_from).is_some();
@@ -61,6 +68,9 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
         guess: draft.recipe.guess.clone(),
         ..health::wait(wanted, generation, layout, can_go_back)
     };
-    health::await_health(steps, "health-check", why, wait).after(&["start"]).marks(Mark::Passed);
+    health::await_health(steps, "health-check", why, wait)
+        .after(&["start"])
+        .needing(started)
+        .marks(Mark::Passed);
     Ok(())
 }

@@ -2,11 +2,11 @@
 //! since both may use the same port: the former service is stopped right before the new one starts, and started
 //! again if that fails.
 
-use super::health;
 use super::records::{good_of, listened};
 use super::running::ensure_running;
 use super::steps::Steps;
-use crate::facts::{Facts, Generation, Service};
+use super::{beside, health};
+use crate::facts::{Facts, Generation, Service, Supervised};
 use crate::fault::Phase;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Mark, StepId};
@@ -66,21 +66,27 @@ pub fn notes(facts: &Facts, service: &Service) -> Vec<String> {
 
 /// Adds steps that stop the former services. Returns their ids, for which the start of the new service waits.
 pub fn stop_former(steps: &mut Steps, facts: &Facts, service: &Service) -> Vec<StepId> {
-    let stop = |former: &Service| {
+    let mut ids = Vec::new();
+    for former in former(facts, service) {
         let id = format!("stop-{former}");
         let why = format!("this instance switches to {service}");
         let action = Action::StopUnit { unit: Layout::new(former).unit(), scratch: Vec::new() };
         steps.add(&id, &why, action).after(&["switch"]).within(Phase::Start);
-        StepId::new(id)
-    };
-    former(facts, service).map(stop).collect()
+        ids.push(StepId::new(id));
+        if let Some(good) = good_of(facts, former) {
+            let suffix = format!("-of-{former}");
+            ids.extend(beside::stop_all(steps, &good.generation.runs_by, &suffix, &["switch"]));
+        }
+    }
+    ids
 }
 
 /// Adds the steps of a failed switch: stop the new service, and start the former ones, whose files are unchanged.
-pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
+pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service, failed: &Supervised) {
     let stop = Action::StopUnit { unit: Layout::new(service).unit(), scratch: Vec::new() };
     let why = "it is not healthy, and the previous service may need its port";
     steps.add("stop", why, stop).within(Phase::Tidy);
+    let stopped = beside::stop_all(steps, failed, "", &[]);
     let was_healthy = |former: &&Service| good_of(facts, former).is_some();
     let (good, others): (Vec<&Service>, Vec<&Service>) = former(facts, service).partition(was_healthy);
     for (index, former) in good.iter().chain(&others).enumerate() {
@@ -94,11 +100,13 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
         });
         // The plan's field `former` is the first one, so only that one has marks.
         let mut step = steps.add(&start, "the service that ran before the switch", action);
-        step.after(&["stop"]).within(Phase::Start);
+        step.after(&["stop"]).needing(stopped.clone()).within(Phase::Start);
         if index == 0 {
             step.marks(Mark::BackStarted);
         }
         if let Some(good) = good {
+            let suffix = format!("-of-{former}");
+            let beside = beside::start(steps, &good.generation.runs_by.beside, &suffix, &start, &[]);
             let why = "the previous service must be healthy again";
             let mut step = health::await_gate(
                 steps,
@@ -107,7 +115,7 @@ pub fn go_back(steps: &mut Steps, facts: &Facts, service: &Service) {
                 &good.generation.gate,
                 listened(facts, former, &good.generation),
             );
-            step.after(&[&start]);
+            step.after(&[&start]).needing(beside);
             if index == 0 {
                 step.marks(Mark::BackServing);
             }

@@ -75,6 +75,9 @@ pub struct Serves {
     /// Restarts by systemd since the health check.
     pub restarts: Option<u32>,
     pub recent_restarts: u32,
+    /// Further units of the deployment, such as its proxy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     pub last_restart: Option<u64>,
     /// Differences from what the last run installed.
     pub by_hand: Vec<String>,
@@ -152,6 +155,12 @@ impl Serves {
             passed: present.good.is_some().then_some(present.is_good),
             restarts: restarts.since_check,
             recent_restarts: restarts.recent,
+            beside: present
+                .good
+                .iter()
+                .flat_map(|good| &good.generation.runs_by.beside)
+                .map(|one| one.unit.clone())
+                .collect(),
             last_restart: restarts.last,
             by_hand: present.by_hand.clone(),
             masked: unit.is_masked,

@@ -17,6 +17,7 @@ pub mod observed;
 pub mod operator;
 pub mod present;
 pub mod probe;
+pub mod proxy;
 pub mod records;
 pub mod retry;
 pub mod start;

@@ -20,7 +20,9 @@ pub fn of(wait: &HealthWait, state: &UnitState) -> Vec<String> {
     };
     let own = sockets::all_own(&state.cgroup).into_iter().filter(|own| ports.contains(&own.address.port()));
     let moved = moved(&wait.listened, &ports);
-    observed.into_iter().chain(moved).chain(local(&own.collect::<Vec<_>>())).collect()
+    // With a proxy on this machine, loopback is the right address.
+    let local = local(&own.collect::<Vec<_>>()).filter(|_| gate.proxy().is_none());
+    observed.into_iter().chain(moved).chain(local).collect()
 }
 
 /// The note if the only observed port is not the one of the last healthy deployment.

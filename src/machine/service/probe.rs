@@ -11,6 +11,7 @@ use super::accept::accepts;
 use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
+use super::proxy;
 use crate::fault::Fault;
 use crate::machine::install::site;
 use crate::machine::process::sockets::{self, Holder, Listener};
@@ -29,13 +30,21 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     }
     // The further probes first: "this process ends again and again" is a better cause than "nothing listens".
     let mut processes = None;
-    for also in &gate.also {
+    let (through, others): (Vec<&Probe>, Vec<&Probe>) =
+        gate.also.iter().partition(|also| matches!(also, Probe::Through { .. }));
+    for also in others {
         processes = one(also, state).await?.processes.or(processes);
     }
-    match abandoned(one(&gate.probe, state).await, state) {
-        Ok(good) => Ok(Good { processes: good.processes.or(processes), ..good }),
-        Err(bad) => Err(Bad { processes: bad.processes.or(processes), ..bad }),
+    let mut good = match abandoned(one(&gate.probe, state).await, state) {
+        Ok(good) => Good { processes: good.processes.or(processes), ..good },
+        Err(bad) => return Err(Bad { processes: bad.processes.or(processes), ..bad }),
+    };
+    // A proxy last: it can only be as good as the service.
+    for proxy in through {
+        let also = one(proxy, state).await.map_err(|bad| Bad { processes: good.processes.clone(), ..bad })?;
+        good.answer = format!("{}, also {}", good.answer, also.answer);
     }
+    Ok(good)
 }
 
 /// The result, or that the program has ended which a watcher started: nothing listens any more, and the watcher's own
@@ -72,6 +81,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         Probe::Tcp { port } => at(*port, None, state).await,
         Probe::Http { port, request } => at(*port, Some(request), state).await,
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,
+        Probe::Through { unit, port, request } => proxy::ask(unit, *port, request.as_ref()).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pm2::Pm2Layer;
+use super::proxy::ProxyLayer;
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
 use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values};
@@ -22,6 +23,7 @@ const KEYS: &[&str] = &[
     "persist",
     "pm2",
     "port",
+    "proxy",
     "rehearsal",
     "runtime",
     "secret",
@@ -44,7 +46,8 @@ pub(super) struct Layer {
     supervisor: Option<Placed<SupervisorName>>,
     pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
-    port: Option<u16>,
+    port: Option<Placed<u16>>,
+    proxy: Option<ProxyLayer>,
     rehearsal: Option<Placed<u16>>,
     health: HealthLayer,
     secret: Option<bool>,
@@ -91,7 +94,8 @@ impl Layer {
                 "start" => layer.start = Some(values::command(&item)?),
                 "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
                 "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
-                "port" => layer.port = Some(values::port(&item)?),
+                "port" => layer.port = Some(item.placed(values::port(&item)?)),
+                "proxy" => layer.proxy = Some(ProxyLayer::read(&item, KEYS)?),
                 "rehearsal" => layer.rehearsal = rehearsal(&item)?,
                 "health" => layer.health = HealthLayer::read(&item)?,
                 "secret" => layer.secret = Some(item.flag()?),
@@ -125,6 +129,7 @@ impl Layer {
             pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
+            proxy: ProxyLayer::merged(self.proxy, over.proxy),
             rehearsal: over.rehearsal.or(self.rehearsal),
             health: self.health.under(over.health),
             secret: over.secret.or(self.secret),
@@ -136,6 +141,14 @@ impl Layer {
     /// Fills in defaults, and makes the checks that need the values of all layers.
     pub fn finish(self) -> Read<Manifest> {
         let default = Manifest::default();
+        let port = self.port.as_ref().map(|port| port.value);
+        let rehearsal = self.rehearsal.as_ref();
+        let mut low_ports: Vec<values::LowPort> =
+            [("port", self.port.as_ref()), ("rehearsal.port", rehearsal)]
+                .into_iter()
+                .filter_map(|(key, port)| values::LowPort::of(key, port?))
+                .collect();
+        let others = [("port", port), ("rehearsal.port", rehearsal.map(|port| port.value))];
         Ok(Manifest {
             runtime: self.runtime,
             tables: self.tables,
@@ -147,9 +160,11 @@ impl Layer {
             pm2: Pm2Layer::finish(self.pm2, self.supervisor.as_ref())?,
             supervisor: self.supervisor.map(|name| name.value),
             packages: self.packages.unwrap_or(default.packages),
-            port: self.port,
-            candidate_port: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
-            health: self.health.finish(default.health, self.port)?,
+            port,
+            proxy: ProxyLayer::finish(self.proxy, &others, &mut low_ports)?,
+            low_ports,
+            candidate_port: self.rehearsal.map(|rehearsal| beside(&rehearsal, port)).transpose()?,
+            health: self.health.finish(default.health, port)?,
             secret: self.secret.unwrap_or(default.secret),
             env: self.env.finish(default.env, self.persist.as_deref().unwrap_or_default())?,
             persist: self.persist.unwrap_or(default.persist),

@@ -6,6 +6,7 @@
 mod compose;
 mod layer;
 mod pm2;
+mod proxy;
 mod sources;
 mod spanned;
 mod tables;
@@ -23,9 +24,10 @@ use crate::plan::Seconds;
 
 use layer::Layer;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
+pub use proxy::{Limits, ProxyWish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
-pub use values::RESERVED_PORT;
+pub use values::{LowPort, RESERVED_PORT};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -48,6 +50,10 @@ pub struct Manifest {
     /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    /// An nginx in front of the service.
+    pub proxy: Option<ProxyWish>,
+    /// All of the manifest's ports that only the policy can allow.
+    pub low_ports: Vec<LowPort>,
     /// `rehearsal.port`: the port of a candidate, different from `port`; none: no candidate is started.
     pub candidate_port: Option<u16>,
     pub health: Health,
@@ -134,6 +140,8 @@ impl Default for Manifest {
             pm2: None,
             packages: Vec::new(),
             port: None,
+            proxy: None,
+            low_ports: Vec::new(),
             candidate_port: None,
             health: Health::default(),
             secret: true,
@@ -188,11 +196,18 @@ impl Manifest {
         environment: Option<&Environment>,
         tables: &[&Table],
     ) -> Result<Manifest> {
-        read(text, environment, tables).map_err(|fault| {
-            let (line, column) = position(text, fault.at);
-            let cause = format!("{path}:{line}:{column}: {}", fault.what);
+        let place = |at: usize| {
+            let (line, column) = position(text, at);
+            format!("{path}:{line}:{column}")
+        };
+        let mut manifest = read(text, environment, tables).map_err(|fault| {
+            let cause = format!("{}: {}", place(fault.at), fault.what);
             Error::new(Code::ManifestInvalid, format!("reading {path}"), cause)
-        })
+        })?;
+        for low in &mut manifest.low_ports {
+            low.place = place(low.at);
+        }
+        Ok(manifest)
     }
 
     /// The value of a key in a runtime's table.

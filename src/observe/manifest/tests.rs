@@ -58,6 +58,8 @@ values = { LOG_LEVEL = "info", NODE_OPTIONS = "--max-old-space-size=400" }
 fn complete() -> Manifest {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Manifest {
+        proxy: None,
+        low_ports: Vec::new(),
         runtime: Some("node".into()),
         tables: [("node".into(), [pair("version", ">=20 <23")].into())].into(),
         lockfile: Some(false),

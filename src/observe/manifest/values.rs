@@ -27,6 +27,25 @@ pub const MOST_STATUSES: usize = 100;
 const A_DURATION: &str = "seconds from 1 to 3600, as a number or like \"120s\"";
 pub const RESERVED_PORT: &str =
     "the service may not use ports below 1024: listen on a higher port, behind a load balancer";
+/// The lowest port that every user may open.
+const FIRST_OPEN_PORT: u16 = 1024;
+
+/// A port below 1024 that the manifest names, which only the policy can allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LowPort {
+    pub key: &'static str,
+    pub port: u16,
+    /// The byte offset in the file, and with the whole file also `bootagent.toml:1:8`.
+    pub at: usize,
+    pub place: String,
+}
+
+impl LowPort {
+    pub(super) fn of(key: &'static str, port: &Placed<u16>) -> Option<LowPort> {
+        let is_low = port.value < FIRST_OPEN_PORT;
+        is_low.then(|| LowPort { key, port: port.value, at: port.at, place: String::new() })
+    }
+}
 const A_STATUS: &str = "an HTTP status from 100 to 599";
 const COMMANDS: &str = "a command, a list of commands, or false for none";
 
@@ -51,12 +70,9 @@ pub(super) fn supervisor(item: &Item<'_>) -> Read<SupervisorName> {
         .ok_or_else(|| item.fault(format!("is {}; expected one of {known}", shown(name))))
 }
 
-/// Ports below 1024 are refused: the service is not root, and its unit has no capabilities.
+/// A port below 1024 becomes a [`LowPort`]: the policy decides about it, and it is not known here.
 pub(super) fn port(item: &Item<'_>) -> Read<u16> {
-    match item.number(1..=u16::MAX, "a number from 1024 to 65535")? {
-        reserved @ ..1024 => Err(item.fault(format!("is {reserved}; {RESERVED_PORT}"))),
-        port => Ok(port),
-    }
+    item.number(1..=u16::MAX, "a number from 1024 to 65535")
 }
 
 pub(super) fn command(item: &Item<'_>) -> Read<String> {

@@ -9,6 +9,7 @@ use super::imds::Imds;
 use super::lifecycle::Lifecycle;
 use super::network::Network;
 use super::packages::Packages;
+use super::ports::{LowPorts, Proxy};
 use super::values::{MOST_PATTERNS, Values};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
@@ -61,6 +62,10 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
+    /// Which ports below 1024 a service and its proxy may open.
+    pub low_ports: Option<LowPorts>,
+    #[serde(default, skip_serializing_if = "Proxy::is_empty")]
+    pub proxy: Proxy,
 }
 
 /// The table `[git]`.
@@ -128,6 +133,8 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             values: self.values.over(under.values),
+            low_ports: self.low_ports.or(under.low_ports),
+            proxy: self.proxy.over(under.proxy),
         }
     }
 
@@ -146,7 +153,8 @@ impl Fragment {
             })?;
         }
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
-        archives.and(self.imds.check()).and(self.lifecycle.check()).map_err(|cause| {
+        let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
+        archives.and(self.imds.check()).and(self.lifecycle.check()).and(ports).map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {

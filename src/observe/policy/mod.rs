@@ -11,6 +11,7 @@ mod lifecycle;
 mod network;
 mod origin;
 mod packages;
+mod ports;
 mod values;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
+pub use ports::LowPorts;
 pub use values::ValuesAllowed;
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";

@@ -41,6 +41,10 @@ fn probe(probe: &Probe) -> String {
                 .to_owned()
         }
         Probe::Alive => "the process is alive (no port is checked)".to_owned(),
+        Probe::Through { unit, port, request: Some(request) } => {
+            get(&port.to_string(), request).replace("of the service", &format!("of {unit}"))
+        }
+        Probe::Through { unit, port, request: None } => format!("{unit} listens on port {port}"),
         Probe::Command { what, .. } => what.clone(),
     }
 }

@@ -31,6 +31,9 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     }
     environment::write_serving(&mut steps, draft);
     start::start(&mut steps, draft, homes)?;
+    if candidate.is_some() && candidate::answers_for_the_service(draft) {
+        candidate::end(&mut steps, "candidate-end", &draft.layout).after(&["health-check"]);
+    }
     remember::remember(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     signal::proceed(&mut steps, wanted);

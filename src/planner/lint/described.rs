@@ -18,6 +18,7 @@ pub fn plan(subject: &Subject) -> Vec<Setting> {
         .chain(migrate)
         .chain(candidate(subject))
         .chain(supervisor(subject))
+        .chain(proxy(subject))
         .chain([start::shown(subject), variables(subject), health::shown(subject), writable(subject)])
         .collect()
 }
@@ -93,6 +94,11 @@ fn supervisor(subject: &Subject) -> Option<Setting> {
         None => "[pm2] in bootagent.toml",
     };
     (name != SupervisorName::Systemd).then(|| line("supervisor", name.name(), origin))
+}
+
+fn proxy(subject: &Subject) -> Option<Setting> {
+    let proxy = subject.manifest.proxy.as_ref()?;
+    Some(line("proxy", &format!("nginx on port {}", proxy.port), "[proxy] in bootagent.toml"))
 }
 
 /// What the service gets besides the secret and `env.values`.

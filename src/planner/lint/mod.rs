@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::runtime::{self, Recipe, RecipeInputs};
 use super::unmet::Unmet;
-use super::{candidate, persist, supervisor};
+use super::{candidate, persist, proxy, supervisor};
 use crate::error::{Code, Error};
 use crate::facts::{Environment, Facts, Installed, Places, Service, Source, Uncommitted};
 use crate::observe::manifest::{self as manifests, Manifest};
@@ -135,6 +135,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Recipe, Unmet> {
     })?;
     persist::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest, &recipe).refuse)(source, manifest, &recipe)?;
+    proxy::refuse(manifest, &recipe)?;
     candidate::refuse(manifest.candidate_port, manifest.port, &recipe.start)?;
     Ok(recipe)
 }

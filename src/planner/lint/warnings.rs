@@ -5,6 +5,7 @@ use super::health::Port;
 use super::warning::{Warning, warning};
 use super::{Subject, command, health, plain, start, tree};
 use crate::facts::Strength;
+use crate::observe::manifest::LowPort;
 use crate::observe::secrets::Variables;
 use crate::planner::runtime::NODE;
 use crate::secret::Secret;
@@ -23,6 +24,7 @@ pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {
     found.extend(lockfiles(subject));
     found.extend(node_env(subject));
     found.extend(port(subject));
+    found.extend(manifest.low_ports.iter().map(low_port));
     found.extend(persist::hints(tree.source, manifest, recipe).iter().map(|hint| warning("read-only", hint)));
     found.extend(tree::warnings(subject));
     let notes = noted.into_iter().map(|note| plain(note));
@@ -89,6 +91,14 @@ pub fn daemon(line: &str) -> Option<&'static str> {
             named.or(of_gunicorn.then_some("-D"))
         }
     }
+}
+
+fn low_port(low: &LowPort) -> Warning {
+    let text = format!(
+        "{} is {}: a boot refuses a port below 1024 unless the machine's policy allows it (low_ports)",
+        low.key, low.port
+    );
+    warning("low-port", text)
 }
 
 fn in_the_background(words: &str) -> Warning {

@@ -26,6 +26,7 @@ use crate::observe::manifest::{Manifest, Table};
 pub use command::Start;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
+pub use site::{needs as nginx_need, nginx};
 
 /// In the order in which errors name them.
 const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON, &static_site::STATIC];

@@ -53,7 +53,7 @@ pub fn site(inputs: &RecipeInputs, by: Convention, notes: &mut Vec<String>) -> R
     Ok(Site { roots, fallback, nginx, takes_error_log })
 }
 
-/// What must be installed for a site to be served.
+/// What must be installed for nginx to run.
 pub fn needs(facts: &Facts) -> Option<Need> {
     let is_installed = facts.programs.get("nginx").is_some_and(|found| !found.is_empty());
     (!is_installed).then(|| Need::Packages(vec!["nginx".to_owned()]))
@@ -61,7 +61,7 @@ pub fn needs(facts: &Facts) -> Option<Need> {
 
 /// Path of the installed nginx, else of the one that the distribution's package will install; and whether it has `-e`,
 /// which came with 1.19.5.
-fn nginx(facts: &Facts) -> (PathBuf, bool) {
+pub fn nginx(facts: &Facts) -> (PathBuf, bool) {
     if let Some(found) = facts.programs.get("nginx").and_then(|found| found.first()) {
         let parts = found.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         return (found.program.clone(), parts.collect::<Vec<_>>() >= vec![1, 19, 5]);

@@ -45,6 +45,14 @@ pub struct App<'a> {
     pub layout: &'a Layout,
 }
 
+impl App<'_> {
+    /// The service's port.
+    pub fn port(&self) -> Option<u16> {
+        let port = self.variables.get("PORT")?.expose().trim().parse().ok()?;
+        (port != 0).then_some(port)
+    }
+}
+
 /// How a supervisor runs an app.
 #[derive(Default)]
 pub struct Service {

@@ -86,8 +86,7 @@ fn supervise(app: &App) -> Result<Service> {
 }
 
 fn port(app: &App) -> Result<u16> {
-    let port = app.variables.get("PORT").and_then(|port| port.expose().trim().parse().ok());
-    port.filter(|port| *port != 0).ok_or_else(|| {
+    app.port().ok_or_else(|| {
         invalid("PORT is not a number from 1 to 65535")
             .remedy("correct PORT in the secret, or port in bootagent.toml")
     })

@@ -9,7 +9,7 @@ use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Seconds;
 use crate::plan::environment::{EnvCopy, FILES, SERVICE};
-use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening};
+use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening, opening_low_ports};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
 
@@ -59,13 +59,15 @@ struct Role<'a> {
     identifier: String,
     /// Directives for restarts, or for the longest run time.
     lasts: String,
+    /// Whether its port is below 1024, as the policy allows.
+    opens_low_port: bool,
 }
 
 /// After a crash, the service is restarted soon, since requests fail meanwhile; but one that crashes again and again
 /// must not take the CPU from other programs, such as a database that it waits for. With systemd 254 or newer the
 /// pause grows. It depends on all restarts since the last `systemctl start`, so that the maximum also applies to one
 /// crash a month, and is short. Older versions have one fixed pause.
-fn restarts(systemd: Option<u32>) -> &'static str {
+pub fn restarts(systemd: Option<u32>) -> &'static str {
     const RESTART_STEPS_SINCE: u32 = 254;
     match systemd {
         Some(RESTART_STEPS_SINCE..) => {
@@ -86,6 +88,7 @@ pub fn unit(app: &App, main: &Main) -> String {
         environment: &layout.environment(),
         identifier: selection.service.to_string(),
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
+        opens_low_port: app.port().is_some_and(|port| port < 1024),
     };
     text(&role, selection, recipe, layout)
 }
@@ -97,6 +100,7 @@ pub fn candidate(
     recipe: &Recipe,
     release: &Path,
     most: Seconds,
+    port: u16,
     layout: &Layout,
 ) -> String {
     let start = &recipe.start;
@@ -111,6 +115,7 @@ pub fn candidate(
         environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
         identifier: format!("{}-candidate", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
+        opens_low_port: port < 1024,
     };
     let mut unit = text(&role, selection, recipe, layout);
     for line in LOW_PRIORITY {
@@ -174,7 +179,7 @@ ReadWritePaths={data}
         start = line(&role.main.argv),
     );
     for line in hardening(Confined::Service) {
-        let _ = writeln!(unit, "{line}");
+        let _ = writeln!(unit, "{}", if role.opens_low_port { opening_low_ports(line) } else { line });
     }
     if recipe.keeps_home {
         let _ = writeln!(unit, "{}", finds_cache(role.tree));
@@ -220,7 +225,7 @@ fn variable(name: &str, value: &str) -> String {
     format!("Environment={name}={}\n", escape(value))
 }
 
-fn line(argv: &[String]) -> String {
+pub fn line(argv: &[String]) -> String {
     argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
 }
 

@@ -132,7 +132,12 @@ fn to_do(view: &View) -> String {
 }
 
 fn look_at(view: &View) -> String {
-    let unit = view.unit.as_ref().map(|unit| format!("systemctl status {unit}; journalctl -u {unit}; "));
+    let beside = view.serves.iter().flat_map(|serves| serves.beside.iter().map(String::as_str));
+    let units: Vec<&str> = view.unit.as_deref().into_iter().chain(beside).collect();
+    let unit = view
+        .unit
+        .as_ref()
+        .map(|_| format!("systemctl status {}; journalctl -u {}; ", units.join(" "), units.join(" -u ")));
     format!("{}journalctl -t bootagent; bootagent status --steps", unit.unwrap_or_default())
 }
 
