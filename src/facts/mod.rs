@@ -21,7 +21,7 @@ mod source;
 pub mod testing;
 mod uncommitted;
 
-pub use gate::{Gate, Probe, Request, Strength};
+pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
@@ -38,5 +38,5 @@ pub use records::{
     Unrecorded, Unusable,
 };
 pub use seconds::Seconds;
-pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};
+pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use uncommitted::Uncommitted;

@@ -19,7 +19,7 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{ensure_running, gate, leftovers, migrate, present, retry};
+use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, retry};
 use crate::machine::survey;
 use crate::machine::{
     self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
@@ -139,6 +139,10 @@ impl Observe for LocalHost {
         String::from_utf8(bytes).map(Some).map_err(|_| bad("it is not UTF-8 text".to_owned()))
     }
 
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
     fn is_root(&self) -> bool {
         self.root
     }
@@ -184,6 +188,7 @@ impl Observe for LocalHost {
                 releases::check_finished(release, record, uses)
             }
             Action::Migrate(migration) => migrate::check(migration),
+            Action::InitializeData(data) => data_host::check(data),
             Action::SwitchSymlink { path, target, .. } => files::check_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -268,6 +273,7 @@ impl LocalHost {
                 blocking(move || releases::finish(&release, &record, &uses)).await?;
             }
             Action::Migrate(migration) => migrate::migrate(migration).await?,
+            Action::InitializeData(data) => return data_host::initialize(data).await,
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,

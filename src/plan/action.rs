@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
@@ -71,6 +72,8 @@ pub enum Action {
     },
     /// Runs the manifest's migration commands, once for each release, before the service runs from it.
     Migrate(Migration),
+    /// Makes the first data of a database server, once for each data directory.
+    InitializeData(InitializeData),
     /// Replaces a symbolic link with one rename.
     SwitchSymlink {
         path: PathBuf,
@@ -164,6 +167,7 @@ impl Action {
             }
             Action::EnsureRunning(ensure) => vec![ensure.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
+            Action::InitializeData(data) => vec![data.directory.clone(), data.variables_at.clone()],
             Action::SetAside(aside) | Action::BringBack(aside) => {
                 vec![aside.release.clone(), aside.record.clone()]
             }

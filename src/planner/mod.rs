@@ -8,6 +8,7 @@ mod ahead;
 mod build;
 pub mod candidate;
 mod compared;
+mod data_host;
 mod digest;
 mod draft;
 pub mod env;
@@ -82,9 +83,10 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
-    match recipe.site {
-        Some(_) => notes.extend(site::not_built_in(wanted)),
-        None => notes.push(accounts::may_write(wanted.manifest, &layout)),
+    match (&recipe.site, &recipe.data_host) {
+        (Some(_), _) => notes.extend(site::not_built_in(wanted)),
+        (None, Some(_)) => {}
+        (None, None) => notes.push(accounts::may_write(wanted.manifest, &layout)),
     }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
     notes.extend(unset.as_ref().map(unset::note));
@@ -192,5 +194,8 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
+    [data_host::FIRST_DATA, "candidate-end", "migrate"]
+        .into_iter()
+        .find(|id| steps.has(id))
+        .unwrap_or("finish")
 }

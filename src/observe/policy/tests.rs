@@ -179,6 +179,7 @@ fn selected_with(
             gitlinks: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
+            is_manifest: false,
             absent: Default::default(),
         },
         credential: Some("git/a".into()),

@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, environment, goes_back_to, imds, migrate, recover, remember,
-    signal, site, start,
+    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, imds, migrate,
+    recover, remember, signal, site, start,
 };
 use crate::secret::Redaction;
 
@@ -29,6 +29,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     if let Some(port) = candidate {
         candidate::prove(&mut steps, draft, port)?;
     }
+    data_host::initialize(&mut steps, draft);
     environment::write_serving(&mut steps, draft);
     start::start(&mut steps, draft, homes)?;
     remember::remember(&mut steps, draft)?;

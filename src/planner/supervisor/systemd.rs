@@ -45,6 +45,10 @@ pub struct Main {
     pub reload: Option<Vec<String>>,
     /// Whether it gets none of the service's variables.
     pub needs_no_variables: bool,
+    /// The signal that ends it, in place of a drain by SIGTERM.
+    pub stop_signal: Option<&'static str>,
+    /// How long it may take to end; none: 30 s.
+    pub stop_seconds: Option<u32>,
 }
 
 /// What differs between the service's unit and a candidate's.
@@ -144,7 +148,7 @@ WorkingDirectory={tree}
 Environment=PATH={path}
 Environment=HOME={data}
 {variables}{env}{check}ExecStart={start}
-{reload}{lasts}{ends}TimeoutStopSec=30
+{reload}{lasts}{ends}TimeoutStopSec={stop}
 SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
@@ -169,7 +173,11 @@ ReadWritePaths={data}
             false => format!("EnvironmentFile={}\n", role.environment.display()),
         },
         lasts = role.lasts,
-        ends = ends(role.main.is_wrapped),
+        ends = match role.main.stop_signal {
+            Some(signal) => format!("KillSignal={signal}\nKillMode=mixed\n"),
+            None => ends(role.main.is_wrapped),
+        },
+        stop = role.main.stop_seconds.unwrap_or(30),
         identifier = role.identifier,
         start = line(&role.main.argv),
     );
