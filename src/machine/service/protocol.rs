@@ -80,7 +80,7 @@ fn postgresql(answer: &[u8]) -> Option<Result<String, String>> {
         _ => return Some(Err("it is not an answer in PostgreSQL's protocol".to_owned())),
     };
     if *kind == b'R' {
-        return Some(Ok("that it is ready".to_owned()));
+        return Some(Ok("ready".to_owned()));
     }
     let field = |name: u8| {
         let mut fields = body.split(|byte| *byte == 0);
@@ -129,7 +129,7 @@ fn mongodb(answer: &[u8]) -> Option<Result<String, String>> {
     let fields = fields(document);
     let is = |name: &str| fields.iter().any(|(field, is_true)| *field == name.as_bytes() && *is_true);
     Some(match (is("ok"), is("isWritablePrimary") || is("ismaster")) {
-        (true, true) => Ok("that it is ready".to_owned()),
+        (true, true) => Ok("ready".to_owned()),
         (true, false) => Err("the server answers that it takes no writes".to_owned()),
         (false, _) => Err("the server answers hello with an error".to_owned()),
     })
@@ -212,7 +212,7 @@ mod tests {
     async fn postgresql_is_ready_if_it_asks_for_a_password() {
         let (question, answer) = asked(Protocol::Postgresql, b"R\0\0\0\x17\0\0\0\nSCRAM-SHA-256\0\0").await;
         assert_eq!(question.len(), question[3] as usize);
-        assert!(answer.unwrap().contains("that it is ready"));
+        assert!(answer.unwrap().contains("answered ready"));
         let starting = b"E\0\0\0\x38SFATAL\0C57P03\0Mthe database system is starting up\0\0";
         let cause = asked(Protocol::Postgresql, starting).await.1.unwrap_err();
         assert!(cause.contains("is starting up"), "{cause}");
@@ -236,7 +236,7 @@ mod tests {
         );
         let (question, answer) = asked(Protocol::Mongodb, ready).await;
         assert_eq!(question.len(), question[0] as usize);
-        assert!(answer.unwrap().contains("that it is ready"));
+        assert!(answer.unwrap().contains("answered ready"));
         let secondary = message(b"\x08isWritablePrimary\0\0\x10ok\0\x01\0\0\0");
         assert!(asked(Protocol::Mongodb, secondary).await.1.unwrap_err().contains("takes no writes"));
         let cut = message(b"\x02x\0\xff\xff\xff\xff");
