@@ -21,6 +21,7 @@ use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
 use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, retry};
 use crate::machine::survey;
+use crate::machine::volume;
 use crate::machine::{
     self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
 };
@@ -189,6 +190,8 @@ impl Observe for LocalHost {
             }
             Action::Migrate(migration) => migrate::check(migration),
             Action::InitializeData(data) => data_host::check(data),
+            Action::PrepareVolume(volume) => volume::check_volume(volume).await,
+            Action::MountVolume(mount) => volume::check_mount(mount),
             Action::SwitchSymlink { path, target, .. } => files::check_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -274,6 +277,8 @@ impl LocalHost {
             }
             Action::Migrate(migration) => migrate::migrate(migration).await?,
             Action::InitializeData(data) => return data_host::initialize(data).await,
+            Action::PrepareVolume(wanted) => return volume::prepare(wanted).await,
+            Action::MountVolume(wanted) => return volume::mount(wanted).await,
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,

@@ -18,6 +18,7 @@ pub mod progress;
 pub mod retry;
 mod service;
 mod survey;
+mod volume;
 mod web;
 
 use std::collections::BTreeMap;

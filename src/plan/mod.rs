@@ -13,6 +13,7 @@ mod show;
 mod signal;
 mod site;
 mod tool;
+mod volume;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
+pub use volume::{FileSystem, MountVolume, PrepareVolume};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

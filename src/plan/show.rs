@@ -138,6 +138,8 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::Evaluate(_)
             | Action::Migrate(_)
             | Action::InitializeData(_)
+            | Action::PrepareVolume(_)
+            | Action::MountVolume(_)
             | Action::EnsureRunning(_)
             | Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
@@ -186,9 +188,9 @@ pub fn headline(action: &Action) -> String {
             let lines: Vec<String> = migration.commands.iter().map(|argv| words(argv)).collect();
             format!("run {}", lines.join(", then "))
         }
-        Action::InitializeData(data) => {
-            format!("make the first data of {} in {}", data.server, data.directory.display())
-        }
+        Action::InitializeData(first) => data::headline(first),
+        Action::PrepareVolume(volume) => data::prepare(volume),
+        Action::MountVolume(mount) => data::mount(mount),
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
         Action::SwitchSymlink { path, target, .. } => {
             format!("link {} -> {}", path.display(), target.display())

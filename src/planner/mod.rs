@@ -38,6 +38,7 @@ pub mod supervisor;
 mod switch;
 mod unmet;
 mod unset;
+mod volume;
 
 use std::path::Path;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
+use super::volume;
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Phase;
@@ -27,7 +28,8 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };
-    for name in recipe.packages() {
+    let of_the_volume = volume::packages(wanted.manifest).map(str::to_owned);
+    for name in recipe.packages().chain(&of_the_volume) {
         if !names.contains(name) {
             names.push(name.clone());
         }

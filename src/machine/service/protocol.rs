@@ -208,15 +208,22 @@ mod tests {
         }
     }
 
+    /// An ErrorResponse.
+    fn refusal(code: &str, message: &str) -> &'static [u8] {
+        let body = format!("SFATAL\0C{code}\0M{message}\0\0").into_bytes();
+        let length = (body.len() as u32 + 4).to_be_bytes();
+        Box::leak([b"E".to_vec(), length.to_vec(), body].concat().into_boxed_slice())
+    }
+
     #[tokio::test]
     async fn postgresql_is_ready_if_it_asks_for_a_password() {
         let (question, answer) = asked(Protocol::Postgresql, b"R\0\0\0\x17\0\0\0\nSCRAM-SHA-256\0\0").await;
         assert_eq!(question.len(), question[3] as usize);
         assert!(answer.unwrap().contains("answered ready"));
-        let starting = b"E\0\0\0\x38SFATAL\0C57P03\0Mthe database system is starting up\0\0";
+        let starting = refusal("57P03", "the database system is starting up");
         let cause = asked(Protocol::Postgresql, starting).await.1.unwrap_err();
         assert!(cause.contains("is starting up"), "{cause}");
-        let full = b"E\0\0\0\x29SFATAL\0C53300\0Msorry, too many clients\0\0";
+        let full = refusal("53300", "sorry, too many clients");
         assert!(asked(Protocol::Postgresql, full).await.1.unwrap().contains("too many clients"));
         let cause = asked(Protocol::Postgresql, b"HTTP/1.1 400\r\n").await.1.unwrap_err();
         assert!(cause.contains("not an answer in PostgreSQL's protocol"), "{cause}");

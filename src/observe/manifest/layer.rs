@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pm2::Pm2Layer;
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
+use super::volume::VolumeLayer;
 use super::{EnvWish, Health, Manifest, SupervisorName, values};
 use crate::facts::Strength;
 use crate::plan::Seconds;
@@ -26,6 +27,7 @@ const KEYS: &[&str] = &[
     "secret",
     "start",
     "supervisor",
+    "volume",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
@@ -49,6 +51,7 @@ pub(super) struct Layer {
     secret: Option<bool>,
     persist: Option<Vec<String>>,
     env: EnvLayer,
+    volume: Option<VolumeLayer>,
 }
 
 #[derive(Clone, Default)]
@@ -93,6 +96,7 @@ impl Layer {
                 "secret" => layer.secret = Some(item.flag()?),
                 "packages" => layer.packages = Some(values::packages(&item)?),
                 "persist" => layer.persist = Some(values::directories(&item)?),
+                "volume" => layer.volume = Some(VolumeLayer::read(&item, KEYS)?),
                 "env" => layer.env = EnvLayer::read(&item.table()?)?,
                 "environments" if section.is_root() => {}
                 _ => match runtimes.iter().find(|table| table.name == key) {
@@ -126,6 +130,7 @@ impl Layer {
             secret: over.secret.or(self.secret),
             persist: over.persist.or(self.persist),
             env: self.env.under(over.env),
+            volume: VolumeLayer::merged(self.volume, over.volume),
         }
     }
 
@@ -149,6 +154,7 @@ impl Layer {
             secret: self.secret.unwrap_or(default.secret),
             persist: self.persist.unwrap_or(default.persist),
             env: self.env.finish(default.env)?,
+            volume: VolumeLayer::finish(self.volume)?,
         })
     }
 }

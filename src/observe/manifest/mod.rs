@@ -8,6 +8,7 @@ mod pm2;
 mod spanned;
 mod tables;
 mod values;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
 pub use values::RESERVED_PORT;
+pub use volume::VolumeWish;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -53,6 +55,8 @@ pub struct Manifest {
     /// Directories that are kept across releases, relative to the release.
     pub persist: Vec<String>,
     pub env: EnvWish,
+    /// A disk of its own for the service's data.
+    pub volume: Option<VolumeWish>,
 }
 
 /// The program that starts the service's processes and restarts them.
@@ -130,6 +134,7 @@ impl Default for Manifest {
             secret: true,
             persist: Vec::new(),
             env: EnvWish::default(),
+            volume: None,
         }
     }
 }

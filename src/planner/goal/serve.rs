@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, imds, migrate,
-    recover, remember, signal, site, start,
+    recover, remember, signal, site, start, volume,
 };
 use crate::secret::Redaction;
 
@@ -20,6 +20,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     let homes = draft.service.own(&mut steps, &draft.layout);
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, draft)?;
+    volume::mount(&mut steps, draft);
     build::link(&mut steps, draft);
     site::publish(&mut steps, draft);
     draft.service.install(&mut steps);

@@ -8,8 +8,8 @@ use crate::facts::{ServiceFile, Supervised, Takes};
 use crate::observe::manifest::SupervisorName;
 use crate::plan::environment::{EnvCopy, SERVICE};
 use crate::plan::{InitializeData, ServerProgram};
-use crate::planner::env;
 use crate::planner::runtime::data_host::{self, DataHost, Described};
+use crate::planner::{env, volume};
 use crate::secret::Secret;
 
 /// Chosen for each data host, by no name.
@@ -31,7 +31,8 @@ fn supervise(app: &App) -> Result<Service> {
     refuse_values(app, host)?;
     let server = host.server;
     let (home, state) = (app.layout.home(), app.layout.data());
-    let data = state.join(server.name);
+    let volume = volume::path(app.wanted.manifest, app.layout);
+    let data = volume.as_ref().unwrap_or(&state).join(server.name);
     let described = Described { host, port: port(app)?, home: &home, state: &state, data: &data };
     let why = format!("how {} runs", server.name);
     let file = |(name, text): (&str, String)| ServiceFile {
@@ -52,7 +53,8 @@ fn supervise(app: &App) -> Result<Service> {
         stop_seconds: Some(STOP_SECONDS),
         ..Main::default()
     };
-    let reads = reads_variables.then(|| app.layout.environment()).into_iter().collect();
+    let environment = reads_variables.then(|| app.layout.environment());
+    let reads = environment.into_iter().chain(volume.clone()).collect();
     let unit = systemd::unit(app, &main);
     let runs_by = Supervised { unit, files, reads, takes: Takes::RestartOfFiles };
     let first_data = InitializeData {
@@ -71,7 +73,11 @@ fn supervise(app: &App) -> Result<Service> {
         variables: env::render(app.variables, None, "the first user")?.0.service().clone(),
         variables_at: app.layout.env_file(EnvCopy::Migration, &SERVICE),
     };
-    let notes = vec![format!("the data is in {}", data.display())];
+    let place = match volume {
+        Some(_) => "on its own volume",
+        None => "on the instance's root volume: it ends with the instance",
+    };
+    let notes = vec![format!("the data is in {}, {place}", data.display())];
     Ok(Service { runs_by, first_data: Some(first_data), notes, ..Service::default() })
 }
 

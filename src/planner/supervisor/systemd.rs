@@ -12,6 +12,7 @@ use crate::plan::environment::{EnvCopy, FILES, SERVICE};
 use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
+use crate::planner::volume;
 
 pub const SYSTEMD: Supervisor = Supervisor {
     name: SupervisorName::Systemd,
@@ -63,6 +64,8 @@ struct Role<'a> {
     identifier: String,
     /// Directives for restarts, or for the longest run time.
     lasts: String,
+    /// Where the service's volume is mounted.
+    volume: Option<PathBuf>,
 }
 
 /// After a crash, the service is restarted soon, since requests fail meanwhile; but one that crashes again and again
@@ -90,6 +93,7 @@ pub fn unit(app: &App, main: &Main) -> String {
         environment: &layout.environment(),
         identifier: selection.service.to_string(),
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
+        volume: volume::path(wanted.manifest, layout),
     };
     text(&role, selection, recipe, layout)
 }
@@ -100,7 +104,7 @@ pub fn candidate(
     selection: &Selection,
     recipe: &Recipe,
     release: &Path,
-    most: Seconds,
+    (most, volume): (Seconds, Option<PathBuf>),
     layout: &Layout,
 ) -> String {
     let start = &recipe.start;
@@ -115,6 +119,7 @@ pub fn candidate(
         environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
         identifier: format!("{}-candidate", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
+        volume,
     };
     let mut unit = text(&role, selection, recipe, layout);
     for line in LOW_PRIORITY {
@@ -139,7 +144,7 @@ Description={description}
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
-
+{mounts}
 [Service]
 Type={kind}
 User={user}
@@ -150,7 +155,7 @@ Environment=HOME={data}
 {variables}{env}{check}ExecStart={start}
 {reload}{lasts}{ends}TimeoutStopSec={stop}
 SyslogIdentifier={identifier}
-ReadWritePaths={data}
+ReadWritePaths={data}{writes}
 ",
         why = role.why,
         kind = if role.main.notifies { "notify" } else { "exec" },
@@ -168,6 +173,12 @@ ReadWritePaths={data}
             false => escape(&recipe.search_path(role.tree)),
         },
         data = layout.data().display(),
+        mounts = role
+            .volume
+            .iter()
+            .map(|path| format!("RequiresMountsFor={}\n", path.display()))
+            .collect::<String>(),
+        writes = role.volume.iter().map(|path| format!(" {}", path.display())).collect::<String>(),
         env = match role.main.needs_no_variables {
             true => String::new(),
             false => format!("EnvironmentFile={}\n", role.environment.display()),

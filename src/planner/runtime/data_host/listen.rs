@@ -1,6 +1,6 @@
 //! The addresses at which a data host listens. Always loopback, for the health check and for programs beside it.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
