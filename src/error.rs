@@ -133,6 +133,12 @@ codes! {
     SiteMissing = "E-SITE-MISSING", Invalid, "does the build leave an index.html? name its directory in bootagent.toml: [static] with root = \"dist\"; push a fix, then: bootagent update";
     SiteSecret = "E-SITE-SECRET", Refused, "everyone could read the value: remove it from the repository or its build, and replace it in the secret; a public value belongs in env.values of bootagent.toml; push a fix, then: bootagent update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";
+    DataFailed = "E-DATA-FAILED", Failed, "see the cause; nothing was left half-made, and the next run begins again: bootagent run";
+    DataForeign = "E-DATA-FOREIGN", Refused, "nothing was changed: move the data away, or choose another volume";
+    DataVersion = "E-DATA-VERSION", Invalid, "install the version that wrote the data (version in the manifest's table, from a repository that has it), or upgrade the data with the server's own tools, such as pg_upgrade";
+    VolumeFailed = "E-VOLUME-FAILED", Failed, "see the cause, and the kernel's messages about the disk: journalctl -k; then: bootagent run";
+    VolumeForeign = "E-VOLUME-FOREIGN", Refused, "nothing was changed: attach the right volume or an empty one; if the volume holds this service's data, set volume.label and volume.filesystem to what it has; bootagent never formats a volume that is not empty";
+    VolumeMissing = "E-VOLUME-MISSING", Temporary, "attach the volume to this instance under the name in volume.device; volume.wait sets how long bootagent waits; the run is repeated every 5 minutes";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not work on this machine: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may remove it";
     ImdsRules = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";

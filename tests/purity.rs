@@ -45,6 +45,7 @@ fn facts() -> Facts {
             region: "eu-central-1".to_owned(),
             zone: "eu-central-1a".to_owned(),
             kind: "t3.micro".to_owned(),
+            address: None,
         }),
         programs: [("node".to_owned(), vec![node("22.11.0"), node("20.18.1")])].into(),
         ..Facts::default()
@@ -62,6 +63,7 @@ fn source() -> Source {
         gitlinks: Vec::new(),
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
+        is_manifest: false,
         absent: Default::default(),
     }
 }
@@ -73,6 +75,7 @@ fn selection() -> Selection {
         branch: Branch::try_from("test").unwrap(),
         pinned: None,
         repository: "https://example.com/{service}.git".to_owned(),
+        is_manifest: false,
         secret: "service_env_auth-service_test".to_owned(),
         credential: Some("git_token".to_owned()),
         budget: Seconds(900),

@@ -2,10 +2,10 @@
 //! checkout.
 
 use super::identify::Identified;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::machine::{Check, Observe, Scratch};
-use crate::observe::{self, Fetched, Flags, MANIFEST};
+use crate::observe::{self, Fetched, Flags, MANIFEST, Selection};
 use crate::plan::{Action, Plan};
 use crate::planner;
 use crate::report::Report;
@@ -16,8 +16,11 @@ pub async fn fetch(
     identified: &Identified,
     report: &Report,
 ) -> Result<(Source, Option<Scratch>)> {
-    let what =
-        format!("fetching branch {} of {}", identified.selection.branch, identified.selection.repository);
+    let Selection { branch, repository, is_manifest, .. } = &identified.selection;
+    let what = match is_manifest {
+        true => format!("reading {repository}"),
+        false => format!("fetching branch {branch} of {repository}"),
+    };
     let fetched = report.during("fetch", &what, fetched(machine, flags, identified, &[])).await?;
     Ok((fetched.source, fetched.scratch))
 }
@@ -30,6 +33,9 @@ pub async fn fetched(
     more: &[String],
 ) -> Result<Fetched> {
     let Identified { policy, facts, selection, .. } = identified;
+    if selection.is_manifest {
+        return Ok(Fetched { source: manifest_alone(identified)?, scratch: None });
+    }
     let mut evidence = planner::evidence();
     evidence.push(MANIFEST.to_owned());
     for path in more {
@@ -38,6 +44,29 @@ pub async fn fetched(
         }
     }
     observe::source(machine, flags, selection, facts, policy, evidence).await
+}
+
+/// The source of a service without a repository: the present manifest, or of a pinned one the recorded text.
+fn manifest_alone(identified: &Identified) -> Result<Source> {
+    let Identified { facts, selection, decided, .. } = identified;
+    let doing = || format!("reading {}", selection.repository);
+    let present = facts.own_manifest.as_ref();
+    let present = present.map(|manifest| Source::of_manifest(manifest, selection.branch.clone()));
+    let present = present.transpose().map_err(|error| Error::new(Code::Bug, doing(), error))?;
+    let recorded = decided.as_ref().map(|decided| decided.source.clone()).filter(|source| source.is_manifest);
+    let fits = |source: &Source| selection.pinned.as_ref().is_none_or(|pinned| pinned.fits(&source.commit));
+    if let Some(source) = present.clone().into_iter().chain(recorded).find(fits) {
+        return Ok(source);
+    }
+    let cause = match (present, &selection.pinned) {
+        (Some(present), Some(pinned)) => {
+            format!("its digest is {}, and {pinned} is asked for", present.commit.short())
+        }
+        _ => "there is no such file any more".to_owned(),
+    };
+    Err(Error::new(Code::CommitNotOnBranch, doing(), cause).remedy(
+        "restore the text of that manifest, then: bootagent update; bootagent releases lists what is kept",
+    ))
 }
 
 /// Whether the plan has a checkout to do. A pinned commit is planned from its record, and its git objects are fetched

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::records;
 use crate::apply::Limit;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::facts::Facts;
 use crate::machine::Observe;
 use crate::observe::{self, Decision, Flags, NextBoot, Policy, Selection};
@@ -66,7 +66,8 @@ pub async fn arrive(
     mut policy: Policy,
     report: &Report,
 ) -> Result<Arrived> {
-    if !machine.is_root() || flags.overrides.any().is_some() {
+    let may_need_none = observe::may_need_no_repository(machine, flags);
+    if !may_need_none && (!machine.is_root() || flags.overrides.any().is_some()) {
         // No earlier run can have recorded a repository, so fail before the waits for IMDS.
         policy.repository()?;
     }
@@ -84,7 +85,9 @@ pub async fn arrive(
             policy = observe::recorded_flags(machine, policy, &instance.id, flags.forget).await?;
             decided = records::decided(machine, instance, report).await?;
         }
-        policy.repository().map_err(|error| records::missing(&facts, before_a_first_run(error, flags)))?;
+        if !may_need_none {
+            policy.repository().map_err(|error| without(error, &facts, flags))?;
+        }
     }
     Ok(Arrived { policy, facts, decided, here })
 }
@@ -107,7 +110,11 @@ pub async fn choose(
         facts.lifecycle =
             report.during("metadata", "reading the Auto Scaling state from IMDS", asking).await?;
     }
-    let mut selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew())?;
+    let service = observe::selected_service(&facts, &policy, decided.as_ref(), flags.anew())?;
+    let (tables, needs_none) = (planner::runtime::tables(), planner::runtime::needs_no_repository);
+    facts.own_manifest = observe::own_manifest(machine, flags, &service, tables, needs_none).await?;
+    let selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew());
+    let mut selection = selection.map_err(|error| without(error, &facts, flags))?;
     if decided.is_none() && !flags.update && here {
         decided = records::replace_lost_decision(&facts, &policy, &mut selection, report)?;
     }
@@ -123,6 +130,14 @@ pub async fn choose(
         report.remembered(passed, attempted);
     }
     Ok(Identified { policy, facts, selection, decided, here })
+}
+
+/// The error of a policy without a repository, with what this machine and this run say about its cause.
+fn without(error: Error, facts: &Facts, flags: &Flags) -> Error {
+    match error.code() {
+        Code::PolicyNoRepository => records::missing(facts, before_a_first_run(error, flags)),
+        _ => error,
+    }
 }
 
 /// Adds a remedy for a dry run on an instance on which no run has recorded its flags: the repository may be named in

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::Identified;
-use crate::error::Result;
-use crate::facts::{Asked, Commit, Generation, Present, Service};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Asked, Commit, Generation, Present, Service, Source};
 use crate::machine::{Check, Observe, shutdown_signal};
 use crate::observe::{self, Flags};
 use crate::plan::Action;
@@ -43,8 +43,13 @@ pub async fn newest(machine: &impl Observe, flags: &Flags, report: &Report) -> R
     let mut stop = pin!(shutdown_signal());
     let (policy, limit) = super::identify::begin(machine, flags, stop.as_mut(), report).await?;
     let asking = async {
-        let Identified { policy, facts, selection, .. } =
-            super::identify::identify(machine, flags, policy, report).await?;
+        let identified = super::identify::identify(machine, flags, policy, report).await?;
+        if let Some(manifest) = identified.facts.own_manifest.clone() {
+            let branch = identified.selection.branch.clone();
+            let source = Source::of_manifest(&manifest, branch);
+            return Ok(source.map_err(|error| Error::new(Code::Bug, "reading the manifest", error))?.commit);
+        }
+        let Identified { policy, facts, selection, .. } = identified;
         observe::tip(machine, flags, &selection, &facts, &policy).await
     };
     limit.run(stop.as_mut(), asking).await

@@ -34,6 +34,8 @@ pub enum Probe {
     },
     /// A process of the unit must listen on the port.
     Tcp { port: u16 },
+    /// A question in a database server's own protocol, which it must answer as one that is ready.
+    Server { port: u16, protocol: Protocol },
     /// For a service whose port is not known. The unit's processes are observed: if they listen on one TCP port, or on
     /// the one that their variable PORT names, it must accept connections. If nothing listens, the unit's process must
     /// stay alive without a restart.
@@ -64,6 +66,25 @@ pub enum Probe {
         user: String,
         environment: BTreeMap<String, String>,
     },
+}
+
+/// The protocols of database servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    Mongodb,
+    Postgresql,
+    Redis,
+}
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Mongodb => "MongoDB",
+            Protocol::Postgresql => "PostgreSQL",
+            Protocol::Redis => "Redis",
+        }
+    }
 }
 
 /// A GET request, and which answers to it are good.
@@ -122,14 +143,17 @@ impl Probe {
         match self {
             Probe::Http { request, .. } => Some(request),
             Probe::Observed { request, .. } | Probe::Through { request, .. } => request.as_ref(),
-            Probe::Tcp { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Tcp { .. } | Probe::Server { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
 
     /// The configured port.
     pub fn port(&self) -> Option<u16> {
         match self {
-            Probe::Http { port, .. } | Probe::Tcp { port } | Probe::Through { port, .. } => Some(*port),
+            Probe::Http { port, .. }
+            | Probe::Tcp { port }
+            | Probe::Server { port, .. }
+            | Probe::Through { port, .. } => Some(*port),
             Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
@@ -138,7 +162,7 @@ impl Probe {
     pub fn strength(&self) -> Strength {
         match self {
             Probe::Http { .. } | Probe::Through { request: Some(_), .. } => Strength::Http,
-            Probe::Tcp { .. } | Probe::Through { request: None, .. } => Strength::Port,
+            Probe::Tcp { .. } | Probe::Server { .. } | Probe::Through { request: None, .. } => Strength::Port,
             Probe::Observed { .. } => Strength::Observed,
             Probe::Alive | Probe::Command { .. } => Strength::Process,
         }

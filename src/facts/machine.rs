@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Good, Kept, Known, Lifecycle, Listened, Operator, Programs, Service, Unrecorded, Unusable,
+    Attempt, Good, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service, Unrecorded,
+    Unusable,
 };
 
 /// What the machine is, and what is installed and recorded on it.
@@ -25,6 +26,9 @@ pub struct Facts {
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The operator's manifest of the selected service, if that service has no repository.
+    #[serde(skip)]
+    pub own_manifest: Option<OwnManifest>,
     /// Read only if the policy names a lifecycle hook.
     #[serde(default, skip_serializing_if = "Lifecycle::is_unknown")]
     pub lifecycle: Lifecycle,
@@ -89,6 +93,9 @@ pub struct Instance {
     pub zone: String,
     #[serde(rename = "type")]
     pub kind: String,
+    /// The first private IPv4 address; none with IPv6 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

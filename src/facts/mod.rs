@@ -23,7 +23,7 @@ pub mod testing;
 mod uncommitted;
 mod values;
 
-pub use gate::{Gate, Probe, Request, Strength};
+pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
@@ -40,7 +40,7 @@ pub use records::{
     Takes, Unrecorded, Unusable,
 };
 pub use seconds::Seconds;
-pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};
+pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};
 pub use uncommitted::Uncommitted;
 pub use values::{Arn, FileFormat, ValueFile, ValuePlace, ValueSource};

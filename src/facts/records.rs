@@ -121,6 +121,8 @@ pub enum Takes {
     Reload,
     /// The same, if only the release, the environment and the supervisor's files have changed.
     ReloadOfFiles,
+    /// A restart, and only if the unit, its files or what else it reads has changed: its program is not in the release.
+    RestartOfFiles,
 }
 
 impl Takes {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::{Branch, Commit};
+use super::{Branch, Commit, NameError};
 
 /// What the planner knows of a commit: which files it has, and the text of the few files that determine how the service
 /// is built and started.
@@ -26,9 +27,24 @@ pub struct Source {
     /// Why the text of an existing requested file was not read, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
+    /// Whether it is no commit of a repository but the operator's manifest alone, see [`Source::of_manifest`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_manifest: bool,
     /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
+}
+
+/// The operator's manifest of a service that has no repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnManifest {
+    pub path: String,
+    pub text: String,
+}
+
+impl OwnManifest {
+    /// Its name in a [`Source`].
+    pub const NAME: &str = "bootagent.toml";
 }
 
 /// What is known of one file's text. `Absent` and `NeverAsked` differ, because the record of an older agent lacks files
@@ -70,6 +86,25 @@ pub enum EntryKind {
 }
 
 impl Source {
+    /// The source of a service without a repository: the operator's manifest. Its path stands for the repository, and a
+    /// digest of its text for the commit, so that records, `bootagent status` and a rollback work as for a commit.
+    pub fn of_manifest(manifest: &OwnManifest, branch: Branch) -> Result<Source, NameError> {
+        let digest = Sha256::digest(&manifest.text);
+        let digest: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Source {
+            repository: manifest.path.clone(),
+            branch,
+            commit: Commit::try_from(digest)?,
+            entries: vec![Entry { path: OwnManifest::NAME.to_owned(), kind: EntryKind::File }],
+            directories: Vec::new(),
+            gitlinks: Vec::new(),
+            evidence: [(OwnManifest::NAME.to_owned(), manifest.text.clone())].into(),
+            unread: BTreeMap::new(),
+            is_manifest: true,
+            absent: BTreeSet::new(),
+        })
+    }
+
     /// Repository and commit for an error; only the repository for a directory without git, whose commit is all zeros.
     pub fn named(&self) -> String {
         match self.commit.as_str().bytes().all(|digit| digit == b'0') {
@@ -182,6 +217,7 @@ mod tests {
             gitlinks: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
+            is_manifest: false,
             absent: BTreeSet::new(),
         }
     }
@@ -207,6 +243,22 @@ mod tests {
         let text = text.replace(",\"absent\":[\"api/Pipfile\"]", "");
         let of_old: Source = serde_json::from_str(&text).unwrap();
         assert_eq!(of_old.evidence_of("api/Pipfile"), Evidence::NeverAsked);
+    }
+
+    #[test]
+    fn a_manifest_is_a_source_whose_commit_is_its_digest() {
+        let of = |text: &str| {
+            let manifest = OwnManifest { path: "/etc/x.toml".to_owned(), text: text.to_owned() };
+            Source::of_manifest(&manifest, Branch::try_from("main").unwrap()).unwrap()
+        };
+        let source = of("runtime = \"redis\"\n");
+        assert_eq!(source.text("bootagent.toml"), Some("runtime = \"redis\"\n"));
+        assert_eq!(source.commit, of("runtime = \"redis\"\n").commit);
+        assert_ne!(source.commit, of("runtime = \"redis\" \n").commit);
+        let text = serde_json::to_string(&source.root()).unwrap();
+        assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), source);
+        // Records of a repository's commit do not change.
+        assert!(!serde_json::to_string(&super::super::testing::source(&[])).unwrap().contains("is_manifest"));
     }
 
     #[test]

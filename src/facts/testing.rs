@@ -15,6 +15,7 @@ pub fn source(files: &[(&str, &str)]) -> Source {
         directories: Vec::new(),
         evidence: texts.chain(heads).collect(),
         unread: Default::default(),
+        is_manifest: false,
         absent: Default::default(),
         gitlinks: Default::default(),
     }

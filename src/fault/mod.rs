@@ -175,6 +175,8 @@ faults! {
 
     MigrateFailed = "migrate-failed", STOP, Migrate, MigrateFailed, "a migration command fails; nothing was switched";
 
+    DataFailed = "data-failed", STOP, Migrate, DataFailed, "the script that makes the first data of a database server fails; the data directory does not exist yet";
+
     ImdsAnswers = "imds-answers", STOP, Start, ImdsAnswers, "IMDS answers a process that must not reach it: an install, build or migrate command, the service, a process of another user";
     UnitFailed = "unit-failed", STOP, Start, UnitFailed, "systemd cannot start the service's unit";
     ServiceExited = "service-exited", RETRY, HealthCheck, ServiceExited, "the service exits; if there is a previous deployment to go back to, the fourth exit ends the wait";

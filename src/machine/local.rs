@@ -19,8 +19,9 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{ensure_running, gate, leftovers, migrate, present, retry};
+use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, retry};
 use crate::machine::survey;
+use crate::machine::volume;
 use crate::machine::{
     self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
 };
@@ -149,6 +150,10 @@ impl Observe for LocalHost {
         String::from_utf8(bytes).map(Some).map_err(|_| bad("it is not UTF-8 text".to_owned()))
     }
 
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
     fn is_root(&self) -> bool {
         self.root
     }
@@ -194,6 +199,9 @@ impl Observe for LocalHost {
                 releases::check_finished(release, record, uses)
             }
             Action::Migrate(migration) => migrate::check(migration),
+            Action::InitializeData(data) => data_host::check(data),
+            Action::PrepareVolume(volume) => volume::check_volume(volume).await,
+            Action::MountVolume(mount) => volume::check_mount(mount),
             Action::SwitchSymlink { path, target, .. } => files::check_link(path, target),
             Action::ReloadUnit { unit } => {
                 let state = units::state(unit).await?;
@@ -278,6 +286,9 @@ impl LocalHost {
                 blocking(move || releases::finish(&release, &record, &uses)).await?;
             }
             Action::Migrate(migration) => migrate::migrate(migration).await?,
+            Action::InitializeData(data) => return data_host::initialize(data).await,
+            Action::PrepareVolume(wanted) => return volume::prepare(wanted).await,
+            Action::MountVolume(wanted) => return volume::mount(wanted).await,
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,

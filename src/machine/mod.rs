@@ -18,6 +18,7 @@ pub mod progress;
 pub mod retry;
 mod service;
 mod survey;
+mod volume;
 mod web;
 
 use std::collections::BTreeMap;
@@ -134,6 +135,9 @@ pub trait Observe {
 
     /// A policy file. Fails if users other than root and the user of this process can change it.
     async fn policy_text(&self, path: &Path) -> Result<Option<String>>;
+
+    /// Whether there is anything at this path of the operator's.
+    fn exists(&self, path: &Path) -> bool;
 
     fn is_root(&self) -> bool;
 

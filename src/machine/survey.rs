@@ -35,6 +35,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
         instance: None,
         tags: None,
+        own_manifest: None,
         lifecycle: Default::default(),
         programs,
         known: Default::default(),

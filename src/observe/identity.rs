@@ -20,8 +20,10 @@ pub struct Selection {
     pub environment: Environment,
     pub branch: Branch,
     pub pinned: Option<CommitPrefix>,
-    /// A URL; of a dry run perhaps a path.
+    /// A URL; of a dry run perhaps a path. Of a service without a repository, the path of its manifest.
     pub repository: String,
+    /// Whether the service has no repository: its source is the operator's manifest.
+    pub is_manifest: bool,
     /// The name of the secret with the service's variables.
     pub secret: String,
     /// The secrets and parameters that a manifest may name besides it.
@@ -100,14 +102,22 @@ pub fn select(
             .replace("{environment}", environment.value.as_str())
     };
     let secret = policy.secret().map(|pattern| fill(&pattern));
-    let wanted = Remote {
-        repository: policy.repository()?.map(|pattern| fill(&pattern)),
-        credential: policy.git_credential().map(|pattern| pattern.map(|pattern| fill(&pattern))),
-    };
-    refuse_userinfo(&wanted.repository)?;
-    let Remote { repository, credential } = match decided.filter(|_| !update) {
-        Some(decided) => wanted.pinned_to(decided)?,
-        None => wanted,
+    let recorded = decided.filter(|_| !update);
+    let own = without_repository(facts, recorded);
+    let is_manifest = own.is_some();
+    let Remote { repository, credential } = match own {
+        Some(manifest) => manifest,
+        None => {
+            let wanted = Remote {
+                repository: policy.repository()?.map(|pattern| fill(&pattern)),
+                credential: policy.git_credential().map(|pattern| pattern.map(|pattern| fill(&pattern))),
+            };
+            refuse_userinfo(&wanted.repository)?;
+            match recorded {
+                Some(decided) => wanted.pinned_to(decided)?,
+                None => wanted,
+            }
+        }
     };
     let budget = policy.budget();
     let imds = policy.service_may_use_imds();
@@ -120,10 +130,13 @@ pub fn select(
     if let Some(credential) = &credential {
         origins.note("git_credential", credential);
     }
-    let mut settings =
-        vec![service.setting("service"), environment.setting("environment"), branch.setting("branch")];
+    let mut settings = vec![service.setting("service"), environment.setting("environment")];
+    settings.extend((!is_manifest).then(|| branch.setting("branch")));
     settings.extend(pinned.as_ref().map(|commit| commit.setting("ref")));
-    settings.extend([repository.setting("repository"), secret.setting("secret")]);
+    settings.extend([
+        repository.setting(if is_manifest { "source" } else { "repository" }),
+        secret.setting("secret"),
+    ]);
     settings.extend(credential.as_ref().map(|name| name.setting("git_credential")));
     settings.extend([budget.setting("budget"), imds.setting("imds.service")]);
     let (imds_users, user_settings) = policy.imds_users();
@@ -149,6 +162,7 @@ pub fn select(
         branch: branch.value,
         pinned: pinned.map(|commit| commit.value),
         repository: repository.value,
+        is_manifest,
         secret: secret.value,
         values,
         credential: credential.map(|name| name.value),
@@ -171,6 +185,26 @@ pub fn select(
             .unwrap_or_default(),
         next_boot: None,
     })
+}
+
+/// The service that this run is for.
+pub fn selected_service(
+    facts: &Facts,
+    policy: &Policy,
+    decided: Option<&Decision>,
+    anew: impl Into<Anew>,
+) -> Result<Service> {
+    Ok(service(facts, policy, decided, anew.into() == Anew::All)?.value)
+}
+
+/// For a service without a repository: the path of its manifest, in place of the repository's address.
+fn without_repository(facts: &Facts, recorded: Option<&Decision>) -> Option<Remote> {
+    let (value, origin) = match (recorded, &facts.own_manifest) {
+        (Some(decided), _) if decided.source.is_manifest => (&decided.source.repository, Origin::Decided),
+        (None, Some(manifest)) => (&manifest.path, Origin::OwnManifest),
+        _ => return None,
+    };
+    Some(Remote { repository: Sourced { value: value.clone(), origin }, credential: None })
 }
 
 /// The address of a repository, and the name of the secret with the credential for it.

@@ -9,6 +9,7 @@ mod flag_file;
 mod identity;
 pub mod manifest;
 mod notes;
+mod own_manifest;
 mod policy;
 mod reads;
 pub mod secrets;
@@ -17,7 +18,8 @@ mod values;
 
 pub use decision::Decision;
 pub use flag_file::flag_file;
-pub use identity::{Anew, NextBoot, Selection, select};
+pub use identity::{Anew, NextBoot, Selection, select, selected_service};
+pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
     Archives, ArchivesAllowed, Flags, Fragment, LowPorts, Origins, Overrides, POLICY, PackagesAllowed,
     Policy, ValuesAllowed, policy, recorded_flags,

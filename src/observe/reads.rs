@@ -10,10 +10,11 @@ use super::credential::credential;
 use super::flag_file::flag_file;
 use super::manifest::{Manifest, Table};
 use super::policy::{Flags, Fragment, Policy};
-use super::{Decision, Selection};
+use super::{Decision, Selection, own_manifest};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, Facts, Failure, Instance, LONGEST_EVIDENCE, Lifecycle, Places, Source, Unusable, records,
+    Commit, Facts, Failure, Instance, LONGEST_EVIDENCE, Lifecycle, OwnManifest, Places, Source, Unusable,
+    records,
 };
 use crate::fault::Fault;
 use crate::machine::{
@@ -26,7 +27,7 @@ use crate::secret::Sealed;
 
 /// The settings that can cause a fetch to fail, for `Origins::explain`.
 const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential"];
-pub const MANIFEST: &str = "bootagent.toml";
+pub const MANIFEST: &str = OwnManifest::NAME;
 
 /// The machine, or the record of one that `--facts` names; with the tags of `--tag`, if there are any.
 pub async fn facts(machine: &impl Observe, flags: &Flags, programs: &[&Places]) -> Result<Facts> {
@@ -248,16 +249,14 @@ async fn manifest_text(
     flags: &Flags,
     source: &Source,
 ) -> Result<(String, Option<String>, &'static str)> {
-    if let Some(path) = &flags.overrides.manifest {
-        let text = flag_file(machine, path, "--manifest").await?;
-        return Ok((path.display().to_string(), Some(text), "flag"));
+    // The pinned text, also if the file has another one by now.
+    if let Some(text) = source.text(OwnManifest::NAME).filter(|_| source.is_manifest) {
+        let origin = "the operator's, in place of a repository";
+        return Ok((source.repository.clone(), Some(text.to_owned()), origin));
     }
-    // With `--policy`, nothing in /etc/bootagent counts.
-    if flags.overrides.policy.is_none() {
-        let path = format!("/etc/bootagent/services/{}.toml", selection.service);
-        if let Some(text) = machine.policy_text(Path::new(&path)).await? {
-            return Ok((path, Some(text), "the operator's, replaces the repository's"));
-        }
+    let own = own_manifest::of_the_operator(machine, flags, &selection.service).await?;
+    if let Some((OwnManifest { path, text }, origin)) = own {
+        return Ok((path, Some(text), origin));
     }
     match repository_manifest(source)? {
         Some(text) => Ok((MANIFEST.to_owned(), Some(text.to_owned()), "repository")),

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
+use super::volume::{MountVolume, PrepareVolume};
 use crate::facts::{Branch, CaFile, Commit, Network, Seconds};
 use crate::secret::Sealed;
 
@@ -71,6 +73,12 @@ pub enum Action {
     },
     /// Runs the manifest's migration commands, once for each release, before the service runs from it.
     Migrate(Migration),
+    /// Waits for a volume, and formats it if it is empty.
+    PrepareVolume(PrepareVolume),
+    /// Mounts a volume by its label.
+    MountVolume(MountVolume),
+    /// Makes the first data of a database server, once for each data directory.
+    InitializeData(InitializeData),
     /// Replaces a symbolic link with one rename.
     SwitchSymlink {
         path: PathBuf,
@@ -164,6 +172,9 @@ impl Action {
             }
             Action::EnsureRunning(ensure) => vec![ensure.record.clone()],
             Action::Migrate(migration) => vec![migration.record.path.clone(), migration.scratch.clone()],
+            Action::PrepareVolume(volume) => vec![volume.device.clone().into()],
+            Action::MountVolume(mount) => vec![mount.path.clone()],
+            Action::InitializeData(data) => vec![data.directory.clone(), data.variables_at.clone()],
             Action::SetAside(aside) | Action::BringBack(aside) => {
                 vec![aside.release.clone(), aside.record.clone()]
             }

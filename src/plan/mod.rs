@@ -2,6 +2,7 @@
 //! code here touches the machine.
 
 mod action;
+mod data;
 pub mod environment;
 pub mod hardening;
 mod health;
@@ -12,6 +13,7 @@ mod show;
 mod signal;
 mod site;
 mod tool;
+mod volume;
 
 use std::path::PathBuf;
 
@@ -26,6 +28,7 @@ pub use action::{
     Action, Archive, Aside, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules, InstallPackages,
     InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
+pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use preview::{Preview, Summary, correct_previews};
@@ -35,6 +38,7 @@ pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
+pub use volume::{FileSystem, MountVolume, PrepareVolume};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,5 +1,6 @@
 //! A plan as text for people. Writes no secret value: only names of variables.
 
+mod data;
 mod health;
 
 use std::fmt::Write;
@@ -136,6 +137,9 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             Action::RunCommand(_)
             | Action::Evaluate(_)
             | Action::Migrate(_)
+            | Action::InitializeData(_)
+            | Action::PrepareVolume(_)
+            | Action::MountVolume(_)
             | Action::EnsureRunning(_)
             | Action::AwaitHealth(_)
             | Action::ReloadUnit { .. }
@@ -184,6 +188,9 @@ pub fn headline(action: &Action) -> String {
             let lines: Vec<String> = migration.commands.iter().map(|argv| words(argv)).collect();
             format!("run {}", lines.join(", then "))
         }
+        Action::InitializeData(first) => data::headline(first),
+        Action::PrepareVolume(volume) => data::prepare(volume),
+        Action::MountVolume(mount) => data::mount(mount),
         Action::FinishRelease { release, .. } => format!("finish {}", release.display()),
         Action::SwitchSymlink { path, target, .. } => {
             format!("link {} -> {}", path.display(), target.display())
@@ -309,6 +316,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             }
             line(format!("once: skipped if {} records it", migration.record.path.display()));
         }
+        Action::InitializeData(first) => data::lines(first).into_iter().for_each(line),
         Action::PublishSite(site) => {
             line("the first of these directories with an index.html".to_owned());
             let names = site.confidential.names();

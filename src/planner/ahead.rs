@@ -67,8 +67,9 @@ pub fn only_on_an_instance(wanted: &Wanted) -> Result<Vec<StepId>> {
         return Ok(Vec::new());
     }
     let id = "i-0".to_owned();
+    let nothing = String::new;
     let instance =
-        Instance { id: id.clone(), region: String::new(), zone: String::new(), kind: String::new() };
+        Instance { id: id.clone(), region: nothing(), zone: nothing(), kind: nothing(), address: None };
     let facts = Facts { instance: Some(instance), ..wanted.facts.clone() };
     let next_boot = Some(NextBoot { instance: id, flags: Some(String::new()), installed: false });
     let selection = Selection { next_boot, ..wanted.selection.clone() };

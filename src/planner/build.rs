@@ -8,7 +8,7 @@ use super::runtime::Recipe;
 use super::steps::Steps;
 use super::{Wanted, accounts, imds, packages, value_files};
 use crate::error::Result;
-use crate::facts::Generation;
+use crate::facts::{Generation, OwnManifest};
 use crate::fault::Phase;
 use crate::plan::environment::EnvCopy;
 use crate::plan::layout::{self, Layout};
@@ -19,24 +19,10 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, recipe, layout, .. } = draft;
     let release = draft.release();
     let record = record(release, layout);
-    let checkout = Checkout {
-        repository: wanted.source.repository.clone(),
-        branch: wanted.source.branch.clone(),
-        commit: wanted.source.commit.clone(),
-        release: release.to_owned(),
-        record: record.clone(),
-        user: layout.build_user(),
-        group: layout.user().to_owned(),
-        unit: layout.transient("checkout"),
-    };
     // No code of the repository may run before the rules for IMDS are loaded and tested: it could get the role's
     // credentials.
     let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
-    steps
-        .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
-        .after(&["remove-leftovers", "releases", "build-user", "user"])
-        .after(&rules)
-        .within(Phase::Checkout);
+    let mut last = tree(steps, draft, &rules).to_owned();
 
     let mut ready = vec!["cache"];
     let runtimes = install_runtimes(steps, wanted, recipe, layout);
@@ -67,7 +53,6 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     if recipe.keeps_home {
         environment.insert("HOME".to_owned(), layout::build_home(release).display().to_string());
     }
-    let mut last = "checkout".to_owned();
     for work in &recipe.work {
         let command = Command {
             unit: layout.transient(&work.name),
@@ -91,6 +76,42 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     }
     steps.built_by(&last);
     Ok(())
+}
+
+/// Adds the files of the release: the commit's, or the manifest alone of a service without a repository. Returns the last
+/// step's id.
+fn tree(steps: &mut Steps, draft: &Draft, rules: &[&str]) -> &'static str {
+    let Draft { wanted, layout, .. } = draft;
+    let release = draft.release();
+    if let Some(text) = wanted.source.text(OwnManifest::NAME).filter(|_| wanted.source.is_manifest) {
+        let why = "the service has no repository: its release is its manifest";
+        steps.directory("release", why, release.to_owned(), Owner::root(), 0o755).after(&[
+            "remove-leftovers",
+            "releases",
+            "build-user",
+            "user",
+        ]);
+        steps
+            .file("manifest", why, release.join(OwnManifest::NAME), text.to_owned(), 0o644)
+            .after(&["release"]);
+        return "manifest";
+    }
+    let checkout = Checkout {
+        repository: wanted.source.repository.clone(),
+        branch: wanted.source.branch.clone(),
+        commit: wanted.source.commit.clone(),
+        release: release.to_owned(),
+        record: record(release, layout),
+        user: layout.build_user(),
+        group: layout.user().to_owned(),
+        unit: layout.transient("checkout"),
+    };
+    steps
+        .add("checkout", "the commit's files, written by the build user", Action::CheckOut(checkout))
+        .after(&["remove-leftovers", "releases", "build-user", "user"])
+        .after(rules)
+        .within(Phase::Checkout);
+    "checkout"
 }
 
 /// Runtimes are installed at the same time as the checkout, but one after the other: all are unpacked in the same

@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::runtime::Start;
 use super::steps::{Added, Steps};
 use super::supervisor::systemd;
-use super::{before_serving, environment, health};
+use super::{before_serving, environment, health, volume};
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
 use crate::plan::environment::{EnvCopy, SERVICE};
@@ -50,7 +50,8 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     // It answers for the service, too, until that passed its own check.
     let checks = if answers_for_the_service(draft) { 2 * check } else { check };
     let most = Seconds(checks + 60);
-    let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, port, layout);
+    let volume = volume::path(wanted.manifest, layout);
+    let text = systemd::candidate(wanted.selection, recipe, draft.release(), (most, volume), port, layout);
     let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);

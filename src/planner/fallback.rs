@@ -166,6 +166,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             zone: "eu-west-1a".to_owned(),
             kind: "t3.small".to_owned(),
+            address: None,
         });
         let good = good.iter().map(|(name, instance)| {
             let (instance, generation) = (Some((*instance).to_owned()), generation());

@@ -73,7 +73,10 @@ fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool, recipe: &Re
     match (port, request, health.check) {
         (_, _, Some(Strength::Process)) => Ok(Probe::Alive),
         (Some(port), Some(request), _) => Ok(Probe::Http { port, request }),
-        (Some(port), None, _) => Ok(Probe::Tcp { port }),
+        (Some(port), None, _) => Ok(match &recipe.data_host {
+            Some(host) => Probe::Server { port, protocol: host.server.protocol },
+            None => Probe::Tcp { port },
+        }),
         (None, None, None) => Ok(Probe::Observed { web, request: None }),
         // A PORT that is set and cannot be used is a mistake that an observation would hide.
         (None, Some(request), None) if !has_variable => Ok(Probe::Observed { web, request: Some(request) }),
@@ -144,6 +147,7 @@ fn shown(probe: &Probe) -> String {
     match probe {
         Probe::Http { port, request } => format!("GET {} on port {port}", request.path),
         Probe::Tcp { port } => format!("a connection to port {port}"),
+        Probe::Server { port, protocol } => format!("an answer of {} on port {port}", protocol.name()),
         Probe::Observed { request: Some(request), .. } => {
             format!("GET {} on whichever port it listens", request.path)
         }

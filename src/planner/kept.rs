@@ -239,6 +239,7 @@ mod tests {
                 entries: Vec::new(),
                 evidence: Default::default(),
                 unread: Default::default(),
+                is_manifest: false,
                 absent: Default::default(),
                 directories: Default::default(),
                 gitlinks: Default::default(),
@@ -256,6 +257,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             zone: "eu-west-1a".to_owned(),
             kind: "t3.small".to_owned(),
+            address: None,
         };
         let good = good.map(|good| (service(), good)).into_iter().collect();
         Facts { instance: Some(instance), good, ..Facts::default() }

@@ -10,6 +10,7 @@ mod build;
 pub mod candidate;
 mod compared;
 pub mod compose;
+mod data_host;
 mod digest;
 mod draft;
 pub mod env;
@@ -42,6 +43,7 @@ mod unmet;
 mod unset;
 mod value_files;
 pub mod values;
+mod volume;
 
 use std::path::Path;
 
@@ -92,9 +94,10 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
-    match recipe.site {
-        Some(_) => notes.extend(site::not_built_in(wanted)),
-        None => notes.push(accounts::may_write(wanted.manifest, &layout)),
+    match (&recipe.site, &recipe.data_host) {
+        (Some(_), _) => notes.extend(site::not_built_in(wanted)),
+        (None, Some(_)) => {}
+        (None, None) => notes.push(accounts::may_write(wanted.manifest, &layout)),
     }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
     notes.extend(unset.as_ref().map(unset::note));
@@ -206,7 +209,7 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    ["candidate-end", "candidate-health-check", "migrate"]
+    [data_host::FIRST_DATA, "candidate-end", "candidate-health-check", "migrate"]
         .into_iter()
         .find(|id| steps.has(id))
         .unwrap_or("finish")

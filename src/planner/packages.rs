@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
+use super::volume;
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Phase;
@@ -26,10 +27,12 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         true if wanted.manifest.proxy.is_some() && recipe.packages().all(|name| name == NGINX) => {
             "nginx is the proxy in front of the service".to_owned()
         }
+        true if recipe.data_host.is_some() => "the database server".to_owned(),
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };
-    for name in recipe.packages() {
+    let of_the_volume = volume::packages(wanted.manifest).map(str::to_owned);
+    for name in recipe.packages().chain(&of_the_volume) {
         if !names.contains(name) {
             names.push(name.clone());
         }
@@ -50,7 +53,17 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         return Err(Error::new(Code::PackagesUnsupported, doing(), cause));
     }
     // Not at the same time: the two steps would use the same unit and dpkg's lock.
+    let mut masks = Vec::new();
     let mut first = steps.has("imds-nft").then_some("imds-nft").into_iter().collect::<Vec<_>>();
+    for unit in recipe.data_host.iter().flat_map(|host| host.server.own_units) {
+        let why = "the package would start a server of its own; systemctl unmask allows it";
+        let (path, nothing) = (Path::new(OWN_UNITS).join(unit), "/dev/null".into());
+        let id = format!("mask-{}", unit.trim_end_matches(".service").trim_end_matches('@'));
+        let id = if unit.contains('@') { format!("{id}-instances") } else { id };
+        steps.link(&id, why, path, nothing).after(&["remove-leftovers"]);
+        masks.push(id);
+    }
+    first.extend(masks.iter().map(String::as_str));
     if recipe.packages().any(|name| name == NGINX) {
         let why = "the package would start a site of its own on port 80; systemctl unmask allows it";
         let (path, nothing) = (Path::new(OWN_UNITS).join("nginx.service"), "/dev/null".into());

@@ -7,11 +7,14 @@ use crate::plan::{Action, EnsureRunning};
 
 /// Starts or restarts the service's unit, depending on all files, links and directories that a deployment consists of.
 pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
-    let mut inputs = vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()];
+    let mut inputs = match runs_by.takes {
+        Takes::RestartOfFiles => vec![layout.unit_file(), layout.data()],
+        _ => vec![layout.unit_file(), layout.environment(), layout.current(), layout.data()],
+    };
     inputs.extend(runs_by.files.iter().map(|file| file.path.clone()));
     inputs.extend(runs_by.reads.iter().cloned());
     let reloads = match runs_by.takes {
-        Takes::Restart => Vec::new(),
+        Takes::Restart | Takes::RestartOfFiles => Vec::new(),
         Takes::Reload => vec![layout.current()],
         Takes::ReloadOfFiles => {
             let files = runs_by.files.iter().map(|file| file.path.clone());

@@ -215,6 +215,7 @@ impl Report {
         });
         let source = match &selection.pinned {
             Some(commit) if is_pinned => format!("commit {} is pinned", commit.short()),
+            _ if selection.is_manifest => format!("reading {}", selection.repository),
             _ => format!("fetching {} of {}", selection.branch, selection.repository),
         };
         let Selection { service, environment, secret, .. } = selection;

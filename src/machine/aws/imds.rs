@@ -139,14 +139,22 @@ impl Imds {
             .await
         };
         let some = |text: &str| !text.is_empty();
-        // In parallel: the client gets its token once for all four.
-        let (id, region, zone, kind) = try_join!(
+        // In parallel: the client gets its token once for all five.
+        let (id, region, zone, kind, address) = try_join!(
             ask("instance-id", is_instance_id),
             ask("placement/region", some),
             ask("placement/availability-zone", some),
             ask("instance-type", some),
+            self.address(patience),
         )?;
-        Ok(Instance { id, region, zone, kind })
+        Ok(Instance { id, region, zone, kind, address })
+    }
+
+    /// The first private IPv4 address. `None` if the instance has IPv6 alone.
+    async fn address(&self, patience: RetryLimit) -> Result<Option<String>> {
+        let path = "/latest/meta-data/local-ipv4";
+        let text = with_retries(patience, async || self.get(path).await).await?;
+        Ok(text.map(|text| text.trim().to_owned()).filter(|text| text.parse::<std::net::Ipv4Addr>().is_ok()))
     }
 
     /// The Auto Scaling state that the instance goes to or has. `None` outside of a group, where IMDS has no such entry.

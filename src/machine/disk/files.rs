@@ -60,6 +60,20 @@ pub fn directory_id(path: &Path) -> Result<Option<(u64, u64)>> {
     Ok(stat.filter(|stat| kind(stat) == SFlag::S_IFDIR).map(|stat| (stat.st_dev, stat.st_ino)))
 }
 
+/// Whether a directory is absent or has no entries.
+pub fn is_empty(path: &Path) -> Result<bool> {
+    let doing = || format!("looking into {}", path.display());
+    let Some(place) = open_parent(path)? else { return Ok(true) };
+    if place.stat().doing(doing)?.is_none() {
+        return Ok(true);
+    }
+    let directory = place.open_directory().doing(doing)?;
+    let mut list =
+        nix::dir::Dir::openat(&directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Bits::empty());
+    let list = list.as_mut().map_err(|error| *error).doing(doing)?;
+    Ok(list.iter().flatten().all(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
+}
+
 /// The ctime of a file, link or directory, in microseconds since 1970; `None` if it is absent.
 pub fn changed(path: &Path) -> Result<Option<u64>> {
     let Some(place) = open_parent(path)? else { return Ok(None) };

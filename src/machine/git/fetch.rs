@@ -36,6 +36,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         gitlinks,
         evidence: Default::default(),
         unread: Default::default(),
+        is_manifest: false,
         absent: Default::default(),
     };
     inspect::read_evidence(&mut source, &repository, &items, &request.evidence, &request.limits)?;

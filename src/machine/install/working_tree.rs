@@ -25,6 +25,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
         gitlinks: Vec::new(),
         evidence: Default::default(),
         unread: Default::default(),
+        is_manifest: false,
         absent: Default::default(),
     };
     source.directories = list(&mut source.entries, path, "").map_err(|error| {

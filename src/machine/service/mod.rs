@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod command;
 pub mod crash;
+pub mod data_host;
 pub mod drain;
 pub mod ensure_running;
 pub mod gate;
@@ -17,6 +18,7 @@ pub mod observed;
 pub mod operator;
 pub mod present;
 pub mod probe;
+mod protocol;
 pub mod proxy;
 pub mod records;
 pub mod retry;

@@ -11,7 +11,7 @@ use super::accept::accepts;
 use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
-use super::proxy;
+use super::{protocol, proxy};
 use crate::fault::Fault;
 use crate::machine::install::site;
 use crate::machine::process::sockets::{self, Holder, Listener};
@@ -80,6 +80,10 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         }
         Probe::Tcp { port } => at(*port, None, state).await,
         Probe::Http { port, request } => at(*port, Some(request), state).await,
+        Probe::Server { port, protocol } => {
+            let answer = protocol::ask(*protocol, own_address(*port, state)?).await?;
+            Ok(Good { answer, is_listening: true, processes: None })
+        }
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,
         Probe::Through { unit, port, request } => proxy::ask(unit, *port, request.as_ref()).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,

@@ -6,6 +6,7 @@ use super::pm2::Pm2Layer;
 use super::proxy::ProxyLayer;
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
+use super::volume::VolumeLayer;
 use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values};
 use crate::facts::{Strength, ValueFile};
 use crate::observe::secrets::Refusal;
@@ -29,6 +30,7 @@ const KEYS: &[&str] = &[
     "secret",
     "start",
     "supervisor",
+    "volume",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "compose", "file", "files", "from", "required", "values"];
@@ -53,6 +55,7 @@ pub(super) struct Layer {
     secret: Option<bool>,
     persist: Option<Vec<String>>,
     env: EnvLayer,
+    volume: Option<VolumeLayer>,
 }
 
 #[derive(Clone, Default)]
@@ -101,6 +104,7 @@ impl Layer {
                 "secret" => layer.secret = Some(item.flag()?),
                 "packages" => layer.packages = Some(values::packages(&item)?),
                 "persist" => layer.persist = Some(values::directories(&item)?),
+                "volume" => layer.volume = Some(VolumeLayer::read(&item, KEYS)?),
                 "env" => layer.env = EnvLayer::read(&item.table()?)?,
                 "environments" if section.is_root() => {}
                 _ => match runtimes.iter().find(|table| table.name == key) {
@@ -135,6 +139,7 @@ impl Layer {
             secret: over.secret.or(self.secret),
             persist: over.persist.or(self.persist),
             env: self.env.under(over.env),
+            volume: VolumeLayer::merged(self.volume, over.volume),
         }
     }
 
@@ -168,6 +173,7 @@ impl Layer {
             secret: self.secret.unwrap_or(default.secret),
             env: self.env.finish(default.env, self.persist.as_deref().unwrap_or_default())?,
             persist: self.persist.unwrap_or(default.persist),
+            volume: VolumeLayer::finish(self.volume)?,
         })
     }
 }

@@ -12,6 +12,7 @@ mod spanned;
 mod tables;
 mod value_files;
 mod values;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub use proxy::{Limits, ProxyWish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
 pub use values::{LowPort, RESERVED_PORT};
+pub use volume::VolumeWish;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -62,6 +64,8 @@ pub struct Manifest {
     /// Directories that are kept across releases, relative to the release.
     pub persist: Vec<String>,
     pub env: EnvWish,
+    /// A disk of its own for the service's data.
+    pub volume: Option<VolumeWish>,
 }
 
 /// The program that starts the service's processes and restarts them.
@@ -147,6 +151,7 @@ impl Default for Manifest {
             secret: true,
             persist: Vec::new(),
             env: EnvWish::default(),
+            volume: None,
         }
     }
 }

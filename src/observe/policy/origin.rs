@@ -19,6 +19,8 @@ pub enum Origin {
     Tag(String),
     /// The record that pins the instance.
     Decided,
+    /// The operator's manifest, which needs no repository.
+    OwnManifest,
 }
 
 impl fmt::Display for Origin {
@@ -30,6 +32,7 @@ impl fmt::Display for Origin {
             Origin::Flag => f.write_str("flag"),
             Origin::Tag(key) => write!(f, "tag {key}"),
             Origin::Decided => f.write_str("pinned at this instance's first boot"),
+            Origin::OwnManifest => f.write_str("the operator's manifest, which needs no repository"),
         }
     }
 }

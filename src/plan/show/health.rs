@@ -32,6 +32,9 @@ fn probe(probe: &Probe) -> String {
     match probe {
         Probe::Http { port, request } => get(&port.to_string(), request),
         Probe::Tcp { port } => format!("the service itself listens on port {port}"),
+        Probe::Server { port, protocol } => {
+            format!("it answers on port {port} in {}'s protocol as one that is ready", protocol.name())
+        }
         Probe::Observed { request: Some(request), .. } => {
             get("PORT", request) + "; PORT is the one that the service itself listens on, by observation"
         }

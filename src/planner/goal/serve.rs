@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, environment, goes_back_to, imds, migrate, recover, remember,
-    signal, site, start,
+    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, imds, migrate,
+    recover, remember, signal, site, start, volume,
 };
 use crate::secret::Redaction;
 
@@ -20,6 +20,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     let homes = draft.service.own(&mut steps, &draft.layout);
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, draft)?;
+    volume::mount(&mut steps, draft);
     build::link(&mut steps, draft);
     site::publish(&mut steps, draft);
     draft.service.install(&mut steps);
@@ -29,6 +30,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     if let Some(port) = candidate {
         candidate::prove(&mut steps, draft, port)?;
     }
+    data_host::initialize(&mut steps, draft);
     environment::write_serving(&mut steps, draft);
     start::start(&mut steps, draft, homes)?;
     if candidate.is_some() && candidate::answers_for_the_service(draft) {

@@ -1,4 +1,4 @@
-//! The runtimes (Node, Python, static sites): how a commit for each is recognized, installed, built and started. Pure: a runtime
+//! The runtimes (Node, Python, static sites, database servers): how a commit for each is recognized, installed, built and started. Pure: a runtime
 //! makes a recipe, of which other modules make steps.
 //!
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
@@ -6,6 +6,7 @@
 
 mod choice;
 mod command;
+pub mod data_host;
 mod node;
 mod procfile;
 mod python;
@@ -24,12 +25,20 @@ use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
+pub use data_host::is_one as needs_no_repository;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
 pub use site::{needs as nginx_need, nginx};
 
 /// In the order in which errors name them.
-const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON, &static_site::STATIC];
+const ALL: &[&Runtime] = &[
+    &node::NODE,
+    &python::PYTHON,
+    &static_site::STATIC,
+    &data_host::MONGODB,
+    &data_host::POSTGRESQL,
+    &data_host::REDIS,
+];
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {

@@ -148,6 +148,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         stores_uploads: None,
         writes: Vec::new(),
         site: None,
+        data_host: None,
         notes,
     })
 }

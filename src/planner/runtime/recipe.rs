@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::command::Start;
+use super::data_host::DataHost;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -135,6 +136,8 @@ pub struct Recipe {
     pub writes: Vec<String>,
     /// If it is a static site: what is served of the release, by nginx in place of a program of the repository.
     pub site: Option<Site>,
+    /// If it is a database server of the distribution.
+    pub data_host: Option<DataHost>,
     pub notes: Vec<String>,
 }
 
@@ -180,9 +183,9 @@ pub struct Work {
 
 impl Recipe {
     /// The dialect of the service's `.env`; none if it has no such file. Nothing of a site reads one, and it could be
-    /// served.
+    /// served; a database server reads none.
     pub fn dotenv(&self, manifest: &Manifest) -> Option<&'static Dialect> {
-        (manifest.env.file && self.site.is_none()).then_some(self.dotenv)
+        (manifest.env.file && self.site.is_none() && self.data_host.is_none()).then_some(self.dotenv)
     }
 
     /// PATH for commands in this directory: a release, or `current`.

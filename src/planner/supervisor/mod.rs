@@ -4,6 +4,7 @@
 //!
 //! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
+mod data_host;
 mod nginx;
 mod pm2;
 pub mod systemd;
@@ -19,7 +20,7 @@ use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, SupervisorName};
 use crate::observe::secrets::Variables;
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Evaluation, InstallTool, Owner, Probe, StepId};
+use crate::plan::{Action, Evaluation, InitializeData, InstallTool, Owner, Probe, StepId};
 
 /// All that is specific to one supervisor.
 pub struct Supervisor {
@@ -65,14 +66,17 @@ pub struct Service {
     pub evaluations: Vec<(String, Evaluation)>,
     /// Directories that only the service's user can enter, each with the id of its step.
     pub homes: Vec<(String, PathBuf)>,
+    /// The first data of a database server.
+    pub first_data: Option<InitializeData>,
     pub notes: Vec<String>,
 }
 
-/// What serves a static site; else the supervisor that the manifest names, else systemd.
+/// What serves a static site, or runs a database server; else the supervisor that the manifest names, else systemd.
 pub fn of(manifest: &Manifest, recipe: &Recipe) -> &'static Supervisor {
-    match recipe.site {
-        Some(_) => &nginx::NGINX,
-        None => named(manifest),
+    match (&recipe.site, &recipe.data_host) {
+        (Some(_), _) => &nginx::NGINX,
+        (None, Some(_)) => &data_host::DATA_HOST,
+        (None, None) => named(manifest),
     }
 }
 

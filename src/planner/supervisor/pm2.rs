@@ -231,6 +231,7 @@ fn supervise(app: &App) -> Result<Service> {
         tools: vec![tool],
         evaluations: runs.evaluations,
         homes: vec![("pm2-home".to_owned(), home)],
+        first_data: None,
         notes: runs.notes,
     })
 }

@@ -12,6 +12,7 @@ use crate::plan::environment::{EnvCopy, FILES, SERVICE};
 use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening, opening_low_ports};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
+use crate::planner::volume;
 
 pub const SYSTEMD: Supervisor = Supervisor {
     name: SupervisorName::Systemd,
@@ -45,6 +46,10 @@ pub struct Main {
     pub reload: Option<Vec<String>>,
     /// Whether it gets none of the service's variables.
     pub needs_no_variables: bool,
+    /// The signal that ends it, in place of a drain by SIGTERM.
+    pub stop_signal: Option<&'static str>,
+    /// How long it may take to end; none: 30 s.
+    pub stop_seconds: Option<u32>,
 }
 
 /// What differs between the service's unit and a candidate's.
@@ -61,6 +66,8 @@ struct Role<'a> {
     lasts: String,
     /// Whether its port is below 1024, as the policy allows.
     opens_low_port: bool,
+    /// Where the service's volume is mounted.
+    volume: Option<PathBuf>,
 }
 
 /// After a crash, the service is restarted soon, since requests fail meanwhile; but one that crashes again and again
@@ -89,6 +96,7 @@ pub fn unit(app: &App, main: &Main) -> String {
         identifier: selection.service.to_string(),
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
         opens_low_port: app.port().is_some_and(|port| port < 1024),
+        volume: volume::path(wanted.manifest, layout),
     };
     text(&role, selection, recipe, layout)
 }
@@ -99,7 +107,7 @@ pub fn candidate(
     selection: &Selection,
     recipe: &Recipe,
     release: &Path,
-    most: Seconds,
+    (most, volume): (Seconds, Option<PathBuf>),
     port: u16,
     layout: &Layout,
 ) -> String {
@@ -116,6 +124,7 @@ pub fn candidate(
         identifier: format!("{}-candidate", selection.service),
         lasts: format!("RuntimeMaxSec={}\n", most.0),
         opens_low_port: port < 1024,
+        volume,
     };
     let mut unit = text(&role, selection, recipe, layout);
     for line in LOW_PRIORITY {
@@ -140,7 +149,7 @@ Description={description}
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
-
+{mounts}
 [Service]
 Type={kind}
 User={user}
@@ -149,9 +158,9 @@ WorkingDirectory={tree}
 Environment=PATH={path}
 Environment=HOME={data}
 {variables}{env}{check}ExecStart={start}
-{reload}{lasts}{ends}TimeoutStopSec=30
+{reload}{lasts}{ends}TimeoutStopSec={stop}
 SyslogIdentifier={identifier}
-ReadWritePaths={data}
+ReadWritePaths={data}{writes}
 ",
         why = role.why,
         kind = if role.main.notifies { "notify" } else { "exec" },
@@ -169,12 +178,22 @@ ReadWritePaths={data}
             false => escape(&recipe.search_path(role.tree)),
         },
         data = layout.data().display(),
+        mounts = role
+            .volume
+            .iter()
+            .map(|path| format!("RequiresMountsFor={}\n", path.display()))
+            .collect::<String>(),
+        writes = role.volume.iter().map(|path| format!(" {}", path.display())).collect::<String>(),
         env = match role.main.needs_no_variables {
             true => String::new(),
             false => format!("EnvironmentFile={}\n", role.environment.display()),
         },
         lasts = role.lasts,
-        ends = ends(role.main.is_wrapped),
+        ends = match role.main.stop_signal {
+            Some(signal) => format!("KillSignal={signal}\nKillMode=mixed\n"),
+            None => ends(role.main.is_wrapped),
+        },
+        stop = role.main.stop_seconds.unwrap_or(30),
         identifier = role.identifier,
         start = line(&role.main.argv),
     );

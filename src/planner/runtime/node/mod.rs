@@ -241,6 +241,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         stores_uploads: stores_uploads(&package),
         writes: chosen.writes,
         site,
+        data_host: None,
         is_web: start::is_web(
             chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),
         ),

@@ -1,0 +1,12 @@
+//! A volume for the service's data: found by its name, formatted only if it is empty, mounted by its label. On any doubt it
+//! is left as it is.
+
+mod content;
+mod device;
+mod ebs;
+mod give;
+mod mount;
+mod prepare;
+
+pub use mount::{check as check_mount, mount};
+pub use prepare::{check as check_volume, prepare};
