@@ -45,6 +45,15 @@ pub enum Probe {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<Request>,
     },
+    /// The service's container must run, and listen on this port in it. The other probes' sockets are then those of docker,
+    /// which publishes it.
+    Container {
+        /// The path of docker's client.
+        docker: PathBuf,
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+    },
     /// The unit's process must stay alive without a restart: for a service that listens on no port.
     Alive,
     /// A program of the machine that must end with status 0. Its output identifies the processes that it checked:
@@ -104,7 +113,7 @@ impl Probe {
         match self {
             Probe::Http { request, .. } => Some(request),
             Probe::Observed { request, .. } => request.as_ref(),
-            Probe::Tcp { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Tcp { .. } | Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
 
@@ -112,7 +121,7 @@ impl Probe {
     pub fn port(&self) -> Option<u16> {
         match self {
             Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
-            Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Observed { .. } | Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
 
@@ -122,7 +131,7 @@ impl Probe {
             Probe::Http { .. } => Strength::Http,
             Probe::Tcp { .. } => Strength::Port,
             Probe::Observed { .. } => Strength::Observed,
-            Probe::Alive | Probe::Command { .. } => Strength::Process,
+            Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => Strength::Process,
         }
     }
 }

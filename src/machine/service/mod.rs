@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod command;
+mod container;
 pub mod crash;
 pub mod drain;
 pub mod ensure_running;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::accept::accepts;
 use super::command;
+use super::container;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
 use crate::fault::Fault;
@@ -32,6 +33,15 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     for also in &gate.also {
         processes = one(also, state).await?.processes.or(processes);
     }
+    let has_container = gate.also.iter().any(|also| matches!(also, Probe::Container { port: Some(_), .. }));
+    let published;
+    let state = match has_container {
+        true => {
+            published = container::published(state).await;
+            &published
+        }
+        false => state,
+    };
     match abandoned(one(&gate.probe, state).await, state) {
         Ok(good) => Ok(Good { processes: good.processes.or(processes), ..good }),
         Err(bad) => Err(Bad { processes: bad.processes.or(processes), ..bad }),
@@ -72,6 +82,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         Probe::Tcp { port } => at(*port, None, state).await,
         Probe::Http { port, request } => at(*port, Some(request), state).await,
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,
+        Probe::Container { docker, name, port } => container::probe(docker, name, *port).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
     }
 }

@@ -1,4 +1,4 @@
-//! The runtimes (Node, Python, static sites): how a commit for each is recognized, installed, built and started. Pure: a runtime
+//! The runtimes (Node, Python, static sites, Docker): how a commit for each is recognized, installed, built and started. Pure: a runtime
 //! makes a recipe, of which other modules make steps.
 //!
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
@@ -6,6 +6,9 @@
 
 mod choice;
 mod command;
+pub mod container;
+mod docker;
+mod dockerfile;
 mod node;
 mod procfile;
 mod python;
@@ -24,11 +27,12 @@ use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
+pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
 
 /// In the order in which errors name them.
-const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON, &static_site::STATIC];
+const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON, &static_site::STATIC, &docker::DOCKER];
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {

@@ -148,6 +148,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         stores_uploads: None,
         writes: Vec::new(),
         site: None,
+        container: None,
         notes,
     })
 }

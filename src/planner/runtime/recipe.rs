@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::command::Start;
+use super::container::Container;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -60,6 +61,8 @@ pub struct Claim {
 /// How certain a claim is, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// A Dockerfile, which counts only if nothing else tells how the service is built.
+    Image,
     /// A web page at the root, which a service of another runtime may have.
     Page,
     /// A program at the root, which may be there for another purpose.
@@ -135,6 +138,8 @@ pub struct Recipe {
     pub writes: Vec<String>,
     /// If it is a static site: what is served of the release, by nginx in place of a program of the repository.
     pub site: Option<Site>,
+    /// If it runs as a container: its image, and how it is run.
+    pub container: Option<Container>,
     pub notes: Vec<String>,
 }
 
@@ -180,9 +185,9 @@ pub struct Work {
 
 impl Recipe {
     /// The dialect of the service's `.env`; none if it has no such file. Nothing of a site reads one, and it could be
-    /// served.
+    /// served; a container does not see the release.
     pub fn dotenv(&self, manifest: &Manifest) -> Option<&'static Dialect> {
-        (manifest.env.file && self.site.is_none()).then_some(self.dotenv)
+        (manifest.env.file && self.site.is_none() && self.container.is_none()).then_some(self.dotenv)
     }
 
     /// PATH for commands in this directory: a release, or `current`.

@@ -132,6 +132,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         stores_uploads: None,
         writes: Vec::new(),
         site: Some(site),
+        container: None,
         notes,
     })
 }

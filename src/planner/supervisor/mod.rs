@@ -4,6 +4,7 @@
 //!
 //! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
+pub mod docker;
 mod nginx;
 mod pm2;
 pub mod systemd;
@@ -60,11 +61,12 @@ pub struct Service {
     pub notes: Vec<String>,
 }
 
-/// What serves a static site; else the supervisor that the manifest names, else systemd.
+/// What serves a static site or runs a container; else the supervisor that the manifest names, else systemd.
 pub fn of(manifest: &Manifest, recipe: &Recipe) -> &'static Supervisor {
-    match recipe.site {
-        Some(_) => &nginx::NGINX,
-        None => named(manifest),
+    match (&recipe.site, &recipe.container) {
+        (Some(_), _) => &nginx::NGINX,
+        (None, Some(_)) => &docker::DOCKER,
+        (None, None) => named(manifest),
     }
 }
 

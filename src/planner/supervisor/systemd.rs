@@ -65,7 +65,7 @@ struct Role<'a> {
 /// must not take the CPU from other programs, such as a database that it waits for. With systemd 254 or newer the
 /// pause grows. It depends on all restarts since the last `systemctl start`, so that the maximum also applies to one
 /// crash a month, and is short. Older versions have one fixed pause.
-fn restarts(systemd: Option<u32>) -> &'static str {
+pub fn restarts(systemd: Option<u32>) -> &'static str {
     const RESTART_STEPS_SINCE: u32 = 254;
     match systemd {
         Some(RESTART_STEPS_SINCE..) => {
@@ -220,12 +220,12 @@ fn variable(name: &str, value: &str) -> String {
     format!("Environment={name}={}\n", escape(value))
 }
 
-fn line(argv: &[String]) -> String {
+pub fn line(argv: &[String]) -> String {
     argv.iter().map(|word| argument(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// `%` starts a specifier everywhere in a unit.
-fn escape(value: &str) -> String {
+pub fn escape(value: &str) -> String {
     value.replace('%', "%%")
 }
 
