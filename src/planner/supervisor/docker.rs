@@ -227,6 +227,8 @@ fn quietly(argv: &[String]) -> String {
 /// not change rules; without `-`, so that the service does not start without the rule.
 fn without_imds() -> String {
     let rule = format!("DOCKER-USER -i {BRIDGE} -d 169.254.169.254/32 -j DROP");
-    let script = format!("iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}");
+    // The service's variables are this shell's, too.
+    let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    let script = format!("{path}; iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}");
     format!("ExecStartPre=+/bin/sh -c \"{}\"\n", escape(&script))
 }
