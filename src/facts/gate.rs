@@ -47,6 +47,15 @@ pub enum Probe {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<Request>,
     },
+    /// The service's container must run, and listen on this port in it. The other probes' sockets are then those of docker,
+    /// which publishes it.
+    Container {
+        /// The path of docker's client.
+        docker: PathBuf,
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+    },
     /// The unit's process must stay alive without a restart: for a service that listens on no port.
     Alive,
     /// A proxy in front of the service, in a unit of its own, must listen on the port, and answer the request with the
@@ -143,7 +152,11 @@ impl Probe {
         match self {
             Probe::Http { request, .. } => Some(request),
             Probe::Observed { request, .. } | Probe::Through { request, .. } => request.as_ref(),
-            Probe::Tcp { .. } | Probe::Server { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Tcp { .. }
+            | Probe::Server { .. }
+            | Probe::Container { .. }
+            | Probe::Alive
+            | Probe::Command { .. } => None,
         }
     }
 
@@ -154,7 +167,7 @@ impl Probe {
             | Probe::Tcp { port }
             | Probe::Server { port, .. }
             | Probe::Through { port, .. } => Some(*port),
-            Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Observed { .. } | Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => None,
         }
     }
 
@@ -164,7 +177,7 @@ impl Probe {
             Probe::Http { .. } | Probe::Through { request: Some(_), .. } => Strength::Http,
             Probe::Tcp { .. } | Probe::Server { .. } | Probe::Through { request: None, .. } => Strength::Port,
             Probe::Observed { .. } => Strength::Observed,
-            Probe::Alive | Probe::Command { .. } => Strength::Process,
+            Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => Strength::Process,
         }
     }
 }

@@ -170,6 +170,13 @@ faults! {
     OutOfMemory = "out-of-memory", STOP, Install, OutOfMemory, "SIGKILL ended a command, or Node reached its heap limit";
     InstallFailed = "install-failed", STOP, Install, InstallFailed, "an install or build command fails in any other way";
 
+    EngineFailed = "engine-failed", STOP, Start, EngineFailed, "docker's daemon does not start or does not answer, its daemon.json is not valid, or iptables is missing";
+    ImageUnreachable = "image-unreachable", RETRY, Install, ImageUnreachable, "docker reports no connection to the registry, 5xx, or too many requests";
+    ImageUntrusted = "image-untrusted", STOP, Install, ImageUnreachable, "docker does not trust the registry's certificate, or the registry speaks plain http";
+    ImageRefused = "image-refused", STOP, Install, ImageRefused, "the registry answers docker with 401 or 403, or denies access to the repository";
+    ImageMissing = "image-missing", STOP, Install, ImageMissing, "the registry has no such repository, tag or digest, or none for this architecture";
+    ImageBuildFailed = "image-build-failed", STOP, Build, ImageBuildFailed, "docker build fails in any other way";
+
     EvaluationFailed = "evaluation-failed", STOP, Evaluate, EcosystemInvalid, "the ecosystem file cannot be evaluated: it throws, ends its process, does not end, or exports something else";
     EvaluationRefused = "evaluation-refused", STOP, Evaluate, EcosystemRefused, "the ecosystem file contains a setting that is not allowed: another user, a script outside the release, npm in a cluster, a deploy section";
 

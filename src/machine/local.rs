@@ -8,6 +8,7 @@ use crate::facts::{
     Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
+use crate::machine::container::{engine, images};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::changes;
 use crate::machine::git::parent;
@@ -191,6 +192,9 @@ impl Observe for LocalHost {
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
             Action::RunCommand(command) => releases::check_whole(&command.directory, &command.done_by),
+            Action::ConfigureEngine(wanted) => engine::check(wanted).await,
+            Action::PrepareImage(image) => images::check(image).await,
+            Action::PruneImages(prune) => images::check_prune(prune).await,
             Action::PublishSite(site) => {
                 let site = site.clone();
                 blocking(move || site::check(&site)).await
@@ -277,6 +281,9 @@ impl LocalHost {
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
             Action::RunCommand(command) => work::run(command).await?,
+            Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
+            Action::PrepareImage(image) => images::prepare(image).await?,
+            Action::PruneImages(prune) => images::remove(prune).await?,
             Action::PublishSite(site) => {
                 let site = site.clone();
                 blocking(move || site::publish(&site)).await?;

@@ -8,6 +8,7 @@
 
 pub mod aws;
 mod children;
+mod container;
 mod disk;
 pub mod git;
 mod install;

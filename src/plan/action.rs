@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::container::{ConfigureEngine, PrepareImage, PruneImages};
 use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
@@ -61,6 +62,10 @@ pub enum Action {
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
+    /// Starts docker's daemon, and bounds the logs of containers where nothing else does.
+    ConfigureEngine(ConfigureEngine),
+    /// Pulls or builds the image of a release.
+    PrepareImage(PrepareImage),
     /// Finds the pages of a static site in its release, and fails if they contain a value of the secret.
     PublishSite(PublishSite),
     /// Flushes the release to disk, and then writes the record, readable only by root, that it is complete.
@@ -116,6 +121,8 @@ pub enum Action {
     /// Undoes `SetAside` if no complete release was built in its place.
     BringBack(Aside),
     PruneReleases(Prune),
+    /// Removes images whose releases are not kept.
+    PruneImages(PruneImages),
     /// Empties a cache that is larger than its limit.
     BoundCache(BoundCache),
     /// Sets a timer that starts bootagent's unit again; it replaces an earlier timer.
@@ -145,6 +152,8 @@ impl Action {
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
                 | Action::RunCommand(_)
+                | Action::ConfigureEngine(_)
+                | Action::PrepareImage(_)
                 | Action::PublishSite(_)
                 | Action::FinishRelease { .. }
         )
@@ -166,6 +175,9 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
+            Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],
+            Action::PrepareImage(image) => vec![image.record.clone(), "/var/lib/docker".into()],
+            Action::PruneImages(prune) => vec![prune.records.clone(), "/var/lib/docker".into()],
             Action::PublishSite(site) => vec![site.link.clone()],
             Action::FinishRelease { release, record, .. } | Action::DiscardUnfinished { release, record } => {
                 vec![release.clone(), record.clone()]

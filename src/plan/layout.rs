@@ -114,6 +114,31 @@ impl Layout {
         Path::new("/run/systemd/system").join(self.transient("candidate"))
     }
 
+    /// The name of the service's container. With a prefix, so that no container of the operator has it.
+    pub fn container(&self) -> String {
+        format!("bootagent-{}", self.service)
+    }
+
+    /// The repository of the service's images on this machine. It is in no registry.
+    pub fn images(&self) -> String {
+        format!("bootagent/{}", self.service)
+    }
+
+    /// The image of a release.
+    pub fn image(&self, release: &Path) -> String {
+        format!("{}:{}", self.images(), release.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    /// One record for each release with an image: what the image was made from.
+    pub fn image_records(&self) -> PathBuf {
+        self.records().join("images")
+    }
+
+    /// Docker's configuration with the credential of a registry, while an image is pulled: on tmpfs, readable only by root.
+    pub fn registry_login(&self) -> PathBuf {
+        Path::new(RUN).join(format!("{}.registry", self.service))
+    }
+
     /// All files and directories of a candidate, to be removed with it.
     pub fn candidate_paths(&self) -> [PathBuf; 3] {
         [self.candidate(), self.candidate_unit_file(), passed(&self.transient("candidate"))]

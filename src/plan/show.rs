@@ -1,5 +1,6 @@
 //! A plan as text for people. Writes no secret value: only names of variables.
 
+mod container;
 mod data;
 mod health;
 
@@ -130,11 +131,13 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::DiscardUnfinished { .. }
             | Action::PruneReleases(_)
             | Action::PruneRuntimes(_)
+            | Action::PruneImages(_)
             | Action::StopLeftovers { .. },
             _,
         ) => '-',
         (
             Action::RunCommand(_)
+            | Action::ConfigureEngine(_)
             | Action::Evaluate(_)
             | Action::Migrate(_)
             | Action::InitializeData(_)
@@ -181,6 +184,11 @@ pub fn headline(action: &Action) -> String {
         Action::ProveImdsRules { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
+        Action::ConfigureEngine(engine) => container::engine(engine),
+        Action::PrepareImage(image) => container::image(image),
+        Action::PruneImages(prune) => {
+            format!("remove all images {} but {}", prune.repository, prune.keep.len())
+        }
         Action::PublishSite(site) => {
             format!("serve {} of the release, by the link {}", site.roots.join(" or "), site.link.display())
         }
@@ -317,6 +325,9 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             line(format!("once: skipped if {} records it", migration.record.path.display()));
         }
         Action::InitializeData(first) => data::lines(first).into_iter().for_each(line),
+        Action::ConfigureEngine(engine) => container::engine_lines(engine).into_iter().for_each(line),
+        Action::PrepareImage(image) => container::image_lines(image).into_iter().for_each(line),
+        Action::PruneImages(prune) => line(format!("keeps: {}", prune.keep.join(", "))),
         Action::PublishSite(site) => {
             line("the first of these directories with an index.html".to_owned());
             let names = site.confidential.names();

@@ -154,6 +154,7 @@ fn shown(probe: &Probe) -> String {
         Probe::Observed { request: None, .. } => "whichever port it listens on, if any".to_owned(),
         Probe::Through { unit, .. } => format!("an answer through {unit}"),
         Probe::Alive => "whether a process stays alive".to_owned(),
+        Probe::Container { .. } => "whether its container runs".to_owned(),
         Probe::Command { what, .. } => format!("whether {what}"),
     }
 }

@@ -18,6 +18,7 @@ mod environment;
 mod fallback;
 mod goal;
 mod health;
+mod image;
 mod imds;
 mod kept;
 pub mod lint;
@@ -94,10 +95,11 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
-    match (&recipe.site, &recipe.data_host) {
-        (Some(_), _) => notes.extend(site::not_built_in(wanted)),
-        (None, Some(_)) => {}
-        (None, None) => notes.push(accounts::may_write(wanted.manifest, &layout)),
+    match (&recipe.site, &recipe.data_host, &recipe.container) {
+        (Some(_), ..) => notes.extend(site::not_built_in(wanted)),
+        (_, Some(_), _) => {}
+        (.., Some(_)) => notes.extend(image::note(&recipe)),
+        (None, None, None) => notes.push(accounts::may_write(wanted.manifest, &layout)),
     }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
     notes.extend(unset.as_ref().map(unset::note));

@@ -91,11 +91,11 @@ def assert_refused(machine: Machine, before: Result, result: Result, *names: str
 class Stage:
     """A world and its one machine. Tests break what they like, and `heal` puts it right."""
 
-    def __init__(self, world: World, binary: Path) -> None:
+    def __init__(self, world: World, binary: Path, **launch) -> None:
         self.world = world
         self.credentials = world.role([may("secretsmanager:GetSecretValue", "*")])
         self._numbers = itertools.count(1)
-        self.machine = world.launch(binary=binary)
+        self.machine = world.launch(binary=binary, **launch)
         self.machine.check(["/lib/systemd/systemd-networkd-wait-online", "--timeout=60"])
         self.heal()
 

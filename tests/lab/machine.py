@@ -88,6 +88,8 @@ class Machine:
         self._leader: int | None = None
         self._capabilities = ""
         self._cloud_init = True
+        # What a container engine needs of the host: its own file system for layers, which outlives a reboot.
+        self._engine: Path | None = None
         self._numbers = itertools.count(1)
 
     # The disk
@@ -116,6 +118,12 @@ class Machine:
     def save_changes(self, directory: Path) -> None:
         """Copy all that differs from the layers below to a new directory, which can then be a layer of other machines."""
         subprocess.run(["cp", "--archive", str(self._directory / "upper"), str(directory)], check=True, timeout=120)
+
+    def enable_engine(self) -> None:
+        """Let dockerd run in the machine: no overlay can be the upper directory of another one, and a tmpfs can."""
+        self._engine = self._directory / "docker"
+        self._engine.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", str(self._engine)], check=True, timeout=30)
 
     def enable_cloud_init(self, enabled: bool) -> None:
         self._cloud_init = enabled
@@ -150,7 +158,7 @@ class Machine:
         self._process = self._spawn(
             ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self.name}",
              "--register=no", "--keep-unit", "--network-bridge=br0", "--resolv-conf=off", "--timezone=off",
-             "--capability=CAP_NET_ADMIN", "--system-call-filter=bpf",
+             *self._privileges(),
              f"--bind-ro={self._hypervisor}:/sys/hypervisor/uuid"],
             environment={"PATH": PATH, "SYSTEMD_NSPAWN_LOCK": "0", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             group=self._group,
@@ -167,6 +175,11 @@ class Machine:
         if not self._cloud_init:
             self.wait_for_boot(timeout)
             wait_for("the machine's lease", self._has_route, timeout, evidence=self.console_tail)
+
+    def _privileges(self) -> list[str]:
+        if self._engine is None:
+            return ["--capability=CAP_NET_ADMIN", "--system-call-filter=bpf"]
+        return ["--capability=all", "--system-call-filter=add_key keyctl bpf @mount", f"--bind={self._engine}:/var/lib/docker"]
 
     def _alive(self) -> bool:
         if not self.running:

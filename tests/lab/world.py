@@ -266,6 +266,7 @@ class World:
         bare: bool = False,
         layers: Sequence[Path] = (),
         hypervisor_uuid: str | None = None,
+        engine: bool = False,
     ) -> Machine:
         """Launch an instance, and return once its systemd answers; cloud-init is only beginning then.
 
@@ -273,7 +274,7 @@ class World:
         the new instance starts from what another left on its disk, as from an image baked of it. `role=False` launches
         without an instance profile unless `world.role` gave one. `bare` takes Node out of the image; `layers` are
         directories to lay over it, the uppermost first. With another `hypervisor_uuid` than one that begins with ec2 it is
-        not an EC2 instance, as far as its firmware says."""
+        not an EC2 instance, as far as its firmware says. With `engine` dockerd can run in it."""
         if any(machine.running for machine in self.machines):
             raise RuntimeError("a world has one instance at a time: stop the other, or make a second world")
         if self.machines:
@@ -287,6 +288,8 @@ class World:
         )
         machine.hypervisor_uuid = hypervisor_uuid or machine.hypervisor_uuid
         machine.prepare([*layers, *([self._no_node()] if bare else []), image.path()], disk_of)
+        if engine:
+            machine.enable_engine()
         self.machines.append(machine)
         for path, content in (files or {}).items():
             mode = 0o755 if isinstance(content, Executable) else 0o644

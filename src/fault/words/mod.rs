@@ -4,6 +4,7 @@
 
 mod bun;
 mod compilers;
+pub mod docker;
 mod git;
 mod gyp;
 pub mod missing;

@@ -154,6 +154,11 @@ pub fn has_ipv6_loopback() -> bool {
     addresses.lines().any(|line| line.starts_with(&loopback))
 }
 
+/// The listening sockets of a process's network namespace, such as a container's.
+pub fn listening_in(pid: u32) -> Vec<Listener> {
+    table::listening_in(pid)
+}
+
 /// The ports on which processes of the control group listen.
 pub fn ports_of(cgroup: &str) -> BTreeSet<u16> {
     all_own(cgroup).iter().map(|listener| listener.address.port()).collect()

@@ -15,11 +15,16 @@ const REMEDY: &str = "the service listens, but no worker of it takes connections
 /// Connects to the service, and waits until one of its processes has accepted a connection at that port.
 pub async fn accepts(address: SocketAddr, cgroup: &str, most: Duration) -> Result<(), Bad> {
     let cgroup = cgroup.to_owned();
-    let asked = tokio::task::spawn_blocking(move || {
-        let unaccepted = || unaccepted(address.port(), &cgroup);
-        wait(address, unaccepted, most)
-    });
-    match asked.await {
+    accepted(address, move || unaccepted(address.port(), &cgroup), most).await
+}
+
+/// The same, with a function that counts the connections which wait to be accepted.
+pub async fn accepted(
+    address: SocketAddr,
+    unaccepted: impl Fn() -> u32 + Send + 'static,
+    most: Duration,
+) -> Result<(), Bad> {
+    match tokio::task::spawn_blocking(move || wait(address, unaccepted, most)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(cause)) => Err(Bad { remedy: Some(REMEDY.to_owned()), ..bad(Fault::HealthBadAnswer, cause) }),
         Err(error) => Err(bad(Fault::HealthBadAnswer, error.to_string())),

@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod command;
+mod container;
 pub mod crash;
 pub mod data_host;
 pub mod drain;

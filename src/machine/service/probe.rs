@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::accept::accepts;
 use super::command;
+use super::container;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
 use super::{protocol, proxy};
@@ -35,6 +36,15 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
     for also in others {
         processes = one(also, state).await?.processes.or(processes);
     }
+    let has_container = gate.also.iter().any(|also| matches!(also, Probe::Container { port: Some(_), .. }));
+    let published;
+    let state = match has_container {
+        true => {
+            published = container::published(state).await;
+            &published
+        }
+        false => state,
+    };
     let mut good = match abandoned(one(&gate.probe, state).await, state) {
         Ok(good) => Good { processes: good.processes.or(processes), ..good },
         Err(bad) => return Err(Bad { processes: bad.processes.or(processes), ..bad }),
@@ -86,6 +96,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         }
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,
         Probe::Through { unit, port, request } => proxy::ask(unit, *port, request.as_ref()).await,
+        Probe::Container { docker, name, port } => container::probe(docker, name, *port).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
     }
 }

@@ -26,7 +26,14 @@ pub enum Takes {
     Text(fn(&str) -> bool),
     /// `true` or `false`, which is kept as that word.
     Flag,
+    /// A number from 1 to 65535, kept as its digits.
+    Port,
+    /// A list of strings that fit, kept with a line for each.
+    List(fn(&str) -> bool),
 }
+
+/// Entries of a list.
+const MOST_ENTRIES: usize = 32;
 
 /// Values by table and key.
 pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
@@ -41,17 +48,25 @@ pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<B
         let key = key.ok_or_else(|| section.unknown(name, at, &known, elsewhere))?;
         let value = match key.takes {
             Takes::Flag => item.flag()?.to_string(),
-            Takes::Text(fits) => {
-                let value = item.string(key.expected)?;
-                if !fits(value) {
-                    return Err(item.fault(format!("is {}; expected {}", shown(value), key.expected)));
-                }
-                value.to_owned()
+            Takes::Port => item.number(1..=u16::MAX, key.expected)?.to_string(),
+            Takes::Text(fits) => text(&item, key, fits)?,
+            Takes::List(fits) => {
+                let entries = item.list(key.expected, MOST_ENTRIES)?;
+                entries.iter().map(|entry| text(entry, key, fits)).collect::<Read<Vec<_>>>()?.join("\n")
             }
         };
         values.insert(name.to_owned(), value);
     }
     Ok(values)
+}
+
+/// A string that fits. One with a line break never does, because a list has a line for each entry.
+fn text(item: &Item<'_>, key: &Key, fits: fn(&str) -> bool) -> Read<String> {
+    let value = item.string(key.expected)?;
+    match fits(value) && !value.contains('\n') {
+        true => Ok(value.to_owned()),
+        false => Err(item.fault(format!("is {}; expected {}", shown(value), key.expected))),
+    }
 }
 
 /// Merges an overlay (`over`) with the layer below it, key by key.

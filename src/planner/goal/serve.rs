@@ -5,7 +5,7 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, imds, migrate,
+    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, image, imds, migrate,
     recover, remember, signal, site, start, volume,
 };
 use crate::secret::Redaction;
@@ -17,12 +17,14 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     let mut steps = Steps::default();
     ahead::begin(&mut steps, wanted.facts, wanted.selection)?;
     accounts::create(&mut steps, draft);
-    let homes = draft.service.own(&mut steps, &draft.layout);
+    let mut homes = draft.service.own(&mut steps, &draft.layout);
+    homes.extend(image::volumes(&mut steps, draft));
     imds::let_service_through(&mut steps, wanted.facts, wanted.selection)?;
     build::build(&mut steps, draft)?;
     volume::mount(&mut steps, draft);
     build::link(&mut steps, draft);
     site::publish(&mut steps, draft);
+    image::prepare(&mut steps, draft)?;
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
     build::finish(&mut steps, draft);
@@ -38,6 +40,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     }
     remember::remember(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
+    image::prune(&mut steps, draft);
     signal::proceed(&mut steps, wanted);
 
     Ok(Plan {

@@ -1,5 +1,6 @@
 //! Which runtime a commit is for: the manifest's word, else the strongest claim.
 
+use super::container::DOCKERFILE;
 use super::procfile::in_toml;
 use super::recipe::{Claim, Recipe, RecipeInputs, Runtime};
 use crate::error::{Code, Error, Result};
@@ -17,7 +18,14 @@ pub fn recipe(all: &All, inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         Some(runtime) => runtime,
         None => detected(all, inputs)?,
     };
-    (runtime.recipe)(inputs)
+    let mut recipe = (runtime.recipe)(inputs)?;
+    if named.is_none() && recipe.container.is_none() && inputs.source.has(DOCKERFILE) {
+        recipe.notes.push(format!(
+            "{DOCKERFILE} is not used: {} speaks for {}; to run its image, set runtime = \"docker\" in bootagent.toml",
+            recipe.chosen_by, runtime.name
+        ));
+    }
+    Ok(recipe)
 }
 
 fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {

@@ -1,4 +1,5 @@
-//! The runtimes (Node, Python, static sites, database servers): how a commit for each is recognized, installed, built and started. Pure: a runtime
+//! The runtimes (Node, Python, static sites, Docker, database servers): how a commit for each is recognized, installed, built and
+//! started. Pure: a runtime
 //! makes a recipe, of which other modules make steps.
 //!
 //! A new runtime is one new file with its `Runtime`, a line in `ALL` below, and directories in `tests/plans`. Error
@@ -6,7 +7,10 @@
 
 mod choice;
 mod command;
+pub mod container;
 pub mod data_host;
+mod docker;
+mod dockerfile;
 mod node;
 mod procfile;
 mod python;
@@ -26,6 +30,7 @@ use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
 pub use data_host::is_one as needs_no_repository;
+pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
 pub use site::{needs as nginx_need, nginx};
@@ -35,6 +40,7 @@ const ALL: &[&Runtime] = &[
     &node::NODE,
     &python::PYTHON,
     &static_site::STATIC,
+    &docker::DOCKER,
     &data_host::MONGODB,
     &data_host::POSTGRESQL,
     &data_host::REDIS,

@@ -149,6 +149,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         writes: Vec::new(),
         site: None,
         data_host: None,
+        container: None,
         notes,
     })
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::command::Start;
+use super::container::Container;
 use super::data_host::DataHost;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
@@ -61,6 +62,8 @@ pub struct Claim {
 /// How certain a claim is, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
+    /// A Dockerfile, which counts only if nothing else tells how the service is built.
+    Image,
     /// A web page at the root, which a service of another runtime may have.
     Page,
     /// A program at the root, which may be there for another purpose.
@@ -138,6 +141,8 @@ pub struct Recipe {
     pub site: Option<Site>,
     /// If it is a database server of the distribution.
     pub data_host: Option<DataHost>,
+    /// If it runs as a container: its image, and how it is run.
+    pub container: Option<Container>,
     pub notes: Vec<String>,
 }
 
@@ -183,9 +188,10 @@ pub struct Work {
 
 impl Recipe {
     /// The dialect of the service's `.env`; none if it has no such file. Nothing of a site reads one, and it could be
-    /// served; a database server reads none.
+    /// served; a container does not see the release, and a database server reads none.
     pub fn dotenv(&self, manifest: &Manifest) -> Option<&'static Dialect> {
-        (manifest.env.file && self.site.is_none() && self.data_host.is_none()).then_some(self.dotenv)
+        let runs_a_program = self.site.is_none() && self.data_host.is_none() && self.container.is_none();
+        (manifest.env.file && runs_a_program).then_some(self.dotenv)
     }
 
     /// PATH for commands in this directory: a release, or `current`.

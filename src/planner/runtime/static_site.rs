@@ -133,6 +133,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         writes: Vec::new(),
         site: Some(site),
         data_host: None,
+        container: None,
         notes,
     })
 }

@@ -5,6 +5,7 @@
 //! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
 mod data_host;
+pub mod docker;
 mod nginx;
 mod pm2;
 pub mod systemd;
@@ -71,12 +72,13 @@ pub struct Service {
     pub notes: Vec<String>,
 }
 
-/// What serves a static site, or runs a database server; else the supervisor that the manifest names, else systemd.
+/// What serves a static site, or runs a container or a database server; else the supervisor that the manifest names, else systemd.
 pub fn of(manifest: &Manifest, recipe: &Recipe) -> &'static Supervisor {
-    match (&recipe.site, &recipe.data_host) {
-        (Some(_), _) => &nginx::NGINX,
-        (None, Some(_)) => &data_host::DATA_HOST,
-        (None, None) => named(manifest),
+    match (&recipe.site, &recipe.data_host, &recipe.container) {
+        (Some(_), ..) => &nginx::NGINX,
+        (_, Some(_), _) => &data_host::DATA_HOST,
+        (.., Some(_)) => &docker::DOCKER,
+        (None, None, None) => named(manifest),
     }
 }
 

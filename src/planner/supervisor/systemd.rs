@@ -249,7 +249,7 @@ pub fn line(argv: &[String]) -> String {
 }
 
 /// `%` starts a specifier everywhere in a unit.
-fn escape(value: &str) -> String {
+pub fn escape(value: &str) -> String {
     value.replace('%', "%%")
 }
 

@@ -104,10 +104,19 @@ fn socket_of(body: &[u8], family: Family) -> Option<Listener> {
     Some(Listener { address: SocketAddr::new(ip, port), inode, unaccepted })
 }
 
+/// All listening TCP sockets of a process's network namespace. By /proc: sock_diag answers for the asker's namespace.
+pub fn listening_in(pid: u32) -> Vec<Listener> {
+    [Family::V4, Family::V6].into_iter().flat_map(|family| table_of(&pid.to_string(), family)).collect()
+}
+
 fn proc_net_tcp(family: Family) -> Vec<Listener> {
+    table_of("self", family)
+}
+
+fn table_of(process: &str, family: Family) -> Vec<Listener> {
     let table = match family {
-        Family::V4 => "/proc/net/tcp",
-        Family::V6 => "/proc/net/tcp6",
+        Family::V4 => format!("/proc/{process}/net/tcp"),
+        Family::V6 => format!("/proc/{process}/net/tcp6"),
     };
     let text = std::fs::read_to_string(table).unwrap_or_default();
     text.lines().skip(1).filter_map(listener).collect()

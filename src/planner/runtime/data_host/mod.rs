@@ -165,6 +165,7 @@ fn recipe_of(of: &'static Runtime, server: &'static Server, inputs: &RecipeInput
         writes: Vec::new(),
         site: None,
         data_host: Some(DataHost { server, listen, settings }),
+        container: None,
         notes,
     })
 }

@@ -245,6 +245,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         is_web: start::is_web(
             chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),
         ),
+        container: None,
         notes,
     })
 }

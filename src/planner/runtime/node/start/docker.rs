@@ -1,5 +1,7 @@
 //! The start command of a Dockerfile, for a remedy: what a container runs often is what a machine must run. Pure.
 
+use crate::planner::runtime::dockerfile;
+
 /// A start line, and whether its paths may differ from those of the repository.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Command {
@@ -52,7 +54,7 @@ fn copies_from_a_stage(rest: &str) -> bool {
 
 fn stages(text: &str) -> Vec<Stage> {
     let mut stages = Vec::new();
-    for line in instructions(text) {
+    for line in dockerfile::instructions(text) {
         let Some((word, rest)) = line.trim().split_once(char::is_whitespace) else { continue };
         let (word, rest) = (word.to_ascii_uppercase(), rest.trim());
         if word == "FROM" {
@@ -75,25 +77,6 @@ fn stages(text: &str) -> Vec<Stage> {
         }
     }
     stages
-}
-
-/// The file's instructions, one a line. One may go on in the next line, also behind a comment: a HEALTHCHECK often has its
-/// own CMD there.
-fn instructions(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut goes_on = false;
-    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let (part, next) = match line.trim_end().strip_suffix('\\') {
-            Some(part) => (part, true),
-            None => (line, false),
-        };
-        match found.last_mut().filter(|_| goes_on) {
-            Some(last) => *last += &format!(" {}", part.trim()),
-            None => found.push(part.trim().to_owned()),
-        }
-        goes_on = next;
-    }
-    found
 }
 
 fn words(rest: &str) -> String {

@@ -1,0 +1,234 @@
+//! What runs a container: docker's client in the foreground, in the service's unit. systemd alone restarts it, its output
+//! is in the journal as that of any service, and the container is removed when it ends.
+//!
+//! The unit itself runs as root, because docker's socket is root's, but with the hardening of every service: the client
+//! only talks to the daemon. No option that would give the container more of the machine can be named in a manifest.
+
+use std::fmt::Write;
+
+use super::systemd::{escape, line, restarts};
+use super::{App, Service, Supervisor};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Source, Supervised};
+use crate::observe::manifest::{Manifest, SupervisorName};
+use crate::plan::Probe;
+use crate::plan::hardening::{Confined, hardening};
+use crate::planner::runtime::Recipe;
+use crate::planner::runtime::container::Container;
+
+/// Chosen for each container, by no name.
+pub const DOCKER: Supervisor =
+    Supervisor { name: SupervisorName::Systemd, evidence: &[], starts: |_, _| false, refuse, supervise };
+
+/// The network of all services' containers, and its bridge. Not docker's default one: rules for it hold for builds, and for
+/// containers of the operator.
+pub const NETWORK: &str = "bootagent";
+pub const BRIDGE: &str = "bootagent0";
+
+/// The client's configuration: the operator's, for example with proxies for all containers. It need not exist. Without
+/// this option, a variable of the service could name another directory, and with it programs that the client runs.
+const CONFIG: &str = "/etc/bootagent/docker";
+const SOCKET: &str = "unix:///run/docker.sock";
+
+/// Variables of the client. A service's value would change what the client does, and not what the container does.
+const OF_THE_CLIENT: &str = "DOCKER_";
+
+/// Seconds that the container has to end, less than the unit.
+const GRACE: &str = "25";
+
+/// Capabilities that docker gives to every container, and that no service needs which its image starts as root: such an
+/// entry point changes owners and becomes another user.
+const DROPPED: [&str; 7] = ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
+
+fn invalid(cause: impl Into<String>) -> Error {
+    Error::new(Code::ManifestInvalid, "planning how the container runs", cause.into())
+}
+
+fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
+    if manifest.supervisor() != SupervisorName::Systemd {
+        return Err(invalid(
+            "supervisor = \"pm2\" runs programs of a release, and this service runs a container",
+        )
+        .remedy("remove supervisor and [pm2] from bootagent.toml; or choose another runtime"));
+    }
+    if manifest.candidate_port.is_some() {
+        return Err(invalid("a container has no candidate (rehearsal.port)")
+            .remedy("remove rehearsal from bootagent.toml"));
+    }
+    Ok(())
+}
+
+fn supervise(app: &App) -> Result<Service> {
+    let Some(container) = &app.recipe.container else {
+        return Err(Error::new(Code::Bug, "planning how the container runs", "it is not a container"));
+    };
+    if let Some(name) = app.variables.keys().find(|name| name.starts_with(OF_THE_CLIENT)) {
+        let cause = format!("{name} changes what docker's client does");
+        return Err(Error::new(Code::SecretKeyRefused, "planning the container's variables", cause)
+            .remedy("rename the variable: a container cannot get one whose name begins with DOCKER_"));
+    }
+    let published = published(app)?;
+    let inner = container.port.or(published);
+    let name = app.layout.container();
+    let probe = Probe::Container {
+        docker: container.docker.clone(),
+        name,
+        port: inner.filter(|_| published.is_some()),
+    };
+    let unit = unit(app, container, published.zip(inner));
+    Ok(Service {
+        runs_by: Supervised::by_unit(unit),
+        probes: vec![probe],
+        notes: notes(app, container, published.is_some()),
+        ..Service::default()
+    })
+}
+
+/// The port of the machine.
+fn published(app: &App) -> Result<Option<u16>> {
+    let Some(port) = app.variables.get("PORT") else { return Ok(None) };
+    let port = port.expose().trim().parse().ok().filter(|port| *port != 0);
+    let port = port.ok_or_else(|| {
+        invalid("PORT is not a number from 1 to 65535")
+            .remedy("correct PORT in the secret, or port in bootagent.toml")
+    });
+    port.map(Some)
+}
+
+fn notes(app: &App, container: &Container, is_published: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if container.is_read_only {
+        let writable = ["/tmp", "/run"].into_iter().chain(container.writable.iter().map(String::as_str));
+        let volumes = container.volumes.iter().map(|volume| volume.path.as_str());
+        notes.push(format!(
+            "the container may write to {}; the rest of its image is read-only ([docker] with writable, volumes or \
+             read_only = false changes that)",
+            writable.chain(volumes).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if !is_published {
+        notes.push("no port is known, so none is published: set port in bootagent.toml".to_owned());
+    }
+    if app.wanted.selection.service_may_use_imds {
+        notes.push(
+            "a container reaches instance metadata, and with it the role, only if the instance's \
+             HttpPutResponseHopLimit is 2 or more"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+fn client(container: &Container, words: &[&str]) -> Vec<String> {
+    let program = container.docker.display().to_string();
+    let options = ["--config", CONFIG, "--host", SOCKET].map(str::to_owned);
+    std::iter::once(program).chain(options).chain(words.iter().map(|word| (*word).to_owned())).collect()
+}
+
+/// The container's options, its image and its command.
+fn run(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<String> {
+    let name = app.layout.container();
+    let mut words: Vec<String> =
+        client(container, &["run", "--name", &name, "--rm", "--init", "--pull", "never"]);
+    let mut add = |word: &str, value: String| words.extend([word.to_owned(), value]);
+    add("--hostname", app.layout.service().to_string());
+    add("--network", NETWORK.to_owned());
+    // The client writes what the container prints, and so the journal has it: a second copy is not needed.
+    add("--log-driver", "none".to_owned());
+    add("--stop-timeout", GRACE.to_owned());
+    add("--security-opt", "no-new-privileges".to_owned());
+    match container.user.as_deref().filter(|user| !is_root(user)) {
+        Some(_) => add("--cap-drop", "ALL".to_owned()),
+        None => DROPPED.iter().for_each(|capability| add("--cap-drop", (*capability).to_owned())),
+    }
+    if let Some(user) = &container.user {
+        add("--user", user.clone());
+    }
+    if container.is_read_only {
+        words.push("--read-only".to_owned());
+        let directories = ["/tmp", "/run"].into_iter().chain(container.writable.iter().map(String::as_str));
+        for directory in directories {
+            words.extend(["--tmpfs".to_owned(), format!("{directory}:exec,mode=1777")]);
+        }
+    }
+    let mut add = |word: &str, value: String| words.extend([word.to_owned(), value]);
+    for volume in &container.volumes {
+        let source = app.layout.data().join(&volume.name);
+        add("--mount", format!("type=bind,source={},target={}", source.display(), volume.path));
+    }
+    if let Some((published, inner)) = ports {
+        add("--publish", format!("{published}:{inner}"));
+    }
+    for name in app.variables.keys().filter(|name| container.login.as_deref() != Some(name)) {
+        match ports.filter(|_| name == "PORT") {
+            // The program listens on the container's port, which may be another one than that of the machine.
+            Some((_, inner)) => add("--env", format!("PORT={inner}")),
+            // By name only: the client takes the value from its own environment, exactly.
+            None => add("--env", name.to_owned()),
+        }
+    }
+    words.push(app.layout.image(app.release));
+    words.extend(container.command.iter().cloned());
+    words
+}
+
+fn is_root(user: &str) -> bool {
+    matches!(user.split(':').next(), Some("root" | "0"))
+}
+
+fn unit(app: &App, container: &Container, ports: Option<(u16, u16)>) -> String {
+    let App { wanted, layout, .. } = app;
+    let name = layout.container();
+    let remove = quietly(&client(container, &["rm", "--force", &name]));
+    let stop = quietly(&client(container, &["stop", "--time", GRACE, &name]));
+    let mut unit = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        unit,
+        "# Written by bootagent; do not edit: each run replaces this file. Use systemctl edit
+[Unit]
+Description={service} ({environment})
+Wants=network-online.target docker.service
+After=network-online.target docker.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+Environment=PATH=/usr/local/bin:/usr/bin:/bin
+EnvironmentFile={variables}
+{imds}ExecStartPre=-{remove}
+ExecStart={start}
+{restarts}ExecStop=-{stop}
+ExecStopPost=-{remove}
+KillMode=mixed
+TimeoutStopSec=30
+SyslogIdentifier={service}
+",
+        service = layout.service(),
+        environment = wanted.selection.environment,
+        variables = layout.environment().display(),
+        imds = if wanted.selection.service_may_use_imds { String::new() } else { without_imds() },
+        start = line(&run(app, container, ports)),
+        restarts = restarts(wanted.facts.machine.systemd),
+    );
+    for line in hardening(Confined::Service) {
+        let _ = writeln!(unit, "{line}");
+    }
+    unit
+}
+
+/// Without its output: the journal is the container's, and its last line is often the reason of an exit.
+fn quietly(argv: &[String]) -> String {
+    // The words have nothing that a shell or systemd would change.
+    format!("/bin/sh -c \"exec {} >/dev/null 2>&1\"", line(argv))
+}
+
+/// Root's command before each start: the bridge's packets to IMDS are dropped. With `+`, because the unit's own programs may
+/// not change rules; without `-`, so that the service does not start without the rule.
+fn without_imds() -> String {
+    let rule = format!("DOCKER-USER -i {BRIDGE} -d 169.254.169.254/32 -j DROP");
+    // The service's variables are this shell's, too.
+    let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    let script = format!("{path}; iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}");
+    format!("ExecStartPre=+/bin/sh -c \"{}\"\n", escape(&script))
+}
