@@ -63,6 +63,7 @@ fn source() -> Source {
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
         absent: Default::default(),
+        listing: Default::default(),
     }
 }
 

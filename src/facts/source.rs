@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Branch, Commit};
+use super::{Branch, Commit, Listing};
 
 /// What the planner knows of a commit: which files it has, and the text of the few files that determine how the service
 /// is built and started.
@@ -29,6 +29,9 @@ pub struct Source {
     /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
+    /// Of which directories `entries` is complete.
+    #[serde(default, skip_serializing_if = "Listing::is_root_only")]
+    pub listing: Listing,
 }
 
 /// What is known of one file's text. `Absent` and `NeverAsked` differ, because the record of an older agent lacks files
@@ -72,16 +75,13 @@ pub enum EntryKind {
 impl Source {
     /// Repository and commit for an error; only the repository for a directory without git, whose commit is all zeros.
     pub fn named(&self) -> String {
+        if let Some(directory) = self.directory() {
+            return format!("{directory} of {}", self.whole().named());
+        }
         match self.commit.as_str().bytes().all(|digit| digit == b'0') {
             true => self.repository.clone(),
             false => format!("{} at {}", self.repository, self.commit.short()),
         }
-    }
-
-    /// The part that records keep for later plans: the entries of the root, and all evidence.
-    pub fn root(&self) -> Source {
-        let entries = self.entries.iter().filter(|entry| !entry.path.contains('/')).cloned().collect();
-        Source { entries, ..self.clone() }
     }
 
     pub fn has(&self, path: &str) -> bool {
@@ -183,6 +183,7 @@ mod tests {
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
             absent: BTreeSet::new(),
+            listing: Listing::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod build;
 pub mod candidate;
 mod compared;
 mod digest;
+mod directory;
 mod draft;
 pub mod env;
 mod environment;
@@ -64,7 +65,9 @@ pub use unmet::{MAX_QUESTIONS, Unmet};
 /// Makes the plan. If it needs a fact that only the network has, it returns `Unmet::Ask`; the caller gets the answer
 /// and calls it again.
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
-    Ok(goal::serve(&draft(wanted)?)?)
+    let source = directory::seen(wanted.source, wanted.manifest)?;
+    let wanted = Wanted { source: &source, ..*wanted };
+    Ok(goal::serve(&draft(&wanted)?)?)
 }
 
 /// Makes the draft, or the error of what cannot work.

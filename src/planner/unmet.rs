@@ -36,7 +36,8 @@ impl Unmet {
 /// bootagent, which did not need them.
 pub fn require_texts(source: &Source, paths: &[&str]) -> Result<(), Unmet> {
     let is_unknown = |path: &&&str| source.evidence_of(path) == Evidence::NeverAsked;
-    let unknown: Vec<String> = paths.iter().filter(is_unknown).map(|path| (*path).to_owned()).collect();
+    let unknown: Vec<String> =
+        paths.iter().filter(is_unknown).map(|path| source.in_repository(path)).collect();
     match unknown.is_empty() {
         true => Ok(()),
         false => Err(Unmet::Ask(Question {

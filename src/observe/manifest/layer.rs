@@ -11,6 +11,7 @@ use crate::plan::Seconds;
 
 const KEYS: &[&str] = &[
     "build",
+    "directory",
     "env",
     "environments",
     "health",
@@ -34,6 +35,7 @@ const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     runtime: Option<String>,
+    directory: Option<String>,
     tables: Tables,
     lockfile: Option<bool>,
     install: Option<Vec<String>>,
@@ -80,6 +82,7 @@ impl Layer {
         for (key, at, item) in section.entries() {
             match key {
                 "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
+                "directory" => layer.directory = Some(values::directory(&item)?),
                 "lockfile" => layer.lockfile = Some(item.flag()?),
                 "install" => layer.install = Some(values::commands(&item)?),
                 "build" => layer.build = Some(values::commands(&item)?),
@@ -111,6 +114,7 @@ impl Layer {
     pub fn under(self, over: Layer) -> Layer {
         Layer {
             runtime: over.runtime.or(self.runtime),
+            directory: over.directory.or(self.directory),
             tables: tables::over(over.tables, self.tables),
             lockfile: over.lockfile.or(self.lockfile),
             install: over.install.or(self.install),
@@ -134,6 +138,7 @@ impl Layer {
         let default = Manifest::default();
         Ok(Manifest {
             runtime: self.runtime,
+            directory: self.directory,
             tables: self.tables,
             lockfile: self.lockfile,
             install: self.install,

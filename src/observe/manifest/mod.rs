@@ -28,6 +28,8 @@ pub use values::RESERVED_PORT;
 pub struct Manifest {
     /// The runtime's name; none: detect it.
     pub runtime: Option<String>,
+    /// The directory of the repository that the service is in; none: its root.
+    pub directory: Option<String>,
     /// The tables of runtimes, such as `[node]`.
     pub tables: tables::Tables,
     /// Whether dependencies must be locked; none: as the policy says.
@@ -115,6 +117,7 @@ impl Default for Manifest {
     fn default() -> Self {
         Manifest {
             runtime: None,
+            directory: None,
             tables: tables::Tables::new(),
             lockfile: None,
             install: None,

@@ -180,6 +180,7 @@ fn selected_with(
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
             absent: Default::default(),
+            listing: Default::default(),
         },
         credential: Some("git/a".into()),
     };

@@ -6,6 +6,7 @@
 
 mod choice;
 mod command;
+mod directory;
 mod node;
 mod procfile;
 mod python;
@@ -24,6 +25,7 @@ use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
+pub use directory::Directory;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
 
@@ -32,7 +34,8 @@ const ALL: &[&Runtime] = &[&node::NODE, &python::PYTHON, &static_site::STATIC];
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
-    choice::recipe(ALL, inputs)
+    let recipe = choice::recipe(ALL, inputs)?;
+    Ok(recipe.moved(inputs.source.directory()))
 }
 
 /// Fails if the policy names archives or mirrors that no runtime has.

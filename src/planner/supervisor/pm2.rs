@@ -262,7 +262,7 @@ fn generated(app: &App, wish: &Pm2Wish) -> Result<Runs> {
     let mut process = fixed();
     process.extend([
         ("name", json!(app.layout.user())),
-        ("cwd", json!(app.layout.current())),
+        ("cwd", json!(app.recipe.tree(&app.layout.current()))),
         ("script", json!(script.script)),
         ("args", json!(script.args)),
         ("exec_mode", json!(if mode == Pm2Mode::Cluster { "cluster" } else { "fork" })),

@@ -20,7 +20,7 @@ pub const SYSTEMD: Supervisor = Supervisor {
     refuse: |_, _, _| Ok(()),
     supervise: |app| {
         let start = &app.recipe.start;
-        let (tree, argv) = (app.layout.current(), start.argv.clone());
+        let (tree, argv) = (app.recipe.tree(&app.layout.current()), start.argv.clone());
         let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
         let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
         Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)), ..Service::default() })
@@ -100,7 +100,7 @@ pub fn candidate(
     layout: &Layout,
 ) -> String {
     let start = &recipe.start;
-    let (argv, tree) = (start.argv.clone(), release.to_owned());
+    let (argv, tree) = (start.argv.clone(), recipe.tree(release));
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
     let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
     let role = Role {
