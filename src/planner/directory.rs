@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(seen_from(&repository(), "services/api"), Ok(Some("services/api".to_owned())));
         let mut unread = repository();
         unread.absent.clear();
-        assert!(seen_from(&unread, "services/api").unwrap_err().contains("services/api/Procfile"));
+        assert!(seen_from(&unread, "services/api").unwrap_err().contains("services/api/.nvmrc"));
     }
 
     #[test]
