@@ -56,6 +56,8 @@ pub enum Probe {
         user: String,
         environment: BTreeMap<String, String>,
     },
+    /// Another unit of the deployment, whose process must stay alive without a restart.
+    Unit { unit: String },
 }
 
 /// A GET request, and which answers to it are good.
@@ -104,7 +106,7 @@ impl Probe {
         match self {
             Probe::Http { request, .. } => Some(request),
             Probe::Observed { request, .. } => request.as_ref(),
-            Probe::Tcp { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Tcp { .. } | Probe::Alive | Probe::Command { .. } | Probe::Unit { .. } => None,
         }
     }
 
@@ -112,7 +114,7 @@ impl Probe {
     pub fn port(&self) -> Option<u16> {
         match self {
             Probe::Http { port, .. } | Probe::Tcp { port } => Some(*port),
-            Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Observed { .. } | Probe::Alive | Probe::Command { .. } | Probe::Unit { .. } => None,
         }
     }
 
@@ -122,7 +124,7 @@ impl Probe {
             Probe::Http { .. } => Strength::Http,
             Probe::Tcp { .. } => Strength::Port,
             Probe::Observed { .. } => Strength::Observed,
-            Probe::Alive | Probe::Command { .. } => Strength::Process,
+            Probe::Alive | Probe::Command { .. } | Probe::Unit { .. } => Strength::Process,
         }
     }
 }

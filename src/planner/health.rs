@@ -153,6 +153,7 @@ fn shown(probe: &Probe) -> String {
         Probe::Observed { request: None, .. } => "whichever port it listens on, if any".to_owned(),
         Probe::Alive => "whether a process stays alive".to_owned(),
         Probe::Command { what, .. } => format!("whether {what}"),
+        Probe::Unit { unit } => format!("whether {unit} runs"),
     }
 }
 

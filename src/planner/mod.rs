@@ -5,6 +5,7 @@
 mod accounts;
 mod agent;
 mod ahead;
+mod beside;
 mod build;
 pub mod candidate;
 mod compared;
@@ -130,7 +131,8 @@ fn supervise(
     let supervisor = supervisor::of(wanted.manifest, recipe);
     (supervisor.refuse)(wanted.source, wanted.manifest, recipe)?;
     let app = supervisor::App { wanted, recipe, release, variables, layout };
-    let service = (supervisor.supervise)(&app)?;
+    let mut service = (supervisor.supervise)(&app)?;
+    supervisor::beside::add(&app, &mut service)?;
     notes.extend(service.notes.iter().cloned());
     Ok(service)
 }

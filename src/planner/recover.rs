@@ -8,7 +8,7 @@ use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
-use super::{candidate, fallback, signal, switch};
+use super::{beside, candidate, fallback, signal, switch};
 use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
@@ -52,6 +52,9 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
         (Some(former), _) => {
             let environment = environment(draft, former);
             ready.extend(fallback::remove_files(steps, &generation.runs_by, &former.runs_by, &[]));
+            let known = beside::known(facts, service, [&generation.runs_by]);
+            let stopped = beside::stop_others(steps, &known, former, &[]);
+            ready.extend(stopped.iter().map(|id| id.as_str().to_owned()));
             let listened = listened(facts, service, former);
             fallback::start(steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {

@@ -4,7 +4,7 @@ use super::compared::another;
 use super::draft::Draft;
 use super::running::ensure_running;
 use super::steps::Steps;
-use super::{accounts, before_serving, fallback, health, records, remember, switch, unset};
+use super::{accounts, before_serving, beside, fallback, health, records, remember, switch, unset};
 use crate::error::Result;
 use crate::fault::Phase;
 use crate::plan::*;
@@ -39,7 +39,10 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
         .needing(
             accounts::persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect(),
         );
-    let stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
+    let mut stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
+    let former = records::good(wanted).map(|good| &good.generation.runs_by);
+    let known = beside::known(wanted.facts, &wanted.selection.service, former);
+    stopped.extend(beside::stop_others(steps, &known, generation, &["switch"]));
     steps
         .add(
             "start",

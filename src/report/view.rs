@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::status::{State, Status};
 use crate::error::ErrorReport;
-use crate::facts::{Agent, Branch, Commit, Environment, Hold, Instance, Present, Service};
+use crate::facts::{Agent, BesidePresent, Branch, Commit, Environment, Hold, Instance, Present, Service};
 
 pub use judge::goes_on;
 pub use text::{steps, text};
@@ -79,6 +79,9 @@ pub struct Serves {
     /// Differences from what the last run installed.
     pub by_hand: Vec<String>,
     pub masked: bool,
+    /// The units beside the service's: processes and timers of the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesidePresent>,
 }
 
 /// The commit that this instance keeps until an update or rollback, and its branch.
@@ -155,6 +158,7 @@ impl Serves {
             last_restart: restarts.last,
             by_hand: present.by_hand.clone(),
             masked: unit.is_masked,
+            beside: present.beside.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! about it. Also the operator's hold, later tries of a failed run, and what killed runs left.
 
 pub mod accept;
+mod beside;
 pub mod command;
 pub mod crash;
 pub mod drain;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::accept::accepts;
+use super::beside;
 use super::command;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
@@ -28,9 +29,20 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
         return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
     }
     // The further probes first: "this process ends again and again" is a better cause than "nothing listens".
-    let mut processes = None;
+    let (mut processes, mut worst) = (None, None);
     for also in &gate.also {
-        processes = one(also, state).await?.processes.or(processes);
+        let of_this = match one(also, state).await {
+            Ok(good) => good.processes,
+            Err(mut bad) => {
+                let of_this = bad.processes.take();
+                worst.get_or_insert(bad);
+                of_this
+            }
+        };
+        processes = beside::joined(processes, of_this);
+    }
+    if let Some(bad) = worst {
+        return Err(Bad { processes, ..bad });
     }
     match abandoned(one(&gate.probe, state).await, state) {
         Ok(good) => Ok(Good { processes: good.processes.or(processes), ..good }),
@@ -73,6 +85,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         Probe::Http { port, request } => at(*port, Some(request), state).await,
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
+        Probe::Unit { unit } => beside::ask(unit).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pm2::Pm2Layer;
+use super::processes::{self, Processes};
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
 use super::{EnvWish, Health, Manifest, SupervisorName, values};
@@ -22,6 +23,7 @@ const KEYS: &[&str] = &[
     "persist",
     "pm2",
     "port",
+    "processes",
     "rehearsal",
     "runtime",
     "secret",
@@ -46,6 +48,7 @@ pub(super) struct Layer {
     pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
     port: Option<u16>,
+    processes: Option<Processes>,
     rehearsal: Option<Placed<u16>>,
     health: HealthLayer,
     secret: Option<bool>,
@@ -91,6 +94,7 @@ impl Layer {
                 "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
                 "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
                 "port" => layer.port = Some(values::port(&item)?),
+                "processes" => layer.processes = Some(processes::read(&item, KEYS)?),
                 "rehearsal" => layer.rehearsal = rehearsal(&item)?,
                 "health" => layer.health = HealthLayer::read(&item)?,
                 "secret" => layer.secret = Some(item.flag()?),
@@ -125,6 +129,7 @@ impl Layer {
             pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
+            processes: processes::merged(self.processes, over.processes),
             rehearsal: over.rehearsal.or(self.rehearsal),
             health: self.health.under(over.health),
             secret: over.secret.or(self.secret),
@@ -149,6 +154,7 @@ impl Layer {
             supervisor: self.supervisor.map(|name| name.value),
             packages: self.packages.unwrap_or(default.packages),
             port: self.port,
+            processes: self.processes.unwrap_or_default(),
             candidate_port: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
             health: self.health.finish(default.health, self.port)?,
             secret: self.secret.unwrap_or(default.secret),

@@ -5,6 +5,7 @@
 
 mod layer;
 mod pm2;
+mod processes;
 mod spanned;
 mod tables;
 mod values;
@@ -20,6 +21,7 @@ use crate::plan::Seconds;
 
 use layer::Layer;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
+pub use processes::{Process, Processes};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
 pub use values::RESERVED_PORT;
@@ -47,6 +49,8 @@ pub struct Manifest {
     /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    /// Programs that run beside the service.
+    pub processes: Processes,
     /// `rehearsal.port`: the port of a candidate, different from `port`; none: no candidate is started.
     pub candidate_port: Option<u16>,
     pub health: Health,
@@ -128,6 +132,7 @@ impl Default for Manifest {
             pm2: None,
             packages: Vec::new(),
             port: None,
+            processes: Processes::new(),
             candidate_port: None,
             health: Health::default(),
             secret: true,

@@ -70,6 +70,7 @@ fn complete() -> Manifest {
         pm2: None,
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
+        processes: Default::default(),
         candidate_port: Some(13000),
         health: Health {
             check: Some(Strength::Http),

@@ -42,6 +42,7 @@ fn probe(probe: &Probe) -> String {
         }
         Probe::Alive => "the process is alive (no port is checked)".to_owned(),
         Probe::Command { what, .. } => what.clone(),
+        Probe::Unit { unit } => format!("{unit} runs"),
     }
 }
 

@@ -17,6 +17,8 @@ mod static_site;
 mod tool_files;
 mod yaml;
 
+use std::path::Path;
+
 use super::env::Dialect;
 use super::unmet::Unmet;
 use crate::error::Result;
@@ -69,6 +71,15 @@ pub fn dialect(manifest: &Manifest) -> &'static Dialect {
     let named = manifest.runtime.as_ref();
     let named = named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name));
     named.map_or(NODE.dialect, |runtime| runtime.dialect)
+}
+
+/// A line that starts a program beside the service. `node` is found through the unit's PATH, and then takes env's place.
+pub fn start_line(line: &str) -> Result<Start> {
+    let mut start = command::start(line, Path::new("node"))?;
+    if start.argv.first().is_some_and(|program| program == "node") {
+        start.argv.insert(0, "/usr/bin/env".to_owned());
+    }
+    Ok(start)
 }
 
 /// The programs that bootagent can install from archives.

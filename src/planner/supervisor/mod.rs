@@ -4,6 +4,7 @@
 //!
 //! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
+pub mod beside;
 mod nginx;
 mod pm2;
 pub mod systemd;

@@ -226,7 +226,7 @@ fn supervise(app: &App) -> Result<Service> {
         environment: [("PM2_HOME".to_owned(), home.display().to_string())].into(),
     };
     Ok(Service {
-        runs_by: Supervised { unit: systemd::unit(app, &main), ..runs.by },
+        runs_by: Supervised { unit: systemd::unit(app, &main)?, ..runs.by },
         probes: vec![probe],
         tools: vec![tool],
         evaluations: runs.evaluations,

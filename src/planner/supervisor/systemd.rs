@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::{App, Service, Supervisor};
+use super::{App, Service, Supervisor, beside};
+use crate::error::Result;
 use crate::facts::Supervised;
 use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
@@ -23,7 +24,7 @@ pub const SYSTEMD: Supervisor = Supervisor {
         let (tree, argv) = (app.recipe.tree(&app.layout.current()), start.argv.clone());
         let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
         let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
-        Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)), ..Service::default() })
+        Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)?), ..Service::default() })
     },
 };
 
@@ -53,6 +54,8 @@ struct Role<'a> {
     why: &'a str,
     description: String,
     main: &'a Main,
+    /// Further directives of its section [Unit].
+    unit: String,
     /// The directory whose packages' programs are in PATH.
     tree: &'a Path,
     environment: &'a Path,
@@ -76,19 +79,47 @@ fn restarts(systemd: Option<u32>) -> &'static str {
 }
 
 /// The service's unit, which runs this main program.
-pub fn unit(app: &App, main: &Main) -> String {
+pub fn unit(app: &App, main: &Main) -> Result<String> {
     let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
     let role = Role {
-        why: "do not edit: each run replaces this file. Use systemctl edit",
+        why: BESIDE,
         description: format!("{} ({})", selection.service, selection.environment),
         main,
+        unit: beside::lines(app)?,
         tree: &layout.current(),
         environment: &layout.environment(),
         identifier: selection.service.to_string(),
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
     };
+    Ok(text(&role, selection, recipe, layout))
+}
+
+/// A program that runs beside the service.
+pub struct Beside<'a> {
+    pub name: &'a str,
+    pub argv: Vec<String>,
+    pub is_wrapped: bool,
+}
+
+/// The unit of a program that runs beside the service, and stops with it.
+pub fn beside(app: &App, beside: &Beside) -> String {
+    let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
+    let (argv, is_wrapped) = (beside.argv.clone(), beside.is_wrapped);
+    let main = Main { argv, is_wrapped, tree: recipe.tree(&layout.current()), ..Main::default() };
+    let role = Role {
+        why: BESIDE,
+        description: format!("{} ({}), {}", selection.service, selection.environment, beside.name),
+        main: &main,
+        unit: format!("StopPropagatedFrom={}\n", layout.unit()),
+        tree: &layout.current(),
+        environment: &layout.environment(),
+        identifier: format!("{}.{}", selection.service, beside.name),
+        lasts: restarts(wanted.facts.machine.systemd).to_owned(),
+    };
     text(&role, selection, recipe, layout)
 }
+
+const BESIDE: &str = "do not edit: each run replaces this file. Use systemctl edit";
 
 /// The unit of a candidate: runs the new release once, for a limited time. It sees its own `.env` at the path of the
 /// service's, or none, and no other file of the serving deployment's environment.
@@ -107,6 +138,7 @@ pub fn candidate(
         why: "removed with the candidate",
         description: format!("{} ({}), candidate", selection.service, selection.environment),
         main: &main,
+        unit: String::new(),
         tree: release,
         environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
         identifier: format!("{}-candidate", selection.service),
@@ -129,13 +161,13 @@ fn text(role: &Role, selection: &Selection, recipe: &Recipe, layout: &Layout) ->
     // Writing to a String cannot fail.
     let _ = write!(
         unit,
-        "# Written by bootagent; {why}.
+        "{written} {why}.
 [Unit]
 Description={description}
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
-
+{unit}
 [Service]
 Type={kind}
 User={user}
@@ -148,7 +180,9 @@ Environment=HOME={data}
 SyslogIdentifier={identifier}
 ReadWritePaths={data}
 ",
+        written = layout::WRITTEN_BY,
         why = role.why,
+        unit = role.unit,
         kind = if role.main.notifies { "notify" } else { "exec" },
         description = role.description,
         user = layout.user(),
