@@ -65,6 +65,7 @@ fn source() -> Source {
         unread: Default::default(),
         is_manifest: false,
         absent: Default::default(),
+        listing: Default::default(),
     }
 }
 

@@ -86,6 +86,9 @@ pub struct HoldArgs {
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
+    /// Only the lines of this process or timer of the manifest ([processes.NAME], [timers.NAME])
+    #[arg(long, value_name = "NAME")]
+    pub process: Option<String>,
     /// Show new lines as they are logged
     #[arg(short, long)]
     pub follow: bool,

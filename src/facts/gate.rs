@@ -75,6 +75,8 @@ pub enum Probe {
         user: String,
         environment: BTreeMap<String, String>,
     },
+    /// Another unit of the deployment, whose process must stay alive without a restart.
+    Unit { unit: String },
 }
 
 /// The protocols of database servers.
@@ -156,7 +158,8 @@ impl Probe {
             | Probe::Server { .. }
             | Probe::Container { .. }
             | Probe::Alive
-            | Probe::Command { .. } => None,
+            | Probe::Command { .. }
+            | Probe::Unit { .. } => None,
         }
     }
 
@@ -167,7 +170,11 @@ impl Probe {
             | Probe::Tcp { port }
             | Probe::Server { port, .. }
             | Probe::Through { port, .. } => Some(*port),
-            Probe::Observed { .. } | Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => None,
+            Probe::Observed { .. }
+            | Probe::Container { .. }
+            | Probe::Alive
+            | Probe::Command { .. }
+            | Probe::Unit { .. } => None,
         }
     }
 
@@ -177,7 +184,9 @@ impl Probe {
             Probe::Http { .. } | Probe::Through { request: Some(_), .. } => Strength::Http,
             Probe::Tcp { .. } | Probe::Server { .. } | Probe::Through { request: None, .. } => Strength::Port,
             Probe::Observed { .. } => Strength::Observed,
-            Probe::Container { .. } | Probe::Alive | Probe::Command { .. } => Strength::Process,
+            Probe::Container { .. } | Probe::Alive | Probe::Command { .. } | Probe::Unit { .. } => {
+                Strength::Process
+            }
         }
     }
 }

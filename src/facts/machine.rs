@@ -48,6 +48,9 @@ pub struct Facts {
     /// Services deployed by bootagent whose units are between two states: systemd starts them again, or stops them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub restarting: BTreeSet<Service>,
+    /// Unit files beside those of the services, such as `auth.worker.service`, that bootagent wrote.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub process_units: BTreeMap<Service, BTreeSet<String>>,
     /// An operator's settings, which no run changes.
     #[serde(default, skip_serializing_if = "Operator::said_nothing")]
     pub operator: Operator,

@@ -7,6 +7,7 @@ mod gate;
 mod host_key;
 mod known;
 mod lifecycle;
+mod listing;
 mod machine;
 mod names;
 mod network;
@@ -27,12 +28,14 @@ pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
+pub use listing::Listing;
 pub use machine::{ExistingNames, Facts, Instance, Machine};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use operator::Operator;
 pub use present::{
-    Agent, Asked, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts, UnitPresent,
+    Agent, Asked, BesidePresent, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts,
+    UnitPresent,
 };
 pub use program::{Installed, Places, Programs};
 pub use records::{

@@ -32,6 +32,8 @@ pub struct Present {
     /// `release` is the release of `good`.
     pub is_good: bool,
     pub unit: UnitPresent,
+    /// The units beside it.
+    pub beside: Vec<BesidePresent>,
     /// Whether the probe of the health check succeeds; none if it could not be run.
     pub answers: Option<bool>,
     /// The probe's result, or why it could not be run.
@@ -56,6 +58,16 @@ pub struct UnitPresent {
     /// When it became active, in seconds since 1970; none if it is not active.
     pub since: Option<u64>,
     pub invocation: String,
+}
+
+/// The state of a unit beside the service's, such as a worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BesidePresent {
+    pub unit: String,
+    /// Its `ActiveState`.
+    pub active: String,
+    /// How often systemd restarted it since it was started.
+    pub restarts: u32,
 }
 
 impl UnitPresent {

@@ -112,6 +112,29 @@ pub struct ServiceFile {
     pub text: String,
 }
 
+/// Where unit files are.
+const UNITS: &str = "/etc/systemd/system";
+
+impl ServiceFile {
+    /// The name of the unit, if the file describes one.
+    pub fn unit(&self) -> Option<&str> {
+        let is_unit = self.path.parent() == Some(Path::new(UNITS));
+        self.path.file_name()?.to_str().filter(|_| is_unit)
+    }
+}
+
+impl Supervised {
+    /// All units of the deployment but the service's own.
+    pub fn units_beside(&self) -> impl Iterator<Item = &str> {
+        self.beside.iter().map(|companion| companion.unit.as_str()).chain(self.units())
+    }
+
+    /// The units of processes and timers, which start and stop with the service's own.
+    pub fn units(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter_map(ServiceFile::unit)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Takes {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Branch, Commit, NameError};
+use super::{Branch, Commit, Listing, NameError};
 
 /// What the planner knows of a commit: which files it has, and the text of the few files that determine how the service
 /// is built and started.
@@ -33,6 +33,9 @@ pub struct Source {
     /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
+    /// Of which directories `entries` is complete.
+    #[serde(default, skip_serializing_if = "Listing::is_root_only")]
+    pub listing: Listing,
 }
 
 /// The operator's manifest of a service that has no repository.
@@ -102,21 +105,19 @@ impl Source {
             unread: BTreeMap::new(),
             is_manifest: true,
             absent: BTreeSet::new(),
+            listing: Listing::default(),
         })
     }
 
     /// Repository and commit for an error; only the repository for a directory without git, whose commit is all zeros.
     pub fn named(&self) -> String {
+        if let Some(directory) = self.directory() {
+            return format!("{directory} of {}", self.whole().named());
+        }
         match self.commit.as_str().bytes().all(|digit| digit == b'0') {
             true => self.repository.clone(),
             false => format!("{} at {}", self.repository, self.commit.short()),
         }
-    }
-
-    /// The part that records keep for later plans: the entries of the root, and all evidence.
-    pub fn root(&self) -> Source {
-        let entries = self.entries.iter().filter(|entry| !entry.path.contains('/')).cloned().collect();
-        Source { entries, ..self.clone() }
     }
 
     pub fn has(&self, path: &str) -> bool {
@@ -219,6 +220,7 @@ mod tests {
             unread: BTreeMap::new(),
             is_manifest: false,
             absent: BTreeSet::new(),
+            listing: Listing::default(),
         }
     }
 

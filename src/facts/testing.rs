@@ -1,6 +1,6 @@
 //! Sources for unit tests.
 
-use super::{Branch, Commit, Entry, EntryKind, HEAD, Source};
+use super::{Branch, Commit, Entry, EntryKind, HEAD, Listing, Source};
 
 /// A commit with these files, whose texts and beginnings were all read.
 pub fn source(files: &[(&str, &str)]) -> Source {
@@ -17,6 +17,7 @@ pub fn source(files: &[(&str, &str)]) -> Source {
         unread: Default::default(),
         is_manifest: false,
         absent: Default::default(),
+        listing: Listing::whole(),
         gitlinks: Default::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the facts of the machine: its system, programs, and the records of earlier runs. Runs a program as root only
 //! if no other user can replace it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         unrecorded,
         active: services_whose_unit(&claims, UnitState::is_active).await?,
         restarting: services_whose_unit(&claims, |unit| !unit.is_active() && !unit.is_down()).await?,
+        process_units: process_units(&claims)?,
         operator: operator::said()?,
         claims,
     })
@@ -176,6 +177,22 @@ fn taken() -> Result<ExistingNames> {
         );
     }
     Ok(ExistingNames { users: first_fields("/etc/passwd"), groups: first_fields("/etc/group"), units, paths })
+}
+
+/// Unit files beside those of the services, which begin with bootagent's comment.
+fn process_units(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, BTreeSet<String>>> {
+    let mut beside: BTreeMap<Service, BTreeSet<String>> = BTreeMap::new();
+    for name in files::names(&layout::unit_file(""))? {
+        let Some(service) = name.split('.').next().and_then(|name| Service::try_from(name).ok()) else {
+            continue;
+        };
+        let is_beside = name.matches('.').count() == 2 && claims.contains(&service);
+        let text = if is_beside { files::read(&layout::unit_file(&name))? } else { None };
+        if text.is_some_and(|text| text.starts_with(layout::WRITTEN_BY.as_bytes())) {
+            beside.entry(service).or_default().insert(name);
+        }
+    }
+    Ok(beside)
 }
 
 /// Services of bootagent whose unit is in a certain state.

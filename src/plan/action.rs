@@ -398,6 +398,9 @@ pub struct EnsureRunning {
     /// Those inputs for whose changes a reload suffices. A change of any other one needs a restart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reloads: Vec<PathBuf>,
+    /// Units beside it, which are started and restarted with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// Record of the inputs at the unit's last start: on tmpfs, readable only by root.
     pub record: PathBuf,
 }

@@ -48,6 +48,12 @@ impl Layout {
         self.home().join("proxy.conf")
     }
 
+    /// A unit that belongs to the service's, such as that of a worker: `auth.worker.service`. A service's name has no dot,
+    /// so that it is not the unit of another service.
+    pub fn process_unit(&self, name: &str, kind: &str) -> String {
+        format!("{}.{name}.{kind}", self.service)
+    }
+
     /// Name of a transient unit. It is fixed, so that a run finds the units that a killed run left.
     pub fn transient(&self, what: &str) -> String {
         format!("bootagent-{}-{what}.service", self.service)
@@ -233,6 +239,9 @@ pub const AGENT_UNIT: &str = "bootagent.service";
 /// The timer that starts that unit again after a failed run. Cannot be a service's transient unit: these have one more
 /// `-`, after the service's name.
 pub const RETRY: &str = "bootagent-retry";
+
+/// How the files of all units begin.
+pub const WRITTEN_BY: &str = "# Written by bootagent;";
 
 /// On tmpfs: the invocation of a unit (`InvocationID`) that passed its health check.
 pub fn passed(unit: &str) -> PathBuf {

@@ -118,8 +118,13 @@ mod tests {
         let directory =
             |path: &str| Action::MakeDirectory { path: path.into(), owner: Owner::root(), mode: Mode(0o755) };
         let inputs = vec!["/run/env".into()];
-        let ensure =
-            EnsureRunning { unit: UNIT.into(), inputs, reloads: Vec::new(), record: "/run/record".into() };
+        let ensure = EnsureRunning {
+            unit: UNIT.into(),
+            inputs,
+            reloads: Vec::new(),
+            beside: Vec::new(),
+            record: "/run/record".into(),
+        };
         let (within, soak) = (Seconds(1), Seconds(1));
         let gate =
             Gate { unit: UNIT.into(), probe: Probe::Alive, also: Vec::new(), within, soak, interval_ms: 1 };

@@ -51,6 +51,7 @@ pub fn ensure_running(companion: &Companion) -> EnsureRunning {
         unit: companion.unit.clone(),
         inputs: unit.into_iter().chain(files.iter().cloned()).collect(),
         reloads: files,
+        beside: Vec::new(),
         record: layout::started_from(&companion.unit),
     }
 }

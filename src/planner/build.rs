@@ -59,7 +59,7 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
             argv: work.argv.clone(),
             user: layout.build_user(),
             group: layout.build_user(),
-            directory: release.to_owned(),
+            directory: recipe.tree_of(&work.name, release),
             environment: environment.clone(),
             sandbox: Sandbox {
                 writable: vec![release.to_owned(), layout.cache()],
@@ -155,20 +155,21 @@ pub fn aside(generation: &Generation, layout: &Layout) -> Aside {
 
 /// Adds the links from the release to `.env` and to the persistent directories.
 pub fn link(steps: &mut Steps, draft: &Draft) {
-    let (Draft { rendering, layout, .. }, release) = (draft, draft.release());
+    let Draft { rendering, layout, recipe, .. } = draft;
+    let tree = recipe.tree(draft.release());
     let built = steps.built();
     for (file, _) in rendering.others() {
         let Some(link) = file.link else { continue };
         let (id, why) = (format!("{}-link", file.step), format!("{link} is a link to a file in memory"));
         let path = layout.env_file(EnvCopy::Serving, file);
-        steps.displace(&id, &why, release.join(link), path).after(&[&built]);
+        steps.displace(&id, &why, tree.join(link), path).after(&[&built]);
         steps.finished_by(&id);
     }
     value_files::link(steps, draft);
-    for (index, persistent) in accounts::kept(draft.wanted.manifest, &draft.recipe).into_iter().enumerate() {
+    for (index, persistent) in accounts::kept(draft.wanted.manifest, recipe).into_iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
         let why = "leads from the release to the persistent directory";
-        steps.displace(&id, why, release.join(persistent), layout.data().join(persistent)).after(&[&built]);
+        steps.displace(&id, why, tree.join(persistent), layout.data().join(persistent)).after(&[&built]);
         steps.finished_by(&id);
     }
 }

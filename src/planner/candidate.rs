@@ -63,6 +63,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         unit,
         inputs: vec![path, layout.env_file(EnvCopy::Candidate, &SERVICE)],
         reloads: Vec::new(),
+        beside: Vec::new(),
         record: layout.candidate().join("handover"),
     };
     steps

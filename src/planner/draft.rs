@@ -56,12 +56,19 @@ impl Draft<'_> {
             value: self.recipe.runtime.clone(),
             origin: self.recipe.chosen_by.clone(),
         };
+        let directory = self.recipe.directory.path().map(|path| Setting {
+            name: "directory".to_owned(),
+            value: path.to_owned(),
+            origin: "directory in bootagent.toml".to_owned(),
+        });
         let Wanted { selection, manifest_from, .. } = self.wanted;
         selection
             .settings
             .iter()
             .cloned()
-            .chain([(*manifest_from).clone(), runtime])
+            .chain([(*manifest_from).clone()])
+            .chain(directory)
+            .chain([runtime])
             .chain(values::settings(self.wanted))
             .chain(self.recipe.settings.iter().cloned())
             .collect()

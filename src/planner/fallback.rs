@@ -7,7 +7,7 @@ use super::build::aside;
 use super::records::{self, good_of};
 use super::running::ensure_running;
 use super::steps::Steps;
-use super::{beside, environment, health};
+use super::{beside, environment, health, process_units};
 use crate::error::Code;
 use crate::facts::{Facts, Generation, Good, Service, ServiceFile, Supervised};
 use crate::fault::Phase;
@@ -111,7 +111,9 @@ pub fn start(
 pub fn remove_files(steps: &mut Steps, old: &Supervised, new: &Supervised, needs: &[&str]) -> Vec<String> {
     let stays = |file: &&ServiceFile| new.files.iter().any(|other| other.path == file.path);
     let mut ids = Vec::new();
-    for file in old.files.iter().filter(|file| !stays(file)) {
+    // A unit is stopped first: see `beside`.
+    let removed = old.files.iter().filter(|file| file.unit().is_none() && !stays(file));
+    for file in removed {
         let id = format!("remove-{}", file.name);
         let why = "a file of the other deployment, which this one does not have";
         steps.add(&id, why, Action::RemoveFile { path: file.path.clone() }).after(needs);
@@ -132,7 +134,11 @@ pub fn fallback_steps(
     let why = "a run may have been killed after it set the release aside to rebuild it";
     steps.add("bring-back", why, back).within(Phase::Tidy);
     let listened = records::listened(facts, service, good);
-    start(&mut steps, good, listened, Some(environment), &["bring-back".to_owned()], &layout);
+    let mut ready = vec!["bring-back".to_owned()];
+    let known = process_units::known(facts, service, []);
+    let stopped = process_units::stop_others(&mut steps, &known, good, &[]);
+    ready.extend(stopped.iter().map(|id| id.as_str().to_owned()));
+    start(&mut steps, good, listened, Some(environment), &ready, &layout);
     steps.finish()
 }
 

@@ -156,6 +156,7 @@ fn shown(probe: &Probe) -> String {
         Probe::Alive => "whether a process stays alive".to_owned(),
         Probe::Container { .. } => "whether its container runs".to_owned(),
         Probe::Command { what, .. } => format!("whether {what}"),
+        Probe::Unit { unit } => format!("whether {unit} runs"),
     }
 }
 

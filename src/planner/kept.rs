@@ -243,6 +243,7 @@ mod tests {
                 absent: Default::default(),
                 directories: Default::default(),
                 gitlinks: Default::default(),
+                listing: Default::default(),
             },
             credential: None,
             recipe: "aaaaaaaaaaaa".to_owned(),

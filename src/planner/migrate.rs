@@ -39,7 +39,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         unit: layout.transient("migrate"),
         commands: recipe.migrate.clone(),
         user: layout.user().to_owned(),
-        directory: release.to_owned(),
+        directory: recipe.tree(release),
         environment,
         variables: rendering.service().clone(),
         variables_at: layout.env_file(EnvCopy::Migration, &SERVICE),

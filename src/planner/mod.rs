@@ -12,6 +12,7 @@ mod compared;
 pub mod compose;
 mod data_host;
 mod digest;
+mod directory;
 mod draft;
 pub mod env;
 mod environment;
@@ -27,6 +28,7 @@ mod names;
 mod network;
 mod packages;
 pub mod persist;
+mod process_units;
 mod proxy;
 mod records;
 mod recover;
@@ -72,7 +74,9 @@ pub use unmet::{MAX_QUESTIONS, Unmet};
 /// Makes the plan. If it needs a fact that only the network has, it returns `Unmet::Ask`; the caller gets the answer
 /// and calls it again.
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
-    Ok(goal::serve(&draft(wanted)?)?)
+    let source = directory::seen(wanted.source, wanted.manifest)?;
+    let wanted = Wanted { source: &source, ..*wanted };
+    Ok(goal::serve(&draft(&wanted)?)?)
 }
 
 /// Makes the draft, or the error of what cannot work.
@@ -146,7 +150,8 @@ fn supervise(
     let supervisor = supervisor::of(wanted.manifest, recipe);
     (supervisor.refuse)(wanted.source, wanted.manifest, recipe)?;
     let app = supervisor::App { wanted, recipe, release, variables, layout };
-    let service = (supervisor.supervise)(&app)?;
+    let mut service = (supervisor.supervise)(&app)?;
+    supervisor::processes::add(&app, &mut service)?;
     notes.extend(service.notes.iter().cloned());
     Ok(service)
 }

@@ -26,7 +26,8 @@ pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<(
                 "name a directory that the service writes, or remove the file from the repository",
             );
         }
-        if recipe.programs.iter().any(|programs| is_within(programs, persistent)) {
+        let in_release = source.in_repository(persistent);
+        if recipe.programs.iter().any(|programs| is_within(programs, &in_release)) {
             let cause = "the service's packages are installed there, separately for each release".to_owned();
             return refused(cause, "remove it from persist");
         }

@@ -17,11 +17,14 @@ pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
         Takes::Restart | Takes::RestartOfFiles => Vec::new(),
         Takes::Reload => vec![layout.current()],
         Takes::ReloadOfFiles => {
-            let files = runs_by.files.iter().map(|file| file.path.clone());
+            // Another unit's file is read at its start.
+            let files = runs_by.files.iter().filter(|file| file.unit().is_none());
+            let files = files.map(|file| file.path.clone());
             [layout.current(), layout.environment()].into_iter().chain(files).collect()
         }
     };
-    EnsureRunning { unit: layout.unit(), inputs, reloads, record: layout.started_from() }
+    let beside = runs_by.units().map(str::to_owned).collect();
+    EnsureRunning { unit: layout.unit(), inputs, reloads, beside, record: layout.started_from() }
 }
 
 /// The actions that have nothing to do if this deployment runs: `current` leads to its release, and its units were

@@ -4,7 +4,9 @@ use super::compared::another;
 use super::draft::Draft;
 use super::running::ensure_running;
 use super::steps::Steps;
-use super::{accounts, before_serving, beside, fallback, health, records, remember, switch, unset};
+use super::{
+    accounts, before_serving, beside, fallback, health, process_units, records, remember, switch, unset,
+};
 use crate::error::Result;
 use crate::fault::Phase;
 use crate::plan::environment::MADE;
@@ -45,10 +47,12 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
             accounts::persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect(),
         );
     let mut stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
-    if let Some(good) = records::good(wanted) {
-        let (old, new) = (&good.generation.runs_by, &generation.runs_by);
-        stopped.extend(beside::remove(steps, old, new, &["switch"]));
+    let former = records::good(wanted).map(|good| &good.generation.runs_by);
+    if let Some(former) = former {
+        stopped.extend(beside::remove(steps, former, &generation.runs_by, &["switch"]));
     }
+    let known = process_units::known(wanted.facts, &wanted.selection.service, former);
+    stopped.extend(process_units::stop_others(steps, &known, generation, &["switch"]));
     steps
         .add(
             "start",

@@ -32,16 +32,26 @@ impl Unmet {
     }
 }
 
+/// The first of them: all those of a directory are too many for one line.
+fn listed(paths: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match paths.len().saturating_sub(SHOWN) {
+        0 | 1 => paths.join(", "),
+        more => format!("{} and {more} more files", paths[..SHOWN].join(", ")),
+    }
+}
+
 /// Asks for the text of those files that the fetch did not read: the commit may come from a record of an older
 /// bootagent, which did not need them.
 pub fn require_texts(source: &Source, paths: &[&str]) -> Result<(), Unmet> {
     let is_unknown = |path: &&&str| source.evidence_of(path) == Evidence::NeverAsked;
-    let unknown: Vec<String> = paths.iter().filter(is_unknown).map(|path| (*path).to_owned()).collect();
+    let unknown: Vec<String> =
+        paths.iter().filter(is_unknown).map(|path| source.in_repository(path)).collect();
     match unknown.is_empty() {
         true => Ok(()),
         false => Err(Unmet::Ask(Question {
             name: "evidence".to_owned(),
-            what: format!("reading {} of {}", unknown.join(", "), source.named()),
+            what: format!("reading {} of {}", listed(&unknown), source.named()),
             ask: Ask::Evidence(unknown),
         })),
     }

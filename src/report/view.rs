@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::status::{State, Status};
 use crate::error::ErrorReport;
-use crate::facts::{Agent, Branch, Commit, Environment, Hold, Instance, Present, Service};
+use crate::facts::{Agent, BesidePresent, Branch, Commit, Environment, Hold, Instance, Present, Service};
 
 pub use judge::goes_on;
 pub use text::{steps, text};
@@ -75,13 +75,13 @@ pub struct Serves {
     /// Restarts by systemd since the health check.
     pub restarts: Option<u32>,
     pub recent_restarts: u32,
-    /// Further units of the deployment, such as its proxy.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<String>,
     pub last_restart: Option<u64>,
     /// Differences from what the last run installed.
     pub by_hand: Vec<String>,
     pub masked: bool,
+    /// The units beside the service's: its proxy, and processes and timers of the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesidePresent>,
 }
 
 /// The commit that this instance keeps until an update or rollback, and its branch.
@@ -155,15 +155,10 @@ impl Serves {
             passed: present.good.is_some().then_some(present.is_good),
             restarts: restarts.since_check,
             recent_restarts: restarts.recent,
-            beside: present
-                .good
-                .iter()
-                .flat_map(|good| &good.generation.runs_by.beside)
-                .map(|one| one.unit.clone())
-                .collect(),
             last_restart: restarts.last,
             by_hand: present.by_hand.clone(),
             masked: unit.is_masked,
+            beside: present.beside.clone(),
         }
     }
 }

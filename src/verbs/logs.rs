@@ -10,13 +10,35 @@ use crate::report;
 pub async fn logs(args: &LogsArgs) -> u8 {
     let shown = async {
         let units = units(&LocalHost::observer()).await?;
-        let mut line = vec!["/usr/bin/journalctl".to_owned()];
-        line.extend(units.iter().map(|unit| format!("--unit={unit}")));
-        line.push(format!("--lines={}", args.lines));
+        let mut line = vec!["/usr/bin/journalctl".to_owned(), format!("--lines={}", args.lines)];
+        line.extend(match &args.process {
+            Some(name) => vec![format!("--unit={}.{}.service", service(&units), checked(name)?)],
+            None => {
+                let processes = format!("--unit={}.*.service", service(&units));
+                units.iter().map(|unit| format!("--unit={unit}")).chain([processes]).collect()
+            }
+        });
         line.extend(args.follow.then(|| "--follow".to_owned()));
         Err::<(), Error>(machine::become_program(&line))
     };
     shown.await.map_or_else(|error| super::print_error(&error), |()| 0)
+}
+
+/// A name of the manifest: another one would be a pattern of journalctl's.
+fn checked(name: &str) -> Result<&str> {
+    match name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        true => Ok(name),
+        false => Err(Error::new(
+            Code::Usage,
+            "choosing the unit",
+            "--process has characters that no process's name has",
+        )),
+    }
+}
+
+/// The service of these units, the first of which is its own.
+fn service(units: &[String]) -> &str {
+    units.first().map_or("", |unit| unit.trim_end_matches(".service"))
 }
 
 /// The units of the last run's service, or of the only one that has a record on this machine.

@@ -11,7 +11,7 @@ use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, with_session};
 use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
-use crate::facts::{Branch, Commit, CommitPrefix, Entry, Source};
+use crate::facts::{Branch, Commit, CommitPrefix, Entry, Listing, Source};
 use crate::fault::Fault;
 use crate::secret::{ForeignText, Message, without_userinfo};
 
@@ -38,6 +38,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         unread: Default::default(),
         is_manifest: false,
         absent: Default::default(),
+        listing: Listing::whole(),
     };
     inspect::read_evidence(&mut source, &repository, &items, &request.evidence, &request.limits)?;
     Ok(source)

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Source, requested};
+use crate::facts::{Branch, Commit, Entry, EntryKind, LONGEST_EVIDENCE, Listing, Source, requested};
 
 /// Directories that commits do not have: packages, caches, git's own files.
 const NOT_COMMITTED: &[&str] =
@@ -27,6 +27,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
         unread: Default::default(),
         is_manifest: false,
         absent: Default::default(),
+        listing: Listing::whole(),
     };
     source.directories = list(&mut source.entries, path, "").map_err(|error| {
         Error::new(Code::Usage, doing(), error).remedy("give the directory of a service's repository")

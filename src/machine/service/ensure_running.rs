@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::start;
+use super::{process_unit, start};
 use crate::error::Result;
 use crate::machine::disk::files;
 use crate::machine::process::units::{self, UnitState};
@@ -81,7 +81,10 @@ pub async fn check(ensure: &EnsureRunning) -> Result<Check> {
         }));
     }
     Ok(match running(ensure, &state).await? {
-        Running::AsRecorded | Running::Restarted => Check::AlreadySo,
+        Running::AsRecorded | Running::Restarted => match process_unit::down(&ensure.beside).await? {
+            Some(unit) => Check::WouldChange(format!("{unit} does not run")),
+            None => Check::AlreadySo,
+        },
         Running::Other => Check::WouldChange(match changed_by_hand(ensure).await? {
             Some(how) => format!("{OTHER}: {how}"),
             None => OTHER.into(),
@@ -111,10 +114,10 @@ pub async fn hand_over(ensure: &EnsureRunning) -> Result<Change> {
     let state = units::state(&ensure.unit).await?;
     if state.is_active() {
         match running(ensure, &state).await? {
-            Running::AsRecorded => return Ok(Change::Unchanged),
+            Running::AsRecorded => return beside(ensure).await,
             Running::Restarted => {
                 write_record(ensure, Digests::now(ensure)?, state.invocation)?;
-                return Ok(Change::Unchanged);
+                return beside(ensure).await;
             }
             Running::Other if may_reload(ensure, &state)? => return reload(ensure, state).await,
             Running::Other => {}
@@ -126,8 +129,17 @@ pub async fn hand_over(ensure: &EnsureRunning) -> Result<Change> {
     // not trust a record of an earlier start.
     files::remove_file(&ensure.record)?;
     start::restart(&ensure.unit).await?;
+    process_unit::restart(&ensure.beside).await?;
     write_record(ensure, digests, units::state(&ensure.unit).await?.invocation)?;
     Ok(Change::Changed(format!("{} started", ensure.unit)))
+}
+
+/// Of a service that runs as it is wanted: starts the units beside it that do not run.
+async fn beside(ensure: &EnsureRunning) -> Result<Change> {
+    Ok(match process_unit::start_down(&ensure.beside).await? {
+        true => Change::Changed("the units beside it started".to_owned()),
+        false => Change::Unchanged,
+    })
 }
 
 /// Whether a reload is enough: bootagent started this invocation, and since then only files changed that a reload
@@ -147,6 +159,7 @@ async fn reload(ensure: &EnsureRunning, state: UnitState) -> Result<Change> {
     files::remove_file(&ensure.record)?;
     files::remove_file(&layout::passed(&ensure.unit))?;
     start::reload(&ensure.unit).await?;
+    process_unit::restart(&ensure.beside).await?;
     write_record(ensure, digests, state.invocation)?;
     Ok(Change::Changed(format!("{} reloaded", ensure.unit)))
 }

@@ -14,13 +14,14 @@ use super::notes;
 use super::observation::{Bad, Good, Processes, bad, imds_answers};
 use super::observed::list;
 use super::probe::probe;
+use super::process_unit;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
 use crate::machine::process::reason;
 use crate::machine::process::units::{self, UnitState};
 use crate::machine::{Change, Check, Health, now, progress};
-use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
+use crate::plan::{Gate, HealthWait, Mode, Owner, Probe, layout};
 use crate::secret::Message;
 
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
@@ -79,6 +80,7 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let answer = match watch(wait, started, &mut seen).await {
         Ok(answer) => answer,
         Err(error) => {
+            seen.invocations.extend(process_unit::ended(gate).await);
             let error = reason::explained(error, &gate.unit).await;
             return Err(crash::explained(wait, error, &seen).await);
         }
@@ -132,7 +134,12 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
             return Err(refuse(gate, imds_answers(), gate.within.duration()));
         }
         // A unit that is down stays down: systemd does not restart it.
-        if wait.most_restarts.is_some_and(|most| restarts > most) || state.is_down() {
+        let too_many = wait.most_restarts.is_some_and(|most| restarts > most);
+        let of_a_unit_beside = gate.also.iter().any(|probe| matches!(probe, Probe::Unit { .. }));
+        if too_many && within > 0 && of_a_unit_beside && worst.fault == Fault::ServiceExited {
+            return Err(refuse(gate, worst, started.elapsed()));
+        }
+        if too_many || state.is_down() {
             return Err(crash::ended(wait, &state, restarts, seen));
         }
         let probed = listening_as_before(probe(gate, &state).await, &wait.listened);

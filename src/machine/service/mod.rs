@@ -19,6 +19,7 @@ pub mod observed;
 pub mod operator;
 pub mod present;
 pub mod probe;
+mod process_unit;
 mod protocol;
 pub mod proxy;
 pub mod records;

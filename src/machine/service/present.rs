@@ -5,7 +5,9 @@ use std::path::Path;
 use super::mark::{self, Mark};
 use super::{gate, listened, operator, records};
 use crate::error::Result;
-use crate::facts::{Asked, CRASH_LOOP_SECONDS, Commit, Good, Passed, Present, Service, UnitPresent};
+use crate::facts::{
+    Asked, BesidePresent, CRASH_LOOP_SECONDS, Commit, Good, Passed, Present, Service, UnitPresent,
+};
 use crate::machine::Health;
 use crate::machine::disk::files;
 use crate::machine::process::units::UnitState;
@@ -27,7 +29,9 @@ pub async fn present(asked: &Asked, root: bool) -> Result<Option<Present>> {
         true => journal::recent_restarts(&layout.unit(), CRASH_LOOP_SECONDS).await,
         false => Vec::new(),
     };
+    let beside = beside(good.as_ref()).await?;
     Ok(Some(Present {
+        beside,
         is_good: good.as_ref().is_some_and(|good| Some(&good.generation.release) == release.as_ref()),
         commit: release.as_deref().and_then(commit),
         passed: passed(mark.as_ref(), &layout),
@@ -62,6 +66,16 @@ fn good(layout: &Layout, asked: &Asked) -> Option<Good> {
     let good: Good = serde_json::from_slice(&bytes).ok()?;
     let is_of_this_instance = asked.instance.is_none() || asked.instance == good.instance;
     is_of_this_instance.then_some(good)
+}
+
+/// The units beside the service's, as the record of its deployment names them.
+async fn beside(good: Option<&Good>) -> Result<Vec<BesidePresent>> {
+    let mut found = Vec::new();
+    for unit in good.into_iter().flat_map(|good| good.generation.runs_by.units_beside()) {
+        let state = units::state(unit).await?;
+        found.push(BesidePresent { unit: unit.to_owned(), active: state.active, restarts: state.restarts });
+    }
+    Ok(found)
 }
 
 /// The commit in the name of a release's directory.

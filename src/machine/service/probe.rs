@@ -12,7 +12,7 @@ use super::command;
 use super::container;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
-use super::{protocol, proxy};
+use super::{process_unit, protocol, proxy};
 use crate::fault::Fault;
 use crate::machine::install::site;
 use crate::machine::process::sockets::{self, Holder, Listener};
@@ -30,11 +30,22 @@ pub async fn probe(gate: &Gate, state: &UnitState) -> Result<Good, Bad> {
         return Err(bad(Fault::ServiceExited, format!("the unit is {} ({})", state.active, state.sub)));
     }
     // The further probes first: "this process ends again and again" is a better cause than "nothing listens".
-    let mut processes = None;
     let (through, others): (Vec<&Probe>, Vec<&Probe>) =
         gate.also.iter().partition(|also| matches!(also, Probe::Through { .. }));
+    let (mut processes, mut worst) = (None, None);
     for also in others {
-        processes = one(also, state).await?.processes.or(processes);
+        let of_this = match one(also, state).await {
+            Ok(good) => good.processes,
+            Err(mut bad) => {
+                let of_this = bad.processes.take();
+                worst.get_or_insert(bad);
+                of_this
+            }
+        };
+        processes = process_unit::joined(processes, of_this);
+    }
+    if let Some(bad) = worst {
+        return Err(Bad { processes, ..bad });
     }
     let has_container = gate.also.iter().any(|also| matches!(also, Probe::Container { port: Some(_), .. }));
     let published;
@@ -98,6 +109,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         Probe::Through { unit, port, request } => proxy::ask(unit, *port, request.as_ref()).await,
         Probe::Container { docker, name, port } => container::probe(docker, name, *port).await,
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
+        Probe::Unit { unit } => process_unit::ask(unit).await,
     }
 }
 

@@ -37,6 +37,13 @@ pub async fn restart(unit: &str) -> Result<()> {
     Err(error.saying(if said.is_empty() { output.both_ends() } else { said }))
 }
 
+/// Restarts several units at the same time. Returns whether all of them started.
+pub async fn restart_at_once(units: &[String]) -> Result<bool> {
+    let line: Vec<&str> =
+        ["systemctl", "restart", "--"].into_iter().chain(units.iter().map(String::as_str)).collect();
+    Ok(program::run(&line, None, Duration::from_secs(110), 64 << 10).await?.ok())
+}
+
 /// Reloads the running unit by its `ExecReload=`.
 pub async fn reload(unit: &str) -> Result<()> {
     let output =

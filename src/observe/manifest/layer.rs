@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pm2::Pm2Layer;
+use super::processes::{self, Processes};
 use super::proxy::ProxyLayer;
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
@@ -14,6 +15,7 @@ use crate::plan::Seconds;
 
 const KEYS: &[&str] = &[
     "build",
+    "directory",
     "env",
     "environments",
     "health",
@@ -24,6 +26,7 @@ const KEYS: &[&str] = &[
     "persist",
     "pm2",
     "port",
+    "processes",
     "proxy",
     "rehearsal",
     "runtime",
@@ -39,6 +42,7 @@ const ENV_KEYS: &[&str] = &["allow", "compose", "file", "files", "from", "requir
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     runtime: Option<String>,
+    directory: Option<String>,
     tables: Tables,
     lockfile: Option<bool>,
     install: Option<Vec<String>>,
@@ -49,6 +53,7 @@ pub(super) struct Layer {
     pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
     port: Option<Placed<u16>>,
+    processes: Option<Processes>,
     proxy: Option<ProxyLayer>,
     rehearsal: Option<Placed<u16>>,
     health: HealthLayer,
@@ -90,6 +95,7 @@ impl Layer {
         for (key, at, item) in section.entries() {
             match key {
                 "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
+                "directory" => layer.directory = Some(values::directory(&item)?),
                 "lockfile" => layer.lockfile = Some(item.flag()?),
                 "install" => layer.install = Some(values::commands(&item)?),
                 "build" => layer.build = Some(values::commands(&item)?),
@@ -98,6 +104,7 @@ impl Layer {
                 "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
                 "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
                 "port" => layer.port = Some(item.placed(values::port(&item)?)),
+                "processes" => layer.processes = Some(processes::read(&item, KEYS)?),
                 "proxy" => layer.proxy = Some(ProxyLayer::read(&item, KEYS)?),
                 "rehearsal" => layer.rehearsal = rehearsal(&item)?,
                 "health" => layer.health = HealthLayer::read(&item)?,
@@ -123,6 +130,7 @@ impl Layer {
     pub fn under(self, over: Layer) -> Layer {
         Layer {
             runtime: over.runtime.or(self.runtime),
+            directory: over.directory.or(self.directory),
             tables: tables::over(over.tables, self.tables),
             lockfile: over.lockfile.or(self.lockfile),
             install: over.install.or(self.install),
@@ -133,6 +141,7 @@ impl Layer {
             pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
+            processes: processes::merged(self.processes, over.processes),
             proxy: ProxyLayer::merged(self.proxy, over.proxy),
             rehearsal: over.rehearsal.or(self.rehearsal),
             health: self.health.under(over.health),
@@ -156,6 +165,7 @@ impl Layer {
         let others = [("port", port), ("rehearsal.port", rehearsal.map(|port| port.value))];
         Ok(Manifest {
             runtime: self.runtime,
+            directory: self.directory,
             tables: self.tables,
             lockfile: self.lockfile,
             install: self.install,
@@ -166,6 +176,7 @@ impl Layer {
             supervisor: self.supervisor.map(|name| name.value),
             packages: self.packages.unwrap_or(default.packages),
             port,
+            processes: self.processes.unwrap_or_default(),
             proxy: ProxyLayer::finish(self.proxy, &others, &mut low_ports)?,
             low_ports,
             candidate_port: self.rehearsal.map(|rehearsal| beside(&rehearsal, port)).transpose()?,

@@ -6,6 +6,7 @@
 mod compose;
 mod layer;
 mod pm2;
+mod processes;
 mod proxy;
 mod sources;
 mod spanned;
@@ -25,6 +26,7 @@ use crate::plan::Seconds;
 
 use layer::Layer;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
+pub use processes::{Process, Processes};
 pub use proxy::{Limits, ProxyWish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
@@ -35,6 +37,8 @@ pub use volume::VolumeWish;
 pub struct Manifest {
     /// The runtime's name; none: detect it.
     pub runtime: Option<String>,
+    /// The directory of the repository that the service is in; none: its root.
+    pub directory: Option<String>,
     /// The tables of runtimes, such as `[node]`.
     pub tables: tables::Tables,
     /// Whether dependencies must be locked; none: as the policy says.
@@ -52,6 +56,8 @@ pub struct Manifest {
     /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    /// Programs that run beside the service.
+    pub processes: Processes,
     /// An nginx in front of the service.
     pub proxy: Option<ProxyWish>,
     /// All of the manifest's ports that only the policy can allow.
@@ -134,6 +140,7 @@ impl Default for Manifest {
     fn default() -> Self {
         Manifest {
             runtime: None,
+            directory: None,
             tables: tables::Tables::new(),
             lockfile: None,
             install: None,
@@ -144,6 +151,7 @@ impl Default for Manifest {
             pm2: None,
             packages: Vec::new(),
             port: None,
+            processes: Processes::new(),
             proxy: None,
             low_ports: Vec::new(),
             candidate_port: None,

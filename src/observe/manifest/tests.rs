@@ -62,6 +62,7 @@ fn complete() -> Manifest {
         low_ports: Vec::new(),
         runtime: Some("node".into()),
         tables: [("node".into(), [pair("version", ">=20 <23")].into())].into(),
+        directory: None,
         lockfile: Some(false),
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
@@ -71,6 +72,7 @@ fn complete() -> Manifest {
         pm2: None,
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
+        processes: Default::default(),
         candidate_port: Some(13000),
         health: Health {
             check: Some(Strength::Http),

@@ -202,7 +202,7 @@ pub(super) fn related<'k>(directory: &str, known: &'k BTreeSet<String>) -> Optio
     above.or_else(below).map(|other| other.trim_end_matches('/'))
 }
 
-fn directory(item: &Item<'_>) -> Read<String> {
+pub(super) fn directory(item: &Item<'_>) -> Read<String> {
     let expected = "a directory inside the repository, like \"uploads\" or \"data/files\"";
     let text = item.string(expected)?;
     let path = text.strip_suffix('/').unwrap_or(text);

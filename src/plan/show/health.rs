@@ -53,6 +53,7 @@ fn probe(probe: &Probe) -> String {
         }
         Probe::Through { unit, port, request: None } => format!("{unit} listens on port {port}"),
         Probe::Command { what, .. } => what.clone(),
+        Probe::Unit { unit } => format!("{unit} runs"),
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::runtime::{self, Recipe, RecipeInputs};
 use super::unmet::Unmet;
-use super::{candidate, persist, proxy, supervisor};
+use super::{candidate, directory, persist, proxy, supervisor};
 use crate::error::{Code, Error};
 use crate::facts::{Environment, Facts, Installed, Places, Service, Source, Uncommitted};
 use crate::observe::manifest::{self as manifests, Manifest};
@@ -107,6 +107,8 @@ impl Judged {
 }
 
 fn judge(tree: &Tree, manifest: &Manifest) -> Result<(Judged, Vec<Advice>), Unmet> {
+    let source = directory::seen(tree.source, manifest)?;
+    let tree = &Tree { source: &source, ..*tree };
     let recipe = recipe(tree.source, manifest)?;
     let line = match supervisor::starts(tree.source, manifest) {
         true => String::new(),

@@ -25,7 +25,7 @@ fn environment_file(subject: &Subject) -> Option<Warning> {
 
 fn submodules(subject: &Subject) -> Option<Warning> {
     let text = "there is a .gitmodules: a boot ends with E-SOURCE-SUBMODULE if the commit has a submodule";
-    subject.tree.source.has(".gitmodules").then(|| warning("submodules", text))
+    subject.tree.source.whole().has(".gitmodules").then(|| warning("submodules", text))
 }
 
 fn not_committed(subject: &Subject) -> Option<Warning> {

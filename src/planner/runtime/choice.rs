@@ -44,9 +44,8 @@ fn detected(all: &All, inputs: &RecipeInputs) -> Result<&'static Runtime> {
             let files = files.join(" or ");
             let cause = format!("there is no {files}, and no bootagent.toml that names a runtime");
             let Some(first) = below.first() else { return Err(unknown(cause)) };
-            let cause =
-                format!("{cause}; only the root counts, and below it is {}", excerpt(&below.join(", ")));
-            Err(unknown(cause).remedy(remedy_below(first)))
+            let cause = format!("{cause}; below the root is {}", excerpt(&below.join(", ")));
+            Err(unknown(cause).remedy(remedy_below(&inputs.source.in_repository(first))))
         }
         [(first, _), ..] => {
             let each =
@@ -78,13 +77,8 @@ fn below_the_root<'a>(source: &'a Source, files: &[&str]) -> Vec<&'a str> {
 }
 
 fn remedy_below(path: &str) -> String {
-    match path.strip_suffix("/package.json") {
-        Some(directory) => format!(
-            "move the service to the root, or add a package.json with \"workspaces\": [{}] to the root and commit the lockfile that an installation there writes",
-            in_toml(&excerpt(directory))
-        ),
-        None => "move the service to the root".to_owned(),
-    }
+    let directory = path.rsplit_once('/').map_or(path, |(directory, _)| directory);
+    format!("write directory = {} into bootagent.toml at the root", in_toml(&excerpt(directory)))
 }
 
 /// A policy may name only archives and mirrors that there are: a slip would send a fleet to the public ones.

@@ -108,6 +108,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         None => DOCKERFILE.to_owned(),
     };
     Ok(Recipe {
+        directory: Default::default(),
         of: &DOCKER,
         runtime: NAME.to_owned(),
         runtime_line: runtime,

@@ -9,6 +9,7 @@ mod choice;
 mod command;
 pub mod container;
 pub mod data_host;
+mod directory;
 mod docker;
 mod dockerfile;
 mod node;
@@ -21,6 +22,8 @@ mod static_site;
 mod tool_files;
 mod yaml;
 
+use std::path::Path;
+
 use super::env::Dialect;
 use super::unmet::Unmet;
 use crate::error::Result;
@@ -30,6 +33,7 @@ use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
 pub use data_host::is_one as needs_no_repository;
+pub use directory::Directory;
 pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
 pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
@@ -48,7 +52,8 @@ const ALL: &[&Runtime] = &[
 
 /// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
-    choice::recipe(ALL, inputs)
+    let recipe = choice::recipe(ALL, inputs)?;
+    Ok(recipe.moved(inputs.source.directory()))
 }
 
 /// Fails if the policy names archives or mirrors that no runtime has.
@@ -82,6 +87,15 @@ pub fn dialect(manifest: &Manifest) -> &'static Dialect {
     let named = manifest.runtime.as_ref();
     let named = named.and_then(|name| ALL.iter().find(|runtime| runtime.name == name));
     named.map_or(NODE.dialect, |runtime| runtime.dialect)
+}
+
+/// A line that starts a program beside the service. `node` is found through the unit's PATH, and then takes env's place.
+pub fn start_line(line: &str) -> Result<Start> {
+    let mut start = command::start(line, Path::new("node"))?;
+    if start.argv.first().is_some_and(|program| program == "node") {
+        start.argv.insert(0, "/usr/bin/env".to_owned());
+    }
+    Ok(start)
 }
 
 /// The programs that bootagent can install from archives.

@@ -129,6 +129,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         runtime_line: format!("python {}", chosen.line()),
         chosen_by: chosen.by.clone(),
         settings: Vec::new(),
+        directory: Default::default(),
         needs: chosen.needs.into_iter().chain(system).chain([install::script()]).collect(),
         work: installed,
         build_environment: build_environment(layout),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::command::Start;
 use super::container::Container;
 use super::data_host::DataHost;
+use super::directory::Directory;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
@@ -103,6 +104,8 @@ pub struct Recipe {
     pub chosen_by: String,
     /// What else was chosen, and by which convention.
     pub settings: Vec<Setting>,
+    /// The service's directory in the release.
+    pub directory: Directory,
     /// What must be installed before the commands of `work` run.
     pub needs: Vec<Need>,
     /// The commands to install and build, run in order, in the release, as the build user.
@@ -259,9 +262,16 @@ impl Recipe {
             runtime: &'a str,
             work: Vec<(&'a str, &'a str)>,
             migrate: &'a [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            directory: Option<&'a str>,
         }
         let work = self.work.iter().map(|work| (work.name.as_str(), work.line.as_str())).collect();
-        let identity = Identity { runtime: &self.runtime_line, work, migrate: &self.migrate_lines };
+        let identity = Identity {
+            runtime: &self.runtime_line,
+            work,
+            migrate: &self.migrate_lines,
+            directory: self.directory.path(),
+        };
         let text = serde_json::to_vec(&identity).unwrap_or_default();
         Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }

@@ -113,6 +113,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         runtime_line: NAME.to_owned(),
         chosen_by,
         settings: vec![setting],
+        directory: Default::default(),
         needs: site::needs(inputs.facts).into_iter().collect::<Vec<Need>>(),
         work,
         build_environment: build_environment(inputs),

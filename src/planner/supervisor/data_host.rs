@@ -55,7 +55,7 @@ fn supervise(app: &App) -> Result<Service> {
     };
     let environment = reads_variables.then(|| app.layout.environment());
     let reads = environment.into_iter().chain(volume.clone()).collect();
-    let unit = systemd::unit(app, &main);
+    let unit = systemd::unit(app, &main)?;
     let runs_by = Supervised { unit, files, reads, takes: Takes::RestartOfFiles, beside: Vec::new() };
     let first_data = InitializeData {
         unit: app.layout.transient("first-data"),

@@ -8,6 +8,7 @@ mod data_host;
 pub mod docker;
 mod nginx;
 mod pm2;
+pub mod processes;
 pub mod systemd;
 
 use std::path::{Path, PathBuf};

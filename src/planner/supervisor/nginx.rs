@@ -79,7 +79,7 @@ fn supervise(app: &App) -> Result<Service> {
         needs_no_variables: true,
         ..Main::default()
     };
-    let unit = systemd::unit(app, &main);
+    let unit = systemd::unit(app, &main)?;
     let runs_by =
         Supervised { unit, files: vec![file], takes: Takes::ReloadOfFiles, ..Supervised::default() };
     Ok(Service { runs_by, probes: probes(app, site, port), ..Service::default() })

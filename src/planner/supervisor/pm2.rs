@@ -226,7 +226,7 @@ fn supervise(app: &App) -> Result<Service> {
         environment: [("PM2_HOME".to_owned(), home.display().to_string())].into(),
     };
     Ok(Service {
-        runs_by: Supervised { unit: systemd::unit(app, &main), ..runs.by },
+        runs_by: Supervised { unit: systemd::unit(app, &main)?, ..runs.by },
         probes: vec![probe],
         tools: vec![tool],
         evaluations: runs.evaluations,
@@ -263,7 +263,7 @@ fn generated(app: &App, wish: &Pm2Wish) -> Result<Runs> {
     let mut process = fixed();
     process.extend([
         ("name", json!(app.layout.user())),
-        ("cwd", json!(app.layout.current())),
+        ("cwd", json!(app.recipe.tree(&app.layout.current()))),
         ("script", json!(script.script)),
         ("args", json!(script.args)),
         ("exec_mode", json!(if mode == Pm2Mode::Cluster { "cluster" } else { "fork" })),

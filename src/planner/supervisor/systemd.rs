@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::{App, Service, Supervisor};
+use super::{App, Service, Supervisor, processes};
+use crate::error::Result;
 use crate::facts::Supervised;
 use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
@@ -21,10 +22,10 @@ pub const SYSTEMD: Supervisor = Supervisor {
     refuse: |_, _, _| Ok(()),
     supervise: |app| {
         let start = &app.recipe.start;
-        let (tree, argv) = (app.layout.current(), start.argv.clone());
+        let (tree, argv) = (app.recipe.tree(&app.layout.current()), start.argv.clone());
         let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
         let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
-        Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)), ..Service::default() })
+        Ok(Service { runs_by: Supervised::by_unit(unit(app, &main)?), ..Service::default() })
     },
 };
 
@@ -58,6 +59,8 @@ struct Role<'a> {
     why: &'a str,
     description: String,
     main: &'a Main,
+    /// Further directives of its section [Unit].
+    unit: String,
     /// The directory whose packages' programs are in PATH.
     tree: &'a Path,
     environment: &'a Path,
@@ -85,12 +88,13 @@ pub fn restarts(systemd: Option<u32>) -> &'static str {
 }
 
 /// The service's unit, which runs this main program.
-pub fn unit(app: &App, main: &Main) -> String {
+pub fn unit(app: &App, main: &Main) -> Result<String> {
     let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
     let role = Role {
-        why: "do not edit: each run replaces this file. Use systemctl edit",
+        why: BESIDE,
         description: format!("{} ({})", selection.service, selection.environment),
         main,
+        unit: processes::lines(app)?,
         tree: &layout.current(),
         environment: &layout.environment(),
         identifier: selection.service.to_string(),
@@ -98,8 +102,37 @@ pub fn unit(app: &App, main: &Main) -> String {
         opens_low_port: app.port().is_some_and(|port| port < 1024),
         volume: volume::path(wanted.manifest, layout),
     };
+    Ok(text(&role, selection, recipe, layout))
+}
+
+/// A program that runs beside the service.
+pub struct Beside<'a> {
+    pub name: &'a str,
+    pub argv: Vec<String>,
+    pub is_wrapped: bool,
+}
+
+/// The unit of a program that runs beside the service, and stops with it.
+pub fn beside(app: &App, beside: &Beside) -> String {
+    let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
+    let (argv, is_wrapped) = (beside.argv.clone(), beside.is_wrapped);
+    let main = Main { argv, is_wrapped, tree: recipe.tree(&layout.current()), ..Main::default() };
+    let role = Role {
+        why: BESIDE,
+        description: format!("{} ({}), {}", selection.service, selection.environment, beside.name),
+        main: &main,
+        unit: format!("StopPropagatedFrom={}\n", layout.unit()),
+        tree: &layout.current(),
+        environment: &layout.environment(),
+        identifier: format!("{}.{}", selection.service, beside.name),
+        lasts: restarts(wanted.facts.machine.systemd).to_owned(),
+        opens_low_port: false,
+        volume: volume::path(wanted.manifest, layout),
+    };
     text(&role, selection, recipe, layout)
 }
+
+const BESIDE: &str = "do not edit: each run replaces this file. Use systemctl edit";
 
 /// The unit of a candidate: runs the new release once, for a limited time. It sees its own `.env` at the path of the
 /// service's, or none, and no other file of the serving deployment's environment.
@@ -112,13 +145,14 @@ pub fn candidate(
     layout: &Layout,
 ) -> String {
     let start = &recipe.start;
-    let (argv, tree) = (start.argv.clone(), release.to_owned());
+    let (argv, tree) = (start.argv.clone(), recipe.tree(release));
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
     let main = Main { argv, is_wrapped, notifies, tree, ..Main::default() };
     let role = Role {
         why: "removed with the candidate",
         description: format!("{} ({}), candidate", selection.service, selection.environment),
         main: &main,
+        unit: String::new(),
         tree: release,
         environment: &layout.env_file(EnvCopy::Candidate, &SERVICE),
         identifier: format!("{}-candidate", selection.service),
@@ -143,13 +177,13 @@ fn text(role: &Role, selection: &Selection, recipe: &Recipe, layout: &Layout) ->
     // Writing to a String cannot fail.
     let _ = write!(
         unit,
-        "# Written by bootagent; {why}.
+        "{written} {why}.
 [Unit]
 Description={description}
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
-{mounts}
+{mounts}{unit}
 [Service]
 Type={kind}
 User={user}
@@ -162,7 +196,9 @@ Environment=HOME={data}
 SyslogIdentifier={identifier}
 ReadWritePaths={data}{writes}
 ",
+        written = layout::WRITTEN_BY,
         why = role.why,
+        unit = role.unit,
         kind = if role.main.notifies { "notify" } else { "exec" },
         description = role.description,
         user = layout.user(),

@@ -2,6 +2,7 @@
 
 use super::{Newer, Serves, View};
 use crate::error::ErrorReport;
+use crate::facts::BesidePresent;
 use crate::machine::utc;
 use crate::report::ongoing;
 use crate::report::status::{Outcome, State, Status, StepReport};
@@ -16,8 +17,10 @@ pub fn text(view: &View) -> String {
         line("to do", to_do(view)),
         line("look at", look_at(view)),
     ];
+    let beside =
+        view.serves.iter().flat_map(|serves| &serves.beside).map(|unit| line("beside", beside(unit)));
     let notes = view.last_run.iter().flat_map(|run| &run.notes).map(|note| line("note", note.clone()));
-    lines.into_iter().chain(notes).map(|line| line.replace('\n', " ") + "\n").collect()
+    lines.into_iter().chain(beside).chain(notes).map(|line| line.replace('\n', " ") + "\n").collect()
 }
 
 fn line(name: &str, value: String) -> String {
@@ -53,6 +56,16 @@ fn serves(view: &View) -> String {
     }
     let since = serves.since.map(|since| format!(" {}", since_then(since, view.now))).unwrap_or_default();
     format!("{what}{since}; {}; {}", serves.detail, restarts(serves, view.now))
+}
+
+fn beside(unit: &BesidePresent) -> String {
+    let BesidePresent { unit, active, restarts } = unit;
+    let restarted = match restarts {
+        0 => String::new(),
+        1 => ", restarted once".to_owned(),
+        times => format!(", restarted {times} times"),
+    };
+    format!("{unit} is {}{restarted}", state(active))
 }
 
 fn state(active: &str) -> &str {
@@ -132,7 +145,8 @@ fn to_do(view: &View) -> String {
 }
 
 fn look_at(view: &View) -> String {
-    let beside = view.serves.iter().flat_map(|serves| serves.beside.iter().map(String::as_str));
+    let beside =
+        view.serves.iter().flat_map(|serves| serves.beside.iter().map(|beside| beside.unit.as_str()));
     let units: Vec<&str> = view.unit.as_deref().into_iter().chain(beside).collect();
     let unit = view
         .unit

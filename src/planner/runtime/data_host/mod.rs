@@ -140,6 +140,7 @@ fn recipe_of(of: &'static Runtime, server: &'static Server, inputs: &RecipeInput
         None => server.name.to_owned(),
     };
     Ok(Recipe {
+        directory: Default::default(),
         of,
         runtime: line.clone(),
         runtime_line: line,

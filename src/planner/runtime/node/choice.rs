@@ -2,6 +2,7 @@
 
 use nodejs_semver::Version;
 
+use super::above::Above;
 use super::archive;
 use super::package::Package;
 use super::version::{Node, Request};
@@ -17,6 +18,7 @@ use crate::secret::excerpt;
 fn requests(
     inputs: &RecipeInputs,
     package: &Package,
+    above: Option<&Above>,
     notes: &mut Vec<String>,
 ) -> Result<(Request, Vec<Request>)> {
     let explicit = [
@@ -28,8 +30,23 @@ fn requests(
     let engines = package.engines.get("node").cloned().map(|range| (range, "engines in package.json"));
     let explicit = explicit.into_iter().filter_map(|(range, by)| Some((range?, by)));
     let all = explicit.chain(of_tool_files(inputs.source, notes)).chain(engines);
-    let mut requests = all.map(|(range, by)| Request { range, by });
+    let all: Vec<_> = match above {
+        Some(above) => all.chain(of_the_root(above)?).collect(),
+        None => all.collect(),
+    };
+    let mut requests = all.into_iter().map(|(range, by)| Request { range, by });
     Ok((requests.next().unwrap_or(Request::any()), requests.collect()))
+}
+
+/// What the root of a workspace requests, which counts where the service's own directory requests nothing.
+fn of_the_root(above: &Above) -> Result<Vec<(String, &'static str)>> {
+    let engines = above.package.engines.get("node").cloned();
+    let all = [
+        (line(above.source, ".nvmrc")?, ".nvmrc of the root"),
+        (line(above.source, ".node-version")?, ".node-version of the root"),
+        (engines, "engines in package.json of the root"),
+    ];
+    Ok(all.into_iter().filter_map(|(range, by)| Some((range?, by))).collect())
 }
 
 /// What mise.toml and .tool-versions request. The files may be about other tools, and have forms that no package manager of
@@ -80,9 +97,10 @@ fn line(source: &Source, path: &'static str) -> Result<Option<String>> {
 pub fn chosen(
     inputs: &RecipeInputs,
     package: &Package,
+    above: Option<&Above>,
     notes: &mut Vec<String>,
 ) -> Result<(Node, String), Unmet> {
-    let (first, others) = requests(inputs, package, notes)?;
+    let (first, others) = requests(inputs, package, above, notes)?;
     let node = choose(&first, inputs)?;
     for other in others.iter().filter(|other| !other.fits(&node.version).unwrap_or(false)) {
         notes.push(format!(

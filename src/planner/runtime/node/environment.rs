@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::manager::Selected;
 use super::version::Node;
-use crate::facts::{Facts, Mirrors, Network};
+use crate::facts::{Facts, Mirrors, Network, Source};
 use crate::plan::layout::Layout;
 use crate::planner::runtime::recipe::RecipeInputs;
 
@@ -42,7 +42,7 @@ pub fn network(network: &Network, mirrors: &Mirrors) -> BTreeMap<String, String>
 
 /// Variables of install and build commands. Node's own dependencies of a build are installed although NODE_ENV says
 /// "production", as it does in the builds of Heroku, Render and Railway: each manager is told so by a flag.
-pub fn build(inputs: &RecipeInputs, selected: &Selected) -> BTreeMap<String, String> {
+pub fn build(inputs: &RecipeInputs, root: &Source, selected: &Selected) -> BTreeMap<String, String> {
     let mut environment = tools(inputs.layout);
     let cache = inputs.layout.cache().join(selected.manager.cache).display().to_string();
     let own = selected.manager.variables.iter();
@@ -60,7 +60,7 @@ pub fn build(inputs: &RecipeInputs, selected: &Selected) -> BTreeMap<String, Str
     for name in ["SOURCE_COMMIT", "SOURCE_VERSION", "RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA"] {
         environment.insert(name.to_owned(), commit.to_owned());
     }
-    if selected.is_pnp(inputs.source) {
+    if selected.is_pnp(root) {
         // The release must hold its packages itself: Node reads them from there.
         environment.insert("YARN_ENABLE_GLOBAL_CACHE".to_owned(), "false".to_owned());
     }

@@ -1,6 +1,7 @@
 //! The runtime Node: the version that is asked for, the commit's package manager, what is built, and a start command that
 //! runs below no other program, which would not forward signals to the service.
 
+mod above;
 mod archive;
 mod choice;
 mod environment;
@@ -17,7 +18,7 @@ mod workspace;
 use std::path::PathBuf;
 
 use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
-use super::{command, site};
+use super::{Directory, command, site};
 use crate::error::Result;
 use crate::facts::{Evidence, Places, Source};
 use crate::observe::manifest::{Key, Table, Takes};
@@ -125,7 +126,8 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     require_texts(source, &required)?;
     let package = package::package(source)?;
     let mut notes = package.notes.clone();
-    let (mut node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
+    let above = above::above(source)?;
+    let (mut node, chosen_by) = choice::chosen(inputs, &package, above.as_ref(), &mut notes)?;
     let procfile = source.text("Procfile");
     let lines = package.scripts.values().map(String::as_str).chain(manifest.start.as_deref()).chain(procfile);
     let workspaces = workspace::workspaces(source, &package, &lines.collect::<Vec<_>>())?;
@@ -135,9 +137,11 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     notes.extend(
         unread.map(|(path, why)| format!("whether {path} makes a standalone build is not known: {why}")),
     );
-    let selected = manager::selected(source, &package)?;
+    // What is installed, and where from.
+    let (root, whole) = above.as_ref().map_or((*source, &package), |above| (above.source, &above.package));
+    let selected = manager::selected(root, whole)?;
     notes.extend(selected.notes.iter().cloned());
-    let packages = match package.has_dependencies() && selected.is_pnp(source) {
+    let packages = match package.has_dependencies() && selected.is_pnp(root) {
         true => start::Packages::Hook,
         false => start::Packages::Directory,
     };
@@ -146,6 +150,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         // Scripts may call the manager, also if it has nothing to install.
         .filter(|_| {
             package.has_dependencies()
+                || above.is_some()
                 || manifest.install.is_some()
                 || selected.lockfile.is_some()
                 || selected.is_exact
@@ -170,17 +175,24 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     notes.append(&mut chosen.notes);
     let project = work::Project {
         manifest,
-        package: &package,
-        workspaces: &workspaces,
+        package: whole,
+        workspaces: above.as_ref().map_or(&workspaces, |above| &above.workspaces),
+        above: above.as_ref(),
+        own: &package,
         selected: &selected,
         node: &node,
         chosen: &chosen,
         requires_lockfile: inputs.requires_lockfile,
         generates_prisma_client: generates_prisma_client(source, &package),
-        uses_nx: source.has("nx.json"),
-        uses_turbo: packages == start::Packages::Directory && uses_turbo(source, &package),
+        uses_nx: root.has("nx.json"),
+        uses_turbo: packages == start::Packages::Directory && uses_turbo(root, whole),
     };
     let work = work::work(&project, &mut notes)?;
+    let place = Directory {
+        of_the_root: project.of_the_root(&work),
+        programs_of_the_root: above.iter().map(|_| "node_modules/.bin".to_owned()).collect(),
+        ..Directory::default()
+    };
     let migrate = manifest
         .migrate
         .iter()
@@ -192,7 +204,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let directory = chosen.directory.iter().map(|directory| format!("{directory}/node_modules/.bin"));
     let programs = directory.chain(["node_modules/.bin".to_owned()]).collect();
     let mut defaults = chosen.defaults.clone();
-    let mut build_environment = environment::build(inputs, &selected);
+    let mut build_environment = environment::build(inputs, root, &selected);
     let found = chosen.site.take();
     let mut site = None;
     if let Some(found) = found {
@@ -217,6 +229,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
         settings: settings(&selected, &chosen, site.is_some()),
+        directory: place,
         needs: node
             .archive
             .into_iter()
@@ -228,7 +241,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         build_environment,
         tool_environment: environment::shared_tools(layout),
         guess: chosen.is_guess.then(|| format!("{} ({})", excerpt(&chosen.line), chosen.origin)),
-        keeps_home: leaves_files_at_home(&package),
+        keeps_home: leaves_files_at_home(&package) || leaves_files_at_home(whole),
         start: chosen.start,
         migrate,
         migrate_lines: manifest.migrate.clone(),

@@ -1,10 +1,13 @@
 //! The commands that install and build: in the words of the commit's package manager, and none twice.
 
+use super::above::Above;
 use super::manager::{Manager, Selected, YARN_BERRY};
 use super::package::Package;
 use super::start::Chosen;
 use super::version::Node;
 use super::workspace::Workspaces;
+use std::collections::BTreeSet;
+
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
@@ -16,6 +19,10 @@ pub struct Project<'a> {
     pub manifest: &'a Manifest,
     pub package: &'a Package,
     pub workspaces: &'a Workspaces,
+    /// Of a service in a workspace: the project above, whose packages and workspaces the fields above have.
+    pub above: Option<&'a Above<'a>>,
+    /// The service's own package.
+    pub own: &'a Package,
     pub selected: &'a Selected,
     pub node: &'a Node,
     pub chosen: &'a Chosen,
@@ -55,7 +62,9 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
                 );
             }
         }
-        None if !project.package.has_dependencies() && project.selected.lockfile.is_none() => {}
+        None if !project.package.has_dependencies()
+            && project.selected.lockfile.is_none()
+            && project.above.is_none() => {}
         None => {
             let (words, why) = project.install(everything, notes)?;
             let line = project.line(&words);
@@ -207,6 +216,9 @@ impl Project<'_> {
         if let Some(builds) = &self.manifest.build {
             return builds.clone();
         }
+        if self.above.is_some() {
+            return self.builds_below();
+        }
         let run = |name: &str| format!("{} run {name}", self.manager().program);
         let script =
             ["heroku-postbuild", "build"].into_iter().find(|name| self.package.scripts.contains_key(*name));
@@ -225,6 +237,35 @@ impl Project<'_> {
         ));
         builds.splice(0..0, self.generates_prisma_client.then(|| "prisma generate".to_owned()));
         builds
+    }
+
+    /// The builds of a service in a workspace: those of the workspaces that it needs and its own, by the root, and then what
+    /// its start line would build.
+    fn builds_below(&self) -> Vec<String> {
+        let mut builds = self.workspace_builds();
+        let built: Vec<String> =
+            self.own.script("build").map(|_| "npm run build".to_owned()).into_iter().collect();
+        let own = Workspaces::default();
+        builds.extend(self.chosen.builds_besides(&built, self.own, &own));
+        builds.splice(0..0, self.generates_prisma_client.then(|| "prisma generate".to_owned()));
+        builds
+    }
+
+    /// The commands of a service in a workspace that run in the root: its installation, and the builds of workspaces.
+    pub fn of_the_root(&self, work: &[Work]) -> BTreeSet<String> {
+        if self.above.is_none() {
+            return BTreeSet::new();
+        }
+        let workspaces = if self.manifest.build.is_none() { self.workspace_builds() } else { Vec::new() };
+        let is_of_the_root = |work: &&Work| match work.phase {
+            Phase::Install => self.manifest.install.is_none(),
+            _ => {
+                work.name == "prune-dependencies"
+                    || work.name == "remove-packages"
+                    || workspaces.contains(&work.line)
+            }
+        };
+        work.iter().filter(is_of_the_root).map(|work| work.name.clone()).collect()
     }
 
     /// Lines that the release has run before what the start line would build.
@@ -266,7 +307,8 @@ impl Project<'_> {
 
     /// The build scripts of the workspace that is started and, before it, of those that it needs, if the root has none.
     fn workspace_builds(&self) -> Vec<String> {
-        let Some(directory) = self.chosen.directory.as_deref() else { return Vec::new() };
+        let above = self.above.map(|above| above.directory);
+        let Some(directory) = above.or(self.chosen.directory.as_deref()) else { return Vec::new() };
         let Some(package) = self.workspaces.at(directory) else { return Vec::new() };
         let name = package.name.as_deref().unwrap_or(directory);
         let has_build = |(_, package): &(&str, &Package)| package.script("build").is_some();

@@ -39,8 +39,8 @@ pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
     let named: Vec<&str> = ["cron_restart", "cron"].into_iter().filter(|key| has_word(text, key)).collect();
     let task = Task {
         file: path,
-        release: app.release.to_owned(),
-        current: layout.current(),
+        release: app.recipe.tree(app.release),
+        current: app.recipe.tree(&layout.current()),
         user: layout.user(),
         name: layout.user(),
         environments: environments(wanted.selection.environment.as_str()),
@@ -61,7 +61,7 @@ pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
         file: path.to_owned(),
         argv: vec![node.to_owned(), evaluate.to_owned(), task],
         user: layout.user().to_owned(),
-        directory: app.release.to_owned(),
+        directory: app.recipe.tree(app.release),
         environment,
         hidden: vec![layout::RUN.into(), layout.data()],
         path: app.release.join(&made),

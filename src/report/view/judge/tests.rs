@@ -43,6 +43,7 @@ fn well() -> Present {
         commit: Some(commit(SERVED)),
         good: Some(good()),
         is_good: true,
+        beside: Vec::new(),
         unit: UnitPresent {
             name: "x.service".into(),
             active: "active".into(),

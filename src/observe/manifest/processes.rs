@@ -1,0 +1,103 @@
+//! Parses the tables `[processes.NAME]` of a manifest: programs of the repository that run beside the service.
+
+use std::collections::BTreeMap;
+
+use super::spanned::{Fault, Item, Read, shown};
+use super::values;
+
+/// Each is a unit of systemd.
+const MOST: usize = 20;
+const KEYS: &[&str] = &["start"];
+/// Longer than the names that anything needs; the name of a unit has at most 255 bytes.
+const LONGEST_NAME: usize = 24;
+
+/// By name.
+pub type Processes = BTreeMap<String, Process>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The command line.
+    pub start: String,
+}
+
+pub(super) fn read(item: &Item<'_>, root_keys: &[&str]) -> Read<Processes> {
+    let mut processes = Processes::new();
+    for (name, at, item) in item.bounded_table(MOST)?.entries() {
+        check_name(name, at, "processes")?;
+        let (section, mut start) = (item.table()?, None);
+        for (key, at, item) in section.entries() {
+            match key {
+                "start" => start = Some(values::command(&item)?),
+                _ => return Err(section.unknown(key, at, KEYS, root_keys)),
+            }
+        }
+        let Some(start) = start else {
+            return Err(item.fault("has no start, the command that it runs"));
+        };
+        processes.insert(name.to_owned(), Process { start });
+    }
+    Ok(processes)
+}
+
+/// A name that becomes part of a unit's: letters, digits and hyphens, so that it needs no escape.
+pub(super) fn check_name(name: &str, at: usize, table: &str) -> Read<()> {
+    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= LONGEST_NAME
+        && name.chars().all(letters);
+    let rule = format!("a-z, 0-9 and -, a letter first, up to {LONGEST_NAME}");
+    match is_name {
+        true => Ok(()),
+        false => Err(Fault { at, what: format!("{table} has {}; expected a name ({rule})", shown(name)) }),
+    }
+}
+
+/// Merges an overlay (`over`) with the base, process by process.
+pub(super) fn merged<T>(
+    under: Option<BTreeMap<String, T>>,
+    over: Option<BTreeMap<String, T>>,
+) -> Option<BTreeMap<String, T>> {
+    match (under, over) {
+        (Some(mut under), Some(over)) => {
+            under.extend(over);
+            Some(under)
+        }
+        (under, over) => over.or(under),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Manifest;
+
+    fn read(text: &str) -> Result<Manifest, String> {
+        Manifest::parse("bootagent.toml", text, None, &[]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn processes_are_read_and_an_overlay_replaces_each_of_them() {
+        let text = "[processes.worker]\nstart = \"node worker.js\"\n[processes.mail]\nstart = \"node mail.js\"\n\
+            [environments.test.processes.mail]\nstart = \"node mail.js --dry\"\n";
+        let environment = "test".try_into().unwrap();
+        let manifest = Manifest::parse("bootagent.toml", text, Some(&environment), &[]).unwrap();
+        let starts: Vec<(&str, &str)> =
+            manifest.processes.iter().map(|(name, of)| (name.as_str(), of.start.as_str())).collect();
+        assert_eq!(starts, [("mail", "node mail.js --dry"), ("worker", "node worker.js")]);
+    }
+
+    #[test]
+    fn invalid_processes_are_refused() {
+        for (text, says) in [
+            ("[processes.Worker]\nstart = \"x\"", "1:12: processes has \"Worker\"; expected a name"),
+            ("[processes.\"a.b\"]\nstart = \"x\"", "expected a name"),
+            ("[processes.a-name-that-is-much-too-long]\nstart = \"x\"", "expected a name"),
+            ("[processes.worker]", "processes.worker has no start"),
+            ("[processes.worker]\nrun = \"x\"", "unknown key \"run\" in processes.worker; known here: start"),
+            ("[processes.worker]\nstart = \"\"", "processes.worker.start is empty"),
+            ("processes = 1", "processes is an integer; expected a table"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
