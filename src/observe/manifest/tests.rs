@@ -92,6 +92,7 @@ fn complete() -> Manifest {
             allow: ["NODE_OPTIONS".into()].into(),
             ..EnvWish::default()
         },
+        volume: None,
     }
 }
 

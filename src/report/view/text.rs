@@ -225,6 +225,7 @@ mod tests {
             commit: Some(commit(SERVED)),
             good: None,
             is_good: true,
+            beside: Vec::new(),
             unit: UnitPresent {
                 name: "auth-service.service".into(),
                 active: "active".into(),
