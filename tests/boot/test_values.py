@@ -105,6 +105,19 @@ class TestBoot:
         hosts = [entry for entry in stage.world.aws.log if entry["secret"] == arn]
         assert hosts and stage.world.dns.log, "the region's own endpoint was not asked"
 
+    @pytest.mark.parametrize(
+        "key, suffix", [("fips", "-fips.eu-west-1.amazonaws.com"), ("dual_stack", ".eu-west-1.api.aws")]
+    )
+    def test_the_policy_chooses_among_aws_s_endpoints(self, allowed, key, suffix):
+        stage = allowed
+        stage.machine.write(POLICY, SHARED + f"[network]\n{key} = true\n")
+        stage.serve(of('[env]\nfrom = [{ parameter = "/shared/API_KEY" }]\n'))
+        before = len(stage.world.dns.log)
+        stage.plan()
+        asked = {entry["name"].rstrip(".") for entry in stage.world.dns.log[before:]}
+        assert {f"secretsmanager{suffix}", f"ssm{suffix}"} <= asked, asked
+        assert not any(name.startswith(("secretsmanager.", "ssm.")) and suffix not in name for name in asked), asked
+
     def test_without_a_secret_of_its_own_and_by_the_default_policy(self, allowed):
         stage = allowed
         stage.machine.run(["rm", "-f", POLICY])
