@@ -67,7 +67,6 @@ class World:
         self.front = Front(self.namespace, self.clock)
         self.front.hosts = {
             "*.amazonaws.com": self.aws.respond,
-            "*.api.aws": self.aws.respond,
             "github.com": self._github,
             "git.acme.test": self._own_git,
             "api.github.com": self.github.respond,
