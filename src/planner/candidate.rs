@@ -12,7 +12,7 @@ use super::supervisor::systemd;
 use super::{before_serving, environment, health, volume};
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
-use crate::plan::environment::{EnvCopy, SERVICE};
+use crate::plan::environment::{EnvCopy, MADE, SERVICE};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Gate, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
@@ -49,9 +49,14 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let check = gate.within.0 + gate.good_for(false).0;
     // It answers for the service, too, until that passed its own check.
     let checks = if answers_for_the_service(draft) { 2 * check } else { check };
-    let most = Seconds(checks + 60);
-    let volume = volume::path(wanted.manifest, layout);
-    let text = systemd::candidate(wanted.selection, recipe, draft.release(), (most, volume), port, layout);
+    let made: Vec<_> = MADE.into_iter().filter(|file| rendering.text(file).is_some()).collect();
+    let candidate = systemd::Candidate {
+        most: Seconds(checks + 60),
+        port,
+        volume: volume::path(wanted.manifest, layout),
+        made: &made,
+    };
+    let text = systemd::candidate(wanted.selection, recipe, draft.release(), candidate, layout);
     let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);

@@ -134,3 +134,31 @@ pub fn write(
     }
     ids
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Service;
+    use crate::secret::Sealed;
+
+    #[test]
+    fn files_that_the_new_deployment_does_not_have_are_removed() {
+        let sealed = || Sealed::new(vec!["A".to_owned()], "A=1\n");
+        let with = |files: &[EnvFile]| {
+            Rendering::new(sealed(), files.iter().map(|file| (*file, sealed())).collect())
+        };
+        let layout = Layout::new(&Service::try_from("auth").unwrap());
+        let removed = |old: Option<&Rendering>, new: &Rendering| {
+            let mut steps = Steps::default();
+            let ids = remove_made(&mut steps, &GOOD, (old, new), &["health-check"], &layout);
+            let steps = steps.finish();
+            assert!(steps.iter().all(|step| matches!(step.action, Action::RemoveFile { .. })));
+            ids
+        };
+        let (both, first) = (with(&MADE[..2]), with(&MADE[..1]));
+        assert_eq!(removed(Some(&both), &first), ["good-file-2"]);
+        assert_eq!(removed(Some(&both), &with(&[])), ["good-file-1", "good-file-2"]);
+        assert!(removed(Some(&first), &both).is_empty());
+        assert!(removed(None, &first).is_empty());
+    }
+}

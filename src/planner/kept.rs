@@ -14,7 +14,7 @@ use crate::facts::{
     Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, ValuePlace, ValueSource, records,
 };
 use crate::observe::Selection;
-use crate::observe::secrets::{Variables, merge};
+use crate::observe::secrets::{Collected, Variables, merge};
 use crate::plan::Rendering;
 use crate::plan::layout::Layout;
 use crate::secret::Secret;
@@ -115,14 +115,13 @@ pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>
     Err(Error::new(Code::SecretKeyMissing, format!("checking the environment of {service}"), cause))
 }
 
-/// The variables of a recorded release, from the values that were read for another one. `None` if it has a source that was
-/// not read.
-pub fn secret_of(kept: &Kept, wanted: &Wanted) -> Option<Variables> {
+/// The variables of a recorded release, from the values that were read for another one; `present` is the name of the
+/// service's secret by now. `None` if the release has a source that was not read.
+pub fn secret_of(kept: &Kept, values: &Collected, present: &str) -> Option<Variables> {
     let of = &kept.variables;
-    let mut read = wanted.values?.read.clone();
+    let mut read = values.read.clone();
     let own = of.secret.clone().map(|name| ValueSource::whole(ValuePlace::Secret(name)));
-    // The service's own secret may have another name by now.
-    let present = ValuePlace::Secret(wanted.selection.secret.clone());
+    let present = ValuePlace::Secret(present.to_owned());
     if let (Some(own), Some(at)) = (&own, read.iter().position(|read| read.place == present)) {
         read[at].place = own.place.clone();
     }
@@ -200,8 +199,9 @@ pub fn services_deployed_here(facts: &Facts) -> Vec<&Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Branch, Gate, Good, Instance, Probe, Seconds, Source};
-    use crate::plan::environment::DOTENV;
+    use crate::facts::{Branch, FileFormat, Gate, Good, Instance, Probe, Seconds, Source, ValueFile};
+    use crate::observe::secrets::{Content, PlaceValues};
+    use crate::plan::environment::{DOTENV, MADE};
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -308,6 +308,46 @@ mod tests {
         assert!(error.to_string().contains("fortran"), "{error}");
         of.variables.dotenv = false;
         assert!(rendering(&service(), &of, None).unwrap().text(&DOTENV).is_none());
+    }
+
+    #[test]
+    fn another_release_s_variables_are_made_of_what_was_read() {
+        let place = |name: &str| ValuePlace::Secret(name.to_owned());
+        let text = |name: &str, text: &str| PlaceValues {
+            place: place(name),
+            content: Content::Text(Secret::new(text)),
+        };
+        let read = vec![text("env_auth_new", "TOKEN=1\n"), text("shared/db", "host=h\nuser_=u\n")];
+        let values = Collected { read, ..Collected::default() };
+        let mut former = kept(&good("i-1"));
+        let shown = |former: &Kept| {
+            let made = secret_of(former, &values, "env_auth_new")?;
+            Some(made.keys().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(shown(&former).unwrap(), ["TOKEN"]);
+        let rename = [("host".to_owned(), "PGHOST".to_owned())].into();
+        let source =
+            ValueSource { keys: Some(Default::default()), rename, ..ValueSource::whole(place("shared/db")) };
+        former.variables.sources = vec![source];
+        assert_eq!(shown(&former).unwrap(), ["PGHOST", "TOKEN"]);
+        former.variables.sources.push(ValueSource::whole(place("shared/none")));
+        assert_eq!(shown(&former), None);
+        former.variables.sources.clear();
+        former.variables.secret = Some("another".to_owned());
+        assert_eq!(secret_of(&former, &values, "not read"), None);
+    }
+
+    #[test]
+    fn files_are_restored_from_a_record() {
+        let mut of = kept(&good("i-1"));
+        let file = |path: &str, format| ValueFile { path: path.to_owned(), format, keys: None };
+        let under = [("A".to_owned(), "a\nb".to_owned())].into();
+        let files = vec![file("a.json", FileFormat::Json), file("b.env", FileFormat::Env)];
+        of.variables = Ingredients { files, under, ..Ingredients::default() };
+        let rendering = rendering(&service(), &of, None).unwrap();
+        assert_eq!(rendering.text(&MADE[0]).unwrap().expose(), "{\n  \"A\": \"a\\nb\"\n}\n");
+        assert!(rendering.text(&MADE[1]).unwrap().expose().ends_with("A='a\nb'\n"));
+        assert!(rendering.text(&MADE[2]).is_none());
     }
 
     #[test]

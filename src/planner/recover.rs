@@ -95,7 +95,8 @@ fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
     let recorded = || {
         let kept = kept::of(wanted.facts, service, former)?;
         let has_values = kept.variables.secret.is_some() || !kept.variables.sources.is_empty();
-        let secret = kept::secret_of(kept, wanted);
+        let present = &wanted.selection.secret;
+        let secret = wanted.values.and_then(|values| kept::secret_of(kept, values, present));
         (secret.is_some() || !has_values)
             .then(|| kept::rendering(service, kept, secret.as_ref()).ok())
             .flatten()

@@ -45,7 +45,8 @@ async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
         Ok(value) => value,
         Err(error) => {
             let date = error.raw_response().and_then(|answer| answer.headers().get("date"));
-            let server = endpoint::of(config, "secretsmanager");
+            // Its usual endpoint is dual-stack already.
+            let server = endpoint::host("secretsmanager", region, config.use_fips() == Some(true), false);
             return Err(clock::judged(failed(name, (region, &server), &error), date).await);
         }
     };

@@ -182,6 +182,7 @@ mod tests {
         }
         assert!(!allowed(&[], &["/auth/*/db"]).allows(&path("/auth/x")));
         assert!(!allowed(&[], &["/auth/prod"]).allows(&path("/auth/prod")));
+        assert!(!allowed(&[], &["/auth/*/"]).allows(&path("/auth/x")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::facts::Supervised;
 use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Seconds;
-use crate::plan::environment::{EnvCopy, FILES, SERVICE};
+use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening, opening_low_ports};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
@@ -134,16 +134,27 @@ pub fn beside(app: &App, beside: &Beside) -> String {
 
 const BESIDE: &str = "do not edit: each run replaces this file. Use systemctl edit";
 
+/// What the unit of a candidate needs beside what the service's has.
+pub struct Candidate<'a> {
+    /// How long it may run.
+    pub most: Seconds,
+    pub port: u16,
+    /// Where the service's volume is mounted.
+    pub volume: Option<PathBuf>,
+    /// The files of `env.files`.
+    pub made: &'a [EnvFile],
+}
+
 /// The unit of a candidate: runs the new release once, for a limited time. It sees its own `.env` at the path of the
-/// service's, or none, and no other file of the serving deployment's environment.
+/// service's, or none, the same for the files of `env.files` (`made`), and no other file of the serving deployment's environment.
 pub fn candidate(
     selection: &Selection,
     recipe: &Recipe,
     release: &Path,
-    (most, volume): (Seconds, Option<PathBuf>),
-    port: u16,
+    candidate: Candidate,
     layout: &Layout,
 ) -> String {
+    let Candidate { most, port, volume, made } = candidate;
     let start = &recipe.start;
     let (argv, tree) = (start.argv.clone(), recipe.tree(release));
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
@@ -165,7 +176,7 @@ pub fn candidate(
         let _ = writeln!(unit, "{line}");
     }
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
-    for file in FILES.iter().filter(|file| file.link.is_some()) {
+    for file in FILES.iter().filter(|file| file.link.is_some()).chain(made) {
         let [file, seen_as] = [EnvCopy::Candidate, EnvCopy::Serving].map(|copy| layout.env_file(copy, file));
         let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", file.display(), seen_as.display());
     }
