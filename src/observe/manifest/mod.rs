@@ -24,7 +24,7 @@ pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 pub use proxy::{Limits, ProxyWish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
-pub use values::{LowPort, RESERVED_PORT};
+pub use values::{LONGEST_COMMAND, LowPort, RESERVED_PORT};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

@@ -181,6 +181,10 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         uses_turbo: packages == start::Packages::Directory && uses_turbo(source, &package),
     };
     let work = work::work(&project, &mut notes)?;
+    let builds = work.iter().any(|work| work.name.starts_with("build"));
+    let has = |path: &str| source.has(path);
+    let of_start = start::Project { package: &package, workspaces: &workspaces, has: &has };
+    notes.extend(start::unbuilt::note(source, manifest, &of_start, &chosen, builds));
     let migrate = manifest
         .migrate
         .iter()

@@ -18,6 +18,7 @@ mod rewritten;
 mod runner;
 mod script;
 mod standalone;
+pub mod unbuilt;
 mod variables;
 mod watcher;
 mod word;
@@ -38,7 +39,7 @@ use crate::secret::excerpt;
 use file::by_file;
 use framework::Framework;
 use line::Resolved;
-use project::Project;
+pub use project::Project;
 use refuse::{DOING, no_start, other_adapter, preview_without_server};
 use word::program;
 
@@ -172,7 +173,9 @@ pub fn choose(
     if let Some(reason) = &keeps_development {
         notes.push(format!("development dependencies stay installed: {reason}"));
     }
-    let chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
+    let mut chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
+    // What the line builds first would be lost with the resolved one.
+    chosen.start.written = Some(line);
     Ok(Chosen { is_guess, keeps_development, ..chosen })
 }
 
@@ -317,9 +320,11 @@ fn keeps_development(
         .map(|options| format!("node {options}"))
         .into_iter()
         .collect();
-    for line in options.iter().chain(&inputs.manifest.migrate) {
+    let of_start = options.iter().map(|line| (line, "start command"));
+    let of_migration = inputs.manifest.migrate.iter().map(|line| (line, "migration"));
+    for (line, what) in of_start.chain(of_migration) {
         let reach = reach::reach(line, None, project)?;
-        if let Some(reason) = development::keeps_development(&reach, project) {
+        if let Some(reason) = development::keeps_development(what, &reach, project) {
             return Ok(Some(reason));
         }
     }
@@ -327,7 +332,7 @@ fn keeps_development(
     let config = directory.map_or("next.config.ts".to_owned(), |at| format!("{at}/next.config.ts"));
     let reads_typescript =
         is_next && inputs.source.has(&config) && place.is_only_for_development("typescript");
-    Ok(development::keeps_development(&whole, project).or_else(|| {
+    Ok(development::keeps_development("start command", &whole, project).or_else(|| {
         reads_typescript.then(|| {
             "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
         })
