@@ -125,6 +125,7 @@ fn commands(scratch: &Path) -> Vec<(String, String)> {
     let said = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let plan = value["plan"].as_array().cloned().unwrap_or_default();
     let all = plan.iter().map(|line| (said(line, "name"), said(line, "value")));
-    let is_command = |name: &str| ["start", "build", "install", "prune"].iter().any(|of| name.starts_with(of));
+    let is_command =
+        |name: &str| ["start", "build", "install", "prune"].iter().any(|of| name.starts_with(of));
     all.filter(|(name, _)| is_command(name)).collect()
 }

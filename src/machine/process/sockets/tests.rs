@@ -187,6 +187,6 @@ fn a_service_on_all_addresses_is_not_told_to_listen_on_loopback() {
         (&["0.0.0.0:4000", "127.0.0.1:3000", "0.0.0.0:3000"], "127.0.0.1:3000", "127.0.0.1:3000"),
     ] {
         let own: Vec<Listener> = own.iter().map(|address| Listener::at(address.parse().unwrap())).collect();
-        assert_eq!(bound(&own, probed.parse().unwrap()).to_string(), told, "{own:?}");
+        assert_eq!(super::bound(&own, probed.parse().unwrap()).to_string(), told, "{own:?}");
     }
 }

@@ -27,6 +27,8 @@ use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 use package::Package;
 
+/// Of a record of an older bootagent, a plan is made without it.
+const NODEMON: &str = "nodemon.json";
 const PRISMA_SCHEMA: &str = "prisma/schema.prisma";
 
 /// What says what is installed, by which manager, which Node is asked for, and how the service starts. Of lockfiles only
@@ -44,6 +46,7 @@ const EVIDENCE: &[&str] = &[
     "pnpm-workspace.yaml",
     ".bun-version",
     "project.json",
+    NODEMON,
     "turbo.json",
     "Dockerfile",
     PRISMA_SCHEMA,
@@ -120,10 +123,12 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
     // Of a record of an older bootagent, which did not read the others, a plan is made without them. Those of front ends
     // are asked for where they matter.
-    let is_required = |path: &&str| !path.contains('/') && !start::FRONTEND_FILES.contains(path);
+    let is_required =
+        |path: &&str| !path.contains('/') && *path != NODEMON && !start::FRONTEND_FILES.contains(path);
     let required: Vec<&str> = EVIDENCE.iter().copied().filter(is_required).collect();
     require_texts(source, &required)?;
-    let package = package::package(source)?;
+    let mut package = package::package(source)?;
+    package.nodemon = source.text(NODEMON).and_then(package::nodemon).or(package.nodemon);
     let mut notes = package.notes.clone();
     let (mut node, chosen_by) = choice::chosen(inputs, &package, &mut notes)?;
     let procfile = source.text("Procfile");

@@ -21,7 +21,7 @@ mod standalone;
 pub mod unbuilt;
 mod variables;
 mod watcher;
-mod word;
+pub mod word;
 
 use std::collections::BTreeMap;
 
@@ -30,16 +30,17 @@ use super::pnp;
 use super::version::Node;
 use super::workspace::Workspaces;
 use crate::error::{Code, Error, Result};
-use crate::facts::Source;
+use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::RecipeInputs;
-use crate::planner::unmet::Unmet;
+use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 use file::by_file;
 use framework::Framework;
 use line::Resolved;
 pub use project::Project;
+pub use provider::is_of_the_system;
 use refuse::{DOING, no_start, other_adapter, preview_without_server};
 use word::program;
 
@@ -265,9 +266,7 @@ fn finished(
     if runner.packages == Packages::Hook {
         let loader = if package.is_module { " --experimental-loader ./.pnp.loader.mjs" } else { "" };
         defaults.insert("NODE_OPTIONS".to_owned(), format!("--require ./.pnp.cjs{loader}"));
-        if program(&resolved.line).is_some_and(|(program, _)| program != "node") {
-            resolved.line = format!("yarn run {}", resolved.line);
-        }
+        resolved.before.iter_mut().chain([&mut resolved.line]).for_each(pnp::by_yarn);
     }
     resolved.line = resolved.whole();
     for hook in &resolved.skipped {
@@ -310,7 +309,7 @@ fn keeps_development(
     inputs: &RecipeInputs,
     resolved: &Resolved,
     project: &Project,
-) -> Result<Option<String>> {
+) -> Result<Option<String>, Unmet> {
     let directory = resolved.directory.as_deref();
     let place = project.place(directory);
     let whole = reach::reach(&resolved.whole(), directory, project)?;
@@ -330,8 +329,12 @@ fn keeps_development(
     }
     let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
     let config = directory.map_or("next.config.ts".to_owned(), |at| format!("{at}/next.config.ts"));
-    let reads_typescript =
-        is_next && inputs.source.has(&config) && place.is_only_for_development("typescript");
+    let mut reads_typescript = is_next && place.is_only_for_development("typescript");
+    if reads_typescript {
+        // Asked for: a record knows the files of the root only, and must say the same after a reboot.
+        require_texts(inputs.source, &[&config])?;
+        reads_typescript = inputs.source.evidence_of(&config) != Evidence::Absent;
+    }
     Ok(development::keeps_development("start command", &whole, project).or_else(|| {
         reads_typescript.then(|| {
             "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
