@@ -108,6 +108,24 @@ fn faults_of(case: &Path, scratch: &Path, validated: &Output, init: &Output) -> 
     if init.status.success() {
         std::fs::write(scratch.join("repo/bootagent.toml"), &init.stdout).unwrap();
         check(ran(scratch, &["validate", "repo"]).status.success(), "what init writes is not valid");
+        // The start line that it proposes is a boot's own, with what is built for it.
+        let path = scratch.join("repo/bootagent.toml");
+        std::fs::remove_file(&path).unwrap();
+        let by_convention = commands(scratch);
+        std::fs::write(&path, text(&init.stdout).replace("\n# start = ", "\nstart = ")).unwrap();
+        check(commands(scratch) == by_convention, "the start line that init writes does something else");
     }
     faults
+}
+
+/// What a boot would run.
+fn commands(scratch: &Path) -> Vec<(String, String)> {
+    let json = ran(scratch, &["validate", "repo", "--output", "json"]);
+    let value: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let said = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let plan = value["plan"].as_array().cloned().unwrap_or_default();
+    let all = plan.iter().map(|line| (said(line, "name"), said(line, "value")));
+    let is_command =
+        |name: &str| ["start", "build", "install", "prune"].iter().any(|of| name.starts_with(of));
+    all.filter(|(name, _)| is_command(name)).collect()
 }

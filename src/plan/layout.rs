@@ -221,6 +221,11 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// Whether it is a unit of bootagent itself, such as a candidate: no service has such a name.
+pub fn is_transient(unit: &str) -> bool {
+    unit.starts_with("bootagent-")
+}
+
 pub fn unit_file(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system").join(unit)
 }

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from lab import layers
+from lab.deadline import wait_for
 from looks import SERVICE, current, process, secret, shared, status  # noqa: F401
 from poller import Poller
 from services import node
@@ -202,8 +203,11 @@ class TestAProxy:
         assert upload(machine, "/", 1_200_000)["status"] == 200
 
     def test_a_port_of_another_nginx_is_named(self, shared, machine):  # noqa: F811
-        machine.check(["sh", "-c", "echo 'events {} http { server { listen 80; } }' > /etc/other.conf"])
-        machine.check(["systemd-run", "--unit=other", "nginx", "-c", "/etc/other.conf", "-g", "daemon off; pid /run/other.pid;"])
+        paths = "".join(f"{name}_temp_path /tmp/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        machine.check(["sh", "-c", f"echo 'events {{}} http {{ access_log off; {paths} server {{ listen 80; }} }}' > /etc/other.conf"])
+        options = ["-e", "stderr", "-c", "/etc/other.conf", "-g", "daemon off; pid /run/other.pid;"]
+        machine.check(["systemd-run", "--unit=other", "nginx", *options])
+        wait_for("the other nginx to listen", lambda: ":80 " in machine.check(["ss", "-Hltn"]), 20)
         allow(machine, "low_ports = [80]")
         result = updated(shared, machine, service("four", MANIFEST.replace("8080", "80")))
         said = assert_failed(machine, result, 2, "E-HEALTH-FOREIGN-LISTENER", PROXY, "port 80 is held by", "(nginx, other.service)")

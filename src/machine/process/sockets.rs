@@ -118,6 +118,15 @@ impl Listeners {
     }
 }
 
+/// The address that the unit's socket is bound to which answers at the probed one. `[::1]` for a service that listens on all
+/// addresses would look as if nothing outside of the machine reached it.
+pub fn bound(own: &[Listener], probed: SocketAddr) -> SocketAddr {
+    let fits =
+        |own: &&Listener| own.address.port() == probed.port() && precision(own.address.ip(), probed.ip()) > 0;
+    let best = own.iter().filter(fits).max_by_key(|own| precision(own.address.ip(), probed.ip()));
+    best.map_or(probed, |own| own.address)
+}
+
 /// Where to probe a socket: at the address that it is bound to, or for a wildcard at the loopback address of the same
 /// family. On a machine without an IPv6 address `::` is probed by IPv4, which it accepts unless IPV6_V6ONLY is set.
 fn probe_address(bound: SocketAddr, ipv6_loopback: bool) -> SocketAddr {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::observed::{Observed, list, observe, only};
 use crate::machine::process::sockets::{self, Listener};
 use crate::machine::process::units::UnitState;
-use crate::plan::{HealthWait, Probe};
+use crate::plan::{HealthWait, Probe, layout};
 
 pub fn of(wait: &HealthWait, state: &UnitState) -> Vec<String> {
     let gate = &wait.gate;
@@ -20,8 +20,9 @@ pub fn of(wait: &HealthWait, state: &UnitState) -> Vec<String> {
     };
     let own = sockets::all_own(&state.cgroup).into_iter().filter(|own| ports.contains(&own.address.port()));
     let moved = moved(&wait.listened, &ports);
-    // With a proxy on this machine, loopback is the right address.
-    let local = local(&own.collect::<Vec<_>>()).filter(|_| gate.proxy().is_none());
+    // With a proxy on this machine, loopback is the right address; and nothing but that asks a candidate.
+    let is_asked_from_outside = gate.proxy().is_none() && !layout::is_transient(&gate.unit);
+    let local = local(&own.collect::<Vec<_>>()).filter(|_| is_asked_from_outside);
     observed.into_iter().chain(moved).chain(local).collect()
 }
 

@@ -116,10 +116,10 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
 /// Probes a port of the service: with a request, or else with a connection that it must accept.
 pub async fn at(port: u16, request: Option<&Request>, state: &UnitState) -> Result<Good, Bad> {
     let seen = |answer: String| Good { answer, is_listening: true, processes: None };
-    let address = own_address(port, state)?;
+    let Own { address, bound } = own_address(port, state)?;
     let Some(Request { path, statuses, host, answer, page }) = request else {
         accepts(address, &state.cgroup, Probe::answer().duration()).await?;
-        return Ok(seen(format!("listening on {address}")));
+        return Ok(seen(format!("listening on {bound}")));
     };
     let url = format!("http://{address}{path}");
     let answer = ask(url.clone(), host.clone(), answer.duration(), page.clone()).await?;
@@ -197,9 +197,17 @@ fn target(location: &str) -> ForeignText {
     ForeignText::line(location.split(['?', '#']).next().unwrap_or_default())
 }
 
+/// An address of the service.
+struct Own {
+    /// Where it is asked.
+    address: SocketAddr,
+    /// What its socket is bound to.
+    bound: SocketAddr,
+}
+
 /// An address at which only the unit's own sockets answer. If another process would get the connection, that is
 /// `Fault::HealthForeign`.
-fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
+fn own_address(port: u16, state: &UnitState) -> Result<Own, Bad> {
     let listeners = sockets::listeners(port, &state.cgroup);
     if listeners.own.is_empty() && listeners.foreign.is_empty() {
         let others = sockets::ports_of(&state.cgroup);
@@ -207,7 +215,7 @@ fn own_address(port: u16, state: &UnitState) -> Result<SocketAddr, Bad> {
         return Err(Bad { is_elsewhere, ..bad(Fault::HealthNoListener, elsewhere(port, &others)) });
     }
     match listeners.own_address(sockets::has_ipv6_loopback()) {
-        Ok(Some(address)) => Ok(address),
+        Ok(Some(address)) => Ok(Own { address, bound: sockets::bound(&listeners.own, address) }),
         Ok(None) => Err(held(port, listeners.foreign.first())),
         Err(foreign) => {
             let holder = sockets::holder(foreign);

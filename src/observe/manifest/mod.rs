@@ -30,7 +30,7 @@ pub use processes::{Process, Processes};
 pub use proxy::{Limits, ProxyWish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
-pub use values::{LowPort, RESERVED_PORT};
+pub use values::{LONGEST_COMMAND, LowPort, RESERVED_PORT};
 pub use volume::VolumeWish;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,8 +21,17 @@ pub fn typed(argv: &[String]) -> String {
 /// The start command, with the variables that its line sets in front of it. npm's own are left out.
 pub fn started(recipe: &Recipe) -> String {
     let set = recipe.start.environment.iter().filter(|(name, _)| !name.starts_with("npm_package_"));
-    let set: String = set.map(|(name, value)| format!("{name}={value} ")).collect();
+    let set: String = set.map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
     plain(&(set + &typed(&recipe.start.argv)))
+}
+
+/// As a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c);
+    match value.chars().all(plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', "'\\''")),
+    }
 }
 
 /// A planned line lets the program take the shell's place.

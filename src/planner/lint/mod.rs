@@ -46,6 +46,9 @@ pub struct Lint {
     pub environments: Vec<(Environment, Judged)>,
     /// Lines for bootagent.toml, the most useful first.
     pub advice: Vec<Advice>,
+    /// The line that would start the same from bootagent.toml. None: a file of the supervisor names what is started, or
+    /// nothing is.
+    pub start: Option<String>,
 }
 
 /// The result for one environment.
@@ -82,15 +85,15 @@ pub fn lint(tree: &Tree) -> Result<Lint, Unmet> {
         None => Ok(Manifest::default()),
     };
     let manifest = parsed(None)?;
-    let (every, advice) = judge(tree, &manifest)?;
+    let (every, advice, start) = judge(tree, &manifest)?;
     let mut environments = Vec::new();
     let names: BTreeSet<Environment> =
         tree.manifest.map(manifests::environments).unwrap_or_default().into_iter().collect();
     for name in names {
-        let (judged, _) = judge(tree, &parsed(Some(&name))?)?;
+        let (judged, ..) = judge(tree, &parsed(Some(&name))?)?;
         environments.push((name, judged.without(&every)));
     }
-    Ok(Lint { every, environments, advice })
+    Ok(Lint { every, environments, advice, start })
 }
 
 const MANIFEST: &str = "bootagent.toml";
@@ -106,7 +109,7 @@ impl Judged {
     }
 }
 
-fn judge(tree: &Tree, manifest: &Manifest) -> Result<(Judged, Vec<Advice>), Unmet> {
+fn judge(tree: &Tree, manifest: &Manifest) -> Result<(Judged, Vec<Advice>, Option<String>), Unmet> {
     let source = directory::seen(tree.source, manifest)?;
     let tree = &Tree { source: &source, ..*tree };
     let recipe = recipe(tree.source, manifest)?;
@@ -117,7 +120,8 @@ fn judge(tree: &Tree, manifest: &Manifest) -> Result<(Judged, Vec<Advice>), Unme
     let subject = Subject { tree, manifest, recipe: &recipe, line };
     let (warnings, notes) = warnings::warnings(&subject);
     let judged = Judged { plan: described::plan(&subject), warnings, notes };
-    Ok((judged, advice::advice(&subject)))
+    let start = recipe.start.written.clone().filter(|_| !subject.line.is_empty());
+    Ok((judged, advice::advice(&subject), start))
 }
 
 /// The recipe as far as it does not depend on the machine. Refuses what a boot refuses.

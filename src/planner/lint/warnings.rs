@@ -45,6 +45,7 @@ const CODES: &[(&str, &str)] = &[
     ("packages may come from", "other-index"),
     ("of the Procfile only one process", "process-not-started"),
     ("is not run, because the service is started without npm", "script-not-run"),
+    ("nothing builds", "not-built"),
     ("listens before its workers are ready", "no-health-path"),
 ];
 

@@ -1,10 +1,9 @@
 //! The bootagent.toml that `bootagent init` writes: what conventions chose as comments, and the lines that would make the
 //! boot better.
 
-use super::start::OF_ECOSYSTEM;
 use super::{Advice, Lint};
+use crate::observe::manifest::LONGEST_COMMAND;
 use crate::plan::Setting;
-use crate::secret::CUT;
 
 const HEAD: &str = "\
 # bootagent.toml: how bootagent installs, builds, starts and checks this service. Every key is optional.
@@ -62,11 +61,10 @@ const NO_PORT: &str = "
 # health.check = \"process\"
 ";
 
-/// The present start command, if it fits into the file as it is.
+/// The present start command, as a key that starts and builds the same, if the file may have it.
 fn start(lint: &Lint) -> String {
-    let start = lint.every.plan.iter().find(|line| line.name == "start").map(|line| line.value.as_str());
-    let whole = start.filter(|line| !line.contains(CUT) && *line != OF_ECOSYSTEM);
-    let quoted = whole.and_then(|line| serde_json::to_string(line).ok());
+    let may_stand = |line: &&String| line.len() <= LONGEST_COMMAND && !line.chars().any(char::is_control);
+    let quoted = lint.start.as_ref().filter(may_stand).and_then(|line| serde_json::to_string(line).ok());
     // Advice on what is started takes its place.
     let is_advised =
         |advice: &Advice| ["start = ", "supervisor = "].iter().any(|key| advice.line.starts_with(key));

@@ -19,12 +19,21 @@ pub struct Start {
     /// Whether it tells systemd when it is ready.
     #[serde(skip)]
     pub notifies: bool,
+    /// The line of the manifest that starts the same, with what is built for it. None: the command itself.
+    #[serde(skip)]
+    pub written: Option<String>,
 }
 
 impl Start {
     /// For what is not started as a program.
     pub fn none() -> Start {
-        Start { argv: Vec::new(), environment: BTreeMap::new(), is_wrapped: false, notifies: false }
+        Start {
+            argv: Vec::new(),
+            environment: BTreeMap::new(),
+            is_wrapped: false,
+            notifies: false,
+            written: None,
+        }
     }
 }
 
@@ -94,7 +103,7 @@ fn is_wrapper(program: &str) -> bool {
 fn shell_line(line: String, is_wrapped: bool) -> Start {
     let environment = BTreeMap::new();
     let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
-    Start { argv, environment, is_wrapped, notifies: false }
+    Start { argv, environment, is_wrapped, notifies: false, written: None }
 }
 
 fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -> Result<Start> {
@@ -110,7 +119,7 @@ fn program(words: &[&str], environment: BTreeMap<String, String>, node: &Path) -
         Some(_) => std::iter::once("/usr/bin/env".to_owned()).chain(all()).collect(),
     };
     let is_wrapped = words.first().is_some_and(|word| WRAPPERS.contains(word));
-    Ok(Start { argv, environment, is_wrapped, notifies: false })
+    Ok(Start { argv, environment, is_wrapped, notifies: false, written: None })
 }
 
 /// An install or build line: its programs are found through the command's PATH.

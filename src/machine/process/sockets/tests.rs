@@ -175,3 +175,18 @@ fn the_kernel_gives_the_connection_to_the_expected_socket() {
     }
     assert!(own_answers > 10 && foreign_answers > 5, "{own_answers} and {foreign_answers} pairs");
 }
+
+#[test]
+fn a_service_on_all_addresses_is_not_told_to_listen_on_loopback() {
+    for (own, probed, told) in [
+        (&["[::]:3000"][..], "[::1]:3000", "[::]:3000"),
+        (&["[::]:3000"], "127.0.0.1:3000", "[::]:3000"),
+        (&["0.0.0.0:3000"], "127.0.0.1:3000", "0.0.0.0:3000"),
+        (&["127.0.0.1:3000"], "127.0.0.1:3000", "127.0.0.1:3000"),
+        (&["[::1]:3000", "10.0.0.1:3000"], "[::1]:3000", "[::1]:3000"),
+        (&["0.0.0.0:4000", "127.0.0.1:3000", "0.0.0.0:3000"], "127.0.0.1:3000", "127.0.0.1:3000"),
+    ] {
+        let own: Vec<Listener> = own.iter().map(|address| Listener::at(address.parse().unwrap())).collect();
+        assert_eq!(super::bound(&own, probed.parse().unwrap()).to_string(), told, "{own:?}");
+    }
+}

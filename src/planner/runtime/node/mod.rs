@@ -28,6 +28,8 @@ use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 use package::Package;
 
+/// Of a record of an older bootagent, a plan is made without it.
+const NODEMON: &str = "nodemon.json";
 const PRISMA_SCHEMA: &str = "prisma/schema.prisma";
 
 /// What says what is installed, by which manager, which Node is asked for, and how the service starts. Of lockfiles only
@@ -45,6 +47,7 @@ const EVIDENCE: &[&str] = &[
     "pnpm-workspace.yaml",
     ".bun-version",
     "project.json",
+    NODEMON,
     "turbo.json",
     "Dockerfile",
     PRISMA_SCHEMA,
@@ -121,10 +124,12 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let RecipeInputs { source, manifest, layout, .. } = inputs;
     // Of a record of an older bootagent, which did not read the others, a plan is made without them. Those of front ends
     // are asked for where they matter.
-    let is_required = |path: &&str| !path.contains('/') && !start::FRONTEND_FILES.contains(path);
+    let is_required =
+        |path: &&str| !path.contains('/') && *path != NODEMON && !start::FRONTEND_FILES.contains(path);
     let required: Vec<&str> = EVIDENCE.iter().copied().filter(is_required).collect();
     require_texts(source, &required)?;
-    let package = package::package(source)?;
+    let mut package = package::package(source)?;
+    package.nodemon = source.text(NODEMON).and_then(package::nodemon).or(package.nodemon);
     let mut notes = package.notes.clone();
     let above = above::above(source)?;
     let (mut node, chosen_by) = choice::chosen(inputs, &package, above.as_ref(), &mut notes)?;
@@ -193,6 +198,10 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         programs_of_the_root: above.iter().map(|_| "node_modules/.bin".to_owned()).collect(),
         ..Directory::default()
     };
+    let builds = work.iter().any(|work| work.name.starts_with("build"));
+    let has = |path: &str| source.has(path);
+    let of_start = start::Project { package: &package, workspaces: &workspaces, has: &has };
+    notes.extend(start::unbuilt::note(source, manifest, &of_start, &chosen, builds));
     let migrate = manifest
         .migrate
         .iter()

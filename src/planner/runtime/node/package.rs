@@ -43,6 +43,8 @@ pub struct Package {
     pub is_module: bool,
     /// Values that npm gives to scripts as `npm_package_config_*`.
     pub config: Texts,
+    /// What nodemon starts: `nodemonConfig`, or nodemon.json in its place.
+    pub nodemon: Option<Nodemon>,
     /// Whether `pnpm` says which packages may run scripts.
     pub lists_built_dependencies: bool,
     /// Shapes that were not understood.
@@ -74,6 +76,14 @@ impl Package {
         self.depends_on(name) || self.dev_dependencies.contains_key(name)
     }
 
+    /// The major version that a dependency asks for first: 2 of `^2.15.8`.
+    pub fn major(&self, name: &str) -> Option<u32> {
+        let lists = [&self.dependencies, &self.optional_dependencies, &self.dev_dependencies];
+        let range = lists.into_iter().find_map(|list| list.get(name))?;
+        let digits = range.trim_start_matches(['^', '~', '=', 'v', ' ', '>']);
+        digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
     pub fn is_only_for_development(&self, name: &str) -> bool {
         !self.depends_on(name) && self.dev_dependencies.contains_key(name)
     }
@@ -97,6 +107,26 @@ impl Package {
     pub fn script(&self, name: &str) -> Option<&str> {
         self.scripts.get(name).map(String::as_str)
     }
+}
+
+/// What the configuration of nodemon names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nodemon {
+    /// The program, perhaps with its file.
+    pub exec: Option<String>,
+    pub script: Option<String>,
+}
+
+/// The text of nodemon.json. None if it is not an object, which nodemon refuses, too.
+pub fn nodemon(text: &str) -> Option<Nodemon> {
+    serde_json::from_str::<Map<String, Value>>(text).ok().as_ref().map(nodemon_of)
+}
+
+fn nodemon_of(object: &Map<String, Value>) -> Nodemon {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::trim);
+    let line =
+        |name: &str| text(name).filter(|line| !line.is_empty() && !line.contains('\n')).map(str::to_owned);
+    Nodemon { exec: line("exec"), script: line("script") }
 }
 
 /// The package.json of the repository's root.
@@ -163,6 +193,7 @@ fn read(path: &str, object: &Map<String, Value>) -> Result<Package> {
         _ => None,
     };
     package.is_module = text("type").as_deref() == Some("module");
+    package.nodemon = object.get("nodemonConfig").and_then(Value::as_object).map(nodemon_of);
     package.workspaces = workspaces(object.get("workspaces"));
     let pnpm = object.get("pnpm").and_then(Value::as_object);
     package.lists_built_dependencies = pnpm.is_some_and(|pnpm| {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::start::is_of_the_system;
+use super::start::word::{Words, assignments};
 use crate::planner::runtime::command::Start;
 use crate::planner::runtime::shell;
 
@@ -27,6 +29,24 @@ pub fn in_directory(directory: &str, argv: &[String], line: &str, hook: Option<&
     });
     let line = format!("{}cd '{directory}' && {whole}", hook.unwrap_or_default());
     vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
+}
+
+/// Lets yarn find the program of a line of one program: `prisma migrate deploy`, in front of `node server.js`, too.
+pub fn by_yarn(line: &mut String) {
+    let Some(words) = Words::of(line) else { return };
+    let (_, at) = assignments(&words, 0);
+    let at = if words.text(at) == "exec" { at + 1 } else { at };
+    let program = words.text(at);
+    if at >= words.len()
+        || program.contains('/')
+        || shell::is_of_the_shell(program)
+        || is_of_the_system(program)
+    {
+        return;
+    }
+    let front = line.len() - words.from(at).len();
+    let text = line.trim_end();
+    *line = format!("{}yarn run {}", &text[..front.min(text.len())], words.from(at));
 }
 
 /// Yarn 2 writes the hook as `.pnp.js`, later versions as `.pnp.cjs`.
@@ -116,6 +136,33 @@ mod tests {
             let shell =
                 shell.args(["-c", &script]).current_dir("/tmp").env("NODE_OPTIONS", value).env("PWD", "/tmp");
             assert_eq!(String::from_utf8(shell.output().unwrap().stdout).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn yarn_finds_the_programs_of_packages_and_no_others() {
+        for (line, becomes) in [
+            ("prisma migrate deploy", "yarn run prisma migrate deploy"),
+            ("A=1 tsx src/x.ts", "A=1 yarn run tsx src/x.ts"),
+            ("next start -p 3000", "yarn run next start -p 3000"),
+        ] {
+            let mut line = line.to_owned();
+            by_yarn(&mut line);
+            assert_eq!(line, becomes);
+        }
+        for stays in [
+            "node x.js",
+            "A=1 node x",
+            "yarn run x",
+            "mkdir -p /tmp/x",
+            "./run.sh",
+            "cd apps/api",
+            "a | b",
+            "",
+        ] {
+            let mut line = stays.to_owned();
+            by_yarn(&mut line);
+            assert_eq!(line, stays);
         }
     }
 

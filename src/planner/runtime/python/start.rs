@@ -79,7 +79,7 @@ fn started(line: &str) -> Result<Start> {
         && !start.is_wrapped
         && !line.contains(" -D")
         && !line.contains("--daemon");
-    Ok(Start { notifies, ..start })
+    Ok(Start { notifies, written: Some(line.to_owned()), ..start })
 }
 
 /// The command that serves an application. A server that is not among the dependencies is not chosen.

@@ -5,7 +5,7 @@ use super::*;
 
 fn start(words: &[&str]) -> Start {
     let argv = words.iter().map(|word| (*word).to_owned()).collect();
-    Start { argv, environment: BTreeMap::new(), is_wrapped: false, notifies: false }
+    Start { argv, environment: BTreeMap::new(), is_wrapped: false, notifies: false, written: None }
 }
 
 #[test]

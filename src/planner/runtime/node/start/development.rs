@@ -14,9 +14,10 @@ pub fn only_for_development(reach: &Reach, project: &Project) -> Option<String> 
 }
 
 /// Why packages for development stay installed.
-pub fn keeps_development(reach: &Reach, project: &Project) -> Option<String> {
+/// `what` needs one: the start command, or the migration.
+pub fn keeps_development(what: &str, reach: &Reach, project: &Project) -> Option<String> {
     if let Some(name) = only_for_development(reach, project) {
-        return Some(format!("the start command needs {name}, which is among the devDependencies"));
+        return Some(format!("the {what} needs {name}, which is among the devDependencies"));
     }
     let unknown = reach.commands.iter().find_map(|command| {
         let place = project.place(command.directory.as_deref());
@@ -24,11 +25,9 @@ pub fn keeps_development(reach: &Reach, project: &Project) -> Option<String> {
     });
     if let Some(program) = unknown {
         let program = excerpt(&program);
-        return Some(format!(
-            "the start command runs {program}, and which package has that program is not known"
-        ));
+        return Some(format!("the {what} runs {program}, and which package has that program is not known"));
     }
     let doubt = reach.doubt.as_deref().filter(|_| project.place(None).has_development())?;
     let doubt = excerpt(doubt);
-    Some(format!("which programs the start command runs is left to a shell: {doubt}"))
+    Some(format!("which programs the {what} runs is left to a shell: {doubt}"))
 }

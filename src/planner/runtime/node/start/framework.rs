@@ -96,8 +96,40 @@ pub const FRAMEWORKS: &[Framework] = &[
     },
 ];
 
+/// The former major versions that start otherwise: the package, the version, and their row.
+const FORMER: &[(&str, u32, Framework)] = &[
+    (
+        "nuxt",
+        2,
+        Framework {
+            name: "Nuxt 2",
+            packages: &["nuxt"],
+            start: "nuxt start",
+            variables: ALL_ADDRESSES,
+            writes: &[],
+        },
+    ),
+    (
+        "@adonisjs/core",
+        5,
+        Framework {
+            name: "AdonisJS 5",
+            packages: &["@adonisjs/core"],
+            start: "node build/server.js",
+            // Its build has no .env, which it would miss.
+            variables: &[("HOST", "0.0.0.0"), ("ENV_SILENT", "true")],
+            writes: &[],
+        },
+    ),
+];
+
 pub fn of(package: &Package) -> Option<&'static Framework> {
-    FRAMEWORKS.iter().find(|framework| framework.packages.iter().any(|name| package.has(name)))
+    let found =
+        FRAMEWORKS.iter().find(|framework| framework.packages.iter().any(|name| package.has(name)))?;
+    let is_former = |(name, major, _): &&(&str, u32, Framework)| {
+        found.packages.contains(name) && package.major(name) == Some(*major)
+    };
+    Some(FORMER.iter().find(is_former).map_or(found, |(_, _, former)| former))
 }
 
 /// Packages that listen on a port.

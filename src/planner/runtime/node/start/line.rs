@@ -119,16 +119,30 @@ impl Resolved {
                     let cause = format!("there is no workspace \"{}\"", excerpt(&workspace));
                     return Err(invalid(cause));
                 };
-                // What stays in front of it runs in the directory from before.
-                if !self.before.is_empty() && self.directory.as_deref() != Some(directory) {
+                if !self.goes_to(directory) {
                     return Ok(false);
                 }
-                self.directory = Some(directory.to_owned());
+                self.follow(package, &script, &arguments, builders, project)?;
+            }
+            Next::OnlyWorkspace { script, arguments } => {
+                let Some(directory) = project.only_one_with(&script).filter(|at| self.goes_to(at)) else {
+                    return Ok(false);
+                };
+                let package = project.package_in(Some(directory));
                 self.follow(package, &script, &arguments, builders, project)?;
             }
         }
         self.environment.extend(set.into_iter().chain(environment));
         Ok(true)
+    }
+
+    /// Goes to a workspace. False if something stays in front of the program that runs in the directory from before.
+    fn goes_to(&mut self, directory: &str) -> bool {
+        let may = self.before.is_empty() || self.directory.as_deref() == Some(directory);
+        if may {
+            self.directory = Some(directory.to_owned());
+        }
+        may
     }
 
     fn follow(

@@ -18,9 +18,10 @@ mod rewritten;
 mod runner;
 mod script;
 mod standalone;
+pub mod unbuilt;
 mod variables;
 mod watcher;
-mod word;
+pub mod word;
 
 use std::collections::BTreeMap;
 
@@ -29,16 +30,17 @@ use super::pnp;
 use super::version::Node;
 use super::workspace::Workspaces;
 use crate::error::{Code, Error, Result};
-use crate::facts::Source;
+use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
 use crate::planner::runtime::recipe::RecipeInputs;
-use crate::planner::unmet::Unmet;
+use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 use file::by_file;
 use framework::Framework;
 use line::Resolved;
-use project::Project;
+pub use project::Project;
+pub use provider::is_of_the_system;
 use refuse::{DOING, no_start, other_adapter, preview_without_server};
 use word::program;
 
@@ -172,7 +174,9 @@ pub fn choose(
     if let Some(reason) = &keeps_development {
         notes.push(format!("development dependencies stay installed: {reason}"));
     }
-    let chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
+    let mut chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
+    // What the line builds first would be lost with the resolved one.
+    chosen.start.written = Some(line);
     Ok(Chosen { is_guess, keeps_development, ..chosen })
 }
 
@@ -262,9 +266,7 @@ fn finished(
     if runner.packages == Packages::Hook {
         let loader = if package.is_module { " --experimental-loader ./.pnp.loader.mjs" } else { "" };
         defaults.insert("NODE_OPTIONS".to_owned(), format!("--require ./.pnp.cjs{loader}"));
-        if program(&resolved.line).is_some_and(|(program, _)| program != "node") {
-            resolved.line = format!("yarn run {}", resolved.line);
-        }
+        resolved.before.iter_mut().chain([&mut resolved.line]).for_each(pnp::by_yarn);
     }
     resolved.line = resolved.whole();
     for hook in &resolved.skipped {
@@ -307,7 +309,7 @@ fn keeps_development(
     inputs: &RecipeInputs,
     resolved: &Resolved,
     project: &Project,
-) -> Result<Option<String>> {
+) -> Result<Option<String>, Unmet> {
     let directory = resolved.directory.as_deref();
     let place = project.place(directory);
     let whole = reach::reach(&resolved.whole(), directory, project)?;
@@ -317,17 +319,23 @@ fn keeps_development(
         .map(|options| format!("node {options}"))
         .into_iter()
         .collect();
-    for line in options.iter().chain(&inputs.manifest.migrate) {
+    let of_start = options.iter().map(|line| (line, "start command"));
+    let of_migration = inputs.manifest.migrate.iter().map(|line| (line, "migration"));
+    for (line, what) in of_start.chain(of_migration) {
         let reach = reach::reach(line, None, project)?;
-        if let Some(reason) = development::keeps_development(&reach, project) {
+        if let Some(reason) = development::keeps_development(what, &reach, project) {
             return Ok(Some(reason));
         }
     }
     let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
     let config = directory.map_or("next.config.ts".to_owned(), |at| format!("{at}/next.config.ts"));
-    let reads_typescript =
-        is_next && inputs.source.has(&config) && place.is_only_for_development("typescript");
-    Ok(development::keeps_development(&whole, project).or_else(|| {
+    let mut reads_typescript = is_next && place.is_only_for_development("typescript");
+    if reads_typescript {
+        // Asked for: a record knows the files of the root only, and must say the same after a reboot.
+        require_texts(inputs.source, &[&config])?;
+        reads_typescript = inputs.source.evidence_of(&config) != Evidence::Absent;
+    }
+    Ok(development::keeps_development("start command", &whole, project).or_else(|| {
         reads_typescript.then(|| {
             "next start reads next.config.ts with typescript, which is among the devDependencies".to_owned()
         })

@@ -19,6 +19,13 @@ impl Project<'_> {
         (from.is_none() && self.workspaces.at(directory).is_some()).then(|| directory.to_owned())
     }
 
+    /// The directory of the only workspace that has a script.
+    pub fn only_one_with(&self, script: &str) -> Option<&str> {
+        let mut all = self.workspaces.iter().filter(|(_, package)| package.script(script).is_some());
+        let (directory, _) = all.next()?;
+        all.next().is_none().then_some(directory)
+    }
+
     pub fn package_in(&self, directory: Option<&str>) -> &Package {
         directory.and_then(|directory| self.workspaces.at(directory)).unwrap_or(self.package)
     }

@@ -135,6 +135,10 @@ impl Reach {
                 Some((directory, _)) => self.named(&script, Some(directory), project),
                 None => Ok(()),
             },
+            Next::OnlyWorkspace { script, .. } => {
+                let mut all = project.workspaces.iter();
+                all.try_for_each(|(directory, _)| self.named(&script, Some(directory), project))
+            }
             Next::Stays => {
                 self.add(words.from(0), directory);
                 Ok(())

@@ -9,6 +9,8 @@ pub enum Next {
     Script { name: String, arguments: String },
     /// A script of a workspace's package.json. The workspace is a name or a directory.
     Workspace { workspace: String, script: String, arguments: String },
+    /// A script of the only workspace that has it.
+    OnlyWorkspace { script: String, arguments: String },
     /// The line is not a runner's, or one that must stay.
     Stays,
 }

@@ -19,6 +19,9 @@ pub fn rewrite(words: &Words, place: &Place) -> Result<Rewritten> {
     let rewritten = match first {
         "exec" => Rewritten::line(words.from(1)),
         "npm" => Rewritten::to(npm(words)),
+        "pnpm" if matches!(words.text(1), "-r" | "--recursive" | "recursive") => {
+            Rewritten::to(in_each_workspace(words, 2))
+        }
         "yarn" | "pnpm" => Rewritten::to(manager(words, package)?),
         "bun" if words.text(1) == "--filter" && !words.text(2).contains('*') => {
             Rewritten::to(manager(words, package)?)
@@ -36,6 +39,7 @@ pub fn rewrite(words: &Words, place: &Place) -> Result<Rewritten> {
         "nodemon" => watcher::nodemon(words, place),
         "pm2" | "pm2-runtime" => pm2(words)?,
         "turbo" => Rewritten::to(turbo(words)),
+        "lerna" if words.text(1) == "run" => Rewritten::to(in_each_workspace(words, 2)),
         "run-s" => Rewritten::to(in_turn(words, 1)),
         "npm-run-all" if matches!(words.text(1), "-s" | "--sequential" | "--serial") => {
             Rewritten::to(in_turn(words, 2))
@@ -224,6 +228,29 @@ fn turbo(words: &Words) -> Next {
             Next::Workspace { workspace, script, arguments: String::new() }
         }
         _ => Next::Stays,
+    }
+}
+
+/// `pnpm -r start`, `pnpm -r --parallel run start`, `lerna run start --stream`: a script of each workspace that has it. A filter
+/// may leave some of them out, and stays.
+fn in_each_workspace(words: &Words, mut at: usize) -> Next {
+    const ABOUT_OUTPUT: &[&str] = &["--parallel", "--stream", "--no-bail", "--if-present", "--silent", "-s"];
+    let is_plain = |at: usize| ABOUT_OUTPUT.contains(&words.text(at));
+    while is_plain(at) {
+        at += 1;
+    }
+    if words.text(at) == "run" {
+        at += 1;
+    }
+    let script = words.text(at).to_owned();
+    let mut behind = at + 1;
+    while is_plain(behind) {
+        behind += 1;
+    }
+    let is_all = behind == words.len() && !script.is_empty() && !script.starts_with('-');
+    match is_all && !matches!(script.as_str(), "exec" | "install" | "add" | "build" | "test") {
+        true => Next::OnlyWorkspace { script, arguments: String::new() },
+        false => Next::Stays,
     }
 }
 

@@ -22,6 +22,10 @@ pub fn fit_framework(
         resolved.line = "node .next/standalone/server.js".to_owned();
         resolved.builds.push(COPY_STATIC.to_owned());
     }
+    let is_adonis_5 = framework.is_some_and(|framework| framework.name == "AdonisJS 5");
+    if is_adonis_5 && package.scripts.contains_key("build") && resolved.line == "node server.js" {
+        resolved.line = "node build/server.js".to_owned();
+    }
     let is_adonis = framework.is_some_and(|framework| framework.name == "AdonisJS");
     if is_adonis && package.scripts.contains_key("build") && resolved.line == "node bin/server.js" {
         resolved.line = "node build/bin/server.js".to_owned();

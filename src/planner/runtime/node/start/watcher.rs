@@ -45,10 +45,13 @@ pub fn nodemon(words: &Words, place: &Place) -> Rewritten {
             _ => arguments.push(words.raw(at - 1)),
         }
     }
-    if exec.is_none() && file.is_none() && (place.has)("nodemon.json") {
-        let note = "the start line runs nodemon to watch files, and nodemon.json says what it starts, so that it stays: name the program itself in start";
+    let config = place.package.nodemon.as_ref();
+    if exec.is_none() && file.is_none() && config.is_none() && (place.has)("nodemon.json") {
+        let note = "the start line runs nodemon to watch files, and nodemon.json, which cannot be read, says what it starts, so that it stays: name the program itself in start";
         return Rewritten::to(Next::Stays).noting(note.to_owned());
     }
+    let exec = exec.or(config.and_then(|config| config.exec.as_deref()));
+    let file = file.or(config.and_then(|config| config.script.as_deref()));
     let main = place.package.main.as_deref().unwrap_or("index.js");
     let file = file.or(Some(main).filter(|_| exec.is_none()));
     let program = exec.unwrap_or_else(|| runs(file.unwrap_or_default(), place));
