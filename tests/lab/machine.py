@@ -89,6 +89,8 @@ class Machine:
         self._capabilities = ""
         self._cloud_init = True
         self._numbers = itertools.count(1)
+        # Disks that are there when it boots, as /dev is new at each boot.
+        self.attached: list[Callable[[], None]] = []
 
     # The disk
 
@@ -164,6 +166,8 @@ class Machine:
             evidence=self.console_tail,
         )
         self._capabilities = _capabilities(self._leader)
+        for attach in self.attached:
+            attach()
         if not self._cloud_init:
             self.wait_for_boot(timeout)
             wait_for("the machine's lease", self._has_route, timeout, evidence=self.console_tail)

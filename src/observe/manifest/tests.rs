@@ -87,6 +87,7 @@ fn complete() -> Manifest {
             values: [pair("LOG_LEVEL", "info"), pair("NODE_OPTIONS", "--max-old-space-size=400")].into(),
             allow: ["NODE_OPTIONS".into()].into(),
         },
+        volume: None,
     }
 }
 
