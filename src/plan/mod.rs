@@ -2,6 +2,7 @@
 //! code here touches the machine.
 
 mod action;
+mod apt;
 mod data;
 pub mod environment;
 pub mod hardening;
@@ -28,6 +29,7 @@ pub use action::{
     Action, Archive, Aside, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules, InstallPackages,
     InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
+pub use apt::{AptKey, AptRepository};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::apt::AptRepositories;
 use super::archives::{self, Words};
 use super::imds::Imds;
 use super::lifecycle::Lifecycle;
@@ -54,6 +55,8 @@ pub struct Fragment {
     pub archives: BTreeMap<String, Words>,
     #[serde(default, skip_serializing_if = "Packages::is_empty")]
     pub packages: Packages,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apt: AptRepositories,
     /// Whether dependencies must be locked; `false` allows those without a lockfile.
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
@@ -122,6 +125,7 @@ impl Fragment {
             node: self.node.over(under.node),
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
+            apt: under.apt.into_iter().chain(self.apt).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
         }
@@ -142,7 +146,8 @@ impl Fragment {
             })?;
         }
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
-        archives.and(self.imds.check()).and(self.lifecycle.check()).map_err(|cause| {
+        let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
+        archives.and(apt).and(self.imds.check()).and(self.lifecycle.check()).map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {
@@ -201,6 +206,7 @@ impl Fragment {
             ("network.no_proxy", count(self.network.no_proxy.as_ref().map(Vec::len)), MOST_DIRECT_HOSTS),
             ("mirrors", self.mirrors.len(), MOST_ARCHIVES),
             ("archives", self.archives.len(), MOST_ARCHIVES),
+            ("apt", self.apt.len(), MOST_ARCHIVES),
         ];
         let pins = |(name, words): (String, &Words)| {
             (format!("{name}.checksums"), words.checksums.len(), MOST_CHECKSUMS)

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::dpkg;
+use super::{dpkg, repositories};
 use crate::error::{Code, Error, Result};
 use crate::fault::{Fault, Phase};
 use crate::machine::Check;
@@ -63,6 +63,11 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) ->
         let missing = dpkg::missing(&wanted.names).await?;
         if missing.is_empty() {
             return Ok(());
+        }
+        // Refreshed also if the lists have a package of this name: the policy's repository may have another version.
+        let is_new = repositories::ensure(wanted).await?;
+        if is_new {
+            once.refresh(wanted).await?;
         }
         if !once.find_in_lists(wanted, &missing).await? {
             pause_for_lock(wanted, lock).await?;
