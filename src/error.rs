@@ -112,7 +112,7 @@ codes! {
     RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? check what it serves at this address";
     PackagesLocked = "E-OS-PACKAGES-LOCKED", Temporary, "wait until the named process ends, or disable unattended upgrades in the AMI; packages.wait in the policy sets how long bootagent waits";
     PackagesMissing = "E-OS-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the AMI";
-    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the key was changed, or the policy has the checksum of another one: compare with what the repository's owner publishes before you change the policy";
+    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare key and key_sha256 of [apt.NAME] in the policy with what its owner publishes before you change them";
     PackagesUnreachable = "E-OS-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the AMI need none";
     PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "apt-get's output says why; run the same command on an instance of this AMI";
     PackagesUnsupported = "E-OS-PACKAGES-UNSUPPORTED", Invalid, "add the packages to the AMI, and remove them from the manifest";

@@ -50,7 +50,7 @@ def test_packages_that_another_key_signed_are_not_installed(mongodb):
     _, machine = mongodb
     policy(machine, "/etc/bootagent/keys/stranger.asc")
     failed = run(machine)
-    assert_failed(machine, failed, 75, "E-OS-PACKAGES-UNREACHABLE")
+    assert_failed(machine, failed, 1, "E-OS-PACKAGES-KEY", mongodb_stand_in.ADDRESS)
     assert not machine.exists("/usr/bin/mongod")
 
 
