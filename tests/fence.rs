@@ -70,8 +70,12 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
     ("children", &["service", "git", "web", "jail", "process"]),
-    ("local", &["survey", "service", "container", "install", "git", "aws", "jail", "process", "disk"]),
+    (
+        "local",
+        &["survey", "volume", "service", "container", "install", "git", "aws", "jail", "process", "disk"],
+    ),
     ("survey", &["service", "jail", "process", "disk"]),
+    ("volume", &["jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "progress"]),
     ("container", &["process", "disk", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),

@@ -147,6 +147,8 @@ fn canaries(secret: &str) -> Vec<String> {
     let parts = secret.split(['"', '\'', '\n', '=', ' ']).flat_map(|part| part.split("\\n"));
     parts
         .filter(|part| part.contains("canary") || part.contains("s3cr3t") || part.len() > 24)
+        // The name of a variable is not its value.
+        .filter(|part| !secret.lines().any(|line| line.starts_with(&format!("{part}="))))
         .map(str::to_owned)
         .collect()
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::apt::AptRepository;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages};
 use super::data::InitializeData;
 use super::environment::SeenFile;
@@ -295,6 +296,9 @@ pub struct InstallPackages {
     pub environment: BTreeMap<String, String>,
     /// Certificates to trust in addition to the system's.
     pub ca_file: Option<CaFile>,
+    /// Signed repositories that the policy names, written if a package is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<AptRepository>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -2,6 +2,7 @@
 //! code here touches the machine.
 
 mod action;
+mod apt;
 pub mod container;
 mod data;
 pub mod environment;
@@ -29,6 +30,7 @@ pub use action::{
     Action, Archive, Aside, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules, InstallPackages,
     InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
+pub use apt::{AptKey, AptRepository};
 pub use container::{ConfigureEngine, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};

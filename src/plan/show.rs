@@ -286,6 +286,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         Action::ProveImdsRules { unit } => line(format!("as a dynamic user, in {unit}")),
         Action::InstallPackages(packages) => {
             line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
+            packages.repositories.iter().flat_map(data::repository).for_each(&mut line);
             line(format!("waits {} for a locked dpkg", packages.wait));
             if let Some(file) = &packages.ca_file {
                 line(format!("trusts {file} besides the system's certificates"));

@@ -91,12 +91,37 @@ pub fn add<'a>(
         wait,
         environment: environment(&selection.network),
         ca_file: selection.network.ca_file.clone(),
+        repositories: repositories(selection),
     });
     let mut step = steps.add(id, why, action);
     step.after(&["remove-leftovers"])
         .within(Phase::Packages)
         .lasting(Seconds(wait.0 + Phase::Packages.seconds().0));
     step
+}
+
+/// The policy's repositories. Each has a key of its own, and apt takes nothing from it that another key signed.
+fn repositories(selection: &Selection) -> Vec<AptRepository> {
+    let all = selection.packages.apt.iter().map(|(name, words)| {
+        let key = words.key_sha256.as_ref().map(|sha256| AptKey {
+            address: words.key.clone(),
+            sha256: sha256.clone(),
+            path: format!("/etc/apt/keyrings/bootagent-{name}.asc").into(),
+            network: selection.network.clone(),
+        });
+        let signed_by = key.as_ref().map_or_else(|| words.key.clone(), |key| key.path.display().to_string());
+        let mut text = format!(
+            "# Written by bootagent, as apt.{name} of the policy says; do not edit.\nTypes: deb\nURIs: {}\nSuites: {}\n",
+            words.url, words.suite
+        );
+        if !words.components.is_empty() {
+            text.push_str(&format!("Components: {}\n", words.components.join(" ")));
+        }
+        text.push_str(&format!("Signed-By: {signed_by}\n"));
+        let path = format!("/etc/apt/sources.list.d/bootagent-{name}.sources").into();
+        AptRepository { name: name.clone(), path, text, key }
+    });
+    all.collect()
 }
 
 /// Keeps debconf from asking questions, which no person can answer, and needrestart from restarting other services.

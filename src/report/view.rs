@@ -90,6 +90,9 @@ pub struct Pinned {
     pub commit: Commit,
     pub branch: Branch,
     pub repository: String,
+    /// Whether it is the text of the operator's manifest, of a service without a repository.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_manifest: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::boot;
 use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Agent, Asked};
+use crate::facts::{Agent, Asked, Source};
 use crate::machine::{self, LocalHost, Observe};
 use crate::observe::{self, Flags};
 use crate::plan::{Seconds, layout};
@@ -117,7 +117,8 @@ async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned>
     }
     let decided = observe::decided(machine, &layout::decision(&instance?)).await.ok()??;
     let source = decided.source;
-    Some(Pinned { commit: source.commit, branch: source.branch, repository: source.repository })
+    let Source { commit, branch, repository, is_manifest, .. } = source;
+    Some(Pinned { commit, branch, repository, is_manifest })
 }
 
 /// Whether the branch has a newer commit, read with the credentials that a run would use, but with short time limits. A

@@ -91,6 +91,8 @@ class Machine:
         # What a container engine needs of the host: its own file system for layers, which outlives a reboot.
         self._engine: Path | None = None
         self._numbers = itertools.count(1)
+        # Disks that are there when it boots, as /dev is new at each boot.
+        self.attached: list[Callable[[], None]] = []
 
     # The disk
 
@@ -172,6 +174,8 @@ class Machine:
             evidence=self.console_tail,
         )
         self._capabilities = _capabilities(self._leader)
+        for attach in self.attached:
+            attach()
         if not self._cloud_init:
             self.wait_for_boot(timeout)
             wait_for("the machine's lease", self._has_route, timeout, evidence=self.console_tail)

@@ -35,6 +35,7 @@ from .npm_registry import NpmRegistry
 from .proxy import Proxy
 from .python_index import PythonIndex, UvArchives
 from .ssh_server import SshServer
+from .volume import Volume
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
 UNREACHABLE = {"refused": REFUSING, "silent": SILENT, "no route": NO_HOST}
@@ -76,6 +77,7 @@ class World:
             python_index.HOST: self.pypi.respond,
         }
         self.machines: list[Machine] = []
+        self._volumes: list[Volume] = []
         self._processes: list[subprocess.Popen] = []
         self._keeper: subprocess.Popen | None = None
 
@@ -127,6 +129,8 @@ class World:
         archives = (self.node, self.npm, self.pypi, self.uv)
         for server in (self.git, self.github, *archives, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp):
             server.stop()
+        for volume in self._volumes:
+            volume.close()
         cleanup.remove(self.id)
         for process in self._processes:
             process.wait(30)
@@ -299,6 +303,11 @@ class World:
         machine.enable_cloud_init(user_data is not None if cloud_init is None else cloud_init)
         machine.start()
         return machine
+
+    def volume(self, size: str = "96M") -> Volume:
+        """An empty volume, attached to no machine yet."""
+        self._volumes.append(Volume(self.disk / f"volume-{len(self._volumes)}", size))
+        return self._volumes[-1]
 
     def _no_node(self) -> Path:
         """A layer of whiteouts: character devices 0:0, below which an overlay shows nothing."""

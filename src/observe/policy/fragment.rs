@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::apt::AptRepositories;
 use super::archives::{self, Words};
 use super::imds::Imds;
 use super::lifecycle::Lifecycle;
@@ -56,6 +57,8 @@ pub struct Fragment {
     pub archives: BTreeMap<String, Words>,
     #[serde(default, skip_serializing_if = "Packages::is_empty")]
     pub packages: Packages,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apt: AptRepositories,
     /// Whether dependencies must be locked; `false` allows those without a lockfile.
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
@@ -130,6 +133,7 @@ impl Fragment {
             node: self.node.over(under.node),
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
+            apt: under.apt.into_iter().chain(self.apt).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             values: self.values.over(under.values),
@@ -154,7 +158,9 @@ impl Fragment {
         }
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
-        archives.and(self.imds.check()).and(self.lifecycle.check()).and(ports).map_err(|cause| {
+        let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
+        let all = archives.and(apt).and(self.imds.check()).and(self.lifecycle.check()).and(ports);
+        all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
         if self.repository.as_deref().is_some_and(holds_a_secret) {
@@ -216,6 +222,7 @@ impl Fragment {
             ("archives", self.archives.len(), MOST_ARCHIVES),
             ("values.secrets", count(self.values.secrets.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("values.parameters", count(self.values.parameters.as_ref().map(Vec::len)), MOST_PATTERNS),
+            ("apt", self.apt.len(), MOST_ARCHIVES),
         ];
         let pins = |(name, words): (String, &Words)| {
             (format!("{name}.checksums"), words.checksums.len(), MOST_CHECKSUMS)

@@ -3,6 +3,7 @@
 //! It consists of layers. A later one takes precedence: the defaults, /etc/bootagent/policy.toml, the flags that
 //! earlier runs of this instance recorded, and the flags of this run.
 
+mod apt;
 mod archives;
 mod flags;
 mod fragment;

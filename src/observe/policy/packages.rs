@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
+use super::apt::AptRepositories;
 use super::origin::Sourced;
 use crate::fault::Phase;
 use crate::plan::{Seconds, Setting};
@@ -30,11 +31,13 @@ impl Packages {
 pub struct PackagesAllowed {
     pub allowed: bool,
     pub wait: Seconds,
+    /// Signed repositories besides those of the distribution.
+    pub apt: AptRepositories,
 }
 
 impl Default for PackagesAllowed {
     fn default() -> Self {
-        PackagesAllowed { allowed: true, wait: Phase::Lock.seconds() }
+        PackagesAllowed { allowed: true, wait: Phase::Lock.seconds(), apt: AptRepositories::new() }
     }
 }
 
@@ -55,6 +58,7 @@ impl Policy {
         ];
         let allowed = allow.map_or(default.allowed, |found| found.value);
         let wait = wait.map_or(default.wait, |found| found.value);
-        (PackagesAllowed { allowed, wait }, settings.into_iter().flatten().collect())
+        let (apt, named) = self.apt();
+        (PackagesAllowed { allowed, wait, apt }, settings.into_iter().flatten().chain(named).collect())
     }
 }

@@ -120,7 +120,10 @@ fn pinned(view: &View) -> String {
         Some(Newer::Commit(commit)) => format!(", which has {} by now", commit.short()),
         Some(Newer::Unknown(error)) => format!(", which cannot be read: {}", short(error)),
     };
-    format!("{} of {} in {}{newer}", pinned.commit.short(), pinned.branch, pinned.repository)
+    match pinned.is_manifest {
+        true => format!("{} of {}{newer}", pinned.commit.short(), pinned.repository),
+        false => format!("{} of {} in {}{newer}", pinned.commit.short(), pinned.branch, pinned.repository),
+    }
 }
 
 /// The error's remedy, or else the next command.
@@ -133,8 +136,12 @@ fn to_do(view: &View) -> String {
         State::Booting | State::Updating => "bootagent status --wait follows it".to_owned(),
         State::NotStarted => "bootagent.service starts it at boot; to start it now: bootagent run".to_owned(),
         State::Healthy | State::Warnings => {
-            let branch = view.pinned.as_ref().map_or("the branch", |pinned| pinned.branch.as_str());
-            format!("nothing; bootagent update takes the newest commit of {branch}")
+            let newest = match &view.pinned {
+                Some(pinned) if pinned.is_manifest => format!("the present text of {}", pinned.repository),
+                Some(pinned) => format!("the newest commit of {}", pinned.branch),
+                None => "the newest commit of the branch".to_owned(),
+            };
+            format!("nothing; bootagent update takes {newest}")
         }
         _ if view.held.is_some() => "bootagent unhold ends the hold".to_owned(),
         _ if view.serves.as_ref().is_some_and(|serves| !serves.by_hand.is_empty()) => {
@@ -261,6 +268,7 @@ mod tests {
             commit: commit(SERVED),
             branch: Branch::try_from("main").unwrap(),
             repository: "https://github.com/acme/auth-service.git".into(),
+            is_manifest: false,
         };
         View::of(Seen { record, agent: Agent::Gone, present, pinned: Some(pinned), now: 1_700_003_720 })
     }

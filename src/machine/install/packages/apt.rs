@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::dpkg;
+use super::{dpkg, repositories};
 use crate::error::{Code, Error, Result};
 use crate::fault::{Fault, Phase};
 use crate::machine::Check;
@@ -64,6 +64,11 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) ->
         if missing.is_empty() {
             return Ok(());
         }
+        // Refreshed also if the lists have a package of this name: the policy's repository may have another version.
+        let is_new = repositories::ensure(wanted).await?;
+        if is_new {
+            once.refresh(wanted).await?;
+        }
         if !once.find_in_lists(wanted, &missing).await? {
             pause_for_lock(wanted, lock).await?;
             continue;
@@ -115,6 +120,11 @@ impl Once {
     /// apt-get update succeeds even if it could not fetch some lists: so its output is read.
     async fn refresh(&mut self, wanted: &InstallPackages) -> Result<()> {
         let output = apt(wanted, &["update"]).await?;
+        // Before the outcome: apt calls such lists "failed to fetch", too.
+        if let Some(cause) = refused_key(&output) {
+            let doing = "refreshing the package lists";
+            return Err(Error::new(Code::PackagesKey, doing, cause).saying(output.both_ends()));
+        }
         match outcome(&output) {
             Outcome::Locked => return Ok(()),
             Outcome::Done if !says(&output, &["Failed to fetch"]) => self.refreshed = true,
@@ -168,6 +178,15 @@ fn unreachable(doing: String, output: &Output) -> Error {
     let message = output.lines().iter().filter_map(message).find(|line| line.says("Failed to fetch"));
     let cause = message.map_or_else(|| how_it_ended(output).into(), Message::from);
     Fault::PackagesUnreachable.error(doing, cause).saying(output.both_ends())
+}
+
+/// apt's words about a repository that another key signed, or none.
+fn refused_key(output: &Output) -> Option<Message> {
+    let message = |line: &ForeignText| line.after("W: ").or_else(|| line.after("E: "));
+    let of_a_key = |line: &ForeignText| {
+        ["GPG error", "is not signed", "couldn't be verified"].iter().any(|word| line.says(word))
+    };
+    output.lines().iter().filter_map(message).find(of_a_key).map(Message::from)
 }
 
 fn failed(wanted: &InstallPackages, output: &Output) -> Error {
@@ -232,6 +251,18 @@ mod tests {
         let said = "Reading...\nW: Failed to fetch https://x/Packages  Certificate verification failed\nW: Some index";
         assert_eq!(of(0, said), ["Failed to fetch https://x/Packages  Certificate verification failed"]);
         assert_eq!(of(100, "E: Unable to connect"), ["it ended with status 100"]);
+    }
+
+    #[test]
+    fn a_repository_that_another_key_signed_is_told_by_apt_s_words() {
+        let of = |stderr: &str| {
+            let output = Output { status: Some(100), stdout: Vec::new(), stderr: stderr.into() };
+            refused_key(&output).map(|cause| cause.shown(&Redaction::default()))
+        };
+        let unknown = "Get:1 x\nW: GPG error: http://x ./ InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 1\nE: The repository 'http://x ./ InRelease' is not signed.\n";
+        assert!(of(unknown).unwrap().starts_with("GPG error: http://x"));
+        assert!(of("E: The repository 'http://x ./ Release' is not signed.").unwrap().contains("not signed"));
+        assert_eq!(of("W: Failed to fetch http://x  Could not resolve 'x'"), None);
     }
 
     #[test]

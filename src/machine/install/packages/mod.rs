@@ -2,5 +2,6 @@
 
 mod apt;
 mod dpkg;
+mod repositories;
 
 pub use apt::{check, install};
