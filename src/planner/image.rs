@@ -93,7 +93,7 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
         .after(&["records"]);
     steps
         .add("image", why, Action::PrepareImage(image))
-        .after(&["docker", "checkout", "image-records"])
+        .after(&["docker", "checkout", "image-records", "run"])
         .after(&rules)
         .within(phase);
     steps.finished_by("image");
