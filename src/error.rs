@@ -122,6 +122,9 @@ codes! {
     SecretInvalid = "E-SECRET-INVALID", Invalid, "store one flat JSON object of strings, or KEY=value lines";
     SecretKeyRefused = "E-SECRET-KEY-REFUSED", Refused, "rename or remove the key: it changes how programs are loaded";
     SecretKeyMissing = "E-SECRET-KEY-MISSING", Invalid, "add the key to the secret, or take it out of env.required in bootagent.toml";
+    ParameterMissing = "E-PARAMETER-MISSING", Invalid, "create the parameter in this region, correct env.from in bootagent.toml, or set optional = true there";
+    ParameterDenied = "E-PARAMETER-DENIED", Invalid, "allow ssm:GetParameter (for a path ssm:GetParametersByPath) on it in the instance's role, and kms:Decrypt on the key of each SecureString";
+    ParameterUnreachable = "E-PARAMETER-UNREACHABLE", Temporary, "does the subnet reach Systems Manager (NAT or VPC endpoint for ssm), and is the clock right?";
     EnvironmentUncarried = "E-ENVIRONMENT-UNCARRIED", Invalid, "store the value in another form (base64, for example): no environment file can contain it";
     CheckoutFailed = "E-CHECKOUT-FAILED", Failed, "see the cause; check free disk space and inodes first";
     InstallFailed = "E-INSTALL-FAILED", Failed, "run the same command in a clean clone; push a fix, then: bootagent update";

@@ -10,12 +10,12 @@ use std::task::Poll;
 use bootagent::boot;
 use bootagent::error::Result;
 use bootagent::facts::{
-    Branch, Commit, Entry, EntryKind, Facts, Installed, Instance, Seconds, Service, Source,
+    Branch, Commit, Entry, EntryKind, Facts, Installed, Instance, Seconds, Service, Source, ValuePlace,
 };
 use bootagent::machine::LocalHost;
 use bootagent::machine::jail::request::read_reply;
 use bootagent::observe::manifest::Manifest;
-use bootagent::observe::secrets::{self, Variables, refused};
+use bootagent::observe::secrets::{self, Collected, Content, Merged, PlaceValues, Variables, refused};
 use bootagent::observe::{self, Decision, Flags, NextBoot, Selection};
 use bootagent::plan::{self, Plan, Setting, Shown};
 use bootagent::planner::runtime::tables;
@@ -74,6 +74,7 @@ fn selection() -> Selection {
         pinned: None,
         repository: "https://example.com/{service}.git".to_owned(),
         secret: "service_env_auth-service_test".to_owned(),
+        values: Default::default(),
         credential: Some("git_token".to_owned()),
         budget: Seconds(900),
         service_may_use_imds: true,
@@ -115,6 +116,7 @@ fn planned_of(source: &Source, secret: &Variables) -> Result<Plan> {
         manifest: &manifest(),
         manifest_from: &said("manifest", "bootagent.toml"),
         secret: Some(secret),
+        values: None,
         good_environment: None,
     })
     .map_err(Unmet::into_error)
@@ -303,13 +305,16 @@ fn what_others_wrote_is_read_beside_the_async_thread() {
         (LocalHost::observer(), Flags::default(), selection(), manifest());
     let mut source = source();
     source.evidence.insert(observe::MANIFEST.to_owned(), MANIFEST.to_owned());
+    let merged = Merged { variables: read(r#"{"TOKEN": "1"}"#).unwrap(), ..Merged::default() };
     let service = Arc::new(boot::Service {
         source: source.clone(),
         manifest: manifest.clone(),
         manifest_from: said("manifest", "bootagent.toml"),
-        secret: Some(read(r#"{"TOKEN": "1"}"#).unwrap()),
+        values: Some(Collected { merged, ..Collected::default() }),
     });
-    let values = vec![observe::Values { name: "secret".to_owned(), text: Secret::new(r#"{"TOKEN": "1"}"#) }];
+    let (place, content) =
+        (ValuePlace::Secret("secret".to_owned()), Content::Text(Secret::new(r#"{"TOKEN": "1"}"#)));
+    let own = Some(PlaceValues { place, content });
     type Work<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
     let mut work: Vec<(&str, Work<'_>)> = vec![
         ("policy", Box::pin(async { observe::policy(&machine, &flags).await.map(drop) })),
@@ -319,7 +324,12 @@ fn what_others_wrote_is_read_beside_the_async_thread() {
                 observe::manifest(&machine, &selection, &flags, &source, tables()).await.map(drop)
             }),
         ),
-        ("secret", Box::pin(async { observe::variables(&manifest, values).await.map(drop) })),
+        (
+            "secret",
+            Box::pin(async {
+                observe::collected(&manifest, Vec::new(), own, Vec::new(), &flags).await.map(drop)
+            }),
+        ),
         ("reply", Box::pin(async { read_reply::<u32>(br#"{"ok":1}"#.to_vec()).await.map(drop) })),
         (
             "plan",

@@ -7,7 +7,7 @@ use crate::facts::{Facts, Source};
 use crate::machine;
 use crate::observe::Selection;
 use crate::observe::manifest::Manifest;
-use crate::observe::secrets::Variables;
+use crate::observe::secrets::Collected;
 use crate::plan::{Plan, Rendering, Setting};
 use crate::planner::{self, Unmet, Wanted};
 
@@ -17,7 +17,8 @@ pub struct Service {
     pub source: Source,
     pub manifest: Manifest,
     pub manifest_from: Setting,
-    pub secret: Option<Variables>,
+    /// `None` if the manifest says that the service has no secret, and names no other source.
+    pub values: Option<Collected>,
 }
 
 /// Makes the plan on a blocking thread: the planner parses files of the repository, which may be large.
@@ -34,7 +35,8 @@ pub async fn decide(
             source: &service.source,
             manifest: &service.manifest,
             manifest_from: &service.manifest_from,
-            secret: service.secret.as_ref(),
+            secret: service.values.as_ref().map(|values| &values.merged.variables),
+            values: service.values.as_ref(),
             good_environment: good_environment.as_ref(),
         }))
     };

@@ -157,12 +157,13 @@ impl Fallback<'_> {
                 "an older version of bootagent deployed it and did not record where its variables come from";
             return Err(Error::new(Code::RecordUnreadable, doing, cause));
         };
-        let secret = match (&kept.variables.secret, &self.facts.instance) {
-            (None, _) => None,
+        let has_values = kept.variables.secret.is_some() || !kept.variables.sources.is_empty();
+        let secret = match (has_values, &self.facts.instance) {
+            (false, _) => None,
             // Reading the secret has just failed: do not wait for it again.
-            (Some(_), _) if is_about_the_secret(self.error.code()) => return Err(self.error.clone()),
-            (Some(_), None) => return Err(self.error.clone()),
-            (Some(_), Some(instance)) => {
+            (true, _) if is_about_the_secret(self.error.code()) => return Err(self.error.clone()),
+            (true, None) => return Err(self.error.clone()),
+            (true, Some(instance)) => {
                 let network = &self.known.network;
                 observe::variables_of(machine, &kept.variables, instance, network, PATIENCE).await?
             }
@@ -180,6 +181,9 @@ fn is_about_the_secret(code: Code) -> bool {
             | Code::SecretUnreachable
             | Code::SecretInvalid
             | Code::SecretKeyRefused
+            | Code::ParameterMissing
+            | Code::ParameterDenied
+            | Code::ParameterUnreachable
             | Code::CredentialsMissing
     )
 }

@@ -99,5 +99,5 @@ pub fn explained(error: Error, plan: &Plan, report: &Report) -> Error {
     let commit = plan.deployment.commit.short();
     error
         .because(format!("commit {commit} passed its health check with the previous values; {changed}"))
-        .remedy(format!("correct the secret {secret} ({changed}), and then: bootagent run"))
+        .remedy(format!("correct the {secret} ({changed}), and then: bootagent run"))
 }

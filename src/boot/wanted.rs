@@ -58,7 +58,7 @@ async fn service(
         Origin::Record(source) => Ok((source.clone(), None)),
         Origin::Remote => fetch(machine, flags, identified, report).await,
     }));
-    let reading = observe::values(machine, selection, facts, flags, policy);
+    let reading = observe::own_values(machine, selection, facts, flags, policy);
     let what = format!("reading the secret {}", selection.secret);
     let mut reading = pin!(report.during("secret", &what, reading));
     let mut read = None;
@@ -70,10 +70,28 @@ async fn service(
     };
     let (manifest, manifest_from) =
         observe::manifest(machine, selection, flags, &source, planner::runtime::tables()).await?;
-    let secret = match (manifest.secret, read) {
-        (false, _) => None,
-        (true, Some(values)) => Some(observe::variables(&manifest, values?).await?),
-        (true, None) => Some(observe::variables(&manifest, reading.await?).await?),
+    let sources = observe::sources(&manifest, selection)?;
+    // A file stands for all sources, also if the service has no secret of its own.
+    let is_read = manifest.secret || (flags.overrides.env_file.is_some() && !sources.is_empty());
+    let own = async {
+        match (is_read, read) {
+            (false, _) => Ok(None),
+            (true, Some(values)) => values.map(Some),
+            (true, None) => reading.await.map(Some),
+        }
     };
-    Ok((Arc::new(Service { source, manifest, manifest_from, secret }), scratch))
+    let further = async {
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = sources.iter().map(|source| source.place.to_string()).collect();
+        let reading = observe::further_values(machine, &sources, (selection, facts), flags, policy);
+        report.during("values", &format!("reading {}", places.join(", ")), reading).await
+    };
+    let (own, further) = tokio::try_join!(own, further)?;
+    let values = match own.is_some() || !sources.is_empty() {
+        true => Some(observe::collected(&manifest, sources, own, further, flags).await?),
+        false => None,
+    };
+    Ok((Arc::new(Service { source, manifest, manifest_from, values }), scratch))
 }

@@ -17,9 +17,11 @@ mod program;
 pub mod records;
 mod seconds;
 mod source;
+mod template;
 #[cfg(test)]
 pub mod testing;
 mod uncommitted;
+mod values;
 
 pub use gate::{Gate, Probe, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
@@ -39,4 +41,6 @@ pub use records::{
 };
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, Source, requested};
+pub use template::{Form, Part, Template};
 pub use uncommitted::Uncommitted;
+pub use values::{Arn, FileFormat, ValueFile, ValuePlace, ValueSource};

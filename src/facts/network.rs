@@ -22,6 +22,16 @@ pub struct Network {
     pub no_proxy: Vec<HostName>,
     /// Certificates to trust in addition to the system's.
     pub ca_file: Option<CaFile>,
+    /// Whether AWS's APIs are called at their FIPS endpoints.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fips: bool,
+    /// Whether AWS's APIs are called at endpoints that IPv6 reaches, too.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dual_stack: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Network {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Environment, Gate, Service, Source};
+use super::{Commit, Environment, Gate, Service, Source, ValueFile, ValueSource};
 use crate::error::ErrorReport;
 
 /// The schema that this program reads and writes. The first records had no number: they are of schema 1.
@@ -134,6 +134,15 @@ pub struct Kept {
 pub struct Ingredients {
     /// The secret's name; none if the service has no secret.
     pub secret: Option<String>,
+    /// Further sources, which the secret overrides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ValueSource>,
+    /// Values composed of others, as templates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compose: BTreeMap<String, String>,
+    /// Files made of the variables, besides `.env`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ValueFile>,
     /// Variable names that bootagent refuses by default and that the manifest allows.
     pub allow: BTreeSet<String>,
     /// Variables that the secret overrides.
@@ -161,6 +170,9 @@ impl Default for Ingredients {
     fn default() -> Self {
         Ingredients {
             secret: None,
+            sources: Vec::new(),
+            compose: BTreeMap::new(),
+            files: Vec::new(),
             allow: BTreeSet::new(),
             under: BTreeMap::new(),
             required: BTreeSet::new(),

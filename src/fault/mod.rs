@@ -131,6 +131,11 @@ faults! {
     SecretMissing = "secret-missing", STOP, Secret, SecretMissing, "there is no secret of this name, or it is about to be deleted";
     SecretDenied = "secret-denied", STOP, Secret, SecretDenied, "the role may not read the secret, or not use its key";
     SecretDeniedYet = "secret-denied-yet", RETRY, Permission, SecretDenied, "the same before the service was first healthy on this instance: IAM may not have propagated a new policy yet";
+    ParameterUnreachable = "parameter-unreachable", RETRY, Secret, ParameterUnreachable, "no connection to Parameter Store, or it answers ThrottlingException, 429 or 5xx";
+    ParameterUntrusted = "parameter-untrusted", STOP, Secret, ParameterUnreachable, "the certificate of Parameter Store's endpoint is not trusted here";
+    ParameterMissing = "parameter-missing", STOP, Secret, ParameterMissing, "there is no parameter of this name, or none below this path";
+    ParameterDenied = "parameter-denied", STOP, Secret, ParameterDenied, "the role may not read the parameter, or not use its key";
+    ParameterDeniedYet = "parameter-denied-yet", RETRY, Permission, ParameterDenied, "the same before the service was first healthy on this instance: IAM may not have propagated a new policy yet";
     ClockWrong = "clock-wrong", RETRY, Clock, ClockWrong, "a server refuses a signature or certificate for its time, and the machine's clock differs from AWS's by over 4 minutes, or from GitHub's by over 30 s";
 
     GitUnreachable = "git-unreachable", RETRY, Fetch, GitUnreachable, "no connection to the git server: no address for its name, no route, no handshake";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted,
+    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
 use crate::machine::container::{engine, images};
@@ -113,6 +113,16 @@ impl Observe for LocalHost {
         patience: SecretPatience,
     ) -> Result<Secret> {
         aws::secret(self.imds(), name, region, network, patience).await
+    }
+
+    async fn parameters(
+        &self,
+        place: &ValuePlace,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<(String, Secret)>> {
+        aws::parameters(self.imds(), place, region, network, patience).await
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {

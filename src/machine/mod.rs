@@ -25,7 +25,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source, Uncommitted};
+use crate::facts::{
+    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source, Uncommitted, ValuePlace,
+};
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
 
@@ -109,6 +111,15 @@ pub trait Observe {
         network: &Network,
         patience: SecretPatience,
     ) -> Result<Secret>;
+
+    /// A parameter, or all parameters below a path, each with its name without the path. `region` is absent on a laptop.
+    async fn parameters(
+        &self,
+        place: &ValuePlace,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<(String, Secret)>>;
 
     /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, Origin, Origins, PackagesAllowed, Policy, Sourced, holds_a_secret,
+    Archives, HookWanted, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
@@ -23,6 +23,8 @@ pub struct Selection {
     pub repository: String,
     /// The name of the secret with the service's variables.
     pub secret: String,
+    /// The secrets and parameters that a manifest may name besides it.
+    pub values: ValuesAllowed,
     /// The name of the secret with the git credential.
     pub credential: Option<String>,
     pub budget: Seconds,
@@ -131,6 +133,8 @@ pub fn select(
     settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
     let (lifecycle, lifecycle_settings) = policy.lifecycle();
     settings.extend(lifecycle_settings);
+    let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
+    settings.extend(value_settings);
 
     Ok(Selection {
         service: service.value,
@@ -139,6 +143,7 @@ pub fn select(
         pinned: pinned.map(|commit| commit.value),
         repository: repository.value,
         secret: secret.value,
+        values,
         credential: credential.map(|name| name.value),
         budget: budget.value,
         service_may_use_imds: imds.value,

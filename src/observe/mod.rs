@@ -12,17 +12,19 @@ mod notes;
 mod policy;
 mod reads;
 pub mod secrets;
+mod sources;
 mod values;
 
 pub use decision::Decision;
 pub use flag_file::flag_file;
 pub use identity::{Anew, NextBoot, Selection, select};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, Fragment, Origins, Overrides, POLICY, PackagesAllowed, Policy, policy,
-    recorded_flags,
+    Archives, ArchivesAllowed, Flags, Fragment, Origins, Overrides, POLICY, PackagesAllowed, Policy,
+    ValuesAllowed, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,
-    lifecycle, manifest, repository_manifest, source, tags, tip, unusable, variables_of,
+    lifecycle, manifest, repository_manifest, source, tags, tip, unusable,
 };
-pub use values::{Values, values, variables};
+pub use sources::sources;
+pub use values::{collected, further_values, own_values, variables_of};

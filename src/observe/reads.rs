@@ -10,18 +10,16 @@ use super::credential::credential;
 use super::flag_file::flag_file;
 use super::manifest::{Manifest, Table};
 use super::policy::{Flags, Fragment, Policy};
-use super::secrets::{self, Variables};
 use super::{Decision, Selection};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, Facts, Failure, Ingredients, Instance, LONGEST_EVIDENCE, Lifecycle, Network, Places, Source,
-    Unusable, records,
+    Commit, Facts, Failure, Instance, LONGEST_EVIDENCE, Lifecycle, Places, Source, Unusable, records,
 };
 use crate::fault::Fault;
 use crate::machine::{
     DocumentRequest, FetchRequest, Limits, Observe, Repository, Scratch, SecretPatience, blocking,
 };
-use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
+use crate::plan::environment::{self, EnvCopy, EnvFile, SERVICE};
 use crate::plan::layout::{self, Layout};
 use crate::plan::{Rendering, Seconds, Setting};
 use crate::secret::Sealed;
@@ -209,21 +207,6 @@ pub fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Po
     SecretPatience { time: policy.wait(), waits_for_permission }
 }
 
-/// Reads the secret of a kept release; `None` if the release has none.
-pub async fn variables_of(
-    machine: &impl Observe,
-    ingredients: &Ingredients,
-    instance: &Instance,
-    network: &Network,
-    wait: Seconds,
-) -> Result<Option<Variables>> {
-    let Some(name) = ingredients.secret.clone() else { return Ok(None) };
-    let patience = SecretPatience { time: wait, waits_for_permission: false };
-    let text = machine.secret(&name, Some(&instance.region), network, patience).await?;
-    let allow = ingredients.allow.clone();
-    blocking(move || secrets::parse(&name, text.expose(), &allow)).await.map(Some)
-}
-
 /// The environment files of the last healthy deployment; `None` if they are gone (a reboot removes them). The text is
 /// not parsed for its keys: a parser of secrets is one more place that could leak them.
 pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result<Option<Rendering>> {
@@ -234,7 +217,7 @@ pub async fn good_environment(machine: &impl Observe, layout: &Layout) -> Result
     let path = |file: &EnvFile| layout.env_file(EnvCopy::Good, file);
     let Some(service) = machine.text(&path(&SERVICE)).await?.map(sealed) else { return Ok(None) };
     let mut others = Vec::new();
-    for file in FILES.into_iter().filter(|file| *file != SERVICE) {
+    for file in environment::all().filter(|file| *file != SERVICE) {
         others.extend(machine.text(&path(&file)).await?.map(|text| (file, sealed(text))));
     }
     Ok(Some(Rendering::new(service, others)))

@@ -1,8 +1,5 @@
-//! The values of a service's variables come from a list of sources, which are read at the same time and merged in order:
-//! a variable of a later source replaces one of an earlier source. Today the list has one member: the service's secret,
-//! or the file of `--env-file`.
-
-use std::path::PathBuf;
+//! Reads a service's values. They come from a list of sources, which are read at the same time and merged in order: those
+//! of the manifest's `env.from`, and then the service's own secret, which overrides them. `--env-file` stands for all.
 
 use futures_util::future::try_join_all;
 
@@ -11,96 +8,144 @@ use super::flag_file::flag_file;
 use super::manifest::Manifest;
 use super::policy::{Flags, Policy};
 use super::reads::{patience, region};
-use super::secrets::{self, Variables};
-use crate::error::Result;
-use crate::facts::Facts;
-use crate::machine::{Observe, blocking};
+use super::secrets::{self, Collected, Content, PlaceValues};
+use crate::error::{Error, Result};
+use crate::facts::{Facts, Ingredients, Instance, Network, ValuePlace, ValueSource};
+use crate::fault::Fault;
+use crate::machine::{Observe, SecretPatience, blocking};
+use crate::plan::Seconds;
 use crate::secret::Secret;
 
-/// Where values are read.
-enum ValueSource {
-    /// A file that a flag names.
-    File { path: PathBuf, flag: &'static str },
-    /// The name of a secret in Secrets Manager.
-    Secret(String),
-}
-
-/// What a source has.
-#[derive(Clone)]
-pub struct Values {
-    /// The secret's name, for messages.
-    pub name: String,
-    pub text: Secret,
-}
-
-fn sources(selection: &Selection, flags: &Flags) -> Vec<ValueSource> {
-    vec![match &flags.overrides.env_file {
-        Some(path) => ValueSource::File { path: path.clone(), flag: "--env-file" },
-        None => ValueSource::Secret(selection.secret.clone()),
-    }]
-}
-
-/// Reads all sources of the service's values.
-pub async fn values(
+/// Reads the service's own secret, or the file that `--env-file` names in its place.
+pub async fn own_values(
     machine: &impl Observe,
     selection: &Selection,
     facts: &Facts,
     flags: &Flags,
     policy: &Policy,
-) -> Result<Vec<Values>> {
-    let reads = sources(selection, flags).into_iter().map(async |source| match source {
-        ValueSource::File { path, flag } => {
-            let text = Secret::new(flag_file(machine, &path, flag).await?);
-            Ok(Values { name: selection.secret.clone(), text })
-        }
-        ValueSource::Secret(name) => {
+) -> Result<PlaceValues> {
+    let place = ValuePlace::Secret(selection.secret.clone());
+    let text = match &flags.overrides.env_file {
+        Some(path) => Secret::new(flag_file(machine, path, "--env-file").await?),
+        None => {
             let patience = patience(selection, facts, flags, policy);
-            let read = machine.secret(&name, region(facts), &selection.network, patience);
+            let read = machine.secret(&selection.secret, region(facts), &selection.network, patience);
             let read_by = ["service", "environment", "secret"];
-            let text = read.await.map_err(|error| selection.origins.explain(error, &read_by))?;
-            Ok(Values { name, text })
+            read.await.map_err(|error| selection.origins.explain(error, &read_by))?
         }
+    };
+    Ok(PlaceValues { place, content: Content::Text(text) })
+}
+
+/// Reads the manifest's sources, each place once. Nothing if a file stands for all.
+pub async fn further_values(
+    machine: &impl Observe,
+    sources: &[ValueSource],
+    (selection, facts): (&Selection, &Facts),
+    flags: &Flags,
+    policy: &Policy,
+) -> Result<Vec<PlaceValues>> {
+    if flags.overrides.env_file.is_some() {
+        return Ok(Vec::new());
+    }
+    let patience = patience(selection, facts, flags, policy);
+    read_all(machine, sources, region(facts), &selection.network, patience).await
+}
+
+async fn read_all(
+    machine: &impl Observe,
+    sources: &[ValueSource],
+    region: Option<&str>,
+    network: &Network,
+    patience: SecretPatience,
+) -> Result<Vec<PlaceValues>> {
+    let mut places: Vec<&ValuePlace> = sources.iter().map(|source| &source.place).collect();
+    places.sort_unstable();
+    places.dedup();
+    let reads = places.into_iter().map(async |place| {
+        let read = read(machine, place, region, network, patience).await;
+        let is_optional =
+            sources.iter().filter(|source| source.place == *place).all(|source| source.optional);
+        let content = match read {
+            Err(error) if is_optional && is_missing(&error) => Content::Absent,
+            read => read.map_err(remedied)?,
+        };
+        Ok(PlaceValues { place: place.clone(), content })
     });
     try_join_all(reads).await
 }
 
-/// The variables of all sources, merged.
-pub async fn variables(manifest: &Manifest, values: Vec<Values>) -> Result<Variables> {
-    let allow = manifest.env.allow.clone();
-    let parse = move || {
-        let mut merged = Variables::default();
-        for Values { name, text } in values {
-            merged.extend(secrets::parse(&name, text.expose(), &allow)?);
+async fn read(
+    machine: &impl Observe,
+    place: &ValuePlace,
+    region: Option<&str>,
+    network: &Network,
+    patience: SecretPatience,
+) -> Result<Content> {
+    match place {
+        ValuePlace::Secret(name) => machine.secret(name, region, network, patience).await.map(Content::Text),
+        ValuePlace::Parameter(_) => {
+            let read = machine.parameters(place, region, network, patience).await?;
+            let one = read.into_iter().next().map(|(_, value)| Content::Text(value));
+            Ok(one.unwrap_or(Content::Absent))
         }
-        Ok(merged)
-    };
-    blocking(parse).await
+        ValuePlace::Parameters(_) => {
+            machine.parameters(place, region, network, patience).await.map(Content::Listed)
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Names `env.from` in the remedy, where the source is named.
+fn remedied(error: Error) -> Error {
+    let what = match Fault::of(&error) {
+        Some(Fault::SecretMissing) => "secret",
+        Some(Fault::ParameterMissing) => "parameter",
+        _ => return error,
+    };
+    error.remedy(format!(
+        "create the {what} in this region, correct env.from in bootagent.toml, or set optional = true there"
+    ))
+}
 
-    fn values(texts: &[&str]) -> Vec<Values> {
-        let named = |(at, text): (usize, &&str)| Values {
-            name: format!("s{at}"),
-            text: Secret::new(text.to_string()),
-        };
-        texts.iter().enumerate().map(named).collect()
-    }
+fn is_missing(error: &Error) -> bool {
+    matches!(Fault::of(error), Some(Fault::SecretMissing | Fault::ParameterMissing))
+}
 
-    #[tokio::test]
-    async fn a_later_source_replaces_a_variable_of_an_earlier_one() {
-        let values = values(&[r#"{"A": "1", "B": "1"}"#, "B=2\nC=2\n"]);
-        let merged = variables(&Manifest::default(), values).await.unwrap();
-        let shown: Vec<_> = merged.iter().map(|(name, value)| (name, value.expose())).collect();
-        assert_eq!(shown, [("A", "1"), ("B", "2"), ("C", "2")]);
-    }
+/// The variables of all sources, merged; `own` is what was read of the service's own secret.
+pub async fn collected(
+    manifest: &Manifest,
+    sources: Vec<ValueSource>,
+    own: Option<PlaceValues>,
+    further: Vec<PlaceValues>,
+    flags: &Flags,
+) -> Result<Collected> {
+    let (allow, is_file) = (manifest.env.allow.clone(), flags.overrides.env_file.is_some());
+    blocking(move || {
+        let own_source = own.iter().map(|own| ValueSource::whole(own.place.clone()));
+        let merged: Vec<ValueSource> =
+            sources.iter().filter(|_| !is_file).cloned().chain(own_source).collect();
+        let read: Vec<PlaceValues> = further.into_iter().chain(own).collect();
+        let merged = secrets::merge(&merged, &read, Some(&allow))?;
+        Ok(Collected { merged, sources, read })
+    })
+    .await
+}
 
-    #[tokio::test]
-    async fn an_error_names_the_source_that_has_it() {
-        let values = values(&["A=1", "LD_PRELOAD=x"]);
-        let error = variables(&Manifest::default(), values).await.unwrap_err();
-        assert!(error.to_string().contains("s1") && error.to_string().contains("LD_PRELOAD"), "{error}");
+/// Reads the sources of a kept release; `None` if the release has none.
+pub async fn variables_of(
+    machine: &impl Observe,
+    ingredients: &Ingredients,
+    instance: &Instance,
+    network: &Network,
+    wait: Seconds,
+) -> Result<Option<secrets::Variables>> {
+    let own = ingredients.secret.clone().map(|name| ValueSource::whole(ValuePlace::Secret(name)));
+    let sources: Vec<ValueSource> = ingredients.sources.iter().cloned().chain(own).collect();
+    if sources.is_empty() {
+        return Ok(None);
     }
+    let patience = SecretPatience { time: wait, waits_for_permission: false };
+    let read = read_all(machine, &sources, Some(&instance.region), network, patience).await?;
+    let allow = ingredients.allow.clone();
+    blocking(move || secrets::merge(&sources, &read, Some(&allow))).await.map(|merged| Some(merged.variables))
 }

@@ -43,8 +43,31 @@ pub const DOTENV: EnvFile = EnvFile {
     link: Some(".env"),
 };
 
-/// All files that a deployment may have. A run removes those that the new deployment does not have.
+/// The files of every deployment, besides `MADE`. A run removes those that the new deployment does not have.
 pub const FILES: [EnvFile; 2] = [SERVICE, DOTENV];
+
+const fn made(name: &'static str, step: &'static str) -> EnvFile {
+    let why = "a file of env.files, made of the service's variables";
+    EnvFile { name, step, why, mode: 0o640, is_shared: true, link: None }
+}
+
+/// The files of `env.files`, in the order of their paths. A deployment has as many of them as its manifest names; each is
+/// in memory, and the release has a link to it at the path.
+pub const MADE: [EnvFile; 8] = [
+    made("file-1", "file-1"),
+    made("file-2", "file-2"),
+    made("file-3", "file-3"),
+    made("file-4", "file-4"),
+    made("file-5", "file-5"),
+    made("file-6", "file-6"),
+    made("file-7", "file-7"),
+    made("file-8", "file-8"),
+];
+
+/// Every file that a deployment can have.
+pub fn all() -> impl Iterator<Item = EnvFile> {
+    FILES.into_iter().chain(MADE)
+}
 
 impl EnvFile {
     pub fn owner(&self, service: &Service) -> Owner {
@@ -80,6 +103,10 @@ impl Rendering {
         Rendering { service, others }
     }
 
+    pub fn add(&mut self, file: EnvFile, text: Sealed) {
+        self.others.push((file, text));
+    }
+
     /// The text for systemd, which every rendering has.
     pub fn service(&self) -> &Sealed {
         &self.service
@@ -98,8 +125,7 @@ impl Rendering {
     }
 
     pub fn has_same_texts(&self, other: &Rendering) -> bool {
-        let text = |rendering: &Rendering, file| rendering.text(file).map(|text| text.expose().to_owned());
-        FILES.iter().all(|file| text(self, file) == text(other, file))
+        all().all(|file| self.text(&file) == other.text(&file))
     }
 }
 

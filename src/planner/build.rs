@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, imds, packages};
+use super::{Wanted, accounts, imds, packages, value_files};
 use crate::error::Result;
 use crate::facts::Generation;
 use crate::fault::Phase;
@@ -143,6 +143,7 @@ pub fn link(steps: &mut Steps, draft: &Draft) {
         steps.displace(&id, &why, release.join(link), path).after(&[&built]);
         steps.finished_by(&id);
     }
+    value_files::link(steps, draft);
     for (index, persistent) in accounts::kept(draft.wanted.manifest, &draft.recipe).into_iter().enumerate() {
         let id = format!("persist-link-{}", index + 1);
         let why = "leads from the release to the persistent directory";

@@ -12,7 +12,7 @@ use super::supervisor::systemd;
 use super::{before_serving, environment, health};
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
-use crate::plan::environment::{EnvCopy, SERVICE};
+use crate::plan::environment::{EnvCopy, MADE, SERVICE};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, EnsureRunning, Gate, Mark, Owner, Seconds, StepId};
 use crate::secret::Secret;
@@ -47,7 +47,8 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
 
     // systemd stops the candidate after this time, in case the run is killed before it can.
     let most = Seconds(gate.within.0 + gate.good_for(false).0 + 60);
-    let text = systemd::candidate(wanted.selection, recipe, draft.release(), most, layout);
+    let made: Vec<_> = MADE.into_iter().filter(|file| rendering.text(file).is_some()).collect();
+    let text = systemd::candidate(wanted.selection, recipe, draft.release(), (most, &made), layout);
     let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);

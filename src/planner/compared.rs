@@ -3,10 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use super::draft::{Draft, Wanted};
-use super::env;
 use super::records::good;
+use super::{env, values};
 use crate::facts::Generation;
-use crate::plan::environment::FILES;
+use crate::plan::environment::{FILES, MADE};
 use crate::plan::{Compared, Deployment, Rendering};
 
 /// The deployment that the plan's run starts.
@@ -37,8 +37,8 @@ fn compared(draft: &Draft) -> Compared {
     match wanted.good_environment {
         // The health checks are not compared: PORT may be one of the values that differ.
         Some(former) if same_code && !former.has_same_texts(rendering) => Compared::OtherValues {
+            secret: values::places(wanted, &env::changed_keys(variables, former.service().expose())),
             keys: env::changed_keys(variables, former.service().expose()),
-            secret: wanted.selection.secret.clone(),
         },
         _ if good == generation => Compared::Same,
         _ => Compared::Other,
@@ -50,9 +50,14 @@ fn compared(draft: &Draft) -> Compared {
 fn digest(generation: &Generation, rendering: &Rendering) -> String {
     let release = generation.release.display().to_string();
     let files = FILES.iter().map(|file| rendering.text(file).map(|text| text.expose()).unwrap_or_default());
+    let made = MADE.iter().filter_map(|file| rendering.text(file).map(|text| text.expose()));
     let mut hash = Sha256::new();
     let supervisor_files = generation.runs_by.files.iter().map(|file| file.text.as_str());
-    for part in [release.as_str(), &generation.runs_by.unit].into_iter().chain(files).chain(supervisor_files)
+    for part in [release.as_str(), &generation.runs_by.unit]
+        .into_iter()
+        .chain(files)
+        .chain(made)
+        .chain(supervisor_files)
     {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::runtime::Recipe;
-use super::supervisor;
+use super::{supervisor, values};
 use crate::facts::{Facts, Generation, Source};
 use crate::observe::Selection;
 use crate::observe::manifest::Manifest;
-use crate::observe::secrets::Variables;
+use crate::observe::secrets::{Collected, Variables};
 use crate::plan::layout::Layout;
 use crate::plan::{Rendering, Setting};
 
@@ -18,8 +18,11 @@ pub struct Wanted<'a> {
     pub source: &'a Source,
     pub manifest: &'a Manifest,
     pub manifest_from: &'a Setting,
-    /// `None` if the manifest says that the service has no secret.
+    /// The variables of all its sources. `None` if the manifest says that the service has no secret, and names no other
+    /// source.
     pub secret: Option<&'a Variables>,
+    /// The same with its origins.
+    pub values: Option<&'a Collected>,
     /// The environment of the last healthy deployment. `None` after a reboot: it is kept on tmpfs only.
     pub good_environment: Option<&'a Rendering>,
 }
@@ -31,6 +34,8 @@ pub struct Draft<'a> {
     pub recipe: Recipe,
     /// The variables of the service.
     pub variables: Variables,
+    /// Those of them that no message may show: the secret's, and what is composed of them.
+    pub confidential: Variables,
     /// The texts of its environment files.
     pub rendering: Rendering,
     pub service: supervisor::Service,
@@ -57,6 +62,7 @@ impl Draft<'_> {
             .iter()
             .cloned()
             .chain([(*manifest_from).clone(), runtime])
+            .chain(values::settings(self.wanted))
             .chain(self.recipe.settings.iter().cloned())
             .collect()
     }

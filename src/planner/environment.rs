@@ -3,10 +3,10 @@
 use super::draft::Draft;
 use super::env;
 use super::steps::Steps;
-use super::{Wanted, before_serving, header};
+use super::{Wanted, before_serving, header, value_files};
 use crate::error::Result;
 use crate::observe::secrets::Variables;
-use crate::plan::environment::{EnvCopy, FILES};
+use crate::plan::environment::{EnvCopy, EnvFile, FILES, MADE};
 use crate::plan::layout::Layout;
 use crate::plan::{Action, Owner, Rendering};
 
@@ -21,7 +21,17 @@ pub fn render(
     notes: &mut Vec<String>,
 ) -> Result<Rendering> {
     let dialect = recipe.dotenv(wanted.manifest);
-    let (rendering, left_out) = env::render(variables, dialect, &header(layout))?;
+    let header = header(layout);
+    let (mut rendering, left_out) = env::render(variables, dialect, &header)?;
+    let files = &wanted.manifest.env.files;
+    let made = value_files::render(files, variables, recipe.dotenv, &header)?;
+    for ((slot, text, left_out), file) in made.into_iter().zip(files) {
+        rendering.add(slot, text);
+        if !left_out.is_empty() {
+            let (path, left_out) = (&file.path, left_out.join(", "));
+            notes.push(format!("not in {path}, because its readers would change the values: {left_out}"));
+        }
+    }
     if !left_out.is_empty() {
         notes.push(format!(
             "only in the process environment, because readers of .env would change the values: {}",
@@ -61,6 +71,30 @@ pub const CANDIDATE: Purpose =
 pub fn write_serving(steps: &mut Steps, draft: &Draft) {
     let prepared = before_serving(steps);
     write(steps, &SERVING, &draft.rendering, &["run", prepared], &draft.layout);
+    let change = (draft.wanted.good_environment, &draft.rendering);
+    remove_made(steps, &SERVING, change, &["run", prepared], &draft.layout);
+}
+
+/// Adds steps that remove the files of `env.files` that the `old` deployment had and the `new` one does not have. Returns
+/// their ids.
+pub fn remove_made(
+    steps: &mut Steps,
+    purpose: &Purpose,
+    (old, new): (Option<&Rendering>, &Rendering),
+    needs: &[&str],
+    layout: &Layout,
+) -> Vec<String> {
+    let is_left =
+        |file: &EnvFile| new.text(file).is_none() && old.is_some_and(|old| old.text(file).is_some());
+    let mut ids = Vec::new();
+    for file in MADE.into_iter().filter(is_left) {
+        let id = format!("{}{}{}", purpose.before, file.step, purpose.after);
+        let why = "a file of env.files of the other deployment, which this one does not have";
+        let path = layout.env_file(purpose.copy, &file);
+        steps.add(&id, why, Action::RemoveFile { path }).after(needs);
+        ids.push(id);
+    }
+    ids
 }
 
 /// Adds one step for each file. Returns their ids.
@@ -72,7 +106,8 @@ pub fn write(
     layout: &Layout,
 ) -> Vec<String> {
     let mut ids = Vec::new();
-    for file in FILES {
+    let made = MADE.into_iter().filter(|file| rendering.text(file).is_some());
+    for file in FILES.into_iter().chain(made) {
         let id = format!("{}{}{}", purpose.before, file.step, purpose.after);
         let path = layout.env_file(purpose.copy, &file);
         let is_good = purpose.copy == EnvCopy::Good;
@@ -98,4 +133,32 @@ pub fn write(
         ids.push(id);
     }
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Service;
+    use crate::secret::Sealed;
+
+    #[test]
+    fn files_that_the_new_deployment_does_not_have_are_removed() {
+        let sealed = || Sealed::new(vec!["A".to_owned()], "A=1\n");
+        let with = |files: &[EnvFile]| {
+            Rendering::new(sealed(), files.iter().map(|file| (*file, sealed())).collect())
+        };
+        let layout = Layout::new(&Service::try_from("auth").unwrap());
+        let removed = |old: Option<&Rendering>, new: &Rendering| {
+            let mut steps = Steps::default();
+            let ids = remove_made(&mut steps, &GOOD, (old, new), &["health-check"], &layout);
+            let steps = steps.finish();
+            assert!(steps.iter().all(|step| matches!(step.action, Action::RemoveFile { .. })));
+            ids
+        };
+        let (both, first) = (with(&MADE[..2]), with(&MADE[..1]));
+        assert_eq!(removed(Some(&both), &first), ["good-file-2"]);
+        assert_eq!(removed(Some(&both), &with(&[])), ["good-file-1", "good-file-2"]);
+        assert!(removed(Some(&first), &both).is_empty());
+        assert!(removed(None, &first).is_empty());
+    }
 }

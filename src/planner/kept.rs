@@ -8,11 +8,13 @@ use super::draft::Draft;
 use super::records::{good_of, instance, name, text};
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, env, header};
+use super::{Wanted, compose, env, header, value_files};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, records};
+use crate::facts::{
+    Commit, CommitPrefix, Facts, Generation, Ingredients, Kept, Service, ValuePlace, ValueSource, records,
+};
 use crate::observe::Selection;
-use crate::observe::secrets::Variables;
+use crate::observe::secrets::{Collected, Variables, merge};
 use crate::plan::Rendering;
 use crate::plan::layout::Layout;
 use crate::secret::Secret;
@@ -64,7 +66,10 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
     under.extend(manifest.port.map(|port| ("PORT".to_owned(), port.to_string())));
     under.extend(manifest.env.values.clone());
     Ingredients {
-        secret: wanted.secret.map(|_| wanted.selection.secret.clone()),
+        secret: wanted.secret.filter(|_| manifest.secret).map(|_| wanted.selection.secret.clone()),
+        sources: wanted.values.map(|values| values.sources.clone()).unwrap_or_default(),
+        compose: manifest.env.compose.clone(),
+        files: manifest.env.files.clone(),
         allow: manifest.env.allow.clone(),
         required: manifest.env.required.iter().cloned().collect(),
         under,
@@ -74,8 +79,8 @@ pub fn ingredients(wanted: &Wanted, recipe: &Recipe) -> Ingredients {
     }
 }
 
-/// All variables of the service. Later ones replace earlier ones: defaults of the runtime, the manifest's, the
-/// secret's, those that the start command sets.
+/// All variables of the service. Later ones replace earlier ones: defaults of the runtime, the manifest's, those of
+/// further sources, the secret's, composed ones, those that the start command sets.
 pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>) -> Result<Variables> {
     let mut all = Variables::default();
     for (name, value) in &of.under {
@@ -87,17 +92,41 @@ pub fn variables(service: &Service, of: &Ingredients, secret: Option<&Variables>
     for (name, value) in &of.over {
         all.insert(name, Secret::new(value));
     }
+    for (name, value) in compose::compose(&of.compose, &all)?.iter() {
+        if !of.over.contains_key(name) {
+            all.insert(name, value.clone());
+        }
+    }
     let missing: Vec<&str> =
         of.required.iter().map(String::as_str).filter(|name| all.get(name).is_none()).collect();
     if missing.is_empty() {
         return Ok(all);
     }
     let missing = missing.join(", ");
-    let cause = match &of.secret {
-        Some(secret) => format!("{secret} has no {missing}"),
-        None => format!("the service has no secret, and nothing else sets {missing}"),
+    let mut places = of.sources.iter().map(|source| source.place.to_string()).chain(of.secret.clone());
+    let cause = match (places.next(), places.next()) {
+        (Some(only), None) => format!("{only} has no {missing}"),
+        (Some(first), Some(second)) => {
+            let all = [first, second].into_iter().chain(places).collect::<Vec<_>>().join(", ");
+            format!("none of {all} has {missing}")
+        }
+        (None, _) => format!("the service has no secret, and nothing else sets {missing}"),
     };
     Err(Error::new(Code::SecretKeyMissing, format!("checking the environment of {service}"), cause))
+}
+
+/// The variables of a recorded release, from the values that were read for another one; `present` is the name of the
+/// service's secret by now. `None` if the release has a source that was not read.
+pub fn secret_of(kept: &Kept, values: &Collected, present: &str) -> Option<Variables> {
+    let of = &kept.variables;
+    let mut read = values.read.clone();
+    let own = of.secret.clone().map(|name| ValueSource::whole(ValuePlace::Secret(name)));
+    let present = ValuePlace::Secret(present.to_owned());
+    if let (Some(own), Some(at)) = (&own, read.iter().position(|read| read.place == present)) {
+        read[at].place = own.place.clone();
+    }
+    let sources: Vec<ValueSource> = of.sources.iter().cloned().chain(own).collect();
+    merge(&sources, &read, Some(&of.allow)).ok().map(|merged| merged.variables)
 }
 
 /// The environment of a recorded release, with the secret's present values.
@@ -109,11 +138,14 @@ pub fn rendering(service: &Service, kept: &Kept, secret: Option<&Variables>) -> 
         let cause = format!("its record names the dialect {dialect}, which this bootagent does not know");
         Error::new(Code::RecordUnreadable, format!("rendering the .env of {service}"), cause)
     };
-    let dialect = match kept.variables.dotenv {
-        true => Some(env::dialect(&kept.variables.dialect).ok_or_else(unknown)?),
-        false => None,
-    };
-    env::render(&variables, dialect, &header).map(|(rendering, _)| rendering)
+    let known = || env::dialect(&kept.variables.dialect).ok_or_else(unknown);
+    let dialect = if kept.variables.dotenv { Some(known()?) } else { None };
+    let (mut rendering, _) = env::render(&variables, dialect, &header)?;
+    if !kept.variables.files.is_empty() {
+        let files = value_files::render(&kept.variables.files, &variables, known()?, &header)?;
+        files.into_iter().for_each(|(file, text, _)| rendering.add(file, text));
+    }
+    Ok(rendering)
 }
 
 /// Adds the step that records the release, so that it can be planned and started without git.
@@ -167,8 +199,9 @@ pub fn services_deployed_here(facts: &Facts) -> Vec<&Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Branch, Gate, Good, Instance, Probe, Seconds, Source};
-    use crate::plan::environment::DOTENV;
+    use crate::facts::{Branch, FileFormat, Gate, Good, Instance, Probe, Seconds, Source, ValueFile};
+    use crate::observe::secrets::{Content, PlaceValues};
+    use crate::plan::environment::{DOTENV, MADE};
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -272,6 +305,46 @@ mod tests {
         assert!(error.to_string().contains("fortran"), "{error}");
         of.variables.dotenv = false;
         assert!(rendering(&service(), &of, None).unwrap().text(&DOTENV).is_none());
+    }
+
+    #[test]
+    fn another_release_s_variables_are_made_of_what_was_read() {
+        let place = |name: &str| ValuePlace::Secret(name.to_owned());
+        let text = |name: &str, text: &str| PlaceValues {
+            place: place(name),
+            content: Content::Text(Secret::new(text)),
+        };
+        let read = vec![text("env_auth_new", "TOKEN=1\n"), text("shared/db", "host=h\nuser_=u\n")];
+        let values = Collected { read, ..Collected::default() };
+        let mut former = kept(&good("i-1"));
+        let shown = |former: &Kept| {
+            let made = secret_of(former, &values, "env_auth_new")?;
+            Some(made.keys().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(shown(&former).unwrap(), ["TOKEN"]);
+        let rename = [("host".to_owned(), "PGHOST".to_owned())].into();
+        let source =
+            ValueSource { keys: Some(Default::default()), rename, ..ValueSource::whole(place("shared/db")) };
+        former.variables.sources = vec![source];
+        assert_eq!(shown(&former).unwrap(), ["PGHOST", "TOKEN"]);
+        former.variables.sources.push(ValueSource::whole(place("shared/none")));
+        assert_eq!(shown(&former), None);
+        former.variables.sources.clear();
+        former.variables.secret = Some("another".to_owned());
+        assert_eq!(secret_of(&former, &values, "not read"), None);
+    }
+
+    #[test]
+    fn files_are_restored_from_a_record() {
+        let mut of = kept(&good("i-1"));
+        let file = |path: &str, format| ValueFile { path: path.to_owned(), format, keys: None };
+        let under = [("A".to_owned(), "a\nb".to_owned())].into();
+        let files = vec![file("a.json", FileFormat::Json), file("b.env", FileFormat::Env)];
+        of.variables = Ingredients { files, under, ..Ingredients::default() };
+        let rendering = rendering(&service(), &of, None).unwrap();
+        assert_eq!(rendering.text(&MADE[0]).unwrap().expose(), "{\n  \"A\": \"a\\nb\"\n}\n");
+        assert!(rendering.text(&MADE[1]).unwrap().expose().ends_with("A='a\nb'\n"));
+        assert!(rendering.text(&MADE[2]).is_none());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod ahead;
 mod build;
 pub mod candidate;
 mod compared;
+pub mod compose;
 mod digest;
 mod draft;
 pub mod env;
@@ -38,6 +39,8 @@ pub mod supervisor;
 mod switch;
 mod unmet;
 mod unset;
+mod value_files;
+pub mod values;
 
 use std::path::Path;
 
@@ -76,9 +79,11 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
 
     let recipe = recipe(wanted, &layout)?;
     persist::refuse(wanted.source, wanted.manifest, &recipe)?;
+    value_files::refuse(wanted, &recipe)?;
     let release = kept::release(wanted, &recipe, &layout);
     let ingredients = kept::ingredients(wanted, &recipe);
     let variables = kept::variables(&wanted.selection.service, &ingredients, wanted.secret)?;
+    let confidential = compose::confidential(&ingredients.compose, wanted.secret, &variables);
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
@@ -100,7 +105,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let generation = Generation { commit, release, runs_by: service.runs_by.clone(), gate };
     let rendering = environment::render(wanted, &recipe, &variables, &layout, &mut notes)?;
     candidate::refuse(wanted.manifest.candidate_port, generation.gate.probe.port(), &recipe.start)?;
-    Ok(Draft { wanted, layout, recipe, variables, rendering, service, generation, notes })
+    Ok(Draft { wanted, layout, recipe, variables, confidential, rendering, service, generation, notes })
 }
 
 fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {

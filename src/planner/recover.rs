@@ -4,6 +4,7 @@
 use super::build::{aside, record};
 use super::compared::another;
 use super::draft::Draft;
+use super::environment::BACK;
 use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
@@ -52,6 +53,10 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
         (Some(former), _) => {
             let environment = environment(draft, former);
             ready.extend(fallback::remove_files(steps, &generation.runs_by, &former.runs_by, &[]));
+            if let Some(back) = &environment {
+                let change = (Some(rendering), back);
+                ready.extend(super::environment::remove_made(steps, &BACK, change, &[], layout));
+            }
             let listened = listened(facts, service, former);
             fallback::start(steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {
@@ -83,8 +88,12 @@ fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
     let service = &wanted.selection.service;
     let recorded = || {
         let kept = kept::of(wanted.facts, service, former)?;
-        let has_its_secret = kept.variables.secret.is_none() || wanted.secret.is_some();
-        has_its_secret.then(|| kept::rendering(service, kept, wanted.secret).ok()).flatten()
+        let has_values = kept.variables.secret.is_some() || !kept.variables.sources.is_empty();
+        let present = &wanted.selection.secret;
+        let secret = wanted.values.and_then(|values| kept::secret_of(kept, values, present));
+        (secret.is_some() || !has_values)
+            .then(|| kept::rendering(service, kept, secret.as_ref()).ok())
+            .flatten()
     };
     let same = || (former.commit == generation.commit).then(|| rendering.clone());
     wanted.good_environment.cloned().or_else(recorded).or_else(same)

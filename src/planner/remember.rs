@@ -24,7 +24,9 @@ pub fn remember(steps: &mut Steps, draft: &Draft) -> Result<()> {
     if has_served(wanted.facts) {
         agent::record_flags(steps, wanted.selection.next_boot.as_ref(), "health-check");
     }
-    let copies = environment::write(steps, &environment::GOOD, rendering, &["health-check"], layout);
+    let mut copies = environment::write(steps, &environment::GOOD, rendering, &["health-check"], layout);
+    let change = (wanted.good_environment, rendering);
+    copies.extend(environment::remove_made(steps, &environment::GOOD, change, &["health-check"], layout));
     kept::keep(steps, draft)?;
 
     let record = Good {

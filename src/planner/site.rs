@@ -15,7 +15,7 @@ pub fn publish(steps: &mut Steps, draft: &Draft) {
         link: layout::site(&release),
         release,
         roots: site.roots.clone(),
-        confidential: confidential(draft.wanted),
+        confidential: confidential(draft),
     });
     let built = steps.built();
     let why = "everyone can read it: it must be there, and no secret in it";
@@ -24,11 +24,10 @@ pub fn publish(steps: &mut Steps, draft: &Draft) {
 }
 
 /// The secret's values, without those that the manifest has as public ones.
-fn confidential(wanted: &Wanted) -> Confidential {
-    let public = &wanted.manifest.env.values;
+fn confidential(draft: &Draft) -> Confidential {
+    let public = &draft.wanted.manifest.env.values;
     let is_public = |value: &str| public.values().any(|known| known.trim() == value.trim());
-    let secret = wanted.secret.into_iter().flat_map(|secret| secret.iter());
-    Confidential::new(secret.filter(|(_, value)| !is_public(value.expose())))
+    Confidential::new(draft.confidential.iter().filter(|(_, value)| !is_public(value.expose())))
 }
 
 /// Names that front ends' builds read.

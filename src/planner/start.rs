@@ -7,6 +7,7 @@ use super::steps::Steps;
 use super::{accounts, before_serving, fallback, health, records, remember, switch, unset};
 use crate::error::Result;
 use crate::fault::Phase;
+use crate::plan::environment::MADE;
 use crate::plan::*;
 
 /// Replaces the unit and its files, switches `current` to the new release, starts it, and awaits its health.
@@ -29,7 +30,9 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
         .add("reload", "systemd reads the unit", Action::ReloadUnit { unit: layout.unit() })
         .needing(files)
         .within(Phase::Reload);
-    let ready = [prepared, "reload", "environment", "dotenv", "data"];
+    let made = MADE.iter().filter(|file| draft.rendering.text(file).is_some()).map(|file| file.step);
+    let ready: Vec<&str> =
+        [prepared, "reload", "environment", "dotenv", "data"].into_iter().chain(made).collect();
     remember::attempt(steps, draft, &ready)?;
     steps
         .link("switch", "the release becomes the current one", layout.current(), generation.release.clone())

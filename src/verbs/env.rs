@@ -8,12 +8,13 @@ use serde::Serialize;
 use crate::boot;
 use crate::cli::{EnvArgs, EnvCheckArgs, EnvVerb, Output};
 use crate::error::{Code, Error, Result};
+use crate::facts::{ValuePlace, ValueSource};
 use crate::machine::{LocalHost, Observe, SecretPatience, run_id};
+use crate::observe;
 use crate::observe::manifest::Manifest;
-use crate::observe::secrets::{self, Variables};
-use crate::observe::{self, Values};
+use crate::observe::secrets::{Content, Merged, PlaceValues, merge};
 use crate::plan::Seconds;
-use crate::planner::env::check::{Reaches, Verdict, check};
+use crate::planner::env::check::{Reaches, Verdict, check_all};
 use crate::planner::runtime;
 use crate::report::{Progress, Report, print};
 use crate::secret::Secret;
@@ -50,22 +51,20 @@ struct Checked {
 
 async fn judge(args: &EnvCheckArgs) -> Result<Checked> {
     let found = find(args).await?;
-    let mut variables = Variables::default();
-    for Values { name, text } in &found.values {
-        variables.extend(secrets::read(name, text.expose())?);
-    }
     let manifest = found.manifest.unwrap_or_default();
     let dotenv = manifest.env.file.then(|| runtime::dialect(&manifest));
     Ok(Checked {
-        secret: found.values.iter().map(|values| values.name.as_str()).collect::<Vec<_>>().join(", "),
+        secret: found.places.join(", "),
         manifest: found.manifest_at,
         dotenv: dotenv.is_some(),
-        keys: check(&variables, dotenv, &manifest.env.allow),
+        keys: check_all(&found.values, &manifest, dotenv),
     })
 }
 
 struct Found {
-    values: Vec<Values>,
+    /// What was read.
+    places: Vec<String>,
+    values: Merged,
     manifest: Option<Manifest>,
     manifest_at: Option<String>,
 }
@@ -85,8 +84,11 @@ async fn find(args: &EnvCheckArgs) -> Result<Found> {
         Some(path) => Some(parsed(path, &observe::flag_file(&machine, path, "--manifest").await?)?),
         None => None,
     };
+    let place = ValuePlace::Secret(name.clone());
+    let read = [PlaceValues { place: place.clone(), content: Content::Text(text) }];
     Ok(Found {
-        values: vec![Values { name, text }],
+        places: vec![name],
+        values: merge(&[ValueSource::whole(place)], &read, None)?,
         manifest,
         manifest_at: args.manifest.as_ref().map(|path| path.display().to_string()),
     })
@@ -117,6 +119,7 @@ async fn own(machine: &LocalHost, flags: &observe::Flags) -> Result<Found> {
     let report = Report::new(Progress::Silent, run_id());
     let environment = boot::environment(machine, flags, &report).await?;
     Ok(Found {
+        places: environment.places,
         values: environment.values,
         manifest_at: environment
             .manifest
@@ -141,16 +144,16 @@ fn text(checked: &Checked) -> String {
     if checked.manifest.is_none() {
         lines.push("no manifest is known: env.allow and env.file in it may change this result".to_owned());
     }
-    for Verdict { key, arrives } in &checked.keys {
+    for Verdict { key, from, arrives } in &checked.keys {
+        let from = from.as_ref().map(|from| format!(" ({from})")).unwrap_or_default();
         match arrives {
-            Reaches::Everywhere => lines.push(format!("= {key}: {everywhere}")),
+            Reaches::Everywhere => lines.push(format!("= {key}{from}: {everywhere}")),
             Reaches::EnvironmentOnly { why, remedy } => lines.extend([
-                format!("~ {key}: only in the process environment, not in .env: {why}"),
+                format!("~ {key}{from}: only in the process environment, not in .env: {why}"),
                 format!("    to do: {remedy}"),
             ]),
-            Reaches::Nowhere { why, remedy } => {
-                lines.extend([format!("! {key}: does not arrive: {why}"), format!("    to do: {remedy}")])
-            }
+            Reaches::Nowhere { why, remedy } => lines
+                .extend([format!("! {key}{from}: does not arrive: {why}"), format!("    to do: {remedy}")]),
         }
     }
     lines.join("\n") + "\n"

@@ -31,6 +31,7 @@ ACCOUNT = "123456789012"
 PORT = 4566
 GLOBAL = {"iam": "us-east-1"}  # services without a region, and the region they are signed for
 QUERY = {"autoscaling"}  # services that answer with XML
+TARGETS = {"ssm": "AmazonSSM"}  # the API's name in X-Amz-Target, where it is not the service's
 AMZ_DATE = "%Y%m%dT%H%M%SZ"
 SIGNATURE_LIFE = timedelta(minutes=5)  # before and after, by AWS's clock
 THROTTLED = ("ThrottlingException", "Rate exceeded")
@@ -141,15 +142,20 @@ class Aws:
         self._principals[keys.access_key] = role
         return keys
 
-    def secret(self, name: str, text: str | bytes) -> str:
+    def secret(self, name: str, text: str | bytes, region: str | None = None) -> str:
         """Create the secret, or give it a new value; its ARN. The value goes nowhere but to the emulator."""
         value = {"SecretBinary": _base64(text)} if isinstance(text, bytes) else {"SecretString": text}
         try:
-            return self.json("secretsmanager", "CreateSecret", {"Name": name, **value})["ARN"]
+            return self.json("secretsmanager", "CreateSecret", {"Name": name, **value}, region=region)["ARN"]
         except AwsError as error:
             if error.code != "ResourceExistsException":
                 raise
-            return self.json("secretsmanager", "PutSecretValue", {"SecretId": name, **value})["ARN"]
+            answer = self.json("secretsmanager", "PutSecretValue", {"SecretId": name, **value}, region=region)
+            return answer["ARN"]
+
+    def parameter(self, name: str, value: str, kind: str = "SecureString") -> None:
+        """Create the parameter of Parameter Store, or give it a new value."""
+        self.json("ssm", "PutParameter", {"Name": name, "Value": value, "Type": kind, "Overwrite": True})
 
     def delete_secret(self, name: str) -> None:
         self.json("secretsmanager", "DeleteSecret", {"SecretId": name, "ForceDeleteWithoutRecovery": True})
@@ -238,10 +244,17 @@ class Aws:
     # Signed calls
 
     def json(
-        self, service: str, action: str, parameters: dict, keys: Credentials | None = None, sign: bool = True
+        self,
+        service: str,
+        action: str,
+        parameters: dict,
+        keys: Credentials | None = None,
+        sign: bool = True,
+        region: str | None = None,
     ) -> dict:
-        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"{service}.{action}"}
-        return json.loads(self._call(service, json.dumps(parameters).encode(), headers, keys, sign))
+        target = f"{TARGETS.get(service, service)}.{action}"
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+        return json.loads(self._call(service, json.dumps(parameters).encode(), headers, keys, sign, region))
 
     def query(self, service: str, action: str, keys: Credentials | None = None, **parameters: str) -> dict[str, str]:
         """The answer's elements by name, flattened: enough for the few calls here."""
@@ -251,10 +264,16 @@ class Aws:
         return {element.tag.rpartition("}")[2]: element.text or "" for element in elements}
 
     def _call(
-        self, service: str, body: bytes, headers: dict[str, str], keys: Credentials | None, sign: bool = True
+        self,
+        service: str,
+        body: bytes,
+        headers: dict[str, str],
+        keys: Credentials | None,
+        sign: bool = True,
+        region: str | None = None,
     ) -> bytes:
         keys = keys or self.root
-        region = GLOBAL.get(service, self.region)
+        region = GLOBAL.get(service, region or self.region)
         host = f"{service}.amazonaws.com" if service in GLOBAL else f"{service}.{region}.amazonaws.com"
         request = AWSRequest("POST", f"https://{host}/", headers={"Host": host, **headers}, data=body)
         if sign:
@@ -299,15 +318,16 @@ def _faulty(service: str, fault: _Fault) -> Response:
 
 
 def _called(request: Request) -> dict[str, str | None]:
-    """The action and the secret's id, and nothing else of the body."""
+    """The action, the secret's id and the parameter's name or path, and nothing else of the body."""
     if target := request.headers.get("X-Amz-Target"):
         try:
-            secret = json.loads(request.body).get("SecretId")
+            asked = json.loads(request.body)
+            secret, parameter = asked.get("SecretId"), asked.get("Name") or asked.get("Path")
         except (ValueError, AttributeError):
-            secret = None
-        return {"action": target.rpartition(".")[2], "secret": secret}
+            secret = parameter = None
+        return {"action": target.rpartition(".")[2], "secret": secret, "parameter": parameter}
     form = parse_qs(request.body.decode(errors="replace"))
-    return {"action": form.get("Action", [None])[0], "secret": None}
+    return {"action": form.get("Action", [None])[0], "secret": None, "parameter": None}
 
 
 def _error_code(response: Response) -> str | None:

@@ -67,6 +67,7 @@ class World:
         self.front = Front(self.namespace, self.clock)
         self.front.hosts = {
             "*.amazonaws.com": self.aws.respond,
+            "*.api.aws": self.aws.respond,
             "github.com": self._github,
             "git.acme.test": self._own_git,
             "api.github.com": self.github.respond,
@@ -225,6 +226,10 @@ class World:
     def secret(self, name: str, text: str | bytes) -> str:
         """Create the secret or give it a new value; its ARN."""
         return self.aws.secret(name, text)
+
+    def parameter(self, name: str, value: str, kind: str = "SecureString") -> None:
+        """Create the parameter of Parameter Store or give it a new value."""
+        self.aws.parameter(name, value, kind)
 
     def role(self, policy: list[dict] | None = None, name: str = "instance", duration: int = 3600) -> Credentials:
         """Give the instance a role. Without a policy it may read the one secret that its tags stand for."""

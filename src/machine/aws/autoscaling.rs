@@ -1,7 +1,7 @@
 //! Lifecycle hooks of Auto Scaling: sends heartbeats and completes a hook. Only the instance's own hook, with its role.
 
-use super::query::{self, Failure, Refusal};
-use super::{Imds, instance_config};
+use super::call::{Failure, Refusal};
+use super::{Imds, endpoint, instance_config, query};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
@@ -76,7 +76,7 @@ async fn call(imds: &Imds, at: &LifecycleHook, action: &str, result: Option<Life
         Err(Failure::Unreached(causes)) => {
             // The credentials may be missing only because IMDS no longer accepts the token.
             imds.renew();
-            Err(unreached(doing(), &at.region, &causes))
+            Err(unreached(doing(), &endpoint::of(&config, SERVICE), &causes))
         }
     }
 }
@@ -115,8 +115,7 @@ fn fault_of(answer: &Refusal) -> Fault {
 }
 
 /// The error if Auto Scaling did not answer: no credentials, no route, or TLS failed.
-fn unreached(doing: String, region: &str, causes: &[String]) -> Error {
-    let server = format!("{SERVICE}.{region}.amazonaws.com");
+fn unreached(doing: String, server: &str, causes: &[String]) -> Error {
     let all = ForeignText::message(&causes.join(": "));
     if all.judge(tls::is_untrusted) {
         let cause = Message::from(format!("the certificate of {server} is not trusted here: ")).and(all);
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, code: &str, message: &str) -> Refusal {
-        Refusal { status, code: code.to_owned(), message: message.to_owned(), retry_after: None }
+        Refusal { status, code: code.to_owned(), message: message.to_owned(), ..Refusal::default() }
     }
 
     #[test]
@@ -165,7 +164,8 @@ mod tests {
     #[test]
     fn each_reason_for_no_answer_has_its_fault() {
         let fault = |cause: &str| {
-            Fault::of(&unreached("sending".into(), "eu-west-1", &["x".to_owned(), cause.to_owned()])).unwrap()
+            Fault::of(&unreached("sending".into(), "autoscaling", &["x".to_owned(), cause.to_owned()]))
+                .unwrap()
         };
         assert_eq!(fault("dns error: failed to lookup address"), Fault::HookUnreachable);
         assert_eq!(fault("invalid peer certificate: UnknownIssuer"), Fault::HookUntrusted);

@@ -63,8 +63,10 @@ fn ask_imds() -> Option<u64> {
         .proxy(None)
         .build()
         .into();
-    let answer = agent.get("http://169.254.169.254/latest/meta-data/").call().ok()?;
-    http_date(answer.headers().get("date")?.to_str().ok()?)
+    super::imds::ADDRESSES.iter().find_map(|address| {
+        let answer = agent.get(format!("{address}/latest/meta-data/")).call().ok()?;
+        http_date(answer.headers().get("date")?.to_str().ok()?)
+    })
 }
 
 #[cfg(test)]

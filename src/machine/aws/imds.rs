@@ -22,22 +22,33 @@ const AT_ONCE: usize = 10;
 /// Twice the number that EC2 allows. Each tag costs one request.
 const MOST_TAGS: usize = 100;
 
+/// Fixed: an environment variable must not redirect the client to another server. The second one answers on instances with
+/// `HttpProtocolIpv6=enabled`, also in networks without IPv4.
+pub const ADDRESSES: [&str; 2] = ["http://169.254.169.254", "http://[fd00:ec2::254]"];
+
 pub struct Imds {
-    client: Mutex<Client>,
+    addresses: [String; 2],
+    session: Mutex<Session>,
 }
 
-fn session() -> Client {
-    // A fixed endpoint: an environment variable must not redirect the client to another server.
+/// A client, and which of the addresses it asks.
+#[derive(Clone)]
+struct Session {
+    client: Client,
+    at: usize,
+}
+
+fn client(address: &str) -> Client {
     let setting = ProviderConfig::without_region().with_http_client(super::http::direct());
     let client = ImdsClient::builder()
         .configure(&setting)
         .connect_timeout(Duration::from_secs(1))
         .read_timeout(Duration::from_secs(2))
         .max_attempts(1)
-        .endpoint("http://169.254.169.254");
+        .endpoint(address);
     match client {
         Ok(client) => client.build(),
-        // The literal above is a valid URI.
+        // The constants above are valid URIs.
         Err(_) => ImdsClient::builder().configure(&setting).build(),
     }
 }
@@ -45,16 +56,53 @@ fn session() -> Client {
 impl Imds {
     #[allow(clippy::new_without_default)] // A default value should not open an HTTP client.
     pub fn new() -> Self {
-        Imds { client: Mutex::new(session()) }
+        Self::at(ADDRESSES.map(str::to_owned))
+    }
+
+    fn at(addresses: [String; 2]) -> Self {
+        let session = Session { client: client(&addresses[0]), at: 0 };
+        Imds { addresses, session: Mutex::new(session) }
     }
 
     pub fn client(&self) -> Client {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.session().client
+    }
+
+    fn session(&self) -> Session {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, session: Session) {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
     }
 
     /// Starts a new session. The client reuses its token until the TTL is over, even if IMDS rejects the token earlier.
     pub fn renew(&self) {
-        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = session();
+        let at = self.session().at;
+        self.replace(Session { client: client(&self.addresses[at]), at });
+    }
+
+    /// Asks the present address, and the other one if there is no answer. The one that answers is asked from then on.
+    async fn ask(&self, path: &str) -> std::result::Result<String, ImdsError> {
+        let session = self.session();
+        let silence = match session.client.get(path).await {
+            Ok(text) => return Ok(text.as_ref().to_owned()),
+            Err(error @ ImdsError::ErrorResponse(_)) => return Err(error),
+            Err(error) => error,
+        };
+        let at = 1 - session.at;
+        let other = Session { client: client(&self.addresses[at]), at };
+        match other.client.get(path).await {
+            Ok(text) => {
+                self.replace(other);
+                Ok(text.as_ref().to_owned())
+            }
+            Err(error @ ImdsError::ErrorResponse(_)) => {
+                self.replace(other);
+                Err(error)
+            }
+            Err(_) => Err(silence),
+        }
     }
 
     /// The text at a path; `None` if IMDS answers 404.
@@ -63,8 +111,8 @@ impl Imds {
             let entry = path.trim_start_matches("/latest/meta-data/");
             Err(fault.error(format!("reading {entry} from IMDS"), cause))
         };
-        match self.client().get(path).await {
-            Ok(text) => Ok(Some(text.as_ref().to_owned())),
+        match self.ask(path).await {
+            Ok(text) => Ok(Some(text)),
             Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
                 404 => Ok(None),
                 401 => {
@@ -182,6 +230,51 @@ fn is_instance_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that answers like IMDS, for the requests of one test: its address.
+    async fn server(listener: tokio::net::TcpListener) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    while let Ok(1..) = connection.read(&mut request).await {
+                        let answer = "HTTP/1.1 200 OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\ncontent-length: 4\r\n\r\ni-01";
+                        if connection.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn the_other_address_is_asked_if_the_first_does_not_answer() {
+        let first = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = format!("http://{}", first.local_addr().unwrap());
+        drop(first);
+        let second = server(tokio::net::TcpListener::bind("[::1]:0").await.unwrap()).await;
+        let imds = Imds::at([closed.clone(), second]);
+        assert_eq!(imds.get("/latest/meta-data/instance-id").await.unwrap().as_deref(), Some("i-01"));
+        assert_eq!(imds.session().at, 1);
+        imds.renew();
+        assert_eq!(imds.session().at, 1, "a new session asks the address that answered");
+        let nothing = Imds::at([closed.clone(), closed]);
+        let error = nothing.get("/latest/meta-data/instance-id").await.unwrap_err();
+        assert_eq!(Fault::of(&error), Some(Fault::ImdsSilent));
+        assert_eq!(nothing.session().at, 0);
+    }
+
+    #[tokio::test]
+    async fn the_first_address_is_kept_while_it_answers() {
+        let first = server(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()).await;
+        let imds = Imds::at([first, "http://127.0.0.1:9".to_owned()]);
+        assert!(imds.get("/latest/meta-data/instance-id").await.unwrap().is_some());
+        assert_eq!(imds.session().at, 0);
+    }
 
     #[test]
     fn more_tags_than_an_instance_can_have_are_refused() {

@@ -1,11 +1,15 @@
-//! AWS: instance metadata (IMDS), secrets, AWS's time, lifecycle hooks of Auto Scaling, and whether this machine is an
+//! AWS: instance metadata (IMDS), secrets, parameters, AWS's time, lifecycle hooks of Auto Scaling, and whether this machine is an
 //! EC2 instance. One configuration and one HTTP client for all AWS APIs. Changes nothing but those hooks.
 
 pub mod autoscaling;
+mod call;
 pub mod clock;
+mod endpoint;
 mod firmware;
 mod http;
 mod imds;
+mod json;
+mod parameters;
 mod query;
 mod secrets;
 
@@ -17,7 +21,7 @@ use aws_config::{BehaviorVersion, Region};
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::facts::Network;
+use crate::facts::{Arn, Network};
 
 /// The messages of an error and of its sources, without consecutive duplicates.
 fn causes(error: &dyn std::error::Error) -> Vec<String> {
@@ -33,6 +37,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 
 pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
+pub use parameters::parameters;
 pub use secrets::secret;
 
 /// Time limits of one attempt; `machine/retry.rs` makes further ones.
@@ -41,6 +46,19 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build()
+}
+
+/// With `region` the instance's configuration, else the caller's own. An ARN's region replaces both.
+async fn config_for(
+    region: Option<&str>,
+    arn: Option<Arn<'_>>,
+    imds: &Imds,
+    network: &Network,
+) -> Result<SdkConfig> {
+    match region {
+        Some(region) => instance_config(arn.map_or(region, |arn| arn.region), imds.client(), network),
+        None => own_config(arn.map(|arn| arn.region), network).await,
+    }
 }
 
 /// For a run as root: region and credentials are those of the instance and its role, and nothing comes from environment
@@ -54,18 +72,27 @@ fn instance_config(region: &str, imds: aws_config::imds::Client, network: &Netwo
         .http_client(http::client(network)?)
         .timeout_config(timeouts())
         // `machine/retry.rs` retries: the SDK's retries would not respect the time limit of the step.
-        .retry_config(RetryConfig::disabled())
-        .build();
-    Ok(config)
+        .retry_config(RetryConfig::disabled());
+    // Set only if wanted: a service without such endpoints would otherwise be an error.
+    let config = if network.fips { config.use_fips(true) } else { config };
+    let config = if network.dual_stack { config.use_dual_stack(true) } else { config };
+    Ok(config.build())
 }
 
 /// For a dry run on a laptop: the caller's profile and environment variables, as for the AWS CLI.
-async fn own_config(network: &Network) -> Result<SdkConfig> {
-    let config = aws_config::defaults(BehaviorVersion::latest())
+async fn own_config(region: Option<&str>, network: &Network) -> Result<SdkConfig> {
+    let mut config = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http::client(network)?)
         .timeout_config(timeouts())
-        .retry_config(RetryConfig::disabled())
-        .load()
-        .await;
-    Ok(config)
+        .retry_config(RetryConfig::disabled());
+    if let Some(region) = region {
+        config = config.region(Region::new(region.to_owned()));
+    }
+    if network.fips {
+        config = config.use_fips(true);
+    }
+    if network.dual_stack {
+        config = config.use_dual_stack(true);
+    }
+    Ok(config.load().await)
 }

@@ -5,9 +5,9 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 
-use super::{Imds, causes, clock, instance_config, own_config};
+use super::{Imds, causes, clock, config_for, endpoint};
 use crate::error::{Code, Error, Result};
-use crate::facts::Network;
+use crate::facts::{Arn, Network};
 use crate::fault::Fault;
 use crate::machine::SecretPatience;
 use crate::machine::retry::{RetryLimit, with_retries};
@@ -24,10 +24,7 @@ pub async fn secret(
     wait: SecretPatience,
 ) -> Result<Secret> {
     with_retries(RetryLimit::lasting(wait.time.duration()), async || {
-        let config = match region {
-            Some(region) => instance_config(region, imds.client(), network)?,
-            None => own_config(network).await?,
-        };
+        let config = config_for(region, Arn::of(name), imds, network).await?;
         let answer = read(&config, name).await;
         if answer.as_ref().is_err_and(|error| Fault::of(error) == Some(Fault::CredentialsLate)) {
             // The credentials may be missing only because IMDS no longer accepts the token.
@@ -48,7 +45,8 @@ async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
         Ok(value) => value,
         Err(error) => {
             let date = error.raw_response().and_then(|answer| answer.headers().get("date"));
-            return Err(clock::judged(failed(name, region, &error), date).await);
+            let server = endpoint::of(config, "secretsmanager");
+            return Err(clock::judged(failed(name, (region, &server), &error), date).await);
         }
     };
     let invalid = |cause: &str| Error::new(Code::SecretInvalid, doing(name), cause);
@@ -65,8 +63,8 @@ fn doing(name: &str) -> String {
     format!("reading the secret {name}")
 }
 
-fn failed(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Error {
-    let Some(service) = error.as_service_error() else { return unreached(name, region, &causes(error)) };
+fn failed(name: &str, (region, server): (&str, &str), error: &SdkError<GetSecretValueError>) -> Error {
+    let Some(service) = error.as_service_error() else { return unreached(name, server, &causes(error)) };
     let code = service.code().unwrap_or("unknown");
     // AWS's messages name the action, the role and the secret, never its value.
     let message = ForeignText::message(service.message().unwrap_or("no message"));
@@ -80,7 +78,21 @@ fn failed(name: &str, region: &str, error: &SdkError<GetSecretValueError>) -> Er
         _ => Message::from(ForeignText::message(code)).and(": ").and(message),
     };
     let asked = answer.and_then(|answer| answer.headers().get("retry-after")?.parse().ok());
-    fault.error(doing(name), cause).retry_after(asked)
+    let error = fault.error(doing(name), cause).retry_after(asked);
+    match (fault, Arn::of(name)) {
+        (Fault::SecretDenied, Some(arn)) => error.remedy(elsewhere(name, arn)),
+        _ => error,
+    }
+}
+
+/// What reading a secret by its ARN needs, which may be in another account.
+fn elsewhere(name: &str, arn: Arn<'_>) -> String {
+    format!(
+        "allow secretsmanager:GetSecretValue on {name} and kms:Decrypt on its key in the instance's role; if account {} is \
+         another one, the secret's resource policy and the policy of its key must allow the role, too, and the key may not \
+         be aws/secretsmanager",
+        arn.account
+    )
 }
 
 /// The fault for an error answer of Secrets Manager: AWS's error code and the HTTP status.
@@ -108,8 +120,7 @@ fn refusal(code: &str, status: u16) -> Fault {
 }
 
 /// The error if Secrets Manager did not answer: no credentials, no route, or TLS failed.
-fn unreached(name: &str, region: &str, causes: &[String]) -> Error {
-    let server = format!("secretsmanager.{region}.amazonaws.com");
+fn unreached(name: &str, server: &str, causes: &[String]) -> Error {
     let all = ForeignText::message(&causes.join(": "));
     if all.judge(|all| all.to_lowercase().contains("credential")) {
         return Fault::CredentialsLate.error(doing(name), all);

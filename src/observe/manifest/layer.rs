@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pm2::Pm2Layer;
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
-use super::{EnvWish, Health, Manifest, SupervisorName, values};
-use crate::facts::Strength;
+use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values};
+use crate::facts::{Strength, ValueFile};
+use crate::observe::secrets::Refusal;
 use crate::plan::Seconds;
 
 const KEYS: &[&str] = &[
@@ -28,7 +29,7 @@ const KEYS: &[&str] = &[
     "supervisor",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
-const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
+const ENV_KEYS: &[&str] = &["allow", "compose", "file", "files", "from", "required", "values"];
 
 /// The values of one layer; a key that the layer does not have is `None`.
 #[derive(Clone, Default)]
@@ -65,6 +66,9 @@ struct HealthLayer {
 #[derive(Clone, Default)]
 struct EnvLayer {
     file: Option<bool>,
+    from: Option<Vec<sources::Wanted>>,
+    compose: BTreeMap<String, Placed<values::Variable>>,
+    files: BTreeMap<String, Placed<ValueFile>>,
     required: Option<Vec<String>>,
     allow: Option<BTreeSet<String>>,
     values: BTreeMap<String, Placed<values::Variable>>,
@@ -147,8 +151,8 @@ impl Layer {
             candidate_port: self.rehearsal.map(|port| beside(&port, self.port)).transpose()?,
             health: self.health.finish(default.health, self.port)?,
             secret: self.secret.unwrap_or(default.secret),
+            env: self.env.finish(default.env, self.persist.as_deref().unwrap_or_default())?,
             persist: self.persist.unwrap_or(default.persist),
-            env: self.env.finish(default.env)?,
         })
     }
 }
@@ -258,6 +262,9 @@ impl EnvLayer {
         for (key, at, item) in section.entries() {
             match key {
                 "file" => env.file = Some(item.flag()?),
+                "files" => env.files = value_files::files(&item)?,
+                "from" => env.from = Some(sources::sources(&item)?),
+                "compose" => env.compose = compose::templates(&item)?,
                 "required" => env.required = Some(values::names(&item, values::MOST_VARIABLES)?),
                 "allow" => env.allow = Some(values::allowed(&item)?),
                 "values" => env.values = values::variables(&item)?,
@@ -269,28 +276,46 @@ impl EnvLayer {
 
     fn under(mut self, over: EnvLayer) -> EnvLayer {
         self.values.extend(over.values);
+        self.compose.extend(over.compose);
+        self.files.extend(over.files);
         EnvLayer {
             file: over.file.or(self.file),
+            from: over.from.or(self.from),
+            compose: self.compose,
+            files: self.files,
             required: over.required.or(self.required),
             allow: over.allow.or(self.allow),
             values: self.values,
         }
     }
 
-    fn finish(self, default: EnvWish) -> Read<EnvWish> {
-        let allow = self.allow.unwrap_or(default.allow);
-        for (name, value) in &self.values {
-            let refusal = value.value.refusal.filter(|refusal| !refusal.allowable || !allow.contains(name));
-            if let Some(refusal) = refusal {
-                let what = format!("env.values.{name} is refused: {}", refusal.why);
-                return Err(Fault { at: value.at, what });
+    fn finish(self, default: EnvWish, persist: &[String]) -> Read<EnvWish> {
+        let allow = self.allow.clone().unwrap_or(default.allow);
+        for (at, place, name, refusal) in self.refused() {
+            if !refusal.allowable || !allow.contains(name) {
+                return Err(Fault { at, what: format!("{place}{name} is refused: {}", refusal.why) });
             }
         }
+        compose::refuse_circle(&self.compose)?;
+        let from = self.from.unwrap_or_default().into_iter().map(|wanted| wanted.source);
         Ok(EnvWish {
             file: self.file.unwrap_or(default.file),
+            from: from.collect(),
+            compose: self.compose.into_iter().map(|(name, text)| (name, text.value.text)).collect(),
+            files: value_files::finish(self.files, persist)?,
             required: self.required.unwrap_or(default.required),
             values: self.values.into_iter().map(|(name, value)| (name, value.value.text)).collect(),
             allow,
         })
+    }
+
+    /// All names that are set here and refused by default: the byte offset, what precedes the name in messages, the name.
+    fn refused(&self) -> impl Iterator<Item = (usize, &'static str, &String, Refusal)> {
+        let tables = [("env.values.", &self.values), ("env.compose.", &self.compose)];
+        let set = tables.into_iter().flat_map(|(place, all)| {
+            all.iter().filter_map(move |(name, value)| Some((value.at, place, name, value.value.refusal?)))
+        });
+        let from = self.from.iter().flatten().flat_map(|wanted| &wanted.refused);
+        set.chain(from.map(|found| (found.at, "env.from: ", &found.value.0, found.value.1)))
     }
 }

@@ -3,10 +3,13 @@
 //! Everyone who can push writes this file, so it is not trusted. Each read checks every key, in the overlays of all
 //! environments: a mistake in prod's overlay must already fail in test.
 
+mod compose;
 mod layer;
 mod pm2;
+mod sources;
 mod spanned;
 mod tables;
+mod value_files;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::{Environment, LONGEST_EVIDENCE, Probe, Strength};
+use crate::facts::{Environment, LONGEST_EVIDENCE, Probe, Strength, ValueFile, ValueSource};
 use crate::fault::Phase;
 use crate::plan::Seconds;
 
@@ -103,6 +106,12 @@ impl Health {
 pub struct EnvWish {
     /// Whether the release gets a `.env`.
     pub file: bool,
+    /// Sources besides the service's own secret, which overrides them. Their names may have placeholders.
+    pub from: Vec<ValueSource>,
+    /// Values composed of others, as templates.
+    pub compose: BTreeMap<String, String>,
+    /// Files of the release that are made of the variables.
+    pub files: Vec<ValueFile>,
     /// Variables without which the run fails, before it installs anything.
     pub required: Vec<String>,
     /// Public variables; the secret's variables override them.
@@ -150,7 +159,15 @@ impl Default for Health {
 
 impl Default for EnvWish {
     fn default() -> Self {
-        EnvWish { file: true, required: Vec::new(), values: BTreeMap::new(), allow: BTreeSet::new() }
+        EnvWish {
+            file: true,
+            from: Vec::new(),
+            compose: BTreeMap::new(),
+            files: Vec::new(),
+            required: Vec::new(),
+            values: BTreeMap::new(),
+            allow: BTreeSet::new(),
+        }
     }
 }
 

@@ -86,6 +86,7 @@ fn complete() -> Manifest {
             required: vec!["DATABASE_URL".into()],
             values: [pair("LOG_LEVEL", "info"), pair("NODE_OPTIONS", "--max-old-space-size=400")].into(),
             allow: ["NODE_OPTIONS".into()].into(),
+            ..EnvWish::default()
         },
     }
 }

@@ -179,7 +179,7 @@ pub(super) fn directories(item: &Item<'_>) -> Read<Vec<String>> {
 }
 
 /// The known directory that is equal to this one, or above or below it. `known` has a slash at the end of each.
-fn related<'k>(directory: &str, known: &'k BTreeSet<String>) -> Option<&'k str> {
+pub(super) fn related<'k>(directory: &str, known: &'k BTreeSet<String>) -> Option<&'k str> {
     let own = format!("{directory}/");
     let above = own.match_indices('/').find_map(|(slash, _)| known.get(&own[..=slash]));
     let below = || known.range(own.clone()..).next().filter(|next| next.starts_with(&own));
@@ -190,6 +190,12 @@ fn directory(item: &Item<'_>) -> Read<String> {
     let expected = "a directory inside the repository, like \"uploads\" or \"data/files\"";
     let text = item.string(expected)?;
     let path = text.strip_suffix('/').unwrap_or(text);
+    relative(path, expected).map_err(|what| item.fault(format!("has {}{what}", shown(text))))?;
+    Ok(path.to_owned())
+}
+
+/// Checks a path inside the release. The error follows the path in a message.
+pub(super) fn relative(path: &str, expected: &str) -> Result<(), String> {
     let is_part = |part: &str| {
         !part.is_empty()
             && part.len() <= 255
@@ -199,20 +205,22 @@ fn directory(item: &Item<'_>) -> Read<String> {
     };
     if path.len() > 1024 || !path.split('/').all(is_part) {
         let rule = "letters, digits, . _ - and /; relative, without . and ..";
-        return Err(item.fault(format!("has {}; expected {expected} ({rule})", shown(text))));
+        return Err(format!("; expected {expected} ({rule})"));
     }
-    if matches!(path.split('/').next(), Some(".env" | ".git")) {
-        return Err(item.fault(format!("has {}, which bootagent itself manages", shown(text))));
+    match matches!(path.split('/').next(), Some(".env" | ".git")) {
+        true => Err(", which bootagent itself manages".to_owned()),
+        false => Ok(()),
     }
-    Ok(path.to_owned())
 }
 
 pub(super) fn names(item: &Item<'_>, most: usize) -> Read<Vec<String>> {
-    let one = |item: &Item<'_>| {
-        let name = item.string("a variable name")?;
-        if is_name(name) { Ok(name.to_owned()) } else { Err(item.fault(not_a_name(name))) }
-    };
-    item.list("a list of variable names", most)?.iter().map(one).collect()
+    item.list("a list of variable names", most)?.iter().map(named).collect()
+}
+
+/// The name of a variable.
+pub(super) fn named(item: &Item<'_>) -> Read<String> {
+    let name = item.string("a variable name")?;
+    if is_name(name) { Ok(name.to_owned()) } else { Err(item.fault(not_a_name(name))) }
 }
 
 /// The names in `env.allow`. A name that can never be allowed is an error: the entry would have no effect.
@@ -249,7 +257,7 @@ pub(super) fn variables(item: &Item<'_>) -> Read<BTreeMap<String, Placed<Variabl
     Ok(variables)
 }
 
-fn not_a_name(name: &str) -> String {
+pub(super) fn not_a_name(name: &str) -> String {
     format!(
         "has {}; expected a variable name (letters, digits and _, not a digit first, up to 128)",
         shown(name)

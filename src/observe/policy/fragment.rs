@@ -9,6 +9,7 @@ use super::imds::Imds;
 use super::lifecycle::Lifecycle;
 use super::network::Network;
 use super::packages::Packages;
+use super::values::{MOST_PATTERNS, Values};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
 use crate::fault::{BUDGET, Phase};
@@ -58,6 +59,8 @@ pub struct Fragment {
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub values: Values,
 }
 
 /// The table `[git]`.
@@ -124,6 +127,7 @@ impl Fragment {
             packages: self.packages.over(under.packages),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
+            values: self.values.over(under.values),
         }
     }
 
@@ -154,12 +158,13 @@ impl Fragment {
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
         let patterns = [
-            (&self.repository, "repository"),
-            (&self.git_credential, "git_credential"),
-            (&self.secret, "secret"),
+            ("repository", &self.repository),
+            ("git_credential", &self.git_credential),
+            ("secret", &self.secret),
         ];
-        for (pattern, key) in patterns {
-            if let Some(unknown) = pattern.as_deref().and_then(unknown_placeholder) {
+        let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
+        for (key, pattern) in patterns.chain(self.values.patterns()) {
+            if let Some(unknown) = unknown_placeholder(pattern) {
                 let unknown = unknown.escape_default();
                 let cause =
                     format!("{key} has {unknown}: only {{service}} and {{environment}} are placeholders");
@@ -201,6 +206,8 @@ impl Fragment {
             ("network.no_proxy", count(self.network.no_proxy.as_ref().map(Vec::len)), MOST_DIRECT_HOSTS),
             ("mirrors", self.mirrors.len(), MOST_ARCHIVES),
             ("archives", self.archives.len(), MOST_ARCHIVES),
+            ("values.secrets", count(self.values.secrets.as_ref().map(Vec::len)), MOST_PATTERNS),
+            ("values.parameters", count(self.values.parameters.as_ref().map(Vec::len)), MOST_PATTERNS),
         ];
         let pins = |(name, words): (String, &Words)| {
             (format!("{name}.checksums"), words.checksums.len(), MOST_CHECKSUMS)

@@ -11,6 +11,7 @@ mod lifecycle;
 mod network;
 mod origin;
 mod packages;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,6 +31,7 @@ use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
+pub use values::ValuesAllowed;
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
 

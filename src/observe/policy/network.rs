@@ -12,6 +12,10 @@ pub struct Network {
     pub proxy: Option<Proxy>,
     pub no_proxy: Option<Vec<HostName>>,
     pub ca_file: Option<CaFile>,
+    /// Whether AWS's APIs are called at their FIPS endpoints.
+    pub fips: Option<bool>,
+    /// Whether AWS's APIs are called at endpoints that IPv6 reaches, too.
+    pub dual_stack: Option<bool>,
 }
 
 impl Network {
@@ -24,6 +28,8 @@ impl Network {
             proxy: self.proxy.or(under.proxy),
             no_proxy: self.no_proxy.or(under.no_proxy),
             ca_file: self.ca_file.or(under.ca_file),
+            fips: self.fips.or(under.fips),
+            dual_stack: self.dual_stack.or(under.dual_stack),
         }
     }
 }
@@ -34,6 +40,8 @@ impl Policy {
             proxy: self.uppermost(|fragment| fragment.network.proxy.clone()).map(|found| found.value),
             no_proxy: self.or_default(|fragment| fragment.network.no_proxy.clone()).value,
             ca_file: self.uppermost(|fragment| fragment.network.ca_file.clone()).map(|found| found.value),
+            fips: self.or_default(|fragment| fragment.network.fips).value,
+            dual_stack: self.or_default(|fragment| fragment.network.dual_stack).value,
         }
     }
 
@@ -53,6 +61,9 @@ impl Policy {
                 .map(|found| found.setting("network.no_proxy")),
             self.uppermost(|fragment| fragment.network.ca_file.clone())
                 .map(|found| found.setting("network.ca_file")),
+            self.uppermost(|fragment| fragment.network.fips).map(|found| found.setting("network.fips")),
+            self.uppermost(|fragment| fragment.network.dual_stack)
+                .map(|found| found.setting("network.dual_stack")),
         ];
         let names = self.mirrors().into_keys();
         let mirrors = names.map(|name| {

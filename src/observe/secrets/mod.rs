@@ -5,6 +5,7 @@
 //! pasted without quotes.
 
 mod json;
+mod merge;
 mod names;
 mod text;
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 
+pub use merge::{Collected, Content, Merged, PlaceValues, ValueOrigin, merge};
 pub use names::{Refusal, is_name, no_name, refusal, refused};
 
 /// The limit of Secrets Manager for one secret.

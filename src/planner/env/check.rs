@@ -1,18 +1,25 @@
 //! Which keys of a secret reach the service, by which files, and why others do not. For `bootagent env`; no value
 //! leaves this module.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{Dialect, systemd};
-use crate::observe::secrets::{ALLOW_IT, Variables, allowable, refused};
+use crate::facts::Template;
+use crate::observe::manifest::Manifest;
+use crate::observe::secrets::{ALLOW_IT, Merged, Variables, allowable, is_name, refused};
+use crate::planner::compose::compose;
+use crate::planner::values::origins;
 use crate::secret::Secret;
 
 /// The result for one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub key: String,
+    /// Where it comes from, if there is more than one place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     #[serde(flatten)]
     pub arrives: Reaches,
 }
@@ -57,7 +64,55 @@ pub fn check(variables: &Variables, dotenv: Option<&Dialect>, allow: &BTreeSet<S
             None => Reaches::Everywhere,
         }
     };
-    variables.iter().map(|(key, value)| Verdict { key: key.to_owned(), arrives: judge(key, value) }).collect()
+    variables
+        .iter()
+        .map(|(key, value)| Verdict { key: key.to_owned(), from: None, arrives: judge(key, value) })
+        .collect()
+}
+
+/// The same for the variables of all sources and for composed ones, with their origins.
+pub fn check_all(values: &Merged, manifest: &Manifest, dotenv: Option<&Dialect>) -> Vec<Verdict> {
+    let env = &manifest.env;
+    let mut known = Variables::default();
+    let port = manifest.port.map(|port| ("PORT".to_owned(), port.to_string()));
+    for (name, value) in env.values.iter().map(|(name, value)| (name.clone(), value.clone())).chain(port) {
+        known.insert(name, Secret::new(value));
+    }
+    known.extend(values.variables.clone());
+    let (mut arriving, mut failing) = (values.variables.clone(), Vec::new());
+    for name in env.compose.keys() {
+        match compose(&only(&env.compose, name), &known) {
+            Ok(composed) => arriving.extend(composed),
+            Err(error) => {
+                let report = error.in_public().report();
+                let (why, remedy) = (report.causes.join(": "), report.remedy);
+                let arrives = Reaches::Nowhere { why, remedy };
+                failing.push(Verdict { key: name.clone(), from: None, arrives });
+            }
+        }
+    }
+    let origins = origins(manifest, values);
+    let is_failing = |verdict: &Verdict| failing.iter().any(|failing| failing.key == verdict.key);
+    let mut all = check(&arriving, dotenv, &env.allow);
+    all.retain(|verdict| !is_failing(verdict));
+    all.extend(failing);
+    all.sort_by(|one, other| one.key.cmp(&other.key));
+    for verdict in &mut all {
+        verdict.from = origins.get(&verdict.key).cloned();
+    }
+    all
+}
+
+/// The template of this name, and all that it needs.
+fn only(templates: &BTreeMap<String, String>, name: &str) -> BTreeMap<String, String> {
+    let (mut chosen, mut due) = (BTreeMap::new(), vec![name.to_owned()]);
+    while let Some(name) = due.pop() {
+        let Some(text) = templates.get(&name).filter(|_| !chosen.contains_key(&name)) else { continue };
+        let template = Template::parse(text, is_name).unwrap_or_default();
+        due.extend(template.names().into_iter().map(str::to_owned));
+        chosen.insert(name, text.clone());
+    }
+    chosen
 }
 
 #[cfg(test)]

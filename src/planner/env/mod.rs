@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod dotenv;
+pub mod json;
 pub mod python;
 pub mod systemd;
 
@@ -41,7 +42,7 @@ pub enum IfUncarried {
     LeaveOut,
 }
 
-pub const ALL: [&Dialect; 3] = [&systemd::SYSTEMD, &dotenv::NODE, &python::PYTHON];
+pub const ALL: [&Dialect; 4] = [&systemd::SYSTEMD, &dotenv::NODE, &json::JSON, &python::PYTHON];
 
 /// A writer for dialects with one entry for each variable. `line` returns `None` for what the file cannot contain.
 fn of_lines(
@@ -85,7 +86,7 @@ pub fn render(
 }
 
 /// One file's text, checked with the model of its reader.
-fn written(dialect: &Dialect, variables: &Variables, header: &str) -> Result<(Sealed, Vec<String>)> {
+pub fn written(dialect: &Dialect, variables: &Variables, header: &str) -> Result<(Sealed, Vec<String>)> {
     let doing = "rendering the environment";
     if dialect.if_uncarried == IfUncarried::Refuse {
         for (key, value) in variables.iter() {

@@ -55,6 +55,6 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         only_on_an_instance: ahead::only_on_an_instance(wanted)?,
         deployment: compared::deployment(draft),
         budget: wanted.selection.budget,
-        redaction: Redaction::new(wanted.secret.iter().flat_map(|secret| secret.iter())),
+        redaction: Redaction::new(draft.confidential.iter()),
     })
 }

@@ -8,7 +8,7 @@ use crate::facts::Supervised;
 use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Seconds;
-use crate::plan::environment::{EnvCopy, FILES, SERVICE};
+use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
@@ -91,12 +91,12 @@ pub fn unit(app: &App, main: &Main) -> String {
 }
 
 /// The unit of a candidate: runs the new release once, for a limited time. It sees its own `.env` at the path of the
-/// service's, or none, and no other file of the serving deployment's environment.
+/// service's, or none, the same for the files of `env.files` (`made`), and no other file of the serving deployment's environment.
 pub fn candidate(
     selection: &Selection,
     recipe: &Recipe,
     release: &Path,
-    most: Seconds,
+    (most, made): (Seconds, &[EnvFile]),
     layout: &Layout,
 ) -> String {
     let start = &recipe.start;
@@ -117,7 +117,7 @@ pub fn candidate(
         let _ = writeln!(unit, "{line}");
     }
     let _ = writeln!(unit, "TemporaryFileSystem={}:mode=0755", layout.run().display());
-    for file in FILES.iter().filter(|file| file.link.is_some()) {
+    for file in FILES.iter().filter(|file| file.link.is_some()).chain(made) {
         let [file, seen_as] = [EnvCopy::Candidate, EnvCopy::Serving].map(|copy| layout.env_file(copy, file));
         let _ = writeln!(unit, "BindReadOnlyPaths=-{}:{}", file.display(), seen_as.display());
     }
