@@ -73,7 +73,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("local", &["survey", "service", "container", "install", "git", "aws", "jail", "process", "disk"]),
     ("survey", &["service", "jail", "process", "disk"]),
     ("service", &["container", "install", "jail", "process", "disk", "progress"]),
-    ("container", &["process", "disk", "progress"]),
+    ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),

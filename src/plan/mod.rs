@@ -27,7 +27,7 @@ pub use action::{
     Action, Archive, Aside, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules, InstallPackages,
     InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
-pub use container::{ConfigureEngine, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
+pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use preview::{Preview, Summary, correct_previews};

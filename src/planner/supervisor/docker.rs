@@ -109,7 +109,12 @@ fn notes(app: &App, container: &Container, is_published: bool) -> Vec<String> {
     if !is_published {
         notes.push("no port is known, so none is published: set port in bootagent.toml".to_owned());
     }
-    if app.wanted.selection.service_may_use_imds {
+    let selection = app.wanted.selection;
+    if selection.service_may_use_imds && selection.imds_users.is_some() {
+        notes.push(
+            "imds.users of the policy: its rules reject what containers send to instance metadata".to_owned(),
+        );
+    } else if selection.service_may_use_imds {
         notes.push(
             "a container reaches instance metadata, and with it the role, only if the instance's \
              HttpPutResponseHopLimit is 2 or more"
