@@ -77,7 +77,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("survey", &["service", "jail", "process", "disk"]),
     ("volume", &["jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "progress"]),
-    ("container", &["process", "disk", "progress"]),
+    ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),

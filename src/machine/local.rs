@@ -282,7 +282,7 @@ impl LocalHost {
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
             Action::RunCommand(command) => work::run(command).await?,
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
-            Action::PrepareImage(image) => images::prepare(image).await?,
+            Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,
             Action::PruneImages(prune) => images::remove(prune).await?,
             Action::PublishSite(site) => {
                 let site = site.clone();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::facts::Network;
 use crate::secret::Sealed;
 
 /// Docker's daemon runs, is started at every boot, and bounds the logs of containers.
@@ -57,6 +58,21 @@ pub enum ImageOrigin {
 pub enum RegistryLogin {
     /// `user:password` from the secret.
     Given { registry: String, credential: Sealed },
+    /// The instance's role, in a registry of ECR.
+    Role {
+        #[serde(flatten)]
+        registry: EcrRegistry,
+        network: Network,
+    },
+}
+
+/// A private registry of ECR.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EcrRegistry {
+    pub host: String,
+    /// Its owner, who may be another account than the instance's.
+    pub account: String,
+    pub region: String,
 }
 
 /// Images of releases that are not kept.
@@ -75,6 +91,7 @@ impl RegistryLogin {
     pub fn registry(&self) -> &str {
         match self {
             RegistryLogin::Given { registry, .. } => registry,
+            RegistryLogin::Role { registry, .. } => &registry.host,
         }
     }
 }
@@ -95,9 +112,47 @@ pub fn registry(reference: &str) -> &str {
     }
 }
 
+/// `123456789012.dkr.ecr.eu-west-1.amazonaws.com`, also with `-fips` and in the partitions of China; `None` for other hosts.
+pub fn ecr(host: &str) -> Option<EcrRegistry> {
+    let (account, rest) = host.split_once('.')?;
+    let rest = rest.strip_prefix("dkr.ecr.").or_else(|| rest.strip_prefix("dkr.ecr-fips."))?;
+    let (region, domain) = rest.split_once('.')?;
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let is_region = !region.is_empty() && region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let is_amazon = domain == "amazonaws.com" || domain == "amazonaws.com.cn";
+    (is_account && is_region && is_amazon).then(|| EcrRegistry {
+        host: host.to_owned(),
+        account: account.to_owned(),
+        region: region.to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_registry_of_amazon_gets_the_role_s_credential() {
+        for host in [
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
+            "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+        ] {
+            let found = ecr(host).unwrap();
+            assert_eq!((found.account.as_str(), found.host.as_str()), ("123456789012", host));
+            assert!(host.contains(&found.region));
+        }
+        for host in [
+            "public.ecr.aws",
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.test",
+            "123456789012.dkr.ecr.evil.test",
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com:5000",
+            "12345.dkr.ecr.eu-west-1.amazonaws.com",
+            "ghcr.io",
+        ] {
+            assert_eq!(ecr(host), None, "{host}");
+        }
+    }
 
     #[test]
     fn the_registry_of_a_reference_is_its_host_or_docker_hub() {

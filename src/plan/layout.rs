@@ -141,8 +141,9 @@ impl Layout {
     }
 
     /// Docker's configuration with the credential of a registry, while an image is pulled: on tmpfs, readable only by root.
+    /// In the place of a migration, which no container has: each run removes what a killed one left there.
     pub fn registry_login(&self) -> PathBuf {
-        Path::new(RUN).join(format!("{}.registry", self.service))
+        self.migration()
     }
 
     /// All files and directories of a candidate, to be removed with it.

@@ -31,7 +31,7 @@ pub use action::{
     InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
 };
 pub use apt::{AptKey, AptRepository};
-pub use container::{ConfigureEngine, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
+pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};

@@ -12,7 +12,7 @@ use super::supervisor::docker::{BRIDGE, NETWORK};
 use super::{imds, remember};
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
-use crate::plan::container::registry;
+use crate::plan::container::{ecr, registry};
 use crate::plan::*;
 use crate::secret::Sealed;
 
@@ -93,7 +93,7 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
         .after(&["records"]);
     steps
         .add("image", why, Action::PrepareImage(image))
-        .after(&["docker", "checkout", "image-records"])
+        .after(&["docker", "checkout", "image-records", "run"])
         .after(&rules)
         .within(phase);
     steps.finished_by("image");
@@ -102,7 +102,7 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
 
 /// The credential for the registry, if the manifest names a variable of the secret.
 fn login(wanted: &Wanted, container: &Container) -> Result<Option<RegistryLogin>> {
-    let Some(variable) = &container.login else { return Ok(None) };
+    let Some(variable) = &container.login else { return Ok(by_role(wanted, container)) };
     let doing = "planning the registry's credential";
     let value = wanted.secret.and_then(|secret| secret.get(variable)).ok_or_else(|| {
         let cause = format!("[docker] has login = \"{variable}\", and the secret has no such variable");
@@ -127,6 +127,13 @@ fn login(wanted: &Wanted, container: &Container) -> Result<Option<RegistryLogin>
     };
     let credential = Sealed::new(vec![variable.clone()], text);
     Ok(Some(RegistryLogin::Given { registry: registry.to_owned(), credential }))
+}
+
+/// The instance's role, for an image of ECR. A registry in the instance's account needs no further key in a manifest.
+fn by_role(wanted: &Wanted, container: &Container) -> Option<RegistryLogin> {
+    let Image::Named(reference) = &container.image else { return None };
+    let registry = ecr(registry(reference))?;
+    Some(RegistryLogin::Role { registry, network: wanted.selection.network.clone() })
 }
 
 /// Adds the removal of images that no kept release uses.

@@ -39,9 +39,11 @@ pub fn host(service: &str, region: &str, fips: bool, dual_stack: bool) -> String
         partition.map_or(("amazonaws.com", "api.aws"), |found| (found.domain, found.dual_stack));
     let is_fips_already =
         region.starts_with("us-gov-") && ALWAYS_FIPS_IN_GOV.contains(&service) && !dual_stack;
+    // ECR's API has a prefix, and no FIPS or dual-stack endpoint with it.
+    let prefix = if service == "ecr" && !fips && !dual_stack { "api." } else { "" };
     let suffix = if fips && !is_fips_already { "-fips" } else { "" };
     let domain = if dual_stack { dual } else { domain };
-    format!("{service}{suffix}.{region}.{domain}")
+    format!("{prefix}{service}{suffix}.{region}.{domain}")
 }
 
 #[cfg(test)]
@@ -65,6 +67,9 @@ mod tests {
 
     #[test]
     fn fips_and_dual_stack_endpoints_have_their_own_names() {
+        assert_eq!(host("ecr", "eu-west-1", false, false), "api.ecr.eu-west-1.amazonaws.com");
+        assert_eq!(host("ecr", "us-east-1", true, false), "ecr-fips.us-east-1.amazonaws.com");
+        assert_eq!(host("ecr", "us-east-1", false, true), "ecr.us-east-1.api.aws");
         for (region, fips, dual_stack, expected) in [
             ("us-east-1", true, false, "ssm-fips.us-east-1.amazonaws.com"),
             ("us-east-1", false, true, "ssm.us-east-1.api.aws"),

@@ -1,9 +1,10 @@
-//! AWS: instance metadata (IMDS), secrets, parameters, AWS's time, lifecycle hooks of Auto Scaling, and whether this machine is an
+//! AWS: instance metadata (IMDS), secrets, parameters, AWS's time, lifecycle hooks of Auto Scaling, tokens of ECR, and whether this machine is an
 //! EC2 instance. One configuration and one HTTP client for all AWS APIs. Changes nothing but those hooks.
 
 pub mod autoscaling;
 mod call;
 pub mod clock;
+pub mod ecr;
 mod endpoint;
 mod firmware;
 mod http;

@@ -13,8 +13,10 @@ use super::docker::{Docker, SHORT, explained};
 use crate::error::{Code, Error, Result};
 use crate::fault::{Fault, Phase};
 use crate::machine::Check;
+use crate::machine::aws::{Imds, ecr};
 use crate::machine::disk::files;
 use crate::plan::{ImageOrigin, Mode, Owner, PrepareImage, PruneImages, RegistryLogin};
+use crate::secret::Secret;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
@@ -34,10 +36,10 @@ pub async fn check(image: &PrepareImage) -> Result<Check> {
     })
 }
 
-pub async fn prepare(image: &PrepareImage) -> Result<()> {
+pub async fn prepare(image: &PrepareImage, imds: &Imds) -> Result<()> {
     let record = match &image.from {
         ImageOrigin::Registry { reference } => {
-            let pulled = pull(image, reference).await;
+            let pulled = pull(image, reference, imds).await;
             files::remove_tree(&image.scratch)?;
             pulled?
         }
@@ -57,12 +59,16 @@ fn recorded(path: &Path) -> Result<Option<Record>> {
     Ok(files::read(path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-async fn pull(image: &PrepareImage, reference: &str) -> Result<Record> {
+async fn pull(image: &PrepareImage, reference: &str, imds: &Imds) -> Result<Record> {
     let own = Docker::new(&image.docker);
     let former = recorded(&image.record)?.filter(|record| record.reference.as_deref() == Some(reference));
     let wanted = former.and_then(|record| record.digest).unwrap_or_else(|| by_digest(reference));
     if let Some(login) = &image.login {
-        log_in(&image.scratch, login)?;
+        let credential = match login {
+            RegistryLogin::Given { credential, .. } => Secret::new(credential.expose()),
+            RegistryLogin::Role { registry, network } => ecr::token(imds, registry, network).await?,
+        };
+        log_in(&image.scratch, login.registry(), &credential)?;
     }
     let docker = Docker {
         config: image.login.is_some().then_some(image.scratch.as_path()),
@@ -120,12 +126,10 @@ async fn digest(docker: &Docker<'_>, reference: &str) -> Option<String> {
 }
 
 /// Writes docker's configuration with the credential. Not by `docker login`, which asks the registry once more.
-fn log_in(scratch: &Path, login: &RegistryLogin) -> Result<()> {
-    let RegistryLogin::Given { registry, credential } = login;
+fn log_in(scratch: &Path, registry: &str, credential: &Secret) -> Result<()> {
     let auth = BASE64.encode(credential.expose().as_bytes());
-    let text = zeroize::Zeroizing::new(
-        serde_json::json!({ "auths": { registry.as_str(): { "auth": auth } } }).to_string(),
-    );
+    let text =
+        zeroize::Zeroizing::new(serde_json::json!({ "auths": { registry: { "auth": auth } } }).to_string());
     files::remove_tree(scratch)?;
     files::directory(scratch, &Owner::root(), Mode(0o700))?;
     files::write(&scratch.join("config.json"), text.as_bytes(), &Owner::root(), Mode(0o600))

@@ -43,9 +43,12 @@ pub fn image_lines(image: &PrepareImage) -> Vec<String> {
             ]
         }
     };
-    if let Some(RegistryLogin::Given { registry, credential }) = &image.login {
-        let names = credential.keys().join(", ");
-        lines.push(format!("with {names} for {registry}, by {} while it pulls", image.scratch.display()));
-    }
+    let by = match &image.login {
+        Some(RegistryLogin::Given { credential, .. }) => credential.keys().join(", "),
+        Some(RegistryLogin::Role { .. }) => "a token for the instance's role".to_owned(),
+        None => return lines,
+    };
+    let registry = image.login.as_ref().map(RegistryLogin::registry).unwrap_or_default();
+    lines.push(format!("with {by} for {registry}, by {} while it pulls", image.scratch.display()));
     lines
 }

@@ -109,7 +109,12 @@ fn notes(app: &App, container: &Container, is_published: bool) -> Vec<String> {
     if !is_published {
         notes.push("no port is known, so none is published: set port in bootagent.toml".to_owned());
     }
-    if app.wanted.selection.service_may_use_imds {
+    let selection = app.wanted.selection;
+    if selection.service_may_use_imds && selection.imds_users.is_some() {
+        notes.push(
+            "imds.users of the policy: its rules reject what containers send to instance metadata".to_owned(),
+        );
+    } else if selection.service_may_use_imds {
         notes.push(
             "a container reaches instance metadata, and with it the role, only if the instance's \
              HttpPutResponseHopLimit is 2 or more"
@@ -125,8 +130,13 @@ fn client(container: &Container, words: &[&str]) -> Vec<String> {
     std::iter::once(program).chain(options).chain(words.iter().map(|word| (*word).to_owned())).collect()
 }
 
-/// The container's options, its image and its command.
-fn run(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<String> {
+/// The image and its command.
+fn program(app: &App, container: &Container) -> Vec<String> {
+    std::iter::once(app.layout.image(app.release)).chain(container.command.iter().cloned()).collect()
+}
+
+/// The command up to the container's last option.
+fn options(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<String> {
     let name = app.layout.container();
     let mut words: Vec<String> =
         client(container, &["run", "--name", &name, "--rm", "--init", "--pull", "never"]);
@@ -167,8 +177,6 @@ fn run(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<Strin
             None => add("--env", name.to_owned()),
         }
     }
-    words.push(app.layout.image(app.release));
-    words.extend(container.command.iter().cloned());
     words
 }
 
@@ -208,13 +216,28 @@ SyslogIdentifier={service}
         environment = wanted.selection.environment,
         variables = layout.environment().display(),
         imds = if wanted.selection.service_may_use_imds { String::new() } else { without_imds() },
-        start = line(&run(app, container, ports)),
+        start = folded(&options(app, container, ports), &program(app, container)),
         restarts = restarts(wanted.facts.machine.systemd),
     );
     for line in hardening(Confined::Service) {
         let _ = writeln!(unit, "{line}");
     }
     unit
+}
+
+/// The options with a line for each, so that people can read them, and then the rest.
+fn folded(options: &[String], rest: &[String]) -> String {
+    const FOLD: &str = " \\\n    ";
+    let mut text = String::new();
+    for word in options {
+        text.push_str(match (text.is_empty(), word.starts_with("--")) {
+            (true, _) => "",
+            (false, true) => FOLD,
+            (false, false) => " ",
+        });
+        text.push_str(&line(std::slice::from_ref(word)));
+    }
+    text + FOLD + &line(rest)
 }
 
 /// Without its output: the journal is the container's, and its last line is often the reason of an exit.
