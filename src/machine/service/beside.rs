@@ -37,7 +37,8 @@ fn runs(state: &UnitState) -> bool {
 
 /// How the last process ended: systemd forgets it when it starts the next one, and the journal does not.
 async fn last_exit(unit: &str, state: &UnitState) -> Option<Exit> {
-    const RECENT: u64 = 600;
+    // The messages of the first moments since then are read, which must not be those of an earlier failure.
+    const RECENT: u64 = 2;
     match state.exit {
         None if state.restarts > 0 => {
             Exit::last_in(&journal::systemd_messages(unit, now().saturating_sub(RECENT)).await)

@@ -4,10 +4,12 @@
 //! environments: a mistake in prod's overlay must already fail in test.
 
 mod layer;
+mod limits;
 mod pm2;
 mod processes;
 mod spanned;
 mod tables;
+mod timers;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +22,12 @@ use crate::fault::Phase;
 use crate::plan::Seconds;
 
 use layer::Layer;
+pub use limits::Limits;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 pub use processes::{Process, Processes};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
+pub use timers::{Timer, Timers};
 pub use values::RESERVED_PORT;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct Manifest {
     /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    pub limits: Limits,
+    pub timers: Timers,
     /// Programs that run beside the service.
     pub processes: Processes,
     /// `rehearsal.port`: the port of a candidate, different from `port`; none: no candidate is started.
@@ -132,6 +138,8 @@ impl Default for Manifest {
             pm2: None,
             packages: Vec::new(),
             port: None,
+            limits: Limits::default(),
+            timers: Timers::new(),
             processes: Processes::new(),
             candidate_port: None,
             health: Health::default(),
