@@ -133,6 +133,15 @@ impl Supervised {
     pub fn units(&self) -> impl Iterator<Item = &str> {
         self.files.iter().filter_map(ServiceFile::unit)
     }
+
+    /// Those of them that run all the time. What a timer runs is started by the timer.
+    pub fn started_beside(&self) -> impl Iterator<Item = &str> {
+        let has_timer = |unit: &str| {
+            let timer = unit.strip_suffix(".service").map(|name| format!("{name}.timer"));
+            timer.is_some_and(|timer| self.units().any(|other| other == timer))
+        };
+        self.units().filter(move |unit| !has_timer(unit))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

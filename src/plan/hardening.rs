@@ -48,7 +48,7 @@ const LINES: &[(&[Confined], &str)] = &[
     (OF_THE_SERVICE, "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
     (ALL, "LockPersonality=yes"),
     // Not for a migration: it has the same user as the running service, whose IPC objects would be removed, too.
-    (&[Service], "RemoveIPC=yes"),
+    (&[Service], REMOVE_IPC),
     (ALL, "SystemCallArchitectures=native"),
     (ALL, "SystemCallFilter=@system-service"),
     (ALL, "SystemCallErrorNumber=EPERM"),
@@ -72,6 +72,9 @@ pub fn opening_low_ports(line: &'static str) -> &'static str {
         other => other,
     }
 }
+
+/// Removes the shared memory of the unit's user when the unit stops, so that it is not for one of several units of a user.
+pub const REMOVE_IPC: &str = "RemoveIPC=yes";
 
 /// For children and candidates, so that the serving deployment keeps its memory, CPU and disk. Not for migrations: the
 /// OOM killer would leave the data half migrated, and the service may wait for a lock that a slow migration has.

@@ -23,7 +23,7 @@ pub fn ensure_running(runs_by: &Supervised, layout: &Layout) -> EnsureRunning {
             [layout.current(), layout.environment()].into_iter().chain(files).collect()
         }
     };
-    let beside = runs_by.units().map(str::to_owned).collect();
+    let beside = runs_by.started_beside().map(str::to_owned).collect();
     EnsureRunning { unit: layout.unit(), inputs, reloads, beside, record: layout.started_from() }
 }
 

@@ -106,7 +106,66 @@ class TestProcesses:
         machine.check(["systemctl", "stop", f"{SERVICE}.service"])
         assert not active(machine, MAIL) and not active(machine, QUEUE)
         machine.check(["systemctl", "start", f"{SERVICE}.service"])
-        assert active(machine, MAIL) and active(machine, QUEUE)
+        wait_for("both processes", lambda: active(machine, MAIL) and active(machine, QUEUE), 20)
         machine.reboot()
         wait_for("the boot's run", lambda: status(machine)[1]["state"] == "healthy", 60, evidence=machine.console_tail)
         assert active(machine, MAIL) and active(machine, QUEUE)
+
+
+JOB, TIMER = f"{SERVICE}.tidy.service", f"{SERVICE}.tidy.timer"
+TIDY = """\
+const fs = require("fs"), file = process.env.HOME + "/tidied";
+fs.appendFileSync(file, process.env.TOKEN + "\\n");
+if (fs.existsSync(process.env.HOME + "/fail")) process.exit(4);
+"""
+
+
+def tidied(machine) -> list[str]:
+    return machine.run(["cat", f"/var/lib/{SERVICE}/tidied"]).stdout.split()
+
+
+def timed(schedule: str) -> dict[str, object]:
+    tables = f'[limits]\nmemory = "300M"\nopen_files = 4096\n[timers.tidy]\nschedule = "{schedule}"\ncommand = "node tidy.js"\n'
+    return talking(**{"tidy.js": TIDY, "bootagent.toml": NOTHING + BRIEF + tables})
+
+
+class TestTimers:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        return serving(shared, binary, timed("*-*-* *:*:0/2"), TOKEN="one")
+
+    def test_the_command_runs_at_its_times_with_the_service_s_environment(self, machine):
+        wait_for("two runs", lambda: len(tidied(machine)) >= 2, 20)
+        assert set(tidied(machine)) == {"one"}
+        shown = machine.systemctl_show(JOB)
+        assert (shown["User"], shown["ProtectSystem"], shown["Type"]) == (SERVICE, "strict", "oneshot")
+
+    def test_the_service_and_its_jobs_have_the_limits_of_the_manifest(self, machine):
+        for unit in (f"{SERVICE}.service", JOB):
+            shown = machine.systemctl_show(unit)
+            assert (shown["MemoryMax"], shown["LimitNOFILE"]) == (str(300 << 20), "4096")
+
+    def test_a_command_that_fails_is_shown_and_the_service_is_healthy(self, machine):
+        machine.check(["touch", f"/var/lib/{SERVICE}/fail"])
+        wait_for("the failure", lambda: machine.systemctl_show(JOB)["ActiveState"] == "failed", 20)
+        code, said = status(machine)
+        states = {unit["unit"]: unit["active"] for unit in said["serves"]["beside"]}
+        assert (code, states[TIMER]) == (0, "active") and states[JOB] in ("failed", "activating"), said
+        assert machine.run(["bootagent", "run"], timeout=120).code == 0
+        machine.check(["rm", f"/var/lib/{SERVICE}/fail"])
+
+    def test_a_time_that_systemd_does_not_know_fails_the_update_and_the_former_timer_runs(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", timed("*-*-* 25:00:00"))
+        update = machine.run(["bootagent", "update"], timeout=180)
+        assert_failed(machine, update, 2, "E-UNIT-FAILED", TIMER)
+        before = len(tidied(machine))
+        wait_for("another run", lambda: len(tidied(machine)) > before, 20)
+
+    def test_a_timer_that_the_next_commit_does_not_have_runs_no_more(self, shared, machine):  # noqa: F811
+        shared.repo(SERVICE).commit("test", {"bootagent.toml": NOTHING + BRIEF})
+        update = machine.run(["bootagent", "update"], timeout=180)
+        assert update.code == 0, update.stderr
+        assert machine.systemctl_show(TIMER)["ActiveState"] == "inactive"
+        assert machine.run(["sh", "-c", f"ls /etc/systemd/system/{SERVICE}.*.*"]).code != 0
+        assert machine.systemctl_show(f"{SERVICE}.service")["MemoryMax"] == "infinity"

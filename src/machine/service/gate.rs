@@ -21,7 +21,7 @@ use crate::machine::disk::files;
 use crate::machine::process::reason;
 use crate::machine::process::units::{self, UnitState};
 use crate::machine::{Change, Check, Health, now, progress};
-use crate::plan::{Gate, HealthWait, Mode, Owner, Probe, layout};
+use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
@@ -135,9 +135,11 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         }
         // A unit that is down stays down: systemd does not restart it.
         let too_many = wait.most_restarts.is_some_and(|most| restarts > most);
-        let of_a_unit_beside = gate.also.iter().any(|probe| matches!(probe, Probe::Unit { .. }));
-        if too_many && within > 0 && of_a_unit_beside && worst.fault == Fault::ServiceExited {
-            return Err(refuse(gate, worst, started.elapsed()));
+        if too_many
+            && within > 0
+            && let Some(bad) = process_unit::most_restarted(gate).await
+        {
+            return Err(refuse(gate, bad, started.elapsed()));
         }
         if too_many || state.is_down() {
             return Err(crash::ended(wait, &state, restarts, seen));

@@ -102,7 +102,7 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         Probe::Tcp { port } => at(*port, None, state).await,
         Probe::Http { port, request } => at(*port, Some(request), state).await,
         Probe::Server { port, protocol } => {
-            let answer = protocol::ask(*protocol, own_address(*port, state)?).await?;
+            let answer = protocol::ask(*protocol, own_address(*port, state)?.address).await?;
             Ok(Good { answer, is_listening: true, processes: None })
         }
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,

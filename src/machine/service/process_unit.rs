@@ -25,9 +25,7 @@ pub async fn ask(unit: &str) -> Result<Good, Bad> {
         true => Ok(Good { answer: format!("{unit} runs"), is_listening: false, processes }),
         false => Err(Bad {
             processes,
-            remedy: Some(format!(
-                "journalctl -u {unit} has its last lines; push a fix, then: bootagent update"
-            )),
+            remedy: Some(remedy(unit)),
             ..bad(Fault::ServiceExited, not_running(unit, &state, last_exit(unit, &state).await))
         }),
     }
@@ -39,7 +37,8 @@ fn runs(state: &UnitState) -> bool {
 
 /// How the last process ended: systemd forgets it when it starts the next one, and the journal does not.
 async fn last_exit(unit: &str, state: &UnitState) -> Option<Exit> {
-    const RECENT: u64 = 600;
+    // The messages of the first moments since then are read, which must not be those of an earlier failure.
+    const RECENT: u64 = 2;
     match state.exit {
         None if state.restarts > 0 => {
             Exit::last_in(&journal::systemd_messages(unit, now().saturating_sub(RECENT)).await)
@@ -54,6 +53,32 @@ fn not_running(unit: &str, state: &UnitState, exit: Option<Exit>) -> String {
         0 => format!("{unit} is {} ({}){ended}", state.active, state.sub),
         times => format!("{unit} is {} ({}), restarted {times} times{ended}", state.active, state.sub),
     }
+}
+
+/// The unit of the gate that ended most often.
+pub async fn most_restarted(gate: &Gate) -> Option<Bad> {
+    let mut most: Option<(&str, UnitState)> = None;
+    for unit in of(gate) {
+        let Ok(state) = units::state(unit).await else { continue };
+        if state.restarts > most.as_ref().map_or(0, |(_, most)| most.restarts) {
+            most = Some((unit, state));
+        }
+    }
+    let (unit, state) = most?;
+    let last = last_exit(unit, &state).await.map(|exit| format!(", last {}", exit.describe()));
+    let cause = format!("{unit} ended {} times{}", state.restarts, last.unwrap_or_default());
+    Some(Bad { remedy: Some(remedy(unit)), ..bad(Fault::ServiceExited, cause) })
+}
+
+fn of(gate: &Gate) -> impl Iterator<Item = &str> {
+    gate.also.iter().filter_map(|probe| match probe {
+        Probe::Unit { unit } => Some(unit.as_str()),
+        _ => None,
+    })
+}
+
+fn remedy(unit: &str) -> String {
+    format!("journalctl -u {unit} has its last lines; push a fix, then: bootagent update")
 }
 
 /// The processes of several probes as one.
@@ -105,8 +130,7 @@ pub async fn start_down(beside: &[String]) -> Result<bool> {
 /// The invocations of the gate's units that ended or were restarted: their lines explain a failed health check.
 pub async fn ended(gate: &Gate) -> Vec<String> {
     let mut invocations = Vec::new();
-    for probe in &gate.also {
-        let Probe::Unit { unit } = probe else { continue };
+    for unit in of(gate) {
         if let Ok(state) = units::state(unit).await
             && (!runs(&state) || state.restarts > 0)
         {

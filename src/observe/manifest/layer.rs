@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::limits::Limits;
 use super::pm2::Pm2Layer;
 use super::processes::{self, Processes};
 use super::proxy::ProxyLayer;
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
+use super::timers::{self, Timers};
 use super::volume::VolumeLayer;
 use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values};
 use crate::facts::{Strength, ValueFile};
@@ -20,6 +22,7 @@ const KEYS: &[&str] = &[
     "environments",
     "health",
     "install",
+    "limits",
     "lockfile",
     "migrate",
     "packages",
@@ -33,6 +36,7 @@ const KEYS: &[&str] = &[
     "secret",
     "start",
     "supervisor",
+    "timers",
     "volume",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
@@ -44,12 +48,14 @@ pub(super) struct Layer {
     runtime: Option<String>,
     directory: Option<String>,
     tables: Tables,
+    limits: Limits,
     lockfile: Option<bool>,
     install: Option<Vec<String>>,
     build: Option<Vec<String>>,
     migrate: Option<Vec<String>>,
     start: Option<String>,
     supervisor: Option<Placed<SupervisorName>>,
+    timers: Option<Placed<Timers>>,
     pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
     port: Option<Placed<u16>>,
@@ -96,12 +102,14 @@ impl Layer {
             match key {
                 "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
                 "directory" => layer.directory = Some(values::directory(&item)?),
+                "limits" => layer.limits = Limits::read(&item, KEYS)?,
                 "lockfile" => layer.lockfile = Some(item.flag()?),
                 "install" => layer.install = Some(values::commands(&item)?),
                 "build" => layer.build = Some(values::commands(&item)?),
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
                 "start" => layer.start = Some(values::command(&item)?),
                 "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
+                "timers" => layer.timers = Some(item.placed(timers::read(&item, KEYS)?)),
                 "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
                 "port" => layer.port = Some(item.placed(values::port(&item)?)),
                 "processes" => layer.processes = Some(processes::read(&item, KEYS)?),
@@ -132,12 +140,14 @@ impl Layer {
             runtime: over.runtime.or(self.runtime),
             directory: over.directory.or(self.directory),
             tables: tables::over(over.tables, self.tables),
+            limits: self.limits.under(over.limits),
             lockfile: over.lockfile.or(self.lockfile),
             install: over.install.or(self.install),
             build: over.build.or(self.build),
             migrate: over.migrate.or(self.migrate),
             start: over.start.or(self.start),
             supervisor: over.supervisor.or(self.supervisor),
+            timers: timers::merged(self.timers, over.timers),
             pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
@@ -163,10 +173,12 @@ impl Layer {
                 .filter_map(|(key, port)| values::LowPort::of(key, port?))
                 .collect();
         let others = [("port", port), ("rehearsal.port", rehearsal.map(|port| port.value))];
+        timers::refuse_names_of(self.timers.as_ref(), self.processes.as_ref())?;
         Ok(Manifest {
             runtime: self.runtime,
             directory: self.directory,
             tables: self.tables,
+            limits: self.limits,
             lockfile: self.lockfile,
             install: self.install,
             build: self.build,
@@ -174,6 +186,7 @@ impl Layer {
             start: self.start,
             pm2: Pm2Layer::finish(self.pm2, self.supervisor.as_ref())?,
             supervisor: self.supervisor.map(|name| name.value),
+            timers: self.timers.map(|timers| timers.value).unwrap_or_default(),
             packages: self.packages.unwrap_or(default.packages),
             port,
             processes: self.processes.unwrap_or_default(),

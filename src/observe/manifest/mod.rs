@@ -5,12 +5,14 @@
 
 mod compose;
 mod layer;
+mod limits;
 mod pm2;
 mod processes;
 mod proxy;
 mod sources;
 mod spanned;
 mod tables;
+mod timers;
 mod value_files;
 mod values;
 mod volume;
@@ -25,11 +27,13 @@ use crate::fault::Phase;
 use crate::plan::Seconds;
 
 use layer::Layer;
+pub use limits::Limits;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 pub use processes::{Process, Processes};
-pub use proxy::{Limits, ProxyWish};
+pub use proxy::{ProxyLimits, ProxyWish};
 use spanned::{Fault, Read, Section, position};
 pub use tables::{Key, Table, Takes};
+pub use timers::{Timer, Timers};
 pub use values::{LONGEST_COMMAND, LowPort, RESERVED_PORT};
 pub use volume::VolumeWish;
 
@@ -56,6 +60,8 @@ pub struct Manifest {
     /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    pub limits: Limits,
+    pub timers: Timers,
     /// Programs that run beside the service.
     pub processes: Processes,
     /// An nginx in front of the service.
@@ -151,6 +157,8 @@ impl Default for Manifest {
             pm2: None,
             packages: Vec::new(),
             port: None,
+            limits: Limits::default(),
+            timers: Timers::new(),
             processes: Processes::new(),
             proxy: None,
             low_ports: Vec::new(),

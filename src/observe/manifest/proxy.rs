@@ -18,23 +18,23 @@ const LARGEST: u64 = 10 << 30;
 pub struct ProxyWish {
     pub port: u16,
     pub gzip: bool,
-    pub limits: Limits,
+    pub limits: ProxyLimits,
     /// By path without a slash at its end: `/upload` is also for everything below it.
-    pub paths: BTreeMap<String, Limits>,
+    pub paths: BTreeMap<String, ProxyLimits>,
 }
 
 /// What a request may take. In nginx's notation; none: as above it, or the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct ProxyLimits {
     /// `50M`
     pub body: Option<String>,
     /// Between two pieces of the service's answer.
     pub timeout: Option<Seconds>,
 }
 
-impl Limits {
-    fn under(self, over: Limits) -> Limits {
-        Limits { body: over.body.or(self.body), timeout: over.timeout.or(self.timeout) }
+impl ProxyLimits {
+    fn under(self, over: ProxyLimits) -> ProxyLimits {
+        ProxyLimits { body: over.body.or(self.body), timeout: over.timeout.or(self.timeout) }
     }
 }
 
@@ -43,8 +43,8 @@ pub(super) struct ProxyLayer {
     at: usize,
     port: Option<Placed<u16>>,
     gzip: Option<bool>,
-    limits: Limits,
-    paths: BTreeMap<String, Limits>,
+    limits: ProxyLimits,
+    paths: BTreeMap<String, ProxyLimits>,
 }
 
 impl ProxyLayer {
@@ -110,7 +110,7 @@ impl ProxyLayer {
     }
 }
 
-fn paths(item: &Item<'_>, root_keys: &[&str]) -> Read<BTreeMap<String, Limits>> {
+fn paths(item: &Item<'_>, root_keys: &[&str]) -> Read<BTreeMap<String, ProxyLimits>> {
     let mut paths = BTreeMap::new();
     for (path, at, item) in item.bounded_table(MOST_PATHS)?.entries() {
         let fault = |what: String| Fault { at, what: format!("proxy.paths {what}") };
@@ -137,9 +137,9 @@ fn path_of(text: &str) -> Option<&str> {
     is_path.then_some(path)
 }
 
-fn limits(item: &Item<'_>, root_keys: &[&str]) -> Read<Limits> {
+fn limits(item: &Item<'_>, root_keys: &[&str]) -> Read<ProxyLimits> {
     let section = item.table()?;
-    let mut limits = Limits::default();
+    let mut limits = ProxyLimits::default();
     for (key, at, item) in section.entries() {
         match key {
             "body" => limits.body = Some(size(&item)?),
@@ -180,8 +180,8 @@ mod tests {
         Manifest::parse("x.toml", text, None, &[]).map_err(|error| error.to_string())
     }
 
-    fn limits(body: Option<&str>, timeout: Option<u64>) -> Limits {
-        Limits { body: body.map(str::to_owned), timeout: timeout.map(Seconds) }
+    fn limits(body: Option<&str>, timeout: Option<u64>) -> ProxyLimits {
+        ProxyLimits { body: body.map(str::to_owned), timeout: timeout.map(Seconds) }
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(proxy.paths["/upload"], limits(Some("50M"), Some(300)));
         assert_eq!(proxy.paths["/a/b.c"], limits(None, Some(5)));
         let plain = read("[proxy]\nport = 8080").unwrap().proxy.unwrap();
-        assert!(!plain.gzip && plain.limits == Limits::default() && plain.paths.is_empty());
+        assert!(!plain.gzip && plain.limits == ProxyLimits::default() && plain.paths.is_empty());
         assert_eq!(read("port = 3000").unwrap().proxy, None);
     }
 

@@ -122,8 +122,14 @@ impl<'a> Item<'a> {
     }
 
     pub fn number(&self, range: RangeInclusive<u16>, expected: &str) -> Read<u16> {
+        let (least, most) = range.into_inner();
+        let number = self.large_number(least.into()..=most.into(), expected)?;
+        u16::try_from(number).map_err(|_| self.expected(expected))
+    }
+
+    pub fn large_number(&self, range: RangeInclusive<u32>, expected: &str) -> Read<u32> {
         let integer = self.value.get_ref().as_integer().ok_or_else(|| self.expected(expected))?;
-        let number = u16::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
         number
             .filter(|number| range.contains(number))
             .ok_or_else(|| self.fault(format!("is {}; expected {expected}", brief(&integer.to_string()))))

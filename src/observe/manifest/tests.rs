@@ -73,6 +73,8 @@ fn complete() -> Manifest {
         packages: vec!["ffmpeg".into(), "libvips42".into()],
         port: Some(3000),
         processes: Default::default(),
+        limits: Default::default(),
+        timers: Default::default(),
         candidate_port: Some(13000),
         health: Health {
             check: Some(Strength::Http),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::observe::Selection;
-use crate::observe::manifest::{Limits, ProxyWish};
+use crate::observe::manifest::{ProxyLimits, ProxyWish};
 
 /// A form with a few photographs. nginx's own default of 1 MiB refuses the first one.
 const BODY: &str = "10M";
@@ -103,14 +103,14 @@ http {{
 }
 
 /// With the defaults.
-fn whole(limits: &Limits) -> Limits {
-    Limits {
+fn whole(limits: &ProxyLimits) -> ProxyLimits {
+    ProxyLimits {
         body: limits.body.clone().or(Some(BODY.to_owned())),
         timeout: limits.timeout.or(Some(crate::plan::Seconds(TIMEOUT))),
     }
 }
 
-fn limits(limits: &Limits, indent: &str) -> String {
+fn limits(limits: &ProxyLimits, indent: &str) -> String {
     let body = limits.body.as_ref().map(|body| format!("{indent}client_max_body_size {body};\n"));
     let timeout = limits.timeout.map(|timeout| {
         let seconds = timeout.0;

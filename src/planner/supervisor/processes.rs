@@ -1,4 +1,4 @@
-//! The units that run beside the service's own: one for each process of the manifest. They belong to the deployment: they
+//! The units that run beside the service's own: one for each process of the manifest, and two for each timer. They belong to the deployment: they
 //! have its release, user, environment and hardening, start with the service's unit and stop with it. Pure.
 //!
 //! A crash of one does not restart the others, so the units are tied by `Wants=` and `StopPropagatedFrom=`, and not by
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::systemd::{self, Beside};
 use super::{App, Service};
 use crate::error::{Error, Result};
-use crate::facts::ServiceFile;
+use crate::facts::{ServiceFile, Supervised};
 use crate::plan::{Probe, layout};
 use crate::planner::digest::digest;
 use crate::planner::runtime::{self, Start};
@@ -19,40 +19,58 @@ pub fn files(app: &App) -> Result<Vec<ServiceFile>> {
     let mut files = Vec::new();
     for (name, process) in &app.wanted.manifest.processes {
         let start = runtime::start_line(&process.start).map_err(|error| of_process(error, name))?;
-        let unit = app.layout.process_unit(name, "service");
-        let text = systemd::beside(app, &Beside { name, argv: argv(&start), is_wrapped: start.is_wrapped });
-        files.push(ServiceFile {
-            name: format!("process-{name}"),
-            why: format!("how systemd runs the process {name}"),
-            path: layout::unit_file(&unit),
-            text,
-        });
+        let beside = Beside { name, argv: argv(&start), is_wrapped: start.is_wrapped, timeout: None };
+        let why = format!("how systemd runs the process {name}");
+        files.push(file(
+            app,
+            name,
+            "service",
+            (&format!("process-{name}"), why, systemd::beside(app, &beside)),
+        ));
+    }
+    for (name, timer) in &app.wanted.manifest.timers {
+        let start = runtime::start_line(&timer.command).map_err(|error| of_timer(error, name))?;
+        let timeout = Some(timer.timeout);
+        let job = Beside { name, argv: argv(&start), is_wrapped: start.is_wrapped, timeout };
+        let why = format!("what the timer {name} runs");
+        files.push(file(app, name, "service", (&format!("job-{name}"), why, systemd::beside(app, &job))));
+        let (why, text) = ("when it runs".to_owned(), systemd::timer(app, name, &timer.schedule));
+        files.push(file(app, name, "timer", (&format!("timer-{name}"), why, text)));
     }
     Ok(files)
 }
 
+fn file(app: &App, name: &str, kind: &str, (step, why, text): (&str, String, String)) -> ServiceFile {
+    let path = layout::unit_file(&app.layout.process_unit(name, kind));
+    ServiceFile { name: step.to_owned(), why, path, text }
+}
+
+fn of_timer(error: Error, name: &str) -> Error {
+    error.because(format!("it is the command of timers.{name} in bootagent.toml"))
+}
+
 /// Adds the units to a deployment, and to its health check that they run.
 pub fn add(app: &App, service: &mut Service) -> Result<()> {
-    for file in files(app)? {
-        if let Some(unit) = file.unit() {
-            service.probes.push(Probe::Unit { unit: unit.to_owned() });
-        }
-        service.runs_by.files.push(file);
-    }
+    let all = files(app)?;
+    service.runs_by.files.extend(all);
+    // A timer that fails is shown by the status; the service serves without it.
+    let running = service.runs_by.started_beside().filter(|unit| unit.ends_with(".service"));
+    let probes: Vec<Probe> = running.map(|unit| Probe::Unit { unit: unit.to_owned() }).collect();
+    service.probes.extend(probes);
     Ok(())
 }
 
 /// Lines of the service's own unit. The digest changes the unit when another one changes, so that systemd reads all of
 /// them anew, and the start step starts all of them anew.
 pub fn lines(app: &App) -> Result<String> {
-    let files = files(app)?;
+    let all = Supervised { files: files(app)?, ..Supervised::default() };
     let mut lines = String::new();
-    for unit in files.iter().filter_map(ServiceFile::unit) {
+    for unit in all.started_beside() {
         let _ = writeln!(lines, "Wants={unit}");
     }
-    if !files.is_empty() {
-        let _ =
-            writeln!(lines, "# The units beside it: {}", digest(files.iter().map(|file| file.text.as_str())));
+    if !all.files.is_empty() {
+        let digest = digest(all.files.iter().map(|file| file.text.as_str()));
+        let _ = writeln!(lines, "# The units beside it: {digest}");
     }
     Ok(lines)
 }

@@ -10,7 +10,7 @@ use crate::observe::Selection;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Seconds;
 use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
-use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, hardening, opening_low_ports};
+use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, REMOVE_IPC, hardening, opening_low_ports};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
 use crate::planner::volume;
@@ -37,6 +37,8 @@ pub struct Main {
     pub is_wrapped: bool,
     /// Whether it notifies systemd when it is ready (`Type=notify`).
     pub notifies: bool,
+    /// Whether it ends by itself (`Type=oneshot`).
+    pub is_job: bool,
     /// Its working directory.
     pub tree: PathBuf,
     /// Additional variables. The service's environment overrides them.
@@ -71,6 +73,10 @@ struct Role<'a> {
     opens_low_port: bool,
     /// Where the service's volume is mounted.
     volume: Option<PathBuf>,
+    /// Directives of the manifest's limits.
+    limits: Vec<String>,
+    /// Whether other units of the same user run: what one of them leaves is another one's.
+    shares_user: bool,
 }
 
 /// After a crash, the service is restarted soon, since requests fail meanwhile; but one that crashes again and again
@@ -101,6 +107,8 @@ pub fn unit(app: &App, main: &Main) -> Result<String> {
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
         opens_low_port: app.port().is_some_and(|port| port < 1024),
         volume: volume::path(wanted.manifest, layout),
+        limits: wanted.manifest.limits.directives(),
+        shares_user: !(wanted.manifest.processes.is_empty() && wanted.manifest.timers.is_empty()),
     };
     Ok(text(&role, selection, recipe, layout))
 }
@@ -110,13 +118,16 @@ pub struct Beside<'a> {
     pub name: &'a str,
     pub argv: Vec<String>,
     pub is_wrapped: bool,
+    /// It is not kept running: a timer starts it, and it is stopped after this time.
+    pub timeout: Option<Seconds>,
 }
 
 /// The unit of a program that runs beside the service, and stops with it.
 pub fn beside(app: &App, beside: &Beside) -> String {
     let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
     let (argv, is_wrapped) = (beside.argv.clone(), beside.is_wrapped);
-    let main = Main { argv, is_wrapped, tree: recipe.tree(&layout.current()), ..Main::default() };
+    let is_job = beside.timeout.is_some();
+    let main = Main { argv, is_wrapped, is_job, tree: recipe.tree(&layout.current()), ..Main::default() };
     let role = Role {
         why: BESIDE,
         description: format!("{} ({}), {}", selection.service, selection.environment, beside.name),
@@ -125,11 +136,39 @@ pub fn beside(app: &App, beside: &Beside) -> String {
         tree: &layout.current(),
         environment: &layout.environment(),
         identifier: format!("{}.{}", selection.service, beside.name),
-        lasts: restarts(wanted.facts.machine.systemd).to_owned(),
+        lasts: match beside.timeout {
+            Some(timeout) => format!("TimeoutStartSec={}\n", timeout.0),
+            None => restarts(wanted.facts.machine.systemd).to_owned(),
+        },
         opens_low_port: false,
         volume: volume::path(wanted.manifest, layout),
+        limits: wanted.manifest.limits.directives(),
+        shares_user: true,
     };
     text(&role, selection, recipe, layout)
+}
+
+/// The timer of a unit of the same name.
+pub fn timer(app: &App, name: &str, schedule: &str) -> String {
+    let (selection, layout) = (app.wanted.selection, app.layout);
+    // Persistent: a time that passed while the machine was off is made up for.
+    format!(
+        "{} {BESIDE}
+[Unit]
+Description={} ({}), timer of {name}
+StopPropagatedFrom={}
+
+[Timer]
+OnCalendar={}
+Persistent=yes
+AccuracySec=1s
+",
+        layout::WRITTEN_BY,
+        selection.service,
+        selection.environment,
+        layout.unit(),
+        escape(schedule),
+    )
 }
 
 const BESIDE: &str = "do not edit: each run replaces this file. Use systemctl edit";
@@ -170,6 +209,8 @@ pub fn candidate(
         lasts: format!("RuntimeMaxSec={}\n", most.0),
         opens_low_port: port < 1024,
         volume,
+        limits: Vec::new(),
+        shares_user: false,
     };
     let mut unit = text(&role, selection, recipe, layout);
     for line in LOW_PRIORITY {
@@ -210,7 +251,11 @@ ReadWritePaths={data}{writes}
         written = layout::WRITTEN_BY,
         why = role.why,
         unit = role.unit,
-        kind = if role.main.notifies { "notify" } else { "exec" },
+        kind = match role.main {
+            Main { is_job: true, .. } => "oneshot",
+            Main { notifies: true, .. } => "notify",
+            _ => "exec",
+        },
         description = role.description,
         user = layout.user(),
         tree = role.main.tree.display(),
@@ -238,14 +283,22 @@ ReadWritePaths={data}{writes}
         lasts = role.lasts,
         ends = match role.main.stop_signal {
             Some(signal) => format!("KillSignal={signal}\nKillMode=mixed\n"),
+            // systemd runs `ExecStop=` of a job also after it has ended.
+            None if role.main.is_job => "KillMode=mixed\n".to_owned(),
             None => ends(role.main.is_wrapped),
         },
         stop = role.main.stop_seconds.unwrap_or(30),
         identifier = role.identifier,
         start = line(&role.main.argv),
     );
-    for line in hardening(Confined::Service) {
+    let name = |line: &str| line.split('=').next().map(str::to_owned);
+    let limited: Vec<Option<String>> = role.limits.iter().map(|line| name(line)).collect();
+    let is_kept = |line: &&str| !limited.contains(&name(line)) && !(role.shares_user && *line == REMOVE_IPC);
+    for line in hardening(Confined::Service).filter(is_kept) {
         let _ = writeln!(unit, "{}", if role.opens_low_port { opening_low_ports(line) } else { line });
+    }
+    for line in &role.limits {
+        let _ = writeln!(unit, "{line}");
     }
     if recipe.keeps_home {
         let _ = writeln!(unit, "{}", finds_cache(role.tree));
