@@ -79,6 +79,8 @@ fn selection() -> Selection {
         service_may_use_imds: true,
         imds_users: None,
         lifecycle: None,
+        low_ports: Default::default(),
+        proxy_trust: Vec::new(),
         lockfile: true,
         network: Default::default(),
         mirrors: Default::default(),
