@@ -167,11 +167,8 @@ impl Layer {
         let default = Manifest::default();
         let port = self.port.as_ref().map(|port| port.value);
         let rehearsal = self.rehearsal.as_ref();
-        let mut low_ports: Vec<values::LowPort> =
-            [("port", self.port.as_ref()), ("rehearsal.port", rehearsal)]
-                .into_iter()
-                .filter_map(|(key, port)| values::LowPort::of(key, port?))
-                .collect();
+        let low_port = self.port.as_ref().and_then(|port| values::LowPort::of("port", port));
+        let mut low_ports: Vec<values::LowPort> = low_port.into_iter().collect();
         let others = [("port", port), ("rehearsal.port", rehearsal.map(|port| port.value))];
         timers::refuse_names_of(self.timers.as_ref(), self.processes.as_ref())?;
         Ok(Manifest {
@@ -207,7 +204,7 @@ fn rehearsal(item: &Item<'_>) -> Read<Option<Placed<u16>>> {
     let mut port = None;
     for (key, at, item) in section.entries() {
         match key {
-            "port" => port = Some(item.placed(values::port(&item)?)),
+            "port" => port = Some(item.placed(values::open_port(&item)?)),
             _ => return Err(section.unknown(key, at, &["port"], KEYS)),
         }
     }

@@ -248,9 +248,9 @@ mod tests {
         let low = read("port = 3000\n\n[proxy]\nport = 80").unwrap().low_ports;
         let [port] = low.as_slice() else { panic!("{low:?}") };
         assert_eq!((port.key, port.port, port.place.as_str()), ("proxy.port", 80, "x.toml:4:8"));
-        let all = read("port = 443\nrehearsal = { port = 444 }\n[proxy]\nport = 80").unwrap().low_ports;
+        let all = read("port = 443\n[proxy]\nport = 80").unwrap().low_ports;
         let keys: Vec<&str> = all.iter().map(|low| low.key).collect();
-        assert_eq!(keys, ["port", "rehearsal.port", "proxy.port"]);
+        assert_eq!(keys, ["port", "proxy.port"]);
         assert!(read("port = 1024\n[proxy]\nport = 8080").unwrap().low_ports.is_empty());
         // Of an overlay that does not apply, nothing counts.
         assert!(read("port = 3000\n[environments.prod]\nport = 80").unwrap().low_ports.is_empty());

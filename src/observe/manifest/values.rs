@@ -75,6 +75,14 @@ pub(super) fn port(item: &Item<'_>) -> Read<u16> {
     item.number(1..=u16::MAX, "a number from 1024 to 65535")
 }
 
+/// The port of a candidate, which nothing outside of the machine asks: it needs none below 1024.
+pub(super) fn open_port(item: &Item<'_>) -> Read<u16> {
+    match port(item)? {
+        reserved @ ..FIRST_OPEN_PORT => Err(item.fault(format!("is {reserved}; {RESERVED_PORT}"))),
+        port => Ok(port),
+    }
+}
+
 pub(super) fn command(item: &Item<'_>) -> Read<String> {
     let command = item.string("a command")?;
     if command.trim().is_empty() {
