@@ -38,7 +38,7 @@ pub fn gate(
         notes.push("PORT is not a number from 1 to 65535: the health check uses no port".to_owned());
     }
     let port = variable.flatten();
-    proxy::refuse_low_variable(port, &wanted.selection.low_ports)?;
+    proxy::refuse_low_variable(port, wanted.selection)?;
     if let Some(unused) = manifest.port.filter(|unused| Some(*unused) != port) {
         notes.push(format!("port = {unused} has no effect: PORT is set elsewhere"));
     }

@@ -1,6 +1,6 @@
 //! Which ports below 1024 a service or its proxy may open, and whose `X-Forwarded-For` a proxy believes.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 

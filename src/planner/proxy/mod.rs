@@ -8,8 +8,8 @@ use super::Wanted;
 use super::runtime::{Need, Recipe, nginx, nginx_need};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Companion, ServiceFile};
+use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, RESERVED_PORT};
-use crate::observe::{LowPorts, Selection};
 use crate::plan::layout::Layout;
 use crate::plan::{Gate, Probe, Request};
 
@@ -30,8 +30,8 @@ pub fn refuse_low_ports(manifest: &Manifest, selection: &Selection) -> Result<()
 }
 
 /// The same for the variable PORT, which the secret or the start command may set.
-pub fn refuse_low_variable(port: Option<u16>, allowed: &LowPorts) -> Result<()> {
-    if port.is_none_or(|port| allowed.allow(port)) {
+pub fn refuse_low_variable(port: Option<u16>, selection: &Selection) -> Result<()> {
+    if port.is_none_or(|port| selection.low_ports.allow(port)) {
         return Ok(());
     }
     let cause = format!("PORT is below 1024, and {RESERVED_PORT}");
