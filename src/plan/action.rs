@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::apt::AptRepository;
+use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages};
 use super::data::InitializeData;
 use super::environment::SeenFile;
@@ -16,7 +17,7 @@ use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
 use super::volume::{MountVolume, PrepareVolume};
-use crate::facts::{Branch, CaFile, Commit, Network, Seconds};
+use crate::facts::{Branch, CaFile, Commit, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -299,38 +300,6 @@ pub struct InstallPackages {
     /// Signed repositories that the policy names, written if a package is missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<AptRepository>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InstallRuntime {
-    pub archive: Archive,
-    pub unit: String,
-    pub network: Network,
-}
-
-/// An official archive of a runtime, and where to install it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Archive {
-    pub runtime: String,
-    pub version: String,
-    pub address: String,
-    pub checksum: Checksum,
-    /// The file that must be in it, from its top directory.
-    #[serde(skip)]
-    pub program: PathBuf,
-    /// Paths in the archive that are not installed.
-    pub leave_out: Vec<String>,
-    pub path: PathBuf,
-}
-
-/// Where the SHA-256 that an archive must have comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Checksum {
-    /// The policy: 64 hexadecimal digits.
-    Pinned(String),
-    /// The list at this address, such as `SHASUMS256.txt`.
-    Listed(String),
 }
 
 /// A program with arguments in a transient unit; without a shell, unless `argv` names one.

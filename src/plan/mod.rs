@@ -3,6 +3,7 @@
 
 mod action;
 mod apt;
+mod archive;
 pub mod container;
 mod data;
 pub mod environment;
@@ -27,10 +28,11 @@ use crate::secret::Redaction;
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Archive, Aside, Checkout, Checksum, Command, Content, EnsureRunning, ImdsRules, InstallPackages,
-    InstallRuntime, Migration, Mode, Owner, Record, Sandbox,
+    Action, Aside, Checkout, Command, Content, EnsureRunning, ImdsRules, InstallPackages, Migration, Mode,
+    Owner, Record, Sandbox,
 };
 pub use apt::{AptKey, AptRepository};
+pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};

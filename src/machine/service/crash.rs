@@ -1,7 +1,7 @@
 //! Why a service ended, judged by systemd's messages, the kernel's counter of OOM kills, the service's last lines and
 //! the process that listens on its port. The service's own lines may only choose the error's code and text.
 
-use super::probe;
+use super::own_port;
 use super::workers::Workers;
 use crate::error::{Code, Error};
 use crate::fault::Fault;
@@ -106,7 +106,7 @@ async fn cause(wait: &HealthWait, error: Error, seen: &Seen, lines: &[ForeignTex
     if let Some(port) = gate.probe.port().filter(|_| lines.iter().any(|line| line.judge(is_address_in_use))) {
         let foreign = sockets::listeners(port, "").foreign;
         if let Some(holder) = foreign.first() {
-            let bad = probe::held(port, Some(holder));
+            let bad = own_port::held(port, Some(holder));
             let error = bad.fault.error(doing(), bad.cause.and("; ").and(error.cause()));
             return bad.remedy.into_iter().fold(error, Error::remedy);
         }

@@ -17,6 +17,7 @@ pub mod notes;
 pub mod observation;
 pub mod observed;
 pub mod operator;
+pub mod own_port;
 pub mod present;
 pub mod probe;
 mod process_unit;

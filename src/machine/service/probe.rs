@@ -1,9 +1,7 @@
 //! One probe of a service: whether its process runs, whether that process listens on the port, and what it answers.
 //! Changes nothing and keeps no state; `gate.rs` repeats it.
 
-use std::collections::BTreeSet;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,10 +10,10 @@ use super::command;
 use super::container;
 use super::observation::{Bad, Good, bad, imds_answers};
 use super::observed::{Observed, list, observe};
+use super::own_port::{Own, own_address};
 use super::{process_unit, protocol, proxy};
 use crate::fault::Fault;
 use crate::machine::install::site;
-use crate::machine::process::sockets::{self, Holder, Listener};
 use crate::machine::process::units::UnitState;
 use crate::machine::process::watcher;
 use crate::plan::{Gate, Probe, Request};
@@ -197,75 +195,6 @@ fn target(location: &str) -> ForeignText {
     ForeignText::line(location.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// An address of the service.
-struct Own {
-    /// Where it is asked.
-    address: SocketAddr,
-    /// What its socket is bound to.
-    bound: SocketAddr,
-}
-
-/// An address at which only the unit's own sockets answer. If another process would get the connection, that is
-/// `Fault::HealthForeign`.
-fn own_address(port: u16, state: &UnitState) -> Result<Own, Bad> {
-    let listeners = sockets::listeners(port, &state.cgroup);
-    if listeners.own.is_empty() && listeners.foreign.is_empty() {
-        let others = sockets::ports_of(&state.cgroup);
-        let is_elsewhere = !others.is_empty();
-        return Err(Bad { is_elsewhere, ..bad(Fault::HealthNoListener, elsewhere(port, &others)) });
-    }
-    match listeners.own_address(sockets::has_ipv6_loopback()) {
-        Ok(Some(address)) => Ok(Own { address, bound: sockets::bound(&listeners.own, address) }),
-        Ok(None) => Err(held(port, listeners.foreign.first())),
-        Err(foreign) => {
-            let holder = sockets::holder(foreign);
-            let cause = format!(
-                "{}, outside the unit, listens on {}, too: it gets connections to port {port} that are meant for the unit",
-                named(holder.as_ref()),
-                foreign.address
-            );
-            Err(Bad { remedy: free(port, holder.as_ref()), ..bad(Fault::HealthForeign, cause) })
-        }
-    }
-}
-
-/// The result if another process listens on the port and the unit does not. Names that process if it can be found.
-pub fn held(port: u16, foreign: Option<&Listener>) -> Bad {
-    let holder = foreign.and_then(sockets::holder);
-    let cause = format!("port {port} is held by {}, outside the unit", named(holder.as_ref()));
-    Bad { remedy: free(port, holder.as_ref()), ..bad(Fault::HealthForeign, cause) }
-}
-
-fn named(holder: Option<&Holder>) -> String {
-    match holder {
-        Some(Holder { pid, program, unit: Some(unit) }) => format!("process {pid} ({program}, {unit})"),
-        Some(Holder { pid, program, unit: None }) => format!("process {pid} ({program})"),
-        None => "another process".to_owned(),
-    }
-}
-
-fn free(port: u16, holder: Option<&Holder>) -> Option<String> {
-    let holder = holder?;
-    Some(match &holder.unit {
-        Some(unit) if unit.ends_with(".service") => {
-            format!(
-                "stop it (systemctl disable --now {unit}), or set a port other than {port} for one of the two"
-            )
-        }
-        _ => format!("end process {}, or set a port other than {port} for one of the two", holder.pid),
-    })
-}
-
-/// The cause if nothing listens on the port: it names the ports on which the service listens instead.
-fn elsewhere(port: u16, others: &BTreeSet<u16>) -> String {
-    const MOST: usize = 5;
-    let named: Vec<String> = others.iter().take(MOST).map(u16::to_string).collect();
-    match named.is_empty() {
-        true => format!("nothing listens on port {port}"),
-        false => format!("it listens on {}, not on {port}", named.join(", ")),
-    }
-}
-
 /// Sends one GET. Redirects are not followed: a login page that answers 200 does not prove that the service is healthy.
 async fn ask(
     url: String,
@@ -335,13 +264,6 @@ mod tests {
     use crate::secret::Redaction;
 
     #[test]
-    fn ports_on_which_the_service_listens_instead_are_named() {
-        assert_eq!(elsewhere(3000, &[].into()), "nothing listens on port 3000");
-        assert_eq!(elsewhere(3000, &[4000].into()), "it listens on 4000, not on 3000");
-        assert_eq!(elsewhere(3000, &(1..99).collect()), "it listens on 1, 2, 3, 4, 5, not on 3000");
-    }
-
-    #[test]
     fn the_target_of_a_redirect_is_shown_without_its_query() {
         for (location, told) in [
             ("https://login.example.com/start?token=hunter2", "https://login.example.com/start"),
@@ -366,17 +288,6 @@ mod tests {
             |status| refused("http://127.0.0.1:1/", Answer { status, location: None, is_page: true }).remedy;
         assert!(remedy(400).unwrap().contains("health.host"));
         assert_eq!(remedy(500), None);
-    }
-
-    #[test]
-    fn a_holder_is_named_as_far_as_it_is_known() {
-        let holder =
-            |unit: Option<&str>| Holder { pid: 17, program: "nginx".into(), unit: unit.map(str::to_owned) };
-        assert_eq!(named(Some(&holder(Some("nginx.service")))), "process 17 (nginx, nginx.service)");
-        assert_eq!(named(Some(&holder(None))), "process 17 (nginx)");
-        assert_eq!(named(None), "another process");
-        assert!(free(3000, Some(&holder(Some("nginx.service")))).unwrap().contains("--now nginx.service"));
-        assert!(free(3000, Some(&holder(Some("session-1.scope")))).unwrap().contains("end process 17"));
     }
 
     /// The request that a service gets, which answers 204.

@@ -1,7 +1,8 @@
 //! One probe through the proxy in front of a service. Changes nothing.
 
 use super::observation::{Bad, Good, bad};
-use super::probe::{at, held};
+use super::own_port::held;
+use super::probe::at;
 use crate::fault::Fault;
 use crate::machine::process::sockets;
 use crate::machine::process::units::{self, UnitState};

@@ -6,7 +6,8 @@
 
 use std::fmt::Write;
 
-use super::systemd::{escape, line, restarts};
+use super::systemd::restarts;
+use super::unit_syntax::{escape, line};
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Source, Supervised};

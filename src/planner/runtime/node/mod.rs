@@ -3,6 +3,7 @@
 
 mod above;
 mod archive;
+mod build_scripts;
 mod choice;
 mod environment;
 mod index;

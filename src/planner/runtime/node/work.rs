@@ -1,6 +1,7 @@
 //! The commands that install and build: in the words of the commit's package manager, and none twice.
 
 use super::above::Above;
+use super::build_scripts;
 use super::manager::{Manager, Selected, YARN_BERRY};
 use super::package::Package;
 use super::start::Chosen;
@@ -283,7 +284,7 @@ impl Project<'_> {
     fn note_other_builds(&self, notes: &mut Vec<String>) {
         let is_build = |name: &&str| name.starts_with("build:");
         let other: Vec<&str> = self.package.scripts.keys().map(String::as_str).filter(is_build).collect();
-        if let Some(first) = most_useful(&other) {
+        if let Some(first) = build_scripts::most_useful(&other) {
             notes.push(format!(
                 "nothing is built, because package.json has no script build; it has {}: if the service needs it, build = \"{} run {first}\"",
                 excerpt(&other.join(", ")),
@@ -340,63 +341,6 @@ fn build_of(manager: &str, directory: &str, package: &Package) -> String {
     }
 }
 
-/// Of the scripts `build:...`, one that builds what a service runs: by its usual name, else the first that is not known to
-/// build something else.
-fn most_useful<'a>(names: &[&'a str]) -> Option<&'a str> {
-    const USUAL: &[&str] = &["prod", "production", "all", "app", "web", "frontend", "client", "server"];
-    const OF_OTHERS: &[&str] = &[
-        "docker",
-        "container",
-        "image",
-        "watch",
-        "dev",
-        "debug",
-        "doc",
-        "type",
-        "storybook",
-        "test",
-        "lint",
-        "health",
-        "electron",
-        "android",
-        "ios",
-        "mobile",
-        "desktop",
-        "example",
-        "demo",
-        "bench",
-        "analyze",
-        "clean",
-    ];
-    let usual = USUAL
-        .iter()
-        .find_map(|usual| names.iter().find(|name| name.strip_prefix("build:") == Some(usual)).copied());
-    let is_of_others = |name: &str| {
-        let mut parts = name.split([':', '-', '_', '.', '/']).skip(1);
-        parts.any(|part| OF_OTHERS.iter().any(|word| part.starts_with(word)))
-    };
-    usual.or_else(|| names.iter().find(|name| !is_of_others(name)).copied())
-}
-
 fn numbered(name: &str, index: usize, of: usize) -> String {
     if of == 1 { name.to_owned() } else { format!("{name}-{}", index + 1) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_build_script_with_another_name_is_proposed_if_the_service_may_need_it() {
-        for (names, useful) in [
-            (&["build:docker", "build:frontend", "build:docker-nightly"][..], Some("build:frontend")),
-            (&["build:client", "build:prod"], Some("build:prod")),
-            (&["build:css", "build:watch"], Some("build:css")),
-            (&["build:scenarios"], Some("build:scenarios")),
-            (&["build:docker:prod", "build:healthcheck", "build:dev", "build:types", "build:app-ios"], None),
-            (&[], None),
-        ] {
-            assert_eq!(most_useful(names), useful, "{names:?}");
-        }
-    }
 }
