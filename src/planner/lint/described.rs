@@ -32,6 +32,7 @@ fn runtime(subject: &Subject) -> Setting {
     let recipe = subject.recipe;
     let (by, range) = recipe.chosen_by.split_once(": ").unwrap_or((&recipe.chosen_by, "*"));
     let wanted = match range {
+        "*" if recipe.data_host.is_some() => format!("{}, a database server", recipe.runtime),
         "*" if recipe.runtime == recipe.of.name => "static site".to_owned(),
         "*" => format!("{}, any version", recipe.of.name),
         range => format!("{} {range}", recipe.of.name),

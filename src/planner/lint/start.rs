@@ -24,6 +24,13 @@ pub fn shown(subject: &Subject) -> Setting {
         let value = format!("{}, by nginx", plain(&site.value));
         return Setting { name: "serve".to_owned(), value, origin: plain(&site.origin) };
     }
+    if let Some(host) = &subject.recipe.data_host {
+        let (value, origin) = (host.server.packages)(host.settings.get("version").map(String::as_str))
+            .split_first()
+            .map(|(first, _)| (format!("the server of the package {first}"), "the runtime".to_owned()))
+            .unwrap_or_default();
+        return Setting { name: "start".to_owned(), value, origin };
+    }
     let (value, origin) = match subject.line.as_str() {
         "" => (OF_ECOSYSTEM.to_owned(), "the repository has one".to_owned()),
         line => (line.to_owned(), origin(subject)),

@@ -31,7 +31,7 @@ pub fn addresses(
         Some("loopback") => Vec::new(),
         Some("all") => return Ok(vec![ALL.to_owned()]),
         None | Some("private") => {
-            if own.is_none() {
+            if own.is_none() && facts.instance.is_some() {
                 notes.push(format!(
                     "no private IPv4 address is known here: {server} listens at {LOOPBACK} alone; [{server}] listen sets \
                      another address"
