@@ -216,7 +216,7 @@ SyslogIdentifier={service}
         service = layout.service(),
         environment = wanted.selection.environment,
         variables = layout.environment().display(),
-        imds = if wanted.selection.service_may_use_imds { String::new() } else { without_imds() },
+        imds = imds_rule(wanted.selection.service_may_use_imds),
         start = folded(&options(app, container, ports), &program(app, container)),
         restarts = restarts(wanted.facts.machine.systemd),
     );
@@ -247,12 +247,16 @@ fn quietly(argv: &[String]) -> String {
     format!("/bin/sh -c \"exec {} >/dev/null 2>&1\"", line(argv))
 }
 
-/// Root's command before each start: the bridge's packets to IMDS are dropped. With `+`, because the unit's own programs may
-/// not change rules; without `-`, so that the service does not start without the rule.
-fn without_imds() -> String {
+/// Root's command before each start, with `+`, because the unit's own programs may not change rules. If the policy denies
+/// IMDS, the bridge's packets to it are dropped, and the service does not start without that rule; if not, a rule of an
+/// earlier policy is removed.
+fn imds_rule(may_use_imds: bool) -> String {
     let rule = format!("DOCKER-USER -i {BRIDGE} -d 169.254.169.254/32 -j DROP");
     // The service's variables are this shell's, too.
     let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-    let script = format!("{path}; iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}");
-    format!("ExecStartPre=+/bin/sh -c \"{}\"\n", escape(&script))
+    let (prefix, command) = match may_use_imds {
+        true => ("-+", format!("iptables -w -D {rule} 2>/dev/null")),
+        false => ("+", format!("iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}")),
+    };
+    format!("ExecStartPre={prefix}/bin/sh -c \"{path}; {}\"\n", escape(&command))
 }
