@@ -130,6 +130,7 @@ codes! {
     SiteMissing = "E-SITE-MISSING", Invalid, "does the build leave an index.html? name its directory in bootagent.toml: [static] with root = \"dist\"; push a fix, then: bootagent update";
     SiteSecret = "E-SITE-SECRET", Refused, "everyone could read the value: remove it from the repository or its build, and replace it in the secret; a public value belongs in env.values of bootagent.toml; push a fix, then: bootagent update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";
+    WaitFor = "E-WAIT-FOR", Temporary, "is it up, and does its security group allow connections from this instance? correct the address in wait_for of bootagent.toml, or remove it if the service can start without it; then: bootagent update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not work on this machine: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may remove it";
     ImdsRules = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";

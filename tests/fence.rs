@@ -72,7 +72,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("children", &["service", "git", "web", "jail", "process"]),
     ("local", &["survey", "service", "install", "git", "aws", "jail", "process", "disk"]),
     ("survey", &["service", "jail", "process", "disk"]),
-    ("service", &["install", "jail", "process", "disk", "progress"]),
+    ("service", &["install", "jail", "process", "disk", "retry", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),

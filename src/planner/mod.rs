@@ -39,6 +39,7 @@ pub mod supervisor;
 mod switch;
 mod unmet;
 mod unset;
+mod wait_for;
 
 use std::path::Path;
 
@@ -197,5 +198,5 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    ["candidate-end", "migrate"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
+    ["candidate-end", "migrate", "wait-for"].into_iter().find(|id| steps.has(id)).unwrap_or("finish")
 }

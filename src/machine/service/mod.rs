@@ -18,6 +18,7 @@ pub mod observed;
 pub mod operator;
 pub mod present;
 pub mod probe;
+pub mod reach;
 pub mod records;
 pub mod retry;
 pub mod start;

@@ -8,7 +8,7 @@ use super::processes::{self, Processes};
 use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
 use super::timers::{self, Timers};
-use super::{EnvWish, Health, Manifest, SupervisorName, values};
+use super::{EnvWish, Health, Manifest, SupervisorName, values, wait_for};
 use crate::facts::Strength;
 use crate::plan::Seconds;
 
@@ -33,6 +33,7 @@ const KEYS: &[&str] = &[
     "start",
     "supervisor",
     "timers",
+    "wait_for",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "file", "required", "values"];
@@ -51,6 +52,7 @@ pub(super) struct Layer {
     start: Option<String>,
     supervisor: Option<Placed<SupervisorName>>,
     timers: Option<Placed<Timers>>,
+    wait_for: Option<Vec<String>>,
     pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
     port: Option<u16>,
@@ -99,6 +101,7 @@ impl Layer {
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
                 "start" => layer.start = Some(values::command(&item)?),
                 "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
+                "wait_for" => layer.wait_for = Some(wait_for::read(&item)?),
                 "timers" => layer.timers = Some(item.placed(timers::read(&item, KEYS)?)),
                 "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
                 "port" => layer.port = Some(values::port(&item)?),
@@ -136,6 +139,7 @@ impl Layer {
             start: over.start.or(self.start),
             supervisor: over.supervisor.or(self.supervisor),
             timers: timers::merged(self.timers, over.timers),
+            wait_for: over.wait_for.or(self.wait_for),
             pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
@@ -165,6 +169,7 @@ impl Layer {
             pm2: Pm2Layer::finish(self.pm2, self.supervisor.as_ref())?,
             supervisor: self.supervisor.map(|name| name.value),
             timers: self.timers.map(|timers| timers.value).unwrap_or_default(),
+            wait_for: self.wait_for.unwrap_or_default(),
             packages: self.packages.unwrap_or(default.packages),
             port: self.port,
             processes: self.processes.unwrap_or_default(),

@@ -11,6 +11,7 @@ mod spanned;
 mod tables;
 mod timers;
 mod values;
+mod wait_for;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +56,8 @@ pub struct Manifest {
     pub port: Option<u16>,
     pub limits: Limits,
     pub timers: Timers,
+    /// Addresses that must accept connections before the service starts.
+    pub wait_for: Vec<String>,
     /// Programs that run beside the service.
     pub processes: Processes,
     /// `rehearsal.port`: the port of a candidate, different from `port`; none: no candidate is started.
@@ -140,6 +143,7 @@ impl Default for Manifest {
             port: None,
             limits: Limits::default(),
             timers: Timers::new(),
+            wait_for: Vec::new(),
             processes: Processes::new(),
             candidate_port: None,
             health: Health::default(),

@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, environment, goes_back_to, imds, migrate, recover, remember,
-    signal, site, start,
+    signal, site, start, wait_for,
 };
 use crate::secret::Redaction;
 
@@ -25,6 +25,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
     build::finish(&mut steps, draft);
+    wait_for::wait(&mut steps, draft);
     migrate::migrate(&mut steps, draft)?;
     if let Some(port) = candidate {
         candidate::prove(&mut steps, draft, port)?;

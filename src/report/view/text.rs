@@ -214,6 +214,7 @@ mod tests {
 
     fn present() -> Present {
         Present {
+            beside: Vec::new(),
             service: Service::try_from("auth-service").unwrap(),
             release: Some("/opt/auth-service/releases/r".into()),
             commit: Some(commit(SERVED)),
