@@ -145,6 +145,7 @@ codes! {
     VolumeFailed = "E-VOLUME-FAILED", Failed, "see the cause, and the kernel's messages about the disk: journalctl -k; then: bootagent run";
     VolumeForeign = "E-VOLUME-FOREIGN", Refused, "nothing was changed: attach the right volume or an empty one; if the volume holds this service's data, set volume.label and volume.filesystem to what it has; bootagent never formats a volume that is not empty";
     VolumeMissing = "E-VOLUME-MISSING", Temporary, "attach the volume to this instance under the name in volume.device; volume.wait sets how long bootagent waits; the run is repeated every 5 minutes";
+    WaitFor = "E-WAIT-FOR", Temporary, "is it up, and does its security group allow connections from this instance? correct the address in wait_for of bootagent.toml, or remove it if the service can start without it; then: bootagent update";
     ImdsAnswers = "E-IMDS-ANSWERS", Failed, "the sandbox does not work on this machine: the kernel must allow cgroup BPF for IPAddressDeny, and no drop-in of the unit may remove it";
     ImdsRules = "E-IMDS-RULES", Failed, "add nftables to the AMI (its kernel needs nf_tables), or remove imds.users from the policy";
     UnitFailed = "E-UNIT-FAILED", Failed, "journalctl -u with the unit's name shows why";

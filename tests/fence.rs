@@ -76,7 +76,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ),
     ("survey", &["service", "jail", "process", "disk"]),
     ("volume", &["jail", "process", "disk", "progress"]),
-    ("service", &["container", "install", "jail", "process", "disk", "progress"]),
+    ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),

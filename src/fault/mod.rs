@@ -68,6 +68,8 @@ phases! {
     /// A program that evaluates a file of the repository, such as PM2's ecosystem file.
     Evaluate = "evaluate", 60, None, 1;
     Migrate = "migrate", 600, None, 1;
+    /// Waiting for what the service needs, such as its database.
+    WaitFor = "wait-for", 120, None, 0;
     /// A step that reads or writes a few local files.
     Local = "local", 30, None, 1;
     /// A step that removes directory trees, or waits for units to stop.
@@ -183,6 +185,7 @@ faults! {
     MigrateFailed = "migrate-failed", STOP, Migrate, MigrateFailed, "a migration command fails; nothing was switched";
 
     DataFailed = "data-failed", STOP, Migrate, DataFailed, "the script that makes the first data of a database server fails; the data directory does not exist yet";
+    AddressClosed = "address-closed", RETRY, WaitFor, WaitFor, "an address of wait_for refuses connections or does not answer, or its name has no address";
 
     ImdsAnswers = "imds-answers", STOP, Start, ImdsAnswers, "IMDS answers a process that must not reach it: an install, build or migrate command, the service, a process of another user";
     UnitFailed = "unit-failed", STOP, Start, UnitFailed, "systemd cannot start the service's unit";

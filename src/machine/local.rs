@@ -20,7 +20,7 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, retry};
+use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, reach, retry};
 use crate::machine::survey;
 use crate::machine::volume;
 use crate::machine::{
@@ -220,6 +220,7 @@ impl Observe for LocalHost {
             Action::StopLeftovers { units, scratch } => leftovers::check(units, scratch).await,
             Action::EnsureRunning(wanted) => ensure_running::check(wanted).await,
             Action::AwaitHealth(wanted) => gate::check(wanted).await,
+            Action::AwaitAddresses { addresses, .. } => reach::check(addresses).await,
             Action::DiscardUnfinished { release, record } => releases::check_unfinished(release, record),
             Action::SetAside(one) => aside::check_set(one),
             Action::BringBack(one) => aside::check_back(one),
@@ -259,6 +260,7 @@ impl LocalHost {
         // No check before these: the first two check while they act, and a proof changes nothing.
         match action {
             Action::AwaitHealth(wanted) => return gate::pass(wanted).await,
+            Action::AwaitAddresses { addresses, within } => return reach::wait(addresses, *within).await,
             Action::EnsureRunning(wanted) => return ensure_running::hand_over(wanted).await,
             Action::ProveImdsRules { unit } => return imds_rules::prove(unit).await,
             _ => {}
@@ -327,7 +329,10 @@ impl LocalHost {
                 blocking(move || cache::empty(&bound)).await?;
             }
             Action::Signal(signal) => return autoscaling::complete(self.imds(), signal).await,
-            Action::AwaitHealth(_) | Action::EnsureRunning(_) | Action::ProveImdsRules { .. } => {}
+            Action::AwaitHealth(_)
+            | Action::AwaitAddresses { .. }
+            | Action::EnsureRunning(_)
+            | Action::ProveImdsRules { .. } => {}
         }
         Ok(Change::Changed(was))
     }

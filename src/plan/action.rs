@@ -113,6 +113,11 @@ pub enum Action {
     /// nothing.
     EnsureRunning(EnsureRunning),
     AwaitHealth(HealthWait),
+    /// Waits until all of them (`HOST:PORT`) accept connections.
+    AwaitAddresses {
+        addresses: Vec<String>,
+        within: Seconds,
+    },
     /// Removes the release if it has no record that it is complete.
     DiscardUnfinished {
         release: PathBuf,
@@ -202,6 +207,7 @@ impl Action {
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
+            | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
             | Action::ArrangeRetry { .. }

@@ -145,6 +145,7 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::MountVolume(_)
             | Action::EnsureRunning(_)
             | Action::AwaitHealth(_)
+            | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
             | Action::LoadImdsRules(_)
@@ -212,6 +213,9 @@ pub fn headline(action: &Action) -> String {
             format!("start {}, or restart it if it runs something else", ensure.unit)
         }
         Action::AwaitHealth(wait) => format!("wait until {} is healthy", wait.gate.unit),
+        Action::AwaitAddresses { addresses, within } => {
+            format!("wait until {} accept connections, within {within}", addresses.join(", "))
+        }
         Action::DiscardUnfinished { release, .. } => {
             format!("remove {} unless it is finished", release.display())
         }

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::accounts::persistent;
+use super::before_serving;
 use super::draft::Draft;
 use super::records::{instance, name, text};
 use super::steps::Steps;
@@ -49,6 +50,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         may_use_imds: wanted.selection.service_may_use_imds,
         record: Record { path: layout.migrated().join(name(release)), text: text(&done)? },
     };
+    let ready = before_serving(steps);
     let persistent = persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect();
     steps
         .add(
@@ -56,7 +58,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
             "once for this release; the previous one serves meanwhile",
             Action::Migrate(migration),
         )
-        .after(&["finish", "run", "data"])
+        .after(&[ready, "run", "data"])
         .needing(persistent)
         .within(Phase::Migrate);
     Ok(())

@@ -47,6 +47,7 @@ mod unset;
 mod value_files;
 pub mod values;
 mod volume;
+mod wait_for;
 
 use std::path::Path;
 
@@ -216,7 +217,7 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    [data_host::FIRST_DATA, "candidate-end", "candidate-health-check", "migrate"]
+    [data_host::FIRST_DATA, "candidate-end", "candidate-health-check", "migrate", "wait-for"]
         .into_iter()
         .find(|id| steps.has(id))
         .unwrap_or("finish")

@@ -23,6 +23,7 @@ pub mod probe;
 mod process_unit;
 mod protocol;
 pub mod proxy;
+pub mod reach;
 pub mod records;
 pub mod retry;
 pub mod start;

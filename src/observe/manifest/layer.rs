@@ -10,7 +10,7 @@ use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
 use super::timers::{self, Timers};
 use super::volume::VolumeLayer;
-use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values};
+use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values, wait_for};
 use crate::facts::{Strength, ValueFile};
 use crate::observe::secrets::Refusal;
 use crate::plan::Seconds;
@@ -38,6 +38,7 @@ const KEYS: &[&str] = &[
     "supervisor",
     "timers",
     "volume",
+    "wait_for",
 ];
 const HEALTH_KEYS: &[&str] = &["answer", "check", "host", "path", "soak", "status", "timeout"];
 const ENV_KEYS: &[&str] = &["allow", "compose", "file", "files", "from", "required", "values"];
@@ -56,6 +57,7 @@ pub(super) struct Layer {
     start: Option<String>,
     supervisor: Option<Placed<SupervisorName>>,
     timers: Option<Placed<Timers>>,
+    wait_for: Option<Vec<String>>,
     pm2: Option<Pm2Layer>,
     packages: Option<Vec<String>>,
     port: Option<Placed<u16>>,
@@ -109,6 +111,7 @@ impl Layer {
                 "migrate" => layer.migrate = Some(values::commands(&item)?),
                 "start" => layer.start = Some(values::command(&item)?),
                 "supervisor" => layer.supervisor = Some(item.placed(values::supervisor(&item)?)),
+                "wait_for" => layer.wait_for = Some(wait_for::read(&item)?),
                 "timers" => layer.timers = Some(item.placed(timers::read(&item, KEYS)?)),
                 "pm2" => layer.pm2 = Some(Pm2Layer::read(&item, KEYS)?),
                 "port" => layer.port = Some(item.placed(values::port(&item)?)),
@@ -148,6 +151,7 @@ impl Layer {
             start: over.start.or(self.start),
             supervisor: over.supervisor.or(self.supervisor),
             timers: timers::merged(self.timers, over.timers),
+            wait_for: over.wait_for.or(self.wait_for),
             pm2: Pm2Layer::merged(self.pm2, over.pm2),
             packages: over.packages.or(self.packages),
             port: over.port.or(self.port),
@@ -184,6 +188,7 @@ impl Layer {
             pm2: Pm2Layer::finish(self.pm2, self.supervisor.as_ref())?,
             supervisor: self.supervisor.map(|name| name.value),
             timers: self.timers.map(|timers| timers.value).unwrap_or_default(),
+            wait_for: self.wait_for.unwrap_or_default(),
             packages: self.packages.unwrap_or(default.packages),
             port,
             processes: self.processes.unwrap_or_default(),

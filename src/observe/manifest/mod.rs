@@ -16,6 +16,7 @@ mod timers;
 mod value_files;
 mod values;
 mod volume;
+mod wait_for;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,8 @@ pub struct Manifest {
     pub port: Option<u16>,
     pub limits: Limits,
     pub timers: Timers,
+    /// Addresses that must accept connections before the service starts.
+    pub wait_for: Vec<String>,
     /// Programs that run beside the service.
     pub processes: Processes,
     /// An nginx in front of the service.
@@ -159,6 +162,7 @@ impl Default for Manifest {
             port: None,
             limits: Limits::default(),
             timers: Timers::new(),
+            wait_for: Vec::new(),
             processes: Processes::new(),
             proxy: None,
             low_ports: Vec::new(),

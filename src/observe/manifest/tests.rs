@@ -75,6 +75,7 @@ fn complete() -> Manifest {
         processes: Default::default(),
         limits: Default::default(),
         timers: Default::default(),
+        wait_for: Default::default(),
         candidate_port: Some(13000),
         health: Health {
             check: Some(Strength::Http),
@@ -175,7 +176,7 @@ fn the_examples_of_the_reference_are_read() {
     let reference = include_str!("../../../docs/reference/manifest.md");
     let examples: Vec<&str> =
         reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 6);
     for example in examples {
         read(example);
     }

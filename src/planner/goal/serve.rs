@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, image, imds, migrate,
-    recover, remember, signal, site, start, volume,
+    recover, remember, signal, site, start, volume, wait_for,
 };
 use crate::secret::Redaction;
 
@@ -28,6 +28,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
     build::finish(&mut steps, draft);
+    wait_for::wait(&mut steps, draft);
     migrate::migrate(&mut steps, draft)?;
     if let Some(port) = candidate {
         candidate::prove(&mut steps, draft, port)?;

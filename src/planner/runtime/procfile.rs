@@ -13,17 +13,26 @@ pub fn start(inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Option<St
     })?;
     let text = text.unwrap_or_default();
     let line = command(text);
-    notes.extend(notes_of(text, line, !inputs.manifest.migrate.is_empty()));
+    let manifest = inputs.manifest;
+    let is_process = |name: &str| manifest.processes.contains_key(name);
+    notes.extend(notes_of(text, line, !manifest.migrate.is_empty(), is_process));
     Ok(line.map(str::to_owned))
 }
 
-fn notes_of(text: &str, line: Option<&str>, migrates: bool) -> Vec<String> {
+fn notes_of(
+    text: &str,
+    line: Option<&str>,
+    migrates: bool,
+    is_process: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let mut notes = Vec::new();
     let others = others(text, line.unwrap_or_default());
-    let others: Vec<&str> = others.into_iter().filter(|name| *name != RELEASE).collect();
+    let others: Vec<&str> = others.into_iter().filter(|name| *name != RELEASE && !is_process(name)).collect();
     if line.is_some() && !others.is_empty() {
-        let others = excerpt(&others.join(", "));
-        notes.push(format!("of the Procfile only one process is started, and not {others}"));
+        let (first, others) = (excerpt(others[0]), excerpt(&others.join(", ")));
+        notes.push(format!(
+            "of the Procfile only one process is started, and not {others}: [processes.{first}] in bootagent.toml runs it beside the service"
+        ));
     }
     let release = processes(text).find(|(name, command)| *name == RELEASE && Some(*command) != line);
     if let Some((_, command)) = release.filter(|_| !migrates) {
@@ -82,7 +91,7 @@ mod tests {
             ("web: x\n", false, &[]),
             ("", false, &[]),
         ] {
-            let found = notes_of(text, command(text), migrates);
+            let found = notes_of(text, command(text), migrates, |_| false);
             assert_eq!(found.len(), notes.len(), "{text}: {found:?}");
             assert!(found.iter().zip(notes).all(|(found, says)| found.contains(says)), "{text}: {found:?}");
         }

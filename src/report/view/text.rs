@@ -227,12 +227,12 @@ mod tests {
 
     fn present() -> Present {
         Present {
+            beside: Vec::new(),
             service: Service::try_from("auth-service").unwrap(),
             release: Some("/opt/auth-service/releases/r".into()),
             commit: Some(commit(SERVED)),
             good: None,
             is_good: true,
-            beside: Vec::new(),
             unit: UnitPresent {
                 name: "auth-service.service".into(),
                 active: "active".into(),
