@@ -174,13 +174,7 @@ fn selected_with(
             repository: "https://git.example/acme/auth".into(),
             branch: "test".try_into().unwrap(),
             commit: "0123456789abcdef0123456789abcdef01234567".try_into().unwrap(),
-            entries: Vec::new(),
-            directories: Vec::new(),
-            gitlinks: Vec::new(),
-            evidence: BTreeMap::new(),
-            unread: BTreeMap::new(),
-            absent: Default::default(),
-            listing: Default::default(),
+            ..crate::facts::testing::source(&[])
         },
         credential: Some("git/a".into()),
     };

@@ -255,7 +255,7 @@ ReadWritePaths={data}
     );
     let name = |line: &str| line.split('=').next().map(str::to_owned);
     let limited: Vec<Option<String>> = role.limits.iter().map(|line| name(line)).collect();
-    let is_kept = |line: &&str| !limited.contains(&name(line)) && !(role.shares_user && *line == REMOVE_IPC);
+    let is_kept = |line: &&str| !(limited.contains(&name(line)) || role.shares_user && *line == REMOVE_IPC);
     for line in hardening(Confined::Service).filter(is_kept) {
         let _ = writeln!(unit, "{line}");
     }
