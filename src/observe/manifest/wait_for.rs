@@ -16,7 +16,7 @@ fn address(item: &Item<'_>) -> Read<String> {
         let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         match name {
-            Some(name) => name.parse::<std::net::Ipv6Addr>().is_ok(),
+            Some(name) => name.contains(':') && name.chars().all(|c| c.is_ascii_hexdigit() || c == ':'),
             None => !host.is_empty() && host.len() <= 253 && host.chars().all(letters),
         }
     };

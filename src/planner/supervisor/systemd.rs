@@ -294,7 +294,7 @@ ReadWritePaths={data}{writes}
     );
     let name = |line: &str| line.split('=').next().map(str::to_owned);
     let limited: Vec<Option<String>> = role.limits.iter().map(|line| name(line)).collect();
-    let is_kept = |line: &&str| !limited.contains(&name(line)) && !(role.shares_user && *line == REMOVE_IPC);
+    let is_kept = |line: &&str| !(limited.contains(&name(line)) || role.shares_user && *line == REMOVE_IPC);
     for line in hardening(Confined::Service).filter(is_kept) {
         let _ = writeln!(unit, "{}", if role.opens_low_port { opening_low_ports(line) } else { line });
     }

@@ -240,14 +240,12 @@ impl Project<'_> {
         builds
     }
 
-    /// The builds of a service in a workspace: those of the workspaces that it needs and its own, by the root, and then what
-    /// its start line would build.
+    /// Of a service in a workspace: the builds of the workspaces that it needs, its own, and what its start line would build.
     fn builds_below(&self) -> Vec<String> {
         let mut builds = self.workspace_builds();
         let built: Vec<String> =
             self.own.script("build").map(|_| "npm run build".to_owned()).into_iter().collect();
-        let own = Workspaces::default();
-        builds.extend(self.chosen.builds_besides(&built, self.own, &own));
+        builds.extend(self.chosen.builds_besides(&built, self.own, &Workspaces::default()));
         builds.splice(0..0, self.generates_prisma_client.then(|| "prisma generate".to_owned()));
         builds
     }
