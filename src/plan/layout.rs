@@ -40,7 +40,7 @@ impl Layout {
 
     /// The unit of the proxy in front of the service.
     pub fn proxy(&self) -> String {
-        format!("{}-proxy.service", self.service)
+        format!("{}.proxy.service", self.service)
     }
 
     /// That proxy's configuration.

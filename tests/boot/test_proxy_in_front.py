@@ -10,7 +10,7 @@ from poller import Poller
 from services import node
 from stage import POLICY, assert_failed, run
 
-PROXY = f"{SERVICE}-proxy.service"
+PROXY = f"{SERVICE}.proxy.service"
 # Echoes websockets, tells what it got, and answers as slowly as it is asked to.
 SERVER = """\
 const crypto = require("crypto"), release = "RELEASE";

@@ -11,6 +11,9 @@ const KEYS: &[&str] = &["start"];
 /// Longer than the names that anything needs; the name of a unit has at most 255 bytes.
 const LONGEST_NAME: usize = 24;
 
+/// The unit of nginx in front of the service has this name.
+const PROXY: &str = "proxy";
+
 /// By name.
 pub type Processes = BTreeMap<String, Process>;
 
@@ -45,6 +48,12 @@ pub(super) fn check_name(name: &str, at: usize, table: &str) -> Read<()> {
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= LONGEST_NAME
         && name.chars().all(letters);
+    if name == PROXY {
+        return Err(Fault {
+            at,
+            what: format!("{table} has \"proxy\", the name of the unit of [proxy]; choose another one"),
+        });
+    }
     let rule = format!("a-z, 0-9 and -, a letter first, up to {LONGEST_NAME}");
     match is_name {
         true => Ok(()),
@@ -89,6 +98,10 @@ mod tests {
     fn invalid_processes_are_refused() {
         for (text, says) in [
             ("[processes.Worker]\nstart = \"x\"", "1:12: processes has \"Worker\"; expected a name"),
+            (
+                "[processes.proxy]\nstart = \"x\"",
+                "1:12: processes has \"proxy\", the name of the unit of [proxy]",
+            ),
             ("[processes.\"a.b\"]\nstart = \"x\"", "expected a name"),
             ("[processes.a-name-that-is-much-too-long]\nstart = \"x\"", "expected a name"),
             ("[processes.worker]", "processes.worker has no start"),

@@ -53,7 +53,7 @@ ExecReload={reload}
 {restarts}KillSignal=SIGQUIT
 KillMode=mixed
 TimeoutStopSec=30
-SyslogIdentifier={service}-proxy
+SyslogIdentifier={service}.proxy
 ",
         service = selection.service,
         environment = selection.environment,
