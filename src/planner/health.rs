@@ -62,7 +62,7 @@ fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool, recipe: &Re
     let health = &manifest.health;
     let web = recipe.is_web;
     // A site has a first page, if nothing else.
-    let first_page = recipe.site.as_ref().filter(|_| health.check.is_none()).map(|_| "/".to_owned());
+    let first_page = recipe.site().filter(|_| health.check.is_none()).map(|_| "/".to_owned());
     let request = health.path.clone().or(first_page).map(|path| Request {
         path,
         statuses: health.status.clone(),
@@ -73,7 +73,7 @@ fn probe(manifest: &Manifest, port: Option<u16>, has_variable: bool, recipe: &Re
     match (port, request, health.check) {
         (_, _, Some(Strength::Process)) => Ok(Probe::Alive),
         (Some(port), Some(request), _) => Ok(Probe::Http { port, request }),
-        (Some(port), None, _) => Ok(match &recipe.data_host {
+        (Some(port), None, _) => Ok(match recipe.data_host() {
             Some(host) => Probe::Server { port, protocol: host.server.protocol },
             None => Probe::Tcp { port },
         }),

@@ -25,7 +25,7 @@ const LOG_FILES: &str = "3";
 /// Adds the directories of volumes. Every user may write there, because an image may have any user; only root and the
 /// service's user can enter the directory that they are in.
 pub fn volumes(steps: &mut Steps, draft: &Draft) -> Vec<StepId> {
-    let Some(container) = &draft.recipe.container else { return Vec::new() };
+    let Some(container) = draft.recipe.container() else { return Vec::new() };
     let owner = Owner::new(draft.layout.user(), draft.layout.user());
     let mut ids = Vec::new();
     for volume in &container.volumes {
@@ -41,7 +41,7 @@ pub fn volumes(steps: &mut Steps, draft: &Draft) -> Vec<StepId> {
 /// Adds the steps that start docker and get or build the image.
 pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let Draft { wanted, recipe, layout, .. } = draft;
-    let Some(container) = &recipe.container else { return Ok(()) };
+    let Some(container) = recipe.container() else { return Ok(()) };
     let engine = Action::ConfigureEngine(ConfigureEngine {
         docker: container.docker.clone(),
         unit: UNIT.to_owned(),
@@ -139,7 +139,7 @@ fn by_role(wanted: &Wanted, container: &Container) -> Option<RegistryLogin> {
 /// Adds the removal of images that no kept release uses.
 pub fn prune(steps: &mut Steps, draft: &Draft) {
     let Draft { wanted, recipe, generation, layout, .. } = draft;
-    let Some(Container { docker, .. }) = &recipe.container else { return };
+    let Some(Container { docker, .. }) = recipe.container() else { return };
     let action = Action::PruneImages(PruneImages {
         docker: docker.clone(),
         repository: layout.images(),
@@ -152,7 +152,7 @@ pub fn prune(steps: &mut Steps, draft: &Draft) {
 
 /// A note on what a container sees of the machine.
 pub fn note(recipe: &Recipe) -> Option<String> {
-    let container = recipe.container.as_ref()?;
+    let container = recipe.container()?;
     let Image::Built { .. } = container.image else { return None };
     Some("RUN lines of the Dockerfile run as docker's builds do: as root of a container, with the network of this machine's containers".to_owned())
 }

@@ -68,7 +68,7 @@ pub use kept::{
 };
 pub use remember::{failures, may_be_caused_by_deployment};
 pub use running::running;
-use runtime::Recipe;
+use runtime::{Kind, Recipe};
 use steps::Steps;
 pub use unmet::{MAX_QUESTIONS, Unmet};
 
@@ -100,11 +100,11 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
-    match (&recipe.site, &recipe.data_host, &recipe.container) {
-        (Some(_), ..) => notes.extend(site::not_built_in(wanted)),
-        (_, Some(_), _) => {}
-        (.., Some(_)) => notes.extend(image::note(&recipe)),
-        (None, None, None) => notes.push(accounts::may_write(wanted.manifest, &layout)),
+    match &recipe.kind {
+        Kind::Site(_) => notes.extend(site::not_built_in(wanted)),
+        Kind::DataHost(_) => {}
+        Kind::Container(_) => notes.extend(image::note(&recipe)),
+        Kind::Program => notes.push(accounts::may_write(wanted.manifest, &layout)),
     }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
     notes.extend(unset.as_ref().map(unset::note));

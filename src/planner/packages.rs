@@ -23,11 +23,11 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     let selection = wanted.selection;
     let mut names = wanted.manifest.packages.clone();
     let why = match names.is_empty() {
-        true if recipe.site.is_some() => "nginx serves the site".to_owned(),
+        true if recipe.site().is_some() => "nginx serves the site".to_owned(),
         true if wanted.manifest.proxy.is_some() && recipe.packages().all(|name| name == NGINX) => {
             "nginx is the proxy in front of the service".to_owned()
         }
-        true if recipe.data_host.is_some() => "the database server".to_owned(),
+        true if recipe.data_host().is_some() => "the database server".to_owned(),
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };
@@ -55,7 +55,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     // Not at the same time: the two steps would use the same unit and dpkg's lock.
     let mut masks = Vec::new();
     let mut first = steps.has("imds-nft").then_some("imds-nft").into_iter().collect::<Vec<_>>();
-    for unit in recipe.data_host.iter().flat_map(|host| host.server.own_units) {
+    for unit in recipe.data_host().iter().flat_map(|host| host.server.own_units) {
         let why = "the package would start a server of its own; systemctl unmask allows it";
         let (path, nothing) = (Path::new(OWN_UNITS).join(unit), "/dev/null".into());
         let id = format!("mask-{}", unit.trim_end_matches(".service").trim_end_matches('@'));

@@ -9,7 +9,7 @@ use crate::secret::Confidential;
 
 /// Adds the step that finds the built pages, and looks for values of the secret in them.
 pub fn publish(steps: &mut Steps, draft: &Draft) {
-    let Some(site) = &draft.recipe.site else { return };
+    let Some(site) = draft.recipe.site() else { return };
     let release = draft.release().to_owned();
     let action = Action::PublishSite(PublishSite {
         link: layout::site(&release),

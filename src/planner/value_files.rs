@@ -19,7 +19,7 @@ pub fn refuse(wanted: &Wanted, recipe: &Recipe) -> Result<()> {
             Err(Error::new(Code::ManifestInvalid, format!("planning the file {path} of env.files"), cause)
                 .remedy(remedy))
         };
-        if recipe.site.is_some() {
+        if recipe.site().is_some() {
             return refused(
                 "a static site has no process that reads it, and its files are public".to_owned(),
                 "remove env.files: public values belong in env.values, where the build reads them",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import Machine, World, npm_packages
+from lab import Executable, Machine, World, npm_packages
 from lab.git_repository import Files, read_directory
 from lab.machine import HttpAnswer
 from registry import carries_pm2
@@ -33,6 +33,10 @@ class Application:
     fails: tuple[str, tuple[str, ...]] = ("E-SERVICE-EXITED", ("a careless commit",))
     policy: str = '[mirrors]\nnpm = "https://npm.acme.test"\n'
     layers: list[str] = field(default_factory=list)
+    # Files of its AMI.
+    image: dict[str, str | Executable] = field(default_factory=dict)
+    # Whether its machine can run containers.
+    engine: bool = False
 
     def files(self, **overrides: str) -> Files:
         return read_directory(FLEET / self.name) | overrides
@@ -95,7 +99,12 @@ def _calendar(machine: Machine) -> None:
 def _reminder(machine: Machine) -> None:
     made = REMINDER.ask(machine, "/reminders", {"text": "tea", "at": "2026-01-01T08:00:00Z"})
     assert made.status == 201, made.body
-    assert json.loads(made.body)["id"] in [each["id"] for each in json.loads(REMINDER.ask(machine, "/reminders").body)]
+    assert machine.check(["systemctl", "is-active", "reminder-service.send.timer"]).strip() == "active"
+    # As the timer does, in five minutes at most.
+    machine.check(["systemctl", "start", "reminder-service.send.service"])
+    kept = {each["id"]: each for each in json.loads(REMINDER.ask(machine, "/reminders").body)}
+    sent = kept[json.loads(made.body)["id"]]
+    assert sent["sent"] and sent["by"] == REMINDER.secret["REMINDER_SENDER"], sent
 
 
 # In place of Telegram, which cannot be reached from here: it tells what was sent to it, and with which token.
@@ -168,6 +177,41 @@ def _admin(machine: Machine) -> None:
     assert ADMIN.ask(machine, "/assets/gone-Aa11bB22.js").status == 404
 
 
+# An AMI for containers has their base images. It stands for node:22-slim, which cannot be had here: its Node is the machine's.
+BASE_IMAGE = """\
+#!/bin/sh -e
+docker image inspect node:22-slim >/dev/null 2>&1 && exit
+root=$(mktemp -d)
+mkdir -p "$root/bin" "$root/usr/local/bin" "$root/etc" "$root/tmp"
+node=$(ls /usr/local/lib/nodejs/node-v22*/bin/node)
+cp "$node" "$root/usr/local/bin/node"
+cp "$(command -v busybox)" "$root/bin/busybox"
+ln -s busybox "$root/bin/sh"
+for file in $(ldd "$node" | grep -o '/[^ ]*'); do mkdir -p "$root/${file%/*}"; cp "$file" "$root/$file"; done
+printf 'root:x:0:0::/root:/bin/sh\\nnode:x:1000:1000::/home/node:/bin/sh\\n' >"$root/etc/passwd"
+tar -C "$root" -c . | docker import -c 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - node:22-slim
+rm -r "$root"
+"""
+BASE_IMAGE_UNIT = """\
+[Unit]
+Requires=docker.service
+After=docker.service
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/base-image
+"""
+
+
+def _links(machine: Machine) -> None:
+    address, key = "https://example.com/a/long/address", LINKS.secret["LINKS_API_KEY"]
+    url = f"http://127.0.0.1:{LINKS.port}/links/a-name"
+    assert machine.http(url, 10, {"x-api-key": "wrong"}, address.encode()).status == 401
+    assert machine.http(url, 10, {"x-api-key": key}, address.encode()).status == 201
+    assert json.loads(machine.http(url).body) == {"address": address}
+    # On the machine, where the next release's container finds it.
+    assert address in machine.check(["sh", "-c", "cat /var/lib/link-service/links/links.json"])
+
+
 def _report(machine: Machine) -> None:
     bookings = [{"project": "b", "hours": 2}, {"project": "a", "hours": "1.5"}, {"project": "b", "hours": 1}]
     answer = REPORT.ask(machine, "/report", bookings, x_api_key=REPORT.secret["REPORT_API_KEY"])
@@ -197,4 +241,11 @@ REPORT = Application(
     "report-service", {"REPORT_API_KEY": "rep0rt"}, _report, start="app.py", careless="raise SystemExit('a careless commit')  # which gunicorn answers with another worker\n",
     fails=("E-SERVICE-EXITED", ("its workers ended",)), policy='[mirrors]\npypi = "https://pypi.acme.test/simple"\n', layers=["python3-venv"],
 )  # fmt: skip
-ALL = [AUTH, GMAIL, CALENDAR, REMINDER, TELEGRAM, MCP, AI_PROXY, ADMIN, REPORT]
+LINKS = Application(
+    "link-service", {"LINKS_API_KEY": "l1nks"}, _links, policy="", layers=["busybox-static", "docker.io", "iptables"], engine=True,
+    image={
+        "/usr/local/sbin/base-image": Executable(BASE_IMAGE), "/etc/systemd/system/base-image.service": BASE_IMAGE_UNIT,
+        "/etc/systemd/system/cloud-final.service.d/base-image.conf": "[Unit]\nWants=base-image.service\nAfter=base-image.service\n",
+    },
+)  # fmt: skip
+ALL = [AUTH, GMAIL, CALENDAR, REMINDER, TELEGRAM, MCP, AI_PROXY, ADMIN, REPORT, LINKS]

@@ -44,7 +44,8 @@ class Serves:
             shared.secret(f"service_env_{application.name}_test", json.dumps(application.secret))
         application.carry(shared)
         with_layers = [layers.ensure(application.layers)] if application.layers else []
-        return shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: application.policy}, layers=with_layers)
+        files = {POLICY: application.policy} | application.image
+        return shared.launch(user_data=USER_DATA, binary=binary, files=files, layers=with_layers, engine=application.engine)
 
     def current(self, machine) -> str:
         return machine.readlink(f"/opt/{self.application.name}/current")
@@ -130,3 +131,7 @@ class TestAdminPanel(story(fleet.ADMIN)):
 
 class TestReport(story(fleet.REPORT)):
     application = fleet.REPORT
+
+
+class TestLinks(story(fleet.LINKS)):
+    application = fleet.LINKS

@@ -149,7 +149,7 @@ class TestAProxy:
     def test_status_and_logs_show_both(self, machine):
         code, said = status(machine)
         assert (code, said["state"]) == (0, "healthy")
-        assert said["serves"]["beside"] == [PROXY] and f"also through {PROXY} on port 8080" in said["probe"]
+        assert [unit["unit"] for unit in said["serves"]["beside"]] == [PROXY] and f"also through {PROXY} on port 8080" in said["probe"]
         text = machine.check(["bootagent", "status"])
         assert f"journalctl -u {SERVICE}.service -u {PROXY};" in text, text
         machine.check(["systemctl", "kill", "--signal=SIGUSR1", PROXY])

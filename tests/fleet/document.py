@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 # In the order of the architecture; the others are what may stand beside them.
 ORDER = [
     "auth-service", "gmail-service", "calendar-service", "reminder-service", "telegram-bot", "mcp-service", "ai-proxy-service",
-    "admin-panel", "report-service",
+    "admin-panel", "report-service", "link-service",
 ]  # fmt: skip
 PAGE = """\
 # The services of a fleet, and their manifests
@@ -34,6 +34,11 @@ The tags are `bootagent:service`, with the name in the first column, and `bootag
 
 ## The manifests
 {manifests}
+### mongodb
+The host of the database has no repository: this is the operator's file `/etc/bootagent/services/mongodb.toml` ([run a database host](how-to/run-a-database-host.md)). Its secret has `MONGO_INITDB_ROOT_PASSWORD`. It is booted by `tests/boot/test_data_host_mongodb.py`, with a server that speaks MongoDB's protocol: a real `mongod`
+was not run there.
+```toml
+{mongodb}```
 """
 
 
@@ -42,7 +47,8 @@ def page(bootagent: str) -> str:
     if missing:
         raise SystemExit(f"ORDER and the directories differ: {', '.join(sorted(missing))}")
     rows = "\n".join(row(bootagent, name) for name in ORDER)
-    return PAGE.format(rows=rows, manifests="\n".join(map(manifest, ORDER)))
+    mongodb = (HERE / "mongodb/mongodb.toml").read_text()
+    return PAGE.format(rows=rows, manifests="\n".join(map(manifest, ORDER)), mongodb=mongodb)
 
 
 def row(bootagent: str, name: str) -> str:

@@ -5,9 +5,11 @@ use super::{Subject, command, health, plain, start};
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Setting;
 use crate::planner::runtime::Work;
+use crate::planner::runtime::container::Container;
 
 pub fn plan(subject: &Subject) -> Vec<Setting> {
-    let installed = [runtime(subject)].into_iter().chain(manager(subject)).chain(os_packages(subject));
+    let installed = [runtime(subject)].into_iter().chain(image(subject)).chain(manager(subject));
+    let installed = installed.chain(os_packages(subject));
     let commands = subject.recipe.work.iter().map(|work| {
         line(&work.name.replace('-', " "), &command::typed(&work.argv), &origin_of_work(subject, work))
     });
@@ -32,12 +34,18 @@ fn runtime(subject: &Subject) -> Setting {
     let recipe = subject.recipe;
     let (by, range) = recipe.chosen_by.split_once(": ").unwrap_or((&recipe.chosen_by, "*"));
     let wanted = match range {
-        "*" if recipe.data_host.is_some() => format!("{}, a database server", recipe.runtime),
+        "*" if recipe.container().is_some() => "docker".to_owned(),
+        "*" if recipe.data_host().is_some() => format!("{}, a database server", recipe.runtime),
         "*" if recipe.runtime == recipe.of.name => "static site".to_owned(),
         "*" => format!("{}, any version", recipe.of.name),
         range => format!("{} {range}", recipe.of.name),
     };
     line("runtime", &wanted, by)
+}
+
+fn image(subject: &Subject) -> Option<Setting> {
+    let image = subject.recipe.settings.iter().find(|setting| setting.name == "image")?;
+    Some(line("image", &image.value, &image.origin))
 }
 
 /// The package manager, if it installs anything.
@@ -112,6 +120,9 @@ fn variables(subject: &Subject) -> Setting {
 
 fn writable(subject: &Subject) -> Setting {
     let manifest = subject.manifest;
+    if let Some(container) = subject.recipe.container() {
+        return in_container(container);
+    }
     let own = ["its HOME".to_owned(), "/tmp".to_owned()];
     let all: Vec<String> = own
         .into_iter()
@@ -127,4 +138,15 @@ fn writable(subject: &Subject) -> Setting {
         }
     };
     line("may write", &all.join(", "), origin)
+}
+
+/// Where the program in a container may write.
+fn in_container(container: &Container) -> Setting {
+    if !container.is_read_only {
+        return line("may write", "everything in the container", "docker.read_only in bootagent.toml");
+    }
+    let usual = ["/tmp".to_owned(), "/run".to_owned()].into_iter();
+    let volumes = container.volumes.iter().map(|volume| volume.path.clone());
+    let all: Vec<String> = usual.chain(container.writable.iter().cloned()).chain(volumes).collect();
+    line("may write", &all.join(", "), "the rest of the image is read-only")
 }

@@ -43,10 +43,10 @@ pub fn shown(subject: &Subject) -> Setting {
                 _ => "health in bootagent.toml, and PORT",
             },
         ),
-        (_, Some(Port { port, origin }), None) if subject.recipe.site.is_some() => {
+        (_, Some(Port { port, origin }), None) if subject.recipe.site().is_some() => {
             (format!("GET / on port {port}, answered with the release's own page"), origin)
         }
-        (_, Some(Port { port, origin }), None) if subject.recipe.data_host.is_some() => {
+        (_, Some(Port { port, origin }), None) if subject.recipe.data_host().is_some() => {
             (format!("an answer in the server's own protocol on port {port}"), origin)
         }
         (_, Some(Port { port, origin }), None) => (format!("a connection to port {port}"), origin),

@@ -24,12 +24,19 @@ pub fn shown(subject: &Subject) -> Setting {
         let value = format!("{}, by nginx", plain(&site.value));
         return Setting { name: "serve".to_owned(), value, origin: plain(&site.origin) };
     }
-    if let Some(host) = &subject.recipe.data_host {
+    if let Some(host) = subject.recipe.data_host() {
         let (value, origin) = (host.server.packages)(host.settings.get("version").map(String::as_str))
             .split_first()
             .map(|(first, _)| (format!("the server of the package {first}"), "the runtime".to_owned()))
             .unwrap_or_default();
         return Setting { name: "start".to_owned(), value, origin };
+    }
+    if let Some(container) = subject.recipe.container() {
+        let (value, origin) = match container.command.is_empty() {
+            true => ("the image's command".to_owned(), "no start in bootagent.toml"),
+            false => (command::typed(&container.command), "start in bootagent.toml"),
+        };
+        return Setting { name: "start".to_owned(), value: plain(&value), origin: origin.to_owned() };
     }
     let (value, origin) = match subject.line.as_str() {
         "" => (OF_ECOSYSTEM.to_owned(), "the repository has one".to_owned()),

@@ -264,7 +264,7 @@ fn without_a_path(subject: &Subject) -> Option<String> {
     let health = &subject.manifest.health;
     let only_connects = health.path.is_none() && health.check.is_none() && health::port(subject).is_some();
     let text = "an open port counts as healthy: with health = \"/PATH\" a request must be answered, too";
-    (only_connects && subject.recipe.site.is_none() && start::is_web(subject)).then(|| text.to_owned())
+    (only_connects && subject.recipe.site().is_none() && start::is_web(subject)).then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub fn need(wanted: &Wanted) -> Option<Need> {
 
 /// Refuses a proxy that cannot be: of a site, and of a service whose proxy's unit is another service's.
 pub fn refuse(manifest: &Manifest, recipe: &Recipe) -> Result<()> {
-    if manifest.proxy.is_some() && recipe.site.is_some() {
+    if manifest.proxy.is_some() && recipe.site().is_some() {
         let cause = "a static site is served by an nginx of its own, without a proxy in front of it";
         let remedy = "remove [proxy] from bootagent.toml, and set port to the proxy's";
         return Err(Error::new(Code::ManifestInvalid, "planning the proxy", cause).remedy(remedy));

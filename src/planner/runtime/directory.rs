@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::recipe::Recipe;
+use super::recipe::{Kind, Recipe};
 
 /// The service's directory, and what runs in the release's root instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Recipe {
         };
         self.programs = self.programs.iter().map(below).collect();
         self.programs.append(&mut self.directory.programs_of_the_root);
-        if let Some(site) = &mut self.site {
+        if let Kind::Site(site) = &mut self.kind {
             site.roots = site.roots.iter().map(below).collect();
         }
         self.directory.path = Some(directory.to_owned());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::Start;
 use super::container::{self, AN_IMAGE, Container, DOCKERFILE, Image, NAME, Volume};
-use super::recipe::{Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
+use super::recipe::{Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight};
 use super::{dockerfile, shell};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Places, Source};
@@ -132,9 +132,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: Vec::new(),
         stores_uploads: None,
         writes: Vec::new(),
-        site: None,
-        data_host: None,
-        container: Some(container),
+        kind: Kind::Container(container),
         notes: Vec::new(),
     })
 }

@@ -36,7 +36,7 @@ pub use data_host::is_one as needs_no_repository;
 pub use directory::Directory;
 pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
-pub use recipe::{ANY_VERSION, Need, Recipe, RecipeInputs, Runtime, Site, Work};
+pub use recipe::{ANY_VERSION, Kind, Need, Recipe, RecipeInputs, Runtime, Site, Work};
 pub use site::{needs as nginx_need, nginx};
 
 /// In the order in which errors name them.

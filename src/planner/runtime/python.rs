@@ -20,7 +20,7 @@ mod version_files;
 use std::collections::BTreeMap;
 
 use super::command;
-use super::recipe::{ArchiveNames, Claim, Recipe, RecipeInputs, Runtime, Weight};
+use super::recipe::{ArchiveNames, Claim, Kind, Recipe, RecipeInputs, Runtime, Weight};
 use crate::facts::{Mirrors, Network, Source};
 use crate::observe::manifest::{Key, Table, Takes};
 use crate::plan::layout::Layout;
@@ -148,9 +148,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
         stores_uploads: None,
         writes: Vec::new(),
-        site: None,
-        data_host: None,
-        container: None,
+        kind: Kind::Program,
         notes,
     })
 }

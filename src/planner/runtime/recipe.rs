@@ -140,13 +140,21 @@ pub struct Recipe {
     pub stores_uploads: Option<&'static str>,
     /// Directories of the release that the service writes to, although the manifest does not name them.
     pub writes: Vec<String>,
-    /// If it is a static site: what is served of the release, by nginx in place of a program of the repository.
-    pub site: Option<Site>,
-    /// If it is a database server of the distribution.
-    pub data_host: Option<DataHost>,
-    /// If it runs as a container: its image, and how it is run.
-    pub container: Option<Container>,
+    pub kind: Kind,
     pub notes: Vec<String>,
+}
+
+/// What the service is.
+#[derive(Debug)]
+pub enum Kind {
+    /// A program of the repository, which `start` starts.
+    Program,
+    /// Files of the release, which nginx serves.
+    Site(Site),
+    /// An image, which docker runs.
+    Container(Container),
+    /// A database server of the distribution.
+    DataHost(DataHost),
 }
 
 /// What is served, as files.
@@ -193,8 +201,29 @@ impl Recipe {
     /// The dialect of the service's `.env`; none if it has no such file. Nothing of a site reads one, and it could be
     /// served; a container does not see the release, and a database server reads none.
     pub fn dotenv(&self, manifest: &Manifest) -> Option<&'static Dialect> {
-        let runs_a_program = self.site.is_none() && self.data_host.is_none() && self.container.is_none();
-        (manifest.env.file && runs_a_program).then_some(self.dotenv)
+        let is_program = matches!(self.kind, Kind::Program);
+        (manifest.env.file && is_program).then_some(self.dotenv)
+    }
+
+    pub fn site(&self) -> Option<&Site> {
+        match &self.kind {
+            Kind::Site(site) => Some(site),
+            _ => None,
+        }
+    }
+
+    pub fn container(&self) -> Option<&Container> {
+        match &self.kind {
+            Kind::Container(container) => Some(container),
+            _ => None,
+        }
+    }
+
+    pub fn data_host(&self) -> Option<&DataHost> {
+        match &self.kind {
+            Kind::DataHost(host) => Some(host),
+            _ => None,
+        }
     }
 
     /// PATH for commands in this directory: a release, or `current`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::command::{self, Start};
 use super::node;
-use super::recipe::{Claim, Need, Recipe, RecipeInputs, Runtime, Weight, Work};
+use super::recipe::{Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight, Work};
 use super::site::{self, A_ROOT, Convention, NAME, PORT, STATICFILE, USUAL};
 use crate::error::Result;
 use crate::facts::{Places, Source};
@@ -132,9 +132,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: Vec::new(),
         stores_uploads: None,
         writes: Vec::new(),
-        site: Some(site),
-        data_host: None,
-        container: None,
+        kind: Kind::Site(site),
         notes,
     })
 }

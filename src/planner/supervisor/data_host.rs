@@ -25,7 +25,7 @@ pub const DATA_HOST: Supervisor = Supervisor {
 const STOP_SECONDS: u32 = 300;
 
 fn supervise(app: &App) -> Result<Service> {
-    let Some(host) = &app.recipe.data_host else {
+    let Some(host) = app.recipe.data_host() else {
         return Err(Error::new(Code::Bug, "planning the database server", "it is not one"));
     };
     refuse_values(app, host)?;

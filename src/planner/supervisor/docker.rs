@@ -60,7 +60,7 @@ fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
 }
 
 fn supervise(app: &App) -> Result<Service> {
-    let Some(container) = &app.recipe.container else {
+    let Some(container) = app.recipe.container() else {
         return Err(Error::new(Code::Bug, "planning how the container runs", "it is not a container"));
     };
     if let Some(name) = app.variables.keys().find(|name| name.starts_with(OF_THE_CLIENT)) {

@@ -14,7 +14,7 @@ pub mod unit_syntax;
 
 use std::path::{Path, PathBuf};
 
-use super::runtime::Recipe;
+use super::runtime::{Kind, Recipe};
 use super::steps::Steps;
 use super::{Wanted, imds};
 use crate::error::Result;
@@ -76,11 +76,11 @@ pub struct Service {
 
 /// What serves a static site, or runs a container or a database server; else the supervisor that the manifest names, else systemd.
 pub fn of(manifest: &Manifest, recipe: &Recipe) -> &'static Supervisor {
-    match (&recipe.site, &recipe.data_host, &recipe.container) {
-        (Some(_), ..) => &nginx::NGINX,
-        (_, Some(_), _) => &data_host::DATA_HOST,
-        (.., Some(_)) => &docker::DOCKER,
-        (None, None, None) => named(manifest),
+    match &recipe.kind {
+        Kind::Site(_) => &nginx::NGINX,
+        Kind::DataHost(_) => &data_host::DATA_HOST,
+        Kind::Container(_) => &docker::DOCKER,
+        Kind::Program => named(manifest),
     }
 }
 

@@ -54,7 +54,7 @@ fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
 }
 
 fn supervise(app: &App) -> Result<Service> {
-    let Some(site) = &app.recipe.site else {
+    let Some(site) = app.recipe.site() else {
         return Err(Error::new(Code::Bug, "planning how the site is served", "it is not a site"));
     };
     let port = port(app)?;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::command::Start;
-use super::recipe::{Need, Recipe, RecipeInputs, Runtime};
+use super::recipe::{Kind, Need, Recipe, RecipeInputs, Runtime};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Protocol, Source};
 use crate::observe::manifest::Manifest;
@@ -164,9 +164,7 @@ fn recipe_of(of: &'static Runtime, server: &'static Server, inputs: &RecipeInput
         caches: Vec::new(),
         stores_uploads: None,
         writes: Vec::new(),
-        site: None,
-        data_host: Some(DataHost { server, listen, settings }),
-        container: None,
+        kind: Kind::DataHost(DataHost { server, listen, settings }),
         notes,
     })
 }

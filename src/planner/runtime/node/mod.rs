@@ -18,7 +18,7 @@ mod workspace;
 
 use std::path::PathBuf;
 
-use super::recipe::{ArchiveNames, Claim, Need, Recipe, RecipeInputs, Runtime, Weight};
+use super::recipe::{ArchiveNames, Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight};
 use super::{Directory, command, site};
 use crate::error::Result;
 use crate::facts::{Evidence, Places, Source};
@@ -263,12 +263,10 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         caches: vec![layout.cache().join(selected.manager.cache)],
         stores_uploads: stores_uploads(&package),
         writes: chosen.writes,
-        site,
-        data_host: None,
+        kind: site.map_or(Kind::Program, Kind::Site),
         is_web: start::is_web(
             chosen.directory.as_deref().and_then(|at| workspaces.at(at)).unwrap_or(&package),
         ),
-        container: None,
         notes,
     })
 }
