@@ -57,7 +57,7 @@ def row(bootagent: str, name: str) -> str:
     manifest = tomllib.loads((HERE / name / "bootagent.toml").read_text())
     required = ", ".join(f"`{name}`" for name in manifest.get("env", {}).get("required", []))
     secret = required or ("no secret" if manifest.get("secret") is False else "nothing")
-    built = " and ".join(f"`{short(plan[step])}`" for step in ("install", "build") if step in plan)
+    built = plan.get("image") or " and ".join(f"`{short(plan[step])}`" for step in ("install", "build") if step in plan)
     runs = f"`{plan['start']}`" if plan.get("start", "").count(" ") in (1, 2) else plan.get("start") or f"nginx, which serves `{plan['serve'].split(',')[0]}`"
     by = f"{plan['supervisor'].upper()}: " if "supervisor" in plan else ""
     return f"| [{name}](../tests/fleet/{name}) | {description(name)} | {built} | {by}{runs} | {plan['health check']} | {secret} |"
