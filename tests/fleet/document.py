@@ -59,6 +59,8 @@ def row(bootagent: str, name: str) -> str:
     secret = required or ("no secret" if manifest.get("secret") is False else "nothing")
     built = plan.get("image") or " and ".join(f"`{short(plan[step])}`" for step in ("install", "build") if step in plan)
     runs = f"`{plan['start']}`" if plan.get("start", "").count(" ") in (1, 2) else plan.get("start") or f"nginx, which serves `{plan['serve'].split(',')[0]}`"
+    if "image" in plan:
+        runs, built = plan["start"], plan["image"].replace("Dockerfile", "`Dockerfile`")
     by = f"{plan['supervisor'].upper()}: " if "supervisor" in plan else ""
     return f"| [{name}](../tests/fleet/{name}) | {description(name)} | {built} | {by}{runs} | {plan['health check']} | {secret} |"
 
