@@ -16,9 +16,9 @@ ORDER = [
 PAGE = """\
 # The services of a fleet, and their manifests
 
-An architecture of small services, each in an Auto Scaling group of its own: an assistant that reads mail and calendar, reminds, and talks over Telegram. Every one of them
-is an application below [`tests/fleet`](../tests/fleet), which the tests boot from its two tags through cloud-init, ask as its users would, update, break by a careless commit, and
-reboot (`tests/boot/test_fleet.py`). `tests/fleet/document.py` writes this page from them: what it says of a service is what `bootagent validate` says.
+An architecture of small services, each in an Auto Scaling group of its own: together they are an assistant that reads mail and calendar, sends reminders, and answers over Telegram. Each is
+an application below [`tests/fleet`](../tests/fleet). The tests (`tests/boot/test_fleet.py`) boot it from its two tags through cloud-init, send it requests, update it, deploy a commit that fails, and
+reboot the machine. `tests/fleet/document.py` writes this page from these applications and from the output of `bootagent validate`.
 
 All have the same line of user-data, and differ in two tags:
 ```sh
@@ -35,8 +35,8 @@ The tags are `bootagent:service`, with the name in the first column, and `bootag
 ## The manifests
 {manifests}
 ### mongodb
-The host of the database has no repository: this is the operator's file `/etc/bootagent/services/mongodb.toml` ([run a database host](how-to/run-a-database-host.md)). Its secret has `MONGO_INITDB_ROOT_PASSWORD`. It is booted by `tests/boot/test_data_host_mongodb.py`, with a server that speaks MongoDB's protocol: a real `mongod`
-was not run there.
+The host of the database has no repository: this is the operator's file `/etc/bootagent/services/mongodb.toml` ([run a database host](how-to/run-a-database-host.md)). Its secret has `MONGO_INITDB_ROOT_PASSWORD`. It is booted by `tests/boot/test_data_host_mongodb.py`, with a server that speaks MongoDB's protocol: the test has no real
+`mongod`.
 ```toml
 {mongodb}```
 """
