@@ -1,4 +1,4 @@
-//! Tests of the errors: codes, texts and what of a secret is left out.
+//! Tests of the errors: codes and texts, and that they leave secrets out.
 
 use super::*;
 use crate::secret::{ForeignText, Secret};

@@ -27,7 +27,7 @@ pub struct Source {
     /// Why the text of an existing requested file was not read, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
-    /// Whether it is no commit of a repository but the operator's manifest alone, see [`Source::of_manifest`].
+    /// Whether it is the operator's manifest alone and not a commit of a repository, see [`Source::of_manifest`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_manifest: bool,
     /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.

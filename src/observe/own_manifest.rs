@@ -1,5 +1,5 @@
-//! Services without a repository, such as a database server: the operator's manifest is their source. Which runtimes
-//! need none, says the planner.
+//! Services without a repository, such as a database server: the operator's manifest is their source. The planner
+//! says which runtimes need no repository.
 
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Composed values: what they come to, which are secret, and which are refused.
+
 use proptest::prelude::*;
 
 use super::*;

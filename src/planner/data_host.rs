@@ -1,4 +1,4 @@
-//! The step that makes the first data of a database server. Adds steps only; what a server is says `runtime/data_host`.
+//! The step that makes the first data of a database server. Adds steps only; `runtime/data_host` describes the servers.
 
 use super::before_serving;
 use super::draft::Draft;

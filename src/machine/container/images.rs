@@ -1,6 +1,6 @@
 //! Gets the image of a release under a name of this machine: pulled from a registry, or built from the release's files.
-//! A record has what it was made from. A tag is resolved once for a release: if the image is lost, the recorded digest is
-//! pulled again.
+//! A record says what each image was made from. A tag is resolved once for a release: if the image is lost, the recorded
+//! digest is pulled again.
 
 use std::path::Path;
 use std::time::Duration;

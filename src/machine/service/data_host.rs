@@ -1,6 +1,6 @@
-//! Makes the first data of a database server: in a unit as the service's user, under an unfinished name that only a complete
-//! directory loses. So a run that is killed makes its first user neither twice nor never. Data that this service did not
-//! make is never touched, and none is ever removed.
+//! Makes the first data of a database server, in a unit as the service's user. The directory has a temporary name until it
+//! is complete, so a run that was killed can be repeated. Never changes data that this service did not make, and never
+//! removes data.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -103,7 +103,7 @@ fn look(data: &InitializeData) -> Result<Data> {
 fn foreign(data: &InitializeData, cause: Message) -> Error {
     let version = if data.program.is_some() { "15" } else { NO_VERSION };
     Error::new(Code::DataForeign, doing(data), cause).remedy(format!(
-        "nothing was changed; if it is this service's data, say so: write the line \"{} {version} {}\" (with the version of \
+        "nothing was changed; if it is this service's data, write the line \"{} {version} {}\" (with the version of \
          the data) to {}, and run bootagent again; if not, move it away or choose another volume",
         data.server,
         data.service,

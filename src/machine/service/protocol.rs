@@ -1,5 +1,5 @@
-//! Asks a database server in its own protocol whether it takes requests: an open port says nothing of a server that still
-//! recovers or loads its data. Sends no password, and nothing of a secret.
+//! Asks a database server in its own protocol whether it takes requests: a server that is still in
+//! recovery, or loads its data, has its port open, too. Sends no password, and nothing of a secret.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,5 @@
-//! A volume for the service's data: found by its name, formatted only if it is empty, mounted by its label. On any doubt it
-//! is left as it is.
+//! A volume for the service's data: found by its name, formatted only if it is empty, mounted by its label. A volume
+//! whose content is not known for certain stays unchanged.
 
 mod content;
 mod device;

@@ -117,7 +117,7 @@ fn owned(wanted: &MountVolume) -> Result<bool> {
     Ok(stat.is_some_and(|stat| stat.st_uid == user.uid.as_raw() && stat.st_gid == user.gid.as_raw()))
 }
 
-/// The top directory last: a run that is killed before begins again.
+/// The top directory comes last, so that the next run begins again if this one is killed.
 fn own(wanted: &MountVolume) -> Result<()> {
     let user = user(wanted)?;
     let top = Place::open(&wanted.path, false).and_then(|place| place.open_directory());

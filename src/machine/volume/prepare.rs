@@ -68,7 +68,7 @@ async fn attached(wanted: &PrepareVolume) -> Result<PathBuf> {
     }
 }
 
-/// Whether it is this service's file system; false if it is empty. All else is an error.
+/// Whether it is this service's file system; false if it is empty. Anything else is an error.
 fn fits(wanted: &PrepareVolume, device: &Path, content: Content) -> Result<bool> {
     let foreign = |what: Message| {
         let cause = Message::from(format!("{} has ", device.display())).and(what).and(format!(

@@ -1,3 +1,5 @@
+//! Sources of values in a manifest: which tables are accepted, and which are refused with their line.
+
 use super::super::*;
 use super::MOST_SOURCES;
 use crate::facts::{ValuePlace, ValueSource};

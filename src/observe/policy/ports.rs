@@ -86,7 +86,7 @@ impl Proxy {
     }
 }
 
-/// `10.0.0.0/16` or one address. Not everyone's: then any client could choose its address.
+/// `10.0.0.0/16` or one address. Not all addresses: then any client could choose the address that the service sees.
 fn is_range(text: &str) -> bool {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),

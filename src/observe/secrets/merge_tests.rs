@@ -1,3 +1,5 @@
+//! Values of several sources: their order, picked and renamed keys, and the origin of each variable.
+
 use super::*;
 
 fn secret(name: &str) -> ValuePlace {

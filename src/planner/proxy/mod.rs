@@ -98,7 +98,7 @@ fn refuse_taken(wanted: &Wanted, layout: &Layout) -> Result<()> {
     let is_ours = facts.claims.contains(layout.service());
     if facts.claims.iter().any(is_service) || !is_ours && facts.taken.units.contains(&name) {
         let doing = format!("taking the name {name} for the proxy of {}", layout.user());
-        let cause = format!("unit {name} exists and is another one's");
+        let cause = format!("unit {name} exists and belongs to another service or program");
         return Err(Error::new(Code::NameTaken, doing, cause));
     }
     Ok(())

@@ -50,7 +50,7 @@ async fn key_file(repository: &AptRepository, key: &AptKey) -> Result<bool> {
     let found = sha256(text.as_bytes());
     if found != key.sha256 {
         let doing = format!("reading the key of the repository {} at {}", repository.name, key.address);
-        let cause = format!("its SHA-256 is {found}, and apt.{}.key_sha256 another one", repository.name);
+        let cause = format!("its SHA-256 is {found}, and apt.{}.key_sha256 is another one", repository.name);
         return Err(Error::new(Code::PackagesKey, doing, cause));
     }
     file(&key.path, text.as_bytes())

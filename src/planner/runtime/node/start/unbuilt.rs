@@ -101,7 +101,7 @@ fn builder(project: &Project, directory: Option<&str>) -> Option<String> {
     })
 }
 
-/// The first word that is no option. A name that a shell expands is not known.
+/// The first word that is not an option. A name that a shell expands is not known.
 fn file(words: &Words, mut at: usize) -> Option<String> {
     if words.text(at) == "run" {
         at += 1;

@@ -47,7 +47,7 @@ pub fn nodemon(words: &Words, place: &Place) -> Rewritten {
     }
     let config = place.package.nodemon.as_ref();
     if exec.is_none() && file.is_none() && config.is_none() && (place.has)("nodemon.json") {
-        let note = "the start line runs nodemon to watch files, and nodemon.json, which cannot be read, says what it starts, so that it stays: name the program itself in start";
+        let note = "the start line runs nodemon to watch files, and nodemon.json, which says what it starts, cannot be read, so nodemon stays: name the program itself in start";
         return Rewritten::to(Next::Stays).noting(note.to_owned());
     }
     let exec = exec.or(config.and_then(|config| config.exec.as_deref()));
