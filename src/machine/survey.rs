@@ -186,7 +186,9 @@ fn process_units(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, BTreeSe
         let Some(service) = name.split('.').next().and_then(|name| Service::try_from(name).ok()) else {
             continue;
         };
-        let is_beside = name.matches('.').count() == 2 && claims.contains(&service);
+        // Not the directory of an operator's drop-ins, `auth.service.d`.
+        let is_unit = name.ends_with(".service") || name.ends_with(".timer");
+        let is_beside = is_unit && name.matches('.').count() == 2 && claims.contains(&service);
         let text = if is_beside { files::read(&layout::unit_file(&name))? } else { None };
         if text.is_some_and(|text| text.starts_with(layout::WRITTEN_BY.as_bytes())) {
             beside.entry(service).or_default().insert(name);

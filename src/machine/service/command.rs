@@ -53,7 +53,7 @@ fn judged(what: &str, output: &Output) -> Result<Good, Bad> {
     let last_line = lines(&String::from_utf8_lossy(&output.stderr)).pop();
     let why =
         last_line.map_or_else(|| Message::from("no reason given"), |line: ForeignText| line.trimmed().into());
-    let cause = Message::from(format!("not true that {what}: ")).and(why);
+    let cause = Message::from(format!("the check that {what} failed: ")).and(why);
     Err(Bad { is_final: output.status == Some(FINAL), processes, ..bad(Fault::ServiceExited, cause) })
 }
 
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(bad.processes.unwrap().restarts, 4);
         assert_eq!(
             bad.cause.shown(&Redaction::default()),
-            "not true that all are online: x 0 is waiting restart"
+            "the check that all are online failed: x 0 is waiting restart"
         );
         assert!(ended(3, "16\n", "x 0 is errored\n").unwrap_err().is_final);
         assert_eq!(ended(1, "no number\n", "").unwrap_err().processes, None);
