@@ -39,6 +39,8 @@ const PACKAGE: (&str, &str) = ("package.json", r#"{ "scripts": { "start": "node 
 const DEPENDENT: (&str, &str) =
     ("package.json", r#"{"scripts": {"start": "node ."}, "dependencies": {"express": "5.0.0"}}"#);
 const LOCK: (&str, &str) = ("package-lock.json", "{}");
+/// What PACKAGE starts.
+const SERVER: (&str, &str) = ("server.js", "");
 
 /// The arguments of a dry run in this directory for a machine that is on record, and nothing else.
 fn dry_run(home: &Path) -> Command {
@@ -290,6 +292,8 @@ fn validate_shows_what_a_boot_would_do() {
     let home = directory(&[
         PACKAGE,
         LOCK,
+        SERVER,
+        ("stage.js", ""),
         (
             "bootagent.toml",
             "health = \"/health\"\n\n[environments.stage]\nstart = \"node stage.js\"\nport = 3000\n\
@@ -360,7 +364,7 @@ fn validate_fails_on_a_warning_only_if_asked() {
         (unusual, &["--strict"], 4, "1 warning"),
         (unusual, &[], 0, "1 warning"),
     ] {
-        let home = directory(&[package, LOCK, healthy]);
+        let home = directory(&[package, LOCK, SERVER, healthy]);
         let output = bootagent().current_dir(&home).arg("validate").args(flags).output().unwrap();
         assert_eq!(output.status.code(), Some(exit), "{flags:?}: {}", said(&output.stdout));
         assert_eq!(said(&output.stdout).lines().last(), Some(last));
@@ -376,7 +380,8 @@ fn validate_in_json_is_for_programs_also_if_it_fails() {
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         (output.status.code(), value)
     };
-    let (exit, value) = shown(&[PACKAGE, LOCK, ("bootagent.toml", "[environments.stage]\nport = 4000\n")]);
+    let (exit, value) =
+        shown(&[PACKAGE, LOCK, SERVER, ("bootagent.toml", "[environments.stage]\nport = 4000\n")]);
     assert_eq!((exit, value["schema"].as_u64(), value["valid"].as_bool()), (Some(0), Some(1), Some(true)));
     assert_eq!(value["warnings"][0]["code"], "no-port");
     assert_eq!(value["environments"]["stage"]["plan"][0]["name"], "health check");
@@ -398,6 +403,7 @@ fn validate_says_what_is_not_committed() {
     let tree = directory(&[
         PACKAGE,
         LOCK,
+        SERVER,
         ("bootagent.toml", "port = 3000\nhealth = \"/health\"\n"),
         (".gitignore", ".env\nbuilt\n"),
     ]);

@@ -43,6 +43,11 @@ impl Layout {
         format!("{}.proxy.service", self.service)
     }
 
+    /// The volumes of its container, below root's own directory.
+    pub fn volumes(&self) -> PathBuf {
+        self.records().join("volumes")
+    }
+
     /// That proxy's configuration.
     pub fn proxy_file(&self) -> PathBuf {
         self.home().join("proxy.conf")

@@ -22,17 +22,21 @@ const CONFIGURATION: &str = "/etc/docker/daemon.json";
 const LOG_SIZE: &str = "100m";
 const LOG_FILES: &str = "3";
 
-/// Adds the directories of volumes. Every user may write there, because an image may have any user; only root and the
-/// service's user can enter the directory that they are in.
+/// Adds the directories of volumes. Every user may write there, because an image may have any user; only root can enter the
+/// directory that they are in. It is not the service's own: who can replace a volume by a link chooses what docker mounts.
 pub fn volumes(steps: &mut Steps, draft: &Draft) -> Vec<StepId> {
     let Some(container) = draft.recipe.container() else { return Vec::new() };
-    let owner = Owner::new(draft.layout.user(), draft.layout.user());
+    if container.volumes.is_empty() {
+        return Vec::new();
+    }
     let mut ids = Vec::new();
+    let why = "the volumes of the container, for root alone";
+    steps.directory("volumes", why, draft.layout.volumes(), Owner::root(), 0o700).after(&["data"]);
     for volume in &container.volumes {
         let id = format!("volume-{}", volume.name);
         let why = "a volume of the container, kept when releases change";
-        let path = draft.layout.data().join(&volume.name);
-        steps.directory(&id, why, path, owner.clone(), 0o777).after(&["data"]);
+        let path = draft.layout.volumes().join(&volume.name);
+        steps.directory(&id, why, path, Owner::root(), 0o777).after(&["volumes"]);
         ids.push(StepId::new(id));
     }
     ids

@@ -51,8 +51,8 @@ mod wait_for;
 
 use std::path::Path;
 
-use crate::error::Result;
-use crate::facts::{Commit, Facts, Generation, Service, Source};
+use crate::error::{Code, Error, Result};
+use crate::facts::{Commit, Facts, Generation, OwnManifest, Service, Source};
 use crate::observe::Selection;
 use crate::observe::secrets::Variables;
 use crate::plan::Plan;
@@ -95,6 +95,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let release = kept::release(wanted, &recipe, &layout);
     let ingredients = kept::ingredients(wanted, &recipe);
     let variables = kept::variables(&wanted.selection.service, &ingredients, wanted.secret)?;
+    refuse_for_repositories(wanted, &recipe)?;
     let confidential = compose::confidential(&ingredients.compose, wanted.secret, &variables);
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
@@ -221,4 +222,24 @@ fn before_serving(steps: &Steps) -> &'static str {
         .into_iter()
         .find(|id| steps.has(id))
         .unwrap_or("finish")
+}
+
+/// Disks and units of the machine are the operator's: a repository may not choose which disk is mounted, or which of the
+/// distribution's servers is masked.
+fn refuse_for_repositories(wanted: &Wanted, recipe: &Recipe) -> Result<()> {
+    let key = match (recipe.data_host(), &wanted.manifest.volume) {
+        (Some(_), _) => format!("runtime = \"{}\"", recipe.of.name),
+        (None, Some(_)) => "[volume]".to_owned(),
+        (None, None) => return Ok(()),
+    };
+    if wanted.manifest_from.value != OwnManifest::NAME {
+        return Ok(());
+    }
+    let service = &wanted.selection.service;
+    Err(Error::new(
+        Code::PolicyRefused,
+        "planning what the service needs of the machine",
+        format!("{key} is for the operator's manifest, not for a repository's"),
+    )
+    .remedy(format!("write it into /etc/bootagent/services/{service}.toml of the AMI or of user-data")))
 }

@@ -209,7 +209,7 @@ def _links(machine: Machine) -> None:
     assert machine.http(url, 10, {"x-api-key": key}, address.encode()).status == 201
     assert json.loads(machine.http(url).body) == {"address": address}
     # On the machine, where the next release's container finds it.
-    assert address in machine.check(["sh", "-c", "cat /var/lib/link-service/links/links.json"])
+    assert address in machine.check(["sh", "-c", "cat /var/lib/bootagent/services/link-service/volumes/links/links.json"])
 
 
 def _report(machine: Machine) -> None:

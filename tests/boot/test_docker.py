@@ -75,11 +75,11 @@ class TestBuilt:
         assert inspect(machine, name)["HostConfig"]["CapDrop"] == ["ALL"]
         assert inside(machine, "id -u") == "1000"
         assert inside(machine, "echo kept > /files/x; echo lost > /cache/x; cat /files/x /cache/x") == "kept\nlost"
-        assert machine.read(f"/var/lib/{name}/files/x") == "kept\n"
+        assert machine.read(f"/var/lib/bootagent/services/{name}/volumes/files/x") == "kept\n"
         stage.repository.commit("test", built("two", manifest=more, serve=serving))
         assert machine.run(["bootagent", "update"], timeout=120).code == 0
         assert page(machine) == "two" and inside(machine, "cat /files/x; ls /cache") == "kept"
-        looked = machine.run(["ls", f"/var/lib/{name}/files"], user="nobody")
+        looked = machine.run(["ls", f"/var/lib/bootagent/services/{name}/volumes/files"], user="nobody")
         assert looked.code != 0 and "denied" in looked.stderr
 
     def test_its_lines_are_in_the_journal_once(self, stage):

@@ -40,11 +40,16 @@ pub struct ValuesAllowed {
     parameters: Vec<String>,
 }
 
+/// Parameter Store answers names below this path with secrets of Secrets Manager: a pattern for parameters must say so.
+const SECRETS: &str = "/aws/reference/secretsmanager/";
+
 impl ValuesAllowed {
     pub fn allows(&self, place: &ValuePlace) -> bool {
         match place {
             ValuePlace::Secret(name) => self.secrets.iter().any(|pattern| covers(pattern, name)),
-            ValuePlace::Parameter(name) => self.parameters.iter().any(|pattern| covers(pattern, name)),
+            ValuePlace::Parameter(name) => self.parameters.iter().any(|pattern| {
+                covers(pattern, name) && (!name.starts_with(SECRETS) || pattern.starts_with(SECRETS))
+            }),
             // All names below the path must be allowed: the pattern must begin like the path and leave its end open.
             ValuePlace::Parameters(path) => {
                 let all = format!("{path}/");
@@ -190,5 +195,8 @@ mod tests {
         let parameter = ValuePlace::Parameter("/auth/prod/KEY".to_owned());
         assert!(allowed(&[], &["/auth/*"]).allows(&parameter));
         assert!(!allowed(&["*"], &["/mail/*"]).allows(&parameter));
+        let secret = ValuePlace::Parameter("/aws/reference/secretsmanager/other".to_owned());
+        assert!(!allowed(&[], &["*"]).allows(&secret) && !allowed(&[], &["/aws/*"]).allows(&secret));
+        assert!(allowed(&[], &["/aws/reference/secretsmanager/other"]).allows(&secret));
     }
 }

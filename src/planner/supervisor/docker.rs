@@ -41,6 +41,9 @@ const GRACE: &str = "25";
 /// entry point changes owners and becomes another user.
 const DROPPED: [&str; 7] = ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
 
+/// As `TasksMax=` of other services.
+const TASKS: u32 = 4096;
+
 fn invalid(cause: impl Into<String>) -> Error {
     Error::new(Code::ManifestInvalid, "planning how the container runs", cause.into())
 }
@@ -51,6 +54,17 @@ fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
             "supervisor = \"pm2\" runs programs of a release, and this service runs a container",
         )
         .remedy("remove supervisor and [pm2] from bootagent.toml; or choose another runtime"));
+    }
+    let others = [
+        ("directory", manifest.directory.is_some(), "name the file with [docker] dockerfile = \"...\""),
+        ("processes", !manifest.processes.is_empty(), "deploy each program as a service of its own"),
+        ("timers", !manifest.timers.is_empty(), "let the program in the container keep its own times"),
+        ("volume", manifest.volume.is_some(), "use [docker] volumes"),
+        ("env.files", !manifest.env.files.is_empty(), "the container gets variables only"),
+    ];
+    for (key, _, remedy) in others.into_iter().filter(|(_, is_set, _)| *is_set) {
+        let cause = format!("{key} is for programs of a release, and this service runs a container");
+        return Err(invalid(cause).remedy(format!("remove {key} from bootagent.toml; {remedy}")));
     }
     if manifest.candidate_port.is_some() {
         return Err(invalid("a container has no candidate (rehearsal.port)")
@@ -148,6 +162,16 @@ fn options(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<S
     add("--log-driver", "none".to_owned());
     add("--stop-timeout", GRACE.to_owned());
     add("--security-opt", "no-new-privileges".to_owned());
+    // Those of the unit bound docker's client alone.
+    let limits = &app.wanted.manifest.limits;
+    add("--pids-limit", limits.tasks.map_or(TASKS, u32::from).to_string());
+    add("--ulimit", "core=0".to_owned());
+    if let Some(files) = limits.open_files {
+        add("--ulimit", format!("nofile={files}"));
+    }
+    if let Some(memory) = &limits.memory {
+        add("--memory", memory.to_lowercase());
+    }
     match container.user.as_deref().filter(|user| !is_root(user)) {
         Some(_) => add("--cap-drop", "ALL".to_owned()),
         None => DROPPED.iter().for_each(|capability| add("--cap-drop", (*capability).to_owned())),
@@ -164,7 +188,7 @@ fn options(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<S
     }
     let mut add = |word: &str, value: String| words.extend([word.to_owned(), value]);
     for volume in &container.volumes {
-        let source = app.layout.data().join(&volume.name);
+        let source = app.layout.volumes().join(&volume.name);
         add("--mount", format!("type=bind,source={},target={}", source.display(), volume.path));
     }
     if let Some((published, inner)) = ports {
@@ -252,11 +276,11 @@ fn quietly(argv: &[String]) -> String {
 /// earlier policy is removed.
 fn imds_rule(may_use_imds: bool) -> String {
     let rule = format!("DOCKER-USER -i {BRIDGE} -d 169.254.169.254/32 -j DROP");
-    // The service's variables are this shell's, too.
+    // Root runs this in the unit, which has the service's variables: XTABLES_LIBDIR would name the code that it loads.
     let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
     let (prefix, command) = match may_use_imds {
         true => ("-+", format!("iptables -w -D {rule} 2>/dev/null")),
         false => ("+", format!("iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}")),
     };
-    format!("ExecStartPre={prefix}/bin/sh -c \"{path}; {}\"\n", escape(&command))
+    format!("ExecStartPre={prefix}/usr/bin/env -i {path} /bin/sh -c \"{}\"\n", escape(&command))
 }
