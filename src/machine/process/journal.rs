@@ -39,16 +39,29 @@ pub async fn last_lines(invocations: &[String]) -> Vec<ForeignText> {
     lines
 }
 
+/// The last lines of these units since a time (seconds since 1970), by the field that journald itself sets.
+pub async fn lines_of(units: &[String], since: u64) -> Vec<ForeignText> {
+    if units.is_empty() {
+        return Vec::new();
+    }
+    let of_units = units.iter().map(|unit| format!("_SYSTEMD_UNIT={unit}"));
+    read(&of_units.chain([format!("--since=@{since}")]).collect::<Vec<_>>()).await
+}
+
 fn of_invocations(field: &str, invocations: &[String]) -> Vec<String> {
     invocations.iter().filter(|id| !id.is_empty()).map(|id| format!("{field}={id}")).collect()
 }
 
 /// The last entries that match. Without an invocation there are none: journalctl would print the whole journal.
 async fn read_last(matches: &[String]) -> Vec<ForeignText> {
-    const MAX_BYTES: usize = 4 << 20;
-    if !matches.iter().any(|part| part.contains("INVOCATION_ID=")) {
-        return Vec::new();
+    match matches.iter().any(|part| part.contains("INVOCATION_ID=")) {
+        true => read(matches).await,
+        false => Vec::new(),
     }
+}
+
+async fn read(matches: &[String]) -> Vec<ForeignText> {
+    const MAX_BYTES: usize = 4 << 20;
     let count = format!("--lines={ENTRIES}");
     let mut line = vec!["journalctl", "--quiet", "--no-pager", "--all", "--output=json", FIELDS, &count];
     line.extend(matches.iter().map(String::as_str));

@@ -19,6 +19,8 @@ pub struct Seen {
     /// The kernel's counter at the beginning.
     oom_kills: Option<u64>,
     pub invocations: Vec<String>,
+    /// Other units of the deployment that ended.
+    pub units_beside: Vec<String>,
     /// The last exit that was observed: systemd forgets it when it starts the next process.
     pub exit: Option<Exit>,
     result: String,
@@ -34,6 +36,7 @@ impl Seen {
             since,
             oom_kills: memory::oom_kills(),
             invocations: Vec::new(),
+            units_beside: Vec::new(),
             exit: None,
             result: String::new(),
             workers: Workers::default(),
@@ -77,7 +80,8 @@ pub fn ended(wait: &HealthWait, state: &UnitState, restarts: u32, seen: &Seen) -
 /// that another process has.
 pub async fn explained(wait: &HealthWait, error: Error, seen: &Seen) -> Error {
     let gate = &wait.gate;
-    let lines = journal::last_lines(&seen.invocations).await;
+    let mut lines = journal::last_lines(&seen.invocations).await;
+    lines.extend(journal::lines_of(&seen.units_beside, seen.since).await);
     let is_exit = matches!(error.code(), Code::ServiceExited | Code::HealthFlapping);
     let error = if is_exit { cause(wait, error, seen, &lines).await } else { error };
     let error = match journal::dropped(&gate.unit, seen.since).await {

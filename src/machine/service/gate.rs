@@ -80,7 +80,7 @@ pub async fn pass(wait: &HealthWait) -> Result<Change> {
     let answer = match watch(wait, started, &mut seen).await {
         Ok(answer) => answer,
         Err(error) => {
-            seen.invocations.extend(process_unit::ended(gate).await);
+            seen.units_beside = process_unit::ended(gate).await;
             let error = reason::explained(error, &gate.unit).await;
             return Err(crash::explained(wait, error, &seen).await);
         }

@@ -127,17 +127,18 @@ pub async fn start_down(beside: &[String]) -> Result<bool> {
     Ok(started)
 }
 
-/// The invocations of the gate's units that ended or were restarted: their lines explain a failed health check.
+/// The gate's units that ended or were restarted: their lines explain a failed health check. Not their invocations: the
+/// present one may have printed nothing yet.
 pub async fn ended(gate: &Gate) -> Vec<String> {
-    let mut invocations = Vec::new();
+    let mut ended = Vec::new();
     for unit in of(gate) {
         if let Ok(state) = units::state(unit).await
             && (!runs(&state) || state.restarts > 0)
         {
-            invocations.push(state.invocation);
+            ended.push(unit.to_owned());
         }
     }
-    invocations
+    ended
 }
 
 #[cfg(test)]
