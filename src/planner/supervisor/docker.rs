@@ -62,7 +62,7 @@ fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
         ("volume", manifest.volume.is_some(), "use [docker] volumes"),
         ("env.files", !manifest.env.files.is_empty(), "the container gets variables only"),
     ];
-    for (key, _, remedy) in others.into_iter().filter(|(_, is_set, _)| *is_set) {
+    if let Some((key, _, remedy)) = others.into_iter().find(|(_, is_set, _)| *is_set) {
         let cause = format!("{key} is for programs of a release, and this service runs a container");
         return Err(invalid(cause).remedy(format!("remove {key} from bootagent.toml; {remedy}")));
     }
