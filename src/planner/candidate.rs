@@ -9,7 +9,8 @@ use super::draft::Draft;
 use super::runtime::Start;
 use super::steps::{Added, Steps};
 use super::supervisor::systemd;
-use super::{before_serving, environment, health, volume};
+use super::volume::place;
+use super::{before_serving, environment, health};
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
 use crate::plan::environment::{EnvCopy, MADE, SERVICE};
@@ -53,7 +54,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     let candidate = systemd::Candidate {
         most: Seconds(checks + 60),
         port,
-        volume: volume::path(wanted.manifest, layout),
+        volume: place::path(wanted.manifest, layout),
         made: &made,
     };
     let text = systemd::candidate(wanted.selection, recipe, draft.release(), candidate, layout);

@@ -8,7 +8,7 @@ use super::before_serving;
 use super::draft::Draft;
 use super::records::{instance, name, text};
 use super::steps::Steps;
-use super::volume;
+use super::volume::place;
 use crate::error::Result;
 use crate::facts::Environment;
 use crate::fault::Phase;
@@ -46,7 +46,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         variables_at: layout.env_file(EnvCopy::Migration, &SERVICE),
         files: rendering.others().iter().map(|(file, text)| seen(file, text, layout)).collect(),
         scratch: layout.migration(),
-        writable: [layout.data()].into_iter().chain(volume::path(wanted.manifest, layout)).collect(),
+        writable: [layout.data()].into_iter().chain(place::path(wanted.manifest, layout)).collect(),
         may_use_imds: wanted.selection.service_may_use_imds,
         record: Record { path: layout.migrated().join(name(release)), text: text(&done)? },
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
-use super::volume;
+use super::volume::place;
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Phase;
@@ -31,7 +31,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         true => format!("{} needs them", recipe.of.name),
         false => "the manifest lists them".to_owned(),
     };
-    let of_the_volume = volume::packages(wanted.manifest).map(str::to_owned);
+    let of_the_volume = place::packages(wanted.manifest).map(str::to_owned);
     for name in recipe.packages().chain(&of_the_volume) {
         if !names.contains(name) {
             names.push(name.clone());

@@ -18,6 +18,7 @@ pub mod observation;
 pub mod observed;
 pub mod operator;
 pub mod own_port;
+pub mod port;
 pub mod present;
 pub mod probe;
 mod process_unit;

@@ -2,7 +2,7 @@
 
 use super::observation::{Bad, Good, bad};
 use super::own_port::held;
-use super::probe::at;
+use super::port::at;
 use crate::fault::Fault;
 use crate::machine::process::sockets;
 use crate::machine::process::units::{self, UnitState};

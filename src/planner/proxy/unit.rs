@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::plan::hardening::{Confined, NO_IMDS, hardening, opening_low_ports};
 use crate::planner::Wanted;
-use crate::planner::supervisor::systemd::restarts;
+use crate::planner::supervisor::restarts::restarts;
 use crate::planner::supervisor::unit_syntax::line;
 
 pub struct Nginx<'a> {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::command::Start;
 use super::container::Container;
-use super::data_host::DataHost;
+use super::data_host::server::DataHost;
 use super::directory::Directory;
 use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
@@ -198,6 +198,35 @@ pub struct Work {
 }
 
 impl Recipe {
+    /// The service's directory in this tree: a release, or `current`.
+    pub fn tree(&self, tree: &Path) -> PathBuf {
+        self.directory.of(tree)
+    }
+
+    /// The directory that a command of the build runs in.
+    pub fn tree_of(&self, work: &str, release: &Path) -> PathBuf {
+        match self.directory.of_the_root.contains(work) {
+            true => release.to_owned(),
+            false => self.tree(release),
+        }
+    }
+
+    /// A recipe that was made as if the directory were the root: its paths become those of the release.
+    pub(super) fn moved(mut self, directory: Option<&str>) -> Recipe {
+        let Some(directory) = directory else { return self };
+        let below = |path: &String| match path.as_str() {
+            "." => directory.to_owned(),
+            path => format!("{directory}/{path}"),
+        };
+        self.programs = self.programs.iter().map(below).collect();
+        self.programs.append(&mut self.directory.programs_of_the_root);
+        if let Kind::Site(site) = &mut self.kind {
+            site.roots = site.roots.iter().map(below).collect();
+        }
+        self.directory.path = Some(directory.to_owned());
+        self
+    }
+
     /// The dialect of the service's `.env`; none if it has no such file. Nothing of a site reads one, and it could be
     /// served; a container does not see the release, and a database server reads none.
     pub fn dotenv(&self, manifest: &Manifest) -> Option<&'static Dialect> {

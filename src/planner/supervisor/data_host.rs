@@ -8,8 +8,9 @@ use crate::facts::{ServiceFile, Supervised, Takes};
 use crate::observe::manifest::SupervisorName;
 use crate::plan::environment::{EnvCopy, SERVICE};
 use crate::plan::{InitializeData, ServerProgram};
-use crate::planner::runtime::data_host::{self, DataHost, Described};
-use crate::planner::{env, volume};
+use crate::planner::env;
+use crate::planner::runtime::data_host::server::{self, DataHost, Described};
+use crate::planner::volume::place;
 use crate::secret::Secret;
 
 /// Chosen for each data host, by no name.
@@ -31,7 +32,7 @@ fn supervise(app: &App) -> Result<Service> {
     refuse_values(app, host)?;
     let server = host.server;
     let (home, state) = (app.layout.home(), app.layout.data());
-    let volume = volume::path(app.wanted.manifest, app.layout);
+    let volume = place::path(app.wanted.manifest, app.layout);
     let data = volume.as_ref().unwrap_or(&state).join(server.name);
     let described = Described { host, port: port(app)?, home: &home, state: &state, data: &data };
     let why = format!("how {} runs", server.name);
@@ -66,7 +67,7 @@ fn supervise(app: &App) -> Result<Service> {
         program: server.versions.as_ref().map(|versions| ServerProgram {
             directories: versions.directories.iter().map(|path| (*path).to_owned()).collect(),
             program: versions.program.to_owned(),
-            link: data_host::link(&home, server.name),
+            link: server::link(&home, server.name),
             version: host.settings.get("version").cloned(),
         }),
         script: server.script.to_owned(),

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::systemd::restarts;
+use super::restarts::restarts;
 use super::unit_syntax::{escape, line};
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};

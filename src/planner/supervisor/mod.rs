@@ -9,6 +9,7 @@ pub mod docker;
 mod nginx;
 mod pm2;
 pub mod processes;
+pub mod restarts;
 pub mod systemd;
 pub mod unit_syntax;
 

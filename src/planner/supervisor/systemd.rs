@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use super::restarts::restarts;
 use super::unit_syntax::{escape, line, variable};
 use super::{App, Service, Supervisor, processes};
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, REMOVE_IPC, hardening, opening_low_ports};
 use crate::plan::layout::{self, Layout};
 use crate::planner::runtime::Recipe;
-use crate::planner::volume;
+use crate::planner::volume::place;
 
 pub const SYSTEMD: Supervisor = Supervisor {
     name: SupervisorName::Systemd,
@@ -80,20 +81,6 @@ struct Role<'a> {
     shares_user: bool,
 }
 
-/// After a crash, the service is restarted soon, since requests fail meanwhile; but one that crashes again and again
-/// must not take the CPU from other programs, such as a database that it waits for. With systemd 254 or newer the
-/// pause grows. It depends on all restarts since the last `systemctl start`, so that the maximum also applies to one
-/// crash a month, and is short. Older versions have one fixed pause.
-pub fn restarts(systemd: Option<u32>) -> &'static str {
-    const RESTART_STEPS_SINCE: u32 = 254;
-    match systemd {
-        Some(RESTART_STEPS_SINCE..) => {
-            "Restart=always\nRestartSec=100ms\nRestartSteps=4\nRestartMaxDelaySec=2s\n"
-        }
-        _ => "Restart=always\nRestartSec=500ms\n",
-    }
-}
-
 /// The service's unit, which runs this main program.
 pub fn unit(app: &App, main: &Main) -> Result<String> {
     let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
@@ -107,7 +94,7 @@ pub fn unit(app: &App, main: &Main) -> Result<String> {
         identifier: selection.service.to_string(),
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
         opens_low_port: app.port().is_some_and(|port| port < 1024),
-        volume: volume::path(wanted.manifest, layout),
+        volume: place::path(wanted.manifest, layout),
         limits: wanted.manifest.limits.directives(),
         shares_user: !(wanted.manifest.processes.is_empty() && wanted.manifest.timers.is_empty()),
     };
@@ -142,7 +129,7 @@ pub fn beside(app: &App, beside: &Beside) -> String {
             None => restarts(wanted.facts.machine.systemd).to_owned(),
         },
         opens_low_port: false,
-        volume: volume::path(wanted.manifest, layout),
+        volume: place::path(wanted.manifest, layout),
         limits: wanted.manifest.limits.directives(),
         shares_user: true,
     };
@@ -339,23 +326,4 @@ fn ends(is_wrapped: bool) -> String {
 fn reloads(check: Option<&Vec<String>>, argv: &[String]) -> String {
     let check = check.map(|argv| format!("ExecReload={}\n", line(argv))).unwrap_or_default();
     format!("{check}ExecReload={}\nTimeoutStartSec=110\n", line(argv))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_systemd_that_has_restart_steps_gets_them() {
-        for old in [None, Some(219), Some(252), Some(253)] {
-            assert!(
-                restarts(old).contains("RestartSec=500ms\n") && !restarts(old).contains("Steps"),
-                "{old:?}"
-            );
-        }
-        for new in [254, 257] {
-            let text = restarts(Some(new));
-            assert!(text.contains("RestartSteps=") && text.contains("RestartMaxDelaySec="), "{text}");
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! MongoDB: its files, its first user, and how it is started. The packages come from MongoDB's own repository, which the
 //! policy names with its key.
 
-use super::{Described, IS_ADDRESS, Server, detect, is_listen, recipe_of};
+use super::server::{Described, Server};
+use super::{IS_ADDRESS, detect, is_listen, recipe_of};
 use crate::facts::Protocol;
 use crate::observe::manifest::{Key, Table, Takes};
 use crate::planner::env::dotenv;

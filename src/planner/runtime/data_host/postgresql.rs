@@ -1,6 +1,7 @@
 //! PostgreSQL: its files, its first data, and how it is started and stopped.
 
-use super::{Described, IS_ADDRESS, Server, Versions, detect, is_listen, recipe_of};
+use super::server::{Described, Server, Versions};
+use super::{IS_ADDRESS, detect, is_listen, recipe_of};
 use crate::facts::Protocol;
 use crate::observe::manifest::{Key, Table, Takes};
 use crate::planner::env::dotenv;

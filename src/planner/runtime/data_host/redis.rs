@@ -1,6 +1,7 @@
 //! Redis: its files, and how it is started. Its password is not part of the data: it is the secret's of each start.
 
-use super::{Described, IS_ADDRESS, Server, detect, is_listen, recipe_of};
+use super::server::{Described, Server};
+use super::{IS_ADDRESS, detect, is_listen, recipe_of};
 use crate::facts::Protocol;
 use crate::observe::manifest::{Key, Table, Takes};
 use crate::planner::env::dotenv;

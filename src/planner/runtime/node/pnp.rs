@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::start::is_of_the_system;
+use super::start::provider::is_of_the_system;
 use super::start::word::{Words, assignments};
 use crate::planner::runtime::command::Start;
 use crate::planner::runtime::shell;

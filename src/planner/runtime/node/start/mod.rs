@@ -11,7 +11,7 @@ mod line;
 mod nx;
 mod parts;
 mod project;
-mod provider;
+pub mod provider;
 mod reach;
 mod refuse;
 mod rewritten;
@@ -40,7 +40,6 @@ use file::by_file;
 use framework::Framework;
 use line::Resolved;
 pub use project::Project;
-pub use provider::is_of_the_system;
 use refuse::{DOING, no_start, other_adapter, preview_without_server};
 use word::program;
 

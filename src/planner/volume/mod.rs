@@ -1,7 +1,9 @@
 //! The steps that prepare and mount the service's volume. Adds steps only; the manifest's table is in `observe/manifest`.
 
+pub mod place;
+
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::draft::Draft;
 use super::steps::Steps;
@@ -9,23 +11,10 @@ use crate::fault::Phase;
 use crate::observe::manifest::Manifest;
 use crate::plan::layout::Layout;
 use crate::plan::{Action, FileSystem, MountVolume, PrepareVolume, Seconds};
+use place::path;
 
 /// Not a service's unit: a format that was begun must end, also if the run is killed.
 const FORMATS: &str = "bootagent.format.service";
-/// The package with the programs of XFS.
-pub const XFS: &str = "xfsprogs";
-
-/// The path at which the volume is mounted; none without one.
-pub fn path(manifest: &Manifest, layout: &Layout) -> Option<PathBuf> {
-    let volume = manifest.volume.as_ref()?;
-    Some(volume.mount.as_ref().map_or_else(|| layout.data().join("volume"), PathBuf::from))
-}
-
-/// Whether the volume's programs need a package.
-pub fn packages(manifest: &Manifest) -> Option<&'static str> {
-    manifest.volume.as_ref().filter(|volume| volume.filesystem == FileSystem::Xfs).map(|_| XFS)
-}
-
 /// The manifest's label, else the beginning of the service's name.
 fn label(manifest: &Manifest, layout: &Layout) -> String {
     let own = manifest.volume.as_ref().and_then(|volume| volume.label.clone());
