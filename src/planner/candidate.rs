@@ -8,7 +8,7 @@ use super::compared::another;
 use super::draft::Draft;
 use super::runtime::Start;
 use super::steps::{Added, Steps};
-use super::supervisor::systemd;
+use super::supervisor::service_unit;
 use super::volume::place;
 use super::{before_serving, environment, health};
 use crate::error::{Code, Error, Result};
@@ -51,13 +51,13 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
     // It answers for the service, too, until that passed its own check.
     let checks = if answers_for_the_service(draft) { 2 * check } else { check };
     let made: Vec<_> = MADE.into_iter().filter(|file| rendering.text(file).is_some()).collect();
-    let candidate = systemd::Candidate {
+    let candidate = service_unit::Candidate {
         most: Seconds(checks + 60),
         port,
         volume: place::path(wanted.manifest, layout),
         made: &made,
     };
-    let text = systemd::candidate(wanted.selection, recipe, draft.release(), candidate, layout);
+    let text = service_unit::candidate(wanted.selection, recipe, draft.release(), candidate, layout);
     let why = "the unit that runs the new release beside the serving deployment";
     let path = layout.candidate_unit_file();
     steps.file("candidate-unit", why, path.clone(), text, 0o644).after(&["candidate"]);

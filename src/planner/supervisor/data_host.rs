@@ -1,7 +1,8 @@
 //! What runs a database server: its program in the service's unit, as the service's user, with a configuration of its own.
 //! The distribution's unit is not used.
 
-use super::systemd::{self, Main};
+use super::service_unit::Main;
+use super::systemd;
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{ServiceFile, Supervised, Takes};

@@ -10,6 +10,7 @@ mod nginx;
 mod pm2;
 pub mod processes;
 pub mod restarts;
+pub mod service_unit;
 pub mod systemd;
 pub mod unit_syntax;
 

@@ -7,7 +7,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::systemd::{self, Main};
+use super::service_unit::Main;
+use super::systemd;
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{ServiceFile, Source, Supervised, Takes};

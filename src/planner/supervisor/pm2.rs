@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::systemd::{self, Main};
+use super::service_unit::Main;
+use super::systemd;
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{ServiceFile, Source, Supervised, Takes};

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::systemd::{self, Beside};
+use super::service_unit::{self, Beside};
 use super::{App, Service};
 use crate::error::{Error, Result};
 use crate::facts::{ServiceFile, Supervised};
@@ -25,7 +25,7 @@ pub fn files(app: &App) -> Result<Vec<ServiceFile>> {
             app,
             name,
             "service",
-            (&format!("process-{name}"), why, systemd::beside(app, &beside)),
+            (&format!("process-{name}"), why, service_unit::beside(app, &beside)),
         ));
     }
     for (name, timer) in &app.wanted.manifest.timers {
@@ -33,8 +33,13 @@ pub fn files(app: &App) -> Result<Vec<ServiceFile>> {
         let timeout = Some(timer.timeout);
         let job = Beside { name, argv: argv(&start), is_wrapped: start.is_wrapped, timeout };
         let why = format!("what the timer {name} runs");
-        files.push(file(app, name, "service", (&format!("job-{name}"), why, systemd::beside(app, &job))));
-        let (why, text) = ("when it runs".to_owned(), systemd::timer(app, name, &timer.schedule));
+        files.push(file(
+            app,
+            name,
+            "service",
+            (&format!("job-{name}"), why, service_unit::beside(app, &job)),
+        ));
+        let (why, text) = ("when it runs".to_owned(), service_unit::timer(app, name, &timer.schedule));
         files.push(file(app, name, "timer", (&format!("timer-{name}"), why, text)));
     }
     Ok(files)
