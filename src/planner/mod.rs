@@ -26,6 +26,7 @@ pub mod lint;
 mod migrate;
 mod names;
 mod network;
+mod nginx;
 mod packages;
 pub mod persist;
 mod process_units;
@@ -54,6 +55,7 @@ use std::path::Path;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Facts, Generation, OwnManifest, Service, Source};
 use crate::observe::Selection;
+use crate::observe::manifest::Manifest;
 use crate::observe::secrets::Variables;
 use crate::plan::Plan;
 use crate::plan::layout::Layout;
@@ -224,17 +226,17 @@ fn before_serving(steps: &Steps) -> &'static str {
         .unwrap_or("finish")
 }
 
-/// Disks and units of the machine are the operator's: a repository may not choose which disk is mounted, or which of the
+/// The key that only the operator's manifest may have: a repository may not choose which disk is mounted, or which of the
 /// distribution's servers is masked.
+fn only_of_operators(manifest: &Manifest, recipe: &Recipe) -> Option<String> {
+    let of_a_host = recipe.data_host().map(|_| format!("runtime = \"{}\"", recipe.of.name));
+    of_a_host.or_else(|| manifest.volume.as_ref().map(|_| "[volume]".to_owned()))
+}
+
 fn refuse_for_repositories(wanted: &Wanted, recipe: &Recipe) -> Result<()> {
-    let key = match (recipe.data_host(), &wanted.manifest.volume) {
-        (Some(_), _) => format!("runtime = \"{}\"", recipe.of.name),
-        (None, Some(_)) => "[volume]".to_owned(),
-        (None, None) => return Ok(()),
-    };
-    if wanted.manifest_from.value != OwnManifest::NAME {
-        return Ok(());
-    }
+    let is_of_the_repository = wanted.manifest_from.value == OwnManifest::NAME;
+    let key = only_of_operators(wanted.manifest, recipe).filter(|_| is_of_the_repository);
+    let Some(key) = key else { return Ok(()) };
     let service = &wanted.selection.service;
     Err(Error::new(
         Code::PolicyRefused,

@@ -1,12 +1,12 @@
 //! Lifecycle hooks of Auto Scaling: sends heartbeats and completes a hook. Only the instance's own hook, with its role.
 
 use super::call::{Failure, Refusal};
+use super::unreached::{Faults, unreached};
 use super::{Imds, endpoint, instance_config, query};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::machine::web::tls;
 use crate::machine::{Change, Check, progress};
 use crate::plan::{Keepalive, LifecycleHook, LifecycleResult, Mode, Owner, Signal};
 use crate::secret::{ForeignText, Message};
@@ -76,7 +76,7 @@ async fn call(imds: &Imds, at: &LifecycleHook, action: &str, result: Option<Life
         Err(Failure::Unreached(causes)) => {
             // The credentials may be missing only because IMDS no longer accepts the token.
             imds.renew();
-            Err(unreached(doing(), &endpoint::of(&config, SERVICE), &causes))
+            Err(unreached(doing(), &endpoint::of(&config, SERVICE), &causes, &FAULTS))
         }
     }
 }
@@ -114,15 +114,7 @@ fn fault_of(answer: &Refusal) -> Fault {
     }
 }
 
-/// The error if Auto Scaling did not answer: no credentials, no route, or TLS failed.
-fn unreached(doing: String, server: &str, causes: &[String]) -> Error {
-    let all = ForeignText::message(&causes.join(": "));
-    if all.judge(tls::is_untrusted) {
-        let cause = Message::from(format!("the certificate of {server} is not trusted here: ")).and(all);
-        return Fault::HookUntrusted.error(doing, cause).remedy(tls::REMEDY);
-    }
-    Fault::HookUnreachable.error(doing, Message::from(format!("{server} does not answer: ")).and(all))
-}
+const FAULTS: Faults = Faults { untrusted: Fault::HookUntrusted, unreachable: Fault::HookUnreachable };
 
 #[cfg(test)]
 mod tests {
@@ -164,8 +156,13 @@ mod tests {
     #[test]
     fn each_reason_for_no_answer_has_its_fault() {
         let fault = |cause: &str| {
-            Fault::of(&unreached("sending".into(), "autoscaling", &["x".to_owned(), cause.to_owned()]))
-                .unwrap()
+            Fault::of(&unreached(
+                "sending".into(),
+                "autoscaling",
+                &["x".to_owned(), cause.to_owned()],
+                &FAULTS,
+            ))
+            .unwrap()
         };
         assert_eq!(fault("dns error: failed to lookup address"), Fault::HookUnreachable);
         assert_eq!(fault("invalid peer certificate: UnknownIssuer"), Fault::HookUntrusted);

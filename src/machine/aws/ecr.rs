@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::call::{Failure, Refusal};
+use super::unreached::{Faults, unreached_or_late};
 use super::{Imds, clock, endpoint, instance_config, json};
 use crate::error::{Error, Result};
 use crate::facts::Network;
 use crate::fault::Fault;
-use crate::machine::web::tls;
 use crate::plan::EcrRegistry;
 use crate::secret::{ForeignText, Message, Secret};
 
@@ -45,7 +45,7 @@ pub async fn token(imds: &Imds, registry: &EcrRegistry, network: &Network) -> Re
         Err(Failure::Unreached(causes)) => {
             // The credentials may be missing only because IMDS no longer accepts the token.
             imds.renew();
-            let error = unreached(doing, &endpoint::of(&config, SERVICE), &causes);
+            let error = unreached_or_late(doing, &endpoint::of(&config, SERVICE), &causes, &FAULTS);
             Err(clock::judged(error, None).await)
         }
     }
@@ -82,14 +82,7 @@ fn refused(doing: String, answer: &Refusal) -> Error {
     error.retry_after(answer.retry_after)
 }
 
-fn unreached(doing: String, server: &str, causes: &[String]) -> Error {
-    let all = ForeignText::message(&causes.join(": "));
-    if all.judge(tls::is_untrusted) {
-        let cause = Message::from(format!("the certificate of {server} is not trusted here: ")).and(all);
-        return Fault::ImageUntrusted.error(doing, cause).remedy(tls::REMEDY);
-    }
-    Fault::ImageUnreachable.error(doing, Message::from(format!("{server} does not answer: ")).and(all))
-}
+const FAULTS: Faults = Faults { untrusted: Fault::ImageUntrusted, unreachable: Fault::ImageUnreachable };
 
 #[cfg(test)]
 mod tests {

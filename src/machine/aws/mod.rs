@@ -13,6 +13,7 @@ mod json;
 mod parameters;
 mod query;
 mod secrets;
+mod unreached;
 
 use aws_config::SdkConfig;
 use aws_config::imds::credentials::ImdsCredentialsProvider;

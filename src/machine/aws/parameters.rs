@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_json::{Value, json as object};
 
 use super::call::{Failure, Refusal};
+use super::unreached::{Faults, unreached_or_late};
 use super::{Imds, clock, config_for, endpoint, json};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Network, ValuePlace};
 use crate::fault::Fault;
 use crate::machine::SecretPatience;
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::machine::web::tls;
 use crate::secret::{ForeignText, Message, Secret};
 
 const SERVICE: &str = "ssm";
@@ -124,9 +124,11 @@ async fn call(
             let error = refused(config, place, action, &answer);
             Err(clock::judged(error, answer.date.as_deref()).await)
         }
-        Err(Failure::Unreached(causes)) => {
-            Err(clock::judged(unreached(place, &endpoint::of(config, SERVICE), &causes), None).await)
-        }
+        Err(Failure::Unreached(causes)) => Err(clock::judged(
+            unreached_or_late(doing(place), &endpoint::of(config, SERVICE), &causes, &FAULTS),
+            None,
+        )
+        .await),
     }
 }
 
@@ -205,19 +207,8 @@ fn fault_of(answer: &Refusal) -> Fault {
     }
 }
 
-/// The error if Parameter Store did not answer: no credentials, no route, or TLS failed.
-fn unreached(place: &ValuePlace, server: &str, causes: &[String]) -> Error {
-    let all = ForeignText::message(&causes.join(": "));
-    if all.judge(|all| all.to_lowercase().contains("credential")) {
-        return Fault::CredentialsLate.error(doing(place), all);
-    }
-    if all.judge(tls::is_untrusted) {
-        let cause = Message::from(format!("the certificate of {server} is not trusted here: ")).and(all);
-        return Fault::ParameterUntrusted.error(doing(place), cause).remedy(tls::REMEDY);
-    }
-    Fault::ParameterUnreachable
-        .error(doing(place), Message::from(format!("{server} does not answer: ")).and(all))
-}
+const FAULTS: Faults =
+    Faults { untrusted: Fault::ParameterUntrusted, unreachable: Fault::ParameterUnreachable };
 
 #[cfg(test)]
 mod tests {
@@ -275,8 +266,10 @@ mod tests {
     #[test]
     fn each_reason_for_no_answer_has_its_fault() {
         let place = ValuePlace::Parameter("/a".to_owned());
-        let fault =
-            |cause: &str| Fault::of(&unreached(&place, "ssm.eu-west-1", &[cause.to_owned()])).unwrap();
+        let fault = |cause: &str| {
+            Fault::of(&unreached_or_late(doing(&place), "ssm.eu-west-1", &[cause.to_owned()], &FAULTS))
+                .unwrap()
+        };
         assert_eq!(fault("the credential provider was not enabled"), Fault::CredentialsLate);
         assert_eq!(fault("dns error: failed to lookup address"), Fault::ParameterUnreachable);
         assert_eq!(fault("invalid peer certificate: UnknownIssuer"), Fault::ParameterUntrusted);

@@ -5,13 +5,13 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 
+use super::unreached::{Faults, unreached_or_late};
 use super::{Imds, causes, clock, config_for, endpoint};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Arn, Network};
 use crate::fault::Fault;
 use crate::machine::SecretPatience;
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::machine::web::tls;
 use crate::secret::{ForeignText, Message, Secret};
 
 /// The text of the secret's current version. With `region` it is read with the instance's role, as a run does; without,
@@ -65,7 +65,9 @@ fn doing(name: &str) -> String {
 }
 
 fn failed(name: &str, (region, server): (&str, &str), error: &SdkError<GetSecretValueError>) -> Error {
-    let Some(service) = error.as_service_error() else { return unreached(name, server, &causes(error)) };
+    let Some(service) = error.as_service_error() else {
+        return unreached_or_late(doing(name), server, &causes(error), &FAULTS);
+    };
     let code = service.code().unwrap_or("unknown");
     // AWS's messages name the action, the role and the secret, never its value.
     let message = ForeignText::message(service.message().unwrap_or("no message"));
@@ -120,22 +122,7 @@ fn refusal(code: &str, status: u16) -> Fault {
     }
 }
 
-/// The error if Secrets Manager did not answer: no credentials, no route, or TLS failed.
-fn unreached(name: &str, server: &str, causes: &[String]) -> Error {
-    let all = ForeignText::message(&causes.join(": "));
-    if all.judge(|all| all.to_lowercase().contains("credential")) {
-        return Fault::CredentialsLate.error(doing(name), all);
-    }
-    if all.judge(tls::is_untrusted) {
-        return Fault::SecretUntrusted
-            .error(
-                doing(name),
-                Message::from(format!("the certificate of {server} is not trusted here: ")).and(all),
-            )
-            .remedy(tls::REMEDY);
-    }
-    Fault::SecretUnreachable.error(doing(name), Message::from(format!("{server} does not answer: ")).and(all))
-}
+const FAULTS: Faults = Faults { untrusted: Fault::SecretUntrusted, unreachable: Fault::SecretUnreachable };
 
 #[cfg(test)]
 mod tests {
@@ -160,7 +147,12 @@ mod tests {
     #[test]
     fn each_reason_for_no_answer_has_its_fault() {
         let fault = |cause: &str| {
-            let error = unreached("s", "eu-west-1", &["dispatch failure".to_owned(), cause.to_owned()]);
+            let error = unreached_or_late(
+                doing("s"),
+                "eu-west-1",
+                &["dispatch failure".to_owned(), cause.to_owned()],
+                &FAULTS,
+            );
             Fault::of(&error).unwrap()
         };
         assert_eq!(fault("the credential provider was not enabled"), Fault::CredentialsLate);

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused_with_its_place() {
+    fn other_text_is_refused_with_its_place() {
         for (value, says) in [
             ("1", "is an integer"),
             ("\"{A\"", "2:5: env.compose.X has a brace without its counterpart"),

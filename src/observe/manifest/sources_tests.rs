@@ -61,7 +61,7 @@ fn an_arn_may_name_another_region_and_account() {
 }
 
 #[test]
-fn what_is_no_source_is_refused() {
+fn other_values_are_refused() {
     for (source, says) in [
         ("\"shared/db\"", "expected a table such as"),
         ("{}", "without secret, parameter or parameters"),

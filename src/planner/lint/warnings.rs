@@ -1,6 +1,6 @@
 //! What is unusual about a service, and would surprise its owner at a boot or later.
 
-use super::super::{persist, unset};
+use super::super::{only_of_operators, persist, unset};
 use super::health::Port;
 use super::warning::{Warning, warning};
 use super::{Subject, command, health, plain, start, tree};
@@ -25,6 +25,7 @@ pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {
     found.extend(node_env(subject));
     found.extend(port(subject));
     found.extend(manifest.low_ports.iter().map(low_port));
+    found.extend(operators(subject));
     found.extend(persist::hints(tree.source, manifest, recipe).iter().map(|hint| warning("read-only", hint)));
     found.extend(tree::warnings(subject));
     let notes = noted.into_iter().map(|note| plain(note));
@@ -258,6 +259,15 @@ fn example(subject: &Subject) -> Option<String> {
         unset.file,
         unset.shown()
     ))
+}
+
+/// `validate` does not know whose manifest it reads: an operator may check one before it becomes part of an AMI.
+fn operators(subject: &Subject) -> Option<Warning> {
+    let key = only_of_operators(subject.manifest, subject.recipe)?;
+    let text = format!(
+        "{key} is refused in a repository's manifest: write it into /etc/bootagent/services/SERVICE.toml"
+    );
+    Some(warning("operators-only", text))
 }
 
 fn without_a_path(subject: &Subject) -> Option<String> {

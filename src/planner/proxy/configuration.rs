@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::observe::Selection;
 use crate::observe::manifest::{ProxyLimits, ProxyWish};
+use crate::planner::nginx::SCRATCH;
 
 /// A form with a few photographs. nginx's own default of 1 MiB refuses the first one.
 const BODY: &str = "10M";
@@ -34,12 +35,7 @@ events {{
 
 http {{
     access_log off;
-    client_body_temp_path /tmp/client-body;
-    proxy_temp_path /tmp/proxy;
-    fastcgi_temp_path /tmp/fastcgi;
-    uwsgi_temp_path /tmp/uwsgi;
-    scgi_temp_path /tmp/scgi;
-
+{SCRATCH}
     # Longer than the 60 s of a load balancer, which must be the first one to close an idle connection.
     keepalive_timeout 75s;
     server_tokens off;

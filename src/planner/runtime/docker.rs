@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::command::Start;
 use super::container::{self, AN_IMAGE, Container, DOCKERFILE, Image, NAME, Volume};
 use super::recipe::{Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight};
 use super::{dockerfile, shell};
@@ -108,32 +107,12 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         None => DOCKERFILE.to_owned(),
     };
     Ok(Recipe {
-        directory: Default::default(),
-        of: &DOCKER,
-        runtime: NAME.to_owned(),
         runtime_line: runtime,
         chosen_by,
         settings: vec![Setting { name: "image".to_owned(), value: setting, origin: origin.to_owned() }],
         needs: needs(inputs.facts).into_iter().collect(),
-        work: Vec::new(),
-        build_environment: BTreeMap::new(),
-        tool_environment: BTreeMap::new(),
-        keeps_home: false,
-        start: Start::none(),
-        guess: None,
-        is_web: false,
-        migrate: Vec::new(),
-        migrate_lines: Vec::new(),
-        migrate_environment: BTreeMap::new(),
-        dotenv: DOCKER.dialect,
         defaults: published.map(|port| ("PORT".to_owned(), port.to_string())).into_iter().collect(),
-        programs: Vec::new(),
-        path: Vec::new(),
-        caches: Vec::new(),
-        stores_uploads: None,
-        writes: Vec::new(),
-        kind: Kind::Container(container),
-        notes: Vec::new(),
+        ..Recipe::new(&DOCKER, Kind::Container(container))
     })
 }
 

@@ -123,33 +123,23 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     }
     let migrate: Result<_, _> = manifest.migrate.iter().map(|line| command::line_argv(line)).collect();
     Ok(Recipe {
-        of: &PYTHON,
         runtime: format!("python {}", chosen.version),
         // Extension modules are built for a minor version's ABI.
         runtime_line: format!("python {}", chosen.line()),
         chosen_by: chosen.by.clone(),
-        settings: Vec::new(),
-        directory: Default::default(),
         needs: chosen.needs.into_iter().chain(system).chain([install::script()]).collect(),
         work: installed,
         build_environment: build_environment(layout),
-        tool_environment: BTreeMap::new(),
-        keeps_home: false,
         start,
-        guess: None,
-        is_web: false,
         migrate: migrate?,
         migrate_lines: manifest.migrate.clone(),
         migrate_environment: [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())].into(),
-        dotenv: PYTHON.dialect,
         defaults: defaults(),
         programs: vec![format!("{VENV}/bin")],
         path: chosen.path,
         caches: vec![layout.cache().join("pip"), layout.cache().join("uv")],
-        stores_uploads: None,
-        writes: Vec::new(),
-        kind: Kind::Program,
         notes,
+        ..Recipe::new(&PYTHON, Kind::Program)
     })
 }
 

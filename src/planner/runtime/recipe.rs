@@ -198,6 +198,38 @@ pub struct Work {
 }
 
 impl Recipe {
+    /// A service of this kind without commands, variables and needs, which the runtime adds.
+    pub fn new(of: &'static Runtime, kind: Kind) -> Recipe {
+        Recipe {
+            of,
+            runtime: of.name.to_owned(),
+            runtime_line: of.name.to_owned(),
+            chosen_by: "runtime in bootagent.toml".to_owned(),
+            settings: Vec::new(),
+            directory: Directory::default(),
+            needs: Vec::new(),
+            work: Vec::new(),
+            build_environment: BTreeMap::new(),
+            tool_environment: BTreeMap::new(),
+            keeps_home: false,
+            start: Start::none(),
+            guess: None,
+            is_web: false,
+            migrate: Vec::new(),
+            migrate_lines: Vec::new(),
+            migrate_environment: BTreeMap::new(),
+            dotenv: of.dialect,
+            defaults: BTreeMap::new(),
+            programs: Vec::new(),
+            path: Vec::new(),
+            caches: Vec::new(),
+            stores_uploads: None,
+            writes: Vec::new(),
+            kind,
+            notes: Vec::new(),
+        }
+    }
+
     /// The service's directory in this tree: a release, or `current`.
     pub fn tree(&self, tree: &Path) -> PathBuf {
         self.directory.of(tree)

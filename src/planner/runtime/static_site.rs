@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::command::{self, Start};
+use super::command;
 use super::node;
 use super::recipe::{Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight, Work};
 use super::site::{self, A_ROOT, Convention, NAME, PORT, STATICFILE, USUAL};
@@ -108,32 +108,17 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         None => detect(inputs.source).map_or("index.html", |claim| claim.by).to_owned(),
     };
     Ok(Recipe {
-        of: &STATIC,
-        runtime: NAME.to_owned(),
-        runtime_line: NAME.to_owned(),
         chosen_by,
         settings: vec![setting],
-        directory: Default::default(),
         needs: site::needs(inputs.facts).into_iter().collect::<Vec<Need>>(),
         work,
         build_environment: build_environment(inputs),
-        tool_environment: BTreeMap::new(),
-        keeps_home: false,
-        start: Start::none(),
-        guess: None,
         is_web: true,
         migrate: manifest.migrate.iter().map(|line| command::line_argv(line)).collect::<Result<_>>()?,
         migrate_lines: manifest.migrate.clone(),
-        migrate_environment: BTreeMap::new(),
-        dotenv: STATIC.dialect,
         defaults: [("PORT".to_owned(), PORT.to_owned())].into(),
-        programs: Vec::new(),
-        path: Vec::new(),
-        caches: Vec::new(),
-        stores_uploads: None,
-        writes: Vec::new(),
-        kind: Kind::Site(site),
         notes,
+        ..Recipe::new(&STATIC, Kind::Site(site))
     })
 }
 

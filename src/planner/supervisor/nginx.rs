@@ -14,6 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{ServiceFile, Source, Supervised, Takes};
 use crate::observe::manifest::{Manifest, SupervisorName};
 use crate::plan::{Probe, Request, layout};
+use crate::planner::nginx::SCRATCH;
 use crate::planner::records;
 use crate::planner::runtime::Recipe;
 use crate::planner::runtime::Site;
@@ -139,12 +140,7 @@ events {{
 
 http {{
     access_log off;
-    client_body_temp_path /tmp/client-body;
-    proxy_temp_path /tmp/proxy;
-    fastcgi_temp_path /tmp/fastcgi;
-    uwsgi_temp_path /tmp/uwsgi;
-    scgi_temp_path /tmp/scgi;
-
+{SCRATCH}
 {TYPES}    default_type application/octet-stream;
     charset utf-8;
     charset_types text/css text/javascript text/plain text/xml application/json;

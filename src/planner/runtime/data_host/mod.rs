@@ -7,15 +7,11 @@ mod postgresql;
 mod redis;
 pub mod server;
 
-use std::collections::BTreeMap;
-
-use super::command::Start;
 use super::recipe::{Kind, Need, Recipe, RecipeInputs, Runtime};
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::observe::manifest::Manifest;
 use crate::plan::Setting;
-use crate::planner::env::dotenv;
 use crate::planner::unmet::Unmet;
 use server::{DataHost, Server};
 
@@ -58,32 +54,13 @@ fn recipe_of(of: &'static Runtime, server: &'static Server, inputs: &RecipeInput
         None => server.name.to_owned(),
     };
     Ok(Recipe {
-        directory: Default::default(),
-        of,
         runtime: line.clone(),
         runtime_line: line,
-        chosen_by: "runtime in bootagent.toml".to_owned(),
         settings: vec![shown],
         needs: vec![Need::Packages((server.packages)(version))],
-        work: Vec::new(),
-        build_environment: BTreeMap::new(),
-        tool_environment: BTreeMap::new(),
-        keeps_home: false,
-        start: Start::none(),
-        guess: None,
-        is_web: false,
-        migrate: Vec::new(),
-        migrate_lines: Vec::new(),
-        migrate_environment: BTreeMap::new(),
-        dotenv: &dotenv::NODE,
         defaults: [("PORT".to_owned(), server.port.to_string())].into(),
-        programs: Vec::new(),
-        path: Vec::new(),
-        caches: Vec::new(),
-        stores_uploads: None,
-        writes: Vec::new(),
-        kind: Kind::DataHost(DataHost { server, listen, settings }),
         notes,
+        ..Recipe::new(of, Kind::DataHost(DataHost { server, listen, settings }))
     })
 }
 
@@ -96,7 +73,11 @@ fn refuse(server: &Server, manifest: &Manifest) -> Result<()> {
         ("start", manifest.start.is_some()),
         ("supervisor", manifest.supervisor.is_some() || manifest.pm2.is_some()),
         ("persist", !manifest.persist.is_empty()),
+        ("processes", !manifest.processes.is_empty()),
+        ("proxy", manifest.proxy.is_some()),
         ("rehearsal", manifest.candidate_port.is_some()),
+        ("timers", !manifest.timers.is_empty()),
+        ("env.files", !manifest.env.files.is_empty()),
         ("health.path", manifest.health.path.is_some()),
     ];
     let set: Vec<&str> = keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect();
