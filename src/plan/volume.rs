@@ -21,6 +21,8 @@ pub struct PrepareVolume {
 /// Mounts the volume of this label, and gives its files to the service's user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MountVolume {
+    /// The name with which it is attached, or the volume's id: another disk may have the same label.
+    pub device: String,
     pub label: String,
     pub path: PathBuf,
     /// The mount unit.

@@ -214,6 +214,15 @@ def test_what_is_not_this_service_s_is_refused_and_left_alone(postgres, binary):
         result = run(machine, "update")
         assert_failed(machine, result, 77, "E-VOLUME-FOREIGN", name, says)
         assert volume.bytes() == before, says
+    # With two disks of one label, a boot would mount either of them.
+    twin, empty = world.volume("32M"), world.volume("32M")
+    twin.run("mkfs.ext4", "-q", "-L", SERVICE, "{}")
+    twin.attach(machine, "/dev/xvdi")
+    wait_for("the link of the label", lambda: machine.exists(f"/dev/disk/by-label/{SERVICE}"), 10)
+    empty.attach(machine, "/dev/xvdj")
+    write(machine, POSTGRESQL + VOLUME.replace("/dev/sdf", "/dev/xvdj"))
+    assert_failed(machine, run(machine, "update"), 77, "E-VOLUME-FOREIGN", "/dev/xvdj is empty", f"the label {SERVICE} already")
+    assert not any(empty.bytes())
     # Data of another service, or of an unknown origin, is refused, too.
     write(machine, POSTGRESQL)
     for record in (None, "postgresql 15 billing-db\n"):

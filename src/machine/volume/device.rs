@@ -22,6 +22,11 @@ fn by_volume(links: &Path, volume: &str) -> Option<PathBuf> {
     is_block_device(&link).then_some(link)
 }
 
+/// The link that udev makes of a label.
+pub fn by_label(label: &str) -> PathBuf {
+    Path::new("/dev/disk/by-label").join(label)
+}
+
 fn candidates(name: &str) -> Vec<PathBuf> {
     let kernel_s = name.strip_prefix("/dev/sd").map(|letters| format!("/dev/xvd{letters}"));
     [Some(name.to_owned()), kernel_s].into_iter().flatten().map(PathBuf::from).collect()

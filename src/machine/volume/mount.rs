@@ -28,6 +28,7 @@ pub fn check(wanted: &MountVolume) -> Result<Check> {
     let Some(mounted) = mounted_at(&wanted.path)? else {
         return Ok(Check::WouldChange("not mounted".to_owned()));
     };
+    is_of_the_device(wanted)?;
     if device::number(&link(wanted)) != Some(mounted) {
         return Err(other(wanted));
     }
@@ -39,6 +40,7 @@ pub fn check(wanted: &MountVolume) -> Result<Check> {
 
 pub async fn mount(wanted: &MountVolume) -> Result<Change> {
     linked(wanted).await?;
+    is_of_the_device(wanted)?;
     if mounted_at(&wanted.path)?.is_none() {
         units::forget_failed(&wanted.unit).await;
         let argv = ["systemctl", "start", "--", &wanted.unit];
@@ -68,9 +70,20 @@ fn other(wanted: &MountVolume) -> Error {
     Error::new(Code::VolumeForeign, doing(wanted), cause)
 }
 
-/// The link that udev makes of the label.
+/// Fails if the label leads to another disk than the one that was prepared, such as the original of a restored snapshot: its
+/// files would be given to this service.
+fn is_of_the_device(wanted: &MountVolume) -> Result<()> {
+    let named = device::find(&wanted.device).and_then(|path| device::number(&path));
+    if named.is_some() && named == device::number(&link(wanted)) {
+        return Ok(());
+    }
+    let cause = format!("{} is another disk than {}", link(wanted).display(), wanted.device);
+    Err(Error::new(Code::VolumeForeign, doing(wanted), cause)
+        .remedy("nothing was changed: give each disk a label of its own (e2label, xfs_admin -L), and set volume.label; then: bootagent run"))
+}
+
 fn link(wanted: &MountVolume) -> PathBuf {
-    Path::new("/dev/disk/by-label").join(&wanted.label)
+    device::by_label(&wanted.label)
 }
 
 async fn linked(wanted: &MountVolume) -> Result<()> {

@@ -36,6 +36,7 @@ pub async fn prepare(wanted: &PrepareVolume) -> Result<Change> {
     if fits(wanted, &device, content::look(&device).await?)? {
         return Ok(Change::Changed(format!("{} has its file system", device.display())));
     }
+    refuse_second(wanted, &device)?;
     format(wanted, &device).await?;
     match fits(wanted, &device, content::look(&device).await?)? {
         true => Ok(Change::Changed(format!("{} formatted", device.display()))),
@@ -93,6 +94,18 @@ fn fits(wanted: &PrepareVolume, device: &Path, content: Content) -> Result<bool>
         }
         Content::Other(what) => foreign(what.into()),
     }
+}
+
+/// With two disks of one label, a boot would mount either of them.
+fn refuse_second(wanted: &PrepareVolume, empty: &Path) -> Result<()> {
+    let other = device::number(&device::by_label(&wanted.label));
+    if other.is_none() || other == device::number(empty) {
+        return Ok(());
+    }
+    let cause =
+        format!("{} is empty, and another disk has the label {} already", empty.display(), wanted.label);
+    Err(Error::new(Code::VolumeForeign, doing(wanted), cause)
+        .remedy("nothing was changed: is volume.device the right one? If so, set volume.label to another label; then: bootagent run"))
 }
 
 /// Waits until the format of a killed run has ended.

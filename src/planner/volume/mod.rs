@@ -52,7 +52,8 @@ pub fn mount(steps: &mut Steps, draft: &Draft) {
         .add("volume-reload", "systemd reads the unit", Action::ReloadUnit { unit: unit.clone() })
         .after(&["volume-unit"])
         .within(Phase::Reload);
-    let action = MountVolume { label, path, unit, user: layout.user().to_owned() };
+    let action =
+        MountVolume { device: volume.device.clone(), label, path, unit, user: layout.user().to_owned() };
     let why = "the volume of the service's data; its files belong to the service's user";
     steps
         .add("mount", why, Action::MountVolume(action))
