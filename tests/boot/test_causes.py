@@ -8,6 +8,8 @@ import services
 from stage import assert_failed
 from test_bad_service import SHORT, fails, node
 
+pytestmark = pytest.mark.variants
+
 NO_INSTALL = "install = false\n"
 
 

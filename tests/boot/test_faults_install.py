@@ -9,6 +9,8 @@ import services
 from stage import assert_failed
 from test_bad_service import SHORT, assert_not_built, fails
 
+pytestmark = pytest.mark.variants
+
 KILLED = "kill -9 $$"
 HEAP = "node --max-old-space-size=20 -e 'const all = []; for (;;) all.push(new Array(1e4).fill(0))'"
 

@@ -5,10 +5,11 @@ import shutil
 
 import fleet
 import pytest
-import sweep
 from lab import layers, paths
 from looks import shared, status  # noqa: F401
 from stage import POLICY, assert_failed
+
+pytestmark = pytest.mark.variants
 
 USER_DATA = "#!/bin/sh\nexec bootagent run --repository 'https://github.com/acme/{service}.git'\n"
 
@@ -29,8 +30,8 @@ def browse(machine, url: str, screenshot: str = "") -> str:
     return page
 
 
-class Serves:
-    """What every service of the fleet does."""
+class Lives:
+    """What every service of the fleet goes through, in this order."""
 
     application: fleet.Application
 
@@ -57,9 +58,6 @@ class Serves:
         self.application.client(machine)
 
 
-class Lives(Serves):
-    """What it goes through after that, in this order. `make test` looks at a sample of the fleet."""
-
     def test_a_broken_update_leaves_what_served(self, shared, machine):  # noqa: F811
         application, before = self.application, self.current(machine)
         code, names = application.fails
@@ -85,42 +83,35 @@ class Lives(Serves):
         self.application.client(machine)
 
 
-SAMPLE = [application.name for application in sweep.sample(fleet.ALL, 3)]
-
-
-def story(application: fleet.Application) -> type:
-    return Lives if application.name in SAMPLE else Serves
-
-
-class TestAuth(story(fleet.AUTH)):
+class TestAuth(Lives):
     application = fleet.AUTH
 
 
-class TestGmail(story(fleet.GMAIL)):
+class TestGmail(Lives):
     application = fleet.GMAIL
 
 
-class TestCalendar(story(fleet.CALENDAR)):
+class TestCalendar(Lives):
     application = fleet.CALENDAR
 
 
-class TestReminder(story(fleet.REMINDER)):
+class TestReminder(Lives):
     application = fleet.REMINDER
 
 
-class TestTelegramBot(story(fleet.TELEGRAM)):
+class TestTelegramBot(Lives):
     application = fleet.TELEGRAM
 
 
-class TestMcp(story(fleet.MCP)):
+class TestMcp(Lives):
     application = fleet.MCP
 
 
-class TestAiProxy(story(fleet.AI_PROXY)):
+class TestAiProxy(Lives):
     application = fleet.AI_PROXY
 
 
-class TestAdminPanel(story(fleet.ADMIN)):
+class TestAdminPanel(Lives):
     application = fleet.ADMIN
 
     def test_a_browser_shows_a_deep_link(self, machine):
@@ -129,9 +120,9 @@ class TestAdminPanel(story(fleet.ADMIN)):
         assert "<p>There is no such service.</p>" in browse(machine, "http://127.0.0.1:8080/services/none")
 
 
-class TestReport(story(fleet.REPORT)):
+class TestReport(Lives):
     application = fleet.REPORT
 
 
-class TestLinks(story(fleet.LINKS)):
+class TestLinks(Lives):
     application = fleet.LINKS

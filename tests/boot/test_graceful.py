@@ -13,6 +13,8 @@ from looks import SERVICE, process, secret, shared, wait_until_it_answers  # noq
 from services import talking
 from stage import run
 
+pytestmark = pytest.mark.variants
+
 DATA = f"/var/lib/{SERVICE}"
 # /slow is answered a little after SIGTERM. A second SIGTERM ends it, as with every service that calls `process.once`. It
 # writes while it drains, so that a pipe which is gone by then ends it, too.

@@ -10,6 +10,8 @@ import services
 from stage import assert_failed
 from test_bad_service import SHORT, fails, node
 
+pytestmark = pytest.mark.variants
+
 ANSWER = 'require("http").createServer((request, response) => {{ {} }}).listen({});\n'
 LONG = 'install = false\nsecret = false\nport = 3000\n[health]\npath = "/health"\nsoak = "1s"\n'
 

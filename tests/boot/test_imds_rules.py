@@ -6,6 +6,8 @@ from looks import SERVICE, USER_DATA, ask, process, secret, shared, status  # no
 from services import BRIEF, talking
 from stage import POLICY, SECRETS, assert_failed, run
 
+pytestmark = pytest.mark.variants
+
 WALL = '[imds]\nusers = ["cwagent"]\n'
 UNIT = "bootagent-imds.service"
 RULES = "/var/lib/bootagent/imds.nft"

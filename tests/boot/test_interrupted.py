@@ -5,6 +5,8 @@ from lab.deadline import wait_for
 from looks import CACHE, SERVICE, USER_DATA, ask, leftovers, releases, secret, status
 from services import lingering, talking
 
+pytestmark = pytest.mark.variants
+
 SOAK = {"bootagent.toml": 'install = false\nport = 3000\nhealth = { path = "/health", soak = "6s" }\n'}
 
 

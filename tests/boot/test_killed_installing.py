@@ -13,6 +13,8 @@ from stage import REPOSITORY, run
 from test_bare import ARCHIVE, RUNTIME
 from test_bare import TALKING as WITHOUT_NODE
 
+pytestmark = pytest.mark.variants
+
 FLAGS = ["--repository", REPOSITORY]
 # Where it is recorded that a runtime is ours, and where it gets its name, in this order.
 RECORDS, RUNTIMES = "/var/lib/bootagent/runtimes/node", "/opt/bootagent/runtimes/node"

@@ -9,6 +9,8 @@ from looks import SERVICE, releases, status
 from pm2_services import POLICY as MIRROR
 from stage import POLICY, assert_failed, run
 
+pytestmark = pytest.mark.variants
+
 HERE = Path(__file__).parent / "managers"
 PACKAGE = {
     "name": "sample",

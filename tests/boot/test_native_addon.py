@@ -8,6 +8,8 @@ from looks import SERVICE, leftovers, releases, shared, status  # noqa: F401
 from services import BRIEF
 from stage import POLICY, assert_failed, run
 
+pytestmark = pytest.mark.variants
+
 ADDON = Path(__file__).parent / "addon"
 # Those that its manifest asks for. They are on the machine before it boots, as in an AMI: to install them takes a minute.
 COMPILER = ["g++", "make", "python3"]

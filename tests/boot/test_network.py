@@ -7,6 +7,8 @@ import services
 from lab import authority
 from stage import POLICY, REPOSITORY, SECRETS, assert_failed
 
+pytestmark = pytest.mark.variants
+
 PROXY = "http://proxy.acme.test:3128"
 REGISTRY = "https://npm.acme.test"
 OUTSIDE = ["github.com", "npm.acme.test", SECRETS]

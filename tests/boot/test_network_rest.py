@@ -14,6 +14,8 @@ from services import talking
 from stage import POLICY, REPOSITORY, SECRETS, assert_failed
 from test_network import BY_PROXY, CA_FILE, OUTSIDE, PROXY, stranger
 
+pytestmark = pytest.mark.variants
+
 NODE, MIRROR = "nodejs.org", "mirror.acme.test"
 COMPANY_S = "apt.acme.test"
 SSH = "ssh://git@git.acme.test/acme/{service}.git"

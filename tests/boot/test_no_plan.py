@@ -6,6 +6,8 @@ from looks import SERVICE, answers, ask, process, secret, shared, status, waited
 from services import talking
 from stage import POLICY, assert_failed, run
 
+pytestmark = pytest.mark.variants
+
 HANDOVER = f"/run/bootagent/{SERVICE}.handover"
 
 

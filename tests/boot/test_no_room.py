@@ -9,6 +9,8 @@ from poller import Poller
 from services import talking
 from stage import assert_failed, run
 
+pytestmark = pytest.mark.variants
+
 RECORDS = "/var/lib/bootagent"
 # A finished release is recorded by an empty file: what is about to be put to run is the first that does not fit.
 LATE = (RECORDS, "bytes")

@@ -10,6 +10,8 @@ import pytest
 import services
 from stage import assert_failed
 
+pytestmark = pytest.mark.variants
+
 BRIEF = 'install = false\nsecret = false\n[health]\nsoak = "1s"\n'
 SHORT = BRIEF + 'timeout = "4s"\n'
 LISTEN = """\

@@ -8,6 +8,8 @@ from looks import SERVICE, ask, current, leftovers, process, releases, secret, s
 from services import talking
 from stage import REPOSITORY, assert_failed
 
+pytestmark = pytest.mark.variants
+
 RECORDS = Path(__file__).parent / "records-0.1.0"
 # Takes away what the program of today wrote; the names of the releases are the older ones. The environment files are the same.
 AS_OF_TODAY = f"""

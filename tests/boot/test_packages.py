@@ -8,6 +8,8 @@ from looks import SERVICE, process, secret, status
 from services import talking
 from stage import POLICY, REPOSITORY, assert_failed, run
 
+pytestmark = pytest.mark.variants
+
 # Small, and no other package depends on it.
 PACKAGE = "hello"
 LOCK = "/var/lib/dpkg/lock-frontend"

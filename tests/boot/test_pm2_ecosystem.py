@@ -11,6 +11,8 @@ from poller import Poller
 from registry import carries_pm2
 from stage import POLICY, assert_failed
 
+pytestmark = pytest.mark.variants
+
 MODULE = json.dumps({"name": "sample", "version": "1.0.0", "type": "module", "scripts": {"start": "node server.js"}})
 NAMES = ["ecosystem.config.js", "ecosystem.config.cjs", "ecosystem.config.mjs", "ecosystem.config.json", "ecosystem.json"]
 APPS = 'module.exports = { apps: [{ name: "web", script: "server.js" }] };\n'

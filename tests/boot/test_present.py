@@ -11,6 +11,8 @@ from looks import CACHE, SERVICE, ask, current, flat, process, secret, shared, s
 from services import NOTHING, lingering, talking
 from stage import assert_failed, run, serving
 
+pytestmark = pytest.mark.variants
+
 UNIT = f"{SERVICE}.service"
 HOLD = "/var/lib/bootagent/hold"
 # Nothing of it waits long.

@@ -10,6 +10,8 @@ from python_services import POLICY as MIRROR
 from python_services import WSGI, with_uv, with_venv, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
 
+pytestmark = pytest.mark.variants
+
 GOOD = wsgi()
 REQUIREMENTS = GOOD["requirements.txt"]
 IMPATIENT = GOOD["bootagent.toml"].replace('"1s"', '"1s", timeout = "4s"')

@@ -8,6 +8,8 @@ from python_services import POLICY as MIRROR
 from python_services import WSGI, with_uv, with_venv, wsgi
 from stage import POLICY, REPOSITORY
 
+pytestmark = pytest.mark.variants
+
 GOOD = wsgi()
 MANIFEST = GOOD["bootagent.toml"].replace('start = "gunicorn app:app"\n', "")
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "sample"\nversion = "1.0"\n'

@@ -8,6 +8,8 @@ from python_services import POLICY as MIRROR
 from python_services import with_venv, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
 
+pytestmark = pytest.mark.variants
+
 GOOD = wsgi()
 PYPROJECT = '[tool.poetry]\nname = "sample"\nversion = "1.0"\n[tool.poetry.dependencies]\npython = ">=3.9"\ngunicorn = "*"\n'
 DEVELOPMENT = '[[package]]\nname = "not-for-production"\nversion = "9.9"\ngroups = ["dev"]\nfiles = []\n'

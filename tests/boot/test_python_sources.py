@@ -10,6 +10,8 @@ from python_services import POLICY as MIRROR
 from python_services import WSGI, with_uv, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
 
+pytestmark = pytest.mark.variants
+
 TOOLS = ["gcc", "git", "python3-dev", "python3-venv"]
 GOOD = wsgi()
 REQUIREMENTS = GOOD["requirements.txt"]

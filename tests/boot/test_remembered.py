@@ -9,6 +9,8 @@ from poller import Poller
 from services import NOTHING, TALKING, talking
 from stage import GIT, serving
 
+pytestmark = pytest.mark.variants
+
 FAILURES = f"/run/bootagent/{SERVICE}.failed"
 HASTY = NOTHING + 'port = 3000\nhealth = { path = "/health", soak = "1s", timeout = "6s", answer = "2s" }\n'
 # Ends with the value of a key, and otherwise serves.

@@ -10,6 +10,8 @@ from looks import SERVICE, USER_DATA, ask, secret, shared, status  # noqa: F401
 from services import talking
 from stage import POLICY, run, serving
 
+pytestmark = pytest.mark.variants
+
 SOON = "/etc/systemd/system/bootagent.service.d/soon.conf"
 TIMER, RETRY = "bootagent-retry.timer", "bootagent-retry.service"
 STATE = "/var/lib/bootagent"

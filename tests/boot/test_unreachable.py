@@ -5,6 +5,8 @@ import pytest
 import services
 from stage import GIT, SECRETS
 
+pytestmark = pytest.mark.variants
+
 BUDGET = "--budget=7s"
 
 
