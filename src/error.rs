@@ -112,9 +112,10 @@ codes! {
     RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? check what it serves at this address";
     PackagesLocked = "E-OS-PACKAGES-LOCKED", Temporary, "wait until the named process ends, or disable unattended upgrades in the AMI; packages.wait in the policy sets how long bootagent waits";
     PackagesMissing = "E-OS-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the AMI";
-    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare key and key_sha256 of [apt.NAME] in the policy with what its owner publishes before you change them";
+    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare the key and its checksum in [apt.NAME] or [dnf.NAME] of the policy with what its owner publishes before you change them";
     PackagesUnreachable = "E-OS-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the AMI need none";
-    PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "apt-get's output says why; run the same command on an instance of this AMI";
+    PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "the output of apt-get or dnf says why; run the same command on an instance of this AMI";
+    SwapFailed = "E-SWAP", Failed, "correct [swap] in the policy (size = \"0\" for none), or give the instance more memory or a larger root volume of ext4 or XFS; the service runs without swap";
     PackagesUnsupported = "E-OS-PACKAGES-UNSUPPORTED", Invalid, "add the packages to the AMI, and remove them from the manifest";
     LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
     SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret with this name in this region, or set secret = false in bootagent.toml if the service has none";

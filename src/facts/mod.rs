@@ -3,6 +3,7 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod family;
 mod gate;
 mod host_key;
 mod known;
@@ -24,12 +25,13 @@ pub mod testing;
 mod uncommitted;
 mod values;
 
+pub use family::{Family, PackageManager};
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
 pub use listing::Listing;
-pub use machine::{ExistingNames, Facts, Instance, Machine};
+pub use machine::{ExistingNames, Facts, Instance, Machine, Selinux};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use operator::Operator;

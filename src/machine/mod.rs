@@ -19,6 +19,7 @@ pub mod progress;
 pub mod retry;
 mod service;
 mod survey;
+mod upkeep;
 mod volume;
 mod web;
 

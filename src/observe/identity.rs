@@ -45,6 +45,10 @@ pub struct Selection {
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// The size of the machine's swap file in MiB; none without one.
+    pub swap: Option<u64>,
+    /// The most that the machine's journal may use on disk, in journald's words; none for journald's own limit.
+    pub journal: Option<String>,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -155,6 +159,9 @@ pub fn select(
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (swap, journal) = (policy.swap(), policy.journal());
+    settings.extend(swap.as_ref().map(|found| found.setting("swap.size (MiB)")));
+    settings.extend(journal.as_ref().map(|found| found.setting("journal.max_use")));
 
     Ok(Selection {
         service: service.value,
@@ -177,6 +184,8 @@ pub fn select(
         lifecycle,
         low_ports,
         proxy_trust,
+        swap: swap.map(|found| found.value),
+        journal: journal.map(|found| found.value),
         settings,
         origins,
         notes: decided

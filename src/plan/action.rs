@@ -6,18 +6,19 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::apt::AptRepository;
 use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages};
 use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
+use super::packages::InstallPackages;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
+use super::upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 use super::volume::{MountVolume, PrepareVolume};
-use crate::facts::{Branch, CaFile, Commit, Seconds};
+use crate::facts::{Branch, Commit, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -63,6 +64,9 @@ pub enum Action {
     Evaluate(Evaluation),
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
+    MakeSwap(MakeSwap),
+    LimitJournal(LimitJournal),
+    RestoreLabels(RestoreLabels),
     RunCommand(Command),
     /// Starts docker's daemon, and bounds the logs of containers where nothing else does.
     ConfigureEngine(ConfigureEngine),
@@ -158,6 +162,7 @@ impl Action {
                 | Action::InstallRuntime(_)
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
+                | Action::RestoreLabels(_)
                 | Action::RunCommand(_)
                 | Action::ConfigureEngine(_)
                 | Action::PrepareImage(_)
@@ -204,6 +209,9 @@ impl Action {
             Action::Evaluate(evaluation) => vec![evaluation.path.clone()],
             Action::LoadImdsRules(rules) => vec![rules.file.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
+            Action::MakeSwap(swap) => vec![swap.path.clone()],
+            Action::LimitJournal(limit) => vec![limit.file.clone()],
+            Action::RestoreLabels(labels) => labels.paths.clone(),
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
@@ -292,20 +300,6 @@ pub struct ImdsRules {
     pub file: PathBuf,
     /// The unit that loads the rules at every boot.
     pub unit: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InstallPackages {
-    pub names: Vec<String>,
-    pub unit: String,
-    /// How long to wait while another process has dpkg's lock.
-    pub wait: Seconds,
-    pub environment: BTreeMap<String, String>,
-    /// Certificates to trust in addition to the system's.
-    pub ca_file: Option<CaFile>,
-    /// Signed repositories that the policy names, written if a package is missing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub repositories: Vec<AptRepository>,
 }
 
 /// A program with arguments in a transient unit; without a shell, unless `argv` names one.

@@ -227,6 +227,13 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// The machine's swap file, of `[swap]` in the policy.
+pub const SWAP: &str = "/var/lib/bootagent/swap";
+/// The name that systemd requires for the unit of that file.
+pub const SWAP_UNIT: &str = "var-lib-bootagent-swap.swap";
+/// journald's settings, of `[journal]` in the policy.
+pub const JOURNAL_LIMIT: &str = "/etc/systemd/journald.conf.d/bootagent.conf";
+
 /// Whether it is a unit of bootagent itself, such as a candidate: no service has such a name.
 pub fn is_transient(unit: &str) -> bool {
     unit.starts_with("bootagent-")

@@ -2,7 +2,6 @@
 //! code here touches the machine.
 
 mod action;
-mod apt;
 mod archive;
 pub mod container;
 mod data;
@@ -10,12 +9,14 @@ pub mod environment;
 pub mod hardening;
 mod health;
 pub mod layout;
+mod packages;
 mod preview;
 mod prune;
 mod show;
 mod signal;
 mod site;
 mod tool;
+mod upkeep;
 mod volume;
 
 use std::path::PathBuf;
@@ -28,15 +29,15 @@ use crate::secret::Redaction;
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Aside, Checkout, Command, Content, EnsureRunning, ImdsRules, InstallPackages, Migration, Mode,
-    Owner, Record, Sandbox,
+    Action, Aside, Checkout, Command, Content, EnsureRunning, ImdsRules, Migration, Mode, Owner, Record,
+    Sandbox,
 };
-pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};
+pub use packages::{InstallPackages, PackageRepository, RepositoryKey};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
 use show::printable;
@@ -44,6 +45,7 @@ pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
+pub use upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
 
 /// What a run is for.

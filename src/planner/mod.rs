@@ -45,6 +45,7 @@ pub mod supervisor;
 mod switch;
 mod unmet;
 mod unset;
+mod upkeep;
 mod value_files;
 pub mod values;
 mod volume;

@@ -4,6 +4,7 @@
 
 mod bun;
 mod compilers;
+pub mod dnf;
 pub mod docker;
 mod git;
 mod gyp;

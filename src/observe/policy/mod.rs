@@ -5,14 +5,18 @@
 
 mod apt;
 mod archives;
+mod dnf;
 mod flags;
 mod fragment;
 mod imds;
+mod journal;
 mod lifecycle;
 mod network;
 mod origin;
+mod package_repository;
 mod packages;
 mod ports;
+mod swap;
 mod values;
 
 use std::collections::BTreeMap;

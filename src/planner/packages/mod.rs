@@ -1,5 +1,8 @@
 //! The steps that install packages of the distribution, for the manifest, a runtime or the rules for IMDS.
 
+pub mod names;
+mod repositories;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -8,12 +11,12 @@ use super::runtime::Recipe;
 use super::steps::{Added, Steps};
 use super::volume::place;
 use crate::error::{Code, Error, Result};
-use crate::facts::Network;
+use crate::facts::{Facts, Network, PackageManager};
 use crate::fault::Phase;
 use crate::observe::Selection;
 use crate::plan::*;
 
-/// One name for all services: dpkg has one lock, so there is one installation at a time.
+/// One name for all services: there is one installation at a time, because dpkg and rpm have one lock.
 const UNIT: &str = "bootagent-packages.service";
 const NGINX: &str = "nginx";
 const OWN_UNITS: &str = "/etc/systemd/system";
@@ -46,15 +49,28 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         return Err(Error::new(Code::PolicyRefused, doing(), cause)
             .remedy("add them to the AMI, or ask its owner to set packages.allow"));
     }
-    let os = &wanted.facts.machine.os;
-    if !wanted.facts.machine.has_apt() {
-        let cause =
-            format!("bootagent installs packages with apt only, and the OS is \"{}\"", os.escape_default());
+    let Some(manager) = wanted.facts.machine.package_manager() else {
+        let machine = &wanted.facts.machine;
+        let os = format!("{} {}", machine.os, machine.version);
+        let cause = format!(
+            "bootagent installs packages with apt or dnf, and the OS is \"{}\"",
+            os.trim().escape_default()
+        );
         return Err(Error::new(Code::PackagesUnsupported, doing(), cause));
-    }
-    // Not at the same time: the two steps would use the same unit and dpkg's lock.
-    let mut masks = Vec::new();
+    };
+    // Not at the same time: the two steps would use the same unit and the package manager's lock.
+    let masks = if manager == PackageManager::Apt { mask(steps, recipe) } else { Vec::new() };
     let mut first = steps.has("imds-nft").then_some("imds-nft").into_iter().collect::<Vec<_>>();
+    first.extend(masks.iter().map(String::as_str));
+    let mut step = add(steps, "packages", &why, &names, wanted.facts, selection);
+    step.after(&first);
+    steps.finished_by("packages");
+    Ok(true)
+}
+
+/// Masks the units that Debian's packages would start. RPM packages start nothing. Returns the ids of the steps.
+fn mask(steps: &mut Steps, recipe: &Recipe) -> Vec<String> {
+    let mut masks = Vec::new();
     for unit in recipe.data_host().iter().flat_map(|host| host.server.own_units) {
         let why = "the package would start a server of its own; systemctl unmask allows it";
         let (path, nothing) = (Path::new(OWN_UNITS).join(unit), "/dev/null".into());
@@ -63,35 +79,35 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
         steps.link(&id, why, path, nothing).after(&["remove-leftovers"]);
         masks.push(id);
     }
-    first.extend(masks.iter().map(String::as_str));
     if recipe.packages().any(|name| name == NGINX) {
         let why = "the package would start a site of its own on port 80; systemctl unmask allows it";
         let (path, nothing) = (Path::new(OWN_UNITS).join("nginx.service"), "/dev/null".into());
         steps.link("mask-nginx", why, path, nothing).after(&["remove-leftovers"]);
-        first.push("mask-nginx");
+        masks.push("mask-nginx".to_owned());
     }
-    let mut step = add(steps, "packages", &why, names.clone(), selection);
-    step.after(&first);
-    steps.finished_by("packages");
-    Ok(true)
+    masks
 }
 
-/// Adds a step that installs these packages. It may wait for dpkg's lock as long as the policy allows.
+/// Adds a step that installs these packages, which have Debian's names. It may wait for the package manager's lock as long as
+/// the policy allows. The caller has made sure that the machine has a package manager.
 pub fn add<'a>(
     steps: &'a mut Steps,
     id: &str,
     why: &str,
-    names: Vec<String>,
+    debian: &[String],
+    facts: &Facts,
     selection: &Selection,
 ) -> Added<'a> {
     let wait = selection.packages.wait;
+    let manager = facts.machine.package_manager().unwrap_or(PackageManager::Apt);
     let action = Action::InstallPackages(InstallPackages {
-        names,
+        manager,
+        names: names::here(&facts.machine, debian),
         unit: UNIT.to_owned(),
         wait,
-        environment: environment(&selection.network),
+        environment: environment(manager, &selection.network),
         ca_file: selection.network.ca_file.clone(),
-        repositories: repositories(selection),
+        repositories: repositories::of(manager, selection),
     });
     let mut step = steps.add(id, why, action);
     step.after(&["remove-leftovers"])
@@ -100,36 +116,16 @@ pub fn add<'a>(
     step
 }
 
-/// The policy's repositories. Each has a key of its own, and apt takes nothing from it that another key signed.
-fn repositories(selection: &Selection) -> Vec<AptRepository> {
-    let all = selection.packages.apt.iter().map(|(name, words)| {
-        let key = words.key_sha256.as_ref().map(|sha256| AptKey {
-            address: words.key.clone(),
-            sha256: sha256.clone(),
-            path: format!("/etc/apt/keyrings/bootagent-{name}.asc").into(),
-            network: selection.network.clone(),
-        });
-        let signed_by = key.as_ref().map_or_else(|| words.key.clone(), |key| key.path.display().to_string());
-        let mut text = format!(
-            "# Written by bootagent, as apt.{name} of the policy says; do not edit.\nTypes: deb\nURIs: {}\nSuites: {}\n",
-            words.url, words.suite
-        );
-        if !words.components.is_empty() {
-            text.push_str(&format!("Components: {}\n", words.components.join(" ")));
-        }
-        text.push_str(&format!("Signed-By: {signed_by}\n"));
-        let path = format!("/etc/apt/sources.list.d/bootagent-{name}.sources").into();
-        AptRepository { name: name.clone(), path, text, key }
-    });
-    all.collect()
-}
-
 /// Keeps debconf from asking questions, which no person can answer, and needrestart from restarting other services.
-fn environment(network: &Network) -> BTreeMap<String, String> {
+fn environment(manager: PackageManager, network: &Network) -> BTreeMap<String, String> {
+    let own: &[(&str, &str)] = match manager {
+        PackageManager::Apt => {
+            &[("DEBIAN_FRONTEND", "noninteractive"), ("LANG", "C.UTF-8"), ("NEEDRESTART_SUSPEND", "1")]
+        }
+        PackageManager::Dnf => &[("LANG", "C.UTF-8")],
+    };
     let mut environment: BTreeMap<String, String> =
-        [("DEBIAN_FRONTEND", "noninteractive"), ("LANG", "C.UTF-8"), ("NEEDRESTART_SUSPEND", "1")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     if let Some(proxy) = &network.proxy {
         for name in ["http_proxy", "https_proxy"] {
             environment.insert(name.to_owned(), proxy.to_string());
