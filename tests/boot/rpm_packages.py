@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lab import Machine, layers
+from lab.deadline import wait_for
 
 OS_RELEASE = """NAME="Amazon Linux"
 VERSION="2023"
@@ -14,7 +15,7 @@ PRETTY_NAME="Amazon Linux 2023"
 ADDRESS = "http://127.0.0.1:8098"
 KEY, STRANGER = "/etc/bootagent/keys/lab.asc", "/etc/bootagent/keys/stranger.asc"
 # The second needs the first. `libpq` and `gcc-c++` are what the table of names makes of Debian's.
-NAMES = ["library-of-the-lab", "program-of-the-lab", "libpq", "gcc-c++"]
+NAMES = ["library-of-the-lab", "program-of-the-lab", "libpq", "gcc-c++", "late-of-the-lab", "locked-of-the-lab"]
 _SPEC = """Name: {name}
 Version: 1.0
 Release: 1
@@ -30,8 +31,10 @@ echo {name} > %{{buildroot}}/usr/share/lab-rpm/{name}
 %files
 /usr/share/lab-rpm/{name}
 """
+# Debian's own rpm has root's database in its home.
 _PUBLISH = r"""
 set -e
+echo '%_dbpath /var/lib/rpm' > /etc/rpm/macros
 export GNUPGHOME=/root/keys
 mkdir -m 700 $GNUPGHOME
 for who in lab stranger; do
@@ -48,8 +51,9 @@ for kind in signed unsigned; do
     createrepo_c --quiet /srv/rpm/$kind
     gpg --batch --quiet --local-user lab@acme.test --armor --detach-sign /srv/rpm/$kind/repodata/repomd.xml
 done
-systemd-run --quiet --unit=repository python3 -m http.server --directory /srv/rpm --bind 127.0.0.1 8098
 """
+_ASK = f"import urllib.request; urllib.request.urlopen('{ADDRESS}')"
+_SERVER = ["python3", "-m", "http.server", "--directory", "/srv/rpm", "--bind", "127.0.0.1", "8098"]
 
 
 def layer() -> Path:
@@ -64,6 +68,16 @@ def publish(machine: Machine) -> None:
         spec = _SPEC.format(name=name, needs=needs)
         machine.check(["install", "-D", "-m", "644", "/dev/stdin", f"/srv/specs/{name}.spec"], stdin=spec)
     machine.check(["sh", "-c", _PUBLISH], timeout=120)
+    begin_to_serve(machine)
+
+
+def begin_to_serve(machine: Machine) -> None:
+    machine.check(["systemd-run", "--quiet", "--unit=repository", *_SERVER])
+    wait_for("the repository", lambda: machine.run(["python3", "-c", _ASK]).code == 0, 20)
+
+
+def end_to_serve(machine: Machine) -> None:
+    machine.check(["systemctl", "stop", "repository"])
 
 
 def policy(kind: str = "signed", key: str = KEY, more: str = "") -> str:

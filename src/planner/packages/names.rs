@@ -118,6 +118,7 @@ pub fn here(machine: &Machine, debian: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::words::{compilers, missing};
 
     fn names(os: &str, version: &str, debian: &[&str]) -> Vec<String> {
         let machine = Machine { os: os.to_owned(), version: version.to_owned(), ..Machine::default() };
@@ -148,6 +149,17 @@ mod tests {
     fn one_package_may_be_several_and_none_is_named_twice() {
         assert_eq!(names("rhel", "9", &["build-essential", "g++", "gcc"]), ["gcc", "gcc-c++", "make"]);
         assert_eq!(names("rhel", "9", &["libpango-1.0-0", "libpangocairo-1.0-0"]), ["pango"]);
+    }
+
+    #[test]
+    fn every_package_that_a_remedy_names_is_known_by_its_other_name() {
+        let same = ["libxml2"];
+        let all = compilers::known_packages().chain(missing::known_packages());
+        for name in all.filter(|name| !same.contains(name)) {
+            let is_of_debian = name.ends_with("-dev")
+                || name.starts_with("lib") && name.ends_with(|c: char| c.is_ascii_digit());
+            assert!(!is_of_debian || TABLE.iter().any(|row| row.debian == name), "{name}");
+        }
     }
 
     #[test]
