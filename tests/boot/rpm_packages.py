@@ -34,6 +34,7 @@ echo {name} > %{{buildroot}}/usr/share/lab-rpm/{name}
 # Debian's own rpm has root's database in its home.
 _PUBLISH = r"""
 set -e
+mkdir -p /etc/rpm
 echo '%_dbpath /var/lib/rpm' > /etc/rpm/macros
 export GNUPGHOME=/root/keys
 mkdir -m 700 $GNUPGHOME

@@ -52,64 +52,67 @@ def ends_well(amazon: Stage) -> None:
     assert followed.code == 0, f"{followed.stdout}\n{amazon.machine.read(SAID)}"
 
 
-class TestRefused:
-    def test_a_repository_that_another_key_signed(self, amazon):
-        wants(amazon, "libpq", policy=rpm_packages.policy(key=rpm_packages.STRANGER))
-        assert_failed(amazon.machine, amazon.run(), 1, "E-OS-PACKAGES-KEY", "GPG signature verification error")
-        assert not rpm_packages.has(amazon.machine, "libpq")
-
-    def test_a_package_that_is_not_signed(self, amazon):
-        wants(amazon, "libpq", policy=rpm_packages.policy("unsigned"))
-        assert_failed(amazon.machine, amazon.run(), 1, "E-OS-PACKAGES-KEY", "libpq-1.0-1", "is not signed")
-        assert not rpm_packages.has(amazon.machine, "libpq")
-
-    def test_a_package_that_does_not_exist(self, amazon):
-        wants(amazon, "libpq", "nothing-of-the-lab")
-        assert_failed(amazon.machine, amazon.run(), 78, "E-OS-PACKAGES-MISSING", "no nothing-of-the-lab")
-        assert not rpm_packages.has(amazon.machine, "libpq"), "half of what was asked for"
-
-    def test_a_repository_that_cannot_be_reached(self, amazon):
-        wants(amazon, "libpq", policy=rpm_packages.policy("nowhere"))
-        rpm_packages.end_to_serve(amazon.machine)
-        try:
-            failed = amazon.run()
-        finally:
-            rpm_packages.begin_to_serve(amazon.machine)
-        assert_failed(amazon.machine, failed, 75, "E-OS-PACKAGES-UNREACHABLE", "Failed to download metadata")
+def test_a_repository_that_another_key_signed(amazon):
+    wants(amazon, "libpq", policy=rpm_packages.policy(key=rpm_packages.STRANGER))
+    assert_failed(amazon.machine, amazon.run(), 1, "E-OS-PACKAGES-KEY", "GPG signature verification error")
+    assert not rpm_packages.has(amazon.machine, "libpq")
 
 
-class TestInstalled:
-    def test_debian_s_names_and_its_own_are_installed_once(self, amazon):
-        machine = amazon.machine
-        wants(amazon, "libpq5", "g++", "program-of-the-lab")
-        done = amazon.run()
-        assert done.code == 0, done.stderr
-        for package in ("libpq", "gcc-c++", "program-of-the-lab", "library-of-the-lab"):
-            assert rpm_packages.has(machine, package), package
-        assert machine.check(["find", "/var/cache/dnf", "-name", "*.rpm"]) == "", "packages that are installed are not kept"
-        again = machine.run(["bootagent", "run"])
-        assert again.code == 0, again.stderr
-        assert "packages" not in [step["id"] for step in machine.run(["bootagent", "status", "--output", "json"]).json()["last_run"]["steps"] if step["outcome"] == "changed"]
+def test_a_package_that_is_not_signed(amazon):
+    wants(amazon, "libpq", policy=rpm_packages.policy("unsigned"))
+    assert_failed(amazon.machine, amazon.run(), 1, "E-OS-PACKAGES-KEY", "libpq-1.0-1", "is not signed")
+    assert not rpm_packages.has(amazon.machine, "libpq")
 
-    def test_a_repository_that_answers_late_is_asked_again(self, amazon):
-        wants(amazon, "late-of-the-lab")
-        amazon.machine.check(["sh", "-c", "rm -rf /var/cache/dnf/*"])
-        rpm_packages.end_to_serve(amazon.machine)
-        try:
-            begins(amazon, "try 2, after: Failed to download metadata")
-        finally:
-            rpm_packages.begin_to_serve(amazon.machine)
-        ends_well(amazon)
-        assert rpm_packages.has(amazon.machine, "late-of-the-lab")
 
-    def test_a_lock_is_waited_for_and_its_holder_named(self, amazon):
-        machine = amazon.machine
-        wants(amazon, "locked-of-the-lab")
-        machine.check(["systemd-run", "--quiet", "--unit=holder", "sh", "-c", f"echo $$ > {LOCK}; exec sleep 300"])
-        wait_for("the lock to be held", lambda: machine.exists(LOCK), 20)
-        pid = machine.systemctl_show("holder.service")["MainPID"]
-        begins(amazon, rf"sleep \(pid {pid}\) holds {LOCK}")
-        assert not rpm_packages.has(machine, "locked-of-the-lab")
-        machine.check(["systemctl", "stop", "holder"])
-        ends_well(amazon)
-        assert rpm_packages.has(machine, "locked-of-the-lab")
+def test_a_package_that_does_not_exist(amazon):
+    wants(amazon, "libpq", "nothing-of-the-lab")
+    assert_failed(amazon.machine, amazon.run(), 78, "E-OS-PACKAGES-MISSING", "no nothing-of-the-lab")
+    assert not rpm_packages.has(amazon.machine, "libpq"), "half of what was asked for"
+
+
+def test_a_repository_that_cannot_be_reached(amazon):
+    wants(amazon, "libpq", policy=rpm_packages.policy("nowhere"))
+    rpm_packages.end_to_serve(amazon.machine)
+    try:
+        failed = amazon.run()
+    finally:
+        rpm_packages.begin_to_serve(amazon.machine)
+    assert_failed(amazon.machine, failed, 75, "E-OS-PACKAGES-UNREACHABLE", "Failed to download metadata")
+
+
+def test_debian_s_names_and_its_own_are_installed_once(amazon):
+    machine = amazon.machine
+    wants(amazon, "libpq5", "g++", "program-of-the-lab")
+    done = amazon.run()
+    assert done.code == 0, done.stderr
+    for package in ("libpq", "gcc-c++", "program-of-the-lab", "library-of-the-lab"):
+        assert rpm_packages.has(machine, package), package
+    assert machine.check(["find", "/var/cache/dnf", "-name", "*.rpm"]) == "", "packages that are installed are not kept"
+    again = machine.run(["bootagent", "run"])
+    assert again.code == 0, again.stderr
+    assert "packages" not in [step["id"] for step in machine.run(["bootagent", "status", "--output", "json"]).json()["last_run"]["steps"] if step["outcome"] == "changed"]
+
+
+def test_a_repository_that_answers_late_is_asked_again(amazon):
+    wants(amazon, "late-of-the-lab")
+    amazon.machine.check(["sh", "-c", "rm -rf /var/cache/dnf/*"])
+    rpm_packages.end_to_serve(amazon.machine)
+    try:
+        begins(amazon, "try 2, after: Failed to download metadata")
+    finally:
+        rpm_packages.begin_to_serve(amazon.machine)
+    ends_well(amazon)
+    assert rpm_packages.has(amazon.machine, "late-of-the-lab")
+
+
+def test_a_lock_is_waited_for_and_its_holder_named(amazon):
+    machine = amazon.machine
+    wants(amazon, "locked-of-the-lab")
+    machine.check(["systemd-run", "--quiet", "--unit=holder", "sleep", "300"])
+    pid = machine.systemctl_show("holder.service")["MainPID"]
+    machine.check(["tee", LOCK], stdin=pid)
+    begins(amazon, rf"sleep \(pid {pid}\) holds {LOCK}")
+    assert not rpm_packages.has(machine, "locked-of-the-lab")
+    machine.check(["systemctl", "stop", "holder"])
+    ends_well(amazon)
+    assert rpm_packages.has(machine, "locked-of-the-lab")

@@ -22,7 +22,7 @@ def machine(binary):
 
 
 def with_policy(machine, text: str):
-    machine.check(["tee", POLICY], stdin=text)
+    machine.check(["install", "-D", "-m", "644", "/dev/stdin", POLICY], stdin=text)
     return run(machine)
 
 

@@ -47,7 +47,7 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) ->
             once.refresh(wanted).await?;
         }
         if !once.find_in_lists(wanted, &missing).await? {
-            pause_for_lock(wanted, lock).await?;
+            pause_for_lock(wanted, lock, Vec::new()).await?;
             continue;
         }
         // apt takes a package that a killed dpkg left half unpacked for installed: it must be reinstalled.
@@ -56,7 +56,7 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) ->
         argv.extend(missing.iter().chain(&to_reinstall).map(String::as_str));
         let output = apt(wanted, &argv).await?;
         match outcome(&output) {
-            Outcome::Locked => pause_for_lock(wanted, lock).await?,
+            Outcome::Locked => pause_for_lock(wanted, lock, output.both_ends()).await?,
             Outcome::Done => return verify(wanted, &output).await,
             Outcome::Stale if !once.refreshed => once.refresh(wanted).await?,
             Outcome::Interrupted if !once.repaired => once.repair(wanted).await?,

@@ -52,7 +52,7 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, refreshed: &mut boo
         let found = match output.status {
             Some(0) => return verify(wanted, &output).await,
             Some(LOCKED) => {
-                pause_for_lock(wanted, lock).await?;
+                pause_for_lock(wanted, lock, output.both_ends()).await?;
                 continue;
             }
             _ => complaint(&output.lines(), &missing),

@@ -19,6 +19,7 @@ use crate::machine::process::program::{self, Output};
 use crate::machine::process::units;
 use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::InstallPackages;
+use crate::secret::ForeignText;
 
 /// For a repository that cannot be reached.
 const TRIES: u32 = 4;
@@ -74,12 +75,12 @@ async fn check_unlocked(wanted: &InstallPackages, holder: Option<String>) -> Res
 }
 
 /// Pauses before a retry if the package manager could not get a lock that `check_unlocked` saw free, until the time limit is
-/// over.
-async fn pause_for_lock(wanted: &InstallPackages, lock: RetryLimit) -> Result<()> {
+/// over. `said`: what it said.
+async fn pause_for_lock(wanted: &InstallPackages, lock: RetryLimit, said: Vec<ForeignText>) -> Result<()> {
     if lock.left().is_zero() {
         let manager = wanted.manager.name();
         let cause = format!("{manager} cannot get a lock, although no process seems to hold it");
-        return Err(Fault::PackagesLocked.error(doing(wanted), cause));
+        return Err(Fault::PackagesLocked.error(doing(wanted), cause).saying(said));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
