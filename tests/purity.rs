@@ -86,6 +86,8 @@ fn selection() -> Selection {
         lifecycle: None,
         low_ports: Default::default(),
         proxy_trust: Vec::new(),
+        swap: None,
+        journal: None,
         lockfile: true,
         network: Default::default(),
         mirrors: Default::default(),

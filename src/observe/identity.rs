@@ -160,7 +160,8 @@ pub fn select(
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
     let (swap, journal) = (policy.swap(), policy.journal());
-    settings.extend(swap.as_ref().map(|found| found.setting("swap.size (MiB)")));
+    let size = swap.clone().map(|found| found.map(|mib| format!("{mib} MiB")));
+    settings.extend(size.map(|found| found.setting("swap.size")));
     settings.extend(journal.as_ref().map(|found| found.setting("journal.max_use")));
 
     Ok(Selection {

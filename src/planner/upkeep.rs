@@ -132,3 +132,15 @@ pub fn selinux_note(draft: &Draft) -> Option<String> {
             .to_owned()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_that_of_the_file() {
+        assert!(SWAP_TEXT.contains(&format!("What={}\n", layout::SWAP)));
+        let name = layout::SWAP.trim_start_matches('/').replace('/', "-");
+        assert_eq!(format!("{name}.swap"), layout::SWAP_UNIT);
+    }
+}
