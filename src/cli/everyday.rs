@@ -3,7 +3,8 @@
 
 use clap::Args;
 
-use super::{Output, RunArgs, commit};
+use super::policy_flags::{PolicyArgs, commit};
+use super::{Output, RunArgs};
 use crate::facts::CommitPrefix;
 
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ impl Common {
     fn run(&self, commit: Option<String>) -> RunArgs {
         RunArgs {
             update: true,
-            commit,
+            policy: PolicyArgs { commit, ..PolicyArgs::default() },
             again: self.again,
             strict: self.strict,
             dry_run: self.dry_run,

@@ -109,3 +109,34 @@ Example:
   bootagent unhold && bootagent run
 
 Exit status: 0 no longer held, 1 the hold cannot be removed, 77 not root";
+
+pub const USER_DATA: &str = "\
+Examples:
+  bootagent user-data --download https://downloads.acme.com/bootagent-0.1.0-x86_64 \\
+    --repository 'https://github.com/acme/{service}.git' --services auth-service,gmail-service
+  bootagent user-data --download s3://acme-tools/bootagent-0.1.0-x86_64 ...   with the AMI's AWS CLI and the instance's role
+  bootagent user-data --repository 'https://github.com/acme/{service}.git'     the AMI has bootagent
+The program at the address must be the one that prints this, unless --sha256 names another one.
+
+Exit status: 0, 64 usage error, 77 or 78 if a flag is not a valid policy";
+
+pub const EXPLAIN: &str = "\
+Examples:
+  bootagent explain E-SECRET-MISSING
+  bootagent explain                    all codes
+
+Exit status: 0, 64 if there is no such code";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  bootagent completions bash > /etc/bash_completion.d/bootagent
+  bootagent completions fish > ~/.config/fish/completions/bootagent.fish
+The packages have them.
+
+Exit status: 0, 64 usage error";
+
+pub const MAN: &str = "\
+Example:
+  bootagent man | man -l -
+
+Exit status: 0";

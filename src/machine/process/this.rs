@@ -1,7 +1,10 @@
 //! bootagent's own process: core dumps are forbidden before it reads anything, its arguments included.
 
+use std::fmt::Write;
+
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Coded, Error, Result};
 
@@ -26,4 +29,14 @@ pub fn become_program(line: &[String]) -> Error {
     };
     let error = std::process::Command::new(program).args(arguments).exec();
     Error::new(Code::Io, format!("starting {program}"), error)
+}
+
+/// The SHA-256 of the program that this process runs, in lower-case hexadecimal digits; also if its file was replaced
+/// meanwhile.
+pub fn own_sha256() -> Result<String> {
+    let program = std::fs::read("/proc/self/exe").doing(|| "reading bootagent's own program".to_owned())?;
+    Ok(Sha256::digest(program).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
 }
