@@ -61,7 +61,7 @@ pub enum Verb {
     /// Show what serves and how the last run ended, and probe the service
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
-    /// Show the service's journal (journalctl --unit)
+    /// Show the journal of the service and of bootagent, with the values of its environment hidden
     #[command(after_help = help::LOGS)]
     Logs(LogsArgs),
     /// Let no run change this machine, not even at a boot
@@ -119,6 +119,9 @@ pub struct RunArgs {
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,
+    /// Show no progress: only errors, and how a run ended that failed
+    #[arg(short, long)]
+    pub quiet: bool,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Choose service, environment and commit again, from flags, policy, tags and the branch

@@ -37,6 +37,9 @@ struct Common {
     /// Read everything, change nothing, and show the plan
     #[arg(long)]
     dry_run: bool,
+    /// Show no progress: only errors, and how a run ended that failed
+    #[arg(short, long)]
+    quiet: bool,
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     output: Output,
@@ -50,6 +53,7 @@ impl Common {
             again: self.again,
             strict: self.strict,
             dry_run: self.dry_run,
+            quiet: self.quiet,
             output: self.output,
             ..RunArgs::default()
         }

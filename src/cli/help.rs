@@ -92,9 +92,11 @@ Exit status: 0, 64 usage error, 77 not root";
 pub const LOGS: &str = "\
 Examples:
   bootagent logs            the last lines
-  bootagent logs --follow   and new ones; bootagent's own log: journalctl -t bootagent
+  bootagent logs --follow   and new ones
+  bootagent logs -n 1000 | grep ERROR
+Only root can read the values that are hidden, and so hide them. Lines as they were written: journalctl -u SERVICE
 
-Exit status: journalctl's, 64 if no service is known";
+Exit status: 0, 1 if the journal cannot be read, 64 if no service is known";
 
 pub const HOLD: &str = "\
 Example:

@@ -49,7 +49,8 @@ fn sections(command: &Command, page: &mut String) {
         let usage = verb.clone().render_usage().to_string();
         let usage = text(usage.trim_start_matches("Usage: ").trim());
         page.push_str(&format!(".SH {}\n{usage}\n.PP\n{about}.\n", text(&name.to_uppercase())));
-        let arguments = verb.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_id() != "help");
+        let arguments =
+            verb.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_id() != "help");
         arguments.for_each(|argument| page.push_str(&described(argument)));
         page.push_str(&preformatted(verb));
     }
@@ -59,17 +60,22 @@ fn sections(command: &Command, page: &mut String) {
 fn described(argument: &Arg) -> String {
     let short = argument.get_short().map(|short| format!("-{short}"));
     let long = argument.get_long().map(|long| format!("--{long}"));
-    let flags: Vec<String> = short.into_iter().chain(long).map(|flag| format!("\\fB{}\\fR", text(&flag))).collect();
+    let flags: Vec<String> =
+        short.into_iter().chain(long).map(|flag| format!("\\fB{}\\fR", text(&flag))).collect();
     let takes = argument.get_action().takes_values();
     let names = argument.get_value_names().filter(|_| takes).unwrap_or_default();
     let names: Vec<String> = names.iter().map(|name| format!("\\fI{}\\fR", text(name))).collect();
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let default = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned());
     let default: Vec<String> = default.filter(|_| takes).collect();
-    let default = if default.is_empty() { String::new() } else { format!(" [default: {}]", default.join(" ")) };
-    let possible: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-    let possible = if takes && !possible.is_empty() { format!(" [{}]", possible.join(", ")) } else { String::new() };
-    let head = [flags.join(", "), names.join(" ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let default =
+        if default.is_empty() { String::new() } else { format!(" [default: {}]", default.join(" ")) };
+    let possible: Vec<String> =
+        argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let possible =
+        if takes && !possible.is_empty() { format!(" [{}]", possible.join(", ")) } else { String::new() };
+    let head =
+        [flags.join(", "), names.join(" ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
     format!(".TP\n{}\n{}\n", head.join(" "), text(&format!("{help}{possible}{default}")))
 }
 
@@ -97,7 +103,13 @@ mod tests {
     #[test]
     fn each_command_and_flag_is_in_the_manual() {
         let page = manual();
-        for words in ["BOOTAGENT RUN", "BOOTAGENT ENV CHECK", "\\fB\\-\\-repository\\fR \\fIURL\\fR", "\\fB\\-f\\fR, \\fB\\-\\-follow\\fR", "[default: 5m]"] {
+        for words in [
+            "BOOTAGENT RUN",
+            "BOOTAGENT ENV CHECK",
+            "\\fB\\-\\-repository\\fR \\fIURL\\fR",
+            "\\fB\\-f\\fR, \\fB\\-\\-follow\\fR",
+            "[default: 5m]",
+        ] {
             assert!(page.contains(words), "{words} is not in\n{page}");
         }
         assert!(!page.contains("__child") && !page.contains("at\\-boot"), "{page}");

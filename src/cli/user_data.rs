@@ -58,20 +58,30 @@ impl FromStr for Download {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (rest, make): (_, fn(String) -> Download) = match (text.strip_prefix("https://"), text.strip_prefix("s3://")) {
-            (Some(rest), _) => (rest, Download::Https),
-            (None, Some(rest)) => (rest, Download::S3),
-            (None, None) => return Err("it begins with neither https:// nor s3://".to_owned()),
-        };
+        let (rest, make): (_, fn(String) -> Download) =
+            match (text.strip_prefix("https://"), text.strip_prefix("s3://")) {
+                (Some(rest), _) => (rest, Download::Https),
+                (None, Some(rest)) => (rest, Download::S3),
+                (None, None) => return Err("it begins with neither https:// nor s3://".to_owned()),
+            };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || IN_ADDRESSES.contains(c);
         if let Some(odd) = path.chars().find(|c| !is_plain(*c)) {
             let odd = odd.escape_default();
-            return Err(format!("its path has {odd}: letters, digits and {IN_ADDRESSES} are allowed, and no query"));
+            return Err(format!(
+                "its path has {odd}: letters, digits and {IN_ADDRESSES} are allowed, and no query"
+            ));
         }
         let host_is_plain = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
-        if host.is_empty() || host.starts_with('-') || !host_is_plain || path.is_empty() || text.len() > LONGEST_ADDRESS {
-            return Err("expected https://HOST/PATH or s3://BUCKET/KEY, without a user or password".to_owned());
+        if host.is_empty()
+            || host.starts_with('-')
+            || !host_is_plain
+            || path.is_empty()
+            || text.len() > LONGEST_ADDRESS
+        {
+            return Err(
+                "expected https://HOST/PATH or s3://BUCKET/KEY, without a user or password".to_owned()
+            );
         }
         Ok(make(text.to_owned()))
     }
@@ -97,14 +107,30 @@ mod tests {
 
     #[test]
     fn addresses_are_plain() {
-        for good in ["https://a.example/x/bootagent-0.1.0-x86_64", "https://a.example:8443/b", "s3://acme-tools/b/1"] {
+        for good in
+            ["https://a.example/x/bootagent-0.1.0-x86_64", "https://a.example:8443/b", "s3://acme-tools/b/1"]
+        {
             assert_eq!(good.parse::<Download>().unwrap().to_string(), good);
         }
         for bad in [
-            "http://a.example/b", "https://a.example", "https://a.example/", "https:///b", "https://u:p@a.example/b",
-            "https://u@a.example/b", "https://a.example/b?X-Amz-Signature=00", "https://a.example/b#x", "https://-a/b",
-            "https://a.example/b'; reboot; '", "https://a.example/b c", "https://a.example/b\nreboot", "s3://b", "ftp://a/b",
-            "https://a.example/$(reboot)", "https://a.example/b\\", "https://a.example/ü", "/usr/bin/bootagent",
+            "http://a.example/b",
+            "https://a.example",
+            "https://a.example/",
+            "https:///b",
+            "https://u:p@a.example/b",
+            "https://u@a.example/b",
+            "https://a.example/b?X-Amz-Signature=00",
+            "https://a.example/b#x",
+            "https://-a/b",
+            "https://a.example/b'; reboot; '",
+            "https://a.example/b c",
+            "https://a.example/b\nreboot",
+            "s3://b",
+            "ftp://a/b",
+            "https://a.example/$(reboot)",
+            "https://a.example/b\\",
+            "https://a.example/ü",
+            "/usr/bin/bootagent",
         ] {
             assert!(bad.parse::<Download>().is_err(), "{bad:?}");
         }

@@ -10,7 +10,10 @@ impl Code {
     /// The code of this name, in any case, also without its `E-`.
     pub fn named(name: &str) -> Option<Code> {
         let name = name.to_ascii_uppercase();
-        Code::ALL.iter().copied().find(|code| code.name() == name || code.name().strip_prefix("E-") == Some(&name))
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|code| code.name() == name || code.name().strip_prefix("E-") == Some(&name))
     }
 
     /// When it occurs, as plain text.
@@ -50,7 +53,11 @@ mod tests {
     fn every_code_says_when_it_occurs() {
         for code in Code::ALL {
             let when = code.when();
-            assert!(when.len() > 10 && !when.contains(['`', '|']) && !when.contains("]("), "{}: {when:?}", code.name());
+            assert!(
+                when.len() > 10 && !when.contains(['`', '|']) && !when.contains("]("),
+                "{}: {when:?}",
+                code.name()
+            );
         }
     }
 

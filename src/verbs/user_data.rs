@@ -35,7 +35,9 @@ fn script(args: &UserDataArgs) -> Result<String> {
         Service::try_from(service.as_str()).map_err(invalid)?;
     }
     if policy.services.is_none() && policy.service.is_none() {
-        tell("note: without --services a tag may select every service of the repository's pattern that the AMI's policy allows");
+        tell(
+            "note: without --services a tag may select every service of the repository's pattern that the AMI's policy allows",
+        );
     }
     let flags: String = args.words().iter().map(|word| format!(" {}", quoted(word))).collect();
     match &args.download {
