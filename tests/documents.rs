@@ -1,5 +1,5 @@
 //! The examples of the README and of `docs` are true: a TOML block is a manifest or a policy, a command is one that bootagent has,
-//! and a link leads to a file and a heading.
+//! a link leads to a file and a heading, and a code is one that an error can have.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use bootagent::cli::Cli;
+use bootagent::error::Code;
 use bootagent::observe::Fragment;
 use bootagent::observe::manifest::{self, Manifest};
 use bootagent::planner::runtime;
@@ -160,5 +161,29 @@ fn links_lead_to_a_file_and_a_heading() {
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The codes in a text: `E-GIT-AUTH`, and `E-GIT-...` for all that begin so.
+fn codes(text: &str) -> Vec<(&str, bool)> {
+    let begins = text.match_indices("`E-").map(|(at, _)| &text[at + 1..]);
+    let codes = begins.filter_map(|rest| rest.split_once('`')).map(|(code, _)| code);
+    let codes = codes
+        .filter(|code| code.chars().all(|c| c.is_ascii_uppercase() || matches!(c, '-' | '.' | '0'..='9')));
+    codes.map(|code| code.strip_suffix("...").map_or((code, false), |family| (family, true))).collect()
+}
+
+#[test]
+fn codes_are_those_of_the_program() {
+    let known = |code: &str, is_family: bool| {
+        Code::ALL.iter().any(|known| known.name() == code || is_family && known.name().starts_with(code))
+    };
+    let documents = documents();
+    let current = documents.iter().filter(|(path, _)| !path.ends_with("CHANGELOG.md"));
+    let wrong: Vec<String> = current
+        .flat_map(|(path, text)| codes(text).into_iter().map(move |code| (path, code)))
+        .filter(|(_, (code, is_family))| !known(code, *is_family))
+        .map(|(path, (code, _))| format!("{}: {code}", path.display()))
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
