@@ -67,6 +67,16 @@ fn refused(text: &str) -> Option<String> {
 }
 
 #[test]
+fn the_policy_of_the_packages_is_one_also_without_its_comment_signs() {
+    let text = std::fs::read_to_string(root().join("packaging/policy.toml")).unwrap();
+    assert_eq!(refused(&text), None);
+    let is_toml = |line: &&str| line.starts_with("# [") || line.contains(" = ");
+    let every: Vec<&str> = text.lines().filter(is_toml).map(|line| line.trim_start_matches("# ")).collect();
+    let policy = toml::from_str::<Fragment>(&every.join("\n")).unwrap();
+    assert!(policy.services.is_some() && policy.imds.users.is_some() && policy.git_credential.is_some());
+}
+
+#[test]
 fn toml_blocks_are_manifests_or_policies() {
     let mut seen = 0;
     let mut wrong = Vec::new();

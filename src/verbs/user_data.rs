@@ -65,16 +65,16 @@ fn download(from: &Download, sha256: &str, within: u64, flags: &str) -> String {
     filled(DOWNLOAD, &words)
 }
 
-/// Redirections are refused: only busybox's wget, which has no flag for that, follows them. Its TLS checks no certificate
-/// either; the SHA-256 alone decides everywhere.
+/// Redirections are refused: only busybox's wget, which has no flag for that, follows them. Its own TLS checks no certificate
+/// either, and its `-T` crashes in Debian 12. The SHA-256 alone decides everywhere.
 fn https(attempt: u64) -> String {
     let curl = format!(
         "curl -fsSL --max-redirs 0 --proto =https --connect-timeout {STALL} -m {attempt} -y {STALL} -Y 1000 -o \"$new\" \"$from\""
     );
-    let wget = format!("timeout {attempt} wget -q -T {STALL} -O \"$new\" $only \"$from\"");
+    let wget = format!("timeout {attempt} wget -q $only -O \"$new\" \"$from\"");
     format!(
         "if command -v curl >/dev/null; then {curl}; else \
-         case $(wget --help 2>&1) in *--max-redirect*) only='--tries=1 --max-redirect=0';; *) only=;; esac; {wget}; fi"
+         case $(wget --help 2>&1) in *--max-redirect*) only='-T {STALL} -t 1 --max-redirect=0';; *) only=;; esac; {wget}; fi"
     )
 }
 
