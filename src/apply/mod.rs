@@ -62,6 +62,22 @@ pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, re
     }
 }
 
+/// Runs the operator's hooks after a failed run, with the error's code in BOOTAGENT_ERROR. A failure of them is noted:
+/// the run keeps its first error.
+pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, report: &Report) {
+    // A cancelled run continues: the machine may only be rebooting.
+    let Some(hooks) = plan.after_failure.as_ref().filter(|_| failed.code() != Code::Cancelled) else { return };
+    let mut hooks = hooks.clone();
+    hooks.environment.insert("BOOTAGENT_ERROR".to_owned(), failed.code().name().to_owned());
+    let action = Action::RunHooks(hooks);
+    let (id, headline, redaction) = ("hooks-after-failure", headline(&action), Some(&plan.redaction));
+    let context = Context { scratch: None };
+    let acting = report.hearing(id, &headline, redaction, machine.act(&action, &context));
+    if let Err(error) = acting.await {
+        report.degraded(&for_display(error, redaction).await);
+    }
+}
+
 /// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action
 /// changed something.
 pub async fn after_run(machine: &impl Host, action: &Action) -> bool {

@@ -4,6 +4,7 @@
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
 mod gate;
+mod hooks;
 mod host_key;
 mod known;
 mod lifecycle;
@@ -25,6 +26,7 @@ mod uncommitted;
 mod values;
 
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;

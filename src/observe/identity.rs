@@ -40,6 +40,8 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     /// Whether dependencies must be locked, unless the manifest says it.
     pub lockfile: bool,
+    /// The time limit of each of the operator's hooks.
+    pub hooks_timeout: Seconds,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
     pub low_ports: LowPorts,
@@ -152,6 +154,8 @@ pub fn select(
     settings.extend(lifecycle_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
+    let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
+    settings.extend(hooks_setting);
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
@@ -174,6 +178,7 @@ pub fn select(
         archives,
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
+        hooks_timeout,
         lifecycle,
         low_ports,
         proxy_trust,

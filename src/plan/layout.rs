@@ -227,6 +227,9 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// Directory of the operator's hooks: one directory for each phase, `before-start.d`.
+pub const HOOKS: &str = "/etc/bootagent/hooks";
+
 /// Whether it is a unit of bootagent itself, such as a candidate: no service has such a name.
 pub fn is_transient(unit: &str) -> bool {
     unit.starts_with("bootagent-")

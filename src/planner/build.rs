@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, imds, packages, value_files};
+use super::{Wanted, accounts, hooks, imds, packages, value_files};
 use crate::error::Result;
 use crate::facts::{Generation, OwnManifest};
 use crate::fault::Phase;
@@ -21,7 +21,9 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let record = record(release, layout);
     // No code of the repository may run before the rules for IMDS are loaded and tested: it could get the role's
     // credentials.
-    let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    let mut rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    hooks::before_install(steps, draft, &rules);
+    rules.extend(Some(hooks::BEFORE_INSTALL).filter(|id| steps.has(id)));
     let mut last = tree(steps, draft, &rules).to_owned();
 
     let mut ready = vec!["cache"];
@@ -90,7 +92,7 @@ fn tree(steps: &mut Steps, draft: &Draft, rules: &[&str]) -> &'static str {
             "releases",
             "build-user",
             "user",
-        ]);
+        ]).after(rules);
         steps
             .file("manifest", why, release.join(OwnManifest::NAME), text.to_owned(), 0o644)
             .after(&["release"]);
@@ -128,7 +130,8 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
             true => "runtime".to_owned(),
             false => format!("runtime-{}", archive.runtime),
         };
-        let first = done.last().map_or("remove-leftovers", String::as_str);
+        let before = if steps.has(hooks::BEFORE_INSTALL) { hooks::BEFORE_INSTALL } else { "remove-leftovers" };
+        let first = done.last().map_or(before, String::as_str);
         steps
             .add(&id, "the machine does not have the requested version", Action::InstallRuntime(install))
             .after(&[first])

@@ -1,4 +1,4 @@
-//! Transient units, in which children and commands from a repository run, never as root.
+//! Transient units, in which children and commands from a repository run, never as root, and the operator's hooks.
 //!
 //! Each has a fixed name, so that a run can stop a unit that a killed run left; a clean environment; a deadline that
 //! systemd enforces even if bootagent was killed; and no access to IMDS unless `with_imds` allows it.
@@ -32,6 +32,8 @@ pub enum User {
         user: String,
         group: String,
     },
+    /// Without a sandbox: only for programs that no other user can change.
+    Root,
 }
 
 impl TransientUnit {
@@ -45,6 +47,11 @@ impl TransientUnit {
             confined: Confined::Child,
             may_use_imds: false,
         }
+    }
+
+    /// For a program of the operator: it runs as root, and may do what root may do.
+    pub fn of_the_operator(unit: &str, deadline: Duration) -> Self {
+        TransientUnit { may_use_imds: true, ..Self::new(unit, User::Root, deadline) }
     }
 
     pub fn unit(&self) -> &str {
@@ -131,12 +138,15 @@ impl TransientUnit {
         let user = match &self.user {
             User::Dynamic => vec!["DynamicUser=yes".to_owned()],
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
+            User::Root => Vec::new(),
         };
+        let is_confined = !matches!(self.user, User::Root);
         let runtime_max = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
         let imds = (!self.may_use_imds).then_some(NO_IMDS);
-        let hardening = hardening(self.confined).chain(imds).map(str::to_owned);
+        let hardening = hardening(self.confined).chain(imds).map(str::to_owned).filter(|_| is_confined);
+        let homes = homes(argv).into_iter().filter(|_| is_confined);
         let own = self.properties.iter().cloned();
-        let properties = user.into_iter().chain(hardening).chain([runtime_max]).chain(own).chain(homes(argv));
+        let properties = user.into_iter().chain(hardening).chain([runtime_max]).chain(own).chain(homes);
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         systemd_run(&self.unit, properties, environment, argv)
     }

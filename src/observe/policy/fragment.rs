@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::hooks::Hooks;
 use super::imds::Imds;
 use super::lifecycle::Lifecycle;
 use super::network::Network;
@@ -65,6 +66,8 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// Which ports below 1024 a service and its proxy may open.
     pub low_ports: Option<LowPorts>,
     #[serde(default, skip_serializing_if = "Proxy::is_empty")]
@@ -137,6 +140,7 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             values: self.values.over(under.values),
+            hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
             proxy: self.proxy.over(under.proxy),
         }
@@ -194,9 +198,16 @@ impl Fragment {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
         }
-        for (seconds, key) in
-            [(self.budget, "budget"), (self.imds.wait, "imds.wait"), (self.packages.wait, "packages.wait")]
-        {
+        if self.hooks.timeout == Some(Seconds(0)) {
+            let cause = "hooks.timeout is 0: every hook would fail at once";
+            return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
+        }
+        for (seconds, key) in [
+            (self.budget, "budget"),
+            (self.imds.wait, "imds.wait"),
+            (self.packages.wait, "packages.wait"),
+            (self.hooks.timeout, "hooks.timeout"),
+        ] {
             if seconds.is_some_and(|seconds| seconds.0 > 3600) {
                 return Err(Error::new(
                     Code::PolicyInvalid,

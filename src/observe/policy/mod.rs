@@ -7,6 +7,7 @@ mod apt;
 mod archives;
 mod flags;
 mod fragment;
+mod hooks;
 mod imds;
 mod lifecycle;
 mod network;
