@@ -18,6 +18,7 @@ mod rebuild;
 mod records;
 mod retry;
 mod serves;
+mod tokens;
 mod wanted;
 
 use std::pin::{Pin, pin};

@@ -101,7 +101,7 @@ codes! {
     CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";
     NoRelease = "E-NO-RELEASE", Usage, "bootagent releases lists what is kept; bootagent update --ref COMMIT deploys any commit of the branch";
     SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove the named entry from the repository";
-    SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "submodules are not supported: add the files to the repository (git subtree), or install them as a package";
+    SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "a submodule is fetched if it is on the same server and of the same owner as the repository, with the same credential: correct its url in .gitmodules, push its commit, or add its files to the repository (git subtree)";
     SourceLfs = "E-SOURCE-LFS", Invalid, "Git LFS is not supported: store the file itself in git, or let the service download it";
     SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: store large files elsewhere; persist in bootagent.toml keeps files that the service writes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";

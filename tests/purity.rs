@@ -84,6 +84,8 @@ fn selection() -> Selection {
         service_may_use_imds: true,
         imds_users: None,
         lifecycle: None,
+        install_secret: String::new(),
+        registries: Vec::new(),
         hooks_timeout: Seconds(300),
         low_ports: Default::default(),
         proxy_trust: Vec::new(),

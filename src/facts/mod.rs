@@ -17,6 +17,7 @@ mod operator;
 mod present;
 mod program;
 pub mod records;
+mod registry;
 mod seconds;
 mod source;
 mod template;
@@ -44,6 +45,7 @@ pub use records::{
     Attempt, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised,
     Takes, Unrecorded, Unusable,
 };
+pub use registry::Registry;
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};

@@ -283,7 +283,7 @@ impl LocalHost {
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
-            Action::RunCommand(command) => work::run(command).await?,
+            Action::RunCommand(command) => work::run(command, context).await?,
             Action::RunHooks(wanted) => hooks::run(wanted).await?,
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
             Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,

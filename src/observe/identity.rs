@@ -10,7 +10,7 @@ use super::policy::{
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
+use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Registry, Service};
 use crate::plan::{Seconds, Setting};
 
 /// What to deploy, and under which settings. All values are checked.
@@ -26,6 +26,9 @@ pub struct Selection {
     pub is_manifest: bool,
     /// The name of the secret with the service's variables.
     pub secret: String,
+    /// The name of the secret with the tokens of private registries.
+    pub install_secret: String,
+    pub registries: Vec<Registry>,
     /// The secrets and parameters that a manifest may name besides it.
     pub values: ValuesAllowed,
     /// The name of the secret with the git credential.
@@ -104,6 +107,8 @@ pub fn select(
             .replace("{environment}", environment.value.as_str())
     };
     let secret = policy.secret().map(|pattern| fill(&pattern));
+    let install_secret = policy.install_secret().map(|pattern| fill(&pattern)).value;
+    let (registries, registry_settings) = policy.registries(&service.value, &install_secret);
     let recorded = decided.filter(|_| !update);
     let own = without_repository(facts, recorded);
     let is_manifest = own.is_some();
@@ -144,6 +149,7 @@ pub fn select(
     let (imds_users, user_settings) = policy.imds_users();
     settings.extend(user_settings);
     settings.extend(policy.network_settings());
+    settings.extend(registry_settings);
     let (archives, archive_settings) = policy.archives();
     settings.extend(archive_settings);
     let (packages, package_settings) = policy.packages();
@@ -168,6 +174,8 @@ pub fn select(
         repository: repository.value,
         is_manifest,
         secret: secret.value,
+        install_secret,
+        registries,
         values,
         credential: credential.map(|name| name.value),
         budget: budget.value,

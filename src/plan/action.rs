@@ -14,6 +14,7 @@ use super::environment::SeenFile;
 use super::health::HealthWait;
 use super::hooks::RunHooks;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
@@ -322,6 +323,9 @@ pub struct Command {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub sandbox: Sandbox,
+    /// Private registries that it may ask for packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registries: Option<RegistryAccess>,
     /// If this record exists, the release is complete and the command is skipped.
     pub done_by: PathBuf,
 }

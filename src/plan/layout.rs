@@ -90,6 +90,12 @@ impl Layout {
         Path::new("/var/cache/bootagent").join(self.service.as_str())
     }
 
+    /// The certificates that an installation from private registries trusts, while it runs. Not below `RUN`, which
+    /// build commands cannot see.
+    pub fn certificates(&self) -> PathBuf {
+        Path::new("/run/bootagent-registries").join(self.service.as_str()).join("ca.pem")
+    }
+
     /// Directory of the environment's files, on tmpfs: no secret is on disk.
     pub fn run(&self) -> PathBuf {
         Path::new(RUN).join(self.service.as_str())

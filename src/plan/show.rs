@@ -314,6 +314,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
                 command.directory.display()
             ));
             line(format!("may write: {}", paths(&command.sandbox.writable)));
+            command.registries.iter().map(RegistryAccess::line).for_each(&mut line);
             match before.filter(|(_, before)| before.environment == command.environment) {
                 Some((id, _)) => line(format!("with the environment of {id}")),
                 None => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, hooks, imds, packages, value_files};
+use super::{Wanted, accounts, hooks, imds, packages, registries, value_files};
 use crate::error::Result;
 use crate::facts::{Generation, OwnManifest};
 use crate::fault::Phase;
@@ -55,18 +55,25 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     if recipe.keeps_home {
         environment.insert("HOME".to_owned(), layout::build_home(release).display().to_string());
     }
+    let access = registries::access(draft);
+    environment.extend(access.iter().flat_map(registries::placeholders));
     for work in &recipe.work {
+        let access = access.clone().filter(|_| registries::installs(work));
+        let through = |access| registries::environment(recipe, access, &wanted.selection.mirrors);
+        let mut environment = environment.clone();
+        environment.extend(access.as_ref().map(through).into_iter().flatten());
         let command = Command {
             unit: layout.transient(&work.name),
             argv: work.argv.clone(),
             user: layout.build_user(),
             group: layout.build_user(),
             directory: recipe.tree_of(&work.name, release),
-            environment: environment.clone(),
+            environment,
             sandbox: Sandbox {
                 writable: vec![release.to_owned(), layout.cache()],
                 hidden: vec![layout::RUN.into(), layout.data()],
             },
+            registries: access,
             done_by: record.clone(),
         };
         steps

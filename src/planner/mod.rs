@@ -34,6 +34,7 @@ mod process_units;
 mod proxy;
 mod records;
 mod recover;
+mod registries;
 mod remember;
 pub mod retry;
 mod running;

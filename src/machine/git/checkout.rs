@@ -15,7 +15,7 @@ use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{geteuid, symlinkat};
 
 use super::inspect::{self, Inspected, Item};
-use super::libgit2;
+use super::{libgit2, submodules};
 use super::request::CheckoutRequest;
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::EntryKind;
@@ -38,7 +38,10 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     let repository = libgit2::open(&request.repository).map_err(failed)?;
     let commit = Oid::from_str(request.commit.as_str()).map_err(failed)?;
     // Inspected again: the child that fetched this parsed an untrusted pack, which may have taken control of it.
-    let Inspected { items, gitlinks } = inspect::inspect(&repository, commit, &request.limits)?;
+    let Inspected { items, gitlinks, missing } = inspect::inspect(&repository, commit, &request.limits)?;
+    if let Some(missing) = missing.first() {
+        return Err(submodules::refused(missing, "its commit is not among what was fetched".to_owned()));
+    }
     let root = empty_directory(&request.release)?;
     let odb = repository.odb().map_err(failed)?;
     let mut writer = Writer { odb, open: vec![Folder { name: String::new(), fd: root }] };

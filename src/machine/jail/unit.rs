@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::fault::Fault;
 use crate::machine::process::program::{self, Output};
 use crate::machine::process::units;
@@ -134,6 +134,30 @@ impl TransientUnit {
         }
     }
 
+    /// Starts `argv`, which goes on until the returned value is dropped. Returns the first line that it prints, within
+    /// `patience` and of at most `most` bytes.
+    pub async fn serve(
+        self,
+        argv: &[String],
+        input: Zeroizing<Vec<u8>>,
+        patience: Duration,
+        most: u64,
+    ) -> Result<(Vec<u8>, Serving)> {
+        if !units::is_running_the_machine() {
+            return Err(without_systemd(&self.unit));
+        }
+        units::clear(&self.unit).await?;
+        let line = self.line(argv);
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let guard = StopOnDrop(Some(self.unit.clone()));
+        let doing = || format!("starting {}", self.unit);
+        let served = program::serve(&line, &input, patience, most).await.doing(doing)?;
+        let Some((reply, child)) = served else {
+            return Err(Fault::UnitFailed.error(doing(), "it ended, or did not answer in time"));
+        };
+        Ok((reply, Serving { _guard: guard, _child: child }))
+    }
+
     fn line(&self, argv: &[String]) -> Vec<String> {
         let user = match &self.user {
             User::Dynamic => vec!["DynamicUser=yes".to_owned()],
@@ -200,6 +224,12 @@ fn homes(argv: &[String]) -> Vec<String> {
     }
     let hidden = "ProtectHome=yes".to_owned();
     if is_below(&["/tmp", "/var/tmp"]) { vec![hidden, bound] } else { vec![hidden] }
+}
+
+/// A unit that runs beside others. Stopped when this is dropped.
+pub struct Serving {
+    _guard: StopOnDrop,
+    _child: tokio::process::Child,
 }
 
 /// Stops the unit if the run is cancelled while it waits for the unit.

@@ -14,6 +14,7 @@ mod network;
 mod origin;
 mod packages;
 mod ports;
+mod registries;
 mod values;
 
 use std::collections::BTreeMap;
@@ -151,6 +152,10 @@ impl Policy {
 
     pub fn secret(&self) -> Sourced<String> {
         self.or_default(|fragment| fragment.secret.clone())
+    }
+
+    pub fn install_secret(&self) -> Sourced<String> {
+        self.or_default(|fragment| fragment.install_secret.clone())
     }
 
     pub fn service(&self) -> Option<Sourced<String>> {
