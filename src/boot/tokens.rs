@@ -19,7 +19,8 @@ pub async fn tokens(
     let Identified { policy, facts, selection, .. } = identified;
     let reading = observe::tokens(machine, access, (selection, facts), flags, policy);
     let what = format!("reading the install secret {}", access.secret);
-    report.during("install-secret", &what, reading).await.map(Some)
+    let read = report.during("install-secret", &what, reading).await;
+    read.map(Some).map_err(|error| error.redacted(&plan.redaction))
 }
 
 async fn due<'a>(machine: &impl Observe, plan: &'a Plan) -> Result<Option<&'a RegistryAccess>> {

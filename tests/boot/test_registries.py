@@ -4,6 +4,7 @@ import json
 
 import pytest
 from lab import python_index
+from lab.world import may
 from looks import SERVICE, ask, current, leftovers, process, shared, wait_until_it_answers  # noqa: F401
 from python_services import with_uv, with_venv, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
@@ -54,6 +55,11 @@ def tokens(world, **values) -> None:
     world.secret(SECRET, json.dumps(values))
 
 
+def allowed(world) -> None:
+    """The role may read the install secret, too."""
+    world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
+
+
 def update(machine):
     return machine.run(["bootagent", "update"], timeout=180)
 
@@ -70,6 +76,7 @@ class TestNpm:
         tokens(shared, NPM_TOKEN=TOKEN, OTHER="x")
         shared.repo(SERVICE).commit("test", files(shared))
         machine = shared.launch(binary=binary, files={POLICY: NPM})
+        allowed(shared)
         first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
         assert first.code == 0, first.stderr
         return machine
@@ -161,6 +168,7 @@ class TestPypi:
         tokens(shared, PIP_TOKEN=TOKEN)
         shared.repo(SERVICE).commit("test", wsgi())
         machine = shared.launch(binary=binary, files={POLICY: with_uv(shared) + PYPI}, layers=with_venv())
+        allowed(shared)
         first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
         assert first.code == 0, first.stderr
         return machine

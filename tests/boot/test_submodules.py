@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from lab.world import may
 from looks import SERVICE
 from stage import run
 
@@ -43,6 +44,7 @@ def test_submodules_and_theirs_are_part_of_the_release(world, binary):
     for repository in (inner, lib, main):
         repository.token = TOKEN
     world.secret("git/credential", TOKEN)
+    world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
     deep = inner.commit("main", {"deep.js": "module.exports = 'deep';\n"})
     inner.commit("main", {"deep.js": "module.exports = 'a later one';\n"})
     lib.commit("main", {"index.js": "module.exports = require('./inner/deep');\n", ".gitmodules": describing(inner="../inner.git")})

@@ -9,7 +9,7 @@ use super::address::Address;
 use super::inspect::Inspected;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, with_session};
-use super::{commits, http, inspect, libgit2, local, ssh, submodules, unsupported};
+use super::{commits, http, inspect, lfs, libgit2, local, ssh, submodules, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Listing, Source};
 use crate::fault::Fault;
@@ -25,6 +25,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         From::Remote { url } => {
             let (repository, name, commit) = remote(request, url)?;
             let inspected = submodules::complete(request, &repository, commit, url)?;
+            lfs::fetch(request, &request.scratch, url, &inspected.items)?;
             (repository, name, commit, inspected)
         }
         From::Local { path } => {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 
+use super::lfs::Pointer;
 use super::links::{self, Node, Nodes};
 use super::modules::{Module, modules};
 use super::paths;
@@ -20,9 +21,6 @@ const LONGEST_GITMODULES: usize = 1 << 20;
 const MOST_SUBMODULES: usize = 100;
 /// How deep submodules may be within submodules.
 const DEEPEST: usize = 4;
-/// The upper bound for a pointer file in the specification of Git LFS.
-const LFS_POINTER_BYTES: usize = 1_024;
-const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
 /// A file or symlink of the commit.
 #[derive(Debug)]
@@ -31,6 +29,10 @@ pub(super) struct Item {
     pub(super) kind: EntryKind,
     pub(super) blob: Oid,
     size: usize,
+    /// Of a pointer: the file that it stands for.
+    pub(super) lfs: Option<Pointer>,
+    /// The urls of the submodules that it is in, the outermost first.
+    pub(super) within: Vec<String>,
 }
 
 /// What a commit consists of.
@@ -74,6 +76,7 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
         gitlinks: Vec::new(),
         targets: Vec::new(),
         bytes: 0,
+        within: Vec::new(),
     };
     walk.tree(tree, "")?;
     let (gitlinks, missing) = walk.submodules()?;
@@ -115,6 +118,7 @@ struct Walk<'r> {
     /// Symlinks and where they point.
     targets: Vec<(String, String)>,
     bytes: u64,
+    within: Vec<String>,
 }
 
 impl Walk<'_> {
@@ -160,17 +164,17 @@ impl Walk<'_> {
 
     fn file(&mut self, blob: Oid, path: String, kind: EntryKind) -> Result<()> {
         let size = self.size(blob, &path)?;
-        self.bytes = self.bytes.saturating_add(size as u64);
+        let lfs = match Pointer::may_have(size) {
+            true => Pointer::read(&self.content(blob, &path)?).transpose(),
+            false => Ok(None),
+        };
+        let lfs = lfs.map_err(|why| unsupported(Code::SourceLfs, &path, why))?;
+        self.bytes = self.bytes.saturating_add(lfs.as_ref().map_or(size as u64, |pointer| pointer.size));
         if self.bytes > self.limits.tree_bytes {
             let cause = format!("its files are more than {} bytes together", self.limits.tree_bytes);
             return Err(Error::new(Code::SourceTooLarge, "adding up the commit's files", cause));
         }
-        if (LFS_POINTER.len()..=LFS_POINTER_BYTES).contains(&size)
-            && self.content(blob, &path)?.starts_with(LFS_POINTER)
-        {
-            return Err(unsupported(Code::SourceLfs, &path, "it is a Git LFS pointer, not the file itself"));
-        }
-        self.items.push(Item { path, kind, blob, size });
+        self.items.push(Item { path, kind, blob, size, lfs, within: self.within.clone() });
         Ok(())
     }
 
@@ -182,7 +186,7 @@ impl Walk<'_> {
         let target = String::from_utf8(self.content(blob, &path)?)
             .map_err(|_| refused(&path, "its target is not UTF-8"))?;
         self.targets.push((path.clone(), target));
-        self.items.push(Item { path, kind: EntryKind::Symlink, blob, size });
+        self.items.push(Item { path, kind: EntryKind::Symlink, blob, size, lfs: None, within: Vec::new() });
         Ok(())
     }
 
@@ -224,6 +228,7 @@ impl Walk<'_> {
                     missing.push(Missing { path, commit, urls, branch: module.branch.clone() });
                     continue;
                 };
+                self.within = urls.clone();
                 self.tree(found.tree_id(), &path)?;
                 todo.push(Within { directory: path, urls, gitlinks: std::mem::take(&mut self.gitlinks) });
             }

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod github_app;
 pub mod http;
 pub mod inspect;
+pub mod lfs;
 pub mod libgit2;
 pub mod links;
 pub mod modules;

@@ -39,15 +39,18 @@ pub(super) fn refused(missing: &Missing, why: String) -> Error {
 }
 
 fn fetch(request: &mut FetchRequest, repository: &Repository, base: &str, missing: &Missing) -> Result<()> {
-    let mut address = base.to_owned();
-    for url in &missing.urls {
-        address = resolve(&address, url)
-            .map_err(|why| refused(missing, format!("{}: {why}", excerpt(url))))?;
-    }
+    let address = address_of(base, &missing.urls).map_err(|why| refused(missing, why))?;
     let (session, address) = session(request, &address).map_err(|error| of(missing, error))?;
     let fetched = commit(repository, &session, &address, missing);
     request.limits.pack_bytes = session.exchange().left();
     fetched.map_err(|error| of(missing, session.exchange().redacted(error)))
+}
+
+/// The address of a submodule by its url, and those of the submodules that it is in. The error says why it is refused.
+pub(super) fn address_of(base: &str, urls: &[String]) -> Result<String, String> {
+    urls.iter().try_fold(base.to_owned(), |address, url| {
+        resolve(&address, url).map_err(|why| format!("{}: {why}", excerpt(url)))
+    })
 }
 
 fn of(missing: &Missing, error: Error) -> Error {
