@@ -27,23 +27,26 @@ pub use limit::Limit;
 /// Carries out steps before the whole plan is known. `apply` skips them later.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
     let (first, redaction) = (first.iter().collect(), Redaction::default());
-    steps(machine, first, Context::default(), report, Some(&redaction), OnFailure::Cancel, &DiskCleanup::none()).await
+    steps(
+        machine,
+        first,
+        Context::default(),
+        report,
+        Some(&redaction),
+        OnFailure::Cancel,
+        &DiskCleanup::none(),
+    )
+    .await
 }
 
 /// Carries out the plan, except for the steps that `ahead` has done, and sends its heartbeats. When it returns, no step
 /// is running any more.
-pub async fn apply(
-    machine: &impl Host,
-    plan: &Plan,
-    context: Context<'_>,
-    report: &Report,
-) -> Result<()> {
+pub async fn apply(machine: &impl Host, plan: &Plan, context: Context<'_>, report: &Report) -> Result<()> {
     let tokens = context.tokens.into_iter().flatten().map(|(name, token)| (name.as_str(), token));
     let redaction = plan.redaction.and(&Redaction::new(tokens));
     let cleanup = DiskCleanup { steps: &plan.room, is_done: Cell::new(false) };
     let all = plan.steps.iter().collect();
-    let carrying_out =
-        steps(machine, all, context, report, Some(&redaction), OnFailure::Cancel, &cleanup);
+    let carrying_out = steps(machine, all, context, report, Some(&redaction), OnFailure::Cancel, &cleanup);
     keepalive::beside(machine, plan, carrying_out).await
 }
 
@@ -56,7 +59,8 @@ pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, re
     let cleanup = DiskCleanup::none();
     let is_due = |step: &&Step| !(step.action.abandons() && report.was_cancelled());
     let recovery = recovery.iter().filter(is_due).collect();
-    let recovering = steps(machine, recovery, Context::default(), report, None, OnFailure::Continue, &cleanup);
+    let recovering =
+        steps(machine, recovery, Context::default(), report, None, OnFailure::Continue, &cleanup);
     match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
@@ -68,7 +72,9 @@ pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, re
 /// the run keeps its first error.
 pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, report: &Report) {
     // A cancelled run continues: the machine may only be rebooting.
-    let Some(hooks) = plan.after_failure.as_ref().filter(|_| failed.code() != Code::Cancelled) else { return };
+    let Some(hooks) = plan.after_failure.as_ref().filter(|_| failed.code() != Code::Cancelled) else {
+        return;
+    };
     let mut hooks = hooks.clone();
     hooks.environment.insert("BOOTAGENT_ERROR".to_owned(), failed.code().name().to_owned());
     let action = Action::RunHooks(hooks);

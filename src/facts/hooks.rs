@@ -21,12 +21,8 @@ pub enum HookPhase {
 }
 
 impl HookPhase {
-    pub const ALL: [HookPhase; 4] = [
-        HookPhase::BeforeInstall,
-        HookPhase::BeforeStart,
-        HookPhase::AfterHealthy,
-        HookPhase::AfterFailure,
-    ];
+    pub const ALL: [HookPhase; 4] =
+        [HookPhase::BeforeInstall, HookPhase::BeforeStart, HookPhase::AfterHealthy, HookPhase::AfterFailure];
 
     /// The phase's name; its directory is called NAME.d.
     pub fn name(self) -> &'static str {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service, Unrecorded,
-    Unusable,
+    Attempt, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service,
+    Unrecorded, Unusable,
 };
 
 /// What the machine is, and what is installed and recorded on it.

@@ -20,7 +20,9 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry};
+use crate::machine::service::{
+    data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
+};
 use crate::machine::survey;
 use crate::machine::volume;
 use crate::machine::{

@@ -31,7 +31,8 @@ impl RunHooks {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let programs = self.programs.iter().map(|path| path.display().to_string());
-        let first = format!("as root, without a sandbox and without secrets, for at most {} each", self.timeout);
+        let first =
+            format!("as root, without a sandbox and without secrets, for at most {} each", self.timeout);
         let skipped = self.done_by.as_ref().map(|_| "skipped if the release is complete".to_owned());
         let variables = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
         [first].into_iter().chain(programs).chain(skipped).chain(variables).collect()

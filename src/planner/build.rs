@@ -94,12 +94,10 @@ fn tree(steps: &mut Steps, draft: &Draft, rules: &[&str]) -> &'static str {
     let release = draft.release();
     if let Some(text) = wanted.source.text(OwnManifest::NAME).filter(|_| wanted.source.is_manifest) {
         let why = "the service has no repository: its release is its manifest";
-        steps.directory("release", why, release.to_owned(), Owner::root(), 0o755).after(&[
-            "remove-leftovers",
-            "releases",
-            "build-user",
-            "user",
-        ]).after(rules);
+        steps
+            .directory("release", why, release.to_owned(), Owner::root(), 0o755)
+            .after(&["remove-leftovers", "releases", "build-user", "user"])
+            .after(rules);
         steps
             .file("manifest", why, release.join(OwnManifest::NAME), text.to_owned(), 0o644)
             .after(&["release"]);
@@ -137,7 +135,8 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
             true => "runtime".to_owned(),
             false => format!("runtime-{}", archive.runtime),
         };
-        let before = if steps.has(hooks::BEFORE_INSTALL) { hooks::BEFORE_INSTALL } else { "remove-leftovers" };
+        let before =
+            if steps.has(hooks::BEFORE_INSTALL) { hooks::BEFORE_INSTALL } else { "remove-leftovers" };
         let first = done.last().map_or(before, String::as_str);
         steps
             .add(&id, "the machine does not have the requested version", Action::InstallRuntime(install))

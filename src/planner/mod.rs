@@ -223,10 +223,17 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    [hooks::BEFORE_START, data_host::FIRST_DATA, "candidate-end", "candidate-health-check", "migrate", "wait-for"]
-        .into_iter()
-        .find(|id| steps.has(id))
-        .unwrap_or("finish")
+    [
+        hooks::BEFORE_START,
+        data_host::FIRST_DATA,
+        "candidate-end",
+        "candidate-health-check",
+        "migrate",
+        "wait-for",
+    ]
+    .into_iter()
+    .find(|id| steps.has(id))
+    .unwrap_or("finish")
 }
 
 /// The key that only the operator's manifest may have: a repository may not choose which disk is mounted, or which of the

@@ -16,11 +16,11 @@ def test_files_of_lfs_are_part_of_the_release(world, binary):
     repository = world.repo(SERVICE)
     repository.token = TOKEN
     world.secret("git/credential", TOKEN)
-    world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
     server = "if (require('./data/large') !== 'large') process.exit(3);\n" + services.SERVER
     pointer = repository.lfs(LARGE)
     repository.commit("test", services.node(**{"server.js": server, "bootagent.toml": QUIET, "data/large.js": pointer, "again.js": pointer}))
     machine = world.launch(binary=binary)
+    world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
     result = run(machine, CREDENTIAL)
     assert result.code == 0, result.stderr
     for name in ("data/large.js", "again.js"):

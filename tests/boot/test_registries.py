@@ -112,7 +112,7 @@ class TestNpm:
         for command in (
             ["grep", "-rlF", TOKEN, "/run", "/opt", "/etc", "/var", "/tmp", "/root"],
             ["sh", "-c", f"journalctl --no-pager -o export | grep -cF {TOKEN} | grep -v ^0"],
-            ["sh", "-c", f"cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | grep -aF {TOKEN[:-1]}[{TOKEN[-1]}]"],
+            ["sh", "-c", f"cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | grep -a {TOKEN[:-1]}[{TOKEN[-1]}]"],
         ):
             result = machine.run(command)
             assert result.code != 0, result.stdout

@@ -44,7 +44,6 @@ def test_submodules_and_theirs_are_part_of_the_release(world, binary):
     for repository in (inner, lib, main):
         repository.token = TOKEN
     world.secret("git/credential", TOKEN)
-    world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
     deep = inner.commit("main", {"deep.js": "module.exports = 'deep';\n"})
     inner.commit("main", {"deep.js": "module.exports = 'a later one';\n"})
     lib.commit("main", {"index.js": "module.exports = require('./inner/deep');\n", ".gitmodules": describing(inner="../inner.git")})
@@ -56,6 +55,7 @@ def test_submodules_and_theirs_are_part_of_the_release(world, binary):
     main.commit("test", services.node(**{"server.js": server, "bootagent.toml": QUIET, ".gitmodules": describing(modules__lib=url)}))
     pin(main, "test", modules__lib=lib_at)
     machine = world.launch(binary=binary)
+    world.aws.allow("instance", [may("secretsmanager:GetSecretValue", "*")])
     result = run(machine, CREDENTIAL)
     assert result.code == 0, result.stderr
     assert machine.stat(f"/opt/{SERVICE}/current/modules/lib/inner/deep.js")
@@ -119,6 +119,6 @@ def test_a_submodule_with_a_link_out_of_the_release_is_refused(private):
 def test_the_plan_reads_a_service_s_files_out_of_a_submodule(private):
     package = {"name": "sample", "version": "1.0.0", "scripts": {"start": "node server.js"}}
     files = {"package.json": json.dumps(package), "server.js": services.SERVER}
-    at = private.world.repo("lib").commit("main", files)
+    at = private.world.repo("lib").commit("main", files | {"up": None})
     commit(private, "../lib.git", at, **{"bootagent.toml": 'directory = "vendored"\n' + QUIET})
     assert private.plan(CREDENTIAL)["commit"] == private.repository.sha("test")

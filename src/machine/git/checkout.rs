@@ -16,8 +16,8 @@ use nix::unistd::{geteuid, symlinkat};
 
 use super::inspect::{self, Inspected, Item};
 use super::lfs::Pointer;
-use super::{lfs, libgit2, submodules};
 use super::request::CheckoutRequest;
+use super::{lfs, libgit2, submodules};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::EntryKind;
 use crate::secret::ForeignText;
@@ -43,9 +43,17 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     if let Some(missing) = missing.first() {
         return Err(submodules::refused(missing, "its commit is not among what was fetched".to_owned()));
     }
+    let is_absent = |pointer| !lfs::path(&request.repository, pointer).exists();
+    if let Some(item) = items.iter().find(|item| item.lfs.as_ref().is_some_and(is_absent)) {
+        return Err(lfs::refused(&item.path, "it is not among what was fetched"));
+    }
     let root = empty_directory(&request.release)?;
     let odb = repository.odb().map_err(failed)?;
-    let mut writer = Writer { odb, repository: request.repository.clone(), open: vec![Folder { name: String::new(), fd: root }] };
+    let mut writer = Writer {
+        odb,
+        repository: request.repository.clone(),
+        open: vec![Folder { name: String::new(), fd: root }],
+    };
     let files = items.iter().map(|item| (item.path.as_str(), Some(item)));
     let mut all: Vec<_> = files.chain(gitlinks.iter().map(|path| (path.as_str(), None))).collect();
     all.sort_unstable_by_key(|(path, _)| *path);

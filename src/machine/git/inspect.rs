@@ -220,7 +220,9 @@ impl Walk<'_> {
                 };
                 count += 1;
                 if count > MOST_SUBMODULES || urls.len() == DEEPEST {
-                    let cause = format!("there are more than {MOST_SUBMODULES} submodules, or over {DEEPEST} within each other");
+                    let cause = format!(
+                        "there are more than {MOST_SUBMODULES} submodules, or over {DEEPEST} within each other"
+                    );
                     return Err(submodule(&path, &cause));
                 }
                 let urls: Vec<String> = urls.iter().chain([&module.url]).cloned().collect();
@@ -238,7 +240,8 @@ impl Walk<'_> {
 
     /// The submodules that the `.gitmodules` of a repository in this directory describes.
     fn described(&self, directory: &str) -> Result<HashMap<String, Module>> {
-        let path = if directory.is_empty() { ".gitmodules".to_owned() } else { format!("{directory}/.gitmodules") };
+        let path =
+            if directory.is_empty() { ".gitmodules".to_owned() } else { format!("{directory}/.gitmodules") };
         let is_it = |item: &&Item| item.path == path && item.kind != EntryKind::Symlink;
         let Some(item) = self.items.iter().find(is_it) else { return Ok(HashMap::new()) };
         if item.size > LONGEST_GITMODULES {

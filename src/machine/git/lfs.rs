@@ -46,8 +46,10 @@ impl Pointer {
     /// `None` if it is not a pointer; `Err` if it is a broken one.
     pub(super) fn read(content: &[u8]) -> Option<Result<Pointer, &'static str>> {
         let text = content.starts_with(VERSION.as_bytes()).then_some(content)?;
-        let value = |name: &str| std::str::from_utf8(text).ok()?.lines().find_map(|line| line.strip_prefix(name));
-        let is_hex = |oid: &&str| oid.len() == 64 && oid.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        let value =
+            |name: &str| std::str::from_utf8(text).ok()?.lines().find_map(|line| line.strip_prefix(name));
+        let is_hex =
+            |oid: &&str| oid.len() == 64 && oid.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
         let oid = value("oid sha256:").filter(is_hex);
         let size = value("size ").and_then(|size| size.parse().ok());
         let both = oid.zip(size).map(|(oid, size)| Pointer { oid: oid.to_owned(), size });
@@ -61,7 +63,11 @@ pub(super) fn path(repository: &Path, pointer: &Pointer) -> PathBuf {
 }
 
 pub(super) fn refused(path: &str, why: &str) -> Error {
-    Error::new(Code::SourceLfs, format!("fetching the Git LFS file {}", shown(path)), ForeignText::message(why))
+    Error::new(
+        Code::SourceLfs,
+        format!("fetching the Git LFS file {}", shown(path)),
+        ForeignText::message(why),
+    )
 }
 
 /// Downloads the files of all pointers. `base` is the repository's address; each submodule has its own LFS store.
@@ -147,7 +153,8 @@ impl Store {
         let text = response.into_body().into_with_config().limit(LONGEST_ANSWER).read_to_string();
         let text = text.map_err(|error| self.session.unreachable(&error))?;
         // serde's message could quote an address with a signature.
-        serde_json::from_str(&text).map_err(|_| refused(&item.path, "the server's answer is not one of Git LFS"))
+        serde_json::from_str(&text)
+            .map_err(|_| refused(&item.path, "the server's answer is not one of Git LFS"))
     }
 
     fn download(&self, item: &Item, pointer: &Pointer, answer: &Answer, to: &Path) -> Result<()> {

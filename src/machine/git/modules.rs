@@ -27,7 +27,9 @@ pub(super) fn modules(text: &str) -> HashMap<String, Module> {
             module = Module::default();
             continue;
         }
-        let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with(['#', ';'])) else { continue };
+        let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with(['#', ';'])) else {
+            continue;
+        };
         let value = value_of(value);
         match key.trim().to_ascii_lowercase().as_str() {
             "path" => path = Some(value.trim_end_matches('/').to_owned()),
@@ -117,7 +119,13 @@ impl Parts {
         // A path of the form git@host:/path begins at the root.
         let root = if path.starts_with('/') { "/" } else { "" };
         let prefix = format!("{}{root}", &address[..prefix]);
-        (!host.is_empty()).then(|| Parts { prefix, scheme, host: host.to_ascii_lowercase(), port, path: parts })
+        (!host.is_empty()).then(|| Parts {
+            prefix,
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port,
+            path: parts,
+        })
     }
 
     /// As git does: each `../` takes one part of the repository's path away.
@@ -173,7 +181,11 @@ mod tests {
             (SSH, "../lib.git", "git@github.com:acme/lib.git"),
             (SSH, "https://github.com/acme/lib.git", "git@github.com:acme/lib.git"),
             ("git@git.test:/srv/auth", "../lib", "git@git.test:/srv/lib"),
-            ("ssh://git@git.test:2222/acme/auth", "ssh://git@git.test:2222/acme/lib", "ssh://git@git.test:2222/acme/lib"),
+            (
+                "ssh://git@git.test:2222/acme/auth",
+                "ssh://git@git.test:2222/acme/lib",
+                "ssh://git@git.test:2222/acme/lib",
+            ),
             ("https://git.test/a/b/auth", "../lib", "https://git.test/a/b/lib"),
         ] {
             assert_eq!(resolve(base, url).as_deref(), Ok(address), "{base} {url}");
@@ -214,7 +226,8 @@ mod tests {
             [other]\n\tx = y\n[submodule \"b c\"]\nPATH=\"b c\"\nurl=https://x/y\nupdate = none\n[submodule \"no path\"]\nurl = z\n";
         let found = modules(text);
         assert_eq!(found.len(), 2);
-        let lib = Module { url: "../lib.git".to_owned(), branch: Some("main".to_owned()), is_left_out: false };
+        let lib =
+            Module { url: "../lib.git".to_owned(), branch: Some("main".to_owned()), is_left_out: false };
         assert_eq!(found["modules/lib"], lib);
         assert!(found["b c"].is_left_out && found["b c"].url == "https://x/y");
         assert!(modules("").is_empty() && modules("[submodule").is_empty());

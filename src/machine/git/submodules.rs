@@ -66,9 +66,7 @@ fn commit(
 ) -> Result<()> {
     let default = with_session(session, || {
         let failed = |error: git2::Error| {
-            session.exchange().failure().unwrap_or_else(|| {
-                refused(missing, error.message().to_owned())
-            })
+            session.exchange().failure().unwrap_or_else(|| refused(missing, error.message().to_owned()))
         };
         let mut remote = repository.remote_anonymous(address).map_err(failed)?;
         let mut connection = remote.connect_auth(Direction::Fetch, None, None).map_err(failed)?;
@@ -84,9 +82,7 @@ fn commit(
     })?;
     let Some(default) = default else { return Ok(()) };
     let named = missing.branch.clone().filter(|branch| branch != ".");
-    let default = default.and_then(|name| {
-        name.as_str().ok()?.strip_prefix("refs/heads/").map(str::to_owned)
-    });
+    let default = default.and_then(|name| name.as_str().ok()?.strip_prefix("refs/heads/").map(str::to_owned));
     let branch = named.or(default).and_then(|name| Branch::try_from(name.as_str()).ok());
     let not_sent = || refused(missing, format!("the server does not send its commit {}", missing.commit));
     let branch = branch.ok_or_else(not_sent)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{diagnose, releases};
 use crate::error::{Code, Error, Result};
+use crate::facts::Registry;
 use crate::fault::{Fault, Phase};
 use crate::machine::aws::clock;
 use crate::machine::disk::files;
@@ -15,7 +16,6 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::request::read_reply;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
-use crate::facts::Registry;
 use crate::machine::process::journal;
 use crate::machine::registries;
 use crate::machine::{Context, now};

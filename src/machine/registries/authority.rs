@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -49,12 +52,13 @@ fn server(host: &str, issuer: &Issuer<'_, KeyPair>) -> Result<ServerConfig> {
     let certificate = params.signed_by(&key, issuer).coded(Code::Bug, doing)?.der().clone();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let failed = |error: rustls::Error| Error::new(Code::Bug, DOING, error.to_string());
-    let mut server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .map_err(failed)?;
+    let mut server =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .map_err(failed)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(server)
 }

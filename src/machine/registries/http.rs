@@ -33,7 +33,8 @@ pub fn parse(head: &[u8]) -> Option<Request> {
     if !request.parse(head).ok()?.is_complete() {
         return None;
     }
-    let headers = request.headers.iter().map(|header| (header.name.to_ascii_lowercase(), header.value.to_vec()));
+    let headers =
+        request.headers.iter().map(|header| (header.name.to_ascii_lowercase(), header.value.to_vec()));
     Some(Request {
         method: request.method?.to_owned(),
         target: request.path?.to_owned(),
@@ -61,7 +62,8 @@ pub fn is_below(target: &str, prefix: &str) -> Option<bool> {
 pub fn answer(stream: &mut impl Write, status: u16, reason: &str) -> io::Result<()> {
     let reason: String = reason.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(300).collect();
     let length = reason.len() + 1;
-    let head = format!("HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n");
+    let head =
+        format!("HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n");
     stream.write_all(format!("{head}Connection: close\r\n\r\n{reason}\n").as_bytes())?;
     stream.flush()
 }

@@ -4,7 +4,8 @@ use std::net::{SocketAddr, TcpStream};
 
 /// Whether the other end of a connection from this machine belongs to `uid`. False if the kernel does not list it.
 pub fn is_of(uid: u32, stream: &TcpStream) -> bool {
-    let (Ok(SocketAddr::V4(theirs)), Ok(SocketAddr::V4(ours))) = (stream.peer_addr(), stream.local_addr()) else {
+    let (Ok(SocketAddr::V4(theirs)), Ok(SocketAddr::V4(ours))) = (stream.peer_addr(), stream.local_addr())
+    else {
         return false;
     };
     let end = |address: &std::net::SocketAddrV4| {

@@ -126,8 +126,9 @@ impl Proxy {
         let Some(login) = self.login(&request.target, host, port) else {
             return answer(client, 400, "the path could be read as another one");
         };
-        let mut outgoing =
-            web_http::Request::builder().method(method).uri(format!("https://{host}:{port}{}", request.target));
+        let mut outgoing = web_http::Request::builder()
+            .method(method)
+            .uri(format!("https://{host}:{port}{}", request.target));
         if port == 443 {
             outgoing = outgoing.uri(format!("https://{host}{}", request.target));
         }
@@ -153,7 +154,11 @@ impl Proxy {
     }
 }
 
-fn respond(client: &mut impl Write, response: web_http::Response<ureq::Body>, is_head: bool) -> io::Result<()> {
+fn respond(
+    client: &mut impl Write,
+    response: web_http::Response<ureq::Body>,
+    is_head: bool,
+) -> io::Result<()> {
     let status = response.status();
     let mut text = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("-"));
     text.push_str("Connection: close\r\n");

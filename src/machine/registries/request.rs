@@ -38,7 +38,8 @@ pub struct Login {
 impl Login {
     pub fn new(registry: &Registry, token: &Secret) -> Login {
         let address = registry.url.as_str().trim_start_matches("https://");
-        let (authority, path) = address.split_once('/').map_or((address, ""), |(authority, path)| (authority, path));
+        let (authority, path) =
+            address.split_once('/').map_or((address, ""), |(authority, path)| (authority, path));
         let (host, port) = split(authority).unwrap_or((authority, 443));
         let authorization = match &registry.username {
             None => format!("Bearer {}", token.expose()),

@@ -10,13 +10,19 @@ use crate::machine::jail::request::Timeouts;
 const IDLE: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Connects to `target` (`host:port`). The error says why it is not reached.
-pub fn connect(target: &str, host: &str, network: &Network, timeouts: &Timeouts) -> Result<TcpStream, String> {
+pub fn connect(
+    target: &str,
+    host: &str,
+    network: &Network,
+    timeouts: &Timeouts,
+) -> Result<TcpStream, String> {
     let Some(proxy) = network.proxy_for(host) else { return connect_to(target, timeouts) };
     let mut stream = connect_to(proxy.authority(), timeouts)?;
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let head = super::http::head(&mut stream).map_err(|error| format!("the proxy {proxy}: {error}"))?;
-    let status = String::from_utf8_lossy(&head).split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
+    let status =
+        String::from_utf8_lossy(&head).split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
     match status {
         Some(200..=299) => Ok(stream),
         _ => Err(format!("the proxy {proxy} refuses CONNECT {target}")),
@@ -29,7 +35,8 @@ fn connect_to(at: &str, timeouts: &Timeouts) -> Result<TcpStream, String> {
     for address in addresses {
         match TcpStream::connect_timeout(&address, timeouts.connect) {
             Ok(stream) => {
-                let set = stream.set_read_timeout(Some(timeouts.stall)).and_then(|()| stream.set_nodelay(true));
+                let set =
+                    stream.set_read_timeout(Some(timeouts.stall)).and_then(|()| stream.set_nodelay(true));
                 set.map_err(|error| error.to_string())?;
                 return Ok(stream);
             }

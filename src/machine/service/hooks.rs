@@ -22,7 +22,8 @@ const OUTPUT: usize = 64 << 10;
 
 /// The hooks of this machine, or why they are refused.
 pub fn read() -> Hooks {
-    read_at(Path::new(layout::HOOKS)).unwrap_or_else(|cause| Hooks { refused: Some(cause), ..Hooks::default() })
+    read_at(Path::new(layout::HOOKS))
+        .unwrap_or_else(|cause| Hooks { refused: Some(cause), ..Hooks::default() })
 }
 
 fn read_at(directory: &Path) -> std::result::Result<Hooks, String> {
@@ -75,7 +76,12 @@ fn program(path: &Path, directory: &Path) -> std::result::Result<PathBuf, String
     let real = owned::resolved(path)?.ok_or_else(absent)?;
     let within = owned::resolved(directory)?.ok_or_else(absent)?;
     if !real.starts_with(&within) {
-        return Err(format!("{} leads to {}, outside of {}", path.display(), real.display(), within.display()));
+        return Err(format!(
+            "{} leads to {}, outside of {}",
+            path.display(),
+            real.display(),
+            within.display()
+        ));
     }
     let data = std::fs::metadata(&real).map_err(|error| format!("{}: {error}", real.display()))?;
     if !data.is_file() {
@@ -191,7 +197,8 @@ mod tests {
             assert!(cause.contains(says), "{says}: {cause}");
         }
         if nix::unistd::geteuid().is_root() {
-            let theirs = |within: &Path| std::os::unix::fs::chown(within.join("20-b"), Some(1), None).unwrap();
+            let theirs =
+                |within: &Path| std::os::unix::fs::chown(within.join("20-b"), Some(1), None).unwrap();
             assert!(of(theirs).unwrap_err().contains("owner daemon"));
         }
     }

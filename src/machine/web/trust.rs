@@ -88,7 +88,9 @@ pub fn bundle_with(ca_file: Option<&CaFile>, certificate: &str) -> Result<Vec<u8
 
 /// The system's certificates as PEM; empty if it has none.
 fn system() -> Result<Vec<u8>> {
-    let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) else { return Ok(Vec::new()) };
+    let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) else {
+        return Ok(Vec::new());
+    };
     let mut all = std::fs::read(system).doing(|| format!("reading {}", system.display()))?;
     all.push(b'\n');
     Ok(all)

@@ -171,7 +171,8 @@ impl Fragment {
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
         let registries = self.registries.iter().try_for_each(|(name, words)| words.check(name));
-        let all = archives.and(apt).and(registries).and(self.imds.check()).and(self.lifecycle.check()).and(ports);
+        let all =
+            archives.and(apt).and(registries).and(self.imds.check()).and(self.lifecycle.check()).and(ports);
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;

@@ -42,12 +42,18 @@ impl RegistryWords {
         }
         let plain = |name: &String| name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
         if self.username.as_ref().is_some_and(|name| name.is_empty() || name.len() > 200 || !plain(name)) {
-            return Err(format!("{key}.username has a space, a colon or another character that a login cannot have"));
+            return Err(format!(
+                "{key}.username has a space, a colon or another character that a login cannot have"
+            ));
         }
         let services = self.services.iter().flatten();
         match services.clone().find(|service| Service::try_from(service.as_str()).is_err()) {
-            _ if services.count() > MOST_SERVICES => Err(format!("{key}.services has over {MOST_SERVICES} entries")),
-            Some(service) => Err(format!("{key}.services has {}, which is not a service's name", service.escape_default())),
+            _ if services.count() > MOST_SERVICES => {
+                Err(format!("{key}.services has over {MOST_SERVICES} entries"))
+            }
+            Some(service) => {
+                Err(format!("{key}.services has {}, which is not a service's name", service.escape_default()))
+            }
             None => Ok(()),
         }
     }

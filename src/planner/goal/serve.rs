@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, hooks, image, imds, migrate,
-    recover, remember, signal, site, start, volume, wait_for,
+    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, hooks, image, imds,
+    migrate, recover, remember, signal, site, start, volume, wait_for,
 };
 use crate::secret::Redaction;
 
