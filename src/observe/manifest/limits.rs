@@ -41,6 +41,14 @@ impl Limits {
         }
     }
 
+    /// `memory 400M, open files 1024`; empty without limits.
+    pub fn shown(&self) -> String {
+        let memory = self.memory.iter().map(|most| format!("memory {most}"));
+        let files = self.open_files.iter().map(|most| format!("open files {most}"));
+        let tasks = self.tasks.iter().map(|most| format!("tasks {most}"));
+        memory.chain(files).chain(tasks).collect::<Vec<_>>().join(", ")
+    }
+
     /// The directives of the unit that they replace or add.
     pub fn directives(&self) -> Vec<String> {
         let memory = self.memory.iter().map(|most| format!("MemoryMax={most}"));
