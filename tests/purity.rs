@@ -86,6 +86,7 @@ fn selection() -> Selection {
         lifecycle: None,
         low_ports: Default::default(),
         proxy_trust: Vec::new(),
+        limits: Default::default(),
         lockfile: true,
         network: Default::default(),
         mirrors: Default::default(),

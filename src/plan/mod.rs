@@ -10,6 +10,7 @@ pub mod environment;
 pub mod hardening;
 mod health;
 pub mod layout;
+mod limits;
 mod preview;
 mod prune;
 mod show;
@@ -33,10 +34,13 @@ pub use action::{
 };
 pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
-pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
+pub use container::{
+    ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin,
+};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};
+pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
 use show::printable;

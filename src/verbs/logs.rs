@@ -12,7 +12,11 @@ pub async fn logs(args: &LogsArgs) -> u8 {
         let units = units(&LocalHost::observer()).await?;
         let mut line = vec!["/usr/bin/journalctl".to_owned(), format!("--lines={}", args.lines)];
         line.extend(match &args.process {
-            Some(name) => vec![format!("--unit={}.{}.service", service(&units), checked(name)?)],
+            // One unit, or one for each instance.
+            Some(name) => {
+                let unit = format!("--unit={}.{}", service(&units), checked(name)?);
+                vec![format!("{unit}.service"), format!("{unit}@*.service")]
+            }
             None => {
                 let processes = format!("--unit={}.*.service", service(&units));
                 units.iter().map(|unit| format!("--unit={unit}")).chain([processes]).collect()

@@ -5,7 +5,7 @@ use super::super::{runtime, values};
 use super::{Subject, command, plain};
 use crate::error::{Error, Result};
 use crate::observe::manifest::{Manifest, Process, ProxyLimits, ProxyWish, Timer, VolumeWish};
-use crate::plan::Setting;
+use crate::plan::{Limits, Setting};
 
 pub fn asked(subject: &Subject) -> Result<Vec<Setting>> {
     let manifest = subject.manifest;
@@ -32,11 +32,9 @@ fn listed<'a>(name: &str, all: impl IntoIterator<Item = &'a String>, origin: &st
 fn processes(manifest: &Manifest) -> Result<Vec<Setting>> {
     let shown = |(name, process): (&String, &Process)| {
         let key = format!("processes.{name}");
-        Ok(line(
-            &format!("process {name}"),
-            &typed(&process.start, &key)?,
-            &format!("{key} in bootagent.toml"),
-        ))
+        let instances = process.instances.map(|count| format!(", {count} instances")).unwrap_or_default();
+        let value = format!("{}{instances}{}", typed(&process.start, &key)?, own(&process.limits));
+        Ok(line(&format!("process {name}"), &value, &format!("{key} in bootagent.toml")))
     };
     manifest.processes.iter().map(shown).collect()
 }
@@ -44,11 +42,17 @@ fn processes(manifest: &Manifest) -> Result<Vec<Setting>> {
 fn timers(manifest: &Manifest) -> Result<Vec<Setting>> {
     let shown = |(name, timer): (&String, &Timer)| {
         let key = format!("timers.{name}");
-        let (command, most) = (typed(&timer.command, &key)?, timer.timeout.0);
-        let value = format!("{command}, at {}, for {most} s at most", timer.schedule);
+        let (command, most, own) = (typed(&timer.command, &key)?, timer.timeout.0, own(&timer.limits));
+        let value = format!("{command}, at {}, for {most} s at most{own}", timer.schedule);
         Ok(line(&format!("timer {name}"), &value, &format!("{key} in bootagent.toml")))
     };
     manifest.timers.iter().map(shown).collect()
+}
+
+/// The limits of a process or timer.
+fn own(limits: &Limits) -> String {
+    let shown = limits.shown();
+    if shown.is_empty() { shown } else { format!(", {shown}") }
 }
 
 /// The command of a process or timer. A boot refuses the same lines.
@@ -90,7 +94,7 @@ fn variables(manifest: &Manifest) -> Vec<Setting> {
         .map(|source| line("values from", &source, "env.from in bootagent.toml; if the policy allows it"));
     let composed =
         values::composed(env).map(|composed| line("composed", &composed, "env.compose in bootagent.toml"));
-    let own = listed("own values", env.values.keys(), "env.values in bootagent.toml");
+    let set = listed("own values", env.values.keys(), "env.values in bootagent.toml");
     let required = listed("required", &env.required, "env.required in bootagent.toml");
     let made = env.files.iter().map(values::made);
     let made = made.map(|file| line("file", &file, "env.files in bootagent.toml"));
@@ -99,7 +103,7 @@ fn variables(manifest: &Manifest) -> Vec<Setting> {
         .into_iter()
         .chain(sources)
         .chain(composed)
-        .chain(own)
+        .chain(set)
         .chain(required)
         .chain(made)
         .chain(without)
