@@ -35,7 +35,7 @@ pub use action::{
 pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{
-    ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin,
+    ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,
 };
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
