@@ -5,6 +5,7 @@
 
 mod family;
 mod gate;
+mod hooks;
 mod host_key;
 mod known;
 mod lifecycle;
@@ -17,6 +18,7 @@ mod operator;
 mod present;
 mod program;
 pub mod records;
+mod registry;
 mod seconds;
 mod source;
 mod template;
@@ -27,6 +29,7 @@ mod values;
 
 pub use family::{Family, PackageManager};
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
@@ -44,6 +47,7 @@ pub use records::{
     Attempt, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised,
     Takes, Unrecorded, Unusable,
 };
+pub use registry::Registry;
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};

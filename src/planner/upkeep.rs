@@ -22,12 +22,12 @@ What=/var/lib/bootagent/swap
 
 /// Adds the steps for swap file and journal. No step waits for them: they are done long before a build needs memory.
 pub fn machine(steps: &mut Steps, facts: &Facts, selection: &Selection) {
-    match selection.swap {
+    match selection.upkeep.swap {
         Some(mib) => swap(steps, facts, mib),
         None if facts.swap => no_swap(steps),
         None => {}
     }
-    let limit = selection.journal.as_ref();
+    let limit = selection.upkeep.journal.as_ref();
     if limit.is_some() || facts.journal {
         let text = limit.map(|most| {
             format!("# Written by bootagent, as [journal] of the policy says; do not edit.\n[Journal]\nSystemMaxUse={most}\n")

@@ -8,14 +8,17 @@ mod archives;
 mod dnf;
 mod flags;
 mod fragment;
+mod hooks;
 mod imds;
 mod journal;
 mod lifecycle;
+mod limits;
 mod network;
 mod origin;
 mod package_repository;
 mod packages;
 mod ports;
+mod registries;
 mod swap;
 mod values;
 
@@ -35,9 +38,11 @@ pub use flags::{Flags, Overrides};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;
+pub use limits::LimitsAllowed;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 pub use ports::LowPorts;
+pub use swap::Upkeep;
 pub use values::ValuesAllowed;
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
@@ -154,6 +159,10 @@ impl Policy {
 
     pub fn secret(&self) -> Sourced<String> {
         self.or_default(|fragment| fragment.secret.clone())
+    }
+
+    pub fn install_secret(&self) -> Sourced<String> {
+        self.or_default(|fragment| fragment.install_secret.clone())
     }
 
     pub fn service(&self) -> Option<Sourced<String>> {

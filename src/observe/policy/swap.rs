@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Policy;
 use super::origin::Sourced;
+use crate::plan::Setting;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -49,9 +50,31 @@ fn mib(text: &str) -> Option<u64> {
     BOUNDS.contains(&size).then_some(size)
 }
 
-impl Policy {
+/// What looks after the machine rather than a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upkeep {
     /// The size of the swap file in MiB; none without one.
-    pub fn swap(&self) -> Option<Sourced<u64>> {
+    pub swap: Option<u64>,
+    /// The most that the journal may use on disk, in journald's words; none for journald's own limit.
+    pub journal: Option<String>,
+}
+
+impl Policy {
+    /// The swap file and the journal's limit, and the settings that are not defaults.
+    pub fn upkeep(&self) -> (Upkeep, Vec<Setting>) {
+        let (swap, journal) = (self.swap(), self.journal());
+        let size = swap.clone().map(|found| found.map(|mib| format!("{mib} MiB")));
+        let settings = [
+            size.map(|found| found.setting("swap.size")),
+            journal.as_ref().map(|found| found.setting("journal.max_use")),
+        ];
+        let upkeep =
+            Upkeep { swap: swap.map(|found| found.value), journal: journal.map(|found| found.value) };
+        (upkeep, settings.into_iter().flatten().collect())
+    }
+
+    /// The size of the swap file in MiB; none without one.
+    fn swap(&self) -> Option<Sourced<u64>> {
         let size = self.uppermost(|fragment| fragment.swap.size.clone())?;
         let value = mib(&size.value).filter(|mib| *mib > 0)?;
         Some(Sourced { value, origin: size.origin })
