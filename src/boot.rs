@@ -8,7 +8,9 @@ mod decide;
 mod environment;
 mod fallback;
 mod fetch;
+mod fleet;
 mod identify;
+mod last_good;
 mod memory;
 mod origins;
 mod present;
@@ -41,8 +43,9 @@ use wanted::{Planned, plan};
 /// A run: observe, plan, apply, report. Its error has been reported already.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     report.started();
+    let mut known = fallback::Known::new(flags);
     let running = async {
-        let result = attempt(machine, flags, report).await;
+        let result = attempt(machine, flags, &mut known, report).await;
         retry::settle(machine, flags, result.as_ref().err(), report).await;
         result
     };
@@ -52,20 +55,27 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) if error.code().ends_before_the_run() => report.refused(error),
         Err(error) => report.failed(error),
     }
+    if !result.as_ref().is_err_and(|error| error.code().ends_before_the_run()) {
+        fleet::tell(machine, &known, report).await;
+    }
     result
 }
 
-async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
+async fn attempt(
+    machine: &impl Host,
+    flags: &Flags,
+    known: &mut fallback::Known,
+    report: &Report,
+) -> Result<()> {
     let mut stop = pin!(machine::shutdown_signal());
-    let mut known = fallback::Known::new(flags);
-    let ahead = plan_ahead(machine, flags, stop.as_mut(), &mut known, report).await;
+    let ahead = plan_ahead(machine, flags, stop.as_mut(), known, report).await;
     let (identified, planned, limit) = match ahead {
         Ok(made) => made,
         Err(error) => {
             let error = error.in_public();
             report.first_error(&error);
             if !error.code().ends_before_the_run() {
-                fallback::without_a_plan(machine, &known, &error, report).await;
+                fallback::without_a_plan(machine, known, &error, report).await;
             }
             return Err(error);
         }
@@ -76,21 +86,46 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         .await
         .inspect_err(|error| report.first_error(error))?;
 
-    let carrying_out = carry_out(machine, flags, &identified, &planned, report);
-    let result = limit.run(stop.as_mut(), carrying_out).await;
+    let result = match fleet::refuse_failing(machine, flags, &identified, plan, report).await {
+        Ok(()) => {
+            let carrying_out = carry_out(machine, flags, &identified, &planned, report);
+            limit.run(stop.as_mut(), carrying_out).await
+        }
+        Err(error) => Err(error),
+    };
     let of = (flags, &identified);
     let result = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report).await;
     let result = result.map_err(|error| memory::explained(error, plan, report));
-    match &result {
-        Ok(()) => memory::forget(machine, plan).await,
-        Err(error) => go_back(machine, plan, error, report).await,
+    let error = match result {
+        Ok(()) => {
+            memory::forget(machine, plan).await;
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    report.first_error(&error);
+    if !report.was_cancelled() && !report.has_passed() {
+        fleet::record_failure(machine, &identified, plan, &error).await;
+        fleet::tell_soon(machine, known, report).await;
     }
-    result
+    let good = last_good::due(machine, flags, &identified, plan, &error, report).await;
+    go_back(machine, plan, &error, good.is_none(), report).await;
+    if let Some(good) = good {
+        let commits = (&plan.commit, &good);
+        let deploying = last_good::deploy(machine, flags, &identified, commits, (&limit, stop), report);
+        if let Err((second, plan)) = deploying.await {
+            report.note(format!("the last good commit failed, too: {second}"));
+            if let Some(plan) = plan {
+                go_back(machine, &plan, &second, true, report).await;
+            }
+        }
+    }
+    Err(error)
 }
 
 /// Returns to the previous deployment, unless the new one has passed its health check: then only a later step failed.
-async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
-    report.first_error(error);
+/// `may_abandon`: the run ends with this recovery.
+async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, may_abandon: bool, report: &Report) {
     if report.has_passed() {
         return;
     }
@@ -102,7 +137,7 @@ async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Repor
             report.may_not_serve(former, &error.report().causes.join(": "));
         }
         former => {
-            apply::recover(machine, &plan.recover, plan.budget, report).await;
+            apply::recover(machine, &plan.recover, plan.budget, may_abandon, report).await;
             report.recovered(former.as_ref());
             present::after_recovery(machine, report).await;
         }
@@ -118,8 +153,11 @@ async fn plan_ahead<'a>(
 ) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     (known.budget, known.network) = (limit.budget, policy.network());
+    let prefix = policy.fleet().0.prefix;
     let arrived = limit.run(stop.as_mut(), arrive(machine, flags, policy, report)).await;
     known.instance = report.known_instance();
+    let unselected = known.instance.as_ref().zip(prefix.as_ref());
+    known.report = unselected.map(|(instance, prefix)| prefix.unselected_report(&instance.id));
     let arrived = arrived?;
 
     // From here on the next boot runs bootagent with these flags, even if this run fails.
@@ -127,7 +165,9 @@ async fn plan_ahead<'a>(
     let ahead = planner::retry_steps(&arrived.facts, next.as_ref());
     limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
-    let identified = limit.run(stop.as_mut(), choose(machine, flags, arrived, report)).await?;
+    let identified = limit.run(stop.as_mut(), choose(machine, flags, arrived, report)).await;
+    known.report = report.place(prefix.as_ref()).or(known.report.take());
+    let identified = identified?;
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
     limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 

@@ -17,10 +17,12 @@ use crate::observe::{Flags, Fragment, Overrides};
 use crate::plan::Seconds;
 
 mod everyday;
+mod fleet;
 mod help;
 mod offline;
 
 pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
+pub use fleet::{FleetArgs, IamPolicyArgs, Role, WhyArgs};
 pub use offline::{InitArgs, ValidateArgs};
 
 /// Deploys this instance's service and waits until it is healthy
@@ -68,6 +70,15 @@ pub enum Verb {
     /// Record this machine as JSON, for --facts
     #[command(after_help = help::FACTS)]
     Facts(FactsArgs),
+    /// Show why an instance failed, from its report in the fleet memory; also of a terminated one
+    #[command(after_help = help::WHY)]
+    Why(WhyArgs),
+    /// List the instances of a service, from their reports in the fleet memory
+    #[command(after_help = help::FLEET)]
+    Fleet(FleetArgs),
+    /// Print the least that the role of an instance needs, as an IAM policy; offline
+    #[command(after_help = help::IAM_POLICY)]
+    IamPolicy(IamPolicyArgs),
     /// Internal: a child process of bootagent
     #[command(name = "__child", hide = true)]
     Child(ChildArgs),

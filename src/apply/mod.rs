@@ -48,11 +48,18 @@ pub async fn apply(
 /// Carries out the recovery after a failed run, with the whole budget again. Its failures are logged; the run keeps its
 /// first error. Output of the previous deployment is not shown: it may contain old secret values, which the redaction
 /// of this run does not know. A cancelled run does not give the instance up: the machine may only be rebooting, and the
-/// next run continues.
-pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, report: &Report) {
+/// next run continues. Without `may_abandon`, a further attempt follows.
+pub async fn recover(
+    machine: &impl Host,
+    recovery: &[Step],
+    budget: Seconds,
+    may_abandon: bool,
+    report: &Report,
+) {
     report.recovering();
     let cleanup = DiskCleanup::none();
-    let is_due = |step: &&Step| !(step.action.abandons() && report.was_cancelled());
+    let may_abandon = may_abandon && !report.was_cancelled();
+    let is_due = |step: &&Step| may_abandon || !step.action.abandons();
     let recovery = recovery.iter().filter(is_due).collect();
     let recovering = steps(machine, recovery, None, report, None, OnFailure::Continue, &cleanup);
     match timeout(budget.duration(), recovering).await {

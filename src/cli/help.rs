@@ -109,3 +109,23 @@ Example:
   bootagent unhold && bootagent run
 
 Exit status: 0 no longer held, 1 the hold cannot be removed, 77 not root";
+
+pub const WHY: &str = "\
+Examples:
+  bootagent why i-0123456789abcdef0 --fleet s3://acme-fleet/bootagent   on a laptop, with your own AWS credentials
+  bootagent why i-0123456789abcdef0                                     on an instance, with its role
+
+Exit status: 0 shown, 1 there is no report, 64 usage error, 75 S3 cannot be reached, 78 access denied or no such bucket";
+
+pub const FLEET: &str = "\
+Example:
+  bootagent fleet --service auth-service --environment prod --fleet s3://acme-fleet/bootagent
+
+Exit status: 0 shown, 64 usage error, 75 S3 cannot be reached, 78 access denied or no such bucket";
+
+pub const IAM_POLICY: &str = "\
+Examples:
+  bootagent iam-policy --policy policy.toml --service auth-service --environment prod --account 123456789012 --region eu-west-1
+  bootagent iam-policy --policy policy.toml --service auth-service --environment prod --for operator
+
+Exit status: 0 printed, 64 usage error, 78 policy or manifest invalid";

@@ -3,6 +3,7 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod fleet;
 mod gate;
 mod host_key;
 mod known;
@@ -24,6 +25,9 @@ pub mod testing;
 mod uncommitted;
 mod values;
 
+pub use fleet::{
+    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
+};
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};

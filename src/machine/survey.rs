@@ -37,6 +37,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         tags: None,
         own_manifest: None,
         lifecycle: Default::default(),
+        fleet: Default::default(),
         programs,
         known: Default::default(),
         taken: taken()?,

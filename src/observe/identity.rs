@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed,
-    holds_a_secret,
+    Archives, FleetWanted, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
+    ValuesAllowed, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
+use crate::facts::{Branch, CommitPrefix, Environment, Facts, FleetMemory, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
 
 /// What to deploy, and under which settings. All values are checked.
@@ -42,6 +42,8 @@ pub struct Selection {
     pub lockfile: bool,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
+    /// What instances share, and what one does with a commit that fails.
+    pub fleet: FleetWanted,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
@@ -127,6 +129,9 @@ pub fn select(
     origins.note("environment", &environment);
     origins.note("repository", &repository);
     origins.note("secret", &secret);
+    if let Some(pinned) = &pinned {
+        origins.note("ref", pinned);
+    }
     if let Some(credential) = &credential {
         origins.note("git_credential", credential);
     }
@@ -150,6 +155,8 @@ pub fn select(
     settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
     let (lifecycle, lifecycle_settings) = policy.lifecycle();
     settings.extend(lifecycle_settings);
+    let (fleet, fleet_settings) = policy.fleet();
+    settings.extend(fleet_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
     let (low_ports, low_ports_setting) = policy.low_ports();
@@ -175,6 +182,7 @@ pub fn select(
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
         lifecycle,
+        fleet,
         low_ports,
         proxy_trust,
         settings,
@@ -195,6 +203,13 @@ pub fn selected_service(
     anew: impl Into<Anew>,
 ) -> Result<Service> {
     Ok(service(facts, policy, decided, anew.into() == Anew::All)?.value)
+}
+
+/// Service and environment, as policy and tags name them.
+pub fn named(facts: &Facts, policy: &Policy) -> Result<(Service, Environment)> {
+    let service = service(facts, policy, None, true)?.value;
+    let (environment, _) = branch(environment(facts, policy, None, true)?, &policy.environments())?;
+    Ok((service, environment.value))
 }
 
 /// For a service without a repository: the path of its manifest, in place of the repository's address.
@@ -373,5 +388,21 @@ fn pinned(
     if let Some(decided) = decided {
         return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
     }
-    policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit")).transpose()
+    let named = policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit"));
+    Ok(named.transpose()?.or_else(|| pinned_by_rollout(facts)))
+}
+
+/// The commit that a rollout pinned for the whole group.
+fn pinned_by_rollout(facts: &Facts) -> Option<Sourced<CommitPrefix>> {
+    let pin = facts.fleet.pin.as_ref()?;
+    let place = facts.fleet.place.clone().unwrap_or_default();
+    Some(Sourced { value: pin.commit.clone().into(), origin: Origin::Fleet(place) })
+}
+
+impl Selection {
+    /// The places of what the instances share; `None` if the policy names no prefix.
+    pub fn fleet_memory(&self) -> Option<FleetMemory> {
+        let prefix = self.fleet.prefix.clone()?;
+        Some(FleetMemory { prefix, service: self.service.clone(), environment: self.environment.clone() })
+    }
 }

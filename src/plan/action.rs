@@ -11,6 +11,7 @@ use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages};
 use super::data::InitializeData;
 use super::environment::SeenFile;
+use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
 use super::signal::{LifecycleResult, Signal};
@@ -147,6 +148,8 @@ pub enum Action {
     PruneRuntimes(PruneRuntimes),
     /// Tells Auto Scaling that the instance may go into service, or must be terminated.
     Signal(Signal),
+    /// Writes an object of the fleet memory.
+    PutObject(PutObject),
 }
 
 impl Action {
@@ -207,6 +210,7 @@ impl Action {
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
+            | Action::PutObject(_)
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
@@ -343,6 +347,9 @@ pub struct Migration {
     pub scratch: PathBuf,
     pub writable: Vec<PathBuf>,
     pub may_use_imds: bool,
+    /// Lets one instance of a group run it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<MigrationLock>,
     /// If this record exists with this text, the migration is done.
     pub record: Record,
 }

@@ -7,6 +7,7 @@ mod archive;
 pub mod container;
 mod data;
 pub mod environment;
+mod fleet;
 pub mod hardening;
 mod health;
 pub mod layout;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Commit, Environment, Generation, Service};
+use crate::facts::{Commit, Environment, Generation, S3Object, Service};
 use crate::secret::Redaction;
 
 /// Part of the recorded facts, because records of earlier deployments contain them.
@@ -36,6 +37,7 @@ pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
+pub use fleet::{FleetAccess, MigrationLock, PutObject};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
@@ -69,6 +71,12 @@ pub struct Plan {
     /// Sent beside `steps`, for as long as they run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Keepalive>,
+    /// Where the run's report is written at its end, also after a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<S3Object>,
+    /// Whether the former commit works with migrated data; `None` if the plan has no migration.
+    #[serde(skip)]
+    pub migration_is_reversible: Option<bool>,
     /// Run before `steps` are run a second time, if a release that was healthy before the boot is not healthy after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rebuild: Vec<Step>,
@@ -149,6 +157,8 @@ pub struct Step {
 pub enum Mark {
     /// The release is complete: checked out, installed, built and flushed to disk.
     Whole,
+    /// The migration is done.
+    Migrated,
     /// A candidate runs beside the serving deployment.
     Candidate,
     /// The record that the new deployment is about to be started is written.

@@ -2,7 +2,9 @@
 
 mod env;
 mod facts;
+mod fleet;
 mod hold;
+mod iam_policy;
 mod init;
 mod inspect;
 mod logs;
@@ -11,6 +13,7 @@ mod rollback;
 mod run;
 mod status;
 mod validate;
+mod why;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,9 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Init(args) => init::init(&args),
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
+        Verb::Why(args) => Box::pin(why::why(&args)).await,
+        Verb::Fleet(args) => Box::pin(fleet::fleet(&args)).await,
+        Verb::IamPolicy(args) => iam_policy::iam_policy(&args).await,
         Verb::Child(_) => Code::Bug.exit() as u8,
     }
 }

@@ -12,8 +12,10 @@ mod imds;
 mod json;
 mod parameters;
 mod query;
+pub mod s3;
 mod secrets;
 mod unreached;
+mod xml;
 
 use aws_config::SdkConfig;
 use aws_config::imds::credentials::ImdsCredentialsProvider;

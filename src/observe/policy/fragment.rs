@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::fleet::Fleet;
 use super::imds::Imds;
 use super::lifecycle::Lifecycle;
 use super::network::Network;
@@ -63,6 +64,8 @@ pub struct Fragment {
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
+    #[serde(default, skip_serializing_if = "Fleet::is_empty")]
+    pub fleet: Fleet,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
     /// Which ports below 1024 a service and its proxy may open.
@@ -136,6 +139,7 @@ impl Fragment {
             apt: under.apt.into_iter().chain(self.apt).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
+            fleet: self.fleet.over(under.fleet),
             values: self.values.over(under.values),
             low_ports: self.low_ports.or(under.low_ports),
             proxy: self.proxy.over(under.proxy),
@@ -159,7 +163,12 @@ impl Fragment {
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
-        let all = archives.and(apt).and(self.imds.check()).and(self.lifecycle.check()).and(ports);
+        let all = archives
+            .and(apt)
+            .and(self.imds.check())
+            .and(self.lifecycle.check())
+            .and(self.fleet.check())
+            .and(ports);
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;

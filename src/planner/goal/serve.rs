@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, image, imds, migrate,
-    recover, remember, signal, site, start, volume, wait_for,
+    accounts, ahead, build, candidate, compared, data_host, environment, fleet, goes_back_to, image, imds,
+    migrate, recover, remember, signal, site, start, volume, wait_for,
 };
 use crate::secret::Redaction;
 
@@ -40,6 +40,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         candidate::end(&mut steps, "candidate-end", &draft.layout).after(&["health-check"]);
     }
     remember::remember(&mut steps, draft)?;
+    fleet::remember_good(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
     signal::proceed(&mut steps, wanted);
@@ -54,6 +55,8 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         notes: draft.notes.clone(),
         steps: steps.finish(),
         keepalive: signal::keepalive(wanted),
+        report: fleet::report(wanted),
+        migration_is_reversible: migrate::is_reversible(draft),
         rebuild: recover::rebuild(draft),
         recover: recover::recover(draft, candidate.is_some()),
         room: remember::make_room(draft),
