@@ -19,13 +19,14 @@ mod questions;
 mod rebuild;
 mod records;
 mod retry;
+pub mod rollout;
 mod serves;
 mod wanted;
 
 use std::pin::{Pin, pin};
 
 use crate::apply::{self, Limit};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::machine::{self, Host};
 use crate::observe::Flags;
 use crate::plan::{Compared, Mark, Plan};
@@ -45,7 +46,8 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     report.started();
     let mut known = fallback::Known::new(flags);
     let running = async {
-        let result = attempt(machine, flags, &mut known, report).await;
+        // Boxed, like the parts of an attempt: nested on the stack, these futures could overflow it.
+        let result = Box::pin(attempt(machine, flags, &mut known, report)).await;
         retry::settle(machine, flags, result.as_ref().err(), report).await;
         result
     };
@@ -56,7 +58,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) => report.failed(error),
     }
     if !result.as_ref().is_err_and(|error| error.code().ends_before_the_run()) {
-        fleet::tell(machine, &known, report).await;
+        Box::pin(fleet::tell(machine, &known, report)).await;
     }
     result
 }
@@ -68,7 +70,7 @@ async fn attempt(
     report: &Report,
 ) -> Result<()> {
     let mut stop = pin!(machine::shutdown_signal());
-    let ahead = plan_ahead(machine, flags, stop.as_mut(), known, report).await;
+    let ahead = Box::pin(plan_ahead(machine, flags, stop.as_mut(), known, report)).await;
     let (identified, planned, limit) = match ahead {
         Ok(made) => made,
         Err(error) => {
@@ -86,15 +88,16 @@ async fn attempt(
         .await
         .inspect_err(|error| report.first_error(error))?;
 
-    let result = match fleet::refuse_failing(machine, flags, &identified, plan, report).await {
+    let result = match Box::pin(fleet::refuse_failing(machine, flags, &identified, plan, report)).await {
         Ok(()) => {
-            let carrying_out = carry_out(machine, flags, &identified, &planned, report);
+            let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
             limit.run(stop.as_mut(), carrying_out).await
         }
         Err(error) => Err(error),
     };
     let of = (flags, &identified);
-    let result = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report).await;
+    let rebuilding = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report);
+    let result = Box::pin(rebuilding).await;
     let result = result.map_err(|error| memory::explained(error, plan, report));
     let error = match result {
         Ok(()) => {
@@ -108,15 +111,18 @@ async fn attempt(
         fleet::record_failure(machine, &identified, plan, &error).await;
         fleet::tell_soon(machine, known, report).await;
     }
-    let good = last_good::due(machine, flags, &identified, plan, &error, report).await;
-    go_back(machine, plan, &error, good.is_none(), report).await;
+    let good = Box::pin(last_good::due(machine, flags, &identified, plan, &error, report)).await;
+    // Nothing was started of a commit that fails elsewhere, and the instance waits.
+    if error.code() != Code::FleetFailing {
+        go_back(machine, plan, &error, good.is_none(), report).await;
+    }
     if let Some(good) = good {
         let commits = (&plan.commit, &good);
         let deploying = last_good::deploy(machine, flags, &identified, commits, (&limit, stop), report);
-        if let Err((second, plan)) = deploying.await {
+        if let Err((second, plan)) = Box::pin(deploying).await {
             report.note(format!("the last good commit failed, too: {second}"));
             if let Some(plan) = plan {
-                go_back(machine, &plan, &second, true, report).await;
+                go_back(machine, &plan, &second, second.code() != Code::Cancelled, report).await;
             }
         }
     }

@@ -172,6 +172,9 @@ codes! {
     FleetInvalid = "E-FLEET-INVALID", Invalid, "the named object was not written by bootagent, or by a newer one: remove it, or write it again with bootagent rollout";
     FleetNoReport = "E-FLEET-NO-REPORT", Failed, "has the instance the policy with fleet.prefix, and may its role write there? its console has the first error, too: aws ec2 get-console-output";
     FleetFailing = "E-FLEET-FAILING", Failed, "push a fix, or pin another commit with bootagent rollout --back; instances that wait take it within five minutes; bootagent run --again tries the commit here once more";
+    RolloutRefused = "E-ROLLOUT-REFUSED", Refused, "nothing was replaced: see the cause";
+    RolloutDenied = "E-ROLLOUT-DENIED", Invalid, "allow the action to the credentials of this command: bootagent iam-policy --for operator prints the statements";
+    RolloutFailed = "E-ROLLOUT-FAILED", Failed, "bootagent fleet shows which commit each instance runs, and bootagent why INSTANCE why one failed; then roll out a commit that is good: bootagent rollout --commit";
     HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted during the health check: its log says why";
 }
 

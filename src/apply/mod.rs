@@ -69,6 +69,11 @@ pub async fn recover(
     }
 }
 
+/// Carries out one action of a command that is no run.
+pub async fn once(machine: &impl Host, action: &Action) -> Result<()> {
+    machine.act(action, &Context { scratch: None }).await.map(drop)
+}
+
 /// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action
 /// changed something.
 pub async fn after_run(machine: &impl Host, action: &Action) -> bool {

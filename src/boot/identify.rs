@@ -118,7 +118,8 @@ pub async fn choose(
     report.chosen(&selection);
     if here && facts.instance.is_some() {
         let of = (flags, &policy);
-        selection = super::fleet::select(machine, of, &mut facts, &mut decided, selection, report).await?;
+        let selecting = super::fleet::select(machine, of, &mut facts, &mut decided, selection, report);
+        selection = Box::pin(selecting).await?;
     }
     if decided.is_none() && !flags.update && here {
         decided = records::replace_lost_decision(&facts, &policy, &mut selection, report)?;

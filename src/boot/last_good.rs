@@ -28,6 +28,7 @@ pub async fn due(
     let good = facts.fleet.good.as_ref().filter(|good| good.commit != plan.commit)?;
     let may = selection.fleet.on_failure == OnFailure::LastGood
         && plan.former.is_none()
+        && !report.has_passed()
         && planner::may_be_caused_by_commit(error.code());
     if !may {
         return None;
@@ -68,10 +69,10 @@ pub async fn deploy(
         good.short()
     );
     report.begin_again(&why, &ahead);
-    let planning = limit.run(stop.as_mut(), plan(machine, flags, &identified, report));
+    let planning = limit.run(stop.as_mut(), Box::pin(plan(machine, flags, &identified, report)));
     let planned = planning.await.map_err(|error| (error.in_public(), None))?;
     report.planned_in_place_of(&planned.plan, wanted);
-    let carrying_out = carry_out(machine, flags, &identified, &planned, report);
+    let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
     match limit.run(stop, carrying_out).await {
         Ok(()) => {
             report.last_good_serves(wanted, good);

@@ -1,4 +1,4 @@
-//! The arguments of the commands for a whole fleet: `why`, `fleet` and `iam-policy`. The `///` of a field is its text in
+//! The arguments of the commands for a whole fleet: `why`, `fleet`, `rollout` and `iam-policy`. The `///` of a field is its text in
 //! the help.
 
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Output;
+use crate::facts::CommitPrefix;
 use crate::observe::{Flags, Fragment, Overrides};
 
 /// What the commands have in common.
@@ -85,4 +86,36 @@ pub struct IamPolicyArgs {
     /// For the role of an instance, or for an operator who uses why, fleet and rollout
     #[arg(long = "for", value_enum, default_value_t)]
     pub role: Role,
+}
+
+#[derive(Debug, Args)]
+pub struct RolloutArgs {
+    #[command(flatten)]
+    at: FleetAt,
+    /// Roll out the commit before the present one
+    #[arg(long, conflicts_with = "commit")]
+    pub back: bool,
+    /// A commit on the environment's branch, instead of its newest: its id, or at least 7 digits of it
+    #[arg(long, value_name = "COMMIT", value_parser = |text: &str| CommitPrefix::try_from(text))]
+    pub commit: Option<CommitPrefix>,
+    /// The Auto Scaling group [default: lifecycle.group of the policy, or the one with the tags of service and environment]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// The repository, with {service} and {environment} as placeholders [default: the policy's]
+    #[arg(long, value_name = "URL")]
+    repository: Option<String>,
+    /// Roll out without a question
+    #[arg(long)]
+    pub yes: bool,
+    /// Show what would be rolled out where, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl RolloutArgs {
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.at.flags();
+        flags.policy.repository = self.repository.clone();
+        flags
+    }
 }

@@ -129,3 +129,19 @@ Examples:
   bootagent iam-policy --policy policy.toml --service auth-service --environment prod --for operator
 
 Exit status: 0 printed, 64 usage error, 78 policy or manifest invalid";
+
+pub const ROLLOUT: &str = "\
+Examples:
+  bootagent rollout --service auth-service --environment prod --policy policy.toml             the branch's newest commit
+  bootagent rollout --service auth-service --environment prod --policy policy.toml --back      the commit before
+  bootagent rollout --service auth-service --environment prod --policy policy.toml --dry-run   show what would be done
+Ctrl-C asks whether to stop and go back.
+
+Exit status:
+  0   every instance was replaced
+  1   failed, and it did not go back
+  2   failed, and the former commit serves again
+  64  usage error, or not confirmed
+  75  an external dependency failed
+  77  refused: the group does not fit, or a refresh is active
+  78  access denied, or the policy is invalid";

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod gate;
+mod group;
 mod host_key;
 mod known;
 mod lifecycle;
@@ -29,6 +30,7 @@ pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
 };
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use group::{Group, GroupMember, GroupQuery, Refresh};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;

@@ -213,6 +213,11 @@ faults! {
     FleetDeniedYet = "fleet-denied-yet", RETRY, Permission, FleetDenied, "the same before the service was first healthy on this instance: IAM may not have propagated a new policy yet";
     FleetRefused = "fleet-refused", STOP, Fleet, FleetInvalid, "S3 refuses the request in any other way, or an object is longer than bootagent writes any";
 
+    GroupUnreachable = "group-unreachable", RETRY, Fleet, HookUnreachable, "of a rollout: no connection to Auto Scaling, or it answers 429 or 5xx";
+    GroupUntrusted = "group-untrusted", STOP, Fleet, HookUnreachable, "of a rollout: the certificate of Auto Scaling's endpoint is not trusted here";
+    GroupDenied = "group-denied", STOP, Fleet, RolloutDenied, "of a rollout: the credentials may not read the group, or not start or cancel its instance refresh";
+    GroupRefused = "group-refused", STOP, Fleet, RolloutRefused, "of a rollout: Auto Scaling refuses the call in any other way";
+
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";
 }
 

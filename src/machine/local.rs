@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Listed, Network, Places, Present, S3Object, Service, Source,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh, S3Object, Service, Source,
     Uncommitted, ValuePlace,
 };
-use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, s3};
+use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, groups, s3};
 use crate::machine::container::{engine, images};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::fleet;
@@ -161,6 +161,14 @@ impl Observe for LocalHost {
         Ok(listed.into_iter().map(|one| one.key).filter(|key| key.ends_with('/')).collect())
     }
 
+    async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>> {
+        groups::groups(self.imds(), find, region, network).await
+    }
+
+    async fn refresh(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Option<Refresh>> {
+        groups::refresh(self.imds(), group, region, network).await
+    }
+
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
         let fetched = parent::fetch(request, self.root.then_some(self.fetch.as_str()), patience).await;
         fetched.map_err(|error| room::located(error, &[parent::scratch(self.root)]))
@@ -264,6 +272,7 @@ impl Observe for LocalHost {
             Action::PruneReleases(prune) => releases::check_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::check_prune(prune),
             Action::Signal(signal) => autoscaling::check(&signal.at),
+            Action::StartRefresh(_) | Action::CancelRefresh(_) => Ok(Check::WouldChange("asked for".to_owned())),
             Action::PutObject(_) => Ok(Check::WouldChange("written by this run".to_owned())),
             Action::BoundCache(bound) => {
                 let bound = bound.clone();
@@ -365,6 +374,8 @@ impl LocalHost {
                 blocking(move || cache::empty(&bound)).await?;
             }
             Action::Signal(signal) => return autoscaling::complete(self.imds(), signal).await,
+            Action::StartRefresh(start) => return groups::start(self.imds(), start).await,
+            Action::CancelRefresh(cancel) => return groups::cancel(self.imds(), cancel).await,
             Action::PutObject(put) => fleet::put(self.imds(), put).await?,
             Action::AwaitHealth(_)
             | Action::AwaitAddresses { .. }

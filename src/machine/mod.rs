@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Listed, Network, Places, Present, S3Object, Source, Uncommitted,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh, S3Object, Source, Uncommitted,
     ValuePlace,
 };
 use crate::plan::{Action, Keepalive, Seconds};
@@ -150,6 +150,12 @@ pub trait Observe {
         network: &Network,
         patience: SecretPatience,
     ) -> Result<Vec<String>>;
+
+    /// The Auto Scaling groups that fit. `region` is absent on a laptop.
+    async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>>;
+
+    /// The newest instance refresh of a group.
+    async fn refresh(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Option<Refresh>>;
 
     /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;

@@ -4,15 +4,30 @@ use serde::de::DeserializeOwned;
 
 use super::Selection;
 use super::identity::named;
-use super::policy::{Flags, Policy};
+use super::policy::{Flags, Origin, Policy, Sourced};
 use super::reads::{patience, region};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, Environment, Facts, FleetFailure, FleetKnown, FleetMemory, FleetPrefix, Listed, Network,
+    Commit, CommitPrefix, Environment, Facts, FleetFailure, FleetKnown, FleetMemory, FleetPrefix, Listed, Network,
     S3Object, Service, records,
 };
 use crate::machine::{Observe, SecretPatience, blocking};
 use crate::plan::Seconds;
+
+/// The commit that a rollout pinned for the whole group.
+pub fn pinned_by_rollout(facts: &Facts) -> Option<Sourced<CommitPrefix>> {
+    let pin = facts.fleet.pin.as_ref()?;
+    let place = facts.fleet.place.clone().unwrap_or_default();
+    Some(Sourced { value: pin.commit.clone().into(), origin: Origin::Fleet(place) })
+}
+
+impl Selection {
+    /// The places of what the instances share; `None` if the policy names no prefix.
+    pub fn fleet_memory(&self) -> Option<FleetMemory> {
+        let prefix = self.fleet.prefix.clone()?;
+        Some(FleetMemory { prefix, service: self.service.clone(), environment: self.environment.clone() })
+    }
+}
 
 /// The pinned and the last good commit. Nothing if the policy names no prefix.
 pub async fn fleet(

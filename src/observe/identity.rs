@@ -8,9 +8,10 @@ use super::policy::{
     Archives, FleetWanted, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
     ValuesAllowed, holds_a_secret,
 };
+use super::fleet::pinned_by_rollout;
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, CommitPrefix, Environment, Facts, FleetMemory, Mirrors, Network, Service};
+use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
 use crate::plan::{Seconds, Setting};
 
 /// What to deploy, and under which settings. All values are checked.
@@ -390,19 +391,4 @@ fn pinned(
     }
     let named = policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit"));
     Ok(named.transpose()?.or_else(|| pinned_by_rollout(facts)))
-}
-
-/// The commit that a rollout pinned for the whole group.
-fn pinned_by_rollout(facts: &Facts) -> Option<Sourced<CommitPrefix>> {
-    let pin = facts.fleet.pin.as_ref()?;
-    let place = facts.fleet.place.clone().unwrap_or_default();
-    Some(Sourced { value: pin.commit.clone().into(), origin: Origin::Fleet(place) })
-}
-
-impl Selection {
-    /// The places of what the instances share; `None` if the policy names no prefix.
-    pub fn fleet_memory(&self) -> Option<FleetMemory> {
-        let prefix = self.fleet.prefix.clone()?;
-        Some(FleetMemory { prefix, service: self.service.clone(), environment: self.environment.clone() })
-    }
 }

@@ -14,6 +14,7 @@ use super::environment::SeenFile;
 use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::refresh::{CancelRefresh, StartRefresh};
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
@@ -150,6 +151,9 @@ pub enum Action {
     Signal(Signal),
     /// Writes an object of the fleet memory.
     PutObject(PutObject),
+    /// Starts an instance refresh of an Auto Scaling group. Only of a rollout.
+    StartRefresh(StartRefresh),
+    CancelRefresh(CancelRefresh),
 }
 
 impl Action {
@@ -211,6 +215,8 @@ impl Action {
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
             | Action::PutObject(_)
+            | Action::StartRefresh(_)
+            | Action::CancelRefresh(_)
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }

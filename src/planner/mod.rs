@@ -73,6 +73,7 @@ pub use kept::{
 };
 pub use remember::{failures, may_be_caused_by_deployment};
 pub use running::running;
+pub use records::text as record;
 use runtime::{Kind, Recipe};
 use steps::Steps;
 pub use unmet::{MAX_QUESTIONS, Unmet};

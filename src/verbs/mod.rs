@@ -10,6 +10,7 @@ mod inspect;
 mod logs;
 mod releases;
 mod rollback;
+mod rollout;
 mod run;
 mod status;
 mod validate;
@@ -38,6 +39,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Facts(args) => facts::facts(&args).await,
         Verb::Why(args) => Box::pin(why::why(&args)).await,
         Verb::Fleet(args) => Box::pin(fleet::fleet(&args)).await,
+        Verb::Rollout(args) => rollout::rollout(&args).await,
         Verb::IamPolicy(args) => iam_policy::iam_policy(&args).await,
         Verb::Child(_) => Code::Bug.exit() as u8,
     }

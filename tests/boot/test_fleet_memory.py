@@ -53,13 +53,9 @@ class Memory:
         return statements
 
 
-@pytest.fixture(scope="module")
-def bucket(stage: Stage) -> None:
-    stage.world.aws.bucket(BUCKET)
-
-
 @pytest.fixture
-def memory(stage: Stage, bucket: None) -> Iterator[Memory]:
+def memory(stage: Stage) -> Iterator[Memory]:
+    stage.world.aws.bucket(BUCKET)
     yield Memory(stage)
     stage.machine.run(["systemctl", "stop", "svc-*.service"])
 

@@ -160,7 +160,12 @@ class Aws:
     # S3
 
     def bucket(self, name: str, region: str | None = None) -> None:
-        self.s3("PUT", name, region=region)
+        """Create the bucket, if it is absent."""
+        try:
+            self.s3("PUT", name, region=region)
+        except AwsError as error:
+            if error.code != "BucketAlreadyOwnedByYou":
+                raise
 
     def put_object(self, bucket: str, key: str, text: str) -> None:
         self.s3("PUT", bucket, key, text)

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod ecr;
 mod endpoint;
 mod firmware;
+pub mod groups;
 mod http;
 mod imds;
 mod json;

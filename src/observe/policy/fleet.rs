@@ -135,7 +135,10 @@ impl Unreachable {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Origin, defaults, parse};
     use super::*;
+    use crate::facts::{Commit, Facts, FleetKnown, FleetPin};
+    use crate::observe::select;
 
     fn fleet(text: &str) -> Result<(), String> {
         toml::from_str::<Fleet>(text).map_err(|error| error.to_string())?.check()
@@ -167,5 +170,32 @@ mod tests {
             let cause = fleet(bad).unwrap_err();
             assert!(cause.contains(says) && !cause.contains('\u{1b}'), "{bad}: {cause}");
         }
+    }
+
+    /// The ref of a selection with this policy's text, tag and pin, and its origin.
+    fn chosen(text: &str, tag: Option<&str>, pin: Option<&str>) -> Option<(String, String)> {
+        let text = format!("repository = 'https://git.test/{{service}}.git'\n{text}");
+        let (defaults, file) = (defaults(), parse("policy.toml", &text).unwrap());
+        let file = (Origin::File("policy.toml".to_owned()), file);
+        let policy = Policy { layers: vec![(Origin::Default, defaults), file], until: None };
+        let names = [("bootagent:service", Some("auth")), ("bootagent:environment", Some("test")), ("bootagent:ref", tag)];
+        let tags = names.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+        let pin = pin.map(|pin| FleetPin { schema: 1, commit: Commit::try_from(pin).unwrap(), before: None });
+        let fleet = FleetKnown { place: Some("s3://acme/pin.json".to_owned()), pin, good: None };
+        let facts = Facts { tags: Some(tags.collect()), fleet, ..Facts::default() };
+        let selection = select(&facts, &policy, None, false).unwrap();
+        let setting = selection.settings.into_iter().find(|setting| setting.name == "ref")?;
+        Some((setting.value, setting.origin))
+    }
+
+    #[test]
+    fn the_pin_counts_where_neither_policy_nor_tag_names_a_commit() {
+        let (a, b, c) = ("a".repeat(40), "b".repeat(40), "c".repeat(40));
+        let of = |found: Option<(String, String)>| found.map(|(value, _)| value);
+        assert_eq!(chosen("", None, None), None);
+        let (value, origin) = chosen("", None, Some(&a)).unwrap();
+        assert_eq!((value, origin.as_str()), (a.clone(), "the rollout's pin in s3://acme/pin.json"));
+        assert_eq!(of(chosen("", Some(&b), Some(&a))), Some(b.clone()));
+        assert_eq!(of(chosen(&format!("ref = '{c}'"), Some(&b), Some(&a))), Some(c));
     }
 }
