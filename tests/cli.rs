@@ -861,11 +861,20 @@ fn without_such_a_terminal_there_are_plain_lines() {
 }
 
 /// The statements of bootagent iam-policy with this policy, by their Sid.
-fn permissions(policy: &str, manifest: Option<&str>, flags: &[&str]) -> serde_json::Map<String, serde_json::Value> {
+fn permissions(
+    policy: &str,
+    manifest: Option<&str>,
+    flags: &[&str],
+) -> serde_json::Map<String, serde_json::Value> {
     let policy = format!("repository = \"https://git.test/{{service}}.git\"\n{policy}");
     let home = directory(&[("policy.toml", &policy), ("bootagent.toml", manifest.unwrap_or_default())]);
     let mut command = bootagent();
-    command.current_dir(&home).args(["iam-policy", "--policy=policy.toml", "--service=auth", "--environment=prod"]);
+    command.current_dir(&home).args([
+        "iam-policy",
+        "--policy=policy.toml",
+        "--service=auth",
+        "--environment=prod",
+    ]);
     command.args(manifest.map(|_| "--manifest=bootagent.toml")).args(flags);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
@@ -917,7 +926,10 @@ fn the_printed_permissions_are_those_that_are_switched_on() {
     // An instance never writes the pin, and an operator nothing else.
     assert!(!all["WriteFleetMemory"].to_string().contains("pin.json"));
     let operator = permissions(policy, None, &["--for=operator"]);
-    assert_eq!(operator["Pin"]["Resource"], serde_json::json!(["arn:aws:s3:::acme-fleet/x/auth/prod/pin.json"]));
+    assert_eq!(
+        operator["Pin"]["Resource"],
+        serde_json::json!(["arn:aws:s3:::acme-fleet/x/auth/prod/pin.json"])
+    );
 }
 
 #[test]

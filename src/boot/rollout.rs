@@ -2,9 +2,11 @@
 
 use crate::apply;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, CommitPrefix, Facts, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh, records};
+use crate::facts::{
+    Commit, CommitPrefix, Facts, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh, records,
+};
 use crate::machine::{Host, Observe};
-use crate::observe::{self, FleetReader, Flags, Policy, Selection};
+use crate::observe::{self, Flags, FleetReader, Policy, Selection};
 use crate::plan::{Action, CancelRefresh, FleetAccess, PutObject, StartRefresh};
 use crate::planner;
 
@@ -35,7 +37,12 @@ pub struct Rollout {
 const DOING: &str = "preparing the rollout";
 
 /// Finds out commit and group, and refuses what cannot work. Changes nothing.
-pub async fn prepare(machine: &impl Observe, flags: &Flags, which: &Which, group: Option<&str>) -> Result<Rollout> {
+pub async fn prepare(
+    machine: &impl Observe,
+    flags: &Flags,
+    which: &Which,
+    group: Option<&str>,
+) -> Result<Rollout> {
     let policy = observe::policy(machine, flags).await?;
     let reader = FleetReader::new(machine, &policy).await?;
     let instance = match reader.region() {
@@ -49,8 +56,10 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, which: &Which, group
     })?;
     let memory = reader.memory(&facts, &policy)?;
     let known = reader.known(&memory).await?;
-    let present = known.pin.as_ref().map(|pin| &pin.commit).or(known.good.as_ref().map(|good| &good.commit)).cloned();
-    let commit = chosen(machine, (flags, &policy), &facts, &selection, which, (&known, present.as_ref())).await?;
+    let present =
+        known.pin.as_ref().map(|pin| &pin.commit).or(known.good.as_ref().map(|good| &good.commit)).cloned();
+    let commit =
+        chosen(machine, (flags, &policy), &facts, &selection, which, (&known, present.as_ref())).await?;
     let query = query(&policy, &memory, group);
     let found = machine.groups(&query, reader.region(), reader.network()).await?;
     let group = only(found, &query)?;
@@ -85,7 +94,8 @@ async fn chosen(
         Which::Before => {
             let of_pin = known.pin.as_ref().and_then(|pin| pin.before.as_ref());
             let good = known.good.as_ref();
-            let candidates = [good.map(|good| &good.commit), of_pin, good.and_then(|good| good.before.as_ref())];
+            let candidates =
+                [good.map(|good| &good.commit), of_pin, good.and_then(|good| good.before.as_ref())];
             let before = candidates.into_iter().flatten().find(|commit| Some(*commit) != present);
             before.cloned().ok_or_else(|| {
                 let cause = "the fleet memory knows no commit before the present one";
@@ -123,7 +133,12 @@ fn only(mut found: Vec<Group>, query: &GroupQuery) -> Result<Group> {
     }
 }
 
-fn warnings(group: &Group, selection: &Selection, known: &FleetKnown, commit: &Commit) -> Result<Vec<String>> {
+fn warnings(
+    group: &Group,
+    selection: &Selection,
+    known: &FleetKnown,
+    commit: &Commit,
+) -> Result<Vec<String>> {
     let hook = selection.lifecycle.as_ref().map(|hook| hook.hook.as_str());
     let has_hook = hook.map_or(!group.hooks.is_empty(), |hook| group.hooks.iter().any(|name| name == hook));
     if !has_hook {
@@ -150,13 +165,21 @@ fn warnings(group: &Group, selection: &Selection, known: &FleetKnown, commit: &C
         warnings.push("the group has no instance: the commit is only pinned".to_owned());
     }
     if known.pin.as_ref().is_some_and(|pin| pin.commit == *commit) {
-        warnings.push("this commit is pinned already: its instances are replaced by instances of the same commit".to_owned());
+        warnings.push(
+            "this commit is pinned already: its instances are replaced by instances of the same commit"
+                .to_owned(),
+        );
     }
     Ok(warnings)
 }
 
 /// Pins a commit: instances that are launched from now on take it.
-pub async fn pin(machine: &impl Host, rollout: &Rollout, commit: &Commit, before: Option<&Commit>) -> Result<()> {
+pub async fn pin(
+    machine: &impl Host,
+    rollout: &Rollout,
+    commit: &Commit,
+    before: Option<&Commit>,
+) -> Result<()> {
     let before = before.filter(|before| *before != commit).cloned();
     let pin = FleetPin { schema: records::SCHEMA, commit: commit.clone(), before };
     let text = planner::record(&pin)?;
@@ -187,7 +210,11 @@ pub async fn state(machine: &impl Observe, rollout: &Rollout) -> Result<Refresh>
     let FleetAccess { region, network } = &rollout.access;
     let refresh = machine.refresh(&rollout.group.name, region.as_deref(), network).await?;
     refresh.ok_or_else(|| {
-        Error::new(Code::RolloutFailed, "following the instance refresh", "Auto Scaling knows none of this group")
+        Error::new(
+            Code::RolloutFailed,
+            "following the instance refresh",
+            "Auto Scaling knows none of this group",
+        )
     })
 }
 
@@ -195,7 +222,8 @@ pub async fn state(machine: &impl Observe, rollout: &Rollout) -> Result<Refresh>
 pub async fn failures(machine: &impl Observe, rollout: &Rollout, seconds: u64) -> Result<Vec<String>> {
     let FleetAccess { region, network } = &rollout.access;
     let below = rollout.memory.failures(&rollout.commit);
-    let patience = crate::machine::SecretPatience { time: crate::plan::Seconds(5), waits_for_permission: false };
+    let patience =
+        crate::machine::SecretPatience { time: crate::plan::Seconds(5), waits_for_permission: false };
     let all = machine.objects(&below, region.as_deref(), network, patience).await?;
     let name = |key: &str| key.rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
     Ok(all.into_iter().filter(|one| one.age <= seconds).map(|one| name(&one.key)).collect())

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh, S3Object, Service, Source,
-    Uncommitted, ValuePlace,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
+    S3Object, Service, Source, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, groups, s3};
 use crate::machine::container::{engine, images};
@@ -272,7 +272,9 @@ impl Observe for LocalHost {
             Action::PruneReleases(prune) => releases::check_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::check_prune(prune),
             Action::Signal(signal) => autoscaling::check(&signal.at),
-            Action::StartRefresh(_) | Action::CancelRefresh(_) => Ok(Check::WouldChange("asked for".to_owned())),
+            Action::StartRefresh(_) | Action::CancelRefresh(_) => {
+                Ok(Check::WouldChange("asked for".to_owned()))
+            }
             Action::PutObject(_) => Ok(Check::WouldChange("written by this run".to_owned())),
             Action::BoundCache(bound) => {
                 let bound = bound.clone();

@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh, S3Object, Source, Uncommitted,
-    ValuePlace,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
+    S3Object, Source, Uncommitted, ValuePlace,
 };
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;

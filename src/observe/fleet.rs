@@ -8,8 +8,8 @@ use super::policy::{Flags, Origin, Policy, Sourced};
 use super::reads::{patience, region};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, CommitPrefix, Environment, Facts, FleetFailure, FleetKnown, FleetMemory, FleetPrefix, Listed, Network,
-    S3Object, Service, records,
+    Commit, CommitPrefix, Environment, Facts, FleetFailure, FleetKnown, FleetMemory, FleetPrefix, Listed,
+    Network, S3Object, Service, records,
 };
 use crate::machine::{Observe, SecretPatience, blocking};
 use crate::plan::Seconds;

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
+use super::fleet::pinned_by_rollout;
 use super::policy::{
     Archives, FleetWanted, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
     ValuesAllowed, holds_a_secret,
 };
-use super::fleet::pinned_by_rollout;
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};

@@ -247,7 +247,9 @@ pub fn headline(action: &Action) -> String {
         Action::Signal(signal) => signal.headline(),
         Action::PutObject(put) => format!("write {}", put.at),
         Action::StartRefresh(start) => format!("replace the instances of {}", printable(&start.group)),
-        Action::CancelRefresh(cancel) => format!("stop replacing the instances of {}", printable(&cancel.group)),
+        Action::CancelRefresh(cancel) => {
+            format!("stop replacing the instances of {}", printable(&cancel.group))
+        }
     }
 }
 

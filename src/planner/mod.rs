@@ -71,9 +71,9 @@ pub use kept::rendering as kept_rendering;
 pub use kept::{
     Lost, of as kept_of, of_commit as kept_of_commit, replacement_for_lost_pin, services_deployed_here,
 };
+pub use records::text as record;
 pub use remember::{failures, may_be_caused_by_deployment};
 pub use running::running;
-pub use records::text as record;
 use runtime::{Kind, Recipe};
 use steps::Steps;
 pub use unmet::{MAX_QUESTIONS, Unmet};

@@ -66,7 +66,8 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
 
 fn show(rollout: &Rollout) {
     let Rollout { memory, commit, present, group, .. } = rollout;
-    let present = present.as_ref().map_or("the branch's newest commit".to_owned(), |commit| commit.short().to_owned());
+    let present =
+        present.as_ref().map_or("the branch's newest commit".to_owned(), |commit| commit.short().to_owned());
     tell(format_args!("{} ({}): {commit} in place of {present}", memory.service, memory.environment));
     tell(format_args!(
         "  group {}: {} of {} instances in service, health check {}, launch hook {}",
@@ -98,7 +99,8 @@ async fn follow(machine: &LocalHost, rollout: &Rollout, attempts: usize) -> Resu
         if !refresh.is_active() {
             return Ok(Some(format!("the instance refresh is {}: {}", refresh.status, refresh.reason)));
         }
-        let failed = rollout::failures(machine, rollout, began.elapsed().as_secs() + 1).await.unwrap_or_default();
+        let failed =
+            rollout::failures(machine, rollout, began.elapsed().as_secs() + 1).await.unwrap_or_default();
         for instance in failed.iter().filter(|instance| !known.contains(instance)) {
             tell(format_args!("the commit failed on {instance}: bootagent why {instance} shows it"));
         }
@@ -125,11 +127,14 @@ fn progress(refresh: &Refresh) -> String {
 
 /// Pins the former commit, and replaces the instances that run the new one.
 async fn go_back(machine: &LocalHost, rollout: &Rollout, why: &str) -> Result<Ended> {
-    let failed = |cause: String| Error::new(Code::RolloutFailed, "rolling out", cause).because(why.to_owned());
+    let failed =
+        |cause: String| Error::new(Code::RolloutFailed, "rolling out", cause).because(why.to_owned());
     tell(format_args!("going back: {why}"));
     let Some(former) = unpin(machine, rollout).await else {
         rollout::cancel(machine, rollout).await?;
-        return Err(failed("the refresh is cancelled, and the fleet memory knows no commit to go back to".to_owned()));
+        return Err(failed(
+            "the refresh is cancelled, and the fleet memory knows no commit to go back to".to_owned(),
+        ));
     };
     rollout::cancel(machine, rollout).await?;
     let until = Instant::now() + CANCELLING;
@@ -139,7 +144,11 @@ async fn go_back(machine: &LocalHost, rollout: &Rollout, why: &str) -> Result<En
         refresh = rollout::state(machine, rollout).await?;
     }
     if refresh.is_active() {
-        return Err(failed(format!("{} is pinned, and the refresh is still {}", former.short(), refresh.status)));
+        return Err(failed(format!(
+            "{} is pinned, and the refresh is still {}",
+            former.short(),
+            refresh.status
+        )));
     }
     if refresh.percentage == 0 {
         tell(format_args!("no instance was replaced: commit {} serves on", former.short()));

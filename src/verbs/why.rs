@@ -34,19 +34,22 @@ async fn read(args: &WhyArgs) -> Result<Status> {
     let machine = LocalHost::observer();
     let policy = observe::policy(&machine, &args.at.flags()).await?;
     let reader = FleetReader::new(&machine, &policy).await?;
-    let mut searched = 0;
-    for memory in memories(args, &reader).await? {
-        searched += 1;
-        if let Some(text) = reader.text(&memory.report(id)).await? {
-            return Status::of_another_machine(&text);
-        }
+    let memories = memories(args, &reader).await?;
+    let mut reports = Vec::new();
+    for memory in &memories {
+        let text = reader.text(&memory.report(id)).await?;
+        reports.extend(text.map(|text| Status::of_another_machine(&text)).transpose()?);
     }
     // Of a run that did not find out its service.
-    if let Some(text) = reader.text(&reader.unselected(id)).await.unwrap_or_default() {
-        return Status::of_another_machine(&text);
-    }
-    let cause = format!("none of {searched} services and environments below {} has one", reader.prefix);
-    Err(Error::new(Code::FleetNoReport, doing(), cause))
+    let unselected = reader.text(&reader.unselected(id)).await.unwrap_or_default();
+    reports.extend(unselected.map(|text| Status::of_another_machine(&text)).transpose()?);
+    let none = || {
+        let count = memories.len();
+        let cause = format!("none of {count} services and environments below {} has one", reader.prefix);
+        Error::new(Code::FleetNoReport, doing(), cause)
+    };
+    // An instance that was switched to another service has several.
+    reports.into_iter().max_by_key(|report| report.started).ok_or_else(none)
 }
 
 /// Those of the flags, or else all that have objects below the prefix.

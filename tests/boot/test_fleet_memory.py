@@ -120,7 +120,7 @@ def test_a_memory_that_cannot_be_read_is_an_error_or_by_policy_the_branch(stage,
     memory.policy()
     stage.world.aws.fail("s3", 503, "SlowDown")
     result = stage.run(wait="2s")
-    assert_failed(stage.machine, result, 75, "E-FLEET-UNREACHABLE", "pin.json")
+    assert_failed(stage.machine, result, 75, "E-FLEET-UNREACHABLE", f"s3://{BUCKET}/{memory.below}/")
     memory.policy(FLEET + 'unreachable = "branch"\n')
     result = stage.run(wait="2s")
     assert result.code == 0 and "takes the newest commit of test" in result.stderr, result.stderr

@@ -16,20 +16,29 @@ const SERVICE: &str = "autoscaling";
 const VERSION: &str = "2011-01-01";
 
 /// The groups that fit, with their launch hooks.
-pub async fn groups(imds: &Imds, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>> {
+pub async fn groups(
+    imds: &Imds,
+    find: &GroupQuery,
+    region: Option<&str>,
+    network: &Network,
+) -> Result<Vec<Group>> {
     let names: Vec<(String, String)> = match find {
         GroupQuery::Named(name) => vec![("AutoScalingGroupNames.member.1".to_owned(), name.clone())],
         GroupQuery::Tagged(tags) => {
             let filter = |(index, (key, value)): (usize, &(String, String))| {
                 let filter = format!("Filters.member.{}", index + 1);
-                [(format!("{filter}.Name"), format!("tag:{key}")), (format!("{filter}.Values.member.1"), value.clone())]
+                [
+                    (format!("{filter}.Name"), format!("tag:{key}")),
+                    (format!("{filter}.Values.member.1"), value.clone()),
+                ]
             };
             tags.iter().enumerate().flat_map(filter).collect()
         }
     };
     let form: Vec<(&str, &str)> = names.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let at = (region, network);
-    let root = ask(imds, "DescribeAutoScalingGroups", &form, at, "looking for the Auto Scaling group").await?;
+    let root =
+        ask(imds, "DescribeAutoScalingGroups", &form, at, "looking for the Auto Scaling group").await?;
     let mut groups = Vec::new();
     for group in root.members(&["DescribeAutoScalingGroupsResult", "AutoScalingGroups"]) {
         let mut group = read(group);
@@ -62,12 +71,18 @@ async fn hooks(imds: &Imds, group: &str, at: (Option<&str>, &Network)) -> Result
     let form = [("AutoScalingGroupName", group)];
     let root = ask(imds, "DescribeLifecycleHooks", &form, at, "reading the group's lifecycle hooks").await?;
     let hooks = root.members(&["DescribeLifecycleHooksResult", "LifecycleHooks"]);
-    let launching = hooks.iter().filter(|hook| hook.text("LifecycleTransition") == "autoscaling:EC2_INSTANCE_LAUNCHING");
+    let launching =
+        hooks.iter().filter(|hook| hook.text("LifecycleTransition") == "autoscaling:EC2_INSTANCE_LAUNCHING");
     Ok(launching.map(|hook| hook.text("LifecycleHookName")).collect())
 }
 
 /// The group's newest refresh.
-pub async fn refresh(imds: &Imds, group: &str, region: Option<&str>, network: &Network) -> Result<Option<Refresh>> {
+pub async fn refresh(
+    imds: &Imds,
+    group: &str,
+    region: Option<&str>,
+    network: &Network,
+) -> Result<Option<Refresh>> {
     let form = [("AutoScalingGroupName", group), ("MaxRecords", "1")];
     let doing = "reading the group's instance refresh";
     let root = ask(imds, "DescribeInstanceRefreshes", &form, (region, network), doing).await?;
@@ -140,14 +155,20 @@ async fn ask(
 fn refused(doing: &str, action: &str, answer: &Refusal) -> Error {
     let fault = match answer.code.as_str() {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => Fault::GroupDenied,
-        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "ResourceContention" => Fault::GroupUnreachable,
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "RequestExpired" | "ExpiredToken" => Fault::RoleUnknown,
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "ResourceContention" => {
+            Fault::GroupUnreachable
+        }
+        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "RequestExpired" | "ExpiredToken" => {
+            Fault::RoleUnknown
+        }
         _ if matches!(answer.status, 429 | 500..) => Fault::GroupUnreachable,
         _ => Fault::GroupRefused,
     };
     let message = ForeignText::message(&answer.message);
     let cause = match fault {
-        Fault::GroupDenied => Message::from(format!("these credentials may not call {SERVICE}:{action}: ")).and(message),
+        Fault::GroupDenied => {
+            Message::from(format!("these credentials may not call {SERVICE}:{action}: ")).and(message)
+        }
         _ if answer.code.is_empty() => Message::from(format!("it answers {}", answer.status)),
         _ => Message::from(ForeignText::message(&answer.code)).and(": ").and(message),
     };

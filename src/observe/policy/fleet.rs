@@ -178,7 +178,11 @@ mod tests {
         let (defaults, file) = (defaults(), parse("policy.toml", &text).unwrap());
         let file = (Origin::File("policy.toml".to_owned()), file);
         let policy = Policy { layers: vec![(Origin::Default, defaults), file], until: None };
-        let names = [("bootagent:service", Some("auth")), ("bootagent:environment", Some("test")), ("bootagent:ref", tag)];
+        let names = [
+            ("bootagent:service", Some("auth")),
+            ("bootagent:environment", Some("test")),
+            ("bootagent:ref", tag),
+        ];
         let tags = names.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
         let pin = pin.map(|pin| FleetPin { schema: 1, commit: Commit::try_from(pin).unwrap(), before: None });
         let fleet = FleetKnown { place: Some("s3://acme/pin.json".to_owned()), pin, good: None };
