@@ -3,6 +3,7 @@
 //! Every error has a stable code. Only the table below gives a code its exit status and its remedy;
 //! `tests/fence.rs` compares it with `docs/reference/errors.md`.
 
+mod explain;
 mod report;
 
 use std::fmt;

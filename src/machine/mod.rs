@@ -43,7 +43,8 @@ pub use install::kept::Release;
 pub use jail::request::DocumentRequest;
 pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
-pub use process::this::{become_program, forbid_core_dumps};
+pub use process::log::{LogLine, LogRequest, read as read_log};
+pub use process::this::{forbid_core_dumps, own_sha256};
 pub use service::operator;
 
 /// The result of checking a step before it is carried out.

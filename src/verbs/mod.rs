@@ -1,6 +1,8 @@
 //! One file per command of the command line. Each prints its result and returns its exit status.
 
+mod about;
 mod env;
+mod explain;
 mod facts;
 mod fleet;
 mod hold;
@@ -13,6 +15,7 @@ mod rollback;
 mod rollout;
 mod run;
 mod status;
+mod user_data;
 mod validate;
 mod why;
 
@@ -35,12 +38,16 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Status(args) => Box::pin(status::status(&args)).await,
         Verb::Validate(args) => validate::validate(&args),
         Verb::Init(args) => init::init(&args),
+        Verb::UserData(args) => user_data::user_data(&args),
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
         Verb::Why(args) => Box::pin(why::why(&args)).await,
         Verb::Fleet(args) => Box::pin(fleet::fleet(&args)).await,
         Verb::Rollout(args) => rollout::rollout(&args).await,
         Verb::IamPolicy(args) => iam_policy::iam_policy(&args).await,
+        Verb::Explain(args) => explain::explain(&args),
+        Verb::Completions(args) => about::completions(&args),
+        Verb::Man => about::manual(),
         Verb::Child(_) => Code::Bug.exit() as u8,
     }
 }
