@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from lab.deadline import wait_for
 from lab.world import may
 
 import services
@@ -151,6 +153,7 @@ def test_a_bucket_in_another_region_is_found_and_one_that_is_not_there_is_named(
     assert "acme-elsewhere.s3.us-east-1.amazonaws.com" in hosts, hosts
 
 
+@pytest.mark.variants
 class TestIamPolicy:
     """A boot works with exactly the printed policy, and without each statement something fails."""
 
@@ -288,13 +291,39 @@ class TestMigration:
         result = stage.run("--update")
         assert result.code == 0 and self.ran(stage) == 1, result.stderr
 
-    def test_the_lock_of_an_instance_that_died_is_taken_over(self, stage, memory):
+    @pytest.mark.parametrize("holder", ["this instance", "another one, two minutes ago"])
+    def test_the_lock_of_a_run_that_died_is_taken_over(self, stage, memory, holder):
         stage.serve(services.node(**self.FILES))
         memory.policy()
-        sha = stage.repository.sha("test")
-        memory.write(f"migrations/{sha}.json", state="running", instance=stage.world.instance.id)
-        assert stage.run().code == 0 and self.ran(stage) == 1
-        assert memory.read(f"migrations/{sha}.json")["state"] == "done"
+        lock = f"migrations/{stage.repository.sha('test')}.json"
+        if holder == "this instance":
+            memory.write(lock, state="running", instance=stage.world.instance.id)
+        else:
+            memory.write(lock, state="running", instance="i-0aaa")
+            stage.world.clock_off(125)  # S3's clock, which alone counts
+        try:
+            assert stage.run().code == 0 and self.ran(stage) == 1
+        finally:
+            stage.world.clock_off(0)
+        assert memory.read(lock) == {"schema": 1, "state": "done", "instance": stage.world.instance.id}
+
+    def test_an_instance_waits_for_the_migration_of_another_one(self, stage, memory):
+        stage.serve(services.node(**self.FILES))
+        memory.policy()
+        lock = f"migrations/{stage.repository.sha('test')}.json"
+        memory.write(lock, state="running", instance="i-0aaa")
+        before = len(stage.world.aws.log)
+
+        def asked() -> int:
+            return sum(call.get("key", "").endswith(lock) for call in stage.world.aws.log[before:])
+
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(stage.run)
+            wait_for("the second look at the lock", lambda: running.done() or asked() >= 2, 60, every=0.1)
+            assert not running.done(), running.result()
+            memory.write(lock, state="done", instance="i-0aaa")
+            result = running.result(60)
+        assert result.code == 0 and self.ran(stage) == 0, result.stderr
 
 
 def test_why_and_fleet_show_what_instances_reported(stage, memory):

@@ -108,6 +108,7 @@ def test_the_operator_stops_it(rollouts):
     assert rollouts.pin() == rollouts.good and rollouts.group.refreshes[0].status == "Cancelled"
 
 
+@pytest.mark.variants
 def test_a_refresh_that_fails_goes_back(rollouts):
     running = rollouts.start()
     rollouts.group.move("Failed", 0, "the hook was abandoned")
