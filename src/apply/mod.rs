@@ -69,9 +69,9 @@ pub async fn recover(
     }
 }
 
-/// Carries out one action of a command that is no run.
-pub async fn once(machine: &impl Host, action: &Action) -> Result<()> {
-    machine.act(action, &Context { scratch: None }).await.map(drop)
+/// Carries out one action of a command other than a run.
+pub async fn once(machine: &impl Host, action: &Action) -> Result<Change> {
+    machine.act(action, &Context { scratch: None }).await
 }
 
 /// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action

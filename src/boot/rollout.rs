@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{
     Commit, CommitPrefix, Facts, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh, records,
 };
-use crate::machine::{Host, Observe};
+use crate::machine::{Change, Host, Observe};
 use crate::observe::{self, Flags, FleetReader, Policy, Selection};
 use crate::plan::{Action, CancelRefresh, FleetAccess, PutObject, StartRefresh};
 use crate::planner;
@@ -63,9 +63,8 @@ pub async fn prepare(
     let query = query(&policy, &memory, group);
     let found = machine.groups(&query, reader.region(), reader.network()).await?;
     let group = only(found, &query)?;
-    if let Some(refresh) = machine.refresh(&group.name, reader.region(), reader.network()).await?
-        && refresh.is_active()
-    {
+    let refreshes = machine.refreshes(&group.name, reader.region(), reader.network()).await?;
+    if let Some(refresh) = refreshes.into_iter().find(Refresh::is_active) {
         let cause = format!("an instance refresh of {} is active already ({})", group.name, refresh.status);
         return Err(Error::new(Code::RolloutRefused, DOING, cause)
             .remedy("wait until it has ended, or cancel it: aws autoscaling cancel-instance-refresh"));
@@ -184,11 +183,11 @@ pub async fn pin(
     let pin = FleetPin { schema: records::SCHEMA, commit: commit.clone(), before };
     let text = planner::record(&pin)?;
     let put = PutObject { at: rollout.memory.pin(), text, access: rollout.access.clone() };
-    apply::once(machine, &Action::PutObject(put)).await
+    apply::once(machine, &Action::PutObject(put)).await.map(drop)
 }
 
-/// Starts the instance refresh.
-pub async fn start(machine: &impl Host, rollout: &Rollout) -> Result<()> {
+/// Starts the instance refresh; its id.
+pub async fn start(machine: &impl Host, rollout: &Rollout) -> Result<String> {
     // New instances first: the capacity never falls. AWS allows at most 100 percent more, which a group of one instance needs.
     let max_healthy = if rollout.group.desired <= 1 { 200 } else { 110 };
     let start = StartRefresh {
@@ -197,25 +196,26 @@ pub async fn start(machine: &impl Host, rollout: &Rollout) -> Result<()> {
         max_healthy,
         access: rollout.access.clone(),
     };
-    apply::once(machine, &Action::StartRefresh(start)).await
+    match apply::once(machine, &Action::StartRefresh(start)).await? {
+        Change::Changed(id) => Ok(id),
+        Change::Unchanged => Ok(String::new()),
+    }
 }
 
 pub async fn cancel(machine: &impl Host, rollout: &Rollout) -> Result<()> {
     let cancel = CancelRefresh { group: rollout.group.name.clone(), access: rollout.access.clone() };
-    apply::once(machine, &Action::CancelRefresh(cancel)).await
+    apply::once(machine, &Action::CancelRefresh(cancel)).await.map(drop)
 }
 
-/// The state of the refresh.
-pub async fn state(machine: &impl Observe, rollout: &Rollout) -> Result<Refresh> {
+/// The state of the refresh with this id. Auto Scaling may not list a new one at once.
+pub async fn state(machine: &impl Observe, rollout: &Rollout, id: &str) -> Result<Refresh> {
     let FleetAccess { region, network } = &rollout.access;
-    let refresh = machine.refresh(&rollout.group.name, region.as_deref(), network).await?;
-    refresh.ok_or_else(|| {
-        Error::new(
-            Code::RolloutFailed,
-            "following the instance refresh",
-            "Auto Scaling knows none of this group",
-        )
-    })
+    let refreshes = machine
+        .refreshes(&rollout.group.name, region.as_deref(), network)
+        .await
+        .map_err(|error| error.because("the pin stays, and the refresh goes on without this command"))?;
+    let pending = Refresh { id: id.to_owned(), status: "Pending".to_owned(), ..Refresh::default() };
+    Ok(refreshes.into_iter().find(|refresh| refresh.id == id).unwrap_or(pending))
 }
 
 /// On which instances the commit failed in this rollout: their ids.
@@ -225,6 +225,9 @@ pub async fn failures(machine: &impl Observe, rollout: &Rollout, seconds: u64) -
     let patience =
         crate::machine::SecretPatience { time: crate::plan::Seconds(5), waits_for_permission: false };
     let all = machine.objects(&below, region.as_deref(), network, patience).await?;
-    let name = |key: &str| key.rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
-    Ok(all.into_iter().filter(|one| one.age <= seconds).map(|one| name(&one.key)).collect())
+    Ok(all
+        .iter()
+        .filter(|one| one.age <= seconds)
+        .filter_map(|one| one.instance().map(str::to_owned))
+        .collect())
 }

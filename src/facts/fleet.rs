@@ -196,6 +196,20 @@ pub struct Listed {
     pub age: u64,
 }
 
+impl Listed {
+    /// The instance whose report or failure it is. An instance may write other names; they are left out.
+    pub fn instance(&self) -> Option<&str> {
+        let name = self.key.rsplit('/').next()?.strip_suffix(".json")?;
+        is_instance(name).then_some(name)
+    }
+}
+
+/// Whether a text is an instance's id.
+pub fn is_instance(text: &str) -> bool {
+    let digits = text.strip_prefix("i-").unwrap_or_default();
+    (1..=30).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +238,17 @@ mod tests {
             &format!("s3://acme/{}", "x".repeat(600)),
         ] {
             assert!(FleetPrefix::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_instances_are_listed() {
+        let listed = |key: &str| Listed { key: key.to_owned(), age: 0 };
+        assert_eq!(listed("boot/auth/prod/reports/i-0abc.json").instance(), Some("i-0abc"));
+        for other in
+            ["boot/reports/i-0abc", "reports/\u{1b}[31m.json", "reports/i-.json", "reports/i-x.json", ""]
+        {
+            assert_eq!(listed(other).instance(), None, "{other}");
         }
     }
 

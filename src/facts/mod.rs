@@ -28,6 +28,7 @@ mod values;
 
 pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
+    is_instance,
 };
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use group::{Group, GroupMember, GroupQuery, Refresh};

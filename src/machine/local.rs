@@ -165,8 +165,8 @@ impl Observe for LocalHost {
         groups::groups(self.imds(), find, region, network).await
     }
 
-    async fn refresh(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Option<Refresh>> {
-        groups::refresh(self.imds(), group, region, network).await
+    async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>> {
+        groups::refreshes(self.imds(), group, region, network).await
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {

@@ -155,8 +155,8 @@ pub trait Observe {
     /// The Auto Scaling groups that fit. `region` is absent on a laptop.
     async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>>;
 
-    /// The newest instance refresh of a group.
-    async fn refresh(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Option<Refresh>>;
+    /// The last instance refreshes of a group, the newest first.
+    async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>>;
 
     /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;

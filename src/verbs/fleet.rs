@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::{FleetArgs, Output};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, Facts, FleetKnown, Listed, S3Object};
+use crate::facts::{Commit, Facts, FleetKnown};
 use crate::machine::LocalHost;
 use crate::observe::{self, FleetReader};
 use crate::report::print;
@@ -60,20 +60,19 @@ async fn read(args: &FleetArgs) -> Result<Fleet> {
     let mut reports = reader.list(&memory.reports()).await?;
     reports.sort_by_key(|report| report.age);
     let mut instances = Vec::new();
-    for Listed { key, age } in reports.into_iter().take(MOST) {
-        let at = S3Object { bucket: memory.reports().bucket, key };
+    for report in reports.iter().take(MOST) {
+        let Some(instance) = report.instance() else { continue };
         // A report that cannot be read, of another version for example, hides no other one.
-        let Some(text) = reader.text(&at).await? else { continue };
+        let Some(text) = reader.text(&memory.report(instance)).await? else { continue };
         let Ok(status) = Status::of_another_machine(&text) else { continue };
-        instances.push(member(&at, age, status));
+        instances.push(member(instance, report.age, status));
     }
     Ok(Fleet { schema: 1, known, instances })
 }
 
-fn member(at: &S3Object, age: u64, status: Status) -> Member {
-    let name = at.key.rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
+fn member(instance: &str, age: u64, status: Status) -> Member {
     Member {
-        instance: status.instance.map_or(name, |instance| instance.id),
+        instance: instance.to_owned(),
         state: status.state,
         commit: status.serving.or(status.commit),
         age,

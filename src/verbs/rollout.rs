@@ -12,6 +12,8 @@ use crate::machine::{LocalHost, shutdown_signal};
 use crate::report::tell;
 
 const POLL: Duration = Duration::from_secs(5);
+/// Longer than groups of hundreds of instances take. Then the rollout goes back.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// A refresh that is cancelled finishes the replacement of single instances first.
 const CANCELLING: Duration = Duration::from_secs(900);
 /// The exit status of a rollout that failed while the former commit serves again.
@@ -51,16 +53,19 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
     if rollout.group.desired == 0 {
         return Ok(Ended::Done);
     }
-    if let Err(error) = rollout::start(&machine, &rollout).await {
-        unpin(&machine, &rollout).await;
-        return Err(error);
-    }
-    match follow(&machine, &rollout, rollout.attempts as usize).await? {
+    let id = match rollout::start(&machine, &rollout).await {
+        Ok(id) => id,
+        Err(error) => {
+            unpin(&machine, &rollout).await;
+            return Err(error);
+        }
+    };
+    match follow(&machine, &rollout, &id, rollout.attempts as usize).await? {
         None => {
             tell(format_args!("done: {} runs commit {}", rollout.group.name, rollout.commit.short()));
             Ok(Ended::Done)
         }
-        Some(why) => go_back(&machine, &rollout, &why).await,
+        Some(why) => go_back(&machine, &rollout, &id, &why).await,
     }
 }
 
@@ -81,13 +86,13 @@ fn show(rollout: &Rollout) {
 }
 
 /// Until the refresh has ended: `None` if it is successful, else why the rollout goes back.
-async fn follow(machine: &LocalHost, rollout: &Rollout, attempts: usize) -> Result<Option<String>> {
+async fn follow(machine: &LocalHost, rollout: &Rollout, id: &str, attempts: usize) -> Result<Option<String>> {
     let began = Instant::now();
     let mut stop = pin!(shutdown_signal());
     let mut last = String::new();
     let mut known: Vec<String> = Vec::new();
-    loop {
-        let refresh = rollout::state(machine, rollout).await?;
+    while began.elapsed() < LONGEST {
+        let refresh = rollout::state(machine, rollout, id).await?;
         let line = progress(&refresh);
         if line != last {
             tell(format_args!("{:5} s  {line}", began.elapsed().as_secs()));
@@ -118,6 +123,7 @@ async fn follow(machine: &LocalHost, rollout: &Rollout, attempts: usize) -> Resu
             }
         }
     }
+    Ok(Some(format!("the instance refresh is not done after {} h", LONGEST.as_secs() / 3600)))
 }
 
 fn progress(refresh: &Refresh) -> String {
@@ -126,7 +132,7 @@ fn progress(refresh: &Refresh) -> String {
 }
 
 /// Pins the former commit, and replaces the instances that run the new one.
-async fn go_back(machine: &LocalHost, rollout: &Rollout, why: &str) -> Result<Ended> {
+async fn go_back(machine: &LocalHost, rollout: &Rollout, id: &str, why: &str) -> Result<Ended> {
     let failed =
         |cause: String| Error::new(Code::RolloutFailed, "rolling out", cause).because(why.to_owned());
     tell(format_args!("going back: {why}"));
@@ -138,10 +144,10 @@ async fn go_back(machine: &LocalHost, rollout: &Rollout, why: &str) -> Result<En
     };
     rollout::cancel(machine, rollout).await?;
     let until = Instant::now() + CANCELLING;
-    let mut refresh = rollout::state(machine, rollout).await?;
+    let mut refresh = rollout::state(machine, rollout, id).await?;
     while refresh.is_active() && Instant::now() < until {
         tokio::time::sleep(POLL).await;
-        refresh = rollout::state(machine, rollout).await?;
+        refresh = rollout::state(machine, rollout, id).await?;
     }
     if refresh.is_active() {
         return Err(failed(format!(
@@ -155,8 +161,8 @@ async fn go_back(machine: &LocalHost, rollout: &Rollout, why: &str) -> Result<En
         return Ok(Ended::WentBack);
     }
     // RollbackInstanceRefresh would restore the launch template, which is the same for both commits.
-    rollout::start(machine, rollout).await?;
-    match follow(machine, rollout, usize::MAX).await? {
+    let back = rollout::start(machine, rollout).await?;
+    match follow(machine, rollout, &back, usize::MAX).await? {
         None => {
             tell(format_args!("{} runs commit {} again", rollout.group.name, former.short()));
             Ok(Ended::WentBack)

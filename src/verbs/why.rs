@@ -2,7 +2,7 @@
 
 use crate::cli::{Output, WhyArgs};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Environment, FleetMemory, Service};
+use crate::facts::{Environment, FleetMemory, Service, is_instance};
 use crate::machine::{self, LocalHost};
 use crate::observe::{self, FleetReader};
 use crate::report::print;
@@ -26,9 +26,7 @@ pub async fn why(args: &WhyArgs) -> u8 {
 async fn read(args: &WhyArgs) -> Result<Status> {
     let id = &args.instance;
     let doing = || format!("looking for the report of {}", id.escape_default());
-    let is_id =
-        id.len() <= 32 && id.strip_prefix("i-").is_some_and(|id| id.chars().all(|c| c.is_ascii_hexdigit()));
-    if !is_id {
+    if !is_instance(id) {
         return Err(Error::new(Code::Usage, doing(), "it is not an instance's id, like i-0123456789abcdef0"));
     }
     let machine = LocalHost::observer();

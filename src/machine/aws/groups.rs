@@ -10,7 +10,7 @@ use crate::fault::{Fault, Phase};
 use crate::machine::Change;
 use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::{CancelRefresh, StartRefresh};
-use crate::secret::{ForeignText, Message};
+use crate::secret::{ForeignText, Message, clean};
 
 const SERVICE: &str = "autoscaling";
 const VERSION: &str = "2011-01-01";
@@ -76,26 +76,28 @@ async fn hooks(imds: &Imds, group: &str, at: (Option<&str>, &Network)) -> Result
     Ok(launching.map(|hook| hook.text("LifecycleHookName")).collect())
 }
 
-/// The group's newest refresh.
-pub async fn refresh(
+/// The group's last refreshes, the newest first.
+pub async fn refreshes(
     imds: &Imds,
     group: &str,
     region: Option<&str>,
     network: &Network,
-) -> Result<Option<Refresh>> {
-    let form = [("AutoScalingGroupName", group), ("MaxRecords", "1")];
+) -> Result<Vec<Refresh>> {
+    let form = [("AutoScalingGroupName", group), ("MaxRecords", "5")];
     let doing = "reading the group's instance refresh";
     let root = ask(imds, "DescribeInstanceRefreshes", &form, (region, network), doing).await?;
     let all = root.members(&["DescribeInstanceRefreshesResult", "InstanceRefreshes"]);
-    Ok(all.first().map(|node| Refresh {
+    let read = |node: &&Node| Refresh {
         id: node.text("InstanceRefreshId"),
         status: node.text("Status"),
         percentage: number(node, "PercentageComplete"),
         left: number(node, "InstancesToUpdate"),
-        reason: node.text("StatusReason"),
-    }))
+        reason: clean(&node.text("StatusReason")),
+    };
+    Ok(all.iter().map(read).collect())
 }
 
+/// With the id of the refresh.
 pub async fn start(imds: &Imds, start: &StartRefresh) -> Result<Change> {
     let (min, max) = (start.min_healthy.to_string(), start.max_healthy.to_string());
     let form = [
