@@ -3,7 +3,9 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod fleet;
 mod gate;
+mod group;
 mod hooks;
 mod host_key;
 mod known;
@@ -26,7 +28,12 @@ pub mod testing;
 mod uncommitted;
 mod values;
 
+pub use fleet::{
+    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
+    is_instance,
+};
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use group::{Group, GroupMember, GroupQuery, Refresh};
 pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
