@@ -113,9 +113,10 @@ codes! {
     RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? check what it serves at this address";
     PackagesLocked = "E-OS-PACKAGES-LOCKED", Temporary, "wait until the named process ends, or disable unattended upgrades in the AMI; packages.wait in the policy sets how long bootagent waits";
     PackagesMissing = "E-OS-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the AMI";
-    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare key and key_sha256 of [apt.NAME] in the policy with what its owner publishes before you change them";
+    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare the key and its checksum in [apt.NAME] or [dnf.NAME] of the policy with what its owner publishes before you change them";
     PackagesUnreachable = "E-OS-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the AMI need none";
-    PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "apt-get's output says why; run the same command on an instance of this AMI";
+    PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "the output of apt-get or dnf says why; run the same command on an instance of this AMI";
+    SwapFailed = "E-SWAP", Failed, "correct [swap] in the policy (size = \"0\" for none), or give the instance more memory or a larger root volume of ext4 or XFS; the service runs without swap";
     PackagesUnsupported = "E-OS-PACKAGES-UNSUPPORTED", Invalid, "add the packages to the AMI, and remove them from the manifest";
     LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
     SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret with this name in this region, or set secret = false in bootagent.toml if the service has none";
@@ -159,7 +160,7 @@ codes! {
     PackageMissing = "E-DEPENDENCY-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent update";
     LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent update";
     PackageAltered = "E-DEPENDENCY-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a maintenance page: find out why before you update the lockfile";
-    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "use an instance type with more memory, add swap, or build elsewhere and install the result";
+    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "use an instance type with more memory, add swap ([swap] in the policy), or build elsewhere and install the result";
     HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port, and early enough? set port, or health.timeout, in bootagent.toml, and then: bootagent update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process listens on the port: end it, or choose another port";
     HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not with a good status: its log says why; health.path in bootagent.toml sets the path; push a fix, then: bootagent update";

@@ -3,6 +3,7 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod family;
 mod fleet;
 mod gate;
 mod group;
@@ -28,6 +29,7 @@ pub mod testing;
 mod uncommitted;
 mod values;
 
+pub use family::{Family, PackageManager};
 pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
     is_instance,
@@ -39,7 +41,7 @@ pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
 pub use listing::Listing;
-pub use machine::{ExistingNames, Facts, Instance, Machine};
+pub use machine::{ExistingNames, Facts, Instance, Machine, Selinux};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use operator::Operator;

@@ -61,7 +61,7 @@ phases! {
     Checkout = "checkout", 300, None, 1;
     Runtime = "runtime", 300, None, 0;
     Packages = "packages", 600, None, 1;
-    /// Waiting for another process to release dpkg's lock.
+    /// Waiting for another process to release the package manager's lock.
     Lock = "lock", 300, Some("packages.wait"), 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
@@ -163,10 +163,11 @@ faults! {
     RuntimeAltered = "runtime-altered", STOP, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
     RuntimeUnusable = "runtime-unusable", STOP, Runtime, RuntimeArchive, "an archive or the index is invalid: too long, not an archive, or with a link that leads out of it";
 
-    PackagesLocked = "os-packages-locked", RETRY, Lock, PackagesLocked, "another process holds a lock of dpkg or apt; the message names the process, and bootagent never removes a lock";
-    PackagesUnreachable = "os-packages-unreachable", RETRY, Packages, PackagesUnreachable, "apt-get cannot fetch lists or packages";
+    PackagesLocked = "os-packages-locked", RETRY, Lock, PackagesLocked, "another process holds a lock of dpkg, apt, rpm or dnf; the message names the process, and bootagent never removes a lock";
+    PackagesUnreachable = "os-packages-unreachable", RETRY, Packages, PackagesUnreachable, "apt-get or dnf cannot fetch lists or packages";
+    PackagesUntrusted = "os-packages-untrusted", STOP, Packages, PackagesKey, "the list of a repository, or a package, is not signed by the repository's key";
     PackagesMissing = "os-packages-missing", STOP, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
-    PackagesFailed = "os-packages-failed", STOP, Packages, PackagesFailed, "apt-get fails in any other way; bootagent repairs an interrupted dpkg once, and installs half-unpacked packages again";
+    PackagesFailed = "os-packages-failed", STOP, Packages, PackagesFailed, "apt-get or dnf fails in any other way; bootagent repairs an interrupted dpkg once, and installs half-unpacked packages again";
 
     RegistryUnreachable = "registry-unreachable", RETRY, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx or the like, after 5 attempts at each file; the registry answers an HTML page, as for maintenance; Yarn, pnpm, bun, pip or uv report broken connections, or a server that answers 5xx";
     RegistryUntrusted = "registry-untrusted", STOP, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN or the like; Yarn, pnpm, bun, pip or uv report that a certificate is not trusted";

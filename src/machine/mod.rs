@@ -21,6 +21,7 @@ mod registries;
 pub mod retry;
 mod service;
 mod survey;
+mod upkeep;
 mod volume;
 mod web;
 

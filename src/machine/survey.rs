@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Result;
-use crate::facts::{ExistingNames, Facts, Installed, Machine, Places, Programs, Service};
+use crate::facts::{ExistingNames, Facts, Installed, Machine, Places, Programs, Selinux, Service};
 use crate::machine::disk::files;
 use crate::machine::disk::owned::only_root_can_replace;
 use crate::machine::jail::imds_rules;
@@ -34,6 +34,8 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         installed: is_installed(),
         nft: imds_rules::is_nft_there(),
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
+        swap: files::exists(&layout::unit_file(layout::SWAP_UNIT))?,
+        journal: files::exists(Path::new(layout::JOURNAL_LIMIT))?,
         instance: None,
         tags: None,
         own_manifest: None,
@@ -75,11 +77,18 @@ async fn machine() -> Machine {
     );
     Machine {
         os: field("ID"),
+        like: field("ID_LIKE"),
         version: field("VERSION_ID"),
         arch: std::env::consts::ARCH.to_owned(),
         memory_mib: system.map_or(0, |system| system.total_memory() >> 20),
         systemd: systemd().await,
+        selinux: selinux(),
     }
+}
+
+fn selinux() -> Option<Selinux> {
+    let enforces = std::fs::read_to_string("/sys/fs/selinux/enforce").ok()?;
+    Some(if enforces.trim() == "1" { Selinux::Enforcing } else { Selinux::Permissive })
 }
 
 /// systemd's version: `systemd 252 (252.39-1~deb12u2)` -> 252; `None` if it is not the init system.

@@ -7,7 +7,7 @@ use super::compare::{is_commit, is_environment, tag};
 use super::fleet::pinned_by_rollout;
 use super::policy::{
     Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
-    Sourced, ValuesAllowed, holds_a_secret,
+    Sourced, Upkeep, ValuesAllowed, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
@@ -53,6 +53,8 @@ pub struct Selection {
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// The machine's swap file and journal.
+    pub upkeep: Upkeep,
     /// What the units of the service may use at most.
     pub limits: LimitsAllowed,
     pub settings: Vec<Setting>,
@@ -175,6 +177,8 @@ pub fn select(
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (upkeep, upkeep_settings) = policy.upkeep();
+    settings.extend(upkeep_settings);
     let (limits, limit_settings) = policy.limits();
     settings.extend(limit_settings);
 
@@ -203,6 +207,7 @@ pub fn select(
         fleet,
         low_ports,
         proxy_trust,
+        upkeep,
         limits,
         settings,
         origins,

@@ -233,6 +233,12 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// The machine's swap file, of `[swap]` in the policy.
+pub const SWAP: &str = "/var/lib/bootagent/swap";
+/// The name that systemd requires for the unit of that file.
+pub const SWAP_UNIT: &str = "var-lib-bootagent-swap.swap";
+/// journald's settings, of `[journal]` in the policy.
+pub const JOURNAL_LIMIT: &str = "/etc/systemd/journald.conf.d/bootagent.conf";
 /// Directory of the operator's hooks: one directory for each phase, `before-start.d`.
 pub const HOOKS: &str = "/etc/bootagent/hooks";
 

@@ -50,6 +50,7 @@ pub mod supervisor;
 mod switch;
 mod unmet;
 mod unset;
+mod upkeep;
 mod value_files;
 pub mod values;
 mod volume;

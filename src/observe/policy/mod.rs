@@ -5,18 +5,22 @@
 
 mod apt;
 mod archives;
+mod dnf;
 mod flags;
 mod fleet;
 mod fragment;
 mod hooks;
 mod imds;
+mod journal;
 mod lifecycle;
 mod limits;
 mod network;
 mod origin;
+mod package_repository;
 mod packages;
 mod ports;
 mod registries;
+mod swap;
 mod values;
 
 use std::collections::BTreeMap;
@@ -40,6 +44,7 @@ pub use limits::LimitsAllowed;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 pub use ports::LowPorts;
+pub use swap::Upkeep;
 pub use values::ValuesAllowed;
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
