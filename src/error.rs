@@ -169,6 +169,15 @@ codes! {
     HookUnreachable = "E-HOOK-UNREACHABLE", Temporary, "can the instance reach Auto Scaling (NAT or VPC endpoint), does it have a role, and is its clock right?";
     HookDenied = "E-HOOK-DENIED", Invalid, "allow autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat on the Auto Scaling group in the instance's role; then: bootagent run";
     HookRefused = "E-HOOK-REFUSED", Invalid, "compare lifecycle.hook and lifecycle.group in the policy with the group's hooks: aws autoscaling describe-lifecycle-hooks; then: bootagent run";
+    FleetUnreachable = "E-FLEET-UNREACHABLE", Temporary, "does the subnet reach S3 (NAT or gateway endpoint), and is the clock right? fleet.unreachable = \"branch\" in the policy lets new instances start without the fleet memory";
+    FleetMissing = "E-FLEET-MISSING", Invalid, "create the bucket, or correct fleet.prefix in the policy";
+    FleetDenied = "E-FLEET-DENIED", Invalid, "allow s3:GetObject and s3:PutObject below fleet.prefix and s3:ListBucket on its bucket: bootagent iam-policy prints the statements";
+    FleetInvalid = "E-FLEET-INVALID", Invalid, "the named object was not written by bootagent, or by a newer one: remove it, or write it again with bootagent rollout";
+    FleetNoReport = "E-FLEET-NO-REPORT", Failed, "has the instance the policy with fleet.prefix, and may its role write there? its console has the first error, too: aws ec2 get-console-output";
+    FleetFailing = "E-FLEET-FAILING", Failed, "push a fix, or pin another commit with bootagent rollout --back; instances that wait take it within five minutes; bootagent run --again tries the commit here once more";
+    RolloutRefused = "E-ROLLOUT-REFUSED", Refused, "nothing was replaced: see the cause";
+    RolloutDenied = "E-ROLLOUT-DENIED", Invalid, "allow the action to the credentials of this command: bootagent iam-policy --for operator prints the statements";
+    RolloutFailed = "E-ROLLOUT-FAILED", Failed, "bootagent fleet shows which commit each instance runs, and bootagent why INSTANCE why one failed; then roll out a commit that is good: bootagent rollout --commit";
     HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted during the health check: its log says why";
 }
 

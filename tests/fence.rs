@@ -57,6 +57,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "ArchivesAllowed",
             "Decision",
             "NextBoot",
+            "OnFailure",
             "PackagesAllowed",
             "Selection",
             "manifest",
@@ -75,6 +76,7 @@ const MACHINE: &[(&str, &[&str])] = &[
         "local",
         &[
             "survey",
+            "fleet",
             "volume",
             "upkeep",
             "service",
@@ -88,6 +90,7 @@ const MACHINE: &[(&str, &[&str])] = &[
         ],
     ),
     ("survey", &["service", "jail", "process", "disk"]),
+    ("fleet", &["service", "aws", "progress"]),
     ("volume", &["jail", "process", "disk", "progress"]),
     ("upkeep", &["install", "jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),

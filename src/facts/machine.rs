@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service,
-    Unrecorded, Unusable,
+    Attempt, FleetKnown, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs,
+    Service, Unrecorded, Unusable,
 };
 
 /// What the machine is, and what is installed and recorded on it.
@@ -41,6 +41,9 @@ pub struct Facts {
     /// Read only if the policy names a lifecycle hook.
     #[serde(default, skip_serializing_if = "Lifecycle::is_unknown")]
     pub lifecycle: Lifecycle,
+    /// What the instances of the service and environment share. Read only if the policy names a prefix for it.
+    #[serde(default, skip_serializing_if = "FleetKnown::is_empty")]
+    pub fleet: FleetKnown,
     /// The installed programs of runtimes.
     #[serde(default, alias = "node", deserialize_with = "super::program::programs")]
     pub programs: Programs,

@@ -4,7 +4,9 @@
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
 mod family;
+mod fleet;
 mod gate;
+mod group;
 mod hooks;
 mod host_key;
 mod known;
@@ -28,7 +30,12 @@ mod uncommitted;
 mod values;
 
 pub use family::{Family, PackageManager};
+pub use fleet::{
+    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
+    is_instance,
+};
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use group::{Group, GroupMember, GroupQuery, Refresh};
 pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};

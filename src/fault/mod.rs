@@ -81,6 +81,10 @@ phases! {
     Hooks = "hooks", 300, Some("hooks.timeout"), 1;
     /// All tries to complete a lifecycle hook: a run can be done before its instance has reached the hook.
     Hook = "hook", 120, None, 0;
+    /// All tries to read the fleet memory.
+    Fleet = "fleet", 60, None, 0;
+    /// Writing one object of the fleet memory: no service waits for it.
+    FleetWrite = "fleet-write", 15, None, 0;
     /// The step that completes a lifecycle hook: longer than its tries, so that it ends with their last error.
     Signal = "signal", 150, None, 1;
 }
@@ -206,6 +210,17 @@ faults! {
     HookRefused = "hook-refused", STOP, Hook, HookRefused, "Auto Scaling refuses the call in any other way: there is no such group or hook";
 
     HookFailed = "hook-failed", STOP, Hooks, HookFailed, "a program of /etc/bootagent/hooks ends with a status other than 0, is not done in time, or was changed so that users other than root can write it";
+    FleetUnreachable = "fleet-unreachable", RETRY, Fleet, FleetUnreachable, "no connection to S3, or it answers SlowDown, 429 or 5xx";
+    FleetUntrusted = "fleet-untrusted", STOP, Fleet, FleetUnreachable, "the certificate of S3's endpoint is not trusted here";
+    FleetMissing = "fleet-missing", STOP, Fleet, FleetMissing, "there is no bucket of the name in fleet.prefix";
+    FleetDenied = "fleet-denied", STOP, Fleet, FleetDenied, "the role may not read, list or write below fleet.prefix, or not use the bucket's key";
+    FleetDeniedYet = "fleet-denied-yet", RETRY, Permission, FleetDenied, "the same before the service was first healthy on this instance: IAM may not have propagated a new policy yet";
+    FleetRefused = "fleet-refused", STOP, Fleet, FleetInvalid, "S3 refuses the request in any other way, or an object is longer than bootagent writes any";
+
+    GroupUnreachable = "group-unreachable", RETRY, Fleet, HookUnreachable, "of a rollout: no connection to Auto Scaling, or it answers 429 or 5xx";
+    GroupUntrusted = "group-untrusted", STOP, Fleet, HookUnreachable, "of a rollout: the certificate of Auto Scaling's endpoint is not trusted here";
+    GroupDenied = "group-denied", STOP, Fleet, RolloutDenied, "of a rollout: the credentials may not read the group, or not start or cancel its instance refresh";
+    GroupRefused = "group-refused", STOP, Fleet, RolloutRefused, "of a rollout: Auto Scaling refuses the call in any other way";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";
 }

@@ -10,6 +10,7 @@ pub mod aws;
 mod children;
 mod container;
 mod disk;
+mod fleet;
 pub mod git;
 mod install;
 pub mod jail;
@@ -29,7 +30,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source, Uncommitted, ValuePlace,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
+    S3Object, Source, Uncommitted, ValuePlace,
 };
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
@@ -131,6 +133,39 @@ pub trait Observe {
         patience: SecretPatience,
     ) -> Result<Vec<(String, Secret)>>;
 
+    /// The text of an object of S3; `None` if it is absent. `region` is absent on a laptop.
+    async fn object(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Option<String>>;
+
+    /// The objects whose keys begin with that of `below`: at most 1000.
+    async fn objects(
+        &self,
+        below: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<Listed>>;
+
+    /// The folders at a place that ends with a slash, by their keys.
+    async fn folders(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<String>>;
+
+    /// The Auto Scaling groups that fit. `region` is absent on a laptop.
+    async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>>;
+
+    /// The last instance refreshes of a group, the newest first.
+    async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>>;
+
     /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;
 
@@ -230,6 +265,12 @@ pub fn utc(seconds: u64) -> String {
     use aws_smithy_types::date_time::{DateTime, Format};
     let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     time.fmt(Format::DateTime).unwrap_or_else(|_| format!("@{seconds}"))
+}
+
+/// The time of a text like `2025-11-28T09:12:44.000Z`, in seconds since 1970.
+pub fn date_time(text: &str) -> Option<u64> {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    DateTime::from_str(text, Format::DateTime).ok()?.secs().try_into().ok()
 }
 
 /// The time of a `Date` header, in seconds since 1970.

@@ -41,6 +41,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         own_manifest: None,
         hooks: hooks::read(),
         lifecycle: Default::default(),
+        fleet: Default::default(),
         programs,
         known: Default::default(),
         taken: taken()?,

@@ -10,10 +10,12 @@ use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
+use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::hooks::RunHooks;
 use super::packages::InstallPackages;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::refresh::{CancelRefresh, StartRefresh};
 use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
@@ -156,6 +158,11 @@ pub enum Action {
     PruneRuntimes(PruneRuntimes),
     /// Tells Auto Scaling that the instance may go into service, or must be terminated.
     Signal(Signal),
+    /// Writes an object of the fleet memory.
+    PutObject(PutObject),
+    /// Starts an instance refresh of an Auto Scaling group. Only of a rollout.
+    StartRefresh(StartRefresh),
+    CancelRefresh(CancelRefresh),
 }
 
 impl Action {
@@ -221,6 +228,9 @@ impl Action {
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
+            | Action::PutObject(_)
+            | Action::StartRefresh(_)
+            | Action::CancelRefresh(_)
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
@@ -347,6 +357,9 @@ pub struct Migration {
     pub scratch: PathBuf,
     pub writable: Vec<PathBuf>,
     pub may_use_imds: bool,
+    /// Lets one instance of a group run it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<MigrationLock>,
     /// If this record exists with this text, the migration is done.
     pub record: Record,
 }

@@ -53,6 +53,9 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
         let _ = writeln!(out, "\nWhile these steps run, at once and then every {every}");
         let _ = writeln!(out, "> {}; one that fails is only logged", keepalive.headline());
     }
+    if let Some(at) = &plan.report {
+        let _ = writeln!(out, "\nAt its end, also after a failure\n+ write the report to {at}");
+    }
     if !plan.rebuild.is_empty() {
         let _ =
             writeln!(out, "\nIf the release is not healthy, but was before this boot: rebuilt once, after");
@@ -254,6 +257,11 @@ pub fn headline(action: &Action) -> String {
             format!("remove installed versions of {} that no release uses", prune.runtime)
         }
         Action::Signal(signal) => signal.headline(),
+        Action::PutObject(put) => format!("write {}", put.at),
+        Action::StartRefresh(start) => format!("replace the instances of {}", printable(&start.group)),
+        Action::CancelRefresh(cancel) => {
+            format!("stop replacing the instances of {}", printable(&cancel.group))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod draft;
 pub mod env;
 mod environment;
 mod fallback;
+mod fleet;
 mod goal;
 mod health;
 mod hooks;
@@ -30,6 +31,7 @@ mod names;
 mod network;
 mod nginx;
 mod packages;
+pub mod permissions;
 pub mod persist;
 mod process_units;
 mod proxy;
@@ -68,10 +70,12 @@ pub use ahead::{ahead, retry_steps};
 use draft::Draft;
 pub use draft::Wanted;
 pub use fallback::{allows_fallback, fallback_steps, to_start};
+pub use fleet::{failure as fleet_failure, may_be_caused_by_commit};
 pub use kept::rendering as kept_rendering;
 pub use kept::{
     Lost, of as kept_of, of_commit as kept_of_commit, replacement_for_lost_pin, services_deployed_here,
 };
+pub use records::text as record;
 pub use remember::{failures, may_be_caused_by_deployment};
 pub use running::running;
 use runtime::{Kind, Recipe};
@@ -176,6 +180,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
     notes.extend(signal::notes(wanted));
+    notes.extend(fleet::notes(wanted));
     notes
 }
 

@@ -7,13 +7,16 @@ pub mod clock;
 pub mod ecr;
 mod endpoint;
 mod firmware;
+pub mod groups;
 mod http;
 mod imds;
 mod json;
 mod parameters;
 mod query;
+pub mod s3;
 mod secrets;
 mod unreached;
+mod xml;
 
 use aws_config::SdkConfig;
 use aws_config::imds::credentials::ImdsCredentialsProvider;

@@ -189,6 +189,7 @@ fn every_key_of_the_lists_is_known() {
         "health",
         "install",
         "migrate",
+        "migrate_reversible",
         "node",
         "persist",
         "pm2",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
 use super::dnf::DnfRepositories;
+use super::fleet::Fleet;
 use super::hooks::Hooks;
 use super::imds::Imds;
 use super::journal::Journal;
@@ -75,6 +76,8 @@ pub struct Fragment {
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
+    #[serde(default, skip_serializing_if = "Fleet::is_empty")]
+    pub fleet: Fleet,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
@@ -159,6 +162,7 @@ impl Fragment {
             registries: under.registries.into_iter().chain(self.registries).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
+            fleet: self.fleet.over(under.fleet),
             values: self.values.over(under.values),
             hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
@@ -194,6 +198,7 @@ impl Fragment {
             .and(registries)
             .and(self.imds.check())
             .and(self.lifecycle.check())
+            .and(self.fleet.check())
             .and(ports)
             .and(self.limits.check())
             .and(self.swap.check())

@@ -7,6 +7,7 @@ mod apt;
 mod archives;
 mod dnf;
 mod flags;
+mod fleet;
 mod fragment;
 mod hooks;
 mod imds;
@@ -35,6 +36,7 @@ use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
 pub use flags::{Flags, Overrides};
+pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;

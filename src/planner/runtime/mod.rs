@@ -82,6 +82,11 @@ pub fn tables() -> Vec<&'static Table> {
     ALL.iter().map(|runtime| &runtime.table).collect()
 }
 
+/// The image that the manifest names.
+pub fn named_image(manifest: &Manifest) -> Option<&str> {
+    manifest.said(docker::DOCKER.name, "image")
+}
+
 /// The dialect of the service's `.env`, for commands that have only the manifest. Node's if it names no runtime.
 pub fn dialect(manifest: &Manifest) -> &'static Dialect {
     let named = manifest.runtime.as_ref();
