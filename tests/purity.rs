@@ -89,6 +89,7 @@ fn selection() -> Selection {
         hooks_timeout: Seconds(300),
         low_ports: Default::default(),
         proxy_trust: Vec::new(),
+        limits: Default::default(),
         lockfile: true,
         network: Default::default(),
         mirrors: Default::default(),

@@ -8,7 +8,7 @@ use crate::facts::{
     Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
-use crate::machine::container::{engine, images};
+use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::changes;
 use crate::machine::git::parent;
@@ -220,6 +220,7 @@ impl Observe for LocalHost {
                 })
             }
             Action::StopUnit { unit, scratch } => leftovers::check_unit(unit, scratch).await,
+            Action::StopContainer(stop) => remove::check(stop).await,
             Action::StopLeftovers { units, scratch } => leftovers::check(units, scratch).await,
             Action::EnsureRunning(wanted) => ensure_running::check(wanted).await,
             Action::AwaitHealth(wanted) => gate::check(wanted).await,
@@ -305,6 +306,7 @@ impl LocalHost {
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,
+            Action::StopContainer(stop) => remove::remove(stop).await?,
             Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
             Action::DiscardUnfinished { release, record } => {
                 let (release, record) = (release.clone(), record.clone());

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed,
-    holds_a_secret,
+    Archives, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
+    ValuesAllowed, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
@@ -50,6 +50,8 @@ pub struct Selection {
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// What the units of the service may use at most.
+    pub limits: LimitsAllowed,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -165,6 +167,8 @@ pub fn select(
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (limits, limit_settings) = policy.limits();
+    settings.extend(limit_settings);
 
     Ok(Selection {
         service: service.value,
@@ -190,6 +194,7 @@ pub fn select(
         lifecycle,
         low_ports,
         proxy_trust,
+        limits,
         settings,
         origins,
         notes: decided

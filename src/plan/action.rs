@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::apt::AptRepository;
 use super::archive::InstallRuntime;
-use super::container::{ConfigureEngine, PrepareImage, PruneImages};
+use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
@@ -107,6 +107,7 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         scratch: Vec<PathBuf>,
     },
+    StopContainer(StopContainer),
     /// Stops the transient units of a killed run, whose names match a pattern, and removes their files. Also
     /// those of killed dry runs, whose names contain their process id.
     StopLeftovers {
@@ -215,6 +216,7 @@ impl Action {
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
+            | Action::StopContainer(_)
             | Action::ArrangeRetry { .. }
             | Action::CancelRetry { .. }
             | Action::ProveImdsRules { .. }

@@ -11,6 +11,7 @@ pub mod hardening;
 mod health;
 mod hooks;
 pub mod layout;
+mod limits;
 mod preview;
 mod prune;
 mod registries;
@@ -35,11 +36,14 @@ pub use action::{
 };
 pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
-pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
+pub use container::{
+    ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,
+};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use hooks::RunHooks;
+pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
 pub use registries::{PROXY, RegistryAccess};

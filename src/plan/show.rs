@@ -138,6 +138,7 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::PruneReleases(_)
             | Action::PruneRuntimes(_)
             | Action::PruneImages(_)
+            | Action::StopContainer(_)
             | Action::StopLeftovers { .. },
             _,
         ) => '-',
@@ -214,6 +215,7 @@ pub fn headline(action: &Action) -> String {
         }
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
         Action::StopUnit { unit, .. } => format!("stop {unit}"),
+        Action::StopContainer(stop) => format!("stop {}, and remove the container {}", stop.unit, stop.name),
         Action::StopLeftovers { units, .. } => {
             format!("stop {} if a killed run left any", units.join(" and "))
         }

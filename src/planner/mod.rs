@@ -23,6 +23,7 @@ mod hooks;
 mod image;
 mod imds;
 mod kept;
+mod limits;
 pub mod lint;
 mod migrate;
 mod names;
@@ -92,6 +93,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     names::refuse_taken(wanted.facts, &layout)?;
 
     proxy::refuse_low_ports(wanted.manifest, wanted.selection)?;
+    limits::refuse(wanted)?;
     let mut recipe = recipe(wanted, &layout)?;
     proxy::refuse(wanted.manifest, &recipe)?;
     recipe.needs.extend(proxy::need(wanted));
@@ -105,6 +107,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
+    notes.extend(limits::notes(wanted));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     match &recipe.kind {
         Kind::Site(_) => notes.extend(site::not_built_in(wanted)),

@@ -9,6 +9,7 @@ use super::archives::{self, Words};
 use super::hooks::Hooks;
 use super::imds::Imds;
 use super::lifecycle::Lifecycle;
+use super::limits::LimitsAllowed;
 use super::network::Network;
 use super::packages::Packages;
 use super::ports::{LowPorts, Proxy};
@@ -77,6 +78,8 @@ pub struct Fragment {
     pub low_ports: Option<LowPorts>,
     #[serde(default, skip_serializing_if = "Proxy::is_empty")]
     pub proxy: Proxy,
+    #[serde(default, skip_serializing_if = "LimitsAllowed::is_empty")]
+    pub limits: LimitsAllowed,
 }
 
 /// The table `[git]`.
@@ -150,6 +153,7 @@ impl Fragment {
             hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
             proxy: self.proxy.over(under.proxy),
+            limits: self.limits.over(under.limits),
         }
     }
 
@@ -171,8 +175,13 @@ impl Fragment {
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
         let registries = self.registries.iter().try_for_each(|(name, words)| words.check(name));
-        let all =
-            archives.and(apt).and(registries).and(self.imds.check()).and(self.lifecycle.check()).and(ports);
+        let all = archives
+            .and(apt)
+            .and(registries)
+            .and(self.imds.check())
+            .and(self.lifecycle.check())
+            .and(ports)
+            .and(self.limits.check());
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
