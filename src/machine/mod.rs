@@ -47,6 +47,7 @@ pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
 pub use process::log::{LogLine, LogRequest, read as read_log};
 pub use process::this::{forbid_core_dumps, own_sha256};
+pub use service::hooks::read as hooks;
 pub use service::operator;
 
 /// The result of checking a step before it is carried out.

@@ -71,6 +71,7 @@ use draft::Draft;
 pub use draft::Wanted;
 pub use fallback::{allows_fallback, fallback_steps, to_start};
 pub use fleet::{failure as fleet_failure, may_be_caused_by_commit};
+pub use hooks::refuse as refuse_hooks;
 pub use kept::rendering as kept_rendering;
 pub use kept::{
     Lost, of as kept_of, of_commit as kept_of_commit, replacement_for_lost_pin, services_deployed_here,
@@ -214,7 +215,7 @@ fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
 /// name that is taken.
 pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     runtime::refuse_unknown(selection)?;
-    hooks::refuse(facts)?;
+    hooks::refuse(&facts.hooks)?;
     let layout = Layout::new(&selection.service);
     names::refuse_masked(facts, &layout)?;
     names::refuse_taken(facts, &layout)
