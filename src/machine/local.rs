@@ -20,7 +20,9 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, reach, retry};
+use crate::machine::service::{
+    data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
+};
 use crate::machine::survey;
 use crate::machine::volume;
 use crate::machine::{
@@ -192,6 +194,7 @@ impl Observe for LocalHost {
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
             Action::RunCommand(command) => releases::check_whole(&command.directory, &command.done_by),
+            Action::RunHooks(wanted) => hooks::check(wanted),
             Action::ConfigureEngine(wanted) => engine::check(wanted).await,
             Action::PrepareImage(image) => images::check(image).await,
             Action::PruneImages(prune) => images::check_prune(prune).await,
@@ -283,7 +286,8 @@ impl LocalHost {
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
-            Action::RunCommand(command) => work::run(command).await?,
+            Action::RunCommand(command) => work::run(command, context).await?,
+            Action::RunHooks(wanted) => hooks::run(wanted).await?,
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
             Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,
             Action::PruneImages(prune) => images::remove(prune).await?,

@@ -14,6 +14,7 @@ mod policy;
 mod reads;
 pub mod secrets;
 mod sources;
+mod tokens;
 mod values;
 
 pub use decision::Decision;
@@ -29,4 +30,5 @@ pub use reads::{
     lifecycle, manifest, repository_manifest, source, tags, tip, unusable,
 };
 pub use sources::sources;
+pub use tokens::tokens;
 pub use values::{collected, further_values, own_values, variables_of};

@@ -12,7 +12,9 @@ use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer
 use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
+use super::hooks::RunHooks;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
@@ -64,6 +66,8 @@ pub enum Action {
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
+    /// Runs the operator's hooks of one phase, as root.
+    RunHooks(RunHooks),
     /// Starts docker's daemon, and bounds the logs of containers where nothing else does.
     ConfigureEngine(ConfigureEngine),
     /// Pulls or builds the image of a release.
@@ -183,6 +187,7 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
+            Action::RunHooks(_) => vec!["/".into()],
             Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],
             Action::PrepareImage(image) => vec![image.record.clone(), "/var/lib/docker".into()],
             Action::PruneImages(prune) => vec![prune.records.clone(), "/var/lib/docker".into()],
@@ -320,6 +325,9 @@ pub struct Command {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub sandbox: Sandbox,
+    /// Private registries that it may ask for packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registries: Option<RegistryAccess>,
     /// If this record exists, the release is complete and the command is skipped.
     pub done_by: PathBuf,
 }

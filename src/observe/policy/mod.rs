@@ -7,6 +7,7 @@ mod apt;
 mod archives;
 mod flags;
 mod fragment;
+mod hooks;
 mod imds;
 mod lifecycle;
 mod limits;
@@ -14,6 +15,7 @@ mod network;
 mod origin;
 mod packages;
 mod ports;
+mod registries;
 mod values;
 
 use std::collections::BTreeMap;
@@ -152,6 +154,10 @@ impl Policy {
 
     pub fn secret(&self) -> Sourced<String> {
         self.or_default(|fragment| fragment.secret.clone())
+    }
+
+    pub fn install_secret(&self) -> Sourced<String> {
+        self.or_default(|fragment| fragment.install_secret.clone())
     }
 
     pub fn service(&self) -> Option<Sourced<String>> {
