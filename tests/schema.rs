@@ -13,8 +13,22 @@ use bootagent::planner::runtime;
 use serde_json::{Value, json};
 
 const SAMPLES: &[&str] = &[
-    "true", "false", "1", "3000", "70000", "\"x\"", "\"10s\"", "\"max\"", "\"400M\"", "\"/x\"", "[\"x\"]", "[200]", "[]",
-    "{}", "{ x = \"y\" }", "1.5",
+    "true",
+    "false",
+    "1",
+    "3000",
+    "70000",
+    "\"x\"",
+    "\"10s\"",
+    "\"max\"",
+    "\"400M\"",
+    "\"/x\"",
+    "[\"x\"]",
+    "[200]",
+    "[]",
+    "{}",
+    "{ x = \"y\" }",
+    "1.5",
 ];
 
 fn reference(name: &str) -> String {
@@ -41,7 +55,8 @@ fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;
     while let Some((before, after)) = rest.split_once("](") {
-        text.push_str(&before.replacen('[', "", before.matches('[').count().min(1)));
+        let (start, words) = before.rsplit_once('[').unwrap_or((before, ""));
+        text.extend([start, words]);
         rest = after.split_once(')').unwrap().1;
     }
     (text + rest).replace('`', "")
@@ -50,14 +65,18 @@ fn plain(markdown: &str) -> String {
 /// A type of the manifest's table, in the words of JSON schema.
 fn kind(words: &str) -> Value {
     let strings = json!({"type": "array", "items": {"type": "string"}});
-    let values: Vec<&str> = quoted(words).into_iter().filter_map(|word| word.strip_prefix('"')?.strip_suffix('"')).collect();
-    let is_enum = words.starts_with("`\"") && quoted(words).len() == values.len() && !words.contains("addresses");
+    let values: Vec<&str> =
+        quoted(words).into_iter().filter_map(|word| word.strip_prefix('"')?.strip_suffix('"')).collect();
+    let is_enum =
+        words.starts_with("`\"") && quoted(words).len() == values.len() && !words.contains("addresses");
     let ends = words.split_once(" to ").and_then(|(from, to)| {
         let to: String = to.chars().take_while(char::is_ascii_digit).collect();
         Some((from.rsplit(' ').next()?.parse::<u32>().ok()?, to.parse::<u32>().ok()?))
     });
     let number = match ends {
-        Some((_, to)) if words.contains("below that") => json!({"type": "integer", "minimum": 1, "maximum": to}),
+        Some((_, to)) if words.contains("below that") => {
+            json!({"type": "integer", "minimum": 1, "maximum": to})
+        }
         Some((from, to)) => json!({"type": "integer", "minimum": from, "maximum": to}),
         None => json!({"type": "integer"}),
     };
@@ -70,12 +89,18 @@ fn kind(words: &str) -> Value {
             json!({"anyOf": [{"type": "string"}, strings, {"const": false}]})
         }
         _ if words.ends_with("or `false`") => json!({"anyOf": [{"type": "string"}, {"const": false}]}),
-        _ if words.starts_with("number or list") => json!({"anyOf": [number, {"type": "array", "items": number}]}),
-        _ if words.starts_with("number") && !values.is_empty() => json!({"anyOf": [number, {"enum": values}]}),
+        _ if words.starts_with("number or list") => {
+            json!({"anyOf": [number, {"type": "array", "items": number}]})
+        }
+        _ if words.starts_with("number") && !values.is_empty() => {
+            json!({"anyOf": [number, {"enum": values}]})
+        }
         _ if words.starts_with("number") => number,
         _ if words.starts_with("seconds") => json!({"type": ["integer", "string"]}),
         _ if words.starts_with("list of") => strings,
-        _ if words.starts_with("table of strings") => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        _ if words.starts_with("table of strings") => {
+            json!({"type": "object", "additionalProperties": {"type": "string"}})
+        }
         _ if words.starts_with("table") => json!({"type": "object"}),
         _ => json!({"type": "string"}),
     }
@@ -86,12 +111,14 @@ fn below<'a>(object: &'a mut Value, key: &str) -> &'a mut Value {
     let is_free = key.starts_with(|c: char| c.is_ascii_uppercase() || "<\"".contains(c));
     if is_free {
         if !object["additionalProperties"].is_object() {
-            object["additionalProperties"] = json!({"type": "object", "additionalProperties": false, "properties": {}});
+            object["additionalProperties"] =
+                json!({"type": "object", "additionalProperties": false, "properties": {}});
         }
         return &mut object["additionalProperties"];
     }
     if object["properties"][key].is_null() {
-        object["properties"][key] = json!({"type": "object", "additionalProperties": false, "properties": {}});
+        object["properties"][key] =
+            json!({"type": "object", "additionalProperties": false, "properties": {}});
     }
     &mut object["properties"][key]
 }
@@ -121,7 +148,9 @@ fn manifest() -> Value {
             let path: Vec<&str> = key.split('.').collect();
             match key {
                 "health" => short = json!(description),
-                "environments.<name>" => insert(&mut schema, &path, json!({"$ref": "#"}), description.clone()),
+                "environments.<name>" => {
+                    insert(&mut schema, &path, json!({"$ref": "#"}), description.clone())
+                }
                 _ => insert(&mut schema, &path, kind(words), description.clone()),
             }
         }
@@ -133,11 +162,15 @@ fn manifest() -> Value {
 
 /// The JSON types of what the policy's parser takes for a key. Where none of the samples is right, it is a text.
 fn accepted(table: &str, key: &str) -> Value {
-    let whole = |sample: &str| if table.is_empty() { format!("{key} = {sample}") } else { format!("[{table}]\n{key} = {sample}") };
+    let whole = |sample: &str| {
+        if table.is_empty() { format!("{key} = {sample}") } else { format!("[{table}]\n{key} = {sample}") }
+    };
     let types = SAMPLES.iter().filter(|sample| toml::from_str::<Fragment>(&whole(sample)).is_ok());
     let types: BTreeSet<&str> = types.map(|sample| type_of(&parsed(&format!("x = {sample}"))["x"])).collect();
     match types.into_iter().collect::<Vec<_>>().as_slice() {
-        [] if ["host_keys", "components", "trust"].contains(&key) => json!({"type": "array", "items": {"type": "string"}}),
+        [] if ["host_keys", "components", "trust"].contains(&key) => {
+            json!({"type": "array", "items": {"type": "string"}})
+        }
         [] => json!({"type": "string"}),
         [one] => json!({"type": one}),
         several => json!({"type": several}),
@@ -151,16 +184,24 @@ fn policy() -> Value {
         let [keys, _, default, meaning] = row[..] else { panic!("{row:?}") };
         let description = format!("{}. Default: {}", plain(meaning), plain(default));
         let mut words = quoted(keys);
-        let table = words[0].strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or_default().to_owned();
+        let table =
+            words[0].strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or_default().to_owned();
         words.retain(|word| !word.starts_with('['));
         let path: Vec<&str> = table.split('.').filter(|part| !part.is_empty()).collect();
         if words.is_empty() {
-            insert(&mut schema, &path, json!({"type": "object", "additionalProperties": {"type": "string"}}), description);
+            insert(
+                &mut schema,
+                &path,
+                json!({"type": "object", "additionalProperties": {"type": "string"}}),
+                description,
+            );
             continue;
         }
         for key in words {
             let kind = match (table.as_str(), key) {
-                ("archives.uv", "checksums") => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+                ("archives.uv", "checksums") => {
+                    json!({"type": "object", "additionalProperties": {"type": "string"}})
+                }
                 _ => accepted(&table, key),
             };
             insert(&mut schema, &[&path[..], &[key]].concat(), kind, description.clone());
@@ -208,7 +249,8 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
     let is_one = schema["enum"].as_array().is_none_or(|all| all.contains(value));
     let is_const = schema.get("const").is_none_or(|only| only == value);
     let items = value.as_array().into_iter().flatten();
-    let all_items = schema.get("items").is_none_or(|schema| items.clone().all(|item| fits(root, schema, item)));
+    let all_items =
+        schema.get("items").is_none_or(|schema| items.clone().all(|item| fits(root, schema, item)));
     let all_keys = value.as_object().into_iter().flatten().all(|(key, value)| {
         match (schema["properties"].get(key), schema.get("additionalProperties")) {
             (Some(schema), _) => fits(root, schema, value),
@@ -247,7 +289,9 @@ fn keys(schema: &Value, at: &str, found: &mut Vec<String>) {
     let alternatives = schema["anyOf"].as_array().into_iter().flatten();
     for schema in [schema].into_iter().chain(alternatives) {
         let named = schema["properties"].as_object().into_iter().flatten();
-        let free = schema["additionalProperties"].as_object().map(|_| ("name".to_owned(), &schema["additionalProperties"]));
+        let free = schema["additionalProperties"]
+            .as_object()
+            .map(|_| ("name".to_owned(), &schema["additionalProperties"]));
         for (key, schema) in named.map(|(key, schema)| (key.clone(), schema)).chain(free) {
             let path = if at.is_empty() { key } else { format!("{at}.{key}") };
             keys(schema, &path, found);
@@ -306,22 +350,44 @@ fn every_manifest_of_the_tests_that_a_run_accepts_fits() {
 fn each_key_of_the_parsers_is_in_the_schemas() {
     // Like no key, so that the parser names all that it knows.
     let names = |message: String, after: &str| {
-        let list = message.split_once(after).unwrap_or_else(|| panic!("{message}")).1.lines().next().unwrap().to_owned();
-        let words = list.split([',', ' ', '`']).map(str::trim).filter(|word| !word.is_empty() && *word != "or");
-        words.map(|word| word.trim_end_matches(']').to_owned()).take_while(|word| !word.starts_with('[')).collect::<BTreeSet<_>>()
+        let list = message
+            .split_once(after)
+            .unwrap_or_else(|| panic!("{message}"))
+            .1
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned();
+        let words =
+            list.split([',', ' ', '`']).map(str::trim).filter(|word| !word.is_empty() && *word != "or");
+        words
+            .map(|word| word.trim_end_matches(']').to_owned())
+            .take_while(|word| !word.starts_with('['))
+            .collect::<BTreeSet<_>>()
     };
-    let of = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let of =
+        |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let schema = manifest();
     let known = |text: &str| names(is_manifest(text).unwrap_err(), "known here: ");
     assert_eq!(known("qqqqqqqqqqqq = 1"), of(&schema));
     for table in ["limits", "pm2", "env", "proxy", "volume", "docker", "static", "node"] {
-        assert_eq!(known(&format!("[{table}]\nqqqqqqqqqqqq = 1")), of(&schema["properties"][table]), "{table}");
+        assert_eq!(
+            known(&format!("[{table}]\nqqqqqqqqqqqq = 1")),
+            of(&schema["properties"][table]),
+            "{table}"
+        );
     }
     let schema = policy();
-    let known = |text: &str| names(toml::from_str::<Fragment>(text).unwrap_err().message().to_owned(), "expected one of ");
+    let known = |text: &str| {
+        names(toml::from_str::<Fragment>(text).unwrap_err().message().to_owned(), "expected one of ")
+    };
     assert_eq!(known("qqqqqqqqqqqq = 1"), of(&schema));
     for table in ["imds", "tags", "network", "lifecycle"] {
-        assert_eq!(known(&format!("[{table}]\nqqqqqqqqqqqq = 1")), of(&schema["properties"][table]), "{table}");
+        assert_eq!(
+            known(&format!("[{table}]\nqqqqqqqqqqqq = 1")),
+            of(&schema["properties"][table]),
+            "{table}"
+        );
     }
 }
 
@@ -329,13 +395,27 @@ fn each_key_of_the_parsers_is_in_the_schemas() {
 fn mistakes_are_refused() {
     let manifest = manifest();
     for text in [
-        "prot = 3000", "port = \"3000\"", "port = 70000", "health = 3", "[health]\npth = \"/\"", "persist = \"x\"",
-        "supervisor = \"upstart\"", "[environments.prod]\nprot = 1", "[pm2]\ninstances = 65", "install = true",
+        "prot = 3000",
+        "port = \"3000\"",
+        "port = 70000",
+        "health = 3",
+        "[health]\npth = \"/\"",
+        "persist = \"x\"",
+        "supervisor = \"upstart\"",
+        "[environments.prod]\nprot = 1",
+        "[pm2]\ninstances = 65",
+        "install = true",
     ] {
         assert!(!fits(&manifest, &manifest, &parsed(text)), "{text}");
     }
     let policy = policy();
-    for text in ["repo = \"x\"", "services = \"x\"", "[imds]\nservice = \"no\"", "[node.checksums]\nx = 1", "budget = []"] {
+    for text in [
+        "repo = \"x\"",
+        "services = \"x\"",
+        "[imds]\nservice = \"no\"",
+        "[node.checksums]\nx = 1",
+        "budget = []",
+    ] {
         assert!(!fits(&policy, &policy, &parsed(text)), "{text}");
     }
 }

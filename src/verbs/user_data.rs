@@ -69,7 +69,7 @@ fn download(from: &Download, sha256: &str, within: u64, flags: &str) -> String {
 /// either, and its `-T` crashes in Debian 12. The SHA-256 alone decides everywhere.
 fn https(attempt: u64) -> String {
     let curl = format!(
-        "curl -fsSL --max-redirs 0 --proto =https --connect-timeout {STALL} -m {attempt} -y {STALL} -Y 1000 -o \"$new\" \"$from\""
+        "curl -q -fsSL --max-redirs 0 --proto =https --connect-timeout {STALL} -m {attempt} -y {STALL} -Y 1000 -o \"$new\" \"$from\""
     );
     let wget = format!("timeout {attempt} wget -q $only -O \"$new\" \"$from\"");
     format!(
@@ -114,5 +114,27 @@ fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filled_in_is_not_a_template() {
+        assert_eq!(filled("a {X} {Y} {X}", &[("{X}", "{Y}"), ("{Y}", "{X}")]), "a {Y} {X} {Y}");
+    }
+
+    #[test]
+    fn words_are_quoted_unless_no_shell_gives_them_a_meaning() {
+        for plain in ["auth-service,gmail", "https://a.example/b", "90s"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for (word, expected) in
+            [("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("{x}", "'{x}'"), ("~", "'~'")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }
