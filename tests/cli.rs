@@ -98,6 +98,7 @@ fn a_wrong_command_line_is_64_and_says_why() {
         (&["user-data", "--download", "http://downloads.acme.com/x"], "https:// nor s3://"),
         (&["user-data", "--download", "https://a.example/x?X-Amz-Signature=00"], "no query"),
         (&["user-data", "--within", "5s"], "--download"),
+        (&["user-data", "--repository", "./here"], "a directory is for dry runs only"),
         (&["user-data", "--service", "No Service"], "--service"),
     ];
     for (line, says) in lines {

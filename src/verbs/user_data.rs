@@ -8,6 +8,7 @@ use crate::cli::{Download, UserDataArgs};
 use crate::error::{Code, Error, Result};
 use crate::facts::Service;
 use crate::machine;
+use crate::observe::Fragment;
 use crate::report::{print, tell};
 
 const DOWNLOAD: &str = include_str!("user_data/download.sh");
@@ -30,6 +31,11 @@ pub fn user_data(args: &UserDataArgs) -> u8 {
 fn script(args: &UserDataArgs) -> Result<String> {
     let policy = args.policy();
     policy.check("the flags")?;
+    if policy.repository.as_deref().is_some_and(|at| !Fragment::is_address(at)) {
+        let remedy = "give a URL: the instances read it";
+        return Err(Error::new(Code::Usage, "reading --repository", "a directory is for dry runs only")
+            .remedy(remedy));
+    }
     if let Some(service) = &policy.service {
         let invalid = |error| Error::new(Code::Usage, "reading --service", error);
         Service::try_from(service.as_str()).map_err(invalid)?;
