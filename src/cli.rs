@@ -32,7 +32,7 @@ pub use offline::{InitArgs, ValidateArgs};
 use policy_flags::PolicyArgs;
 pub use user_data::{Download, UserDataArgs};
 
-/// A release has its commit, too: `packaging/static` sets the variable.
+/// A release has its commit, too: `packaging/release` sets the variable.
 pub const VERSION: &str = match option_env!("BOOTAGENT_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),
