@@ -106,6 +106,8 @@ codes! {
     SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: store large files elsewhere; persist in bootagent.toml keeps files that the service writes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
+    ComposeInvalid = "E-COMPOSE-INVALID", Invalid, "correct the compose file; docs/how-to/run-a-container.md describes what of it is carried out";
+    ComposeRefused = "E-COMPOSE-REFUSED", Refused, "remove it from the compose file: containers of a service get no more of the machine than other services";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "add the version to the AMI, or request an installed one";
     RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the server of the runtime's archives (route, DNS, proxy, certificate)? [mirrors] in the policy names another one, and an AMI with the runtime needs none";
     RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "the archive was changed, or the pinned checksum belongs to another file: compare with the checksum that the runtime's own project publishes before you change the policy";

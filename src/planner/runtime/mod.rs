@@ -1,4 +1,4 @@
-//! The runtimes (Node, Python, static sites, Docker, database servers): how a commit for each is recognized, installed, built and
+//! The runtimes (Node, Python, static sites, Docker, compose files, database servers): how a commit for each is recognized, installed, built and
 //! started. Pure: a runtime
 //! makes a recipe, of which other modules make steps.
 //!
@@ -7,6 +7,7 @@
 
 mod choice;
 mod command;
+pub mod compose;
 pub mod container;
 pub mod data_host;
 mod directory;
@@ -21,6 +22,7 @@ pub mod site;
 mod static_site;
 mod tool_files;
 mod yaml;
+mod yaml_tree;
 
 use std::path::Path;
 
@@ -45,6 +47,7 @@ const ALL: &[&Runtime] = &[
     &python::PYTHON,
     &static_site::STATIC,
     &docker::DOCKER,
+    &compose::COMPOSE,
     &data_host::MONGODB,
     &data_host::POSTGRESQL,
     &data_host::REDIS,
