@@ -12,6 +12,7 @@ use crate::machine::container::inspect::{self, Running};
 use crate::machine::process::sockets;
 use crate::machine::process::units::{self, UnitState};
 use crate::plan::Probe;
+use crate::secret::Message;
 
 /// The unit whose processes have the sockets of published ports.
 const ENGINE: &str = "docker.service";
