@@ -137,7 +137,7 @@ codes! {
     SiteSecret = "E-SITE-SECRET", Refused, "everyone could read the value: remove it from the repository or its build, and replace it in the secret; a public value belongs in env.values of bootagent.toml; push a fix, then: bootagent update";
     EngineFailed = "E-CONTAINER-ENGINE", Failed, "journalctl -u docker shows why; add docker to the AMI, or correct /etc/docker/daemon.json; then: bootagent run";
     ImageUnreachable = "E-IMAGE-UNREACHABLE", Temporary, "can the instance reach the image's registry (route, DNS, proxy, certificate)?";
-    ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\" in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
+    ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\", or [compose] with logins = [\"HOST=REGISTRY_LOGIN\"], in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
     ImageMissing = "E-IMAGE-MISSING", Invalid, "correct the image's name, tag or digest in bootagent.toml, or push the image (for this instance's architecture); then: bootagent update";
     ImageBuildFailed = "E-IMAGE-BUILD-FAILED", Failed, "run docker build in a clean clone; push a fix, then: bootagent update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";

@@ -74,6 +74,7 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
         .directory("image-records", why, layout.image_records(), Owner::root(), 0o700)
         .after(&["records"]);
     let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    let tree = if steps.has("checkout") { "checkout" } else { "manifest" };
     // One after the other: all use the same place for docker's configuration with a credential.
     let mut last = "run".to_owned();
     for Prepared { id, from, image, record, login } in images {
@@ -87,7 +88,7 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
         let image = PrepareImage { docker: docker.clone(), image, from, login, record, scratch };
         steps
             .add(&id, why, Action::PrepareImage(image))
-            .after(&["docker", "checkout", "image-records", &last])
+            .after(&["docker", tree, "image-records", &last])
             .after(&rules)
             .within(phase);
         steps.finished_by(&id);

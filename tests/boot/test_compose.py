@@ -168,7 +168,7 @@ class TestFails:
         "files, exit, code, names",
         [
             (composed(others=worker("sleep 1; exit 3")), 1, "E-SERVICE-EXITED", []),
-            (composed(web="    healthcheck: {test: [CMD, cat, /none], interval: 1s, retries: 2}\n"), 1, "E-HEALTH-NO-LISTENER", ["web-1", "cat"]),
+            (composed(web="    healthcheck: {test: [CMD, cat, /none], interval: 1s, retries: 2}\n"), 1, "E-HEALTH-BAD-ANSWER", ["web-1", "cat"]),
             (composed(web="    command: /bin/httpd -f -p 127.0.0.1:80 -h /www\n"), 1, "E-HEALTH-NO-LISTENER", ["127.0.0.1:80"]),
             (composed(web="    volumes: ['/var/run/docker.sock:/x']\n"), 77, "E-COMPOSE-REFUSED", ["services.web.volumes[0]", "socket"]),
             (composed(web="    command: serve --token ${TOKEN}\n"), 77, "E-COMPOSE-REFUSED", ["services.web.command", "TOKEN"]),

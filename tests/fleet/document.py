@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 # In the order of the architecture; the others are what may stand beside them.
 ORDER = [
     "auth-service", "gmail-service", "calendar-service", "reminder-service", "telegram-bot", "mcp-service", "ai-proxy-service",
-    "admin-panel", "report-service", "link-service",
+    "admin-panel", "report-service", "link-service", "task-service",
 ]  # fmt: skip
 PAGE = """\
 # The services of a fleet, and their manifests

@@ -50,7 +50,7 @@ fn unhealthy(name: &str, running: &Running) -> Bad {
          file; then: bootagent update"
     );
     let cause = Message::from(format!("docker's health check calls the container {name} {state}")).and(said);
-    Bad { remedy: Some(remedy), ..bad(Fault::HealthNoListener, cause) }
+    Bad { remedy: Some(remedy), ..bad(Fault::HealthBadAnswer, cause) }
 }
 
 async fn listens(running: &Running, port: u16) -> Result<String, Bad> {

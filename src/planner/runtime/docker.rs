@@ -66,6 +66,11 @@ fn detect(source: &Source) -> Option<Claim> {
     source.has(DOCKERFILE).then_some(Claim { by: DOCKERFILE, weight: Weight::Image })
 }
 
+/// Whether the manifest names the runtime and an image, and so all that there is to know.
+pub(super) fn is_of_a_registry(manifest: &Manifest) -> bool {
+    manifest.runtime.as_deref() == Some(NAME) && manifest.said(NAME, "image").is_some()
+}
+
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let manifest = inputs.manifest;
     refuse(manifest, "name them in [docker]: volumes = [\"uploads:/app/uploads\"]")?;

@@ -34,7 +34,6 @@ use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
-pub use data_host::is_one as needs_no_repository;
 pub use directory::Directory;
 pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
@@ -57,6 +56,12 @@ const ALL: &[&Runtime] = &[
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let recipe = choice::recipe(ALL, inputs)?;
     Ok(recipe.moved(inputs.source.directory()))
+}
+
+/// Whether a service with this manifest of the operator needs no repository: a database server, and containers whose images
+/// are all of registries.
+pub fn needs_no_repository(manifest: &Manifest) -> bool {
+    data_host::is_one(manifest) || docker::is_of_a_registry(manifest) || compose::is_in_the_manifest(manifest)
 }
 
 /// Fails if the policy names archives or mirrors that no runtime has.

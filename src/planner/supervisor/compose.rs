@@ -179,8 +179,7 @@ StartLimitIntervalSec=0
 Type=exec
 Environment=PATH=/usr/local/bin:/usr/bin:/bin
 EnvironmentFile={variables}
-{imds}ExecStartPre=-{remove}
-ExecStartPre=-{down}
+{imds}ExecStartPre=-{down}
 ExecStart={start}
 {restarts}ExecStop=-{stop}
 ExecStopPost=-{remove}

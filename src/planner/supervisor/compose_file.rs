@@ -105,7 +105,7 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
     if member.drops_all {
         set("cap_add", json!(member.added_capabilities));
     }
-    set("logging", json!({ "driver": "local", "options": { "max-size": KEPT_LINES, "max-file": "1" } }));
+    set("logging", json!({ "driver": "local", "options": { "max-size": KEPT_LINES, "max-file": "1", "compress": "false" } }));
     let mut limits = member.plain.get("ulimits").and_then(Value::as_object).cloned().unwrap_or_default();
     limits.insert("core".to_owned(), 0.into());
     set("ulimits", Value::Object(limits));

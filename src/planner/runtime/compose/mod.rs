@@ -14,7 +14,7 @@ mod refused;
 pub mod template;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use health::TEST;
@@ -59,6 +59,7 @@ pub static COMPOSE: Runtime = Runtime {
             Key { name: "logins", expected: LOGINS, takes: Takes::List(is_login) },
             Key { name: "ports", expected: PORTS, takes: Takes::List(is_port) },
             Key { name: "profiles", expected: PROFILES, takes: Takes::List(reader::is_name) },
+            Key { name: "text", expected: A_TEXT, takes: Takes::Document(LONGEST_TEXT) },
         ],
     },
     archives: &[],
@@ -78,6 +79,11 @@ const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", 
 const OVERRIDES: [&str; 4] =
     ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
 
+/// In place of a file's name.
+const IN_THE_MANIFEST: &str = "compose.text";
+/// Bytes. The manifest itself has a limit.
+const LONGEST_TEXT: usize = 64 << 10;
+const A_TEXT: &str = "the text of a compose file, in triple quotes";
 const A_FILE: &str = "a path in the repository, like \"deploy/compose.yaml\"";
 const LOGINS: &str = "a list of \"HOST=VARIABLE\", where the variable of the secret has user:password";
 const PORTS: &str = "a list of ports in quotes, like \"9090\"";
@@ -101,8 +107,9 @@ fn detect(source: &Source) -> Option<Claim> {
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let manifest = inputs.manifest;
     refuse(manifest)?;
-    let file = file(inputs)?;
-    let text = match inputs.source.read(&file) {
+    let own = manifest.said(NAME, "text");
+    let file = if own.is_some() { in_the_manifest(manifest)? } else { file(inputs)? };
+    let text = match own.map_or_else(|| inputs.source.read(&file), |text| Ok(Some(text))) {
         Ok(Some(text)) => text,
         Ok(None) => "",
         Err(why) => return Err(Error::new(Code::ComposeInvalid, format!("reading {file}"), why.to_owned()).into()),
@@ -162,7 +169,8 @@ fn shown(project: &Project) -> String {
         Image::Built(build) if build.context.is_empty() => format!("built from {}", build.dockerfile),
         Image::Built(build) => format!("built from {}/{}", build.context, build.dockerfile),
     };
-    project.members.values().map(|member| image(&member.image)).collect::<Vec<_>>().join(", ")
+    let all: BTreeSet<String> = project.members.values().map(|member| image(&member.image)).collect();
+    all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn said<'a>(manifest: &'a Manifest, key: &str) -> impl Iterator<Item = &'a str> {
@@ -182,6 +190,21 @@ fn refuse(manifest: &Manifest) -> Result<()> {
             .remedy("write it as command of a service of the compose file"));
     }
     Ok(())
+}
+
+/// Whether the manifest names the runtime and has the file in itself.
+pub(super) fn is_in_the_manifest(manifest: &Manifest) -> bool {
+    manifest.runtime.as_deref() == Some(NAME) && manifest.said(NAME, "text").is_some()
+}
+
+fn in_the_manifest(manifest: &Manifest) -> Result<String> {
+    match manifest.said(NAME, "file") {
+        None => Ok(IN_THE_MANIFEST.to_owned()),
+        Some(_) => {
+            let cause = "[compose] has file and text";
+            Err(Error::new(Code::ManifestInvalid, "looking for the compose file", cause).remedy("remove one of them"))
+        }
+    }
 }
 
 /// The file that the manifest names, else the one at the root. Its text is asked for if it was never read.
