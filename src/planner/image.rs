@@ -70,9 +70,7 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let why = if images.len() > 1 { "docker runs the containers" } else { "docker runs the container" };
     steps.add("docker", why, engine).after(&["remove-leftovers"]).after(&ready).within(Phase::Start);
     let why = "which image each release has";
-    steps
-        .directory("image-records", why, layout.image_records(), Owner::root(), 0o700)
-        .after(&["records"]);
+    steps.directory("image-records", why, layout.image_records(), Owner::root(), 0o700).after(&["records"]);
     let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
     let tree = if steps.has("checkout") { "checkout" } else { "manifest" };
     // One after the other: all use the same place for docker's configuration with a credential.

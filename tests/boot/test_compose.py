@@ -76,14 +76,14 @@ class TestServes:
         assert "bootagent-" not in machine.check(["docker", "network", "ls", "--format", "{{.Name}}"])
 
     def test_no_container_gets_more_of_the_machine_than_it_needs(self, stage):
-        web = "    volumes: ['./page:/www/page', '/scratch']\n    ports: ['3000:80', '9229:9229']\n    user: web\n"
+        web = "    volumes: ['./terms:/www/terms', '/scratch']\n    ports: ['3000:80', '9229:9229']\n    user: web\n"
         serves = "    command: /bin/httpd -f -p 80 -h /www\n    cap_drop: [ALL]\n    cap_add: [NET_BIND_SERVICE]\n"
-        files = composed(page="mine", **{"page": "of the release\n"})
+        files = composed(page="mine", terms="of the release\n")
         files["compose.yaml"] = "services:\n  web:\n    build: .\n" + web + serves + worker() + "volumes: {data: }\n"
         name = serve(stage, files)
         said = healthy(stage)
         machine = stage.machine
-        assert page(machine, "/page") == "of the release"
+        assert page(machine, "/terms") == "of the release"
         host = inspect(machine, name, "web")["HostConfig"]
         assert not host["Privileged"] and host["SecurityOpt"] == ["no-new-privileges:true"] and host["CapDrop"] == ["ALL"]
         assert list(host["PortBindings"]) == ["80/tcp"] and host["RestartPolicy"]["Name"] in ("", "no")

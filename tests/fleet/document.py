@@ -79,7 +79,9 @@ def description(name: str) -> str:
 
 
 def manifest(name: str) -> str:
-    return f"### {name}\n```toml\n{(HERE / name / 'bootagent.toml').read_text()}```\n"
+    compose = HERE / name / "compose.yaml"
+    containers = f"```yaml\n# compose.yaml\n{compose.read_text()}```\n" if compose.exists() else ""
+    return f"### {name}\n```toml\n{(HERE / name / 'bootagent.toml').read_text()}```\n{containers}"
 
 
 if __name__ == "__main__":

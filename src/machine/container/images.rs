@@ -136,7 +136,8 @@ fn log_in(scratch: &Path, registry: &str, credential: &Secret) -> Result<()> {
 }
 
 async fn build(image: &PrepareImage) -> Result<Record> {
-    let ImageOrigin::Dockerfile { context, dockerfile, target, needs_buildkit, arguments } = &image.from else {
+    let ImageOrigin::Dockerfile { context, dockerfile, target, needs_buildkit, arguments } = &image.from
+    else {
         return Err(Error::new(Code::Bug, "building an image", "it is one of a registry"));
     };
     let variable = needs_buildkit.then_some("DOCKER_BUILDKIT=1");

@@ -39,7 +39,10 @@ fn parse(text: &str) -> Option<Running> {
     let addresses = networks.values().filter_map(|network| network.get("IPAddress")?.as_str()?.parse().ok());
     let health = state.get("Health");
     let last = health.and_then(|health| health.get("Log")?.as_array()?.last()?.get("Output")?.as_str());
-    let said = last.and_then(|text| text.lines().rfind(|line| !line.trim().is_empty())).unwrap_or_default().to_owned();
+    let said = last
+        .and_then(|text| text.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or_default()
+        .to_owned();
     Some(Running {
         which: format!("{} {}", text(one.get("Id")), text(state.get("StartedAt"))),
         pid: u32::try_from(state.get("Pid")?.as_u64()?).ok().filter(|pid| *pid != 0)?,
@@ -61,7 +64,13 @@ mod tests {
                     "NetworkSettings":{{"Networks":{{"bootagent":{{"IPAddress":"172.18.0.2"}}}}}}}}]"#
             )
         };
-        let running = Running { which: "ab t".into(), pid: 17, address: "172.18.0.2".parse().ok(), health: None, said: ForeignText::line("") };
+        let running = Running {
+            which: "ab t".into(),
+            pid: 17,
+            address: "172.18.0.2".parse().ok(),
+            health: None,
+            said: ForeignText::line(""),
+        };
         assert_eq!(parse(&text(true, 17)), Some(running));
         assert_eq!(parse(&text(false, 17)), None);
         assert_eq!(parse(&text(true, 0)), None);

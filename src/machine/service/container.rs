@@ -17,12 +17,7 @@ use crate::secret::Message;
 /// The unit whose processes have the sockets of published ports.
 const ENGINE: &str = "docker.service";
 
-pub async fn probe(
-    docker: &Path,
-    name: &str,
-    port: Option<u16>,
-    must_be_healthy: bool,
-) -> Result<Good, Bad> {
+pub async fn probe(docker: &Path, name: &str, port: Option<u16>, must_be_healthy: bool) -> Result<Good, Bad> {
     let Some(running) = inspect::running(docker, name).await else {
         return Err(bad(Fault::HealthNoListener, format!("the container {name} does not run yet")));
     };

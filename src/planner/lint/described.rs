@@ -125,7 +125,11 @@ fn writable(subject: &Subject) -> Setting {
         return in_container(container);
     }
     if subject.recipe.project().is_some() {
-        return line("may write", "everything in the containers", "read_only in the compose file changes that");
+        return line(
+            "may write",
+            "everything in the containers",
+            "read_only in the compose file changes that",
+        );
     }
     let own = ["its HOME".to_owned(), "/tmp".to_owned()];
     let all: Vec<String> = own

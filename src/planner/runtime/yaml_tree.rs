@@ -27,13 +27,8 @@ pub enum Node {
 
 /// The first document; a file without one is `Null`. The error says why it was not understood.
 pub fn read(text: &str) -> Result<Node, String> {
-    let mut builder = Builder {
-        parser: Parser::new_from_str(text),
-        depth: 0,
-        nodes: 0,
-        bytes: 0,
-        anchors: HashMap::new(),
-    };
+    let mut builder =
+        Builder { parser: Parser::new_from_str(text), depth: 0, nodes: 0, bytes: 0, anchors: HashMap::new() };
     loop {
         match builder.next()? {
             Event::StreamStart | Event::DocumentStart(_) => {}
@@ -96,7 +91,9 @@ impl<'a> Builder<'a> {
             }
             Event::SequenceStart(anchor, None) => (self.list()?, anchor),
             Event::MappingStart(anchor, None) => (self.map()?, anchor),
-            Event::Scalar(.., Some(tag)) | Event::SequenceStart(_, Some(tag)) | Event::MappingStart(_, Some(tag)) => {
+            Event::Scalar(.., Some(tag))
+            | Event::SequenceStart(_, Some(tag))
+            | Event::MappingStart(_, Some(tag)) => {
                 return Err(format!("it has the tag {}", excerpt(&format!("{}{}", tag.handle, tag.suffix))));
             }
             _ => return Err("it ends too early".to_owned()),

@@ -38,8 +38,9 @@ fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
     refuse_keys(manifest, &OTHERS)?;
     match manifest.limits.directives().is_empty() {
         true => Ok(()),
-        false => Err(invalid("limits is for one program, and this service runs containers")
-            .remedy("remove limits from bootagent.toml; use mem_limit, pids_limit and ulimits in the compose file")),
+        false => Err(invalid("limits is for one program, and this service runs containers").remedy(
+            "remove limits from bootagent.toml; use mem_limit, pids_limit and ulimits in the compose file",
+        )),
     }
 }
 
@@ -76,7 +77,8 @@ fn supervise(app: &App) -> Result<Service> {
 
 /// Variables that would change what docker's client does, and those with which the file was not read.
 fn refuse_variables(app: &App, project: &Project) -> Result<()> {
-    let refused = |cause: String| Error::new(Code::SecretKeyRefused, "planning the containers' variables", cause);
+    let refused =
+        |cause: String| Error::new(Code::SecretKeyRefused, "planning the containers' variables", cause);
     let is_of_the_client = |name: &&str| OF_THE_CLIENT.iter().any(|prefix| name.starts_with(prefix));
     if let Some(name) = app.variables.keys().find(is_of_the_client) {
         return Err(refused(format!("{name} changes what docker's client does")).remedy(format!(
@@ -101,9 +103,13 @@ fn refuse_variables(app: &App, project: &Project) -> Result<()> {
 fn serving<'a>(app: &App, project: &'a Project, port: Option<u16>) -> Result<Option<(&'a str, u16)>> {
     let listed = |ports: Vec<u16>| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let all: Vec<u16> = project.published().map(|(port, ..)| port).collect();
-    if let Some(low) = project.also_published.iter().find(|port| !app.wanted.selection.low_ports.allow(**port)) {
-        return Err(invalid(format!("compose.ports has {low}, and the policy does not allow this port below 1024"))
-            .remedy("choose a port from 1024 on, or let the machine's owner allow it: low_ports in the policy"));
+    if let Some(low) =
+        project.also_published.iter().find(|port| !app.wanted.selection.low_ports.allow(**port))
+    {
+        return Err(invalid(format!(
+            "compose.ports has {low}, and the policy does not allow this port below 1024"
+        ))
+        .remedy("choose a port from 1024 on, or let the machine's owner allow it: low_ports in the policy"));
     }
     match (port, project.published().find(|(published, ..)| Some(*published) == port)) {
         (_, Some((_, name, found))) => Ok(Some((name, found.inner))),
@@ -123,9 +129,9 @@ fn serving<'a>(app: &App, project: &'a Project, port: Option<u16>) -> Result<Opt
 }
 
 fn notes(app: &App, project: &Project, port: Option<u16>) -> Vec<String> {
-    let left = project.published().filter(|(published, ..)| {
-        Some(*published) != port && !project.also_published.contains(published)
-    });
+    let left = project
+        .published()
+        .filter(|(published, ..)| Some(*published) != port && !project.also_published.contains(published));
     let left: Vec<String> = left.map(|(published, name, _)| format!("{published} of {name}")).collect();
     let mut notes = Vec::new();
     if !left.is_empty() {
@@ -185,6 +191,8 @@ ExecStart={start}
 ExecStopPost=-{remove}
 ExecStopPost=-{down}
 KillMode=mixed
+# As compose ends after SIGTERM.
+SuccessExitStatus=130 143
 TimeoutStopSec={patience}
 SyslogIdentifier={service}
 ",

@@ -39,7 +39,8 @@ impl Known<'_> {
 
     fn pieces(&self, path: &str, template: &Template) -> Result<Vec<Piece>> {
         template.pieces(&|name| self.value(name)).map_err(|Unset(name)| {
-            let cause = format!("{path} of {} needs {name}, which the service does not have", self.project.file);
+            let cause =
+                format!("{path} of {} needs {name}, which the service does not have", self.project.file);
             Error::new(Code::SecretKeyMissing, DOING, cause).remedy(format!(
                 "add {name} to the secret or to env.values; if it may be empty, write ${{{name}:-}} in {}",
                 self.project.file
@@ -60,7 +61,8 @@ pub fn text(app: &App, project: &Project, port: Option<u16>) -> Result<String> {
     let networks: Map<String, Value> = names
         .map(|(index, (name, network))| {
             let bridge = json!({ "com.docker.network.bridge.name": format!("{BRIDGE}{}", index + 1) });
-            let network = json!({ "driver": "bridge", "driver_opts": bridge, "internal": network.is_internal });
+            let network =
+                json!({ "driver": "bridge", "driver_opts": bridge, "internal": network.is_internal });
             (name.clone(), network)
         })
         .collect();
@@ -94,7 +96,8 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
     set("ports", ports(known.project, member, port));
     set("volumes", member.mounts.iter().filter_map(|mount| mounted(app, mount)).collect());
     set("tmpfs", member.mounts.iter().filter_map(in_memory).collect());
-    let needs = member.needs.iter().map(|(name, condition)| (name.clone(), json!({ "condition": condition.name() })));
+    let needs =
+        member.needs.iter().map(|(name, condition)| (name.clone(), json!({ "condition": condition.name() })));
     set("depends_on", Value::Object(needs.collect()));
     let aliases: Vec<&String> = member.aliases.iter().collect();
     let networks = member.networks.iter().map(|network| (network.clone(), json!({ "aliases": aliases })));
@@ -105,7 +108,10 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
     if member.drops_all {
         set("cap_add", json!(member.added_capabilities));
     }
-    set("logging", json!({ "driver": "local", "options": { "max-size": KEPT_LINES, "max-file": "1", "compress": "false" } }));
+    set(
+        "logging",
+        json!({ "driver": "local", "options": { "max-size": KEPT_LINES, "max-file": "1", "compress": "false" } }),
+    );
     let mut limits = member.plain.get("ulimits").and_then(Value::as_object).cloned().unwrap_or_default();
     limits.insert("core".to_owned(), 0.into());
     set("ulimits", Value::Object(limits));
@@ -113,7 +119,12 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
 }
 
 /// With `env_file: .env` all of the service's variables, and those of `environment` over them.
-fn environment(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Result<BTreeMap<String, Value>> {
+fn environment(
+    known: &Known,
+    name: &str,
+    member: &Member,
+    port: Option<u16>,
+) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     let one = |variable: &str| Value::from(written(&[Piece::Value(variable.to_owned())]));
     if member.has_all_variables {
@@ -202,7 +213,9 @@ fn mounted(app: &App, mount: &Mount) -> Option<Value> {
             let source = escaped(&app.release.join(path).display().to_string());
             // What is not there is an error, and not an empty directory of root.
             let bind = json!({ "create_host_path": false });
-            Some(json!({ "type": "bind", "source": source, "target": target, "read_only": true, "bind": bind }))
+            Some(
+                json!({ "type": "bind", "source": source, "target": target, "read_only": true, "bind": bind }),
+            )
         }
         Mount::Memory { .. } => None,
     }

@@ -41,7 +41,8 @@ const GRACE: &str = "25";
 
 /// Capabilities that docker gives to every container, and that no service needs which its image starts as root: such an
 /// entry point changes owners and becomes another user.
-pub(super) const DROPPED: [&str; 7] = ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
+pub(super) const DROPPED: [&str; 7] =
+    ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
 
 /// As `TasksMax=` of other services.
 pub(super) const TASKS: u32 = 4096;
@@ -146,7 +147,9 @@ fn notes(app: &App, container: &Container, is_published: bool) -> Vec<String> {
 pub(super) fn imds_notes(selection: &Selection) -> Option<String> {
     let note = match (selection.service_may_use_imds, selection.imds_users.is_some()) {
         (false, _) => return None,
-        (true, true) => "imds.users of the policy: its rules reject what containers send to instance metadata",
+        (true, true) => {
+            "imds.users of the policy: its rules reject what containers send to instance metadata"
+        }
         (true, false) => {
             "a container reaches instance metadata, and with it the role, only if the instance's \
              HttpPutResponseHopLimit is 2 or more"

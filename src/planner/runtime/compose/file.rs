@@ -24,7 +24,8 @@ pub struct Read {
 }
 
 pub fn read(reader: &Reader, text: &str, profiles: &[&str]) -> Result<Read, Unmet> {
-    let tree = yaml_tree::read(text).map_err(|why| reader.invalid(reader.file, &format!("is not understood: {why}")))?;
+    let tree = yaml_tree::read(text)
+        .map_err(|why| reader.invalid(reader.file, &format!("is not understood: {why}")))?;
     let (mut services, mut networks, mut declared) = (Node::Null, BTreeMap::new(), BTreeSet::new());
     for (path, key, node) in reader.entries(At { path: "", node: &tree })? {
         let at = At { path: &path, node };
@@ -69,7 +70,9 @@ pub fn read(reader: &Reader, text: &str, profiles: &[&str]) -> Result<Read, Unme
 
 fn is_chosen(reader: &Reader, at: At, profiles: &[&str]) -> Result<bool> {
     let entries = reader.entries(at)?;
-    let Some((path, _, node)) = entries.iter().find(|(_, key, _)| *key == "profiles") else { return Ok(true) };
+    let Some((path, _, node)) = entries.iter().find(|(_, key, _)| *key == "profiles") else {
+        return Ok(true);
+    };
     let own = reader.texts(At { path, node })?;
     Ok(own.is_empty() || own.iter().any(|profile| profiles.contains(&profile.as_str())))
 }
@@ -78,7 +81,9 @@ fn networks(reader: &Reader, at: At) -> Result<BTreeMap<String, Network>> {
     let mut all = BTreeMap::new();
     for (path, name, node) in reader.entries(at)? {
         if !is_name(name) || all.len() == MOST_NETWORKS {
-            let why = format!("is not one of up to {MOST_NETWORKS} networks, with names of letters, digits, - and _");
+            let why = format!(
+                "is not one of up to {MOST_NETWORKS} networks, with names of letters, digits, - and _"
+            );
             return Err(reader.invalid(&path, &why));
         }
         let mut network = Network { is_internal: false };
@@ -149,7 +154,9 @@ fn refuse_unknown_names(
     match volumes_of(members).find(|name| !declared.contains(*name)) {
         Some(name) => Err(reader
             .invalid("volumes", &format!("does not have {name}, which a container mounts"))
-            .remedy(format!("declare it at the end of the file (volumes: {{{name}: {{}}}}); a directory begins with ./"))),
+            .remedy(format!(
+                "declare it at the end of the file (volumes: {{{name}: {{}}}}); a directory begins with ./"
+            ))),
         None => Ok(()),
     }
 }
@@ -158,7 +165,8 @@ fn refuse_circles(reader: &Reader, members: &BTreeMap<String, Member>) -> Result
     let mut started: BTreeSet<&str> = BTreeSet::new();
     loop {
         let is_next = |(name, member): &(&String, &Member)| {
-            !started.contains(name.as_str()) && member.needs.keys().all(|needed| started.contains(needed.as_str()))
+            !started.contains(name.as_str())
+                && member.needs.keys().all(|needed| started.contains(needed.as_str()))
         };
         let next: Vec<&str> = members.iter().filter(is_next).map(|(name, _)| name.as_str()).collect();
         if next.is_empty() {
@@ -167,7 +175,9 @@ fn refuse_circles(reader: &Reader, members: &BTreeMap<String, Member>) -> Result
         started.extend(next);
     }
     match members.keys().find(|name| !started.contains(name.as_str())) {
-        Some(name) => Err(reader.invalid(&format!("services.{name}.depends_on"), "needs itself, through others")),
+        Some(name) => {
+            Err(reader.invalid(&format!("services.{name}.depends_on"), "needs itself, through others"))
+        }
         None => Ok(()),
     }
 }

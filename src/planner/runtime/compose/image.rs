@@ -49,11 +49,14 @@ fn build(reader: &Reader, at: At) -> Result<Build, Unmet> {
             _ => return Err(unknown(reader, key, at, OF_A_BUILD).into()),
         }
     }
-    let context = context.map_or_else(|| directory(reader, At { path: at.path, node: &Node::Plain(".".to_owned()) }), Ok)?;
+    let context = context
+        .map_or_else(|| directory(reader, At { path: at.path, node: &Node::Plain(".".to_owned()) }), Ok)?;
     let dockerfile = dockerfile.strip_prefix("./").unwrap_or(&dockerfile).to_owned();
     if !container::is_dockerfile(&dockerfile) {
         let remedy = "name a Dockerfile in the directory of the context";
-        return Err(reader.refused(at.path, "is refused: its dockerfile is outside of the context", remedy).into());
+        return Err(reader
+            .refused(at.path, "is refused: its dockerfile is outside of the context", remedy)
+            .into());
     }
     let path = if context.is_empty() { dockerfile.clone() } else { format!("{context}/{dockerfile}") };
     require_texts(reader.source, &[&path])?;

@@ -11,8 +11,7 @@ use crate::planner::runtime::container::{is_path, is_user};
 use crate::planner::runtime::yaml_tree::Node;
 
 /// Capabilities that a container of bootagent has unless it drops all: those that it may name after `cap_drop: [ALL]`.
-const USUAL: [&str; 7] =
-    ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
+const USUAL: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
 
 /// Whether the key is one of these.
 pub fn read(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<bool> {
@@ -76,7 +75,8 @@ fn added(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
 /// Every container has `no-new-privileges`; the others loosen something.
 fn options(reader: &Reader, at: At) -> Result<()> {
     for text in reader.texts(at)? {
-        if !matches!(text.as_str(), "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true") {
+        if !matches!(text.as_str(), "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true")
+        {
             return Err(reader.refused(
                 at.path,
                 "is refused: it changes what the kernel lets the container do",
@@ -142,7 +142,8 @@ fn deploy(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
         match key {
             "resources" => resources(reader, member, at)?,
             "replicas" => one_of_each(reader, at)?,
-            "restart_policy" | "labels" | "mode" | "placement" | "update_config" | "rollback_config" | "endpoint_mode" => {}
+            "restart_policy" | "labels" | "mode" | "placement" | "update_config" | "rollback_config"
+            | "endpoint_mode" => {}
             _ => return Err(reader.invalid(at.path, "is not known")),
         }
     }
@@ -167,7 +168,13 @@ fn resources(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
                 ("limits", "pids") => ("pids_limit", is_decimal),
                 ("reservations", "memory") => ("mem_reservation", is_amount),
                 ("reservations", "cpus") => continue,
-                _ => return Err(reader.refused(at.path, "is refused: it is not memory, cpus or pids", "remove it")),
+                _ => {
+                    return Err(reader.refused(
+                        at.path,
+                        "is refused: it is not memory, cpus or pids",
+                        "remove it",
+                    ));
+                }
             };
             let value = reader.text(at)?;
             if !fits(&value) {
@@ -184,7 +191,9 @@ fn resources(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
 }
 
 fn is_host(text: &str) -> bool {
-    (1..=253).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !text.starts_with('-')
+    (1..=253).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !text.starts_with('-')
 }
 
 fn is_signal(text: &str) -> bool {

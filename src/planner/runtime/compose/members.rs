@@ -177,7 +177,11 @@ fn needs(reader: &Reader, at: At, are_links: bool) -> Result<BTreeMap<String, Co
         let name = match text.split_once(':') {
             Some((name, alias)) if are_links && name == alias => name,
             Some(_) if are_links => {
-                return Err(reader.refused(at.path, "is refused: it gives a container another name", "use the name of the service"));
+                return Err(reader.refused(
+                    at.path,
+                    "is refused: it gives a container another name",
+                    "use the name of the service",
+                ));
             }
             _ => text.as_str(),
         };

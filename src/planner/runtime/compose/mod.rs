@@ -21,10 +21,10 @@ pub use health::TEST;
 use project::{Image, Project};
 use reader::Reader;
 
+use super::ANY_VERSION;
 use super::container::is_dockerfile;
 use super::docker;
 use super::recipe::{Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight};
-use super::ANY_VERSION;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Facts, Places, Source};
 use crate::observe::manifest::{Key, Manifest, Table, Takes};
@@ -76,8 +76,12 @@ const PLUGIN: &str = "docker-compose";
 /// As docker compose looks for them.
 const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 /// What docker compose would read as well, without being asked to.
-const OVERRIDES: [&str; 4] =
-    ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+];
 
 /// In place of a file's name.
 const IN_THE_MANIFEST: &str = "compose.text";
@@ -90,7 +94,10 @@ const PORTS: &str = "a list of ports in quotes, like \"9090\"";
 const PROFILES: &str = "a list of names of profiles";
 
 fn is_login(text: &str) -> bool {
-    let host = |host: &str| (1..=200).contains(&host.len()) && host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c));
+    let host = |host: &str| {
+        (1..=200).contains(&host.len())
+            && host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
+    };
     text.split_once('=').is_some_and(|(registry, variable)| host(registry) && is_name(variable))
 }
 
@@ -112,7 +119,9 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let text = match own.map_or_else(|| inputs.source.read(&file), |text| Ok(Some(text))) {
         Ok(Some(text)) => text,
         Ok(None) => "",
-        Err(why) => return Err(Error::new(Code::ComposeInvalid, format!("reading {file}"), why.to_owned()).into()),
+        Err(why) => {
+            return Err(Error::new(Code::ComposeInvalid, format!("reading {file}"), why.to_owned()).into());
+        }
     };
     let mut values = manifest.env.values.clone();
     if let Some(port) = manifest.port {
@@ -202,7 +211,8 @@ fn in_the_manifest(manifest: &Manifest) -> Result<String> {
         None => Ok(IN_THE_MANIFEST.to_owned()),
         Some(_) => {
             let cause = "[compose] has file and text";
-            Err(Error::new(Code::ManifestInvalid, "looking for the compose file", cause).remedy("remove one of them"))
+            Err(Error::new(Code::ManifestInvalid, "looking for the compose file", cause)
+                .remedy("remove one of them"))
         }
     }
 }
@@ -215,7 +225,8 @@ fn file(inputs: &RecipeInputs) -> Result<String, Unmet> {
     };
     let named = inputs.manifest.said(NAME, "file").map(str::to_owned);
     let found = FILES.iter().find(|file| inputs.source.has(file)).map(|file| (*file).to_owned());
-    let file = named.or(found).ok_or_else(|| missing(format!("the repository has no {}", FILES.join(", "))))?;
+    let file =
+        named.or(found).ok_or_else(|| missing(format!("the repository has no {}", FILES.join(", "))))?;
     require_texts(inputs.source, &[&file])?;
     match inputs.source.evidence_of(&file) {
         Evidence::Absent => Err(missing(format!("there is no {}", excerpt(&file))).into()),
@@ -235,7 +246,8 @@ const OLDEST: (u32, u32) = (2, 20);
 fn needs(facts: &Facts) -> Result<Vec<Need>> {
     let is_new = |version: &str| {
         let mut parts = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
-        version == ANY_VERSION || (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= OLDEST
+        version == ANY_VERSION
+            || (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= OLDEST
     };
     let found = facts.programs.get(PLUGIN).map(Vec::as_slice).unwrap_or_default();
     let docker = docker::needs(facts);
@@ -246,10 +258,18 @@ fn needs(facts: &Facts) -> Result<Vec<Need>> {
     let machine = &facts.machine;
     let doing = "looking for docker compose on the machine";
     let lacks = match found.first() {
-        Some(old) => format!("its version is {}, and {}.{} is the oldest that is supported", excerpt(&old.version), OLDEST.0, OLDEST.1),
+        Some(old) => format!(
+            "its version is {}, and {}.{} is the oldest that is supported",
+            excerpt(&old.version),
+            OLDEST.0,
+            OLDEST.1
+        ),
         None => "docker's plugin is not installed".to_owned(),
     };
-    let package = match (machine.os.as_str(), machine.version.split('.').next().and_then(|major| major.parse::<u32>().ok())) {
+    let package = match (
+        machine.os.as_str(),
+        machine.version.split('.').next().and_then(|major| major.parse::<u32>().ok()),
+    ) {
         ("debian", Some(13..)) => "docker-compose",
         ("ubuntu", Some(22..)) => "docker-compose-v2",
         ("debian", _) => {

@@ -26,7 +26,9 @@ pub fn memory(reader: &Reader, at: At) -> Result<Vec<Mount>> {
     let all = texts.iter().map(|text| {
         let (target, options) = text.split_once(':').unwrap_or((text, ""));
         match options.split(',').all(|option| option.is_empty() || is_option(option)) {
-            true => Ok(Mount::Memory { target: target_of(reader, at.path, target)?, options: options.to_owned() }),
+            true => {
+                Ok(Mount::Memory { target: target_of(reader, at.path, target)?, options: options.to_owned() })
+            }
             false => Err(reader.invalid(at.path, "has an option that is not known")),
         }
     });
@@ -34,7 +36,8 @@ pub fn memory(reader: &Reader, at: At) -> Result<Vec<Mount>> {
 }
 
 fn is_option(text: &str) -> bool {
-    let is_value = |value: &str| (1..=12).contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric());
+    let is_value =
+        |value: &str| (1..=12).contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric());
     match text.split_once('=') {
         Some(("size" | "mode" | "uid" | "gid", value)) => is_value(value),
         Some(_) => false,
@@ -88,7 +91,13 @@ fn long(reader: &Reader, at: At) -> Result<Mount> {
         "volume" if source.is_empty() => Mount::Own { target: target_of(reader, at.path, &target)? },
         "volume" if is_name(&source) => one(reader, at, true, (&source, &target), is_read_only)?,
         "bind" => one(reader, at, false, (&source, &target), is_read_only)?,
-        _ => return Err(reader.refused(at.path, "is refused: it is not a bind, volume or tmpfs with its name", "correct type and source")),
+        _ => {
+            return Err(reader.refused(
+                at.path,
+                "is refused: it is not a bind, volume or tmpfs with its name",
+                "correct type and source",
+            ));
+        }
     })
 }
 
@@ -96,12 +105,21 @@ fn is_creation(node: &Node) -> bool {
     matches!(node, Node::Map(entries) if entries.iter().all(|(key, _)| key == "create_host_path"))
 }
 
-fn one(reader: &Reader, at: At, is_volume: bool, (source, target): (&str, &str), is_read_only: bool) -> Result<Mount> {
+fn one(
+    reader: &Reader,
+    at: At,
+    is_volume: bool,
+    (source, target): (&str, &str),
+    is_read_only: bool,
+) -> Result<Mount> {
     let target = target_of(reader, at.path, target)?;
     if is_volume {
         return Ok(Mount::Volume { name: source.to_owned(), target, is_read_only });
     }
-    let path = reader.inside(source).filter(|path| !path.is_empty()).ok_or_else(|| outside(reader, at.path, source))?;
+    let path = reader
+        .inside(source)
+        .filter(|path| !path.is_empty())
+        .ok_or_else(|| outside(reader, at.path, source))?;
     if !reader.has(&path) {
         let why = "names what the repository does not have";
         let remedy = "name a file or directory of the repository; for data, a volume: data:/path";

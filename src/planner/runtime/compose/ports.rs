@@ -14,7 +14,9 @@ pub fn ports(reader: &Reader, at: At) -> Result<Vec<Port>> {
             match node {
                 Node::Map(_) => long(reader, at),
                 _ => short(&reader.text(at)?).ok_or_else(|| {
-                    reader.invalid(path, "is not a port like \"8080:80\"").remedy("write one entry for each port, in quotes: \"8080:80\"")
+                    reader
+                        .invalid(path, "is not a port like \"8080:80\"")
+                        .remedy("write one entry for each port, in quotes: \"8080:80\"")
                 }),
             }
         })
@@ -31,8 +33,13 @@ fn short(text: &str) -> Option<Port> {
     };
     let mut parts = ports.rsplitn(3, ':');
     let inner = number(parts.next()?)?;
-    let published = parts.next().filter(|port| !port.is_empty()).map(|port| number(port).ok_or(())).transpose().ok()?;
-    let address = parts.next().map(|address| is_address(address).then(|| address.to_owned()).ok_or(())).transpose().ok()?;
+    let published =
+        parts.next().filter(|port| !port.is_empty()).map(|port| number(port).ok_or(())).transpose().ok()?;
+    let address = parts
+        .next()
+        .map(|address| is_address(address).then(|| address.to_owned()).ok_or(()))
+        .transpose()
+        .ok()?;
     Some(Port { inner, published, is_udp, address })
 }
 

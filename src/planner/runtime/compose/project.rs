@@ -99,12 +99,24 @@ pub struct Port {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
-    Volume { name: String, target: String, is_read_only: bool },
+    Volume {
+        name: String,
+        target: String,
+        is_read_only: bool,
+    },
     /// A file or directory of the release, read-only.
-    Release { path: String, target: String },
+    Release {
+        path: String,
+        target: String,
+    },
     /// A volume that ends with the container.
-    Own { target: String },
-    Memory { target: String, options: String },
+    Own {
+        target: String,
+    },
+    Memory {
+        target: String,
+        options: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,7 +54,9 @@ impl Reader<'_> {
         let (Node::Plain(text) | Node::Text(text)) = at.node else {
             return Err(self.invalid(at.path, "is not a text"));
         };
-        Template::parse(text).ok_or_else(|| self.invalid(at.path, "is not a valid interpolation: a dollar that is meant is $$"))
+        Template::parse(text).ok_or_else(|| {
+            self.invalid(at.path, "is not a valid interpolation: a dollar that is meant is $$")
+        })
     }
 
     /// A text that decides what runs: only the manifest's public values can be in it.
@@ -99,7 +101,13 @@ impl Reader<'_> {
             Node::Null => Ok(Vec::new()),
             Node::Map(entries) => Ok(entries
                 .iter()
-                .map(|(key, node)| (format!("{}{}{key}", at.path, if at.path.is_empty() { "" } else { "." }), key.as_str(), node))
+                .map(|(key, node)| {
+                    (
+                        format!("{}{}{key}", at.path, if at.path.is_empty() { "" } else { "." }),
+                        key.as_str(),
+                        node,
+                    )
+                })
                 .collect()),
             _ => Err(self.invalid(at.path, "is not a mapping")),
         }
@@ -109,9 +117,11 @@ impl Reader<'_> {
     pub fn items<'n>(&self, at: At<'n>) -> Result<Vec<(String, &'n Node)>> {
         match at.node {
             Node::Null => Ok(Vec::new()),
-            Node::List(items) => {
-                Ok(items.iter().enumerate().map(|(index, node)| (format!("{}[{index}]", at.path), node)).collect())
-            }
+            Node::List(items) => Ok(items
+                .iter()
+                .enumerate()
+                .map(|(index, node)| (format!("{}[{index}]", at.path), node))
+                .collect()),
             node => Ok(vec![(at.path.to_owned(), node)]),
         }
     }

@@ -10,7 +10,11 @@ pub const OF_A_SERVICE: &[(&str, &str, &str)] = &[
     ("cgroup", "shares the control groups of the machine", REMOVE),
     ("cgroup_parent", "leaves the control group of docker", REMOVE),
     ("userns_mode", "shares the users of the machine", REMOVE),
-    ("network_mode", "shares the network of the machine or of another container", "remove it: containers reach each other by their names"),
+    (
+        "network_mode",
+        "shares the network of the machine or of another container",
+        "remove it: containers reach each other by their names",
+    ),
     ("devices", "gives the container devices of the machine", REMOVE),
     ("device_cgroup_rules", "gives the container devices of the machine", REMOVE),
     ("gpus", "gives the container devices of the machine", REMOVE),
@@ -22,12 +26,20 @@ pub const OF_A_SERVICE: &[(&str, &str, &str)] = &[
     ("runtime", "chooses another program to run containers", REMOVE),
     ("isolation", "chooses another way to run containers", REMOVE),
     ("credential_spec", "names a credential of the machine", REMOVE),
-    ("extends", "takes a part of another file, which is not checked", "write the part into the file, or use an anchor"),
+    (
+        "extends",
+        "takes a part of another file, which is not checked",
+        "write the part into the file, or use an anchor",
+    ),
     ("secrets", "names files of the machine", "give the value by environment"),
     ("configs", "names files of the machine", "mount a file of the repository by volumes"),
     ("external_links", "reaches containers that are not of this file", "set the address in environment"),
     ("post_start", "runs commands in the container from outside", "run them in its entry point"),
-    ("pre_stop", "runs commands in the container from outside", "run them when the container gets its stop signal"),
+    (
+        "pre_stop",
+        "runs commands in the container from outside",
+        "run them when the container gets its stop signal",
+    ),
 ];
 
 /// Keys of the file itself.

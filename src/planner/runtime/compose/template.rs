@@ -247,7 +247,20 @@ mod tests {
     #[test]
     fn what_compose_refuses_is_not_a_template() {
         let deep = "${A:-".repeat(20) + &"}".repeat(20);
-        for text in ["$", "a$", "$1", "$ x", "${}", "${A", "${1}", "${A b}", "${A:x}", "${A/b/c}", "$-", deep.as_str()] {
+        for text in [
+            "$",
+            "a$",
+            "$1",
+            "$ x",
+            "${}",
+            "${A",
+            "${1}",
+            "${A b}",
+            "${A:x}",
+            "${A/b/c}",
+            "$-",
+            deep.as_str(),
+        ] {
             assert_eq!(Template::parse(text), None, "{text}");
         }
     }
