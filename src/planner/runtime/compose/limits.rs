@@ -128,7 +128,7 @@ fn hosts(reader: &Reader, at: At) -> Result<Value> {
             pairs.push((name.to_owned(), address.to_owned()));
         }
     }
-    let is_address = |text: &str| text == "host-gateway" || text.parse::<std::net::IpAddr>().is_ok();
+    let is_address = |text: &str| text == "host-gateway" || text.parse::<core::net::IpAddr>().is_ok();
     match pairs.iter().all(|(name, address)| is_host(name) && is_address(address)) {
         true => Ok(pairs.iter().map(|(name, address)| Value::from(format!("{name}:{address}"))).collect()),
         false => Err(reader.invalid(at.path, "is not NAME:ADDRESS")),

@@ -69,7 +69,7 @@ fn number(text: &str) -> Option<u16> {
 }
 
 fn is_address(text: &str) -> bool {
-    text.parse::<std::net::Ipv4Addr>().is_ok()
+    text.parse::<core::net::Ipv4Addr>().is_ok()
 }
 
 #[cfg(test)]
