@@ -11,8 +11,8 @@ use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{ServiceFile, Source, Supervised};
 use crate::observe::manifest::{Manifest, SupervisorName};
-use crate::plan::Probe;
 use crate::plan::hardening::{Confined, hardening};
+use crate::plan::{Limits, Probe};
 use crate::planner::runtime::Recipe;
 use crate::planner::runtime::compose::project::Project;
 use crate::secret::Secret;
@@ -36,7 +36,7 @@ fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
         ("env.files", "containers get variables only"),
     ];
     refuse_keys(manifest, &OTHERS)?;
-    match manifest.limits.directives().is_empty() {
+    match manifest.limits == Limits::default() {
         true => Ok(()),
         false => Err(invalid("limits is for one program, and this service runs containers").remedy(
             "remove limits from bootagent.toml; use mem_limit, pids_limit and ulimits in the compose file",

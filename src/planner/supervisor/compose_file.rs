@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::App;
-use super::docker::{DROPPED, TASKS};
+use super::docker::DROPPED;
 use crate::error::{Code, Error, Result};
+use crate::plan::{Limits, Memory, TASKS};
 use crate::planner::runtime::compose::TEST;
 use crate::planner::runtime::compose::project::{Given, Health, Member, Mount, Project, Words};
 use crate::planner::runtime::compose::template::{Piece, Template, Unset, escaped, written};
@@ -80,7 +81,6 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
     let app = known.app;
     let mut all = member.plain.clone();
     all.entry("init").or_insert(true.into());
-    all.entry("pids_limit").or_insert(TASKS.into());
     let mut set = |key: &str, value: Value| _ = all.insert(key.to_owned(), value);
     set("image", app.layout.member_image(app.release, name).into());
     set("pull_policy", "never".into());
@@ -112,10 +112,29 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
         "logging",
         json!({ "driver": "local", "options": { "max-size": KEPT_LINES, "max-file": "1", "compress": "false" } }),
     );
-    let mut limits = member.plain.get("ulimits").and_then(Value::as_object).cloned().unwrap_or_default();
-    limits.insert("core".to_owned(), 0.into());
-    set("ulimits", Value::Object(limits));
+    limit(app, &mut all);
     Ok(Value::Object(all))
+}
+
+/// What the file sets, at most as the policy says for each unit of a service.
+fn limit(app: &App, all: &mut Map<String, Value>) {
+    let most = app.wanted.selection.limits.of_a_unit();
+    let memory = all.get("mem_limit").and_then(Value::as_str);
+    let tasks = all.get("pids_limit").and_then(Value::as_u64);
+    let own = Limits {
+        memory: memory.and_then(|amount| Memory::parse(&amount.to_uppercase())),
+        tasks: tasks.and_then(|tasks| tasks.try_into().ok()),
+        open_files: None,
+    };
+    let limits = own.within(&most);
+    if let (Some(memory), true) = (limits.memory, most.memory.is_some()) {
+        all.insert("mem_limit".to_owned(), memory.to_string().to_lowercase().into());
+    }
+    all.insert("pids_limit".to_owned(), limits.tasks.unwrap_or(TASKS).into());
+    let mut bounds = all.get("ulimits").and_then(Value::as_object).cloned().unwrap_or_default();
+    bounds.insert("core".to_owned(), 0.into());
+    bounds.extend(most.open_files.map(|most| ("nofile".to_owned(), most.into())));
+    all.insert("ulimits".to_owned(), Value::Object(bounds));
 }
 
 /// With `env_file: .env` all of the service's variables, and those of `environment` over them.

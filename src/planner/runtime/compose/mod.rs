@@ -64,6 +64,7 @@ pub static COMPOSE: Runtime = Runtime {
     },
     archives: &[],
     mirrors: &[],
+    bundles: &[],
     dialect: &dotenv::NODE,
     network: |_, _| BTreeMap::new(),
     detect,
