@@ -142,8 +142,9 @@ async fn version(places: &Places, program: &Path) -> Option<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     let printed = [output.text().trim().to_owned(), errors.trim().to_owned()];
     let after = printed.iter().find_map(|text| text.strip_prefix(places.prints))?;
-    let version = after.split_whitespace().next()?.to_owned();
-    Some(version).filter(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    let version = after.split_whitespace().next()?;
+    let version = version.strip_prefix('v').unwrap_or(version);
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
 }
 
 fn directories(places: &Places) -> Vec<PathBuf> {

@@ -146,6 +146,16 @@ impl Layout {
         format!("{}:{}", self.images(), release.file_name().unwrap_or_default().to_string_lossy())
     }
 
+    /// The image of one container of a release, if it has several.
+    pub fn member_image(&self, release: &Path, member: &str) -> String {
+        format!("{}.{member}", self.image(release))
+    }
+
+    /// What docker compose runs.
+    pub fn compose_file(&self) -> PathBuf {
+        self.home().join("compose.json")
+    }
+
     /// One record for each release with an image: what the image was made from.
     pub fn image_records(&self) -> PathBuf {
         self.records().join("images")

@@ -117,7 +117,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     match &recipe.kind {
         Kind::Site(_) => notes.extend(site::not_built_in(wanted)),
         Kind::DataHost(_) => {}
-        Kind::Container(_) => notes.extend(image::note(&recipe)),
+        Kind::Container(_) | Kind::Compose(_) => notes.extend(image::note(&recipe)),
         Kind::Program => notes.push(accounts::may_write(wanted.manifest, &layout)),
     }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
