@@ -12,11 +12,13 @@ mod machine;
 mod names;
 mod network;
 mod newtype;
+mod notices;
 mod operator;
 mod present;
 mod program;
 pub mod records;
 mod seconds;
+mod signer;
 mod source;
 mod template;
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use listing::Listing;
 pub use machine::{ExistingNames, Facts, Instance, Machine};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
+pub use notices::{FileSystem, Notices, Resources, Spot};
 pub use operator::Operator;
 pub use present::{
     Agent, Asked, BesidePresent, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts,
@@ -43,6 +46,7 @@ pub use records::{
     Takes, Unrecorded, Unusable,
 };
 pub use seconds::Seconds;
+pub use signer::{NAMESPACE, Signer, Validity};
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};
 pub use uncommitted::Uncommitted;

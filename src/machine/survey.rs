@@ -33,6 +33,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         installed: is_installed(),
         nft: imds_rules::is_nft_there(),
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
+        watch: files::exists(&layout::unit_file(layout::WATCH_UNIT))?,
         instance: None,
         tags: None,
         own_manifest: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed,
+    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed, WatchWanted,
     holds_a_secret,
 };
 use super::{Decision, notes};
@@ -42,6 +42,8 @@ pub struct Selection {
     pub lockfile: bool,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
+    /// What the watcher attends to while the service runs.
+    pub watch: Option<WatchWanted>,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
@@ -150,6 +152,8 @@ pub fn select(
     settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
     let (lifecycle, lifecycle_settings) = policy.lifecycle();
     settings.extend(lifecycle_settings);
+    let (watch, watch_settings) = policy.watch();
+    settings.extend(watch_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
     let (low_ports, low_ports_setting) = policy.low_ports();
@@ -175,6 +179,7 @@ pub fn select(
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
         lifecycle,
+        watch,
         low_ports,
         proxy_trust,
         settings,

@@ -22,7 +22,7 @@ pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
     Archives, ArchivesAllowed, Flags, Fragment, LowPorts, Origins, Overrides, POLICY, PackagesAllowed,
-    Policy, ValuesAllowed, policy, recorded_flags,
+    Policy, ValuesAllowed, WatchWanted, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,

@@ -17,6 +17,7 @@ mod signal;
 mod site;
 mod tool;
 mod volume;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,7 @@ pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
+pub use watch::{HealthWatch, SecretsWatch, Watch};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

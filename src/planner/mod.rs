@@ -49,6 +49,7 @@ mod value_files;
 pub mod values;
 mod volume;
 mod wait_for;
+mod watch;
 
 use std::path::Path;
 
@@ -170,6 +171,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
     notes.extend(signal::notes(wanted));
+    notes.extend(watch::notes(wanted));
     notes
 }
 

@@ -84,14 +84,11 @@ fn hook(wanted: &Wanted) -> Option<LifecycleHook> {
 /// IMDS says `InService` both while an instance waits at the hook and for ever after. Only the record of an earlier run
 /// tells these apart. It names the state, because an instance of a warm pool is launched twice.
 fn launch<'a>(wanted: &'a Wanted) -> Launch<'a> {
-    let (Some(policy), Some(_)) = (&wanted.selection.lifecycle, &wanted.facts.instance) else {
+    if wanted.selection.lifecycle.is_none() || wanted.facts.instance.is_none() {
         return Launch::Done;
-    };
+    }
     let Lifecycle { target, completed } = &wanted.facts.lifecycle;
-    let tag = wanted.facts.tags.as_ref().and_then(|tags| tags.get(GROUP_TAG));
-    // It becomes part of messages.
-    let tag = tag.filter(|group| !group.chars().any(char::is_control));
-    if target.is_none() && tag.is_none() {
+    if target.is_none() && tag(wanted).is_none() {
         return Launch::NotHere("the instance is not in an Auto Scaling group".to_owned());
     }
     let target = target.as_deref().unwrap_or(IN_SERVICE);
@@ -101,13 +98,25 @@ fn launch<'a>(wanted: &'a Wanted) -> Launch<'a> {
     if target != IN_SERVICE && !enters_warm_pool(target) {
         return Launch::NotHere(format!("the instance goes to the state {target}"));
     }
-    match policy.group.as_ref().or(tag) {
+    match group(wanted) {
         Some(group) => Launch::Waits { group, target },
         None => Launch::NotHere(
             "IMDS shows no tag with the name of its Auto Scaling group; set lifecycle.group in the policy"
                 .to_owned(),
         ),
     }
+}
+
+/// The name of the instance's Auto Scaling group, from the policy or the tag.
+pub fn group<'a>(wanted: &'a Wanted) -> Option<&'a str> {
+    let named = wanted.selection.lifecycle.as_ref().and_then(|lifecycle| lifecycle.group.as_deref());
+    named.or_else(|| tag(wanted))
+}
+
+fn tag<'a>(wanted: &'a Wanted) -> Option<&'a str> {
+    let tag = wanted.facts.tags.as_ref().and_then(|tags| tags.get(GROUP_TAG));
+    // It becomes part of messages.
+    tag.map(String::as_str).filter(|group| !group.chars().any(char::is_control))
 }
 
 fn enters_warm_pool(target: &str) -> bool {

@@ -9,6 +9,7 @@ mod endpoint;
 mod firmware;
 mod http;
 mod imds;
+mod notices;
 mod json;
 mod parameters;
 mod query;

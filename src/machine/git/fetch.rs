@@ -9,7 +9,7 @@ use super::address::Address;
 use super::inspect::Inspected;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, with_session};
-use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
+use super::{commits, http, inspect, libgit2, local, signature, ssh, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Listing, Source};
 use crate::fault::Fault;
@@ -25,6 +25,8 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         From::Remote { url } => remote(request, url)?,
         From::Local { path } => local(request, path)?,
     };
+    // First: nothing of a commit is read, and so believed, that a foreigner may have written.
+    let signed_by = signature::verify(&repository, commit, &request.signers)?;
     let Inspected { items, gitlinks } = inspect::inspect(&repository, commit, &request.limits)?;
     let entries = items.iter().map(|item| Entry { path: item.path.clone(), kind: item.kind }).collect();
     let mut source = Source {
@@ -37,6 +39,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         evidence: Default::default(),
         unread: Default::default(),
         is_manifest: false,
+        signed_by,
         absent: Default::default(),
         listing: Listing::whole(),
     };

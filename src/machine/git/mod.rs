@@ -18,6 +18,7 @@ pub mod paths;
 pub mod request;
 pub mod route;
 pub mod rsa;
+pub mod signature;
 pub mod ssh;
 pub mod transport;
 pub mod unsupported;

@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, image, imds, migrate,
-    recover, remember, signal, site, start, volume, wait_for,
+    recover, remember, signal, site, start, volume, wait_for, watch,
 };
 use crate::secret::Redaction;
 
@@ -42,6 +42,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     remember::remember(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
+    watch::watch(&mut steps, draft)?;
     signal::proceed(&mut steps, wanted);
 
     Ok(Plan {
