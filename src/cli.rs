@@ -68,6 +68,9 @@ pub enum Verb {
     /// Record this machine as JSON, for --facts
     #[command(after_help = help::FACTS)]
     Facts(FactsArgs),
+    /// Watch over the service until told to end; bootagent-watch.service runs it
+    #[command(hide = true)]
+    Watch,
     /// Internal: a child process of bootagent
     #[command(name = "__child", hide = true)]
     Child(ChildArgs),

@@ -25,6 +25,7 @@ mod template;
 pub mod testing;
 mod uncommitted;
 mod values;
+mod watched;
 
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use host_key::{HostKey, RSA_HOST_KEY};
@@ -51,3 +52,4 @@ pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest
 pub use template::{Form, Part, Template};
 pub use uncommitted::Uncommitted;
 pub use values::{Arn, FileFormat, ValueFile, ValuePlace, ValueSource};
+pub use watched::{Watched, WatchedEvent};

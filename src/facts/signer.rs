@@ -99,7 +99,9 @@ impl Signer {
             "namespaces" => return Err(format!("its key is not for commits: namespaces has no {NAMESPACE}")),
             "valid-after" => self.after = Some(time(value)?),
             "valid-before" => self.before = Some(time(value)?),
-            "cert-authority" => return Err("certificates are not supported: name the signers' keys".to_owned()),
+            "cert-authority" => {
+                return Err("certificates are not supported: name the signers' keys".to_owned());
+            }
             _ => return Err("it has an option that allowed_signers does not have".to_owned()),
         }
         Ok(())
@@ -160,7 +162,8 @@ fn time(text: &str) -> Result<u64, String> {
     if ![8, 12, 14].contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad());
     }
-    let number = |from: usize, to: usize| digits.get(from..to).and_then(|part| part.parse().ok()).unwrap_or(0u64);
+    let number =
+        |from: usize, to: usize| digits.get(from..to).and_then(|part| part.parse().ok()).unwrap_or(0u64);
     let (year, month, day) = (number(0, 4), number(4, 6), number(6, 8));
     let (hour, minute, second) = (number(8, 10), number(10, 12), number(12, 14));
     let fits = (1970..=9999).contains(&year)
@@ -234,7 +237,8 @@ mod tests {
         ] {
             assert_eq!(time(text), Ok(seconds), "{text}");
         }
-        for bad in ["", "2026", "20261329", "20260132", "2026010124", "202601012460", "tomorrow", "+0260101"] {
+        for bad in ["", "2026", "20261329", "20260132", "2026010124", "202601012460", "tomorrow", "+0260101"]
+        {
             assert!(time(bad).is_err(), "{bad}");
         }
     }

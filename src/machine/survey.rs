@@ -80,6 +80,14 @@ async fn machine() -> Machine {
     }
 }
 
+/// The memory, and what of it new programs can get without swapping, in bytes.
+pub fn memory() -> (u64, u64) {
+    let system = System::new_with_specifics(
+        RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()),
+    );
+    system.map_or((0, 0), |system| (system.total_memory(), system.available_memory()))
+}
+
 /// systemd's version: `systemd 252 (252.39-1~deb12u2)` -> 252; `None` if it is not the init system.
 async fn systemd() -> Option<u32> {
     if !units::is_running_the_machine() {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed, WatchWanted,
-    holds_a_secret,
+    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed,
+    WatchWanted, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};

@@ -54,6 +54,8 @@ pub use watch::{HealthWatch, SecretsWatch, Watch};
 pub enum Goal {
     /// The service runs and is healthy.
     Serve,
+    /// Its release is complete, and nothing runs: the instance goes into a warm pool.
+    Prepare,
 }
 
 #[derive(Debug, Serialize)]

@@ -12,6 +12,9 @@ use crate::facts::{Gate, Network};
 pub struct Watch {
     /// The service's unit.
     pub unit: String,
+    /// How often IMDS is asked; Auto Scaling and the service's health half as often. A Spot notice comes two minutes before
+    /// the interruption, and AWS's shortest timeout of a hook is 30 s.
+    pub every: Seconds,
     pub instance: String,
     pub region: String,
     pub network: Network,

@@ -80,7 +80,11 @@ pub use unmet::{MAX_QUESTIONS, Unmet};
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let source = directory::seen(wanted.source, wanted.manifest)?;
     let wanted = Wanted { source: &source, ..*wanted };
-    Ok(goal::serve(&draft(&wanted)?)?)
+    let draft = draft(&wanted)?;
+    Ok(match signal::enters_pool(&wanted) {
+        true => goal::prepare(&draft)?,
+        false => goal::serve(&draft)?,
+    })
 }
 
 /// Makes the draft, or the error of what cannot work.

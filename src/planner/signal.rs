@@ -35,6 +35,25 @@ pub fn proceed(steps: &mut Steps, wanted: &Wanted) {
     add(steps, wanted, "signal", why, LifecycleResult::Continue, "good");
 }
 
+/// Adds the last step of a run that prepares the instance for a warm pool.
+pub fn pool(steps: &mut Steps, wanted: &Wanted) {
+    let why = "the instance may go into the warm pool: its release is complete";
+    add(steps, wanted, "signal", why, LifecycleResult::Continue, "finish");
+}
+
+/// Adds the step that gives up an instance that could not be prepared.
+pub fn give_up(steps: &mut Steps, wanted: &Wanted, after: &str) {
+    let why = "nothing is prepared: Auto Scaling terminates the instance; not if the run was only cancelled";
+    add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, after);
+}
+
+/// Whether the instance is on its way into a warm pool, or in it.
+pub fn enters_pool(wanted: &Wanted) -> bool {
+    let Wanted { facts, selection, .. } = wanted;
+    let target = facts.lifecycle.target.as_deref().filter(|_| facts.instance.is_some());
+    selection.lifecycle.is_some() && target.is_some_and(enters_warm_pool)
+}
+
 /// Adds the last step of a recovery. If it goes back to a deployment that was healthy on this instance, the instance may
 /// go into service with that; otherwise nothing serves.
 pub fn end_recovery(steps: &mut Steps, wanted: &Wanted) {
@@ -60,8 +79,8 @@ pub fn notes(wanted: &Wanted) -> Vec<String> {
     let note = match launch(wanted) {
         Launch::NotHere(why) => format!("the lifecycle hook {} is not completed: {why}", policy.hook),
         Launch::Waits { target, .. } if target != IN_SERVICE => format!(
-            "the instance goes into the warm pool ({target}): the service is deployed, started and checked before that, \
-             and again when the instance leaves the pool"
+            "the instance goes into the warm pool ({target}): its release is built now, and the service is started when the \
+             instance leaves the pool"
         ),
         Launch::Waits { .. } | Launch::Done => return Vec::new(),
     };

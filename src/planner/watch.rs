@@ -11,44 +11,56 @@ use crate::facts::{Facts, ValuePlace};
 use crate::fault::Phase;
 use crate::observe::{Selection, WatchWanted};
 use crate::plan::{
-    Action, EnsureRunning, HealthWatch, Keepalive, LifecycleHook, Record, Seconds, SecretsWatch, Watch, layout,
+    Action, EnsureRunning, HealthWatch, Keepalive, LifecycleHook, Record, Seconds, SecretsWatch, Watch,
+    layout,
 };
 
+const EVERY: Seconds = Seconds(5);
 const UNIT: &str = include_str!("../../units/bootagent-watch.service");
 
-/// Adds the watcher, after the record that the deployment was healthy. Each step is optional: the service serves
-/// without it.
-pub fn watch(steps: &mut Steps, draft: &Draft) -> Result<()> {
-    let Some((wanted, instance)) = draft.wanted.selection.watch.as_ref().zip(draft.wanted.facts.instance.as_ref())
+/// Adds the watcher, after the record that the deployment was healthy, or after the release of an instance of a warm pool.
+/// Each step is optional: the service serves without it.
+pub fn watch(steps: &mut Steps, draft: &Draft, after: &str) -> Result<()> {
+    let Some((wanted, instance)) =
+        draft.wanted.selection.watch.as_ref().zip(draft.wanted.facts.instance.as_ref())
     else {
         return Ok(());
     };
     let group = signal::group(draft.wanted);
+    // In a warm pool nothing runs yet.
+    let serves = !signal::enters_pool(draft.wanted);
     let data = Watch {
         unit: draft.layout.unit(),
+        every: EVERY,
         instance: instance.id.clone(),
         region: instance.region.clone(),
         network: draft.wanted.selection.network.clone(),
         hook: group.and_then(|group| hook(wanted, draft.wanted, group)),
         group: group.map(str::to_owned),
-        secrets: wanted.secrets.and_then(|every| secrets(draft.wanted, every)),
-        health: wanted.unhealthy_after.map(|after| HealthWatch { gate: draft.generation.gate.clone(), after }),
+        secrets: wanted.secrets.filter(|_| serves).and_then(|every| secrets(draft.wanted, every)),
+        health: wanted
+            .unhealthy_after
+            .map(|after| HealthWatch { gate: draft.generation.gate.clone(), after }),
         replace: wanted.replace,
-        room: ["/", "/var", "/opt", "/tmp"].map(PathBuf::from).into_iter().chain([draft.layout.data()]).collect(),
+        room: ["/", "/var", "/opt", "/tmp"]
+            .map(PathBuf::from)
+            .into_iter()
+            .chain([draft.layout.data()])
+            .collect(),
     };
     let text = serde_json::to_string_pretty(&data)
         .map_err(|error| Error::new(Code::Bug, "planning the watcher", error))?;
     let why = "what the watcher attends to";
-    steps.file("watch", why, layout::WATCH_FILE.into(), text + "\n", 0o600).after(&["good"]).optional();
-    start(steps);
+    steps.file("watch", why, layout::WATCH_FILE.into(), text + "\n", 0o600).after(&[after]).optional();
+    start(steps, after);
     Ok(())
 }
 
-fn start(steps: &mut Steps) {
+fn start(steps: &mut Steps, after: &str) {
     let unit = layout::WATCH_UNIT.to_owned();
     let why = "attends to termination and Spot notices while the service runs";
     let file = layout::unit_file(&unit);
-    steps.file("watch-unit", why, file.clone(), UNIT.to_owned(), 0o644).after(&["good"]).optional();
+    steps.file("watch-unit", why, file.clone(), UNIT.to_owned(), 0o644).after(&[after]).optional();
     steps
         .link("watch-enable", "also after a reboot", enabled(), Path::new("..").join(&unit))
         .after(&["watch-unit"])
@@ -87,7 +99,11 @@ pub fn remove(steps: &mut Steps, facts: &Facts, selection: &Selection) {
         layout::unit_file(&unit),
     ];
     steps
-        .add("watch-down", "the policy no longer has a watcher", Action::StopUnit { unit: unit.clone(), scratch })
+        .add(
+            "watch-down",
+            "the policy no longer has a watcher",
+            Action::StopUnit { unit: unit.clone(), scratch },
+        )
         .after(&["remove-leftovers"])
         .within(Phase::Tidy);
     steps

@@ -11,6 +11,7 @@ mod rollback;
 mod run;
 mod status;
 mod validate;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Init(args) => init::init(&args),
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
+        Verb::Watch => watch::watch().await,
         Verb::Child(_) => Code::Bug.exit() as u8,
     }
 }

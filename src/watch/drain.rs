@@ -6,15 +6,13 @@ use super::leaving::{Due, Seen};
 use super::log::Log;
 use super::pause;
 use crate::fault::Fault;
-use crate::machine::{Attend, Context};
+use crate::machine::{Attend, Context, Refreshed};
 use crate::plan::{Action, Keepalive, LifecycleResult, Signal, Watch};
 
-/// How often IMDS is asked. A Spot notice comes two minutes before the interruption.
-const EVERY: Duration = Duration::from_secs(5);
-/// How often Auto Scaling is asked whether the instance waits at the hook. AWS's shortest timeout of a hook is 30 s.
-const ASKING: Duration = Duration::from_secs(10);
 /// How long to ask if Auto Scaling does not say. Then the service stops: it must not be killed by the hook's end.
 const WITHOUT_ANSWER: Duration = Duration::from_secs(60);
+/// Another run is active.
+const BUSY: Duration = Duration::from_secs(5);
 /// How long it is normal that the instance does not wait at the hook: the load balancer ends its connections first.
 const DEREGISTERS: Duration = Duration::from_secs(300);
 
@@ -35,12 +33,13 @@ pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
         if to_replace && !log.is_ending() {
             to_replace = !replaced(machine, watch, log).await;
         }
-        pause(EVERY).await;
+        pause(watch.every.duration()).await;
     }
 }
 
 async fn carry_out(due: Due, machine: &impl Attend, watch: &Watch, log: &Log) {
     match due {
+        Due::Enter => enter(machine, log).await,
         Due::Leave(state) => leave(&state, machine, watch, log).await,
         Due::Spot(spot) => {
             let at = spot.at.map_or("at an unknown time".to_owned(), crate::machine::utc);
@@ -54,6 +53,11 @@ async fn carry_out(due: Due, machine: &impl Attend, watch: &Watch, log: &Log) {
             log.event("EC2 recommends to replace this Spot instance: it may be interrupted soon".to_owned());
         }
     }
+}
+
+/// How often Auto Scaling is asked.
+fn asking(watch: &Watch) -> Duration {
+    watch.every.duration() * 2
 }
 
 /// Makes the group replace this instance: it deregisters it, and terminates it at its hook.
@@ -72,23 +76,43 @@ async fn replaced(machine: &impl Attend, watch: &Watch, log: &Log) -> bool {
     }
 }
 
+/// No boot starts a run on an instance that kept running in its pool. The run starts the service, and completes the launch
+/// hook; it also gives this watcher more to watch, and restarts it.
+async fn enter(machine: &impl Attend, log: &Log) {
+    const SUBJECT: &str = "starting the service";
+    log.begins();
+    log.event("the instance leaves the warm pool: a run starts the service".to_owned());
+    loop {
+        match machine.refresh().await {
+            Ok(Refreshed::Busy) => pause(BUSY).await,
+            Ok(Refreshed::Healthy) => return log.succeeded(SUBJECT),
+            Ok(how) => {
+                return log.event(format!("{SUBJECT}: the run has ended: {how:?}; see bootagent status"));
+            }
+            Err(error) => return log.failed(SUBJECT, error),
+        }
+    }
+}
+
 async fn leave(state: &str, machine: &impl Attend, watch: &Watch, log: &Log) {
     log.ends();
     let Some(hook) = &watch.hook else {
-        log.event(format!("Auto Scaling takes the instance out of service ({state}); there is no terminate hook"));
+        log.event(format!(
+            "Auto Scaling takes the instance out of service ({state}); there is no terminate hook"
+        ));
         return;
     };
     log.event(format!("Auto Scaling takes the instance out of service ({state})"));
-    await_hook(machine, hook, log).await;
+    await_hook(machine, watch, hook, log).await;
     stop(machine, watch, log).await;
-    complete(machine, hook, log).await;
+    complete(machine, watch, hook, log).await;
 }
 
 /// Waits until the instance waits at the hook: by then the load balancer sends it no more requests. Auto Scaling accepts a
 /// heartbeat only then.
-async fn await_hook(machine: &impl Attend, hook: &Keepalive, log: &Log) {
+async fn await_hook(machine: &impl Attend, watch: &Watch, hook: &Keepalive, log: &Log) {
     const SUBJECT: &str = "waiting for the terminate hook";
-    let begun = Instant::now();
+    let (begun, asking) = (Instant::now(), asking(watch));
     let mut unanswered: Option<Instant> = None;
     loop {
         match machine.keep_alive(hook).await {
@@ -106,12 +130,12 @@ async fn await_hook(machine: &impl Attend, hook: &Keepalive, log: &Log) {
                 let since = *unanswered.get_or_insert_with(Instant::now);
                 let is_final = !Fault::of(&error).is_some_and(Fault::is_retried);
                 log.failed(SUBJECT, error);
-                if since.elapsed() >= WITHOUT_ANSWER || (is_final && since.elapsed() >= ASKING) {
+                if since.elapsed() >= WITHOUT_ANSWER || (is_final && since.elapsed() >= asking) {
                     return;
                 }
             }
         }
-        pause(ASKING).await;
+        pause(asking).await;
     }
 }
 
@@ -138,12 +162,12 @@ async fn stop(machine: &impl Attend, watch: &Watch, log: &Log) {
 }
 
 /// Completes the hook. Repeated until Auto Scaling accepts it, or does not wait any more.
-async fn complete(machine: &impl Attend, hook: &Keepalive, log: &Log) {
+async fn complete(machine: &impl Attend, watch: &Watch, hook: &Keepalive, log: &Log) {
     const SUBJECT: &str = "completing the terminate hook";
     let signal = Action::Signal(Signal { at: hook.at.clone(), result: LifecycleResult::Continue });
     while let Err(error) = machine.act(&signal, &Context { scratch: None }).await {
         log.failed(SUBJECT, error);
-        pause(ASKING).await;
+        pause(asking(watch)).await;
     }
     log.succeeded(SUBJECT);
     log.event(format!("the terminate hook {} is completed with CONTINUE", hook.at.hook));

@@ -7,7 +7,6 @@ use super::pause;
 use crate::machine::{self, Attend, Health};
 use crate::plan::{HealthWatch, Watch};
 
-const EVERY: Duration = Duration::from_secs(10);
 const SUBJECT: &str = "reporting the instance as unhealthy";
 
 pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
@@ -15,7 +14,7 @@ pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
     let mut since: Option<Instant> = None;
     let mut reported = false;
     loop {
-        pause(EVERY).await;
+        pause(watch.every.duration() * 2).await;
         // An operator looks at the machine, or a run works on it, and judges the service itself.
         if log.is_ending() || machine::is_held() || machine::is_run_active() {
             since = None;
@@ -52,7 +51,10 @@ async fn report(machine: &impl Attend, watch: &Watch, why: &str, failing_for: Du
         Ok(()) => {
             log.succeeded(SUBJECT);
             let seconds = failing_for.as_secs();
-            log.event(format!("the instance is reported as unhealthy: {} fails since {seconds} s: {why}", watch.unit));
+            log.event(format!(
+                "the instance is reported as unhealthy: {} fails since {seconds} s: {why}",
+                watch.unit
+            ));
             true
         }
         Err(error) => {

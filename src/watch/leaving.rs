@@ -10,6 +10,7 @@ const LEAD: u64 = 45;
 #[derive(Debug, Default)]
 pub struct Seen {
     was_in_service: bool,
+    was_warm: bool,
     leaves: bool,
     spot: Option<Spot>,
     rebalance: bool,
@@ -18,6 +19,8 @@ pub struct Seen {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
+    /// The instance leaves a warm pool in which it kept running, and goes into service.
+    Enter,
     /// The group takes the instance out of service: to this state.
     Leave(String),
     /// A Spot notice is there for the first time.
@@ -32,6 +35,9 @@ impl Seen {
     /// What is due after these notices. `now`: seconds since 1970.
     pub fn look(&mut self, notices: &Notices, now: u64) -> Vec<Due> {
         let mut due = Vec::new();
+        if self.was_warm && notices.state.as_deref() == Some("InService") {
+            due.push(Due::Enter);
+        }
         if let Some(state) = self.leaves_for(notices.state.as_deref()) {
             due.push(Due::Leave(state));
         }
@@ -57,6 +63,7 @@ impl Seen {
     /// returns to it.
     fn leaves_for(&mut self, state: Option<&str>) -> Option<String> {
         let state = state?;
+        self.was_warm = state.starts_with("Warmed:");
         self.was_in_service |= state == "InService";
         let leaves = state == "Terminated" || (self.was_in_service && state.starts_with("Warmed:"));
         let is_new = leaves && !self.leaves;
@@ -88,9 +95,10 @@ mod tests {
     fn only_an_instance_that_was_in_service_returns_to_the_warm_pool() {
         let mut seen = Seen::default();
         assert_eq!(seen.look(&state("Warmed:Stopped"), 0), []);
+        assert_eq!(seen.look(&state("InService"), 0), [Due::Enter]);
         assert_eq!(seen.look(&state("InService"), 0), []);
         assert_eq!(seen.look(&state("Warmed:Stopped"), 0), [Due::Leave("Warmed:Stopped".into())]);
-        assert_eq!(seen.look(&state("InService"), 0), []);
+        assert_eq!(seen.look(&state("InService"), 0), [Due::Enter]);
         assert_eq!(seen.look(&state("Warmed:Stopped"), 0).len(), 1, "the second time, too");
     }
 

@@ -36,6 +36,11 @@ impl Log {
         self.ending.set(true);
     }
 
+    /// It goes into service, from a warm pool.
+    pub fn begins(&self) {
+        self.ending.set(false);
+    }
+
     /// Only to the journal.
     pub fn say(&self, text: String) {
         tracing::info!("{text}");

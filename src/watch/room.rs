@@ -63,13 +63,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn resources(free: u64, free_inodes: u64, available: u64) -> Resources {
-        let disk = FileSystem {
-            path: "/".into(),
-            size: 8000 * MIB,
-            free: free * MIB,
-            inodes: 1000,
-            free_inodes,
-        };
+        let disk =
+            FileSystem { path: "/".into(), size: 8000 * MIB, free: free * MIB, inodes: 1000, free_inodes };
         Resources { disks: vec![disk], memory: 1000 * MIB, available: available * MIB }
     }
 

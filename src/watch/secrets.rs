@@ -61,11 +61,15 @@ async fn look<'a>(
         Ok(Refreshed::Busy) => log.say("another run is active: the next look starts one".to_owned()),
         Ok(Refreshed::FormerServes) => {
             *known = found;
-            log.event(format!("the service is not healthy with the new version of {what}, and runs with the former values"));
+            log.event(format!(
+                "the service is not healthy with the new version of {what}, and runs with the former values"
+            ));
         }
         Ok(Refreshed::Failed(status)) => {
             *known = found;
-            log.event(format!("the run for the new version of {what} failed with status {status}: see bootagent status"));
+            log.event(format!(
+                "the run for the new version of {what} failed with status {status}: see bootagent status"
+            ));
         }
         Err(error) => log.failed(SUBJECT, error),
     }

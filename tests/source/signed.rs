@@ -27,8 +27,9 @@ impl Stage {
         let clone = upstream.root().join("clone");
         let stage = Stage { clone, upstream };
         let root = stage.upstream.root().to_owned();
-        let cloned = Command::new("git").args(["clone", "-q", "-b", "main", "auth.git", "clone"]).current_dir(root);
-        assert!({ cloned }.status().unwrap().success());
+        let mut git = Command::new("git");
+        git.args(["clone", "-q", "-b", "main", "auth.git", "clone"]).current_dir(root);
+        assert!(git.status().unwrap().success());
         stage
     }
 
@@ -175,7 +176,8 @@ fn an_unsigned_commit_is_refused_before_anything_of_it_is_read() {
     stage.refuses(&[&signer], Code::CommitUnsigned, &["it is not signed"]);
     // A tree that a fetch would refuse for itself.
     let link = Oid::from_str(&"1".repeat(40)).unwrap();
-    let bad = stage.upstream.tree(&[(FILE, "package.json", stage.upstream.blob("{}")), (SUBMODULE, "x", link)]);
+    let bad =
+        stage.upstream.tree(&[(FILE, "package.json", stage.upstream.blob("{}")), (SUBMODULE, "x", link)]);
     stage.upstream.commit("main", bad);
     stage.refuses(&[&signer], Code::CommitUnsigned, &[]);
     // The signature of the parent is not that of its child.
@@ -234,7 +236,12 @@ fn only_one_signature_for_commits_by_the_name_of_this_hash_counts() {
     stage.refuses(&[&signer], Code::CommitSignature, &["its namespace is file"]);
     stage.replace(&with_header(&with_header(&payload, "gpgsig", &good), "gpgsig", &good));
     stage.refuses(&[&signer], Code::CommitSignature, &["more than one"]);
-    for garbage in ["", "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----", "\u{1b}[31m", &"A".repeat(20_000)] {
+    for garbage in [
+        "",
+        "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----",
+        "\u{1b}[31m",
+        &"A".repeat(20_000),
+    ] {
         stage.replace(&with_header(&payload, "gpgsig", garbage));
         stage.refuses(&[&signer], Code::CommitSignature, &[]);
     }
@@ -251,7 +258,8 @@ fn a_key_signs_only_while_it_is_valid() {
     stage.ed25519("key");
     stage.commit_signed("key");
     let public = fs::read_to_string(stage.upstream.root().join("key.pub")).unwrap();
-    let with = |options: &str| Signer::try_from(format!("{WHO} {options} {public}").replace('\n', "")).unwrap();
+    let with =
+        |options: &str| Signer::try_from(format!("{WHO} {options} {public}").replace('\n', "")).unwrap();
     let (expired, early, now) = (
         with("valid-before=\"20200101\""),
         with("valid-after=\"29990101\""),
@@ -277,7 +285,8 @@ fn a_security_key_signs() {
     let stage = Stage::new();
     let payload = stage.payload();
     let hash = Sha256::digest(payload.as_bytes());
-    let message = [&b"SSHSIG"[..], &string(b"git"), &string(b""), &string(b"sha256"), &string(&hash)].concat();
+    let message =
+        [&b"SSHSIG"[..], &string(b"git"), &string(b""), &string(b"sha256"), &string(&hash)].concat();
     let touched = [1, 0, 0, 0, 9];
     let signed = [&Sha256::digest(b"ssh:")[..], &touched, &Sha256::digest(&message)].concat();
     let signature = [&string(kind)[..], &string(pair.sign(&signed).as_ref()), &touched].concat();
@@ -291,7 +300,8 @@ fn a_security_key_signs() {
     ]
     .concat();
     let lines = base64(&whole);
-    let lines: Vec<&str> = lines.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let lines: Vec<&str> =
+        lines.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
     let text = format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----", lines.join("\n"));
     stage.replace(&with_header(&payload, "gpgsig", &text));
     stage.accepts(&[&signer]);

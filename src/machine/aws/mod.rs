@@ -9,8 +9,8 @@ mod endpoint;
 mod firmware;
 mod http;
 mod imds;
-mod notices;
 mod json;
+mod notices;
 mod parameters;
 mod query;
 mod secrets;
@@ -41,7 +41,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
 pub use parameters::parameters;
-pub use secrets::secret;
+pub use secrets::{secret, version as secret_version};
 
 /// Time limits of one attempt; `machine/retry.rs` makes further ones.
 const CONNECT: Duration = Duration::from_secs(3);

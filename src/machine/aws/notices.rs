@@ -14,8 +14,7 @@ struct Notice {
 
 /// A notice that cannot be read announces an interruption, too, at an unknown time. `action: none` announces nothing.
 pub fn spot(text: &str) -> Option<Spot> {
-    let Notice { action, time } =
-        serde_json::from_str(text).unwrap_or(Notice { action: None, time: None });
+    let Notice { action, time } = serde_json::from_str(text).unwrap_or(Notice { action: None, time: None });
     let word = |action: &String| action.len() <= 20 && action.bytes().all(|byte| byte.is_ascii_lowercase());
     let action = action.filter(word).unwrap_or_else(|| "interrupt".to_owned());
     let at = time.and_then(|time| DateTime::from_str(&time, Format::DateTime).ok());

@@ -58,7 +58,8 @@ impl Refusal {
                 "it is signed with the key of {key} before the time valid-after of that key in git.signers of the policy"
             )),
             Refusal::Namespace(name) => {
-                let cause = Message::from("it has a signature for another purpose: its namespace is ").and(name);
+                let cause =
+                    Message::from("it has a signature for another purpose: its namespace is ").and(name);
                 Error::new(Code::CommitSignature, doing, cause.and(format!(", not {NAMESPACE}")))
             }
             Refusal::Bad(cause) => Error::new(Code::CommitSignature, doing, cause),

@@ -10,8 +10,6 @@ use crate::plan::layout;
 
 /// A run has a budget of at most an hour, and as much to go back; the same as `TimeoutStartSec=` of bootagent.service.
 const LONGEST: Duration = Duration::from_secs(7500);
-/// The exit statuses of `bootagent run`.
-const FORMER_SERVES: &str = "status=2";
 
 /// Runs bootagent for the pinned commit, and waits for its end.
 pub async fn refresh() -> Result<Refreshed> {

@@ -169,7 +169,12 @@ impl Fragment {
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
-        let all = archives.and(apt).and(self.imds.check()).and(self.lifecycle.check()).and(self.watch.check()).and(ports);
+        let all = archives
+            .and(apt)
+            .and(self.imds.check())
+            .and(self.lifecycle.check())
+            .and(self.watch.check())
+            .and(ports);
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
@@ -196,7 +201,8 @@ impl Fragment {
             }
         }
         if self.git.signers.as_ref().is_some_and(Vec::is_empty) {
-            let cause = "git.signers is empty: no commit could be deployed; remove it to accept unsigned commits";
+            let cause =
+                "git.signers is empty: no commit could be deployed; remove it to accept unsigned commits";
             return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
         }
         if self.budget == Some(Seconds(0)) {

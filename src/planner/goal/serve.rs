@@ -42,7 +42,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     remember::remember(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
-    watch::watch(&mut steps, draft)?;
+    watch::watch(&mut steps, draft, "good")?;
     signal::proceed(&mut steps, wanted);
 
     Ok(Plan {
