@@ -1,13 +1,14 @@
 //! The instance's end: its service stops before the machine does, and then the terminate hook is completed.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::leaving::{Due, Seen};
+use super::leaving::{Due, Seen, WARM};
 use super::log::Log;
 use super::pause;
 use crate::fault::Fault;
 use crate::machine::{Attend, Context, Refreshed};
-use crate::plan::{Action, Keepalive, LifecycleResult, Signal, Watch};
+use crate::plan::{Action, Keepalive, LifecycleResult, Signal, Watch, layout};
 
 /// How long to ask if Auto Scaling does not say. Then the service stops: it must not be killed by the hook's end.
 const WITHOUT_ANSWER: Duration = Duration::from_secs(60);
@@ -81,6 +82,8 @@ async fn replaced(machine: &impl Attend, watch: &Watch, log: &Log) -> bool {
 async fn enter(machine: &impl Attend, log: &Log) {
     const SUBJECT: &str = "starting the service";
     log.begins();
+    // It may return to the pool, and be drained once more in this boot.
+    forget(Path::new(layout::WATCH_DRAINED), log);
     log.event("the instance leaves the warm pool: a run starts the service".to_owned());
     loop {
         match machine.refresh().await {
@@ -106,6 +109,16 @@ async fn leave(state: &str, machine: &impl Attend, watch: &Watch, log: &Log) {
     await_hook(machine, watch, hook, log).await;
     stop(machine, watch, log).await;
     complete(machine, watch, hook, log).await;
+    if state.starts_with(WARM) {
+        // It is launched once more: the run that then starts the service completes the launch hook again.
+        forget(&layout::lifecycle(&watch.instance), log);
+    }
+}
+
+fn forget(record: &Path, log: &Log) {
+    if let Err(error) = crate::machine::remove_file(record) {
+        log.failed("removing a record", error);
+    }
 }
 
 /// Waits until the instance waits at the hook: by then the load balancer sends it no more requests. Auto Scaling accepts a

@@ -2,6 +2,8 @@
 
 use crate::facts::{Notices, Spot};
 
+/// The beginning of the states of a warm pool.
+pub const WARM: &str = "Warmed:";
 /// A Spot instance stops its service this long before the interruption, in seconds: the 30 s that a service has to stop,
 /// and some for the machine itself.
 const LEAD: u64 = 45;
@@ -63,9 +65,9 @@ impl Seen {
     /// returns to it.
     fn leaves_for(&mut self, state: Option<&str>) -> Option<String> {
         let state = state?;
-        self.was_warm = state.starts_with("Warmed:");
+        self.was_warm = state.starts_with(WARM);
         self.was_in_service |= state == "InService";
-        let leaves = state == "Terminated" || (self.was_in_service && state.starts_with("Warmed:"));
+        let leaves = state == "Terminated" || (self.was_in_service && state.starts_with(WARM));
         let is_new = leaves && !self.leaves;
         self.leaves = leaves;
         is_new.then(|| state.to_owned())

@@ -24,7 +24,7 @@ pub struct Watch {
 }
 
 /// Each look is a call of Secrets Manager that AWS charges.
-const LEAST_SECRETS: Seconds = Seconds(30);
+const LEAST_SECRETS: Seconds = Seconds(10);
 /// A service that systemd restarts, or that a run replaces, is unhealthy for a short time.
 const LEAST_UNHEALTHY: Seconds = Seconds(60);
 const MOST: Seconds = Seconds(24 * 3600);
@@ -138,14 +138,14 @@ mod tests {
     #[test]
     fn names_and_times_outside_their_limits_are_refused() {
         let check = |text: &str| toml::from_str::<Watch>(text).unwrap().check();
-        for good in ["hook = 'a/b'\nheartbeat_timeout = '30s'", "secrets = '30s'", "unhealthy_after = '1m'"] {
+        for good in ["hook = 'a/b'\nheartbeat_timeout = '30s'", "secrets = '10s'", "unhealthy_after = '1m'"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for (bad, word) in [
             ("hook = 'a b'", "watch.hook"),
             ("hook = 'a'\nheartbeat_timeout = '29s'", "between 30 s and 2 h"),
             ("heartbeat_timeout = '60s'", "without watch.hook"),
-            ("secrets = '29s'", "watch.secrets"),
+            ("secrets = '9s'", "watch.secrets"),
             ("secrets = '25h'", "watch.secrets"),
             ("unhealthy_after = '59s'", "watch.unhealthy_after"),
         ] {
