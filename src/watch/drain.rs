@@ -178,7 +178,7 @@ async fn stop(machine: &impl Attend, watch: &Watch, log: &Log) {
 async fn complete(machine: &impl Attend, watch: &Watch, hook: &Keepalive, log: &Log) {
     const SUBJECT: &str = "completing the terminate hook";
     let signal = Action::Signal(Signal { at: hook.at.clone(), result: LifecycleResult::Continue });
-    while let Err(error) = machine.act(&signal, &Context { scratch: None }).await {
+    while let Err(error) = machine.act(&signal, &Context { scratch: None, tokens: None }).await {
         log.failed(SUBJECT, error);
         pause(asking(watch)).await;
     }

@@ -6,7 +6,7 @@ use crate::fault::Phase;
 use crate::plan::{Action, Goal, Plan, Step};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
-use crate::planner::{accounts, ahead, build, compared, image, imds, remember, signal, site, watch};
+use crate::planner::{accounts, ahead, build, compared, hooks, image, imds, remember, signal, site, watch};
 use crate::secret::Redaction;
 
 pub fn prepare(draft: &Draft) -> Result<Plan> {
@@ -38,6 +38,7 @@ pub fn prepare(draft: &Draft) -> Result<Plan> {
         keepalive: signal::keepalive(wanted),
         rebuild: Vec::new(),
         recover: give_up(draft),
+        after_failure: hooks::after_failure(draft),
         room: remember::make_room(draft),
         former: None,
         only_on_an_instance: Vec::new(),
