@@ -98,6 +98,9 @@ pub enum Verb {
     /// Print the least that the role of an instance needs, as an IAM policy; offline
     #[command(after_help = help::IAM_POLICY)]
     IamPolicy(IamPolicyArgs),
+    /// Watch over the service until told to end; bootagent-watch.service runs it
+    #[command(hide = true)]
+    Watch,
     /// Say what an error code means, and what to do
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),

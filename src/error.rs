@@ -97,6 +97,9 @@ codes! {
     CredentialInvalid = "E-GIT-CREDENTIAL", Invalid, "store a token, a private key (PEM), or JSON with username and password, or with app_id, installation_id and private_key; docs/how-to/use-a-private-repository.md shows each";
     HostUnknown = "E-GIT-HOST-UNKNOWN", Refused, "get the server's key from its owner and add it to git.host_keys in the policy, as a line of known_hosts";
     HostKey = "E-GIT-HOST-KEY", Refused, "ask the server's owner: if its key was changed, add the new one to git.host_keys in the policy; if not, another server answers in its place";
+    CommitUnsigned = "E-COMMIT-UNSIGNED", Refused, "sign it with a key that is in git.signers of the policy: git config gpg.format ssh, then git commit --amend -S, and push; commits that a web page merges are not signed with ssh";
+    CommitSigner = "E-COMMIT-SIGNER", Refused, "let one of the policy's signers sign it (git commit --amend -S --no-edit, and push), or let the owner of the AMI add the key to git.signers, if you know whose it is";
+    CommitSignature = "E-COMMIT-SIGNATURE", Refused, "do not deploy this commit before you know who changed it: git verify-commit shows the same on a clone; sign it again, and push";
     BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
     CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "choose a commit on the environment's branch (--ref, ref in the policy, or the tag bootagent:ref)";
     CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";

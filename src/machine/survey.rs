@@ -36,6 +36,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
         swap: files::exists(&layout::unit_file(layout::SWAP_UNIT))?,
         journal: files::exists(Path::new(layout::JOURNAL_LIMIT))?,
+        watch: files::exists(&layout::unit_file(layout::WATCH_UNIT))?,
         instance: None,
         tags: None,
         own_manifest: None,
@@ -89,6 +90,14 @@ async fn machine() -> Machine {
 fn selinux() -> Option<Selinux> {
     let enforces = std::fs::read_to_string("/sys/fs/selinux/enforce").ok()?;
     Some(if enforces.trim() == "1" { Selinux::Enforcing } else { Selinux::Permissive })
+}
+
+/// The memory, and what of it new programs can get without swapping, in bytes.
+pub fn memory() -> (u64, u64) {
+    let system = System::new_with_specifics(
+        RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()),
+    );
+    system.map_or((0, 0), |system| (system.total_memory(), system.available_memory()))
 }
 
 /// systemd's version: `systemd 252 (252.39-1~deb12u2)` -> 252; `None` if it is not the init system.

@@ -297,6 +297,17 @@ pub fn imds_rules_unit_file() -> PathBuf {
     Path::new("/etc/systemd/system").join(IMDS_RULES_UNIT)
 }
 
+/// The unit that watches while the service runs. No service's unit: their names do not start with `bootagent`.
+pub const WATCH_UNIT: &str = "bootagent-watch.service";
+/// What it watches, as JSON.
+pub const WATCH_FILE: &str = "/var/lib/bootagent/watch.json";
+/// On tmpfs: what it has seen, as JSON, for `bootagent status`.
+pub const WATCH_STATE: &str = "/run/bootagent/watch.json";
+/// On tmpfs: the terminate hook is completed.
+pub const WATCH_DRAINED: &str = "/run/bootagent/watch.drained";
+/// The transient unit of a run that the watcher starts. The `.` keeps it apart from the transient units of services.
+pub const WATCH_REFRESH: &str = "bootagent-watch.refresh.service";
+
 /// `ExecStartPre=` of a service that may not reach IMDS: tests that IMDS does not answer, as the service's user and
 /// with the unit's hardening. The command has no path: systemd looks for it in its own search path.
 pub const IMDS_PROOF: &str = "bootagent __child imds-proof";

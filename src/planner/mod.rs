@@ -55,6 +55,7 @@ mod value_files;
 pub mod values;
 mod volume;
 mod wait_for;
+mod watch;
 
 use std::path::Path;
 
@@ -88,7 +89,11 @@ pub use unmet::{MAX_QUESTIONS, Unmet};
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let source = directory::seen(wanted.source, wanted.manifest)?;
     let wanted = Wanted { source: &source, ..*wanted };
-    Ok(goal::serve(&draft(&wanted)?)?)
+    let draft = draft(&wanted)?;
+    Ok(match signal::enters_pool(&wanted) {
+        true => goal::prepare(&draft)?,
+        false => goal::serve(&draft)?,
+    })
 }
 
 /// Makes the draft, or the error of what cannot work.
@@ -182,6 +187,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(switch::notes(facts, &selection.service));
     notes.extend(signal::notes(wanted));
     notes.extend(fleet::notes(wanted));
+    notes.extend(watch::notes(wanted));
     notes
 }
 
