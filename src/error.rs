@@ -97,6 +97,9 @@ codes! {
     CredentialInvalid = "E-GIT-CREDENTIAL", Invalid, "store a token, a private key (PEM), or JSON with username and password, or with app_id, installation_id and private_key; docs/how-to/use-a-private-repository.md shows each";
     HostUnknown = "E-GIT-HOST-UNKNOWN", Refused, "get the server's key from its owner and add it to git.host_keys in the policy, as a line of known_hosts";
     HostKey = "E-GIT-HOST-KEY", Refused, "ask the server's owner: if its key was changed, add the new one to git.host_keys in the policy; if not, another server answers in its place";
+    CommitUnsigned = "E-COMMIT-UNSIGNED", Refused, "sign it with a key that is in git.signers of the policy: git config gpg.format ssh, then git commit --amend -S, and push; commits that a web page merges are not signed with ssh";
+    CommitSigner = "E-COMMIT-SIGNER", Refused, "let one of the policy's signers sign it (git commit --amend -S --no-edit, and push), or let the owner of the AMI add the key to git.signers, if you know whose it is";
+    CommitSignature = "E-COMMIT-SIGNATURE", Refused, "do not deploy this commit before you know who changed it: git verify-commit shows the same on a clone; sign it again, and push";
     BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
     CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "choose a commit on the environment's branch (--ref, ref in the policy, or the tag bootagent:ref)";
     CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";
@@ -107,6 +110,8 @@ codes! {
     SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: store large files elsewhere; persist in bootagent.toml keeps files that the service writes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
+    ComposeInvalid = "E-COMPOSE-INVALID", Invalid, "correct the compose file; docs/how-to/run-a-container.md describes what of it is carried out";
+    ComposeRefused = "E-COMPOSE-REFUSED", Refused, "remove it from the compose file: containers of a service get no more of the machine than other services";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "add the version to the AMI, or request an installed one";
     RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the server of the runtime's archives (route, DNS, proxy, certificate)? [mirrors] in the policy names another one, and an AMI with the runtime needs none";
     RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "the archive was changed, or the pinned checksum belongs to another file: compare with the checksum that the runtime's own project publishes before you change the policy";
@@ -137,7 +142,7 @@ codes! {
     SiteSecret = "E-SITE-SECRET", Refused, "everyone could read the value: remove it from the repository or its build, and replace it in the secret; a public value belongs in env.values of bootagent.toml; push a fix, then: bootagent update";
     EngineFailed = "E-CONTAINER-ENGINE", Failed, "journalctl -u docker shows why; add docker to the AMI, or correct /etc/docker/daemon.json; then: bootagent run";
     ImageUnreachable = "E-IMAGE-UNREACHABLE", Temporary, "can the instance reach the image's registry (route, DNS, proxy, certificate)?";
-    ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\" in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
+    ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\", or [compose] with logins = [\"HOST=REGISTRY_LOGIN\"], in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
     ImageMissing = "E-IMAGE-MISSING", Invalid, "correct the image's name, tag or digest in bootagent.toml, or push the image (for this instance's architecture); then: bootagent update";
     ImageBuildFailed = "E-IMAGE-BUILD-FAILED", Failed, "run docker build in a clean clone; push a fix, then: bootagent update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";

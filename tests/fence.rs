@@ -14,10 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "verbs"]),
     (
         "verbs",
-        &["boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"],
+        &[
+            "boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret",
+            "watch",
+        ],
     ),
     ("cli", &["error", "facts", "observe", "plan"]),
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
+    ("watch", &["error", "facts", "fault", "machine", "plan"]),
     ("apply", &["error", "fault", "machine", "plan", "report", "secret"]),
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
@@ -60,6 +64,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "OnFailure",
             "PackagesAllowed",
             "Selection",
+            "WatchWanted",
             "manifest",
             "secrets",
         ],
@@ -72,6 +77,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
     ("children", &["service", "registries", "git", "web", "jail", "process"]),
+    ("attend", &["local", "survey", "service", "aws", "process", "disk"]),
     (
         "local",
         &[

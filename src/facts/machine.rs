@@ -28,6 +28,9 @@ pub struct Facts {
     /// An earlier run bounded the journal.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub journal: bool,
+    /// An earlier run installed the watcher.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
     /// Absent on a laptop.
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.

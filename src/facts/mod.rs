@@ -16,18 +16,21 @@ mod machine;
 mod names;
 mod network;
 mod newtype;
+mod notices;
 mod operator;
 mod present;
 mod program;
 pub mod records;
 mod registry;
 mod seconds;
+mod signer;
 mod source;
 mod template;
 #[cfg(test)]
 pub mod testing;
 mod uncommitted;
 mod values;
+mod watched;
 
 pub use family::{Family, PackageManager};
 pub use fleet::{
@@ -44,6 +47,7 @@ pub use listing::Listing;
 pub use machine::{ExistingNames, Facts, Instance, Machine, Selinux};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
+pub use notices::{FileSystem, Notices, Resources, Spot};
 pub use operator::Operator;
 pub use present::{
     Agent, Asked, BesidePresent, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts,
@@ -56,7 +60,9 @@ pub use records::{
 };
 pub use registry::Registry;
 pub use seconds::Seconds;
+pub use signer::{NAMESPACE, Signer, Validity};
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};
 pub use uncommitted::Uncommitted;
 pub use values::{Arn, FileFormat, ValueFile, ValuePlace, ValueSource};
+pub use watched::{Watched, WatchedEvent};

@@ -71,7 +71,7 @@ impl LocalHost {
         kept::of(service)
     }
 
-    fn imds(&self) -> &Imds {
+    pub(super) fn imds(&self) -> &Imds {
         self.imds.get_or_init(Imds::new)
     }
 }

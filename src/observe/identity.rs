@@ -7,7 +7,7 @@ use super::compare::{is_commit, is_environment, tag};
 use super::fleet::pinned_by_rollout;
 use super::policy::{
     Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
-    Sourced, Upkeep, ValuesAllowed, holds_a_secret,
+    Sourced, Upkeep, ValuesAllowed, WatchWanted, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
@@ -50,6 +50,8 @@ pub struct Selection {
     pub lifecycle: Option<HookWanted>,
     /// What instances share, and what one does with a commit that fails.
     pub fleet: FleetWanted,
+    /// What the watcher attends to while the service runs.
+    pub watch: Option<WatchWanted>,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
@@ -170,6 +172,8 @@ pub fn select(
     settings.extend(lifecycle_settings);
     let (fleet, fleet_settings) = policy.fleet();
     settings.extend(fleet_settings);
+    let (watch, watch_settings) = policy.watch();
+    settings.extend(watch_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
     let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
@@ -205,6 +209,7 @@ pub fn select(
         hooks_timeout,
         lifecycle,
         fleet,
+        watch,
         low_ports,
         proxy_trust,
         upkeep,

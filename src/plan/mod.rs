@@ -23,6 +23,7 @@ mod site;
 mod tool;
 mod upkeep;
 mod volume;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -59,6 +60,7 @@ pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
 pub use upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
+pub use watch::{HealthWatch, SecretsWatch, Watch};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,6 +68,8 @@ pub use volume::{FileSystem, MountVolume, PrepareVolume};
 pub enum Goal {
     /// The service runs and is healthy.
     Serve,
+    /// Its release is complete, and nothing runs: the instance goes into a warm pool.
+    Prepare,
 }
 
 #[derive(Debug, Serialize)]

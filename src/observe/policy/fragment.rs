@@ -19,8 +19,9 @@ use super::ports::{LowPorts, Proxy};
 use super::registries::Registries;
 use super::swap::Swap;
 use super::values::{MOST_PATTERNS, Values};
+use super::watch::Watch;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
+use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service, Signer};
 use crate::fault::{BUDGET, Phase};
 use crate::plan::Seconds;
 
@@ -28,6 +29,7 @@ use crate::plan::Seconds;
 pub const MOST_SERVICES: usize = 1000;
 pub const MOST_ENVIRONMENTS: usize = 100;
 pub const MOST_HOST_KEYS: usize = 100;
+pub const MOST_SIGNERS: usize = 100;
 pub const MOST_DIRECT_HOSTS: usize = 100;
 pub const MOST_CHECKSUMS: usize = 1000;
 /// Of `[archives]` and of `[mirrors]`: several times as many as bootagent knows.
@@ -78,6 +80,8 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Fleet::is_empty")]
     pub fleet: Fleet,
+    #[serde(default, skip_serializing_if = "Watch::is_empty")]
+    pub watch: Watch,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
@@ -100,6 +104,8 @@ pub struct Fragment {
 pub struct Git {
     /// Host keys of ssh servers other than GitHub, as lines of known_hosts.
     pub host_keys: Option<Vec<HostKey>>,
+    /// Keys that may sign commits, as lines of ssh's allowed_signers.
+    pub signers: Option<Vec<Signer>>,
 }
 
 /// The table `[tags]`: the keys of the tags that select, for fleets with tags of their own.
@@ -145,7 +151,10 @@ impl Fragment {
             services: self.services.or(under.services),
             budget: self.budget.or(under.budget),
             environments,
-            git: Git { host_keys: self.git.host_keys.or(under.git.host_keys) },
+            git: Git {
+                host_keys: self.git.host_keys.or(under.git.host_keys),
+                signers: self.git.signers.or(under.git.signers),
+            },
             tags: Tags {
                 service: self.tags.service.or(under.tags.service),
                 environment: self.tags.environment.or(under.tags.environment),
@@ -163,6 +172,7 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             fleet: self.fleet.over(under.fleet),
+            watch: self.watch.over(under.watch),
             values: self.values.over(under.values),
             hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
@@ -199,6 +209,7 @@ impl Fragment {
             .and(self.imds.check())
             .and(self.lifecycle.check())
             .and(self.fleet.check())
+            .and(self.watch.check())
             .and(ports)
             .and(self.limits.check())
             .and(self.swap.check())
@@ -228,6 +239,11 @@ impl Fragment {
                     format!("{key} has {unknown}: only {{service}} and {{environment}} are placeholders");
                 return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
             }
+        }
+        if self.git.signers.as_ref().is_some_and(Vec::is_empty) {
+            let cause =
+                "git.signers is empty: no commit could be deployed; remove it to accept unsigned commits";
+            return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
         }
         if self.budget == Some(Seconds(0)) {
             let cause = "budget is 0: every run would fail at once";
@@ -268,6 +284,7 @@ impl Fragment {
             ("services", count(self.services.as_ref().map(Vec::len)), MOST_SERVICES),
             ("environments", self.environments.len(), MOST_ENVIRONMENTS),
             ("git.host_keys", count(self.git.host_keys.as_ref().map(Vec::len)), MOST_HOST_KEYS),
+            ("git.signers", count(self.git.signers.as_ref().map(Vec::len)), MOST_SIGNERS),
             ("network.no_proxy", count(self.network.no_proxy.as_ref().map(Vec::len)), MOST_DIRECT_HOSTS),
             ("mirrors", self.mirrors.len(), MOST_ARCHIVES),
             ("archives", self.archives.len(), MOST_ARCHIVES),

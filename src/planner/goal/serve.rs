@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, data_host, environment, fleet, goes_back_to, hooks, image,
-    imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for,
+    imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
 };
 use crate::secret::Redaction;
 
@@ -45,6 +45,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     fleet::remember_good(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
+    watch::watch(&mut steps, draft, "good")?;
     hooks::after_healthy(&mut steps, draft);
     signal::proceed(&mut steps, wanted);
 
