@@ -931,3 +931,91 @@ fn without_such_a_terminal_there_are_plain_lines() {
         assert_eq!(said.matches("fetch: ").count(), 1, "{prelude}: {said:?}");
     }
 }
+
+/// The statements of bootagent iam-policy with this policy, by their Sid.
+fn permissions(
+    policy: &str,
+    manifest: Option<&str>,
+    flags: &[&str],
+) -> serde_json::Map<String, serde_json::Value> {
+    let policy = format!("repository = \"https://git.test/{{service}}.git\"\n{policy}");
+    let home = directory(&[("policy.toml", &policy), ("bootagent.toml", manifest.unwrap_or_default())]);
+    let mut command = bootagent();
+    command.current_dir(&home).args([
+        "iam-policy",
+        "--policy=policy.toml",
+        "--service=auth",
+        "--environment=prod",
+    ]);
+    command.args(manifest.map(|_| "--manifest=bootagent.toml")).args(flags);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["Version"], "2012-10-17");
+    let statements = document["Statement"].as_array().unwrap().iter();
+    statements.map(|one| (one["Sid"].as_str().unwrap().to_owned(), one.clone())).collect()
+}
+
+#[test]
+fn the_printed_permissions_are_those_that_are_switched_on() {
+    let sids = |of: &serde_json::Map<String, serde_json::Value>| {
+        let mut sids: Vec<String> = of.keys().cloned().collect();
+        sids.sort();
+        sids
+    };
+    let least = permissions("", None, &["--account=123456789012", "--region=eu-west-1"]);
+    assert_eq!(sids(&least), ["Secrets"]);
+    let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:service_env_auth_prod-??????";
+    assert_eq!(least["Secrets"]["Resource"], serde_json::json!([secret]));
+
+    let manifest = "secret = false\nruntime = \"docker\"\n[docker]\n\
+        image = \"123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme/auth:1.4\"\n\
+        [env]\nfrom = [{ parameters = \"/auth/prod\" }]\n";
+    let policy = "git_credential = \"git/{service}\"\n[lifecycle]\nhook = \"ready\"\n[fleet]\nprefix = \"s3://acme-fleet/x\"\n";
+    let all = permissions(policy, Some(manifest), &["--region=cn-north-1", "--group=auth-prod"]);
+    let expected = [
+        "ImageToken",
+        "LifecycleHook",
+        "ListFleetMemory",
+        "ParameterPaths",
+        "PullImage",
+        "ReadFleetMemory",
+        "Secrets",
+        "WriteFleetMemory",
+    ];
+    assert_eq!(sids(&all), expected);
+    let text = serde_json::to_string(&all).unwrap();
+    for part in [
+        "arn:aws-cn:secretsmanager:cn-north-1:*:secret:git/auth-??????",
+        "arn:aws:ecr:eu-west-1:123456789012:repository/acme/auth\"",
+        "autoScalingGroupName/auth-prod",
+        "parameter/auth/prod/*",
+        "arn:aws-cn:s3:::acme-fleet/x/auth/prod/reports/*",
+        "\"s3:prefix\":[\"x/auth/prod/*\"]",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    // An instance never writes the pin, and an operator nothing else.
+    assert!(!all["WriteFleetMemory"].to_string().contains("pin.json"));
+    let operator = permissions(policy, None, &["--for=operator"]);
+    assert_eq!(
+        operator["Pin"]["Resource"],
+        serde_json::json!(["arn:aws:s3:::acme-fleet/x/auth/prod/pin.json"])
+    );
+}
+
+#[test]
+fn commands_for_a_fleet_say_what_they_lack() {
+    for (line, code, says) in [
+        (&["why", "i-0123"][..], 64, "--fleet s3://BUCKET/PATH"),
+        (&["why", "../x", "--fleet", "s3://acme-fleet"], 64, "not an instance's id"),
+        (&["fleet", "--fleet", "s3://acme-fleet"], 78, "--service"),
+        (&["why", "i-0123", "--fleet", "https://acme"], 78, "fleet.prefix"),
+        (&["iam-policy", "--service", "auth"], 78, "--environment"),
+        (&["rollout", "--back", "--commit", "0123456"], 64, "cannot be used with"),
+    ] {
+        let output = ran(line);
+        let told = said(&output.stderr);
+        assert!(output.status.code() == Some(code) && told.contains(says), "{line:?}: {told}");
+    }
+}
