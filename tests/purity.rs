@@ -92,6 +92,7 @@ fn selection() -> Selection {
         hooks_timeout: Seconds(300),
         low_ports: Default::default(),
         proxy_trust: Vec::new(),
+        upkeep: Default::default(),
         limits: Default::default(),
         lockfile: true,
         network: Default::default(),

@@ -11,6 +11,7 @@ pub mod aws;
 mod children;
 mod container;
 mod disk;
+mod fleet;
 pub mod git;
 mod install;
 pub mod jail;
@@ -21,6 +22,7 @@ mod registries;
 pub mod retry;
 mod service;
 mod survey;
+mod upkeep;
 mod volume;
 mod web;
 
@@ -29,8 +31,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Network, Notices, Places, Present, Resources, Source, Uncommitted,
-    ValuePlace,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Notices, Places, Present,
+    Refresh, Resources, S3Object, Source, Uncommitted, ValuePlace,
 };
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
@@ -47,6 +49,7 @@ pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
 pub use process::log::{LogLine, LogRequest, read as read_log};
 pub use process::this::{forbid_core_dumps, own_sha256};
+pub use service::hooks::read as hooks;
 pub use service::operator;
 
 /// The result of checking a step before it is carried out.
@@ -132,6 +135,39 @@ pub trait Observe {
         network: &Network,
         patience: SecretPatience,
     ) -> Result<Vec<(String, Secret)>>;
+
+    /// The text of an object of S3; `None` if it is absent. `region` is absent on a laptop.
+    async fn object(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Option<String>>;
+
+    /// The objects whose keys begin with that of `below`: at most 1000.
+    async fn objects(
+        &self,
+        below: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<Listed>>;
+
+    /// The folders at a place that ends with a slash, by their keys.
+    async fn folders(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<String>>;
+
+    /// The Auto Scaling groups that fit. `region` is absent on a laptop.
+    async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>>;
+
+    /// The last instance refreshes of a group, the newest first.
+    async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>>;
 
     /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;
@@ -266,6 +302,12 @@ pub fn utc(seconds: u64) -> String {
     use aws_smithy_types::date_time::{DateTime, Format};
     let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     time.fmt(Format::DateTime).unwrap_or_else(|_| format!("@{seconds}"))
+}
+
+/// The time of a text like `2025-11-28T09:12:44.000Z`, in seconds since 1970.
+pub fn date_time(text: &str) -> Option<u64> {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    DateTime::from_str(text, Format::DateTime).ok()?.secs().try_into().ok()
 }
 
 /// The time of a `Date` header, in seconds since 1970.

@@ -2,6 +2,7 @@
 //! beside the steps, and the signal as the last step of a run and of its recovery.
 
 use super::draft::Wanted;
+use super::fleet;
 use super::steps::Steps;
 use crate::facts::Lifecycle;
 use crate::fault::Phase;
@@ -60,7 +61,7 @@ pub fn end_recovery(steps: &mut Steps, wanted: &Wanted) {
     if steps.has("health-check-back") {
         let why = "the instance may go into service: the previous deployment is healthy again";
         add(steps, wanted, "signal-back", why, LifecycleResult::Continue, "health-check-back");
-    } else if steps.has("stop") {
+    } else if steps.has("stop") && fleet::abandons(wanted.selection) {
         let why = "nothing serves: Auto Scaling terminates the instance; not if the run was only cancelled";
         add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, "stop");
     }

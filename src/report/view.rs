@@ -14,7 +14,7 @@ use crate::facts::{
 };
 
 pub use judge::goes_on;
-pub use text::{steps, text};
+pub use text::{age, report, steps, text};
 
 /// The schema of the JSON that `bootagent status --output json` prints. `last_run` in it has the schema of the status file.
 pub const SCHEMA: u32 = 2;

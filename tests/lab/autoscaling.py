@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from . import refresh
 from .http_server import Request, Response
 from .imds import Imds
 
@@ -40,6 +41,8 @@ class AutoScaling:
         self._launch: _Launch | None = None
         self._lock = threading.Lock()
         self.log: list[dict] = []
+        # The groups that a rollout sees. The instance's own launch needs none.
+        self.groups: list[refresh.Group] = []
 
     def launch(
         self,
@@ -93,6 +96,8 @@ class AutoScaling:
     def respond(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         action = form.get("Action", "")
+        if action in refresh.ACTIONS:
+            return self._rollout(action, form)
         with self._lock:
             before = self._launch and self._now(self._launch)
             problem = self._problem(action, form)
@@ -113,6 +118,18 @@ class AutoScaling:
         if problem is not None:
             return error(400, "ValidationError", problem)
         body = f"<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result/>{_metadata()}</{action}Response>"
+        return Response(200, body.encode(), {"Content-Type": "text/xml"})
+
+    def _rollout(self, action: str, form: dict[str, str]) -> Response:
+        entry = {"time": time.time(), "action": action, "group": form.get("AutoScalingGroupName"), "error": None}
+        self.log.append(entry)
+        try:
+            result = refresh.answer(self.groups, action, form)
+        except refresh.Problem as problem:
+            entry["error"] = problem.code
+            return error(400, problem.code, problem.message)
+        told = f"<{action}Result>{result}</{action}Result>{_metadata()}"
+        body = f"<{action}Response xmlns=\"{NAMESPACE}\">{told}</{action}Response>"
         return Response(200, body.encode(), {"Content-Type": "text/xml"})
 
     def _problem(self, action: str, form: dict[str, str]) -> str | None:

@@ -7,14 +7,17 @@ pub mod clock;
 pub mod ecr;
 mod endpoint;
 mod firmware;
+pub mod groups;
 mod http;
 mod imds;
 mod json;
 mod notices;
 mod parameters;
 mod query;
+pub mod s3;
 mod secrets;
 mod unreached;
+mod xml;
 
 use aws_config::SdkConfig;
 use aws_config::imds::credentials::ImdsCredentialsProvider;

@@ -6,14 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::dnf::DnfRepositories;
+use super::fleet::Fleet;
 use super::hooks::Hooks;
 use super::imds::Imds;
+use super::journal::Journal;
 use super::lifecycle::Lifecycle;
 use super::limits::LimitsAllowed;
 use super::network::Network;
 use super::packages::Packages;
 use super::ports::{LowPorts, Proxy};
 use super::registries::Registries;
+use super::swap::Swap;
 use super::values::{MOST_PATTERNS, Values};
 use super::watch::Watch;
 use crate::error::{Code, Error, Result};
@@ -67,11 +71,15 @@ pub struct Fragment {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apt: AptRepositories,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dnf: DnfRepositories,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registries: Registries,
     /// Whether dependencies must be locked; `false` allows those without a lockfile.
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
+    #[serde(default, skip_serializing_if = "Fleet::is_empty")]
+    pub fleet: Fleet,
     #[serde(default, skip_serializing_if = "Watch::is_empty")]
     pub watch: Watch,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
@@ -82,6 +90,10 @@ pub struct Fragment {
     pub low_ports: Option<LowPorts>,
     #[serde(default, skip_serializing_if = "Proxy::is_empty")]
     pub proxy: Proxy,
+    #[serde(default, skip_serializing_if = "Swap::is_empty")]
+    pub swap: Swap,
+    #[serde(default, skip_serializing_if = "Journal::is_empty")]
+    pub journal: Journal,
     #[serde(default, skip_serializing_if = "LimitsAllowed::is_empty")]
     pub limits: LimitsAllowed,
 }
@@ -155,14 +167,18 @@ impl Fragment {
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
             apt: under.apt.into_iter().chain(self.apt).collect(),
+            dnf: under.dnf.into_iter().chain(self.dnf).collect(),
             registries: under.registries.into_iter().chain(self.registries).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
+            fleet: self.fleet.over(under.fleet),
             watch: self.watch.over(under.watch),
             values: self.values.over(under.values),
             hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
             proxy: self.proxy.over(under.proxy),
+            swap: self.swap.over(under.swap),
+            journal: self.journal.over(under.journal),
             limits: self.limits.over(under.limits),
         }
     }
@@ -184,15 +200,20 @@ impl Fragment {
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
+        let dnf = self.dnf.iter().try_for_each(|(name, words)| words.check(name));
         let registries = self.registries.iter().try_for_each(|(name, words)| words.check(name));
         let all = archives
             .and(apt)
+            .and(dnf)
             .and(registries)
             .and(self.imds.check())
             .and(self.lifecycle.check())
+            .and(self.fleet.check())
             .and(self.watch.check())
             .and(ports)
-            .and(self.limits.check());
+            .and(self.limits.check())
+            .and(self.swap.check())
+            .and(self.journal.check());
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
@@ -270,6 +291,7 @@ impl Fragment {
             ("values.secrets", count(self.values.secrets.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("values.parameters", count(self.values.parameters.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("apt", self.apt.len(), MOST_ARCHIVES),
+            ("dnf", self.dnf.len(), MOST_ARCHIVES),
             ("registries", self.registries.len(), MOST_ARCHIVES),
         ];
         let pins = |(name, words): (String, &Words)| {

@@ -5,17 +5,22 @@
 
 mod apt;
 mod archives;
+mod dnf;
 mod flags;
+mod fleet;
 mod fragment;
 mod hooks;
 mod imds;
+mod journal;
 mod lifecycle;
 mod limits;
 mod network;
 mod origin;
+mod package_repository;
 mod packages;
 mod ports;
 mod registries;
+mod swap;
 mod values;
 mod watch;
 
@@ -32,6 +37,7 @@ use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
 pub use flags::{Flags, Overrides};
+pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;
@@ -39,6 +45,7 @@ pub use limits::LimitsAllowed;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 pub use ports::LowPorts;
+pub use swap::Upkeep;
 pub use values::ValuesAllowed;
 pub use watch::WatchWanted;
 

@@ -180,6 +180,41 @@ fn look_at(view: &View) -> String {
 }
 
 /// The text of --steps: the last run's steps, and the last lines of the program that failed.
+/// The report of a run on another machine: its end, its first error, notes and steps.
+pub fn report(run: &Status, now: u64) -> String {
+    let instance = run.instance.as_ref().map_or("an instance", |instance| instance.id.as_str());
+    let service = run.service.as_ref().map_or("no service", |service| service.as_str());
+    let environment = run.environment.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let commit = run.commit.as_ref().map(|commit| format!(" at {}", commit.short())).unwrap_or_default();
+    let ended = run.finished.unwrap_or(run.heartbeat);
+    let state = match (run.state, &run.error) {
+        // Written before the recovery: the instance was terminated before its run ended.
+        (State::Booting, Some(_)) => "FAILED, and the run has no end",
+        (state, _) => state.name(),
+    };
+    let mut lines = vec![
+        format!("{instance}: {service}{environment}{commit}: {state}"),
+        line(
+            "run",
+            format!(
+                "{}, {} long, {}",
+                utc(run.started),
+                age(ended.saturating_sub(run.started)),
+                since_then(ended, now)
+            ),
+        ),
+    ];
+    if let Some(serving) = &run.serving {
+        lines.push(line("serves", format!("{} in place of the wanted commit", serving.short())));
+    }
+    if let Some(error) = &run.error {
+        lines.push(line("error", format!("{}: {} [{}]", error.doing, error.causes.join(": "), error.code)));
+        lines.push(line("to do", error.remedy.clone()));
+    }
+    lines.extend(run.notes.iter().map(|note| line("note", note.clone())));
+    lines.into_iter().map(|line| line.replace('\n', " ") + "\n").collect::<String>() + &steps(run)
+}
+
 pub fn steps(run: &Status) -> String {
     let mut lines = vec![String::new()];
     for output in run.error.iter().flat_map(|error| &error.output) {
@@ -214,7 +249,7 @@ fn step_line(run: &Status, step: &StepReport) -> String {
 }
 
 /// A time in its two largest units.
-fn age(seconds: u64) -> String {
+pub fn age(seconds: u64) -> String {
     let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let Some(first) = units.iter().position(|(size, _)| seconds >= *size) else { return "0 s".to_owned() };
     let mut left = seconds;
