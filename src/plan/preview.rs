@@ -148,6 +148,8 @@ mod tests {
             recover: Vec::new(),
             room: Vec::new(),
             keepalive: None,
+            report: None,
+            migration_is_reversible: None,
             rebuild: Vec::new(),
             deployment: Deployment {
                 commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
