@@ -21,6 +21,7 @@ mod records;
 mod retry;
 pub mod rollout;
 mod serves;
+mod tokens;
 mod wanted;
 
 use std::pin::{Pin, pin};
@@ -126,6 +127,7 @@ async fn attempt(
             }
         }
     }
+    apply::after_failure(machine, plan, &error, report).await;
     Err(error)
 }
 

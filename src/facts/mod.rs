@@ -6,6 +6,7 @@
 mod fleet;
 mod gate;
 mod group;
+mod hooks;
 mod host_key;
 mod known;
 mod lifecycle;
@@ -18,6 +19,7 @@ mod operator;
 mod present;
 mod program;
 pub mod records;
+mod registry;
 mod seconds;
 mod source;
 mod template;
@@ -32,6 +34,7 @@ pub use fleet::{
 };
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use group::{Group, GroupMember, GroupQuery, Refresh};
+pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
@@ -49,6 +52,7 @@ pub use records::{
     Attempt, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised,
     Takes, Unrecorded, Unusable,
 };
+pub use registry::Registry;
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};

@@ -77,6 +77,8 @@ phases! {
     Reload = "reload", 60, None, 1;
     Start = "start", 120, None, 1;
     HealthCheck = "health-check", 120, Some("health.timeout"), 1;
+    /// Each of the operator's hooks.
+    Hooks = "hooks", 300, Some("hooks.timeout"), 1;
     /// All tries to complete a lifecycle hook: a run can be done before its instance has reached the hook.
     Hook = "hook", 120, None, 0;
     /// All tries to read the fleet memory.
@@ -217,6 +219,7 @@ faults! {
     GroupUntrusted = "group-untrusted", STOP, Fleet, HookUnreachable, "of a rollout: the certificate of Auto Scaling's endpoint is not trusted here";
     GroupDenied = "group-denied", STOP, Fleet, RolloutDenied, "of a rollout: the credentials may not read the group, or not start or cancel its instance refresh";
     GroupRefused = "group-refused", STOP, Fleet, RolloutRefused, "of a rollout: Auto Scaling refuses the call in any other way";
+    HookFailed = "hook-failed", STOP, Hooks, HookFailed, "a program of /etc/bootagent/hooks ends with a status other than 0, is not done in time, or was changed so that users other than root can write it";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";
 }

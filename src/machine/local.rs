@@ -9,7 +9,7 @@ use crate::facts::{
     S3Object, Service, Source, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, groups, s3};
-use crate::machine::container::{engine, images};
+use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::fleet;
 use crate::machine::git::changes;
@@ -22,7 +22,9 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, reach, retry};
+use crate::machine::service::{
+    data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
+};
 use crate::machine::survey;
 use crate::machine::volume;
 use crate::machine::{
@@ -235,6 +237,7 @@ impl Observe for LocalHost {
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
             Action::RunCommand(command) => releases::check_whole(&command.directory, &command.done_by),
+            Action::RunHooks(wanted) => hooks::check(wanted),
             Action::ConfigureEngine(wanted) => engine::check(wanted).await,
             Action::PrepareImage(image) => images::check(image).await,
             Action::PruneImages(prune) => images::check_prune(prune).await,
@@ -260,6 +263,7 @@ impl Observe for LocalHost {
                 })
             }
             Action::StopUnit { unit, scratch } => leftovers::check_unit(unit, scratch).await,
+            Action::StopContainer(stop) => remove::check(stop).await,
             Action::StopLeftovers { units, scratch } => leftovers::check(units, scratch).await,
             Action::EnsureRunning(wanted) => ensure_running::check(wanted).await,
             Action::AwaitHealth(wanted) => gate::check(wanted).await,
@@ -329,7 +333,8 @@ impl LocalHost {
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
-            Action::RunCommand(command) => work::run(command).await?,
+            Action::RunCommand(command) => work::run(command, context).await?,
+            Action::RunHooks(wanted) => hooks::run(wanted).await?,
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
             Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,
             Action::PruneImages(prune) => images::remove(prune).await?,
@@ -348,6 +353,7 @@ impl LocalHost {
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,
+            Action::StopContainer(stop) => remove::remove(stop).await?,
             Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
             Action::DiscardUnfinished { release, record } => {
                 let (release, record) = (release.clone(), record.clone());

@@ -17,6 +17,7 @@ pub mod jail;
 mod local;
 mod process;
 pub mod progress;
+mod registries;
 pub mod retry;
 mod service;
 mod survey;
@@ -85,10 +86,16 @@ pub struct Scratch {
     pub(crate) _guard: Box<dyn std::any::Any>,
 }
 
+/// The tokens of private registries, by the names of their keys.
+pub type Tokens = BTreeMap<String, Secret>;
+
 /// What the steps of a run share.
+#[derive(Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The fetched repository; `None` if the plan has no checkout.
     pub scratch: Option<&'a Scratch>,
+    /// `None` if no command of the plan needs them.
+    pub tokens: Option<&'a Tokens>,
 }
 
 // The async runtime has one thread: no future needs to be Send.

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
-use super::fleet::pinned_by_rollout;
+use super::fleet::pinned;
 use super::policy::{
-    Archives, FleetWanted, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
-    ValuesAllowed, holds_a_secret,
+    Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
+    Sourced, ValuesAllowed, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
+use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Registry, Service};
 use crate::plan::{Seconds, Setting};
 
 /// What to deploy, and under which settings. All values are checked.
@@ -27,6 +27,9 @@ pub struct Selection {
     pub is_manifest: bool,
     /// The name of the secret with the service's variables.
     pub secret: String,
+    /// The name of the secret with the tokens of private registries.
+    pub install_secret: String,
+    pub registries: Vec<Registry>,
     /// The secrets and parameters that a manifest may name besides it.
     pub values: ValuesAllowed,
     /// The name of the secret with the git credential.
@@ -41,6 +44,8 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     /// Whether dependencies must be locked, unless the manifest says it.
     pub lockfile: bool,
+    /// The time limit of each of the operator's hooks.
+    pub hooks_timeout: Seconds,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
     /// What instances share, and what one does with a commit that fails.
@@ -48,6 +53,8 @@ pub struct Selection {
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// What the units of the service may use at most.
+    pub limits: LimitsAllowed,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -105,6 +112,8 @@ pub fn select(
             .replace("{environment}", environment.value.as_str())
     };
     let secret = policy.secret().map(|pattern| fill(&pattern));
+    let install_secret = policy.install_secret().map(|pattern| fill(&pattern)).value;
+    let (registries, registry_settings) = policy.registries(&service.value, &install_secret);
     let recorded = decided.filter(|_| !update);
     let own = without_repository(facts, recorded);
     let is_manifest = own.is_some();
@@ -148,6 +157,7 @@ pub fn select(
     let (imds_users, user_settings) = policy.imds_users();
     settings.extend(user_settings);
     settings.extend(policy.network_settings());
+    settings.extend(registry_settings);
     let (archives, archive_settings) = policy.archives();
     settings.extend(archive_settings);
     let (packages, package_settings) = policy.packages();
@@ -160,9 +170,13 @@ pub fn select(
     settings.extend(fleet_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
+    let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
+    settings.extend(hooks_setting);
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (limits, limit_settings) = policy.limits();
+    settings.extend(limit_settings);
 
     Ok(Selection {
         service: service.value,
@@ -172,6 +186,8 @@ pub fn select(
         repository: repository.value,
         is_manifest,
         secret: secret.value,
+        install_secret,
+        registries,
         values,
         credential: credential.map(|name| name.value),
         budget: budget.value,
@@ -182,10 +198,12 @@ pub fn select(
         archives,
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
+        hooks_timeout,
         lifecycle,
         fleet,
         low_ports,
         proxy_trust,
+        limits,
         settings,
         origins,
         notes: decided
@@ -204,13 +222,6 @@ pub fn selected_service(
     anew: impl Into<Anew>,
 ) -> Result<Service> {
     Ok(service(facts, policy, decided, anew.into() == Anew::All)?.value)
-}
-
-/// Service and environment, as policy and tags name them.
-pub fn named(facts: &Facts, policy: &Policy) -> Result<(Service, Environment)> {
-    let service = service(facts, policy, None, true)?.value;
-    let (environment, _) = branch(environment(facts, policy, None, true)?, &policy.environments())?;
-    Ok((service, environment.value))
 }
 
 /// For a service without a repository: the path of its manifest, in place of the repository's address.
@@ -287,7 +298,7 @@ fn contradiction(flag: &str, value: &str, before: &str) -> Error {
 }
 
 /// Checks a name against its grammar.
-fn name<T: TryFrom<String>>(text: Sourced<String>, what: &str) -> Result<Sourced<T>>
+pub(super) fn name<T: TryFrom<String>>(text: Sourced<String>, what: &str) -> Result<Sourced<T>>
 where
     T::Error: std::fmt::Display,
 {
@@ -305,7 +316,7 @@ fn missing(what: &str, key: &str) -> Error {
     Error::new(Code::TagMissing, format!("choosing the {what}"), format!("the instance has no tag {key}"))
 }
 
-fn service(
+pub(super) fn service(
     facts: &Facts,
     policy: &Policy,
     decided: Option<&Decision>,
@@ -327,7 +338,7 @@ fn service(
     }
 }
 
-fn environment(
+pub(super) fn environment(
     facts: &Facts,
     policy: &Policy,
     decided: Option<&Decision>,
@@ -352,7 +363,7 @@ fn chosen<T>(
     }
 }
 
-fn branch(
+pub(super) fn branch(
     environment: Sourced<Environment>,
     environments: &Sourced<BTreeMap<String, String>>,
 ) -> Result<(Sourced<Environment>, Sourced<Branch>)> {
@@ -379,16 +390,4 @@ fn branch(
         origin: environments.origin.clone(),
     };
     Ok((environment, branch))
-}
-
-fn pinned(
-    facts: &Facts,
-    policy: &Policy,
-    decided: Option<&Decision>,
-) -> Result<Option<Sourced<CommitPrefix>>> {
-    if let Some(decided) = decided {
-        return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
-    }
-    let named = policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit"));
-    Ok(named.transpose()?.or_else(|| pinned_by_rollout(facts)))
 }

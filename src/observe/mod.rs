@@ -15,6 +15,7 @@ mod policy;
 mod reads;
 pub mod secrets;
 mod sources;
+mod tokens;
 mod values;
 
 pub use decision::Decision;
@@ -23,12 +24,13 @@ pub use fleet::{FleetReader, fleet, fleet_failures, fleet_migrated, parsed};
 pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, FleetWanted, Fragment, LowPorts, OnFailure, Origins, Overrides, POLICY,
-    PackagesAllowed, Policy, Unreachable, ValuesAllowed, policy, recorded_flags,
+    Archives, ArchivesAllowed, Flags, FleetWanted, Fragment, LimitsAllowed, LowPorts, OnFailure, Origins,
+    Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,
     lifecycle, manifest, repository_manifest, source, tags, tip, unusable,
 };
 pub use sources::sources;
+pub use tokens::tokens;
 pub use values::{collected, further_values, own_values, variables_of};

@@ -8,13 +8,15 @@ use serde::Serialize;
 
 use super::apt::AptRepository;
 use super::archive::InstallRuntime;
-use super::container::{ConfigureEngine, PrepareImage, PruneImages};
+use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
-use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::hooks::RunHooks;
+use super::prune::{Aside, BoundCache, Prune, PruneRuntimes};
 use super::refresh::{CancelRefresh, StartRefresh};
+use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
@@ -66,6 +68,8 @@ pub enum Action {
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
+    /// Runs the operator's hooks of one phase, as root.
+    RunHooks(RunHooks),
     /// Starts docker's daemon, and bounds the logs of containers where nothing else does.
     ConfigureEngine(ConfigureEngine),
     /// Pulls or builds the image of a release.
@@ -105,6 +109,7 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         scratch: Vec<PathBuf>,
     },
+    StopContainer(StopContainer),
     /// Stops the transient units of a killed run, whose names match a pattern, and removes their files. Also
     /// those of killed dry runs, whose names contain their process id.
     StopLeftovers {
@@ -189,6 +194,7 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
+            Action::RunHooks(_) => vec!["/".into()],
             Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],
             Action::PrepareImage(image) => vec![image.record.clone(), "/var/lib/docker".into()],
             Action::PruneImages(prune) => vec![prune.records.clone(), "/var/lib/docker".into()],
@@ -220,6 +226,7 @@ impl Action {
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
+            | Action::StopContainer(_)
             | Action::ArrangeRetry { .. }
             | Action::CancelRetry { .. }
             | Action::ProveImdsRules { .. }
@@ -328,6 +335,9 @@ pub struct Command {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub sandbox: Sandbox,
+    /// Private registries that it may ask for packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registries: Option<RegistryAccess>,
     /// If this record exists, the release is complete and the command is skipped.
     pub done_by: PathBuf,
 }
@@ -371,15 +381,6 @@ pub struct Record {
 pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Aside {
-    pub release: PathBuf,
-    /// The record that the release is complete.
-    pub record: PathBuf,
-    /// The new name, in the same directory as `release`, so that a rename suffices.
-    pub aside: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -22,12 +22,19 @@ async fn show(args: &LogsArgs) -> Result<()> {
     let units = units(&machine).await?;
     let service = units.first().map_or("", |unit| unit.trim_end_matches(".service"));
     let (units, agent) = match &args.process {
-        Some(name) => (vec![format!("{service}.{}.service", checked(name)?)], false),
+        Some(name) => (of_process(&units, service, checked(name)?), false),
         None => (units.clone(), true),
     };
     let redaction = redaction(&machine, service).await;
     let request = LogRequest { units, agent, lines: args.lines, follow: args.follow };
     machine::read_log(&request, |line| report::print_line(&text(&line, &redaction))).await
+}
+
+/// The unit of a process or timer, or one for each instance of a process. One that is gone may have lines in the journal.
+fn of_process(units: &[String], service: &str, name: &str) -> Vec<String> {
+    let instance = format!("{service}.{name}@");
+    let instances = units.iter().filter(|unit| unit.starts_with(&instance)).cloned();
+    instances.chain([format!("{service}.{name}.service")]).collect()
 }
 
 fn text(line: &LogLine, redaction: &Redaction) -> String {

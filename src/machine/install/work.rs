@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{diagnose, releases};
 use crate::error::{Code, Error, Result};
+use crate::facts::Registry;
 use crate::fault::{Fault, Phase};
 use crate::machine::aws::clock;
 use crate::machine::disk::files;
@@ -16,8 +17,9 @@ use crate::machine::jail::request::read_reply;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::process::journal;
+use crate::machine::registries;
 use crate::machine::{Context, now};
-use crate::plan::{Checkout, Command, Mode, Owner, layout};
+use crate::plan::{Checkout, Command, Mode, Owner, RegistryAccess, layout};
 
 /// Less than the step's time limit, because the child's error says more than the step's.
 const CHECKOUT: Duration = Duration::from_secs(Phase::Checkout.seconds().0 - 10);
@@ -65,7 +67,7 @@ fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
 }
 
 /// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials.
-pub async fn run(command: &Command) -> Result<()> {
+pub async fn run(command: &Command, context: &Context<'_>) -> Result<()> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // Longer than the step's time limit: it ends the unit if the agent was killed.
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
@@ -77,6 +79,10 @@ pub async fn run(command: &Command) -> Result<()> {
     for path in &command.sandbox.hidden {
         transient = transient.hidden(path);
     }
+    let _proxy = match &command.registries {
+        Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
+        None => None,
+    };
     let argv = wrapper::command_line(&command.argv, false)?;
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
@@ -90,5 +96,19 @@ pub async fn run(command: &Command) -> Result<()> {
         writable: &command.sandbox.writable,
         fault: Fault::InstallFailed,
     };
-    clock::checked(diagnose::judge(&ran, &output, &unit_ended)).await
+    let judged = diagnose::judge(&ran, &output, &unit_ended);
+    clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await
+}
+
+/// Of a registry that refuses the token: where the token comes from.
+fn remedied(error: Error, access: Option<&RegistryAccess>) -> Error {
+    let (Some(access), Some(Fault::RegistryRefused)) = (access, Fault::of(&error)) else { return error };
+    let of = |registry: &Registry| format!("{} for {}", registry.token, registry.url);
+    let tokens: Vec<String> = access.registries.iter().map(of).collect();
+    error.remedy(format!(
+        "does the token still work, and may it read this package? the secret {} has {}; other registries get no token: \
+         [registries] in the policy names them",
+        access.secret,
+        tokens.join(", ")
+    ))
 }
