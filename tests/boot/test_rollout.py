@@ -117,6 +117,7 @@ def test_a_refresh_that_fails_goes_back(rollouts):
     assert rollouts.pin() == rollouts.good
 
 
+@pytest.mark.variants
 @pytest.mark.parametrize("wrong", ["no hook", "no group", "active", "unknown commit", "not confirmed", "denied"])
 def test_what_does_not_fit_is_refused_and_changes_nothing(rollouts, wrong):
     flags, code, says = ["--yes"], 77, "E-ROLLOUT-REFUSED"
