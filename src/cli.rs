@@ -32,7 +32,7 @@ pub use offline::{InitArgs, ValidateArgs};
 use policy_flags::PolicyArgs;
 pub use user_data::{Download, UserDataArgs};
 
-/// A release has its commit, too: `packaging/static` sets the variable.
+/// A release has its commit, too: `packaging/release` sets the variable.
 pub const VERSION: &str = match option_env!("BOOTAGENT_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),
@@ -98,6 +98,9 @@ pub enum Verb {
     /// Print the least that the role of an instance needs, as an IAM policy; offline
     #[command(after_help = help::IAM_POLICY)]
     IamPolicy(IamPolicyArgs),
+    /// Watch over the service until told to end; bootagent-watch.service runs it
+    #[command(hide = true)]
+    Watch,
     /// Say what an error code means, and what to do
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),

@@ -93,6 +93,13 @@ fn a_wrong_command_line_is_64_and_says_why() {
         (&["--dry-run", "--tag", "no-equals-sign"], "it has no '='"),
         (&["run", "--repository", "./here"], "a directory is for dry runs only"),
         (&["__child"], "ROLE"),
+        (&["explain", "E-SECRET-MISING"], "did you mean E-SECRET-MISSING?"),
+        (&["completions", "tcsh"], "bash, zsh, fish"),
+        (&["user-data", "--download", "http://downloads.acme.com/x"], "https:// nor s3://"),
+        (&["user-data", "--download", "https://a.example/x?X-Amz-Signature=00"], "no query"),
+        (&["user-data", "--within", "5s"], "--download"),
+        (&["user-data", "--repository", "./here"], "a directory is for dry runs only"),
+        (&["user-data", "--service", "No Service"], "--service"),
     ];
     for (line, says) in lines {
         let output = ran(line);
@@ -100,6 +107,63 @@ fn a_wrong_command_line_is_64_and_says_why() {
         assert!(said(&output.stderr).contains(says), "{line:?}: {}", said(&output.stderr));
         assert!(output.stdout.is_empty(), "{line:?} answers all the same");
     }
+}
+
+#[test]
+fn user_data_names_the_program_that_prints_it_and_quotes_every_flag() {
+    use sha2::{Digest, Sha256};
+    let program = std::fs::read(env!("CARGO_BIN_EXE_bootagent")).unwrap();
+    let digest: String = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
+    let output = ran(&[
+        "user-data",
+        "--download=https://downloads.acme.com/bootagent",
+        "--repository=https://github.com/acme/{service}.git",
+        "--secret=it's $(reboot) `id`",
+        "--budget=10m",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    let script = said(&output.stdout);
+    assert!(script.lines().count() <= 10 && script.contains(&format!("sum={digest} ")), "{script}");
+    let end = "exec \"$to\" run --repository 'https://github.com/acme/{service}.git' \
+               --secret 'it'\\''s $(reboot) `id`' --budget 600s\n";
+    assert!(script.ends_with(end), "{script}");
+    assert!(said(&output.stderr).contains("note: without --services"), "{}", said(&output.stderr));
+    // What a policy cannot be is refused here, and not on every instance.
+    let bad = ran(&["user-data", "--repository=https://user:hunter2@github.com/x.git", "--services=a"]);
+    assert_eq!(bad.status.code(), Some(78), "{}", said(&bad.stderr));
+    assert!(!said(&bad.stderr).contains("hunter2") && bad.stdout.is_empty(), "{}", said(&bad.stderr));
+}
+
+/// Each of the shells of an AMI can parse what is printed. Whether it works, tests/boot/test_user_data.py says.
+#[test]
+fn shells_can_parse_user_data_and_completions() {
+    let user_data = |flags: &[&str]| [&["user-data", "--services=a"], flags].concat();
+    for (shell, line) in [
+        ("dash", user_data(&["--download=https://a.example/b"])),
+        ("bash", user_data(&["--download=s3://a/b", "--within=1s"])),
+        ("dash", user_data(&[])),
+        ("bash", vec!["completions", "bash"]),
+    ] {
+        let output = ran(&line);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+        let home = directory(&[("script", &said(&output.stdout))]);
+        let parsed = Command::new(shell).arg("-n").arg(home.path().join("script")).output().unwrap();
+        assert!(parsed.status.success(), "{shell} {line:?}: {}", said(&parsed.stderr));
+    }
+}
+
+#[test]
+fn a_code_is_explained_with_its_remedy() {
+    for name in ["E-SECRET-MISSING", "secret-missing"] {
+        let output = ran(&["explain", name]);
+        let text = said(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        for words in ["E-SECRET-MISSING (exit status 78)", "When:   ", "Remedy: create the secret"] {
+            assert!(text.contains(words), "no {words} in {text}");
+        }
+    }
+    let all = said(&ran(&["explain"]).stdout);
+    assert!(all.lines().count() > 50 && all.lines().all(|line| line.starts_with("E-")), "{all}");
 }
 
 #[test]
@@ -143,6 +207,14 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
     let mut command = bootagent();
     let plan = said(&command.current_dir(&home).args(dry_arguments()).output().unwrap().stdout);
     assert!(plan.contains("\n+ pin: ") && !plan.contains("Only an instance has"), "{plan}");
+}
+
+#[test]
+fn a_quiet_dry_run_shows_the_plan_and_nothing_else() {
+    let home = directory(&[]);
+    let output = dry_run(home.path()).arg("--quiet").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{}", said(&output.stderr));
 }
 
 #[test]

@@ -14,10 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "verbs"]),
     (
         "verbs",
-        &["boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"],
+        &[
+            "boot", "cli", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret",
+            "watch",
+        ],
     ),
     ("cli", &["error", "facts", "observe", "plan"]),
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
+    ("watch", &["error", "facts", "fault", "machine", "plan"]),
     ("apply", &["error", "fault", "machine", "plan", "report", "secret"]),
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
@@ -60,6 +64,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "OnFailure",
             "PackagesAllowed",
             "Selection",
+            "WatchWanted",
             "manifest",
             "secrets",
         ],
@@ -72,12 +77,14 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
     ("children", &["service", "registries", "git", "web", "jail", "process"]),
+    ("attend", &["local", "survey", "service", "aws", "process", "disk"]),
     (
         "local",
         &[
             "survey",
             "fleet",
             "volume",
+            "upkeep",
             "service",
             "container",
             "install",
@@ -91,6 +98,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("survey", &["service", "jail", "process", "disk"]),
     ("fleet", &["service", "aws", "progress"]),
     ("volume", &["jail", "process", "disk", "progress"]),
+    ("upkeep", &["install", "jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),

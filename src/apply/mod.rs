@@ -75,11 +75,6 @@ pub async fn recover(
     }
 }
 
-/// Carries out one action of a command other than a run.
-pub async fn once(machine: &impl Host, action: &Action) -> Result<Change> {
-    machine.act(action, &Context::default()).await
-}
-
 /// Runs the operator's hooks after a failed run, with the error's code in BOOTAGENT_ERROR. A failure of them is noted:
 /// the run keeps its first error.
 pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, report: &Report) {
@@ -96,6 +91,11 @@ pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, rep
     if let Err(error) = acting.await {
         report.degraded(&for_display(error, redaction).await);
     }
+}
+
+/// Carries out one action of a command other than a run.
+pub async fn once(machine: &impl Host, action: &Action) -> Result<Change> {
+    machine.act(action, &Context::default()).await
 }
 
 /// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action

@@ -26,6 +26,7 @@ use crate::machine::service::{
     data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
 };
 use crate::machine::survey;
+use crate::machine::upkeep::{journal, labels, swap};
 use crate::machine::volume;
 use crate::machine::{
     self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
@@ -70,7 +71,7 @@ impl LocalHost {
         kept::of(service)
     }
 
-    fn imds(&self) -> &Imds {
+    pub(super) fn imds(&self) -> &Imds {
         self.imds.get_or_init(Imds::new)
     }
 }
@@ -233,6 +234,9 @@ impl Observe for LocalHost {
             Action::LoadImdsRules(rules) => imds_rules::check(rules).await,
             Action::ProveImdsRules { .. } => Ok(Check::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::check(wanted).await,
+            Action::MakeSwap(wanted) => swap::check(wanted),
+            Action::LimitJournal(wanted) => journal::check(wanted),
+            Action::RestoreLabels(wanted) => labels::check(wanted),
             Action::InstallRuntime(install) => runtimes::check(&install.archive),
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
@@ -249,7 +253,7 @@ impl Observe for LocalHost {
                 releases::check_finished(release, record, uses)
             }
             Action::Migrate(migration) => migrate::check(migration),
-            Action::InitializeData(data) => data_host::check(data),
+            Action::InitializeData(data) => data_host::check(data).await,
             Action::PrepareVolume(volume) => volume::check_volume(volume).await,
             Action::MountVolume(mount) => volume::check_mount(mount),
             Action::SwitchSymlink { path, target, .. } => files::check_link(path, target),
@@ -330,6 +334,9 @@ impl LocalHost {
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::LoadImdsRules(rules) => imds_rules::load(rules).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,
+            Action::MakeSwap(wanted) => swap::make(wanted).await?,
+            Action::LimitJournal(wanted) => journal::limit(wanted).await?,
+            Action::RestoreLabels(wanted) => labels::restore(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,

@@ -7,8 +7,9 @@ use super::compare::{is_commit, is_environment, tag};
 use super::fleet::pinned;
 use super::policy::{
     Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
-    Sourced, ValuesAllowed, holds_a_secret,
+    Sourced, Upkeep, ValuesAllowed, WatchWanted,
 };
+use super::remote::{Remote, refuse_userinfo, without_repository};
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Registry, Service};
@@ -50,9 +51,13 @@ pub struct Selection {
     pub lifecycle: Option<HookWanted>,
     /// What instances share, and what one does with a commit that fails.
     pub fleet: FleetWanted,
+    /// What the watcher attends to while the service runs.
+    pub watch: Option<WatchWanted>,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// The machine's swap file and journal.
+    pub upkeep: Upkeep,
     /// What the units of the service may use at most.
     pub limits: LimitsAllowed,
     pub settings: Vec<Setting>,
@@ -168,6 +173,8 @@ pub fn select(
     settings.extend(lifecycle_settings);
     let (fleet, fleet_settings) = policy.fleet();
     settings.extend(fleet_settings);
+    let (watch, watch_settings) = policy.watch();
+    settings.extend(watch_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
     let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
@@ -175,6 +182,8 @@ pub fn select(
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (upkeep, upkeep_settings) = policy.upkeep();
+    settings.extend(upkeep_settings);
     let (limits, limit_settings) = policy.limits();
     settings.extend(limit_settings);
 
@@ -201,8 +210,10 @@ pub fn select(
         hooks_timeout,
         lifecycle,
         fleet,
+        watch,
         low_ports,
         proxy_trust,
+        upkeep,
         limits,
         settings,
         origins,
@@ -224,56 +235,6 @@ pub fn selected_service(
     Ok(service(facts, policy, decided, anew.into() == Anew::All)?.value)
 }
 
-/// For a service without a repository: the path of its manifest, in place of the repository's address.
-fn without_repository(facts: &Facts, recorded: Option<&Decision>) -> Option<Remote> {
-    let (value, origin) = match (recorded, &facts.own_manifest) {
-        (Some(decided), _) if decided.source.is_manifest => (&decided.source.repository, Origin::Decided),
-        (None, Some(manifest)) => (&manifest.path, Origin::OwnManifest),
-        _ => return None,
-    };
-    Some(Remote { repository: Sourced { value: value.clone(), origin }, credential: None })
-}
-
-/// The address of a repository, and the name of the secret with the credential for it.
-struct Remote {
-    repository: Sourced<String>,
-    credential: Option<Sourced<String>>,
-}
-
-impl Remote {
-    /// The pinned commit comes from the recorded repository, even if the policy names another one by now: the
-    /// credential for one server must not be sent to another. A flag that contradicts the record is an error.
-    fn pinned_to(self, decided: &Decision) -> Result<Remote> {
-        let before = &decided.source.repository;
-        let same = self.repository.value.trim_end_matches('/') == before;
-        if self.repository.is_flag() && !same {
-            return Err(contradiction("repository", &self.repository.value, before));
-        }
-        let flag = self.credential.as_ref().filter(|name| name.is_flag()).map(|name| &name.value);
-        if let Some(name) = flag.filter(|name| decided.credential.as_ref() != Some(name)) {
-            let before = decided.credential.as_deref().unwrap_or("no credential");
-            return Err(contradiction("git-credential-secret", name, before));
-        }
-        if same {
-            return Ok(self);
-        }
-        let recorded = |value: &String| Sourced { value: value.clone(), origin: Origin::Decided };
-        Ok(Remote { repository: recorded(before), credential: decided.credential.as_ref().map(recorded) })
-    }
-}
-
-/// Called before any message shows the address, because a password in it would be shown, too.
-fn refuse_userinfo(repository: &Sourced<String>) -> Result<()> {
-    match holds_a_secret(&repository.value) {
-        true => Err(Error::new(
-            Code::RepositoryInvalid,
-            format!("choosing the repository from {}", repository.origin),
-            "its address has a user or a password in it",
-        )),
-        false => Ok(()),
-    }
-}
-
 /// A flag that contradicts the record is an error: a run that ignored it would not do what its user expects.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     let environment = policy.environment().filter(|name| !is_environment(policy, &name.value, decided));
@@ -291,7 +252,7 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     Ok(())
 }
 
-fn contradiction(flag: &str, value: &str, before: &str) -> Error {
+pub(super) fn contradiction(flag: &str, value: &str, before: &str) -> Error {
     let cause = format!("this instance is pinned to {before} since its first boot");
     let doing = format!("reading the flag --{flag} {}", value.escape_default());
     Error::new(Code::Usage, doing, cause).remedy("add --update to choose again")

@@ -13,6 +13,7 @@ mod notes;
 mod own_manifest;
 mod policy;
 mod reads;
+mod remote;
 pub mod secrets;
 mod sources;
 mod tokens;
@@ -25,7 +26,8 @@ pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
     Archives, ArchivesAllowed, Flags, FleetWanted, Fragment, LimitsAllowed, LowPorts, OnFailure, Origins,
-    Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, policy, recorded_flags,
+    Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, WatchWanted, policy,
+    recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,

@@ -156,6 +156,7 @@ async fn request(
         pinned: selection.pinned.clone(),
         credential,
         host_keys: policy.host_keys(),
+        signers: policy.signers(),
         scratch: Default::default(),
         network: selection.network.clone(),
         timeouts: Default::default(),

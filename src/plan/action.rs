@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::apt::AptRepository;
 use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
@@ -14,14 +13,16 @@ use super::environment::SeenFile;
 use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::hooks::RunHooks;
+use super::packages::InstallPackages;
 use super::prune::{Aside, BoundCache, Prune, PruneRuntimes};
 use super::refresh::{CancelRefresh, StartRefresh};
 use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
+use super::upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 use super::volume::{MountVolume, PrepareVolume};
-use crate::facts::{Branch, CaFile, Commit, Seconds};
+use crate::facts::{Branch, Commit, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -67,6 +68,9 @@ pub enum Action {
     Evaluate(Evaluation),
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
+    MakeSwap(MakeSwap),
+    LimitJournal(LimitJournal),
+    RestoreLabels(RestoreLabels),
     RunCommand(Command),
     /// Runs the operator's hooks of one phase, as root.
     RunHooks(RunHooks),
@@ -170,6 +174,7 @@ impl Action {
                 | Action::InstallRuntime(_)
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
+                | Action::RestoreLabels(_)
                 | Action::RunCommand(_)
                 | Action::ConfigureEngine(_)
                 | Action::PrepareImage(_)
@@ -217,6 +222,9 @@ impl Action {
             Action::Evaluate(evaluation) => vec![evaluation.path.clone()],
             Action::LoadImdsRules(rules) => vec![rules.file.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
+            Action::MakeSwap(swap) => vec![swap.path.clone()],
+            Action::LimitJournal(limit) => vec![limit.file.clone()],
+            Action::RestoreLabels(labels) => labels.paths.clone(),
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
@@ -311,20 +319,6 @@ pub struct ImdsRules {
     pub unit: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InstallPackages {
-    pub names: Vec<String>,
-    pub unit: String,
-    /// How long to wait while another process has dpkg's lock.
-    pub wait: Seconds,
-    pub environment: BTreeMap<String, String>,
-    /// Certificates to trust in addition to the system's.
-    pub ca_file: Option<CaFile>,
-    /// Signed repositories that the policy names, written if a package is missing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub repositories: Vec<AptRepository>,
-}
-
 /// A program with arguments in a transient unit; without a shell, unless `argv` names one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Command {
@@ -370,7 +364,7 @@ pub struct Migration {
     pub record: Record,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub path: PathBuf,
     pub text: String,

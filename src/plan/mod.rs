@@ -2,7 +2,6 @@
 //! code here touches the machine.
 
 mod action;
-mod apt;
 mod archive;
 pub mod container;
 mod data;
@@ -13,6 +12,7 @@ mod health;
 mod hooks;
 pub mod layout;
 mod limits;
+mod packages;
 mod preview;
 mod prune;
 mod refresh;
@@ -21,7 +21,9 @@ mod show;
 mod signal;
 mod site;
 mod tool;
+mod upkeep;
 mod volume;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -33,10 +35,8 @@ use crate::secret::Redaction;
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Checkout, Command, Content, EnsureRunning, ImdsRules, InstallPackages, Migration, Mode, Owner,
-    Record, Sandbox,
+    Action, Checkout, Command, Content, EnsureRunning, ImdsRules, Migration, Mode, Owner, Record, Sandbox,
 };
-pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{
     ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,
@@ -47,6 +47,7 @@ pub use fleet::{FleetAccess, MigrationLock, PutObject};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use hooks::RunHooks;
 pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
+pub use packages::{InstallPackages, PackageRepository, RepositoryKey};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{Aside, BoundCache, Prune, PruneRuntimes};
 pub use refresh::{CancelRefresh, StartRefresh};
@@ -56,7 +57,9 @@ pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
+pub use upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
+pub use watch::{HealthWatch, SecretsWatch, Watch};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,6 +67,8 @@ pub use volume::{FileSystem, MountVolume, PrepareVolume};
 pub enum Goal {
     /// The service runs and is healthy.
     Serve,
+    /// Its release is complete, and nothing runs: the instance goes into a warm pool.
+    Prepare,
 }
 
 #[derive(Debug, Serialize)]

@@ -3,6 +3,8 @@
 mod container;
 mod data;
 mod health;
+mod packages;
+mod upkeep;
 mod words;
 
 use std::fmt::Write;
@@ -195,6 +197,9 @@ pub fn headline(action: &Action) -> String {
         }
         Action::ProveImdsRules { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
+        Action::MakeSwap(swap) => upkeep::swap(swap),
+        Action::LimitJournal(limit) => upkeep::journal(limit),
+        Action::RestoreLabels(labels) => upkeep::labels(labels),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::RunHooks(hooks) => hooks.headline(),
         Action::ConfigureEngine(engine) => container::engine(engine),
@@ -306,17 +311,8 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             }
         }
         Action::ProveImdsRules { unit } => line(format!("as a dynamic user, in {unit}")),
-        Action::InstallPackages(packages) => {
-            line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
-            packages.repositories.iter().flat_map(data::repository).for_each(&mut line);
-            line(format!("waits {} for a locked dpkg", packages.wait));
-            if let Some(file) = &packages.ca_file {
-                line(format!("trusts {file} besides the system's certificates"));
-            }
-            for (name, value) in &packages.environment {
-                line(format!("{name}={}", printable(value)));
-            }
-        }
+        Action::InstallPackages(packages) => packages::lines(packages).into_iter().for_each(&mut line),
+        Action::LimitJournal(limit) => limit.text.iter().flat_map(|text| file(text)).for_each(&mut line),
         Action::RunCommand(command) => {
             line(format!(
                 "as {} in {}, without secrets and without IMDS",

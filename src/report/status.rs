@@ -29,6 +29,8 @@ pub enum State {
     Warnings,
     /// The service serves, but not as wanted: the last run failed, or the service was changed by hand.
     Degraded,
+    /// The instance waits in a warm pool: its release is complete, and nothing runs.
+    Prepared,
     /// Nothing serves.
     Failed,
 }
@@ -42,6 +44,7 @@ impl State {
             State::Healthy => "healthy",
             State::Warnings => "healthy, with warnings",
             State::Degraded => "degraded",
+            State::Prepared => "prepared for the warm pool",
             State::Failed => "FAILED",
         }
     }

@@ -17,6 +17,7 @@ mod run;
 mod status;
 mod user_data;
 mod validate;
+mod watch;
 mod why;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Fleet(args) => Box::pin(fleet::fleet(&args)).await,
         Verb::Rollout(args) => rollout::rollout(&args).await,
         Verb::IamPolicy(args) => iam_policy::iam_policy(&args).await,
+        Verb::Watch => watch::watch().await,
         Verb::Explain(args) => explain::explain(&args),
         Verb::Completions(args) => about::completions(&args),
         Verb::Man => about::manual(),

@@ -11,6 +11,7 @@ pub mod groups;
 mod http;
 mod imds;
 mod json;
+mod notices;
 mod parameters;
 mod query;
 pub mod s3;
@@ -43,7 +44,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
 pub use parameters::parameters;
-pub use secrets::secret;
+pub use secrets::{secret, version as secret_version};
 
 /// Time limits of one attempt; `machine/retry.rs` makes further ones.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -6,7 +6,7 @@ use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
     accounts, ahead, build, candidate, compared, data_host, environment, fleet, goes_back_to, hooks, image,
-    imds, migrate, recover, remember, signal, site, start, volume, wait_for,
+    imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
 };
 use crate::secret::Redaction;
 
@@ -27,6 +27,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     image::prepare(&mut steps, draft)?;
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
+    upkeep::labels(&mut steps, draft);
     build::finish(&mut steps, draft);
     wait_for::wait(&mut steps, draft);
     migrate::migrate(&mut steps, draft)?;
@@ -44,6 +45,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     fleet::remember_good(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
+    watch::watch(&mut steps, draft, "good")?;
     hooks::after_healthy(&mut steps, draft);
     signal::proceed(&mut steps, wanted);
 
@@ -54,7 +56,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         commit: wanted.source.commit.clone(),
         unit: draft.layout.unit(),
         settings: draft.settings(),
-        notes: draft.notes.clone(),
+        notes: draft.notes.iter().cloned().chain(upkeep::selinux_note(draft)).collect(),
         steps: steps.finish(),
         keepalive: signal::keepalive(wanted),
         report: fleet::report(wanted),

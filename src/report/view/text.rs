@@ -2,7 +2,7 @@
 
 use super::{Newer, Serves, View};
 use crate::error::ErrorReport;
-use crate::facts::BesidePresent;
+use crate::facts::{BesidePresent, Watched};
 use crate::machine::utc;
 use crate::report::ongoing;
 use crate::report::status::{Outcome, State, Status, StepReport};
@@ -19,8 +19,15 @@ pub fn text(view: &View) -> String {
     ];
     let beside =
         view.serves.iter().flat_map(|serves| &serves.beside).map(|unit| line("beside", beside(unit)));
+    let watched = view.watched.iter().flat_map(|watched| watched_lines(watched, view.now));
     let notes = view.last_run.iter().flat_map(|run| &run.notes).map(|note| line("note", note.clone()));
-    lines.into_iter().chain(beside).chain(notes).map(|line| line.replace('\n', " ") + "\n").collect()
+    lines
+        .into_iter()
+        .chain(beside)
+        .chain(watched)
+        .chain(notes)
+        .map(|line| line.replace('\n', " ") + "\n")
+        .collect()
 }
 
 fn line(name: &str, value: String) -> String {
@@ -68,6 +75,16 @@ fn beside(unit: &BesidePresent) -> String {
     format!("{unit} is {}{restarted}", state(active))
 }
 
+/// What is scarce, and the last events.
+fn watched_lines(watched: &Watched, now: u64) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let scarce = watched.warnings.iter().map(|warning| line("warning", warning.clone()));
+    let events = watched.events.iter().skip(watched.events.len().saturating_sub(SHOWN));
+    let ago = |at: u64| age(now.saturating_sub(at));
+    let events = events.map(|event| line("watcher", format!("{} ago: {}", ago(event.at), event.text)));
+    scarce.chain(events).collect()
+}
+
 fn state(active: &str) -> &str {
     if active.is_empty() { "not there" } else { active }
 }
@@ -98,7 +115,7 @@ fn last_run(view: &View) -> String {
     };
     let took = finished.saturating_sub(run.started);
     let ended = match run.state {
-        State::Healthy | State::Warnings => run.state.name(),
+        State::Healthy | State::Warnings | State::Prepared => run.state.name(),
         _ => "failed",
     };
     let ago = age(view.now.saturating_sub(finished));
