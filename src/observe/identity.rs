@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
-use super::fleet::pinned_by_rollout;
+use super::fleet::pinned;
 use super::policy::{
     Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
-    Sourced, Upkeep, ValuesAllowed, WatchWanted, holds_a_secret,
+    Sourced, Upkeep, ValuesAllowed, WatchWanted,
 };
+use super::remote::{Remote, refuse_userinfo, without_repository};
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Registry, Service};
@@ -234,63 +235,6 @@ pub fn selected_service(
     Ok(service(facts, policy, decided, anew.into() == Anew::All)?.value)
 }
 
-/// Service and environment, as policy and tags name them.
-pub fn named(facts: &Facts, policy: &Policy) -> Result<(Service, Environment)> {
-    let service = service(facts, policy, None, true)?.value;
-    let (environment, _) = branch(environment(facts, policy, None, true)?, &policy.environments())?;
-    Ok((service, environment.value))
-}
-
-/// For a service without a repository: the path of its manifest, in place of the repository's address.
-fn without_repository(facts: &Facts, recorded: Option<&Decision>) -> Option<Remote> {
-    let (value, origin) = match (recorded, &facts.own_manifest) {
-        (Some(decided), _) if decided.source.is_manifest => (&decided.source.repository, Origin::Decided),
-        (None, Some(manifest)) => (&manifest.path, Origin::OwnManifest),
-        _ => return None,
-    };
-    Some(Remote { repository: Sourced { value: value.clone(), origin }, credential: None })
-}
-
-/// The address of a repository, and the name of the secret with the credential for it.
-struct Remote {
-    repository: Sourced<String>,
-    credential: Option<Sourced<String>>,
-}
-
-impl Remote {
-    /// The pinned commit comes from the recorded repository, even if the policy names another one by now: the
-    /// credential for one server must not be sent to another. A flag that contradicts the record is an error.
-    fn pinned_to(self, decided: &Decision) -> Result<Remote> {
-        let before = &decided.source.repository;
-        let same = self.repository.value.trim_end_matches('/') == before;
-        if self.repository.is_flag() && !same {
-            return Err(contradiction("repository", &self.repository.value, before));
-        }
-        let flag = self.credential.as_ref().filter(|name| name.is_flag()).map(|name| &name.value);
-        if let Some(name) = flag.filter(|name| decided.credential.as_ref() != Some(name)) {
-            let before = decided.credential.as_deref().unwrap_or("no credential");
-            return Err(contradiction("git-credential-secret", name, before));
-        }
-        if same {
-            return Ok(self);
-        }
-        let recorded = |value: &String| Sourced { value: value.clone(), origin: Origin::Decided };
-        Ok(Remote { repository: recorded(before), credential: decided.credential.as_ref().map(recorded) })
-    }
-}
-
-/// Called before any message shows the address, because a password in it would be shown, too.
-fn refuse_userinfo(repository: &Sourced<String>) -> Result<()> {
-    match holds_a_secret(&repository.value) {
-        true => Err(Error::new(
-            Code::RepositoryInvalid,
-            format!("choosing the repository from {}", repository.origin),
-            "its address has a user or a password in it",
-        )),
-        false => Ok(()),
-    }
-}
-
 /// A flag that contradicts the record is an error: a run that ignored it would not do what its user expects.
 fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     let environment = policy.environment().filter(|name| !is_environment(policy, &name.value, decided));
@@ -308,14 +252,14 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
     Ok(())
 }
 
-fn contradiction(flag: &str, value: &str, before: &str) -> Error {
+pub(super) fn contradiction(flag: &str, value: &str, before: &str) -> Error {
     let cause = format!("this instance is pinned to {before} since its first boot");
     let doing = format!("reading the flag --{flag} {}", value.escape_default());
     Error::new(Code::Usage, doing, cause).remedy("add --update to choose again")
 }
 
 /// Checks a name against its grammar.
-fn name<T: TryFrom<String>>(text: Sourced<String>, what: &str) -> Result<Sourced<T>>
+pub(super) fn name<T: TryFrom<String>>(text: Sourced<String>, what: &str) -> Result<Sourced<T>>
 where
     T::Error: std::fmt::Display,
 {
@@ -333,7 +277,7 @@ fn missing(what: &str, key: &str) -> Error {
     Error::new(Code::TagMissing, format!("choosing the {what}"), format!("the instance has no tag {key}"))
 }
 
-fn service(
+pub(super) fn service(
     facts: &Facts,
     policy: &Policy,
     decided: Option<&Decision>,
@@ -355,7 +299,7 @@ fn service(
     }
 }
 
-fn environment(
+pub(super) fn environment(
     facts: &Facts,
     policy: &Policy,
     decided: Option<&Decision>,
@@ -380,7 +324,7 @@ fn chosen<T>(
     }
 }
 
-fn branch(
+pub(super) fn branch(
     environment: Sourced<Environment>,
     environments: &Sourced<BTreeMap<String, String>>,
 ) -> Result<(Sourced<Environment>, Sourced<Branch>)> {
@@ -407,16 +351,4 @@ fn branch(
         origin: environments.origin.clone(),
     };
     Ok((environment, branch))
-}
-
-fn pinned(
-    facts: &Facts,
-    policy: &Policy,
-    decided: Option<&Decision>,
-) -> Result<Option<Sourced<CommitPrefix>>> {
-    if let Some(decided) = decided {
-        return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
-    }
-    let named = policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit"));
-    Ok(named.transpose()?.or_else(|| pinned_by_rollout(facts)))
 }

@@ -13,6 +13,7 @@ mod notes;
 mod own_manifest;
 mod policy;
 mod reads;
+mod remote;
 pub mod secrets;
 mod sources;
 mod tokens;

@@ -14,7 +14,7 @@ use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::hooks::RunHooks;
 use super::packages::InstallPackages;
-use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::prune::{Aside, BoundCache, Prune, PruneRuntimes};
 use super::refresh::{CancelRefresh, StartRefresh};
 use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
@@ -375,15 +375,6 @@ pub struct Record {
 pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Aside {
-    pub release: PathBuf,
-    /// The record that the release is complete.
-    pub record: PathBuf,
-    /// The new name, in the same directory as `release`, so that a rename suffices.
-    pub aside: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -35,8 +35,7 @@ use crate::secret::Redaction;
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Aside, Checkout, Command, Content, EnsureRunning, ImdsRules, Migration, Mode, Owner, Record,
-    Sandbox,
+    Action, Checkout, Command, Content, EnsureRunning, ImdsRules, Migration, Mode, Owner, Record, Sandbox,
 };
 pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{
@@ -50,7 +49,7 @@ pub use hooks::RunHooks;
 pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
 pub use packages::{InstallPackages, PackageRepository, RepositoryKey};
 pub use preview::{Preview, Summary, correct_previews};
-pub use prune::{BoundCache, Prune, PruneRuntimes};
+pub use prune::{Aside, BoundCache, Prune, PruneRuntimes};
 pub use refresh::{CancelRefresh, StartRefresh};
 pub use registries::{PROXY, RegistryAccess};
 use show::printable;

@@ -25,3 +25,13 @@ pub struct Prune {
     /// Names of the releases to keep.
     pub keep: Vec<String>,
 }
+
+/// A release that is renamed, so that the same commit can be built again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Aside {
+    pub release: PathBuf,
+    /// The record that the release is complete.
+    pub record: PathBuf,
+    /// The new name, in the same directory as `release`, so that a rename suffices.
+    pub aside: PathBuf,
+}

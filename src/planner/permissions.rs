@@ -99,7 +99,9 @@ fn secrets(
         ValuePlace::Secret(name) => Some(name),
         _ => None,
     });
-    own.into_iter().chain(further).chain(&selection.credential).map(|name| secret(name, scope)).collect()
+    let tokens = (!selection.registries.is_empty()).then_some(&selection.install_secret);
+    let all = own.into_iter().chain(further).chain(&selection.credential).chain(tokens);
+    all.map(|name| secret(name, scope)).collect()
 }
 
 /// Secrets Manager adds a hyphen and six characters to a secret's name. With `*` in their place, the policy would cover other

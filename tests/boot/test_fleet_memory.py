@@ -128,6 +128,7 @@ def test_a_memory_that_cannot_be_read_is_an_error_or_by_policy_the_branch(stage,
     assert result.code == 0 and "takes the newest commit of test" in result.stderr, result.stderr
 
 
+@pytest.mark.variants
 def test_a_good_boot_does_not_fail_because_its_report_is_denied(stage, memory):
     stage.serve(HEALTHY)
     statements = memory.policy()
@@ -139,6 +140,7 @@ def test_a_good_boot_does_not_fail_because_its_report_is_denied(stage, memory):
     assert status.code == 0 and "healthy, with warnings" in status.stdout, status
 
 
+@pytest.mark.variants
 def test_a_bucket_in_another_region_is_found_and_one_that_is_not_there_is_named(stage, memory):
     stage.serve(HEALTHY)
     memory.policy('[fleet]\nprefix = "s3://acme-absent/x"\n')
@@ -211,6 +213,7 @@ class TestLastGood:
         again = stage.run()
         assert again.code == 0, again.stderr
 
+    @pytest.mark.variants
     def test_two_commits_that_fail_give_the_instance_up(self, stage, memory):
         stage.serve(services.node(**BROKEN))
         memory.policy(self.POLICY)
@@ -307,6 +310,7 @@ class TestMigration:
             stage.world.clock_off(0)
         assert memory.read(lock) == {"schema": 1, "state": "done", "instance": stage.world.instance.id}
 
+    @pytest.mark.variants
     def test_an_instance_waits_for_the_migration_of_another_one(self, stage, memory):
         stage.serve(services.node(**self.FILES))
         memory.policy()

@@ -49,9 +49,9 @@ class Rollouts:
 
     def start(self, *flags: str):
         """In the background, until the refresh is started."""
-        pool = ThreadPoolExecutor(1)
-        running = pool.submit(self.run, "--yes", *flags)
-        wait_for("the refresh to start", lambda: running.done() or self.group.refreshes, 60, every=0.1)
+        before = len(self.group.refreshes)
+        running = ThreadPoolExecutor(1).submit(self.run, "--yes", *flags)
+        wait_for("the refresh to start", lambda: running.done() or len(self.group.refreshes) > before, 60, every=0.1)
         assert not running.done(), running.result()
         return running
 
@@ -117,6 +117,7 @@ def test_a_refresh_that_fails_goes_back(rollouts):
     assert rollouts.pin() == rollouts.good
 
 
+@pytest.mark.variants
 @pytest.mark.parametrize("wrong", ["no hook", "no group", "active", "unknown commit", "not confirmed", "denied"])
 def test_what_does_not_fit_is_refused_and_changes_nothing(rollouts, wrong):
     flags, code, says = ["--yes"], 77, "E-ROLLOUT-REFUSED"
