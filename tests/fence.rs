@@ -22,7 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
     ("observe", &["error", "fault", "facts", "machine", "plan", "secret"]),
-    ("machine", &["error", "fault", "facts", "plan", "secret"]),
+    ("machine", &["error", "fault", "facts", "npm", "plan", "secret"]),
+    ("npm", &["secret"]),
     ("plan", &["error", "facts", "secret"]),
     ("fault", &["error", "facts", "secret"]),
     ("facts", &["error", "secret"]),
@@ -69,7 +70,8 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// What each room of `src/machine/` may name of the others: only rooms that stand further down, so that no arrow runs back
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
-    ("children", &["service", "git", "web", "jail", "process"]),
+    ("children", &["npm_tree", "service", "git", "web", "jail", "process"]),
+    ("npm_tree", &["web", "jail"]),
     (
         "local",
         &["survey", "volume", "service", "container", "install", "git", "aws", "jail", "process", "disk"],
@@ -78,7 +80,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("volume", &["jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
-    ("install", &["git", "aws", "web", "jail", "process", "disk", "retry"]),
+    ("install", &["npm_tree", "git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),
     ("web", &["jail", "disk"]),
@@ -90,7 +92,7 @@ const MACHINE: &[(&str, &[&str])] = &[
 ];
 
 /// No disk, no network, no clock, no task.
-const PURE: &[&str] = &["facts", "plan", "planner"];
+const PURE: &[&str] = &["facts", "npm", "plan", "planner"];
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::io",

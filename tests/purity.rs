@@ -87,6 +87,7 @@ fn selection() -> Selection {
         low_ports: Default::default(),
         proxy_trust: Vec::new(),
         lockfile: true,
+        npm_installs: false,
         network: Default::default(),
         mirrors: Default::default(),
         archives: Default::default(),

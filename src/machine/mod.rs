@@ -14,6 +14,7 @@ pub mod git;
 mod install;
 pub mod jail;
 mod local;
+mod npm_tree;
 mod process;
 pub mod progress;
 pub mod retry;

@@ -40,6 +40,8 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     /// Whether dependencies must be locked, unless the manifest says it.
     pub lockfile: bool,
+    /// Whether npm, and never bootagent's own installer, installs Node's packages.
+    pub npm_installs: bool,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
     pub low_ports: LowPorts,
@@ -148,6 +150,8 @@ pub fn select(
     settings.extend(package_settings);
     let lockfile = policy.lockfile();
     settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
+    let installer = policy.node_installer();
+    settings.extend(installer.as_ref().map(|found| found.setting("node.installer")));
     let (lifecycle, lifecycle_settings) = policy.lifecycle();
     settings.extend(lifecycle_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
@@ -174,6 +178,7 @@ pub fn select(
         archives,
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
+        npm_installs: installer.is_some(),
         lifecycle,
         low_ports,
         proxy_trust,

@@ -66,6 +66,7 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
                 hidden: vec![layout::RUN.into(), layout.data()],
             },
             done_by: record.clone(),
+            own_installer: work.own_installer.clone(),
         };
         steps
             .add(&work.name, &work.why, Action::RunCommand(command))

@@ -15,6 +15,7 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::request::read_reply;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
+use crate::machine::npm_tree;
 use crate::machine::process::journal;
 use crate::machine::{Context, now};
 use crate::plan::{Checkout, Command, Mode, Owner, layout};
@@ -77,7 +78,10 @@ pub async fn run(command: &Command) -> Result<()> {
     for path in &command.sandbox.hidden {
         transient = transient.hidden(path);
     }
-    let argv = wrapper::command_line(&command.argv, false)?;
+    let argv = match &command.own_installer {
+        Some(node) => npm_tree::command_line(node, &command.argv)?,
+        None => wrapper::command_line(&command.argv, false)?,
+    };
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {

@@ -28,6 +28,8 @@ pub struct Project<'a> {
     pub node: &'a Node,
     pub chosen: &'a Chosen,
     pub requires_lockfile: bool,
+    /// Whether bootagent's own installer carries out `npm ci`.
+    pub uses_own_installer: bool,
     /// Whether the client that the service imports must be generated, and no script does it: the hook of its package
     /// hides every failure.
     pub generates_prisma_client: bool,
@@ -44,7 +46,7 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
-        work.push(Work { name, why, argv, line, phase });
+        work.push(Work { name, why, argv, line, phase, own_installer: None });
     };
     // Install scripts of the repository's own package may need packages for development.
     let everything = !builds.is_empty()
@@ -70,6 +72,8 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
             let (words, why) = project.install(everything, notes)?;
             let line = project.line(&words);
             add(Phase::Install, "install", why, project.argv(&words), &line);
+            let node = project.uses_own_installer.then(|| node.version.clone());
+            work.iter_mut().for_each(|work| work.own_installer.clone_from(&node));
         }
     }
     for (index, line) in builds.iter().enumerate() {
