@@ -178,7 +178,8 @@ impl Settings {
             match known(key) {
                 Known::Credential => credentials.add(key, value)?,
                 Known::Read | Known::Ignored => {}
-                Known::OfTheMachine if !is_of_project => {}
+                // An absolute path is of the machine, whoever names it.
+                Known::OfTheMachine if !is_of_project || key == "cafile" && value.starts_with('/') => {}
                 Known::OfTheMachine | Known::No => return Err(changes(key)),
             }
         }

@@ -65,8 +65,9 @@ fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
     (mount.into(), vec!["TemporaryFileSystem=/mnt:ro".to_owned(), bind])
 }
 
-/// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials.
-pub async fn run(command: &Command) -> Result<()> {
+/// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials. Returns what
+/// its own installer says of npm, if it had to start npm.
+pub async fn run(command: &Command) -> Result<Option<String>> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // Longer than the step's time limit: it ends the unit if the agent was killed.
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
@@ -94,5 +95,6 @@ pub async fn run(command: &Command) -> Result<()> {
         writable: &command.sandbox.writable,
         fault: Fault::InstallFailed,
     };
-    clock::checked(diagnose::judge(&ran, &output, &unit_ended)).await
+    clock::checked(diagnose::judge(&ran, &output, &unit_ended)).await?;
+    Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.lines())))
 }

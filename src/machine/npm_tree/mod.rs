@@ -19,4 +19,4 @@ mod proxy;
 mod run;
 mod unpack;
 
-pub use run::{ROLE, command_line, run};
+pub use run::{ROLE, about_npm, command_line, run};

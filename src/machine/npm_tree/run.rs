@@ -10,6 +10,7 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::unit::own_program;
 use crate::machine::jail::wrapper;
 use crate::npm::{Inputs, Layer, Obstacle, Platform, Settings, Tree, tree};
+use crate::secret::{ForeignText, excerpt};
 
 /// The child role. Its arguments: `--node=VERSION`, then npm's command line.
 pub const ROLE: &str = "npm-tree";
@@ -48,6 +49,12 @@ pub fn run(argv: &[String]) -> crate::error::Result<i32> {
             Ok(1)
         }
     }
+}
+
+/// What the installer says of npm, in its output. The process has no secrets, so the text cannot have one.
+pub fn about_npm(lines: &[ForeignText]) -> Option<String> {
+    let said = |line: &str| line.strip_prefix("bootagent: npm ").map(|rest| excerpt(&format!("npm {rest}")));
+    lines.iter().find_map(|line| line.judge(said))
 }
 
 /// For the unit's log and the parent.

@@ -250,3 +250,7 @@ fn copy(from: &mut impl Read, to: &mut File) -> std::result::Result<u64, CopyErr
         all += read as u64;
     }
 }
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -50,8 +50,8 @@ fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
 /// The same for a client that is not ureq's. `instead` replaces the machine's certificates, `more` adds to them.
 pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::RootCertStore> {
     let mut certificates = match instead {
-        Some(file) => certificates_of(file)?,
-        None => {
+        Some(file) if BUNDLES.iter().all(|bundle| Path::new(bundle) != file) => certificates_of(file)?,
+        _ => {
             let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
             load_certs_from_paths(bundle, None).certs
         }
