@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn packages_are_looked_for_outwards() {
-        let all = |path| std::iter::successors(Some(path), |path| holder(path)).collect::<Vec<_>>();
+        fn all(path: &str) -> Vec<&str> {
+            std::iter::successors(Some(path), |path| holder(path)).collect()
+        }
         assert_eq!(
             all("node_modules/@s/a/node_modules/b"),
             ["node_modules/@s/a/node_modules/b", "node_modules/@s/a", ""]

@@ -188,7 +188,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         chosen.defaults.insert("npm_config_user_agent".to_owned(), agent);
     }
     notes.append(&mut chosen.notes);
-    let uses_own_installer = uses_own_installer(inputs, &selected, tool.is_some());
+    let uses_own_installer = uses_own_installer(inputs, &selected, tool.is_some(), &mut notes);
     let project = work::Project {
         manifest,
         package: whole,
@@ -304,12 +304,26 @@ fn settings(
     [manager].into_iter().chain(installer).chain(start).collect()
 }
 
-/// Whether bootagent's own installer carries out `npm ci`: the manifest asks for it, the policy allows it, and npm is the
-/// one that comes with Node.
-fn uses_own_installer(inputs: &RecipeInputs, selected: &manager::Selected, has_tool: bool) -> bool {
-    let is_asked_for = inputs.manifest.said("node", "installer") == Some(OWN_INSTALLER);
-    let is_npm = selected.manager.name == "npm" && selected.lockfile.is_some() && !has_tool;
-    is_asked_for && is_npm && !inputs.npm_installs && inputs.manifest.install.is_none()
+/// Whether bootagent's own installer carries out `npm ci`, as the manifest asks. Adds a note if it cannot.
+fn uses_own_installer(
+    inputs: &RecipeInputs,
+    selected: &manager::Selected,
+    has_tool: bool,
+    notes: &mut Vec<String>,
+) -> bool {
+    if inputs.manifest.said("node", "installer") != Some(OWN_INSTALLER) {
+        return false;
+    }
+    let obstacle = match selected.manager.name {
+        _ if inputs.npm_installs => "the policy says so",
+        _ if inputs.manifest.install.is_some() => "the manifest has commands that install",
+        "npm" if selected.lockfile.is_none() => "there is no lockfile",
+        "npm" if has_tool => "the commit names a version of npm",
+        "npm" => return true,
+        _ => "the lockfile is not npm's",
+    };
+    notes.push(format!("{} installs and not bootagent: {obstacle}", selected.manager.name));
+    false
 }
 
 /// Prisma's client is generated from the schema, by its program, or by a hook of its package that hides every failure.
