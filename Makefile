@@ -1,5 +1,5 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test test-long bench build static lint prepare clean
+.PHONY: help demo test test-long bench build static packages release lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -29,6 +29,12 @@ build: ## target/debug/bootagent
 
 static: ## the binary that is shipped: x86_64, musl, needs nothing of its machine
 	@packaging/static
+
+packages: ## the .deb and the .rpm of that binary, in target/packages
+	@packaging/packages "$$(packaging/static)" "$${CARGO_TARGET_DIR:-target}/packages"
+
+release: ## all that is published, in target/release-VERSION: binary, packages, SBOM, licences, checksums; KEY=FILE signs them
+	@packaging/release
 
 lint: ## format and lints
 	cargo fmt --all --check

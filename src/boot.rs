@@ -18,6 +18,7 @@ mod rebuild;
 mod records;
 mod retry;
 mod serves;
+mod tokens;
 mod wanted;
 
 use std::pin::{Pin, pin};
@@ -83,7 +84,10 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let result = result.map_err(|error| memory::explained(error, plan, report));
     match &result {
         Ok(()) => memory::forget(machine, plan).await,
-        Err(error) => go_back(machine, plan, error, report).await,
+        Err(error) => {
+            go_back(machine, plan, error, report).await;
+            apply::after_failure(machine, plan, error, report).await;
+        }
     }
     result
 }

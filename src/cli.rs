@@ -12,20 +12,33 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Code, Error, Result};
-use crate::facts::CommitPrefix;
 use crate::observe::{Flags, Fragment, Overrides};
 use crate::plan::Seconds;
 
+mod about;
 mod everyday;
 mod help;
+mod manual;
 mod offline;
+mod policy_flags;
+mod user_data;
 
+pub use about::{CompletionsArgs, ExplainArgs, Shell, completions};
 pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
+pub use manual::manual;
 pub use offline::{InitArgs, ValidateArgs};
+use policy_flags::PolicyArgs;
+pub use user_data::{Download, UserDataArgs};
+
+/// A release has its commit, too: `packaging/static` sets the variable.
+pub const VERSION: &str = match option_env!("BOOTAGENT_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
 
 /// Deploys this instance's service and waits until it is healthy
 #[derive(Debug, Parser)]
-#[command(name = "bootagent", version, after_help = help::WHOLE, max_term_width = 110)]
+#[command(name = "bootagent", version = VERSION, after_help = help::WHOLE, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     pub verb: Verb,
@@ -48,7 +61,7 @@ pub enum Verb {
     /// Show what serves and how the last run ended, and probe the service
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
-    /// Show the service's journal (journalctl --unit)
+    /// Show the journal of the service and of bootagent, with the values of its environment hidden
     #[command(after_help = help::LOGS)]
     Logs(LogsArgs),
     /// Let no run change this machine, not even at a boot
@@ -63,11 +76,23 @@ pub enum Verb {
     /// Write a first bootagent.toml for a working tree, with what conventions choose as comments
     #[command(after_help = help::INIT)]
     Init(InitArgs),
+    /// Print user-data that downloads this program, verifies it and runs it
+    #[command(after_help = help::USER_DATA)]
+    UserData(Box<UserDataArgs>),
     /// Check which keys of a secret reach the service
     Env(EnvArgs),
     /// Record this machine as JSON, for --facts
     #[command(after_help = help::FACTS)]
     Facts(FactsArgs),
+    /// Say what an error code means, and what to do
+    #[command(after_help = help::EXPLAIN)]
+    Explain(ExplainArgs),
+    /// Print the script that completes this program's command line in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    #[command(after_help = help::MAN)]
+    Man,
     /// Internal: a child process of bootagent
     #[command(name = "__child", hide = true)]
     Child(ChildArgs),
@@ -94,24 +119,11 @@ pub struct RunArgs {
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     pub output: Output,
-    /// The repository, with {service} and {environment} as placeholders; with --dry-run also the directory of a clone
-    #[arg(long, value_name = "URL")]
-    repository: Option<String>,
-    /// Name of the secret that holds the git credential (a token, a private key, or JSON: see docs)
-    #[arg(long, value_name = "NAME")]
-    git_credential_secret: Option<String>,
-    /// Name of the secret with the service's environment [default: service_env_{service}_{environment}]
-    #[arg(long, value_name = "NAME")]
-    secret: Option<String>,
-    /// The service, instead of the tag bootagent:service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// The environment, instead of the tag bootagent:environment
-    #[arg(long, value_name = "NAME")]
-    environment: Option<String>,
-    /// A commit on the environment's branch, instead of its newest: its id, or at least 7 digits of it
-    #[arg(long = "ref", value_name = "COMMIT", value_parser = commit)]
-    commit: Option<String>,
+    /// Show no progress: only errors, and how a run ended that failed
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Choose service, environment and commit again, from flags, policy, tags and the branch
     #[arg(long)]
     update: bool,
@@ -121,12 +133,6 @@ pub struct RunArgs {
     /// Drop the flags that earlier runs recorded, and record this run's
     #[arg(long)]
     forget_flags: bool,
-    /// How long to wait for IMDS, and for tags and credentials that are not yet propagated [default: 120s]
-    #[arg(long, value_name = "TIME")]
-    imds_wait: Option<Seconds>,
-    /// How long the whole run may take [default: 15m]
-    #[arg(long, value_name = "TIME")]
-    budget: Option<Seconds>,
     /// Exit with 4 instead of 0 if the service is healthy but the clean-up failed
     #[arg(long, conflicts_with = "dry_run")]
     pub strict: bool,
@@ -149,8 +155,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     facts: Option<PathBuf>,
     /// A policy, instead of /etc/bootagent (dry run)
-    #[arg(long, value_name = "FILE", requires = "dry_run")]
-    policy: Option<PathBuf>,
+    #[arg(long = "policy", value_name = "FILE", requires = "dry_run")]
+    policy_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -219,10 +225,6 @@ pub struct ChildArgs {
     pub argv: Vec<String>,
 }
 
-fn commit(text: &str) -> Result<String, String> {
-    CommitPrefix::try_from(text).map(String::from).map_err(|error| error.to_string())
-}
-
 fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -231,29 +233,18 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 impl RunArgs {
     pub fn flags(&self) -> Result<Flags> {
-        let repository = self.repository.clone();
-        if repository.as_deref().is_some_and(|at| !Fragment::is_address(at)) && !self.dry_run {
+        let policy = self.policy.fragment();
+        if policy.repository.as_deref().is_some_and(|at| !Fragment::is_address(at)) && !self.dry_run {
             return Err(Error::new(Code::Usage, "reading --repository", "a directory is for dry runs only")
                 .remedy("give a URL, or add --dry-run"));
         }
-        let mut policy = Fragment {
-            repository,
-            git_credential: self.git_credential_secret.clone(),
-            secret: self.secret.clone(),
-            service: self.service.clone(),
-            environment: self.environment.clone(),
-            commit: self.commit.clone(),
-            budget: self.budget,
-            ..Fragment::default()
-        };
-        policy.imds.wait = self.imds_wait;
         let tags: BTreeMap<_, _> = self.tags.iter().cloned().collect();
         let overrides = Overrides {
             tags,
             manifest: self.manifest.clone(),
             env_file: self.env_file.clone(),
             facts: self.facts.clone(),
-            policy: self.policy.clone(),
+            policy: self.policy_file.clone(),
         };
         Ok(Flags {
             policy,

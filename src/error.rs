@@ -3,6 +3,7 @@
 //! Every error has a stable code. Only the table below gives a code its exit status and its remedy;
 //! `tests/fence.rs` compares it with `docs/reference/errors.md`.
 
+mod explain;
 mod report;
 
 use std::fmt;
@@ -101,8 +102,8 @@ codes! {
     CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";
     NoRelease = "E-NO-RELEASE", Usage, "bootagent releases lists what is kept; bootagent update --ref COMMIT deploys any commit of the branch";
     SourceUnsafe = "E-SOURCE-UNSAFE", Invalid, "remove the named entry from the repository";
-    SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "submodules are not supported: add the files to the repository (git subtree), or install them as a package";
-    SourceLfs = "E-SOURCE-LFS", Invalid, "Git LFS is not supported: store the file itself in git, or let the service download it";
+    SourceSubmodule = "E-SOURCE-SUBMODULE", Invalid, "a submodule is fetched if it is on the same server and of the same owner as the repository, with the same credential: correct its url in .gitmodules, push its commit, or add its files to the repository (git subtree)";
+    SourceLfs = "E-SOURCE-LFS", Invalid, "is the file pushed to the Git LFS store of the repository (git lfs push --all)? it is downloaded over https with the repository's credential; or store the file itself in git";
     SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: store large files elsewhere; persist in bootagent.toml keeps files that the service writes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
@@ -154,7 +155,7 @@ codes! {
     ClockWrong = "E-CLOCK-WRONG", Temporary, "set the clock at boot: chrony or systemd-timesyncd with 169.254.169.123, or another time service of the AMI";
     DiskFull = "E-DISK-FULL", Failed, "free space or inodes on the named file system, or give the instance a larger volume";
     RegistryUnreachable = "E-REGISTRY-UNREACHABLE", Temporary, "can the instance reach the package registry (route, DNS, proxy, certificate)?";
-    RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry requires a credential, or refuses this one: a private package needs a registry that this instance may read";
+    RegistryRefused = "E-REGISTRY-REFUSED", Invalid, "the registry requires a credential, or refuses this one: [registries.NAME] in the policy names a private registry and the key of its token; docs/how-to/use-a-private-registry.md describes it";
     PackageMissing = "E-DEPENDENCY-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent update";
     LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent update";
     PackageAltered = "E-DEPENDENCY-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a maintenance page: find out why before you update the lockfile";
@@ -163,6 +164,7 @@ codes! {
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process listens on the port: end it, or choose another port";
     HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not with a good status: its log says why; health.path in bootagent.toml sets the path; push a fix, then: bootagent update";
     HealthWeaker = "E-HEALTH-WEAKER", Invalid, "give bootagent.toml its port and health.path back, or set health.check to allow the weaker check; then: bootagent update";
+    HookFailed = "E-HOOK-FAILED", Failed, "the operator's program failed, not the service: run it by hand as root, with the variables that bootagent --dry-run -v shows; correct it, then: bootagent run";
     HookUnreachable = "E-HOOK-UNREACHABLE", Temporary, "can the instance reach Auto Scaling (NAT or VPC endpoint), does it have a role, and is its clock right?";
     HookDenied = "E-HOOK-DENIED", Invalid, "allow autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat on the Auto Scaling group in the instance's role; then: bootagent run";
     HookRefused = "E-HOOK-REFUSED", Invalid, "compare lifecycle.hook and lifecycle.group in the policy with the group's hooks: aws autoscaling describe-lifecycle-hooks; then: bootagent run";

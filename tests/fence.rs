@@ -46,6 +46,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
             "Repository",
             "Scratch",
             "SecretPatience",
+            "Tokens",
             "blocking",
         ],
     ),
@@ -70,7 +71,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// What each room of `src/machine/` may name of the others: only rooms that stand further down, so that no arrow runs back
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
-    ("children", &["npm_tree", "service", "git", "web", "jail", "process"]),
+    ("children", &["npm_tree", "service", "registries", "git", "web", "jail", "process"]),
     ("npm_tree", &["web", "jail"]),
     (
         "local",
@@ -80,7 +81,8 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("volume", &["jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
-    ("install", &["npm_tree", "git", "aws", "web", "jail", "process", "disk", "retry"]),
+    ("install", &["npm_tree", "registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),
+    ("registries", &["web", "jail", "disk"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),
     ("web", &["jail", "disk"]),

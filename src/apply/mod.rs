@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::error::{Code, Error, Result};
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::machine::{self, Change, Context, Host, Scratch};
+use crate::machine::{self, Change, Context, Host};
 use crate::plan::{Action, Plan, Seconds, Step, StepId, headline};
 use crate::report::Report;
 use crate::secret::Redaction;
@@ -27,21 +27,26 @@ pub use limit::Limit;
 /// Carries out steps before the whole plan is known. `apply` skips them later.
 pub async fn ahead(machine: &impl Host, first: &[Step], report: &Report) -> Result<()> {
     let (first, redaction) = (first.iter().collect(), Redaction::default());
-    steps(machine, first, None, report, Some(&redaction), OnFailure::Cancel, &DiskCleanup::none()).await
+    steps(
+        machine,
+        first,
+        Context::default(),
+        report,
+        Some(&redaction),
+        OnFailure::Cancel,
+        &DiskCleanup::none(),
+    )
+    .await
 }
 
 /// Carries out the plan, except for the steps that `ahead` has done, and sends its heartbeats. When it returns, no step
 /// is running any more.
-pub async fn apply(
-    machine: &impl Host,
-    plan: &Plan,
-    scratch: Option<&Scratch>,
-    report: &Report,
-) -> Result<()> {
+pub async fn apply(machine: &impl Host, plan: &Plan, context: Context<'_>, report: &Report) -> Result<()> {
+    let tokens = context.tokens.into_iter().flatten().map(|(name, token)| (name.as_str(), token));
+    let redaction = plan.redaction.and(&Redaction::new(tokens));
     let cleanup = DiskCleanup { steps: &plan.room, is_done: Cell::new(false) };
     let all = plan.steps.iter().collect();
-    let carrying_out =
-        steps(machine, all, scratch, report, Some(&plan.redaction), OnFailure::Cancel, &cleanup);
+    let carrying_out = steps(machine, all, context, report, Some(&redaction), OnFailure::Cancel, &cleanup);
     keepalive::beside(machine, plan, carrying_out).await
 }
 
@@ -54,7 +59,8 @@ pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, re
     let cleanup = DiskCleanup::none();
     let is_due = |step: &&Step| !(step.action.abandons() && report.was_cancelled());
     let recovery = recovery.iter().filter(is_due).collect();
-    let recovering = steps(machine, recovery, None, report, None, OnFailure::Continue, &cleanup);
+    let recovering =
+        steps(machine, recovery, Context::default(), report, None, OnFailure::Continue, &cleanup);
     match timeout(budget.duration(), recovering).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(code = error.code().name(), "recovery failed: {error}"),
@@ -62,10 +68,28 @@ pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, re
     }
 }
 
+/// Runs the operator's hooks after a failed run, with the error's code in BOOTAGENT_ERROR. A failure of them is noted:
+/// the run keeps its first error.
+pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, report: &Report) {
+    // A cancelled run continues: the machine may only be rebooting.
+    let Some(hooks) = plan.after_failure.as_ref().filter(|_| failed.code() != Code::Cancelled) else {
+        return;
+    };
+    let mut hooks = hooks.clone();
+    hooks.environment.insert("BOOTAGENT_ERROR".to_owned(), failed.code().name().to_owned());
+    let action = Action::RunHooks(hooks);
+    let (id, headline, redaction) = ("hooks-after-failure", headline(&action), Some(&plan.redaction));
+    let context = Context::default();
+    let acting = report.hearing(id, &headline, redaction, machine.act(&action, &context));
+    if let Err(error) = acting.await {
+        report.degraded(&for_display(error, redaction).await);
+    }
+}
+
 /// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action
 /// changed something.
 pub async fn after_run(machine: &impl Host, action: &Action) -> bool {
-    match machine.act(action, &Context { scratch: None }).await {
+    match machine.act(action, &Context::default()).await {
         Ok(Change::Changed(_)) => true,
         Ok(Change::Unchanged) => false,
         Err(error) => {
@@ -103,7 +127,8 @@ impl DiskCleanup<'_> {
         self.is_done.set(true);
         let mut removed = Vec::new();
         for step in self.steps {
-            let acting = machine.act(&step.action, &Context { scratch: None });
+            let context = Context::default();
+            let acting = machine.act(&step.action, &context);
             match timeout(step.timeout.duration(), acting).await {
                 Ok(Ok(Change::Changed(_))) => removed.push(headline(&step.action)),
                 Ok(Ok(Change::Unchanged)) => {}
@@ -124,7 +149,7 @@ impl DiskCleanup<'_> {
 async fn steps(
     machine: &impl Host,
     steps: Vec<&Step>,
-    scratch: Option<&Scratch>,
+    context: Context<'_>,
     report: &Report,
     redaction: Option<&Redaction>,
     on_failure: OnFailure,
@@ -141,7 +166,7 @@ async fn steps(
         waiting = rest;
         for step in ready {
             running
-                .push(async move { (step, one(machine, step, scratch, report, redaction, cleanup).await) });
+                .push(async move { (step, one(machine, step, context, report, redaction, cleanup).await) });
         }
         match running.next().await {
             Some((step, Ok(()))) => {
@@ -173,7 +198,7 @@ async fn steps(
 async fn one(
     machine: &impl Host,
     step: &Step,
-    scratch: Option<&Scratch>,
+    context: Context<'_>,
     report: &Report,
     redaction: Option<&Redaction>,
     cleanup: &DiskCleanup<'_>,
@@ -181,7 +206,6 @@ async fn one(
     let headline = headline(&step.action);
     let started = Instant::now();
     report.step_started(step, &headline);
-    let context = Context { scratch };
     let acting = async || act(machine, step, &headline, &context, report, redaction).await;
     let result = match acting().await {
         Err(error) if cleanup.may_help(step, &error) && cleanup.run(machine, report).await => acting().await,

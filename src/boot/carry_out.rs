@@ -2,10 +2,11 @@
 
 use super::fetch::{checkout_is_due, fetch};
 use super::identify::Identified;
+use super::tokens::tokens;
 use super::wanted::Planned;
 use crate::apply;
 use crate::error::Result;
-use crate::machine::Host;
+use crate::machine::{Context, Host};
 use crate::observe::Flags;
 use crate::report::Report;
 
@@ -26,5 +27,7 @@ pub async fn carry_out(
         }
         _ => None,
     };
-    apply::apply(machine, plan, planned.scratch.as_ref().or(fetched.as_ref()), report).await
+    let tokens = tokens(machine, flags, identified, plan, report).await?;
+    let scratch = planned.scratch.as_ref().or(fetched.as_ref());
+    apply::apply(machine, plan, Context { scratch, tokens: tokens.as_ref() }, report).await
 }

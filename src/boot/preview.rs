@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use super::identify::{begin, identify};
+use super::tokens::tokens;
 use super::wanted::{Planned, plan};
 use crate::error::Result;
 use crate::machine::{self, Check, Observe};
@@ -18,6 +19,10 @@ pub async fn prepare(machine: &impl Observe, flags: &Flags, report: &Report) -> 
         let identified = identify(machine, flags, policy, report).await?;
         // The fetched objects are deleted here: a dry run checks nothing out.
         let Planned { plan, here, .. } = plan(machine, flags, &identified, report).await?;
+        if here && identified.facts.instance.is_some() {
+            // A run reads the tokens only later. A dry run shows now whether they are there.
+            tokens(machine, flags, &identified, &plan, report).await?;
+        }
         let previews = if here { Some(previews(machine, &plan).await?) } else { None };
         Ok(Prepared { plan, previews })
     };

@@ -5,9 +5,10 @@ use std::pin::Pin;
 
 use super::fetch::fetch;
 use super::identify::Identified;
+use super::tokens::tokens;
 use crate::apply::{self, Limit};
 use crate::error::{Error, Result};
-use crate::machine::{Host, Observe};
+use crate::machine::{Context, Host, Observe};
 use crate::observe::Flags;
 use crate::plan::layout::Layout;
 use crate::plan::{Mark, Plan};
@@ -56,5 +57,7 @@ async fn rebuild(
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
     let why = "the last healthy release is not healthy in this boot: rebuilding it";
     report.begin_again(why, &ahead);
-    apply::apply(machine, plan, scratch.as_ref(), report).await
+    let tokens = tokens(machine, flags, identified, plan, report).await?;
+    let context = Context { scratch: scratch.as_ref(), tokens: tokens.as_ref() };
+    apply::apply(machine, plan, context, report).await
 }

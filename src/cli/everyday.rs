@@ -3,7 +3,8 @@
 
 use clap::Args;
 
-use super::{Output, RunArgs, commit};
+use super::policy_flags::{PolicyArgs, commit};
+use super::{Output, RunArgs};
 use crate::facts::CommitPrefix;
 
 #[derive(Debug, Args)]
@@ -36,6 +37,9 @@ struct Common {
     /// Read everything, change nothing, and show the plan
     #[arg(long)]
     dry_run: bool,
+    /// Show no progress: only errors, and how a run ended that failed
+    #[arg(short, long)]
+    quiet: bool,
     /// How a dry run shows its plan
     #[arg(long, value_enum, default_value_t, requires = "dry_run")]
     output: Output,
@@ -45,10 +49,11 @@ impl Common {
     fn run(&self, commit: Option<String>) -> RunArgs {
         RunArgs {
             update: true,
-            commit,
+            policy: PolicyArgs { commit, ..PolicyArgs::default() },
             again: self.again,
             strict: self.strict,
             dry_run: self.dry_run,
+            quiet: self.quiet,
             output: self.output,
             ..RunArgs::default()
         }

@@ -92,9 +92,11 @@ Exit status: 0, 64 usage error, 77 not root";
 pub const LOGS: &str = "\
 Examples:
   bootagent logs            the last lines
-  bootagent logs --follow   and new ones; bootagent's own log: journalctl -t bootagent
+  bootagent logs --follow   and new ones
+  bootagent logs -n 1000 | grep ERROR
+Only root can read the values that are hidden, and so hide them. Lines as they were written: journalctl -u SERVICE
 
-Exit status: journalctl's, 64 if no service is known";
+Exit status: 0, 1 if the journal cannot be read, 64 if no service is known";
 
 pub const HOLD: &str = "\
 Example:
@@ -109,3 +111,34 @@ Example:
   bootagent unhold && bootagent run
 
 Exit status: 0 no longer held, 1 the hold cannot be removed, 77 not root";
+
+pub const USER_DATA: &str = "\
+Examples:
+  bootagent user-data --download https://downloads.acme.com/bootagent-0.1.0-x86_64 \\
+    --repository 'https://github.com/acme/{service}.git' --services auth-service,gmail-service
+  bootagent user-data --download s3://acme-tools/bootagent-0.1.0-x86_64 ...   with the AMI's AWS CLI and the instance's role
+  bootagent user-data --repository 'https://github.com/acme/{service}.git'     the AMI has bootagent
+The program at the address must be the one that prints this, unless --sha256 names another one.
+
+Exit status: 0, 64 usage error, 77 or 78 if a flag is not a valid policy";
+
+pub const EXPLAIN: &str = "\
+Examples:
+  bootagent explain E-SECRET-MISSING
+  bootagent explain                    all codes
+
+Exit status: 0, 64 if there is no such code";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  bootagent completions bash > /etc/bash_completion.d/bootagent
+  bootagent completions fish > ~/.config/fish/completions/bootagent.fish
+The packages have them.
+
+Exit status: 0, 64 usage error";
+
+pub const MAN: &str = "\
+Example:
+  bootagent man | man -l -
+
+Exit status: 0";

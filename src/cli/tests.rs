@@ -1,6 +1,7 @@
 //! The command line: what is accepted, what is refused, and which flags it sets.
 
 use super::*;
+use crate::facts::CommitPrefix;
 
 fn parsed(line: &str) -> Result<Cli, u8> {
     super::parsed(std::iter::once("bootagent").chain(line.split_whitespace()).map(OsString::from))
@@ -84,6 +85,6 @@ fn times_have_units() {
     let Ok(Cli { verb: Verb::Run(args) }) = parsed("run --budget 2m --imds-wait 10") else {
         panic!("not a run")
     };
-    assert_eq!((args.budget, args.imds_wait), (Some(Seconds(120)), Some(Seconds(10))));
+    assert_eq!((args.policy.budget, args.policy.imds_wait), (Some(Seconds(120)), Some(Seconds(10))));
     assert_eq!(parsed("run --budget soon").err(), Some(64));
 }

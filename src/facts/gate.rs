@@ -19,7 +19,7 @@ pub struct Gate {
     pub within: Seconds,
     /// The minimum healthy time after it: the same main process, no restart, every answer good.
     pub soak: Seconds,
-    /// The pause between two probes.
+    /// The longest pause between two probes.
     pub interval_ms: u64,
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Good, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service, Unrecorded,
-    Unusable,
+    Attempt, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service,
+    Unrecorded, Unusable,
 };
 
 /// What the machine is, and what is installed and recorded on it.
@@ -29,6 +29,9 @@ pub struct Facts {
     /// The operator's manifest of the selected service, if that service has no repository.
     #[serde(skip)]
     pub own_manifest: Option<OwnManifest>,
+    /// The operator's hooks.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// Read only if the policy names a lifecycle hook.
     #[serde(default, skip_serializing_if = "Lifecycle::is_unknown")]
     pub lifecycle: Lifecycle,

@@ -4,6 +4,7 @@
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
 mod gate;
+mod hooks;
 mod host_key;
 mod known;
 mod lifecycle;
@@ -16,6 +17,7 @@ mod operator;
 mod present;
 mod program;
 pub mod records;
+mod registry;
 mod seconds;
 mod source;
 mod template;
@@ -25,6 +27,7 @@ mod uncommitted;
 mod values;
 
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
@@ -42,6 +45,7 @@ pub use records::{
     Attempt, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised,
     Takes, Unrecorded, Unusable,
 };
+pub use registry::Registry;
 pub use seconds::Seconds;
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};

@@ -77,6 +77,8 @@ phases! {
     Reload = "reload", 60, None, 1;
     Start = "start", 120, None, 1;
     HealthCheck = "health-check", 120, Some("health.timeout"), 1;
+    /// Each of the operator's hooks.
+    Hooks = "hooks", 300, Some("hooks.timeout"), 1;
     /// All tries to complete a lifecycle hook: a run can be done before its instance has reached the hook.
     Hook = "hook", 120, None, 0;
     /// The step that completes a lifecycle hook: longer than its tries, so that it ends with their last error.
@@ -202,6 +204,8 @@ faults! {
     HookUntrusted = "hook-untrusted", STOP, Hook, HookUnreachable, "the certificate of Auto Scaling's endpoint is not trusted here";
     HookDenied = "hook-denied", STOP, Hook, HookDenied, "the role may not complete lifecycle actions of this group";
     HookRefused = "hook-refused", STOP, Hook, HookRefused, "Auto Scaling refuses the call in any other way: there is no such group or hook";
+
+    HookFailed = "hook-failed", STOP, Hooks, HookFailed, "a program of /etc/bootagent/hooks ends with a status other than 0, is not done in time, or was changed so that users other than root can write it";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";
 }

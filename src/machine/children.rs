@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use crate::error::{Code, Error};
-use crate::machine::jail::child::{Role, serve};
+use crate::machine::jail::child::{Role, serve, serve_on};
 use crate::machine::jail::{imds_proof, wrapper};
 use crate::machine::process::exit::IMDS_ANSWERS;
+use crate::machine::registries::proxy;
 use crate::machine::service::drain;
 use crate::machine::{git, npm_tree, web};
 
@@ -17,6 +18,9 @@ const NOT_STARTED: i32 = 127;
 pub fn child(role: &str, argv: &[String], report: impl FnOnce(&Error)) -> ExitCode {
     if let Some(role) = Role::named(role) {
         return serve_request(role);
+    }
+    if role == proxy::ROLE {
+        return serve_on(proxy::begin);
     }
     let result = match role {
         wrapper::PROVE_AND_RUN => wrapper::prove_and_run(argv),

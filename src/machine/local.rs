@@ -8,7 +8,7 @@ use crate::facts::{
     Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
-use crate::machine::container::{engine, images};
+use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::changes;
 use crate::machine::git::parent;
@@ -20,7 +20,9 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
-use crate::machine::service::{data_host, ensure_running, gate, leftovers, migrate, present, reach, retry};
+use crate::machine::service::{
+    data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
+};
 use crate::machine::survey;
 use crate::machine::volume;
 use crate::machine::{
@@ -192,6 +194,7 @@ impl Observe for LocalHost {
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
             Action::RunCommand(command) => releases::check_whole(&command.directory, &command.done_by),
+            Action::RunHooks(wanted) => hooks::check(wanted),
             Action::ConfigureEngine(wanted) => engine::check(wanted).await,
             Action::PrepareImage(image) => images::check(image).await,
             Action::PruneImages(prune) => images::check_prune(prune).await,
@@ -217,6 +220,7 @@ impl Observe for LocalHost {
                 })
             }
             Action::StopUnit { unit, scratch } => leftovers::check_unit(unit, scratch).await,
+            Action::StopContainer(stop) => remove::check(stop).await,
             Action::StopLeftovers { units, scratch } => leftovers::check(units, scratch).await,
             Action::EnsureRunning(wanted) => ensure_running::check(wanted).await,
             Action::AwaitHealth(wanted) => gate::check(wanted).await,
@@ -283,9 +287,10 @@ impl LocalHost {
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
             Action::RunCommand(command) => {
-                let how = work::run(command).await?;
+                let how = work::run(command, context).await?;
                 return Ok(Change::Changed(how.unwrap_or(was)));
             }
+            Action::RunHooks(wanted) => hooks::run(wanted).await?,
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
             Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,
             Action::PruneImages(prune) => images::remove(prune).await?,
@@ -304,6 +309,7 @@ impl LocalHost {
             Action::SwitchSymlink { path, target, displaces } => files::link(path, target, *displaces)?,
             Action::ReloadUnit { .. } => units::daemon_reload().await?,
             Action::StopUnit { unit, scratch } => leftovers::stop_unit(unit, scratch).await?,
+            Action::StopContainer(stop) => remove::remove(stop).await?,
             Action::StopLeftovers { units, scratch } => leftovers::clear(units, scratch).await?,
             Action::DiscardUnfinished { release, record } => {
                 let (release, record) = (release.clone(), record.clone());

@@ -17,6 +17,7 @@ mod local;
 mod npm_tree;
 mod process;
 pub mod progress;
+mod registries;
 pub mod retry;
 mod service;
 mod survey;
@@ -42,7 +43,8 @@ pub use install::kept::Release;
 pub use jail::request::DocumentRequest;
 pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
-pub use process::this::{become_program, forbid_core_dumps};
+pub use process::log::{LogLine, LogRequest, read as read_log};
+pub use process::this::{forbid_core_dumps, own_sha256};
 pub use service::operator;
 
 /// The result of checking a step before it is carried out.
@@ -83,10 +85,16 @@ pub struct Scratch {
     pub(crate) _guard: Box<dyn std::any::Any>,
 }
 
+/// The tokens of private registries, by the names of their keys.
+pub type Tokens = BTreeMap<String, Secret>;
+
 /// What the steps of a run share.
+#[derive(Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The fetched repository; `None` if the plan has no checkout.
     pub scratch: Option<&'a Scratch>,
+    /// `None` if no command of the plan needs them.
+    pub tokens: Option<&'a Tokens>,
 }
 
 // The async runtime has one thread: no future needs to be Send.

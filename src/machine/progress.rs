@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::secret::{Message, Redaction};
+use crate::secret::{ForeignText, Message, Redaction};
 
 tokio::task_local! {
     static LISTENER: ProgressText;
@@ -50,6 +50,17 @@ pub fn say(what: impl Into<Message>) {
     let _ = LISTENER.try_with(|listener| listener.receive(&what.into()));
 }
 
+/// Writes lines of a program to the journal, each behind `prefix`. Nothing is written where the values to hide are not
+/// known.
+pub fn log(prefix: &str, lines: &[ForeignText]) {
+    let _ = LISTENER.try_with(|listener| {
+        let Some(redaction) = &listener.redaction else { return };
+        for line in lines {
+            tracing::info!("{prefix}{}", line.shown(redaction));
+        }
+    });
+}
+
 /// Reports what an operator should know after the step. A note is not redacted: it must not quote foreign text.
 pub fn note(what: String) {
     let _ = LISTENER
@@ -59,7 +70,7 @@ pub fn note(what: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{ForeignText, Secret};
+    use crate::secret::Secret;
 
     #[tokio::test]
     async fn each_listener_receives_its_own_messages() {

@@ -15,6 +15,7 @@ use crate::machine::jail::imds_rules;
 use crate::machine::jail::unit::own_program;
 use crate::machine::process::program;
 use crate::machine::process::units::{self, UnitState};
+use crate::machine::service::hooks;
 use crate::machine::service::operator;
 use crate::machine::service::records::{self, Records};
 use crate::plan::layout::{self, Layout};
@@ -36,6 +37,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         instance: None,
         tags: None,
         own_manifest: None,
+        hooks: hooks::read(),
         lifecycle: Default::default(),
         programs,
         known: Default::default(),

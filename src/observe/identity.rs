@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
 use super::policy::{
-    Archives, HookWanted, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced, ValuesAllowed,
-    holds_a_secret,
+    Archives, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
+    ValuesAllowed, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Service};
+use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Registry, Service};
 use crate::plan::{Seconds, Setting};
 
 /// What to deploy, and under which settings. All values are checked.
@@ -26,6 +26,9 @@ pub struct Selection {
     pub is_manifest: bool,
     /// The name of the secret with the service's variables.
     pub secret: String,
+    /// The name of the secret with the tokens of private registries.
+    pub install_secret: String,
+    pub registries: Vec<Registry>,
     /// The secrets and parameters that a manifest may name besides it.
     pub values: ValuesAllowed,
     /// The name of the secret with the git credential.
@@ -42,11 +45,15 @@ pub struct Selection {
     pub lockfile: bool,
     /// Whether npm, and never bootagent's own installer, installs Node's packages.
     pub npm_installs: bool,
+    /// The time limit of each of the operator's hooks.
+    pub hooks_timeout: Seconds,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// What the units of the service may use at most.
+    pub limits: LimitsAllowed,
     pub settings: Vec<Setting>,
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
@@ -104,6 +111,8 @@ pub fn select(
             .replace("{environment}", environment.value.as_str())
     };
     let secret = policy.secret().map(|pattern| fill(&pattern));
+    let install_secret = policy.install_secret().map(|pattern| fill(&pattern)).value;
+    let (registries, registry_settings) = policy.registries(&service.value, &install_secret);
     let recorded = decided.filter(|_| !update);
     let own = without_repository(facts, recorded);
     let is_manifest = own.is_some();
@@ -144,6 +153,7 @@ pub fn select(
     let (imds_users, user_settings) = policy.imds_users();
     settings.extend(user_settings);
     settings.extend(policy.network_settings());
+    settings.extend(registry_settings);
     let (archives, archive_settings) = policy.archives();
     settings.extend(archive_settings);
     let (packages, package_settings) = policy.packages();
@@ -156,9 +166,13 @@ pub fn select(
     settings.extend(lifecycle_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
+    let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
+    settings.extend(hooks_setting);
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (limits, limit_settings) = policy.limits();
+    settings.extend(limit_settings);
 
     Ok(Selection {
         service: service.value,
@@ -168,6 +182,8 @@ pub fn select(
         repository: repository.value,
         is_manifest,
         secret: secret.value,
+        install_secret,
+        registries,
         values,
         credential: credential.map(|name| name.value),
         budget: budget.value,
@@ -179,9 +195,11 @@ pub fn select(
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
         npm_installs: installer.is_some(),
+        hooks_timeout,
         lifecycle,
         low_ports,
         proxy_trust,
+        limits,
         settings,
         origins,
         notes: decided

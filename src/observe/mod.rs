@@ -14,6 +14,7 @@ mod policy;
 mod reads;
 pub mod secrets;
 mod sources;
+mod tokens;
 mod values;
 
 pub use decision::Decision;
@@ -21,12 +22,13 @@ pub use flag_file::flag_file;
 pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, Fragment, LowPorts, Origins, Overrides, POLICY, PackagesAllowed,
-    Policy, ValuesAllowed, policy, recorded_flags,
+    Archives, ArchivesAllowed, Flags, Fragment, LimitsAllowed, LowPorts, Origins, Overrides, POLICY,
+    PackagesAllowed, Policy, ValuesAllowed, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,
     lifecycle, manifest, repository_manifest, source, tags, tip, unusable,
 };
 pub use sources::sources;
+pub use tokens::tokens;
 pub use values::{collected, further_values, own_values, variables_of};

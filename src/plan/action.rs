@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use super::apt::AptRepository;
 use super::archive::InstallRuntime;
-use super::container::{ConfigureEngine, PrepareImage, PruneImages};
+use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
 use super::health::HealthWait;
+use super::hooks::RunHooks;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
@@ -64,6 +66,8 @@ pub enum Action {
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
     RunCommand(Command),
+    /// Runs the operator's hooks of one phase, as root.
+    RunHooks(RunHooks),
     /// Starts docker's daemon, and bounds the logs of containers where nothing else does.
     ConfigureEngine(ConfigureEngine),
     /// Pulls or builds the image of a release.
@@ -103,6 +107,7 @@ pub enum Action {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         scratch: Vec<PathBuf>,
     },
+    StopContainer(StopContainer),
     /// Stops the transient units of a killed run, whose names match a pattern, and removes their files. Also
     /// those of killed dry runs, whose names contain their process id.
     StopLeftovers {
@@ -182,6 +187,7 @@ impl Action {
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
+            Action::RunHooks(_) => vec!["/".into()],
             Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],
             Action::PrepareImage(image) => vec![image.record.clone(), "/var/lib/docker".into()],
             Action::PruneImages(prune) => vec![prune.records.clone(), "/var/lib/docker".into()],
@@ -210,6 +216,7 @@ impl Action {
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
+            | Action::StopContainer(_)
             | Action::ArrangeRetry { .. }
             | Action::CancelRetry { .. }
             | Action::ProveImdsRules { .. }
@@ -318,6 +325,9 @@ pub struct Command {
     pub directory: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub sandbox: Sandbox,
+    /// Private registries that it may ask for packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registries: Option<RegistryAccess>,
     /// If this record exists, the release is complete and the command is skipped.
     pub done_by: PathBuf,
     /// The version of Node, if the command is `npm ci` and bootagent's own installer carries it out: it starts npm only

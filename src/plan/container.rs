@@ -87,6 +87,15 @@ pub struct PruneImages {
     pub records: PathBuf,
 }
 
+/// Stops a unit and removes its container, also one that ignores the signal: the unit's next program may need its port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StopContainer {
+    pub docker: PathBuf,
+    pub unit: String,
+    /// The container's name.
+    pub name: String,
+}
+
 impl RegistryLogin {
     pub fn registry(&self) -> &str {
         match self {

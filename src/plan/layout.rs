@@ -90,6 +90,12 @@ impl Layout {
         Path::new("/var/cache/bootagent").join(self.service.as_str())
     }
 
+    /// The certificates that an installation from private registries trusts, while it runs. Not below `RUN`, which
+    /// build commands cannot see.
+    pub fn certificates(&self) -> PathBuf {
+        Path::new("/run/bootagent-registries").join(self.service.as_str()).join("ca.pem")
+    }
+
     /// Directory of the environment's files, on tmpfs: no secret is on disk.
     pub fn run(&self) -> PathBuf {
         Path::new(RUN).join(self.service.as_str())
@@ -226,6 +232,9 @@ impl Layout {
 
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
+
+/// Directory of the operator's hooks: one directory for each phase, `before-start.d`.
+pub const HOOKS: &str = "/etc/bootagent/hooks";
 
 /// Whether it is a unit of bootagent itself, such as a candidate: no service has such a name.
 pub fn is_transient(unit: &str) -> bool {

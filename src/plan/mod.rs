@@ -9,9 +9,12 @@ mod data;
 pub mod environment;
 pub mod hardening;
 mod health;
+mod hooks;
 pub mod layout;
+mod limits;
 mod preview;
 mod prune;
+mod registries;
 mod show;
 mod signal;
 mod site;
@@ -33,12 +36,17 @@ pub use action::{
 };
 pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
-pub use container::{ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin};
+pub use container::{
+    ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,
+};
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use health::{HealthWait, PortsRecord, Unset};
+pub use hooks::RunHooks;
+pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
+pub use registries::{PROXY, RegistryAccess};
 use show::printable;
 pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
@@ -74,6 +82,9 @@ pub struct Plan {
     pub rebuild: Vec<Step>,
     /// What a failed run does at its end: usually, start the previous deployment again.
     pub recover: Vec<Step>,
+    /// What root runs after a failed run, when the recovery is done. A failure of it is only noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_failure: Option<RunHooks>,
     /// Run once if the disk is full during a build, to free space. Then the failed step is tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub room: Vec<Step>,

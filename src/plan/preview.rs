@@ -146,6 +146,7 @@ mod tests {
             notes: Vec::new(),
             steps,
             recover: Vec::new(),
+            after_failure: None,
             room: Vec::new(),
             keepalive: None,
             rebuild: Vec::new(),

@@ -58,6 +58,9 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
     }
     let _ = writeln!(out, "\nIf it fails");
     each(&mut out, &plan.recover, shown);
+    if let Some(hooks) = &plan.after_failure {
+        let _ = writeln!(out, "> {}; a failure of it is only noted", hooks.headline());
+    }
     if !plan.room.is_empty() {
         let _ = writeln!(out, "\nIf the disk is full while it builds, once");
         each(&mut out, &plan.room, shown);
@@ -135,11 +138,13 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::PruneReleases(_)
             | Action::PruneRuntimes(_)
             | Action::PruneImages(_)
+            | Action::StopContainer(_)
             | Action::StopLeftovers { .. },
             _,
         ) => '-',
         (
             Action::RunCommand(_)
+            | Action::RunHooks(_)
             | Action::ConfigureEngine(_)
             | Action::Evaluate(_)
             | Action::Migrate(_)
@@ -188,6 +193,7 @@ pub fn headline(action: &Action) -> String {
         Action::ProveImdsRules { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
+        Action::RunHooks(hooks) => hooks.headline(),
         Action::ConfigureEngine(engine) => container::engine(engine),
         Action::PrepareImage(image) => container::image(image),
         Action::PruneImages(prune) => {
@@ -209,6 +215,7 @@ pub fn headline(action: &Action) -> String {
         }
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
         Action::StopUnit { unit, .. } => format!("stop {unit}"),
+        Action::StopContainer(stop) => format!("stop {}, and remove the container {}", stop.unit, stop.name),
         Action::StopLeftovers { units, .. } => {
             format!("stop {} if a killed run left any", units.join(" and "))
         }
@@ -315,6 +322,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
                         .to_owned(),
                 );
             }
+            command.registries.iter().map(RegistryAccess::line).for_each(&mut line);
             match before.filter(|(_, before)| before.environment == command.environment) {
                 Some((id, _)) => line(format!("with the environment of {id}")),
                 None => {
@@ -338,6 +346,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             }
             line(format!("once: skipped if {} records it", migration.record.path.display()));
         }
+        Action::RunHooks(hooks) => hooks.lines().into_iter().for_each(line),
         Action::InitializeData(first) => data::lines(first).into_iter().for_each(line),
         Action::ConfigureEngine(engine) => container::engine_lines(engine).into_iter().for_each(line),
         Action::PrepareImage(image) => container::image_lines(image).into_iter().for_each(line),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, imds, packages, value_files};
+use super::{Wanted, accounts, hooks, imds, packages, registries, value_files};
 use crate::error::Result;
 use crate::facts::{Generation, OwnManifest};
 use crate::fault::Phase;
@@ -21,7 +21,9 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let record = record(release, layout);
     // No code of the repository may run before the rules for IMDS are loaded and tested: it could get the role's
     // credentials.
-    let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    let mut rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    hooks::before_install(steps, draft, &rules);
+    rules.extend(Some(hooks::BEFORE_INSTALL).filter(|id| steps.has(id)));
     let mut last = tree(steps, draft, &rules).to_owned();
 
     let mut ready = vec!["cache"];
@@ -53,18 +55,25 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     if recipe.keeps_home {
         environment.insert("HOME".to_owned(), layout::build_home(release).display().to_string());
     }
+    let access = registries::access(draft);
+    environment.extend(access.iter().flat_map(registries::placeholders));
     for work in &recipe.work {
+        let access = access.clone().filter(|_| registries::installs(work));
+        let through = |access| registries::environment(recipe, access, &wanted.selection.mirrors);
+        let mut environment = environment.clone();
+        environment.extend(access.as_ref().map(through).into_iter().flatten());
         let command = Command {
             unit: layout.transient(&work.name),
             argv: work.argv.clone(),
             user: layout.build_user(),
             group: layout.build_user(),
             directory: recipe.tree_of(&work.name, release),
-            environment: environment.clone(),
+            environment,
             sandbox: Sandbox {
                 writable: vec![release.to_owned(), layout.cache()],
                 hidden: vec![layout::RUN.into(), layout.data()],
             },
+            registries: access,
             done_by: record.clone(),
             own_installer: work.own_installer.clone(),
         };
@@ -86,12 +95,10 @@ fn tree(steps: &mut Steps, draft: &Draft, rules: &[&str]) -> &'static str {
     let release = draft.release();
     if let Some(text) = wanted.source.text(OwnManifest::NAME).filter(|_| wanted.source.is_manifest) {
         let why = "the service has no repository: its release is its manifest";
-        steps.directory("release", why, release.to_owned(), Owner::root(), 0o755).after(&[
-            "remove-leftovers",
-            "releases",
-            "build-user",
-            "user",
-        ]);
+        steps
+            .directory("release", why, release.to_owned(), Owner::root(), 0o755)
+            .after(&["remove-leftovers", "releases", "build-user", "user"])
+            .after(rules);
         steps
             .file("manifest", why, release.join(OwnManifest::NAME), text.to_owned(), 0o644)
             .after(&["release"]);
@@ -129,7 +136,9 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
             true => "runtime".to_owned(),
             false => format!("runtime-{}", archive.runtime),
         };
-        let first = done.last().map_or("remove-leftovers", String::as_str);
+        let before =
+            if steps.has(hooks::BEFORE_INSTALL) { hooks::BEFORE_INSTALL } else { "remove-leftovers" };
+        let first = done.last().map_or(before, String::as_str);
         steps
             .add(&id, "the machine does not have the requested version", Action::InstallRuntime(install))
             .after(&[first])

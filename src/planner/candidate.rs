@@ -10,7 +10,7 @@ use super::runtime::Start;
 use super::steps::{Added, Steps};
 use super::supervisor::service_unit;
 use super::volume::place;
-use super::{before_serving, environment, health};
+use super::{before_serving, environment, health, limits};
 use crate::error::{Code, Error, Result};
 use crate::fault::Phase;
 use crate::plan::environment::{EnvCopy, MADE, SERVICE};
@@ -56,6 +56,7 @@ pub fn prove(steps: &mut Steps, draft: &Draft, port: u16) -> Result<()> {
         port,
         volume: place::path(wanted.manifest, layout),
         made: &made,
+        limits: limits::of_service(wanted),
     };
     let text = service_unit::candidate(wanted.selection, recipe, draft.release(), candidate, layout);
     let why = "the unit that runs the new release beside the serving deployment";

@@ -1,6 +1,8 @@
 //! The steps of a service that runs as a container: docker's daemon, the image of the release, the directories of its
 //! volumes, and the removal of old images. Adds steps only; how a container runs says `supervisor/docker.rs`.
 
+use std::path::PathBuf;
+
 use super::Wanted;
 use super::draft::Draft;
 use super::records::name;
@@ -11,8 +13,10 @@ use super::steps::Steps;
 use super::supervisor::docker::{BRIDGE, NETWORK};
 use super::{imds, remember};
 use crate::error::{Code, Error, Result};
+use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::container::{ecr, registry};
+use crate::plan::layout::Layout;
 use crate::plan::*;
 use crate::secret::Sealed;
 
@@ -152,6 +156,28 @@ pub fn prune(steps: &mut Steps, draft: &Draft) {
     });
     let why = "removes images that no kept release uses";
     steps.add("prune-images", why, action).after(&["prune"]).within(Phase::Tidy).optional();
+}
+
+/// Adds a step that stops the container of the `old` deployment, if the `new` one has none. Returns its id.
+pub fn stop_container(
+    steps: &mut Steps,
+    (old, new): (&Generation, &Generation),
+    after: &[&str],
+    layout: &Layout,
+) -> Option<StepId> {
+    let (docker, name) = container_of(old).filter(|_| container_of(new).is_none())?;
+    let why = "a container that ignores the signal would keep the service's port";
+    let stop = StopContainer { docker: docker.clone(), unit: layout.unit(), name: name.clone() };
+    steps.add("stop-container", why, Action::StopContainer(stop)).after(after).within(Phase::Start);
+    Some(StepId::new("stop-container"))
+}
+
+/// Docker's client and the name of the container that a deployment runs.
+fn container_of(generation: &Generation) -> Option<(&PathBuf, &String)> {
+    generation.gate.also.iter().find_map(|probe| match probe {
+        Probe::Container { docker, name, .. } => Some((docker, name)),
+        _ => None,
+    })
 }
 
 /// A note on what a container sees of the machine.

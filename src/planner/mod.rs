@@ -19,9 +19,11 @@ mod environment;
 mod fallback;
 mod goal;
 mod health;
+mod hooks;
 mod image;
 mod imds;
 mod kept;
+mod limits;
 pub mod lint;
 mod migrate;
 mod names;
@@ -33,6 +35,7 @@ mod process_units;
 mod proxy;
 mod records;
 mod recover;
+mod registries;
 mod remember;
 pub mod retry;
 mod running;
@@ -89,6 +92,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     names::refuse_taken(wanted.facts, &layout)?;
 
     proxy::refuse_low_ports(wanted.manifest, wanted.selection)?;
+    limits::refuse(wanted)?;
     let mut recipe = recipe(wanted, &layout)?;
     proxy::refuse(wanted.manifest, &recipe)?;
     recipe.needs.extend(proxy::need(wanted));
@@ -102,6 +106,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     let mut notes = operator_notes(wanted);
     notes.extend(recipe.notes.iter().cloned());
     notes.extend(gitlinks(wanted.source));
+    notes.extend(limits::notes(wanted));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
     match &recipe.kind {
         Kind::Site(_) => notes.extend(site::not_built_in(wanted)),
@@ -204,6 +209,7 @@ fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
 /// name that is taken.
 pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     runtime::refuse_unknown(selection)?;
+    hooks::refuse(facts)?;
     let layout = Layout::new(&selection.service);
     names::refuse_masked(facts, &layout)?;
     names::refuse_taken(facts, &layout)
@@ -221,10 +227,17 @@ fn header(layout: &Layout) -> String {
 
 /// The step after which files of the serving deployment are replaced. Until then a failure does not affect it.
 fn before_serving(steps: &Steps) -> &'static str {
-    [data_host::FIRST_DATA, "candidate-end", "candidate-health-check", "migrate", "wait-for"]
-        .into_iter()
-        .find(|id| steps.has(id))
-        .unwrap_or("finish")
+    [
+        hooks::BEFORE_START,
+        data_host::FIRST_DATA,
+        "candidate-end",
+        "candidate-health-check",
+        "migrate",
+        "wait-for",
+    ]
+    .into_iter()
+    .find(|id| steps.has(id))
+    .unwrap_or("finish")
 }
 
 /// The key that only the operator's manifest may have: a repository may not choose which disk is mounted, or which of the

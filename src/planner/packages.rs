@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Wanted;
 use super::runtime::Recipe;
 use super::steps::{Added, Steps};
 use super::volume::place;
+use super::{Wanted, hooks};
 use crate::error::{Code, Error, Result};
 use crate::facts::Network;
 use crate::fault::Phase;
@@ -54,7 +54,8 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     }
     // Not at the same time: the two steps would use the same unit and dpkg's lock.
     let mut masks = Vec::new();
-    let mut first = steps.has("imds-nft").then_some("imds-nft").into_iter().collect::<Vec<_>>();
+    let mut first: Vec<&str> =
+        ["imds-nft", hooks::BEFORE_INSTALL].into_iter().filter(|id| steps.has(id)).collect();
     for unit in recipe.data_host().iter().flat_map(|host| host.server.own_units) {
         let why = "the package would start a server of its own; systemctl unmask allows it";
         let (path, nothing) = (Path::new(OWN_UNITS).join(unit), "/dev/null".into());

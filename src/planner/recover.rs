@@ -9,7 +9,7 @@ use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
-use super::{beside, candidate, fallback, process_units, signal, switch};
+use super::{beside, candidate, fallback, image, process_units, signal, switch};
 use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
@@ -62,6 +62,8 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
             let known = process_units::known(facts, service, [&generation.runs_by]);
             let stopped = process_units::stop_others(steps, &known, former, &[]);
             ready.extend(stopped.iter().map(|id| id.as_str().to_owned()));
+            let container = image::stop_container(steps, (generation, former), &[], layout);
+            ready.extend(container.iter().map(|id| id.as_str().to_owned()));
             let listened = listened(facts, service, former);
             fallback::start(steps, former, listened, environment.as_ref(), &ready, layout);
             let done = if has_candidate {

@@ -174,6 +174,7 @@ pub fn may_be_caused_by_deployment(code: Code) -> bool {
             | Code::Deadline
             | Code::DiskFull
             | Code::HealthForeign
+            | Code::HookFailed
             | Code::ImdsAnswers
             | Code::Io
             | Code::Bug

@@ -5,7 +5,8 @@ use super::draft::Draft;
 use super::running::ensure_running;
 use super::steps::Steps;
 use super::{
-    accounts, before_serving, beside, fallback, health, process_units, records, remember, switch, unset,
+    accounts, before_serving, beside, fallback, health, image, process_units, records, remember, switch,
+    unset,
 };
 use crate::error::Result;
 use crate::fault::Phase;
@@ -47,7 +48,10 @@ pub fn start(steps: &mut Steps, draft: &Draft, homes: Vec<StepId>) -> Result<()>
             accounts::persistent(wanted.manifest, &draft.recipe).map(|(id, _)| StepId::new(id)).collect(),
         );
     let mut stopped = switch::stop_former(steps, wanted.facts, &wanted.selection.service);
-    let former = records::good(wanted).map(|good| &good.generation.runs_by);
+    let good = records::good(wanted).map(|good| &good.generation);
+    stopped
+        .extend(good.and_then(|good| image::stop_container(steps, (good, generation), &["switch"], layout)));
+    let former = good.map(|good| &good.runs_by);
     if let Some(former) = former {
         stopped.extend(beside::remove(steps, former, &generation.runs_by, &["switch"]));
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Wanted;
 use super::compose::made_of;
-use crate::facts::{ValuePlace, ValueSource};
-use crate::observe::manifest::Manifest;
+use crate::facts::{ValueFile, ValuePlace, ValueSource};
+use crate::observe::manifest::{EnvWish, Manifest};
 use crate::observe::secrets::Merged;
 use crate::plan::Setting;
 
@@ -18,18 +18,26 @@ pub fn settings(wanted: &Wanted) -> Vec<Setting> {
     let env = &wanted.manifest.env;
     let sources = wanted.values.map(|values| values.sources.as_slice()).unwrap_or_default();
     let sources = sources.iter().map(|source| setting("env.from", described(source)));
-    let composed = env.compose.keys().map(|name| {
-        let parts = made_of(&env.compose, name).into_iter().collect::<Vec<_>>().join(", ");
-        setting("env.compose", format!("{name} of {parts}"))
-    });
-    let files = env.files.iter().map(|file| {
-        let keys = match &file.keys {
-            Some(keys) => format!(" with {}", joined(keys)),
-            None => String::new(),
-        };
-        setting("env.files", format!("{} ({}){keys}", file.path, file.format.name()))
-    });
+    let composed = composed(env).map(|composed| setting("env.compose", composed));
+    let files = env.files.iter().map(|file| setting("env.files", made(file)));
     sources.chain(composed).chain(files).collect()
+}
+
+/// Each composed variable: `DATABASE_URL of DB_PASSWORD, DB_USER`.
+pub fn composed(env: &EnvWish) -> impl Iterator<Item = String> {
+    env.compose.keys().map(|name| {
+        let parts = made_of(&env.compose, name).into_iter().collect::<Vec<_>>().join(", ");
+        format!("{name} of {parts}")
+    })
+}
+
+/// `config/production.json (json) with A, B`.
+pub fn made(file: &ValueFile) -> String {
+    let keys = match &file.keys {
+        Some(keys) => format!(" with {}", joined(keys)),
+        None => String::new(),
+    };
+    format!("{} ({}){keys}", file.path, file.format.name())
 }
 
 fn joined<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
@@ -37,7 +45,7 @@ fn joined<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 }
 
 /// `secret shared/db: user, host as DB_HOST; optional`.
-fn described(source: &ValueSource) -> String {
+pub fn described(source: &ValueSource) -> String {
     let renamed = source.rename.iter().map(|(old, new)| format!("{old} as {new}"));
     let picked = source.keys.iter().flatten().filter(|key| !source.rename.contains_key(*key));
     let taken: Vec<String> = picked.map(|key| format!("{}{key}", source.prefix)).chain(renamed).collect();

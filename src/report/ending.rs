@@ -8,7 +8,7 @@ use crate::report::status::{State, Status};
 impl Report {
     /// Reports the failure of a clean-up step: the service is healthy.
     pub fn degraded(&self, error: &Error) {
-        self.say(&error.to_string());
+        self.say_error(&error.to_string());
         self.update(|status| {
             status.error.get_or_insert(error.report());
         });
@@ -27,7 +27,7 @@ impl Report {
     /// Ends the run: nothing serves, or the previous deployment does.
     pub fn failed(&self, error: &Error) {
         if self.status().error.is_none() {
-            self.say(&error.to_string());
+            self.say_error(&error.to_string());
         }
         self.begin();
         self.update(|status| {
@@ -41,7 +41,7 @@ impl Report {
     /// Reports a run that was refused before it began, as for a wrong flag, and restores the status of the last run.
     pub fn refused(&self, error: &Error) {
         if self.status().error.is_none() {
-            self.say(&error.to_string());
+            self.say_error(&error.to_string());
         }
         if self.is_published {
             self.before.put_back();
@@ -78,7 +78,12 @@ impl Report {
         let (service, commit) = (name(&status.service), name(&status.commit));
         let code = status.error.as_ref().map(|error| error.code.clone()).unwrap_or_default();
         tracing::info!(service, commit, run_id = status.run_id, code, "{}", lines.join(" | "));
-        if self.progress != Progress::Silent {
+        let is_shown = match self.progress {
+            Progress::Silent => false,
+            Progress::Quiet => status.error.is_some(),
+            Progress::Lines | Progress::Living => true,
+        };
+        if is_shown {
             locked(&self.living).clear();
             self.on_standard_error(&status, &lines).iter().for_each(tell);
         }

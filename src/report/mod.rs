@@ -28,7 +28,7 @@ use status::{Outcome, Status, StepReport};
 
 pub use ongoing::line as status_text;
 pub use publication::read;
-pub use terminal::{StatusLine, print, tell};
+pub use terminal::{StatusLine, print, print_line, tell};
 
 /// Seconds between two updates of the status file's heartbeat, which shows that the agent is alive.
 pub const HEARTBEAT: u64 = 5;
@@ -38,6 +38,8 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     Silent,
+    /// Only errors, and how a run ended that failed.
+    Quiet,
     /// Lines only, for a log or a console.
     Lines,
     /// Lines, and below them one line that is rewritten in place, for a terminal.
@@ -101,6 +103,13 @@ impl Report {
     }
 
     fn say(&self, line: &str) {
+        if self.progress != Progress::Quiet {
+            self.say_error(line);
+        }
+    }
+
+    /// What `--quiet` shows, too.
+    fn say_error(&self, line: &str) {
         if self.progress != Progress::Silent {
             locked(&self.living).clear();
             tell(format_args!("bootagent {:6.1} s  {line}", self.started.elapsed().as_secs_f64()));
@@ -137,7 +146,7 @@ impl Report {
             lines.iter().for_each(|line| tracing::info!("{line}"));
         }
         match self.progress {
-            Progress::Silent => {}
+            Progress::Silent | Progress::Quiet => {}
             Progress::Lines => lines.iter().for_each(|line| self.say(line)),
             Progress::Living => match ongoing::line(&waiting, now()) {
                 Some(line) => {
@@ -331,7 +340,7 @@ impl Report {
     /// Reports the run's error before the recovery, which can take minutes and fail with other errors.
     pub fn first_error(&self, error: &Error) {
         self.update(|status| status.error = Some(error.report()));
-        self.say(&error.to_string());
+        self.say_error(&error.to_string());
     }
 
     pub fn recovering(&self) {

@@ -14,6 +14,12 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Prints a line to standard output. Returns whether somebody still reads it.
+pub fn print_line(line: &str) -> bool {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", plain(line)).and_then(|()| stdout.flush()).is_ok()
+}
+
 /// Prints a line to standard error; errors are ignored.
 pub fn tell(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", plain(&line.to_string()));

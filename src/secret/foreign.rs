@@ -69,6 +69,11 @@ impl ForeignText {
         cut(redaction.hide(&self.0), SHOWN)
     }
 
+    /// The same without the cut: for a reader who asked for the whole text.
+    pub fn whole(&self, redaction: &Redaction) -> String {
+        redaction.hide(&self.0)
+    }
+
     /// For the parent process, which knows more values to hide.
     pub(super) fn unredacted(&self) -> &str {
         &self.0

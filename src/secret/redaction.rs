@@ -27,6 +27,11 @@ impl Redaction {
         Redaction { forms: values.into_iter().flat_map(|(name, value)| forms::of(name, value)).collect() }
     }
 
+    /// Hides what both hide.
+    pub fn and(&self, other: &Redaction) -> Redaction {
+        Redaction { forms: self.forms.iter().chain(other.forms.iter()).cloned().collect() }
+    }
+
     /// Replaces each value by `[NAME]`, then removes users and passwords from addresses. The order matters, because a
     /// value may be an address.
     pub fn hide(&self, text: &str) -> String {

@@ -1,6 +1,8 @@
 //! One file per command of the command line. Each prints its result and returns its exit status.
 
+mod about;
 mod env;
+mod explain;
 mod facts;
 mod hold;
 mod init;
@@ -10,6 +12,7 @@ mod releases;
 mod rollback;
 mod run;
 mod status;
+mod user_data;
 mod validate;
 
 use std::process::ExitCode;
@@ -31,8 +34,12 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Status(args) => Box::pin(status::status(&args)).await,
         Verb::Validate(args) => validate::validate(&args),
         Verb::Init(args) => init::init(&args),
+        Verb::UserData(args) => user_data::user_data(&args),
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
+        Verb::Explain(args) => explain::explain(&args),
+        Verb::Completions(args) => about::completions(&args),
+        Verb::Man => about::manual(),
         Verb::Child(_) => Code::Bug.exit() as u8,
     }
 }

@@ -50,7 +50,7 @@ async fn locked_run(args: &RunArgs) -> Result<Ended> {
     machine.refuse_other_machines().await.map_err(printed)?;
     let _lock = Lock::take().map_err(printed)?;
     super::hold::refuse(args.at_boot).map_err(printed)?;
-    let report = Report::new(progress(), crate::machine::run_id()).published();
+    let report = Report::new(progress(args.quiet), crate::machine::run_id()).published();
     match Box::pin(boot::run(&machine, &flags, &report)).await {
         // At a boot without a policy there is nothing to deploy yet: the AMI was made from a machine with bootagent,
         // and user-data has not run. But if another run of this boot has failed, its status must stay.
@@ -70,9 +70,10 @@ async fn locked_run(args: &RunArgs) -> Result<Ended> {
 }
 
 /// How to show progress on standard error. Not at all if that is the journal, which gets structured entries instead.
-fn progress() -> Progress {
+fn progress(quiet: bool) -> Progress {
     match () {
         () if cli::stderr_is_the_journal() => Progress::Silent,
+        () if quiet => Progress::Quiet,
         () if cli::stderr_can_rewrite_lines() => Progress::Living,
         () => Progress::Lines,
     }
@@ -94,7 +95,7 @@ const CHANGES: u8 = 2;
 async fn show(args: &RunArgs) -> Result<bool> {
     let machine = LocalHost::observer();
     let progress = match args.output {
-        Output::Text => progress(),
+        Output::Text => progress(args.quiet),
         Output::Json => Progress::Silent,
     };
     let report = Report::new(progress, crate::machine::run_id());

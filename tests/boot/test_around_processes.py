@@ -6,9 +6,9 @@ import pytest
 from lab.deadline import wait_for
 from looks import SERVICE, ask, process, shared, status  # noqa: F401
 from services import BRIEF, NOTHING, talking
-from stage import assert_failed, serving
+from stage import POLICY, assert_failed, serving
 
-WORKER = 'const fs = require("fs");\nconst say = () => fs.writeFileSync(process.env.HOME + "/WHO", process.cwd() + " " + process.env.TOKEN);\nsay();\nconsole.log("WHO at work");\nsetInterval(say, 100);\n'
+WORKER = 'const fs = require("fs");\nconst say = () => fs.writeFileSync(process.env.HOME + "/WHO" + (process.env.INSTANCE ?? ""), process.cwd() + " " + process.env.TOKEN);\nsay();\nconsole.log("WHO at work");\nsetInterval(say, 100);\n'
 MAIL, QUEUE = (f"{SERVICE}.{name}.service" for name in ("mail", "queue"))
 
 
@@ -110,6 +110,28 @@ class TestProcesses:
         machine.reboot()
         wait_for("the boot's run", lambda: status(machine)[1]["state"] == "healthy", 60, evidence=machine.console_tail)
         assert active(machine, MAIL) and active(machine, QUEUE)
+
+
+    def test_instances_are_units_with_a_number_and_limits_within_the_policy_s(self, shared, machine):  # noqa: F811
+        tables = '[processes.mail]\nstart = "node mail.js"\ninstances = 3\nlimits = { memory = "300M", tasks = 64 }\n'
+        shared.repo(SERVICE).commit("test", files() | {"bootagent.toml": NOTHING + BRIEF + tables})
+        machine.write(POLICY, '[limits]\nmemory = "200M"\nprocesses = 2\n')
+        refused = machine.run(["bootagent", "update"], timeout=180)
+        assert_failed(machine, refused, 2, "E-POLICY-REFUSED", "asks for 3 processes", "limits.processes")
+        assert units(machine) == [MAIL, QUEUE]
+        machine.write(POLICY, '[limits]\nmemory = "200M"\nopen_files = 4096\nprocesses = 3\n')
+        update = machine.run(["bootagent", "update"], timeout=180)
+        assert update.code == 0 and "processes.mail.limits.memory is 300M" in update.stderr, update.stderr
+        each = [f"{SERVICE}.mail@{number}.service" for number in (1, 2, 3)]
+        assert units(machine) == each and all(active(machine, unit) for unit in each) and not active(machine, MAIL)
+        wait_for("each to write its own file", lambda: all(wrote(machine, f"mail{number}") for number in (1, 2, 3)), 10)
+        for unit in (f"{SERVICE}.service", each[1]):
+            shown = machine.systemctl_show(unit)
+            assert (shown["MemoryMax"], shown["LimitNOFILE"]) == (str(200 << 20), "4096"), shown
+        assert machine.systemctl_show(each[1])["TasksMax"] == "64"
+        code, said = status(machine)
+        assert (code, [unit["unit"] for unit in said["serves"]["beside"]]) == (0, each)
+        assert "mail at work" in machine.check(["bootagent", "logs", "--process", "mail"])
 
 
 JOB, TIMER = f"{SERVICE}.tidy.service", f"{SERVICE}.tidy.timer"

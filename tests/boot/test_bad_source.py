@@ -126,7 +126,7 @@ def test_a_credential_that_is_none(private):
     [
         ("etc", lab.Symlink("/etc/shadow"), "E-SOURCE-UNSAFE", "absolute"),
         ("up", lab.Symlink("../../../etc/shadow"), "E-SOURCE-UNSAFE", "outside"),
-        ("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "E-SOURCE-LFS", "LFS"),
+        ("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "E-SOURCE-LFS", "without a SHA-256"),
     ],
     ids=["absolute-link", "link-out", "lfs"],
 )
@@ -151,7 +151,7 @@ MODULES = '[submodule "x"]\n\tpath = vendored\n\turl = https://git.acme.test/x.g
 def test_a_submodule(stage):
     stage.serve(services.node(**{".gitmodules": MODULES}))
     add_gitlink(stage.repository, "vendored")
-    stage.refuses(78, "E-SOURCE-SUBMODULE", "vendored", "submodule")
+    stage.refuses(78, "E-SOURCE-SUBMODULE", "vendored", "git.acme.test")
 
 
 def test_a_submodule_that_nothing_describes_is_an_empty_directory(world, binary):

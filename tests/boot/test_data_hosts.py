@@ -223,6 +223,15 @@ def test_what_is_not_this_service_s_is_refused_and_left_alone(postgres, binary):
     write(machine, POSTGRESQL + VOLUME.replace("/dev/sdf", "/dev/xvdj"))
     assert_failed(machine, run(machine, "update"), 77, "E-VOLUME-FOREIGN", "/dev/xvdj is empty", f"the label {SERVICE} already")
     assert not any(empty.bytes())
+    # Of two disks with the label, the one that was prepared is mounted, or none.
+    copy = world.volume("32M")
+    copy.run("mkfs.ext4", "-q", "-L", SERVICE, "{}")
+    copy.attach(machine, "/dev/xvdk")
+    machine.check(["systemctl", "stop", "lab-udev"])
+    machine.check(["ln", "-sfn", "/dev/xvdk", f"/dev/disk/by-label/{SERVICE}"])
+    write(machine, POSTGRESQL + VOLUME.replace("/dev/sdf", "/dev/xvdi"))
+    assert_failed(machine, run(machine, "update"), 77, "E-VOLUME-FOREIGN", "another disk than /dev/xvdi")
+    assert MOUNT not in machine.read("/proc/self/mounts")
     # Data of another service, or of an unknown origin, is refused, too.
     write(machine, POSTGRESQL)
     for record in (None, "postgresql 15 billing-db\n"):

@@ -7,8 +7,9 @@ import pytest
 import containers
 from containers import ASKS_IMDS, CLOSED, OPEN, PASSWORD, USER, built, inside, of_image, page, push
 from lab import World
-from looks import status
-from stage import assert_failed
+from looks import ask, status
+from services import BRIEF, NOTHING, talking
+from stage import REPOSITORY, assert_failed
 
 VALUE = "a b \"c\" 'd' $e `f` %n \\ #\nline two\n=x"
 
@@ -152,6 +153,38 @@ class TestBuilt:
         machine.check(["rm", "/etc/bootagent/policy.toml"])
         healthy(stage)
         assert inside(machine, ASKS_IMDS) == "reached"
+
+
+class TestEnds:
+    def test_the_next_run_removes_the_rule_of_a_build_that_was_killed(self, stage):
+        machine = stage.machine
+        serve(stage, built(more="RUN sleep 60\n"))
+        rule = "iptables -S DOCKER-USER | grep -q docker0"
+        killed = f"bootagent run --repository {REPOSITORY} & for i in $(seq 300); do {rule} && break; sleep 0.1; done; {rule} && kill -9 $!"
+        machine.check(["sh", "-c", killed], timeout=60)
+        machine.run(["pkill", "-x", "docker"])
+        machine.check(["sh", "-c", rule])
+        stage.repository.commit("test", talking())
+        healthy(stage)
+        assert "docker0" not in machine.check(["iptables", "-S", "DOCKER-USER"])
+
+    def test_a_container_that_ignores_its_signal_gives_its_port_to_the_next_runtime(self, stage):
+        deaf = "trap '' TERM; httpd -p 80 -h /www; while :; do sleep 0.1; done"
+        name = serve(stage, built(serve=f"CMD {json.dumps(['/bin/sh', '-c', deaf])}\n"))
+        machine = stage.machine
+        machine.write(f"/etc/systemd/system/{name}.service.d/brief.conf", "[Service]\nTimeoutStopSec=3\n")
+        healthy(stage)
+        program = machine.check(["docker", "inspect", "--format", "{{.State.Pid}}", f"bootagent-{name}"]).strip()
+        stage.repository.commit("test", talking(**{"bootagent.toml": NOTHING + BRIEF}))
+        update = machine.run(["bootagent", "update"], timeout=120)
+        assert update.code == 0, update.stderr
+        assert machine.run(["docker", "inspect", f"bootagent-{name}"]).code != 0, "the container is still there"
+        assert not machine.exists(f"/proc/{program}") and ask(machine, "release")
+        # And back: what fails is a container, and it goes before the former program starts.
+        stage.repository.commit("test", built(serve=f"CMD {json.dumps(['/bin/sh', '-c', deaf.replace('-p 80', '-p 81')])}\n"))
+        broken = machine.run(["bootagent", "update"], timeout=180)
+        assert_failed(machine, broken, 2, "E-HEALTH-NO-LISTENER", "listens on 81")
+        assert machine.run(["docker", "inspect", f"bootagent-{name}"]).code != 0 and ask(machine, "release")
 
 
 class TestOfARegistry:

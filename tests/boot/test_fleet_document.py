@@ -1,14 +1,16 @@
-"""docs/microservices.md is what the applications of the fleet say."""
+"""docs/microservices.md is what the applications of the fleet say, and the pictures of docs/diagram are what their sources say."""
 
 import sys
 from pathlib import Path
 
 FLEET = Path(__file__).resolve().parent.parent / "fleet"
-sys.path.insert(0, str(FLEET))
+DOCS = FLEET.parents[1] / "docs"
+sys.path[:0] = [str(FLEET), str(DOCS / "diagram")]
 
 import document  # noqa: E402
+import draw  # noqa: E402
 
-PAGE = FLEET.parents[1] / "docs/microservices.md"
+PAGE = DOCS / "microservices.md"
 
 
 def test_the_page_is_as_the_applications_are(binary):
@@ -24,3 +26,11 @@ def test_a_service_that_the_page_does_not_name_is_told(binary, monkeypatch):
         assert "auth-service" in str(error)
     else:
         raise AssertionError("a service was left out")
+
+
+def test_the_pictures_are_as_their_sources_are():
+    sources = sorted((DOCS / "diagram").glob("*.json"))
+    assert sources
+    for source in sources:
+        for file, text in draw.drawings(source.stem).items():
+            assert source.with_name(file).read_text() == text, f"python3 docs/diagram/draw.py {source.stem}"

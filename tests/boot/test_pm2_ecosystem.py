@@ -64,6 +64,7 @@ BAD = {
                 "E-ECOSYSTEM-REFUSED", ["deploy"]),
     "prints other things before its JSON": ({"name": "ecosystem.json", "text": 'Loading...\n{ "apps": [{ "script": "server.js" }] }\n'},
                                             "E-ECOSYSTEM-INVALID", ["Unexpected token"]),
+    "asks for more processes than the policy allows": ({"instances": 3, "exec_mode": "cluster"}, "E-ECOSYSTEM-REFUSED", ["instances", "allows 2"]),
     "hides a clock from the plan": ({"text": HIDDEN_CLOCK}, "E-ECOSYSTEM-REFUSED", ["cron_restart"]),
 }  # fmt: skip
 
@@ -87,7 +88,7 @@ class TestEcosystem:
         carries_pm2(shared)
         secret(shared, TOKEN=WORD)
         shared.repo(SERVICE).commit("test", ecosystem(env={"MODE": "of the file"}, max_memory_restart="300M"))
-        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: MIRROR})
+        machine = shared.launch(user_data=USER_DATA, binary=binary, files={POLICY: MIRROR + "[limits]\ninstances = 2\n"})
         done = machine.wait_for_cloud_init(timeout=240)
         assert (done.errors, done.user_data_code) == ([], 0), done.output
         assert status(machine)[1]["state"] == "healthy" and leftovers(machine) == []

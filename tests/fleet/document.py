@@ -35,8 +35,8 @@ The tags are `bootagent:service`, with the name in the first column, and `bootag
 ## The manifests
 {manifests}
 ### mongodb
-The host of the database has no repository: this is the operator's file `/etc/bootagent/services/mongodb.toml` ([run a database host](how-to/run-a-database-host.md)). Its secret has `MONGO_INITDB_ROOT_PASSWORD`. It is booted by `tests/boot/test_data_host_mongodb.py`, with a server that speaks MongoDB's protocol: the test has no real
-`mongod`.
+The host of the database has no repository: this is the operator's file `/etc/bootagent/services/mongodb.toml` ([run a database host](how-to/run-a-database-host.md)). Its secret has `MONGO_INITDB_ROOT_PASSWORD`. `tests/boot/test_data_host_mongodb.py` boots it: auth-service
+registers and logs in its users there, from a machine of its own and with MongoDB's driver, before and after a reboot of the host. The server behind it only speaks MongoDB's protocol: the test has no real `mongod`.
 ```toml
 {mongodb}```
 """

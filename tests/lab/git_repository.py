@@ -1,5 +1,6 @@
 """A bare repository behind the lab's git hosts."""
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -37,6 +38,7 @@ class Repository(Faulty):
         super().__init__()
         self.path, self.owner, self.name = path, owner, name
         self.token: str | None = None  # when set: Basic auth, user x-access-token
+        self.large: dict[str, bytes] = {}  # of Git LFS, by its oid
         self.installed = False  # a GitHub App is, whose tokens open it
         self._forced_push: tuple[str, int | None] | None = None  # branch, and how often
         self.deploy_keys: list[str] = []  # public keys, for SSH
@@ -58,6 +60,12 @@ class Repository(Faulty):
             out += _entry(name, content)
         self.git("fast-import", "--quiet", stdin=out + b"\n")
         return self.sha(branch)
+
+    def lfs(self, content: bytes) -> str:
+        """Keep a file in the repository's Git LFS store; the pointer to commit in its place."""
+        oid = hashlib.sha256(content).hexdigest()
+        self.large[oid] = content
+        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
 
     def push(self, clone: Path, branches: Sequence[str] = BRANCHES) -> str:
         """The HEAD of a clone, with its history and its ids, becomes the newest commit of these branches."""

@@ -1,6 +1,7 @@
 """git's smart HTTP protocol, by the real `git http-backend`, with the manners of a git host and faults on demand."""
 
 import base64
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -65,10 +66,31 @@ class GitServer:
         fault = repository.next_fault(service)
         if instead := repository.instead(fault, f"/{service}" + _query(request)):
             return instead, fault
+        if service.startswith("info/lfs/"):
+            return _lfs(repository, service, request), fault
         return _backend(self._root, repository, service, request, fault), fault
 
     def _opens(self, password: str, repository: Repository) -> bool:
         return password != "" and (password == repository.token or self._apps.opens(password, repository))
+
+
+def _lfs(repository: Repository, service: str, request: Request) -> Response:
+    """Git LFS's batch API, and the files themselves, which need what the answer says and no login."""
+    base = f"https://{request.host}/{repository.owner}/{repository.name}.git/info/lfs/objects"
+    if service == "info/lfs/objects/batch" and request.method == "POST":
+        objects = []
+        for asked in json.loads(request.body)["objects"]:
+            if asked["oid"] in repository.large:
+                action = {"href": f"{base}/{asked['oid']}", "header": {"X-Lab-Ticket": "let me in"}}
+                objects.append(asked | {"actions": {"download": action}})
+            else:
+                objects.append(asked | {"error": {"code": 404, "message": "Object does not exist"}})
+        answer = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        return Response(200, answer, {"Content-Type": "application/vnd.git-lfs+json"})
+    content = repository.large.get(service.rpartition("/")[2])
+    if content is None or request.headers.get("X-Lab-Ticket") != "let me in":
+        return Response(404, b"{}", {"Content-Type": "application/json"})
+    return Response(200, content, {"Content-Type": "application/octet-stream"})
 
 
 def _backend(root: Path, repository: Repository, service: str, request: Request, fault: Fault | None) -> Response:

@@ -30,6 +30,8 @@ class NpmRegistry(Faulty):
     def __init__(self) -> None:
         super().__init__()
         self._packages: dict[str, dict[str, _Version]] = {}
+        self.token: str | None = None  # when set: the bearer token for packages of `private`
+        self.private = "@acme/"
         self.log: list[dict] = []
 
     def publish(self, name: str, version: str, files: dict[str, str | bytes | Executable] | None = None) -> None:
@@ -77,9 +79,17 @@ class NpmRegistry(Faulty):
 
     def respond(self, request: Request) -> Response:
         fault = self.next_fault(request.path)
-        response = self.instead(fault, request.path) or self.spoil(fault, self._find(request))
-        self.log.append(logged(request, fault, response))
+        response = self.instead(fault, request.path) or self.spoil(fault, self._refusal(request) or self._find(request))
+        self.log.append(logged(request, fault, response) | {"authorization": request.headers.get("Authorization", "")})
         return response
+
+    def _refusal(self, request: Request) -> Response | None:
+        """npm writes the slash of a scoped name as %2f."""
+        is_private = request.path.lower().replace("%2f", "/").startswith(f"/{self.private}")
+        if self.token is None or not is_private or request.headers.get("Authorization") == f"Bearer {self.token}":
+            return None
+        body = b'{"error":"Unable to authenticate, need: Bearer"}'
+        return Response(401, body, {"Content-Type": "application/json", "WWW-Authenticate": "Bearer"})
 
     def _find(self, request: Request) -> Response:
         found = re.fullmatch(r"/((?:@[^/]+/)?[^/]+)(?:/-/[^/]+-(\d+\.\d+\.\d+[^/]*)\.tgz)?", request.path)

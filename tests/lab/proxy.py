@@ -57,7 +57,7 @@ class Proxy:
                     with upstream:
                         if method != b"CONNECT":
                             upstream.sendall(head)
-                        _splice(client, upstream)
+                        splice(client, upstream)
             except (OSError, ValueError):
                 pass  # one of the two went away, or it was not a request
 
@@ -88,7 +88,8 @@ def _read_head(client: socket.socket) -> bytes:
     return head
 
 
-def _splice(one: socket.socket, other: socket.socket) -> None:
+def splice(one: socket.socket, other: socket.socket) -> None:
+    """Passes on what each says until both have ended."""
     def pump(source: socket.socket, sink: socket.socket) -> None:
         try:
             while part := source.recv(LIMIT):

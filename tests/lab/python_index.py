@@ -9,7 +9,7 @@ import json
 import re
 import tarfile
 import zipfile
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
@@ -51,6 +51,7 @@ class PythonIndex(Faulty):
     def __init__(self) -> None:
         super().__init__()
         self._published: Projects = {}
+        self.token: str | None = None  # when set: the password of the user __token__, for everything
         self.log: list[dict] = []
 
     def publish_wheel(self, name: str, version: str, files: Files | None = None, requires: Iterable[str] = ()) -> None:
@@ -90,9 +91,15 @@ class PythonIndex(Faulty):
 
     def respond(self, request: Request) -> Response:
         fault = self.next_fault(request.path)
-        response = self.instead(fault, request.path) or self.spoil(fault, self._find(request))
-        self.log.append(logged(request, fault, response))
+        response = self.instead(fault, request.path) or self.spoil(fault, self._refusal(request) or self._find(request))
+        self.log.append(logged(request, fault, response) | {"authorization": request.headers.get("Authorization", "")})
         return response
+
+    def _refusal(self, request: Request) -> Response | None:
+        login = b64encode(f"__token__:{self.token}".encode()).decode()
+        if self.token is None or request.headers.get("Authorization") == f"Basic {login}":
+            return None
+        return Response(401, b"a login is required\n", {"WWW-Authenticate": 'Basic realm="pypi"'})
 
     def _find(self, request: Request) -> Response:
         if found := re.fullmatch(r"/simple/([^/]+)(/?)", request.path):

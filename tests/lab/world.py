@@ -32,6 +32,7 @@ from .machine import Machine
 from .namespace import GATEWAY, NO_HOST, REFUSING, SILENT
 from .node_archive import NodeArchives
 from .npm_registry import NpmRegistry
+from .peering import Peering
 from .proxy import Proxy
 from .python_index import PythonIndex, UvArchives
 from .ssh_server import SshServer
@@ -78,6 +79,7 @@ class World:
         }
         self.machines: list[Machine] = []
         self._volumes: list[Volume] = []
+        self._peerings: list[Peering] = []
         self._processes: list[subprocess.Popen] = []
         self._keeper: subprocess.Popen | None = None
 
@@ -129,6 +131,8 @@ class World:
         archives = (self.node, self.npm, self.pypi, self.uv)
         for server in (self.git, self.github, *archives, self.proxy, self.ssh, self.front, self.imds, self.dns, self.dhcp):
             server.stop()
+        for peering in self._peerings:
+            peering.stop()
         for volume in self._volumes:
             volume.close()
         cleanup.remove(self.id)
@@ -303,6 +307,11 @@ class World:
         machine.enable_cloud_init(user_data is not None if cloud_init is None else cloud_init)
         machine.start()
         return machine
+
+    def peer(self, name: str, port: int, other: "World") -> None:
+        """From now on this world's machine reaches a port of the other world's machine under this name."""
+        self._peerings.append(Peering(self.namespace, other.namespace, other.instance.address, port))
+        self.dns.point(name, GATEWAY)
 
     def volume(self, size: str = "96M") -> Volume:
         """An empty volume, attached to no machine yet."""

@@ -110,21 +110,46 @@ fn modes_and_kinds_that_git_does_not_write() {
     assert_eq!(Asking::local(upstream.path()).fails().0, Code::SourceUnsafe);
 }
 
+fn submodule(upstream: &Upstream) -> Oid {
+    let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
+    let modules = upstream.tree(&[(SUBMODULE, "lib", commit)]);
+    let described = "[submodule \"lib\"]\n\tpath = modules/lib\n\turl = https://git.test/acme/lib.git\n";
+    upstream.tree(&[(FILE, ".gitmodules", upstream.blob(described)), (DIRECTORY, "modules", modules)])
+}
+
+fn pointer(upstream: &Upstream, oid: &str) -> Oid {
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+    upstream.tree(&[(FILE, "model.bin", upstream.blob(pointer))])
+}
+
 #[test]
-fn what_is_not_supported_yet_is_said_so() {
-    refused_as(Code::SourceSubmodule, "modules/lib: it is a submodule", |upstream| {
-        let commit = Oid::from_str("0123456789012345678901234567890123456789").unwrap();
-        let modules = upstream.tree(&[(SUBMODULE, "lib", commit)]);
-        let described = "[submodule \"lib\"]\n\tpath = modules/lib\n\turl = https://git.test/lib.git\n";
-        upstream.tree(&[(FILE, ".gitmodules", upstream.blob(described)), (DIRECTORY, "modules", modules)])
-    });
-    refused_as(Code::SourceLfs, "model.bin: it is a Git LFS pointer", |upstream| {
-        let pointer = format!(
-            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n",
-            "0".repeat(64)
-        );
-        upstream.tree(&[(FILE, "model.bin", upstream.blob(pointer))])
-    });
+fn a_submodule_of_another_server_is_not_fetched() {
+    let upstream = Upstream::with(submodule);
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let (code, text) = Asking::remote(format!("{}/auth.git", server.url)).fails();
+    assert_eq!(code, Code::SourceSubmodule, "{text}");
+    assert!(text.contains("modules/lib"), "{text}");
+}
+
+#[test]
+fn a_broken_pointer_of_lfs_is_refused() {
+    refused_as(Code::SourceLfs, "model.bin", |upstream| pointer(upstream, "00"));
+}
+
+/// A local repository is planned without what is in other repositories.
+#[test]
+fn what_was_not_fetched_is_not_checked_out() {
+    for (expected, upstream) in [
+        (Code::SourceSubmodule, Upstream::with(submodule)),
+        (Code::SourceLfs, Upstream::with(|upstream| pointer(upstream, &"0".repeat(64)))),
+    ] {
+        Asking::local(upstream.path()).fetch().unwrap();
+        let release = TempDir::new().unwrap();
+        let commit = upstream.repository.refname_to_id("refs/heads/main").unwrap();
+        let error = check_out(&upstream.path(), &named(commit), release.path()).unwrap_err();
+        assert_eq!(error.code(), expected, "{error}");
+        assert_eq!(release.path().read_dir().unwrap().count(), 0, "something was written");
+    }
 }
 
 /// `git add` of a directory that is a repository itself records a commit, and no address.

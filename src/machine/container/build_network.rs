@@ -1,18 +1,29 @@
 //! Keeps IMDS from the RUN lines of a Dockerfile, which docker runs on its default bridge: a firewall rule for that bridge,
 //! for as long as a build runs. Services have a bridge of their own, and keep what the policy lets them reach.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::fault::Fault;
+use crate::machine::disk::files;
 use crate::machine::process::program::{self, failed};
+use crate::plan::{Mode, Owner};
 
 /// Docker's chain for rules of others, its default bridge, and IMDS.
 const RULE: [&str; 7] = ["DOCKER-USER", "-i", "docker0", "-d", "169.254.169.254/32", "-j", "DROP"];
 
+/// Exists while the rule may: a run that was killed leaves both, and the next one removes them. On tmpfs, as the rule.
+const MARK: &str = "/run/bootagent/build-network";
+
+pub fn is_closed() -> Result<bool> {
+    files::exists(Path::new(MARK))
+}
+
 /// Fails if the rule cannot be set: then nothing is built.
 pub async fn close() -> Result<()> {
-    open().await;
+    open().await?;
+    files::write(Path::new(MARK), b"", &Owner::root(), Mode(0o600))?;
     let output = iptables("-I").await?;
     match output.ok() {
         true => Ok(()),
@@ -24,13 +35,14 @@ pub async fn close() -> Result<()> {
 }
 
 /// Removes the rule, and those of killed runs.
-pub async fn open() {
+pub async fn open() -> Result<()> {
     const MOST: usize = 10;
     for _ in 0..MOST {
         if !iptables("-D").await.is_ok_and(|output| output.ok()) {
             break;
         }
     }
+    files::remove_file(Path::new(MARK))
 }
 
 async fn iptables(what: &str) -> Result<program::Output> {

@@ -46,8 +46,7 @@ pub async fn prepare(image: &PrepareImage, imds: &Imds) -> Result<()> {
         ImageOrigin::Dockerfile { .. } => {
             build_network::close().await?;
             let built = build(image).await;
-            build_network::open().await;
-            built?
+            build_network::open().await.and(built)?
         }
     };
     let text = serde_json::to_string_pretty(&record)

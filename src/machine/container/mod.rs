@@ -1,7 +1,8 @@
 //! Docker: its daemon, the images of releases, and the service's container. Talks to docker only by its client.
 
-mod build_network;
+pub mod build_network;
 pub mod docker;
 pub mod engine;
 pub mod images;
 pub mod inspect;
+pub mod remove;

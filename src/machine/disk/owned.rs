@@ -52,6 +52,11 @@ pub fn read(path: &Path, longest: u64) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+/// The path without symbolic links; `None` if it is absent. Refuses what `read` refuses.
+pub fn resolved(path: &Path) -> Result<Option<PathBuf>, String> {
+    resolve(path)
+}
+
 /// Resolves symbolic links, and refuses a path if other users can change a directory, link or file on it.
 fn resolve(path: &Path) -> Result<Option<PathBuf>, String> {
     let mut at = PathBuf::new();

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{Odb, Oid};
 use nix::dir::Dir;
@@ -15,8 +15,9 @@ use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{geteuid, symlinkat};
 
 use super::inspect::{self, Inspected, Item};
-use super::libgit2;
+use super::lfs::Pointer;
 use super::request::CheckoutRequest;
+use super::{lfs, libgit2, submodules};
 use crate::error::{Code, Coded, Error, Result};
 use crate::facts::EntryKind;
 use crate::secret::ForeignText;
@@ -38,10 +39,21 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     let repository = libgit2::open(&request.repository).map_err(failed)?;
     let commit = Oid::from_str(request.commit.as_str()).map_err(failed)?;
     // Inspected again: the child that fetched this parsed an untrusted pack, which may have taken control of it.
-    let Inspected { items, gitlinks } = inspect::inspect(&repository, commit, &request.limits)?;
+    let Inspected { items, gitlinks, missing } = inspect::inspect(&repository, commit, &request.limits)?;
+    if let Some(missing) = missing.first() {
+        return Err(submodules::refused(missing, "its commit is not among what was fetched".to_owned()));
+    }
+    let is_absent = |pointer| !lfs::path(&request.repository, pointer).exists();
+    if let Some(item) = items.iter().find(|item| item.lfs.as_ref().is_some_and(is_absent)) {
+        return Err(lfs::refused(&item.path, "it is not among what was fetched"));
+    }
     let root = empty_directory(&request.release)?;
     let odb = repository.odb().map_err(failed)?;
-    let mut writer = Writer { odb, open: vec![Folder { name: String::new(), fd: root }] };
+    let mut writer = Writer {
+        odb,
+        repository: request.repository.clone(),
+        open: vec![Folder { name: String::new(), fd: root }],
+    };
     let files = items.iter().map(|item| (item.path.as_str(), Some(item)));
     let mut all: Vec<_> = files.chain(gitlinks.iter().map(|path| (path.as_str(), None))).collect();
     all.sort_unstable_by_key(|(path, _)| *path);
@@ -80,6 +92,7 @@ fn empty_directory(path: &Path) -> Result<OwnedFd> {
 /// Writes files; holds open all directories from the release down to that of the last file.
 struct Writer<'r> {
     odb: Odb<'r>,
+    repository: PathBuf,
     open: Vec<Folder>,
 }
 
@@ -92,6 +105,10 @@ impl Writer<'_> {
     fn write(&mut self, item: &Item) -> anyhow::Result<()> {
         let (directories, name) = item.path.rsplit_once('/').unwrap_or(("", &item.path));
         self.enter(directories)?;
+        if let Some(pointer) = &item.lfs {
+            let mode = if item.kind == EntryKind::Executable { 0o755 } else { 0o644 };
+            return large(self.current()?, name, &lfs::path(&self.repository, pointer), pointer, mode);
+        }
         let content = self.odb.read(item.blob)?;
         let folder = self.current()?;
         match item.kind {
@@ -126,6 +143,17 @@ fn make_directory(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
     mkdirat(&parent, name, mode)?;
     let fd = openat(&parent, name, FOLDER, Mode::empty())?;
     Ok(fd)
+}
+
+/// The file that a pointer of Git LFS stands for. Checked again: the child that fetched it may have been taken over.
+fn large(folder: impl AsFd, name: &str, from: &Path, pointer: &Pointer, mode: u32) -> anyhow::Result<()> {
+    let mut from = File::open(from)?;
+    let mut file = File::from(openat(folder, name, NEW_FILE, Mode::from_bits_truncate(mode))?);
+    match lfs::copy(&mut from, &mut file, pointer) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(anyhow::anyhow!("what was fetched is not the file that the Git LFS pointer names")),
+        Err(lfs::Copying::Read(error) | lfs::Copying::Write(error)) => Err(error.into()),
+    }
 }
 
 fn file(folder: impl AsFd, name: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {

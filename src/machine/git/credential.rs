@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error};
+use crate::machine::jail::on_the_wire;
 use crate::secret::Secret;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,19 +33,4 @@ pub struct App {
 /// The error for a credential that cannot be used, found before any connection.
 pub(super) fn unusable(cause: &str) -> Error {
     Error::new(Code::CredentialInvalid, "reading the git credential", cause)
-}
-
-/// Serializes a [`Secret`] for the pipe to the child. The type itself does not, so that no record or log contains one.
-mod on_the_wire {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Secret;
-
-    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.expose())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(Secret::new)
-    }
 }

@@ -9,7 +9,7 @@ use super::address::Address;
 use super::inspect::Inspected;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, with_session};
-use super::{commits, http, inspect, libgit2, local, ssh, unsupported};
+use super::{commits, http, inspect, lfs, libgit2, local, ssh, submodules, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Listing, Source};
 use crate::fault::Fault;
@@ -21,11 +21,21 @@ const DEPTHS: [i32; 2] = [50, 1000];
 /// Resolves the commit, fetches it unless it is local, and lists its files.
 pub fn fetch(request: &FetchRequest) -> Result<Source> {
     libgit2::set_up()?;
-    let (repository, name, commit) = match &request.repository {
-        From::Remote { url } => remote(request, url)?,
-        From::Local { path } => local(request, path)?,
+    let (repository, name, commit, inspected) = match &request.repository {
+        From::Remote { url } => {
+            let (repository, name, commit) = remote(request, url)?;
+            let inspected = submodules::complete(request, &repository, commit, url)?;
+            lfs::fetch(request, &request.scratch, url, &inspected.items)?;
+            (repository, name, commit, inspected)
+        }
+        From::Local { path } => {
+            // Its submodules are repositories of their own: what is in them is not looked at.
+            let (repository, name, commit) = local(request, path)?;
+            let inspected = inspect::inspect(&repository, commit, &request.limits)?;
+            (repository, name, commit, inspected)
+        }
     };
-    let Inspected { items, gitlinks } = inspect::inspect(&repository, commit, &request.limits)?;
+    let Inspected { items, gitlinks, .. } = inspected;
     let entries = items.iter().map(|item| Entry { path: item.path.clone(), kind: item.kind }).collect();
     let mut source = Source {
         repository: name,
@@ -82,7 +92,7 @@ fn fetch_remote(
 }
 
 /// The session with the server, and the address by which libgit2 chooses the protocol.
-fn session(request: &FetchRequest, url: &str) -> Result<(Arc<dyn Session>, String)> {
+pub(super) fn session(request: &FetchRequest, url: &str) -> Result<(Arc<dyn Session>, String)> {
     if ssh::Address::claims(url) {
         let session = ssh::Session::new(ssh::Address::parse(url)?, request)?;
         return Ok((Arc::new(session), "ssh://server/repository".to_owned()));
@@ -128,11 +138,11 @@ fn empty_repository(scratch: &Path) -> Result<Repository> {
         .map_err(|error| Error::of_the_disk(doing(), ForeignText::message(error.message())))
 }
 
-struct RemoteBranch<'a> {
-    repository: &'a Repository,
-    session: &'a Arc<dyn Session>,
-    address: &'a str,
-    branch: &'a Branch,
+pub(super) struct RemoteBranch<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) session: &'a Arc<dyn Session>,
+    pub(super) address: &'a str,
+    pub(super) branch: &'a Branch,
 }
 
 impl RemoteBranch<'_> {
@@ -153,7 +163,7 @@ impl RemoteBranch<'_> {
 
     /// Fetches as little history as contains the commit. The beginning of an id means the one commit of that history
     /// that begins so, although an older one may begin so, too.
-    fn pinned(&self, pinned: &CommitPrefix) -> Result<Oid> {
+    pub(super) fn pinned(&self, pinned: &CommitPrefix) -> Result<Oid> {
         let wanted = pinned.whole().as_ref().map(commits::oid).transpose()?;
         for depth in DEPTHS {
             let tip = self.fetch_branch(wanted, depth)?;

@@ -79,6 +79,23 @@ impl Session {
         })
     }
 
+    pub(super) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// Whether an address is on the repository's server.
+    pub(super) fn is_at(&self, address: &str) -> bool {
+        address.strip_prefix(self.address.origin()).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    pub(super) fn hiding(&self, error: Error) -> Error {
+        self.exchange.redacted(error)
+    }
+
     fn advertisement(&self) -> Result<BodyReader<'static>> {
         let mut at = self.address.clone();
         for _ in 0..=REDIRECTS {
@@ -152,7 +169,7 @@ impl Session {
         Ok(response.into_body().into_reader())
     }
 
-    fn refused(&self, status: StatusCode) -> Error {
+    pub(super) fn refused(&self, status: StatusCode) -> Error {
         match status.as_u16() {
             401 if self.authorization.is_some() => {
                 self.exchange.fault(Fault::GitRefused, "the server does not accept the credential (401)").remedy(
@@ -172,7 +189,7 @@ impl Session {
         }
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> Error {
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> Error {
         let (fault, cause) = self.route.unreachable(error);
         match () {
             () if tls::is_untrusted(&cause) => {
@@ -184,7 +201,7 @@ impl Session {
     }
 
     /// An error while a body is read. A timeout is then an io::Error that wraps ureq's own.
-    fn broken_off(&self, error: io::Error) -> Error {
+    pub(super) fn broken_off(&self, error: io::Error) -> Error {
         match error.into() {
             timeout @ ureq::Error::Timeout(_) => self.unreachable(&timeout),
             other => self.exchange.fault(Fault::GitBrokenOff, format!("the answer ends early: {other}")),

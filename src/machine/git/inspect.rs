@@ -1,10 +1,12 @@
 //! Lists the files of a commit. Refuses unsafe and unsupported entries, with an error that names the path.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 
+use super::lfs::Pointer;
 use super::links::{self, Node, Nodes};
+use super::modules::{Module, modules};
 use super::paths;
 use super::request::Limits;
 use crate::error::{Code, Error, Result};
@@ -15,9 +17,10 @@ use crate::secret::{ForeignText, Message, cut};
 const LONGEST_TARGET: usize = 4_095;
 /// A longer `.gitmodules` is not read.
 const LONGEST_GITMODULES: usize = 1 << 20;
-/// The upper bound for a pointer file in the specification of Git LFS.
-const LFS_POINTER_BYTES: usize = 1_024;
-const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+/// Of all submodules, those of submodules included.
+const MOST_SUBMODULES: usize = 100;
+/// How deep submodules may be within submodules.
+const DEEPEST: usize = 4;
 
 /// A file or symlink of the commit.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub(super) struct Item {
     pub(super) kind: EntryKind,
     pub(super) blob: Oid,
     size: usize,
+    /// Of a pointer: the file that it stands for.
+    pub(super) lfs: Option<Pointer>,
+    /// The urls of the submodules that it is in, the outermost first.
+    pub(super) within: Vec<String>,
 }
 
 /// What a commit consists of.
@@ -35,6 +42,25 @@ pub(super) struct Inspected {
     pub(super) items: Vec<Item>,
     /// Submodules that `.gitmodules` does not describe, so that `git clone` makes empty directories of them.
     pub(super) gitlinks: Vec<String>,
+    /// Submodules whose commits are not in this repository. What is in them is not known.
+    pub(super) missing: Vec<Missing>,
+}
+
+/// A submodule that must be fetched.
+#[derive(Debug)]
+pub(super) struct Missing {
+    pub(super) path: String,
+    pub(super) commit: Oid,
+    /// Its url in `.gitmodules`; before it those of the submodules that it is in.
+    pub(super) urls: Vec<String>,
+    pub(super) branch: Option<String>,
+}
+
+/// A repository of the tree, whose submodules are to be looked at: the outermost one, or a submodule.
+struct Within {
+    directory: String,
+    urls: Vec<String>,
+    gitlinks: Vec<(String, Oid)>,
 }
 
 /// All that the commit consists of, or the first thing that is not allowed.
@@ -50,12 +76,13 @@ pub(super) fn inspect(repository: &Repository, commit: Oid, limits: &Limits) -> 
         gitlinks: Vec::new(),
         targets: Vec::new(),
         bytes: 0,
+        within: Vec::new(),
     };
     walk.tree(tree, "")?;
+    let (gitlinks, missing) = walk.submodules()?;
     walk.check_links()?;
-    walk.check_gitlinks()?;
     walk.items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(Inspected { items: walk.items, gitlinks: walk.gitlinks })
+    Ok(Inspected { items: walk.items, gitlinks, missing })
 }
 
 /// Adds the text of the wanted files to `source`, as far as they exist.
@@ -86,10 +113,12 @@ struct Walk<'r> {
     limits: &'r Limits,
     items: Vec<Item>,
     directories: Vec<String>,
-    gitlinks: Vec<String>,
+    /// Submodules that `submodules` has not looked at yet.
+    gitlinks: Vec<(String, Oid)>,
     /// Symlinks and where they point.
     targets: Vec<(String, String)>,
     bytes: u64,
+    within: Vec<String>,
 }
 
 impl Walk<'_> {
@@ -126,7 +155,7 @@ impl Walk<'_> {
             0o120_000 => self.symlink(entry.id(), path),
             0o160_000 => {
                 self.directories.push(path.clone());
-                self.gitlinks.push(path);
+                self.gitlinks.push((path, entry.id()));
                 Ok(())
             }
             mode => Err(refused(&path, &format!("its mode is {mode:o}, which git does not write"))),
@@ -135,17 +164,17 @@ impl Walk<'_> {
 
     fn file(&mut self, blob: Oid, path: String, kind: EntryKind) -> Result<()> {
         let size = self.size(blob, &path)?;
-        self.bytes = self.bytes.saturating_add(size as u64);
+        let lfs = match Pointer::may_have(size) {
+            true => Pointer::read(&self.content(blob, &path)?).transpose(),
+            false => Ok(None),
+        };
+        let lfs = lfs.map_err(|why| unsupported(Code::SourceLfs, &path, why))?;
+        self.bytes = self.bytes.saturating_add(lfs.as_ref().map_or(size as u64, |pointer| pointer.size));
         if self.bytes > self.limits.tree_bytes {
             let cause = format!("its files are more than {} bytes together", self.limits.tree_bytes);
             return Err(Error::new(Code::SourceTooLarge, "adding up the commit's files", cause));
         }
-        if (LFS_POINTER.len()..=LFS_POINTER_BYTES).contains(&size)
-            && self.content(blob, &path)?.starts_with(LFS_POINTER)
-        {
-            return Err(unsupported(Code::SourceLfs, &path, "it is a Git LFS pointer, not the file itself"));
-        }
-        self.items.push(Item { path, kind, blob, size });
+        self.items.push(Item { path, kind, blob, size, lfs, within: self.within.clone() });
         Ok(())
     }
 
@@ -157,7 +186,7 @@ impl Walk<'_> {
         let target = String::from_utf8(self.content(blob, &path)?)
             .map_err(|_| refused(&path, "its target is not UTF-8"))?;
         self.targets.push((path.clone(), target));
-        self.items.push(Item { path, kind: EntryKind::Symlink, blob, size });
+        self.items.push(Item { path, kind: EntryKind::Symlink, blob, size, lfs: None, within: Vec::new() });
         Ok(())
     }
 
@@ -174,22 +203,52 @@ impl Walk<'_> {
         Ok(self.odb.read(blob).map_err(|error| damaged(path, &error))?.data().to_vec())
     }
 
-    /// Refuses submodules that `.gitmodules` describes: the service needs what is in them. One that it does not describe
-    /// (a repository inside the working tree was added by mistake) is empty in every clone.
-    fn check_gitlinks(&self) -> Result<()> {
-        let Some(first) = self.gitlinks.first() else { return Ok(()) };
-        let submodule = |path: &str| unsupported(Code::SourceSubmodule, path, "it is a submodule");
-        let Some(modules) = self.items.iter().find(|item| item.path == ".gitmodules") else { return Ok(()) };
-        if modules.size > LONGEST_GITMODULES {
-            return Err(submodule(first));
+    /// Walks through the submodules whose commits are here, and through theirs. Returns those that no `.gitmodules`
+    /// describes (a repository inside the working tree was added by mistake: it is empty in every clone), and those whose
+    /// commits are not here.
+    fn submodules(&mut self) -> Result<(Vec<String>, Vec<Missing>)> {
+        let (mut undescribed, mut missing, mut count) = (Vec::new(), Vec::new(), 0);
+        let gitlinks = std::mem::take(&mut self.gitlinks);
+        let mut todo = vec![Within { directory: String::new(), urls: Vec::new(), gitlinks }];
+        while let Some(Within { directory, urls, gitlinks }) = todo.pop() {
+            let described = if gitlinks.is_empty() { HashMap::new() } else { self.described(&directory)? };
+            for (path, commit) in gitlinks {
+                let below = path.strip_prefix(&directory).unwrap_or(&path).trim_start_matches('/');
+                let Some(module) = described.get(below).filter(|module| !module.is_left_out) else {
+                    undescribed.push(path);
+                    continue;
+                };
+                count += 1;
+                if count > MOST_SUBMODULES || urls.len() == DEEPEST {
+                    let cause = format!(
+                        "there are more than {MOST_SUBMODULES} submodules, or over {DEEPEST} within each other"
+                    );
+                    return Err(submodule(&path, &cause));
+                }
+                let urls: Vec<String> = urls.iter().chain([&module.url]).cloned().collect();
+                let Ok(found) = self.repository.find_commit(commit) else {
+                    missing.push(Missing { path, commit, urls, branch: module.branch.clone() });
+                    continue;
+                };
+                self.within = urls.clone();
+                self.tree(found.tree_id(), &path)?;
+                todo.push(Within { directory: path, urls, gitlinks: std::mem::take(&mut self.gitlinks) });
+            }
         }
-        let text = self.content(modules.blob, &modules.path)?;
-        let text = String::from_utf8_lossy(&text);
-        let described: HashSet<&str> = text.lines().filter_map(described_path).collect();
-        match self.gitlinks.iter().find(|path| described.contains(path.as_str())) {
-            Some(path) => Err(submodule(path)),
-            None => Ok(()),
+        Ok((undescribed, missing))
+    }
+
+    /// The submodules that the `.gitmodules` of a repository in this directory describes.
+    fn described(&self, directory: &str) -> Result<HashMap<String, Module>> {
+        let path =
+            if directory.is_empty() { ".gitmodules".to_owned() } else { format!("{directory}/.gitmodules") };
+        let is_it = |item: &&Item| item.path == path && item.kind != EntryKind::Symlink;
+        let Some(item) = self.items.iter().find(is_it) else { return Ok(HashMap::new()) };
+        if item.size > LONGEST_GITMODULES {
+            return Err(submodule(&path, "the file that describes submodules is too long"));
         }
+        let text = self.content(item.blob, &path)?;
+        Ok(modules(&String::from_utf8_lossy(&text)))
     }
 
     fn check_links(&self) -> Result<()> {
@@ -211,10 +270,8 @@ impl Walk<'_> {
     }
 }
 
-/// The path in a line of `.gitmodules` such as `path = "modules/lib"`.
-fn described_path(line: &str) -> Option<&str> {
-    let (key, path) = line.split_once('=')?;
-    key.trim().eq_ignore_ascii_case("path").then(|| path.trim().trim_matches('"').trim_end_matches('/'))
+fn submodule(path: &str, why: &str) -> Error {
+    unsupported(Code::SourceSubmodule, path, why)
 }
 
 /// For messages: the name may be any bytes.
@@ -223,7 +280,7 @@ fn unchecked_path(directory: &str, name: &[u8]) -> String {
 }
 
 /// Escaped, because users who can push choose the names, which could contain terminal control sequences.
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     cut(path.trim_start_matches('/').escape_debug().to_string(), 100)
 }
 

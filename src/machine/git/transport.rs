@@ -94,6 +94,11 @@ impl Exchange {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// How many bytes may still come.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// Counts received bytes; fails above the limit.
     pub(super) fn count(&self, bytes: usize) -> Result<()> {
         let bytes = bytes as u64;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{diagnose, releases};
 use crate::error::{Code, Error, Result};
+use crate::facts::Registry;
 use crate::fault::{Fault, Phase};
 use crate::machine::aws::clock;
 use crate::machine::disk::files;
@@ -17,8 +18,9 @@ use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
 use crate::machine::npm_tree;
 use crate::machine::process::journal;
+use crate::machine::registries;
 use crate::machine::{Context, now};
-use crate::plan::{Checkout, Command, Mode, Owner, layout};
+use crate::plan::{Checkout, Command, Mode, Owner, RegistryAccess, layout};
 
 /// Less than the step's time limit, because the child's error says more than the step's.
 const CHECKOUT: Duration = Duration::from_secs(Phase::Checkout.seconds().0 - 10);
@@ -67,7 +69,7 @@ fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
 
 /// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials. Returns what
 /// its own installer says of npm, if it had to start npm.
-pub async fn run(command: &Command) -> Result<Option<String>> {
+pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<String>> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // Longer than the step's time limit: it ends the unit if the agent was killed.
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
@@ -83,6 +85,10 @@ pub async fn run(command: &Command) -> Result<Option<String>> {
         Some(node) => npm_tree::command_line(node, &command.argv)?,
         None => wrapper::command_line(&command.argv, false)?,
     };
+    let _proxy = match &command.registries {
+        Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
+        None => None,
+    };
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
@@ -95,6 +101,20 @@ pub async fn run(command: &Command) -> Result<Option<String>> {
         writable: &command.sandbox.writable,
         fault: Fault::InstallFailed,
     };
-    clock::checked(diagnose::judge(&ran, &output, &unit_ended)).await?;
+    let judged = diagnose::judge(&ran, &output, &unit_ended);
+    clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await?;
     Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.lines())))
+}
+
+/// Of a registry that refuses the token: where the token comes from.
+fn remedied(error: Error, access: Option<&RegistryAccess>) -> Error {
+    let (Some(access), Some(Fault::RegistryRefused)) = (access, Fault::of(&error)) else { return error };
+    let of = |registry: &Registry| format!("{} for {}", registry.token, registry.url);
+    let tokens: Vec<String> = access.registries.iter().map(of).collect();
+    error.remedy(format!(
+        "does the token still work, and may it read this package? the secret {} has {}; other registries get no token: \
+         [registries] in the policy names them",
+        access.secret,
+        tokens.join(", ")
+    ))
 }

@@ -62,6 +62,27 @@ pub fn serve<Req: DeserializeOwned, T: Serialize>(act: impl FnOnce(&Req) -> Resu
     }
 }
 
+/// The same for a child that goes on after its reply: `begin` returns the reply and what runs then. A line end follows
+/// the reply.
+pub fn serve_on<Req, T, F>(begin: impl FnOnce(Req) -> Result<(T, F)>) -> ExitCode
+where
+    Req: DeserializeOwned,
+    T: Serialize,
+    F: FnOnce() -> ExitCode,
+{
+    let (result, go_on) = match request().and_then(begin) {
+        Ok((value, go_on)) => (Ok(value), Some(go_on)),
+        Err(error) => (Err(error), None),
+    };
+    let (mut reply, exit) = encode_reply(result);
+    reply.push(b'\n');
+    let mut stdout = std::io::stdout().lock();
+    match (stdout.write_all(&reply).and_then(|()| stdout.flush()), go_on) {
+        (Ok(()), Some(go_on)) => go_on(),
+        _ => ExitCode::from(exit),
+    }
+}
+
 fn request<T: DeserializeOwned>() -> Result<T> {
     confine()?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));

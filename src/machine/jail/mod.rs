@@ -15,6 +15,7 @@ pub mod ask;
 pub mod child;
 pub mod imds_proof;
 pub mod imds_rules;
+pub mod on_the_wire;
 pub mod request;
 pub mod unit;
 pub mod wrapper;

@@ -1,4 +1,4 @@
-//! Transient units, in which children and commands from a repository run, never as root.
+//! Transient units, in which children and commands from a repository run, never as root, and the operator's hooks.
 //!
 //! Each has a fixed name, so that a run can stop a unit that a killed run left; a clean environment; a deadline that
 //! systemd enforces even if bootagent was killed; and no access to IMDS unless `with_imds` allows it.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Coded, Error, Result};
 use crate::fault::Fault;
 use crate::machine::process::program::{self, Output};
 use crate::machine::process::units;
@@ -32,6 +32,8 @@ pub enum User {
         user: String,
         group: String,
     },
+    /// Without a sandbox: only for programs that no other user can change.
+    Root,
 }
 
 impl TransientUnit {
@@ -45,6 +47,11 @@ impl TransientUnit {
             confined: Confined::Child,
             may_use_imds: false,
         }
+    }
+
+    /// For a program of the operator: it runs as root, and may do what root may do.
+    pub fn of_the_operator(unit: &str, deadline: Duration) -> Self {
+        TransientUnit { may_use_imds: true, ..Self::new(unit, User::Root, deadline) }
     }
 
     pub fn unit(&self) -> &str {
@@ -127,16 +134,43 @@ impl TransientUnit {
         }
     }
 
+    /// Starts `argv`, which goes on until the returned value is dropped. Returns the first line that it prints, within
+    /// `patience` and of at most `most` bytes.
+    pub async fn serve(
+        self,
+        argv: &[String],
+        input: Zeroizing<Vec<u8>>,
+        patience: Duration,
+        most: u64,
+    ) -> Result<(Vec<u8>, Serving)> {
+        if !units::is_running_the_machine() {
+            return Err(without_systemd(&self.unit));
+        }
+        units::clear(&self.unit).await?;
+        let line = self.line(argv);
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let guard = StopOnDrop(Some(self.unit.clone()));
+        let doing = || format!("starting {}", self.unit);
+        let served = program::serve(&line, &input, patience, most).await.doing(doing)?;
+        let Some((reply, child)) = served else {
+            return Err(Fault::UnitFailed.error(doing(), "it ended, or did not answer in time"));
+        };
+        Ok((reply, Serving { _guard: guard, _child: child }))
+    }
+
     fn line(&self, argv: &[String]) -> Vec<String> {
         let user = match &self.user {
             User::Dynamic => vec!["DynamicUser=yes".to_owned()],
             User::Named { user, group } => vec![format!("User={user}"), format!("Group={group}")],
+            User::Root => Vec::new(),
         };
+        let is_confined = !matches!(self.user, User::Root);
         let runtime_max = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
         let imds = (!self.may_use_imds).then_some(NO_IMDS);
-        let hardening = hardening(self.confined).chain(imds).map(str::to_owned);
+        let hardening = hardening(self.confined).chain(imds).map(str::to_owned).filter(|_| is_confined);
+        let homes = homes(argv).into_iter().filter(|_| is_confined);
         let own = self.properties.iter().cloned();
-        let properties = user.into_iter().chain(hardening).chain([runtime_max]).chain(own).chain(homes(argv));
+        let properties = user.into_iter().chain(hardening).chain([runtime_max]).chain(own).chain(homes);
         let environment = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         systemd_run(&self.unit, properties, environment, argv)
     }
@@ -190,6 +224,12 @@ fn homes(argv: &[String]) -> Vec<String> {
     }
     let hidden = "ProtectHome=yes".to_owned();
     if is_below(&["/tmp", "/var/tmp"]) { vec![hidden, bound] } else { vec![hidden] }
+}
+
+/// A unit that runs beside others. Stopped when this is dropped.
+pub struct Serving {
+    _guard: StopOnDrop,
+    _child: tokio::process::Child,
 }
 
 /// Stops the unit if the run is cancelled while it waits for the unit.

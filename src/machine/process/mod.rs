@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod exit;
 pub mod journal;
 pub mod lock;
+pub mod log;
 pub mod memory;
 pub mod program;
 pub mod reason;

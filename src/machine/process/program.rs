@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Coded, Error, Result};
@@ -79,6 +79,38 @@ pub async fn run(
         Some(ChildOutput { status, stdout, stderr }) => Ok(Output { status: status.code(), stdout, stderr }),
         None => Err(Error::new(Code::Deadline, doing(), format!("not done after {} s", deadline.as_secs()))),
     }
+}
+
+/// Starts a program that goes on, writes `input` to it, and returns the first line of its output, of at most `most`
+/// bytes. The program is killed when the returned value is dropped. `None`: it ended or printed no line in time.
+pub async fn serve(
+    argv: &[&str],
+    input: &[u8],
+    deadline: Duration,
+    most: u64,
+) -> io::Result<Option<(Vec<u8>, Child)>> {
+    let mut child = Command::new(argv[0])
+        .args(&argv[1..])
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else { return Ok(None) };
+    let mut line = Vec::new();
+    let all = async {
+        let feed = async move { stdin.write_all(input).await };
+        let mut stdout = BufReader::new(stdout.take(most));
+        let (_, read) = tokio::join!(feed, stdout.read_until(b'\n', &mut line));
+        read
+    };
+    let read = tokio::time::timeout(deadline, all).await;
+    let is_whole = matches!(read, Ok(Ok(_))) && line.ends_with(b"\n");
+    Ok(is_whole.then_some((line, child)))
 }
 
 /// What a process wrote until it ended, and its exit status.

@@ -1,9 +1,12 @@
 //! bootagent's own process: core dumps are forbidden before it reads anything, its arguments included.
 
+use std::fmt::Write;
+
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
+use sha2::{Digest, Sha256};
 
-use crate::error::{Code, Coded, Error, Result};
+use crate::error::{Code, Coded, Result};
 
 /// Keeps the secrets in memory out of core files, crash reporters and debuggers. Every process of bootagent calls
 /// this, also a `bootagent __child`.
@@ -17,13 +20,12 @@ pub fn forbid_core_dumps() -> Result<()> {
     prctl::set_dumpable(false).coded(Code::CoreDumps, || "keeping this process from being dumped".to_owned())
 }
 
-/// Replaces this process by the program in `line`, on the same terminal. Returns only the error if exec fails.
-pub fn become_program(line: &[String]) -> Error {
-    use std::os::unix::process::CommandExt;
-    let (program, arguments) = match line.split_first() {
-        Some((program, arguments)) => (program.as_str(), arguments),
-        None => ("", line),
-    };
-    let error = std::process::Command::new(program).args(arguments).exec();
-    Error::new(Code::Io, format!("starting {program}"), error)
+/// The SHA-256 of the program that this process runs, in lower-case hexadecimal digits; also if its file was replaced
+/// meanwhile.
+pub fn own_sha256() -> Result<String> {
+    let program = std::fs::read("/proc/self/exe").doing(|| "reading bootagent's own program".to_owned())?;
+    Ok(Sha256::digest(program).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
 }

@@ -24,6 +24,9 @@ use crate::machine::{Change, Check, Health, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
+/// The pause after the first look; each further one is twice as long, up to the gate's interval.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 /// `AlreadySo` if the unit's current process has passed the check before and one more probe is good.
 pub async fn check(wait: &HealthWait) -> Result<Check> {
     let gate = &wait.gate;
@@ -125,6 +128,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     // Restarts of processes within the unit (PM2's): the count at the first probe, and since then.
     let mut within_before: Option<u32> = None;
     let mut within = 0;
+    let mut looked = 0;
     let mut worst = bad(Fault::HealthNoListener, "it was not healthy for long enough without a break");
     loop {
         let state = units::state(&gate.unit).await?;
@@ -221,8 +225,19 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                 _ => return Err(refuse(gate, worst, gate.within.duration())),
             }
         }
-        sleep(Duration::from_millis(gate.interval_ms)).await;
+        sleep(pause(gate, looked, good.as_ref())).await;
+        looked += 1;
     }
+}
+
+/// How long to wait until the next look, after `looked` earlier ones. Short at first, because many services are healthy
+/// within half a second; then the interval, but never beyond the end of the soak.
+fn pause(gate: &Gate, looked: u32, good: Option<&(Instant, Same)>) -> Duration {
+    let longest = match good {
+        Some((since, same)) => gate.good_for(same.is_listening).duration().saturating_sub(since.elapsed()),
+        None => FIRST_PAUSE * 2_u32.saturating_pow(looked.min(16)),
+    };
+    Duration::from_millis(gate.interval_ms).min(longest)
 }
 
 /// Identifies the service's processes: two equal values mean that no process was replaced in between.
@@ -258,6 +273,26 @@ fn refuse(gate: &Gate, worst: Bad, after: Duration) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Probe, Seconds};
+
+    #[test]
+    fn the_pauses_grow_to_the_interval_and_end_with_the_soak() {
+        let gate = Gate {
+            unit: "x.service".into(),
+            probe: Probe::Alive,
+            also: Vec::new(),
+            within: Seconds(60),
+            soak: Seconds(1),
+            interval_ms: 500,
+        };
+        let pauses = [0, 1, 2, 3, 4, 1000].map(|looked| pause(&gate, looked, None).as_millis());
+        assert_eq!(pauses, [50, 100, 200, 400, 500, 500]);
+        let state = UnitState { main_pid: 17, ..UnitState::default() };
+        let good = |since| (since, Same::of(&state, true, None));
+        assert_eq!(pause(&gate, 1000, Some(&good(Instant::now()))).as_millis(), 500);
+        let begun = Instant::now().checked_sub(Duration::from_millis(900)).unwrap();
+        assert!(pause(&gate, 0, Some(&good(begun))).as_millis() <= 100, "the rest of the soak");
+    }
 
     #[test]
     fn a_process_that_is_replaced_within_the_unit_begins_the_soak_anew() {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use crate::machine::container::build_network;
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
 use crate::machine::process::units;
@@ -66,6 +67,7 @@ async fn remove(scratch: Vec<PathBuf>) -> Result<()> {
 pub async fn check(patterns: &[String], scratch: &[PathBuf]) -> Result<Check> {
     let Leftovers { mut units, scratch } = Leftovers::of(patterns, scratch).await?;
     units.extend(scratch.iter().map(|path| path.display().to_string()));
+    units.extend(build_network::is_closed()?.then(|| "the firewall rule of a build".to_owned()));
     Ok(if units.is_empty() { Check::AlreadySo } else { Check::WouldChange(units.join(", ")) })
 }
 
@@ -74,6 +76,9 @@ pub async fn clear(patterns: &[String], scratch: &[PathBuf]) -> Result<()> {
     let Leftovers { units: left, scratch } = Leftovers::of(patterns, scratch).await?;
     for unit in &left {
         units::stop(unit).await?;
+    }
+    if build_network::is_closed()? {
+        build_network::open().await?;
     }
     remove(scratch).await
 }

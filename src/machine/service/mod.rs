@@ -9,6 +9,7 @@ pub mod data_host;
 pub mod drain;
 pub mod ensure_running;
 pub mod gate;
+pub mod hooks;
 pub mod leftovers;
 pub mod listened;
 pub mod mark;

@@ -1,6 +1,7 @@
 //! Whether addresses accept connections. Sends nothing, and changes nothing.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
@@ -14,6 +15,8 @@ use crate::plan::Seconds;
 
 /// For one connection: a security group drops packets without an answer.
 const LONGEST: Duration = Duration::from_secs(3);
+/// Addresses of one name: a DNS server must not make a try endless.
+const MOST: usize = 16;
 
 pub async fn check(addresses: &[String]) -> Result<Check> {
     Ok(match first_closed(addresses).await {
@@ -48,12 +51,6 @@ async fn first_closed(addresses: &[String]) -> Option<(&str, String)> {
 }
 
 async fn connect(address: &str) -> Result<(), String> {
-    let silent = || {
-        format!(
-            "no answer within {} s: is there a route, and does the security group allow it?",
-            LONGEST.as_secs()
-        )
-    };
     let mut found = match timeout(LONGEST, lookup_host(address)).await {
         Ok(Ok(found)) => found.peekable(),
         Ok(Err(error)) => return Err(format!("its name has no address here: {error}")),
@@ -62,8 +59,13 @@ async fn connect(address: &str) -> Result<(), String> {
     if found.peek().is_none() {
         return Err("its name has no address here".to_owned());
     }
+    any(found.take(MOST)).await
+}
+
+/// Whether one of a name's addresses accepts connections: as clients do, each is tried.
+async fn any(addresses: impl Iterator<Item = SocketAddr>) -> Result<(), String> {
     let mut last = silent();
-    for one in found {
+    for one in addresses {
         last = match timeout(LONGEST, TcpStream::connect(one)).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -74,4 +76,30 @@ async fn connect(address: &str) -> Result<(), String> {
         };
     }
     Err(last)
+}
+
+fn silent() -> String {
+    format!(
+        "no answer within {} s: is there a route, and does the security group allow it?",
+        LONGEST.as_secs()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_address_of_a_name_is_enough() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let closed = SocketAddr::new("::1".parse().unwrap(), at.port());
+        assert_eq!(any([closed, at].into_iter()).await, Ok(()));
+        assert_eq!(any([at, closed].into_iter()).await, Ok(()));
+        drop(listener);
+        let refused = any([at, closed].into_iter()).await.unwrap_err();
+        assert!(refused.contains("it refuses connections"), "{refused}");
+    }
 }

@@ -84,18 +84,34 @@ pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
 
 /// The system's certificates and the file's as one PEM text, for programs whose CA file replaces the system's.
 pub fn bundle(file: &Path) -> Result<Vec<u8>> {
-    let mut all = Vec::new();
-    if let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) {
-        all = std::fs::read(system).doing(|| format!("reading {}", system.display()))?;
-        all.push(b'\n');
-    }
+    let mut all = system()?;
     for der in certificates_of(file)? {
         all.extend(pem(&der).into_bytes());
     }
     Ok(all)
 }
 
-fn pem(der: &CertificateDer<'_>) -> String {
+/// The same with the policy's CA file, if there is one, and one more certificate in PEM.
+pub fn bundle_with(ca_file: Option<&CaFile>, certificate: &str) -> Result<Vec<u8>> {
+    let mut all = match ca_file {
+        Some(file) => bundle(file.path())?,
+        None => system()?,
+    };
+    all.extend_from_slice(certificate.as_bytes());
+    Ok(all)
+}
+
+/// The system's certificates as PEM; empty if it has none.
+fn system() -> Result<Vec<u8>> {
+    let Some(system) = BUNDLES.iter().map(Path::new).find(|path| path.exists()) else {
+        return Ok(Vec::new());
+    };
+    let mut all = std::fs::read(system).doing(|| format!("reading {}", system.display()))?;
+    all.push(b'\n');
+    Ok(all)
+}
+
+pub fn pem(der: &CertificateDer<'_>) -> String {
     let text = BASE64.encode(der.as_ref());
     let lines: Vec<&str> =
         (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::limits::Limits;
 use super::pm2::Pm2Layer;
 use super::processes::{self, Processes};
 use super::proxy::ProxyLayer;
@@ -10,10 +9,12 @@ use super::spanned::{Fault, Item, Placed, Read, Section};
 use super::tables::{self, Table, Tables};
 use super::timers::{self, Timers};
 use super::volume::VolumeLayer;
-use super::{EnvWish, Health, Manifest, SupervisorName, compose, sources, value_files, values, wait_for};
+use super::{
+    EnvWish, Health, Manifest, SupervisorName, compose, limits, sources, value_files, values, wait_for,
+};
 use crate::facts::{Strength, ValueFile};
 use crate::observe::secrets::Refusal;
-use crate::plan::Seconds;
+use crate::plan::{Limits, Seconds};
 
 const KEYS: &[&str] = &[
     "build",
@@ -104,7 +105,7 @@ impl Layer {
             match key {
                 "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
                 "directory" => layer.directory = Some(values::directory(&item)?),
-                "limits" => layer.limits = Limits::read(&item, KEYS)?,
+                "limits" => layer.limits = limits::read(&item, KEYS)?,
                 "lockfile" => layer.lockfile = Some(item.flag()?),
                 "install" => layer.install = Some(values::commands(&item)?),
                 "build" => layer.build = Some(values::commands(&item)?),

@@ -1,70 +1,28 @@
-//! Parses the table `[limits]` of a manifest: what the service's unit may use at most.
+//! Parses the tables `[limits]`, `[processes.NAME.limits]` and `[timers.NAME.limits]` of a manifest: what a unit may use at most.
 
 use super::spanned::{Item, Read, shown};
+use crate::plan::{AN_AMOUNT, Limits, Memory};
 
 const KEYS: &[&str] = &["memory", "open_files", "tasks"];
-const AN_AMOUNT: &str = "an amount like \"400M\" or \"2G\"";
-/// With less, no runtime starts.
-const LEAST_MEMORY: u64 = 16 << 20;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// In systemd's notation: `400M`.
-    pub memory: Option<String>,
-    pub open_files: Option<u32>,
-    pub tasks: Option<u16>,
-}
-
-impl Limits {
-    pub(super) fn read(item: &Item<'_>, root_keys: &[&str]) -> Read<Limits> {
-        let (section, mut limits) = (item.table()?, Limits::default());
-        for (key, at, item) in section.entries() {
-            match key {
-                "memory" => limits.memory = Some(memory(&item)?),
-                "open_files" => {
-                    limits.open_files =
-                        Some(item.large_number(64..=1_048_576, "a number from 64 to 1048576")?)
-                }
-                "tasks" => limits.tasks = Some(item.number(16..=32_768, "a number from 16 to 32768")?),
-                _ => return Err(section.unknown(key, at, KEYS, root_keys)),
+pub(super) fn read(item: &Item<'_>, root_keys: &[&str]) -> Read<Limits> {
+    let (section, mut limits) = (item.table()?, Limits::default());
+    for (key, at, item) in section.entries() {
+        match key {
+            "memory" => limits.memory = Some(memory(&item)?),
+            "open_files" => {
+                limits.open_files = Some(item.large_number(64..=1_048_576, "a number from 64 to 1048576")?)
             }
-        }
-        Ok(limits)
-    }
-
-    /// This layer with the overlay `over`.
-    pub(super) fn under(self, over: Limits) -> Limits {
-        Limits {
-            memory: over.memory.or(self.memory),
-            open_files: over.open_files.or(self.open_files),
-            tasks: over.tasks.or(self.tasks),
+            "tasks" => limits.tasks = Some(item.number(16..=32_768, "a number from 16 to 32768")?),
+            _ => return Err(section.unknown(key, at, KEYS, root_keys)),
         }
     }
-
-    /// The directives of the unit that they replace or add.
-    pub fn directives(&self) -> Vec<String> {
-        let memory = self.memory.iter().map(|most| format!("MemoryMax={most}"));
-        let files = self.open_files.iter().map(|most| format!("LimitNOFILE={most}"));
-        let tasks = self.tasks.iter().map(|most| format!("TasksMax={most}"));
-        memory.chain(files).chain(tasks).collect()
-    }
+    Ok(limits)
 }
 
-fn memory(item: &Item<'_>) -> Read<String> {
+fn memory(item: &Item<'_>) -> Read<Memory> {
     let text = item.string(AN_AMOUNT)?;
-    let unit = match text.bytes().last() {
-        Some(b'M') => 1 << 20,
-        Some(b'G') => 1 << 30,
-        _ => 0,
-    };
-    let digits = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
-    let is_number =
-        !digits.is_empty() && digits.len() <= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let bytes = digits.parse::<u64>().ok().filter(|_| is_number).map(|number| number * unit);
-    match bytes {
-        Some(bytes) if bytes >= LEAST_MEMORY => Ok(text.to_owned()),
-        _ => Err(item.fault(format!("is {}; expected {AN_AMOUNT}, at least 16M", shown(text)))),
-    }
+    Memory::parse(text).ok_or_else(|| item.fault(format!("is {}; expected {AN_AMOUNT}", shown(text))))
 }
 
 #[cfg(test)]

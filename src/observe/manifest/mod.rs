@@ -25,10 +25,9 @@ use toml::de::DeTable;
 use crate::error::{Code, Error, Result};
 use crate::facts::{Environment, LONGEST_EVIDENCE, Probe, Strength, ValueFile, ValueSource};
 use crate::fault::Phase;
-use crate::plan::Seconds;
+use crate::plan::{Limits, Seconds};
 
 use layer::Layer;
-pub use limits::Limits;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 pub use processes::{Process, Processes};
 pub use proxy::{ProxyLimits, ProxyWish};
@@ -61,6 +60,7 @@ pub struct Manifest {
     /// Names of OS packages.
     pub packages: Vec<String>,
     pub port: Option<u16>,
+    /// Of each unit, unless a process or timer has its own.
     pub limits: Limits,
     pub timers: Timers,
     /// Addresses that must accept connections before the service starts.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::processes::{Processes, check_name};
 use super::spanned::{Fault, Item, Placed, Read, shown};
-use super::values;
-use crate::plan::Seconds;
+use super::{limits, values};
+use crate::plan::{Limits, Seconds};
 
 /// Each is two units of systemd.
 const MOST: usize = 20;
-const KEYS: &[&str] = &["command", "schedule", "timeout"];
+const KEYS: &[&str] = &["command", "limits", "schedule", "timeout"];
 const A_SCHEDULE: &str = "a calendar event of systemd, like \"hourly\" or \"*-*-* 03:00:00\"";
 /// A command that hangs must not keep all later ones from running.
 const TIMEOUT: Seconds = Seconds(3600);
@@ -24,17 +24,20 @@ pub struct Timer {
     pub command: String,
     /// After which a command that still runs is stopped.
     pub timeout: Seconds,
+    /// In place of the manifest's `[limits]`, key by key.
+    pub limits: Limits,
 }
 
 pub(super) fn read(item: &Item<'_>, root_keys: &[&str]) -> Read<Timers> {
     let mut timers = Timers::new();
     for (name, at, item) in item.bounded_table(MOST)?.entries() {
         check_name(name, at, "timers")?;
-        let (section, mut timer) = (item.table()?, (None, None, TIMEOUT));
+        let (section, mut timer, mut own) = (item.table()?, (None, None, TIMEOUT), Limits::default());
         for (key, at, item) in section.entries() {
             match key {
                 "schedule" => timer.0 = Some(schedule(&item)?),
                 "command" => timer.1 = Some(values::command(&item)?),
+                "limits" => own = limits::read(&item, root_keys)?,
                 "timeout" => timer.2 = values::seconds(&item)?,
                 _ => return Err(section.unknown(key, at, KEYS, root_keys)),
             }
@@ -42,7 +45,7 @@ pub(super) fn read(item: &Item<'_>, root_keys: &[&str]) -> Read<Timers> {
         let (Some(schedule), Some(command), timeout) = timer else {
             return Err(item.fault("needs schedule and command"));
         };
-        timers.insert(name.to_owned(), Timer { schedule, command, timeout });
+        timers.insert(name.to_owned(), Timer { schedule, command, timeout, limits: own });
     }
     Ok(timers)
 }
@@ -194,7 +197,7 @@ mod tests {
             ("[timers.x]\nschedule = \"hourly\"", "timers.x needs schedule and command"),
             ("[timers.x]\ncommand = \"node x\"", "timers.x needs schedule and command"),
             ("[timers.X]\nschedule = \"hourly\"\ncommand = \"x\"", "timers has \"X\"; expected a name"),
-            ("[timers.x]\nwhen = \"hourly\"", "known here: command, schedule, timeout"),
+            ("[timers.x]\nwhen = \"hourly\"", "known here: command, limits, schedule, timeout"),
             ("[timers.x]\ntimeout = 0", "timers.x.timeout is 0"),
         ] {
             let error = Manifest::parse("bootagent.toml", text, None, &[]).unwrap_err().to_string();

@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::hooks::Hooks;
 use super::imds::Imds;
 use super::lifecycle::Lifecycle;
+use super::limits::LimitsAllowed;
 use super::network::Network;
 use super::packages::Packages;
 use super::ports::{LowPorts, Proxy};
+use super::registries::Registries;
 use super::values::{MOST_PATTERNS, Values};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
@@ -33,6 +36,8 @@ pub struct Fragment {
     pub repository: Option<String>,
     pub git_credential: Option<String>,
     pub secret: Option<String>,
+    /// Name of the secret with the tokens of private registries.
+    pub install_secret: Option<String>,
     pub service: Option<String>,
     pub environment: Option<String>,
     #[serde(rename = "ref")]
@@ -59,16 +64,22 @@ pub struct Fragment {
     pub packages: Packages,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apt: AptRepositories,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registries: Registries,
     /// Whether dependencies must be locked; `false` allows those without a lockfile.
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// Which ports below 1024 a service and its proxy may open.
     pub low_ports: Option<LowPorts>,
     #[serde(default, skip_serializing_if = "Proxy::is_empty")]
     pub proxy: Proxy,
+    #[serde(default, skip_serializing_if = "LimitsAllowed::is_empty")]
+    pub limits: LimitsAllowed,
 }
 
 /// The table `[git]`.
@@ -115,6 +126,7 @@ impl Fragment {
             repository: self.repository.or(under.repository),
             git_credential: self.git_credential.or(under.git_credential),
             secret: self.secret.or(under.secret),
+            install_secret: self.install_secret.or(under.install_secret),
             service: self.service.or(under.service),
             environment: self.environment.or(under.environment),
             commit: self.commit.or(under.commit),
@@ -134,11 +146,14 @@ impl Fragment {
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
             apt: under.apt.into_iter().chain(self.apt).collect(),
+            registries: under.registries.into_iter().chain(self.registries).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             values: self.values.over(under.values),
+            hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
             proxy: self.proxy.over(under.proxy),
+            limits: self.limits.over(under.limits),
         }
     }
 
@@ -159,7 +174,14 @@ impl Fragment {
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
-        let all = archives.and(apt).and(self.imds.check()).and(self.lifecycle.check()).and(ports);
+        let registries = self.registries.iter().try_for_each(|(name, words)| words.check(name));
+        let all = archives
+            .and(apt)
+            .and(registries)
+            .and(self.imds.check())
+            .and(self.lifecycle.check())
+            .and(ports)
+            .and(self.limits.check());
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
@@ -175,6 +197,7 @@ impl Fragment {
             ("repository", &self.repository),
             ("git_credential", &self.git_credential),
             ("secret", &self.secret),
+            ("install_secret", &self.install_secret),
         ];
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
         for (key, pattern) in patterns.chain(self.values.patterns()) {
@@ -194,9 +217,16 @@ impl Fragment {
                 Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), error)
             })?;
         }
-        for (seconds, key) in
-            [(self.budget, "budget"), (self.imds.wait, "imds.wait"), (self.packages.wait, "packages.wait")]
-        {
+        if self.hooks.timeout == Some(Seconds(0)) {
+            let cause = "hooks.timeout is 0: every hook would fail at once";
+            return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
+        }
+        for (seconds, key) in [
+            (self.budget, "budget"),
+            (self.imds.wait, "imds.wait"),
+            (self.packages.wait, "packages.wait"),
+            (self.hooks.timeout, "hooks.timeout"),
+        ] {
             if seconds.is_some_and(|seconds| seconds.0 > 3600) {
                 return Err(Error::new(
                     Code::PolicyInvalid,
@@ -223,6 +253,7 @@ impl Fragment {
             ("values.secrets", count(self.values.secrets.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("values.parameters", count(self.values.parameters.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("apt", self.apt.len(), MOST_ARCHIVES),
+            ("registries", self.registries.len(), MOST_ARCHIVES),
         ];
         let pins = |(name, words): (String, &Words)| {
             (format!("{name}.checksums"), words.checksums.len(), MOST_CHECKSUMS)
@@ -236,6 +267,7 @@ pub fn defaults() -> Fragment {
     let environments = [("test", "test"), ("stage", "stage"), ("prod", "main")];
     Fragment {
         secret: Some("service_env_{service}_{environment}".to_owned()),
+        install_secret: Some("service_install_{service}_{environment}".to_owned()),
         budget: Some(BUDGET),
         environments: environments.map(|(name, branch)| (name.to_owned(), branch.to_owned())).into(),
         tags: Tags {

@@ -7,12 +7,15 @@ mod apt;
 mod archives;
 mod flags;
 mod fragment;
+mod hooks;
 mod imds;
 mod lifecycle;
+mod limits;
 mod network;
 mod origin;
 mod packages;
 mod ports;
+mod registries;
 mod values;
 
 use std::collections::BTreeMap;
@@ -31,6 +34,7 @@ pub use flags::{Flags, Overrides};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;
+pub use limits::LimitsAllowed;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 pub use ports::LowPorts;
@@ -150,6 +154,10 @@ impl Policy {
 
     pub fn secret(&self) -> Sourced<String> {
         self.or_default(|fragment| fragment.secret.clone())
+    }
+
+    pub fn install_secret(&self) -> Sourced<String> {
+        self.or_default(|fragment| fragment.install_secret.clone())
     }
 
     pub fn service(&self) -> Option<Sourced<String>> {

@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, image, imds, migrate,
-    recover, remember, signal, site, start, volume, wait_for,
+    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, hooks, image, imds,
+    migrate, recover, remember, signal, site, start, volume, wait_for,
 };
 use crate::secret::Redaction;
 
@@ -34,6 +34,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         candidate::prove(&mut steps, draft, port)?;
     }
     data_host::initialize(&mut steps, draft);
+    hooks::before_start(&mut steps, draft);
     environment::write_serving(&mut steps, draft);
     start::start(&mut steps, draft, homes)?;
     if candidate.is_some() && candidate::answers_for_the_service(draft) {
@@ -42,6 +43,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     remember::remember(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
+    hooks::after_healthy(&mut steps, draft);
     signal::proceed(&mut steps, wanted);
 
     Ok(Plan {
@@ -56,6 +58,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         keepalive: signal::keepalive(wanted),
         rebuild: recover::rebuild(draft),
         recover: recover::recover(draft, candidate.is_some()),
+        after_failure: hooks::after_failure(draft),
         room: remember::make_room(draft),
         former: goes_back_to(wanted).cloned(),
         only_on_an_instance: ahead::only_on_an_instance(wanted)?,

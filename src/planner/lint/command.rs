@@ -1,6 +1,6 @@
 //! Commands of a recipe as a person would type them. A recipe has paths of programs, and a shell where one is needed.
 
-use super::super::runtime::Recipe;
+use super::super::runtime::Start;
 use super::plain;
 
 /// `/usr/bin/env yarn install` is `yarn install`, `/node/bin/npm ci` is `npm ci`.
@@ -18,11 +18,11 @@ pub fn typed(argv: &[String]) -> String {
     })
 }
 
-/// The start command, with the variables that its line sets in front of it. npm's own are left out.
-pub fn started(recipe: &Recipe) -> String {
-    let set = recipe.start.environment.iter().filter(|(name, _)| !name.starts_with("npm_package_"));
+/// A start command, with the variables that its line sets in front of it. npm's own are left out.
+pub fn started(start: &Start) -> String {
+    let set = start.environment.iter().filter(|(name, _)| !name.starts_with("npm_package_"));
     let set: String = set.map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
-    plain(&(set + &typed(&recipe.start.argv)))
+    plain(&(set + &typed(&start.argv)))
 }
 
 /// As a shell takes it for one word.

@@ -1,13 +1,16 @@
 //! What a boot would do, line by line: each with the convention or the key of the manifest that chose it.
 
 use super::super::supervisor;
-use super::{Subject, command, health, plain, start};
+use super::{Subject, asked, command, health, plain, start};
+use crate::error::Result;
 use crate::observe::manifest::SupervisorName;
 use crate::plan::Setting;
 use crate::planner::runtime::Work;
 use crate::planner::runtime::container::Container;
 
-pub fn plan(subject: &Subject) -> Vec<Setting> {
+/// The error is one with which a boot would end, too.
+pub fn plan(subject: &Subject) -> Result<Vec<Setting>> {
+    let asked = asked::asked(subject)?;
     let installed = [runtime(subject)].into_iter().chain(image(subject)).chain(manager(subject));
     let installed = installed.chain(os_packages(subject));
     let commands = subject.recipe.work.iter().map(|work| {
@@ -15,14 +18,16 @@ pub fn plan(subject: &Subject) -> Vec<Setting> {
     });
     let migrate = subject.recipe.migrate.iter();
     let migrate = migrate.map(|argv| line("migrate", &command::typed(argv), "migrate in bootagent.toml"));
-    installed
+    let lines = installed
         .chain(commands)
         .chain(migrate)
         .chain(candidate(subject))
         .chain(supervisor(subject))
-        .chain(proxy(subject))
-        .chain([start::shown(subject), variables(subject), health::shown(subject), writable(subject)])
-        .collect()
+        .chain([start::shown(subject)])
+        .chain(asked)
+        .chain([variables(subject), health::shown(subject), writable(subject)])
+        .collect();
+    Ok(lines)
 }
 
 fn line(name: &str, value: &str, origin: &str) -> Setting {
@@ -103,11 +108,6 @@ fn supervisor(subject: &Subject) -> Option<Setting> {
         None => "[pm2] in bootagent.toml",
     };
     (name != SupervisorName::Systemd).then(|| line("supervisor", name.name(), origin))
-}
-
-fn proxy(subject: &Subject) -> Option<Setting> {
-    let proxy = subject.manifest.proxy.as_ref()?;
-    Some(line("proxy", &format!("nginx on port {}", proxy.port), "[proxy] in bootagent.toml"))
 }
 
 /// What the service gets besides the secret and `env.values`.

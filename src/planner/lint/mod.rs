@@ -2,6 +2,7 @@
 //! better. Pure, and without knowledge of a machine, an instance or a secret: `bootagent validate` and `init` show it.
 
 mod advice;
+mod asked;
 mod command;
 mod described;
 mod health;
@@ -115,11 +116,11 @@ fn judge(tree: &Tree, manifest: &Manifest) -> Result<(Judged, Vec<Advice>, Optio
     let recipe = recipe(tree.source, manifest)?;
     let line = match supervisor::starts(tree.source, manifest) {
         true => String::new(),
-        false => command::started(&recipe),
+        false => command::started(&recipe.start),
     };
     let subject = Subject { tree, manifest, recipe: &recipe, line };
     let (warnings, notes) = warnings::warnings(&subject);
-    let judged = Judged { plan: described::plan(&subject), warnings, notes };
+    let judged = Judged { plan: described::plan(&subject)?, warnings, notes };
     let start = recipe.start.written.clone().filter(|_| !subject.line.is_empty());
     Ok((judged, advice::advice(&subject), start))
 }

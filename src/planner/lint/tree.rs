@@ -24,7 +24,8 @@ fn environment_file(subject: &Subject) -> Option<Warning> {
 }
 
 fn submodules(subject: &Subject) -> Option<Warning> {
-    let text = "there is a .gitmodules: a boot ends with E-SOURCE-SUBMODULE if the commit has a submodule";
+    let text = "there is a .gitmodules: a boot fetches submodules of the same server and owner, and ends with E-SOURCE-SUBMODULE at \
+                any other; what is in them is not looked at here";
     subject.tree.source.whole().has(".gitmodules").then(|| warning("submodules", text))
 }
 

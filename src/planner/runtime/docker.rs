@@ -42,6 +42,7 @@ pub static DOCKER: Runtime = Runtime {
     },
     archives: &[],
     mirrors: &[],
+    bundles: &[],
     dialect: &dotenv::NODE,
     network: |_, _| BTreeMap::new(),
     detect,

@@ -34,6 +34,7 @@ pub static PYTHON: Runtime = Runtime {
     table: Table { name: "python", keys: &[VERSION] },
     archives: &[ArchiveNames { program: "uv", is_one: uv::is_archive, example: uv::EXAMPLE }],
     mirrors: &["pypi", "uv"],
+    bundles: &["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"],
     dialect: &python::PYTHON,
     network,
     detect,

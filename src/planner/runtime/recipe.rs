@@ -36,6 +36,8 @@ pub struct Runtime {
     pub archives: &'static [ArchiveNames],
     /// Names of the mirrors that the policy may set.
     pub mirrors: &'static [&'static str],
+    /// Variables by which its tools take a file of certificates in place of the system's.
+    pub bundles: &'static [&'static str],
     /// The dialect of a `.env` for its services.
     pub dialect: &'static Dialect,
     /// Variables for proxy, CA file and mirrors that only its tools read.

@@ -36,6 +36,7 @@ pub static STATIC: Runtime = Runtime {
     },
     archives: &[],
     mirrors: &[],
+    bundles: &[],
     dialect: &dotenv::NODE,
     network: |_, _| BTreeMap::new(),
     detect,

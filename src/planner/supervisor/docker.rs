@@ -12,8 +12,9 @@ use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Source, Supervised};
 use crate::observe::manifest::{Manifest, SupervisorName};
-use crate::plan::Probe;
 use crate::plan::hardening::{Confined, hardening};
+use crate::plan::{Probe, TASKS};
+use crate::planner::limits;
 use crate::planner::runtime::Recipe;
 use crate::planner::runtime::container::Container;
 
@@ -40,9 +41,6 @@ const GRACE: &str = "25";
 /// Capabilities that docker gives to every container, and that no service needs which its image starts as root: such an
 /// entry point changes owners and becomes another user.
 const DROPPED: [&str; 7] = ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
-
-/// As `TasksMax=` of other services.
-const TASKS: u32 = 4096;
 
 fn invalid(cause: impl Into<String>) -> Error {
     Error::new(Code::ManifestInvalid, "planning how the container runs", cause.into())
@@ -163,14 +161,14 @@ fn options(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<S
     add("--stop-timeout", GRACE.to_owned());
     add("--security-opt", "no-new-privileges".to_owned());
     // Those of the unit bound docker's client alone.
-    let limits = &app.wanted.manifest.limits;
-    add("--pids-limit", limits.tasks.map_or(TASKS, u32::from).to_string());
+    let limits = limits::of_service(app.wanted);
+    add("--pids-limit", limits.tasks.unwrap_or(TASKS).to_string());
     add("--ulimit", "core=0".to_owned());
     if let Some(files) = limits.open_files {
         add("--ulimit", format!("nofile={files}"));
     }
     if let Some(memory) = &limits.memory {
-        add("--memory", memory.to_lowercase());
+        add("--memory", memory.to_string().to_lowercase());
     }
     match container.user.as_deref().filter(|user| !is_root(user)) {
         Some(_) => add("--cap-drop", "ALL".to_owned()),

@@ -19,26 +19,23 @@ pub fn files(app: &App) -> Result<Vec<ServiceFile>> {
     let mut files = Vec::new();
     for (name, process) in &app.wanted.manifest.processes {
         let start = runtime::start_line(&process.start).map_err(|error| of_process(error, name))?;
-        let beside = Beside { name, argv: argv(&start), is_wrapped: start.is_wrapped, timeout: None };
-        let why = format!("how systemd runs the process {name}");
-        files.push(file(
-            app,
-            name,
-            "service",
-            (&format!("process-{name}"), why, service_unit::beside(app, &beside)),
-        ));
+        for number in 1..=process.units() {
+            let unit = if process.units() == 1 { name.clone() } else { format!("{name}@{number}") };
+            let instance = process.instances.map(|_| number);
+            let (name, argv, is_wrapped) = (unit.as_str(), argv(&start), start.is_wrapped);
+            let beside = Beside { name, argv, is_wrapped, timeout: None, instance, limits: &process.limits };
+            let why = format!("how systemd runs the process {name}");
+            let text = service_unit::beside(app, &beside);
+            files.push(file(app, name, "service", (&format!("process-{name}"), why, text)));
+        }
     }
     for (name, timer) in &app.wanted.manifest.timers {
         let start = runtime::start_line(&timer.command).map_err(|error| of_timer(error, name))?;
-        let timeout = Some(timer.timeout);
-        let job = Beside { name, argv: argv(&start), is_wrapped: start.is_wrapped, timeout };
+        let (timeout, argv, is_wrapped) = (Some(timer.timeout), argv(&start), start.is_wrapped);
+        let job = Beside { name, argv, is_wrapped, timeout, instance: None, limits: &timer.limits };
         let why = format!("what the timer {name} runs");
-        files.push(file(
-            app,
-            name,
-            "service",
-            (&format!("job-{name}"), why, service_unit::beside(app, &job)),
-        ));
+        let text = service_unit::beside(app, &job);
+        files.push(file(app, name, "service", (&format!("job-{name}"), why, text)));
         let (why, text) = ("when it runs".to_owned(), service_unit::timer(app, name, &timer.schedule));
         files.push(file(app, name, "timer", (&format!("timer-{name}"), why, text)));
     }

@@ -8,10 +8,11 @@ use super::App;
 use super::restarts::restarts;
 use super::unit_syntax::{escape, line, variable};
 use crate::observe::Selection;
-use crate::plan::Seconds;
 use crate::plan::environment::{EnvCopy, EnvFile, FILES, SERVICE};
 use crate::plan::hardening::{Confined, LOW_PRIORITY, NO_IMDS, REMOVE_IPC, hardening, opening_low_ports};
 use crate::plan::layout::{self, Layout};
+use crate::plan::{Limits, Seconds};
+use crate::planner::limits;
 use crate::planner::runtime::Recipe;
 use crate::planner::volume::place;
 
@@ -59,8 +60,7 @@ struct Role<'a> {
     opens_low_port: bool,
     /// Where the service's volume is mounted.
     volume: Option<PathBuf>,
-    /// Directives of the manifest's limits.
-    limits: Vec<String>,
+    limits: Limits,
     /// Whether other units of the same user run: what one of them leaves is another one's.
     shares_user: bool,
 }
@@ -79,7 +79,7 @@ pub fn unit(app: &App, main: &Main, more: String) -> String {
         lasts: restarts(wanted.facts.machine.systemd).to_owned(),
         opens_low_port: app.port().is_some_and(|port| port < 1024),
         volume: place::path(wanted.manifest, layout),
-        limits: wanted.manifest.limits.directives(),
+        limits: limits::of_service(wanted),
         shares_user: !(wanted.manifest.processes.is_empty() && wanted.manifest.timers.is_empty()),
     };
     text(&role, selection, recipe, layout)
@@ -92,6 +92,10 @@ pub struct Beside<'a> {
     pub is_wrapped: bool,
     /// It is not kept running: a timer starts it, and it is stopped after this time.
     pub timeout: Option<Seconds>,
+    /// Its number among the instances of one process.
+    pub instance: Option<u16>,
+    /// In place of the manifest's `[limits]`, key by key.
+    pub limits: &'a Limits,
 }
 
 /// The unit of a program that runs beside the service, and stops with it.
@@ -99,7 +103,9 @@ pub fn beside(app: &App, beside: &Beside) -> String {
     let (App { wanted, recipe, layout, .. }, selection) = (app, app.wanted.selection);
     let (argv, is_wrapped) = (beside.argv.clone(), beside.is_wrapped);
     let is_job = beside.timeout.is_some();
-    let main = Main { argv, is_wrapped, is_job, tree: recipe.tree(&layout.current()), ..Main::default() };
+    let environment = beside.instance.iter().map(|number| ("INSTANCE", number.to_string())).collect();
+    let tree = recipe.tree(&layout.current());
+    let main = Main { argv, is_wrapped, is_job, tree, environment, ..Main::default() };
     let role = Role {
         why: REPLACED,
         description: format!("{} ({}), {}", selection.service, selection.environment, beside.name),
@@ -114,7 +120,7 @@ pub fn beside(app: &App, beside: &Beside) -> String {
         },
         opens_low_port: false,
         volume: place::path(wanted.manifest, layout),
-        limits: wanted.manifest.limits.directives(),
+        limits: limits::of(wanted, beside.limits),
         shares_user: true,
     };
     text(&role, selection, recipe, layout)
@@ -154,6 +160,8 @@ pub struct Candidate<'a> {
     pub volume: Option<PathBuf>,
     /// The files of `env.files`.
     pub made: &'a [EnvFile],
+    /// Those of the service: what it would not survive must not pass its check.
+    pub limits: Limits,
 }
 
 /// The unit of a candidate: runs the new release once, for a limited time. It sees its own `.env` at the path of the
@@ -165,7 +173,7 @@ pub fn candidate(
     candidate: Candidate,
     layout: &Layout,
 ) -> String {
-    let Candidate { most, port, volume, made } = candidate;
+    let Candidate { most, port, volume, made, limits: own } = candidate;
     let start = &recipe.start;
     let (argv, tree) = (start.argv.clone(), recipe.tree(release));
     let (is_wrapped, notifies) = (start.is_wrapped, start.notifies);
@@ -181,7 +189,7 @@ pub fn candidate(
         lasts: format!("RuntimeMaxSec={}\n", most.0),
         opens_low_port: port < 1024,
         volume,
-        limits: Vec::new(),
+        limits: own,
         shares_user: false,
     };
     let mut unit = text(&role, selection, recipe, layout);
@@ -264,12 +272,13 @@ ReadWritePaths={data}{writes}
         start = line(&role.main.argv),
     );
     let name = |line: &str| line.split('=').next().map(str::to_owned);
-    let limited: Vec<Option<String>> = role.limits.iter().map(|line| name(line)).collect();
+    let limits = role.limits.directives();
+    let limited: Vec<Option<String>> = limits.iter().map(|line| name(line)).collect();
     let is_kept = |line: &&str| !(limited.contains(&name(line)) || role.shares_user && *line == REMOVE_IPC);
     for line in hardening(Confined::Service).filter(is_kept) {
         let _ = writeln!(unit, "{}", if role.opens_low_port { opening_low_ports(line) } else { line });
     }
-    for line in &role.limits {
+    for line in &limits {
         let _ = writeln!(unit, "{line}");
     }
     if recipe.keeps_home {

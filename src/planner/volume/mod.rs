@@ -5,6 +5,7 @@ pub mod place;
 use std::fmt::Write;
 use std::path::Path;
 
+use super::digest::digest;
 use super::draft::Draft;
 use super::steps::Steps;
 use crate::fault::Phase;
@@ -15,13 +16,24 @@ use place::path;
 
 /// Not a service's unit: a format that was begun must end, also if the run is killed.
 const FORMATS: &str = "bootagent.format.service";
-/// The manifest's label, else the beginning of the service's name.
+/// The manifest's label, else the service's name, which is shortened with a digest if a file system cannot have all of it:
+/// two services whose names begin alike must not have one label.
 fn label(manifest: &Manifest, layout: &Layout) -> String {
     let own = manifest.volume.as_ref().and_then(|volume| volume.label.clone());
+    own.unwrap_or_else(|| short(layout.user()))
+}
+
+/// `reminder-service` is `reminde-` and four digits.
+fn short(service: &str) -> String {
+    /// `-` and four hexadecimal digits.
+    const DIGEST: usize = 5;
     let most = FileSystem::Xfs.longest_label();
-    own.unwrap_or_else(|| {
-        layout.user().chars().take(most).collect::<String>().trim_end_matches('-').to_owned()
-    })
+    if service.len() <= most {
+        return service.to_owned();
+    }
+    let (beginning, digest): (String, String) =
+        (service.chars().take(most - DIGEST).collect(), digest([service]).chars().take(DIGEST - 1).collect());
+    format!("{}-{digest}", beginning.trim_end_matches('-'))
 }
 
 /// Adds the steps, which come before the release is complete: nothing of the service may run without its volume.
@@ -99,6 +111,22 @@ fn unit_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_begin_alike_have_different_labels() {
+        assert_eq!([short("orders-db"), short("twelve-chars")], ["orders-db", "twelve-chars"]);
+        let labels = [
+            "reminder-service",
+            "reminder-service-2",
+            "reminder-worker",
+            "remind--------a",
+            "remind--------b",
+        ]
+        .map(short);
+        let different: std::collections::BTreeSet<_> = labels.iter().collect();
+        assert_eq!(different.len(), labels.len(), "{labels:?}");
+        assert!(labels.iter().all(|label| label.starts_with("remind") && label.len() <= 12), "{labels:?}");
+    }
 
     #[test]
     fn a_mount_unit_is_named_by_its_path() {

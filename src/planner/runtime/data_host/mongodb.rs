@@ -21,6 +21,7 @@ pub static MONGODB: Runtime = Runtime {
     },
     archives: &[],
     mirrors: &[],
+    bundles: &[],
     dialect: &dotenv::NODE,
     network: |_, _| Default::default(),
     detect,

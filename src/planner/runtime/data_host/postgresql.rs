@@ -22,6 +22,7 @@ pub static POSTGRESQL: Runtime = Runtime {
     },
     archives: &[],
     mirrors: &[],
+    bundles: &[],
     dialect: &dotenv::NODE,
     network: |_, _| Default::default(),
     detect,

@@ -26,6 +26,7 @@ pub static REDIS: Runtime = Runtime {
     },
     archives: &[],
     mirrors: &[],
+    bundles: &[],
     dialect: &dotenv::NODE,
     network: |_, _| Default::default(),
     detect,

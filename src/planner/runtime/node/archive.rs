@@ -31,8 +31,8 @@ pub fn is_one(file: &str) -> bool {
     version.is_some_and(|version| version.split('.').count() == 3 && version.split('.').all(number))
 }
 
-/// The newest archive that fits, or the question for the index of releases.
-pub fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
+/// The newest archive that fits, or the question for the index of releases. Adds a note if a newer release fits that was not built.
+pub fn choose(request: &Request, inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Node, Unmet> {
     let wanted = request.versions()?;
     let archives = &allowed(inputs.archives);
     let platform = platform(request, &inputs.facts.machine.arch)?;
@@ -44,7 +44,17 @@ pub fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
     let (fitting, other): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|known| known.fits);
     let newest = fitting.iter().filter(|known| known.built).max_by(|a, b| a.version.cmp(&b.version));
     match (newest, fitting.iter().max_by(|a, b| a.version.cmp(&b.version))) {
-        (Some(known), _) => Ok(archived(&known.version, platform, inputs)),
+        (Some(known), newer) => {
+            let newer = newer.filter(|newer| newer.version > known.version);
+            notes.extend(newer.map(|newer| {
+                let (wanted, by) = (request.shown(), request.by);
+                format!(
+                    "Node {} is used for {wanted} ({by}): {} is newer, and there is no build of it for {platform}",
+                    known.version, newer.version
+                )
+            }));
+            Ok(archived(&known.version, platform, inputs))
+        }
         (None, Some(known)) => missing(format!("Node {} was not built for {platform}", known.version)),
         (None, None) => {
             let there = other.into_iter().filter(|known| known.built).map(|known| known.version).collect();

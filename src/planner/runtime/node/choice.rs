@@ -101,7 +101,7 @@ pub fn chosen(
     notes: &mut Vec<String>,
 ) -> Result<(Node, String), Unmet> {
     let (first, others) = requests(inputs, package, above, notes)?;
-    let node = choose(&first, inputs)?;
+    let node = choose(&first, inputs, notes).map_err(|unmet| remedied(unmet, &first))?;
     for other in others.iter().filter(|other| !other.fits(&node.version).unwrap_or(false)) {
         notes.push(format!(
             "Node {} is used for {} ({}), although {} requests {}",
@@ -116,15 +116,30 @@ pub fn chosen(
 }
 
 /// The newest installed Node that fits, else the newest archive, if the policy allows archives.
-fn choose(request: &Request, inputs: &RecipeInputs) -> Result<Node, Unmet> {
+fn choose(request: &Request, inputs: &RecipeInputs, notes: &mut Vec<String>) -> Result<Node, Unmet> {
     if let Some(node) = installed(request, inputs.facts)? {
         let bin = node.bin().to_owned();
         return Ok(Node { version: node.version.clone(), npm: bin.clone(), bin, archive: None });
     }
     if archive::allowed(inputs.archives).allowed {
-        return archive::choose(request, inputs);
+        return archive::choose(request, inputs, notes);
     }
     Err(Error::new(Code::RuntimeMissing, request.doing(), found(request, inputs.facts)?).into())
+}
+
+/// `engines` often is what was current when the file was written. No other version is taken without a word of the owner: a
+/// deployment that serves is better than one on a Node that the repository excludes.
+fn remedied(unmet: Unmet, request: &Request) -> Unmet {
+    match unmet {
+        Unmet::Error(error) if error.code() == Code::RuntimeMissing && request.is_of_engines() => {
+            let remedy = format!(
+                "{}; or name the version with which the service runs: node.version in bootagent.toml counts more than engines",
+                error.report().remedy
+            );
+            Unmet::Error(error.remedy(remedy))
+        }
+        other => other,
+    }
 }
 
 /// An installed Node without npm beside it does not count: the build needs npm.

@@ -95,6 +95,7 @@ pub static NODE: Runtime = Runtime {
         example: "node-v22.20.0-linux-x64.tar.gz",
     }],
     mirrors: &["node", "npm"],
+    bundles: &["npm_config_cafile"],
     dialect: &dotenv::NODE,
     network: environment::network,
     detect,

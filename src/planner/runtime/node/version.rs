@@ -84,6 +84,11 @@ impl Request {
         self.by == Request::any().by
     }
 
+    /// Whether it is `engines`, of the service or of the root.
+    pub fn is_of_engines(&self) -> bool {
+        self.by.starts_with("engines")
+    }
+
     /// The range for messages, shortened and escaped: a version file of a repository may contain any text.
     pub fn shown(&self) -> String {
         excerpt(&self.range)

@@ -4,6 +4,7 @@
 "use strict";
 const { spawn } = require("child_process");
 const fs = require("fs");
+const os = require("os");
 const path = require("path");
 const { pathToFileURL } = require("url");
 
@@ -107,6 +108,18 @@ function environment(task, app) {
   return env;
 }
 
+// As PM2 counts: "max" and 0 are all processors, and negative numbers are so many fewer.
+function instances(task, app, what) {
+  const wanted = app.instances ?? 1;
+  const number = wanted === "max" ? 0 : Number(wanted);
+  const count = number > 0 ? number : Math.max(1, os.cpus().length + number);
+  if (task.most_instances !== undefined && !(count <= task.most_instances)) {
+    const most = `the machine's policy allows ${task.most_instances} (limits.instances)`;
+    throw refused(`${what} is ${JSON.stringify(wanted)}, here ${count}; ${most}`);
+  }
+  return wanted;
+}
+
 function checked(task, app, index) {
   const what = (key) => `apps[${index}].${key}`;
   if (app === null || typeof app !== "object") throw invalid(`apps[${index}] is a ${typeof app}, not an object`);
@@ -144,7 +157,7 @@ function checked(task, app, index) {
     cwd: at(cwd),
     env: environment(task, app),
     exec_mode: mode,
-    instances: app.instances ?? 1,
+    instances: instances(task, app, what("instances")),
     kill_timeout: milliseconds(app, "kill_timeout", task.kill_timeout, LONGEST_KILL),
     listen_timeout: milliseconds(app, "listen_timeout", task.listen_timeout, LONGEST_LISTEN),
     ...(interpreter === undefined ? {} : { interpreter }),

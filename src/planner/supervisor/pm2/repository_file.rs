@@ -28,6 +28,9 @@ struct Task<'a> {
     named: Vec<&'static str>,
     kill_timeout: u64,
     listen_timeout: u64,
+    /// Of one app, as the policy allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_instances: Option<u16>,
     fixed: BTreeMap<&'static str, Value>,
 }
 
@@ -47,6 +50,7 @@ pub fn runs(app: &App, path: &str, node: &str, evaluate: &str) -> Result<Runs> {
         named: named.clone(),
         kill_timeout: KILL.0 * 1000,
         listen_timeout: listen(app).0 * 1000,
+        most_instances: wanted.selection.limits.instances,
         fixed: fixed(),
     };
     let task = serde_json::to_string(&task)

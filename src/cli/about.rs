@@ -1,0 +1,59 @@
+//! What the program says about itself: the arguments of `explain`, `completions` and `man`, and the scripts that complete
+//! a command line. The `///` of a field is its text in the help.
+
+use clap::{Args, Command, CommandFactory, ValueEnum};
+use clap_complete::Shell as Completed;
+
+use super::Cli;
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Such as E-SECRET-MISSING; without it, all codes are listed
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The script by which the shell completes bootagent's command line.
+pub fn completions(shell: Shell) -> String {
+    let shell = match shell {
+        Shell::Bash => Completed::Bash,
+        Shell::Zsh => Completed::Zsh,
+        Shell::Fish => Completed::Fish,
+    };
+    let mut script = Vec::new();
+    let whole = Cli::command();
+    // Not the commands that bootagent runs as its own children.
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut command = Command::new("bootagent").version(super::VERSION).subcommands(shown);
+    clap_complete::generate(shell, &mut command, "bootagent", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_may_use_is_completed() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completions(shell);
+            for word in ["user-data", "rollback", "services", "explain"] {
+                assert!(script.contains(word), "{word} is not completed in {shell:?}");
+            }
+            assert!(!script.contains("__child") && !script.contains("at-boot"), "{shell:?}");
+        }
+    }
+}
