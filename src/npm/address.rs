@@ -1,5 +1,6 @@
 //! Addresses of archives: only plain `https` ones, and which of them a registry replaces.
 
+use super::settings::Settings;
 use super::{Result, for_npm, quoted};
 
 /// In bytes.
@@ -60,6 +61,31 @@ pub enum Replace {
     Host(String),
     Always,
     Never,
+}
+
+/// Where registries have the archive of a version, by the package's own name.
+pub fn usual(name: &str, version: &str, settings: &Settings) -> Option<Address> {
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('.')
+            && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.~+".contains(&c))
+    };
+    let (scope, base) = name.split_once('/').map_or((None, name), |(scope, base)| (Some(scope), base));
+    let scope_is_plain = scope.is_none_or(|scope| scope.strip_prefix('@').is_some_and(is_plain));
+    if !is_plain(base) || !is_plain(version) || !scope_is_plain {
+        return None;
+    }
+    // A scope with a registry of its own.
+    if scope.is_some_and(|scope| settings.scopes.iter().any(|other| other == scope)) {
+        return None;
+    }
+    let registry = settings.registry.path.trim_end_matches('/');
+    // A build's number is not in the name.
+    let version = version.split('+').next().unwrap_or_default();
+    Address::parse(&format!(
+        "https://{}{registry}/{name}/-/{base}-{version}.tgz",
+        settings.registry.host_and_port()
+    ))
 }
 
 /// Git hosts, whose addresses npm reads as repositories.

@@ -17,6 +17,8 @@ pub struct Layer {
 pub struct Settings {
     pub registry: Address,
     pub replace: Replace,
+    /// Scopes with a registry of their own, such as `@acme`.
+    pub scopes: Vec<String>,
     pub credentials: Credentials,
     pub with_peers: bool,
     pub runs_scripts: bool,
@@ -187,9 +189,11 @@ impl Settings {
         let proxy = proxy.or_else(|| variable("HTTPS_PROXY")).or_else(|| variable("https_proxy"));
         let no_proxy = first("noproxy").map(str::to_owned);
         let no_proxy = no_proxy.or_else(|| variable("NO_PROXY")).or_else(|| variable("no_proxy"));
+        let scopes = all.iter().filter_map(|(key, ..)| key.strip_suffix(":registry"));
         Ok(Settings {
             registry,
             replace,
+            scopes: scopes.map(str::to_owned).collect(),
             credentials,
             with_peers: !is_on("legacy-peer-deps", false)?,
             runs_scripts: !is_on("ignore-scripts", false)?,

@@ -185,6 +185,17 @@ fn aliases_and_peers_are_found() {
 }
 
 #[test]
+fn without_an_address_the_usual_one_is_asked() {
+    let mut a = with(entry("1.2.3+build"), json!({ "name": "@s/b", "bin": "x.js" }));
+    a.as_object_mut().unwrap().remove("resolved");
+    let tree = answer(json!({ A: a }), &[], false).unwrap();
+    let package = &tree.packages[0];
+    assert_eq!(package.address.text(), "https://registry.npmjs.org/@s/b/-/b-1.2.3.tgz");
+    assert_eq!((package.is_guess, &package.programs), (true, &vec!["x.js".to_owned()]));
+    assert!(!tree.hidden.contains("resolved"));
+}
+
+#[test]
 fn workspaces_are_linked() {
     let root = json!({ "name": "app", "workspaces": ["packages/*"], "dependencies": { "w": "*" } });
     let w = json!({ "name": "w", "version": "1.0.0", "bin": { "w": "cli.js" }, "devDependencies": {} });
@@ -218,7 +229,7 @@ fn packages_of_unusual_kinds_are_for_npm() {
         fields
     };
     for (a, why) in [
-        (without("resolved"), "where a@1.0.0 is"),
+        (with(without("resolved"), json!({ "name": "../a" })), "where ../a@1.0.0 is"),
         (without("integrity"), "no integrity"),
         (field("integrity", json!("md5-AAAA")), "integrity"),
         (field("resolved", json!("git+ssh://git@github.com/a/b.git#c")), "not a plain https"),

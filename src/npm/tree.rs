@@ -37,6 +37,10 @@ pub struct Package {
     /// The package's own name and version.
     pub id: String,
     pub address: Address,
+    /// Whether the lockfile does not say where it is: npm would ask the registry, whose answer is this address nearly always.
+    pub is_guess: bool,
+    /// Of such a package, the files that npm makes executable while it unpacks them.
+    pub programs: Vec<String>,
     /// The value of the header `Authorization`.
     pub credential: Option<Secret>,
     pub integrity: Integrity,
@@ -119,16 +123,24 @@ fn link(entry: &Entry) -> Link {
 fn package(entry: &Entry, settings: &Settings) -> Result<Package> {
     let id =
         format!("{}@{}", quoted(entry.package_name()), quoted(entry.text("version").unwrap_or_default()));
-    let Some(resolved) = entry.text("resolved") else {
-        return for_npm(format!("the lockfile does not say where {id} is"));
-    };
     let Some(integrity) = entry.text("integrity") else {
         return for_npm(format!("the lockfile has no integrity for {id}"));
     };
-    let address = address::of(resolved, &settings.registry, &settings.replace)?;
+    let guess = address::usual(entry.package_name(), entry.text("version").unwrap_or_default(), settings);
+    let (address, is_guess) = match (entry.fields.get("resolved"), guess) {
+        (Some(_), _) => {
+            let resolved = entry.text("resolved").unwrap_or_default();
+            (address::of(resolved, &settings.registry, &settings.replace)?, false)
+        }
+        (None, Some(address)) => (address, true),
+        (None, None) => return for_npm(format!("the lockfile does not say where {id} is")),
+    };
+    let programs = bins::of(entry).into_iter().map(|(_, file)| file).filter(|_| is_guess).collect();
     Ok(Package {
         path: entry.path.clone(),
         id,
+        is_guess,
+        programs,
         credential: settings.credentials.header(&address, &settings.registry),
         integrity: Integrity::parse(integrity)?,
         address,

@@ -110,6 +110,16 @@ class Comparison:
         return ("DIFFERENT" if found else "same"), found[:8], times
 
 
+def found(directory):
+    """Projects with lockfiles below a directory, such as this repository's own."""
+    for lockfile in sorted(Path(directory).rglob("package-lock.json")):
+        package = lockfile.with_name("package.json")
+        if "node_modules" in lockfile.parts or lockfile.read_text().count('"integrity"') < 2 or not package.exists():
+            continue
+        name = str(lockfile.parent.relative_to(directory)).replace("/", "-")
+        yield name, {"package.json": package.read_text(), "package-lock.json": lockfile.read_text()}
+
+
 def cases(seed, sets):
     chosen = random.Random(seed)
     for index in range(sets):
@@ -125,6 +135,7 @@ def main():
     options.add_argument("bootagent")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--sets", type=int, default=0)
+    options.add_argument("--lockfiles", nargs="*", default=[], help="directories with projects that have lockfiles")
     options.add_argument("--only")
     options.add_argument("--projects", action="store_true")
     options.add_argument("--npm", nargs="*", default=[""])
@@ -132,6 +143,8 @@ def main():
     options = options.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     all_cases = dict(cases(options.seed, options.sets)) | (PROJECTS if options.projects else {})
+    for directory in options.lockfiles:
+        all_cases |= dict(found(directory))
     counts = {}
     for npm in options.npm:
         comparison = Comparison(str(Path(options.bootagent).resolve()), options.work, npm)

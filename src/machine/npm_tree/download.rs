@@ -205,6 +205,7 @@ fn refused(package: &Package, address: &Address, status: StatusCode) -> Failure 
     match status.as_u16() {
         401 | 403 => Failure::new(Fault::RegistryRefused, cause),
         408 | 425 | 429 | 500.. => Failure::new(Fault::RegistryUnreachable, cause),
+        404 if package.is_guess => Failure::ForNpm(cause),
         404 | 410 => Failure::new(Fault::PackageMissing, cause),
         _ => Failure::ForNpm(cause),
     }

@@ -194,7 +194,8 @@ impl Tree<'_> {
     fn file(&mut self, inside: &str, entry: &mut Entry<'_, impl Read>) -> Result<()> {
         let Ok(mode) = entry.header().mode() else { return self.unusual("a file without a mode") };
         // Readable for all and writable for the owner, as npm makes it; nothing sets a user.
-        let mode = (mode | 0o666) & 0o755 | 0o600;
+        let is_program = self.package.programs.iter().any(|program| program == inside);
+        let mode = (mode | 0o666) & 0o755 | 0o600 | if is_program { 0o111 } else { 0 };
         let path = self.root.join(inside);
         let open = || File::options().write(true).create_new(true).mode(mode).open(&path);
         let opened = match open() {

@@ -64,6 +64,8 @@ fn package() -> Package {
         id: "a@1.0.0".to_owned(),
         address: Address::parse("https://r.test/a.tgz").unwrap(),
         credential: None,
+        is_guess: false,
+        programs: Vec::new(),
         integrity: Integrity { algorithm: Algorithm::Sha512, hashes: Vec::new() },
         has_scripts: false,
     }
