@@ -147,15 +147,19 @@ impl Tree<'_> {
         if path.ends_with('/') {
             return Ok(None);
         }
-        if path.chars().any(char::is_control) || path.split('/').any(|name| name.is_empty() || name == ".") {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        // Some archives have `package/./dist`.
+        let names: Vec<&str> = rest.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
+        let inside = names.join("/");
+        let is_ignore_file = names.last().is_some_and(|name| name.ends_with("ignore")) && inside != rest;
+        if path.chars().any(char::is_control) || first.is_empty() || first == "." || is_ignore_file {
             return self.unusual("a name of an unusual form");
         }
-        let inside = path.split_once('/').map_or("", |(_, inside)| inside);
         // What npm unpacks there depends on what it bundles.
         if inside.starts_with("node_modules/") {
             return self.unusual("packages in it that the lockfile does not name");
         }
-        Ok(Some(inside.to_owned()))
+        Ok(Some(inside))
     }
 
     /// npm makes a `.gitignore` a `.npmignore`, unless there is one already.
