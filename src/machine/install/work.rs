@@ -103,7 +103,7 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<Stri
     };
     let judged = diagnose::judge(&ran, &output, &unit_ended);
     clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await?;
-    Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.lines())))
+    Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.stderr)))
 }
 
 /// Of a registry that refuses the token: where the token comes from.

@@ -10,7 +10,7 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::unit::own_program;
 use crate::machine::jail::wrapper;
 use crate::npm::{Inputs, Layer, Obstacle, Platform, Settings, Tree, tree};
-use crate::secret::{ForeignText, excerpt};
+use crate::secret::excerpt;
 
 /// The child role. Its arguments: `--node=VERSION`, then npm's command line.
 pub const ROLE: &str = "npm-tree";
@@ -51,10 +51,12 @@ pub fn run(argv: &[String]) -> crate::error::Result<i32> {
     }
 }
 
-/// What the installer says of npm, in its output. The process has no secrets, so the text cannot have one.
-pub fn about_npm(lines: &[ForeignText]) -> Option<String> {
-    let said = |line: &str| line.strip_prefix("bootagent: npm ").map(|rest| excerpt(&format!("npm {rest}")));
-    lines.iter().find_map(|line| line.judge(said))
+/// What the installer says of npm, in the first line of its output. The process has no secrets, so the text cannot have
+/// one.
+pub fn about_npm(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let said = text.lines().next()?.strip_prefix("bootagent: ")?;
+    said.starts_with("npm ").then(|| excerpt(said))
 }
 
 /// For the unit's log and the parent.

@@ -45,8 +45,10 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     let builds = project.builds(notes);
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
+        let is_own = project.uses_own_installer && phase == Phase::Install;
+        let own_installer = is_own.then(|| node.version.clone());
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
-        work.push(Work { name, why, argv, line, phase, own_installer: None });
+        work.push(Work { name, why, argv, line, phase, own_installer });
     };
     // Install scripts of the repository's own package may need packages for development.
     let everything = !builds.is_empty()
@@ -72,8 +74,6 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
             let (words, why) = project.install(everything, notes)?;
             let line = project.line(&words);
             add(Phase::Install, "install", why, project.argv(&words), &line);
-            let node = project.uses_own_installer.then(|| node.version.clone());
-            work.iter_mut().for_each(|work| work.own_installer.clone_from(&node));
         }
     }
     for (index, line) in builds.iter().enumerate() {
