@@ -95,16 +95,17 @@ fn attempt(node: &str, npm: &[String], project: &Path) -> Result<Vec<String>> {
 
 /// What npm's command line installs. A flag that is not known here is npm's.
 fn omits_development(npm: &[String]) -> Result<bool> {
+    let unusual = || Failure::ForNpm("its command line is not a plain npm ci".to_owned());
     let mut omits = None;
     for word in npm.iter().skip(1) {
         match word.as_str() {
             "ci" | "--no-audit" | "--no-fund" => {}
             "--omit=dev" => omits = Some(true),
             "--include=dev" => omits = Some(false),
-            _ => omits = None,
+            _ => return Err(unusual()),
         }
     }
-    omits.ok_or_else(|| Failure::ForNpm("its command line is not a plain npm ci".to_owned()))
+    omits.ok_or_else(unusual)
 }
 
 /// `.npmrc` of the project, of the user, and of the machine.
