@@ -6,9 +6,12 @@
 mod carry_out;
 mod decide;
 mod environment;
+mod failed;
 mod fallback;
 mod fetch;
+mod fleet;
 mod identify;
+mod last_good;
 mod memory;
 mod origins;
 mod present;
@@ -17,6 +20,7 @@ mod questions;
 mod rebuild;
 mod records;
 mod retry;
+pub mod rollout;
 mod serves;
 mod tokens;
 mod wanted;
@@ -24,10 +28,9 @@ mod wanted;
 use std::pin::{Pin, pin};
 
 use crate::apply::{self, Limit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::machine::{self, Host};
 use crate::observe::Flags;
-use crate::plan::{Compared, Mark, Plan};
 use crate::planner;
 use crate::report::Report;
 use carry_out::carry_out;
@@ -42,8 +45,10 @@ use wanted::{Planned, plan};
 /// A run: observe, plan, apply, report. Its error has been reported already.
 pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
     report.started();
+    let mut known = fallback::Known::new(flags);
     let running = async {
-        let result = attempt(machine, flags, report).await;
+        // Boxed, like the parts of an attempt: nested on the stack, these futures could overflow it.
+        let result = Box::pin(attempt(machine, flags, &mut known, report)).await;
         retry::settle(machine, flags, result.as_ref().err(), report).await;
         result
     };
@@ -53,20 +58,27 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) if error.code().ends_before_the_run() => report.refused(error),
         Err(error) => report.failed(error),
     }
+    if !result.as_ref().is_err_and(|error| error.code().ends_before_the_run()) {
+        Box::pin(fleet::tell(machine, &known, report)).await;
+    }
     result
 }
 
-async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<()> {
+async fn attempt(
+    machine: &impl Host,
+    flags: &Flags,
+    known: &mut fallback::Known,
+    report: &Report,
+) -> Result<()> {
     let mut stop = pin!(machine::shutdown_signal());
-    let mut known = fallback::Known::new(flags);
-    let ahead = plan_ahead(machine, flags, stop.as_mut(), &mut known, report).await;
+    let ahead = Box::pin(plan_ahead(machine, flags, stop.as_mut(), known, report)).await;
     let (identified, planned, limit) = match ahead {
         Ok(made) => made,
         Err(error) => {
             let error = error.in_public();
             report.first_error(&error);
             if !error.code().ends_before_the_run() {
-                fallback::without_a_plan(machine, &known, &error, report).await;
+                fallback::without_a_plan(machine, known, &error, report).await;
             }
             return Err(error);
         }
@@ -77,40 +89,27 @@ async fn attempt(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         .await
         .inspect_err(|error| report.first_error(error))?;
 
-    let carrying_out = carry_out(machine, flags, &identified, &planned, report);
-    let result = limit.run(stop.as_mut(), carrying_out).await;
+    let result = match Box::pin(fleet::refuse_failing(machine, flags, &identified, plan, report)).await {
+        Ok(()) => {
+            let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
+            limit.run(stop.as_mut(), carrying_out).await
+        }
+        Err(error) => Err(error),
+    };
     let of = (flags, &identified);
-    let result = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report).await;
+    let rebuilding = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report);
+    let result = Box::pin(rebuilding).await;
     let result = result.map_err(|error| memory::explained(error, plan, report));
-    match &result {
-        Ok(()) => memory::forget(machine, plan).await,
-        Err(error) => {
-            go_back(machine, plan, error, report).await;
-            apply::after_failure(machine, plan, error, report).await;
+    let error = match result {
+        Ok(()) => {
+            memory::forget(machine, plan).await;
+            return Ok(());
         }
-    }
-    result
-}
-
-/// Returns to the previous deployment, unless the new one has passed its health check: then only a later step failed.
-async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, report: &Report) {
-    report.first_error(error);
-    if report.has_passed() {
-        return;
-    }
-    memory::record_failure(machine, plan, error, report).await;
-    match &plan.former {
-        // The previous deployment is the one that just failed its health check, unchanged: there is nothing to return
-        // to.
-        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged(Mark::Started) => {
-            report.may_not_serve(former, &error.report().causes.join(": "));
-        }
-        former => {
-            apply::recover(machine, &plan.recover, plan.budget, report).await;
-            report.recovered(former.as_ref());
-            present::after_recovery(machine, report).await;
-        }
-    }
+        Err(error) => error,
+    };
+    let of = (flags, &identified, plan);
+    Box::pin(failed::attempt(machine, of, &error, known, (&limit, stop), report)).await;
+    Err(error)
 }
 
 async fn plan_ahead<'a>(
@@ -122,8 +121,11 @@ async fn plan_ahead<'a>(
 ) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     (known.budget, known.network) = (limit.budget, policy.network());
+    let prefix = policy.fleet().0.prefix;
     let arrived = limit.run(stop.as_mut(), arrive(machine, flags, policy, report)).await;
     known.instance = report.known_instance();
+    let unselected = known.instance.as_ref().zip(prefix.as_ref());
+    known.report = unselected.map(|(instance, prefix)| prefix.unselected_report(&instance.id));
     let arrived = arrived?;
 
     // From here on the next boot runs bootagent with these flags, even if this run fails.
@@ -131,7 +133,9 @@ async fn plan_ahead<'a>(
     let ahead = planner::retry_steps(&arrived.facts, next.as_ref());
     limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 
-    let identified = limit.run(stop.as_mut(), choose(machine, flags, arrived, report)).await?;
+    let identified = limit.run(stop.as_mut(), choose(machine, flags, arrived, report)).await;
+    known.report = report.place(prefix.as_ref()).or(known.report.take());
+    let identified = identified?;
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
     limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 

@@ -17,6 +17,7 @@ use crate::plan::Seconds;
 
 mod about;
 mod everyday;
+mod fleet;
 mod help;
 mod manual;
 mod offline;
@@ -25,12 +26,13 @@ mod user_data;
 
 pub use about::{CompletionsArgs, ExplainArgs, Shell, completions};
 pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
+pub use fleet::{FleetArgs, IamPolicyArgs, Role, RolloutArgs, WhyArgs};
 pub use manual::manual;
 pub use offline::{InitArgs, ValidateArgs};
 use policy_flags::PolicyArgs;
 pub use user_data::{Download, UserDataArgs};
 
-/// A release has its commit, too: `packaging/static` sets the variable.
+/// A release has its commit, too: `packaging/release` sets the variable.
 pub const VERSION: &str = match option_env!("BOOTAGENT_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),
@@ -84,6 +86,21 @@ pub enum Verb {
     /// Record this machine as JSON, for --facts
     #[command(after_help = help::FACTS)]
     Facts(FactsArgs),
+    /// Show why an instance failed, from its report in the fleet memory; also of a terminated one
+    #[command(after_help = help::WHY)]
+    Why(WhyArgs),
+    /// List the instances of a service, from their reports in the fleet memory
+    #[command(after_help = help::FLEET)]
+    Fleet(FleetArgs),
+    /// Pin a commit for a service, replace the instances of its Auto Scaling group, and go back if that fails
+    #[command(after_help = help::ROLLOUT)]
+    Rollout(RolloutArgs),
+    /// Print the least that the role of an instance needs, as an IAM policy; offline
+    #[command(after_help = help::IAM_POLICY)]
+    IamPolicy(IamPolicyArgs),
+    /// Watch over the service until told to end; bootagent-watch.service runs it
+    #[command(hide = true)]
+    Watch,
     /// Say what an error code means, and what to do
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
@@ -298,6 +315,23 @@ fn parsed(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
         let _ = error.print();
         if error.use_stderr() { Code::Usage.exit() as u8 } else { 0 }
     })
+}
+
+/// Asks the operator for yes or no on the terminal; `None` without a terminal, or without an answer.
+pub fn ask(question: &str) -> Option<bool> {
+    use std::io::Write;
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let mut told = std::io::stderr();
+    write!(told, "{question} [y/n] ").and_then(|()| told.flush()).ok()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).ok()?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 /// Whether standard error is connected to the journal. `JOURNAL_STREAM` is not enough: a process inherits the variable

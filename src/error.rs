@@ -97,6 +97,9 @@ codes! {
     CredentialInvalid = "E-GIT-CREDENTIAL", Invalid, "store a token, a private key (PEM), or JSON with username and password, or with app_id, installation_id and private_key; docs/how-to/use-a-private-repository.md shows each";
     HostUnknown = "E-GIT-HOST-UNKNOWN", Refused, "get the server's key from its owner and add it to git.host_keys in the policy, as a line of known_hosts";
     HostKey = "E-GIT-HOST-KEY", Refused, "ask the server's owner: if its key was changed, add the new one to git.host_keys in the policy; if not, another server answers in its place";
+    CommitUnsigned = "E-COMMIT-UNSIGNED", Refused, "sign it with a key that is in git.signers of the policy: git config gpg.format ssh, then git commit --amend -S, and push; commits that a web page merges are not signed with ssh";
+    CommitSigner = "E-COMMIT-SIGNER", Refused, "let one of the policy's signers sign it (git commit --amend -S --no-edit, and push), or let the owner of the AMI add the key to git.signers, if you know whose it is";
+    CommitSignature = "E-COMMIT-SIGNATURE", Refused, "do not deploy this commit before you know who changed it: git verify-commit shows the same on a clone; sign it again, and push";
     BranchMissing = "E-BRANCH-MISSING", Invalid, "push the environment's branch, or correct the environment";
     CommitNotOnBranch = "E-COMMIT-NOT-ON-BRANCH", Refused, "choose a commit on the environment's branch (--ref, ref in the policy, or the tag bootagent:ref)";
     CommitAmbiguous = "E-COMMIT-AMBIGUOUS", Invalid, "give more digits of the commit's id";
@@ -107,15 +110,18 @@ codes! {
     SourceTooLarge = "E-SOURCE-TOO-LARGE", Invalid, "make the repository smaller: store large files elsewhere; persist in bootagent.toml keeps files that the service writes";
     ManifestInvalid = "E-MANIFEST-INVALID", Invalid, "correct the line; bootagent validate checks the file offline, and docs/reference/manifest.md describes every key";
     RuntimeUnknown = "E-RUNTIME-UNKNOWN", Invalid, "add a bootagent.toml with runtime = \"...\", or the lockfile of the language";
+    ComposeInvalid = "E-COMPOSE-INVALID", Invalid, "correct the compose file; docs/how-to/run-a-container.md describes what of it is carried out";
+    ComposeRefused = "E-COMPOSE-REFUSED", Refused, "remove it from the compose file: containers of a service get no more of the machine than other services";
     RuntimeMissing = "E-RUNTIME-MISSING", Invalid, "add the version to the AMI, or request an installed one";
     RuntimeUnreachable = "E-RUNTIME-UNREACHABLE", Temporary, "can the instance reach the server of the runtime's archives (route, DNS, proxy, certificate)? [mirrors] in the policy names another one, and an AMI with the runtime needs none";
     RuntimeChecksum = "E-RUNTIME-CHECKSUM", Failed, "the archive was changed, or the pinned checksum belongs to another file: compare with the checksum that the runtime's own project publishes before you change the policy";
     RuntimeArchive = "E-RUNTIME-ARCHIVE", Failed, "is the mirror a copy of the runtime's official archives? check what it serves at this address";
     PackagesLocked = "E-OS-PACKAGES-LOCKED", Temporary, "wait until the named process ends, or disable unattended upgrades in the AMI; packages.wait in the policy sets how long bootagent waits";
     PackagesMissing = "E-OS-PACKAGES-MISSING", Invalid, "correct the name in the manifest, or add the repository that has it to the AMI";
-    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare key and key_sha256 of [apt.NAME] in the policy with what its owner publishes before you change them";
+    PackagesKey = "E-OS-PACKAGES-KEY", Failed, "the repository is signed by another key, or by none: compare the key and its checksum in [apt.NAME] or [dnf.NAME] of the policy with what its owner publishes before you change them";
     PackagesUnreachable = "E-OS-PACKAGES-UNREACHABLE", Temporary, "can the instance reach the repositories of its distribution (route, DNS, proxy)? packages in the AMI need none";
-    PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "apt-get's output says why; run the same command on an instance of this AMI";
+    PackagesFailed = "E-OS-PACKAGES-FAILED", Failed, "the output of apt-get or dnf says why; run the same command on an instance of this AMI";
+    SwapFailed = "E-SWAP", Failed, "correct [swap] in the policy (size = \"0\" for none), or give the instance more memory or a larger root volume of ext4 or XFS; the service runs without swap";
     PackagesUnsupported = "E-OS-PACKAGES-UNSUPPORTED", Invalid, "add the packages to the AMI, and remove them from the manifest";
     LockfileMissing = "E-LOCKFILE-MISSING", Invalid, "commit package-lock.json: npm install --package-lock-only writes it";
     SecretMissing = "E-SECRET-MISSING", Invalid, "create the secret with this name in this region, or set secret = false in bootagent.toml if the service has none";
@@ -136,7 +142,7 @@ codes! {
     SiteSecret = "E-SITE-SECRET", Refused, "everyone could read the value: remove it from the repository or its build, and replace it in the secret; a public value belongs in env.values of bootagent.toml; push a fix, then: bootagent update";
     EngineFailed = "E-CONTAINER-ENGINE", Failed, "journalctl -u docker shows why; add docker to the AMI, or correct /etc/docker/daemon.json; then: bootagent run";
     ImageUnreachable = "E-IMAGE-UNREACHABLE", Temporary, "can the instance reach the image's registry (route, DNS, proxy, certificate)?";
-    ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\" in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
+    ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\", or [compose] with logins = [\"HOST=REGISTRY_LOGIN\"], in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
     ImageMissing = "E-IMAGE-MISSING", Invalid, "correct the image's name, tag or digest in bootagent.toml, or push the image (for this instance's architecture); then: bootagent update";
     ImageBuildFailed = "E-IMAGE-BUILD-FAILED", Failed, "run docker build in a clean clone; push a fix, then: bootagent update";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";
@@ -159,7 +165,7 @@ codes! {
     PackageMissing = "E-DEPENDENCY-MISSING", Invalid, "the registry does not have what the lockfile names: correct the package's name or version, or the registry; then: bootagent update";
     LockfileStale = "E-LOCKFILE-STALE", Invalid, "run npm install (or uv lock, or pip freeze > requirements.txt) and commit what it writes; then: bootagent update";
     PackageAltered = "E-DEPENDENCY-ALTERED", Invalid, "the registry serves other bytes than the lockfile names, perhaps a maintenance page: find out why before you update the lockfile";
-    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "use an instance type with more memory, add swap, or build elsewhere and install the result";
+    OutOfMemory = "E-OUT-OF-MEMORY", Failed, "use an instance type with more memory, add swap ([swap] in the policy), or build elsewhere and install the result";
     HealthNoListener = "E-HEALTH-NO-LISTENER", Failed, "does the service listen on this port, and early enough? set port, or health.timeout, in bootagent.toml, and then: bootagent update";
     HealthForeign = "E-HEALTH-FOREIGN-LISTENER", Failed, "another process listens on the port: end it, or choose another port";
     HealthBadAnswer = "E-HEALTH-BAD-ANSWER", Failed, "the service answers, but not with a good status: its log says why; health.path in bootagent.toml sets the path; push a fix, then: bootagent update";
@@ -168,6 +174,15 @@ codes! {
     HookUnreachable = "E-HOOK-UNREACHABLE", Temporary, "can the instance reach Auto Scaling (NAT or VPC endpoint), does it have a role, and is its clock right?";
     HookDenied = "E-HOOK-DENIED", Invalid, "allow autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat on the Auto Scaling group in the instance's role; then: bootagent run";
     HookRefused = "E-HOOK-REFUSED", Invalid, "compare lifecycle.hook and lifecycle.group in the policy with the group's hooks: aws autoscaling describe-lifecycle-hooks; then: bootagent run";
+    FleetUnreachable = "E-FLEET-UNREACHABLE", Temporary, "does the subnet reach S3 (NAT or gateway endpoint), and is the clock right? fleet.unreachable = \"branch\" in the policy lets new instances start without the fleet memory";
+    FleetMissing = "E-FLEET-MISSING", Invalid, "create the bucket, or correct fleet.prefix in the policy";
+    FleetDenied = "E-FLEET-DENIED", Invalid, "allow s3:GetObject and s3:PutObject below fleet.prefix and s3:ListBucket on its bucket: bootagent iam-policy prints the statements";
+    FleetInvalid = "E-FLEET-INVALID", Invalid, "the named object was not written by bootagent, or by a newer one: remove it, or write it again with bootagent rollout";
+    FleetNoReport = "E-FLEET-NO-REPORT", Failed, "has the instance the policy with fleet.prefix, and may its role write there? its console has the first error, too: aws ec2 get-console-output";
+    FleetFailing = "E-FLEET-FAILING", Failed, "push a fix, or pin another commit with bootagent rollout --back; instances that wait take it within five minutes; bootagent run --again tries the commit here once more";
+    RolloutRefused = "E-ROLLOUT-REFUSED", Refused, "nothing was replaced: see the cause";
+    RolloutDenied = "E-ROLLOUT-DENIED", Invalid, "allow the action to the credentials of this command: bootagent iam-policy --for operator prints the statements";
+    RolloutFailed = "E-ROLLOUT-FAILED", Failed, "bootagent fleet shows which commit each instance runs, and bootagent why INSTANCE why one failed; then roll out a commit that is good: bootagent rollout --commit";
     HealthFlapping = "E-HEALTH-FLAPPING", Failed, "the service was restarted during the health check: its log says why";
 }
 

@@ -60,3 +60,5 @@ pub mod report;
 pub mod secret;
 // One file per command.
 pub mod verbs;
+// What goes on beside a service that serves.
+pub mod watch;

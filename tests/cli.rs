@@ -93,6 +93,13 @@ fn a_wrong_command_line_is_64_and_says_why() {
         (&["--dry-run", "--tag", "no-equals-sign"], "it has no '='"),
         (&["run", "--repository", "./here"], "a directory is for dry runs only"),
         (&["__child"], "ROLE"),
+        (&["explain", "E-SECRET-MISING"], "did you mean E-SECRET-MISSING?"),
+        (&["completions", "tcsh"], "bash, zsh, fish"),
+        (&["user-data", "--download", "http://downloads.acme.com/x"], "https:// nor s3://"),
+        (&["user-data", "--download", "https://a.example/x?X-Amz-Signature=00"], "no query"),
+        (&["user-data", "--within", "5s"], "--download"),
+        (&["user-data", "--repository", "./here"], "a directory is for dry runs only"),
+        (&["user-data", "--service", "No Service"], "--service"),
     ];
     for (line, says) in lines {
         let output = ran(line);
@@ -100,6 +107,63 @@ fn a_wrong_command_line_is_64_and_says_why() {
         assert!(said(&output.stderr).contains(says), "{line:?}: {}", said(&output.stderr));
         assert!(output.stdout.is_empty(), "{line:?} answers all the same");
     }
+}
+
+#[test]
+fn user_data_names_the_program_that_prints_it_and_quotes_every_flag() {
+    use sha2::{Digest, Sha256};
+    let program = std::fs::read(env!("CARGO_BIN_EXE_bootagent")).unwrap();
+    let digest: String = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
+    let output = ran(&[
+        "user-data",
+        "--download=https://downloads.acme.com/bootagent",
+        "--repository=https://github.com/acme/{service}.git",
+        "--secret=it's $(reboot) `id`",
+        "--budget=10m",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    let script = said(&output.stdout);
+    assert!(script.lines().count() <= 10 && script.contains(&format!("sum={digest} ")), "{script}");
+    let end = "exec \"$to\" run --repository 'https://github.com/acme/{service}.git' \
+               --secret 'it'\\''s $(reboot) `id`' --budget 600s\n";
+    assert!(script.ends_with(end), "{script}");
+    assert!(said(&output.stderr).contains("note: without --services"), "{}", said(&output.stderr));
+    // What a policy cannot be is refused here, and not on every instance.
+    let bad = ran(&["user-data", "--repository=https://user:hunter2@github.com/x.git", "--services=a"]);
+    assert_eq!(bad.status.code(), Some(78), "{}", said(&bad.stderr));
+    assert!(!said(&bad.stderr).contains("hunter2") && bad.stdout.is_empty(), "{}", said(&bad.stderr));
+}
+
+/// Each of the shells of an AMI can parse what is printed. Whether it works, tests/boot/test_user_data.py says.
+#[test]
+fn shells_can_parse_user_data_and_completions() {
+    let user_data = |flags: &[&str]| [&["user-data", "--services=a"], flags].concat();
+    for (shell, line) in [
+        ("dash", user_data(&["--download=https://a.example/b"])),
+        ("bash", user_data(&["--download=s3://a/b", "--within=1s"])),
+        ("dash", user_data(&[])),
+        ("bash", vec!["completions", "bash"]),
+    ] {
+        let output = ran(&line);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+        let home = directory(&[("script", &said(&output.stdout))]);
+        let parsed = Command::new(shell).arg("-n").arg(home.path().join("script")).output().unwrap();
+        assert!(parsed.status.success(), "{shell} {line:?}: {}", said(&parsed.stderr));
+    }
+}
+
+#[test]
+fn a_code_is_explained_with_its_remedy() {
+    for name in ["E-SECRET-MISSING", "secret-missing"] {
+        let output = ran(&["explain", name]);
+        let text = said(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        for words in ["E-SECRET-MISSING (exit status 78)", "When:   ", "Remedy: create the secret"] {
+            assert!(text.contains(words), "no {words} in {text}");
+        }
+    }
+    let all = said(&ran(&["explain"]).stdout);
+    assert!(all.lines().count() > 50 && all.lines().all(|line| line.starts_with("E-")), "{all}");
 }
 
 #[test]
@@ -143,6 +207,14 @@ fn a_plan_sums_up_explains_its_signs_and_says_what_only_an_instance_has() {
     let mut command = bootagent();
     let plan = said(&command.current_dir(&home).args(dry_arguments()).output().unwrap().stdout);
     assert!(plan.contains("\n+ pin: ") && !plan.contains("Only an instance has"), "{plan}");
+}
+
+#[test]
+fn a_quiet_dry_run_shows_the_plan_and_nothing_else() {
+    let home = directory(&[]);
+    let output = dry_run(home.path()).arg("--quiet").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{}", said(&output.stderr));
 }
 
 #[test]
@@ -857,5 +929,93 @@ fn without_such_a_terminal_there_are_plain_lines() {
         assert!(!said.contains('\u{1b}'), "{prelude}: {said:?}");
         assert!(said.contains("fetch: fetching branch test of http://"), "{prelude}: {said:?}");
         assert_eq!(said.matches("fetch: ").count(), 1, "{prelude}: {said:?}");
+    }
+}
+
+/// The statements of bootagent iam-policy with this policy, by their Sid.
+fn permissions(
+    policy: &str,
+    manifest: Option<&str>,
+    flags: &[&str],
+) -> serde_json::Map<String, serde_json::Value> {
+    let policy = format!("repository = \"https://git.test/{{service}}.git\"\n{policy}");
+    let home = directory(&[("policy.toml", &policy), ("bootagent.toml", manifest.unwrap_or_default())]);
+    let mut command = bootagent();
+    command.current_dir(&home).args([
+        "iam-policy",
+        "--policy=policy.toml",
+        "--service=auth",
+        "--environment=prod",
+    ]);
+    command.args(manifest.map(|_| "--manifest=bootagent.toml")).args(flags);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["Version"], "2012-10-17");
+    let statements = document["Statement"].as_array().unwrap().iter();
+    statements.map(|one| (one["Sid"].as_str().unwrap().to_owned(), one.clone())).collect()
+}
+
+#[test]
+fn the_printed_permissions_are_those_that_are_switched_on() {
+    let sids = |of: &serde_json::Map<String, serde_json::Value>| {
+        let mut sids: Vec<String> = of.keys().cloned().collect();
+        sids.sort();
+        sids
+    };
+    let least = permissions("", None, &["--account=123456789012", "--region=eu-west-1"]);
+    assert_eq!(sids(&least), ["Secrets"]);
+    let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:service_env_auth_prod-??????";
+    assert_eq!(least["Secrets"]["Resource"], serde_json::json!([secret]));
+
+    let manifest = "secret = false\nruntime = \"docker\"\n[docker]\n\
+        image = \"123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme/auth:1.4\"\n\
+        [env]\nfrom = [{ parameters = \"/auth/prod\" }]\n";
+    let policy = "git_credential = \"git/{service}\"\n[lifecycle]\nhook = \"ready\"\n[fleet]\nprefix = \"s3://acme-fleet/x\"\n";
+    let all = permissions(policy, Some(manifest), &["--region=cn-north-1", "--group=auth-prod"]);
+    let expected = [
+        "ImageToken",
+        "LifecycleHook",
+        "ListFleetMemory",
+        "ParameterPaths",
+        "PullImage",
+        "ReadFleetMemory",
+        "Secrets",
+        "WriteFleetMemory",
+    ];
+    assert_eq!(sids(&all), expected);
+    let text = serde_json::to_string(&all).unwrap();
+    for part in [
+        "arn:aws-cn:secretsmanager:cn-north-1:*:secret:git/auth-??????",
+        "arn:aws:ecr:eu-west-1:123456789012:repository/acme/auth\"",
+        "autoScalingGroupName/auth-prod",
+        "parameter/auth/prod/*",
+        "arn:aws-cn:s3:::acme-fleet/x/auth/prod/reports/*",
+        "\"s3:prefix\":[\"x/auth/prod/*\"]",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    // An instance never writes the pin, and an operator nothing else.
+    assert!(!all["WriteFleetMemory"].to_string().contains("pin.json"));
+    let operator = permissions(policy, None, &["--for=operator"]);
+    assert_eq!(
+        operator["Pin"]["Resource"],
+        serde_json::json!(["arn:aws:s3:::acme-fleet/x/auth/prod/pin.json"])
+    );
+}
+
+#[test]
+fn commands_for_a_fleet_say_what_they_lack() {
+    for (line, code, says) in [
+        (&["why", "i-0123"][..], 64, "--fleet s3://BUCKET/PATH"),
+        (&["why", "../x", "--fleet", "s3://acme-fleet"], 64, "not an instance's id"),
+        (&["fleet", "--fleet", "s3://acme-fleet"], 78, "--service"),
+        (&["why", "i-0123", "--fleet", "https://acme"], 78, "fleet.prefix"),
+        (&["iam-policy", "--service", "auth"], 78, "--environment"),
+        (&["rollout", "--back", "--commit", "0123456"], 64, "cannot be used with"),
+    ] {
+        let output = ran(line);
+        let told = said(&output.stderr);
+        assert!(output.status.code() == Some(code) && told.contains(says), "{line:?}: {told}");
     }
 }

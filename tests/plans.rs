@@ -153,9 +153,22 @@ fn canaries(secret: &str) -> Vec<String> {
         .collect()
 }
 
-/// What comes before the switch and may end after it: what the agent keeps for itself, and a build's cache.
-const BESIDE_THE_SWITCH: &[&str] =
-    &["instance", "agent", "agent-unit", "agent-enable", "agent-flags", "cache"];
+/// What comes before the switch and may end after it: what the agent keeps for itself, a build's cache, and what looks after
+/// the machine.
+const BESIDE_THE_SWITCH: &[&str] = &[
+    "instance",
+    "agent",
+    "agent-unit",
+    "agent-enable",
+    "agent-flags",
+    "cache",
+    "journal",
+    "swap-unit",
+    "swap-reload",
+    "swap",
+    "swap-enable",
+    "swap-down",
+];
 
 /// Every step is named once, and waits only for steps before it; and nothing is switched or started before
 /// all is there that it stands on.

@@ -64,6 +64,7 @@ fn source() -> Source {
         evidence: [("package.json".to_owned(), PACKAGE.to_owned())].into(),
         unread: Default::default(),
         is_manifest: false,
+        signed_by: None,
         absent: Default::default(),
         listing: Default::default(),
     }
@@ -77,6 +78,7 @@ fn selection() -> Selection {
         pinned: None,
         repository: "https://example.com/{service}.git".to_owned(),
         is_manifest: false,
+        signed_by: None,
         secret: "service_env_auth-service_test".to_owned(),
         values: Default::default(),
         credential: Some("git_token".to_owned()),
@@ -89,6 +91,7 @@ fn selection() -> Selection {
         hooks_timeout: Seconds(300),
         low_ports: Default::default(),
         proxy_trust: Vec::new(),
+        upkeep: Default::default(),
         limits: Default::default(),
         lockfile: true,
         npm_installs: false,

@@ -53,11 +53,18 @@ pub async fn apply(machine: &impl Host, plan: &Plan, context: Context<'_>, repor
 /// Carries out the recovery after a failed run, with the whole budget again. Its failures are logged; the run keeps its
 /// first error. Output of the previous deployment is not shown: it may contain old secret values, which the redaction
 /// of this run does not know. A cancelled run does not give the instance up: the machine may only be rebooting, and the
-/// next run continues.
-pub async fn recover(machine: &impl Host, recovery: &[Step], budget: Seconds, report: &Report) {
+/// next run continues. Without `may_abandon`, a further attempt follows.
+pub async fn recover(
+    machine: &impl Host,
+    recovery: &[Step],
+    budget: Seconds,
+    may_abandon: bool,
+    report: &Report,
+) {
     report.recovering();
     let cleanup = DiskCleanup::none();
-    let is_due = |step: &&Step| !(step.action.abandons() && report.was_cancelled());
+    let may_abandon = may_abandon && !report.was_cancelled();
+    let is_due = |step: &&Step| may_abandon || !step.action.abandons();
     let recovery = recovery.iter().filter(is_due).collect();
     let recovering =
         steps(machine, recovery, Context::default(), report, None, OnFailure::Continue, &cleanup);
@@ -84,6 +91,11 @@ pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, rep
     if let Err(error) = acting.await {
         report.degraded(&for_display(error, redaction).await);
     }
+}
+
+/// Carries out one action of a command other than a run.
+pub async fn once(machine: &impl Host, action: &Action) -> Result<Change> {
+    machine.act(action, &Context::default()).await
 }
 
 /// Carries out one action after the run. An error is logged and does not fail the run. Returns whether the action

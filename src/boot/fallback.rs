@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::serves::running;
 use crate::apply;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Generation, Good, Instance, Network, Service};
+use crate::facts::{Facts, Generation, Good, Instance, Network, S3Object, Service};
 use crate::machine::{self, Health, Host, Observe};
 use crate::observe::{self, Flags};
 use crate::plan::{Rendering, Seconds, layout};
@@ -21,11 +21,13 @@ pub struct Known {
     pub budget: Seconds,
     pub network: Network,
     pub instance: Option<Instance>,
+    /// Where the run's report goes.
+    pub report: Option<S3Object>,
 }
 
 impl Known {
     pub fn new(flags: &Flags) -> Self {
-        Known { budget: flags.budget(), network: Network::default(), instance: None }
+        Known { budget: flags.budget(), network: Network::default(), instance: None, report: None }
     }
 }
 
@@ -135,7 +137,7 @@ impl Fallback<'_> {
     async fn start(&self, machine: &impl Host, report: &Report) -> Result<()> {
         let environment = self.environment(machine).await?;
         let steps = planner::fallback_steps(self.facts, self.service, self.good, &environment);
-        apply::recover(machine, &steps, self.known.budget, report).await;
+        apply::recover(machine, &steps, self.known.budget, true, report).await;
         report.recovered(Some(self.good));
         Ok(())
     }

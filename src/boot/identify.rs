@@ -115,6 +115,12 @@ pub async fn choose(
     facts.own_manifest = observe::own_manifest(machine, flags, &service, tables, needs_none).await?;
     let selection = observe::select(&facts, &policy, decided.as_ref(), flags.anew());
     let mut selection = selection.map_err(|error| without(error, &facts, flags))?;
+    report.chosen(&selection);
+    if here && facts.instance.is_some() {
+        let of = (flags, &policy);
+        let selecting = super::fleet::select(machine, of, &mut facts, &mut decided, selection, report);
+        selection = Box::pin(selecting).await?;
+    }
     if decided.is_none() && !flags.update && here {
         decided = records::replace_lost_decision(&facts, &policy, &mut selection, report)?;
     }

@@ -112,6 +112,42 @@ Example:
 
 Exit status: 0 no longer held, 1 the hold cannot be removed, 77 not root";
 
+pub const WHY: &str = "\
+Examples:
+  bootagent why i-0123456789abcdef0 --fleet s3://acme-fleet/bootagent   on a laptop, with your own AWS credentials
+  bootagent why i-0123456789abcdef0                                     on an instance, with its role
+
+Exit status: 0 shown, 1 there is no report, 64 usage error, 75 S3 cannot be reached, 78 access denied or no such bucket";
+
+pub const FLEET: &str = "\
+Example:
+  bootagent fleet --service auth-service --environment prod --fleet s3://acme-fleet/bootagent
+
+Exit status: 0 shown, 64 usage error, 75 S3 cannot be reached, 78 access denied or no such bucket";
+
+pub const IAM_POLICY: &str = "\
+Examples:
+  bootagent iam-policy --policy policy.toml --service auth-service --environment prod --account 123456789012 --region eu-west-1
+  bootagent iam-policy --policy policy.toml --service auth-service --environment prod --for operator
+
+Exit status: 0 printed, 64 usage error, 78 policy or manifest invalid";
+
+pub const ROLLOUT: &str = "\
+Examples:
+  bootagent rollout --service auth-service --environment prod --policy policy.toml             the branch's newest commit
+  bootagent rollout --service auth-service --environment prod --policy policy.toml --back      the commit before
+  bootagent rollout --service auth-service --environment prod --policy policy.toml --dry-run   show what would be done
+Ctrl-C asks whether to stop and go back.
+
+Exit status:
+  0   every instance was replaced
+  1   failed, and it did not go back
+  2   failed, and the former commit serves again
+  64  usage error, or not confirmed
+  75  an external dependency failed
+  77  refused: the group does not fit, or a refresh is active
+  78  access denied, or the policy is invalid";
+
 pub const USER_DATA: &str = "\
 Examples:
   bootagent user-data --download https://downloads.acme.com/bootagent-0.1.0-x86_64 \\

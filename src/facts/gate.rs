@@ -47,7 +47,7 @@ pub enum Probe {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<Request>,
     },
-    /// The service's container must run, and listen on this port in it. The other probes' sockets are then those of docker,
+    /// A container of the service must run, and listen on this port in it. The other probes' sockets are then those of docker,
     /// which publishes it.
     Container {
         /// The path of docker's client.
@@ -55,6 +55,9 @@ pub enum Probe {
         name: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         port: Option<u16>,
+        /// Whether docker's own health check of it must be good.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        must_be_healthy: bool,
     },
     /// The unit's process must stay alive without a restart: for a service that listens on no port.
     Alive,

@@ -59,6 +59,7 @@ impl Source {
             directories: Vec::new(),
             gitlinks: self.gitlinks.clone(),
             is_manifest: self.is_manifest,
+            signed_by: self.signed_by.clone(),
             evidence: Default::default(),
             unread: Default::default(),
             absent: self.absent.iter().filter_map(|path| below(path)).collect(),

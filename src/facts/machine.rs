@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs, Service,
-    Unrecorded, Unusable,
+    Attempt, FleetKnown, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs,
+    Service, Unrecorded, Unusable,
 };
 
 /// What the machine is, and what is installed and recorded on it.
@@ -22,6 +22,15 @@ pub struct Facts {
     /// An earlier run loaded those rules.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imds_rules: bool,
+    /// An earlier run made a swap file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub swap: bool,
+    /// An earlier run bounded the journal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub journal: bool,
+    /// An earlier run installed the watcher.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
     /// Absent on a laptop.
     pub instance: Option<Instance>,
     /// The instance's tags; absent where IMDS was not asked.
@@ -35,6 +44,9 @@ pub struct Facts {
     /// Read only if the policy names a lifecycle hook.
     #[serde(default, skip_serializing_if = "Lifecycle::is_unknown")]
     pub lifecycle: Lifecycle,
+    /// What the instances of the service and environment share. Read only if the policy names a prefix for it.
+    #[serde(default, skip_serializing_if = "FleetKnown::is_empty")]
+    pub fleet: FleetKnown,
     /// The installed programs of runtimes.
     #[serde(default, alias = "node", deserialize_with = "super::program::programs")]
     pub programs: Programs,
@@ -77,19 +89,26 @@ pub struct Facts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// `ID` and `VERSION_ID` of os-release.
+    /// `ID`, `ID_LIKE` and `VERSION_ID` of os-release.
     pub os: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub like: String,
     pub version: String,
     pub arch: String,
     pub memory_mib: u64,
     pub systemd: Option<u32>,
+    /// Absent where the kernel has no SELinux, or it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selinux: Option<Selinux>,
 }
 
-impl Machine {
-    /// Whether bootagent can install OS packages here: apt is the only package manager that it supports.
-    pub fn has_apt(&self) -> bool {
-        ["debian", "ubuntu"].contains(&self.os.as_str())
-    }
+/// What SELinux does with an access that its policy does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selinux {
+    Enforcing,
+    /// It is logged and allowed.
+    Permissive,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,10 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod family;
+mod fleet;
 mod gate;
+mod group;
 mod hooks;
 mod host_key;
 mod known;
@@ -13,28 +16,38 @@ mod machine;
 mod names;
 mod network;
 mod newtype;
+mod notices;
 mod operator;
 mod present;
 mod program;
 pub mod records;
 mod registry;
 mod seconds;
+mod signer;
 mod source;
 mod template;
 #[cfg(test)]
 pub mod testing;
 mod uncommitted;
 mod values;
+mod watched;
 
+pub use family::{Family, PackageManager};
+pub use fleet::{
+    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
+    is_instance,
+};
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
+pub use group::{Group, GroupMember, GroupQuery, Refresh};
 pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};
 pub use lifecycle::Lifecycle;
 pub use listing::Listing;
-pub use machine::{ExistingNames, Facts, Instance, Machine};
+pub use machine::{ExistingNames, Facts, Instance, Machine, Selinux};
 pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
+pub use notices::{FileSystem, Notices, Resources, Spot};
 pub use operator::Operator;
 pub use present::{
     Agent, Asked, BesidePresent, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts,
@@ -47,7 +60,9 @@ pub use records::{
 };
 pub use registry::Registry;
 pub use seconds::Seconds;
+pub use signer::{NAMESPACE, Signer, Validity};
 pub use source::{Entry, EntryKind, Evidence, HEAD, LONGEST_EVIDENCE, OwnManifest, Source, requested};
 pub use template::{Form, Part, Template};
 pub use uncommitted::Uncommitted;
 pub use values::{Arn, FileFormat, ValueFile, ValuePlace, ValueSource};
+pub use watched::{Watched, WatchedEvent};

@@ -30,6 +30,9 @@ pub struct Source {
     /// Whether it is the operator's manifest alone and not a commit of a repository, see [`Source::of_manifest`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_manifest: bool,
+    /// Who signed the commit, and with which key, if the policy has signers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
     /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
@@ -104,6 +107,7 @@ impl Source {
             evidence: [(OwnManifest::NAME.to_owned(), manifest.text.clone())].into(),
             unread: BTreeMap::new(),
             is_manifest: true,
+            signed_by: None,
             absent: BTreeSet::new(),
             listing: Listing::default(),
         })
@@ -219,6 +223,7 @@ mod tests {
             evidence: BTreeMap::new(),
             unread: BTreeMap::new(),
             is_manifest: false,
+            signed_by: None,
             absent: BTreeSet::new(),
             listing: Listing::default(),
         }

@@ -16,6 +16,7 @@ pub fn source(files: &[(&str, &str)]) -> Source {
         evidence: texts.chain(heads).collect(),
         unread: Default::default(),
         is_manifest: false,
+        signed_by: None,
         absent: Default::default(),
         listing: Listing::whole(),
         gitlinks: Default::default(),

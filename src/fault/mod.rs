@@ -61,7 +61,7 @@ phases! {
     Checkout = "checkout", 300, None, 1;
     Runtime = "runtime", 300, None, 0;
     Packages = "packages", 600, None, 1;
-    /// Waiting for another process to release dpkg's lock.
+    /// Waiting for another process to release the package manager's lock.
     Lock = "lock", 300, Some("packages.wait"), 0;
     Install = "install", 600, None, 3;
     Build = "build", 600, None, 1;
@@ -81,6 +81,10 @@ phases! {
     Hooks = "hooks", 300, Some("hooks.timeout"), 1;
     /// All tries to complete a lifecycle hook: a run can be done before its instance has reached the hook.
     Hook = "hook", 120, None, 0;
+    /// All tries to read the fleet memory.
+    Fleet = "fleet", 60, None, 0;
+    /// Writing one object of the fleet memory: no service waits for it.
+    FleetWrite = "fleet-write", 15, None, 0;
     /// The step that completes a lifecycle hook: longer than its tries, so that it ends with their last error.
     Signal = "signal", 150, None, 1;
 }
@@ -159,10 +163,11 @@ faults! {
     RuntimeAltered = "runtime-altered", STOP, Runtime, RuntimeChecksum, "the archive does not have the checksum that the policy pins, or the mirror lists";
     RuntimeUnusable = "runtime-unusable", STOP, Runtime, RuntimeArchive, "an archive or the index is invalid: too long, not an archive, or with a link that leads out of it";
 
-    PackagesLocked = "os-packages-locked", RETRY, Lock, PackagesLocked, "another process holds a lock of dpkg or apt; the message names the process, and bootagent never removes a lock";
-    PackagesUnreachable = "os-packages-unreachable", RETRY, Packages, PackagesUnreachable, "apt-get cannot fetch lists or packages";
+    PackagesLocked = "os-packages-locked", RETRY, Lock, PackagesLocked, "another process holds a lock of dpkg, apt, rpm or dnf; the message names the process, and bootagent never removes a lock";
+    PackagesUnreachable = "os-packages-unreachable", RETRY, Packages, PackagesUnreachable, "apt-get or dnf cannot fetch lists or packages";
+    PackagesUntrusted = "os-packages-untrusted", STOP, Packages, PackagesKey, "the list of a repository, or a package, is not signed by the repository's key";
     PackagesMissing = "os-packages-missing", STOP, Packages, PackagesMissing, "no repository of the machine has a package of this name, after its lists were refreshed";
-    PackagesFailed = "os-packages-failed", STOP, Packages, PackagesFailed, "apt-get fails in any other way; bootagent repairs an interrupted dpkg once, and installs half-unpacked packages again";
+    PackagesFailed = "os-packages-failed", STOP, Packages, PackagesFailed, "apt-get or dnf fails in any other way; bootagent repairs an interrupted dpkg once, and installs half-unpacked packages again";
 
     RegistryUnreachable = "registry-unreachable", RETRY, Install, RegistryUnreachable, "npm ends with ECONNRESET, ECONNREFUSED, ETIMEDOUT, EAI_AGAIN, E429, E5xx or the like, after 5 attempts at each file; the registry answers an HTML page, as for maintenance; Yarn, pnpm, bun, pip or uv report broken connections, or a server that answers 5xx";
     RegistryUntrusted = "registry-untrusted", STOP, Install, RegistryUnreachable, "npm ends with CERT_HAS_EXPIRED, SELF_SIGNED_CERT_IN_CHAIN or the like; Yarn, pnpm, bun, pip or uv report that a certificate is not trusted";
@@ -206,6 +211,17 @@ faults! {
     HookRefused = "hook-refused", STOP, Hook, HookRefused, "Auto Scaling refuses the call in any other way: there is no such group or hook";
 
     HookFailed = "hook-failed", STOP, Hooks, HookFailed, "a program of /etc/bootagent/hooks ends with a status other than 0, is not done in time, or was changed so that users other than root can write it";
+    FleetUnreachable = "fleet-unreachable", RETRY, Fleet, FleetUnreachable, "no connection to S3, or it answers SlowDown, 429 or 5xx";
+    FleetUntrusted = "fleet-untrusted", STOP, Fleet, FleetUnreachable, "the certificate of S3's endpoint is not trusted here";
+    FleetMissing = "fleet-missing", STOP, Fleet, FleetMissing, "there is no bucket of the name in fleet.prefix";
+    FleetDenied = "fleet-denied", STOP, Fleet, FleetDenied, "the role may not read, list or write below fleet.prefix, or not use the bucket's key";
+    FleetDeniedYet = "fleet-denied-yet", RETRY, Permission, FleetDenied, "the same before the service was first healthy on this instance: IAM may not have propagated a new policy yet";
+    FleetRefused = "fleet-refused", STOP, Fleet, FleetInvalid, "S3 refuses the request in any other way, or an object is longer than bootagent writes any";
+
+    GroupUnreachable = "group-unreachable", RETRY, Fleet, HookUnreachable, "of a rollout: no connection to Auto Scaling, or it answers 429 or 5xx";
+    GroupUntrusted = "group-untrusted", STOP, Fleet, HookUnreachable, "of a rollout: the certificate of Auto Scaling's endpoint is not trusted here";
+    GroupDenied = "group-denied", STOP, Fleet, RolloutDenied, "of a rollout: the credentials may not read the group, or not start or cancel its instance refresh";
+    GroupRefused = "group-refused", STOP, Fleet, RolloutRefused, "of a rollout: Auto Scaling refuses the call in any other way";
 
     DiskFull = "disk-full", STOP, Local, DiskFull, "no space, inode or quota left where bootagent or one of its commands writes";
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Service, Source, Uncommitted, ValuePlace,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
+    S3Object, Service, Source, Uncommitted, ValuePlace,
 };
-use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling};
+use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, groups, s3};
 use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, owned, room};
+use crate::machine::fleet;
 use crate::machine::git::changes;
 use crate::machine::git::parent;
 use crate::machine::git::request::FetchRequest;
@@ -24,6 +26,7 @@ use crate::machine::service::{
     data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
 };
 use crate::machine::survey;
+use crate::machine::upkeep::{journal, labels, swap};
 use crate::machine::volume;
 use crate::machine::{
     self, Change, Check, Context, Health, Host, Observe, Scratch, SecretPatience, blocking,
@@ -68,7 +71,7 @@ impl LocalHost {
         kept::of(service)
     }
 
-    fn imds(&self) -> &Imds {
+    pub(super) fn imds(&self) -> &Imds {
         self.imds.get_or_init(Imds::new)
     }
 }
@@ -126,6 +129,47 @@ impl Observe for LocalHost {
         patience: SecretPatience,
     ) -> Result<Vec<(String, Secret)>> {
         aws::parameters(self.imds(), place, region, network, patience).await
+    }
+
+    async fn object(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Option<String>> {
+        let read = s3::get(self.imds(), at, s3::Access { region, network, patience }).await?;
+        Ok(read.map(|object| object.text))
+    }
+
+    async fn objects(
+        &self,
+        below: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<Listed>> {
+        s3::list(self.imds(), below, s3::Depth::All, s3::Access { region, network, patience }).await
+    }
+
+    async fn folders(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<String>> {
+        let access = s3::Access { region, network, patience };
+        let listed = s3::list(self.imds(), at, s3::Depth::One, access).await?;
+        Ok(listed.into_iter().map(|one| one.key).filter(|key| key.ends_with('/')).collect())
+    }
+
+    async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>> {
+        groups::groups(self.imds(), find, region, network).await
+    }
+
+    async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>> {
+        groups::refreshes(self.imds(), group, region, network).await
     }
 
     async fn fetch(&self, request: FetchRequest, patience: Seconds) -> Result<(Source, Scratch)> {
@@ -190,6 +234,9 @@ impl Observe for LocalHost {
             Action::LoadImdsRules(rules) => imds_rules::check(rules).await,
             Action::ProveImdsRules { .. } => Ok(Check::WouldChange("proved by every run".to_owned())),
             Action::InstallPackages(wanted) => packages::check(wanted).await,
+            Action::MakeSwap(wanted) => swap::check(wanted),
+            Action::LimitJournal(wanted) => journal::check(wanted),
+            Action::RestoreLabels(wanted) => labels::check(wanted),
             Action::InstallRuntime(install) => runtimes::check(&install.archive),
             Action::InstallTool(tool) => tools::check(tool),
             Action::Evaluate(evaluation) => evaluate::check(evaluation),
@@ -206,7 +253,7 @@ impl Observe for LocalHost {
                 releases::check_finished(release, record, uses)
             }
             Action::Migrate(migration) => migrate::check(migration),
-            Action::InitializeData(data) => data_host::check(data),
+            Action::InitializeData(data) => data_host::check(data).await,
             Action::PrepareVolume(volume) => volume::check_volume(volume).await,
             Action::MountVolume(mount) => volume::check_mount(mount),
             Action::SwitchSymlink { path, target, .. } => files::check_link(path, target),
@@ -233,6 +280,10 @@ impl Observe for LocalHost {
             Action::PruneReleases(prune) => releases::check_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::check_prune(prune),
             Action::Signal(signal) => autoscaling::check(&signal.at),
+            Action::StartRefresh(_) | Action::CancelRefresh(_) => {
+                Ok(Check::WouldChange("asked for".to_owned()))
+            }
+            Action::PutObject(_) => Ok(Check::WouldChange("written by this run".to_owned())),
             Action::BoundCache(bound) => {
                 let bound = bound.clone();
                 blocking(move || cache::check(&bound)).await
@@ -283,6 +334,9 @@ impl LocalHost {
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::LoadImdsRules(rules) => imds_rules::load(rules).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,
+            Action::MakeSwap(wanted) => swap::make(wanted).await?,
+            Action::LimitJournal(wanted) => journal::limit(wanted).await?,
+            Action::RestoreLabels(wanted) => labels::restore(wanted).await?,
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
@@ -302,7 +356,7 @@ impl LocalHost {
                 let (release, record, uses) = (release.clone(), record.clone(), uses.clone());
                 blocking(move || releases::finish(&release, &record, &uses)).await?;
             }
-            Action::Migrate(migration) => migrate::migrate(migration).await?,
+            Action::Migrate(migration) => return fleet::migrate(self.imds(), migration).await,
             Action::InitializeData(data) => return data_host::initialize(data).await,
             Action::PrepareVolume(wanted) => return volume::prepare(wanted).await,
             Action::MountVolume(wanted) => return volume::mount(wanted).await,
@@ -338,6 +392,9 @@ impl LocalHost {
                 blocking(move || cache::empty(&bound)).await?;
             }
             Action::Signal(signal) => return autoscaling::complete(self.imds(), signal).await,
+            Action::StartRefresh(start) => return groups::start(self.imds(), start).await,
+            Action::CancelRefresh(cancel) => return groups::cancel(self.imds(), cancel).await,
+            Action::PutObject(put) => fleet::put(self.imds(), put).await?,
             Action::AwaitHealth(_)
             | Action::AwaitAddresses { .. }
             | Action::EnsureRunning(_)

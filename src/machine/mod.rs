@@ -6,10 +6,12 @@
 // Everywhere else clippy forbids what touches the machine.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod attend;
 pub mod aws;
 mod children;
 mod container;
 mod disk;
+mod fleet;
 pub mod git;
 mod install;
 pub mod jail;
@@ -21,6 +23,7 @@ mod registries;
 pub mod retry;
 mod service;
 mod survey;
+mod upkeep;
 mod volume;
 mod web;
 
@@ -29,11 +32,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Asked, Commit, Facts, Gate, Instance, Network, Places, Present, Source, Uncommitted, ValuePlace,
+    Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Notices, Places, Present,
+    Refresh, Resources, S3Object, Source, Uncommitted, ValuePlace,
 };
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
 
+pub use attend::{is_held, is_run_active};
 pub use children::child;
 pub use disk::files::{read as read_file, remove_file, write as replace_file};
 pub use disk::new_file::create as create_file;
@@ -45,6 +50,7 @@ pub use local::LocalHost;
 pub use process::lock::{Lock, agent};
 pub use process::log::{LogLine, LogRequest, read as read_log};
 pub use process::this::{forbid_core_dumps, own_sha256};
+pub use service::hooks::read as hooks;
 pub use service::operator;
 
 /// The result of checking a step before it is carried out.
@@ -131,6 +137,39 @@ pub trait Observe {
         patience: SecretPatience,
     ) -> Result<Vec<(String, Secret)>>;
 
+    /// The text of an object of S3; `None` if it is absent. `region` is absent on a laptop.
+    async fn object(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Option<String>>;
+
+    /// The objects whose keys begin with that of `below`: at most 1000.
+    async fn objects(
+        &self,
+        below: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<Listed>>;
+
+    /// The folders at a place that ends with a slash, by their keys.
+    async fn folders(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Vec<String>>;
+
+    /// The Auto Scaling groups that fit. `region` is absent on a laptop.
+    async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>>;
+
+    /// The last instance refreshes of a group, the newest first.
+    async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>>;
+
     /// Downloads a text over https. Retries for at most `patience`.
     async fn document(&self, request: DocumentRequest, patience: Seconds) -> Result<String>;
 
@@ -174,6 +213,40 @@ pub trait Host: Observe {
 
     /// Sends one heartbeat, unless the hook is completed already. One attempt: the next one is soon.
     async fn keep_alive(&self, keepalive: &Keepalive) -> Result<()>;
+}
+
+/// How a run ended that the watcher started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    Healthy,
+    /// It failed, and the previous deployment serves.
+    FormerServes,
+    /// Another run was active, or something outside failed: it may be tried again.
+    Busy,
+    /// With this exit status; -1 if a signal ended it.
+    Failed(i32),
+}
+
+/// What `bootagent watch` reads and does, besides single actions.
+#[allow(async_fn_in_trait)]
+pub trait Attend: Host {
+    /// What IMDS announces of the instance's end. One attempt.
+    async fn notices(&self) -> Result<Notices>;
+
+    /// The id of a secret's current version. One attempt.
+    async fn secret_version(&self, name: &str, region: &str, network: &Network) -> Result<String>;
+
+    /// Tells Auto Scaling that the instance is unhealthy. One attempt.
+    async fn report_unhealthy(&self, region: &str, instance: &str, network: &Network) -> Result<()>;
+
+    /// Stops a unit, and waits for its end: systemd kills it after its `TimeoutStopSec=`.
+    async fn stop_service(&self, unit: &str) -> Result<()>;
+
+    /// Runs bootagent for the pinned commit with the values of now, and waits for the run's end.
+    async fn refresh(&self) -> Result<Refreshed>;
+
+    /// What is left of the memory, and of the file systems of these directories.
+    fn resources(&self, room: &[PathBuf]) -> Resources;
 }
 
 /// Runs work that may block (a slow disk, parsing untrusted text) in another thread, so that signals, heartbeats and
@@ -230,6 +303,12 @@ pub fn utc(seconds: u64) -> String {
     use aws_smithy_types::date_time::{DateTime, Format};
     let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     time.fmt(Format::DateTime).unwrap_or_else(|_| format!("@{seconds}"))
+}
+
+/// The time of a text like `2025-11-28T09:12:44.000Z`, in seconds since 1970.
+pub fn date_time(text: &str) -> Option<u64> {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    DateTime::from_str(text, Format::DateTime).ok()?.secs().try_into().ok()
 }
 
 /// The time of a `Date` header, in seconds since 1970.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Result;
-use crate::facts::{ExistingNames, Facts, Installed, Machine, Places, Programs, Service};
+use crate::facts::{ExistingNames, Facts, Installed, Machine, Places, Programs, Selinux, Service};
 use crate::machine::disk::files;
 use crate::machine::disk::owned::only_root_can_replace;
 use crate::machine::jail::imds_rules;
@@ -34,11 +34,15 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         installed: is_installed(),
         nft: imds_rules::is_nft_there(),
         imds_rules: files::exists(&layout::imds_rules_unit_file())?,
+        swap: files::exists(&layout::unit_file(layout::SWAP_UNIT))?,
+        journal: files::exists(Path::new(layout::JOURNAL_LIMIT))?,
+        watch: files::exists(&layout::unit_file(layout::WATCH_UNIT))?,
         instance: None,
         tags: None,
         own_manifest: None,
         hooks: hooks::read(),
         lifecycle: Default::default(),
+        fleet: Default::default(),
         programs,
         known: Default::default(),
         taken: taken()?,
@@ -74,11 +78,26 @@ async fn machine() -> Machine {
     );
     Machine {
         os: field("ID"),
+        like: field("ID_LIKE"),
         version: field("VERSION_ID"),
         arch: std::env::consts::ARCH.to_owned(),
         memory_mib: system.map_or(0, |system| system.total_memory() >> 20),
         systemd: systemd().await,
+        selinux: selinux(),
     }
+}
+
+fn selinux() -> Option<Selinux> {
+    let enforces = std::fs::read_to_string("/sys/fs/selinux/enforce").ok()?;
+    Some(if enforces.trim() == "1" { Selinux::Enforcing } else { Selinux::Permissive })
+}
+
+/// The memory, and what of it new programs can get without swapping, in bytes.
+pub fn memory() -> (u64, u64) {
+    let system = System::new_with_specifics(
+        RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram()),
+    );
+    system.map_or((0, 0), |system| (system.total_memory(), system.available_memory()))
 }
 
 /// systemd's version: `systemd 252 (252.39-1~deb12u2)` -> 252; `None` if it is not the init system.
@@ -132,8 +151,9 @@ async fn version(places: &Places, program: &Path) -> Option<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     let printed = [output.text().trim().to_owned(), errors.trim().to_owned()];
     let after = printed.iter().find_map(|text| text.strip_prefix(places.prints))?;
-    let version = after.split_whitespace().next()?.to_owned();
-    Some(version).filter(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    let version = after.split_whitespace().next()?;
+    let version = version.strip_prefix('v').unwrap_or(version);
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
 }
 
 fn directories(places: &Places) -> Vec<PathBuf> {

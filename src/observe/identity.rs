@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::compare::{is_commit, is_environment, tag};
+use super::fleet::pinned_by_rollout;
 use super::policy::{
-    Archives, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy, Sourced,
-    ValuesAllowed, holds_a_secret,
+    Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
+    Sourced, Upkeep, ValuesAllowed, WatchWanted, holds_a_secret,
 };
 use super::{Decision, notes};
 use crate::error::{Code, Error, Result};
@@ -49,9 +50,15 @@ pub struct Selection {
     pub hooks_timeout: Seconds,
     /// The lifecycle hook that the run completes.
     pub lifecycle: Option<HookWanted>,
+    /// What instances share, and what one does with a commit that fails.
+    pub fleet: FleetWanted,
+    /// What the watcher attends to while the service runs.
+    pub watch: Option<WatchWanted>,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
+    /// The machine's swap file and journal.
+    pub upkeep: Upkeep,
     /// What the units of the service may use at most.
     pub limits: LimitsAllowed,
     pub settings: Vec<Setting>,
@@ -138,6 +145,9 @@ pub fn select(
     origins.note("environment", &environment);
     origins.note("repository", &repository);
     origins.note("secret", &secret);
+    if let Some(pinned) = &pinned {
+        origins.note("ref", pinned);
+    }
     if let Some(credential) = &credential {
         origins.note("git_credential", credential);
     }
@@ -164,6 +174,10 @@ pub fn select(
     settings.extend(installer.as_ref().map(|found| found.setting("node.installer")));
     let (lifecycle, lifecycle_settings) = policy.lifecycle();
     settings.extend(lifecycle_settings);
+    let (fleet, fleet_settings) = policy.fleet();
+    settings.extend(fleet_settings);
+    let (watch, watch_settings) = policy.watch();
+    settings.extend(watch_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
     let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
@@ -171,6 +185,8 @@ pub fn select(
     let (low_ports, low_ports_setting) = policy.low_ports();
     let (proxy_trust, trust_setting) = policy.proxy_trust();
     settings.extend(low_ports_setting.into_iter().chain(trust_setting));
+    let (upkeep, upkeep_settings) = policy.upkeep();
+    settings.extend(upkeep_settings);
     let (limits, limit_settings) = policy.limits();
     settings.extend(limit_settings);
 
@@ -197,8 +213,11 @@ pub fn select(
         npm_installs: installer.is_some(),
         hooks_timeout,
         lifecycle,
+        fleet,
+        watch,
         low_ports,
         proxy_trust,
+        upkeep,
         limits,
         settings,
         origins,
@@ -218,6 +237,13 @@ pub fn selected_service(
     anew: impl Into<Anew>,
 ) -> Result<Service> {
     Ok(service(facts, policy, decided, anew.into() == Anew::All)?.value)
+}
+
+/// Service and environment, as policy and tags name them.
+pub fn named(facts: &Facts, policy: &Policy) -> Result<(Service, Environment)> {
+    let service = service(facts, policy, None, true)?.value;
+    let (environment, _) = branch(environment(facts, policy, None, true)?, &policy.environments())?;
+    Ok((service, environment.value))
 }
 
 /// For a service without a repository: the path of its manifest, in place of the repository's address.
@@ -396,5 +422,6 @@ fn pinned(
     if let Some(decided) = decided {
         return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
     }
-    policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit")).transpose()
+    let named = policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit"));
+    Ok(named.transpose()?.or_else(|| pinned_by_rollout(facts)))
 }

@@ -6,6 +6,7 @@ mod compare;
 mod credential;
 mod decision;
 mod flag_file;
+mod fleet;
 mod identity;
 pub mod manifest;
 mod notes;
@@ -19,11 +20,13 @@ mod values;
 
 pub use decision::Decision;
 pub use flag_file::flag_file;
+pub use fleet::{FleetReader, fleet, fleet_failures, fleet_migrated, parsed};
 pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, Fragment, LimitsAllowed, LowPorts, Origins, Overrides, POLICY,
-    PackagesAllowed, Policy, ValuesAllowed, policy, recorded_flags,
+    Archives, ArchivesAllowed, Flags, FleetWanted, Fragment, LimitsAllowed, LowPorts, OnFailure, Origins,
+    Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, WatchWanted, policy,
+    recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,

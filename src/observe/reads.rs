@@ -26,7 +26,7 @@ use crate::plan::{Rendering, Seconds, Setting};
 use crate::secret::Sealed;
 
 /// The settings that can cause a fetch to fail, for `Origins::explain`.
-const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential"];
+const FETCHED_BY: &[&str] = &["service", "environment", "repository", "git_credential", "ref"];
 pub const MANIFEST: &str = OwnManifest::NAME;
 
 /// The machine, or the record of one that `--facts` names; with the tags of `--tag`, if there are any.
@@ -156,6 +156,7 @@ async fn request(
         pinned: selection.pinned.clone(),
         credential,
         host_keys: policy.host_keys(),
+        signers: policy.signers(),
         scratch: Default::default(),
         network: selection.network.clone(),
         timeouts: Default::default(),

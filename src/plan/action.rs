@@ -4,22 +4,25 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::apt::AptRepository;
 use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
+use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::hooks::RunHooks;
+use super::packages::InstallPackages;
 use super::prune::{BoundCache, Prune, PruneRuntimes};
+use super::refresh::{CancelRefresh, StartRefresh};
 use super::registries::RegistryAccess;
 use super::signal::{LifecycleResult, Signal};
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
+use super::upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 use super::volume::{MountVolume, PrepareVolume};
-use crate::facts::{Branch, CaFile, Commit, Seconds};
+use crate::facts::{Branch, Commit, Seconds};
 use crate::secret::Sealed;
 
 #[derive(Debug, Serialize)]
@@ -65,6 +68,9 @@ pub enum Action {
     Evaluate(Evaluation),
     /// Packages of the distribution, from the package repositories that the machine is configured with.
     InstallPackages(InstallPackages),
+    MakeSwap(MakeSwap),
+    LimitJournal(LimitJournal),
+    RestoreLabels(RestoreLabels),
     RunCommand(Command),
     /// Runs the operator's hooks of one phase, as root.
     RunHooks(RunHooks),
@@ -152,6 +158,11 @@ pub enum Action {
     PruneRuntimes(PruneRuntimes),
     /// Tells Auto Scaling that the instance may go into service, or must be terminated.
     Signal(Signal),
+    /// Writes an object of the fleet memory.
+    PutObject(PutObject),
+    /// Starts an instance refresh of an Auto Scaling group. Only of a rollout.
+    StartRefresh(StartRefresh),
+    CancelRefresh(CancelRefresh),
 }
 
 impl Action {
@@ -163,6 +174,7 @@ impl Action {
                 | Action::InstallRuntime(_)
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
+                | Action::RestoreLabels(_)
                 | Action::RunCommand(_)
                 | Action::ConfigureEngine(_)
                 | Action::PrepareImage(_)
@@ -210,9 +222,15 @@ impl Action {
             Action::Evaluate(evaluation) => vec![evaluation.path.clone()],
             Action::LoadImdsRules(rules) => vec![rules.file.clone()],
             Action::InstallPackages(_) => vec!["/usr".into(), "/var".into()],
+            Action::MakeSwap(swap) => vec![swap.path.clone()],
+            Action::LimitJournal(limit) => vec![limit.file.clone()],
+            Action::RestoreLabels(labels) => labels.paths.clone(),
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
             Action::AwaitHealth(_)
+            | Action::PutObject(_)
+            | Action::StartRefresh(_)
+            | Action::CancelRefresh(_)
             | Action::AwaitAddresses { .. }
             | Action::ReloadUnit { .. }
             | Action::StopUnit { .. }
@@ -301,20 +319,6 @@ pub struct ImdsRules {
     pub unit: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InstallPackages {
-    pub names: Vec<String>,
-    pub unit: String,
-    /// How long to wait while another process has dpkg's lock.
-    pub wait: Seconds,
-    pub environment: BTreeMap<String, String>,
-    /// Certificates to trust in addition to the system's.
-    pub ca_file: Option<CaFile>,
-    /// Signed repositories that the policy names, written if a package is missing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub repositories: Vec<AptRepository>,
-}
-
 /// A program with arguments in a transient unit; without a shell, unless `argv` names one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Command {
@@ -357,11 +361,14 @@ pub struct Migration {
     pub scratch: PathBuf,
     pub writable: Vec<PathBuf>,
     pub may_use_imds: bool,
+    /// Lets one instance of a group run it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<MigrationLock>,
     /// If this record exists with this text, the migration is done.
     pub record: Record,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub path: PathBuf,
     pub text: String,

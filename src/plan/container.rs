@@ -1,5 +1,6 @@
 //! The actions for services that run as containers: docker's daemon, images, and what is removed of them. Data only.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -49,6 +50,9 @@ pub enum ImageOrigin {
         #[serde(skip_serializing_if = "Option::is_none")]
         target: Option<String>,
         needs_buildkit: bool,
+        /// Public values for `ARG`.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        arguments: BTreeMap<String, String>,
     },
 }
 
@@ -81,7 +85,7 @@ pub struct PruneImages {
     pub docker: PathBuf,
     /// The repository of the service's images on this machine.
     pub repository: String,
-    /// Names of the releases to keep.
+    /// Names of the releases to keep. An image of one container has the release's name up to its first dot.
     pub keep: Vec<String>,
     /// The directory of the images' records.
     pub records: PathBuf,
@@ -105,10 +109,11 @@ impl RegistryLogin {
     }
 }
 
+/// Docker Hub, which references do not name.
+pub const HUB: &str = "https://index.docker.io/v1/";
+
 /// The host of a reference's registry, as docker's configuration names it.
 pub fn registry(reference: &str) -> &str {
-    /// Docker Hub, which references do not name.
-    const HUB: &str = "https://index.docker.io/v1/";
     match reference.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => {
             if host == "docker.io" {

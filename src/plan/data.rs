@@ -31,7 +31,7 @@ pub struct InitializeData {
 /// A server of which several versions may be installed, each in a directory of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServerProgram {
-    /// A `*` stands for the version.
+    /// A `*` stands for the version. In a directory without one, the program says its version.
     pub directories: Vec<String>,
     /// The program in such a directory.
     pub program: String,

@@ -146,6 +146,16 @@ impl Layout {
         format!("{}:{}", self.images(), release.file_name().unwrap_or_default().to_string_lossy())
     }
 
+    /// The image of one container of a release, if it has several.
+    pub fn member_image(&self, release: &Path, member: &str) -> String {
+        format!("{}.{member}", self.image(release))
+    }
+
+    /// What docker compose runs.
+    pub fn compose_file(&self) -> PathBuf {
+        self.home().join("compose.json")
+    }
+
     /// One record for each release with an image: what the image was made from.
     pub fn image_records(&self) -> PathBuf {
         self.records().join("images")
@@ -233,6 +243,12 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// The machine's swap file, of `[swap]` in the policy.
+pub const SWAP: &str = "/var/lib/bootagent/swap";
+/// The name that systemd requires for the unit of that file.
+pub const SWAP_UNIT: &str = "var-lib-bootagent-swap.swap";
+/// journald's settings, of `[journal]` in the policy.
+pub const JOURNAL_LIMIT: &str = "/etc/systemd/journald.conf.d/bootagent.conf";
 /// Directory of the operator's hooks: one directory for each phase, `before-start.d`.
 pub const HOOKS: &str = "/etc/bootagent/hooks";
 
@@ -280,6 +296,17 @@ pub const IMDS_RULES_LOADED: &str = "/run/bootagent/imds.loaded";
 pub fn imds_rules_unit_file() -> PathBuf {
     Path::new("/etc/systemd/system").join(IMDS_RULES_UNIT)
 }
+
+/// The unit that watches while the service runs. No service's unit: their names do not start with `bootagent`.
+pub const WATCH_UNIT: &str = "bootagent-watch.service";
+/// What it watches, as JSON.
+pub const WATCH_FILE: &str = "/var/lib/bootagent/watch.json";
+/// On tmpfs: what it has seen, as JSON, for `bootagent status`.
+pub const WATCH_STATE: &str = "/run/bootagent/watch.json";
+/// On tmpfs: the terminate hook is completed.
+pub const WATCH_DRAINED: &str = "/run/bootagent/watch.drained";
+/// The transient unit of a run that the watcher starts. The `.` keeps it apart from the transient units of services.
+pub const WATCH_REFRESH: &str = "bootagent-watch.refresh.service";
 
 /// `ExecStartPre=` of a service that may not reach IMDS: tests that IMDS does not answer, as the service's user and
 /// with the unit's hardening. The command has no path: systemd looks for it in its own search path.

@@ -2,57 +2,65 @@
 //! code here touches the machine.
 
 mod action;
-mod apt;
 mod archive;
 pub mod container;
 mod data;
 pub mod environment;
+mod fleet;
 pub mod hardening;
 mod health;
 mod hooks;
 pub mod layout;
 mod limits;
+mod packages;
 mod preview;
 mod prune;
+mod refresh;
 mod registries;
 mod show;
 mod signal;
 mod site;
 mod tool;
+mod upkeep;
 mod volume;
+mod watch;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Commit, Environment, Generation, Service};
+use crate::facts::{Commit, Environment, Generation, S3Object, Service};
 use crate::secret::Redaction;
 
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
 pub use action::{
-    Action, Aside, Checkout, Command, Content, EnsureRunning, ImdsRules, InstallPackages, Migration, Mode,
-    Owner, Record, Sandbox,
+    Action, Aside, Checkout, Command, Content, EnsureRunning, ImdsRules, Migration, Mode, Owner, Record,
+    Sandbox,
 };
-pub use apt::{AptKey, AptRepository};
 pub use archive::{Archive, Checksum, InstallRuntime};
 pub use container::{
     ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,
 };
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
+pub use fleet::{FleetAccess, MigrationLock, PutObject};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use hooks::RunHooks;
 pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
+pub use packages::{InstallPackages, PackageRepository, RepositoryKey};
 pub use preview::{Preview, Summary, correct_previews};
 pub use prune::{BoundCache, Prune, PruneRuntimes};
+pub use refresh::{CancelRefresh, StartRefresh};
 pub use registries::{PROXY, RegistryAccess};
 use show::printable;
 pub use show::{Shown, headline, text};
 pub use signal::{Keepalive, LifecycleHook, LifecycleResult, Signal};
 pub use site::PublishSite;
 pub use tool::{Evaluation, InstallTool};
+pub use upkeep::{LimitJournal, MakeSwap, RestoreLabels};
 pub use volume::{FileSystem, MountVolume, PrepareVolume};
+pub use watch::{HealthWatch, SecretsWatch, Watch};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +68,8 @@ pub use volume::{FileSystem, MountVolume, PrepareVolume};
 pub enum Goal {
     /// The service runs and is healthy.
     Serve,
+    /// Its release is complete, and nothing runs: the instance goes into a warm pool.
+    Prepare,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +87,12 @@ pub struct Plan {
     /// Sent beside `steps`, for as long as they run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Keepalive>,
+    /// Where the run's report is written at its end, also after a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<S3Object>,
+    /// Whether the former commit works with migrated data; `None` if the plan has no migration.
+    #[serde(skip)]
+    pub migration_is_reversible: Option<bool>,
     /// Run before `steps` are run a second time, if a release that was healthy before the boot is not healthy after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rebuild: Vec<Step>,
@@ -160,6 +176,8 @@ pub struct Step {
 pub enum Mark {
     /// The release is complete: checked out, installed, built and flushed to disk.
     Whole,
+    /// The migration is done.
+    Migrated,
     /// A candidate runs beside the serving deployment.
     Candidate,
     /// The record that the new deployment is about to be started is written.

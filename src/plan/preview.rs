@@ -149,6 +149,8 @@ mod tests {
             after_failure: None,
             room: Vec::new(),
             keepalive: None,
+            report: None,
+            migration_is_reversible: None,
             rebuild: Vec::new(),
             deployment: Deployment {
                 commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),

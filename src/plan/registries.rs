@@ -1,6 +1,6 @@
 //! Access to private package registries, for the commands that install packages.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::Serialize;

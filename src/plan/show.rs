@@ -3,6 +3,8 @@
 mod container;
 mod data;
 mod health;
+mod packages;
+mod upkeep;
 mod words;
 
 use std::fmt::Write;
@@ -50,6 +52,9 @@ pub fn text(plan: &Plan, shown: Shown) -> String {
         let Keepalive { every, .. } = keepalive;
         let _ = writeln!(out, "\nWhile these steps run, at once and then every {every}");
         let _ = writeln!(out, "> {}; one that fails is only logged", keepalive.headline());
+    }
+    if let Some(at) = &plan.report {
+        let _ = writeln!(out, "\nAt its end, also after a failure\n+ write the report to {at}");
     }
     if !plan.rebuild.is_empty() {
         let _ =
@@ -192,6 +197,9 @@ pub fn headline(action: &Action) -> String {
         }
         Action::ProveImdsRules { .. } => "prove that no other user reaches instance metadata".to_owned(),
         Action::InstallPackages(packages) => format!("install packages {}", packages.names.join(", ")),
+        Action::MakeSwap(swap) => upkeep::swap(swap),
+        Action::LimitJournal(limit) => upkeep::journal(limit),
+        Action::RestoreLabels(labels) => upkeep::labels(labels),
         Action::RunCommand(command) => format!("run {}", words(&command.argv)),
         Action::RunHooks(hooks) => hooks.headline(),
         Action::ConfigureEngine(engine) => container::engine(engine),
@@ -249,6 +257,11 @@ pub fn headline(action: &Action) -> String {
             format!("remove installed versions of {} that no release uses", prune.runtime)
         }
         Action::Signal(signal) => signal.headline(),
+        Action::PutObject(put) => format!("write {}", put.at),
+        Action::StartRefresh(start) => format!("replace the instances of {}", printable(&start.group)),
+        Action::CancelRefresh(cancel) => {
+            format!("stop replacing the instances of {}", printable(&cancel.group))
+        }
     }
 }
 
@@ -298,17 +311,8 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
             }
         }
         Action::ProveImdsRules { unit } => line(format!("as a dynamic user, in {unit}")),
-        Action::InstallPackages(packages) => {
-            line("if absent, by apt, from the repositories of this machine; nothing is removed".to_owned());
-            packages.repositories.iter().flat_map(data::repository).for_each(&mut line);
-            line(format!("waits {} for a locked dpkg", packages.wait));
-            if let Some(file) = &packages.ca_file {
-                line(format!("trusts {file} besides the system's certificates"));
-            }
-            for (name, value) in &packages.environment {
-                line(format!("{name}={}", printable(value)));
-            }
-        }
+        Action::InstallPackages(packages) => packages::lines(packages).into_iter().for_each(&mut line),
+        Action::LimitJournal(limit) => limit.text.iter().flat_map(|text| file(text)).for_each(&mut line),
         Action::RunCommand(command) => {
             line(format!(
                 "as {} in {}, without secrets and without IMDS",

@@ -1,13 +1,13 @@
 //! The lifecycle hook of an Auto Scaling group, at which an instance waits until it may go into service: heartbeats
 //! while the steps of a plan run, and the signal that completes the hook. Data only.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Record, Seconds, printable};
 use crate::facts::Network;
 
-/// A launch lifecycle hook, and the instance that waits at it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A lifecycle hook, and the instance that waits at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleHook {
     pub hook: String,
     pub group: String,
@@ -38,7 +38,7 @@ pub struct Signal {
 
 /// Heartbeats beside the steps of a plan: each starts the hook's heartbeat timeout again. `apply` sends them while the
 /// steps run, which their own time limits and the budget bound: a run that hangs sends none for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
     #[serde(flatten)]
     pub at: LifecycleHook,

@@ -2,7 +2,7 @@
 //! the plan: once they are done, a reboot continues the run.
 
 use super::steps::Steps;
-use super::{Wanted, agent, imds, records, remember};
+use super::{Wanted, agent, imds, records, remember, upkeep, watch};
 use crate::error::Result;
 use crate::facts::{Facts, Instance};
 use crate::fault::Phase;
@@ -57,6 +57,8 @@ pub fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<
     let left = Action::StopLeftovers { units, scratch };
     steps.add("remove-leftovers", "stops and removes what a killed run left", left).within(Phase::Tidy);
     prepare_retry(steps, facts, selection.next_boot.as_ref());
+    upkeep::machine(steps, facts, selection);
+    watch::remove(steps, facts, selection);
     imds::rules(steps, facts, selection)
 }
 

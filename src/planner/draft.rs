@@ -62,6 +62,11 @@ impl Draft<'_> {
             origin: "directory in bootagent.toml".to_owned(),
         });
         let Wanted { selection, manifest_from, .. } = self.wanted;
+        let signer = self.wanted.source.signed_by.as_ref().map(|signer| Setting {
+            name: "signed by".to_owned(),
+            value: signer.clone(),
+            origin: "git.signers in the policy".to_owned(),
+        });
         selection
             .settings
             .iter()
@@ -69,6 +74,7 @@ impl Draft<'_> {
             .chain([(*manifest_from).clone()])
             .chain(directory)
             .chain([runtime])
+            .chain(signer)
             .chain(values::settings(self.wanted))
             .chain(self.recipe.settings.iter().cloned())
             .collect()

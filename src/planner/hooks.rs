@@ -7,7 +7,7 @@ use super::build::record;
 use super::draft::Draft;
 use super::steps::Steps;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, HookPhase};
+use crate::facts::{HookPhase, Hooks};
 use crate::plan::{Action, RunHooks, Seconds, layout};
 
 /// Ids of the steps.
@@ -16,8 +16,8 @@ pub const BEFORE_START: &str = "hooks-before-start";
 const AFTER_HEALTHY: &str = "hooks-after-healthy";
 
 /// Refuses hooks that users other than root can change, and what cannot be run.
-pub fn refuse(facts: &Facts) -> Result<()> {
-    let Some(cause) = &facts.hooks.refused else { return Ok(()) };
+pub fn refuse(hooks: &Hooks) -> Result<()> {
+    let Some(cause) = &hooks.refused else { return Ok(()) };
     let remedy = "only root may be able to change the hooks: chown root and chmod go-w on the path that is named; \
                   docs/how-to/run-hooks.md describes the directories";
     Err(Error::new(Code::PolicyInvalid, format!("reading the hooks in {}", layout::HOOKS), cause.clone())

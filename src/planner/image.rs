@@ -1,21 +1,22 @@
-//! The steps of a service that runs as a container: docker's daemon, the image of the release, the directories of its
-//! volumes, and the removal of old images. Adds steps only; how a container runs says `supervisor/docker.rs`.
+//! The steps of a service that runs as containers: docker's daemon, the images of the release, the directories of its
+//! volumes, and the removal of old images. Adds steps only; how they run say `supervisor/docker.rs` and `supervisor/compose.rs`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Wanted;
 use super::draft::Draft;
 use super::records::name;
-use super::runtime::Recipe;
+use super::runtime::compose::project::{self, Project};
 use super::runtime::container::{Container, DOCKERFILE, Image};
-use super::runtime::needs_buildkit;
+use super::runtime::{Kind, Recipe, needs_buildkit};
 use super::steps::Steps;
 use super::supervisor::docker::{BRIDGE, NETWORK};
 use super::{imds, remember};
 use crate::error::{Code, Error, Result};
 use crate::facts::Generation;
 use crate::fault::Phase;
-use crate::plan::container::{ecr, registry};
+use crate::plan::container::{HUB, ecr, registry};
 use crate::plan::layout::Layout;
 use crate::plan::*;
 use crate::secret::Sealed;
@@ -46,12 +47,20 @@ pub fn volumes(steps: &mut Steps, draft: &Draft) -> Vec<StepId> {
     ids
 }
 
-/// Adds the steps that start docker and get or build the image.
+/// Adds the steps that start docker and get or build the images.
 pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
-    let Draft { wanted, recipe, layout, .. } = draft;
-    let Some(container) = recipe.container() else { return Ok(()) };
+    let layout = &draft.layout;
+    let (docker, images) = match &draft.recipe.kind {
+        Kind::Container(container) => (&container.docker, vec![of_container(draft, container)?]),
+        Kind::Compose(project) => {
+            let members = project.members.iter();
+            let images = members.map(|(name, member)| of_member(draft, project, name, &member.image));
+            (&project.docker, images.collect::<Result<Vec<_>>>()?)
+        }
+        _ => return Ok(()),
+    };
     let engine = Action::ConfigureEngine(ConfigureEngine {
-        docker: container.docker.clone(),
+        docker: docker.clone(),
         unit: UNIT.to_owned(),
         file: CONFIGURATION.into(),
         log_size: LOG_SIZE.to_owned(),
@@ -60,86 +69,145 @@ pub fn prepare(steps: &mut Steps, draft: &Draft) -> Result<()> {
         bridge: BRIDGE.to_owned(),
     });
     let ready: Vec<&str> = ["packages"].into_iter().filter(|id| steps.has(id)).collect();
-    let why = "docker runs the container";
+    let why = if images.len() > 1 { "docker runs the containers" } else { "docker runs the container" };
     steps.add("docker", why, engine).after(&["remove-leftovers"]).after(&ready).within(Phase::Start);
+    let why = "which image each release has";
+    steps.directory("image-records", why, layout.image_records(), Owner::root(), 0o700).after(&["records"]);
+    let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
+    let tree = if steps.has("checkout") { "checkout" } else { "manifest" };
+    // One after the other: all use the same place for docker's configuration with a credential.
+    let mut last = "run".to_owned();
+    for Prepared { id, from, image, record, login } in images {
+        let (why, phase) = match &from {
+            ImageOrigin::Registry { .. } => ("the image of this release", Phase::Install),
+            ImageOrigin::Dockerfile { .. } => {
+                ("built from the commit's files, without secrets and without IMDS", Phase::Build)
+            }
+        };
+        let scratch = layout.registry_login();
+        let image = PrepareImage { docker: docker.clone(), image, from, login, record, scratch };
+        steps
+            .add(&id, why, Action::PrepareImage(image))
+            .after(&["docker", tree, "image-records", &last])
+            .after(&rules)
+            .within(phase);
+        steps.finished_by(&id);
+        last = id;
+    }
+    Ok(())
+}
 
-    let login = login(wanted, container)?;
-    let (from, why, phase) = match &container.image {
-        Image::Named(reference) => (
-            ImageOrigin::Registry { reference: reference.clone() },
-            "the image of this release",
-            Phase::Install,
-        ),
-        Image::Built { dockerfile, target } => {
-            let text = wanted.source.text(DOCKERFILE).unwrap_or_default();
-            let from = ImageOrigin::Dockerfile {
-                context: draft.release().to_owned(),
-                dockerfile: dockerfile.clone(),
-                target: target.clone(),
-                needs_buildkit: needs_buildkit(text),
+/// An image of the release, and the id of its step.
+struct Prepared {
+    id: String,
+    from: ImageOrigin,
+    image: String,
+    record: PathBuf,
+    login: Option<RegistryLogin>,
+}
+
+fn of_container(draft: &Draft, container: &Container) -> Result<Prepared> {
+    let (layout, release) = (&draft.layout, draft.release());
+    let from = match &container.image {
+        Image::Named(reference) => ImageOrigin::Registry { reference: reference.clone() },
+        Image::Built { dockerfile, target } => ImageOrigin::Dockerfile {
+            context: release.to_owned(),
+            dockerfile: dockerfile.clone(),
+            target: target.clone(),
+            needs_buildkit: needs_buildkit(draft.wanted.source.text(DOCKERFILE).unwrap_or_default()),
+            arguments: BTreeMap::new(),
+        },
+    };
+    Ok(Prepared {
+        id: "image".to_owned(),
+        from,
+        image: layout.image(release),
+        record: layout.image_records().join(name(release)),
+        login: login(draft.wanted, container)?,
+    })
+}
+
+fn of_member(draft: &Draft, project: &Project, member: &str, image: &project::Image) -> Result<Prepared> {
+    let (layout, release) = (&draft.layout, draft.release());
+    let (from, login) = match image {
+        project::Image::Named(reference) => {
+            let login = match project.logins.get(host(reference)) {
+                Some(variable) => {
+                    let key = format!("[compose] has logins = [\"{}={variable}\"]", host(reference));
+                    Some(given(draft.wanted, registry(reference), (&key, variable))?)
+                }
+                None => by_role(draft.wanted, reference),
             };
-            (from, "built from the commit's files, without secrets and without IMDS", Phase::Build)
+            (ImageOrigin::Registry { reference: reference.clone() }, login)
+        }
+        project::Image::Built(build) => {
+            let from = ImageOrigin::Dockerfile {
+                context: release.join(&build.context),
+                dockerfile: build.dockerfile.clone(),
+                target: build.target.clone(),
+                needs_buildkit: build.needs_buildkit,
+                arguments: build.arguments.clone(),
+            };
+            (from, None)
         }
     };
-    let image = PrepareImage {
-        docker: container.docker.clone(),
-        image: layout.image(draft.release()),
+    Ok(Prepared {
+        id: format!("image-{member}"),
         from,
+        image: layout.member_image(release, member),
+        record: layout.image_records().join(format!("{}.{member}", name(release))),
         login,
-        record: layout.image_records().join(name(draft.release())),
-        scratch: layout.registry_login(),
-    };
-    let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
-    steps
-        .directory(
-            "image-records",
-            "which image each release has",
-            layout.image_records(),
-            Owner::root(),
-            0o700,
-        )
-        .after(&["records"]);
-    steps
-        .add("image", why, Action::PrepareImage(image))
-        .after(&["docker", "checkout", "image-records", "run"])
-        .after(&rules)
-        .within(phase);
-    steps.finished_by("image");
-    Ok(())
+    })
+}
+
+/// The host of a reference, as people write it.
+fn host(reference: &str) -> &str {
+    match registry(reference) {
+        HUB => "docker.io",
+        host => host,
+    }
 }
 
 /// The credential for the registry, if the manifest names a variable of the secret.
 fn login(wanted: &Wanted, container: &Container) -> Result<Option<RegistryLogin>> {
-    let Some(variable) = &container.login else { return Ok(by_role(wanted, container)) };
-    let doing = "planning the registry's credential";
+    match (&container.image, &container.login) {
+        (Image::Named(reference), Some(variable)) => {
+            let key = format!("[docker] has login = \"{variable}\"");
+            given(wanted, registry(reference), (&key, variable)).map(Some)
+        }
+        (Image::Named(reference), None) => Ok(by_role(wanted, reference)),
+        (Image::Built { .. }, None) => Ok(None),
+        // Whatever the Dockerfile is based on.
+        (Image::Built { .. }, Some(_)) => {
+            let cause = "login is for an image of a registry, and this one is built";
+            Err(Error::new(Code::ManifestInvalid, DOING, cause)
+                .remedy("remove login from [docker]; root's own docker configuration is used for a Dockerfile's bases"))
+        }
+    }
+}
+
+const DOING: &str = "planning the registry's credential";
+
+/// The credential in a variable of the secret. `key` is what the manifest has.
+fn given(wanted: &Wanted, registry: &str, (key, variable): (&str, &str)) -> Result<RegistryLogin> {
     let value = wanted.secret.and_then(|secret| secret.get(variable)).ok_or_else(|| {
-        let cause = format!("[docker] has login = \"{variable}\", and the secret has no such variable");
-        Error::new(Code::SecretKeyMissing, doing, cause).remedy(
+        let cause = format!("{key}, and the secret has no such variable");
+        Error::new(Code::SecretKeyMissing, DOING, cause).remedy(
             "add it to the secret, with user:password as its value; or remove login from bootagent.toml",
         )
     })?;
     let text = value.expose().trim();
     if !text.split_once(':').is_some_and(|(user, password)| !user.is_empty() && !password.is_empty()) {
         let cause = format!("the value of {variable} is not user:password");
-        return Err(Error::new(Code::SecretInvalid, doing, cause)
+        return Err(Error::new(Code::SecretInvalid, DOING, cause)
             .remedy("store the registry's user and password, or user and token, with a colon between them"));
     }
-    let registry = match &container.image {
-        Image::Named(reference) => registry(reference),
-        // Whatever the Dockerfile is based on.
-        Image::Built { .. } => {
-            let cause = "login is for an image of a registry, and this one is built";
-            return Err(Error::new(Code::ManifestInvalid, doing, cause)
-                .remedy("remove login from [docker]; root's own docker configuration is used for a Dockerfile's bases"));
-        }
-    };
-    let credential = Sealed::new(vec![variable.clone()], text);
-    Ok(Some(RegistryLogin::Given { registry: registry.to_owned(), credential }))
+    let credential = Sealed::new(vec![variable.to_owned()], text);
+    Ok(RegistryLogin::Given { registry: registry.to_owned(), credential })
 }
 
 /// The instance's role, for an image of ECR. A registry in the instance's account needs no further key in a manifest.
-fn by_role(wanted: &Wanted, container: &Container) -> Option<RegistryLogin> {
-    let Image::Named(reference) = &container.image else { return None };
+fn by_role(wanted: &Wanted, reference: &str) -> Option<RegistryLogin> {
     let registry = ecr(registry(reference))?;
     Some(RegistryLogin::Role { registry, network: wanted.selection.network.clone() })
 }
@@ -147,7 +215,11 @@ fn by_role(wanted: &Wanted, container: &Container) -> Option<RegistryLogin> {
 /// Adds the removal of images that no kept release uses.
 pub fn prune(steps: &mut Steps, draft: &Draft) {
     let Draft { wanted, recipe, generation, layout, .. } = draft;
-    let Some(Container { docker, .. }) = recipe.container() else { return };
+    let docker = match &recipe.kind {
+        Kind::Container(container) => &container.docker,
+        Kind::Compose(project) => &project.docker,
+        _ => return,
+    };
     let action = Action::PruneImages(PruneImages {
         docker: docker.clone(),
         repository: layout.images(),
@@ -182,7 +254,12 @@ fn container_of(generation: &Generation) -> Option<(&PathBuf, &String)> {
 
 /// A note on what a container sees of the machine.
 pub fn note(recipe: &Recipe) -> Option<String> {
-    let container = recipe.container()?;
-    let Image::Built { .. } = container.image else { return None };
-    Some("RUN lines of the Dockerfile run as docker's builds do: as root of a container, with the network of this machine's containers".to_owned())
+    let is_built = match &recipe.kind {
+        Kind::Container(container) => matches!(container.image, Image::Built { .. }),
+        Kind::Compose(project) => {
+            project.members.values().any(|member| matches!(member.image, project::Image::Built(_)))
+        }
+        _ => false,
+    };
+    is_built.then(|| "RUN lines of the Dockerfile run as docker's builds do: as root of a container, with the network of this machine's containers".to_owned())
 }

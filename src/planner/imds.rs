@@ -98,11 +98,11 @@ fn install_nft(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Resul
     if !selection.packages.allowed {
         return refused("packages.allow = false forbids to install it");
     }
-    if !facts.machine.has_apt() {
-        return refused("bootagent can install it only with apt");
+    if facts.machine.package_manager().is_none() {
+        return refused("bootagent can install it only with apt or dnf");
     }
     let why = "imds.users needs nft";
-    packages::add(steps, "imds-nft", why, vec!["nftables".to_owned()], selection);
+    packages::add(steps, "imds-nft", why, &["nftables".to_owned()], facts, selection);
     Ok(())
 }
 

@@ -240,6 +240,7 @@ mod tests {
                 evidence: Default::default(),
                 unread: Default::default(),
                 is_manifest: false,
+                signed_by: None,
                 absent: Default::default(),
                 directories: Default::default(),
                 gitlinks: Default::default(),

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::accounts::persistent;
 use super::before_serving;
-use super::draft::Draft;
+use super::draft::{Draft, Wanted};
+use super::fleet;
 use super::records::{instance, name, text};
 use super::steps::Steps;
 use super::volume::place;
@@ -14,7 +15,7 @@ use crate::facts::Environment;
 use crate::fault::Phase;
 use crate::plan::environment::{EnvCopy, EnvFile, SERVICE};
 use crate::plan::layout::Layout;
-use crate::plan::{Action, Migration, Mode, Record, SeenFile, StepId};
+use crate::plan::{Action, Mark, Migration, Mode, Record, Seconds, SeenFile, StepId};
 use crate::secret::Sealed;
 
 /// Content of the record that a migration is done. Another environment has another database; and an instance of an AMI
@@ -48,6 +49,7 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         scratch: layout.migration(),
         writable: [layout.data()].into_iter().chain(place::path(wanted.manifest, layout)).collect(),
         may_use_imds: wanted.selection.service_may_use_imds,
+        lock: fleet::migration_lock(wanted),
         record: Record { path: layout.migrated().join(name(release)), text: text(&done)? },
     };
     let ready = before_serving(steps);
@@ -60,8 +62,21 @@ pub fn migrate(steps: &mut Steps, draft: &Draft) -> Result<()> {
         )
         .after(&[ready, "run", "data"])
         .needing(persistent)
-        .within(Phase::Migrate);
+        .within(Phase::Migrate)
+        .lasting(limit(wanted))
+        .marks(Mark::Migrated);
     Ok(())
+}
+
+/// An instance may wait for another one's migration before its own.
+fn limit(wanted: &Wanted) -> Seconds {
+    let once = Phase::Migrate.seconds().0;
+    Seconds(if fleet::migration_lock(wanted).is_some() { 2 * once } else { once })
+}
+
+/// Whether the former commit works with the migrated data; `None` if there is no migration.
+pub fn is_reversible(draft: &Draft) -> Option<bool> {
+    (!draft.recipe.migrate.is_empty()).then_some(draft.wanted.manifest.migrate_reversible)
 }
 
 /// A file such as `.env`, bind-mounted to the path where the service will read it. That path itself still has the

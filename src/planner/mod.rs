@@ -17,6 +17,7 @@ mod draft;
 pub mod env;
 mod environment;
 mod fallback;
+mod fleet;
 mod goal;
 mod health;
 mod hooks;
@@ -30,6 +31,7 @@ mod names;
 mod network;
 mod nginx;
 mod packages;
+pub mod permissions;
 pub mod persist;
 mod process_units;
 mod proxy;
@@ -48,10 +50,12 @@ pub mod supervisor;
 mod switch;
 mod unmet;
 mod unset;
+mod upkeep;
 mod value_files;
 pub mod values;
 mod volume;
 mod wait_for;
+mod watch;
 
 use std::path::Path;
 
@@ -67,10 +71,13 @@ pub use ahead::{ahead, retry_steps};
 use draft::Draft;
 pub use draft::Wanted;
 pub use fallback::{allows_fallback, fallback_steps, to_start};
+pub use fleet::{failure as fleet_failure, may_be_caused_by_commit};
+pub use hooks::refuse as refuse_hooks;
 pub use kept::rendering as kept_rendering;
 pub use kept::{
     Lost, of as kept_of, of_commit as kept_of_commit, replacement_for_lost_pin, services_deployed_here,
 };
+pub use records::text as record;
 pub use remember::{failures, may_be_caused_by_deployment};
 pub use running::running;
 use runtime::{Kind, Recipe};
@@ -82,7 +89,11 @@ pub use unmet::{MAX_QUESTIONS, Unmet};
 pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let source = directory::seen(wanted.source, wanted.manifest)?;
     let wanted = Wanted { source: &source, ..*wanted };
-    Ok(goal::serve(&draft(&wanted)?)?)
+    let draft = draft(&wanted)?;
+    Ok(match signal::enters_pool(&wanted) {
+        true => goal::prepare(&draft)?,
+        false => goal::serve(&draft)?,
+    })
 }
 
 /// Makes the draft, or the error of what cannot work.
@@ -111,7 +122,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     match &recipe.kind {
         Kind::Site(_) => notes.extend(site::not_built_in(wanted)),
         Kind::DataHost(_) => {}
-        Kind::Container(_) => notes.extend(image::note(&recipe)),
+        Kind::Container(_) | Kind::Compose(_) => notes.extend(image::note(&recipe)),
         Kind::Program => notes.push(accounts::may_write(wanted.manifest, &layout)),
     }
     let unset = unset::of(wanted.source, &variables).filter(|_| !records::has_served(wanted.facts));
@@ -176,6 +187,8 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
     notes.extend(signal::notes(wanted));
+    notes.extend(fleet::notes(wanted));
+    notes.extend(watch::notes(wanted));
     notes
 }
 
@@ -209,7 +222,7 @@ fn goes_back_to<'a>(wanted: &Wanted<'a>) -> Option<&'a Generation> {
 /// name that is taken.
 pub fn refuse_early(facts: &Facts, selection: &Selection) -> Result<()> {
     runtime::refuse_unknown(selection)?;
-    hooks::refuse(facts)?;
+    hooks::refuse(&facts.hooks)?;
     let layout = Layout::new(&selection.service);
     names::refuse_masked(facts, &layout)?;
     names::refuse_taken(facts, &layout)

@@ -2,6 +2,7 @@
 //! beside the steps, and the signal as the last step of a run and of its recovery.
 
 use super::draft::Wanted;
+use super::fleet;
 use super::steps::Steps;
 use crate::facts::Lifecycle;
 use crate::fault::Phase;
@@ -35,13 +36,32 @@ pub fn proceed(steps: &mut Steps, wanted: &Wanted) {
     add(steps, wanted, "signal", why, LifecycleResult::Continue, "good");
 }
 
+/// Adds the last step of a run that prepares the instance for a warm pool.
+pub fn pool(steps: &mut Steps, wanted: &Wanted) {
+    let why = "the instance may go into the warm pool: its release is complete";
+    add(steps, wanted, "signal", why, LifecycleResult::Continue, "finish");
+}
+
+/// Adds the step that gives up an instance that could not be prepared.
+pub fn give_up(steps: &mut Steps, wanted: &Wanted, after: &str) {
+    let why = "nothing is prepared: Auto Scaling terminates the instance; not if the run was only cancelled";
+    add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, after);
+}
+
+/// Whether the instance is on its way into a warm pool, or in it.
+pub fn enters_pool(wanted: &Wanted) -> bool {
+    let Wanted { facts, selection, .. } = wanted;
+    let target = facts.lifecycle.target.as_deref().filter(|_| facts.instance.is_some());
+    selection.lifecycle.is_some() && target.is_some_and(enters_warm_pool)
+}
+
 /// Adds the last step of a recovery. If it goes back to a deployment that was healthy on this instance, the instance may
 /// go into service with that; otherwise nothing serves.
 pub fn end_recovery(steps: &mut Steps, wanted: &Wanted) {
     if steps.has("health-check-back") {
         let why = "the instance may go into service: the previous deployment is healthy again";
         add(steps, wanted, "signal-back", why, LifecycleResult::Continue, "health-check-back");
-    } else if steps.has("stop") {
+    } else if steps.has("stop") && fleet::abandons(wanted.selection) {
         let why = "nothing serves: Auto Scaling terminates the instance; not if the run was only cancelled";
         add(steps, wanted, "signal-back", why, LifecycleResult::Abandon, "stop");
     }
@@ -60,8 +80,8 @@ pub fn notes(wanted: &Wanted) -> Vec<String> {
     let note = match launch(wanted) {
         Launch::NotHere(why) => format!("the lifecycle hook {} is not completed: {why}", policy.hook),
         Launch::Waits { target, .. } if target != IN_SERVICE => format!(
-            "the instance goes into the warm pool ({target}): the service is deployed, started and checked before that, \
-             and again when the instance leaves the pool"
+            "the instance goes into the warm pool ({target}): its release is built now, and the service is started when the \
+             instance leaves the pool"
         ),
         Launch::Waits { .. } | Launch::Done => return Vec::new(),
     };
@@ -84,14 +104,11 @@ fn hook(wanted: &Wanted) -> Option<LifecycleHook> {
 /// IMDS says `InService` both while an instance waits at the hook and for ever after. Only the record of an earlier run
 /// tells these apart. It names the state, because an instance of a warm pool is launched twice.
 fn launch<'a>(wanted: &'a Wanted) -> Launch<'a> {
-    let (Some(policy), Some(_)) = (&wanted.selection.lifecycle, &wanted.facts.instance) else {
+    if wanted.selection.lifecycle.is_none() || wanted.facts.instance.is_none() {
         return Launch::Done;
-    };
+    }
     let Lifecycle { target, completed } = &wanted.facts.lifecycle;
-    let tag = wanted.facts.tags.as_ref().and_then(|tags| tags.get(GROUP_TAG));
-    // It becomes part of messages.
-    let tag = tag.filter(|group| !group.chars().any(char::is_control));
-    if target.is_none() && tag.is_none() {
+    if target.is_none() && tag(wanted).is_none() {
         return Launch::NotHere("the instance is not in an Auto Scaling group".to_owned());
     }
     let target = target.as_deref().unwrap_or(IN_SERVICE);
@@ -101,13 +118,25 @@ fn launch<'a>(wanted: &'a Wanted) -> Launch<'a> {
     if target != IN_SERVICE && !enters_warm_pool(target) {
         return Launch::NotHere(format!("the instance goes to the state {target}"));
     }
-    match policy.group.as_ref().or(tag) {
+    match group(wanted) {
         Some(group) => Launch::Waits { group, target },
         None => Launch::NotHere(
             "IMDS shows no tag with the name of its Auto Scaling group; set lifecycle.group in the policy"
                 .to_owned(),
         ),
     }
+}
+
+/// The name of the instance's Auto Scaling group, from the policy or the tag.
+pub fn group<'a>(wanted: &'a Wanted) -> Option<&'a str> {
+    let named = wanted.selection.lifecycle.as_ref().and_then(|lifecycle| lifecycle.group.as_deref());
+    named.or_else(|| tag(wanted))
+}
+
+fn tag<'a>(wanted: &'a Wanted) -> Option<&'a str> {
+    let tag = wanted.facts.tags.as_ref().and_then(|tags| tags.get(GROUP_TAG));
+    // It becomes part of messages.
+    tag.map(String::as_str).filter(|group| !group.chars().any(char::is_control))
 }
 
 fn enters_warm_pool(target: &str) -> bool {

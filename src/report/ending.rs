@@ -3,6 +3,7 @@
 use super::{Progress, Report, console, locked, name, publication, tell};
 use crate::error::Error;
 use crate::machine::{self, now};
+use crate::plan::Mark;
 use crate::report::status::{State, Status};
 
 impl Report {
@@ -14,11 +15,17 @@ impl Report {
         });
     }
 
-    /// Ends the run: the service is healthy, perhaps with warnings.
+    /// Ends the run: the service is healthy, perhaps with warnings; or, of a plan without a health check, its release is
+    /// complete.
     pub fn in_service(&self) {
         self.begin();
         self.update(|status| {
-            let state = if status.error.is_none() { State::Healthy } else { State::Warnings };
+            let has_mark = |mark| status.steps.iter().any(|step| step.mark == Some(mark));
+            let state = match status.error {
+                None if has_mark(Mark::Whole) && !has_mark(Mark::Passed) => State::Prepared,
+                None => State::Healthy,
+                Some(_) => State::Warnings,
+            };
             status.end(state, now());
         });
         self.print_end();

@@ -30,6 +30,11 @@ impl Report {
         self.any_marked(mark, |step| step.outcome.is_done())
     }
 
+    /// Whether the step with this mark was started, whatever became of it.
+    pub fn has_begun(&self, mark: Mark) -> bool {
+        self.any_marked(mark, |_| true)
+    }
+
     /// Whether the service passed its health check in this run.
     pub fn has_passed(&self) -> bool {
         self.has_reached(Mark::Passed)

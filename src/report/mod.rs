@@ -231,6 +231,14 @@ impl Report {
         self.say(&format!("{service} ({environment}): {source}, reading {secret}"));
     }
 
+    /// Service and environment, before the commit is known.
+    pub fn chosen(&self, selection: &Selection) {
+        self.update(|status| {
+            status.service = Some(selection.service.clone());
+            status.environment = Some(selection.environment.clone());
+        });
+    }
+
     pub fn planned(&self, plan: &Plan) {
         self.update(|status| {
             status.commit = Some(plan.commit.clone());
@@ -245,6 +253,22 @@ impl Report {
         for note in &plan.notes {
             self.say(&format!("note: {note}"));
         }
+    }
+
+    /// The second plan of a run. The status keeps the wanted commit, which failed.
+    pub fn planned_in_place_of(&self, plan: &Plan, wanted: &Commit) {
+        let before = self.status().notes.clone();
+        self.planned(plan);
+        self.update(|status| {
+            status.commit = Some(wanted.clone());
+            status.notes = before.into_iter().chain(std::mem::take(&mut status.notes)).collect();
+            status.notes.dedup();
+        });
+    }
+
+    /// The public part of the status, for the fleet memory.
+    pub fn public_text(&self) -> Option<String> {
+        publication::public_text(&self.status())
     }
 
     pub fn step_started(&self, step: &Step, headline: &str) {

@@ -30,6 +30,16 @@ pub fn publish(status: &Status) -> Result<()> {
     write(status).or_else(|_| replace(PATH, &brief(status), Mode(0o644))).map_err(|_| error)
 }
 
+/// The public part as text, for the fleet memory. A status with endless notes is cut.
+pub fn public_text(status: &Status) -> Option<String> {
+    const LONGEST: usize = 128 << 10;
+    let text = serde_json::to_string_pretty(&parted(status).0).ok()?;
+    if text.len() <= LONGEST {
+        return Some(text);
+    }
+    serde_json::to_string_pretty(&brief(status)).ok().filter(|text| text.len() <= LONGEST)
+}
+
 fn write(status: &Status) -> Result<()> {
     let (status, captured) = parted(status);
     match captured {

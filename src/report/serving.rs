@@ -1,7 +1,7 @@
 //! Reports what serves after a failed run.
 
 use super::Report;
-use crate::facts::{Asked, Generation};
+use crate::facts::{Asked, Commit, FleetMemory, FleetPrefix, Generation, S3Object};
 use crate::plan::Mark;
 
 impl Report {
@@ -17,6 +17,31 @@ impl Report {
     /// The run failed before it had a plan, and the previous deployment answers.
     pub fn serves_on(&self, former: &Generation) {
         self.serves(former, "serves on");
+    }
+
+    /// The wanted commit failed, and the last good one of the group is healthy in its place.
+    pub fn last_good_serves(&self, wanted: &Commit, good: &Commit) {
+        self.update(|status| {
+            status.serving = Some(good.clone());
+            status.passed = Some(good.clone());
+            status.attempted = Some(good.clone());
+        });
+        self.say(&format!(
+            "commit {} failed; commit {}, the last good one, serves in its place",
+            wanted.short(),
+            good.short()
+        ));
+    }
+
+    /// Where the report of this run goes; `None` until instance, service and environment are known.
+    pub fn place(&self, prefix: Option<&FleetPrefix>) -> Option<S3Object> {
+        let status = self.status();
+        let memory = FleetMemory {
+            prefix: prefix?.clone(),
+            service: status.service.clone()?,
+            environment: status.environment.clone()?,
+        };
+        Some(memory.report(&status.instance.as_ref()?.id))
     }
 
     /// Which service `bootagent status` reads, and how it is probed.

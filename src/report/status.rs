@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
 use crate::plan::{Gate, Mark};
+use crate::secret;
 
 pub const PATH: &str = "/run/bootagent/status.json";
 /// Only root can read it.
@@ -28,6 +29,8 @@ pub enum State {
     Warnings,
     /// The service serves, but not as wanted: the last run failed, or the service was changed by hand.
     Degraded,
+    /// The instance waits in a warm pool: its release is complete, and nothing runs.
+    Prepared,
     /// Nothing serves.
     Failed,
 }
@@ -41,6 +44,7 @@ impl State {
             State::Healthy => "healthy",
             State::Warnings => "healthy, with warnings",
             State::Degraded => "degraded",
+            State::Prepared => "prepared for the warm pool",
             State::Failed => "FAILED",
         }
     }
@@ -213,6 +217,17 @@ impl Status {
         }
     }
 
+    /// A report of another machine, which any instance of its group could have written: without control characters and
+    /// terminal sequences, and bounded.
+    pub fn of_another_machine(text: &str) -> Result<Self> {
+        let mut value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        foreign(&mut value);
+        Self::parse(&value.to_string()).map_err(|error| {
+            let cause = error.report().causes.join(": ");
+            Error::new(Code::FleetInvalid, "reading the report of the instance", cause)
+        })
+    }
+
     /// From now on `bootagent status` probes this deployment.
     pub fn probe(&mut self, gate: &Gate) {
         self.unit = Some(gate.unit.clone());
@@ -274,6 +289,20 @@ impl Status {
     pub fn silence(&self, now: u64) -> Option<u64> {
         let silent = self.silent_for(now);
         (self.state == State::Booting && silent > SILENCE).then_some(silent)
+    }
+}
+
+fn foreign(value: &mut serde_json::Value) {
+    /// Characters. The longest texts are command lines.
+    const LONGEST: usize = 2000;
+    match value {
+        serde_json::Value::String(text) => {
+            let lines: Vec<String> = text.lines().map(secret::clean).collect();
+            *text = secret::cut(lines.join("\n"), LONGEST);
+        }
+        serde_json::Value::Array(all) => all.iter_mut().for_each(foreign),
+        serde_json::Value::Object(all) => all.values_mut().for_each(foreign),
+        _ => {}
     }
 }
 

@@ -9,10 +9,12 @@ use serde::Serialize;
 
 use super::status::{State, Status};
 use crate::error::ErrorReport;
-use crate::facts::{Agent, BesidePresent, Branch, Commit, Environment, Hold, Instance, Present, Service};
+use crate::facts::{
+    Agent, BesidePresent, Branch, Commit, Environment, Hold, Instance, Present, Service, Watched,
+};
 
 pub use judge::goes_on;
-pub use text::{steps, text};
+pub use text::{age, report, steps, text};
 
 /// The schema of the JSON that `bootagent status --output json` prints. `last_run` in it has the schema of the status file.
 pub const SCHEMA: u32 = 2;
@@ -49,6 +51,9 @@ pub struct View {
     /// With --remote: the branch's newest commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newer: Option<Newer>,
+    /// What the watcher has seen in this boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Watched>,
     /// Whether a run is active, or none has begun in this boot.
     #[serde(skip)]
     pub is_pending: bool,
@@ -139,6 +144,7 @@ impl View {
             pinned,
             held,
             newer: None,
+            watched: None,
             now,
         }
     }

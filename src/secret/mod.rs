@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use zeroize::Zeroizing;
 
 pub use confidential::{Confidential, Finder};
-pub use foreign::{CUT, ForeignText, SHOWN, cut, excerpt, without_userinfo};
+pub use foreign::{CUT, ForeignText, SHOWN, clean, cut, excerpt, without_userinfo};
 pub use message::{Message, Unredacted};
 pub use redaction::Redaction;
 

@@ -4,16 +4,21 @@ mod about;
 mod env;
 mod explain;
 mod facts;
+mod fleet;
 mod hold;
+mod iam_policy;
 mod init;
 mod inspect;
 mod logs;
 mod releases;
 mod rollback;
+mod rollout;
 mod run;
 mod status;
 mod user_data;
 mod validate;
+mod watch;
+mod why;
 
 use std::process::ExitCode;
 
@@ -37,6 +42,11 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::UserData(args) => user_data::user_data(&args),
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
+        Verb::Why(args) => Box::pin(why::why(&args)).await,
+        Verb::Fleet(args) => Box::pin(fleet::fleet(&args)).await,
+        Verb::Rollout(args) => rollout::rollout(&args).await,
+        Verb::IamPolicy(args) => iam_policy::iam_policy(&args).await,
+        Verb::Watch => watch::watch().await,
         Verb::Explain(args) => explain::explain(&args),
         Verb::Completions(args) => about::completions(&args),
         Verb::Man => about::manual(),

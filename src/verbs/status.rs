@@ -1,5 +1,6 @@
 //! `bootagent status`: shows what serves now and how the last run ended. Changes nothing.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -7,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::boot;
 use crate::cli::{self, Output, StatusArgs};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Agent, Asked, Source};
+use crate::facts::{Agent, Asked, Source, Watched};
 use crate::machine::{self, LocalHost, Observe};
 use crate::observe::{self, Flags};
 use crate::plan::{Seconds, layout};
@@ -61,7 +62,7 @@ async fn read(args: &StatusArgs) -> Result<View> {
     drop(living);
     let view = once(&machine).await?;
     let newer = if args.remote { Some(newer(&machine, view.pinned.as_ref()).await) } else { None };
-    Ok(View { newer, ..view })
+    Ok(View { newer, watched: watched(&machine).await, ..view })
 }
 
 async fn once(machine: &LocalHost) -> Result<View> {
@@ -121,6 +122,12 @@ async fn pinned(machine: &LocalHost, instance: Option<String>) -> Option<Pinned>
     Some(Pinned { commit, branch, repository, is_manifest })
 }
 
+/// What the watcher has seen; only root can read it.
+async fn watched(machine: &LocalHost) -> Option<Watched> {
+    let text = machine.text(Path::new(layout::WATCH_STATE)).await.ok()??;
+    serde_json::from_str(&text).ok()
+}
+
 /// Whether the branch has a newer commit, read with the credentials that a run would use, but with short time limits. A
 /// git server that does not answer does not change the state of the service.
 async fn newer(machine: &LocalHost, pinned: Option<&Pinned>) -> Newer {
@@ -155,7 +162,7 @@ fn exit(view: &View, args: &StatusArgs) -> u8 {
         _ if args.wait && view.is_pending => NOT_YET,
         State::Healthy | State::Updating => IN_SERVICE,
         State::Warnings if args.strict => DEGRADED,
-        State::Warnings => IN_SERVICE,
+        State::Warnings | State::Prepared => IN_SERVICE,
         State::Degraded => DEGRADED,
         State::Failed => FAILED,
         State::NotStarted | State::Booting => NOT_YET,

@@ -8,6 +8,7 @@ use crate::cli::{Download, UserDataArgs};
 use crate::error::{Code, Error, Result};
 use crate::facts::Service;
 use crate::machine;
+use crate::observe::Fragment;
 use crate::report::{print, tell};
 
 const DOWNLOAD: &str = include_str!("user_data/download.sh");
@@ -30,6 +31,11 @@ pub fn user_data(args: &UserDataArgs) -> u8 {
 fn script(args: &UserDataArgs) -> Result<String> {
     let policy = args.policy();
     policy.check("the flags")?;
+    if policy.repository.as_deref().is_some_and(|at| !Fragment::is_address(at)) {
+        let remedy = "give a URL: the instances read it";
+        return Err(Error::new(Code::Usage, "reading --repository", "a directory is for dry runs only")
+            .remedy(remedy));
+    }
     if let Some(service) = &policy.service {
         let invalid = |error| Error::new(Code::Usage, "reading --service", error);
         Service::try_from(service.as_str()).map_err(invalid)?;
@@ -69,7 +75,7 @@ fn download(from: &Download, sha256: &str, within: u64, flags: &str) -> String {
 /// either, and its `-T` crashes in Debian 12. The SHA-256 alone decides everywhere.
 fn https(attempt: u64) -> String {
     let curl = format!(
-        "curl -fsSL --max-redirs 0 --proto =https --connect-timeout {STALL} -m {attempt} -y {STALL} -Y 1000 -o \"$new\" \"$from\""
+        "curl -q -fsSL --max-redirs 0 --proto =https --connect-timeout {STALL} -m {attempt} -y {STALL} -Y 1000 -o \"$new\" \"$from\""
     );
     let wget = format!("timeout {attempt} wget -q $only -O \"$new\" \"$from\"");
     format!(
@@ -114,5 +120,27 @@ fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filled_in_is_not_a_template() {
+        assert_eq!(filled("a {X} {Y} {X}", &[("{X}", "{Y}"), ("{Y}", "{X}")]), "a {Y} {X} {Y}");
+    }
+
+    #[test]
+    fn words_are_quoted_unless_no_shell_gives_them_a_meaning() {
+        for plain in ["auth-service,gmail", "https://a.example/b", "90s"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for (word, expected) in
+            [("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("{x}", "'{x}'"), ("~", "'~'")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }

@@ -10,12 +10,14 @@ use crate::error::{Code, Error, ErrorReport, Result};
 use crate::observe::MANIFEST;
 use crate::planner::lint::{Advice, Judged, Lint, table};
 use crate::report::print;
+use crate::{machine, planner};
 
 /// With `--strict`: the exit status of a result with warnings, as of `bootagent run --strict`.
 const WARNINGS: u8 = 4;
 
 pub fn validate(args: &ValidateArgs) -> u8 {
-    let inspected = inspect(&args.path, true);
+    // On an instance, or while an AMI is built, the operator's hooks must be usable, too.
+    let inspected = planner::refuse_hooks(&machine::hooks()).and_then(|()| inspect(&args.path, true));
     let printed = match (args.output, &inspected) {
         (Output::Text, Ok(inspected)) => print(&text(inspected)),
         (Output::Text, Err(_)) => Ok(()),

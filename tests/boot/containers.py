@@ -43,14 +43,14 @@ SERVE = 'CMD ["/bin/httpd", "-f", "-p", "80", "-h", "/www"]\n'
 BRIEF = 'health = { path = "/health", soak = "1s" }\n'
 
 
-def stage_of(world, binary: Path) -> Stage:
-    """A stage whose machine has the image base:1, and registries with and without a login."""
+def stage_of(world, binary: Path, *more: Path) -> Stage:
+    """A stage whose machine has the image base:1, registries with and without a login, and these layers."""
     files = {}
     for port, auth in ((5000, ""), (5001, "auth: {htpasswd: {realm: lab, path: /etc/registry.users}}")):
         files[f"/etc/registry-{port}.yml"] = REGISTRY.format(port=port, auth=auth)
         files[f"/etc/systemd/system/registry-{port}.service"] = UNIT.format(port=port)
     files["/etc/registry.users"] = f"{USER}:{HASHED}\n"
-    stage = Stage(world, binary, engine=True, layers=[layers.ensure(PACKAGES)], files=files)
+    stage = Stage(world, binary, engine=True, layers=[layers.ensure(PACKAGES), *more], files=files)
     machine = stage.machine
     machine.check(["systemctl", "disable", "--now", "docker-registry"])
     machine.check(["systemctl", "enable", "--now", "registry-5000", "registry-5001"])

@@ -35,8 +35,9 @@ class Application:
     layers: list[str] = field(default_factory=list)
     # Files of its AMI.
     image: dict[str, str | Executable] = field(default_factory=dict)
-    # Whether its machine can run containers.
+    # Whether its machine can run containers, and has docker's plugin for several.
     engine: bool = False
+    compose: bool = False
 
     def files(self, **overrides: str) -> Files:
         return read_directory(FLEET / self.name) | overrides
@@ -212,6 +213,14 @@ def _links(machine: Machine) -> None:
     assert address in machine.check(["sh", "-c", "cat /var/lib/bootagent/services/link-service/volumes/links/links.json"])
 
 
+def _tasks(machine: Machine) -> None:
+    url, key = f"http://127.0.0.1:{TASKS.port}/tasks/a-text", TASKS.secret["TASKS_API_KEY"]
+    assert machine.http(url, 10, {"x-api-key": "wrong"}, b"a text").status == 401
+    assert json.loads(machine.http(url, 10, {"x-api-key": key}, b"five words of a text").body) == {"words": 5}
+    # In a volume, where the next release's worker finds it.
+    assert json.loads(machine.http(url, 10, {"x-api-key": key}).body) == {"words": 5}
+
+
 def _report(machine: Machine) -> None:
     bookings = [{"project": "b", "hours": 2}, {"project": "a", "hours": "1.5"}, {"project": "b", "hours": 1}]
     answer = REPORT.ask(machine, "/report", bookings, x_api_key=REPORT.secret["REPORT_API_KEY"])
@@ -241,11 +250,15 @@ REPORT = Application(
     "report-service", {"REPORT_API_KEY": "rep0rt"}, _report, start="app.py", careless="raise SystemExit('a careless commit')  # which gunicorn answers with another worker\n",
     fails=("E-SERVICE-EXITED", ("its workers ended",)), policy='[mirrors]\npypi = "https://pypi.acme.test/simple"\n', layers=["python3-venv"],
 )  # fmt: skip
+CONTAINERS = ["busybox-static", "docker.io", "iptables"]
+AMI_OF_CONTAINERS = {
+    "/usr/local/sbin/base-image": Executable(BASE_IMAGE), "/etc/systemd/system/base-image.service": BASE_IMAGE_UNIT,
+    "/etc/systemd/system/cloud-final.service.d/base-image.conf": "[Unit]\nWants=base-image.service\nAfter=base-image.service\n",
+}  # fmt: skip
 LINKS = Application(
-    "link-service", {"LINKS_API_KEY": "l1nks"}, _links, policy="", layers=["busybox-static", "docker.io", "iptables"], engine=True,
-    image={
-        "/usr/local/sbin/base-image": Executable(BASE_IMAGE), "/etc/systemd/system/base-image.service": BASE_IMAGE_UNIT,
-        "/etc/systemd/system/cloud-final.service.d/base-image.conf": "[Unit]\nWants=base-image.service\nAfter=base-image.service\n",
-    },
+    "link-service", {"LINKS_API_KEY": "l1nks"}, _links, policy="", layers=CONTAINERS, engine=True, image=AMI_OF_CONTAINERS,
 )  # fmt: skip
-ALL = [AUTH, GMAIL, CALENDAR, REMINDER, TELEGRAM, MCP, AI_PROXY, ADMIN, REPORT, LINKS]
+TASKS = Application(
+    "task-service", {"TASKS_API_KEY": "t4sks"}, _tasks, policy="", layers=CONTAINERS, engine=True, compose=True, image=AMI_OF_CONTAINERS,
+)  # fmt: skip
+ALL = [AUTH, GMAIL, CALENDAR, REMINDER, TELEGRAM, MCP, AI_PROXY, ADMIN, REPORT, LINKS, TASKS]

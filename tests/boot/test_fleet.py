@@ -45,6 +45,7 @@ class Lives:
             shared.secret(f"service_env_{application.name}_test", json.dumps(application.secret))
         application.carry(shared)
         with_layers = [layers.ensure(application.layers)] if application.layers else []
+        with_layers += [layers.compose()] if application.compose else []
         files = {POLICY: application.policy} | application.image
         return shared.launch(user_data=USER_DATA, binary=binary, files=files, layers=with_layers, engine=application.engine)
 
@@ -126,3 +127,7 @@ class TestReport(Lives):
 
 class TestLinks(Lives):
     application = fleet.LINKS
+
+
+class TestTasks(Lives):
+    application = fleet.TASKS

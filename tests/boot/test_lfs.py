@@ -8,6 +8,8 @@ from test_submodules import CREDENTIAL, HTTPS, QUIET, TOKEN
 
 import services
 
+pytestmark = pytest.mark.variants
+
 LARGE = b"module.exports = 'large';\n" + b"// filler\n" * 20_000
 
 

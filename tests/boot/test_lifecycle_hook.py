@@ -163,15 +163,50 @@ def test_an_instance_that_goes_back_to_a_healthy_deployment_goes_into_service(st
     assert results(scaling) == ["CONTINUE"] and scaling.state == "InService"
 
 
-def test_an_instance_of_a_warm_pool_is_launched_twice(stage, launch):
+def test_an_instance_of_a_warm_pool_is_prepared_and_then_serves(stage, launch):
     scaling = launch(target="Warmed:Stopped")
+    name = stage.world.tags["bootagent:service"]
     into_the_pool = stage.run()
     assert into_the_pool.code == 0 and scaling.state == "Warmed:Stopped", into_the_pool.stderr
     assert "goes into the warm pool (Warmed:Stopped)" in into_the_pool.stderr
+    # The release is there; no environment was written, and nothing runs.
+    assert stage.machine.run(["ls", f"/opt/{name}/releases"]).stdout.strip()
+    assert not stage.machine.exists(f"/run/bootagent/{name}/env")
+    assert stage.machine.run(["systemctl", "is-active", f"{name}.service"]).code != 0
+    told = stage.machine.run(["bootagent", "status", "--output", "json"])
+    assert (told.code, told.json()["state"]) == (0, "prepared"), told
+    # A second boot in the pool does nothing.
+    assert stage.run().code == 0 and results(scaling) == ["CONTINUE"]
     scaling.launch(GROUP)
+    began = time.monotonic()
     out_of_it = stage.run()
+    took = time.monotonic() - began
     assert out_of_it.code == 0 and scaling.state == "InService", out_of_it.stderr
-    assert results(scaling) == ["CONTINUE", "CONTINUE"]
+    assert results(scaling) == ["CONTINUE", "CONTINUE"] and "running npm" not in out_of_it.stderr
+    print(f"out of the pool in {took:.1f} s, of which 1 s is the soak")
+    assert flat(stage.machine.run(["bootagent", "status", "--output", "json"]).json())["state"] == "healthy"
+
+
+def test_an_instance_that_kept_running_in_its_pool_is_started_by_the_watcher(stage, launch):
+    scaling = launch(policy=HOOK + "[watch]\nenabled = true\n", target="Warmed:Running")
+    name = stage.world.tags["bootagent:service"]
+    try:
+        assert stage.run().code == 0 and scaling.state == "Warmed:Running"
+        # It has seen the pool.
+        time.sleep(6)
+        scaling.launch(GROUP)
+        wait_for("CONTINUE", lambda: scaling.state == "InService", 60, evidence=stage.machine.console_tail)
+        assert stage.machine.run(["systemctl", "is-active", f"{name}.service"]).code == 0
+    finally:
+        stage.machine.run(["systemctl", "disable", "--now", "bootagent-watch"])
+        stage.machine.run(["sh", "-c", "rm -f /etc/systemd/system/bootagent-watch.service /var/lib/bootagent/watch.json"])
+
+
+def test_an_instance_that_cannot_be_prepared_for_the_pool_is_given_up(stage, launch):
+    scaling = launch(services.node(**{"bootagent.toml": 'install = "exit 3"\nport = 3000\n'}), target="Warmed:Stopped")
+    result = stage.run()
+    assert result.code == 1, result.stderr
+    assert results(scaling) == ["ABANDON"]
 
 
 def test_a_hook_that_the_instance_has_not_reached_is_completed_later(stage, launch):

@@ -159,6 +159,7 @@ class TestNpm:
         assert sent == {"Bearer added-by-bootagent"}
 
 
+@pytest.mark.variants
 class TestPypi:
     @pytest.fixture(scope="class")
     @classmethod

@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 # In the order of the architecture; the others are what may stand beside them.
 ORDER = [
     "auth-service", "gmail-service", "calendar-service", "reminder-service", "telegram-bot", "mcp-service", "ai-proxy-service",
-    "admin-panel", "report-service", "link-service",
+    "admin-panel", "report-service", "link-service", "task-service",
 ]  # fmt: skip
 PAGE = """\
 # The services of a fleet, and their manifests
@@ -79,7 +79,9 @@ def description(name: str) -> str:
 
 
 def manifest(name: str) -> str:
-    return f"### {name}\n```toml\n{(HERE / name / 'bootagent.toml').read_text()}```\n"
+    compose = HERE / name / "compose.yaml"
+    containers = f"```yaml\n# compose.yaml\n{compose.read_text()}```\n" if compose.exists() else ""
+    return f"### {name}\n```toml\n{(HERE / name / 'bootagent.toml').read_text()}```\n{containers}"
 
 
 if __name__ == "__main__":

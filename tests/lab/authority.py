@@ -17,7 +17,8 @@ REGIONS = ["us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "
            "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "ap-south-1", "ap-northeast-1", "ap-southeast-1",
            "ap-southeast-2"]  # fmt: skip
 NAMES = ["github.com", "api.github.com", "nodejs.org", "*.acme.test", "*.amazonaws.com",
-         *(f"*.{region}.amazonaws.com" for region in REGIONS)]  # fmt: skip
+         *(f"*.{region}.amazonaws.com" for region in REGIONS),
+         *(f"*.s3.{region}.amazonaws.com" for region in REGIONS)]  # fmt: skip
 
 AUTHORITIES = {"trusted": "ca", "untrusted": "stranger"}
 YEARS = str(10 * 365)

@@ -16,7 +16,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningKeys
 
@@ -30,7 +30,7 @@ from .namespace import Namespace
 ACCOUNT = "123456789012"
 PORT = 4566
 GLOBAL = {"iam": "us-east-1"}  # services without a region, and the region they are signed for
-QUERY = {"autoscaling"}  # services that answer with XML
+QUERY = {"autoscaling", "s3"}  # services that answer with XML
 TARGETS = {"ssm": "AmazonSSM"}  # the API's name in X-Amz-Target, where it is not the service's
 AMZ_DATE = "%Y%m%dT%H%M%SZ"
 SIGNATURE_LIFE = timedelta(minutes=5)  # before and after, by AWS's clock
@@ -157,6 +157,59 @@ class Aws:
         """Create the parameter of Parameter Store, or give it a new value."""
         self.json("ssm", "PutParameter", {"Name": name, "Value": value, "Type": kind, "Overwrite": True})
 
+    # S3
+
+    def bucket(self, name: str, region: str | None = None) -> None:
+        """Create the bucket, if it is absent."""
+        try:
+            self.s3("PUT", name, region=region)
+        except AwsError as error:
+            if error.code != "BucketAlreadyOwnedByYou":
+                raise
+
+    def put_object(self, bucket: str, key: str, text: str) -> None:
+        self.s3("PUT", bucket, key, text)
+
+    def object(self, bucket: str, key: str) -> str | None:
+        """The object's text, or None."""
+        try:
+            return self.s3("GET", bucket, key)
+        except AwsError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def objects(self, bucket: str, prefix: str = "") -> list[str]:
+        """The keys that begin so."""
+        answer = self.s3("GET", bucket, query=urlencode({"list-type": "2", "prefix": prefix}))
+        elements = ElementTree.fromstring(answer).iter()
+        return [element.text or "" for element in elements if element.tag.rpartition("}")[2] == "Key"]
+
+    def delete_object(self, bucket: str, key: str) -> None:
+        self.s3("DELETE", bucket, key)
+
+    def s3(
+        self, method: str, bucket: str, key: str = "", text: str = "", query: str = "", region: str | None = None
+    ) -> str:
+        region = region or self.region
+        host, target = f"s3.{region}.amazonaws.com", f"/{bucket}/{key}" + (f"?{query}" if query else "")
+        place = f"<LocationConstraint>{region}</LocationConstraint>"
+        body = text.encode() if key else b""
+        if method == "PUT" and not key and region != "us-east-1":
+            body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
+        request = AWSRequest(method, f"https://{host}{target}", headers={"Host": host}, data=body)
+        S3SigV4Auth(SigningKeys(self.root.access_key, self.root.secret_key), "s3", region).add_auth(request)
+        connection = self._connect()
+        try:
+            connection.request(method, target, body, dict(request.headers.items()))
+            answer = connection.getresponse()
+            said = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= 300:
+            raise AwsError(answer.status, _error_code(Response(answer.status, said, dict(answer.getheaders()))) or "?")
+        return said.decode()
+
     def delete_secret(self, name: str) -> None:
         self.json("secretsmanager", "DeleteSecret", {"SecretId": name, "ForceDeleteWithoutRecovery": True})
 
@@ -182,11 +235,12 @@ class Aws:
     # What the instance calls, through the front
 
     def respond(self, request: Request) -> Response:
-        service = request.host.split(".")[0]
+        service = "s3" if _bucket(request.host) else request.host.split(".")[0]
         entry = {
             "time": time.time(),
             "client": request.client,
             "service": service,
+            "host": request.host,
             **_called(request),
             "principal": self._principal(request),
             "user_agent": request.headers.get("User-Agent", ""),
@@ -195,7 +249,8 @@ class Aws:
             response = _faulty(service, fault)
         else:
             response = self._proxy(request)
-            if response.status == 200 and service in self.behind:
+            # The emulator has no groups of its own: it may say that there is none, after it has allowed the call.
+            if service in self.behind and (response.status == 200 or _error_code(response) == "ValidationError"):
                 response = self.behind[service](request)
         self.log.append({**entry, "status": response.status, "error": _error_code(response)})
         return response
@@ -317,8 +372,18 @@ def _faulty(service: str, fault: _Fault) -> Response:
     return Response(fault.status, body, headers)
 
 
+def _bucket(host: str) -> str | None:
+    """The bucket that a host is, as in BUCKET.s3.REGION.amazonaws.com."""
+    bucket, _, rest = host.partition(".")
+    return bucket if rest.startswith("s3.") else None
+
+
 def _called(request: Request) -> dict[str, str | None]:
-    """The action, the secret's id and the parameter's name or path, and nothing else of the body."""
+    """The action, the secret's id and the parameter's name or path, and nothing else of the body. Of S3, the method and the key."""
+    if _bucket(request.host):
+        key, _, query = request.target.lstrip("/").partition("?")
+        key = key or parse_qs(query).get("prefix", [""])[0]
+        return {"action": "LIST" if query else request.method, "secret": None, "parameter": None, "key": key}
     if target := request.headers.get("X-Amz-Target"):
         try:
             asked = json.loads(request.body)

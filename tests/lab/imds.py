@@ -28,6 +28,8 @@ class Instance:
     type: str = "t3.small"
     ami: str = "ami-0b00ta9e27000001b"
     user_data: bytes | None = None
+    spot: dict[str, str] | None = None  # spot/instance-action; None is 404, as long as nothing is announced
+    rebalance: str | None = None  # the time of events/recommendations/rebalance; None is 404
     lifecycle_state: str | None = None  # autoscaling/target-lifecycle-state; None is 404, as outside a group
 
     @property
@@ -202,6 +204,10 @@ class Imds:
             del data["iam"]
         if it.lifecycle_state is not None:
             data["autoscaling"] = {"target-lifecycle-state": it.lifecycle_state}
+        if it.spot is not None:
+            data["spot"] = {"instance-action": json.dumps(it.spot)}
+        if it.rebalance is not None:
+            data["events"] = {"recommendations": {"rebalance": json.dumps({"noticeTime": it.rebalance})}}
         # Off and "no tags" look the same to an instance: 404.
         if self.tags_on and self.tags and time.monotonic() >= self._tags_at:
             data["tags"] = {"instance": dict(self.tags)}

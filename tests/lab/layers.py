@@ -45,6 +45,11 @@ def older_python() -> Path:
     return ensure(["python3-venv", "python3.9"], release="bullseye", unpacked=["python3-distutils", "python3.9-venv"])
 
 
+def compose() -> Path:
+    """Docker's plugin compose, which the image's own release does not have. A static program."""
+    return ensure([], release="trixie", unpacked=["docker-compose"])
+
+
 def _install(packages: list[str], unpacked: list[str], release: str, layer: Path) -> None:
     with World() as world:
         machine = world.launch(files=_sources(release))

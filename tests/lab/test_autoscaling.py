@@ -85,3 +85,31 @@ def test_a_warm_pool_has_states_of_its_own(scaling):
     scaling.launch(target="Warmed:Stopped")
     assert scaling.state == "Warmed:Pending:Wait"
     assert call(scaling, COMPLETE)[0] == 200 and scaling.state == "Warmed:Stopped"
+
+
+def test_a_terminated_instance_waits_after_its_load_balancer_has_drained_it(scaling):
+    scaling.terminate(begins_after=0.3)
+    assert (scaling.state, scaling._imds.instance.lifecycle_state) == ("Terminating", "Terminated")
+    assert call(scaling, HEARTBEAT, LifecycleHookName="drain")[0] == 400
+    time.sleep(0.4)
+    assert call(scaling, HEARTBEAT)[0] == 400, "the hook of the launch"
+    assert call(scaling, HEARTBEAT, LifecycleHookName="drain")[0] == 200 and scaling.state == "Terminating:Wait"
+    assert call(scaling, COMPLETE, LifecycleHookName="drain")[0] == 200 and scaling.state == "Terminated"
+    assert call(scaling, COMPLETE, LifecycleHookName="drain")[0] == 400
+
+
+def test_without_a_terminate_hook_nothing_waits_and_one_without_heartbeats_expires(scaling):
+    scaling.terminate(hook=None)
+    assert scaling.state == "Terminated" and call(scaling, HEARTBEAT, LifecycleHookName="drain")[0] == 400
+    scaling.terminate(heartbeat_timeout=0.1, target="Warmed:Stopped")
+    assert scaling._imds.instance.lifecycle_state == "Warmed:Stopped"
+    time.sleep(0.2)
+    assert scaling.state == "Warmed:Stopped"
+
+
+def test_the_health_of_the_groups_instance_alone_can_be_set(scaling):
+    assert call(scaling, "SetInstanceHealth", HealthStatus="Unhealthy")[0] == 400
+    scaling.launch()
+    assert call(scaling, "SetInstanceHealth", HealthStatus="Unhealthy")[0] == 200
+    assert call(scaling, "SetInstanceHealth", InstanceId="i-2")[0] == 400
+    assert [entry["result"] for entry in scaling.calls("SetInstanceHealth")][1] == "Unhealthy"

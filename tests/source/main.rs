@@ -10,6 +10,7 @@ mod children;
 mod faults;
 mod fetched;
 mod local;
+mod signed;
 mod ssh;
 mod trees;
 mod unsupported;
@@ -74,6 +75,7 @@ impl Asking {
             pinned: None,
             credential: None,
             host_keys: Vec::new(),
+            signers: Vec::new(),
             scratch: scratch.path().to_owned(),
             network: Default::default(),
             timeouts: Timeouts { stall: Duration::from_secs(20), ..Timeouts::default() },

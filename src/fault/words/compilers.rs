@@ -43,6 +43,12 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("CMake must be installed", "cmake", "cmake"),
 ];
 
+/// The OS packages that remedies name.
+#[cfg(test)]
+pub fn known_packages() -> impl Iterator<Item = &'static str> {
+    MISSING.iter().map(|(_, _, package)| *package)
+}
+
 /// What a build lacks: its name, the OS package that contains it, and the line that says so.
 pub(super) fn missing(lines: &[ForeignText]) -> Option<(&'static str, &'static str, &ForeignText)> {
     let (words, what, package) =

@@ -98,6 +98,12 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("libssl.so.3", "libssl3"),
 ];
 
+/// The OS packages that remedies name.
+#[cfg(test)]
+pub fn known_packages() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().chain(LIBRARIES).map(|(_, package)| *package)
+}
+
 /// The remedy for a reason, given with its line ends; `None` if it names nothing that is missing.
 pub fn remedy(reason: &str, of: Of) -> Option<String> {
     library(reason)

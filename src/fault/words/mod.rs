@@ -3,7 +3,8 @@
 //! The text is not trusted, because packages can print the same words: it decides only which fault is reported.
 
 mod bun;
-mod compilers;
+pub mod compilers;
+pub mod dnf;
 pub mod docker;
 mod git;
 mod gyp;

@@ -4,6 +4,7 @@ use super::call::{Failure, Refusal};
 use super::unreached::{Faults, unreached};
 use super::{Imds, endpoint, instance_config, query};
 use crate::error::{Error, Result};
+use crate::facts::Network;
 use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
 use crate::machine::retry::{RetryLimit, with_retries};
@@ -14,6 +15,7 @@ use crate::secret::{ForeignText, Message};
 const SERVICE: &str = "autoscaling";
 const VERSION: &str = "2011-01-01";
 const COMPLETE: &str = "CompleteLifecycleAction";
+const UNHEALTHY: &str = "SetInstanceHealth";
 const HEARTBEAT: &str = "RecordLifecycleActionHeartbeat";
 
 /// Whether the record says that the hook is completed.
@@ -56,8 +58,27 @@ pub async fn complete(imds: &Imds, signal: &Signal) -> Result<Change> {
     Ok(Change::Changed(said))
 }
 
+/// Tells the group that this instance is unhealthy: it is replaced. Not within the group's grace period.
+pub async fn report_unhealthy(imds: &Imds, region: &str, instance: &str, network: &Network) -> Result<()> {
+    let form = [
+        ("Action", UNHEALTHY),
+        ("Version", VERSION),
+        ("InstanceId", instance),
+        ("HealthStatus", "Unhealthy"),
+        ("ShouldRespectGracePeriod", "true"),
+    ];
+    let doing = format!("reporting the instance {instance} as unhealthy");
+    let posted = post(imds, (region, network), UNHEALTHY, &form, doing).await;
+    posted.map_err(|error| match Fault::of(&error) {
+        Some(Fault::HookDenied) => error.remedy(
+            "allow autoscaling:SetInstanceHealth on the Auto Scaling group in the instance's role, or remove \
+             watch.unhealthy_after and watch.replace from the policy",
+        ),
+        _ => error,
+    })
+}
+
 async fn call(imds: &Imds, at: &LifecycleHook, action: &str, result: Option<LifecycleResult>) -> Result<()> {
-    let config = instance_config(&at.region, imds.client(), &at.network)?;
     let mut form = vec![
         ("Action", action),
         ("Version", VERSION),
@@ -66,17 +87,28 @@ async fn call(imds: &Imds, at: &LifecycleHook, action: &str, result: Option<Life
         ("InstanceId", at.instance.as_str()),
     ];
     form.extend(result.map(|result| ("LifecycleActionResult", result.name())));
-    let doing = || match result {
+    let doing = match result {
         Some(result) => format!("completing the lifecycle hook {} with {}", at.hook, result.name()),
         None => format!("sending a heartbeat to the lifecycle hook {}", at.hook),
     };
-    match query::post(&config, SERVICE, &form).await {
+    post(imds, (&at.region, &at.network), action, &form, doing).await
+}
+
+async fn post(
+    imds: &Imds,
+    (region, network): (&str, &Network),
+    action: &str,
+    form: &[(&str, &str)],
+    doing: String,
+) -> Result<()> {
+    let config = instance_config(region, imds.client(), network)?;
+    match query::post(&config, SERVICE, form).await {
         Ok(()) => Ok(()),
-        Err(Failure::Refused(answer)) => Err(refused(doing(), action, &answer)),
+        Err(Failure::Refused(answer)) => Err(refused(doing, action, &answer)),
         Err(Failure::Unreached(causes)) => {
             // The credentials may be missing only because IMDS no longer accepts the token.
             imds.renew();
-            Err(unreached(doing(), &endpoint::of(&config, SERVICE), &causes, &FAULTS))
+            Err(unreached(doing, &endpoint::of(&config, SERVICE), &causes, &FAULTS))
         }
     }
 }

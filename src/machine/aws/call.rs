@@ -1,5 +1,5 @@
-//! One signed POST to an API of AWS, for APIs of which bootagent needs so few calls that their SDK is not worth its size.
-//! Knows no service and no protocol: `query` and `json` make the bodies and read the answers.
+//! One signed request to an API of AWS, for APIs of which bootagent needs so few calls that their SDK is not worth its size.
+//! Knows no service and no protocol: `query`, `json` and `s3` make the requests and read the answers.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -39,6 +39,23 @@ pub struct Refusal {
     pub date: Option<String>,
 }
 
+/// A request of any method. Its time limit is that of every call.
+pub struct Request<'a> {
+    pub method: &'static str,
+    /// The service as it is named in signatures.
+    pub service: &'a str,
+    /// The region of the signature.
+    pub region: &'a str,
+    pub host: String,
+    /// Path and query, escaped.
+    pub target: String,
+    /// Besides those of the signature. Their names are in small letters.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// S3 wants the checksum of the body in a header, and signs the path as it is.
+    pub settings: SigningSettings,
+}
+
 /// What is posted. The path is always `/`.
 pub struct Call<'a> {
     /// The service as it is named in signatures and host names.
@@ -50,11 +67,18 @@ pub struct Call<'a> {
 }
 
 /// An answer of any status. The body may have secret values.
+#[derive(Default)]
 pub struct Answer {
     pub status: u16,
     pub body: Zeroizing<String>,
     pub retry_after: Option<u64>,
     pub date: Option<String>,
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+    /// `bytes 0-9/10`: the part of the whole that an answer has.
+    pub content_range: Option<String>,
+    /// Where S3 says that a bucket is.
+    pub bucket_region: Option<String>,
 }
 
 const USER_AGENT: &str = concat!("bootagent/", env!("CARGO_PKG_VERSION"));
@@ -67,19 +91,37 @@ impl fmt::Debug for Answer {
 
 /// Posts to a service in the configuration's region. One attempt, with a time limit.
 pub async fn post(config: &SdkConfig, call: Call<'_>) -> Result<Answer, Failure> {
-    match timeout(ANSWER, attempt(config, call)).await {
+    let mut headers = vec![("content-type", call.content_type.to_owned())];
+    headers.extend(call.target.map(|target| ("x-amz-target", target.to_owned())));
+    let request = Request {
+        method: "POST",
+        service: call.service,
+        region: config.region().map(|region| region.as_ref()).unwrap_or_default(),
+        host: endpoint::of(config, call.service),
+        target: "/".to_owned(),
+        headers,
+        body: call.body,
+        settings: SigningSettings::default(),
+    };
+    send(config, request).await
+}
+
+/// Sends a request with the configuration's credentials. One attempt, with a time limit.
+pub async fn send(config: &SdkConfig, request: Request<'_>) -> Result<Answer, Failure> {
+    match timeout(ANSWER, attempt(config, request)).await {
         Ok(result) => result,
         Err(_) => Err(unreached(format!("no answer within {} s", Duration::as_secs(&ANSWER)))),
     }
 }
 
-async fn attempt(config: &SdkConfig, call: Call<'_>) -> Result<Answer, Failure> {
-    let address = format!("https://{}", endpoint::of(config, call.service));
-    let request = signed(config, &call, &address).await.map_err(unreached)?;
+async fn attempt(config: &SdkConfig, request: Request<'_>) -> Result<Answer, Failure> {
+    let address = format!("https://{}", request.host);
+    let service = request.service.to_owned();
+    let request = signed(config, request, &address).await.map_err(unreached)?;
     let client = config.http_client().ok_or_else(|| unreached("there is no HTTP client"))?;
     let operation = Operation::builder()
-        .service_name(call.service.to_owned())
-        .operation_name("post")
+        .service_name(service)
+        .operation_name("call")
         .http_client(client)
         .endpoint_url(&address)
         .no_auth()
@@ -95,35 +137,39 @@ async fn attempt(config: &SdkConfig, call: Call<'_>) -> Result<Answer, Failure> 
                 body: Zeroizing::new(body),
                 retry_after: header("retry-after").and_then(|after| after.parse().ok()),
                 date: header("date"),
+                etag: header("etag"),
+                last_modified: header("last-modified"),
+                content_range: header("content-range"),
+                bucket_region: header("x-amz-bucket-region"),
             })
         })
         .build();
     operation.invoke(()).await.map_err(|error| Failure::Unreached(causes(&error)))
 }
 
-async fn signed(config: &SdkConfig, call: &Call<'_>, address: &str) -> Result<HttpRequest, BoxError> {
+async fn signed(config: &SdkConfig, wanted: Request<'_>, address: &str) -> Result<HttpRequest, BoxError> {
     let provider = config.credentials_provider().ok_or("there are no credentials")?;
     let identity = provider.provide_credentials().await?.into();
-    let region = config.region().map(|region| region.as_ref()).unwrap_or_default();
     let how = v4::SigningParams::builder()
         .identity(&identity)
-        .region(region)
-        .name(call.service)
+        .region(wanted.region)
+        .name(wanted.service)
         .time(SystemTime::now())
-        .settings(SigningSettings::default())
+        .settings(wanted.settings)
         .build()?
         .into();
-    let mut headers = vec![("content-type", call.content_type), ("user-agent", USER_AGENT)];
-    headers.extend(call.target.map(|target| ("x-amz-target", target)));
-    let bytes = SignableBody::Bytes(call.body.as_bytes());
-    let signable = SignableRequest::new("POST", format!("{address}/"), headers.iter().copied(), bytes)?;
+    let mut headers = wanted.headers;
+    headers.push(("user-agent", USER_AGENT.to_owned()));
+    let bytes = SignableBody::Bytes(wanted.body.as_bytes());
+    let lines = headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let signable = SignableRequest::new(wanted.method, format!("{address}{}", wanted.target), lines, bytes)?;
     let (signature, _) = sign(signable, &how)?.into_parts();
-    let mut request = HttpRequest::new(SdkBody::from(call.body.as_str()));
-    request.set_method("POST")?;
-    request.set_uri("/")?;
+    let mut request = HttpRequest::new(SdkBody::from(wanted.body.as_str()));
+    request.set_method(wanted.method)?;
+    request.set_uri(wanted.target.as_str())?;
     let signature: Vec<(String, String)> =
         signature.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
     for (name, value) in headers.chain(signature) {
         request.headers_mut().try_insert(name, value)?;
     }

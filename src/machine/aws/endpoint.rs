@@ -46,6 +46,24 @@ pub fn host(service: &str, region: &str, fips: bool, dual_stack: bool) -> String
     format!("{prefix}{service}{suffix}.{region}.{domain}")
 }
 
+/// The host name of a bucket, and the path before the key. A bucket with a dot in its name has no certificate of its own:
+/// it is part of the path.
+pub fn bucket(config: &SdkConfig, bucket: &str, region: &str) -> (String, String) {
+    bucket_host(bucket, region, config.use_fips() == Some(true), config.use_dual_stack() == Some(true))
+}
+
+/// S3 keeps its domain at dual-stack endpoints, and has a label for them.
+fn bucket_host(bucket: &str, region: &str, fips: bool, dual_stack: bool) -> (String, String) {
+    let partition = PARTITIONS.iter().find(|partition| region.starts_with(partition.regions));
+    let domain = partition.map_or("amazonaws.com", |found| found.domain);
+    let (suffix, label) = (if fips { "-fips" } else { "" }, if dual_stack { ".dualstack" } else { "" });
+    let host = format!("s3{suffix}{label}.{region}.{domain}");
+    match bucket.contains('.') {
+        true => (host, format!("/{bucket}")),
+        false => (format!("{bucket}.{host}"), String::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +80,21 @@ mod tests {
             ("xx-new-1", "amazonaws.com"),
         ] {
             assert_eq!(host("ssm", region, false, false), format!("ssm.{region}.{domain}"));
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_a_host_of_its_own_unless_its_name_has_a_dot() {
+        for (bucket, region, fips, dual_stack, host, path) in [
+            ("fleet", "eu-west-1", false, false, "fleet.s3.eu-west-1.amazonaws.com", ""),
+            ("a.fleet", "eu-west-1", false, false, "s3.eu-west-1.amazonaws.com", "/a.fleet"),
+            ("fleet", "us-east-1", true, false, "fleet.s3-fips.us-east-1.amazonaws.com", ""),
+            ("fleet", "us-east-1", false, true, "fleet.s3.dualstack.us-east-1.amazonaws.com", ""),
+            ("fleet", "us-gov-west-1", true, true, "fleet.s3-fips.dualstack.us-gov-west-1.amazonaws.com", ""),
+            ("fleet", "cn-north-1", false, true, "fleet.s3.dualstack.cn-north-1.amazonaws.com.cn", ""),
+        ] {
+            let expected = (host.to_owned(), path.to_owned());
+            assert_eq!(bucket_host(bucket, region, fips, dual_stack), expected);
         }
     }
 

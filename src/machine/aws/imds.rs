@@ -10,8 +10,9 @@ use aws_config::provider_config::ProviderConfig;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
+use super::notices;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Instance, Lifecycle};
+use crate::facts::{Instance, Lifecycle, Notices};
 use crate::fault::Fault;
 use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::Seconds;
@@ -162,6 +163,20 @@ impl Imds {
         let path = "/latest/meta-data/autoscaling/target-lifecycle-state";
         let state = with_retries(RetryLimit::lasting(wait.duration()), async || self.get(path).await).await?;
         Ok(state.map(|state| state.trim().to_owned()).filter(|state| Lifecycle::is_state(state)))
+    }
+
+    /// What IMDS announces of the instance's end. One attempt.
+    pub async fn notices(&self) -> Result<Notices> {
+        let (state, spot, rebalance) = try_join!(
+            self.get("/latest/meta-data/autoscaling/target-lifecycle-state"),
+            self.get("/latest/meta-data/spot/instance-action"),
+            self.get("/latest/meta-data/events/recommendations/rebalance"),
+        )?;
+        Ok(Notices {
+            state: state.map(|state| state.trim().to_owned()).filter(|state| Lifecycle::is_state(state)),
+            spot: spot.as_deref().and_then(notices::spot),
+            rebalance: rebalance.is_some(),
+        })
     }
 
     /// All tags of the instance. Waits up to `wait` for the needed ones: tags of an Auto Scaling group can arrive late.

@@ -7,13 +7,17 @@ pub mod clock;
 pub mod ecr;
 mod endpoint;
 mod firmware;
+pub mod groups;
 mod http;
 mod imds;
 mod json;
+mod notices;
 mod parameters;
 mod query;
+pub mod s3;
 mod secrets;
 mod unreached;
+mod xml;
 
 use aws_config::SdkConfig;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
@@ -40,7 +44,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 pub use firmware::{Firmware, Maker};
 pub use imds::Imds;
 pub use parameters::parameters;
-pub use secrets::secret;
+pub use secrets::{secret, version as secret_version};
 
 /// Time limits of one attempt; `machine/retry.rs` makes further ones.
 const CONNECT: Duration = Duration::from_secs(3);

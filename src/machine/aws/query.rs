@@ -1,16 +1,26 @@
 //! Calls of AWS's Query protocol: a signed form, answered with XML. Knows no service.
 
 use aws_config::SdkConfig;
+use zeroize::Zeroizing;
 
 use super::call::{self, Call, Failure, Refusal};
 
 /// Posts a form to a service in the configuration's region. One attempt, with a time limit.
 pub async fn post(config: &SdkConfig, service: &str, form: &[(&str, &str)]) -> Result<(), Failure> {
+    ask(config, service, form).await.map(drop)
+}
+
+/// The same, with the answer.
+pub async fn ask(
+    config: &SdkConfig,
+    service: &str,
+    form: &[(&str, &str)],
+) -> Result<Zeroizing<String>, Failure> {
     let content_type = "application/x-www-form-urlencoded; charset=utf-8";
     let answer =
         call::post(config, Call { service, content_type, target: None, body: encoded(form) }).await?;
     match answer.status {
-        200..=299 => Ok(()),
+        200..=299 => Ok(answer.body),
         status => {
             let (retry_after, date) = (answer.retry_after, answer.date);
             Err(Failure::Refused(Refusal { retry_after, date, ..refusal(status, &answer.body) }))
@@ -18,16 +28,18 @@ pub async fn post(config: &SdkConfig, service: &str, form: &[(&str, &str)]) -> R
     }
 }
 
-/// The form's text. All bytes but letters, digits and `-._~` are escaped.
-fn encoded(form: &[(&str, &str)]) -> String {
-    let escaped = |text: &str| -> String {
-        let escape = |byte: u8| match byte {
-            b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        };
-        text.bytes().map(escape).collect()
+/// All bytes but letters, digits and `-._~` are escaped.
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
     };
+    text.bytes().map(escape).collect()
+}
+
+/// The text of a form, or of an address's query.
+pub fn encoded(form: &[(&str, &str)]) -> String {
     form.iter()
         .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)))
         .collect::<Vec<_>>()
@@ -35,7 +47,7 @@ fn encoded(form: &[(&str, &str)]) -> String {
 }
 
 /// Reads `<Code>` and `<Message>` of an error answer. A proxy answers with something else: then both are empty.
-fn refusal(status: u16, body: &str) -> Refusal {
+pub fn refusal(status: u16, body: &str) -> Refusal {
     let element = |name: &str| {
         let (_, rest) = body.split_once(&format!("<{name}>"))?;
         let (text, _) = rest.split_once(&format!("</{name}>"))?;
@@ -50,7 +62,7 @@ fn refusal(status: u16, body: &str) -> Refusal {
     }
 }
 
-fn unescaped(text: &str) -> String {
+pub fn unescaped(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
     entities.into_iter().fold(text.to_owned(), |text, (entity, stands_for)| text.replace(entity, stands_for))

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
 
 use super::unreached::{Faults, unreached_or_late};
 use super::{Imds, causes, clock, config_for, endpoint};
@@ -38,18 +38,18 @@ pub async fn secret(
     .await
 }
 
+/// The id of the secret's current version. One attempt. Read with the permission that a run has, too; the value is dropped.
+pub async fn version(imds: &Imds, name: &str, region: &str, network: &Network) -> Result<String> {
+    let config = config_for(Some(region), Arn::of(name), imds, network).await?;
+    let value = value(&config, name).await;
+    if value.as_ref().is_err_and(|error| Fault::of(error) == Some(Fault::CredentialsLate)) {
+        imds.renew();
+    }
+    Ok(value?.version_id().unwrap_or_default().to_owned())
+}
+
 async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
-    let region = config.region().map_or("no region", |region| region.as_ref());
-    let answer = Client::new(config).get_secret_value().secret_id(name).send().await;
-    let value = match answer {
-        Ok(value) => value,
-        Err(error) => {
-            let date = error.raw_response().and_then(|answer| answer.headers().get("date"));
-            // Its usual endpoint is dual-stack already.
-            let server = endpoint::host("secretsmanager", region, config.use_fips() == Some(true), false);
-            return Err(clock::judged(failed(name, (region, &server), &error), date).await);
-        }
-    };
+    let value = value(config, name).await?;
     let invalid = |cause: &str| Error::new(Code::SecretInvalid, doing(name), cause);
     match (value.secret_string(), value.secret_binary()) {
         (Some(text), _) => Ok(Secret::new(text)),
@@ -57,6 +57,20 @@ async fn read(config: &SdkConfig, name: &str) -> Result<Secret> {
             .map(Secret::new)
             .map_err(|_| invalid("its binary value is not UTF-8")),
         (None, None) => Err(invalid("it has neither a text nor a binary value")),
+    }
+}
+
+async fn value(config: &SdkConfig, name: &str) -> Result<GetSecretValueOutput> {
+    let region = config.region().map_or("no region", |region| region.as_ref());
+    let answer = Client::new(config).get_secret_value().secret_id(name).send().await;
+    match answer {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            let date = error.raw_response().and_then(|answer| answer.headers().get("date"));
+            // Its usual endpoint is dual-stack already.
+            let server = endpoint::host("secretsmanager", region, config.use_fips() == Some(true), false);
+            Err(clock::judged(failed(name, (region, &server), &error), date).await)
+        }
     }
 }
 

@@ -135,7 +135,8 @@ fn log_in(scratch: &Path, registry: &str, credential: &Secret) -> Result<()> {
 }
 
 async fn build(image: &PrepareImage) -> Result<Record> {
-    let ImageOrigin::Dockerfile { context, dockerfile, target, needs_buildkit } = &image.from else {
+    let ImageOrigin::Dockerfile { context, dockerfile, target, needs_buildkit, arguments } = &image.from
+    else {
         return Err(Error::new(Code::Bug, "building an image", "it is one of a registry"));
     };
     let variable = needs_buildkit.then_some("DOCKER_BUILDKIT=1");
@@ -144,6 +145,10 @@ async fn build(image: &PrepareImage) -> Result<Record> {
     let mut words = vec!["build", "--tag", &image.image, "--file", &file];
     if let Some(target) = target {
         words.extend(["--target", target]);
+    }
+    let arguments: Vec<String> = arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    for argument in &arguments {
+        words.extend(["--build-arg", argument]);
     }
     words.push(&directory);
     let output = docker.run(&words, Phase::Build.seconds().duration()).await?;
@@ -190,7 +195,7 @@ pub async fn remove(prune: &PruneImages) -> Result<()> {
 }
 
 async fn is_used(prune: &PruneImages, docker: &Docker<'_>, image: &str) -> bool {
-    for name in &prune.keep {
+    for name in listed(prune, docker).await.iter().filter(|name| is_kept(prune, name)) {
         if id(docker, &format!("{}:{name}", prune.repository)).await.as_deref() == Some(image) {
             return true;
         }
@@ -198,16 +203,27 @@ async fn is_used(prune: &PruneImages, docker: &Docker<'_>, image: &str) -> bool 
     false
 }
 
+/// The tags of the service's images.
+async fn listed(prune: &PruneImages, docker: &Docker<'_>) -> Vec<String> {
+    let words = ["image", "ls", "--format", "{{.Tag}}", &prune.repository];
+    let listed = docker.asked(&words).await.unwrap_or_default();
+    listed.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// An image of one container has the release's name, a dot, and the container's.
+fn is_kept(prune: &PruneImages, name: &str) -> bool {
+    let release = name.split('.').next().unwrap_or_default();
+    prune.keep.iter().any(|kept| kept == release)
+}
+
 /// Names of releases that have an image or a record of one, and are not kept.
 async fn surplus(prune: &PruneImages) -> Vec<String> {
     let docker = Docker::new(&prune.docker);
-    let listed =
-        docker.asked(&["image", "ls", "--format", "{{.Tag}}", &prune.repository]).await.unwrap_or_default();
-    let mut names: Vec<String> = listed.lines().map(|line| line.trim().to_owned()).collect();
+    let mut names = listed(prune, &docker).await;
     names.extend(files::names(&prune.records).unwrap_or_default());
     names.sort_unstable();
     names.dedup();
-    names.retain(|name| !name.is_empty() && name != "<none>" && !prune.keep.contains(name));
+    names.retain(|name| !name.is_empty() && name != "<none>" && !is_kept(prune, name));
     names
 }
 

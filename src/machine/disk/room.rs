@@ -1,10 +1,13 @@
 //! Free space of file systems, for the messages of disk-full errors.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{Statvfs, statvfs};
 
 use crate::error::{Code, Error};
+use crate::facts::FileSystem;
 use crate::fault::Fault;
 
 /// Describes the file system with the least free space, of those that these paths are on.
@@ -14,6 +17,21 @@ pub fn fullest(paths: &[PathBuf]) -> String {
         Some((path, room)) => described(path, &room),
         None => "the free space is unknown".to_owned(),
     }
+}
+
+/// The file systems of these directories, each once: with the first directory that is on it.
+pub fn file_systems(directories: &[PathBuf]) -> Vec<FileSystem> {
+    let mut seen = BTreeSet::new();
+    let new = directories.iter().filter_map(|path| Some((path, statvfs(path).ok()?)));
+    let new = new.filter(|(path, _)| std::fs::metadata(path).is_ok_and(|found| seen.insert(found.dev())));
+    new.map(|(path, room)| FileSystem {
+        path: path.clone(),
+        size: room.blocks().saturating_mul(room.fragment_size()),
+        free: room.blocks_available().saturating_mul(room.fragment_size()),
+        inodes: room.files(),
+        free_inodes: room.files_available(),
+    })
+    .collect()
 }
 
 /// Adds to a disk-full error which file system is full, of those of the `paths` that were written to.

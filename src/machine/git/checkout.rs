@@ -43,7 +43,7 @@ pub fn checkout(request: &CheckoutRequest) -> Result<()> {
     if let Some(missing) = missing.first() {
         return Err(submodules::refused(missing, "its commit is not among what was fetched".to_owned()));
     }
-    let is_absent = |pointer| !lfs::path(&request.repository, pointer).exists();
+    let is_absent = |pointer: &Pointer| !lfs::path(&request.repository, pointer).exists();
     if let Some(item) = items.iter().find(|item| item.lfs.as_ref().is_some_and(is_absent)) {
         return Err(lfs::refused(&item.path, "it is not among what was fetched"));
     }

@@ -9,7 +9,7 @@ use super::address::Address;
 use super::inspect::Inspected;
 use super::request::{FetchRequest, Repository as From};
 use super::transport::{Session, with_session};
-use super::{commits, http, inspect, lfs, libgit2, local, ssh, submodules, unsupported};
+use super::{commits, http, inspect, lfs, libgit2, local, signature, ssh, submodules, unsupported};
 use crate::error::{Code, Error, Result, is_disk_full};
 use crate::facts::{Branch, Commit, CommitPrefix, Entry, Listing, Source};
 use crate::fault::Fault;
@@ -21,18 +21,21 @@ const DEPTHS: [i32; 2] = [50, 1000];
 /// Resolves the commit, fetches it unless it is local, and lists its files.
 pub fn fetch(request: &FetchRequest) -> Result<Source> {
     libgit2::set_up()?;
-    let (repository, name, commit, inspected) = match &request.repository {
+    // The signature first: nothing of a commit is read, and so believed, that a foreigner may have written.
+    let (repository, name, commit, inspected, signed_by) = match &request.repository {
         From::Remote { url } => {
             let (repository, name, commit) = remote(request, url)?;
+            let signed_by = signature::verify(&repository, commit, &request.signers)?;
             let inspected = submodules::complete(request, &repository, commit, url)?;
             lfs::fetch(request, &request.scratch, url, &inspected.items)?;
-            (repository, name, commit, inspected)
+            (repository, name, commit, inspected, signed_by)
         }
         From::Local { path } => {
             // Its submodules are repositories of their own: what is in them is not looked at.
             let (repository, name, commit) = local(request, path)?;
+            let signed_by = signature::verify(&repository, commit, &request.signers)?;
             let inspected = inspect::inspect(&repository, commit, &request.limits)?;
-            (repository, name, commit, inspected)
+            (repository, name, commit, inspected, signed_by)
         }
     };
     let Inspected { items, gitlinks, .. } = inspected;
@@ -47,6 +50,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         evidence: Default::default(),
         unread: Default::default(),
         is_manifest: false,
+        signed_by,
         absent: Default::default(),
         listing: Listing::whole(),
     };

@@ -20,6 +20,7 @@ pub mod paths;
 pub mod request;
 pub mod route;
 pub mod rsa;
+pub mod signature;
 pub mod ssh;
 pub mod submodules;
 pub mod transport;

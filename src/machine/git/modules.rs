@@ -203,7 +203,7 @@ mod tests {
             (HTTPS, "../../evil/lib.git", "of evil"),
             (HTTPS, "../sub/lib.git", "of acme/sub"),
             (HTTPS, "../../../lib.git", "leads out"),
-            (HTTPS, "../..", "has no owner"),
+            (HTTPS, "../..", "characters"),
             (HTTPS, "https://github.com/acme/..", "characters"),
             (HTTPS, "https://github.com/acme/a%2f..%2fb", "characters"),
             (HTTPS, "https://github.com/acme/x/../../evil/lib", "has no owner"),

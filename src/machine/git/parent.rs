@@ -166,6 +166,7 @@ mod tests {
             pinned: None,
             credential: None,
             host_keys: Vec::new(),
+            signers: Vec::new(),
             scratch: PathBuf::new(),
             network: Default::default(),
             timeouts: Default::default(),

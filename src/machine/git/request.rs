@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::credential::Credential;
-use crate::facts::{Branch, Commit, CommitPrefix, HostKey, Network};
+use crate::facts::{Branch, Commit, CommitPrefix, HostKey, Network, Signer};
 use crate::machine::jail::request::Timeouts;
 
 /// Fetch one commit of one branch and list its files.
@@ -19,6 +19,9 @@ pub struct FetchRequest {
     /// Keys of ssh servers, from the policy. GitHub's are built in.
     #[serde(default)]
     pub host_keys: Vec<HostKey>,
+    /// Keys that may sign commits, from the policy. If there is one, a commit that none of them signed is refused.
+    #[serde(default)]
+    pub signers: Vec<Signer>,
     /// An existing empty directory: it becomes a bare repository. Unused for a local repository.
     pub scratch: PathBuf,
     #[serde(default)]
@@ -89,6 +92,7 @@ mod tests {
                 password: Secret::new("hunter2"),
             }),
             host_keys: Vec::new(),
+            signers: Vec::new(),
             scratch: "/tmp/x".into(),
             network: Network { proxy: Some("http://proxy:3128".try_into().unwrap()), ..Network::default() },
             timeouts: Timeouts::default(),

@@ -26,6 +26,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
         evidence: Default::default(),
         unread: Default::default(),
         is_manifest: false,
+        signed_by: None,
         absent: Default::default(),
         listing: Listing::whole(),
     };

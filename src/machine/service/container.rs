@@ -12,15 +12,19 @@ use crate::machine::container::inspect::{self, Running};
 use crate::machine::process::sockets;
 use crate::machine::process::units::{self, UnitState};
 use crate::plan::Probe;
+use crate::secret::Message;
 
 /// The unit whose processes have the sockets of published ports.
 const ENGINE: &str = "docker.service";
 
-pub async fn probe(docker: &Path, name: &str, port: Option<u16>) -> Result<Good, Bad> {
+pub async fn probe(docker: &Path, name: &str, port: Option<u16>, must_be_healthy: bool) -> Result<Good, Bad> {
     let Some(running) = inspect::running(docker, name).await else {
         return Err(bad(Fault::HealthNoListener, format!("the container {name} does not run yet")));
     };
     let processes = Some(Processes { restarts: 0, which: running.which.clone() });
+    if must_be_healthy && running.health.as_deref() != Some("healthy") {
+        return Err(Bad { processes, ..unhealthy(name, &running) });
+    }
     match port {
         None => Ok(Good { answer: format!("the container {name} runs"), is_listening: false, processes }),
         Some(port) => match listens(&running, port).await {
@@ -30,6 +34,20 @@ pub async fn probe(docker: &Path, name: &str, port: Option<u16>) -> Result<Good,
     }
 }
 
+fn unhealthy(name: &str, running: &Running) -> Bad {
+    let state = running.health.as_deref().unwrap_or("not checked");
+    let said = match running.said.is_blank() {
+        true => Message::from(""),
+        false => Message::from("; its check says: ").and(running.said.trimmed()),
+    };
+    let remedy = format!(
+        "docker inspect {name} shows the output of the check; correct what it finds, or the healthcheck in the compose \
+         file; then: bootagent update"
+    );
+    let cause = Message::from(format!("docker's health check calls the container {name} {state}")).and(said);
+    Bad { remedy: Some(remedy), ..bad(Fault::HealthBadAnswer, cause) }
+}
+
 async fn listens(running: &Running, port: u16) -> Result<String, Bad> {
     let pid = running.pid;
     let all = sockets::listening_in(pid);
@@ -37,8 +55,8 @@ async fn listens(running: &Running, port: u16) -> Result<String, Bad> {
     if at_port.is_empty() {
         let others =
             all.iter().filter(|one| !is_of_docker(one.address)).map(|one| one.address.port()).collect();
-        let remedy = "set port in the table [docker] of bootagent.toml to the port on which the program listens in the \
-                      container; then: bootagent update";
+        let remedy = "set the port on which the program listens in the container (port in [docker] of bootagent.toml, \
+                      or ports in the compose file); then: bootagent update";
         let cause = match list(&others) {
             none if none.is_empty() => format!("nothing listens on port {port} in the container"),
             others => format!("in the container it listens on {others}, not on {port}"),

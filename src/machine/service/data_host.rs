@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::error::{Code, Error, Result};
 use crate::fault::{Fault, Phase};
 use crate::machine::disk::files;
+use crate::machine::disk::owned::only_root_can_replace;
 use crate::machine::disk::path_at::unfinished_name;
 use crate::machine::install::diagnose;
 use crate::machine::jail::unit::{TransientUnit, User};
-use crate::machine::process::journal;
+use crate::machine::process::{journal, program};
 use crate::machine::{Change, Check, now};
 use crate::plan::{DATA_RECORD, InitializeData, Mode, Owner, ServerProgram};
 use crate::secret::{ForeignText, Message};
@@ -28,10 +29,10 @@ enum Data {
     Made(String),
 }
 
-pub fn check(data: &InitializeData) -> Result<Check> {
+pub async fn check(data: &InitializeData) -> Result<Check> {
     let Data::Made(version) = look(data)? else { return Ok(Check::WouldChange("no data yet".to_owned())) };
     let Some(program) = &data.program else { return Ok(Check::AlreadySo) };
-    match fitting(data, program, Some(&version))? {
+    match fitting(data, program, Some(&version)).await? {
         Some((_, directory)) => files::check_link(&program.link, &directory),
         None => Ok(Check::WouldChange(format!("{} {version} absent", data.server))),
     }
@@ -45,8 +46,8 @@ pub async fn initialize(data: &InitializeData) -> Result<Change> {
     };
     let mut version = NO_VERSION.to_owned();
     if let Some(program) = &data.program {
-        let Some((fits, directory)) = fitting(data, program, made)? else {
-            return Err(unfit(data, program, made));
+        let Some((fits, directory)) = fitting(data, program, made).await? else {
+            return Err(unfit(data, program, made).await);
         };
         files::link(&program.link, &directory, false)?;
         version = fits;
@@ -113,7 +114,7 @@ fn foreign(data: &InitializeData, cause: Message) -> Error {
 
 /// The version to use, and its directory: that of the data, else the manifest's, else the newest. `None` if it is not
 /// installed.
-fn fitting(
+async fn fitting(
     data: &InitializeData,
     program: &ServerProgram,
     made: Option<&str>,
@@ -125,13 +126,13 @@ fn fitting(
         }
         (made, wanted) => made.or(wanted),
     };
-    let mut installed = installed(program);
+    let mut installed = installed(program).await;
     installed.retain(|(version, _)| wanted.is_none_or(|wanted| version == wanted));
     Ok(installed.into_iter().max_by_key(|(version, _)| version.parse::<u32>().unwrap_or(0)))
 }
 
-fn unfit(data: &InitializeData, program: &ServerProgram, made: Option<&str>) -> Error {
-    let all: Vec<String> = installed(program).into_iter().map(|(version, _)| version).collect();
+async fn unfit(data: &InitializeData, program: &ServerProgram, made: Option<&str>) -> Error {
+    let all: Vec<String> = installed(program).await.into_iter().map(|(version, _)| version).collect();
     let there = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
     let of = match (made, &program.version) {
         (Some(made), _) => format!("the data is of version {made}"),
@@ -142,10 +143,14 @@ fn unfit(data: &InitializeData, program: &ServerProgram, made: Option<&str>) -> 
 }
 
 /// The installed versions with their directories.
-fn installed(program: &ServerProgram) -> Vec<(String, PathBuf)> {
+async fn installed(program: &ServerProgram) -> Vec<(String, PathBuf)> {
     let mut all = Vec::new();
     for pattern in &program.directories {
-        let Some((front, _)) = pattern.split_once('*') else { continue };
+        let Some((front, _)) = pattern.split_once('*') else {
+            let path = Path::new(pattern).join(&program.program);
+            all.extend(version(&path).await.map(|version| (version, PathBuf::from(pattern))));
+            continue;
+        };
         let (parent, start) = front.rsplit_once('/').unwrap_or(("", front));
         let entries = std::fs::read_dir(format!("{parent}/")).into_iter().flatten().flatten();
         for entry in entries {
@@ -158,6 +163,20 @@ fn installed(program: &ServerProgram) -> Vec<(String, PathBuf)> {
         }
     }
     all
+}
+
+/// The first number that the program prints: 15 of `postgres (PostgreSQL) 15.8`.
+async fn version(program: &Path) -> Option<String> {
+    if !only_root_can_replace(program) {
+        return None;
+    }
+    let output = program::tool(&[&program.display().to_string(), "--version"], 10).await.ok()?;
+    first_number(&output.text())
+}
+
+fn first_number(text: &str) -> Option<String> {
+    let from = text.find(|c: char| c.is_ascii_digit())?;
+    Some(text[from..].chars().take_while(char::is_ascii_digit).collect())
 }
 
 /// Runs the script in a directory of an unfinished name, and then gives it its own. A server that is asked for its first
@@ -272,47 +291,53 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_version_of_the_data_is_used_then_the_manifest_s_then_the_newest() {
+    #[tokio::test]
+    async fn the_version_of_the_data_is_used_then_the_manifest_s_then_the_newest() {
         let root = tempfile::tempdir().unwrap();
         for version in ["9", "15", "17", "common"] {
             install(root.path(), version);
         }
-        let of = |wanted: Option<&str>, made: Option<&str>| {
+        let of = async |wanted: Option<&str>, made: Option<&str>| {
             let data = data(root.path(), wanted);
-            let found = fitting(&data, data.program.as_ref().unwrap(), made)?;
+            let found = fitting(&data, data.program.as_ref().unwrap(), made).await?;
             Ok::<_, Error>(found.map(|(version, _)| version))
         };
-        assert_eq!(of(None, Some("15")).unwrap().as_deref(), Some("15"));
-        assert_eq!(of(Some("15"), None).unwrap().as_deref(), Some("15"));
-        assert_eq!(of(None, None).unwrap().as_deref(), Some("17"));
-        assert_eq!(of(None, Some("16")).unwrap(), None);
-        assert_eq!(of(Some("17"), Some("15")).unwrap_err().code(), Code::DataVersion);
+        assert_eq!(of(None, Some("15")).await.unwrap().as_deref(), Some("15"));
+        assert_eq!(of(Some("15"), None).await.unwrap().as_deref(), Some("15"));
+        assert_eq!(of(None, None).await.unwrap().as_deref(), Some("17"));
+        assert_eq!(of(None, Some("16")).await.unwrap(), None);
+        assert_eq!(of(Some("17"), Some("15")).await.unwrap_err().code(), Code::DataVersion);
     }
 
     #[test]
-    fn data_of_this_service_is_kept() {
+    fn a_program_says_its_version() {
+        assert_eq!(first_number("postgres (PostgreSQL) 15.8\n").as_deref(), Some("15"));
+        assert_eq!(first_number("no version"), None);
+    }
+
+    #[tokio::test]
+    async fn data_of_this_service_is_kept() {
         let root = tempfile::tempdir().unwrap();
         install(root.path(), "15");
         let wanted = data(root.path(), None);
-        assert_eq!(check(&wanted).unwrap(), Check::WouldChange("no data yet".to_owned()));
+        assert_eq!(check(&wanted).await.unwrap(), Check::WouldChange("no data yet".to_owned()));
         std::fs::create_dir(root.path().join("data")).unwrap();
         assert_eq!(
-            check(&wanted).unwrap(),
+            check(&wanted).await.unwrap(),
             Check::WouldChange("no data yet".to_owned()),
             "an empty directory"
         );
         hold(root.path(), Some("postgresql 15 orders\n"));
         files::link(&root.path().join("postgresql"), &root.path().join("lib/15"), false).unwrap();
-        assert_eq!(check(&wanted).unwrap(), Check::AlreadySo);
+        assert_eq!(check(&wanted).await.unwrap(), Check::AlreadySo);
     }
 
-    #[test]
-    fn other_data_is_refused_by_name() {
+    #[tokio::test]
+    async fn other_data_is_refused_by_name() {
         for record in [None, Some("postgresql 15 other\n"), Some("redis - orders\n"), Some("x")] {
             let root = tempfile::tempdir().unwrap();
             hold(root.path(), record);
-            let error = check(&data(root.path(), None)).unwrap_err();
+            let error = check(&data(root.path(), None)).await.unwrap_err();
             assert_eq!(error.code(), Code::DataForeign, "{record:?}");
             let report = error.redacted(&Redaction::default()).report();
             assert!(report.remedy.contains("postgresql 15 orders"), "{}", report.remedy);

@@ -29,6 +29,11 @@ pub async fn migrate(migration: &Migration) -> Result<()> {
         run(migration, argv).await?;
     }
     drop(environment);
+    record(migration)
+}
+
+/// Records that it is done, here or by another instance of the group.
+pub fn record(migration: &Migration) -> Result<()> {
     let record = &migration.record;
     files::write(&record.path, record.text.as_bytes(), &Owner::root(), Mode(0o600))
 }

@@ -27,6 +27,7 @@ mod protocol;
 pub mod proxy;
 pub mod reach;
 pub mod records;
+pub mod refresh;
 pub mod retry;
 pub mod start;
 pub mod workers;

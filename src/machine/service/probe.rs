@@ -99,7 +99,9 @@ async fn one(probe: &Probe, state: &UnitState) -> Result<Good, Bad> {
         }
         Probe::Observed { request, .. } => found(request.as_ref(), state).await,
         Probe::Through { unit, port, request } => proxy::ask(unit, *port, request.as_ref()).await,
-        Probe::Container { docker, name, port } => container::probe(docker, name, *port).await,
+        Probe::Container { docker, name, port, must_be_healthy } => {
+            container::probe(docker, name, *port, *must_be_healthy).await
+        }
         Probe::Command { what, argv, user, environment } => command::ask(what, argv, user, environment).await,
         Probe::Unit { unit } => process_unit::ask(unit).await,
     }

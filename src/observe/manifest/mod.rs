@@ -53,6 +53,8 @@ pub struct Manifest {
     pub build: Option<Vec<String>>,
     /// Commands that run once for each release, before the switch.
     pub migrate: Vec<String>,
+    /// Whether the commit before works with the migrated data.
+    pub migrate_reversible: bool,
     pub start: Option<String>,
     /// None: PM2 if there is a table `[pm2]`, else systemd; see [`Manifest::supervisor`].
     pub supervisor: Option<SupervisorName>,
@@ -155,6 +157,7 @@ impl Default for Manifest {
             install: None,
             build: None,
             migrate: Vec::new(),
+            migrate_reversible: false,
             start: None,
             supervisor: None,
             pm2: None,

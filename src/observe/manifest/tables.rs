@@ -28,6 +28,8 @@ pub enum Takes {
     Flag,
     /// A number from 1 to 65535, kept as its digits.
     Port,
+    /// A text of several lines, of at most so many bytes.
+    Document(usize),
     /// A list of strings that fit, kept with a line for each.
     List(fn(&str) -> bool),
 }
@@ -49,6 +51,13 @@ pub(super) fn read(table: &Table, item: &Item<'_>, elsewhere: &[&str]) -> Read<B
         let value = match key.takes {
             Takes::Flag => item.flag()?.to_string(),
             Takes::Port => item.number(1..=u16::MAX, key.expected)?.to_string(),
+            Takes::Document(most) => {
+                let value = item.string(key.expected)?;
+                if value.len() > most {
+                    return Err(item.fault(format!("has {} bytes; the limit is {most}", value.len())));
+                }
+                value.to_owned()
+            }
             Takes::Text(fits) => text(&item, key, fits)?,
             Takes::List(fits) => {
                 let entries = item.list(key.expected, MOST_ENTRIES)?;

@@ -29,6 +29,7 @@ lockfile = false
 install = "npm ci --omit=dev"
 build = ["npm run build", "npm prune"]
 migrate = "npm run migrate"
+migrate_reversible = true
 start = "node server.js"
 packages = ["ffmpeg", "libvips42", "ffmpeg"]
 port = 3000
@@ -67,6 +68,7 @@ fn complete() -> Manifest {
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
         migrate: vec!["npm run migrate".into()],
+        migrate_reversible: true,
         start: Some("node server.js".into()),
         supervisor: None,
         pm2: None,

@@ -168,16 +168,17 @@ pub(super) fn seconds(item: &Item<'_>) -> Read<Seconds> {
     number.map(Seconds).ok_or_else(|| item.fault(format!("is {}; expected {A_DURATION}", shown(text))))
 }
 
-/// Debian's grammar of package names, without a hyphen at the end: apt would remove such a package.
+/// The grammar of package names of Debian and of RPM. Without a hyphen at the end: apt would remove such a package. Without
+/// `.rpm` at the end: dnf would take it for a file, whose signature it does not check.
 pub(super) fn packages(item: &Item<'_>) -> Read<Vec<String>> {
     let (mut packages, mut known) = (Vec::new(), BTreeSet::new());
     for item in item.list("a list of package names", MOST_PACKAGES)? {
         let name = item.string("a package name like \"ffmpeg\"")?;
-        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-        let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        if name.len() < 2 || name.len() > 100 || !starts || !name.chars().all(letters) || name.ends_with('-')
-        {
-            let rule = "a-z, 0-9, + - and ., a letter or digit first, no hyphen last";
+        let letters = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+        let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let ends = name.ends_with('-') || name.ends_with(".rpm");
+        if name.len() < 2 || name.len() > 100 || !starts || !name.chars().all(letters) || ends {
+            let rule = "letters, digits, + - . and _, a letter or digit first, no hyphen or .rpm last";
             return Err(item.fault(format!("has {}; expected a package name ({rule})", shown(name))));
         }
         if known.insert(name) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
+use super::package_repository::{check_key, is_name, is_web, plain};
 use crate::plan::Setting;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -30,16 +31,8 @@ const MOST_COMPONENTS: usize = 10;
 impl AptWords {
     /// `name` is the table's.
     pub fn check(&self, name: &str) -> Result<(), String> {
-        let plain = |text: &str, more: &str| {
-            let fits = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
-            !text.is_empty() && text.len() <= 200 && text.chars().all(fits)
-        };
-        let is_web = |text: &str, schemes: &[&str]| {
-            let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
-            rest.is_some_and(|rest| plain(rest, "._-/:~+") && !rest.starts_with(['/', ':']))
-        };
         let key = format!("apt.{}", name.escape_default());
-        if !plain(name, "-") || name.starts_with('-') {
+        if !is_name(name) {
             return Err(format!("{key} is not a name of letters, digits and -"));
         }
         // What is fetched is signed, so http:// is as safe as https://.
@@ -56,20 +49,7 @@ impl AptWords {
         if self.components.is_empty() != self.suite.ends_with('/') {
             return Err(format!("{key} needs components, or a suite that ends with / and no components"));
         }
-        let is_path = self.key.starts_with('/') && plain(&self.key, "._-/+") && !self.key.contains("/../");
-        match (&self.key_sha256, is_path) {
-            (None, true) => Ok(()),
-            (Some(sha256), false) if is_web(&self.key, &["https://"]) => {
-                let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-                match sha256.len() == 64 && sha256.bytes().all(hex) {
-                    true => Ok(()),
-                    false => Err(format!("{key}.key_sha256 is not a SHA-256 (64 of 0-9 and a-f)")),
-                }
-            }
-            _ => Err(format!(
-                "{key}.key is neither an absolute path of a key on this machine, nor an https:// address with key_sha256"
-            )),
-        }
+        check_key(&format!("{key}.key"), &self.key, self.key_sha256.as_deref())
     }
 }
 

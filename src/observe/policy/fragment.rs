@@ -6,17 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::dnf::DnfRepositories;
+use super::fleet::Fleet;
 use super::hooks::Hooks;
 use super::imds::Imds;
+use super::journal::Journal;
 use super::lifecycle::Lifecycle;
 use super::limits::LimitsAllowed;
 use super::network::Network;
 use super::packages::Packages;
 use super::ports::{LowPorts, Proxy};
 use super::registries::Registries;
+use super::swap::Swap;
 use super::values::{MOST_PATTERNS, Values};
+use super::watch::Watch;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service};
+use crate::facts::{Branch, Environment, HostKey, LONGEST_EVIDENCE, Mirrors, Service, Signer};
 use crate::fault::{BUDGET, Phase};
 use crate::plan::Seconds;
 
@@ -24,6 +29,7 @@ use crate::plan::Seconds;
 pub const MOST_SERVICES: usize = 1000;
 pub const MOST_ENVIRONMENTS: usize = 100;
 pub const MOST_HOST_KEYS: usize = 100;
+pub const MOST_SIGNERS: usize = 100;
 pub const MOST_DIRECT_HOSTS: usize = 100;
 pub const MOST_CHECKSUMS: usize = 1000;
 /// Of `[archives]` and of `[mirrors]`: several times as many as bootagent knows.
@@ -65,11 +71,17 @@ pub struct Fragment {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apt: AptRepositories,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dnf: DnfRepositories,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registries: Registries,
     /// Whether dependencies must be locked; `false` allows those without a lockfile.
     pub lockfile: Option<bool>,
     #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
     pub lifecycle: Lifecycle,
+    #[serde(default, skip_serializing_if = "Fleet::is_empty")]
+    pub fleet: Fleet,
+    #[serde(default, skip_serializing_if = "Watch::is_empty")]
+    pub watch: Watch,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
@@ -78,6 +90,10 @@ pub struct Fragment {
     pub low_ports: Option<LowPorts>,
     #[serde(default, skip_serializing_if = "Proxy::is_empty")]
     pub proxy: Proxy,
+    #[serde(default, skip_serializing_if = "Swap::is_empty")]
+    pub swap: Swap,
+    #[serde(default, skip_serializing_if = "Journal::is_empty")]
+    pub journal: Journal,
     #[serde(default, skip_serializing_if = "LimitsAllowed::is_empty")]
     pub limits: LimitsAllowed,
 }
@@ -88,6 +104,8 @@ pub struct Fragment {
 pub struct Git {
     /// Host keys of ssh servers other than GitHub, as lines of known_hosts.
     pub host_keys: Option<Vec<HostKey>>,
+    /// Keys that may sign commits, as lines of ssh's allowed_signers.
+    pub signers: Option<Vec<Signer>>,
 }
 
 /// The table `[tags]`: the keys of the tags that select, for fleets with tags of their own.
@@ -133,7 +151,10 @@ impl Fragment {
             services: self.services.or(under.services),
             budget: self.budget.or(under.budget),
             environments,
-            git: Git { host_keys: self.git.host_keys.or(under.git.host_keys) },
+            git: Git {
+                host_keys: self.git.host_keys.or(under.git.host_keys),
+                signers: self.git.signers.or(under.git.signers),
+            },
             tags: Tags {
                 service: self.tags.service.or(under.tags.service),
                 environment: self.tags.environment.or(under.tags.environment),
@@ -146,13 +167,18 @@ impl Fragment {
             archives: archives::over(self.archives, under.archives),
             packages: self.packages.over(under.packages),
             apt: under.apt.into_iter().chain(self.apt).collect(),
+            dnf: under.dnf.into_iter().chain(self.dnf).collect(),
             registries: under.registries.into_iter().chain(self.registries).collect(),
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
+            fleet: self.fleet.over(under.fleet),
+            watch: self.watch.over(under.watch),
             values: self.values.over(under.values),
             hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
             proxy: self.proxy.over(under.proxy),
+            swap: self.swap.over(under.swap),
+            journal: self.journal.over(under.journal),
             limits: self.limits.over(under.limits),
         }
     }
@@ -174,14 +200,20 @@ impl Fragment {
         let archives = self.all_archives().try_for_each(|(name, words)| words.check(&name));
         let ports = self.low_ports.as_ref().map_or(Ok(()), LowPorts::check).and(self.proxy.check());
         let apt = self.apt.iter().try_for_each(|(name, words)| words.check(name));
+        let dnf = self.dnf.iter().try_for_each(|(name, words)| words.check(name));
         let registries = self.registries.iter().try_for_each(|(name, words)| words.check(name));
         let all = archives
             .and(apt)
+            .and(dnf)
             .and(registries)
             .and(self.imds.check())
             .and(self.lifecycle.check())
+            .and(self.fleet.check())
+            .and(self.watch.check())
             .and(ports)
-            .and(self.limits.check());
+            .and(self.limits.check())
+            .and(self.swap.check())
+            .and(self.journal.check());
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
@@ -207,6 +239,11 @@ impl Fragment {
                     format!("{key} has {unknown}: only {{service}} and {{environment}} are placeholders");
                 return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
             }
+        }
+        if self.git.signers.as_ref().is_some_and(Vec::is_empty) {
+            let cause =
+                "git.signers is empty: no commit could be deployed; remove it to accept unsigned commits";
+            return Err(Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause));
         }
         if self.budget == Some(Seconds(0)) {
             let cause = "budget is 0: every run would fail at once";
@@ -247,12 +284,14 @@ impl Fragment {
             ("services", count(self.services.as_ref().map(Vec::len)), MOST_SERVICES),
             ("environments", self.environments.len(), MOST_ENVIRONMENTS),
             ("git.host_keys", count(self.git.host_keys.as_ref().map(Vec::len)), MOST_HOST_KEYS),
+            ("git.signers", count(self.git.signers.as_ref().map(Vec::len)), MOST_SIGNERS),
             ("network.no_proxy", count(self.network.no_proxy.as_ref().map(Vec::len)), MOST_DIRECT_HOSTS),
             ("mirrors", self.mirrors.len(), MOST_ARCHIVES),
             ("archives", self.archives.len(), MOST_ARCHIVES),
             ("values.secrets", count(self.values.secrets.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("values.parameters", count(self.values.parameters.as_ref().map(Vec::len)), MOST_PATTERNS),
             ("apt", self.apt.len(), MOST_ARCHIVES),
+            ("dnf", self.dnf.len(), MOST_ARCHIVES),
             ("registries", self.registries.len(), MOST_ARCHIVES),
         ];
         let pins = |(name, words): (String, &Words)| {

@@ -19,9 +19,9 @@ pub struct Lifecycle {
 /// AWS's limit for both names.
 const LONGEST_NAME: usize = 255;
 /// AWS's limits of a hook's `HeartbeatTimeout`.
-const TIMEOUTS: std::ops::RangeInclusive<u64> = 30..=7200;
+pub(super) const TIMEOUTS: std::ops::RangeInclusive<u64> = 30..=7200;
 /// A heartbeat is sent every third of it, 20 s: in time for every hook, since AWS's shortest timeout is 30 s.
-const TIMEOUT: Seconds = Seconds(60);
+pub(super) const TIMEOUT: Seconds = Seconds(60);
 
 impl Lifecycle {
     pub fn is_empty(&self) -> bool {
@@ -58,7 +58,7 @@ impl Lifecycle {
     }
 }
 
-fn is_hook(name: &str) -> bool {
+pub(super) fn is_hook(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_/".contains(c))
 }
@@ -67,7 +67,7 @@ fn is_group(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
-fn shown(value: &str) -> String {
+pub(super) fn shown(value: &str) -> String {
     value.chars().take(40).flat_map(char::escape_default).collect()
 }
 

@@ -5,25 +5,31 @@
 
 mod apt;
 mod archives;
+mod dnf;
 mod flags;
+mod fleet;
 mod fragment;
 mod hooks;
 mod imds;
+mod journal;
 mod lifecycle;
 mod limits;
 mod network;
 mod origin;
+mod package_repository;
 mod packages;
 mod ports;
 mod registries;
+mod swap;
 mod values;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
-use crate::facts::HostKey;
+use crate::facts::{HostKey, Signer};
 use crate::fault::{BUDGET, Phase};
 use crate::machine::{Observe, blocking};
 use crate::observe::flag_file::flag_file;
@@ -31,6 +37,7 @@ use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
 pub use flags::{Flags, Overrides};
+pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};
 use fragment::{defaults, parse};
 pub use lifecycle::HookWanted;
@@ -38,7 +45,9 @@ pub use limits::LimitsAllowed;
 pub use origin::{Origin, Origins, Sourced};
 pub use packages::PackagesAllowed;
 pub use ports::LowPorts;
+pub use swap::Upkeep;
 pub use values::ValuesAllowed;
+pub use watch::WatchWanted;
 
 pub const POLICY: &str = "/etc/bootagent/policy.toml";
 
@@ -150,6 +159,10 @@ impl Policy {
 
     pub fn host_keys(&self) -> Vec<HostKey> {
         self.or_default(|fragment| fragment.git.host_keys.clone()).value
+    }
+
+    pub fn signers(&self) -> Vec<Signer> {
+        self.or_default(|fragment| fragment.git.signers.clone()).value
     }
 
     pub fn secret(&self) -> Sourced<String> {

@@ -19,6 +19,8 @@ pub enum Origin {
     Tag(String),
     /// The record that pins the instance.
     Decided,
+    /// The pin of the fleet memory, by the place of its object.
+    Fleet(String),
     /// The operator's manifest, which needs no repository.
     OwnManifest,
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Origin {
             Origin::Flag => f.write_str("flag"),
             Origin::Tag(key) => write!(f, "tag {key}"),
             Origin::Decided => f.write_str("pinned at this instance's first boot"),
+            Origin::Fleet(place) => write!(f, "the rollout's pin in {place}"),
             Origin::OwnManifest => f.write_str("the operator's manifest, which needs no repository"),
         }
     }
@@ -47,6 +50,9 @@ impl Origin {
                     "{general}; to drop a flag that was recorded by mistake: bootagent run --forget-flags"
                 ))
             }
+            Origin::Fleet(place) if error.code() == Code::CommitNotOnBranch => error
+                .because(format!("the commit is the pin in {place}"))
+                .remedy("pin a commit of the branch: bootagent rollout; without that object, instances take the branch's newest commit"),
             Origin::Flag if error.code() == Code::PolicyInvalid => {
                 error.remedy("correct the flag: bootagent run --help lists them, and docs/reference/policy.md describes each")
             }
@@ -94,6 +100,9 @@ impl Origins {
         }
         let recorded =
             |(name, origin): &&(&str, Origin)| names.contains(name) && matches!(origin, Origin::Recorded(_));
+        let of_fleet =
+            |(name, origin): &&(&str, Origin)| names.contains(name) && matches!(origin, Origin::Fleet(_));
+        let error = self.0.iter().find(of_fleet).map_or(error.clone(), |(_, origin)| origin.remedied(error));
         let mut recorded = self.0.iter().filter(recorded).peekable();
         let error = match recorded.peek() {
             Some((_, origin)) => origin.remedied(error),

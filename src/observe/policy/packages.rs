@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Policy;
 use super::apt::AptRepositories;
+use super::dnf::DnfRepositories;
 use super::origin::Sourced;
 use crate::fault::Phase;
 use crate::plan::{Seconds, Setting};
@@ -12,7 +13,7 @@ use crate::plan::{Seconds, Setting};
 #[serde(deny_unknown_fields)]
 pub struct Packages {
     pub allow: Option<bool>,
-    /// How long to wait for another process to release dpkg's lock.
+    /// How long to wait for another process to release a lock of apt or dnf.
     pub wait: Option<Seconds>,
 }
 
@@ -26,18 +27,24 @@ impl Packages {
     }
 }
 
-/// Whether OS packages may be installed, and how long to wait for dpkg's lock.
+/// Whether OS packages may be installed, and how long to wait for another process that installs some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackagesAllowed {
     pub allowed: bool,
     pub wait: Seconds,
     /// Signed repositories besides those of the distribution.
     pub apt: AptRepositories,
+    pub dnf: DnfRepositories,
 }
 
 impl Default for PackagesAllowed {
     fn default() -> Self {
-        PackagesAllowed { allowed: true, wait: Phase::Lock.seconds(), apt: AptRepositories::new() }
+        PackagesAllowed {
+            allowed: true,
+            wait: Phase::Lock.seconds(),
+            apt: Default::default(),
+            dnf: Default::default(),
+        }
     }
 }
 
@@ -58,7 +65,8 @@ impl Policy {
         ];
         let allowed = allow.map_or(default.allowed, |found| found.value);
         let wait = wait.map_or(default.wait, |found| found.value);
-        let (apt, named) = self.apt();
-        (PackagesAllowed { allowed, wait, apt }, settings.into_iter().flatten().chain(named).collect())
+        let ((apt, of_apt), (dnf, of_dnf)) = (self.apt(), self.dnf());
+        let settings = settings.into_iter().flatten().chain(of_apt).chain(of_dnf);
+        (PackagesAllowed { allowed, wait, apt, dnf }, settings.collect())
     }
 }

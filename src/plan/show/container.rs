@@ -34,10 +34,11 @@ pub fn image_lines(image: &PrepareImage) -> Vec<String> {
         ImageOrigin::Registry { .. } => {
             vec![format!("a tag is resolved once for a release, to the digest in {}", image.record.display())]
         }
-        ImageOrigin::Dockerfile { context, needs_buildkit, .. } => {
+        ImageOrigin::Dockerfile { context, needs_buildkit, arguments, .. } => {
             let by = if *needs_buildkit { "with BuildKit, from" } else { "from" };
+            let with: String = arguments.iter().map(|(name, value)| format!(", {name}={value}")).collect();
             vec![
-                format!("{by} the files in {}", context.display()),
+                format!("{by} the files in {}{with}", context.display()),
                 "its RUN lines are root in a container, without the secret; packets to IMDS are dropped meanwhile"
                     .to_owned(),
             ]

@@ -1,7 +1,7 @@
-//! How a plan shows a volume, the first data of a database server, and where its packages come from.
+//! How a plan shows a volume and the first data of a database server.
 
 use super::{file, sealed};
-use crate::plan::{AptRepository, DATA_RECORD, InitializeData, MountVolume, PrepareVolume};
+use crate::plan::{DATA_RECORD, InitializeData, MountVolume, PrepareVolume};
 
 pub fn lines(data: &InitializeData) -> Vec<String> {
     let mut lines = vec![format!("as {}, hardened like the service, without any network", data.user)];
@@ -28,13 +28,4 @@ pub fn prepare(volume: &PrepareVolume) -> String {
 pub fn mount(mount: &MountVolume) -> String {
     let MountVolume { label, path, user, .. } = mount;
     format!("mount {label} at {} ({user}:{user}, 0750)", path.display())
-}
-
-pub fn repository(repository: &AptRepository) -> Vec<String> {
-    let key = repository.key.as_ref();
-    let key = key.map(|key| format!("its key from {}, with the SHA-256 {}", key.address, key.sha256));
-    let mut lines = vec![format!("also from {}, by {}", repository.name, repository.path.display())];
-    lines.extend(key);
-    lines.extend(file(&repository.text));
-    lines
 }

@@ -43,10 +43,14 @@ fn probe(probe: &Probe) -> String {
                                                   connection; without one, the process is alive"
                 .to_owned()
         }
-        Probe::Container { name, port: Some(port), .. } => {
-            format!("the container {name} listens on port {port} in it")
+        Probe::Container { name, port, must_be_healthy, .. } => {
+            let does = match port {
+                Some(port) => format!("listens on port {port} in it"),
+                None => "runs".to_owned(),
+            };
+            let health = if *must_be_healthy { " and is healthy, as docker checks it" } else { "" };
+            format!("the container {name} {does}{health}")
         }
-        Probe::Container { name, port: None, .. } => format!("the container {name} runs"),
         Probe::Alive => "the process is alive (no port is checked)".to_owned(),
         Probe::Through { unit, port, request: Some(request) } => {
             get(&port.to_string(), request).replace("of the service", &format!("of {unit}"))

@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, goes_back_to, hooks, image, imds,
-    migrate, recover, remember, signal, site, start, volume, wait_for,
+    accounts, ahead, build, candidate, compared, data_host, environment, fleet, goes_back_to, hooks, image,
+    imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
 };
 use crate::secret::Redaction;
 
@@ -27,6 +27,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     image::prepare(&mut steps, draft)?;
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
+    upkeep::labels(&mut steps, draft);
     build::finish(&mut steps, draft);
     wait_for::wait(&mut steps, draft);
     migrate::migrate(&mut steps, draft)?;
@@ -41,8 +42,10 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         candidate::end(&mut steps, "candidate-end", &draft.layout).after(&["health-check"]);
     }
     remember::remember(&mut steps, draft)?;
+    fleet::remember_good(&mut steps, draft)?;
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
+    watch::watch(&mut steps, draft, "good")?;
     hooks::after_healthy(&mut steps, draft);
     signal::proceed(&mut steps, wanted);
 
@@ -53,9 +56,11 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         commit: wanted.source.commit.clone(),
         unit: draft.layout.unit(),
         settings: draft.settings(),
-        notes: draft.notes.clone(),
+        notes: draft.notes.iter().cloned().chain(upkeep::selinux_note(draft)).collect(),
         steps: steps.finish(),
         keepalive: signal::keepalive(wanted),
+        report: fleet::report(wanted),
+        migration_is_reversible: migrate::is_reversible(draft),
         rebuild: recover::rebuild(draft),
         recover: recover::recover(draft, candidate.is_some()),
         after_failure: hooks::after_failure(draft),

@@ -40,6 +40,7 @@ fn runtime(subject: &Subject) -> Setting {
     let (by, range) = recipe.chosen_by.split_once(": ").unwrap_or((&recipe.chosen_by, "*"));
     let wanted = match range {
         "*" if recipe.container().is_some() => "docker".to_owned(),
+        "*" if recipe.project().is_some() => "docker compose".to_owned(),
         "*" if recipe.data_host().is_some() => format!("{}, a database server", recipe.runtime),
         "*" if recipe.runtime == recipe.of.name => "static site".to_owned(),
         "*" => format!("{}, any version", recipe.of.name),
@@ -122,6 +123,13 @@ fn writable(subject: &Subject) -> Setting {
     let manifest = subject.manifest;
     if let Some(container) = subject.recipe.container() {
         return in_container(container);
+    }
+    if subject.recipe.project().is_some() {
+        return line(
+            "may write",
+            "everything in the containers",
+            "read_only in the compose file changes that",
+        );
     }
     let own = ["its HOME".to_owned(), "/tmp".to_owned()];
     let all: Vec<String> = own

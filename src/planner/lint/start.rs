@@ -38,6 +38,11 @@ pub fn shown(subject: &Subject) -> Setting {
         };
         return Setting { name: "start".to_owned(), value: plain(&value), origin: origin.to_owned() };
     }
+    if let Some(project) = subject.recipe.project() {
+        let names: Vec<&str> = project.members.keys().map(String::as_str).collect();
+        let value = format!("the containers {}, by docker compose", names.join(", "));
+        return Setting { name: "start".to_owned(), value: plain(&value), origin: plain(&project.file) };
+    }
     let (value, origin) = match subject.line.as_str() {
         "" => (OF_ECOSYSTEM.to_owned(), "the repository has one".to_owned()),
         line => (line.to_owned(), origin(subject)),

@@ -19,7 +19,8 @@ pub fn recipe(all: &All, inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         None => detected(all, inputs)?,
     };
     let mut recipe = (runtime.recipe)(inputs)?;
-    if named.is_none() && recipe.container().is_none() && inputs.source.has(DOCKERFILE) {
+    let is_of_containers = recipe.container().is_some() || recipe.project().is_some();
+    if named.is_none() && !is_of_containers && inputs.source.has(DOCKERFILE) {
         recipe.notes.push(format!(
             "{DOCKERFILE} is not used: {} speaks for {}; to run its image, set runtime = \"docker\" in bootagent.toml",
             recipe.chosen_by, runtime.name

@@ -67,9 +67,14 @@ fn detect(source: &Source) -> Option<Claim> {
     source.has(DOCKERFILE).then_some(Claim { by: DOCKERFILE, weight: Weight::Image })
 }
 
+/// Whether the manifest names the runtime and an image, and so all that there is to know.
+pub(super) fn is_of_a_registry(manifest: &Manifest) -> bool {
+    manifest.runtime.as_deref() == Some(NAME) && manifest.said(NAME, "image").is_some()
+}
+
 fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let manifest = inputs.manifest;
-    refuse(manifest)?;
+    refuse(manifest, "name them in [docker]: volumes = [\"uploads:/app/uploads\"]")?;
     let image = image(inputs)?;
     let text = inputs.source.text(DOCKERFILE).unwrap_or_default();
     let instructions = match &image {
@@ -121,8 +126,8 @@ fn invalid(cause: impl Into<String>, remedy: &str) -> Error {
     Error::new(Code::ManifestInvalid, "planning the container", cause.into()).remedy(remedy)
 }
 
-/// Keys that change the release, which the container does not see.
-fn refuse(manifest: &Manifest) -> Result<()> {
+/// Keys that change the release, which a container does not see.
+pub(super) fn refuse(manifest: &Manifest, instead_of_persist: &str) -> Result<()> {
     let is_work = |commands: &Option<Vec<String>>| commands.as_ref().is_some_and(|lines| !lines.is_empty());
     let in_the_image = "a container runs what its image has";
     for (key, is_set) in [("install", is_work(&manifest.install)), ("build", is_work(&manifest.build))] {
@@ -137,7 +142,7 @@ fn refuse(manifest: &Manifest) -> Result<()> {
     }
     if !manifest.persist.is_empty() {
         let cause = "persist names directories of the release, which the container does not see";
-        return Err(invalid(cause, "name them in [docker]: volumes = [\"uploads:/app/uploads\"]"));
+        return Err(invalid(cause, instead_of_persist));
     }
     Ok(())
 }
@@ -185,13 +190,13 @@ fn command(line: &str) -> Result<Vec<String>> {
 }
 
 /// What must be installed, if the machine has no docker.
-fn needs(facts: &Facts) -> Option<Need> {
+pub(super) fn needs(facts: &Facts) -> Option<Need> {
     let is_installed = facts.programs.get(ENGINE).is_some_and(|found| !found.is_empty());
     (!is_installed).then(|| Need::Packages(vec![PACKAGE.to_owned()]))
 }
 
 /// The path of docker's client, which packages install beside the daemon or in /usr/bin.
-fn client(facts: &Facts) -> PathBuf {
+pub(super) fn client(facts: &Facts) -> PathBuf {
     let local = Path::new("/usr/local/bin");
     let daemon = facts.programs.get(ENGINE).and_then(|found| found.first());
     match daemon.is_some_and(|daemon| daemon.bin() == local) {

@@ -1,4 +1,4 @@
-//! The runtimes (Node, Python, static sites, Docker, database servers): how a commit for each is recognized, installed, built and
+//! The runtimes (Node, Python, static sites, Docker, compose files, database servers): how a commit for each is recognized, installed, built and
 //! started. Pure: a runtime
 //! makes a recipe, of which other modules make steps.
 //!
@@ -7,6 +7,7 @@
 
 mod choice;
 mod command;
+pub mod compose;
 pub mod container;
 pub mod data_host;
 mod directory;
@@ -21,6 +22,7 @@ pub mod site;
 mod static_site;
 mod tool_files;
 mod yaml;
+mod yaml_tree;
 
 use std::path::Path;
 
@@ -32,7 +34,6 @@ use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, Table};
 
 pub use command::Start;
-pub use data_host::is_one as needs_no_repository;
 pub use directory::Directory;
 pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
@@ -45,6 +46,7 @@ const ALL: &[&Runtime] = &[
     &python::PYTHON,
     &static_site::STATIC,
     &docker::DOCKER,
+    &compose::COMPOSE,
     &data_host::MONGODB,
     &data_host::POSTGRESQL,
     &data_host::REDIS,
@@ -54,6 +56,12 @@ const ALL: &[&Runtime] = &[
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let recipe = choice::recipe(ALL, inputs)?;
     Ok(recipe.moved(inputs.source.directory()))
+}
+
+/// Whether a service with this manifest of the operator needs no repository: a database server, and containers whose images
+/// are all of registries.
+pub fn needs_no_repository(manifest: &Manifest) -> bool {
+    data_host::is_one(manifest) || docker::is_of_a_registry(manifest) || compose::is_in_the_manifest(manifest)
 }
 
 /// Fails if the policy names archives or mirrors that no runtime has.
@@ -80,6 +88,11 @@ pub fn programs() -> Vec<&'static Places> {
 /// The runtimes' tables of the manifest.
 pub fn tables() -> Vec<&'static Table> {
     ALL.iter().map(|runtime| &runtime.table).collect()
+}
+
+/// The image that the manifest names.
+pub fn named_image(manifest: &Manifest) -> Option<&str> {
+    manifest.said(docker::DOCKER.name, "image")
 }
 
 /// The dialect of the service's `.env`, for commands that have only the manifest. Node's if it names no runtime.

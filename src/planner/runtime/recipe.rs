@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::command::Start;
+use super::compose::project::Project;
 use super::container::Container;
 use super::data_host::server::DataHost;
 use super::directory::Directory;
@@ -157,6 +158,8 @@ pub enum Kind {
     Site(Site),
     /// An image, which docker runs.
     Container(Container),
+    /// The images of a compose file, which docker compose runs.
+    Compose(Project),
     /// A database server of the distribution.
     DataHost(DataHost),
 }
@@ -282,6 +285,13 @@ impl Recipe {
     pub fn container(&self) -> Option<&Container> {
         match &self.kind {
             Kind::Container(container) => Some(container),
+            _ => None,
+        }
+    }
+
+    pub fn project(&self) -> Option<&Project> {
+        match &self.kind {
+            Kind::Compose(project) => Some(project),
             _ => None,
         }
     }

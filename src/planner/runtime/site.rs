@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::recipe::{Need, RecipeInputs, Site};
 use crate::error::{Code, Error, Result};
-use crate::facts::Facts;
+use crate::facts::{Facts, Family};
 use crate::secret::excerpt;
 
 /// The runtime's name, and that of its table in the manifest.
@@ -67,8 +67,11 @@ pub fn nginx(facts: &Facts) -> (PathBuf, bool) {
         return (found.program.clone(), parts.collect::<Vec<_>>() >= vec![1, 19, 5]);
     }
     let machine = &facts.machine;
-    let major: u32 = machine.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
-    let is_new = matches!((machine.os.as_str(), major), ("debian", 12..) | ("ubuntu", 23..));
+    let is_new = match (machine.os.as_str(), machine.family(), machine.major()) {
+        ("debian", _, 12..) | ("ubuntu", _, 23..) | (_, Some(Family::Amazon), _) => true,
+        (_, Some(Family::Rhel), 9..) => true,
+        _ => false,
+    };
     (PathBuf::from("/usr/sbin/nginx"), is_new)
 }
 

@@ -5,7 +5,7 @@ use super::service_unit::Main;
 use super::systemd;
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
-use crate::facts::{ServiceFile, Supervised, Takes};
+use crate::facts::{PackageManager, ServiceFile, Supervised, Takes};
 use crate::observe::manifest::SupervisorName;
 use crate::plan::environment::{EnvCopy, SERVICE};
 use crate::plan::{InitializeData, ServerProgram};
@@ -35,7 +35,8 @@ fn supervise(app: &App) -> Result<Service> {
     let (home, state) = (app.layout.home(), app.layout.data());
     let volume = place::path(app.wanted.manifest, app.layout);
     let data = volume.as_ref().unwrap_or(&state).join(server.name);
-    let described = Described { host, port: port(app)?, home: &home, state: &state, data: &data };
+    let machine = &app.wanted.facts.machine;
+    let described = Described { host, machine, port: port(app)?, home: &home, state: &state, data: &data };
     let why = format!("how {} runs", server.name);
     let file = |(name, text): (&str, String)| ServiceFile {
         name: name.to_owned(),
@@ -66,7 +67,12 @@ fn supervise(app: &App) -> Result<Service> {
         directory: data.clone(),
         user: app.layout.user().to_owned(),
         program: server.versions.as_ref().map(|versions| ServerProgram {
-            directories: versions.directories.iter().map(|path| (*path).to_owned()).collect(),
+            directories: (versions.directories.iter().copied())
+                .chain(
+                    (machine.package_manager() == Some(PackageManager::Dnf)).then_some(server::RPM_DIRECTORY),
+                )
+                .map(str::to_owned)
+                .collect(),
             program: versions.program.to_owned(),
             link: server::link(&home, server.name),
             version: host.settings.get("version").cloned(),

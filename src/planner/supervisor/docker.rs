@@ -5,12 +5,14 @@
 //! only talks to the daemon. No option that would give the container more of the machine can be named in a manifest.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::restarts::restarts;
 use super::unit_syntax::{escape, line};
 use super::{App, Service, Supervisor};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Source, Supervised};
+use crate::observe::Selection;
 use crate::observe::manifest::{Manifest, SupervisorName};
 use crate::plan::hardening::{Confined, hardening};
 use crate::plan::{Probe, TASKS};
@@ -40,27 +42,40 @@ const GRACE: &str = "25";
 
 /// Capabilities that docker gives to every container, and that no service needs which its image starts as root: such an
 /// entry point changes owners and becomes another user.
-const DROPPED: [&str; 7] = ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
+pub(super) const DROPPED: [&str; 7] =
+    ["AUDIT_WRITE", "FSETID", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
 
 fn invalid(cause: impl Into<String>) -> Error {
     Error::new(Code::ManifestInvalid, "planning how the container runs", cause.into())
 }
 
 fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
+    const OTHERS: [(&str, &str); 5] = [
+        ("directory", "name the file with [docker] dockerfile = \"...\""),
+        ("processes", "deploy each program as a service of its own"),
+        ("timers", "let the program in the container keep its own times"),
+        ("volume", "use [docker] volumes"),
+        ("env.files", "the container gets variables only"),
+    ];
+    refuse_keys(manifest, &OTHERS)
+}
+
+/// Refuses what of a manifest is for programs of a release. `others` are such keys, with a remedy for each.
+pub(super) fn refuse_keys(manifest: &Manifest, others: &[(&str, &str)]) -> Result<()> {
     if manifest.supervisor() != SupervisorName::Systemd {
         return Err(invalid(
             "supervisor = \"pm2\" runs programs of a release, and this service runs a container",
         )
         .remedy("remove supervisor and [pm2] from bootagent.toml; or choose another runtime"));
     }
-    let others = [
-        ("directory", manifest.directory.is_some(), "name the file with [docker] dockerfile = \"...\""),
-        ("processes", !manifest.processes.is_empty(), "deploy each program as a service of its own"),
-        ("timers", !manifest.timers.is_empty(), "let the program in the container keep its own times"),
-        ("volume", manifest.volume.is_some(), "use [docker] volumes"),
-        ("env.files", !manifest.env.files.is_empty(), "the container gets variables only"),
-    ];
-    if let Some((key, _, remedy)) = others.into_iter().find(|(_, is_set, _)| *is_set) {
+    let is_set = |key: &str| match key {
+        "directory" => manifest.directory.is_some(),
+        "processes" => !manifest.processes.is_empty(),
+        "timers" => !manifest.timers.is_empty(),
+        "volume" => manifest.volume.is_some(),
+        _ => !manifest.env.files.is_empty(),
+    };
+    if let Some((key, remedy)) = others.iter().find(|(key, _)| is_set(key)) {
         let cause = format!("{key} is for programs of a release, and this service runs a container");
         return Err(invalid(cause).remedy(format!("remove {key} from bootagent.toml; {remedy}")));
     }
@@ -87,6 +102,7 @@ fn supervise(app: &App) -> Result<Service> {
         docker: container.docker.clone(),
         name,
         port: inner.filter(|_| published.is_some()),
+        must_be_healthy: false,
     };
     let unit = unit(app, container, published.zip(inner));
     Ok(Service {
@@ -122,23 +138,26 @@ fn notes(app: &App, container: &Container, is_published: bool) -> Vec<String> {
     if !is_published {
         notes.push("no port is known, so none is published: set port in bootagent.toml".to_owned());
     }
-    let selection = app.wanted.selection;
-    if selection.service_may_use_imds && selection.imds_users.is_some() {
-        notes.push(
-            "imds.users of the policy: its rules reject what containers send to instance metadata".to_owned(),
-        );
-    } else if selection.service_may_use_imds {
-        notes.push(
-            "a container reaches instance metadata, and with it the role, only if the instance's \
-             HttpPutResponseHopLimit is 2 or more"
-                .to_owned(),
-        );
-    }
+    notes.extend(imds_notes(app.wanted.selection));
     notes
 }
 
-fn client(container: &Container, words: &[&str]) -> Vec<String> {
-    let program = container.docker.display().to_string();
+pub(super) fn imds_notes(selection: &Selection) -> Option<String> {
+    let note = match (selection.service_may_use_imds, selection.imds_users.is_some()) {
+        (false, _) => return None,
+        (true, true) => {
+            "imds.users of the policy: its rules reject what containers send to instance metadata"
+        }
+        (true, false) => {
+            "a container reaches instance metadata, and with it the role, only if the instance's \
+             HttpPutResponseHopLimit is 2 or more"
+        }
+    };
+    Some(note.to_owned())
+}
+
+pub(super) fn client(docker: &Path, words: &[&str]) -> Vec<String> {
+    let program = docker.display().to_string();
     let options = ["--config", CONFIG, "--host", SOCKET].map(str::to_owned);
     std::iter::once(program).chain(options).chain(words.iter().map(|word| (*word).to_owned())).collect()
 }
@@ -152,7 +171,7 @@ fn program(app: &App, container: &Container) -> Vec<String> {
 fn options(app: &App, container: &Container, ports: Option<(u16, u16)>) -> Vec<String> {
     let name = app.layout.container();
     let mut words: Vec<String> =
-        client(container, &["run", "--name", &name, "--rm", "--init", "--pull", "never"]);
+        client(&container.docker, &["run", "--name", &name, "--rm", "--init", "--pull", "never"]);
     let mut add = |word: &str, value: String| words.extend([word.to_owned(), value]);
     add("--hostname", app.layout.service().to_string());
     add("--network", NETWORK.to_owned());
@@ -210,8 +229,8 @@ fn is_root(user: &str) -> bool {
 fn unit(app: &App, container: &Container, ports: Option<(u16, u16)>) -> String {
     let App { wanted, layout, .. } = app;
     let name = layout.container();
-    let remove = quietly(&client(container, &["rm", "--force", &name]));
-    let stop = quietly(&client(container, &["stop", "--time", GRACE, &name]));
+    let remove = quietly(&client(&container.docker, &["rm", "--force", &name]));
+    let stop = quietly(&client(&container.docker, &["stop", "--time", GRACE, &name]));
     let mut unit = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
@@ -238,7 +257,7 @@ SyslogIdentifier={service}
         service = layout.service(),
         environment = wanted.selection.environment,
         variables = layout.environment().display(),
-        imds = imds_rule(wanted.selection.service_may_use_imds),
+        imds = imds_rule(BRIDGE, wanted.selection.service_may_use_imds),
         start = folded(&options(app, container, ports), &program(app, container)),
         restarts = restarts(wanted.facts.machine.systemd),
     );
@@ -249,7 +268,7 @@ SyslogIdentifier={service}
 }
 
 /// The options with a line for each, so that people can read them, and then the rest.
-fn folded(options: &[String], rest: &[String]) -> String {
+pub(super) fn folded(options: &[String], rest: &[String]) -> String {
     const FOLD: &str = " \\\n    ";
     let mut text = String::new();
     for word in options {
@@ -264,7 +283,7 @@ fn folded(options: &[String], rest: &[String]) -> String {
 }
 
 /// Without its output: the journal is the container's, and its last line is often the reason of an exit.
-fn quietly(argv: &[String]) -> String {
+pub(super) fn quietly(argv: &[String]) -> String {
     // The words have nothing that a shell or systemd would change.
     format!("/bin/sh -c \"exec {} >/dev/null 2>&1\"", line(argv))
 }
@@ -272,8 +291,8 @@ fn quietly(argv: &[String]) -> String {
 /// Root's command before each start, with `+`, because the unit's own programs may not change rules. If the policy denies
 /// IMDS, the bridge's packets to it are dropped, and the service does not start without that rule; if not, a rule of an
 /// earlier policy is removed.
-fn imds_rule(may_use_imds: bool) -> String {
-    let rule = format!("DOCKER-USER -i {BRIDGE} -d 169.254.169.254/32 -j DROP");
+pub(super) fn imds_rule(bridge: &str, may_use_imds: bool) -> String {
+    let rule = format!("DOCKER-USER -i {bridge} -d 169.254.169.254/32 -j DROP");
     // Root runs this in the unit, which has the service's variables: XTABLES_LIBDIR would name the code that it loads.
     let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
     let (prefix, command) = match may_use_imds {

@@ -4,6 +4,8 @@
 //!
 //! A new supervisor is one new file, its name in the manifest, a line in `ALL`, and directories in `tests/plans`.
 
+mod compose;
+mod compose_file;
 mod data_host;
 pub mod docker;
 mod nginx;
@@ -82,6 +84,7 @@ pub fn of(manifest: &Manifest, recipe: &Recipe) -> &'static Supervisor {
         Kind::Site(_) => &nginx::NGINX,
         Kind::DataHost(_) => &data_host::DATA_HOST,
         Kind::Container(_) => &docker::DOCKER,
+        Kind::Compose(_) => &compose::COMPOSE,
         Kind::Program => named(manifest),
     }
 }

@@ -114,6 +114,9 @@ fn serving(record: &Status, present: &Present, error: Option<ErrorReport>) -> Ju
 }
 
 fn down(record: &Status, present: Option<&Present>, error: Option<ErrorReport>) -> Judged {
+    if record.state == State::Prepared && present.is_none_or(|present| !present.unit.is_active()) {
+        return Judged { state: State::Prepared, why: Vec::new(), error };
+    }
     let was_well = matches!(record.state, State::Healthy | State::Warnings | State::Degraded);
     let Some(present) = present.filter(|_| was_well) else {
         return Judged { state: State::Failed, why: Vec::new(), error };

@@ -2,7 +2,7 @@
 
 use super::{Newer, Serves, View};
 use crate::error::ErrorReport;
-use crate::facts::BesidePresent;
+use crate::facts::{BesidePresent, Watched};
 use crate::machine::utc;
 use crate::report::ongoing;
 use crate::report::status::{Outcome, State, Status, StepReport};
@@ -19,8 +19,15 @@ pub fn text(view: &View) -> String {
     ];
     let beside =
         view.serves.iter().flat_map(|serves| &serves.beside).map(|unit| line("beside", beside(unit)));
+    let watched = view.watched.iter().flat_map(|watched| watched_lines(watched, view.now));
     let notes = view.last_run.iter().flat_map(|run| &run.notes).map(|note| line("note", note.clone()));
-    lines.into_iter().chain(beside).chain(notes).map(|line| line.replace('\n', " ") + "\n").collect()
+    lines
+        .into_iter()
+        .chain(beside)
+        .chain(watched)
+        .chain(notes)
+        .map(|line| line.replace('\n', " ") + "\n")
+        .collect()
 }
 
 fn line(name: &str, value: String) -> String {
@@ -68,6 +75,16 @@ fn beside(unit: &BesidePresent) -> String {
     format!("{unit} is {}{restarted}", state(active))
 }
 
+/// What is scarce, and the last events.
+fn watched_lines(watched: &Watched, now: u64) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let scarce = watched.warnings.iter().map(|warning| line("warning", warning.clone()));
+    let events = watched.events.iter().skip(watched.events.len().saturating_sub(SHOWN));
+    let ago = |at: u64| age(now.saturating_sub(at));
+    let events = events.map(|event| line("watcher", format!("{} ago: {}", ago(event.at), event.text)));
+    scarce.chain(events).collect()
+}
+
 fn state(active: &str) -> &str {
     if active.is_empty() { "not there" } else { active }
 }
@@ -98,7 +115,7 @@ fn last_run(view: &View) -> String {
     };
     let took = finished.saturating_sub(run.started);
     let ended = match run.state {
-        State::Healthy | State::Warnings => run.state.name(),
+        State::Healthy | State::Warnings | State::Prepared => run.state.name(),
         _ => "failed",
     };
     let ago = age(view.now.saturating_sub(finished));
@@ -163,6 +180,41 @@ fn look_at(view: &View) -> String {
 }
 
 /// The text of --steps: the last run's steps, and the last lines of the program that failed.
+/// The report of a run on another machine: its end, its first error, notes and steps.
+pub fn report(run: &Status, now: u64) -> String {
+    let instance = run.instance.as_ref().map_or("an instance", |instance| instance.id.as_str());
+    let service = run.service.as_ref().map_or("no service", |service| service.as_str());
+    let environment = run.environment.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let commit = run.commit.as_ref().map(|commit| format!(" at {}", commit.short())).unwrap_or_default();
+    let ended = run.finished.unwrap_or(run.heartbeat);
+    let state = match (run.state, &run.error) {
+        // Written before the recovery: the instance was terminated before its run ended.
+        (State::Booting, Some(_)) => "FAILED, and the run has no end",
+        (state, _) => state.name(),
+    };
+    let mut lines = vec![
+        format!("{instance}: {service}{environment}{commit}: {state}"),
+        line(
+            "run",
+            format!(
+                "{}, {} long, {}",
+                utc(run.started),
+                age(ended.saturating_sub(run.started)),
+                since_then(ended, now)
+            ),
+        ),
+    ];
+    if let Some(serving) = &run.serving {
+        lines.push(line("serves", format!("{} in place of the wanted commit", serving.short())));
+    }
+    if let Some(error) = &run.error {
+        lines.push(line("error", format!("{}: {} [{}]", error.doing, error.causes.join(": "), error.code)));
+        lines.push(line("to do", error.remedy.clone()));
+    }
+    lines.extend(run.notes.iter().map(|note| line("note", note.clone())));
+    lines.into_iter().map(|line| line.replace('\n', " ") + "\n").collect::<String>() + &steps(run)
+}
+
 pub fn steps(run: &Status) -> String {
     let mut lines = vec![String::new()];
     for output in run.error.iter().flat_map(|error| &error.output) {
@@ -197,7 +249,7 @@ fn step_line(run: &Status, step: &StepReport) -> String {
 }
 
 /// A time in its two largest units.
-fn age(seconds: u64) -> String {
+pub fn age(seconds: u64) -> String {
     let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let Some(first) = units.iter().position(|(size, _)| seconds >= *size) else { return "0 s".to_owned() };
     let mut left = seconds;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs bootagent {VERSION} only if it has this SHA-256; downloads it first if it is not here. Made by bootagent user-data.
-from={FROM} sum={SHA256} to=/usr/local/bin/bootagent new=/usr/local/bin/.bootagent.bootagent pause=1; umask 022
+from={FROM} sum={SHA256} to=/usr/local/bin/bootagent new=/usr/local/bin/.bootagent.bootagent pause=1; umask 022; mkdir -p /usr/local/bin
 up() { cut -d. -f1 /proc/uptime; }; end=$(($(up) + {WITHIN})); say() { echo "bootagent user-data: $*" >&2; }
 is() { [ "$(sha256sum 2>/dev/null <"$1")" = "$sum  -" ]; }
 get() { {GET}; }

@@ -1,32 +1,17 @@
-//! Installs missing OS packages with apt-get. Removes nothing, and upgrades only what they need. Waits for the process
-//! that holds a lock of apt or dpkg, and names it.
+//! Installs missing OS packages with apt-get. Waits for the process that holds a lock of apt or dpkg, and names it.
 
 use std::path::Path;
-use std::time::Duration;
 
-use super::{dpkg, repositories};
+use super::{absent, check_unlocked, doing, dpkg, pause_for_lock, repositories, retried, run};
 use crate::error::{Code, Error, Result};
-use crate::fault::{Fault, Phase};
-use crate::machine::Check;
+use crate::fault::Fault;
 use crate::machine::disk::files;
-use crate::machine::jail::unit::systemd_run;
-use crate::machine::process::program::{self, Output, how_it_ended};
-use crate::machine::process::units;
+use crate::machine::process::program::{Output, how_it_ended};
 use crate::machine::retry::{RetryLimit, with_retries};
 use crate::machine::web::trust;
 use crate::plan::{InstallPackages, Mode, Owner};
 use crate::secret::{ForeignText, Message};
 
-pub async fn check(wanted: &InstallPackages) -> Result<Check> {
-    let missing = dpkg::missing(&wanted.names).await?;
-    Ok(match missing.is_empty() {
-        true => Check::AlreadySo,
-        false => Check::WouldChange(format!("{} absent", missing.join(", "))),
-    })
-}
-
-/// For a mirror that cannot be reached.
-const TRIES: u32 = 4;
 /// The certificates that apt trusts in place of the system's, if the policy has a CA file.
 const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
 
@@ -44,22 +29,14 @@ enum Outcome {
     Failed,
 }
 
-/// Installs what is missing. Retries an unreachable mirror; waits for locks for at most `wanted.wait`.
 pub async fn install(wanted: &InstallPackages) -> Result<()> {
     let mut once = Once::default();
-    let lock = RetryLimit::lasting(wanted.wait.duration());
-    let all = RetryLimit::lasting(Phase::Packages.seconds().duration()).tries(TRIES);
-    // A lock has its own time limit (packages.wait): when that is over, no retry waits for it again.
-    let done = with_retries(all, async || match attempt(wanted, lock, &mut once).await {
-        Err(error) if error.code() == Code::PackagesLocked => Ok(Err(error)),
-        result => result.map(Ok),
-    });
-    done.await?
+    retried(wanted, async |lock| attempt(wanted, lock, &mut once).await).await
 }
 
 async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) -> Result<()> {
     loop {
-        with_retries(lock, async || check_unlocked(wanted).await).await?;
+        with_retries(lock, async || check_unlocked(wanted, dpkg::lock_holder()).await).await?;
         let missing = dpkg::missing(&wanted.names).await?;
         if missing.is_empty() {
             return Ok(());
@@ -70,7 +47,7 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) ->
             once.refresh(wanted).await?;
         }
         if !once.find_in_lists(wanted, &missing).await? {
-            pause_for_lock(wanted, lock).await?;
+            pause_for_lock(wanted, lock, Vec::new()).await?;
             continue;
         }
         // apt takes a package that a killed dpkg left half unpacked for installed: it must be reinstalled.
@@ -79,7 +56,7 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, once: &mut Once) ->
         argv.extend(missing.iter().chain(&to_reinstall).map(String::as_str));
         let output = apt(wanted, &argv).await?;
         match outcome(&output) {
-            Outcome::Locked => pause_for_lock(wanted, lock).await?,
+            Outcome::Locked => pause_for_lock(wanted, lock, output.both_ends()).await?,
             Outcome::Done => return verify(wanted, &output).await,
             Outcome::Stale if !once.refreshed => once.refresh(wanted).await?,
             Outcome::Interrupted if !once.repaired => once.repair(wanted).await?,
@@ -110,10 +87,7 @@ impl Once {
         }
         match unknown.is_empty() {
             true => Ok(true),
-            false => {
-                let cause = format!("this machine's repositories have no {}", unknown.join(", "));
-                Err(Fault::PackagesMissing.error(doing(wanted), cause))
-            }
+            false => Err(absent(wanted, &unknown)),
         }
     }
 
@@ -139,37 +113,11 @@ impl Once {
     }
 }
 
-/// Fails while a process holds a lock, or the apt-get of a killed run works, which does not always hold one.
-async fn check_unlocked(wanted: &InstallPackages) -> Result<()> {
-    let cause = match dpkg::lock_holder() {
-        Some(holder) => holder,
-        None if !units::state(&wanted.unit).await?.is_down() => {
-            format!("{} of an earlier run is still running", wanted.unit)
-        }
-        None => return Ok(()),
-    };
-    Err(Fault::PackagesLocked.error(doing(wanted), cause))
-}
-
-/// Pauses before a retry if apt-get could not get a lock that `check_unlocked` saw free, until the time limit is over.
-async fn pause_for_lock(wanted: &InstallPackages, lock: RetryLimit) -> Result<()> {
-    if lock.left().is_zero() {
-        let cause = "apt-get cannot get a lock, although no process seems to hold it";
-        return Err(Fault::PackagesLocked.error(doing(wanted), cause));
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    Ok(())
-}
-
 async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {
     match dpkg::missing(&wanted.names).await?.is_empty() {
         true => Ok(()),
         false => Err(failed(wanted, output)),
     }
-}
-
-fn doing(wanted: &InstallPackages) -> String {
-    format!("installing the packages {}", wanted.names.join(", "))
 }
 
 /// apt-get's message is the cause, because it may end with status 0.
@@ -204,18 +152,6 @@ async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
     }
     argv.extend(arguments);
     run(wanted, &argv).await
-}
-
-/// In a transient unit, which continues if this run is killed: the next run can wait for it, while a killed dpkg leaves
-/// packages half installed.
-async fn run(wanted: &InstallPackages, argv: &[&str]) -> Result<Output> {
-    let limit = Phase::Packages.seconds();
-    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-    let environment = wanted.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let line = systemd_run(&wanted.unit, [format!("RuntimeMaxSec={}", limit.0)], environment, &argv);
-    let line: Vec<&str> = line.iter().map(String::as_str).collect();
-    units::forget_failed(&wanted.unit).await;
-    program::run(&line, None, limit.duration() + Duration::from_secs(10), 64 << 10).await
 }
 
 fn says(output: &Output, words: &[&str]) -> bool {

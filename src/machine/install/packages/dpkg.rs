@@ -1,12 +1,9 @@
 //! Reads from dpkg and apt which process holds a lock, which packages are installed, and which are available.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::Path;
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc::{F_UNLCK, F_WRLCK, SEEK_SET, flock};
-
+use super::holder::of_lock;
 use crate::error::Result;
 use crate::machine::process::program;
 
@@ -20,23 +17,7 @@ const LOCKS: [&str; 4] = [
 
 /// The process that holds one of them: `unattended-upgr (pid 812) holds /var/lib/dpkg/lock`.
 pub fn lock_holder() -> Option<String> {
-    LOCKS.iter().find_map(|path| Some(format!("{} holds {path}", holder(Path::new(path))?)))
-}
-
-fn holder(path: &Path) -> Option<String> {
-    let file = File::open(path).ok()?;
-    let mut lock =
-        flock { l_type: F_WRLCK as i16, l_whence: SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
-    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
-    if lock.l_type == F_UNLCK as i16 {
-        return None;
-    }
-    let name = std::fs::read_to_string(format!("/proc/{}/comm", lock.l_pid)).unwrap_or_default();
-    let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
-    Some(match name.is_empty() {
-        true => format!("a process (pid {})", lock.l_pid),
-        false => format!("{name} (pid {})", lock.l_pid),
-    })
+    LOCKS.iter().find_map(|path| Some(format!("{} holds {path}", of_lock(Path::new(path))?)))
 }
 
 /// Which of `names` are not installed, or only half.
@@ -90,25 +71,5 @@ mod tests {
                     gone:\n  Installed: (none)\n  Candidate: (none)\n";
         assert_eq!(offered(policy).into_iter().collect::<Vec<_>>(), ["jq"]);
         assert!(offered("").is_empty());
-    }
-
-    #[test]
-    fn a_held_lock_names_its_holder_and_a_free_one_none() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(holder(file.path()), None);
-        let script = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True); time.sleep(60)";
-        let mut child = std::process::Command::new("python3")
-            .args(["-c", script, &file.path().display().to_string()])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        use std::io::Read;
-        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-        let seen = holder(file.path());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let seen = seen.unwrap();
-        assert!(seen.contains("python3") && seen.contains(&child.id().to_string()), "{seen}");
-        assert_eq!(holder(file.path()), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::machine::install::runtimes;
 use crate::machine::jail::request::DocumentRequest;
-use crate::plan::{AptKey, AptRepository, InstallPackages, Mode, Owner, layout};
+use crate::plan::{InstallPackages, Mode, Owner, PackageRepository, RepositoryKey, layout};
 
 /// In bytes: keys have a few thousand.
 const LONGEST_KEY: u64 = 256 << 10;
@@ -31,11 +31,16 @@ fn file(path: &std::path::Path, bytes: &[u8]) -> Result<bool> {
     if files::check_file(path, bytes, &owner, mode)? == Check::AlreadySo {
         return Ok(false);
     }
+    if let Some(directory) = path.parent()
+        && !files::exists(directory)?
+    {
+        files::directory(directory, &owner, Mode(0o755))?;
+    }
     files::write(path, bytes, &owner, mode).map(|()| true)
 }
 
 /// The key at an address, unless the file has it.
-async fn key_file(repository: &AptRepository, key: &AptKey) -> Result<bool> {
+async fn key_file(repository: &PackageRepository, key: &RepositoryKey) -> Result<bool> {
     if files::read(&key.path)?.is_some_and(|bytes| sha256(&bytes) == key.sha256) {
         return Ok(false);
     }
@@ -50,7 +55,7 @@ async fn key_file(repository: &AptRepository, key: &AptKey) -> Result<bool> {
     let found = sha256(text.as_bytes());
     if found != key.sha256 {
         let doing = format!("reading the key of the repository {} at {}", repository.name, key.address);
-        let cause = format!("its SHA-256 is {found}, and apt.{}.key_sha256 is another one", repository.name);
+        let cause = format!("its SHA-256 is {found}, and {} is another one", key.setting);
         return Err(Error::new(Code::PackagesKey, doing, cause));
     }
     file(&key.path, text.as_bytes())

@@ -2,7 +2,7 @@
 
 use super::server::{Described, Server};
 use super::{IS_ADDRESS, detect, is_listen, recipe_of};
-use crate::facts::Protocol;
+use crate::facts::{Family, Machine, Protocol};
 use crate::observe::manifest::{Key, Table, Takes};
 use crate::planner::env::dotenv;
 use crate::planner::runtime::Runtime;
@@ -33,7 +33,13 @@ pub static REDIS: Runtime = Runtime {
     recipe: |inputs| recipe_of(&REDIS, &SERVER, inputs),
 };
 
-const PROGRAM: &str = "/usr/bin/redis-server";
+/// Amazon Linux has several versions, each with its own name.
+fn program(machine: &Machine) -> &'static str {
+    match machine.family() {
+        Some(Family::Amazon) => "/usr/bin/redis6-server",
+        _ => "/usr/bin/redis-server",
+    }
+}
 /// In the unit's own /tmp, which no other program sees.
 const PASSWORD_FILE: &str = "/tmp/password.conf";
 
@@ -49,7 +55,7 @@ pub static SERVER: Server = Server {
     password: "REDIS_PASSWORD",
     database: None,
     files: |of| vec![("redis.conf", configuration(of)), ("redis-password", PASSWORD.to_owned())],
-    argv: |of| vec![PROGRAM.to_owned(), of.file("redis.conf")],
+    argv: |of| vec![program(of.machine).to_owned(), of.file("redis.conf")],
     before_start: |of| Some(vec!["/bin/sh".to_owned(), of.file("redis-password")]),
     stop_signal: None,
     script: "",

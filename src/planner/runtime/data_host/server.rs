@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::facts::Protocol;
+use crate::facts::{Machine, Protocol};
 
 /// All that is specific to one server.
 #[derive(Debug)]
@@ -39,11 +39,15 @@ pub struct Server {
 
 #[derive(Debug)]
 pub struct Versions {
-    /// Directories that may hold one, the distribution's first. A `*` stands for the version.
+    /// Directories that may hold one, the distribution's first. A `*` stands for the version. Distributions with RPM packages
+    /// have [`RPM_DIRECTORY`] besides.
     pub directories: &'static [&'static str],
     /// The program in such a directory.
     pub program: &'static str,
 }
+
+/// The directory of a server whose version no directory names.
+pub const RPM_DIRECTORY: &str = "/usr";
 
 /// A server on this machine.
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ pub struct DataHost {
 /// What the texts of a server's files depend on.
 pub struct Described<'a> {
     pub host: &'a DataHost,
+    /// The distribution: some call the program otherwise.
+    pub machine: &'a Machine,
     pub port: u16,
     /// /opt/<service>, with the files.
     pub home: &'a Path,

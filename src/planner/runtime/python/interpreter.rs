@@ -195,17 +195,19 @@ fn of_the_distribution(
     without_pip: bool,
 ) -> Result<(String, PathBuf, Vec<String>)> {
     let machine = &inputs.facts.machine;
-    let line = distribution::default(machine).filter(|line| {
+    let fits = |line: &&str| {
         let fits = |range: &Range| Version::parse(line).is_some_and(|version| range.allows(&version));
         fits(range) || range.of_its_line().is_some_and(|line| fits(&line))
-    });
-    let has_it =
-        inputs.facts.programs.get("python").into_iter().flatten().any(|one| {
-            Version::parse(&one.version).is_some_and(|version| Some(version.line().as_str()) == line)
-        });
-    match line.filter(|_| !has_it) {
+    };
+    let is_absent =
+        |line: &&str| {
+            !inputs.facts.programs.get("python").into_iter().flatten().any(|one| {
+                Version::parse(&one.version).is_some_and(|version| version.line().as_str() == *line)
+            })
+        };
+    match distribution::lines(machine).filter(fits).find(is_absent) {
         Some(line) => {
-            let mut packages = vec!["python3".to_owned()];
+            let mut packages = vec![distribution::package(machine, line)];
             packages.extend((!without_pip).then(|| distribution::venv_package(machine, line)));
             Ok((line.to_owned(), format!("/usr/bin/python{line}").into(), packages))
         }
@@ -225,7 +227,7 @@ fn found(inputs: &RecipeInputs) -> String {
 
 fn refuse_packages(inputs: &RecipeInputs, wish: &Wish, missing: &[String]) -> Result<()> {
     let names = missing.join(" and ");
-    if !inputs.facts.machine.has_apt() {
+    if inputs.facts.machine.package_manager().is_none() {
         let cause = format!("the machine's Python makes no virtual environment without {names}");
         return Err(Error::new(Code::RuntimeMissing, wish.doing(), cause)
             .remedy(format!("put {names} into the image")));

@@ -6,6 +6,7 @@ use super::found::{Found, Kind};
 use super::interpreter::Chosen;
 use super::requirements::Names;
 use crate::facts::Source;
+use crate::planner::packages::names;
 use crate::planner::runtime::recipe::{ANY_VERSION, Need, RecipeInputs};
 
 /// What a Python package takes. Those here that are built have no wheel for Linux in any version.
@@ -74,9 +75,12 @@ pub fn needs(
         notes.push(format!("OS packages for {who}: {what}; a boot installs them if the policy allows it"));
         return None;
     }
-    let is_possible = inputs.packages.allowed && inputs.facts.machine.has_apt();
+    let machine = &inputs.facts.machine;
+    let is_possible = inputs.packages.allowed && machine.package_manager().is_some();
     notes.push(match is_possible {
-        true => format!("OS packages are installed for {who}: {what}"),
+        true => {
+            format!("OS packages are installed for {who}: {}", names::here(machine, &packages).join(", "))
+        }
         false => format!(
             "{who}: the machine must have what Debian calls {what}; bootagent may not install it here"
         ),

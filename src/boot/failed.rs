@@ -1,0 +1,65 @@
+//! What follows a failed attempt: the group learns of it, the previous deployment or the last good commit of the group is
+//! brought back, and the operator's hooks run. The run keeps the error of the attempt.
+
+use std::pin::Pin;
+
+use super::identify::Identified;
+use super::{fallback, fleet, last_good, memory, present};
+use crate::apply::{self, Limit};
+use crate::error::{Code, Error};
+use crate::machine::Host;
+use crate::observe::Flags;
+use crate::plan::{Compared, Mark, Plan};
+use crate::report::Report;
+
+pub async fn attempt(
+    machine: &impl Host,
+    (flags, identified, plan): (&Flags, &Identified, &Plan),
+    error: &Error,
+    known: &fallback::Known,
+    (limit, stop): (&Limit<'_>, Pin<&mut impl Future<Output = &'static str>>),
+    report: &Report,
+) {
+    report.first_error(error);
+    if !report.was_cancelled() && !report.has_passed() {
+        fleet::record_failure(machine, identified, plan, error).await;
+        fleet::tell_soon(machine, known, report).await;
+    }
+    let good = Box::pin(last_good::due(machine, flags, identified, plan, error, report)).await;
+    // Nothing was started of a commit that fails elsewhere, and the instance waits.
+    if error.code() != Code::FleetFailing {
+        go_back(machine, plan, error, good.is_none(), report).await;
+    }
+    if let Some(good) = good {
+        let commits = (&plan.commit, &good);
+        let deploying = last_good::deploy(machine, flags, identified, commits, (limit, stop), report);
+        if let Err((second, plan)) = Box::pin(deploying).await {
+            report.note(format!("the last good commit failed, too: {second}"));
+            if let Some(plan) = plan {
+                go_back(machine, &plan, &second, second.code() != Code::Cancelled, report).await;
+            }
+        }
+    }
+    apply::after_failure(machine, plan, error, report).await;
+}
+
+/// Returns to the previous deployment, unless the new one has passed its health check: then only a later step failed.
+/// `may_abandon`: the run ends with this recovery.
+async fn go_back(machine: &impl Host, plan: &Plan, error: &Error, may_abandon: bool, report: &Report) {
+    if report.has_passed() {
+        return;
+    }
+    memory::record_failure(machine, plan, error, report).await;
+    match &plan.former {
+        // The previous deployment is the one that just failed its health check, unchanged: there is nothing to return
+        // to.
+        Some(former) if plan.deployment.is == Compared::Same && report.was_unchanged(Mark::Started) => {
+            report.may_not_serve(former, &error.report().causes.join(": "));
+        }
+        former => {
+            apply::recover(machine, &plan.recover, plan.budget, may_abandon, report).await;
+            report.recovered(former.as_ref());
+            present::after_recovery(machine, report).await;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! An Auto Scaling group and its instance refresh, as AWS describes them. Plain data.
+
+use serde::Serialize;
+
+/// How a group is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupQuery {
+    Named(String),
+    /// By tags of the group: keys and values.
+    Tagged(Vec<(String, String)>),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Group {
+    pub name: String,
+    pub desired: u32,
+    /// `EC2` or `ELB`.
+    pub health_check: String,
+    pub members: Vec<GroupMember>,
+    /// Names of its launch lifecycle hooks.
+    pub hooks: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GroupMember {
+    pub id: String,
+    /// `LifecycleState`, such as `InService` or `Pending:Wait`.
+    pub state: String,
+    /// `HealthStatus`.
+    pub health: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Refresh {
+    pub id: String,
+    pub status: String,
+    /// Of the instances that are replaced.
+    pub percentage: u32,
+    /// How many are not replaced yet.
+    pub left: u32,
+    /// Why it has its status, in AWS's words.
+    pub reason: String,
+}
+
+impl Refresh {
+    /// Whether it goes on by itself.
+    pub fn is_active(&self) -> bool {
+        matches!(
+            self.status.as_str(),
+            "Pending" | "InProgress" | "Cancelling" | "RollbackInProgress" | "Baking"
+        )
+    }
+
+    pub fn is_successful(&self) -> bool {
+        self.status == "Successful"
+    }
+}
+
+impl Group {
+    pub fn in_service(&self) -> usize {
+        self.members.iter().filter(|member| member.state == "InService" && member.health == "Healthy").count()
+    }
+}

@@ -1,0 +1,95 @@
+"""`make release` from a clean checkout: what is in its directory, that checksums and signature fit, and what it refuses. The binary
+is the one under test; that it is built anew is `packaging/static`'s part."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.shipped
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """The files of this checkout, as one commit: uncommitted changes would be refused."""
+    made = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    packed = subprocess.run(["tar", "--create", "--null", "--files-from=-"], cwd=ROOT, input=listed.stdout, capture_output=True, check=True)
+    subprocess.run(["tar", "--extract"], cwd=made, input=packed.stdout, check=True)
+    for step in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
+        subprocess.run(["git", "-C", str(made), "-c", "user.name=x", "-c", "user.email=x@example.test", *step], check=True, timeout=60)
+    return made
+
+
+def release(checkout: Path, target: Path, **variables: str) -> subprocess.CompletedProcess:
+    binary = os.environ.get("BOOTAGENT", str(ROOT / "target/x86_64-unknown-linux-musl/release/bootagent"))
+    # The program of another commit, so its own version is not asked for again.
+    environment = os.environ | {"BINARY": binary, "FAST": "1", "CARGO_TARGET_DIR": str(target), **variables}
+    return subprocess.run([str(checkout / "packaging/release")], env=environment, capture_output=True, text=True, timeout=600)
+
+
+class TestRelease:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def made(cls, checkout, tmp_path_factory) -> Path:
+        home = tmp_path_factory.mktemp("made")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "key")], check=True)
+        done = release(checkout, home, KEY=str(home / "key"))
+        assert done.returncode == 0, done.stderr
+        return Path(done.stdout.strip())
+
+    def test_everything_is_there_and_has_its_checksum(self, made):
+        names = {path.name for path in made.iterdir()}
+        assert {"LICENSE", "LICENSES.txt", "SHA256SUMS", "SHA256SUMS.sig", "bootagent-0.1.0-x86_64", "bootagent-0.1.0.cdx.json"} <= names
+        assert any(name.endswith(".deb") for name in names) and any(name.endswith(".rpm") for name in names)
+        summed = {line.split()[1] for line in (made / "SHA256SUMS").read_text().splitlines()}
+        assert summed == names - {"SHA256SUMS", "SHA256SUMS.sig"}
+        subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=made, check=True, timeout=60)
+
+    def test_the_signature_is_of_these_checksums(self, made):
+        check = ["ssh-keygen", "-Y", "check-novalidate", "-n", "bootagent-release", "-s", str(made / "SHA256SUMS.sig")]
+        sums = (made / "SHA256SUMS").read_bytes()
+        assert subprocess.run(check, input=sums, capture_output=True).returncode == 0
+        assert subprocess.run(check, input=sums.replace(b"0", b"1", 1), capture_output=True).returncode != 0
+
+    def test_the_bill_of_materials_names_each_crate_with_its_licence(self, made):
+        bom = json.loads((made / "bootagent-0.1.0.cdx.json").read_text())
+        assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.5")
+        crates = {each["name"]: each for each in bom["components"]}
+        assert {"git2", "rustls", "russh"} <= set(crates) and "proptest" not in crates
+        assert all(each["licenses"][0]["expression"] and each["hashes"] for each in crates.values())
+        known = {each["bom-ref"] for each in bom["components"]} | {bom["metadata"]["component"]["bom-ref"]}
+        assert all(set(each["dependsOn"]) <= known for each in bom["dependencies"])
+        assert "git2 0." in (made / "LICENSES.txt").read_text()
+
+
+def test_changes_without_a_commit_are_refused(checkout, tmp_path):
+    stray = checkout / "stray"
+    stray.write_text("")
+    try:
+        done = release(checkout, tmp_path)
+    finally:
+        stray.unlink()
+    assert done.returncode == 65 and "stray" in done.stderr and not list(tmp_path.iterdir()), done
+
+
+def test_a_binary_of_another_version_is_refused(checkout, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho 'bootagent 9.9.9'\n")
+    other.chmod(0o755)
+    done = release(checkout, tmp_path / "target", BINARY=str(other))
+    assert done.returncode == 65 and "another version" in done.stderr, done
+
+
+@pytest.mark.parametrize("expression, allowed", [
+    ("MIT", True), ("MIT OR GPL-3.0", True), ("MIT AND GPL-3.0", False), ("(MIT OR Apache-2.0) AND Unicode-3.0", True),
+    ("GPL-2.0-only", False), ("", False), ("Apache-2.0 WITH LLVM-exception", True), ("(GPL-3.0 OR AGPL-3.0) AND MIT", False),
+])  # fmt: skip
+def test_licences_are_judged(expression, allowed):
+    room: dict = {"__name__": "sbom", "__file__": str(ROOT / "packaging/sbom")}
+    exec(compile((ROOT / "packaging/sbom").read_text(), "sbom", "exec"), room)
+    assert room["is_allowed"](expression) == allowed
