@@ -137,7 +137,7 @@ fn user_data_names_the_program_that_prints_it_and_quotes_every_flag() {
 /// Each of the shells of an AMI can parse what is printed. Whether it works, tests/boot/test_user_data.py says.
 #[test]
 fn shells_can_parse_user_data_and_completions() {
-    let user_data = |flags: &[&str]| [&["user-data", "--services=a"], flags].concat();
+    let user_data = |flags: &[&'static str]| [&["user-data", "--services=a"][..], flags].concat();
     for (shell, line) in [
         ("dash", user_data(&["--download=https://a.example/b"])),
         ("bash", user_data(&["--download=s3://a/b", "--within=1s"])),

@@ -86,6 +86,7 @@ fn selection() -> Selection {
         service_may_use_imds: true,
         imds_users: None,
         lifecycle: None,
+        watch: None,
         install_secret: String::new(),
         registries: Vec::new(),
         hooks_timeout: Seconds(300),

@@ -297,9 +297,8 @@ pub fn imds_rules_unit_file() -> PathBuf {
     Path::new("/etc/systemd/system").join(IMDS_RULES_UNIT)
 }
 
-/// The unit that watches while the service runs. No service's unit: their names do not start with `bootagent`.
+/// The unit that watches while the service runs, and what it watches, as JSON.
 pub const WATCH_UNIT: &str = "bootagent-watch.service";
-/// What it watches, as JSON.
 pub const WATCH_FILE: &str = "/var/lib/bootagent/watch.json";
 /// On tmpfs: what it has seen, as JSON, for `bootagent status`.
 pub const WATCH_STATE: &str = "/run/bootagent/watch.json";

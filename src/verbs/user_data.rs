@@ -72,7 +72,8 @@ fn download(from: &Download, sha256: &str, within: u64, flags: &str) -> String {
 }
 
 /// Redirections are refused: only busybox's wget, which has no flag for that, follows them. Its own TLS checks no certificate
-/// either, and its `-T` crashes in Debian 12. The SHA-256 alone decides everywhere.
+/// either, and its `-T` crashes in Debian 12. When it is killed, the openssl that it started lives on: without standard error,
+/// for which cloud-init would wait. The SHA-256 alone decides everywhere.
 fn https(attempt: u64) -> String {
     let curl = format!(
         "curl -q -fsSL --max-redirs 0 --proto =https --connect-timeout {STALL} -m {attempt} -y {STALL} -Y 1000 -o \"$new\" \"$from\""
@@ -80,7 +81,7 @@ fn https(attempt: u64) -> String {
     let wget = format!("timeout {attempt} wget -q $only -O \"$new\" \"$from\"");
     format!(
         "if command -v curl >/dev/null; then {curl}; else \
-         case $(wget --help 2>&1) in *--max-redirect*) only='-T {STALL} -t 1 --max-redirect=0';; *) only=;; esac; {wget}; fi"
+         case $(wget --help 2>&1) in *--max-redirect*) only='-T {STALL} -t 1 --max-redirect=0';; *) only=; exec 2>/dev/null;; esac; {wget}; fi"
     )
 }
 

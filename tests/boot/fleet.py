@@ -190,6 +190,7 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"
 for file in $(ldd "$node" | grep -o '/[^ ]*'); do mkdir -p "$root/${file%/*}"; cp "$file" "$root/$file"; done
 printf 'root:x:0:0::/root:/bin/sh\\nnode:x:1000:1000::/home/node:/bin/sh\\n' >"$root/etc/passwd"
+printf 'root:x:0:\\nnode:x:1000:\\n' >"$root/etc/group"
 tar -C "$root" -c . | docker import -c 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - node:22-slim
 rm -r "$root"
 """

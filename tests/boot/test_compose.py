@@ -75,36 +75,6 @@ class TestServes:
         assert ids(machine) == [], "containers are left, with their values"
         assert "bootagent-" not in machine.check(["docker", "network", "ls", "--format", "{{.Name}}"])
 
-    def test_no_container_gets_more_of_the_machine_than_it_needs(self, stage):
-        web = "    volumes: ['./terms:/www/terms', '/scratch']\n    ports: ['3000:80', '9229:9229']\n    user: web\n"
-        serves = "    command: /bin/httpd -f -p 80 -h /www\n    cap_drop: [ALL]\n    cap_add: [NET_BIND_SERVICE]\n"
-        files = composed(page="mine", terms="of the release\n")
-        files["compose.yaml"] = "services:\n  web:\n    build: .\n" + web + serves + worker() + "volumes: {data: }\n"
-        name = serve(stage, files)
-        said = healthy(stage)
-        machine = stage.machine
-        assert page(machine, "/terms") == "of the release"
-        host = inspect(machine, name, "web")["HostConfig"]
-        assert not host["Privileged"] and host["SecurityOpt"] == ["no-new-privileges:true"] and host["CapDrop"] == ["ALL"]
-        assert list(host["PortBindings"]) == ["80/tcp"] and host["RestartPolicy"]["Name"] in ("", "no")
-        assert inspect(machine, name, "worker")["HostConfig"]["PortBindings"] in ({}, None)
-        [bind] = [mount for mount in inspect(machine, name, "web")["Mounts"] if mount["Type"] == "bind"]
-        assert bind["Source"].startswith(f"/opt/{name}/releases/") and not bind["RW"]
-        volumes = machine.check(["docker", "volume", "ls", "--quiet"]).split()
-        assert len(volumes) == 2
-        machine.check(["systemctl", "stop", name], timeout=60)
-        assert machine.check(["docker", "volume", "ls", "--quiet"]).split() == [f"bootagent-{name}_data"]
-
-    def test_the_policy_keeps_the_role_from_all_of_them(self, stage):
-        machine = stage.machine
-        machine.check(["sh", "-c", "mkdir -p /etc/bootagent && printf '[imds]\\nservice = false\\n' > /etc/bootagent/policy.toml"])
-        serve(stage, composed())
-        healthy(stage)
-        assert inside(machine, f"({ASKS_IMDS}) 2>/dev/null") == "blocked"
-        machine.check(["rm", "/etc/bootagent/policy.toml"])
-        healthy(stage)
-        assert inside(machine, ASKS_IMDS) == "reached"
-
     def test_an_update_a_broken_one_and_a_reboot(self, stage):
         name = serve(stage, composed())
         healthy(stage)
@@ -142,6 +112,39 @@ class TestServes:
         containers.wait_for("new containers", lambda: len(ids(machine)) == 2 and not set(before) & set(ids(machine)), 40)
         containers.wait_for_page(machine, "one")
 
+
+@pytest.mark.variants
+class TestWhatItGets:
+    def test_no_container_gets_more_of_the_machine_than_it_needs(self, stage):
+        web = "    volumes: ['./terms:/www/terms', '/scratch']\n    ports: ['3000:80', '9229:9229']\n    user: web\n"
+        serves = "    command: /bin/httpd -f -p 80 -h /www\n    cap_drop: [ALL]\n    cap_add: [NET_BIND_SERVICE]\n"
+        files = composed(page="mine", terms="of the release\n")
+        files["compose.yaml"] = "services:\n  web:\n    build: .\n" + web + serves + worker() + "volumes: {data: }\n"
+        name = serve(stage, files)
+        said = healthy(stage)
+        machine = stage.machine
+        assert page(machine, "/terms") == "of the release"
+        host = inspect(machine, name, "web")["HostConfig"]
+        assert not host["Privileged"] and host["SecurityOpt"] == ["no-new-privileges:true"] and host["CapDrop"] == ["ALL"]
+        assert list(host["PortBindings"]) == ["80/tcp"] and host["RestartPolicy"]["Name"] in ("", "no")
+        assert inspect(machine, name, "worker")["HostConfig"]["PortBindings"] in ({}, None)
+        [bind] = [mount for mount in inspect(machine, name, "web")["Mounts"] if mount["Type"] == "bind"]
+        assert bind["Source"].startswith(f"/opt/{name}/releases/") and not bind["RW"]
+        volumes = machine.check(["docker", "volume", "ls", "--quiet"]).split()
+        assert len(volumes) == 2
+        machine.check(["systemctl", "stop", name], timeout=60)
+        assert machine.check(["docker", "volume", "ls", "--quiet"]).split() == [f"bootagent-{name}_data"]
+
+    def test_the_policy_keeps_the_role_from_all_of_them(self, stage):
+        machine = stage.machine
+        machine.check(["sh", "-c", "mkdir -p /etc/bootagent && printf '[imds]\\nservice = false\\n' > /etc/bootagent/policy.toml"])
+        serve(stage, composed())
+        healthy(stage)
+        assert inside(machine, f"({ASKS_IMDS}) 2>/dev/null") == "blocked"
+        machine.check(["rm", "/etc/bootagent/policy.toml"])
+        healthy(stage)
+        assert inside(machine, ASKS_IMDS) == "reached"
+
     def test_images_of_registries_keep_the_digest_of_their_release(self, stage):
         machine = stage.machine
         push(machine, f"{OPEN}/acme/web:1", "one")
@@ -163,6 +166,7 @@ class TestServes:
         assert page(machine) == "one"
 
 
+@pytest.mark.variants
 class TestFails:
     @pytest.mark.parametrize(
         "files, exit, code, names",

@@ -13,7 +13,7 @@ from lab.world import may
 from looks import SERVICE, USER_DATA, flat, secret, shared  # noqa: F401
 
 import services
-from stage import POLICY, assert_failed
+from stage import POLICY, REPOSITORY, assert_failed
 
 COMPLETE, HEARTBEAT = "CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"
 GROUP = "auth-service-main"
@@ -188,7 +188,9 @@ def test_an_instance_of_a_warm_pool_is_prepared_and_then_serves(stage, launch):
 
 
 def test_an_instance_that_kept_running_in_its_pool_is_started_by_the_watcher(stage, launch):
-    scaling = launch(policy=HOOK + "[watch]\nenabled = true\n", target="Warmed:Running")
+    # The run that the watcher starts has no flags.
+    policy = f'repository = "{REPOSITORY}"\n{HOOK}[watch]\nenabled = true\n'
+    scaling = launch(policy=policy, target="Warmed:Running")
     name = stage.world.tags["bootagent:service"]
     try:
         assert stage.run().code == 0 and scaling.state == "Warmed:Running"

@@ -173,7 +173,7 @@ class TestOthers(Watched):
         wait_for("the first look", lambda: machine.run(refreshed).code == 0, 40)
         assert ask(machine, "env") == first and self.events(machine) == []
         secret(shared, TOKEN="two")
-        self.await_event(machine, "is healthy with the new version of service_env_auth-service_test")
+        self.await_event(machine, "is healthy with the new version of service_env_auth-service_test", 60)
         assert ask(machine, "env")["TOKEN"] == "two"
         secret(shared, TOKEN="bad")
         self.await_event(machine, "runs with the former values", 90)

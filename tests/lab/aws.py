@@ -250,7 +250,9 @@ class Aws:
         else:
             response = self._proxy(request)
             # The emulator has no groups of its own: it may say that there is none, after it has allowed the call.
-            if service in self.behind and (response.status == 200 or _error_code(response) == "ValidationError"):
+            # Or that it does not know the action.
+            known = response.status == 200 or _error_code(response) in ("ValidationError", "InvalidAction")
+            if known and service in self.behind:
                 response = self.behind[service](request)
         self.log.append({**entry, "status": response.status, "error": _error_code(response)})
         return response

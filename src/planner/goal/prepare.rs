@@ -6,7 +6,9 @@ use crate::fault::Phase;
 use crate::plan::{Action, Goal, Plan, Step};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
-use crate::planner::{accounts, ahead, build, compared, hooks, image, imds, remember, signal, site, watch};
+use crate::planner::{
+    accounts, ahead, build, compared, fleet, hooks, image, imds, remember, signal, site, watch,
+};
 use crate::secret::Redaction;
 
 pub fn prepare(draft: &Draft) -> Result<Plan> {
@@ -36,6 +38,8 @@ pub fn prepare(draft: &Draft) -> Result<Plan> {
         notes: draft.notes.clone(),
         steps: steps.finish(),
         keepalive: signal::keepalive(wanted),
+        report: fleet::report(wanted),
+        migration_is_reversible: None,
         rebuild: Vec::new(),
         recover: give_up(draft),
         after_failure: hooks::after_failure(draft),

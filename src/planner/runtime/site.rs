@@ -67,11 +67,13 @@ pub fn nginx(facts: &Facts) -> (PathBuf, bool) {
         return (found.program.clone(), parts.collect::<Vec<_>>() >= vec![1, 19, 5]);
     }
     let machine = &facts.machine;
-    let is_new = match (machine.os.as_str(), machine.family(), machine.major()) {
-        ("debian", _, 12..) | ("ubuntu", _, 23..) | (_, Some(Family::Amazon), _) => true,
-        (_, Some(Family::Rhel), 9..) => true,
-        _ => false,
-    };
+    let is_new = matches!(
+        (machine.os.as_str(), machine.family(), machine.major()),
+        ("debian", _, 12..)
+            | ("ubuntu", _, 23..)
+            | (_, Some(Family::Amazon), _)
+            | (_, Some(Family::Rhel), 9..)
+    );
     (PathBuf::from("/usr/sbin/nginx"), is_new)
 }
 
