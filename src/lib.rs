@@ -46,6 +46,8 @@ pub mod facts;
 pub mod fault;
 // Everything that touches the machine, AWS or the network.
 pub mod machine;
+// What npm makes of a lockfile; pure.
+pub mod npm;
 // Reads policy, tags, source, manifest and secret.
 pub mod observe;
 // The plan: steps and actions, data only.

@@ -26,7 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),
     ("observe", &["error", "fault", "facts", "machine", "plan", "secret"]),
-    ("machine", &["error", "fault", "facts", "plan", "secret"]),
+    ("machine", &["error", "fault", "facts", "npm", "plan", "secret"]),
+    ("npm", &["secret"]),
     ("plan", &["error", "facts", "secret"]),
     ("fault", &["error", "facts", "secret"]),
     ("facts", &["error", "secret"]),
@@ -76,7 +77,8 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// What each room of `src/machine/` may name of the others: only rooms that stand further down, so that no arrow runs back
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
-    ("children", &["service", "registries", "git", "web", "jail", "process"]),
+    ("children", &["npm_tree", "service", "registries", "git", "web", "jail", "process"]),
+    ("npm_tree", &["web", "jail"]),
     ("attend", &["local", "survey", "service", "aws", "process", "disk"]),
     (
         "local",
@@ -101,7 +103,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("upkeep", &["install", "jail", "process", "disk", "progress"]),
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
-    ("install", &["registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),
+    ("install", &["npm_tree", "registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("registries", &["web", "jail", "disk"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),
@@ -114,7 +116,7 @@ const MACHINE: &[(&str, &[&str])] = &[
 ];
 
 /// No disk, no network, no clock, no task.
-const PURE: &[&str] = &["facts", "plan", "planner"];
+const PURE: &[&str] = &["facts", "npm", "plan", "planner"];
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::io",

@@ -94,6 +94,7 @@ fn selection() -> Selection {
         upkeep: Default::default(),
         limits: Default::default(),
         lockfile: true,
+        npm_installs: false,
         network: Default::default(),
         mirrors: Default::default(),
         archives: Default::default(),

@@ -177,6 +177,7 @@ faults! {
     PackageAltered = "dependency-altered", STOP, Install, PackageAltered, "npm ends with EINTEGRITY, after 6 attempts, or Yarn, pnpm, bun, pip or uv report a hash mismatch: a package is not the one in the lockfile";
     EngineUnfit = "engine-unfit", STOP, Install, RuntimeMissing, "npm ends with EBADENGINE, or Yarn, pnpm, pip or uv report the same: a package requires another version of Node, of the package manager or of Python";
     OutOfMemory = "out-of-memory", STOP, Install, OutOfMemory, "SIGKILL ended a command, or Node reached its heap limit";
+    PackageUnusable = "dependency-unusable", STOP, Install, PackageAltered, "the lockfile or a package's archive has something that no tool writes: a path that leads elsewhere, a device, no end";
     InstallFailed = "install-failed", STOP, Install, InstallFailed, "an install or build command fails in any other way";
 
     EngineFailed = "engine-failed", STOP, Start, EngineFailed, "docker's daemon does not start or does not answer, its daemon.json is not valid, or iptables is missing";

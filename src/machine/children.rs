@@ -8,7 +8,7 @@ use crate::machine::jail::{imds_proof, wrapper};
 use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::registries::proxy;
 use crate::machine::service::drain;
-use crate::machine::{git, web};
+use crate::machine::{git, npm_tree, web};
 
 /// The exit status of a shell that cannot start a program.
 const NOT_STARTED: i32 = 127;
@@ -26,6 +26,7 @@ pub fn child(role: &str, argv: &[String], report: impl FnOnce(&Error)) -> ExitCo
         wrapper::PROVE_AND_RUN => wrapper::prove_and_run(argv),
         wrapper::RUN => wrapper::run(argv),
         imds_proof::PROOF => imds_proof::prove_no_imds().map(|()| 0),
+        npm_tree::ROLE => npm_tree::run(argv),
         drain::DRAIN => {
             drain::drain();
             Ok(0)

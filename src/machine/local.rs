@@ -340,7 +340,10 @@ impl LocalHost {
             Action::InstallRuntime(install) => runtimes::install(install).await?,
             Action::InstallTool(tool) => tools::install(tool).await?,
             Action::Evaluate(evaluation) => evaluate::evaluate(evaluation).await?,
-            Action::RunCommand(command) => work::run(command, context).await?,
+            Action::RunCommand(command) => {
+                let how = work::run(command, context).await?;
+                return Ok(Change::Changed(how.unwrap_or(was)));
+            }
             Action::RunHooks(wanted) => hooks::run(wanted).await?,
             Action::ConfigureEngine(wanted) => engine::configure(wanted).await?,
             Action::PrepareImage(image) => images::prepare(image, self.imds()).await?,

@@ -16,6 +16,7 @@ pub mod git;
 mod install;
 pub mod jail;
 mod local;
+mod npm_tree;
 mod process;
 pub mod progress;
 mod registries;

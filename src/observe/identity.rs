@@ -45,6 +45,8 @@ pub struct Selection {
     pub packages: PackagesAllowed,
     /// Whether dependencies must be locked, unless the manifest says it.
     pub lockfile: bool,
+    /// Whether npm, and never bootagent's own installer, installs Node's packages.
+    pub npm_installs: bool,
     /// The time limit of each of the operator's hooks.
     pub hooks_timeout: Seconds,
     /// The lifecycle hook that the run completes.
@@ -169,6 +171,8 @@ pub fn select(
     settings.extend(package_settings);
     let lockfile = policy.lockfile();
     settings.extend(lockfile.as_ref().map(|found| found.setting("lockfile")));
+    let installer = policy.node_installer();
+    settings.extend(installer.as_ref().map(|found| found.setting("node.installer")));
     let (lifecycle, lifecycle_settings) = policy.lifecycle();
     settings.extend(lifecycle_settings);
     let (fleet, fleet_settings) = policy.fleet();
@@ -207,6 +211,7 @@ pub fn select(
         archives,
         packages,
         lockfile: lockfile.is_none_or(|found| found.value),
+        npm_installs: installer.is_some(),
         hooks_timeout,
         lifecycle,
         fleet,

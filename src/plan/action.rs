@@ -334,6 +334,10 @@ pub struct Command {
     pub registries: Option<RegistryAccess>,
     /// If this record exists, the release is complete and the command is skipped.
     pub done_by: PathBuf,
+    /// The version of Node, if the command is `npm ci` and bootagent's own installer carries it out: it starts npm only
+    /// for what only npm is certain of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_installer: Option<String>,
 }
 
 /// The manifest's migration commands. They run as the service's user, with the service's hardening and the

@@ -320,6 +320,12 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
                 command.directory.display()
             ));
             line(format!("may write: {}", paths(&command.sandbox.writable)));
+            if command.own_installer.is_some() {
+                line(
+                    "by bootagent's own installer, which starts npm only for what only npm is certain of"
+                        .to_owned(),
+                );
+            }
             command.registries.iter().map(RegistryAccess::line).for_each(&mut line);
             match before.filter(|(_, before)| before.environment == command.environment) {
                 Some((id, _)) => line(format!("with the environment of {id}")),

@@ -75,6 +75,7 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
             },
             registries: access,
             done_by: record.clone(),
+            own_installer: work.own_installer.clone(),
         };
         steps
             .add(&work.name, &work.why, Action::RunCommand(command))

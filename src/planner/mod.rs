@@ -155,6 +155,7 @@ fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {
         packages: &selection.packages,
         network: &selection.network,
         requires_lockfile: wanted.manifest.lockfile.unwrap_or(selection.lockfile),
+        npm_installs: selection.npm_installs,
         layout,
         is_started_by_supervisor: supervisor::starts(wanted.source, wanted.manifest),
     })

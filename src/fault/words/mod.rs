@@ -10,6 +10,7 @@ mod git;
 mod gyp;
 pub mod missing;
 mod npm;
+mod own;
 mod pip;
 mod pnpm;
 pub mod reason;
@@ -41,6 +42,7 @@ type Reader = fn(&[ForeignText]) -> Option<Complaint>;
 /// The first match counts: the output of package managers quotes the tools that they run, and that of uv and pip quotes
 /// compilers.
 const TOOLS: &[Reader] = &[
+    own::complaint,
     npm::complaint,
     pnpm::complaint,
     yarn::complaint,

@@ -16,6 +16,7 @@ use crate::machine::jail::child::Role;
 use crate::machine::jail::request::read_reply;
 use crate::machine::jail::unit::{TransientUnit, User};
 use crate::machine::jail::wrapper;
+use crate::machine::npm_tree;
 use crate::machine::process::journal;
 use crate::machine::registries;
 use crate::machine::{Context, now};
@@ -66,8 +67,9 @@ fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
     (mount.into(), vec!["TemporaryFileSystem=/mnt:ro".to_owned(), bind])
 }
 
-/// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials.
-pub async fn run(command: &Command, context: &Context<'_>) -> Result<()> {
+/// Runs an install or build command, after a proof that it cannot reach IMDS and so the role's credentials. Returns what
+/// its own installer says of npm, if it had to start npm.
+pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<String>> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // Longer than the step's time limit: it ends the unit if the agent was killed.
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
@@ -79,11 +81,14 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<()> {
     for path in &command.sandbox.hidden {
         transient = transient.hidden(path);
     }
+    let argv = match &command.own_installer {
+        Some(node) => npm_tree::command_line(node, &command.argv)?,
+        None => wrapper::command_line(&command.argv, false)?,
+    };
     let _proxy = match &command.registries {
         Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
         None => None,
     };
-    let argv = wrapper::command_line(&command.argv, false)?;
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
     let unit_ended = match output.ok() {
@@ -97,7 +102,8 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<()> {
         fault: Fault::InstallFailed,
     };
     let judged = diagnose::judge(&ran, &output, &unit_ended);
-    clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await
+    clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await?;
+    Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.stderr)))
 }
 
 /// Of a registry that refuses the token: where the token comes from.

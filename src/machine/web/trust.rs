@@ -47,6 +47,21 @@ fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
     Ok(RootCerts::Specific(Arc::new(owned)))
 }
 
+/// The same for a client that is not ureq's. `instead` replaces the machine's certificates, `more` adds to them.
+pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::RootCertStore> {
+    let mut certificates = match instead {
+        Some(file) if BUNDLES.iter().all(|bundle| Path::new(bundle) != file) => certificates_of(file)?,
+        _ => {
+            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
+            load_certs_from_paths(bundle, None).certs
+        }
+    };
+    certificates.extend(more.map(certificates_of).transpose()?.into_iter().flatten());
+    let mut store = rustls::RootCertStore::empty();
+    store.add_parsable_certificates(certificates);
+    Ok(store)
+}
+
 /// The certificates of the policy's CA file. Fails if it has none, or a broken one, which would show only later as
 /// "unknown issuer", and if users other than root and the user of this process can change it.
 pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {

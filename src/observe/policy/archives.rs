@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::origin::Sourced;
 use super::{Fragment, Policy};
 use crate::plan::Setting;
 
@@ -16,6 +17,9 @@ pub struct Words {
     /// SHA-256 by the archive's path on its mirror.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: BTreeMap<String, String>,
+    /// Of Node only: `npm` leaves every installation to npm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installer: Option<String>,
 }
 
 impl Words {
@@ -25,11 +29,20 @@ impl Words {
 
     pub fn over(self, under: Words) -> Words {
         let checksums = if self.checksums.is_empty() { under.checksums } else { self.checksums };
-        Words { archives: self.archives.or(under.archives), checksums }
+        let installer = self.installer.or(under.installer);
+        Words { archives: self.archives.or(under.archives), checksums, installer }
     }
 
     /// The checks that do not depend on the program. Its runtime checks the archives' names.
     pub fn check(&self, name: &str) -> Result<(), String> {
+        if let Some(installer) =
+            self.installer.as_deref().filter(|installer| name != "node" || *installer != "npm")
+        {
+            return Err(format!(
+                "{name}.installer is \"{}\": only node.installer = \"npm\" is known",
+                installer.escape_default()
+            ));
+        }
         for (file, sha256) in &self.checksums {
             let shown = file.escape_default();
             let plain = |part: &str| {
@@ -90,6 +103,11 @@ impl Fragment {
 }
 
 impl Policy {
+    /// The only installer of Node's packages; `None` if a manifest may choose one.
+    pub fn node_installer(&self) -> Option<Sourced<String>> {
+        self.uppermost(|fragment| fragment.node.installer.clone())
+    }
+
     /// Which archives are allowed, and the settings that are not defaults.
     pub fn archives(&self) -> (Archives, Vec<Setting>) {
         let mut names: Vec<&str> = self

@@ -137,6 +137,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Recipe, Unmet> {
         packages: &Default::default(),
         network: &Default::default(),
         requires_lockfile: manifest.lockfile.unwrap_or(true),
+        npm_installs: false,
         layout: &Layout::new(&service),
         is_started_by_supervisor: supervisor::starts(source, manifest),
     })?;

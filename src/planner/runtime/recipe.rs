@@ -88,6 +88,8 @@ pub struct RecipeInputs<'a> {
     pub network: &'a Network,
     /// Whether dependencies without a lockfile are an error.
     pub requires_lockfile: bool,
+    /// Whether the policy leaves every installation of Node's packages to their package manager.
+    pub npm_installs: bool,
     pub layout: &'a Layout,
     /// Whether a supervisor's file in the repository names what is started, so that no start command is needed.
     pub is_started_by_supervisor: bool,
@@ -200,6 +202,8 @@ pub struct Work {
     /// change the result.
     pub line: String,
     pub phase: Phase,
+    /// The version of Node, if bootagent's own installer carries out this `npm ci`.
+    pub own_installer: Option<String>,
 }
 
 impl Recipe {

@@ -92,7 +92,14 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         for (index, line) in commands.iter().enumerate() {
             let name = if commands.len() == 1 { name.to_owned() } else { format!("{name}-{}", index + 1) };
             let why = "a command of the manifest".to_owned();
-            work.push(Work { name, why, argv: command::line_argv(line)?, line: line.clone(), phase });
+            work.push(Work {
+                name,
+                why,
+                argv: command::line_argv(line)?,
+                line: line.clone(),
+                phase,
+                own_installer: None,
+            });
         }
     }
     // What a build leaves comes before the page from which it was made.

@@ -88,7 +88,7 @@ pub static NODE: Runtime = Runtime {
         prints: "v",
         beside: &[("npm", &["npm"])],
     }],
-    table: Table { name: "node", keys: &[VERSION] },
+    table: Table { name: "node", keys: &[VERSION, INSTALLER] },
     archives: &[ArchiveNames {
         program: "node",
         is_one: archive::is_one,
@@ -107,6 +107,15 @@ const VERSION: Key = Key {
     expected: "an npm version range like \"22\" or \">=20 <23\"",
     takes: Takes::Text(is_range),
 };
+
+const INSTALLER: Key = Key {
+    name: "installer",
+    expected: "\"npm\" or \"bootagent\"",
+    takes: Takes::Text(|text| text == "npm" || text == OWN_INSTALLER),
+};
+
+/// The installer of bootagent, which makes what `npm ci` makes of a lockfile.
+const OWN_INSTALLER: &str = "bootagent";
 
 /// npm takes an empty range for any version; in a manifest it is more likely a mistake.
 fn is_range(text: &str) -> bool {
@@ -180,6 +189,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         chosen.defaults.insert("npm_config_user_agent".to_owned(), agent);
     }
     notes.append(&mut chosen.notes);
+    let uses_own_installer = uses_own_installer(inputs, &selected, tool.is_some(), &mut notes);
     let project = work::Project {
         manifest,
         package: whole,
@@ -190,6 +200,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         node: &node,
         chosen: &chosen,
         requires_lockfile: inputs.requires_lockfile,
+        uses_own_installer,
         generates_prisma_client: generates_prisma_client(source, &package),
         uses_nx: root.has("nx.json"),
         uses_turbo: packages == start::Packages::Directory && uses_turbo(root, whole),
@@ -239,7 +250,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         // Native addons are built for the ABI of a major version.
         runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
-        settings: settings(&selected, &chosen, site.is_some()),
+        settings: settings(&selected, &chosen, site.is_some(), uses_own_installer),
         directory: place,
         needs: node
             .archive
@@ -273,7 +284,12 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
 }
 
 /// What conventions chose, and which one.
-fn settings(selected: &manager::Selected, chosen: &start::Chosen, is_site: bool) -> Vec<Setting> {
+fn settings(
+    selected: &manager::Selected,
+    chosen: &start::Chosen,
+    is_site: bool,
+    uses_own_installer: bool,
+) -> Vec<Setting> {
     let setting = |name: &str, value: String, origin: &str| Setting {
         name: name.to_owned(),
         value,
@@ -283,7 +299,32 @@ fn settings(selected: &manager::Selected, chosen: &start::Chosen, is_site: bool)
     let manager = setting("packages", manager.trim().to_owned(), &selected.origin);
     let name = if is_site { "site" } else { "start" };
     let start = setting(name, excerpt(&chosen.line), &chosen.origin);
-    [manager].into_iter().chain([start].into_iter().filter(|start| !start.origin.is_empty())).collect()
+    let own = "bootagent, and npm for what only npm is certain of".to_owned();
+    let installer = uses_own_installer.then(|| setting("installer", own, "node.installer in bootagent.toml"));
+    let start = Some(start).filter(|start| !start.origin.is_empty());
+    [manager].into_iter().chain(installer).chain(start).collect()
+}
+
+/// Whether bootagent's own installer carries out `npm ci`, as the manifest asks. Adds a note if it cannot.
+fn uses_own_installer(
+    inputs: &RecipeInputs,
+    selected: &manager::Selected,
+    has_tool: bool,
+    notes: &mut Vec<String>,
+) -> bool {
+    if inputs.manifest.said("node", "installer") != Some(OWN_INSTALLER) {
+        return false;
+    }
+    let obstacle = match selected.manager.name {
+        _ if inputs.npm_installs => "the policy says so",
+        _ if inputs.manifest.install.is_some() => "the manifest has commands that install",
+        "npm" if selected.lockfile.is_none() => "there is no lockfile",
+        "npm" if has_tool => "the commit names a version of npm",
+        "npm" => return true,
+        _ => "the lockfile is not npm's",
+    };
+    notes.push(format!("{} installs and not bootagent: {obstacle}", selected.manager.name));
+    false
 }
 
 /// Prisma's client is generated from the schema, by its program, or by a hook of its package that hides every failure.

@@ -28,6 +28,8 @@ pub struct Project<'a> {
     pub node: &'a Node,
     pub chosen: &'a Chosen,
     pub requires_lockfile: bool,
+    /// Whether bootagent's own installer carries out `npm ci`.
+    pub uses_own_installer: bool,
     /// Whether the client that the service imports must be generated, and no script does it: the hook of its package
     /// hides every failure.
     pub generates_prisma_client: bool,
@@ -43,8 +45,10 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
     let builds = project.builds(notes);
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
+        let is_own = project.uses_own_installer && phase == Phase::Install;
+        let own_installer = is_own.then(|| node.version.clone());
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
-        work.push(Work { name, why, argv, line, phase });
+        work.push(Work { name, why, argv, line, phase, own_installer });
     };
     // Install scripts of the repository's own package may need packages for development.
     let everything = !builds.is_empty()

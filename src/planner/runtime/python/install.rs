@@ -20,7 +20,7 @@ pub fn work(inputs: &RecipeInputs, found: Option<&Found>, chosen: &Chosen) -> Re
     let mut work = Vec::new();
     let mut add = |phase: Phase, name: &str, why: &str, argv: Vec<String>, line: &str| {
         let (name, why, line) = (name.to_owned(), why.to_owned(), line.to_owned());
-        work.push(Work { name, why, argv, line, phase });
+        work.push(Work { name, why, argv, line, phase, own_installer: None });
     };
     let python = chosen.program.display().to_string();
     let uv = chosen.uv.as_ref().map(|uv| uv.program.display().to_string());

@@ -1,0 +1,35 @@
+//! Reads the error of bootagent's own installer, which runs in a unit like the other tools.
+
+use super::{Complaint, Fault};
+use crate::secret::{ForeignText, Message};
+
+const BEGINNING: &str = "bootagent: the installation failed (";
+
+pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
+    let line = lines.iter().find_map(|line| line.after(BEGINNING))?;
+    let named = |fault: &&Fault| line.judge(|line| line.starts_with(&format!("{}): ", fault.name())));
+    let fault = Fault::ALL.iter().find(named)?;
+    let cause = line.after("): ")?;
+    Some(Complaint::new(*fault, Message::from("bootagent's installer: ").and(cause)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    #[test]
+    fn the_fault_is_named_in_the_line() {
+        let (fault, cause, _) = read(
+            complaint,
+            "x\nbootagent: the installation failed (registry-unreachable): connecting to r.test: refused",
+        )
+        .unwrap();
+        assert_eq!(
+            (fault, cause.as_str()),
+            (Fault::RegistryUnreachable, "bootagent's installer: connecting to r.test: refused")
+        );
+        assert!(read(complaint, "bootagent: the installation failed (no-such-fault): x").is_none());
+        assert!(read(complaint, "bootagent: npm installs, because x").is_none());
+    }
+}

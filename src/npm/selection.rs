@@ -1,0 +1,121 @@
+//! Which packages of the lockfile are placed: not those for development, if they are left out, nor optional ones that are
+//! for other machines, with what only these require.
+
+use std::collections::BTreeSet;
+
+use super::graph::{Edge, Graph, Index};
+use super::platform::Platform;
+use super::{Result, for_npm, path, quoted};
+
+/// What decides which packages are placed.
+pub struct Wanted<'a> {
+    pub platform: &'a Platform,
+    pub omits_development: bool,
+    /// npm's `engine-strict`.
+    pub is_strict: bool,
+}
+
+/// The packages and links that are placed, without the project.
+pub fn placed(graph: &Graph, wanted: &Wanted) -> Result<BTreeSet<Index>> {
+    let mut left_out: BTreeSet<Index> = BTreeSet::new();
+    for (index, entry) in graph.entries.iter().enumerate() {
+        if entry.is("extraneous") {
+            return for_npm(format!("{} is extraneous in the lockfile", quoted(&entry.path)));
+        }
+        if entry.is("optional") {
+            if !left_out.contains(&index) && !(wanted.platform.has(entry)? && wanted.platform.runs(entry)?) {
+                left_out.extend(optional_set(graph, index, &left_out));
+            }
+            continue;
+        }
+        if !wanted.platform.has(entry)? {
+            return for_npm(format!("{} is not for this platform", name(graph, index)));
+        }
+        let counts = wanted.is_strict && !(wanted.omits_development && entry.is("dev"));
+        if counts && !wanted.platform.runs(entry)? {
+            return for_npm(format!("{} is not for this version of Node", name(graph, index)));
+        }
+    }
+    if wanted.omits_development {
+        let is_omitted = |index: &Index| graph.entries.get(*index).is_some_and(|entry| entry.is("dev"));
+        left_out.extend((0..graph.entries.len()).filter(is_omitted));
+    }
+    let placed: BTreeSet<Index> =
+        (1..graph.entries.len()).filter(|index| !left_out.contains(index)).collect();
+    check(graph, &placed, &left_out)?;
+    Ok(placed)
+}
+
+/// What npm removes together with an optional package that does not fit: what requires it, up to optional requirements,
+/// and what only these require.
+fn optional_set(graph: &Graph, first: Index, inert: &BTreeSet<Index>) -> BTreeSet<Index> {
+    let edges = |all: &[Vec<usize>], of: Index| -> Vec<Edge> {
+        let indices = all.get(of).into_iter().flatten();
+        indices.filter_map(|edge| graph.edges.get(*edge).copied()).collect()
+    };
+    let mut boundary = BTreeSet::from([first]);
+    let mut next = vec![first];
+    while let Some(one) = next.pop() {
+        let required = edges(&graph.into, one).into_iter().filter(|edge| !edge.kind.is_optional());
+        next.extend(required.map(|edge| edge.from).filter(|from| boundary.insert(*from)));
+    }
+    let counts = |edge: &Edge| !boundary.contains(&edge.to) && !inert.contains(&edge.from);
+    let mut set = boundary.clone();
+    let mut next: Vec<Index> = boundary.iter().copied().collect();
+    while let Some(one) = next.pop() {
+        let counted = edges(&graph.out, one).into_iter().filter(counts);
+        next.extend(counted.map(|edge| edge.to).filter(|to| set.insert(*to)));
+    }
+    // Without those that something else requires, too.
+    loop {
+        let is_needed = |index: &Index| {
+            edges(&graph.into, *index).iter().any(|edge| !set.contains(&edge.from) && counts(edge))
+        };
+        let needed: Vec<Index> = set.iter().copied().filter(is_needed).collect();
+        if needed.is_empty() {
+            return set;
+        }
+        set.retain(|index| !needed.contains(index));
+    }
+}
+
+/// A lockfile whose flags contradict each other is npm's, and so are the kinds of package that only npm unpacks.
+fn check(graph: &Graph, placed: &BTreeSet<Index>, left_out: &BTreeSet<Index>) -> Result<()> {
+    if left_out.contains(&0) {
+        return for_npm("the project itself would be left out");
+    }
+    let paths: BTreeSet<&str> = left_out
+        .iter()
+        .filter_map(|index| graph.entries.get(*index))
+        .map(|entry| entry.path.as_str())
+        .collect();
+    for index in left_out {
+        let Some(entry) = graph.entries.get(*index) else { continue };
+        if entry.is_link() || entry.name().is_none() {
+            return for_npm(format!("the directory {} is left out", quoted(&entry.path)));
+        }
+    }
+    for index in placed {
+        let Some(entry) = graph.entries.get(*index) else { continue };
+        if path::holder(&entry.path).is_some_and(|holder| paths.contains(holder)) {
+            return for_npm(format!("{} is in a package that is left out", quoted(&entry.path)));
+        }
+        if entry.is_link() || entry.name().is_none() {
+            continue;
+        }
+        if entry.is("inBundle") || entry.bundles() {
+            return for_npm(format!("{} brings other packages along", name(graph, *index)));
+        }
+        if entry.is("hasShrinkwrap") {
+            return for_npm(format!("{} has a lockfile of its own", name(graph, *index)));
+        }
+    }
+    Ok(())
+}
+
+fn name(graph: &Graph, index: Index) -> String {
+    graph.entries.get(index).map_or_else(String::new, |entry| match entry.path.as_str() {
+        "" => "the project".to_owned(),
+        _ => quoted(entry.package_name()),
+    })
+}

@@ -1,0 +1,149 @@
+//! The tree that `npm ci` makes: packages, links and texts, in the order in which they can be made.
+
+use super::address::{self, Address};
+use super::bins::{self};
+use super::entry::Entry;
+use super::graph::graph;
+use super::integrity::Integrity;
+use super::platform::Platform;
+use super::selection::{Wanted, placed};
+use super::settings::Settings;
+use super::{Result, for_npm, hidden, local, lockfile, path, quoted};
+use crate::secret::Secret;
+
+pub use super::bins::Bin;
+
+/// Files of the commit, by paths relative to the project.
+pub trait Files {
+    /// `None` if it is absent, too long or not UTF-8.
+    fn text(&self, path: &str) -> Option<String>;
+    fn exists(&self, path: &str) -> bool;
+    /// Names of the directories in a directory.
+    fn directories(&self, path: &str) -> Vec<String>;
+}
+
+pub struct Inputs<'a> {
+    pub lockfile: &'a str,
+    pub files: &'a dyn Files,
+    pub settings: &'a Settings,
+    pub platform: &'a Platform,
+    pub omits_development: bool,
+}
+
+/// A package of a registry. Paths are relative to the project.
+#[derive(Clone, Debug)]
+pub struct Package {
+    pub path: String,
+    /// The package's own name and version.
+    pub id: String,
+    pub address: Address,
+    /// Whether the lockfile does not say where it is: npm would ask the registry, whose answer is this address nearly always.
+    pub is_guess: bool,
+    /// Of such a package, the files that npm makes executable while it unpacks them.
+    pub programs: Vec<String>,
+    /// The value of the header `Authorization`.
+    pub credential: Option<Secret>,
+    pub integrity: Integrity,
+    /// Whether its `install` scripts are known to npm. One that has `binding.gyp` without them is built nevertheless.
+    pub has_scripts: bool,
+}
+
+/// A link to a directory of the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub path: String,
+    /// As the link has it.
+    pub target: String,
+}
+
+#[derive(Debug)]
+pub struct Tree {
+    pub packages: Vec<Package>,
+    pub links: Vec<Link>,
+    pub bins: Vec<Bin>,
+    /// Directories of the commit in which packages are placed.
+    pub linked: Vec<String>,
+    /// The text of `node_modules/.package-lock.json`.
+    pub hidden: String,
+    /// Names of packages whose install scripts npm runs afterwards.
+    pub builds: Vec<String>,
+}
+
+pub fn tree(inputs: &Inputs) -> Result<Tree> {
+    let Inputs { settings, platform, omits_development, .. } = *inputs;
+    let lockfile = lockfile::parse(inputs.lockfile)?;
+    let local = local::entries(&lockfile, inputs.files, settings.runs_scripts)?;
+    let graph = graph(&lockfile, &local, settings.with_peers)?;
+    let wanted = Wanted { platform, omits_development, is_strict: settings.is_strict };
+    let placed = placed(&graph, &wanted)?;
+    let entries: Vec<&Entry> = placed.iter().filter_map(|index| graph.entries.get(*index).copied()).collect();
+    let mut tree = Tree {
+        packages: Vec::new(),
+        links: Vec::new(),
+        bins: bins::links(entries.iter().map(|entry| (*entry, programs(entry, &lockfile)))),
+        linked: Vec::new(),
+        hidden: hidden::text(&lockfile, &entries)?,
+        builds: Vec::new(),
+    };
+    for entry in entries {
+        match entry.name() {
+            None => tree.linked.push(entry.path.clone()),
+            Some(_) if entry.is_link() => tree.links.push(link(entry)),
+            Some(name) => {
+                if entry.is("hasInstallScript") && settings.runs_scripts {
+                    // npm removes an optional package whose script fails.
+                    if entry.is("optional") {
+                        return for_npm(format!("{} is optional and has an install script", quoted(name)));
+                    }
+                    tree.builds.push(name.to_owned());
+                }
+                tree.packages.push(package(entry, settings)?);
+            }
+        }
+    }
+    tree.builds.dedup();
+    Ok(tree)
+}
+
+/// A link has the programs of its target.
+fn programs(entry: &Entry, lockfile: &lockfile::Lockfile) -> Vec<(String, String)> {
+    if !entry.is_link() {
+        return bins::of(entry);
+    }
+    let target = entry.text("resolved").and_then(|target| lockfile.entries.get(target));
+    target.map(bins::of).unwrap_or_default()
+}
+
+fn link(entry: &Entry) -> Link {
+    let directory = entry.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let target = path::relative(directory, entry.text("resolved").unwrap_or_default());
+    Link { path: entry.path.clone(), target }
+}
+
+fn package(entry: &Entry, settings: &Settings) -> Result<Package> {
+    let id =
+        format!("{}@{}", quoted(entry.package_name()), quoted(entry.text("version").unwrap_or_default()));
+    let Some(integrity) = entry.text("integrity") else {
+        return for_npm(format!("the lockfile has no integrity for {id}"));
+    };
+    let guess = address::usual(entry.package_name(), entry.text("version").unwrap_or_default(), settings);
+    let (address, is_guess) = match (entry.fields.get("resolved"), guess) {
+        (Some(_), _) => {
+            let resolved = entry.text("resolved").unwrap_or_default();
+            (address::of(resolved, &settings.registry, &settings.replace)?, false)
+        }
+        (None, Some(address)) => (address, true),
+        (None, None) => return for_npm(format!("the lockfile does not say where {id} is")),
+    };
+    let programs = bins::of(entry).into_iter().map(|(_, file)| file).filter(|_| is_guess).collect();
+    Ok(Package {
+        path: entry.path.clone(),
+        id,
+        is_guess,
+        programs,
+        credential: settings.credentials.header(&address, &settings.registry),
+        integrity: Integrity::parse(integrity)?,
+        address,
+        has_scripts: entry.is("hasInstallScript"),
+    })
+}
