@@ -55,6 +55,7 @@ fn facts() -> Facts {
 fn source() -> Source {
     let files = ["bootagent.toml", "package-lock.json", "package.json"];
     Source {
+        signed_by: None,
         repository: "https://example.com/auth-service.git".to_owned(),
         branch: Branch::try_from("test").unwrap(),
         commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
