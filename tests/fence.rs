@@ -78,7 +78,6 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
     ("children", &["npm_tree", "service", "registries", "git", "web", "jail", "process"]),
-    ("npm_tree", &["web", "jail"]),
     ("attend", &["local", "survey", "service", "aws", "process", "disk"]),
     (
         "local",
@@ -104,6 +103,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["npm_tree", "registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),
+    ("npm_tree", &["web", "jail"]),
     ("registries", &["web", "jail", "disk"]),
     ("git", &["aws", "web", "jail", "process", "disk", "retry"]),
     ("aws", &["web", "disk", "retry", "progress"]),

@@ -58,7 +58,7 @@ impl Address {
 /// host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replace {
-    Host(String),
+    Only(String),
     Always,
     Never,
 }
@@ -103,7 +103,7 @@ pub fn of(resolved: &str, registry: &Address, replace: &Replace) -> Result<Addre
     let is_replaced = match replace {
         Replace::Always => true,
         Replace::Never => false,
-        Replace::Host(host) => *host == address.host,
+        Replace::Only(host) => *host == address.host,
     };
     if is_replaced {
         address.host.clone_from(&registry.host);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_registry_replaces_the_public_one() {
-        let replace = Replace::Host("registry.npmjs.org".to_owned());
+        let replace = Replace::Only("registry.npmjs.org".to_owned());
         let at = |resolved: &str, registry: &str, replace: &Replace| {
             of(resolved, &Address::parse(registry).unwrap(), replace).unwrap().text()
         };

@@ -167,11 +167,11 @@ impl Settings {
             return for_npm(format!("the registry {} is not a plain https address", quoted(registry)));
         };
         let replace = match first("replace-registry-host") {
-            None | Some("npmjs") => Replace::Host("registry.npmjs.org".to_owned()),
+            None | Some("npmjs") => Replace::Only("registry.npmjs.org".to_owned()),
             Some("always") => Replace::Always,
             Some("never") => Replace::Never,
             Some(host) if Address::parse(&format!("https://{host}/")).is_some() => {
-                Replace::Host(host.to_owned())
+                Replace::Only(host.to_owned())
             }
             Some(other) => return for_npm(format!("replace-registry-host is {}", quoted(other))),
         };

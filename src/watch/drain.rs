@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::leaving::{Due, Seen, WARM};
 use super::log::Log;
 use super::pause;
+use crate::apply;
 use crate::fault::Fault;
-use crate::machine::{Attend, Context, Refreshed};
+use crate::machine::{Attend, Refreshed};
 use crate::plan::{Action, Keepalive, LifecycleResult, Signal, Watch, layout};
 
 /// How long to ask if Auto Scaling does not say. Then the service stops: it must not be killed by the hook's end.
@@ -178,7 +179,7 @@ async fn stop(machine: &impl Attend, watch: &Watch, log: &Log) {
 async fn complete(machine: &impl Attend, watch: &Watch, hook: &Keepalive, log: &Log) {
     const SUBJECT: &str = "completing the terminate hook";
     let signal = Action::Signal(Signal { at: hook.at.clone(), result: LifecycleResult::Continue });
-    while let Err(error) = machine.act(&signal, &Context { scratch: None, tokens: None }).await {
+    while let Err(error) = apply::once(machine, &signal).await {
         log.failed(SUBJECT, error);
         pause(asking(watch)).await;
     }

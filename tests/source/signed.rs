@@ -182,6 +182,7 @@ fn an_unsigned_commit_is_refused_before_anything_of_it_is_read() {
     stage.refuses(&[&signer], Code::CommitUnsigned, &[]);
     // The signature of the parent is not that of its child.
     stage.git(&["fetch", "-q"]);
+    stage.git(&["reset", "-q", "--soft", "origin/main"]);
     stage.commit_signed("key");
     stage.upstream.commit("main", stage.upstream.service_tree("9"));
     stage.refuses(&[&signer], Code::CommitUnsigned, &[]);

@@ -9,7 +9,7 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     let line = lines.iter().find_map(|line| line.after(BEGINNING))?;
     let named = |fault: &&Fault| line.judge(|line| line.starts_with(&format!("{}): ", fault.name())));
     let fault = Fault::ALL.iter().find(named)?;
-    let cause = line.after("): ")?;
+    let cause = line.after(&format!("{}): ", fault.name()))?;
     Some(Complaint::new(*fault, Message::from("bootagent's installer: ").and(cause)))
 }
 
