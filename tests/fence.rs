@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["error", "facts", "observe", "plan"]),
     ("boot", &["apply", "error", "facts", "machine", "observe", "plan", "planner", "report", "secret"]),
-    ("watch", &["error", "facts", "fault", "machine", "plan"]),
+    ("watch", &["apply", "error", "facts", "fault", "machine", "plan"]),
     ("apply", &["error", "fault", "machine", "plan", "report", "secret"]),
     ("report", &["error", "facts", "machine", "observe", "plan", "secret"]),
     ("planner", &["error", "fault", "facts", "observe", "plan", "secret"]),

@@ -39,7 +39,18 @@ pub fn completions(shell: Shell) -> String {
     let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let mut command = Command::new("bootagent").version(super::VERSION).subcommands(shown);
     clap_complete::generate(shell, &mut command, "bootagent", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    let flags = command.get_subcommands().flat_map(Command::get_arguments);
+    let hidden = flags.filter(|flag| flag.is_hide_set()).filter_map(|flag| flag.get_long());
+    hidden.fold(String::from_utf8_lossy(&script).into_owned(), without)
+}
+
+/// A script without a flag. clap_complete's scripts have hidden flags, too: in bash as a word among others, in zsh and
+/// fish on a line of its own.
+fn without(script: String, flag: &str) -> String {
+    let is_other =
+        |line: &&str| !line.contains(&format!("--{flag}[")) && !line.contains(&format!(" -l {flag} "));
+    let lines: Vec<&str> = script.split('\n').filter(is_other).collect();
+    lines.join("\n").replace(&format!(" --{flag} "), " ")
 }
 
 #[cfg(test)]
