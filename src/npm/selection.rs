@@ -23,7 +23,7 @@ pub fn placed(graph: &Graph, wanted: &Wanted) -> Result<BTreeSet<Index>> {
             return for_npm(format!("{} is extraneous in the lockfile", quoted(&entry.path)));
         }
         if entry.is("optional") {
-            if !left_out.contains(&index) && !(wanted.platform.has(entry)? && wanted.platform.runs(entry)?) {
+            if !(left_out.contains(&index) || wanted.platform.has(entry)? && wanted.platform.runs(entry)?) {
                 left_out.extend(optional_set(graph, index, &left_out));
             }
             continue;

@@ -124,7 +124,7 @@ impl<'a> Builder<'a> {
     }
 
     fn map(&mut self) -> Result<Node, String> {
-        let (mut own, mut merged): (Vec<(String, Node)>, Vec<(String, Node)>) = (Vec::new(), Vec::new());
+        let (mut own, mut merged) = (Vec::<(String, Node)>::new(), Vec::<(String, Node)>::new());
         loop {
             let (key, is_plain) = match self.next()? {
                 Event::MappingEnd => break,
