@@ -29,7 +29,10 @@ pub fn judge(seen: &Seen) -> Judged {
         return Judged { state: going_on(present), why: silent(seen), error };
     }
     let Some(record) = &seen.record else { return without_a_record(present) };
-    match present.filter(|present| serves(present)) {
+    // A unit of the service's name that is not bootagent's is not the service.
+    let is_taken = error.as_ref().is_some_and(|error| error.code == Code::NameTaken.name());
+    let is_foreign = |present: &Present| is_taken && present.good.is_none();
+    match present.filter(|present| serves(present) && !is_foreign(present)) {
         Some(present) => serving(record, present, error),
         None => down(record, present, error),
     }
