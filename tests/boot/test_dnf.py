@@ -11,6 +11,8 @@ from lab.fixtures import _WORLD
 from services import talking
 from stage import POLICY, REPOSITORY, Stage, assert_failed
 
+pytestmark = pytest.mark.variants
+
 SAID = "/var/tmp/said"
 LOCK = "/var/cache/dnf/metadata_lock.pid"
 

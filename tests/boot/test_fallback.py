@@ -9,6 +9,8 @@ from poller import Poller
 from services import BRIEF, NOTHING, TALKING, talking
 from stage import GIT, POLICY, SECRETS, run, serving
 
+pytestmark = pytest.mark.variants
+
 RECORDS = f"/var/lib/bootagent/services/{SERVICE}"
 GOOD, CLAIM = f"{RECORDS}/good.json", f"{RECORDS}/claim"
 OPERATORS = f"/etc/bootagent/services/{SERVICE}.toml"

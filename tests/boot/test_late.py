@@ -10,6 +10,8 @@ import pytest
 import services
 from stage import GIT, SECRETS
 
+pytestmark = pytest.mark.variants
+
 BRIEF = services.NOTHING + services.BRIEF
 
 
