@@ -10,6 +10,7 @@ mod failed;
 mod fallback;
 mod fetch;
 mod fleet;
+mod group_failures;
 mod identify;
 mod last_good;
 mod memory;
@@ -89,13 +90,14 @@ async fn attempt(
         .await
         .inspect_err(|error| report.first_error(error))?;
 
-    let result = match Box::pin(fleet::refuse_failing(machine, flags, &identified, plan, report)).await {
-        Ok(()) => {
-            let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
-            limit.run(stop.as_mut(), carrying_out).await
-        }
-        Err(error) => Err(error),
-    };
+    let result =
+        match Box::pin(group_failures::refuse_failing(machine, flags, &identified, plan, report)).await {
+            Ok(()) => {
+                let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
+                limit.run(stop.as_mut(), carrying_out).await
+            }
+            Err(error) => Err(error),
+        };
     let of = (flags, &identified);
     let rebuilding = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report);
     let result = Box::pin(rebuilding).await;

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use super::identify::Identified;
-use super::{fallback, fleet, last_good, memory, present};
+use super::{fallback, fleet, group_failures, last_good, memory, present};
 use crate::apply::{self, Limit};
 use crate::error::{Code, Error};
 use crate::machine::Host;
@@ -22,7 +22,7 @@ pub async fn attempt(
 ) {
     report.first_error(error);
     if !report.was_cancelled() && !report.has_passed() {
-        fleet::record_failure(machine, identified, plan, error).await;
+        group_failures::record_failure(machine, identified, plan, error).await;
         fleet::tell_soon(machine, known, report).await;
     }
     let good = Box::pin(last_good::due(machine, flags, identified, plan, error, report)).await;

@@ -83,7 +83,7 @@ async fn take(imds: &Imds, lock: &MigrationLock) -> Result<Taken> {
     let access = || access(&lock.access, Phase::Fleet);
     loop {
         let found = s3::get(imds, &lock.at, access()).await?;
-        // What cannot be read is no lock of bootagent: it is replaced.
+        // What cannot be read was not written by bootagent: it is replaced.
         let record =
             found.as_ref().and_then(|object| records::parse::<LockRecord>(object.text.as_bytes()).ok());
         let only_if = match (&found, &record) {

@@ -1,7 +1,9 @@
 //! Addresses of archives: only plain `https` ones, and which of them a registry replaces.
 
-use super::settings::Settings;
 use super::{Result, for_npm, quoted};
+
+/// The host of npm's setting `registry`, unless something else is configured, and of `replace-registry-host = npmjs`.
+pub const PUBLIC: &str = "registry.npmjs.org";
 
 /// In bytes.
 const LONGEST: usize = 2000;
@@ -64,7 +66,7 @@ pub enum Replace {
 }
 
 /// Where registries have the archive of a version, by the package's own name.
-pub fn usual(name: &str, version: &str, settings: &Settings) -> Option<Address> {
+pub fn usual(name: &str, version: &str, registry: &Address, other_scopes: &[String]) -> Option<Address> {
     let is_plain = |text: &str| {
         !text.is_empty()
             && !text.starts_with('.')
@@ -76,16 +78,13 @@ pub fn usual(name: &str, version: &str, settings: &Settings) -> Option<Address> 
         return None;
     }
     // A scope with a registry of its own.
-    if scope.is_some_and(|scope| settings.scopes.iter().any(|other| other == scope)) {
+    if scope.is_some_and(|scope| other_scopes.iter().any(|other| other == scope)) {
         return None;
     }
-    let registry = settings.registry.path.trim_end_matches('/');
+    let below = registry.path.trim_end_matches('/');
     // A build's number is not in the name.
     let version = version.split('+').next().unwrap_or_default();
-    Address::parse(&format!(
-        "https://{}{registry}/{name}/-/{base}-{version}.tgz",
-        settings.registry.host_and_port()
-    ))
+    Address::parse(&format!("https://{}{below}/{name}/-/{base}-{version}.tgz", registry.host_and_port()))
 }
 
 /// Git hosts, whose addresses npm reads as repositories.
@@ -124,14 +123,14 @@ mod tests {
 
     #[test]
     fn a_registry_replaces_the_public_one() {
-        let replace = Replace::Only("registry.npmjs.org".to_owned());
+        let replace = Replace::Only(PUBLIC.to_owned());
         let at = |resolved: &str, registry: &str, replace: &Replace| {
             of(resolved, &Address::parse(registry).unwrap(), replace).unwrap().text()
         };
-        let public = "https://registry.npmjs.org/a/-/a-1.tgz";
+        let public = &format!("https://{PUBLIC}/a/-/a-1.tgz");
         assert_eq!(at(public, "https://r.test/", &replace), "https://r.test/a/-/a-1.tgz");
         assert_eq!(at(public, "https://r.test:8443/npm/", &replace), "https://r.test:8443/npm/a/-/a-1.tgz");
-        assert_eq!(at(public, "https://r.test/npm/", &Replace::Never), public);
+        assert_eq!(&at(public, "https://r.test/npm/", &Replace::Never), public);
         let other = "https://x.test/npm/a/-/a-1.tgz";
         assert_eq!(at(other, "https://r.test/npm/", &replace), other);
         assert_eq!(at(other, "https://r.test/npm/", &Replace::Always), "https://r.test/npm/a/-/a-1.tgz");
@@ -157,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(Address::parse(text), None, "{text}");
         }
-        let public = Address::parse("https://registry.npmjs.org/").unwrap();
+        let public = Address::parse(&format!("https://{PUBLIC}/")).unwrap();
         assert!(of("https://codeload.github.com/a/b/tar.gz/c", &public, &Replace::Never).is_err());
     }
 }

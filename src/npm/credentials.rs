@@ -22,7 +22,7 @@ struct Credential {
 pub struct Credentials(Vec<Credential>);
 
 impl Credentials {
-    /// Takes a key such as `//registry.npmjs.org/:_authToken`. Earlier ones count more.
+    /// Takes a key such as `//npm.acme.test/:_authToken`. Earlier ones count more.
     pub fn add(&mut self, key: &str, value: &str) -> Result<()> {
         let Some((place, name)) = key.rsplit_once(':') else { return Ok(()) };
         let at = match self.0.iter().position(|one| one.place == place) {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::entry::Entry;
+use super::files::Files;
 use super::lockfile::Lockfile;
-use super::tree::Files;
 use super::{Result, bins, for_npm, path, quoted, specifier};
 
 /// Scripts of the project that `npm ci` runs.

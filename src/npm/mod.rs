@@ -14,6 +14,7 @@ mod bins;
 mod collate;
 mod credentials;
 mod entry;
+mod files;
 mod graph;
 mod hidden;
 mod ini;
@@ -31,10 +32,11 @@ mod tree;
 
 pub use address::Address;
 pub use credentials::Credentials;
+pub use files::Files;
 pub use integrity::{Algorithm, Integrity};
 pub use platform::Platform;
 pub use settings::{Layer, Settings};
-pub use tree::{Bin, Files, Inputs, Link, Package, Tree, tree};
+pub use tree::{Bin, Inputs, Link, Package, Tree, tree};
 
 /// Why there is no tree.
 #[derive(Clone, Debug, PartialEq, Eq)]

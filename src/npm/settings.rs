@@ -1,7 +1,7 @@
 //! npm's settings, from variables and `.npmrc` files: those that change what an installation makes. One that is not known
 //! here is npm's.
 
-use super::address::{Address, Replace};
+use super::address::{Address, PUBLIC, Replace};
 use super::credentials::Credentials;
 use super::{Obstacle, Result, for_npm, ini, quoted};
 
@@ -162,12 +162,13 @@ impl Settings {
             Some("false" | "null") => Ok(false),
             Some(other) => for_npm(format!("the setting {key} of npm is {}", quoted(other))),
         };
-        let registry = first("registry").unwrap_or("https://registry.npmjs.org/");
+        let public = format!("https://{PUBLIC}/");
+        let registry = first("registry").unwrap_or(&public);
         let Some(registry) = Address::parse(registry) else {
             return for_npm(format!("the registry {} is not a plain https address", quoted(registry)));
         };
         let replace = match first("replace-registry-host") {
-            None | Some("npmjs") => Replace::Only("registry.npmjs.org".to_owned()),
+            None | Some("npmjs") => Replace::Only(PUBLIC.to_owned()),
             Some("always") => Replace::Always,
             Some("never") => Replace::Never,
             Some(host) if Address::parse(&format!("https://{host}/")).is_some() => {
@@ -180,7 +181,7 @@ impl Settings {
             match known(key) {
                 Known::Credential => credentials.add(key, value)?,
                 Known::Read | Known::Ignored => {}
-                // An absolute path is of the machine, whoever names it.
+                // An absolute path is of the machine, also if the repository names it.
                 Known::OfTheMachine if !is_of_project || key == "cafile" && value.starts_with('/') => {}
                 Known::OfTheMachine | Known::No => return Err(changes(key)),
             }
@@ -271,7 +272,7 @@ mod tests {
         let plain = read(&[], "").unwrap();
         assert_eq!(
             (plain.registry.host.as_str(), plain.with_peers, plain.runs_scripts, plain.is_strict),
-            ("registry.npmjs.org", true, true, false)
+            (PUBLIC, true, true, false)
         );
         let proxied = read(
             &[("npm_config_https_proxy", "http://p.test:3128"), ("npm_config_noproxy", "a.test, b.test")],

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::npm::address::PUBLIC;
 
 struct Commit(BTreeMap<String, String>);
 
@@ -30,7 +31,7 @@ impl Files for Commit {
 
 fn entry(version: &str) -> Value {
     json!({
-        "version": version, "resolved": format!("https://registry.npmjs.org/x/-/x-{version}.tgz"),
+        "version": version, "resolved": format!("https://{PUBLIC}/x/-/x-{version}.tgz"),
         "integrity": format!("sha512-{}==", "A".repeat(86))
     })
 }
@@ -98,7 +99,7 @@ fn packages_programs_and_the_hidden_lockfile() {
     let first = &tree.packages[0];
     assert_eq!(
         (first.path.as_str(), first.id.as_str(), first.address.text().as_str()),
-        (A, "a@1.2.0", "https://registry.npmjs.org/x/-/x-1.2.0.tgz")
+        (A, "a@1.2.0", format!("https://{PUBLIC}/x/-/x-1.2.0.tgz").as_str())
     );
     assert_eq!(
         tree.bins,
@@ -120,7 +121,7 @@ fn packages_programs_and_the_hidden_lockfile() {
   "packages": {{
     "node_modules/a": {{
       "version": "1.2.0",
-      "resolved": "https://registry.npmjs.org/x/-/x-1.2.0.tgz",
+      "resolved": "https://{PUBLIC}/x/-/x-1.2.0.tgz",
       "integrity": "sha512-{hash}==",
       "license": "MIT",
       "dependencies": {{
@@ -132,7 +133,7 @@ fn packages_programs_and_the_hidden_lockfile() {
     }},
     "node_modules/a/node_modules/b": {{
       "version": "2.0.0",
-      "resolved": "https://registry.npmjs.org/x/-/x-2.0.0.tgz",
+      "resolved": "https://{PUBLIC}/x/-/x-2.0.0.tgz",
       "integrity": "sha512-{hash}==",
       "devOptional": true,
       "hasInstallScript": true
@@ -190,7 +191,7 @@ fn without_an_address_the_usual_one_is_asked() {
     a.as_object_mut().unwrap().remove("resolved");
     let tree = answer(json!({ A: a }), &[], false).unwrap();
     let package = &tree.packages[0];
-    assert_eq!(package.address.text(), "https://registry.npmjs.org/@s/b/-/b-1.2.3.tgz");
+    assert_eq!(package.address.text(), format!("https://{PUBLIC}/@s/b/-/b-1.2.3.tgz"));
     assert_eq!((package.is_guess, &package.programs), (true, &vec!["x.js".to_owned()]));
     assert!(!tree.hidden.contains("resolved"));
 }

@@ -3,6 +3,7 @@
 use super::address::{self, Address};
 use super::bins::{self};
 use super::entry::Entry;
+use super::files::Files;
 use super::graph::graph;
 use super::integrity::Integrity;
 use super::platform::Platform;
@@ -12,15 +13,6 @@ use super::{Result, for_npm, hidden, local, lockfile, path, quoted};
 use crate::secret::Secret;
 
 pub use super::bins::Bin;
-
-/// Files of the commit, by paths relative to the project.
-pub trait Files {
-    /// `None` if it is absent, too long or not UTF-8.
-    fn text(&self, path: &str) -> Option<String>;
-    fn exists(&self, path: &str) -> bool;
-    /// Names of the directories in a directory.
-    fn directories(&self, path: &str) -> Vec<String>;
-}
 
 pub struct Inputs<'a> {
     pub lockfile: &'a str,
@@ -126,7 +118,12 @@ fn package(entry: &Entry, settings: &Settings) -> Result<Package> {
     let Some(integrity) = entry.text("integrity") else {
         return for_npm(format!("the lockfile has no integrity for {id}"));
     };
-    let guess = address::usual(entry.package_name(), entry.text("version").unwrap_or_default(), settings);
+    let guess = address::usual(
+        entry.package_name(),
+        entry.text("version").unwrap_or_default(),
+        &settings.registry,
+        &settings.scopes,
+    );
     let (address, is_guess) = match (entry.fields.get("resolved"), guess) {
         (Some(_), _) => {
             let resolved = entry.text("resolved").unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::Decision;
 use super::policy::{Origin, Policy, Sourced};
+use crate::error::{Code, Error};
 use crate::facts::{CommitPrefix, Environment, Facts};
 
 /// Whether `text` names the pinned environment. `production` means `prod` only if the policy has no `production`.
@@ -20,4 +21,11 @@ pub fn is_commit(text: &str, decided: &Decision) -> bool {
 pub fn tag(facts: &Facts, key: &str) -> Option<Sourced<String>> {
     let value = facts.tags.as_ref()?.get(key)?;
     Some(Sourced { value: value.clone(), origin: Origin::Tag(key.to_owned()) })
+}
+
+/// The error of a flag that names something else than the instance is pinned to.
+pub(super) fn contradiction(flag: &str, value: &str, before: &str) -> Error {
+    let cause = format!("this instance is pinned to {before} since its first boot");
+    let doing = format!("reading the flag --{flag} {}", value.escape_default());
+    Error::new(Code::Usage, doing, cause).remedy("add --update to choose again")
 }

@@ -2,16 +2,14 @@
 
 use serde::de::DeserializeOwned;
 
-use super::Decision;
 use super::Selection;
-use super::compare::tag;
-use super::identity::{branch, environment, name, service};
-use super::policy::{Flags, Origin, Policy, Sourced};
+use super::choice::{branch, environment, service};
+use super::policy::{Flags, Policy};
 use super::reads::{patience, region};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, CommitPrefix, Environment, Facts, FleetFailure, FleetKnown, FleetMemory, FleetPrefix, Listed,
-    Network, S3Object, Service, records,
+    Commit, Environment, Facts, FleetFailure, FleetKnown, FleetMemory, FleetPrefix, Listed, Network,
+    S3Object, Service, records,
 };
 use crate::machine::{Observe, SecretPatience, blocking};
 use crate::plan::Seconds;
@@ -21,26 +19,6 @@ fn named(facts: &Facts, policy: &Policy) -> Result<(Service, Environment)> {
     let service = service(facts, policy, None, true)?.value;
     let (environment, _) = branch(environment(facts, policy, None, true)?, &policy.environments())?;
     Ok((service, environment.value))
-}
-
-/// The commit to deploy: the recorded one, or the one that policy, tag or the group's pin names; `None` for the newest.
-pub fn pinned(
-    facts: &Facts,
-    policy: &Policy,
-    decided: Option<&Decision>,
-) -> Result<Option<Sourced<CommitPrefix>>> {
-    if let Some(decided) = decided {
-        return Ok(Some(Sourced { value: decided.source.commit.clone().into(), origin: Origin::Decided }));
-    }
-    let named = policy.commit().or_else(|| tag(facts, &policy.commit_tag())).map(|text| name(text, "commit"));
-    Ok(named.transpose()?.or_else(|| pinned_by_rollout(facts)))
-}
-
-/// The commit that a rollout pinned for the whole group.
-fn pinned_by_rollout(facts: &Facts) -> Option<Sourced<CommitPrefix>> {
-    let pin = facts.fleet.pin.as_ref()?;
-    let place = facts.fleet.place.clone().unwrap_or_default();
-    Some(Sourced { value: pin.commit.clone().into(), origin: Origin::Fleet(place) })
 }
 
 impl Selection {

@@ -1,17 +1,15 @@
 //! Selects service, environment, branch and commit of this instance: from flags, the policy, tags and the record of an
 //! earlier run. The policy limits what tags can select. No reads happen here.
 
-use std::collections::BTreeMap;
-
-use super::compare::{is_commit, is_environment, tag};
-use super::fleet::pinned;
+use super::choice::{branch, environment, pinned, service};
+use super::compare::{contradiction, is_commit, is_environment};
 use super::policy::{
-    Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origin, Origins, PackagesAllowed, Policy,
-    Sourced, Upkeep, ValuesAllowed, WatchWanted,
+    Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins, PackagesAllowed, Policy, Upkeep,
+    ValuesAllowed, WatchWanted,
 };
 use super::remote::{Remote, refuse_userinfo, without_repository};
 use super::{Decision, notes};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::facts::{Branch, CommitPrefix, Environment, Facts, Mirrors, Network, Registry, Service};
 use crate::plan::{Seconds, Setting};
 
@@ -255,105 +253,4 @@ fn refuse_contradiction(policy: &Policy, decided: &Decision) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn contradiction(flag: &str, value: &str, before: &str) -> Error {
-    let cause = format!("this instance is pinned to {before} since its first boot");
-    let doing = format!("reading the flag --{flag} {}", value.escape_default());
-    Error::new(Code::Usage, doing, cause).remedy("add --update to choose again")
-}
-
-/// Checks a name against its grammar.
-pub(super) fn name<T: TryFrom<String>>(text: Sourced<String>, what: &str) -> Result<Sourced<T>>
-where
-    T::Error: std::fmt::Display,
-{
-    let Sourced { value, origin } = text;
-    let code = if matches!(origin, Origin::Tag(_)) { Code::TagInvalid } else { Code::PolicyInvalid };
-    match T::try_from(value) {
-        Ok(value) => Ok(Sourced { value, origin }),
-        Err(error) => {
-            Err(origin.remedied(Error::new(code, format!("choosing the {what} from {origin}"), error)))
-        }
-    }
-}
-
-fn missing(what: &str, key: &str) -> Error {
-    Error::new(Code::TagMissing, format!("choosing the {what}"), format!("the instance has no tag {key}"))
-}
-
-pub(super) fn service(
-    facts: &Facts,
-    policy: &Policy,
-    decided: Option<&Decision>,
-    update: bool,
-) -> Result<Sourced<Service>> {
-    let key = policy.service_tag();
-    let wanted = policy.service().or_else(|| tag(facts, &key)).map(|text| name(text, "service"));
-    let before = decided.map(|decided| Sourced { value: decided.service.clone(), origin: Origin::Decided });
-    let service = chosen(wanted, before, update).unwrap_or_else(|| Err(missing("service", &key)))?;
-    match policy.services() {
-        Some(allowed) if !allowed.value.iter().any(|name| name == service.value.as_str()) => {
-            Err(service.origin.remedied(Error::new(
-                Code::PolicyRefused,
-                format!("choosing the service from {}", service.origin),
-                format!("{} is not among the services that {} allows", service.value, allowed.origin),
-            )))
-        }
-        _ => Ok(service),
-    }
-}
-
-pub(super) fn environment(
-    facts: &Facts,
-    policy: &Policy,
-    decided: Option<&Decision>,
-    update: bool,
-) -> Result<Sourced<Environment>> {
-    let key = policy.environment_tag();
-    let wanted = policy.environment().or_else(|| tag(facts, &key)).map(|text| name(text, "environment"));
-    let before =
-        decided.map(|decided| Sourced { value: decided.environment.clone(), origin: Origin::Decided });
-    chosen(wanted, before, update).unwrap_or_else(|| Err(missing("environment", &key)))
-}
-
-/// The recorded value or, in an update, the one that policy or tag name now; the other one if that is missing.
-fn chosen<T>(
-    now: Option<Result<Sourced<T>>>,
-    before: Option<Sourced<T>>,
-    update: bool,
-) -> Option<Result<Sourced<T>>> {
-    match update {
-        true => now.or(before.map(Ok)),
-        false => before.map(Ok).or(now),
-    }
-}
-
-pub(super) fn branch(
-    environment: Sourced<Environment>,
-    environments: &Sourced<BTreeMap<String, String>>,
-) -> Result<(Sourced<Environment>, Sourced<Branch>)> {
-    let known = |name: &Environment| environments.value.get_key_value(name.as_str());
-    let short = environment.value.short();
-    let Some((name, branch)) = known(&environment.value).or_else(|| known(short.as_ref()?)) else {
-        let allowed: Vec<&str> = environments.value.keys().map(String::as_str).collect();
-        return Err(environment.origin.remedied(Error::new(
-            Code::PolicyRefused,
-            format!("choosing the environment from {}", environment.origin),
-            format!(
-                "{} is not an environment of the policy ({}): {}",
-                environment.value,
-                environments.origin,
-                allowed.join(", ")
-            ),
-        )));
-    };
-    let invalid = |error| Error::new(Code::PolicyInvalid, "reading the policy's environments", error);
-    let environment =
-        Sourced { value: Environment::try_from(name.as_str()).map_err(invalid)?, origin: environment.origin };
-    let branch = Sourced {
-        value: Branch::try_from(branch.as_str()).map_err(invalid)?,
-        origin: environments.origin.clone(),
-    };
-    Ok((environment, branch))
 }

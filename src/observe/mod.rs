@@ -2,6 +2,7 @@
 //!
 //! No code here changes the machine: it gets `&impl Observe`, whose methods only read. So a dry run may call all of it.
 
+mod choice;
 mod compare;
 mod credential;
 mod decision;

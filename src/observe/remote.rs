@@ -2,7 +2,7 @@
 //! the operator's manifest, which needs none. No reads happen here.
 
 use super::Decision;
-use super::identity::contradiction;
+use super::compare::contradiction;
 use super::policy::{Origin, Sourced, holds_a_secret};
 use crate::error::{Code, Error, Result};
 use crate::facts::Facts;

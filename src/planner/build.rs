@@ -22,7 +22,7 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     // No code of the repository may run before the rules for IMDS are loaded and tested: it could get the role's
     // credentials.
     let mut rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
-    hooks::before_install(steps, draft, &rules);
+    hooks::before_install(steps, draft, &rules, record.clone());
     rules.extend(Some(hooks::BEFORE_INSTALL).filter(|id| steps.has(id)));
     let mut last = tree(steps, draft, &rules).to_owned();
 

@@ -1,17 +1,18 @@
 //! Steps that run the operator's hooks: one step for each phase that has any.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::before_serving;
-use super::build::record;
 use super::draft::Draft;
 use super::steps::Steps;
 use crate::error::{Code, Error, Result};
 use crate::facts::{HookPhase, Hooks};
 use crate::plan::{Action, RunHooks, Seconds, layout};
 
+pub use super::steps::BEFORE_INSTALL;
+
 /// Ids of the steps.
-pub const BEFORE_INSTALL: &str = "hooks-before-install";
 pub const BEFORE_START: &str = "hooks-before-start";
 const AFTER_HEALTHY: &str = "hooks-after-healthy";
 
@@ -24,10 +25,10 @@ pub fn refuse(hooks: &Hooks) -> Result<()> {
         .remedy(remedy))
 }
 
-/// Adds the step before the release is built. Skipped if it is complete.
-pub fn before_install(steps: &mut Steps, draft: &Draft, rules: &[&str]) {
+/// Adds the step before the release is built. Skipped if it is complete: if the record `complete` is there.
+pub fn before_install(steps: &mut Steps, draft: &Draft, rules: &[&str], complete: PathBuf) {
     let Some(hooks) = hooks(draft, HookPhase::BeforeInstall) else { return };
-    let hooks = RunHooks { done_by: Some(record(draft.release(), &draft.layout)), ..hooks };
+    let hooks = RunHooks { done_by: Some(complete), ..hooks };
     let why = "the operator's preparation of the machine, before anything of the commit is there";
     add(steps, BEFORE_INSTALL, why, hooks).after(&["remove-leftovers", "state"]).after(rules);
 }

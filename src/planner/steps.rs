@@ -6,6 +6,9 @@ use crate::fault::Phase;
 use crate::plan::*;
 use crate::secret::Sealed;
 
+/// Id of the step that runs the operator's hooks before an installation: packages and the build wait for it.
+pub const BEFORE_INSTALL: &str = "hooks-before-install";
+
 #[derive(Default)]
 pub struct Steps {
     steps: Vec<Step>,

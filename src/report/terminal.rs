@@ -14,7 +14,7 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints a line to standard output. Returns whether somebody still reads it.
+/// Prints a line to standard output. Returns whether another process still reads it.
 pub fn print_line(line: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", plain(line)).and_then(|()| stdout.flush()).is_ok()

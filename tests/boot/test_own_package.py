@@ -43,7 +43,7 @@ def test_the_same_program_gives_the_same_packages(binary, newer, tmp_path):
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
-def test_what_is_in_them_belongs_to_root_and_is_enabled_by_nobody(newer):
+def test_what_is_in_them_belongs_to_root_and_nothing_is_enabled(newer):
     listed = subprocess.run(["dpkg-deb", "--contents", str(newer[0])], capture_output=True, text=True, check=True).stdout
     for line in listed.splitlines():
         mode, owner = line.split()[:2]

@@ -15,7 +15,7 @@ use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{geteuid, symlinkat};
 
 use super::inspect::{self, Inspected, Item};
-use super::lfs::Pointer;
+use super::pointer::Pointer;
 use super::request::CheckoutRequest;
 use super::{lfs, libgit2, submodules};
 use crate::error::{Code, Coded, Error, Result};

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use git2::{ObjectType, Odb, Oid, Repository, TreeEntry};
 
-use super::lfs::Pointer;
 use super::links::{self, Node, Nodes};
 use super::modules::{Module, modules};
 use super::paths;
+use super::pointer::Pointer;
 use super::request::Limits;
 use crate::error::{Code, Error, Result};
 use crate::facts::{EntryKind, Source, requested};

@@ -13,49 +13,19 @@ use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use super::address::Address;
 use super::http::Session;
 use super::inspect::{Item, shown};
+use super::modules::address_of;
+use super::pointer::Pointer;
 use super::request::FetchRequest;
 use super::ssh;
-use super::submodules::address_of;
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::ForeignText;
 
-/// The upper bound for a pointer in the specification of Git LFS.
-const LONGEST: usize = 1_024;
-const VERSION: &str = "version https://git-lfs.github.com/spec/v1";
 const MEDIA_TYPE: &str = "application/vnd.git-lfs+json";
 /// Objects that are asked for at once. GitHub's limit.
 const BATCH: usize = 100;
 /// In bytes: 100 objects with signed addresses.
 const LONGEST_ANSWER: u64 = 4 << 20;
 const LONGEST_HEADER: usize = 8 << 10;
-
-/// What stands in the repository in place of a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Pointer {
-    /// SHA-256, 64 hexadecimal digits.
-    pub(super) oid: String,
-    pub(super) size: u64,
-}
-
-impl Pointer {
-    /// Whether a file of this size may be a pointer.
-    pub(super) fn may_have(size: usize) -> bool {
-        (VERSION.len()..=LONGEST).contains(&size)
-    }
-
-    /// `None` if it is not a pointer; `Err` if it is a broken one.
-    pub(super) fn read(content: &[u8]) -> Option<Result<Pointer, &'static str>> {
-        let text = content.starts_with(VERSION.as_bytes()).then_some(content)?;
-        let value =
-            |name: &str| std::str::from_utf8(text).ok()?.lines().find_map(|line| line.strip_prefix(name));
-        let is_hex =
-            |oid: &&str| oid.len() == 64 && oid.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-        let oid = value("oid sha256:").filter(is_hex);
-        let size = value("size ").and_then(|size| size.parse().ok());
-        let both = oid.zip(size).map(|(oid, size)| Pointer { oid: oid.to_owned(), size });
-        Some(both.ok_or("it is a Git LFS pointer without a SHA-256 and a size"))
-    }
-}
 
 /// Where the file of a pointer is, below the repository of the fetch.
 pub(super) fn path(repository: &Path, pointer: &Pointer) -> PathBuf {
@@ -268,23 +238,6 @@ struct Download {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pointer_has_a_checksum_and_a_size() {
-        let oid = "0123456789abcdef".repeat(4);
-        let text = format!("{VERSION}\next-0-x sha256:00\noid sha256:{oid}\nsize 12345\n");
-        assert_eq!(Pointer::read(text.as_bytes()), Some(Ok(Pointer { oid: oid.clone(), size: 12345 })));
-        for broken in [
-            format!("{VERSION}\noid sha256:00\nsize 1\n"),
-            format!("{VERSION}\noid sha256:{}\nsize 1\n", oid.to_uppercase()),
-            format!("{VERSION}\noid sha256:{}../../x\nsize 1\n", &oid[8..]),
-            format!("{VERSION}\noid sha256:{oid}\nsize -1\n"),
-            format!("{VERSION}\noid sha256:{oid}\n"),
-        ] {
-            assert!(Pointer::read(broken.as_bytes()).unwrap().is_err(), "{broken}");
-        }
-        assert_eq!(Pointer::read(b"see version https://git-lfs.github.com/spec/v1"), None);
-    }
 
     #[test]
     fn only_the_file_that_the_pointer_names_is_copied() {

@@ -17,6 +17,8 @@ pub mod local;
 pub mod modules;
 pub mod parent;
 pub mod paths;
+mod pointer;
+mod remote;
 pub mod request;
 pub mod route;
 pub mod rsa;

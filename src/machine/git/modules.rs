@@ -3,6 +3,7 @@
 //! A submodule is fetched with the repository's own credential, so it must be beside the repository: on the same server,
 //! of the same owner. A file of the repository must not choose where the credential is sent.
 
+use crate::secret::excerpt;
 use std::collections::HashMap;
 
 /// What `.gitmodules` says of one submodule.
@@ -160,6 +161,13 @@ impl Parts {
         let is_plain = |part: &String| !matches!(part.as_str(), "." | "..");
         (!owner.is_empty() && owner.iter().all(is_plain)).then(|| (owner.join("/"), name.clone()))
     }
+}
+
+/// The address of a submodule by its url, and those of the submodules that it is in. The error says why it is refused.
+pub(super) fn address_of(base: &str, urls: &[String]) -> Result<String, String> {
+    urls.iter().try_fold(base.to_owned(), |address, url| {
+        resolve(&address, url).map_err(|why| format!("{}: {why}", excerpt(url)))
+    })
 }
 
 #[cfg(test)]

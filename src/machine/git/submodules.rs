@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use git2::{AutotagOption, Direction, FetchOptions, Repository};
 
-use super::fetch::{RemoteBranch, session};
 use super::inspect::{self, Inspected, Missing, shown};
-use super::modules::resolve;
+use super::modules::address_of;
+use super::remote::{RemoteBranch, session};
 use super::request::FetchRequest;
 use super::transport::{Session, with_session};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, CommitPrefix};
-use crate::secret::{ForeignText, excerpt};
+use crate::secret::ForeignText;
 
 /// Inspects the commit, and fetches submodules until all that it needs is there. `base` is the repository's address. The
 /// bytes of all submodules together have the limit of one fetch.
@@ -44,13 +44,6 @@ fn fetch(request: &mut FetchRequest, repository: &Repository, base: &str, missin
     let fetched = commit(repository, &session, &address, missing);
     request.limits.pack_bytes = session.exchange().left();
     fetched.map_err(|error| of(missing, session.exchange().redacted(error)))
-}
-
-/// The address of a submodule by its url, and those of the submodules that it is in. The error says why it is refused.
-pub(super) fn address_of(base: &str, urls: &[String]) -> Result<String, String> {
-    urls.iter().try_fold(base.to_owned(), |address, url| {
-        resolve(&address, url).map_err(|why| format!("{}: {why}", excerpt(url)))
-    })
 }
 
 fn of(missing: &Missing, error: Error) -> Error {

@@ -42,7 +42,7 @@ pub enum OnFailure {
     Hold,
 }
 
-/// A larger number is no limit any more.
+/// A larger number would not limit anything.
 const MOST_ATTEMPTS: u32 = 100;
 const ATTEMPTS: u32 = 3;
 

@@ -1,3 +1,5 @@
+//! Names of units: which belong to a service, and which to a fetch.
+
 use super::*;
 
 #[test]

@@ -6,10 +6,10 @@ mod repositories;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Wanted;
 use super::runtime::Recipe;
-use super::steps::{Added, Steps};
+use super::steps::{Added, BEFORE_INSTALL, Steps};
 use super::volume::place;
-use super::{Wanted, hooks};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Facts, Network, PackageManager};
 use crate::fault::Phase;
@@ -60,8 +60,7 @@ pub fn install(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe) -> Result<bo
     };
     // Not at the same time: the two steps would use the same unit and the package manager's lock.
     let masks = if manager == PackageManager::Apt { mask(steps, recipe) } else { Vec::new() };
-    let mut first: Vec<&str> =
-        ["imds-nft", hooks::BEFORE_INSTALL].into_iter().filter(|id| steps.has(id)).collect();
+    let mut first: Vec<&str> = ["imds-nft", BEFORE_INSTALL].into_iter().filter(|id| steps.has(id)).collect();
     first.extend(masks.iter().map(String::as_str));
     let mut step = add(steps, "packages", &why, &names, wanted.facts, selection);
     step.after(&first);

@@ -1,3 +1,5 @@
+//! The text of `bootagent status`, line by line.
+
 use super::*;
 use crate::error::{Code, Error};
 use crate::facts::{Agent, Branch, Commit, Passed, Present, Restarts, Service, UnitPresent};
