@@ -90,14 +90,14 @@ async fn attempt(
         .await
         .inspect_err(|error| report.first_error(error))?;
 
-    let result =
-        match Box::pin(group_failures::refuse_failing(machine, flags, &identified, plan, report)).await {
-            Ok(()) => {
-                let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
-                limit.run(stop.as_mut(), carrying_out).await
-            }
-            Err(error) => Err(error),
-        };
+    let refusing = Box::pin(group_failures::refuse_failing(machine, flags, &identified, plan, report));
+    let result = match limit.run(stop.as_mut(), refusing).await {
+        Ok(()) => {
+            let carrying_out = Box::pin(carry_out(machine, flags, &identified, &planned, report));
+            limit.run(stop.as_mut(), carrying_out).await
+        }
+        Err(error) => Err(error),
+    };
     let of = (flags, &identified);
     let rebuilding = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report);
     let result = Box::pin(rebuilding).await;

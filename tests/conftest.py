@@ -38,8 +38,9 @@ def leave(config: pytest.Config, items: list[pytest.Item], seed: int) -> None:
     """Takes the variants out that are not in the sample of this seed."""
     variants = sorted({scope(item.nodeid) for item in items if item.get_closest_marker("variants")})
     left = set(variants) - set(variants[seed % ONE_IN :: ONE_IN])
-    config.hook.pytest_deselected(items=[item for item in items if scope(item.nodeid) in left])
-    items[:] = [item for item in items if scope(item.nodeid) not in left]
+    gone = [item for item in items if item.get_closest_marker("variants") and scope(item.nodeid) in left]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
 
 
 def scope(nodeid: str) -> str:

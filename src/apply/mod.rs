@@ -10,7 +10,7 @@ mod read_only;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
@@ -75,6 +75,9 @@ pub async fn recover(
     }
 }
 
+/// All hooks after a failure together: the unit's own time limit must not end the run before its report.
+const AFTER_FAILURE: Duration = Duration::from_secs(300);
+
 /// Runs the operator's hooks after a failed run, with the error's code in BOOTAGENT_ERROR. A failure of them is noted:
 /// the run keeps its first error.
 pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, report: &Report) {
@@ -88,8 +91,10 @@ pub async fn after_failure(machine: &impl Host, plan: &Plan, failed: &Error, rep
     let (id, headline, redaction) = ("hooks-after-failure", headline(&action), Some(&plan.redaction));
     let context = Context::default();
     let acting = report.hearing(id, &headline, redaction, machine.act(&action, &context));
-    if let Err(error) = acting.await {
-        report.degraded(&for_display(error, redaction).await);
+    match timeout(AFTER_FAILURE.min(plan.budget.duration()), acting).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => report.degraded(&for_display(error, redaction).await),
+        Err(_) => tracing::error!("the hooks in after-failure.d are not done after {AFTER_FAILURE:?}"),
     }
 }
 

@@ -21,7 +21,9 @@ pub async fn attempt(
     report: &Report,
 ) {
     report.first_error(error);
-    if !report.was_cancelled() && !report.has_passed() {
+    let is_told = !report.was_cancelled() && !report.has_passed();
+    // The recovery may end with the instance; but a former deployment must not wait for S3.
+    if is_told && plan.former.is_none() {
         group_failures::record_failure(machine, identified, plan, error).await;
         fleet::tell_soon(machine, known, report).await;
     }
@@ -30,13 +32,20 @@ pub async fn attempt(
     if error.code() != Code::FleetFailing {
         go_back(machine, plan, error, good.is_none(), report).await;
     }
+    if is_told && plan.former.is_some() {
+        group_failures::record_failure(machine, identified, plan, error).await;
+    }
     if let Some(good) = good {
+        let first = plan;
         let commits = (&plan.commit, &good);
         let deploying = last_good::deploy(machine, flags, identified, commits, (limit, stop), report);
         if let Err((second, plan)) = Box::pin(deploying).await {
             report.note(format!("the last good commit failed, too: {second}"));
-            if let Some(plan) = plan {
-                go_back(machine, &plan, &second, second.code() != Code::Cancelled, report).await;
+            let may_abandon = second.code() != Code::Cancelled;
+            match plan {
+                Some(plan) => go_back(machine, &plan, &second, may_abandon, report).await,
+                // Nothing was changed for it; the instance is given up as if there were no second attempt.
+                None => apply::recover(machine, &first.recover, first.budget, may_abandon, report).await,
             }
         }
     }

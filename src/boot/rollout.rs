@@ -3,7 +3,8 @@
 use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, CommitPrefix, Facts, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh, records,
+    Commit, CommitPrefix, Facts, FleetGood, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh,
+    records,
 };
 use crate::machine::{Change, Host, Observe};
 use crate::observe::{self, Flags, FleetReader, Policy, Selection};
@@ -216,6 +217,19 @@ pub async fn state(machine: &impl Observe, rollout: &Rollout, id: &str) -> Resul
         .map_err(|error| error.because("the pin stays, and the refresh goes on without this command"))?;
     let pending = Refresh { id: id.to_owned(), status: "Pending".to_owned(), ..Refresh::default() };
     Ok(refreshes.into_iter().find(|refresh| refresh.id == id).unwrap_or(pending))
+}
+
+/// Whether the new commit was healthy on an instance. If that cannot be read, it may have been.
+pub async fn was_good(machine: &impl Observe, rollout: &Rollout) -> bool {
+    let FleetAccess { region, network } = &rollout.access;
+    let patience =
+        crate::machine::SecretPatience { time: crate::plan::Seconds(5), waits_for_permission: false };
+    let at = rollout.memory.good();
+    let read = async {
+        let text = machine.object(&at, region.as_deref(), network, patience).await?;
+        observe::parsed::<FleetGood>(&at, text).await
+    };
+    read.await.map_or(true, |good| good.is_some_and(|good| good.commit == rollout.commit))
 }
 
 /// On which instances the commit failed in this rollout: their ids.

@@ -20,7 +20,7 @@ pub struct UserDataArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub download: Option<Download>,
     /// The program's SHA-256 [default with --download: that of the program that prints this]
-    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    #[arg(long, value_name = "HEX", requires = "download", value_parser = sha256)]
     pub sha256: Option<String>,
     /// How long a download that fails is repeated
     #[arg(long, value_name = "TIME", default_value = "5m", requires = "download", value_parser = within)]

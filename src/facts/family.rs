@@ -11,7 +11,7 @@ pub enum Family {
     Debian,
     /// Amazon Linux 2023 and later.
     Amazon,
-    /// RHEL 8 and later, its rebuilds, and Fedora.
+    /// RHEL 9 and later (RHEL 8 has systemd 239), its rebuilds, and Fedora.
     Rhel,
 }
 
@@ -40,7 +40,7 @@ impl Machine {
             "amzn" => (self.major() >= 2023).then_some(Family::Amazon),
             _ if is("debian") || is("ubuntu") => Some(Family::Debian),
             "fedora" => Some(Family::Rhel),
-            _ if is("rhel") || is("centos") || is("fedora") => (self.major() >= 8).then_some(Family::Rhel),
+            _ if is("rhel") || is("centos") || is("fedora") => (self.major() >= 9).then_some(Family::Rhel),
             _ => None,
         }
     }

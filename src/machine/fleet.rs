@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::facts::records;
@@ -19,7 +19,12 @@ use crate::machine::{Change, SecretPatience, progress};
 use crate::plan::{FleetAccess, Migration, MigrationLock, PutObject};
 
 pub async fn put(imds: &Imds, put: &PutObject) -> Result<()> {
-    s3::put(imds, &put.at, &put.text, If::Anything, access(&put.access, Phase::FleetWrite)).await.map(drop)
+    match s3::put(imds, &put.at, &put.text, If::Anything, access(&put.access, Phase::FleetWrite)).await? {
+        Put::Written(_) => Ok(()),
+        Put::Refused => {
+            Err(Fault::FleetRefused.error(format!("writing {}", put.at), "S3 did not write the object"))
+        }
+    }
 }
 
 fn access(access: &FleetAccess, phase: Phase) -> Access<'_> {
@@ -41,6 +46,9 @@ struct LockRecord {
     schema: u32,
     state: State,
     instance: String,
+    /// Another one in each write: S3's ETag follows from the text, and a reader with an earlier ETag must not replace a newer lock.
+    #[serde(default)]
+    write: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +118,12 @@ async fn take(imds: &Imds, lock: &MigrationLock) -> Result<Taken> {
 }
 
 fn text(lock: &MigrationLock, state: State) -> String {
-    let record = LockRecord { schema: records::SCHEMA, state, instance: lock.instance.clone() };
+    let record = LockRecord {
+        schema: records::SCHEMA,
+        state,
+        instance: lock.instance.clone(),
+        write: fastrand::u64(..),
+    };
     serde_json::to_string_pretty(&record).unwrap_or_default() + "\n"
 }
 
@@ -141,11 +154,13 @@ impl Held<'_> {
         let mut renewed = Instant::now();
         loop {
             sleep(RENEWAL).await;
-            match self.write(State::Running).await {
-                Ok(Put::Written(_)) => renewed = Instant::now(),
-                Ok(Put::Refused) => return lost("another instance has taken it over"),
-                Err(error) if renewed.elapsed() >= STOP => return error,
-                Err(_) => {}
+            let begun = Instant::now();
+            match timeout_at(renewed + STOP, self.write(State::Running)).await {
+                Ok(Ok(Put::Written(_))) => renewed = begun,
+                Ok(Ok(Put::Refused)) => return lost("another instance has taken it over"),
+                Ok(Err(error)) if renewed.elapsed() >= STOP => return error,
+                Ok(Err(_)) => {}
+                Err(_) => return lost("it could not be renewed in time"),
             }
         }
     }

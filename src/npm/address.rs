@@ -51,6 +51,12 @@ impl Address {
         }
     }
 
+    /// For messages: a query may have a signature or a token in it.
+    pub fn shown(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("https://{}{path}", self.host_and_port())
+    }
+
     pub fn text(&self) -> String {
         format!("https://{}{}", self.host_and_port(), self.path)
     }

@@ -40,7 +40,8 @@ impl Credentials {
             "_password" => one.password = one.password.take().or_else(secret),
             "username" => one.user = one.user.take().or_else(|| Some(value.to_owned())),
             "email" | "always-auth" => {}
-            _ => return for_npm(format!(".npmrc has the key {}", quoted(key))),
+            // The rest of the key may be a token, written with a colon for the equals sign.
+            _ => return for_npm(format!(".npmrc has an unknown key of {}", quoted(place))),
         }
         Ok(())
     }

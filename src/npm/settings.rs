@@ -127,8 +127,6 @@ const IGNORED: &[&str] = &[
     "usage",
     "use-node-version",
     "user-agent",
-    "userconfig",
-    "globalconfig",
     "verify-store-integrity",
     "version",
     "viewer",
@@ -186,7 +184,7 @@ impl Settings {
                 Known::OfTheMachine | Known::No => return Err(changes(key)),
             }
         }
-        let proxy = first("https-proxy").map(str::to_owned);
+        let proxy = first("https-proxy").or_else(|| first("proxy")).map(str::to_owned);
         let proxy = proxy.or_else(|| variable("HTTPS_PROXY")).or_else(|| variable("https_proxy"));
         let no_proxy = first("noproxy").map(str::to_owned);
         let no_proxy = no_proxy.or_else(|| variable("NO_PROXY")).or_else(|| variable("no_proxy"));

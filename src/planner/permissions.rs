@@ -57,6 +57,7 @@ pub fn of_instance(
     statements.extend(parameters(sources, scope));
     statements.extend(images(manifest, scope));
     statements.extend(hook(selection, scope));
+    statements.extend(health(selection, scope));
     if let Some(memory) = selection.fleet_memory() {
         statements.extend(fleet(&memory, scope));
     }
@@ -68,8 +69,9 @@ pub fn of_operator(selection: &Selection, scope: &Scope) -> Document {
     let mut statements = Vec::new();
     if let Some(memory) = selection.fleet_memory() {
         let below = objects(&memory, scope, "*");
-        statements.push(Statement::new("ReadFleetMemory", &["s3:GetObject"], vec![below]));
-        statements.push(list(&memory, scope));
+        let unselected = unselected(&memory, scope);
+        statements.push(Statement::new("ReadFleetMemory", &["s3:GetObject"], vec![below, unselected]));
+        statements.push(list(&memory, scope, memory.prefix.object("*").key));
         statements.push(Statement::new("Pin", &["s3:PutObject"], vec![objects(&memory, scope, "pin.json")]));
     }
     if let Some(credential) = &selection.credential {
@@ -151,8 +153,18 @@ fn images(manifest: &Manifest, scope: &Scope) -> Vec<Statement> {
     ]
 }
 
+/// For a watcher that lets the group replace the instance.
+fn health(selection: &Selection, scope: &Scope) -> Option<Statement> {
+    selection.watch.as_ref().filter(|watch| watch.replace || watch.unhealthy_after.is_some())?;
+    Some(Statement::new("Health", &["autoscaling:SetInstanceHealth"], vec![group(selection, scope)]))
+}
+
+/// For the launch hook, and for the watcher's terminate hook.
 fn hook(selection: &Selection, scope: &Scope) -> Option<Statement> {
-    selection.lifecycle.as_ref()?;
+    let of_watch = selection.watch.as_ref().and_then(|watch| watch.hook.as_ref());
+    if selection.lifecycle.is_none() && of_watch.is_none() {
+        return None;
+    }
     let actions = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"];
     Some(Statement::new("LifecycleHook", &actions, vec![group(selection, scope)]))
 }
@@ -167,19 +179,23 @@ fn group(selection: &Selection, scope: &Scope) -> String {
 fn fleet(memory: &FleetMemory, scope: &Scope) -> Vec<Statement> {
     let written = ["good.json", "reports/*", "failures/*", "migrations/*"];
     let mut written: Vec<String> = written.iter().map(|name| objects(memory, scope, name)).collect();
-    let unselected = memory.prefix.unselected_report("*");
-    written.push(format!("arn:{}:s3:::{}/{}", partition(&scope.region), unselected.bucket, unselected.key));
+    written.push(unselected(memory, scope));
     vec![
         Statement::new("ReadFleetMemory", &["s3:GetObject"], vec![objects(memory, scope, "*")]),
         Statement::new("WriteFleetMemory", &["s3:PutObject"], written),
-        list(memory, scope),
+        list(memory, scope, memory.object("*").key),
     ]
 }
 
-fn list(memory: &FleetMemory, scope: &Scope) -> Statement {
+/// Reports of runs that did not find out their service.
+fn unselected(memory: &FleetMemory, scope: &Scope) -> String {
+    let at = memory.prefix.unselected_report("*");
+    format!("arn:{}:s3:::{}/{}", partition(&scope.region), at.bucket, at.key)
+}
+
+fn list(memory: &FleetMemory, scope: &Scope, below: String) -> Statement {
     let (bucket, _) = memory.prefix.parts();
     let bucket = format!("arn:{}:s3:::{bucket}", partition(&scope.region));
-    let below = memory.object("*").key;
     let condition = Some(json!({ "StringLike": { "s3:prefix": [below] } }));
     Statement { condition, ..Statement::new("ListFleetMemory", &["s3:ListBucket"], vec![bucket]) }
 }

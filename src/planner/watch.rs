@@ -40,8 +40,9 @@ pub fn watch(steps: &mut Steps, draft: &Draft, after: &str) -> Result<()> {
         secrets: wanted.secrets.filter(|_| serves).and_then(|every| secrets(draft.wanted, every)),
         health: wanted
             .unhealthy_after
+            .filter(|_| serves && group.is_some())
             .map(|after| HealthWatch { gate: draft.generation.gate.clone(), after }),
-        replace: wanted.replace,
+        replace: wanted.replace && group.is_some(),
         room: ["/", "/var", "/opt", "/tmp"]
             .map(PathBuf::from)
             .into_iter()

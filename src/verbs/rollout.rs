@@ -104,8 +104,9 @@ async fn follow(machine: &LocalHost, rollout: &Rollout, id: &str, attempts: usiz
         if !refresh.is_active() {
             return Ok(Some(format!("the instance refresh is {}: {}", refresh.status, refresh.reason)));
         }
-        let failed =
-            rollout::failures(machine, rollout, began.elapsed().as_secs() + 1).await.unwrap_or_default();
+        // Those that were known, if the listing fails this time.
+        let failed = rollout::failures(machine, rollout, began.elapsed().as_secs() + 1).await;
+        let failed = failed.unwrap_or_else(|_| known.clone());
         for instance in failed.iter().filter(|instance| !known.contains(instance)) {
             tell(format_args!("the commit failed on {instance}: bootagent why {instance} shows it"));
         }
@@ -156,7 +157,9 @@ async fn go_back(machine: &LocalHost, rollout: &Rollout, id: &str, why: &str) ->
             refresh.status
         )));
     }
-    if refresh.percentage == 0 {
+    // An instance counts only after its warm-up: the memory says whether one served with the new commit.
+    let served = rollout::was_good(machine, rollout).await;
+    if refresh.percentage == 0 && !served {
         tell(format_args!("no instance was replaced: commit {} serves on", former.short()));
         return Ok(Ended::WentBack);
     }

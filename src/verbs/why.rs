@@ -38,9 +38,12 @@ async fn read(args: &WhyArgs) -> Result<Status> {
         let text = reader.text(&memory.report(id)).await?;
         reports.extend(text.map(|text| Status::of_another_machine(&text)).transpose()?);
     }
-    // Of a run that did not find out its service.
-    let unselected = reader.text(&reader.unselected(id)).await.unwrap_or_default();
-    reports.extend(unselected.map(|text| Status::of_another_machine(&text)).transpose()?);
+    // Of a run that did not find out its service. Instances of all services may write there: it counts only if there is none
+    // of a service.
+    if reports.is_empty() {
+        let unselected = reader.text(&reader.unselected(id)).await?;
+        reports.extend(unselected.map(|text| Status::of_another_machine(&text)).transpose()?);
+    }
     let none = || {
         let count = memories.len();
         let cause = format!("none of {count} services and environments below {} has one", reader.prefix);

@@ -12,7 +12,8 @@ const SUBJECT: &str = "reporting the instance as unhealthy";
 pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
     let Some(health) = &watch.health else { return };
     let mut since: Option<Instant> = None;
-    let mut reported = false;
+    // Auto Scaling may drop a report within the grace period, so that it is repeated.
+    let mut reported: Option<Instant> = None;
     loop {
         pause(watch.every.duration() * 2).await;
         // An operator looks at the machine, or a run works on it, and judges the service itself.
@@ -23,14 +24,18 @@ pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
         match failing(machine, health).await {
             None => {
                 since = None;
-                if std::mem::take(&mut reported) {
+                if reported.take().is_some() {
                     log.event(format!("{} is healthy again", watch.unit));
                 }
             }
             Some(why) => {
                 let failing_for = since.get_or_insert_with(Instant::now).elapsed();
-                if failing_for >= health.after.duration() && !reported {
-                    reported = report(machine, watch, &why, failing_for, log).await;
+                let is_due = reported.is_none_or(|at| at.elapsed() >= health.after.duration());
+                if failing_for >= health.after.duration()
+                    && is_due
+                    && report(machine, watch, &why, failing_for, log).await
+                {
+                    reported = Some(Instant::now());
                 }
             }
         }

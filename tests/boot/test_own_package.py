@@ -117,6 +117,8 @@ class TestDeb:
         machine.check(["dpkg", "--purge", "bootagent"], timeout=120)
         assert pid(machine) == before
         assert traces(machine) == machine.before
+        # Services run with what is in there.
+        assert machine.exists("/opt/bootagent")
         machine.reboot()
         failed = machine.check(["systemctl", "--failed", "--no-legend", "--plain"])
         assert "bootagent" not in failed, failed

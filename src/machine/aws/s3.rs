@@ -100,8 +100,8 @@ pub async fn put(imds: &Imds, at: &S3Object, text: &str, only_if: If<'_>, access
     let asked = Asked { method: "PUT", headers, body: text, ..Asked::of(at) };
     let answer = ask(imds, access, at, asked, || format!("writing {at}")).await?;
     match answer.status {
-        // 409: another write of the same object was under way. 404: the object to replace is gone.
-        412 | 409 | 404 => Ok(Put::Refused),
+        // 404: the object to replace is gone.
+        412 | 404 => Ok(Put::Refused),
         _ => Ok(Put::Written(answer.etag.unwrap_or_default())),
     }
 }
@@ -267,7 +267,7 @@ async fn judge(
         }
     };
     let refusal = match answer.status {
-        200..=299 | 409 | 412 | 416 => return Ok(answer),
+        200..=299 | 412 | 416 => return Ok(answer),
         status => query::refusal(status, &answer.body),
     };
     if answer.status == 404 && refusal.code != "NoSuchBucket" {
@@ -296,7 +296,9 @@ fn fault_of(answer: &Refusal) -> Fault {
         | "ExpiredToken"
         | "RequestTimeTooSkewed"
         | "SignatureDoesNotMatch" => Fault::RoleUnknown,
-        "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout" | "OperationAborted" => {
+        "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout" | "OperationAborted"
+        // Another write of the same object was under way.
+        | "ConditionalRequestConflict" => {
             Fault::FleetUnreachable
         }
         _ => match answer.status {

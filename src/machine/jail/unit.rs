@@ -167,7 +167,10 @@ impl TransientUnit {
         let is_confined = !matches!(self.user, User::Root);
         let runtime_max = format!("RuntimeMaxSec={}", self.deadline.as_secs() + 10);
         let imds = (!self.may_use_imds).then_some(NO_IMDS);
-        let hardening = hardening(self.confined).chain(imds).map(str::to_owned).filter(|_| is_confined);
+        // A program of root's is not confined, and is ended like the others.
+        let ends = ROOT_ENDS.iter().filter(|_| !is_confined).copied();
+        let hardening =
+            hardening(self.confined).chain(imds).filter(|_| is_confined).chain(ends).map(str::to_owned);
         let homes = homes(argv).into_iter().filter(|_| is_confined);
         let own = self.properties.iter().cloned();
         let properties = user.into_iter().chain(hardening).chain([runtime_max]).chain(own).chain(homes);
@@ -175,6 +178,9 @@ impl TransientUnit {
         systemd_run(&self.unit, properties, environment, argv)
     }
 }
+
+/// How a unit of root ends.
+const ROOT_ENDS: [&str; 3] = ["KillMode=control-group", "TimeoutStopSec=5", "LimitCORE=0"];
 
 /// Root runs its children in units only, and without systemd there are no units. Other users need no unit.
 fn without_systemd(unit: &str) -> Error {

@@ -115,7 +115,7 @@ impl Shared<'_> {
             let Some(next) = location.and_then(|location| redirected(&address, location)) else {
                 return Err(Failure::ForNpm(format!(
                     "{} is redirected to an unusual address",
-                    address.text()
+                    address.shown()
                 ))
                 .into());
             };
@@ -125,7 +125,7 @@ impl Shared<'_> {
         }
         Err(Failure::new(
             Fault::RegistryUnreachable,
-            format!("{} is redirected without an end", package.address.text()),
+            format!("{} is redirected without an end", package.address.shown()),
         )
         .into())
     }
@@ -158,7 +158,7 @@ impl Shared<'_> {
             let lost = |error: hyper::Error| {
                 Failure::new(
                     Fault::RegistryUnreachable,
-                    format!("downloading {}: {}", address.text(), chain(&error)),
+                    format!("downloading {}: {}", address.shown(), chain(&error)),
                 )
             };
             if let Ok(bytes) = frame.map_err(lost)?.into_data() {
@@ -166,7 +166,7 @@ impl Shared<'_> {
             }
         }
         if length.is_some_and(|length| length != archive.length()) {
-            let cause = format!("downloading {}: it ends after {} bytes", address.text(), archive.length());
+            let cause = format!("downloading {}: it ends after {} bytes", address.shown(), archive.length());
             return Err(Failure::new(Fault::RegistryUnreachable, cause).into());
         }
         if let Some(connection) = connection {
@@ -196,12 +196,12 @@ fn is_transient(failure: &Failure) -> bool {
 fn stalled(address: &Address) -> Failure {
     Failure::new(
         Fault::RegistryUnreachable,
-        format!("downloading {}: nothing for {} s", address.text(), STALL.as_secs()),
+        format!("downloading {}: nothing for {} s", address.shown(), STALL.as_secs()),
     )
 }
 
 fn refused(package: &Package, address: &Address, status: StatusCode) -> Failure {
-    let cause = format!("the registry answers {} for {} ({})", status.as_u16(), package.id, address.text());
+    let cause = format!("the registry answers {} for {} ({})", status.as_u16(), package.id, address.shown());
     match status.as_u16() {
         401 | 403 => Failure::new(Fault::RegistryRefused, cause),
         408 | 425 | 429 | 500.. => Failure::new(Fault::RegistryUnreachable, cause),

@@ -86,7 +86,7 @@ impl<'a> Pool<'a> {
         let lost = |error: hyper::Error| {
             Failure::new(
                 Fault::RegistryUnreachable,
-                format!("downloading {}: {}", address.text(), chain(&error)),
+                format!("downloading {}: {}", address.shown(), chain(&error)),
             )
         };
         match self.sender(address).await? {
@@ -192,7 +192,7 @@ fn request(address: &Address, credential: Option<&Secret>, is_new: bool) -> Resu
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    request.body(Empty::new()).map_err(|error| Failure::ForNpm(format!("{}: {error}", address.text())))
+    request.body(Empty::new()).map_err(|error| Failure::ForNpm(format!("{}: {error}", address.shown())))
 }
 
 /// An error with its causes: hyper's own text names only the kind.

@@ -45,13 +45,16 @@ pub fn parse(head: &[u8]) -> Option<Request> {
 /// Whether a path is below `prefix` (`""` for all paths). `None` if servers could read it as another path.
 pub fn is_below(target: &str, prefix: &str) -> Option<bool> {
     let path = target.split('?').next().unwrap_or_default();
-    if !path.starts_with('/') || path.contains('#') || !path.is_ascii() {
+    // `;`: servers in Java drop a segment's parameters before they resolve `..`.
+    if !path.starts_with('/') || path.contains(['#', ';']) || !path.is_ascii() {
         return None;
     }
     let decoded = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
     let is_plain = |part: &str| !matches!(part, "." | "..");
     // A percent sign that is itself encoded could be decoded twice.
-    if decoded.contains("%25") || !decoded.split(['/', '\\']).all(is_plain) {
+    if ["%25", "%3b", "%00"].iter().any(|code| decoded.contains(code))
+        || !decoded.split(['/', '\\']).all(is_plain)
+    {
         return None;
     }
     let rest = path.strip_prefix(prefix);
@@ -85,6 +88,9 @@ mod tests {
             ("/a/.%2E%2fb", "/a", None),
             ("/a/..%5cb", "/a", None),
             ("/a/%252e%252e/b", "/a", None),
+            ("/a/..;/b", "/a", None),
+            ("/a/..%3Bx/b", "/a", None),
+            ("/a/..%00/b", "/a", None),
             ("https://other/a", "/a", None),
             ("", "", None),
         ] {

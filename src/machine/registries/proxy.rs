@@ -27,16 +27,27 @@ const MOST: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(60);
 const USER_AGENT: &str = concat!("bootagent/", env!("CARGO_PKG_VERSION"));
 
-/// Headers that are about one connection, or that the proxy sets itself.
-const OWN: [&str; 12] = [
-    "authorization",
+/// Headers of a request that reach the registry, beside those that begin with `npm-` or `pacote-`. Others could change what a
+/// GET does there (`X-HTTP-Method-Override`).
+const ASKED: [&str; 8] = [
+    "accept",
+    "accept-encoding",
+    "cache-control",
+    "if-modified-since",
+    "if-none-match",
+    "pragma",
+    "range",
+    "user-agent",
+];
+
+/// Headers of an answer that stay here: those about one connection, and a session, with which a script could ask the registry
+/// itself.
+const OWN: [&str; 9] = [
     "connection",
     "content-length",
-    "cookie",
-    "expect",
-    "host",
     "keep-alive",
-    "proxy-authorization",
+    "set-cookie",
+    "set-cookie2",
     "te",
     "trailer",
     "transfer-encoding",
@@ -132,7 +143,7 @@ impl Proxy {
         if port == 443 {
             outgoing = outgoing.uri(format!("https://{host}{}", request.target));
         }
-        for (name, value) in request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+        for (name, value) in request.headers.iter().filter(|(name, _)| is_passed_on(name)) {
             outgoing = outgoing.header(name.as_str(), value.as_slice());
         }
         if let Some(login) = login {
@@ -152,6 +163,10 @@ impl Proxy {
         let fitting = of_host.filter(|login| is_below(target, &login.path) == Some(true));
         Some(fitting.max_by_key(|login| login.path.len()))
     }
+}
+
+fn is_passed_on(name: &str) -> bool {
+    ASKED.contains(&name) || name.starts_with("npm-") || name.starts_with("pacote-")
 }
 
 fn respond(

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::machine::Refreshed;
-use crate::machine::jail::unit::own_program;
 use crate::machine::process::{program, units};
 use crate::plan::layout;
 
@@ -15,7 +14,6 @@ const LONGEST: Duration = Duration::from_secs(7500);
 pub async fn refresh() -> Result<Refreshed> {
     let unit = layout::WATCH_REFRESH;
     units::clear(unit).await?;
-    let program = own_program()?.display().to_string();
     let name = format!("--unit={unit}");
     let line = [
         "systemd-run",
@@ -27,7 +25,8 @@ pub async fn refresh() -> Result<Refreshed> {
         "--property=UMask=0077",
         "--property=OOMScoreAdjust=-900",
         "--property=KillMode=mixed",
-        &program,
+        // As the units name it: the path of a program that was replaced meanwhile leads nowhere.
+        "bootagent",
         "run",
     ];
     let output = program::run(&line, None, LONGEST, 64 << 10).await?;

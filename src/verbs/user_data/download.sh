@@ -6,5 +6,5 @@ is() { [ "$(sha256sum 2>/dev/null <"$1")" = "$sum  -" ]; }
 get() { {GET}; }
 until is "$to"; do rm -f "$new"; (ulimit -f {BLOCKS}; get); got=$?
   if is "$new"; then chmod 755 "$new" && mv -f "$new" "$to" && continue; elif [ $got != 0 ]; then say "no download of $from (status $got)"; else say "refused: what $from sent ($(wc -c <"$new") bytes) is not the program with SHA-256 $sum: changed, cut short, or an error page"; fi
-  rm -f "$new"; if [ "$(up)" -ge $end ]; then say "gave up after {WITHIN} s: nothing was installed, and nothing serves"; exit 75; fi; sleep $pause; pause=$((pause * 2))
+  rm -f "$new"; if [ "$(up)" -ge $end ]; then say "gave up after {WITHIN} s: nothing was installed, and nothing serves"; exit 75; fi; sleep $pause; [ $pause -ge 16 ] || pause=$((pause * 2))
 done; exec "$to" run{FLAGS}
