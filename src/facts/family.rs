@@ -33,7 +33,7 @@ impl PackageManager {
 }
 
 impl Machine {
-    /// `None` for others, and for those with yum only: Amazon Linux 2, RHEL 7.
+    /// `None` for others, and for those whose package manager bootagent does not know: Amazon Linux 2 and RHEL before 9.
     pub fn family(&self) -> Option<Family> {
         let is = |id: &str| self.os == id || self.like.split_whitespace().any(|like| like == id);
         match self.os.as_str() {
@@ -74,17 +74,18 @@ mod tests {
         assert_eq!(of("linuxmint", "ubuntu debian", "22"), Some(Family::Debian));
         assert_eq!(of("amzn", "fedora", "2023"), Some(Family::Amazon));
         assert_eq!(of("rhel", "fedora", "9.4"), Some(Family::Rhel));
-        assert_eq!(of("rocky", "rhel centos fedora", "8.10"), Some(Family::Rhel));
+        assert_eq!(of("rocky", "rhel centos fedora", "9.4"), Some(Family::Rhel));
         assert_eq!(of("fedora", "", "41"), Some(Family::Rhel));
     }
 
     #[test]
-    fn those_with_yum_alone_have_no_package_manager_here() {
+    fn others_have_no_package_manager_here() {
         for (os, like, version) in [
             ("amzn", "centos rhel fedora", "2"),
             ("amzn", "rhel fedora", "2018.03"),
             ("rhel", "fedora", "7.9"),
             ("centos", "rhel fedora", "7"),
+            ("rocky", "rhel centos fedora", "8.10"),
             ("alpine", "", "3.20"),
             ("sles", "suse", "15.6"),
             ("", "", ""),

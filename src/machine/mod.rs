@@ -278,19 +278,39 @@ pub fn console(lines: &[String]) {
     }
 }
 
-/// Returns when a signal asks the run to end, with its name.
-pub async fn shutdown_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        _ = hangup.recv() => "SIGHUP",
+/// SIGTERM, SIGINT and SIGHUP, listened to from the moment of its making: one that came before it is waited for counts, too.
+pub struct ShutdownSignals([Option<tokio::signal::unix::Signal>; 3]);
+
+impl ShutdownSignals {
+    pub fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self(
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]
+                .map(|kind| signal(kind).ok()),
+        )
     }
+
+    /// The name of the next one.
+    pub async fn next(&mut self) -> &'static str {
+        async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            () = received(terminate) => "SIGTERM",
+            () = received(interrupt) => "SIGINT",
+            () = received(hangup) => "SIGHUP",
+        }
+    }
+}
+
+/// The next of SIGTERM, SIGINT and SIGHUP from now on.
+pub fn shutdown_signal() -> impl Future<Output = &'static str> {
+    let mut signals = ShutdownSignals::listen();
+    async move { signals.next().await }
 }
 
 /// Seconds since 1970.

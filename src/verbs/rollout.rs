@@ -1,14 +1,13 @@
 //! `bootagent rollout`: pins a commit for a service and environment, and replaces the instances of its group; follows that,
 //! and goes back if it fails or if the operator says so.
 
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use crate::boot::rollout::{self, Rollout, Which};
 use crate::cli::{self, RolloutArgs};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Refresh};
-use crate::machine::{LocalHost, shutdown_signal};
+use crate::machine::{LocalHost, ShutdownSignals};
 use crate::report::tell;
 
 const POLL: Duration = Duration::from_secs(5);
@@ -48,6 +47,8 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
         let cause = "it was not confirmed; --yes confirms it without a question";
         return Err(Error::new(Code::Usage, "rolling out", cause));
     }
+    // From here on a signal leads back: a pinned commit and a refresh would go on without their rollout.
+    let mut signals = ShutdownSignals::listen();
     rollout::pin(&machine, &rollout, &rollout.commit, rollout.present.as_ref()).await?;
     tell(format_args!("pinned: instances that are launched from now on take {}", rollout.commit.short()));
     if rollout.group.desired == 0 {
@@ -60,12 +61,12 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
             return Err(error);
         }
     };
-    match follow(&machine, &rollout, &id, rollout.attempts as usize).await? {
+    match follow(&machine, &rollout, &id, rollout.attempts as usize, &mut signals).await? {
         None => {
             tell(format_args!("done: {} runs commit {}", rollout.group.name, rollout.commit.short()));
             Ok(Ended::Done)
         }
-        Some(why) => go_back(&machine, &rollout, &id, &why).await,
+        Some(why) => go_back(&machine, &rollout, &id, &why, &mut signals).await,
     }
 }
 
@@ -86,9 +87,14 @@ fn show(rollout: &Rollout) {
 }
 
 /// Until the refresh has ended: `None` if it is successful, else why the rollout goes back.
-async fn follow(machine: &LocalHost, rollout: &Rollout, id: &str, attempts: usize) -> Result<Option<String>> {
+async fn follow(
+    machine: &LocalHost,
+    rollout: &Rollout,
+    id: &str,
+    attempts: usize,
+    signals: &mut ShutdownSignals,
+) -> Result<Option<String>> {
     let began = Instant::now();
-    let mut stop = pin!(shutdown_signal());
     let mut last = String::new();
     let mut known: Vec<String> = Vec::new();
     while began.elapsed() < LONGEST {
@@ -116,11 +122,10 @@ async fn follow(machine: &LocalHost, rollout: &Rollout, id: &str, attempts: usiz
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            signal = &mut stop => {
+            signal = signals.next() => {
                 if cli::ask("stop the rollout and go back?") != Some(false) {
                     return Ok(Some(format!("{signal} was received")));
                 }
-                stop.set(shutdown_signal());
             }
         }
     }
@@ -133,7 +138,13 @@ fn progress(refresh: &Refresh) -> String {
 }
 
 /// Pins the former commit, and replaces the instances that run the new one.
-async fn go_back(machine: &LocalHost, rollout: &Rollout, id: &str, why: &str) -> Result<Ended> {
+async fn go_back(
+    machine: &LocalHost,
+    rollout: &Rollout,
+    id: &str,
+    why: &str,
+    signals: &mut ShutdownSignals,
+) -> Result<Ended> {
     let failed =
         |cause: String| Error::new(Code::RolloutFailed, "rolling out", cause).because(why.to_owned());
     tell(format_args!("going back: {why}"));
@@ -165,7 +176,7 @@ async fn go_back(machine: &LocalHost, rollout: &Rollout, id: &str, why: &str) ->
     }
     // RollbackInstanceRefresh would restore the launch template, which is the same for both commits.
     let back = rollout::start(machine, rollout).await?;
-    match follow(machine, rollout, &back, usize::MAX).await? {
+    match follow(machine, rollout, &back, usize::MAX, signals).await? {
         None => {
             tell(format_args!("{} runs commit {} again", rollout.group.name, former.short()));
             Ok(Ended::WentBack)

@@ -114,11 +114,12 @@ class TestDeb:
 
     def test_7_a_purge_takes_the_records_too(self, machine):
         before = pid(machine)
+        machine.write("/opt/bootagent/node/v1/bin/node", "a runtime")
         machine.check(["dpkg", "--purge", "bootagent"], timeout=120)
         assert pid(machine) == before
         assert traces(machine) == machine.before
         # Services run with what is in there.
-        assert machine.exists("/opt/bootagent")
+        assert machine.exists("/opt/bootagent/node/v1/bin/node")
         machine.reboot()
         failed = machine.check(["systemctl", "--failed", "--no-legend", "--plain"])
         assert "bootagent" not in failed, failed

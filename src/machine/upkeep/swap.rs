@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, XFS_SUPER_MAGIC, statfs};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 use nix::sys::statvfs::statvfs;
 
 use crate::error::{Code, Coded, Error, Result};
@@ -21,6 +21,8 @@ use crate::plan::MakeSwap;
 /// What must stay free: releases, packages and logs need room, too.
 const FREE: u64 = 1 << 30;
 const TOOL: Duration = Duration::from_secs(60);
+/// statfs(2); nix has no name for it with musl.
+const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
 
 pub fn check(wanted: &MakeSwap) -> Result<Check> {
     let was = match size(&wanted.path)? {

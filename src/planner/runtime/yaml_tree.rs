@@ -9,6 +9,9 @@ use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
 use crate::secret::excerpt;
 
+/// In bytes.
+const LONGEST_KEY: usize = 256;
+
 /// Of a tree with all aliases put in: one of a few lines could otherwise fill the memory.
 const DEEPEST: usize = 32;
 const MOST_NODES: usize = 20_000;
@@ -131,6 +134,10 @@ impl<'a> Builder<'a> {
                 Event::Scalar(key, style, _, None) => (key.into_owned(), style == ScalarStyle::Plain),
                 _ => return Err("one of its keys is not a text".to_owned()),
             };
+            // A place in the file, as errors name it, repeats the keys above it.
+            if key.len() > LONGEST_KEY {
+                return Err(format!("a key has more than {LONGEST_KEY} bytes"));
+            }
             self.count(1, key.len())?;
             let event = self.next()?;
             let value = self.node(event)?;

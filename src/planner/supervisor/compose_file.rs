@@ -104,8 +104,11 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
     set("networks", Value::Object(networks.collect()));
     set("stop_grace_period", format!("{}s", member.grace).into());
     set("security_opt", json!(["no-new-privileges:true"]));
-    set("cap_drop", if member.drops_all { json!(["ALL"]) } else { json!(DROPPED) });
-    if member.drops_all {
+    let drops_all = member.dropped_capabilities.contains("ALL");
+    let mut dropped = member.dropped_capabilities.clone();
+    dropped.extend(DROPPED.map(str::to_owned));
+    set("cap_drop", if drops_all { json!(["ALL"]) } else { json!(dropped) });
+    if drops_all {
         set("cap_add", json!(member.added_capabilities));
     }
     set(

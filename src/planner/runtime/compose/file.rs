@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::members::{member, unknown};
+use super::members::member;
 use super::project::{Member, Mount, Network};
 use super::reader::{At, Reader, is_name};
 use super::refused::OF_THE_FILE;
+use super::refused::unknown;
 use crate::error::{Error, Result};
 use crate::planner::runtime::yaml_tree::{self, Node};
 use crate::planner::unmet::Unmet;

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::members::{unknown, words};
 use super::project::{Health, Member, Words};
+use super::reader::words;
 use super::reader::{At, Reader};
+use super::refused::unknown;
 use super::template::Template;
 use crate::error::Result;
 

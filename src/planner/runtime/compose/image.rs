@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::members::unknown;
 use super::project::{Build, Image};
 use super::reader::{At, Reader};
+use super::refused::unknown;
 use crate::error::Result;
 use crate::facts::Evidence;
 use crate::planner::runtime::container::{self, DOCKERFILE};

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::members::text;
 use super::project::Member;
 use super::reader::{At, Reader};
+use super::template::text;
 use crate::error::Result;
 use crate::planner::runtime::container::{is_path, is_user};
 use crate::planner::runtime::yaml_tree::Node;
@@ -43,7 +43,7 @@ pub fn read(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<b
             member.plain.insert(key.to_owned(), number.into());
         }
         "expose" => _ = reader.items(at)?,
-        "cap_drop" => member.drops_all |= capabilities(reader, at)?.iter().any(|name| name == "ALL"),
+        "cap_drop" => member.dropped_capabilities.extend(capabilities(reader, at)?),
         "cap_add" => added(reader, member, at)?,
         "security_opt" => options(reader, at)?,
         "ulimits" => _ = member.plain.insert(key.to_owned(), ulimits(reader, at)?),
@@ -57,7 +57,14 @@ pub fn read(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<b
 
 fn capabilities(reader: &Reader, at: At) -> Result<Vec<String>> {
     let names = reader.texts(at)?;
-    Ok(names.iter().map(|name| name.to_uppercase().trim_start_matches("CAP_").to_owned()).collect())
+    let names: Vec<String> =
+        names.iter().map(|name| name.to_uppercase().trim_start_matches("CAP_").to_owned()).collect();
+    let is_name =
+        |name: &String| name.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') && !name.is_empty();
+    match names.iter().all(is_name) {
+        true => Ok(names),
+        false => Err(reader.invalid(at.path, "has what is not the name of a capability")),
+    }
 }
 
 fn added(reader: &Reader, member: &mut Member, at: At) -> Result<()> {

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use super::project::{Condition, Given, Member, Words};
-use super::reader::{At, Reader, is_name};
-use super::refused::{OF_A_SERVICE, WITHOUT_EFFECT};
-use super::template::Template;
+use super::project::{Condition, Given, Member};
+use super::reader::{At, Reader, is_name, words};
+use super::refused::{OF_A_SERVICE, WITHOUT_EFFECT, unknown};
 use super::{health, image, limits, mounts, ports};
 use crate::error::Result;
 use crate::planner::runtime::yaml_tree::Node;
@@ -33,7 +32,7 @@ pub fn member(reader: &Reader, at: At) -> Result<Member, Unmet> {
         health: None,
         grace: GRACE,
         added_capabilities: BTreeSet::new(),
-        drops_all: false,
+        dropped_capabilities: BTreeSet::new(),
         plain: Map::new(),
     };
     for (path, key, node) in reader.entries(at)? {
@@ -70,18 +69,6 @@ fn one(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<()> {
 /// What a key says that asks for nothing: `privileged: false`.
 fn is_harmless(key: &str, node: &Node) -> bool {
     matches!(node, Node::Null) || (key == "privileged" && *node == Node::Plain("false".to_owned()))
-}
-
-/// The error of a key that is refused, or not known.
-pub fn unknown(reader: &Reader, key: &str, at: At, table: &[(&str, &str, &str)]) -> crate::error::Error {
-    match table.iter().find(|(name, ..)| *name == key) {
-        Some((_, why, remedy)) => reader.refused(at.path, &format!("is refused: it {why}"), remedy),
-        None => reader.refused(
-            at.path,
-            "is refused: it is not one of the keys that bootagent carries out",
-            "remove it; docs/how-to/run-a-container.md lists the keys",
-        ),
-    }
 }
 
 fn name(reader: &Reader, at: At) -> Result<String> {
@@ -152,19 +139,6 @@ fn env_file(reader: &Reader, at: At) -> Result<bool> {
     Ok(is_there)
 }
 
-/// None: the image's own. A variable of the secret is refused later, when the variables are known.
-pub fn words(reader: &Reader, at: At) -> Result<Option<Words>> {
-    Ok(match at.node {
-        Node::Null => None,
-        Node::List(_) => {
-            let items = reader.items(at)?;
-            let all = items.iter().map(|(path, node)| reader.template(At { path, node }));
-            Some(Words::List(all.collect::<Result<Vec<Template>>>()?))
-        }
-        _ => Some(Words::Line(reader.template(at)?)),
-    })
-}
-
 fn needs(reader: &Reader, at: At, are_links: bool) -> Result<BTreeMap<String, Condition>> {
     let mut all = BTreeMap::new();
     if matches!(at.node, Node::Map(_)) {
@@ -231,9 +205,4 @@ fn networks(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The value for compose, of a text without variables.
-pub fn text(text: &str) -> Value {
-    Value::from(super::template::escaped(text))
 }

@@ -1,9 +1,9 @@
 //! Reads what a container mounts: volumes that docker keeps, files of the release, and memory. Nothing else of the machine
 //! can be named. Pure.
 
-use super::members::unknown;
 use super::project::Mount;
 use super::reader::{At, Reader, is_name};
+use super::refused::unknown;
 use crate::error::{Error, Result};
 use crate::planner::runtime::container::is_path;
 use crate::planner::runtime::yaml_tree::Node;

@@ -49,8 +49,8 @@ pub struct Member {
     /// Seconds that it has to end.
     pub grace: u64,
     pub added_capabilities: BTreeSet<String>,
-    /// Whether it has `cap_drop: [ALL]`.
-    pub drops_all: bool,
+    /// Those of `cap_drop`; `ALL` for all.
+    pub dropped_capabilities: BTreeSet<String>,
     /// Keys that stand in the file for compose as they are, without variables.
     pub plain: Map<String, Value>,
 }

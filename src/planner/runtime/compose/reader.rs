@@ -3,11 +3,15 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::project::Words;
 use super::template::{Piece, Template, Unset};
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::planner::runtime::yaml_tree::Node;
 use crate::secret::excerpt;
+
+/// A text with its variables, in bytes.
+const LONGEST: usize = 64 << 10;
 
 pub struct Reader<'a> {
     /// The path of the compose file.
@@ -75,11 +79,19 @@ impl Reader<'_> {
             self.invalid(at.path, &why)
                 .remedy(format!("add {name} to env.values, or write a default: ${{{name}:-...}}; a value of the secret cannot decide what runs"))
         })?;
-        let text = pieces.into_iter().map(|piece| match piece {
-            Piece::Literal(text) => text,
-            Piece::Value(name) => self.values.get(&name).cloned().unwrap_or_default(),
-        });
-        Ok(text.collect())
+        let mut text = String::new();
+        for piece in &pieces {
+            text.push_str(match piece {
+                Piece::Literal(text) => text,
+                Piece::Value(name) => self.values.get(name).map_or("", String::as_str),
+            });
+            // A short template can name a long value very often.
+            if text.len() > LONGEST {
+                let why = format!("has more than {LONGEST} bytes with its variables");
+                return Err(self.invalid(at.path, &why));
+            }
+        }
+        Ok(text)
     }
 
     pub fn flag(&self, at: At) -> Result<bool> {
@@ -163,4 +175,17 @@ pub fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+/// None: the image's own. A variable of the secret is refused later, when the variables are known.
+pub fn words(reader: &Reader, at: At) -> Result<Option<Words>> {
+    Ok(match at.node {
+        Node::Null => None,
+        Node::List(_) => {
+            let items = reader.items(at)?;
+            let all = items.iter().map(|(path, node)| reader.template(At { path, node }));
+            Some(Words::List(all.collect::<Result<Vec<Template>>>()?))
+        }
+        _ => Some(Words::Line(reader.template(at)?)),
+    })
 }

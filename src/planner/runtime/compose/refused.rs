@@ -1,6 +1,8 @@
 //! The keys of a compose file that are refused, and why: each would give a container more of the machine than a service
 //! gets, or depends on what is not in the commit. Data only.
 
+use super::reader::{At, Reader};
+
 /// Keys of a service, with what they would do and what to do instead. A key that is neither here nor known is refused, too.
 pub const OF_A_SERVICE: &[(&str, &str, &str)] = &[
     ("privileged", "gives the container the whole machine", REMOVE),
@@ -54,3 +56,15 @@ pub const WITHOUT_EFFECT: &[&str] =
     &["annotations", "attach", "develop", "labels", "logging", "pull_policy", "restart", "stdin_open", "tty"];
 
 const REMOVE: &str = "remove it";
+
+/// The error of a key that is refused, or not known.
+pub fn unknown(reader: &Reader, key: &str, at: At, table: &[(&str, &str, &str)]) -> crate::error::Error {
+    match table.iter().find(|(name, ..)| *name == key) {
+        Some((_, why, remedy)) => reader.refused(at.path, &format!("is refused: it {why}"), remedy),
+        None => reader.refused(
+            at.path,
+            "is refused: it is not one of the keys that bootagent carries out",
+            "remove it; docs/how-to/run-a-container.md lists the keys",
+        ),
+    }
+}

@@ -199,6 +199,11 @@ fn name(text: &str) -> Option<&str> {
     Some(&text[..end]).filter(|name| is_name(name))
 }
 
+/// The value for compose, of a text without variables.
+pub fn text(text: &str) -> serde_json::Value {
+    escaped(text).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
