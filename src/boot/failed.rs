@@ -22,12 +22,16 @@ pub async fn attempt(
 ) {
     report.first_error(error);
     let is_told = !report.was_cancelled() && !report.has_passed();
-    // The recovery may end with the instance; but a former deployment must not wait for S3.
-    if is_told && plan.former.is_none() {
-        group_failures::record_failure(machine, identified, plan, error).await;
-        fleet::tell_soon(machine, known, report).await;
-    }
-    let good = Box::pin(last_good::due(machine, flags, identified, plan, error, report)).await;
+    // The recovery may end with the instance; but a former deployment must not wait for S3. All of it at once: an instance is
+    // given up within seconds.
+    let telling = async {
+        if is_told && plan.former.is_none() {
+            let recording = group_failures::record_failure(machine, identified, plan, error);
+            tokio::join!(recording, fleet::tell_soon(machine, known, report));
+        }
+    };
+    let due = Box::pin(last_good::due(machine, flags, identified, plan, error, report));
+    let ((), good) = tokio::join!(telling, due);
     // Nothing was started of a commit that fails elsewhere, and the instance waits.
     if error.code() != Code::FleetFailing {
         go_back(machine, plan, error, good.is_none(), report).await;

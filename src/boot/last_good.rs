@@ -4,6 +4,7 @@
 use std::pin::Pin;
 
 use super::carry_out::carry_out;
+use super::fleet::SOON;
 use super::identify::Identified;
 use super::wanted::plan;
 use crate::apply::Limit;
@@ -38,15 +39,18 @@ pub async fn due(
         return Some(good.commit.clone());
     }
     let was_migrated = match report.has_begun(Mark::Migrated) {
-        true => Ok(true),
-        false => observe::fleet_migrated(machine, selection, facts, (flags, policy), &plan.commit).await,
+        true => Some(true),
+        false => {
+            let asking = observe::fleet_migrated(machine, selection, facts, (flags, policy), &plan.commit);
+            tokio::time::timeout(SOON, asking).await.ok().and_then(Result::ok)
+        }
     };
     let why = match was_migrated {
-        Ok(false) => return Some(good.commit.clone()),
-        Ok(true) => {
+        Some(false) => return Some(good.commit.clone()),
+        Some(true) => {
             "the migration of the failed commit has begun, and bootagent.toml does not say migrate_reversible"
         }
-        Err(_) => "the fleet memory does not say whether the migration of the failed commit has begun",
+        None => "the fleet memory does not say in time whether the migration of the failed commit has begun",
     };
     report.note(format!("commit {}, the last good one, is not deployed: {why}", good.commit.short()));
     None

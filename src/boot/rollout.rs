@@ -4,7 +4,6 @@ use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::{
     Commit, CommitPrefix, Facts, FleetGood, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh,
-    records,
 };
 use crate::machine::{Change, Host, Observe};
 use crate::observe::{self, Flags, FleetReader, Policy, Selection};
@@ -25,8 +24,8 @@ pub enum Which {
 pub struct Rollout {
     pub memory: FleetMemory,
     pub commit: Commit,
-    /// The commit that is pinned, or else the last good one.
-    pub present: Option<Commit>,
+    /// What the fleet memory knew before it.
+    pub known: FleetKnown,
     pub group: Group,
     /// What an operator should know before it begins.
     pub warnings: Vec<String>,
@@ -57,10 +56,7 @@ pub async fn prepare(
     })?;
     let memory = reader.memory(&facts, &policy)?;
     let known = reader.known(&memory).await?;
-    let present =
-        known.pin.as_ref().map(|pin| &pin.commit).or(known.good.as_ref().map(|good| &good.commit)).cloned();
-    let commit =
-        chosen(machine, (flags, &policy), &facts, &selection, which, (&known, present.as_ref())).await?;
+    let commit = chosen(machine, (flags, &policy), &facts, &selection, which, &known).await?;
     let query = query(&policy, &memory, group);
     let found = machine.groups(&query, reader.region(), reader.network()).await?;
     let group = only(found, &query)?;
@@ -72,7 +68,7 @@ pub async fn prepare(
     }
     let warnings = warnings(&group, &selection, &known, &commit)?;
     let access = FleetAccess { region: reader.region().map(str::to_owned), network: policy.network() };
-    Ok(Rollout { memory, commit, present, group, warnings, attempts: selection.fleet.attempts, access })
+    Ok(Rollout { memory, commit, known, group, warnings, attempts: selection.fleet.attempts, access })
 }
 
 async fn chosen(
@@ -81,7 +77,7 @@ async fn chosen(
     facts: &Facts,
     selection: &Selection,
     which: &Which,
-    (known, present): (&FleetKnown, Option<&Commit>),
+    known: &FleetKnown,
 ) -> Result<Commit> {
     match which {
         Which::Newest => observe::tip(machine, flags, selection, facts, policy).await,
@@ -91,17 +87,11 @@ async fn chosen(
             let fetched = observe::source(machine, flags, &selection, facts, policy, Vec::new()).await?;
             Ok(fetched.source.commit)
         }
-        Which::Before => {
-            let of_pin = known.pin.as_ref().and_then(|pin| pin.before.as_ref());
-            let good = known.good.as_ref();
-            let candidates =
-                [good.map(|good| &good.commit), of_pin, good.and_then(|good| good.before.as_ref())];
-            let before = candidates.into_iter().flatten().find(|commit| Some(*commit) != present);
-            before.cloned().ok_or_else(|| {
-                let cause = "the fleet memory knows no commit before the present one";
-                Error::new(Code::RolloutRefused, DOING, cause).remedy("name it: --commit COMMIT")
-            })
-        }
+        Which::Before => known.before().cloned().ok_or_else(|| {
+            let cause =
+                "the fleet memory knows no commit before the present one that no rollout went back from";
+            Error::new(Code::RolloutRefused, DOING, cause).remedy("name it: --commit COMMIT")
+        }),
     }
 }
 
@@ -173,16 +163,9 @@ fn warnings(
     Ok(warnings)
 }
 
-/// Pins a commit: instances that are launched from now on take it.
-pub async fn pin(
-    machine: &impl Host,
-    rollout: &Rollout,
-    commit: &Commit,
-    before: Option<&Commit>,
-) -> Result<()> {
-    let before = before.filter(|before| *before != commit).cloned();
-    let pin = FleetPin { schema: records::SCHEMA, commit: commit.clone(), before };
-    let text = planner::record(&pin)?;
+/// Replaces the pin: instances that are launched from now on take its commit.
+pub async fn pin(machine: &impl Host, rollout: &Rollout, pin: &FleetPin) -> Result<()> {
+    let text = planner::record(pin)?;
     let put = PutObject { at: rollout.memory.pin(), text, access: rollout.access.clone() };
     apply::once(machine, &Action::PutObject(put)).await.map(drop)
 }
@@ -211,10 +194,7 @@ pub async fn cancel(machine: &impl Host, rollout: &Rollout) -> Result<()> {
 /// The state of the refresh with this id. Auto Scaling may not list a new one at once.
 pub async fn state(machine: &impl Observe, rollout: &Rollout, id: &str) -> Result<Refresh> {
     let FleetAccess { region, network } = &rollout.access;
-    let refreshes = machine
-        .refreshes(&rollout.group.name, region.as_deref(), network)
-        .await
-        .map_err(|error| error.because("the pin stays, and the refresh goes on without this command"))?;
+    let refreshes = machine.refreshes(&rollout.group.name, region.as_deref(), network).await?;
     let pending = Refresh { id: id.to_owned(), status: "Pending".to_owned(), ..Refresh::default() };
     Ok(refreshes.into_iter().find(|refresh| refresh.id == id).unwrap_or(pending))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Environment, Service, newtype::newtype, records};
+use super::{Commit, Environment, FleetPin, Service, newtype::newtype, records};
 use crate::error::ErrorReport;
 
 /// Bytes. S3 allows 1024 for a key; the rest of the key is ours.
@@ -129,17 +129,6 @@ impl FleetMemory {
     }
 }
 
-/// The commit that instances take in place of the branch's newest one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FleetPin {
-    #[serde(default = "records::first_schema")]
-    pub schema: u32,
-    pub commit: Commit,
-    /// The commit that was pinned or last good before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Commit>,
-}
-
 /// The last commit that was healthy in service, and the one before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetGood {
@@ -185,6 +174,20 @@ pub struct FleetKnown {
 impl FleetKnown {
     pub fn is_empty(&self) -> bool {
         *self == FleetKnown::default()
+    }
+
+    /// The commit that is pinned, or else the last good one.
+    pub fn present(&self) -> Option<&Commit> {
+        self.pin.as_ref().map(|pin| &pin.commit).or(self.good.as_ref().map(|good| &good.commit))
+    }
+
+    /// The commit before the present one that no rollout went back from.
+    pub fn before(&self) -> Option<&Commit> {
+        let (pin, good) = (self.pin.as_ref(), self.good.as_ref());
+        let of_pin = pin.and_then(|pin| pin.before.as_ref());
+        let candidates = [good.map(|good| &good.commit), of_pin, good.and_then(|good| good.before.as_ref())];
+        let failed = |commit: &Commit| pin.is_some_and(|pin| pin.failed.contains(commit));
+        candidates.into_iter().flatten().find(|commit| Some(*commit) != self.present() && !failed(commit))
     }
 }
 

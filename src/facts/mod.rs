@@ -18,6 +18,7 @@ mod network;
 mod newtype;
 mod notices;
 mod operator;
+mod pin;
 mod present;
 mod program;
 pub mod records;
@@ -34,7 +35,7 @@ mod watched;
 
 pub use family::{Family, PackageManager};
 pub use fleet::{
-    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,
+    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPrefix, Listed, PrefixError, S3Object,
     is_instance,
 };
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
@@ -49,6 +50,7 @@ pub use names::{Branch, Commit, CommitPrefix, Environment, NameError, Service};
 pub use network::{AddressError, CaFile, HostName, Mirror, Mirrors, Network, Proxy};
 pub use notices::{FileSystem, Notices, Resources, Spot};
 pub use operator::Operator;
+pub use pin::FleetPin;
 pub use present::{
     Agent, Asked, BesidePresent, CRASH_LOOP_RESTARTS, CRASH_LOOP_SECONDS, Hold, Passed, Present, Restarts,
     UnitPresent,

@@ -64,7 +64,7 @@ pub async fn fleet_failures(
     let wait = patience(selection, facts, flags, policy);
     let own = memory.failure(commit, &instance.id);
     let mut all = machine.objects(&below, region(facts), &selection.network, wait).await?;
-    all.retain(|one| one.key != own.key && one.age < RECENT);
+    all.retain(|one| one.instance().is_some() && one.key != own.key && one.age < RECENT);
     let Some(newest) = all.iter().min_by_key(|one: &&Listed| one.age) else { return Ok((0, None)) };
     let at = S3Object { bucket: below.bucket, key: newest.key.clone() };
     let text = machine.object(&at, region(facts), &selection.network, wait).await?;

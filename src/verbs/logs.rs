@@ -25,9 +25,15 @@ async fn show(args: &LogsArgs) -> Result<()> {
         Some(name) => (of_process(&units, service, checked(name)?), false),
         None => (units.clone(), true),
     };
-    let redaction = redaction(&machine, service).await;
+    let mut hidden = Hidden::new(&machine, service).await;
     let request = LogRequest { units, agent, lines: args.lines, follow: args.follow };
-    machine::read_log(&request, |line| report::print_line(&text(&line, &redaction))).await
+    machine::read_log(&request, async |line| {
+        if args.follow {
+            hidden.renew(&machine).await;
+        }
+        report::print_line(&text(&line, &hidden.redaction))
+    })
+    .await
 }
 
 /// The unit of a process or timer, or one for each instance of a process. One that is gone may have lines in the journal.
@@ -45,20 +51,42 @@ fn text(line: &LogLine, redaction: &Redaction) -> String {
 }
 
 /// The values of the service's environment, and of the one that was healthy before. Only root can read them.
-async fn redaction(machine: &LocalHost, service: &str) -> Redaction {
-    let Ok(service) = Service::try_from(service) else { return Redaction::default() };
-    let layout = Layout::new(&service);
-    let mut all: Vec<Variables> = Vec::new();
-    for copy in [EnvCopy::Serving, EnvCopy::Good] {
-        let file = machine.text(&layout.env_file(copy, &environment::SERVICE)).await;
-        all.extend(file.ok().flatten().and_then(|text| (systemd::SYSTEMD.read)(&text)));
+#[derive(Default)]
+struct Hidden {
+    layout: Option<Layout>,
+    /// What was read last.
+    values: Vec<Variables>,
+    redaction: Redaction,
+}
+
+impl Hidden {
+    async fn new(machine: &LocalHost, service: &str) -> Hidden {
+        let layout = Service::try_from(service).ok().map(|service| Layout::new(&service));
+        let mut hidden = Hidden { layout, ..Hidden::default() };
+        hidden.renew(machine).await;
+        if hidden.values.is_empty() && hidden.layout.is_some() {
+            tell(
+                "note: the service's environment is not there or cannot be read, so its values are not hidden in these lines",
+            );
+        }
+        hidden
     }
-    if all.is_empty() {
-        tell(
-            "note: the service's environment is not there or cannot be read, so its values are not hidden in these lines",
-        );
+
+    /// A run may have written new values since: they are hidden besides the former ones. The service has them only after
+    /// their file.
+    async fn renew(&mut self, machine: &LocalHost) {
+        let Some(layout) = &self.layout else { return };
+        let mut values: Vec<Variables> = Vec::new();
+        for copy in [EnvCopy::Serving, EnvCopy::Good] {
+            let file = machine.text(&layout.env_file(copy, &environment::SERVICE)).await;
+            values.extend(file.ok().flatten().and_then(|text| (systemd::SYSTEMD.read)(&text)));
+        }
+        if values != self.values {
+            let new = Redaction::new(values.iter().flat_map(Variables::iter));
+            self.redaction = self.redaction.and(&new);
+            self.values = values;
+        }
     }
-    Redaction::new(all.iter().flat_map(Variables::iter))
 }
 
 /// A name of the manifest: another one would choose another unit.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::boot::rollout::{self, Rollout, Which};
 use crate::cli::{self, RolloutArgs};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, Refresh};
+use crate::facts::{Commit, FleetPin, Refresh};
+use crate::fault::Fault;
 use crate::machine::{LocalHost, ShutdownSignals};
 use crate::report::tell;
 
@@ -15,6 +16,8 @@ const POLL: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// A refresh that is cancelled finishes the replacement of single instances first.
 const CANCELLING: Duration = Duration::from_secs(900);
+/// How long Auto Scaling may not tell the refresh's state, after the retries of each call. Then the rollout goes back.
+const UNANSWERED: Duration = Duration::from_secs(300);
 /// The exit status of a rollout that failed while the former commit serves again.
 const WENT_BACK: u8 = 2;
 
@@ -49,7 +52,7 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
     }
     // From here on a signal leads back: a pinned commit and a refresh would go on without their rollout.
     let mut signals = ShutdownSignals::listen();
-    rollout::pin(&machine, &rollout, &rollout.commit, rollout.present.as_ref()).await?;
+    rollout::pin(&machine, &rollout, &FleetPin::of_rollout(&rollout.commit, &rollout.known)).await?;
     tell(format_args!("pinned: instances that are launched from now on take {}", rollout.commit.short()));
     if rollout.group.desired == 0 {
         return Ok(Ended::Done);
@@ -57,11 +60,13 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
     let id = match rollout::start(&machine, &rollout).await {
         Ok(id) => id,
         Err(error) => {
-            unpin(&machine, &rollout).await;
-            return Err(error);
+            return Err(match unpin(&machine, &rollout).await {
+                Ok(_) => error,
+                Err(why) => error.because(why),
+            });
         }
     };
-    match follow(&machine, &rollout, &id, rollout.attempts as usize, &mut signals).await? {
+    match follow(&machine, &rollout, &id, rollout.attempts as usize, &mut signals).await {
         None => {
             tell(format_args!("done: {} runs commit {}", rollout.group.name, rollout.commit.short()));
             Ok(Ended::Done)
@@ -71,9 +76,8 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
 }
 
 fn show(rollout: &Rollout) {
-    let Rollout { memory, commit, present, group, .. } = rollout;
-    let present =
-        present.as_ref().map_or("the branch's newest commit".to_owned(), |commit| commit.short().to_owned());
+    let Rollout { memory, commit, known, group, .. } = rollout;
+    let present = known.present().map_or("the branch's newest commit", |commit| commit.short());
     tell(format_args!("{} ({}): {commit} in place of {present}", memory.service, memory.environment));
     tell(format_args!(
         "  group {}: {} of {} instances in service, health check {}, launch hook {}",
@@ -86,29 +90,45 @@ fn show(rollout: &Rollout) {
     rollout.warnings.iter().for_each(|warning| tell(format_args!("  warning: {warning}")));
 }
 
-/// Until the refresh has ended: `None` if it is successful, else why the rollout goes back.
+/// Until the refresh has ended: `None` if it is successful, else why it is not.
 async fn follow(
     machine: &LocalHost,
     rollout: &Rollout,
     id: &str,
     attempts: usize,
     signals: &mut ShutdownSignals,
-) -> Result<Option<String>> {
+) -> Option<String> {
     let began = Instant::now();
+    let mut unanswered: Option<Instant> = None;
     let mut last = String::new();
     let mut known: Vec<String> = Vec::new();
     while began.elapsed() < LONGEST {
-        let refresh = rollout::state(machine, rollout, id).await?;
-        let line = progress(&refresh);
+        let (refresh, line) = match rollout::state(machine, rollout, id).await {
+            Ok(refresh) => {
+                unanswered = None;
+                let line = progress(&refresh);
+                (Some(refresh), line)
+            }
+            Err(error) => {
+                let since = *unanswered.get_or_insert_with(Instant::now);
+                let is_final = !is_retried(&error);
+                let error = error.in_public();
+                if is_final || since.elapsed() >= UNANSWERED {
+                    return Some(format!("the state of the instance refresh is not known: {error}"));
+                }
+                (None, format!("the state of the instance refresh is not known now: {error}"))
+            }
+        };
         if line != last {
             tell(format_args!("{:5} s  {line}", began.elapsed().as_secs()));
             last = line;
         }
-        if refresh.is_successful() {
-            return Ok(None);
-        }
-        if !refresh.is_active() {
-            return Ok(Some(format!("the instance refresh is {}: {}", refresh.status, refresh.reason)));
+        match refresh {
+            Some(refresh) if refresh.is_successful() => return None,
+            Some(refresh) if !refresh.is_active() => {
+                return Some(format!("the instance refresh is {}: {}", refresh.status, refresh.reason));
+            }
+            _ => {}
         }
         // Those that were known, if the listing fails this time.
         let failed = rollout::failures(machine, rollout, began.elapsed().as_secs() + 1).await;
@@ -118,18 +138,18 @@ async fn follow(
         }
         known = failed;
         if known.len() >= attempts {
-            return Ok(Some(format!("the commit failed on {} instances", known.len())));
+            return Some(format!("the commit failed on {} instances", known.len()));
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             signal = signals.next() => {
                 if cli::ask("stop the rollout and go back?") != Some(false) {
-                    return Ok(Some(format!("{signal} was received")));
+                    return Some(format!("{signal} was received"));
                 }
             }
         }
     }
-    Ok(Some(format!("the instance refresh is not done after {} h", LONGEST.as_secs() / 3600)))
+    Some(format!("the instance refresh is not done after {} h", LONGEST.as_secs() / 3600))
 }
 
 fn progress(refresh: &Refresh) -> String {
@@ -145,29 +165,37 @@ async fn go_back(
     why: &str,
     signals: &mut ShutdownSignals,
 ) -> Result<Ended> {
-    let failed =
-        |cause: String| Error::new(Code::RolloutFailed, "rolling out", cause).because(why.to_owned());
-    tell(format_args!("going back: {why}"));
-    let Some(former) = unpin(machine, rollout).await else {
-        rollout::cancel(machine, rollout).await?;
-        return Err(failed(
-            "the refresh is cancelled, and the fleet memory knows no commit to go back to".to_owned(),
-        ));
+    let failed = |cause: String| {
+        let stop = format!(
+            "bootagent fleet shows what each instance runs; aws autoscaling cancel-instance-refresh --auto-scaling-group-name \
+             '{}' stops a refresh that goes on",
+            rollout.group.name
+        );
+        Error::new(Code::RolloutFailed, "rolling out", cause).because(why.to_owned()).remedy(stop)
     };
-    rollout::cancel(machine, rollout).await?;
-    let until = Instant::now() + CANCELLING;
-    let mut refresh = rollout::state(machine, rollout, id).await?;
-    while refresh.is_active() && Instant::now() < until {
-        tokio::time::sleep(POLL).await;
-        refresh = rollout::state(machine, rollout, id).await?;
-    }
-    if refresh.is_active() {
+    tell(format_args!("going back: {why}"));
+    // First: instances that the refresh still launches take the former commit.
+    let unpinned = unpin(machine, rollout).await;
+    let cancelled = rollout::cancel(machine, rollout).await.map_err(|error| error.in_public());
+    let former = match (unpinned, &cancelled) {
+        (Ok(former), _) => former,
+        (Err(why), Ok(())) => return Err(failed(format!("the instance refresh is cancelled, but {why}"))),
+        (Err(why), Err(error)) => return Err(failed(format!("{}, and {why}", goes_on(error)))),
+    };
+    if let Err(error) = &cancelled {
         return Err(failed(format!(
-            "{} is pinned, and the refresh is still {}",
+            "commit {} is pinned, and {}: it launches instances of this commit",
             former.short(),
-            refresh.status
+            goes_on(error)
         )));
     }
+    let refresh = match ended(machine, rollout, id).await {
+        Ok(refresh) => refresh,
+        Err(state) => {
+            let pinned = former.short();
+            return Err(failed(format!("commit {pinned} is pinned, and the end of the cancelled refresh was not seen: {state}")));
+        }
+    };
     // An instance counts only after its warm-up: the memory says whether one served with the new commit.
     let served = rollout::was_good(machine, rollout).await;
     if refresh.percentage == 0 && !served {
@@ -175,23 +203,67 @@ async fn go_back(
         return Ok(Ended::WentBack);
     }
     // RollbackInstanceRefresh would restore the launch template, which is the same for both commits.
-    let back = rollout::start(machine, rollout).await?;
-    match follow(machine, rollout, &back, usize::MAX, signals).await? {
+    let back = rollout::start(machine, rollout).await.map_err(|error| {
+        let replaced = rollout.commit.short();
+        failed(format!(
+            "commit {} is pinned, but instances with {replaced} serve on, because no refresh back could be started: {}",
+            former.short(),
+            error.in_public()
+        ))
+    })?;
+    match follow(machine, rollout, &back, usize::MAX, signals).await {
         None => {
             tell(format_args!("{} runs commit {} again", rollout.group.name, former.short()));
             Ok(Ended::WentBack)
         }
-        Some(second) => Err(failed(format!("going back to {} failed, too: {second}", former.short()))),
+        Some(second) => Err(failed(format!(
+            "commit {} is pinned, and the instance refresh back to it may go on: {second}",
+            former.short()
+        ))),
     }
 }
 
-/// Pins the former commit again, if one is known.
-async fn unpin(machine: &LocalHost, rollout: &Rollout) -> Option<Commit> {
-    let former = rollout.present.as_ref().filter(|former| **former != rollout.commit)?;
-    if let Err(error) = rollout::pin(machine, rollout, former, None).await {
-        tell(error.in_public());
-        return None;
+fn is_retried(error: &Error) -> bool {
+    Fault::of(error).is_some_and(Fault::is_retried)
+}
+
+fn goes_on(error: &Error) -> String {
+    format!("the instance refresh goes on, because it could not be cancelled ({error})")
+}
+
+/// Waits until a cancelled refresh has ended: it finishes the replacement of single instances. Fails with its last state.
+async fn ended(machine: &LocalHost, rollout: &Rollout, id: &str) -> std::result::Result<Refresh, String> {
+    let until = Instant::now() + CANCELLING;
+    loop {
+        let state = match rollout::state(machine, rollout, id).await {
+            Ok(refresh) if !refresh.is_active() => return Ok(refresh),
+            Ok(refresh) => refresh.status,
+            Err(error) if !is_retried(&error) => return Err(error.in_public().to_string()),
+            Err(error) => error.in_public().to_string(),
+        };
+        if Instant::now() >= until {
+            return Err(state);
+        }
+        tokio::time::sleep(POLL).await;
     }
-    tell(format_args!("pinned: {} again", former.short()));
-    Some(former.clone())
+}
+
+/// Pins again what was pinned or last good before the rollout. Fails with what stays, and why.
+async fn unpin(machine: &LocalHost, rollout: &Rollout) -> std::result::Result<Commit, String> {
+    let stays = format!("commit {} stays pinned", rollout.commit.short());
+    let Some(pin) = FleetPin::back_from(&rollout.commit, &rollout.known) else {
+        let why = match rollout.known.present() {
+            Some(_) => "it was the group's commit before this rollout, too",
+            None => "the fleet memory knows no commit to go back to",
+        };
+        return Err(format!("{stays}: {why}"));
+    };
+    match rollout::pin(machine, rollout, &pin).await {
+        Ok(()) => {
+            let was = if rollout.known.pin.is_some() { "again" } else { "the last good commit" };
+            tell(format_args!("pinned: {}, {was}", pin.commit.short()));
+            Ok(pin.commit)
+        }
+        Err(error) => Err(format!("{stays}: {}", error.in_public())),
+    }
 }

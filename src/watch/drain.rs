@@ -7,6 +7,7 @@ use super::leaving::{Due, Seen, WARM};
 use super::log::Log;
 use super::pause;
 use crate::apply;
+use crate::facts::Spot;
 use crate::fault::Fault;
 use crate::machine::{Attend, Refreshed};
 use crate::plan::{Action, Keepalive, LifecycleResult, Signal, Watch, layout};
@@ -27,7 +28,7 @@ pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
                 log.succeeded("reading notices from IMDS");
                 for due in seen.look(&notices, crate::machine::now()) {
                     to_replace |= matches!(due, Due::Spot(_) | Due::Rebalance) && watch.replace;
-                    carry_out(due, machine, watch, log).await;
+                    carry_out(due, machine, watch, &mut seen, log).await;
                 }
             }
             Err(error) => log.failed("reading notices from IMDS", error),
@@ -39,14 +40,11 @@ pub async fn attend(machine: &impl Attend, watch: &Watch, log: &Log) {
     }
 }
 
-async fn carry_out(due: Due, machine: &impl Attend, watch: &Watch, log: &Log) {
+async fn carry_out(due: Due, machine: &impl Attend, watch: &Watch, seen: &mut Seen, log: &Log) {
     match due {
         Due::Enter => enter(machine, log).await,
-        Due::Leave(state) => leave(&state, machine, watch, log).await,
-        Due::Spot(spot) => {
-            let at = spot.at.map_or("at an unknown time".to_owned(), crate::machine::utc);
-            log.event(format!("EC2 interrupts this Spot instance ({}): {at}", spot.action));
-        }
+        Due::Leave(state) => leave(&state, machine, watch, seen, log).await,
+        Due::Spot(spot) => interrupts(&spot, log),
         Due::StopForSpot => {
             log.ends();
             stop(machine, watch, log).await;
@@ -55,6 +53,11 @@ async fn carry_out(due: Due, machine: &impl Attend, watch: &Watch, log: &Log) {
             log.event("EC2 recommends to replace this Spot instance: it may be interrupted soon".to_owned());
         }
     }
+}
+
+fn interrupts(spot: &Spot, log: &Log) {
+    let at = spot.at.map_or("at an unknown time".to_owned(), crate::machine::utc);
+    log.event(format!("EC2 interrupts this Spot instance ({}): {at}", spot.action));
 }
 
 /// How often Auto Scaling is asked.
@@ -98,7 +101,7 @@ async fn enter(machine: &impl Attend, log: &Log) {
     }
 }
 
-async fn leave(state: &str, machine: &impl Attend, watch: &Watch, log: &Log) {
+async fn leave(state: &str, machine: &impl Attend, watch: &Watch, seen: &mut Seen, log: &Log) {
     log.ends();
     let Some(hook) = &watch.hook else {
         log.event(format!(
@@ -107,7 +110,12 @@ async fn leave(state: &str, machine: &impl Attend, watch: &Watch, log: &Log) {
         return;
     };
     log.event(format!("Auto Scaling takes the instance out of service ({state})"));
-    await_hook(machine, watch, hook, log).await;
+    tokio::select! {
+        () = await_hook(machine, watch, hook, log) => {}
+        () = await_interruption(machine, watch, seen, log) => {
+            log.event("the Spot interruption is near: the service does not wait for the hook".to_owned());
+        }
+    }
     stop(machine, watch, log).await;
     complete(machine, watch, hook, log).await;
     if state.starts_with(WARM) {
@@ -150,6 +158,17 @@ async fn await_hook(machine: &impl Attend, watch: &Watch, hook: &Keepalive, log:
             }
         }
         pause(asking).await;
+    }
+}
+
+/// Until a Spot interruption is near: EC2 does not wait for a hook.
+async fn await_interruption(machine: &impl Attend, watch: &Watch, seen: &mut Seen, log: &Log) {
+    while !seen.is_interrupted(crate::machine::now()) {
+        pause(watch.every.duration()).await;
+        match machine.notices().await {
+            Ok(notices) => seen.spot(&notices).iter().for_each(|spot| interrupts(spot, log)),
+            Err(error) => log.failed("reading notices from IMDS", error),
+        }
     }
 }
 

@@ -7,6 +7,8 @@ pub const WARM: &str = "Warmed:";
 /// A Spot instance stops its service this long before the interruption, in seconds: the 30 s that a service has to stop,
 /// and some for the machine itself.
 const LEAD: u64 = 45;
+/// EC2 freezes such an instance, and its service goes on when the instance is resumed: no boot would start it again.
+const HIBERNATE: &str = "hibernate";
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -43,22 +45,29 @@ impl Seen {
         if let Some(state) = self.leaves_for(notices.state.as_deref()) {
             due.push(Due::Leave(state));
         }
-        if let Some(spot) = &notices.spot
-            && self.spot.as_ref() != Some(spot)
-        {
-            self.spot = Some(spot.clone());
-            due.push(Due::Spot(spot.clone()));
-        }
+        due.extend(self.spot(notices).map(Due::Spot));
         if notices.rebalance && !self.rebalance {
             self.rebalance = true;
             due.push(Due::Rebalance);
         }
-        let is_near = self.spot.as_ref().is_some_and(|spot| spot.at.is_none_or(|at| now + LEAD >= at));
-        if is_near && !self.stopped_for_spot && !self.leaves {
+        if self.is_interrupted(now) && !self.stopped_for_spot && !self.leaves {
             self.stopped_for_spot = true;
             due.push(Due::StopForSpot);
         }
         due
+    }
+
+    /// The notice of a Spot interruption, if it is a new one.
+    pub fn spot(&mut self, notices: &Notices) -> Option<Spot> {
+        let is_new = self.spot != notices.spot;
+        self.spot.clone_from(&notices.spot);
+        self.spot.clone().filter(|_| is_new)
+    }
+
+    /// Whether a Spot interruption is so near that the service must stop, whatever else is waited for.
+    pub fn is_interrupted(&self, now: u64) -> bool {
+        let ends = self.spot.as_ref().filter(|spot| spot.action != HIBERNATE);
+        ends.is_some_and(|spot| spot.at.is_none_or(|at| now + LEAD >= at))
     }
 
     /// An instance on its way into the warm pool has such a state from the beginning; only one that was in service
@@ -120,8 +129,10 @@ mod tests {
         let spot = Spot { action: "interrupt".into(), at: None };
         let notices = Notices { spot: Some(spot.clone()), ..Notices::default() };
         assert_eq!(Seen::default().look(&notices, 0), [Due::Spot(spot.clone()), Due::StopForSpot]);
+        let mut seen = Seen::default();
         let both = Notices { spot: Some(spot.clone()), ..state("Terminated") };
-        assert_eq!(Seen::default().look(&both, 0), [Due::Leave("Terminated".into()), Due::Spot(spot)]);
+        assert_eq!(seen.look(&both, 0), [Due::Leave("Terminated".into()), Due::Spot(spot)]);
+        assert!(seen.is_interrupted(0), "the wait for the hook ends");
     }
 
     #[test]
@@ -130,5 +141,16 @@ mod tests {
         let mut seen = Seen::default();
         assert_eq!(seen.look(&notices, 0), [Due::Rebalance]);
         assert_eq!(seen.look(&notices, 0), []);
+    }
+
+    #[test]
+    fn a_hibernated_instance_goes_on_with_its_service() {
+        let spot = Spot { action: "hibernate".into(), at: Some(1000) };
+        let notices = Notices { spot: Some(spot.clone()), ..state("InService") };
+        let mut seen = Seen::default();
+        assert_eq!(seen.look(&notices, 1000), [Due::Spot(spot.clone())]);
+        assert!(!seen.is_interrupted(2000));
+        assert_eq!(seen.look(&state("InService"), 3000), [], "resumed");
+        assert_eq!(seen.look(&notices, 4000), [Due::Spot(spot)], "the next notice is told, too");
     }
 }

@@ -14,6 +14,7 @@ from stage import POLICY, REPOSITORY
 
 BUCKET, GROUP = "acme-rollout", "auth-service-main"
 TEXT = f'repository = "{REPOSITORY}"\n[fleet]\nprefix = "s3://{BUCKET}"\n'
+OPERATOR = {"ReadFleetMemory", "ListFleetMemory", "Pin", "DescribeGroups", "Refresh"}
 DESCRIBE = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeInstanceRefreshes"]
 
 
@@ -40,8 +41,11 @@ class Rollouts:
     def put(self, name: str, **content: object) -> None:
         self.aws.put_object(BUCKET, f"{self.service}/test/{name}", json.dumps({"schema": 1, **content}))
 
+    def text(self, name: str) -> str | None:
+        return self.aws.object(BUCKET, f"{self.service}/test/{name}")
+
     def pin(self) -> str | None:
-        text = self.aws.object(BUCKET, f"{self.service}/test/pin.json")
+        text = self.text("pin.json")
         return text and json.loads(text)["commit"]
 
     def run(self, *flags: str):
@@ -97,6 +101,45 @@ def test_a_commit_that_fails_goes_back(rollouts):
     result = running.result(60)
     assert result.code == 2 and "bootagent why i-0aab" in result.stderr, result.stderr
     assert f"runs commit {rollouts.good[:12]} again" in result.stderr, result.stderr
+    # It may have been healthy on one instance meanwhile: the way back does not lead to it.
+    assert json.loads(rollouts.text("pin.json"))["failed"] == [rollouts.newest]
+    rollouts.put("good.json", commit=rollouts.newest, instance="i-0aaa", before=rollouts.good)
+    refused = rollouts.run("--dry-run", "--back")
+    assert refused.code == 77 and "no commit before the present one" in refused.stderr, refused
+
+
+@pytest.mark.variants
+def test_a_refresh_whose_state_is_not_told_any_more_is_cancelled(rollouts):
+    running = rollouts.start()
+    kept = [one for one in rollouts.statements if one["Sid"] != "DescribeGroups"]
+    rollouts.aws.allow("instance", kept)
+    result = running.result(60)
+    assert result.code not in (0, 2) and "E-ROLLOUT-FAILED" in result.stderr, result
+    assert "is pinned, and the end of the cancelled refresh was not seen" in result.stderr, result.stderr
+    assert rollouts.pin() == rollouts.good and rollouts.group.refreshes[0].status == "Cancelled"
+
+
+@pytest.mark.variants
+@pytest.mark.parametrize(
+    ("sid", "code"),
+    [
+        ("ReadFleetMemory", "E-FLEET-DENIED"),
+        ("ListFleetMemory", "E-FLEET-DENIED"),
+        ("Pin", "E-FLEET-DENIED"),
+        ("DescribeGroups", "E-ROLLOUT-DENIED"),
+        ("Refresh", "E-ROLLOUT-DENIED"),
+    ],
+)
+def test_each_statement_of_the_operator_is_needed(rollouts, sid, code):
+    assert {one["Sid"] for one in rollouts.statements} == OPERATOR
+    rollouts.aws.allow("instance", [one for one in rollouts.statements if one["Sid"] != sid])
+    if sid == "ListFleetMemory":
+        failed = rollouts.machine.run(["bootagent", "fleet", *rollouts.named])
+    else:
+        failed = rollouts.run("--yes")
+    assert failed.code != 0 and code in failed.stderr, failed
+    # If the refresh could not start, no commit of it stays pinned.
+    assert rollouts.pin() in (None, rollouts.good) and rollouts.group.refreshes == []
 
 
 def test_the_operator_stops_it(rollouts):

@@ -126,6 +126,16 @@ class TestTerminated(Watched):
         good = [call["result"] for call in scaling.calls(COMPLETE) if call["error"] is None]
         assert good == ["CONTINUE"] and scaling.calls(HEARTBEAT)
 
+    def test_a_spot_interruption_does_not_wait_for_the_hook(self, shared, machine, begin):  # noqa: F811
+        begin()
+        shared.autoscaling.terminate(GROUP, heartbeat_timeout=60, begins_after=60)
+        self.await_event(machine, "takes the instance out of service")
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 48))
+        shared.instance.spot = {"action": "terminate", "time": at}
+        self.await_event(machine, "the service does not wait for the hook")
+        self.await_event(machine, f"{UNIT} has stopped")
+        assert shared.autoscaling.state == "Terminating", "it is not at the hook yet"
+
     def test_a_denied_call_stops_the_service_and_is_repeated(self, shared, machine, begin):  # noqa: F811
         begin([SECRET])
         scaling = shared.autoscaling
@@ -161,6 +171,21 @@ class TestOthers(Watched):
         self.await_event(machine, f"{UNIT} has stopped")
         assert time.time() < time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone - 20
         assert {call["result"] for call in shared.autoscaling.calls(HEALTH)} == {"Unhealthy"}
+
+    def test_the_printed_permissions_are_enough_and_needed(self, shared, machine, begin):  # noqa: F811
+        machine.write(POLICY, WATCH)
+        named = ["--service", SERVICE, "--environment", "test", "--group", GROUP]
+        printed = json.loads(machine.check(["bootagent", "iam-policy", *named]))["Statement"]
+        assert {one["Sid"] for one in printed} == {"Secrets", "LifecycleHook", "Health"}
+        health = next(one for one in printed if one["Sid"] == "Health")
+        assert health["Action"] == [f"autoscaling:{HEALTH}"] and health["Resource"][0].endswith(f"/{GROUP}")
+        without = [one for one in printed if one is not health]
+        begin(without, replace=True)
+        shared.instance.rebalance = "2026-01-01T00:00:00Z"
+        self.await_event(machine, f"may not call autoscaling:{HEALTH}")
+        # The emulator does not find the group, which the call does not name.
+        shared.aws.allow("instance", [*without, health | {"Resource": ["*"]}])
+        self.await_event(machine, "Auto Scaling is asked to replace")
 
     def test_new_values_are_deployed_and_bad_ones_lead_back(self, shared, machine, begin):  # noqa: F811
         begin()

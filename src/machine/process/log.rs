@@ -58,7 +58,7 @@ impl LogRequest {
 }
 
 /// Gives each line to `show`, oldest first, until it returns false or there are no more.
-pub async fn read(request: &LogRequest, mut show: impl FnMut(LogLine) -> bool) -> Result<()> {
+pub async fn read(request: &LogRequest, mut show: impl AsyncFnMut(LogLine) -> bool) -> Result<()> {
     let doing = || "reading the journal".to_owned();
     if request.units.is_empty() && !request.agent {
         return Err(Error::new(Code::Bug, doing(), "no unit is asked for: it would be the whole journal"));
@@ -86,8 +86,10 @@ pub async fn read(request: &LogRequest, mut show: impl FnMut(LogLine) -> bool) -
         // The rest of an entry that is too long is read as an entry, too, and is not JSON either.
         let lines =
             serde_json::from_slice::<Entry>(&entry).map(|entry| streams.lines(entry)).unwrap_or_default();
-        if !lines.into_iter().all(&mut show) {
-            return Ok(());
+        for line in lines {
+            if !show(line).await {
+                return Ok(());
+            }
         }
     }
     let status = journal.wait().await.doing(doing)?;

@@ -152,6 +152,9 @@ fn to_do(view: &View) -> String {
     match view.state {
         State::Booting | State::Updating => "bootagent status --wait follows it".to_owned(),
         State::NotStarted => "bootagent.service starts it at boot; to start it now: bootagent run".to_owned(),
+        State::Prepared => {
+            "nothing; the service is started when the instance leaves the warm pool".to_owned()
+        }
         State::Healthy | State::Warnings => {
             let newest = match &view.pinned {
                 Some(pinned) if pinned.is_manifest => format!("the present text of {}", pinned.repository),
@@ -179,7 +182,6 @@ fn look_at(view: &View) -> String {
     format!("{}journalctl -t bootagent; bootagent status --steps", unit.unwrap_or_default())
 }
 
-/// The text of --steps: the last run's steps, and the last lines of the program that failed.
 /// The report of a run on another machine: its end, its first error, notes and steps.
 pub fn report(run: &Status, now: u64) -> String {
     let instance = run.instance.as_ref().map_or("an instance", |instance| instance.id.as_str());
@@ -215,6 +217,7 @@ pub fn report(run: &Status, now: u64) -> String {
     lines.into_iter().map(|line| line.replace('\n', " ") + "\n").collect::<String>() + &steps(run)
 }
 
+/// The text of --steps: the last run's steps, and the last lines of the program that failed.
 pub fn steps(run: &Status) -> String {
     let mut lines = vec![String::new()];
     for output in run.error.iter().flat_map(|error| &error.output) {
