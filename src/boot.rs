@@ -6,6 +6,7 @@
 mod carry_out;
 mod decide;
 mod environment;
+mod evidence;
 mod failed;
 mod fallback;
 mod fetch;
@@ -61,6 +62,9 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     }
     if !result.as_ref().is_err_and(|error| error.code().ends_before_the_run()) {
         Box::pin(fleet::tell(machine, &known, report)).await;
+        if result.is_err() && !report.was_cancelled() {
+            Box::pin(evidence::tell(machine, &known, report, fleet::AT_THE_END)).await;
+        }
     }
     result
 }
@@ -123,6 +127,7 @@ async fn plan_ahead<'a>(
 ) -> Result<(Identified, Planned, Limit<'a>)> {
     let (policy, limit) = begin(machine, flags, stop.as_mut(), report).await?;
     (known.budget, known.network) = (limit.budget, policy.network());
+    known.log_group = policy.log_group();
     let prefix = policy.fleet().0.prefix;
     let arrived = limit.run(stop.as_mut(), arrive(machine, flags, policy, report)).await;
     known.instance = report.known_instance();

@@ -174,6 +174,9 @@ codes! {
     HookUnreachable = "E-HOOK-UNREACHABLE", Temporary, "can the instance reach Auto Scaling (NAT or VPC endpoint), does it have a role, and is its clock right?";
     HookDenied = "E-HOOK-DENIED", Invalid, "allow autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat on the Auto Scaling group in the instance's role; then: bootagent run";
     HookRefused = "E-HOOK-REFUSED", Invalid, "compare lifecycle.hook and lifecycle.group in the policy with the group's hooks: aws autoscaling describe-lifecycle-hooks; then: bootagent run";
+    EvidenceUnreachable = "E-EVIDENCE-UNREACHABLE", Temporary, "can the instance reach CloudWatch Logs and CloudFormation (NAT or VPC endpoints)? the deployment does not depend on them";
+    EvidenceDenied = "E-EVIDENCE-DENIED", Invalid, "allow logs:CreateLogStream and logs:PutLogEvents on evidence.log_group, or cloudformation:SignalResource on the stack: bootagent iam-policy prints the statements";
+    EvidenceRefused = "E-EVIDENCE-REFUSED", Invalid, "create the log group of evidence.log_group, or compare evidence.stack in the policy with the stack of the group; the deployment does not depend on them";
     FleetUnreachable = "E-FLEET-UNREACHABLE", Temporary, "does the subnet reach S3 (NAT or gateway endpoint), and is the clock right? fleet.unreachable = \"branch\" in the policy lets new instances start without the fleet memory";
     FleetMissing = "E-FLEET-MISSING", Invalid, "create the bucket, or correct fleet.prefix in the policy";
     FleetDenied = "E-FLEET-DENIED", Invalid, "allow s3:GetObject and s3:PutObject below fleet.prefix and s3:ListBucket on its bucket: bootagent iam-policy prints the statements";

@@ -87,6 +87,7 @@ fn selection() -> Selection {
         lifecycle: None,
         fleet: Default::default(),
         watch: Default::default(),
+        evidence: Default::default(),
         install_secret: String::new(),
         registries: Vec::new(),
         hooks_timeout: Seconds(300),

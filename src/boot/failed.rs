@@ -4,7 +4,8 @@
 use std::pin::Pin;
 
 use super::identify::Identified;
-use super::{fallback, fleet, group_failures, last_good, memory, present};
+use super::fleet::SOON;
+use super::{evidence, fallback, fleet, group_failures, last_good, memory, present};
 use crate::apply::{self, Limit};
 use crate::error::{Code, Error};
 use crate::machine::Host;
@@ -27,7 +28,8 @@ pub async fn attempt(
     let telling = async {
         if is_told && plan.former.is_none() {
             let recording = group_failures::record_failure(machine, identified, plan, error);
-            tokio::join!(recording, fleet::tell_soon(machine, known, report));
+            let evidence = evidence::tell(machine, known, report, SOON);
+            tokio::join!(recording, fleet::tell_soon(machine, known, report), evidence);
         }
     };
     let due = Box::pin(last_good::due(machine, flags, identified, plan, error, report));

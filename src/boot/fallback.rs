@@ -4,6 +4,7 @@
 //! Sends nothing to Auto Scaling: the next try, five minutes later, may complete the instance's lifecycle hook. If none
 //! does within the hook's heartbeat timeout, Auto Scaling gives the instance up by itself.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::serves::running;
@@ -23,11 +24,21 @@ pub struct Known {
     pub instance: Option<Instance>,
     /// Where the run's report goes.
     pub report: Option<S3Object>,
+    /// The log group for the end of a failed run, and whether it has that already.
+    pub log_group: Option<String>,
+    pub is_told: Cell<bool>,
 }
 
 impl Known {
     pub fn new(flags: &Flags) -> Self {
-        Known { budget: flags.budget(), network: Network::default(), instance: None, report: None }
+        Known {
+            budget: flags.budget(),
+            network: Network::default(),
+            instance: None,
+            report: None,
+            log_group: None,
+            is_told: Cell::new(false),
+        }
     }
 }
 

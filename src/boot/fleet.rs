@@ -53,11 +53,11 @@ pub async fn select(
 
 /// Before the recovery, which may end with Auto Scaling terminating the instance.
 pub(super) const SOON: Duration = Duration::from_secs(3);
-const AT_THE_END: Duration = Duration::from_secs(15);
+pub(super) const AT_THE_END: Duration = Duration::from_secs(15);
 
 pub(super) async fn within(time: Duration, writing: impl Future<Output = bool>) {
     if tokio::time::timeout(time, writing).await.is_err() {
-        tracing::warn!("the fleet memory was not written within {} s", time.as_secs());
+        tracing::warn!("what others learn of this run was not written within {} s", time.as_secs());
     }
 }
 

@@ -85,6 +85,8 @@ phases! {
     Fleet = "fleet", 60, None, 0;
     /// Writing one object of the fleet memory: no service waits for it.
     FleetWrite = "fleet-write", 15, None, 0;
+    /// Telling CloudWatch Logs or CloudFormation how a run ended.
+    Evidence = "evidence", 30, None, 0;
     /// The step that completes a lifecycle hook: longer than its tries, so that it ends with their last error.
     Signal = "signal", 150, None, 1;
 }
@@ -211,6 +213,12 @@ faults! {
     HookRefused = "hook-refused", STOP, Hook, HookRefused, "Auto Scaling refuses the call in any other way: there is no such group or hook";
 
     HookFailed = "hook-failed", STOP, Hooks, HookFailed, "a program of /etc/bootagent/hooks ends with a status other than 0, is not done in time, or was changed so that users other than root can write it";
+    EvidenceUnreachable = "evidence-unreachable", RETRY, Evidence, EvidenceUnreachable, "no connection to CloudWatch Logs or CloudFormation, no credentials for it, or it answers 429 or 5xx, or does not know the credentials";
+    EvidenceUntrusted = "evidence-untrusted", STOP, Evidence, EvidenceUnreachable, "the certificate of the endpoint of CloudWatch Logs or CloudFormation is not trusted here";
+    EvidenceDenied = "evidence-denied", STOP, Evidence, EvidenceDenied, "the role may not write to the log group, or not signal the stack";
+    EvidenceNotWanted = "evidence-not-wanted", STOP, Evidence, EvidenceRefused, "the stack is neither created nor updated now, and waits for no signal; a note, not an error";
+    EvidenceRefused = "evidence-refused", STOP, Evidence, EvidenceRefused, "CloudWatch Logs or CloudFormation refuses the call in any other way: there is no such log group, stack or resource";
+
     FleetUnreachable = "fleet-unreachable", RETRY, Fleet, FleetUnreachable, "no connection to S3, or it answers SlowDown, 429 or 5xx";
     FleetUntrusted = "fleet-untrusted", STOP, Fleet, FleetUnreachable, "the certificate of S3's endpoint is not trusted here";
     FleetMissing = "fleet-missing", STOP, Fleet, FleetMissing, "there is no bucket of the name in fleet.prefix";

@@ -10,7 +10,7 @@ use crate::facts::{
     Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
     S3Object, Service, Source, Uncommitted, ValuePlace,
 };
-use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, groups, s3};
+use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, evidence, groups, s3};
 use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::changes;
@@ -279,6 +279,8 @@ impl Observe for LocalHost {
             Action::PruneReleases(prune) => releases::check_prune(prune),
             Action::PruneRuntimes(prune) => runtimes::check_prune(prune),
             Action::Signal(signal) => autoscaling::check(&signal.at),
+            Action::SignalStack(signal) => evidence::check(signal),
+            Action::PutEvidence(_) => Ok(Check::WouldChange("written by this run".to_owned())),
             Action::StartRefresh(_) | Action::CancelRefresh(_) => {
                 Ok(Check::WouldChange("asked for".to_owned()))
             }

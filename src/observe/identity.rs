@@ -4,7 +4,7 @@
 use super::choice::{branch, environment, pinned, service};
 use super::compare::{contradiction, is_commit, is_environment};
 use super::policy::{
-    Archives, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins, PackagesAllowed, Policy, Upkeep,
+    Archives, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins, PackagesAllowed, Policy, Upkeep,
     ValuesAllowed, WatchWanted,
 };
 use super::remote::{Remote, refuse_userinfo, without_repository};
@@ -53,6 +53,8 @@ pub struct Selection {
     pub fleet: FleetWanted,
     /// What the watcher attends to while the service runs.
     pub watch: Option<WatchWanted>,
+    /// Who else learns how a run ended.
+    pub evidence: EvidenceWanted,
     pub low_ports: LowPorts,
     /// Address ranges of load balancers, whose `X-Forwarded-For` a proxy believes.
     pub proxy_trust: Vec<String>,
@@ -177,6 +179,8 @@ pub fn select(
     settings.extend(fleet_settings);
     let (watch, watch_settings) = policy.watch();
     settings.extend(watch_settings);
+    let (evidence, evidence_settings) = policy.evidence(&service.value, &environment.value);
+    settings.extend(evidence_settings);
     let (values, value_settings) = policy.values(&service.value, &environment.value, &secret.value);
     settings.extend(value_settings);
     let (hooks_timeout, hooks_setting) = policy.hooks_timeout();
@@ -214,6 +218,7 @@ pub fn select(
         lifecycle,
         fleet,
         watch,
+        evidence,
         low_ports,
         proxy_trust,
         upkeep,

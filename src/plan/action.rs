@@ -10,6 +10,7 @@ use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
+use super::evidence::{PutEvidence, StackSignal, StackStatus};
 use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::hooks::RunHooks;
@@ -158,6 +159,10 @@ pub enum Action {
     PruneRuntimes(PruneRuntimes),
     /// Tells Auto Scaling that the instance may go into service, or must be terminated.
     Signal(Signal),
+    /// Tells a CloudFormation stack whether the instance is healthy.
+    SignalStack(StackSignal),
+    /// Writes the end of a failed run to CloudWatch Logs. Never part of a plan.
+    PutEvidence(PutEvidence),
     /// Writes an object of the fleet memory.
     PutObject(PutObject),
     /// Starts an instance refresh of an Auto Scaling group. Only of a rollout.
@@ -183,9 +188,13 @@ impl Action {
         )
     }
 
-    /// Whether the action gives the instance up: Auto Scaling then terminates it.
+    /// Whether the action gives the instance up: Auto Scaling then terminates it, or its stack fails.
     pub fn abandons(&self) -> bool {
-        matches!(self, Action::Signal(Signal { result: LifecycleResult::Abandon, .. }))
+        matches!(
+            self,
+            Action::Signal(Signal { result: LifecycleResult::Abandon, .. })
+                | Action::SignalStack(StackSignal { status: StackStatus::Failure, .. })
+        )
     }
 
     /// The files and directory trees that the action writes to.
@@ -227,8 +236,10 @@ impl Action {
             Action::RestoreLabels(labels) => labels.paths.clone(),
             Action::PruneRuntimes(_) => vec![super::layout::RUNTIMES.into()],
             Action::Signal(signal) => vec![signal.at.record.path.clone()],
+            Action::SignalStack(signal) => vec![signal.record.path.clone()],
             Action::AwaitHealth(_)
             | Action::PutObject(_)
+            | Action::PutEvidence(_)
             | Action::StartRefresh(_)
             | Action::CancelRefresh(_)
             | Action::AwaitAddresses { .. }

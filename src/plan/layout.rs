@@ -379,6 +379,11 @@ pub fn lifecycle(instance: &str) -> PathBuf {
     instance_records(instance).join("lifecycle")
 }
 
+/// Record of the CloudFormation stack that a run of the instance signalled.
+pub fn stack_signal(instance: &str) -> PathBuf {
+    instance_records(instance).join("stack")
+}
+
 /// The flags of the instance's runs, in the policy's format.
 pub fn recorded_flags(instance: &str) -> PathBuf {
     instance_records(instance).join("policy.toml")

@@ -6,6 +6,7 @@ mod archive;
 pub mod container;
 mod data;
 pub mod environment;
+mod evidence;
 mod fleet;
 pub mod hardening;
 mod health;
@@ -43,6 +44,7 @@ pub use container::{
 };
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
+pub use evidence::{PutEvidence, StackSignal, StackStatus};
 pub use fleet::{FleetAccess, MigrationLock, PutObject};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use hooks::RunHooks;

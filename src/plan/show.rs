@@ -163,7 +163,8 @@ fn sign(action: &Action, preview: Option<&Preview>) -> char {
             | Action::StopUnit { .. }
             | Action::LoadImdsRules(_)
             | Action::ProveImdsRules { .. }
-            | Action::Signal(_),
+            | Action::Signal(_)
+            | Action::SignalStack(_),
             _,
         ) => '>',
         _ => '+',
@@ -257,6 +258,8 @@ pub fn headline(action: &Action) -> String {
             format!("remove installed versions of {} that no release uses", prune.runtime)
         }
         Action::Signal(signal) => signal.headline(),
+        Action::SignalStack(signal) => signal.headline(),
+        Action::PutEvidence(put) => format!("write the end of the run to the log group {}", put.group),
         Action::PutObject(put) => format!("write {}", put.at),
         Action::StartRefresh(start) => format!("replace the instances of {}", printable(&start.group)),
         Action::CancelRefresh(cancel) => {
@@ -378,6 +381,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         }
         Action::PruneReleases(prune) => line(format!("keeps: {}", prune.keep.join(", "))),
         Action::Signal(signal) => line(signal.detail()),
+        Action::SignalStack(signal) => line(signal.detail()),
         _ => {}
     }
 }

@@ -17,6 +17,7 @@ mod draft;
 pub mod env;
 mod environment;
 mod fallback;
+mod evidence;
 mod fleet;
 mod goal;
 mod health;
@@ -189,6 +190,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(signal::notes(wanted));
     notes.extend(fleet::notes(wanted));
     notes.extend(watch::notes(wanted));
+    notes.extend(evidence::notes(wanted));
     notes
 }
 

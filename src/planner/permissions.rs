@@ -61,6 +61,7 @@ pub fn of_instance(
     if let Some(memory) = selection.fleet_memory() {
         statements.extend(fleet(&memory, scope));
     }
+    statements.extend(evidence(selection, scope));
     Document { version: "2012-10-17", statement: statements }
 }
 
@@ -157,6 +158,24 @@ fn images(manifest: &Manifest, scope: &Scope) -> Vec<Statement> {
 fn health(selection: &Selection, scope: &Scope) -> Option<Statement> {
     selection.watch.as_ref().filter(|watch| watch.replace || watch.unhealthy_after.is_some())?;
     Some(Statement::new("Health", &["autoscaling:SetInstanceHealth"], vec![group(selection, scope)]))
+}
+
+/// For CloudWatch Logs and the CloudFormation stack. An instance writes streams of its own service and environment.
+fn evidence(selection: &Selection, scope: &Scope) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    if let Some(group) = &selection.evidence.log_group {
+        let group = format!("{}:log-group:{group}", arn("logs", scope));
+        let (service, environment) = (&selection.service, &selection.environment);
+        let streams = [format!("{service}/{environment}/*"), "_unselected/*".to_owned()];
+        let streams = streams.map(|stream| format!("{group}:log-stream:{stream}")).to_vec();
+        let evidence = ["logs:CreateLogStream", "logs:PutLogEvents"];
+        statements.push(Statement::new("Evidence", &evidence, streams));
+    }
+    if let Some(stack) = &selection.evidence.stack {
+        let stack = format!("{}:stack/{stack}/*", arn("cloudformation", scope));
+        statements.push(Statement::new("StackSignal", &["cloudformation:SignalResource"], vec![stack]));
+    }
+    statements
 }
 
 /// For the launch hook, and for the watcher's terminate hook.

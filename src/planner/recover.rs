@@ -9,7 +9,7 @@ use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
-use super::{beside, candidate, fallback, image, process_units, signal, switch};
+use super::{beside, candidate, evidence, fallback, image, process_units, signal, switch};
 use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
@@ -20,6 +20,7 @@ use crate::plan::{Action, Rendering, Step};
 pub fn recover(draft: &Draft, has_candidate: bool) -> Vec<Step> {
     let mut steps = Steps::default();
     go_back(&mut steps, draft, has_candidate);
+    evidence::end_recovery(&mut steps, draft.wanted);
     signal::end_recovery(&mut steps, draft.wanted);
     steps.finish()
 }

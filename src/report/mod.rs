@@ -4,6 +4,7 @@
 
 mod console;
 mod ending;
+mod evidence;
 mod known;
 mod ongoing;
 mod publication;

@@ -10,7 +10,7 @@ from lab.world import may
 from looks import SERVICE, ask, secret, shared, status  # noqa: F401
 from poller import Poller
 from services import BRIEF, NOTHING, talking
-from stage import POLICY, run
+from stage import POLICY, REPOSITORY, run
 
 UNIT = f"{SERVICE}.service"
 FILE, STATE = "/var/lib/bootagent/watch.json", "/run/bootagent/watch.json"
@@ -173,7 +173,7 @@ class TestOthers(Watched):
         assert {call["result"] for call in shared.autoscaling.calls(HEALTH)} == {"Unhealthy"}
 
     def test_the_printed_permissions_are_enough_and_needed(self, shared, machine, begin):  # noqa: F811
-        machine.write(POLICY, WATCH)
+        machine.write(POLICY, f'repository = "{REPOSITORY}"\n{WATCH}')
         named = ["--service", SERVICE, "--environment", "test", "--group", GROUP]
         printed = json.loads(machine.check(["bootagent", "iam-policy", *named]))["Statement"]
         assert {one["Sid"] for one in printed} == {"Secrets", "LifecycleHook", "Health"}

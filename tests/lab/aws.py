@@ -30,8 +30,8 @@ from .namespace import Namespace
 ACCOUNT = "123456789012"
 PORT = 4566
 GLOBAL = {"iam": "us-east-1"}  # services without a region, and the region they are signed for
-QUERY = {"autoscaling", "s3"}  # services that answer with XML
-TARGETS = {"ssm": "AmazonSSM"}  # the API's name in X-Amz-Target, where it is not the service's
+QUERY = {"autoscaling", "cloudformation", "s3"}  # services that answer with XML
+TARGETS = {"ssm": "AmazonSSM", "logs": "Logs_20140328"}  # the API's name in X-Amz-Target, where it is not the service's
 AMZ_DATE = "%Y%m%dT%H%M%SZ"
 SIGNATURE_LIFE = timedelta(minutes=5)  # before and after, by AWS's clock
 THROTTLED = ("ThrottlingException", "Rate exceeded")
@@ -156,6 +156,21 @@ class Aws:
     def parameter(self, name: str, value: str, kind: str = "SecureString") -> None:
         """Create the parameter of Parameter Store, or give it a new value."""
         self.json("ssm", "PutParameter", {"Name": name, "Value": value, "Type": kind, "Overwrite": True})
+
+    def log_group(self, name: str) -> None:
+        """Create the log group, if it is absent."""
+        try:
+            self.json("logs", "CreateLogGroup", {"logGroupName": name})
+        except AwsError as error:
+            if error.code != "ResourceAlreadyExistsException":
+                raise
+
+    def logged(self, group: str) -> dict[str, list[str]]:
+        """The lines of each stream of the log group."""
+        streams = self.json("logs", "DescribeLogStreams", {"logGroupName": group})["logStreams"]
+        named = [{"logGroupName": group, "logStreamName": stream["logStreamName"]} for stream in streams]
+        events = [self.json("logs", "GetLogEvents", one | {"startFromHead": True})["events"] for one in named]
+        return {one["logStreamName"]: [event["message"] for event in of] for one, of in zip(named, events, strict=True)}
 
     # S3
 

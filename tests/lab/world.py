@@ -36,6 +36,7 @@ from .peering import Peering
 from .proxy import Proxy
 from .python_index import PythonIndex, UvArchives
 from .ssh_server import SshServer
+from .stack import Stacks
 from .volume import Volume
 
 NODE = ["usr/local/lib/nodejs", "usr/local/bin/node", "usr/local/bin/npm", "usr/local/bin/npx"]  # in the image
@@ -61,6 +62,8 @@ class World:
         self.aws = Aws(self.namespace, self.disk / "aws", region, self.clock)
         self.autoscaling = AutoScaling(self.imds)
         self.aws.behind["autoscaling"] = self.autoscaling.respond
+        self.stacks = Stacks(self.imds)
+        self.aws.behind["cloudformation"] = self.stacks.respond
         self.node = NodeArchives()
         self.npm = NpmRegistry()
         self.pypi = PythonIndex()

@@ -6,6 +6,7 @@ mod call;
 pub mod clock;
 pub mod ecr;
 mod endpoint;
+pub mod evidence;
 mod firmware;
 pub mod groups;
 mod http;

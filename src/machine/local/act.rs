@@ -2,7 +2,7 @@
 
 use super::LocalHost;
 use crate::error::Result;
-use crate::machine::aws::{autoscaling, groups};
+use crate::machine::aws::{autoscaling, evidence, groups};
 use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, room};
 use crate::machine::fleet;
@@ -107,6 +107,8 @@ impl LocalHost {
                 blocking(move || cache::empty(&bound)).await?;
             }
             Action::Signal(signal) => return autoscaling::complete(self.imds(), signal).await,
+            Action::SignalStack(signal) => return evidence::signal(self.imds(), signal).await,
+            Action::PutEvidence(put) => evidence::put(self.imds(), put).await?,
             Action::StartRefresh(start) => return groups::start(self.imds(), start).await,
             Action::CancelRefresh(cancel) => return groups::cancel(self.imds(), cancel).await,
             Action::PutObject(put) => fleet::put(self.imds(), put).await?,

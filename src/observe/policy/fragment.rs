@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
 use super::dnf::DnfRepositories;
+use super::evidence::Evidence;
 use super::fleet::Fleet;
 use super::hooks::Hooks;
 use super::imds::Imds;
@@ -82,6 +83,8 @@ pub struct Fragment {
     pub fleet: Fleet,
     #[serde(default, skip_serializing_if = "Watch::is_empty")]
     pub watch: Watch,
+    #[serde(default, skip_serializing_if = "Evidence::is_empty")]
+    pub evidence: Evidence,
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
@@ -173,6 +176,7 @@ impl Fragment {
             lifecycle: self.lifecycle.over(under.lifecycle),
             fleet: self.fleet.over(under.fleet),
             watch: self.watch.over(under.watch),
+            evidence: self.evidence.over(under.evidence),
             values: self.values.over(under.values),
             hooks: self.hooks.over(under.hooks),
             low_ports: self.low_ports.or(under.low_ports),
@@ -210,6 +214,7 @@ impl Fragment {
             .and(self.lifecycle.check())
             .and(self.fleet.check())
             .and(self.watch.check())
+            .and(self.evidence.check())
             .and(ports)
             .and(self.limits.check())
             .and(self.swap.check())
@@ -230,6 +235,7 @@ impl Fragment {
             ("git_credential", &self.git_credential),
             ("secret", &self.secret),
             ("install_secret", &self.install_secret),
+            ("evidence.stack", &self.evidence.stack),
         ];
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
         for (key, pattern) in patterns.chain(self.values.patterns()) {

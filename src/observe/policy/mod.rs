@@ -6,6 +6,7 @@
 mod apt;
 mod archives;
 mod dnf;
+mod evidence;
 mod flags;
 mod fleet;
 mod fragment;
@@ -36,6 +37,7 @@ use crate::observe::flag_file::flag_file;
 use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
+pub use evidence::EvidenceWanted;
 pub use flags::{Flags, Overrides};
 pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};

@@ -5,7 +5,7 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, fleet, goes_back_to, hooks, image,
+    accounts, ahead, build, candidate, compared, data_host, environment, evidence, fleet, goes_back_to, hooks, image,
     imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
 };
 use crate::secret::Redaction;
@@ -47,6 +47,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     image::prune(&mut steps, draft);
     watch::watch(&mut steps, draft, "good")?;
     hooks::after_healthy(&mut steps, draft);
+    evidence::proceed(&mut steps, wanted);
     signal::proceed(&mut steps, wanted);
 
     Ok(Plan {
