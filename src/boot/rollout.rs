@@ -95,7 +95,8 @@ async fn chosen(
     }
 }
 
-fn query(policy: &Policy, memory: &FleetMemory, group: Option<&str>) -> GroupQuery {
+/// How the group of a service and environment is found.
+pub fn query(policy: &Policy, memory: &FleetMemory, group: Option<&str>) -> GroupQuery {
     let of_policy = policy.lifecycle().0.and_then(|hook| hook.group);
     match group.map(str::to_owned).or(of_policy) {
         Some(name) => GroupQuery::Named(name),
@@ -106,7 +107,8 @@ fn query(policy: &Policy, memory: &FleetMemory, group: Option<&str>) -> GroupQue
     }
 }
 
-fn only(mut found: Vec<Group>, query: &GroupQuery) -> Result<Group> {
+/// The only group that was found.
+pub fn only(mut found: Vec<Group>, query: &GroupQuery) -> Result<Group> {
     let looked = match query {
         GroupQuery::Named(name) => format!("of the name {name}"),
         GroupQuery::Tagged(tags) => {

@@ -19,6 +19,18 @@ pub struct Group {
     pub members: Vec<GroupMember>,
     /// Names of its launch lifecycle hooks.
     pub hooks: Vec<String>,
+    /// ARNs of the load balancer's target groups.
+    pub target_groups: Vec<String>,
+}
+
+/// What the load balancer says of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TargetHealth {
+    pub instance: String,
+    /// Such as `healthy`, `initial` or `draining`.
+    pub state: String,
+    /// Such as `Target.ResponseCodeMismatch`; empty if it is healthy.
+    pub reason: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -39,7 +39,7 @@ pub use fleet::{
     is_instance,
 };
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
-pub use group::{Group, GroupMember, GroupQuery, Refresh};
+pub use group::{Group, GroupMember, GroupQuery, Refresh, TargetHealth};
 pub use hooks::{HookPhase, Hooks};
 pub use host_key::{HostKey, RSA_HOST_KEY};
 pub use known::{Ask, Known, Question};

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Code, Error, Result};
 use crate::facts::{
     Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
-    S3Object, Service, Source, Uncommitted, ValuePlace,
+    S3Object, Service, Source, TargetHealth, Uncommitted, ValuePlace,
 };
 use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, evidence, groups, s3};
 use crate::machine::container::{engine, images, remove};
@@ -165,6 +165,15 @@ impl Observe for LocalHost {
 
     async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>> {
         groups::groups(self.imds(), find, region, network).await
+    }
+
+    async fn target_health(
+        &self,
+        group: &Group,
+        region: Option<&str>,
+        network: &Network,
+    ) -> Result<Vec<TargetHealth>> {
+        groups::target_health(self.imds(), group, region, network).await
     }
 
     async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>> {

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
     Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Notices, Places, Present,
-    Refresh, Resources, S3Object, Source, Uncommitted, ValuePlace,
+    Refresh, Resources, S3Object, Source, TargetHealth, Uncommitted, ValuePlace,
 };
 use crate::plan::{Action, Keepalive, Seconds};
 use crate::secret::Secret;
@@ -166,6 +166,14 @@ pub trait Observe {
 
     /// The Auto Scaling groups that fit. `region` is absent on a laptop.
     async fn groups(&self, find: &GroupQuery, region: Option<&str>, network: &Network) -> Result<Vec<Group>>;
+
+    /// What the load balancer says of each target of a group.
+    async fn target_health(
+        &self,
+        group: &Group,
+        region: Option<&str>,
+        network: &Network,
+    ) -> Result<Vec<TargetHealth>>;
 
     /// The last instance refreshes of a group, the newest first.
     async fn refreshes(&self, group: &str, region: Option<&str>, network: &Network) -> Result<Vec<Refresh>>;

@@ -86,6 +86,11 @@ pub fn of_operator(selection: &Selection, scope: &Scope) -> Document {
         "autoscaling:DescribeLifecycleHooks",
     ];
     statements.push(Statement::new("DescribeGroups", &describe, vec!["*".to_owned()]));
+    statements.push(Statement::new(
+        "TargetHealth",
+        &["elasticloadbalancing:DescribeTargetHealth"],
+        vec!["*".to_owned()],
+    ));
     let refresh = ["autoscaling:CancelInstanceRefresh", "autoscaling:StartInstanceRefresh"];
     statements.push(Statement::new("Refresh", &refresh, vec![group(selection, scope)]));
     Document { version: "2012-10-17", statement: statements }

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lab.deadline import wait_for
+from lab.refresh import Group
 from lab.world import may
 
 import services
@@ -347,5 +348,24 @@ def test_why_and_fleet_show_what_instances_reported(stage, memory):
     assert f"{id}: {service} (test) at" in told.stdout and "FAILED" in told.stdout, told.stdout
     listed = machine.run(["bootagent", "fleet", "--service", service, "--environment", "test"])
     assert listed.code == 0 and id in listed.stdout and "E-SERVICE-EXITED" in listed.stdout, listed
+    assert "may not call autoscaling:DescribeAutoScalingGroups" in listed.stderr and "TARGET" not in listed.stdout, listed
+    # With the operator's printed permissions, the group's view stands beside the reports.
+    named = ["--service", service, "--environment", "test"]
+    printed = json.loads(machine.check(["bootagent", "iam-policy", *named, "--for", "operator"]))["Statement"]
+    tags = {"bootagent:service": service, "bootagent:environment": "test"}
+    unhealthy = {id: ("unhealthy", "Target.FailedHealthChecks")}
+    stage.world.autoscaling.groups = [Group("auth", ids=[id, "i-0bbb"], tags=tags, targets=unhealthy)]
+    try:
+        stage.world.aws.allow("instance", printed)
+        seen = {one["instance"]: one for one in machine.run(["bootagent", "fleet", *named, "--output", "json"]).json()["instances"]}
+        assert (seen[id]["lifecycle"], seen[id]["target"]) == ("InService", "unhealthy (Target.FailedHealthChecks)")
+        assert seen["i-0bbb"] == {"instance": "i-0bbb", "lifecycle": "InService", "commit": None}
+        stage.world.aws.allow("instance", [one for one in printed if one["Sid"] != "TargetHealth"])
+        listed = machine.run(["bootagent", "fleet", *named])
+        assert listed.code == 0 and "InService" in listed.stdout and "no report" in listed.stdout, listed
+        assert "may not call elasticloadbalancing:DescribeTargetHealth" in listed.stderr, listed
+    finally:
+        stage.world.autoscaling.groups = []
+    stage.world.aws.allow("instance", [may(["s3:GetObject", "s3:ListBucket"], "*")])
     absent = machine.run(["bootagent", "why", "i-0123456789abcdef0"])
     assert absent.code == 1 and "E-FLEET-NO-REPORT" in absent.stderr, absent

@@ -14,7 +14,7 @@ from stage import POLICY, REPOSITORY
 
 BUCKET, GROUP = "acme-rollout", "auth-service-main"
 TEXT = f'repository = "{REPOSITORY}"\n[fleet]\nprefix = "s3://{BUCKET}"\n'
-OPERATOR = {"ReadFleetMemory", "ListFleetMemory", "Pin", "DescribeGroups", "Refresh"}
+OPERATOR = {"ReadFleetMemory", "ListFleetMemory", "Pin", "DescribeGroups", "Refresh", "TargetHealth"}
 DESCRIBE = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeInstanceRefreshes"]
 
 

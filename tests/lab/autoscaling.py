@@ -132,6 +132,21 @@ class AutoScaling:
         body = f"<{action}Response xmlns=\"{NAMESPACE}\">{told}</{action}Response>"
         return Response(200, body.encode(), {"Content-Type": "text/xml"})
 
+    def balance(self, request: Request) -> Response:
+        """The load balancer's view of the groups' instances."""
+        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        action = form.get("Action", "")
+        if action != "DescribeTargetHealth":
+            return error(400, "InvalidAction", f"the lab has no {action}")
+        try:
+            result = refresh.target_health(self.groups, form)
+        except refresh.Problem as problem:
+            return error(400, problem.code, problem.message)
+        namespace = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"
+        told = f"<{action}Result>{result}</{action}Result>{_metadata()}"
+        body = f'<{action}Response xmlns="{namespace}">{told}</{action}Response>'
+        return Response(200, body.encode(), {"Content-Type": "text/xml"})
+
     def _problem(self, action: str, form: dict[str, str]) -> str | None:
         if action not in CALLS:
             return f"the lab has no {action}"

@@ -30,7 +30,7 @@ from .namespace import Namespace
 ACCOUNT = "123456789012"
 PORT = 4566
 GLOBAL = {"iam": "us-east-1"}  # services without a region, and the region they are signed for
-QUERY = {"autoscaling", "cloudformation", "s3"}  # services that answer with XML
+QUERY = {"autoscaling", "cloudformation", "elasticloadbalancing", "s3"}  # services that answer with XML
 TARGETS = {"ssm": "AmazonSSM", "logs": "Logs_20140328"}  # the API's name in X-Amz-Target, where it is not the service's
 AMZ_DATE = "%Y%m%dT%H%M%SZ"
 SIGNATURE_LIFE = timedelta(minutes=5)  # before and after, by AWS's clock
@@ -266,7 +266,7 @@ class Aws:
             response = self._proxy(request)
             # The emulator has no groups of its own: it may say that there is none, after it has allowed the call.
             # Or that it does not know the action.
-            known = response.status == 200 or _error_code(response) in ("ValidationError", "InvalidAction")
+            known = response.status == 200 or _error_code(response) in ("ValidationError", "InvalidAction", "TargetGroupNotFound")
             if known and service in self.behind:
                 response = self.behind[service](request)
         self.log.append({**entry, "status": response.status, "error": _error_code(response)})

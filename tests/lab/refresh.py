@@ -44,7 +44,18 @@ class Group:
     health_check: str = "ELB"
     tags: dict[str, str] = field(default_factory=dict)
     refreshes: list[Refresh] = field(default_factory=list)
+    # Those of its instances, in place of made-up ones; and what the load balancer says of each: state and reason.
+    ids: list[str] = field(default_factory=list)
+    targets: dict[str, tuple[str, str]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def members(self) -> list[str]:
+        return self.ids or [f"i-0{number:016x}" for number in range(self.instances)]
+
+    @property
+    def target_group(self) -> str:
+        return f"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{self.name}/0123456789abcdef"
 
     @property
     def active(self) -> Refresh | None:
@@ -70,6 +81,20 @@ def answer(groups: list[Group], action: str, form: dict[str, str]) -> str:
         return _RESULTS[action](group, form)
 
 
+def target_health(groups: list[Group], form: dict[str, str]) -> str:
+    """The content of DescribeTargetHealth's result."""
+    group = next((one for one in groups if one.target_group == form.get("TargetGroupArn")), None)
+    if group is None:
+        raise Problem("TargetGroupNotFound", "One or more target groups not found")
+    reason = "<Reason>{}</Reason>"
+    targets = "".join(
+        f"<member><Target><Id>{id}</Id><Port>3000</Port></Target>"
+        f"<TargetHealth><State>{state}</State>{reason.format(why) if why else ''}</TargetHealth></member>"
+        for id, (state, why) in group.targets.items()
+    )
+    return f"<TargetHealthDescriptions>{targets}</TargetHealthDescriptions>"
+
+
 def _fits(group: Group, form: dict[str, str]) -> bool:
     if name := form.get("AutoScalingGroupNames.member.1"):
         return name == group.name
@@ -82,12 +107,12 @@ def _fits(group: Group, form: dict[str, str]) -> bool:
 
 
 def _group(group: Group) -> str:
-    member = "<member><InstanceId>i-0{0:016x}</InstanceId><LifecycleState>InService</LifecycleState><HealthStatus>Healthy</HealthStatus></member>"
-    members = "".join(member.format(number) for number in range(group.instances))
+    member = "<member><InstanceId>{}</InstanceId><LifecycleState>InService</LifecycleState><HealthStatus>Healthy</HealthStatus></member>"
+    members = "".join(member.format(escape(id)) for id in group.members)
     return (
         f"<member><AutoScalingGroupName>{escape(group.name)}</AutoScalingGroupName>"
         f"<DesiredCapacity>{group.instances}</DesiredCapacity><HealthCheckType>{group.health_check}</HealthCheckType>"
-        f"<Instances>{members}</Instances><Tags/></member>"
+        f"<Instances>{members}</Instances><TargetGroupARNs><member>{group.target_group}</member></TargetGroupARNs><Tags/></member>"
     )
 
 

@@ -62,6 +62,7 @@ class World:
         self.aws = Aws(self.namespace, self.disk / "aws", region, self.clock)
         self.autoscaling = AutoScaling(self.imds)
         self.aws.behind["autoscaling"] = self.autoscaling.respond
+        self.aws.behind["elasticloadbalancing"] = self.autoscaling.balance
         self.stacks = Stacks(self.imds)
         self.aws.behind["cloudformation"] = self.stacks.respond
         self.node = NodeArchives()

@@ -5,15 +5,23 @@ use super::unreached::{Faults, unreached_or_late};
 use super::xml::Node;
 use super::{Imds, clock, config_for, endpoint, query};
 use crate::error::{Error, Result};
-use crate::facts::{Group, GroupMember, GroupQuery, Network, Refresh};
+use crate::facts::{Group, GroupMember, GroupQuery, Network, Refresh, TargetHealth};
 use crate::fault::{Fault, Phase};
 use crate::machine::Change;
 use crate::machine::retry::{RetryLimit, with_retries};
 use crate::plan::{CancelRefresh, StartRefresh};
 use crate::secret::{ForeignText, Message, clean};
 
-const SERVICE: &str = "autoscaling";
-const VERSION: &str = "2011-01-01";
+/// An API: its name in host names, signatures and permissions, and its version.
+struct Api {
+    name: &'static str,
+    version: &'static str,
+}
+
+const GROUPS: Api = Api { name: "autoscaling", version: "2011-01-01" };
+const TARGETS: Api = Api { name: "elasticloadbalancing", version: "2015-12-01" };
+/// Of a group: AWS allows 50 of them, each is a call.
+const MOST_TARGET_GROUPS: usize = 10;
 
 /// The groups that fit, with their launch hooks.
 pub async fn groups(
@@ -51,8 +59,8 @@ pub async fn groups(
 fn read(group: &Node) -> Group {
     let member = |node: &&Node| GroupMember {
         id: node.text("InstanceId"),
-        state: node.text("LifecycleState"),
-        health: node.text("HealthStatus"),
+        state: clean(&node.text("LifecycleState")),
+        health: clean(&node.text("HealthStatus")),
     };
     Group {
         name: group.text("AutoScalingGroupName"),
@@ -60,7 +68,35 @@ fn read(group: &Node) -> Group {
         health_check: group.text("HealthCheckType"),
         members: group.members(&["Instances"]).iter().map(member).collect(),
         hooks: Vec::new(),
+        target_groups: group.members(&["TargetGroupARNs"]).iter().map(|arn| arn.own_text()).collect(),
     }
+}
+
+/// What the load balancer says of each target. An instance in several target groups is healthy if it is so in all.
+pub async fn target_health(
+    imds: &Imds,
+    group: &Group,
+    region: Option<&str>,
+    network: &Network,
+) -> Result<Vec<TargetHealth>> {
+    let mut all: Vec<TargetHealth> = Vec::new();
+    for arn in group.target_groups.iter().take(MOST_TARGET_GROUPS) {
+        let form = [("TargetGroupArn", arn.as_str())];
+        let doing = "reading the health of the load balancer's targets";
+        let root = ask_api(imds, &TARGETS, "DescribeTargetHealth", &form, (region, network), doing).await?;
+        for target in root.members(&["DescribeTargetHealthResult", "TargetHealthDescriptions"]) {
+            let text = |path: [&str; 2]| target.at(&path[..1]).map(|node| node.text(path[1])).unwrap_or_default();
+            let (instance, state) = (text(["Target", "Id"]), text(["TargetHealth", "State"]));
+            let reason = clean(&text(["TargetHealth", "Reason"]));
+            let found = TargetHealth { instance, state: clean(&state), reason };
+            match all.iter_mut().find(|known| known.instance == found.instance) {
+                Some(known) if known.state == "healthy" => *known = found,
+                Some(_) => {}
+                None => all.push(found),
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn number(node: &Node, name: &str) -> u32 {
@@ -131,22 +167,33 @@ async fn ask(
     imds: &Imds,
     action: &str,
     arguments: &[(&str, &str)],
+    at: (Option<&str>, &Network),
+    doing: &str,
+) -> Result<Node> {
+    ask_api(imds, &GROUPS, action, arguments, at, doing).await
+}
+
+async fn ask_api(
+    imds: &Imds,
+    api: &Api,
+    action: &str,
+    arguments: &[(&str, &str)],
     (region, network): (Option<&str>, &Network),
     doing: &str,
 ) -> Result<Node> {
     with_retries(RetryLimit::lasting(Phase::Fleet.seconds().duration()), async || {
         let config = config_for(region, None, imds, network).await?;
-        let mut form = vec![("Action", action), ("Version", VERSION)];
+        let mut form = vec![("Action", action), ("Version", api.version)];
         form.extend(arguments);
-        match query::ask(&config, SERVICE, &form).await {
+        match query::ask(&config, api.name, &form).await {
             Ok(answer) => Node::parse(&answer)
-                .ok_or_else(|| Fault::GroupUnreachable.error(doing, "the answer is not one of Auto Scaling")),
+                .ok_or_else(|| Fault::GroupUnreachable.error(doing, "the answer is not one of AWS")),
             Err(Failure::Refused(answer)) => {
-                Err(clock::judged(refused(doing, action, &answer), answer.date.as_deref()).await)
+                Err(clock::judged(refused(doing, (api.name, action), &answer), answer.date.as_deref()).await)
             }
             Err(Failure::Unreached(causes)) => {
                 imds.renew();
-                let server = endpoint::of(&config, SERVICE);
+                let server = endpoint::of(&config, api.name);
                 Err(clock::judged(unreached_or_late(doing.to_owned(), &server, &causes, &FAULTS), None).await)
             }
         }
@@ -154,7 +201,7 @@ async fn ask(
     .await
 }
 
-fn refused(doing: &str, action: &str, answer: &Refusal) -> Error {
+fn refused(doing: &str, (service, action): (&str, &str), answer: &Refusal) -> Error {
     let fault = match answer.code.as_str() {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => Fault::GroupDenied,
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "ResourceContention" => {
@@ -169,7 +216,7 @@ fn refused(doing: &str, action: &str, answer: &Refusal) -> Error {
     let message = ForeignText::message(&answer.message);
     let cause = match fault {
         Fault::GroupDenied => {
-            Message::from(format!("these credentials may not call {SERVICE}:{action}: ")).and(message)
+            Message::from(format!("these credentials may not call {service}:{action}: ")).and(message)
         }
         _ if answer.code.is_empty() => Message::from(format!("it answers {}", answer.status)),
         _ => Message::from(ForeignText::message(&answer.code)).and(": ").and(message),

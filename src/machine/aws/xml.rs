@@ -50,7 +50,11 @@ impl Node {
 
     /// The text of the element with this name; empty if there is none.
     pub fn text(&self, name: &str) -> String {
-        self.at(&[name]).map(|node| unescaped(node.text.trim())).unwrap_or_default()
+        self.at(&[name]).map(Node::own_text).unwrap_or_default()
+    }
+
+    pub fn own_text(&self) -> String {
+        unescaped(self.text.trim())
     }
 
     /// All elements of this name.
