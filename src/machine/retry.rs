@@ -47,7 +47,7 @@ impl RetryLimit {
 /// returns the last error, with the number of tries and the time that they took.
 pub async fn with_retries<T>(patience: RetryLimit, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::default();
     let mut tried = 0;
     let mut before = None;
     loop {
@@ -66,8 +66,7 @@ pub async fn with_retries<T>(patience: RetryLimit, mut attempt: impl AsyncFnMut(
         tracing::debug!(fault = fault.name(), "trying again");
         progress::say(Message::from(format!("try {}, after: ", tried + 1)).and(error.cause()));
         // The last attempt is at the time limit itself: what takes two minutes succeeds with a limit of two minutes.
-        sleep(pause_before_retry(&error, pause).min(left)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(backoff.pause(&error).min(left)).await;
         before = Some(more_telling(before, error));
     }
 }
@@ -86,12 +85,28 @@ fn end(fault: Fault, patience: RetryLimit, started: Instant) -> Instant {
     fault.most().map_or(patience.until, |most| patience.until.min(started + most.duration()))
 }
 
-/// The pause is random, because a group of instances boots at once and must not retry at the same moment. A server's
-/// Retry-After comes on top of it.
-fn pause_before_retry(error: &Error, pause: Duration) -> Duration {
-    let retry_after =
-        error.retry_after_seconds().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
-    retry_after + pause.mul_f64(fastrand::f64())
+/// The pauses between the tries of one call. `simulation` gives them a clock of its own.
+struct Backoff {
+    /// The longest that the next pause can be.
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { next: FIRST_PAUSE }
+    }
+}
+
+impl Backoff {
+    /// The pause is random, because a group of instances boots at once and must not retry at the same moment. A server's
+    /// Retry-After comes on top of it.
+    fn pause(&mut self, error: &Error) -> Duration {
+        let retry_after =
+            error.retry_after_seconds().map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_ASKED);
+        let pause = retry_after + self.next.mul_f64(fastrand::f64());
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        pause
+    }
 }
 
 fn with_tries(error: Error, tried: u32, took: Duration) -> Error {
@@ -100,6 +115,9 @@ fn with_tries(error: Error, tried: u32, took: Duration) -> Error {
         _ => error.with_note(&format!("tried {tried} times in {} s", took.as_secs())),
     }
 }
+
+#[cfg(test)]
+mod simulation;
 
 #[cfg(test)]
 mod tests {
@@ -182,10 +200,10 @@ mod tests {
 
     #[test]
     fn retry_after_is_obeyed_up_to_a_limit() {
-        let pause_of = |seconds| pause_before_retry(&busy().retry_after(Some(seconds)), FIRST_PAUSE);
+        let pause_of = |seconds| Backoff::default().pause(&busy().retry_after(Some(seconds)));
         assert!(pause_of(7) >= Duration::from_secs(7) && pause_of(7) < Duration::from_secs(8));
         assert!(pause_of(86_400) < LONGEST_ASKED + FIRST_PAUSE);
-        assert!(pause_before_retry(&busy(), FIRST_PAUSE) < FIRST_PAUSE);
+        assert!(Backoff::default().pause(&busy()) < FIRST_PAUSE);
     }
 
     #[tokio::test]
