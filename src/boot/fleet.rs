@@ -55,10 +55,12 @@ pub async fn select(
 pub(super) const SOON: Duration = Duration::from_secs(3);
 pub(super) const AT_THE_END: Duration = Duration::from_secs(15);
 
-pub(super) async fn within(time: Duration, writing: impl Future<Output = bool>) {
-    if tokio::time::timeout(time, writing).await.is_err() {
+/// Whether it was written in time.
+pub(super) async fn within(time: Duration, writing: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(time, writing).await.unwrap_or_else(|_| {
         tracing::warn!("what others learn of this run was not written within {} s", time.as_secs());
-    }
+        false
+    })
 }
 
 /// Writes the run's report. A run never fails for it.

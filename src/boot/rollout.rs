@@ -4,6 +4,7 @@ use crate::apply;
 use crate::error::{Code, Error, Result};
 use crate::facts::{
     Commit, CommitPrefix, Facts, FleetGood, FleetKnown, FleetMemory, FleetPin, Group, GroupQuery, Refresh,
+    TargetHealth,
 };
 use crate::machine::{Change, Host, Observe};
 use crate::observe::{self, Flags, FleetReader, Policy, Selection};
@@ -200,6 +201,16 @@ pub async fn state(machine: &impl Observe, rollout: &Rollout, id: &str) -> Resul
     let pending = Refresh { id: id.to_owned(), status: "Pending".to_owned(), ..Refresh::default() };
     Ok(refreshes.into_iter().find(|refresh| refresh.id == id).unwrap_or(pending))
 }
+
+/// What the load balancer says of the group's instances; `None` if it cannot be asked now.
+pub async fn targets(machine: &impl Observe, rollout: &Rollout) -> Option<Vec<TargetHealth>> {
+    let FleetAccess { region, network } = &rollout.access;
+    let asking = machine.target_health(&rollout.group, region.as_deref(), network);
+    tokio::time::timeout(ASKING, asking).await.ok()?.ok()
+}
+
+/// A look at the load balancer is only for the operator: it must not delay what a rollout does.
+const ASKING: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Whether the new commit was healthy on an instance. If that cannot be read, it may have been.
 pub async fn was_good(machine: &impl Observe, rollout: &Rollout) -> bool {

@@ -51,6 +51,9 @@ struct Member {
     /// What the load balancer says, such as `healthy`, or `unhealthy (Target.Timeout)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
+    /// What the load balancer's reason means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_means: Option<&'static str>,
     /// Of the last run; absent without a report, like `age`.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<State>,
@@ -129,6 +132,7 @@ fn join(instances: &mut Vec<Member>, group: &Group, health: &[TargetHealth]) {
             "" => one.state.clone(),
             reason => format!("{} ({reason})", one.state),
         });
+        member.target_means = target.and_then(TargetHealth::means);
     }
 }
 
@@ -136,7 +140,16 @@ impl Member {
     /// One that has not reported.
     fn silent(instance: &str) -> Member {
         let instance = instance.to_owned();
-        Member { instance, lifecycle: None, target: None, state: None, commit: None, age: None, error: None }
+        Member {
+            instance,
+            lifecycle: None,
+            target: None,
+            target_means: None,
+            state: None,
+            commit: None,
+            age: None,
+            error: None,
+        }
     }
 }
 
@@ -180,6 +193,8 @@ fn text(fleet: &Fleet) -> String {
             member.error.as_deref().unwrap_or_default(),
         ]));
     }
+    let means = fleet.instances.iter().filter_map(|member| Some((&member.instance, member.target_means?)));
+    lines.extend(means.map(|(instance, means)| format!("{instance}: {means}")));
     if fleet.instances.is_empty() {
         lines.push("no instance has reported yet".to_owned());
     }
@@ -219,6 +234,7 @@ mod tests {
         let fleet = Fleet { schema: 1, known: FleetKnown::default(), group: Some(group.name), instances };
         let shown = text(&fleet);
         let gone = shown.lines().find(|line| line.starts_with("i-2")).unwrap();
+        assert!(shown.contains("i-1: the health check gets no answer in time"), "{shown}");
         assert!(gone.contains("not in it") && gone.contains("no report"), "{shown}");
         let alone = text(&Fleet { group: None, ..fleet });
         assert!(!alone.contains("TARGET") && !alone.contains("not in it"), "{alone}");

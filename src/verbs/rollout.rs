@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::boot::rollout::{self, Rollout, Which};
 use crate::cli::{self, RolloutArgs};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Commit, FleetPin, Refresh};
+use crate::facts::{Commit, FleetPin, Refresh, TargetHealth};
 use crate::fault::Fault;
 use crate::machine::{LocalHost, ShutdownSignals};
 use crate::report::tell;
@@ -102,6 +102,7 @@ async fn follow(
     let mut unanswered: Option<Instant> = None;
     let mut last = String::new();
     let mut known: Vec<String> = Vec::new();
+    let mut targets: Vec<TargetHealth> = Vec::new();
     while began.elapsed() < LONGEST {
         let (refresh, line) = match rollout::state(machine, rollout, id).await {
             Ok(refresh) => {
@@ -123,6 +124,7 @@ async fn follow(
             tell(format_args!("{:5} s  {line}", began.elapsed().as_secs()));
             last = line;
         }
+        targets = unhealthy(machine, rollout, targets).await;
         match refresh {
             Some(refresh) if refresh.is_successful() => return None,
             Some(refresh) if !refresh.is_active() => {
@@ -150,6 +152,22 @@ async fn follow(
         }
     }
     Some(format!("the instance refresh is not done after {} h", LONGEST.as_secs() / 3600))
+}
+
+/// Tells what the load balancer says of instances that are not healthy, each state once. Without the permission, or without an
+/// answer, nothing.
+async fn unhealthy(
+    machine: &LocalHost,
+    rollout: &Rollout,
+    known: Vec<TargetHealth>,
+) -> Vec<TargetHealth> {
+    let Some(all) = rollout::targets(machine, rollout).await else { return known };
+    let bad: Vec<TargetHealth> = all.into_iter().filter(|one| one.means().is_some()).collect();
+    for one in bad.iter().filter(|one| !known.contains(one)) {
+        let means = one.means().unwrap_or_default();
+        tell(format_args!("         {} is {} at the load balancer: {means}", one.instance, one.state));
+    }
+    bad
 }
 
 fn progress(refresh: &Refresh) -> String {

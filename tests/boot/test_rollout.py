@@ -90,6 +90,7 @@ def test_the_newest_commit_is_pinned_and_the_group_is_replaced(rollouts):
 
 def test_a_commit_that_fails_goes_back(rollouts):
     running = rollouts.start()
+    rollouts.group.targets = {"i-0aaa": ("unhealthy", "Target.ResponseCodeMismatch")}
     rollouts.group.move("InProgress", 33, "waiting for an instance")
     error = {"code": "E-SERVICE-EXITED", "doing": "waiting", "causes": ["status 3"], "remedy": "x"}
     for instance in ("i-0aaa", "i-0aab", "i-0aac"):
@@ -100,6 +101,8 @@ def test_a_commit_that_fails_goes_back(rollouts):
     rollouts.group.move("Successful", 100)
     result = running.result(60)
     assert result.code == 2 and "bootagent why i-0aab" in result.stderr, result.stderr
+    told = "i-0aaa is unhealthy at the load balancer: the health check's path answers with a status"
+    assert result.stderr.count(told) == 1, result.stderr
     assert f"runs commit {rollouts.good[:12]} again" in result.stderr, result.stderr
     # It may have been healthy on one instance meanwhile: the way back does not lead to it.
     assert json.loads(rollouts.text("pin.json"))["failed"] == [rollouts.newest]
