@@ -3,8 +3,8 @@
 
 use std::pin::Pin;
 
-use super::identify::Identified;
 use super::fleet::SOON;
+use super::identify::Identified;
 use super::{evidence, fallback, fleet, group_failures, last_good, memory, present};
 use crate::apply::{self, Limit};
 use crate::error::{Code, Error};

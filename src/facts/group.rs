@@ -46,12 +46,16 @@ impl TargetHealth {
     /// What the reason means, for those with which a deployment has to do.
     pub fn means(&self) -> Option<&'static str> {
         Some(match self.reason.as_str() {
-            "Target.ResponseCodeMismatch" => "the health check's path answers with a status that the target group does not expect",
+            "Target.ResponseCodeMismatch" => {
+                "the health check's path answers with a status that the target group does not expect"
+            }
             "Target.Timeout" => "the health check gets no answer in time",
             "Target.FailedHealthChecks" => {
                 "no connection: does the service listen on all addresses, and does its security group let the load balancer in?"
             }
-            "Target.NotInUse" => "the target group has no listener, or the instance's zone is not one of the load balancer's",
+            "Target.NotInUse" => {
+                "the target group has no listener, or the instance's zone is not one of the load balancer's"
+            }
             "Target.HealthCheckDisabled" => "the target group has no health check",
             "Target.InvalidState" => "the instance is stopped or terminated",
             "Elb.InitialHealthChecking" => "the first health checks go on",

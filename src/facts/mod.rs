@@ -35,8 +35,7 @@ mod watched;
 
 pub use family::{Family, PackageManager};
 pub use fleet::{
-    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPrefix, Listed, PrefixError, S3Object,
-    is_instance,
+    FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPrefix, Listed, PrefixError, S3Object, is_instance,
 };
 pub use gate::{Gate, Probe, Protocol, Request, Strength};
 pub use group::{Group, GroupMember, GroupQuery, Refresh, TargetHealth};

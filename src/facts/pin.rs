@@ -34,7 +34,12 @@ impl FleetPin {
             present => present.cloned(),
         };
         let failed = pinned.into_iter().flat_map(|pin| &pin.failed).filter(|failed| *failed != commit);
-        FleetPin { schema: records::SCHEMA, commit: commit.clone(), before, failed: failed.cloned().collect() }
+        FleetPin {
+            schema: records::SCHEMA,
+            commit: commit.clone(),
+            before,
+            failed: failed.cloned().collect(),
+        }
     }
 
     /// The pin after a rollout of `failed` that went back: what was pinned or last good before it. `None` if there is no other

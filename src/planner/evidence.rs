@@ -34,7 +34,11 @@ pub fn end_recovery(steps: &mut Steps, wanted: &Wanted) {
     }
     let why = "nothing serves: the stack fails; not if the run was only cancelled";
     if let Ok(Some(signal)) = signal(wanted, StackStatus::Failure) {
-        steps.add("stack-back", why, Action::SignalStack(signal)).after(&["stop"]).within(Phase::Evidence).lasting(LIMIT);
+        steps
+            .add("stack-back", why, Action::SignalStack(signal))
+            .after(&["stop"])
+            .within(Phase::Evidence)
+            .lasting(LIMIT);
     }
 }
 

@@ -52,7 +52,8 @@ mod tests {
         let mut report = error.remedy("push a fix").report();
         report.output = output;
         status.error = Some(report);
-        status.instance = Some(Instance { id: "i-0abc".into(), region: "eu-west-1".into(), ..Instance::default() });
+        status.instance =
+            Some(Instance { id: "i-0abc".into(), region: "eu-west-1".into(), ..Instance::default() });
         status
     }
 
@@ -75,6 +76,8 @@ mod tests {
         let output = (0..500).map(|number| format!("{number} {}", "ü".repeat(5000))).collect();
         let (_, lines) = of(&failed(output)).unwrap();
         assert_eq!(lines.len(), 3 + MOST_LINES);
-        assert!(lines.last().unwrap().starts_with("499 ") && lines.iter().all(|line| line.len() <= LONGEST_LINE));
+        assert!(
+            lines.last().unwrap().starts_with("499 ") && lines.iter().all(|line| line.len() <= LONGEST_LINE)
+        );
     }
 }

@@ -9,9 +9,9 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Facts, FleetKnown, FleetMemory, Group, TargetHealth};
 use crate::machine::{LocalHost, Observe};
 use crate::observe::{self, FleetReader, Policy};
-use crate::report::{print, tell};
 use crate::report::status::{State, Status};
 use crate::report::view;
+use crate::report::{print, tell};
 
 /// The newest reports that are shown: groups are smaller, and reports of terminated instances stay.
 const MOST: usize = 100;
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn states_of_the_group_stand_beside_the_reports() {
-        let members = vec![in_group("i-1", "InService", "Healthy"), in_group("i-3", "Pending:Wait", "Unhealthy")];
+        let members =
+            vec![in_group("i-1", "InService", "Healthy"), in_group("i-3", "Pending:Wait", "Unhealthy")];
         let group = Group { name: "auth".into(), members, ..Group::default() };
         let unhealthy = TargetHealth {
             instance: "i-1".into(),

@@ -156,11 +156,7 @@ async fn follow(
 
 /// Tells what the load balancer says of instances that are not healthy, each state once. Without the permission, or without an
 /// answer, nothing.
-async fn unhealthy(
-    machine: &LocalHost,
-    rollout: &Rollout,
-    known: Vec<TargetHealth>,
-) -> Vec<TargetHealth> {
+async fn unhealthy(machine: &LocalHost, rollout: &Rollout, known: Vec<TargetHealth>) -> Vec<TargetHealth> {
     let Some(all) = rollout::targets(machine, rollout).await else { return known };
     let bad: Vec<TargetHealth> = all.into_iter().filter(|one| one.means().is_some()).collect();
     for one in bad.iter().filter(|one| !known.contains(one)) {
@@ -211,7 +207,9 @@ async fn go_back(
         Ok(refresh) => refresh,
         Err(state) => {
             let pinned = former.short();
-            return Err(failed(format!("commit {pinned} is pinned, and the end of the cancelled refresh was not seen: {state}")));
+            return Err(failed(format!(
+                "commit {pinned} is pinned, and the end of the cancelled refresh was not seen: {state}"
+            )));
         }
     };
     // An instance counts only after its warm-up: the memory says whether one served with the new commit.

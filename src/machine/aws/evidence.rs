@@ -80,8 +80,10 @@ async fn call(imds: &Imds, put: &PutEvidence, action: &str, arguments: &Value) -
     let PutEvidence { group, region, network, .. } = put;
     let arguments: Map<String, Value> = arguments.as_object().cloned().unwrap_or_default();
     let doing = || format!("writing the end of the run to the log group {group}");
-    with_retries(patience(), async || one_call(imds, (region, network), action, arguments.clone(), doing()).await)
-        .await
+    with_retries(patience(), async || {
+        one_call(imds, (region, network), action, arguments.clone(), doing()).await
+    })
+    .await
 }
 
 async fn one_call(
@@ -140,7 +142,10 @@ fn fault_of(answer: &Refusal) -> Fault {
         "ValidationError" if answer.message.contains("state and can not be signaled") => {
             Fault::EvidenceNotWanted
         }
-        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "ServiceUnavailableException"
+        "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "ServiceUnavailableException"
         | "OperationAbortedException" => Fault::EvidenceUnreachable,
         // A new role takes some seconds to reach every AWS service.
         "InvalidClientTokenId" | "UnrecognizedClientException" | "ExpiredToken" | "ExpiredTokenException" => {
@@ -166,7 +171,12 @@ mod tests {
             (400, "AccessDeniedException", "User: x is not authorized", Fault::EvidenceDenied),
             (400, "ValidationError", ended, Fault::EvidenceNotWanted),
             (400, "ValidationError", "Stack x does not exist", Fault::EvidenceRefused),
-            (400, "ResourceNotFoundException", "The specified log group does not exist.", Fault::EvidenceRefused),
+            (
+                400,
+                "ResourceNotFoundException",
+                "The specified log group does not exist.",
+                Fault::EvidenceRefused,
+            ),
             (400, "ThrottlingException", "Rate exceeded", Fault::EvidenceUnreachable),
             (400, "UnrecognizedClientException", "", Fault::EvidenceUnreachable),
             (503, "", "", Fault::EvidenceUnreachable),
@@ -181,8 +191,12 @@ mod tests {
 
     #[test]
     fn a_denied_call_names_the_missing_permission() {
-        let answer =
-            Refusal { status: 400, code: "AccessDeniedException".into(), message: "no".into(), ..Refusal::default() };
+        let answer = Refusal {
+            status: 400,
+            code: "AccessDeniedException".into(),
+            message: "no".into(),
+            ..Refusal::default()
+        };
         let shown = refused("writing".into(), (LOGS, PUT), &answer).in_public().to_string();
         assert!(shown.contains("may not call logs:PutLogEvents: no"), "{shown}");
     }

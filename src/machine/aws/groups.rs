@@ -85,7 +85,8 @@ pub async fn target_health(
         let doing = "reading the health of the load balancer's targets";
         let root = ask_api(imds, &TARGETS, "DescribeTargetHealth", &form, (region, network), doing).await?;
         for target in root.members(&["DescribeTargetHealthResult", "TargetHealthDescriptions"]) {
-            let text = |path: [&str; 2]| target.at(&path[..1]).map(|node| node.text(path[1])).unwrap_or_default();
+            let text =
+                |path: [&str; 2]| target.at(&path[..1]).map(|node| node.text(path[1])).unwrap_or_default();
             let (instance, state) = (text(["Target", "Id"]), text(["TargetHealth", "State"]));
             let reason = clean(&text(["TargetHealth", "Reason"]));
             let found = TargetHealth { instance, state: clean(&state), reason };

@@ -139,7 +139,10 @@ struct Row {
 
 fn row(build: f64, scaling: (f64, f64)) -> Row {
     fastrand::seed(500);
-    let single = percentile(&(0..50).flat_map(|_| simulate(1, &boot(build), servers(scaling))).collect::<Vec<_>>(), 0.5);
+    let single = percentile(
+        &(0..50).flat_map(|_| simulate(1, &boot(build), servers(scaling))).collect::<Vec<_>>(),
+        0.5,
+    );
     let together = simulate(AGENTS, &boot(build), servers(scaling));
     assert_eq!(together.len(), AGENTS);
     Row { single, p50: percentile(&together, 0.5), p99: percentile(&together, 0.99) }

@@ -38,7 +38,8 @@ impl Evidence {
             ));
         }
         let named = |stack: &str| stack.replace("{service}", "").replace("{environment}", "");
-        let is_stack = |stack: &&str| *stack == "*" || (stack.len() <= LONGEST_STACK && is_name(&named(stack)));
+        let is_stack =
+            |stack: &&str| *stack == "*" || (stack.len() <= LONGEST_STACK && is_name(&named(stack)));
         match self.stack.as_deref().filter(|stack| stack.is_empty() || !is_stack(stack)) {
             Some(stack) => Err(format!(
                 "evidence.stack is \"{}\": a stack's name has letters, digits and -; \"*\" stands for the stack of the group",

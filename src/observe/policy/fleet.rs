@@ -184,7 +184,8 @@ mod tests {
             ("bootagent:ref", tag),
         ];
         let tags = names.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
-        let pin = pin.map(|pin| FleetPin::of_rollout(&Commit::try_from(pin).unwrap(), &FleetKnown::default()));
+        let pin =
+            pin.map(|pin| FleetPin::of_rollout(&Commit::try_from(pin).unwrap(), &FleetKnown::default()));
         let fleet = FleetKnown { place: Some("s3://acme/pin.json".to_owned()), pin, good: None };
         let facts = Facts { tags: Some(tags.collect()), fleet, ..Facts::default() };
         let selection = select(&facts, &policy, None, false).unwrap();

@@ -5,8 +5,8 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, evidence, fleet, goes_back_to, hooks, image,
-    imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
+    accounts, ahead, build, candidate, compared, data_host, environment, evidence, fleet, goes_back_to,
+    hooks, image, imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
 };
 use crate::secret::Redaction;
 
