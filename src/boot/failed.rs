@@ -3,7 +3,6 @@
 
 use std::pin::Pin;
 
-use super::fleet::SOON;
 use super::identify::Identified;
 use super::{evidence, fallback, fleet, group_failures, last_good, memory, present};
 use crate::apply::{self, Limit};
@@ -28,7 +27,7 @@ pub async fn attempt(
     let telling = async {
         if is_told && plan.former.is_none() {
             let recording = group_failures::record_failure(machine, identified, plan, error);
-            let evidence = evidence::tell(machine, known, report, SOON);
+            let evidence = evidence::tell(machine, known, report, evidence::SOON);
             tokio::join!(recording, fleet::tell_soon(machine, known, report), evidence);
         }
     };
