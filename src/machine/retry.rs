@@ -43,6 +43,11 @@ impl RetryLimit {
     }
 }
 
+/// Whether the error is one that is tried again.
+pub fn is_retried(error: &Error) -> bool {
+    Fault::of(error).is_some_and(Fault::is_retried)
+}
+
 /// Repeats `attempt` until it succeeds, fails with an error that is not retried, or time or tries are used up. Then it
 /// returns the last error, with the number of tries and the time that they took.
 pub async fn with_retries<T>(patience: RetryLimit, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {

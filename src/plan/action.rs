@@ -10,7 +10,7 @@ use super::archive::InstallRuntime;
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
 use super::environment::SeenFile;
-use super::evidence::{PutEvidence, StackSignal, StackStatus};
+use super::evidence::{PutEvidence, StackSignal};
 use super::fleet::{MigrationLock, PutObject};
 use super::health::HealthWait;
 use super::hooks::RunHooks;
@@ -18,7 +18,7 @@ use super::packages::InstallPackages;
 use super::prune::{Aside, BoundCache, Prune, PruneRuntimes};
 use super::refresh::{CancelRefresh, StartRefresh};
 use super::registries::RegistryAccess;
-use super::signal::{LifecycleResult, Signal};
+use super::signal::Signal;
 use super::site::PublishSite;
 use super::tool::{Evaluation, InstallTool};
 use super::upkeep::{LimitJournal, MakeSwap, RestoreLabels};
@@ -185,15 +185,6 @@ impl Action {
                 | Action::PrepareImage(_)
                 | Action::PublishSite(_)
                 | Action::FinishRelease { .. }
-        )
-    }
-
-    /// Whether the action gives the instance up: Auto Scaling then terminates it, or its stack fails.
-    pub fn abandons(&self) -> bool {
-        matches!(
-            self,
-            Action::Signal(Signal { result: LifecycleResult::Abandon, .. })
-                | Action::SignalStack(StackSignal { status: StackStatus::Failure, .. })
         )
     }
 

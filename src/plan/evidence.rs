@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Record, printable};
+use super::{Action, LifecycleResult, Record, Signal, printable};
 use crate::facts::Network;
 
 /// Tells the stack of the instance's group whether the instance is healthy.
@@ -42,10 +42,16 @@ impl StackSignal {
         let (resource, stack) = (printable(&self.resource), printable(&self.stack));
         format!("signal {} to {resource} of the stack {stack}", self.status.name())
     }
+}
 
-    /// The line below the headline.
-    pub(super) fn detail(&self) -> String {
-        format!("for {} in {}, with the instance's role; once", self.instance, self.region)
+impl Action {
+    /// Whether the action gives the instance up: Auto Scaling then terminates it, or its stack fails.
+    pub fn abandons(&self) -> bool {
+        matches!(
+            self,
+            Action::Signal(Signal { result: LifecycleResult::Abandon, .. })
+                | Action::SignalStack(StackSignal { status: StackStatus::Failure, .. })
+        )
     }
 }
 

@@ -381,7 +381,6 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
         }
         Action::PruneReleases(prune) => line(format!("keeps: {}", prune.keep.join(", "))),
         Action::Signal(signal) => line(signal.detail()),
-        Action::SignalStack(signal) => line(signal.detail()),
         _ => {}
     }
 }

@@ -7,7 +7,7 @@ use crate::boot::rollout::{self, Rollout, Which};
 use crate::cli::{self, RolloutArgs};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, FleetPin, Refresh, TargetHealth};
-use crate::fault::Fault;
+use crate::machine::retry::is_retried;
 use crate::machine::{LocalHost, ShutdownSignals};
 use crate::report::tell;
 
@@ -237,10 +237,6 @@ async fn go_back(
             former.short()
         ))),
     }
-}
-
-fn is_retried(error: &Error) -> bool {
-    Fault::of(error).is_some_and(Fault::is_retried)
 }
 
 fn goes_on(error: &Error) -> String {
