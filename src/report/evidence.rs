@@ -52,8 +52,13 @@ mod tests {
         let mut report = error.remedy("push a fix").report();
         report.output = output;
         status.error = Some(report);
-        status.instance =
-            Some(Instance { id: "i-0abc".into(), region: "eu-west-1".into(), ..Instance::default() });
+        status.instance = Some(Instance {
+            id: "i-0abc".into(),
+            region: "eu-west-1".into(),
+            zone: "eu-west-1a".into(),
+            kind: "t3.small".into(),
+            address: None,
+        });
         status
     }
 
