@@ -1,5 +1,5 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test test-long bench build static packages release lint prepare clean
+.PHONY: help demo test test-long bench build static reproducible packages release lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -27,8 +27,11 @@ bench: ## services booted by old bash, by tuned bash and by bootagent, in turns:
 build: ## target/debug/bootagent
 	cargo build --locked
 
-static: ## the binary that is shipped: x86_64, musl, needs nothing of its machine
-	@packaging/static
+static: ## the binary that is shipped, musl, needs nothing of its machine: ARCH=aarch64 for the other architecture
+	@packaging/static $(ARCH)
+
+reproducible: ## builds that binary twice in different directories, and compares: ARCH=aarch64
+	@packaging/reproducible $(ARCH)
 
 packages: ## the .deb and the .rpm of that binary, in target/packages
 	@packaging/packages "$$(packaging/static)" "$${CARGO_TARGET_DIR:-target}/packages"

@@ -28,7 +28,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         programs.insert(places.program.to_owned(), installed_versions(places).await);
     }
     programs.retain(|_, versions| !versions.is_empty());
-    let Records { claims, good, attempted, listened, kept, unusable, unrecorded } = records::read()?;
+    let Records { claims, good, attempted, listened, kept, baked, unusable, unrecorded } = records::read()?;
     Ok(Facts {
         machine,
         installed: is_installed(),
@@ -50,6 +50,7 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         attempted,
         listened,
         kept,
+        baked,
         unusable,
         unrecorded,
         active: services_whose_unit(&claims, UnitState::is_active).await?,
