@@ -1,5 +1,5 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test test-long bench build static reproducible packages release lint prepare clean
+.PHONY: help demo test test-long bench cost build static reproducible packages release lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -23,6 +23,12 @@ bench: ## services booted by old bash, by tuned bash and by bootagent, in turns:
 	binary=$${BOOTAGENT:-$$(packaging/static)}; \
 	$$python -m lab image >/dev/null; \
 	$$python tests/bench/bench.py --rounds $(or $(ROUNDS),3) $(CASES:%=--case %) "$$binary"
+
+cost: ## how a boot's time grows with the repository, variables and dependencies: AXES="size files", MOST=1000, WRITE=1 for the document
+	@set -e; python=$$(tests/prepare); \
+	binary=$${BOOTAGENT:-$$(packaging/static)}; \
+	$$python -m lab image >/dev/null; \
+	$$python tests/bench/cost.py $(AXES:%=--axis %) $(MOST:%=--most %) $(if $(WRITE),--write) "$$binary"
 
 build: ## target/debug/bootagent
 	cargo build --locked

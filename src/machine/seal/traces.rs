@@ -89,7 +89,6 @@ const ROWS: &[Row] = &[
         how: How::Remove,
         paths: &["/var/lib/dhcp/*.leases", "/var/lib/dhclient/*", "/var/lib/NetworkManager/*.lease"],
     },
-    Row { what: "registrations with Systems Manager", how: How::Remove, paths: &["/var/lib/amazon/ssm/*"] },
     Row {
         what: "shell histories",
         how: How::Remove,
@@ -103,12 +102,7 @@ const ROWS: &[Row] = &[
     Row {
         what: "logs",
         how: How::Remove,
-        paths: &[
-            "/var/log/journal/*",
-            "/var/log/cloud-init.log",
-            "/var/log/cloud-init-output.log",
-            "/var/log/amazon/ssm/*",
-        ],
+        paths: &["/var/log/journal/*", "/var/log/cloud-init.log", "/var/log/cloud-init-output.log"],
     },
     Row {
         what: "logs",
