@@ -23,7 +23,7 @@ def builder_in(world: World, binary, **launch):
 
 def choose(world: World, **tags: str) -> None:
     world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"} | tags
-    world.role(name="service")
+    world.role(name=f"service-{len(world.machines)}")
 
 
 class TestSealedImage:
