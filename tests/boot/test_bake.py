@@ -1,6 +1,7 @@
 """An image: bake and seal on its builder, machines that start from it, and what must not get into one."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 from lab import World
@@ -109,6 +110,10 @@ class TestSealedImage:
         paths = [entry["path"] for entry in shared.git.log[asked:]]
         assert paths and not any(path.endswith("/git-upload-pack") for path in paths), paths
         assert ask(machine, "env")["TOKEN"] == "t"
+        timings = machine.run(["bootagent", "status", "--timings"])
+        assert timings.code == 0 and "health-check" in timings.stdout and " s before bootagent (" in timings.stdout, timings
+        picture = machine.check(["bootagent", "status", "--timings", "--svg"])
+        assert ElementTree.fromstring(picture).tag.endswith("svg")
         machine.wait_for_cloud_init()
         assert machine.exists("/root/user-data-ran"), "user-data runs on the image's instance"
         assert machine.read("/etc/machine-id").strip() not in ("", sealed["machine-id"])
