@@ -40,9 +40,14 @@ fn rows<'a>(text: &'a str, head: &str) -> Vec<Vec<&'a str>> {
     let table = text.split_once(head).unwrap().1;
     let lines = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let rows: Vec<Vec<&str>> =
-        lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect()).collect();
+        lines.map(|line| line.split('|').map(str::trim).collect()).map(inner).collect();
     assert!(rows.len() > 30, "the table of keys is read wrongly");
     rows
+}
+
+/// Without what is before the first and behind the last `|`.
+fn inner(cells: Vec<&str>) -> Vec<&str> {
+    cells[1..cells.len() - 1].to_vec()
 }
 
 /// The words in backquotes.
@@ -81,7 +86,7 @@ fn kind(words: &str) -> Value {
         None => json!({"type": "integer"}),
     };
     match words {
-        "true or false" => json!({"type": "boolean"}),
+        "true or false" | "`true` or `false`" => json!({"type": "boolean"}),
         _ if is_enum => json!({"enum": values}),
         "number as a string" => json!({"type": "string"}),
         "list of tables" => json!({"type": "array", "items": {"type": "object"}}),
