@@ -1,9 +1,9 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test test-long bench build static packages release lint prepare clean
+.PHONY: help demo test test-long bench cost build static reproducible packages release lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 demo: ## boots the sample service in the lab and shows what an operator sees
 	@set -e; python=$$(tests/prepare); \
@@ -24,11 +24,20 @@ bench: ## services booted by old bash, by tuned bash and by bootagent, in turns:
 	$$python -m lab image >/dev/null; \
 	$$python tests/bench/bench.py --rounds $(or $(ROUNDS),3) $(CASES:%=--case %) "$$binary"
 
+cost: ## how a boot's time grows with the repository, variables and dependencies: AXES="size files", MOST=1000, WRITE=1 for the document
+	@set -e; python=$$(tests/prepare); \
+	binary=$${BOOTAGENT:-$$(packaging/static)}; \
+	$$python -m lab image >/dev/null; \
+	$$python tests/bench/cost.py $(AXES:%=--axis %) $(MOST:%=--most %) $(if $(WRITE),--write) "$$binary"
+
 build: ## target/debug/bootagent
 	cargo build --locked
 
-static: ## the binary that is shipped: x86_64, musl, needs nothing of its machine
-	@packaging/static
+static: ## the binary that is shipped, musl, needs nothing of its machine: ARCH=aarch64 for the other architecture
+	@packaging/static $(ARCH)
+
+reproducible: ## builds that binary twice in different directories, and compares: ARCH=aarch64
+	@packaging/reproducible $(ARCH)
 
 packages: ## the .deb and the .rpm of that binary, in target/packages
 	@packaging/packages "$$(packaging/static)" "$${CARGO_TARGET_DIR:-target}/packages"

@@ -51,7 +51,9 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
     let running = async {
         // Boxed, like the parts of an attempt: nested on the stack, these futures could overflow it.
         let result = Box::pin(attempt(machine, flags, &mut known, report)).await;
-        retry::settle(machine, flags, result.as_ref().err(), report).await;
+        if !flags.bake {
+            retry::settle(machine, flags, result.as_ref().err(), report).await;
+        }
         result
     };
     let result = report.accompany(running).await;
@@ -60,7 +62,7 @@ pub async fn run(machine: &impl Host, flags: &Flags, report: &Report) -> Result<
         Err(error) if error.code().ends_before_the_run() => report.refused(error),
         Err(error) => report.failed(error),
     }
-    if !result.as_ref().is_err_and(|error| error.code().ends_before_the_run()) {
+    if !flags.bake && !result.as_ref().is_err_and(|error| error.code().ends_before_the_run()) {
         Box::pin(fleet::tell(machine, &known, report)).await;
         if result.is_err() && !report.was_cancelled() {
             Box::pin(evidence::tell(machine, &known, report, fleet::AT_THE_END)).await;
@@ -136,7 +138,7 @@ async fn plan_ahead<'a>(
     let arrived = arrived?;
 
     // From here on the next boot runs bootagent with these flags, even if this run fails.
-    let next = next_boot(&arrived.facts, &arrived.policy)?;
+    let next = next_boot(&arrived.facts, &arrived.policy, flags)?;
     let ahead = planner::retry_steps(&arrived.facts, next.as_ref());
     limit.run(stop.as_mut(), apply::ahead(machine, &ahead, report)).await?;
 

@@ -19,6 +19,7 @@ mod about;
 mod everyday;
 mod fleet;
 mod help;
+mod image;
 mod manual;
 mod offline;
 mod policy_flags;
@@ -27,6 +28,7 @@ mod user_data;
 pub use about::{CompletionsArgs, ExplainArgs, Shell, completions};
 pub use everyday::{HoldArgs, LogsArgs, ReleasesArgs, RollbackArgs, UpdateArgs};
 pub use fleet::{FleetArgs, IamPolicyArgs, Role, RolloutArgs, WhyArgs};
+pub use image::{BakeArgs, SealArgs};
 pub use manual::manual;
 pub use offline::{InitArgs, ValidateArgs};
 use policy_flags::PolicyArgs;
@@ -81,6 +83,12 @@ pub enum Verb {
     /// Print user-data that downloads this program, verifies it and runs it
     #[command(after_help = help::USER_DATA)]
     UserData(Box<UserDataArgs>),
+    /// Build the service's release on the builder of an image, start nothing, and enable bootagent for every boot
+    #[command(after_help = help::BAKE)]
+    Bake(Box<BakeArgs>),
+    /// Remove what belongs to this machine alone, so that an image can be made of it
+    #[command(after_help = help::SEAL)]
+    Seal(SealArgs),
     /// Check which keys of a secret reach the service
     Env(EnvArgs),
     /// Record this machine as JSON, for --facts
@@ -159,6 +167,9 @@ pub struct RunArgs {
     /// Set by `bootagent rollback`
     #[arg(skip)]
     back: bool,
+    /// Set by `bootagent bake`
+    #[arg(skip)]
+    bake: bool,
     /// A tag, instead of the instance's own (dry run)
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value, requires = "dry_run")]
     tags: Vec<(String, String)>,
@@ -192,6 +203,12 @@ pub struct StatusArgs {
     /// Read from the git server whether the branch has a newer commit; takes up to 30 seconds
     #[arg(long)]
     pub remote: bool,
+    /// Show when each read and step of the last run began and how long it took, from the start of the kernel on
+    #[arg(long, conflicts_with_all = ["output", "steps"])]
+    pub timings: bool,
+    /// Print these times as a picture (SVG)
+    #[arg(long, requires = "timings")]
+    pub svg: bool,
     /// Show the steps of the last run, and the last output of a program that failed
     #[arg(long)]
     pub steps: bool,
@@ -272,6 +289,7 @@ impl RunArgs {
             again: self.again,
             at_boot: self.at_boot,
             back: self.back,
+            bake: self.bake,
         })
     }
 }

@@ -145,6 +145,9 @@ codes! {
     ImageRefused = "E-IMAGE-REFUSED", Invalid, "name the variable of the secret that has user:password for this registry: [docker] with login = \"REGISTRY_LOGIN\", or [compose] with logins = [\"HOST=REGISTRY_LOGIN\"], in bootagent.toml; if it has one, it may not read this repository; registries also answer so for a repository that does not exist";
     ImageMissing = "E-IMAGE-MISSING", Invalid, "correct the image's name, tag or digest in bootagent.toml, or push the image (for this instance's architecture); then: bootagent update";
     ImageBuildFailed = "E-IMAGE-BUILD-FAILED", Failed, "run docker build in a clean clone; push a fix, then: bootagent update";
+    ImageUsed = "E-BAKE-USED", Refused, "nothing was changed: launch a new machine for the image, and use bootagent bake on it in place of bootagent run";
+    ImageUnfinished = "E-BAKE-UNFINISHED", Refused, "nothing was removed: run bootagent bake again until it ends well, and then bootagent seal";
+    ImageSecret = "E-BAKE-SECRET", Refused, "nothing was removed: delete the file, or the value in it, and replace the secret if others saw it; a file that is meant to be in the image: bootagent seal --allow PATH";
     MigrateFailed = "E-MIGRATE-FAILED", Failed, "the previous deployment still serves; correct the migration so that it can be run again, push it, and then: bootagent update";
     DataFailed = "E-DATA-FAILED", Failed, "see the cause; nothing was left half-made, and the next run begins again: bootagent run";
     DataForeign = "E-DATA-FOREIGN", Refused, "nothing was changed: move the data away, or choose another volume";

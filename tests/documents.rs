@@ -138,6 +138,27 @@ fn commands_are_those_of_bootagent() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// What the templates of images run on the builder.
+#[test]
+fn the_templates_of_images_call_commands_that_exist() {
+    for name in ["image.pkr.hcl", "component.yaml"] {
+        let text = std::fs::read_to_string(root().join("packaging/aws").join(name)).unwrap();
+        let filled = ["${var.service}", "${var.environment}", "{{ Service }}", "{{ Environment }}"];
+        let text = filled.iter().fold(text, |text, placeholder| text.replace(placeholder, "auth"));
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let commands = lines.filter_map(|line| {
+            let at = ["bake", "seal", "releases"].map(|verb| line.find(&format!("bootagent {verb}")));
+            let rest = &line[at.into_iter().flatten().next()?..];
+            Some(rest.split(['"', '|']).next().unwrap_or(rest).trim().to_owned())
+        });
+        let commands: Vec<String> = commands.collect();
+        assert!(commands.len() >= 2, "{commands:?}");
+        for command in commands {
+            Cli::try_parse_from(words(&command)).unwrap_or_else(|why| panic!("{name}: {command}: {why}"));
+        }
+    }
+}
+
 /// The anchor that a forge makes of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase();

@@ -100,6 +100,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("fleet", &["service", "aws", "progress"]),
     ("volume", &["jail", "process", "disk", "progress"]),
     ("upkeep", &["install", "jail", "process", "disk", "progress"]),
+    ("seal", &["install", "process", "disk"]),
     ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["npm_tree", "registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),

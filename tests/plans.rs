@@ -7,7 +7,7 @@
 //! facts.json     the recorded machine
 //! policy.toml    the operator's policy
 //! secret         the secret's text
-//! flags          further flags, one per line
+//! flags          further flags, one per line; `bake` as the first line: the plan of bootagent bake
 //! operator.toml  a file for a flag to name
 //! expected.txt   exit status, plan, error
 //! ```
@@ -78,7 +78,9 @@ impl Case {
             ("--env-file", "secret"),
             ("--repository", "repo"),
         ];
-        for (flag, value) in defaults {
+        // A bake reads no values.
+        let bakes = arguments.first().is_some_and(|first| first == "bake");
+        for (flag, value) in defaults.into_iter().filter(|(flag, _)| !bakes || *flag != "--env-file") {
             let by_policy = flag == "--repository" && self.text("policy.toml").contains("repository =");
             if !by_policy && !arguments.iter().any(|argument| argument.starts_with(&format!("{flag}="))) {
                 arguments.push(format!("{flag}={value}"));
@@ -94,9 +96,13 @@ impl Case {
         }
         common::repository(&self.file("tree"), &scratch.path().join("repo"), BRANCHES);
         let run = |output: &str| {
+            let arguments = self.arguments();
+            let bakes = arguments.first().is_some_and(|first| first == "bake");
+            let (verb, flags) = arguments.split_at(usize::from(bakes));
             common::bootagent()
+                .args(verb)
                 .args(["--dry-run", "--verbose", output])
-                .args(self.arguments())
+                .args(flags)
                 .current_dir(&scratch)
                 .output()
                 .unwrap()
@@ -195,8 +201,8 @@ fn plan_faults(json: &[u8]) -> Vec<String> {
             before.push(id);
         }
     }
-    // In a warm pool an instance only prepares: nothing is switched or started.
-    if plan["goal"] != "prepare" {
+    // In a warm pool, and for an image, an instance only prepares: nothing is switched or started.
+    if plan["goal"] == "serve" {
         faults.extend(missing_before_the_switch(&plan["steps"]));
         faults.extend(missing_marks(&plan));
     }

@@ -21,6 +21,11 @@ pub async fn attempt(
     report: &Report,
 ) {
     report.first_error(error);
+    if flags.bake {
+        // No other instance learns of it, and nothing was started.
+        apply::recover(machine, &plan.recover, plan.budget, false, report).await;
+        return;
+    }
     let is_told = !report.was_cancelled() && !report.has_passed();
     // The recovery may end with the instance; but a former deployment must not wait for S3. All of it at once: an instance is
     // given up within seconds.

@@ -25,6 +25,25 @@ pub async fn fetch(
     Ok((fetched.source, fetched.scratch))
 }
 
+/// The image's release, if its commit is the branch's newest; otherwise what the branch has now. A git server that cannot
+/// be reached is an error: another instance may run a newer commit.
+pub async fn baked(
+    machine: &impl Observe,
+    flags: &Flags,
+    identified: &Identified,
+    source: &Source,
+    report: &Report,
+) -> Result<(Source, Option<Scratch>)> {
+    let Identified { policy, facts, selection, .. } = identified;
+    let what = format!("asking {} for the newest commit of {}", selection.repository, selection.branch);
+    let asking = observe::tip(machine, flags, selection, facts, policy);
+    let tip = report.during("fetch", &what, asking).await?;
+    match tip == source.commit {
+        true => Ok((source.clone(), None)),
+        false => fetch(machine, flags, identified, report).await,
+    }
+}
+
 /// Fetches the commit, with the text of the files that the planner always reads and of those in `more`.
 pub async fn fetched(
     machine: &impl Observe,

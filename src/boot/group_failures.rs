@@ -24,7 +24,7 @@ pub async fn refuse_failing(
     let Identified { policy, facts, selection, .. } = identified;
     let was_good = facts.fleet.good.as_ref().is_some_and(|good| good.knows(&plan.commit));
     let is_new = matches!(plan.deployment.is, Compared::First | Compared::Other);
-    if flags.again || was_good || !is_new || selection.fleet.prefix.is_none() {
+    if flags.again || flags.bake || was_good || !is_new || selection.fleet.prefix.is_none() {
         return Ok(());
     }
     let counting = observe::fleet_failures(machine, selection, facts, (flags, policy), &plan.commit);

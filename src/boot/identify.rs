@@ -129,7 +129,11 @@ pub async fn choose(
         selection.secret = format!("--env-file {}", file.display());
     }
     planner::refuse_early(&facts, &selection)?;
-    selection.next_boot = next_boot(&facts, &policy)?;
+    selection.bakes = flags.bake;
+    if flags.bake {
+        planner::refuse_used(&facts, decided.is_some())?;
+    }
+    selection.next_boot = next_boot(&facts, &policy, flags)?;
     report.selected(&selection, decided.is_some() && !flags.update);
     if here {
         let (passed, attempted) = planner::remembered(&facts, &selection.service);
@@ -158,9 +162,9 @@ fn before_a_first_run(error: Error, flags: &Flags) -> Error {
     }
 }
 
-/// What is recorded for the next boot; `None` if this machine is not an instance.
-pub fn next_boot(facts: &Facts, policy: &Policy) -> Result<Option<NextBoot>> {
-    let Some(instance) = &facts.instance else { return Ok(None) };
+/// What is recorded for the next boot; `None` if this machine is not an instance, or is only the builder of an image.
+pub fn next_boot(facts: &Facts, policy: &Policy, flags: &Flags) -> Result<Option<NextBoot>> {
+    let Some(instance) = facts.instance.as_ref().filter(|_| !flags.bake) else { return Ok(None) };
     let flags = policy.recordable()?;
     Ok(Some(NextBoot { instance: instance.id.clone(), flags, installed: facts.installed }))
 }

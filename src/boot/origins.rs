@@ -1,14 +1,17 @@
 //! Where a run may read its commit from: a list of origins, of which the first one that answers gives it.
 
+use super::identify::Identified;
 use crate::error::{Code, Error, Result};
-use crate::facts::{Facts, Source};
-use crate::observe::{self, Flags, Selection};
+use crate::facts::Source;
+use crate::observe::{self, Flags};
 use crate::planner;
 
 /// Where a commit may be read from.
 pub enum Origin<'a> {
     /// The record of the commit that this instance is pinned to, or of a kept release. Needs no git server.
     Record(&'a Source),
+    /// The record of the image's release, if the git server says that its commit is the branch's newest.
+    Baked(&'a Source),
     /// The repository's git server.
     Remote,
 }
@@ -16,15 +19,22 @@ pub enum Origin<'a> {
 /// A rollback to a kept release reads its record: an outage of the git server may be the reason for the rollback.
 pub fn origins<'a>(
     decided: Option<&'a Source>,
-    facts: &'a Facts,
-    selection: &Selection,
+    Identified { facts, selection, policy, .. }: &'a Identified,
     flags: &Flags,
 ) -> Vec<Origin<'a>> {
+    // A signature is verified when a commit is fetched: the image may have been made under another policy.
+    let baked = planner::baked(facts, selection).filter(|_| policy.signers().is_empty());
+    let baked = baked.map(|baked| &baked.source);
     let decided = decided.filter(|_| !flags.update);
     let kept = selection.pinned.as_ref().filter(|_| facts.instance.is_some());
     let kept = kept.and_then(|commit| planner::kept_of_commit(facts, selection, commit));
-    let recorded = decided.or(kept.map(|kept| &kept.source));
-    recorded.map(Origin::Record).into_iter().chain([Origin::Remote]).collect()
+    let fits = |source: &&Source| selection.pinned.as_ref().is_some_and(|pinned| pinned.fits(&source.commit));
+    let recorded = decided.or(kept.map(|kept| &kept.source)).or(baked.filter(fits));
+    let last = match baked.filter(|_| selection.pinned.is_none()) {
+        Some(source) => Origin::Baked(source),
+        None => Origin::Remote,
+    };
+    recorded.map(Origin::Record).into_iter().chain([last]).collect()
 }
 
 /// Reads from the first origin; from the next one only after a fault for which the table of faults allows it.

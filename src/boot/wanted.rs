@@ -4,14 +4,15 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::decide::Service;
-use super::fetch::fetch;
+use super::fetch::{baked, fetch};
 use super::identify::Identified;
 use super::origins::{Origin, first, origins};
 use super::questions::Questions;
 
 use crate::error::Result;
+use crate::facts::Source;
 use crate::machine::{Observe, Scratch};
-use crate::observe::{self, Flags};
+use crate::observe::{self, Flags, Selection};
 use crate::plan::{Plan, layout};
 use crate::planner;
 use crate::report::Report;
@@ -43,6 +44,19 @@ pub async fn plan(
     Ok(Planned { plan, scratch, here })
 }
 
+/// For a release that is only built: no value is read, not even where the builder's role could.
+async fn built(
+    machine: &impl Observe,
+    flags: &Flags,
+    selection: &Selection,
+    (source, scratch): (Source, Option<Scratch>),
+) -> Result<(Arc<Service>, Option<Scratch>)> {
+    let (manifest, manifest_from) =
+        observe::manifest(machine, selection, flags, &source, planner::runtime::tables()).await?;
+    let manifest = manifest.without_values();
+    Ok((Arc::new(Service { source, manifest, manifest_from, values: None }), scratch))
+}
+
 async fn service(
     machine: &impl Observe,
     flags: &Flags,
@@ -51,13 +65,17 @@ async fn service(
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().map(|decided| &decided.source);
-    let origins = origins(decided, facts, selection, flags);
+    let origins = origins(decided, identified, flags);
     // The source and the values are read in parallel. If the manifest, which comes with the source, says that the
     // service has no secret, the read is dropped.
     let mut fetching = pin!(first(origins, async |origin| match origin {
         Origin::Record(source) => Ok((source.clone(), None)),
+        Origin::Baked(source) => baked(machine, flags, identified, source, report).await,
         Origin::Remote => fetch(machine, flags, identified, report).await,
     }));
+    if selection.bakes {
+        return built(machine, flags, selection, fetching.await?).await;
+    }
     let reading = observe::own_values(machine, selection, facts, flags, policy);
     let what = format!("reading the secret {}", selection.secret);
     let mut reading = pin!(report.during("secret", &what, reading));

@@ -148,6 +148,24 @@ Exit status:
   77  refused: the group does not fit, or a refresh is active
   78  access denied, or the policy is invalid";
 
+pub const BAKE: &str = "\
+Examples, as root on the machine that becomes the image:
+  bootagent bake --service auth-service --environment prod && bootagent seal
+  bootagent bake --dry-run   what would be done
+
+No value of a secret is read. The image needs a policy with the repository, or its instances user-data with --repository.
+
+Exit status: 0 the release is in the image, else as bootagent run";
+
+pub const SEAL: &str = "\
+Examples, as root, as the last command before the machine is stopped and its image is made:
+  bootagent seal
+  bootagent seal --dry-run                              what would be removed
+  bootagent seal --allow /etc/acme/public-test-key.pem  this file is meant to be in the image
+
+Exit status: 0 sealed, 1 a file cannot be removed, 75 a run is active, 77 refused (a service was started here, a release is
+incomplete, or a secret is on the disk)";
+
 pub const USER_DATA: &str = "\
 Examples:
   bootagent user-data --download https://downloads.acme.com/bootagent-0.1.0-x86_64 \\

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, FleetKnown, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest, Programs,
-    Service, Unrecorded, Unusable,
+    Attempt, Baked, FleetKnown, Good, Hooks, Kept, Known, Lifecycle, Listened, Operator, OwnManifest,
+    Programs, Service, Unrecorded, Unusable,
 };
 
 /// What the machine is, and what is installed and recorded on it.
@@ -80,6 +80,9 @@ pub struct Facts {
     /// The kept releases of each service that were healthy and have a record.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<Service, Vec<Kept>>,
+    /// The release of each service that is part of the image.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub baked: BTreeMap<Service, Baked>,
     /// Records that exist and cannot be used, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unusable: BTreeMap<PathBuf, Unusable>,

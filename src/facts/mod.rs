@@ -3,6 +3,7 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod boot_times;
 mod family;
 mod fleet;
 mod gate;
@@ -33,6 +34,7 @@ mod uncommitted;
 mod values;
 mod watched;
 
+pub use boot_times::BootTimes;
 pub use family::{Family, PackageManager};
 pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPrefix, Listed, PrefixError, S3Object, is_instance,
@@ -56,8 +58,8 @@ pub use present::{
 };
 pub use program::{Installed, Places, Programs};
 pub use records::{
-    Attempt, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile, Supervised,
-    Takes, Unrecorded, Unusable,
+    Attempt, Baked, Companion, Failure, Generation, Good, Ingredients, Kept, Listened, ServiceFile,
+    Supervised, Takes, Unrecorded, Unusable,
 };
 pub use registry::Registry;
 pub use seconds::Seconds;

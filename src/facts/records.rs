@@ -180,6 +180,19 @@ pub struct Kept {
     pub generation: Generation,
 }
 
+/// The release that is part of the machine's image (`bootagent bake`): with it a new instance plans that commit without
+/// fetching it. Not of one instance: nothing was ever started from it where it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baked {
+    #[serde(default = "first_schema")]
+    pub schema: u32,
+    pub environment: Environment,
+    /// As [`Source::root`] returns it.
+    pub source: Source,
+    /// The name of the secret with the git credential that fetched the source.
+    pub credential: Option<String>,
+}
+
 /// Everything that determines a service's variables, besides the secret's content. None of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingredients {

@@ -21,6 +21,7 @@ mod process;
 pub mod progress;
 mod registries;
 pub mod retry;
+pub mod seal;
 mod service;
 mod survey;
 mod upkeep;
@@ -47,6 +48,7 @@ pub use git::request::{FetchRequest, Limits, Repository};
 pub use install::kept::Release;
 pub use jail::request::DocumentRequest;
 pub use local::LocalHost;
+pub use process::boot_times::boot_times;
 pub use process::lock::{Lock, agent};
 pub use process::log::{LogLine, LogRequest, read as read_log};
 pub use process::this::{forbid_core_dumps, own_sha256};
@@ -269,6 +271,12 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 /// The kernel's random id of this boot; empty if it cannot be read.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Seconds of the kernel's monotonic clock, which begins at the boot; 0 if it cannot be read.
+pub fn monotonic() -> f64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    now.map_or(0.0, |now| std::time::Duration::from(now).as_secs_f64())
 }
 
 /// When a process started, in clock ticks since the boot. With it a pid identifies one process; the kernel reuses pids.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use futures_util::future::join_all;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Result;
@@ -22,13 +23,14 @@ use crate::plan::layout::{self, Layout};
 
 /// `wanted`: the programs to look for, and where.
 pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
-    let machine = machine().await;
-    let mut programs = Programs::new();
-    for places in wanted {
-        programs.insert(places.program.to_owned(), installed_versions(places).await);
-    }
+    // At once: each is a program that has to start.
+    let asking = join_all(wanted.iter().map(|places| installed_versions(places)));
+    let (machine, versions) = tokio::join!(machine(), asking);
+    let names = wanted.iter().map(|places| places.program.to_owned());
+    let mut programs: Programs = names.zip(versions).collect();
     programs.retain(|_, versions| !versions.is_empty());
-    let Records { claims, good, attempted, listened, kept, unusable, unrecorded } = records::read()?;
+    let Records { claims, good, attempted, listened, kept, baked, unusable, unrecorded } = records::read()?;
+    let units = services_units(&claims).await?;
     Ok(Facts {
         machine,
         installed: is_installed(),
@@ -50,10 +52,11 @@ pub async fn facts(wanted: &[&Places]) -> Result<Facts> {
         attempted,
         listened,
         kept,
+        baked,
         unusable,
         unrecorded,
-        active: services_whose_unit(&claims, UnitState::is_active).await?,
-        restarting: services_whose_unit(&claims, |unit| !unit.is_active() && !unit.is_down()).await?,
+        active: whose_unit(&units, UnitState::is_active),
+        restarting: whose_unit(&units, |unit| !unit.is_active() && !unit.is_down()),
         process_units: process_units(&claims)?,
         operator: operator::said()?,
         claims,
@@ -105,8 +108,20 @@ async fn systemd() -> Option<u32> {
     if !units::is_running_the_machine() {
         return None;
     }
+    // The library that the running systemd has loaded names its version. Only root can read that.
+    let maps = std::fs::read_to_string("/proc/1/maps").unwrap_or_default();
+    if let Some(version) = version_of_library(&maps) {
+        return Some(version);
+    }
     let output = program::tool(&["systemctl", "--version"], 10).await.ok()?;
     output.text().split_whitespace().nth(1)?.parse().ok()
+}
+
+/// 252 of `.../libsystemd-shared-252.so`, also with a distribution's suffix.
+fn version_of_library(maps: &str) -> Option<u32> {
+    let (_, after) = maps.split_once("/libsystemd-shared-")?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 /// Every installed version of a program, the newest first.
@@ -219,16 +234,28 @@ fn process_units(claims: &BTreeSet<Service>) -> Result<BTreeMap<Service, BTreeSe
     Ok(beside)
 }
 
-/// Services of bootagent whose unit is in a certain state.
-async fn services_whose_unit(
-    claims: &BTreeSet<Service>,
-    fits: fn(&UnitState) -> bool,
-) -> Result<BTreeSet<Service>> {
-    let mut fitting = BTreeSet::new();
-    for service in claims {
-        if fits(&units::state(&Layout::new(service).unit()).await?) {
-            fitting.insert(service.clone());
+/// The unit of each service of bootagent.
+async fn services_units(claims: &BTreeSet<Service>) -> Result<Vec<(Service, UnitState)>> {
+    let names: Vec<String> = claims.iter().map(|service| Layout::new(service).unit()).collect();
+    Ok(claims.iter().cloned().zip(units::states(&names).await?).collect())
+}
+
+/// The services whose unit is in a certain state.
+fn whose_unit(units: &[(Service, UnitState)], fits: fn(&UnitState) -> bool) -> BTreeSet<Service> {
+    units.iter().filter(|(_, unit)| fits(unit)).map(|(service, _)| service.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_s_version_is_that_of_the_library_that_it_has_loaded() {
+        let maps = "7f00-7f01 r--p 00000000 08:01 42   /usr/lib/systemd/libsystemd-shared-";
+        for (rest, version) in [("252.so", 252), ("252.4-1.amzn2023.so", 252), ("257~rc1.so", 257)] {
+            assert_eq!(version_of_library(&format!("{maps}{rest}\n")), Some(version), "{rest}");
         }
+        assert_eq!(version_of_library(&format!("{maps}x.so\n")), None);
+        assert_eq!(version_of_library("7f00 /usr/lib/libc.so.6\n"), None);
     }
-    Ok(fitting)
 }

@@ -66,6 +66,8 @@ pub struct Selection {
     pub origins: Origins,
     /// Changes of tags and policy that only an update applies, as messages.
     pub notes: Vec<String>,
+    /// The release becomes part of an image: nothing is started, and no value is read.
+    pub bakes: bool,
     /// None if this run writes nothing for the next boot.
     pub next_boot: Option<NextBoot>,
 }
@@ -229,6 +231,7 @@ pub fn select(
             .filter(|_| !update)
             .map(|decided| notes::notes(facts, policy, decided))
             .unwrap_or_default(),
+        bakes: false,
         next_boot: None,
     })
 }

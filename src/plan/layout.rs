@@ -212,6 +212,11 @@ impl Layout {
         self.records().join("releases")
     }
 
+    /// Record of the release that is part of the image.
+    pub fn baked(&self) -> PathBuf {
+        self.records().join("baked.json")
+    }
+
     /// One record for each healthy release, from which it can be planned and started again without git.
     pub fn kept(&self) -> PathBuf {
         self.records().join("kept")

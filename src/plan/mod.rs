@@ -71,6 +71,8 @@ pub enum Goal {
     Serve,
     /// Its release is complete, and nothing runs: the instance goes into a warm pool.
     Prepare,
+    /// The same, as part of an image that other instances start from.
+    Bake,
 }
 
 #[derive(Debug, Serialize)]

@@ -36,16 +36,25 @@ fn unit_state(facts: &Facts) -> UnitState {
 
 pub fn persist(steps: &mut Steps, facts: &Facts, next_boot: Option<&NextBoot>) {
     let Some(next) = next_boot else { return };
+    install(steps, facts, next.installed, &[]);
+}
+
+/// The same for an image: each boot of its instances runs bootagent.
+pub fn enable(steps: &mut Steps, facts: &Facts, after: &str) {
+    install(steps, facts, facts.installed, &[after]);
+}
+
+fn install(steps: &mut Steps, facts: &Facts, is_installed: bool, after: &[&str]) {
     let program = PathBuf::from("/usr/local/bin/bootagent");
-    if !next.installed {
-        steps.add("agent", "the next boot runs it", Action::InstallAgent { path: program });
+    if !is_installed {
+        steps.add("agent", "the next boot runs it", Action::InstallAgent { path: program }).after(after);
     }
     let state = unit_state(facts);
     if matches!(state, UnitState::Masked) {
         return;
     }
     let unit = Path::new(UNITS).join(NAME);
-    steps.file("agent-unit", "runs bootagent at every boot", unit, UNIT.to_owned(), 0o644);
+    steps.file("agent-unit", "runs bootagent at every boot", unit, UNIT.to_owned(), 0o644).after(after);
     if matches!(state, UnitState::Disabled) {
         return;
     }

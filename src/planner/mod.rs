@@ -5,6 +5,7 @@
 mod accounts;
 mod agent;
 mod ahead;
+mod baked;
 mod beside;
 mod build;
 pub mod candidate;
@@ -69,6 +70,7 @@ use crate::plan::Plan;
 use crate::plan::layout::Layout;
 use crate::secret::excerpt;
 pub use ahead::{ahead, retry_steps};
+pub use baked::{baked, refuse_used};
 use draft::Draft;
 pub use draft::Wanted;
 pub use fallback::{allows_fallback, fallback_steps, to_start};
@@ -91,9 +93,10 @@ pub fn plan(wanted: &Wanted) -> Result<Plan, Unmet> {
     let source = directory::seen(wanted.source, wanted.manifest)?;
     let wanted = Wanted { source: &source, ..*wanted };
     let draft = draft(&wanted)?;
-    Ok(match signal::enters_pool(&wanted) {
-        true => goal::prepare(&draft)?,
-        false => goal::serve(&draft)?,
+    Ok(match () {
+        () if wanted.selection.bakes => goal::bake(&draft)?,
+        () if signal::enters_pool(&wanted) => goal::prepare(&draft)?,
+        () => goal::serve(&draft)?,
     })
 }
 
@@ -187,6 +190,10 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     let mut notes: Vec<String> = hold.into_iter().chain(agent::note(facts, selection)).collect();
     notes.extend(selection.notes.iter().cloned());
     notes.extend(switch::notes(facts, &selection.service));
+    if selection.bakes {
+        notes.extend(baked::note(selection));
+        return notes;
+    }
     notes.extend(signal::notes(wanted));
     notes.extend(fleet::notes(wanted));
     notes.extend(watch::notes(wanted));

@@ -11,6 +11,7 @@ mod publication;
 mod serving;
 pub mod status;
 mod terminal;
+pub mod timeline;
 pub mod view;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ use crate::plan::{Action, Mark, Plan, Step, StepId};
 use crate::secret::Redaction;
 use ongoing::Ongoing;
 use status::{Outcome, Status, StepReport};
+use timeline::Timeline;
 
 pub use ongoing::line as status_text;
 pub use publication::read;
@@ -67,6 +69,7 @@ impl Report {
         status.started = now();
         status.pid_started = machine::started(machine::pid()).unwrap_or(0);
         status.heartbeat = status.started;
+        status.timeline = Timeline::begin();
         Report {
             status: Mutex::new(status),
             is_published: false,
@@ -381,7 +384,10 @@ struct Ended<'a> {
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        locked(&self.report.ongoing).end(self.key);
+        let ended = locked(&self.report.ongoing).end(self.key);
+        if let Some((id, since)) = ended {
+            self.report.status().timeline.add(id, since);
+        }
     }
 }
 

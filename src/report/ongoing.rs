@@ -64,8 +64,11 @@ impl Ongoing {
         (key, progress)
     }
 
-    pub fn end(&mut self, key: u64) {
-        self.items.retain(|item| item.key != key);
+    /// Removes ended work. Returns its id and beginning.
+    pub fn end(&mut self, key: u64) -> Option<(String, Instant)> {
+        let at = self.items.iter().position(|item| item.key == key)?;
+        let item = self.items.remove(at);
+        Some((item.id, item.since))
     }
 
     pub fn waiting(&self) -> Vec<Waiting> {

@@ -55,6 +55,7 @@ fn brief(status: &Status) -> Status {
     status.steps.clear();
     status.notes.clear();
     status.waiting.clear();
+    status.timeline.spans.clear();
     status
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::timeline::Timeline;
+
 use crate::error::{Code, Error, ErrorReport, Result};
 use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
 use crate::plan::{Gate, Mark};
@@ -29,7 +31,7 @@ pub enum State {
     Warnings,
     /// The service serves, but not as wanted: the last run failed, or the service was changed by hand.
     Degraded,
-    /// The instance waits in a warm pool: its release is complete, and nothing runs.
+    /// The instance waits in a warm pool, or an image is made of it: its release is complete, and nothing runs.
     Prepared,
     /// Nothing serves.
     Failed,
@@ -44,7 +46,7 @@ impl State {
             State::Healthy => "healthy",
             State::Warnings => "healthy, with warnings",
             State::Degraded => "degraded",
-            State::Prepared => "prepared for the warm pool",
+            State::Prepared => "prepared",
             State::Failed => "FAILED",
         }
     }
@@ -85,6 +87,9 @@ pub struct Status {
     #[serde(default)]
     pub waiting: Vec<Waiting>,
     pub steps: Vec<StepReport>,
+    /// When each read and step began, and how long it took.
+    #[serde(default)]
+    pub timeline: Timeline,
     /// The first error of the run.
     pub error: Option<ErrorReport>,
     /// When systemd starts the run again, because nothing serves.
@@ -190,6 +195,7 @@ impl Status {
             notes: Vec::new(),
             waiting: Vec::new(),
             steps: Vec::new(),
+            timeline: Timeline::default(),
             error: None,
             retry_at: None,
         }

@@ -2,6 +2,7 @@
 
 mod judge;
 mod text;
+mod timings;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use crate::facts::{
 
 pub use judge::goes_on;
 pub use text::{age, report, steps, text};
+pub use timings::Timings;
 
 /// The schema of the JSON that `bootagent status --output json` prints. `last_run` in it has the schema of the status file.
 pub const SCHEMA: u32 = 2;

@@ -14,6 +14,7 @@ mod releases;
 mod rollback;
 mod rollout;
 mod run;
+mod seal;
 mod status;
 mod user_data;
 mod validate;
@@ -40,6 +41,8 @@ pub async fn dispatch(verb: Verb) -> u8 {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Init(args) => init::init(&args),
         Verb::UserData(args) => user_data::user_data(&args),
+        Verb::Bake(args) => run::run_or_show(&args.run()).await,
+        Verb::Seal(args) => seal::seal(&args).await,
         Verb::Env(args) => Box::pin(env::env(&args)).await,
         Verb::Facts(args) => facts::facts(&args).await,
         Verb::Why(args) => Box::pin(why::why(&args)).await,

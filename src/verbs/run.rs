@@ -50,6 +50,9 @@ async fn locked_run(args: &RunArgs) -> Result<Ended> {
     machine.refuse_other_machines().await.map_err(printed)?;
     let _lock = Lock::take().map_err(printed)?;
     super::hold::refuse(args.at_boot).map_err(printed)?;
+    if flags.bake {
+        super::seal::refuse_used(&machine).await.map_err(printed)?;
+    }
     let report = Report::new(progress(args.quiet), crate::machine::run_id()).published();
     match Box::pin(boot::run(&machine, &flags, &report)).await {
         // At a boot without a policy there is nothing to deploy yet: the AMI was made from a machine with bootagent,

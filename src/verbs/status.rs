@@ -13,7 +13,7 @@ use crate::machine::{self, LocalHost, Observe};
 use crate::observe::{self, Flags};
 use crate::plan::{Seconds, layout};
 use crate::report::status::{State, Status};
-use crate::report::view::{self, Newer, Pinned, Seen, View};
+use crate::report::view::{self, Newer, Pinned, Seen, Timings, View};
 use crate::report::{self, Progress, Report, StatusLine, print, status_text};
 
 /// The exit statuses, documented in docs/reference/status.md.
@@ -24,6 +24,10 @@ pub const DEGRADED: u8 = 4;
 
 pub async fn status(args: &StatusArgs) -> u8 {
     match read(args).await {
+        Ok(view) if args.timings => match timings(&view, args.svg).await.and_then(|text| print(&text)) {
+            Ok(()) => exit(&view, args),
+            Err(error) => super::print_error(&error),
+        },
         Ok(view) => {
             let printed = match args.output {
                 Output::Text => print(&text(&view, args.steps)),
@@ -39,6 +43,18 @@ fn json(view: &View) -> Result<String> {
     serde_json::to_string_pretty(view)
         .map(|text| text + "\n")
         .map_err(|error| Error::new(Code::Bug, "printing the status", error))
+}
+
+/// The timeline of the last run.
+async fn timings(view: &View, as_svg: bool) -> Result<String> {
+    let none = |cause: &str| {
+        let error = Error::new(Code::Io, "reading the times of the last run", cause);
+        error.remedy("bootagent run makes a new record")
+    };
+    let run = view.last_run.as_ref().ok_or_else(|| none("there was no run in this boot"))?;
+    let boot = machine::boot_times().await?;
+    let timings = Timings::of(run, boot.as_ref()).ok_or_else(|| none("its record has no times"))?;
+    Ok(if as_svg { timings.svg() } else { timings.text() })
 }
 
 async fn read(args: &StatusArgs) -> Result<View> {

@@ -100,6 +100,13 @@ class TestDeb:
         assert refused.code != 0 and "a run is active: wait for its end" in refused.stderr, refused
         assert machine.exists("/usr/bin/bootagent") and machine.exists(UNIT)
 
+    def test_5_no_upgrade_either(self, machine):
+        script = "flock /run/bootagent/run.lock sleep 60 & sleep 0.3; dpkg --install /root/newer.deb; code=$?; kill $!; exit $code"
+        refused = machine.run(["sh", "-c", script], timeout=90)
+        assert refused.code != 0 and "a run is active: wait for its end" in refused.stderr, refused
+        assert machine.check(["dpkg-query", "-W", "-f", "${db:Status-Status}", "bootagent"]) == "installed"
+        assert machine.run(["bootagent", "--version"]).code == 0
+
     def test_6_a_removal_leaves_the_service_and_its_records(self, machine):
         before = pid(machine)
         machine.check(["dpkg", "--remove", "bootagent"], timeout=120)

@@ -4,16 +4,13 @@
 //! The build user owns the files, and root reads them: no symbolic link is followed, and a file that is not a regular one is
 //! not read.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 
 use crate::error::{Code, Coded, Error, Result};
@@ -21,16 +18,13 @@ use crate::machine::Check;
 use crate::machine::disk::files;
 use crate::machine::disk::inside::is_below;
 use crate::machine::disk::path_at::{Place, kind};
+use crate::machine::disk::walk::{DIRECTORY, entries, walk};
 use crate::plan::PublishSite;
 use crate::secret::{ForeignText, Message, excerpt};
 
 const PAGE: &str = "index.html";
-/// Directories within each other; a tree of a build has few.
-const DEEPEST: usize = 64;
 /// Bytes that are read at once.
 const PART: usize = 1 << 20;
-const DIRECTORY: OFlag =
-    OFlag::O_DIRECTORY.union(OFlag::O_RDONLY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// `AlreadySo` if the link leads to the pages, and no file has a value of the secret.
 pub fn check(site: &PublishSite) -> Result<Check> {
@@ -128,21 +122,6 @@ fn pages(directory: &OwnedFd, names: &[&str], path: PathBuf, found: &mut Vec<Pat
     }
 }
 
-/// The names in a directory, sorted.
-fn entries(directory: &OwnedFd) -> Result<Vec<std::ffi::OsString>, Errno> {
-    let mut list = Dir::openat(directory, ".", DIRECTORY, Mode::empty())?;
-    let mut names = Vec::new();
-    for entry in list.iter() {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name != "." && name != ".." {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
 /// Fails if a file that is served has a value of the secret. Names with a dot at the beginning are not served.
 fn search(site: &PublishSite, root: &Path) -> Result<()> {
     let finder = site.confidential.finder();
@@ -154,7 +133,7 @@ fn search(site: &PublishSite, root: &Path) -> Result<()> {
     let top = if root == Path::new(".") { site.release.clone() } else { top };
     let directory = Place::open(&top, false).and_then(|place| place.open_directory()).doing(doing)?;
     let mut found = None;
-    walk(&directory, PathBuf::new(), 0, &mut |file, path| {
+    walk(&directory, &is_served, &mut |file, path| {
         found = found.take().or(read(file, &finder)?.map(|name| (name.to_owned(), path.to_owned())));
         Ok(found.is_some())
     })
@@ -168,39 +147,11 @@ fn search(site: &PublishSite, root: &Path) -> Result<()> {
     }
 }
 
-/// Gives each regular file to `see`, until that is done.
-fn walk(
-    directory: &OwnedFd,
-    path: PathBuf,
-    depth: usize,
-    see: &mut impl FnMut(File, &Path) -> std::io::Result<bool>,
-) -> std::io::Result<bool> {
-    if depth > DEEPEST {
-        return Err(std::io::Error::other("its directories are too deep"));
-    }
-    for name in entries(directory)? {
-        if name.as_bytes().starts_with(b".") && name != ".well-known" || depth == 0 && name == "node_modules"
-        {
-            continue;
-        }
-        let stat = fstatat(directory, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        let at = path.join(&name);
-        let done = match kind(&stat) {
-            SFlag::S_IFDIR => {
-                let inner = openat(directory, name.as_os_str(), DIRECTORY, Mode::empty())?;
-                walk(&inner, at, depth + 1, see)?
-            }
-            SFlag::S_IFREG => {
-                let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-                see(openat(directory, name.as_os_str(), flags, Mode::empty())?.into(), &at)?
-            }
-            _ => false,
-        };
-        if done {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether a file or directory of the site is served.
+fn is_served(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let is_hidden = name.as_bytes().starts_with(b".") && name != ".well-known";
+    !is_hidden && path != Path::new("node_modules")
 }
 
 /// The variable whose value the file has. Read in parts: a site may have videos.

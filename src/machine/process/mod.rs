@@ -1,6 +1,7 @@
 //! Processes of this machine: programs that bootagent runs, systemd's units and journal, listening sockets, system
 //! users, and bootagent's own process.
 
+pub mod boot_times;
 pub mod cgroup;
 pub mod exit;
 pub mod journal;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
 use super::exit::{Exit, IMDS_ANSWERS};
@@ -58,6 +59,25 @@ pub async fn state(unit: &str) -> Result<UnitState> {
     }
     let output = tool(&["systemctl", "show", "--timestamp=unix", PROPERTIES, "--", unit], 20).await?;
     Ok(parse(&output.text()))
+}
+
+/// The states of several units, in their order, from one call: each costs about ten milliseconds of a processor.
+pub async fn states(units: &[String]) -> Result<Vec<UnitState>> {
+    match units {
+        [] => return Ok(Vec::new()),
+        [one] => return Ok(vec![state(one).await?]),
+        _ if !is_running_the_machine() => return try_join_all(units.iter().map(|unit| state(unit))).await,
+        _ => {}
+    }
+    let mut line = vec!["systemctl", "show", "--timestamp=unix", PROPERTIES, "--"];
+    line.extend(units.iter().map(String::as_str));
+    let output = tool(&line, 20).await?;
+    // systemd separates them by an empty line.
+    let states: Vec<UnitState> = output.text().split("\n\n").map(parse).collect();
+    match states.len() == units.len() {
+        true => Ok(states),
+        false => try_join_all(units.iter().map(|unit| state(unit))).await,
+    }
 }
 
 /// The unit's state after `ExecStartPre=`, for which this waits up to a second: the proof that IMDS does not answer

@@ -19,9 +19,9 @@ struct Leftovers {
 impl Leftovers {
     async fn of(patterns: &[String], scratch: &[PathBuf]) -> Result<Leftovers> {
         let observers = format!("{}.*.service", layout::FETCH);
-        let mut units = units::listed(patterns).await?;
-        let of_dry_runs = units::listed(&[observers]).await?;
-        units.extend(of_dry_runs.into_iter().filter(|unit| is_of_ended_run(unit)));
+        let mut units = units::listed(&[patterns, &[observers]].concat()).await?;
+        // Those of dry runs that are still active stay.
+        units.retain(|unit| layout::observer(unit).is_none() || is_of_ended_run(unit));
 
         let mut left = Vec::new();
         for directory in [layout::PRIVATE, layout::CACHE].map(Path::new) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
-use crate::facts::{Attempt, Commit, Good, Kept, Listened, Service, Unrecorded, Unusable, records};
+use crate::facts::{Attempt, Baked, Commit, Good, Kept, Listened, Service, Unrecorded, Unusable, records};
 use crate::machine::disk::files;
 use crate::machine::disk::path_at::finished_name;
 use crate::plan::layout::{self, Layout};
@@ -24,6 +24,7 @@ pub struct Records {
     pub attempted: BTreeMap<Service, Attempt>,
     pub listened: BTreeMap<Service, Listened>,
     pub kept: BTreeMap<Service, Vec<Kept>>,
+    pub baked: BTreeMap<Service, Baked>,
     pub unusable: BTreeMap<PathBuf, Unusable>,
     pub unrecorded: Unrecorded,
 }
@@ -44,6 +45,8 @@ pub fn read() -> Result<Records> {
         found.attempted.extend(attempted.map(|attempt| (service.clone(), attempt)));
         let listened = one(&layout.listened(), &mut found.unusable);
         found.listened.extend(listened.map(|listened| (service.clone(), listened)));
+        let baked = one(&layout.baked(), &mut found.unusable);
+        found.baked.extend(baked.map(|baked| (service.clone(), baked)));
         if !kept.is_empty() {
             found.kept.insert(service.clone(), kept);
         }

@@ -7,6 +7,9 @@ use crate::machine::process::program::tool;
 use crate::machine::process::units;
 use crate::plan::Seconds;
 
+/// The unit waits for `RestartSec=`.
+const AUTO_RESTART: &str = "auto-restart";
+
 /// `AlreadySo` if bootagent's unit is not installed: then there is nothing to start later.
 pub async fn check_arranged(unit: &str) -> Result<Check> {
     Ok(match units::state(unit).await?.load.as_str() {
@@ -30,8 +33,9 @@ pub async fn arrange(unit: &str, timer: &str, after: Seconds) -> Result<()> {
 }
 
 pub async fn check_cancelled(unit: &str, timer: &str) -> Result<Check> {
-    let state = units::state(&format!("{timer}.timer")).await?;
-    Ok(match state.is_down() && !is_to_be_restarted(unit).await? {
+    let states = units::states(&[format!("{timer}.timer"), unit.to_owned()]).await?;
+    let [timer, unit] = states.as_slice() else { return Ok(Check::WouldChange("not known".into())) };
+    Ok(match timer.is_down() && unit.sub != AUTO_RESTART {
         true => Check::AlreadySo,
         false => Check::WouldChange("arranged".into()),
     })
@@ -48,5 +52,5 @@ pub async fn cancel(unit: &str, timer: &str) -> Result<()> {
 
 /// Whether the unit waits for `RestartSec=`. No process runs in it meanwhile.
 async fn is_to_be_restarted(unit: &str) -> Result<bool> {
-    Ok(units::state(unit).await?.sub == "auto-restart")
+    Ok(units::state(unit).await?.sub == AUTO_RESTART)
 }

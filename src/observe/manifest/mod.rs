@@ -216,6 +216,16 @@ impl Manifest {
         }
     }
 
+    /// Without what needs the values of a secret: for a release that is only built.
+    pub fn without_values(mut self) -> Manifest {
+        let EnvWish { from, compose, files, required, .. } = &mut self.env;
+        from.clear();
+        compose.clear();
+        files.clear();
+        required.clear();
+        self
+    }
+
     /// Parses the text of the file `path` with the overlay of `environment`, or without an overlay. `tables` are the
     /// tables of all runtimes. The error has line and column.
     pub fn parse(

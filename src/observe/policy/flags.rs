@@ -24,6 +24,8 @@ pub struct Flags {
     pub forget: bool,
     /// `bootagent.service` started this run: systemd starts it again after a temporary failure.
     pub at_boot: bool,
+    /// `bootagent bake`: the release becomes part of an image, and nothing is started or recorded for this instance.
+    pub bake: bool,
 }
 
 impl Flags {

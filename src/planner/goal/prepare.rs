@@ -13,6 +13,20 @@ use crate::secret::Redaction;
 
 pub fn prepare(draft: &Draft) -> Result<Plan> {
     let wanted = draft.wanted;
+    let mut steps = release(draft)?;
+    watch::watch(&mut steps, draft, "finish")?;
+    signal::pool(&mut steps, wanted);
+    let recover = give_up(draft);
+    Ok(Plan {
+        keepalive: signal::keepalive(wanted),
+        report: fleet::report(wanted),
+        ..whole(draft, steps, recover)
+    })
+}
+
+/// The steps up to the complete release.
+pub fn release(draft: &Draft) -> Result<Steps> {
+    let wanted = draft.wanted;
     let mut steps = Steps::default();
     ahead::begin(&mut steps, wanted.facts, wanted.selection)?;
     accounts::create(&mut steps, draft);
@@ -25,11 +39,14 @@ pub fn prepare(draft: &Draft) -> Result<Plan> {
     draft.service.install(&mut steps);
     draft.service.evaluate(&mut steps);
     build::finish(&mut steps, draft);
-    watch::watch(&mut steps, draft, "finish")?;
-    signal::pool(&mut steps, wanted);
+    Ok(steps)
+}
 
-    Ok(Plan {
-        goal: Goal::Prepare,
+/// A plan that starts nothing: of these steps, with this recovery.
+pub fn whole(draft: &Draft, steps: Steps, recover: Vec<Step>) -> Plan {
+    let wanted = draft.wanted;
+    Plan {
+        goal: if wanted.selection.bakes { Goal::Bake } else { Goal::Prepare },
         service: wanted.selection.service.clone(),
         environment: wanted.selection.environment.clone(),
         commit: wanted.source.commit.clone(),
@@ -37,11 +54,11 @@ pub fn prepare(draft: &Draft) -> Result<Plan> {
         settings: draft.settings(),
         notes: draft.notes.clone(),
         steps: steps.finish(),
-        keepalive: signal::keepalive(wanted),
-        report: fleet::report(wanted),
+        keepalive: None,
+        report: None,
         migration_is_reversible: None,
         rebuild: Vec::new(),
-        recover: give_up(draft),
+        recover,
         after_failure: hooks::after_failure(draft),
         room: remember::make_room(draft),
         former: None,
@@ -49,16 +66,22 @@ pub fn prepare(draft: &Draft) -> Result<Plan> {
         deployment: compared::deployment(draft),
         budget: wanted.selection.budget,
         redaction: Redaction::new(draft.confidential.iter()),
-    })
+    }
 }
 
 /// Removes an incomplete release, and gives the instance up: the group launches another one into its pool.
 fn give_up(draft: &Draft) -> Vec<Step> {
+    let mut steps = discard(draft);
+    signal::give_up(&mut steps, draft.wanted, "discard");
+    steps.finish()
+}
+
+/// Removes an incomplete release.
+pub fn discard(draft: &Draft) -> Steps {
     let mut steps = Steps::default();
     let release = draft.release().to_owned();
     let record = build::record(&release, &draft.layout);
     let discard = Action::DiscardUnfinished { release, record };
     steps.add("discard", "an incomplete release cannot be used", discard).within(Phase::Tidy);
-    signal::give_up(&mut steps, draft.wanted, "discard");
-    steps.finish()
+    steps
 }

@@ -163,6 +163,10 @@ fn to_do(view: &View) -> String {
             };
             format!("nothing; bootagent update takes {newest}")
         }
+        State::Prepared => {
+            "nothing: the service starts when the instance leaves its warm pool, or on instances of the image"
+                .to_owned()
+        }
         _ if view.held.is_some() => "bootagent unhold ends the hold".to_owned(),
         _ if view.serves.as_ref().is_some_and(|serves| !serves.by_hand.is_empty()) => {
             "bootagent run restores what the last run installed".to_owned()

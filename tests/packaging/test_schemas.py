@@ -1,0 +1,46 @@
+"""The JSON schemas for editors, by another program's eyes: they are schemas, they accept what a run accepts, and refuse mistakes.
+tests/schema.rs makes them and holds them against the parsers."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs/reference"
+PLANS = ROOT / "tests/plans"
+
+
+def validator(name: str) -> jsonschema.Draft7Validator:
+    schema = json.loads((REFERENCE / name).read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    return jsonschema.Draft7Validator(schema)
+
+
+def planned(name: str) -> list[Path]:
+    """The files of this name in golden plans that end well."""
+    found = [path for path in PLANS.rglob(name) if (PLANS / path.relative_to(PLANS).parts[0] / "expected.txt").is_file()]
+    return [path for path in found if (PLANS / path.relative_to(PLANS).parts[0] / "expected.txt").read_text().startswith("exit 0\n")]
+
+
+@pytest.mark.parametrize(("name", "file"), [("bootagent.schema.json", "bootagent.toml"), ("policy.schema.json", "policy.toml")])
+def test_what_a_run_accepts_fits(name, file):
+    checks, files = validator(name), planned(file)
+    assert len(files) > 20
+    wrong = {str(path): [error.message for error in checks.iter_errors(tomllib.loads(path.read_text()))] for path in files}
+    assert {path: errors for path, errors in wrong.items() if errors} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bootagent.schema.json", text)
+        for text in ("prot = 3000", 'port = "3000"', "port = 70000", "health = 3", '[health]\npth = "/"', 'supervisor = "upstart"',
+                     "[environments.prod]\nprot = 1", "install = true")
+    ]
+    + [("policy.schema.json", text) for text in ('repo = "x"', 'services = "x"', '[imds]\nservice = "no"', "[node.checksums]\nx = 1")],
+)  # fmt: skip
+def test_a_mistake_is_refused(name, text):
+    assert list(validator(name).iter_errors(tomllib.loads(text)))
