@@ -96,7 +96,7 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<Stri
         false => journal::systemd_messages(&command.unit, began).await,
     };
     let ran = diagnose::Ran {
-        line: command.argv.join(" "),
+        line: shown(command),
         user: &command.user,
         writable: &command.sandbox.writable,
         fault: Fault::InstallFailed,
@@ -104,6 +104,16 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<Stri
     let judged = diagnose::judge(&ran, &output, &unit_ended);
     clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await?;
     Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.stderr)))
+}
+
+/// The command, and the directory of the release that it runs in, if that is not the root.
+fn shown(command: &Command) -> String {
+    let line = command.argv.join(" ");
+    let below = |root: &PathBuf| command.directory.strip_prefix(root).ok().map(Path::to_owned);
+    match command.sandbox.writable.iter().find_map(below) {
+        Some(directory) if !directory.as_os_str().is_empty() => format!("{line} in {}", directory.display()),
+        _ => line,
+    }
 }
 
 /// Of a registry that refuses the token: where the token comes from.
