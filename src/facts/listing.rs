@@ -116,8 +116,7 @@ impl Source {
         let whole = self.whole();
         let directories: BTreeSet<String> =
             self.directory().map(str::to_owned).into_iter().chain(self.listing.kept.clone()).collect();
-        let is_kept =
-            |path: &str| path.rsplit_once('/').is_none_or(|(above, _)| directories.contains(above));
+        let is_kept = |path: &str| path.rsplit_once('/').is_none_or(|(above, _)| directories.contains(above));
         let entries = whole.entries.iter().filter(|entry| is_kept(&entry.path)).cloned().collect();
         Source { entries, listing: Listing { directories, ..Listing::default() }, ..whole.clone() }
     }

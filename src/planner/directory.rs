@@ -59,7 +59,9 @@ fn refuse(source: &Source, directory: &str, (what, key): (&str, &str)) -> Result
     }
     let cause = format!("{} has no such directory", source.named());
     Err(match similar(source, directory) {
-        near if near.is_empty() => refused(cause).remedy(format!("correct {key} in bootagent.toml, or remove it")),
+        near if near.is_empty() => {
+            refused(cause).remedy(format!("correct {key} in bootagent.toml, or remove it"))
+        }
         near => refused(format!("{cause}; it has {}", excerpt(&near.join(", "))))
             .remedy(format!("correct {key} in bootagent.toml")),
     })

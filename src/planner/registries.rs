@@ -51,10 +51,9 @@ pub fn placeholders(access: &RegistryAccess) -> BTreeMap<String, String> {
 
 /// The variables by which a command reaches everything over https through the proxy.
 pub fn environment(recipe: &Recipe, access: &RegistryAccess, mirrors: &Mirrors) -> BTreeMap<String, String> {
-    let (address, port) = PROXY;
     let certificates = access.certificates.display().to_string();
     let through = Network {
-        proxy: Proxy::try_from(format!("http://{address}:{port}")).ok(),
+        proxy: Proxy::try_from(PROXY).ok(),
         no_proxy: Vec::new(),
         ca_file: CaFile::try_from(certificates.clone()).ok(),
         ..access.network.clone()

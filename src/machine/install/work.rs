@@ -72,9 +72,17 @@ fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
 pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<String>> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // Longer than the step's time limit: it ends the unit if the agent was killed.
+    let proxy = match &command.registries {
+        Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
+        None => None,
+    };
+    let environment = match &proxy {
+        Some(proxy) => proxy.environment(&command.environment),
+        None => command.environment.clone(),
+    };
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
         .directory(&command.directory)
-        .environment(&command.environment);
+        .environment(&environment);
     for path in &command.sandbox.writable {
         transient = transient.writable(path);
     }
@@ -85,12 +93,9 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<Stri
         Some(node) => npm_tree::command_line(node, &command.argv)?,
         None => wrapper::command_line(&command.argv, false)?,
     };
-    let _proxy = match &command.registries {
-        Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
-        None => None,
-    };
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
+    drop(proxy);
     let unit_ended = match output.ok() {
         true => String::new(),
         false => journal::systemd_messages(&command.unit, began).await,

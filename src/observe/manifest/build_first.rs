@@ -9,7 +9,8 @@ use super::values;
 /// Each is an installation of its own, with its packages.
 pub const MOST: usize = 10;
 const KEYS: &[&str] = &["build", "directory", "install", "runtime"];
-const A_DIRECTORY: &str = "a directory, or a table such as { directory = \"web\", build = \"npm run build\" }";
+const A_DIRECTORY: &str =
+    "a directory, or a table such as { directory = \"web\", build = \"npm run build\" }";
 
 /// A directory of the repository, and what the manifest says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +101,10 @@ mod tests {
         let all = read(text).unwrap().build_first;
         assert_eq!(all.iter().map(|first| first.directory.as_str()).collect::<Vec<_>>(), ["web", "lib/a"]);
         assert_eq!((all[0].install.clone(), all[0].build.clone()), (None, None));
-        assert_eq!((all[1].install.clone(), all[1].build.clone()), (Some(vec![]), Some(vec!["make".to_owned()])));
+        assert_eq!(
+            (all[1].install.clone(), all[1].build.clone()),
+            (Some(vec![]), Some(vec!["make".to_owned()]))
+        );
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::tables::{self, Table, Tables};
 use super::timers::{self, Timers};
 use super::volume::VolumeLayer;
 use super::{
-    BuildFirst, EnvWish, Health, Manifest, SupervisorName, build_first, compose, limits, sources, value_files, values, wait_for,
+    BuildFirst, EnvWish, Health, Manifest, SupervisorName, build_first, compose, limits, sources,
+    value_files, values, wait_for,
 };
 use crate::facts::{Strength, ValueFile};
 use crate::observe::secrets::Refusal;

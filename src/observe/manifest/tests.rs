@@ -64,6 +64,7 @@ fn complete() -> Manifest {
         runtime: Some("node".into()),
         tables: [("node".into(), [pair("version", ">=20 <23")].into())].into(),
         directory: None,
+        build_first: Vec::new(),
         lockfile: Some(false),
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),

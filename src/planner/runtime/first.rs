@@ -18,8 +18,10 @@ const BUILT: [&Runtime; 3] = [&NODE, &PYTHON, &STATIC];
 pub fn recipes(inputs: &RecipeInputs, service: &Recipe) -> Result<Vec<Recipe>, Unmet> {
     let all = &inputs.manifest.build_first;
     if !all.is_empty() && !matches!(service.kind, Kind::Program | Kind::Site(_)) {
-        let cause =
-            format!("build_first builds in the release, and runtime = \"{}\" runs nothing of it", service.of.name);
+        let cause = format!(
+            "build_first builds in the release, and runtime = \"{}\" runs nothing of it",
+            service.of.name
+        );
         return Err(Error::new(Code::ManifestInvalid, "planning the directories of build_first", cause)
             .remedy("remove build_first from bootagent.toml; the Dockerfile of an image builds what belongs into it")
             .into());
@@ -28,7 +30,8 @@ pub fn recipes(inputs: &RecipeInputs, service: &Recipe) -> Result<Vec<Recipe>, U
     for first in all {
         let recipe = recipe(inputs, first, service)?;
         let slug = first.directory.replace('/', "-");
-        let is_taken = |name: &str| recipes.iter().flat_map(|other| &other.work).any(|work| work.name == name);
+        let is_taken =
+            |name: &str| recipes.iter().flat_map(|other| &other.work).any(|work| work.name == name);
         let number = recipes.len() + 1;
         let names = |work: &Work| match is_taken(&format!("in-{slug}-{}", work.name)) {
             true => format!("in-{slug}-{number}-{}", work.name),
