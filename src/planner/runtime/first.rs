@@ -1,6 +1,8 @@
 //! Directories of the repository that are installed and built before the service (`build_first` of the manifest), each by
 //! the recipe of its own runtime, as if it were the root. Nothing of them is started, and no secret reaches them. Pure.
 
+use std::collections::BTreeSet;
+
 use super::choice;
 use super::node::NODE;
 use super::python::PYTHON;
@@ -29,17 +31,14 @@ pub fn recipes(inputs: &RecipeInputs, service: &Recipe) -> Result<Vec<Recipe>, U
     let mut recipes: Vec<Recipe> = Vec::new();
     for first in all {
         let recipe = recipe(inputs, first, service)?;
-        let slug = first.directory.replace('/', "-");
-        let is_taken =
-            |name: &str| recipes.iter().flat_map(|other| &other.work).any(|work| work.name == name);
-        let number = recipes.len() + 1;
-        let names = |work: &Work| match is_taken(&format!("in-{slug}-{}", work.name)) {
-            true => format!("in-{slug}-{number}-{}", work.name),
-            false => format!("in-{slug}-{}", work.name),
-        };
-        recipes.push(named(recipe, &first.directory, names));
+        let names: BTreeSet<String> = names(&recipes).map(str::to_owned).collect();
+        recipes.push(named(recipe, &first.directory, &names));
     }
     Ok(recipes)
+}
+
+fn names(recipes: &[Recipe]) -> impl Iterator<Item = &str> {
+    recipes.iter().flat_map(|recipe| &recipe.work).map(|work| work.name.as_str())
 }
 
 fn recipe(inputs: &RecipeInputs, first: &BuildFirst, service: &Recipe) -> Result<Recipe, Unmet> {
@@ -102,15 +101,54 @@ fn manifest(of: &Manifest, first: &BuildFirst) -> Manifest {
     }
 }
 
-/// With names and reasons that tell its commands from those of other directories.
-fn named(mut recipe: Recipe, directory: &str, name: impl Fn(&Work) -> String) -> Recipe {
+/// Characters of a directory in the name of a command, which becomes part of a unit's name.
+const LONGEST_NAME: usize = 40;
+
+/// With names and reasons that tell its commands from those of other directories. `taken` are theirs.
+fn named(mut recipe: Recipe, directory: &str, taken: &BTreeSet<String>) -> Recipe {
+    let slug: String = directory.replace('/', "-").chars().take(LONGEST_NAME).collect();
+    let free = |name: &str| {
+        let numbered = (2..).map(|number| format!("in-{slug}-{number}-{name}"));
+        let mut all = std::iter::once(format!("in-{slug}-{name}")).chain(numbered);
+        all.find(|name| !taken.contains(name)).unwrap_or_default()
+    };
     let of_the_root = std::mem::take(&mut recipe.directory.of_the_root);
     for work in &mut recipe.work {
-        let name = name(work);
+        let name = free(&work.name);
         if of_the_root.contains(&work.name) {
             recipe.directory.of_the_root.insert(name.clone());
         }
         (work.name, work.why) = (name, format!("{directory}: {}", work.why));
     }
     recipe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named_after(directories: &[&str]) -> Vec<String> {
+        let mut all: Vec<Recipe> = Vec::new();
+        for directory in directories {
+            let mut recipe = Recipe::new(&NODE, Kind::Program);
+            for name in ["install", "build"] {
+                let (name, phase) = (name.to_owned(), Phase::Install);
+                let (why, argv, line) = (String::new(), Vec::new(), String::new());
+                recipe.work.push(Work { name, why, argv, line, phase, own_installer: None });
+            }
+            let taken = names(&all).map(str::to_owned).collect();
+            all.push(named(recipe, directory, &taken));
+        }
+        names(&all).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn commands_of_directories_have_names_of_their_own() {
+        assert_eq!(named_after(&["apps/web"]), ["in-apps-web-install", "in-apps-web-build"]);
+        let alike = ["a/b", "a-b-2", "a-b-3", "a-b", "a/b-2", &"x/".repeat(200), &"x-".repeat(201)];
+        let all = named_after(&alike);
+        let different: BTreeSet<&String> = all.iter().collect();
+        assert_eq!((all.len(), different.len()), (14, 14), "{all:?}");
+        assert!(all.iter().all(|name| name.len() < 64), "{all:?}");
+    }
 }
