@@ -14,6 +14,7 @@ mod directory;
 mod docker;
 mod dockerfile;
 mod first;
+mod needs;
 mod node;
 mod procfile;
 mod python;

@@ -16,7 +16,7 @@ use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
 use crate::observe::{Archives, PackagesAllowed, Selection};
-use crate::plan::layout::{self, Layout};
+use crate::plan::layout::Layout;
 use crate::plan::{Archive, InstallTool, Setting};
 use crate::planner::env::Dialect;
 use crate::planner::network;
@@ -263,10 +263,6 @@ impl Recipe {
         self.first.iter().chain([self])
     }
 
-    fn needs(&self) -> impl Iterator<Item = &Need> {
-        self.parts().flat_map(|part| &part.needs)
-    }
-
     /// The service's directory in this tree: a release, or `current`.
     pub fn tree(&self, tree: &Path) -> PathBuf {
         self.directory.of(tree)
@@ -349,46 +345,9 @@ impl Recipe {
         all.collect::<Vec<_>>().join(":")
     }
 
-    /// The directories of the recipe's runtimes that bootagent installed, and may remove later.
-    pub fn runtimes(&self) -> Vec<PathBuf> {
-        let version = |path: &String| {
-            let inside = Path::new(path).strip_prefix(layout::RUNTIMES).ok()?;
-            Some(Path::new(layout::RUNTIMES).join(inside.iter().take(2).collect::<PathBuf>()))
-        };
-        self.parts().flat_map(|part| &part.path).filter_map(version).collect()
-    }
-
     /// Proxy, CA file and mirrors as variables of the recipe's commands.
     pub fn network(&self, selection: &Selection) -> BTreeMap<String, String> {
         network::environment(&selection.network, (self.of.network)(&selection.network, &selection.mirrors))
-    }
-
-    pub fn archives(&self) -> impl Iterator<Item = &Archive> {
-        self.needs().filter_map(|need| match need {
-            Need::Archive(archive) => Some(archive),
-            _ => None,
-        })
-    }
-
-    pub fn tools(&self) -> impl Iterator<Item = &InstallTool> {
-        self.needs().filter_map(|need| match need {
-            Need::Tool(tool) => Some(tool),
-            _ => None,
-        })
-    }
-
-    pub fn packages(&self) -> impl Iterator<Item = &String> {
-        self.needs().flat_map(|need| match need {
-            Need::Packages(names) => names.as_slice(),
-            _ => &[],
-        })
-    }
-
-    pub fn scripts(&self) -> impl Iterator<Item = (&PathBuf, &'static str)> {
-        self.needs().filter_map(|need| match need {
-            Need::Script { path, text } => Some((path, *text)),
-            _ => None,
-        })
     }
 
     /// 12 hexadecimal digits that tell releases of one commit apart. Contains what changes the release's files, and
