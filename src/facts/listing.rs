@@ -15,6 +15,9 @@ pub struct Listing {
     is_whole: bool,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     directories: BTreeSet<String>,
+    /// Directories that a record keeps, too: plans look into them.
+    #[serde(skip)]
+    kept: BTreeSet<String>,
     #[serde(skip)]
     view: Option<Arc<View>>,
 }
@@ -93,6 +96,13 @@ impl Source {
         self.listing.view.as_deref().map(|view| view.directory.as_str())
     }
 
+    /// The same, whose records also keep the files of these directories.
+    pub fn keeping<'d>(&self, directories: impl IntoIterator<Item = &'d str>) -> Source {
+        let mut keeping = self.clone();
+        keeping.listing.kept.extend(directories.into_iter().map(str::to_owned));
+        keeping
+    }
+
     /// The path of a request in the repository.
     pub fn in_repository(&self, request: &str) -> String {
         let Some(directory) = self.directory() else { return request.to_owned() };
@@ -100,17 +110,15 @@ impl Source {
         if request.starts_with(HEAD) { format!("{HEAD}{path}") } else { path }
     }
 
-    /// The part that records keep for later plans: the entries of the root and of the service's directory, and all
-    /// evidence.
+    /// The part that records keep for later plans: the entries of the root, of the service's directory and of those that are
+    /// built first, and all evidence.
     pub fn root(&self) -> Source {
-        let (whole, directory) = (self.whole(), self.directory());
-        let is_kept = |path: &str| {
-            let above = path.rsplit_once('/').map(|(above, _)| above);
-            above.is_none() || above == directory
-        };
+        let whole = self.whole();
+        let directories: BTreeSet<String> =
+            self.directory().map(str::to_owned).into_iter().chain(self.listing.kept.clone()).collect();
+        let is_kept = |path: &str| path.rsplit_once('/').is_none_or(|(above, _)| directories.contains(above));
         let entries = whole.entries.iter().filter(|entry| is_kept(&entry.path)).cloned().collect();
-        let directories = directory.map(str::to_owned).into_iter().collect();
-        Source { entries, listing: Listing { is_whole: false, directories, view: None }, ..whole.clone() }
+        Source { entries, listing: Listing { directories, ..Listing::default() }, ..whole.clone() }
     }
 }
 
@@ -161,6 +169,15 @@ mod tests {
         let read: Source = serde_json::from_str(&serde_json::to_string(&of_a_service).unwrap()).unwrap();
         assert_eq!(read, of_a_service);
         assert_eq!(read.seen_from("services/api").root(), of_a_service);
+    }
+
+    #[test]
+    fn a_record_keeps_the_files_of_directories_that_are_built_first() {
+        let keeping = repository().keeping(["services/api-2"]);
+        for source in [keeping.root(), keeping.seen_from("services/api").root()] {
+            assert!(source.lists("services/api-2") && source.has("services/api-2/package.json"));
+            assert_eq!(source.lists("services/api"), source.has("services/api/package.json"));
+        }
     }
 
     #[test]

@@ -157,6 +157,7 @@ async fn request(
         credential,
         host_keys: policy.host_keys(),
         signers: policy.signers(),
+        submodules: policy.submodules(),
         scratch: Default::default(),
         network: selection.network.clone(),
         timeouts: Default::default(),

@@ -25,7 +25,7 @@ pub async fn tokens(
     let patience = patience(selection, facts, flags, policy);
     let read = machine.secret(&access.secret, region(facts), &selection.network, patience).await;
     let text = read.map_err(|error| match Fault::of(&error) {
-        Some(Fault::SecretMissing) => error.remedy(remedy(access)),
+        Some(Fault::SecretMissing) => error.remedy(remedy(access, &access.registries)),
         _ => error,
     })?;
     let access = access.clone();
@@ -36,10 +36,12 @@ fn of(access: &RegistryAccess, text: &Secret) -> Result<Tokens> {
     let doing = || format!("reading the install secret {}", access.secret);
     let variables = secrets::read(&access.secret, text.expose())?;
     let mut tokens = Tokens::new();
-    for Registry { name, token, .. } in &access.registries {
+    for registry in &access.registries {
+        let Registry { name, token, .. } = registry;
         let Some(value) = variables.get(token) else {
             let cause = format!("it has no key {token}, which registries.{name} of the policy names");
-            return Err(Error::new(Code::SecretKeyMissing, doing(), cause).remedy(remedy(access)));
+            return Err(Error::new(Code::SecretKeyMissing, doing(), cause)
+                .remedy(remedy(access, std::slice::from_ref(registry))));
         };
         let plain = value.expose().bytes().all(|byte| byte.is_ascii_graphic());
         if !plain || !(1..=LONGEST).contains(&value.expose().len()) {
@@ -51,14 +53,19 @@ fn of(access: &RegistryAccess, text: &Secret) -> Result<Tokens> {
     Ok(tokens)
 }
 
-fn remedy(access: &RegistryAccess) -> String {
-    let keys: Vec<&str> = access.registries.iter().map(|registry| registry.token.as_str()).collect();
+/// `missing` are the registries whose tokens are not there.
+fn remedy(access: &RegistryAccess, missing: &[Registry]) -> String {
+    let mut keys: Vec<&str> = missing.iter().map(|registry| registry.token.as_str()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let tables: Vec<String> =
+        missing.iter().map(|registry| format!("[registries.{}]", registry.name)).collect();
+    let tables = tables.join(" and ");
     format!(
-        "store {} in the secret {} of this region, as JSON or KEY=value lines, or take this service out of \
-         registries.{}.services in the policy",
+        "store {} in the secret {} of this region, as JSON or KEY=value lines; if this service needs no package from \
+         there, let {tables} of the policy list in services those that do",
         keys.join(" and "),
         access.secret,
-        access.registries.first().map_or("NAME", |registry| registry.name.as_str()),
     )
 }
 
@@ -107,5 +114,7 @@ mod tests {
             assert_eq!(error.code(), code, "{error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+        let remedy = read("OTHER=x\n").unwrap_err().report().remedy;
+        assert!(remedy.contains("store NPM_TOKEN in") && remedy.contains("[registries.acme]"), "{remedy}");
     }
 }

@@ -1,14 +1,14 @@
 //! Access to private package registries, for the commands that install packages.
 
-use core::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::facts::{Network, Registry};
 
-/// Where the proxy listens that adds the tokens. A loopback address that no other program uses by habit.
-pub const PROXY: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 7, 7), 4873);
+/// Stands in a plan for the address of the proxy that adds the tokens: it listens on a port of 127.0.0.1 that the kernel
+/// chooses when it starts. With a fixed port, a local user could listen there first.
+pub const PROXY: &str = "http://registries.bootagent.invalid:80";
 
 /// A command reaches its registries through a proxy of bootagent, which adds each registry's token. The command itself
 /// has no token: it trusts the proxy by a certificate that exists only while it runs.

@@ -29,37 +29,38 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let mut ready = vec!["cache"];
     let runtimes = install_runtimes(steps, wanted, recipe, layout);
     ready.extend(runtimes.last().map(String::as_str));
-    for (path, text) in recipe.scripts() {
-        let why = "a script of bootagent that the build runs";
-        if let Some(directory) = path.parent() {
-            steps
-                .directory("scripts", why, directory.to_owned(), Owner::root(), 0o755)
-                .after(&["remove-leftovers"]);
-        }
-        steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
+    if scripts(steps, recipe) {
         ready.push("script");
     }
-    for tool in recipe.tools() {
-        let why = "the package manager in the version that the commit asks for, once for this machine";
-        let after: Vec<&str> =
-            runtimes.last().map(String::as_str).into_iter().chain(rules.iter().copied()).collect();
-        steps.tool(tool, why, &after);
-        ready.push(&tool.name);
-    }
+    let first: Vec<&str> =
+        runtimes.last().map(String::as_str).into_iter().chain(rules.iter().copied()).collect();
+    let tools = install_tools(steps, recipe, &first);
+    ready.extend(tools.iter().map(String::as_str));
     if packages::install(steps, wanted, recipe)? {
         ready.push("packages");
     }
-    let mut environment = recipe.build_environment.clone();
-    environment.extend(recipe.network(wanted.selection));
-    environment.insert("PATH".to_owned(), recipe.search_path(release));
-    if recipe.keeps_home {
+    for part in recipe.parts() {
+        last = commands(steps, draft, part, (&last, &ready));
+    }
+    steps.built_by(&last);
+    Ok(())
+}
+
+/// Adds the commands of one directory. Returns the last step's id.
+fn commands(steps: &mut Steps, draft: &Draft, part: &Recipe, (last, ready): (&str, &[&str])) -> String {
+    let Draft { wanted, layout, .. } = draft;
+    let (release, mut last) = (draft.release(), last.to_owned());
+    let mut environment = part.build_environment.clone();
+    environment.extend(part.network(wanted.selection));
+    environment.insert("PATH".to_owned(), part.search_path(release));
+    if part.keeps_home {
         environment.insert("HOME".to_owned(), layout::build_home(release).display().to_string());
     }
-    let access = registries::access(draft);
+    let access = registries::access(draft, part);
     environment.extend(access.iter().flat_map(registries::placeholders));
-    for work in &recipe.work {
+    for work in &part.work {
         let access = access.clone().filter(|_| registries::installs(work));
-        let through = |access| registries::environment(recipe, access, &wanted.selection.mirrors);
+        let through = |access| registries::environment(part, access, &wanted.selection.mirrors);
         let mut environment = environment.clone();
         environment.extend(access.as_ref().map(through).into_iter().flatten());
         let command = Command {
@@ -67,25 +68,67 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
             argv: work.argv.clone(),
             user: layout.build_user(),
             group: layout.build_user(),
-            directory: recipe.tree_of(&work.name, release),
+            directory: part.tree_of(&work.name, release),
             environment,
             sandbox: Sandbox {
                 writable: vec![release.to_owned(), layout.cache()],
                 hidden: vec![layout::RUN.into(), layout.data()],
             },
             registries: access,
-            done_by: record.clone(),
+            done_by: record(release, layout),
             own_installer: work.own_installer.clone(),
         };
         steps
             .add(&work.name, &work.why, Action::RunCommand(command))
             .after(&[&last])
-            .after(&ready)
+            .after(ready)
             .within(work.phase);
         last = work.name.clone();
     }
-    steps.built_by(&last);
-    Ok(())
+    last
+}
+
+/// Adds bootagent's own scripts that the build runs. Returns whether there are any.
+fn scripts(steps: &mut Steps, recipe: &Recipe) -> bool {
+    let mut written: Vec<&PathBuf> = Vec::new();
+    for (path, text) in recipe.scripts() {
+        if written.contains(&path) {
+            continue;
+        }
+        written.push(path);
+        let why = "a script of bootagent that the build runs";
+        if let Some(directory) = path.parent() {
+            steps
+                .directory("scripts", why, directory.to_owned(), Owner::root(), 0o755)
+                .after(&["remove-leftovers"]);
+        }
+        steps.file("script", why, path.clone(), text.to_owned(), 0o644).after(&["scripts"]);
+    }
+    !written.is_empty()
+}
+
+/// Adds the package managers that the commits' directories ask for. Versions of one manager are installed one after the other,
+/// because they have one unit. Returns the ids of the steps.
+fn install_tools(steps: &mut Steps, recipe: &Recipe, first: &[&str]) -> Vec<String> {
+    let why = "the package manager in the version that the commit asks for, once for this machine";
+    let mut done: Vec<(String, &InstallTool)> = Vec::new();
+    for tool in recipe.tools() {
+        if done.iter().any(|(_, other)| other.path == tool.path) {
+            continue;
+        }
+        let before = done.iter().rev().find(|(_, other)| other.name == tool.name).map(|(id, _)| id.as_str());
+        let id = unused(steps, &tool.name);
+        let after: Vec<&str> = first.iter().copied().chain(before).collect();
+        steps.tool(&id, tool, why, &after);
+        done.push((id, tool));
+    }
+    done.into_iter().map(|(id, _)| id).collect()
+}
+
+/// This id, with a number if a step has it.
+fn unused(steps: &Steps, id: &str) -> String {
+    let numbered = (2..).map(|number| format!("{id}-{number}"));
+    std::iter::once(id.to_owned()).chain(numbered).find(|id| !steps.has(id)).unwrap_or_default()
 }
 
 /// Adds the files of the release: the commit's, or the manifest alone of a service without a repository. Returns the last
@@ -126,7 +169,12 @@ fn tree(steps: &mut Steps, draft: &Draft, rules: &[&str]) -> &'static str {
 /// directory. Returns the ids of the steps.
 fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout: &Layout) -> Vec<String> {
     let mut done: Vec<String> = Vec::new();
+    let mut known: Vec<&Archive> = Vec::new();
     for archive in recipe.archives() {
+        if known.contains(&archive) {
+            continue;
+        }
+        known.push(archive);
         let install = InstallRuntime {
             archive: archive.clone(),
             unit: layout.transient("runtime"),
@@ -134,7 +182,7 @@ fn install_runtimes(steps: &mut Steps, wanted: &Wanted, recipe: &Recipe, layout:
         };
         let id = match done.is_empty() {
             true => "runtime".to_owned(),
-            false => format!("runtime-{}", archive.runtime),
+            false => unused(steps, &format!("runtime-{}", archive.runtime)),
         };
         let before =
             if steps.has(hooks::BEFORE_INSTALL) { hooks::BEFORE_INSTALL } else { "remove-leftovers" };

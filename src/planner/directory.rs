@@ -1,5 +1,5 @@
-//! The directory of the repository that the service is in (`directory` in the manifest). The planner sees the commit from
-//! there, as if it were the root. Pure.
+//! The directory of the repository that the service is in (`directory` in the manifest), and those that are built before it
+//! (`build_first`). The planner sees the commit from each, as if it were the root. Pure.
 
 use std::borrow::Cow;
 
@@ -12,26 +12,39 @@ use crate::secret::excerpt;
 /// Directories that an error names.
 const NAMED: usize = 5;
 
-/// The commit as the service sees it. Asks for the texts of the directory's files: a fetch reads those of the root, because
-/// the manifest, which names the directory, comes with it.
+/// The commit as the service sees it. Asks for the texts of the directories' files, of all at once: a fetch reads those of
+/// the root, because the manifest, which names the directories, comes with it.
 pub fn seen<'a>(source: &'a Source, manifest: &Manifest) -> Result<Cow<'a, Source>, Unmet> {
-    let Some(directory) = &manifest.directory else { return Ok(Cow::Borrowed(source)) };
-    refuse(source, directory)?;
+    let own = manifest.directory.as_deref();
+    let first: Vec<&str> = manifest.build_first.iter().map(|first| first.directory.as_str()).collect();
+    own.iter().try_for_each(|directory| refuse(source, directory, OWN))?;
+    first.iter().try_for_each(|directory| refuse(source, directory, FIRST))?;
     // A record has the texts that the agent of its day read. A runtime asks for what else it needs.
-    if source.lists_everything() || !source.lists(directory) {
-        let paths = super::evidence().into_iter().map(|request| {
-            let path = format!("{directory}/{}", requested(&request));
-            if request.starts_with(HEAD) { format!("{HEAD}{path}") } else { path }
-        });
-        let paths: Vec<String> = paths.collect();
-        require_texts(source, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
-    }
-    Ok(Cow::Owned(source.seen_from(directory)))
+    let is_unread = |directory: &&str| source.lists_everything() || !source.lists(directory);
+    let unread = own.into_iter().chain(first.iter().copied()).filter(is_unread);
+    let paths: Vec<String> = unread.flat_map(evidence).collect();
+    require_texts(source, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let keeping = match first.is_empty() {
+        true => Cow::Borrowed(source),
+        false => Cow::Owned(source.keeping(first)),
+    };
+    Ok(own.map_or(keeping.clone(), |directory| Cow::Owned(keeping.seen_from(directory))))
 }
 
-fn refuse(source: &Source, directory: &str) -> Result<()> {
+const OWN: (&str, &str) = ("the service", "directory");
+const FIRST: (&str, &str) = ("what is built first", "build_first");
+
+/// The files of a directory whose text is read.
+fn evidence(directory: &str) -> impl Iterator<Item = String> + use<'_> {
+    super::evidence().into_iter().map(move |request| {
+        let path = format!("{directory}/{}", requested(&request));
+        if request.starts_with(HEAD) { format!("{HEAD}{path}") } else { path }
+    })
+}
+
+fn refuse(source: &Source, directory: &str, (what, key): (&str, &str)) -> Result<()> {
     let refused = |cause: String| {
-        let doing = format!("looking for the service in {directory} (directory in bootagent.toml)");
+        let doing = format!("looking for {what} in {directory} ({key} in bootagent.toml)");
         Error::new(Code::ManifestInvalid, doing, cause)
     };
     let mut above = directory.match_indices('/').map(|(slash, _)| &directory[..slash]).chain([directory]);
@@ -46,9 +59,11 @@ fn refuse(source: &Source, directory: &str) -> Result<()> {
     }
     let cause = format!("{} has no such directory", source.named());
     Err(match similar(source, directory) {
-        near if near.is_empty() => refused(cause).remedy("correct directory in bootagent.toml, or remove it"),
+        near if near.is_empty() => {
+            refused(cause).remedy(format!("correct {key} in bootagent.toml, or remove it"))
+        }
         near => refused(format!("{cause}; it has {}", excerpt(&near.join(", "))))
-            .remedy("correct directory in bootagent.toml"),
+            .remedy(format!("correct {key} in bootagent.toml")),
     })
 }
 

@@ -74,9 +74,22 @@ impl Draft<'_> {
             .chain([(*manifest_from).clone()])
             .chain(directory)
             .chain([runtime])
+            .chain(self.recipe.first.iter().map(built_first))
             .chain(signer)
             .chain(values::settings(self.wanted))
             .chain(self.recipe.settings.iter().cloned())
             .collect()
+    }
+}
+
+/// A directory that is built before the service, and by what: `web with node 22.14.0, npm`.
+fn built_first(part: &Recipe) -> Setting {
+    let manager = part.settings.iter().find(|setting| setting.name == "packages");
+    let manager = manager.map(|setting| format!(", {}", setting.value)).unwrap_or_default();
+    let directory = part.directory.path().unwrap_or(".");
+    Setting {
+        name: "built first".to_owned(),
+        value: format!("{directory} with {}{manager}", part.runtime),
+        origin: format!("build_first in bootagent.toml; {}", part.chosen_by),
     }
 }

@@ -119,7 +119,7 @@ fn draft<'a>(wanted: &'a Wanted<'a>) -> Result<Draft<'a>, Unmet> {
     refuse_for_repositories(wanted, &recipe)?;
     let confidential = compose::confidential(&ingredients.compose, wanted.secret, &variables);
     let mut notes = operator_notes(wanted);
-    notes.extend(recipe.notes.iter().cloned());
+    notes.extend(recipe.parts().rev().flat_map(|part| part.notes.iter().cloned()));
     notes.extend(gitlinks(wanted.source));
     notes.extend(limits::notes(wanted));
     persist::notes(wanted.source, wanted.manifest, &mut notes);
@@ -161,7 +161,7 @@ fn recipe(wanted: &Wanted, layout: &Layout) -> Result<Recipe, Unmet> {
         requires_lockfile: wanted.manifest.lockfile.unwrap_or(selection.lockfile),
         npm_installs: selection.npm_installs,
         layout,
-        is_started_by_supervisor: supervisor::starts(wanted.source, wanted.manifest),
+        starts: runtime::Starts::of(supervisor::starts(wanted.source, wanted.manifest)),
     })
 }
 

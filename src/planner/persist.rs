@@ -27,7 +27,8 @@ pub fn refuse(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Result<(
             );
         }
         let in_release = source.in_repository(persistent);
-        if recipe.programs.iter().any(|programs| is_within(programs, &in_release)) {
+        let mut programs = recipe.parts().flat_map(|part| &part.programs);
+        if programs.any(|programs| is_within(programs, &in_release)) {
             let cause = "the service's packages are installed there, separately for each release".to_owned();
             return refused(cause, "remove it from persist");
         }

@@ -16,9 +16,9 @@ const PLACEHOLDER: &str = "added-by-bootagent";
 /// Variables for plain http, which the proxy does not carry.
 const PLAIN: [&str; 4] = ["http_proxy", "HTTP_PROXY", "npm_config_proxy", "YARN_HTTP_PROXY"];
 
-/// The access; `None` if the policy names no registry for this service and runtime.
-pub fn access(draft: &Draft) -> Option<RegistryAccess> {
-    let Draft { wanted, recipe, layout, .. } = draft;
+/// The access of the commands of one directory; `None` if the policy names no registry for this service and its runtime.
+pub fn access(draft: &Draft, recipe: &Recipe) -> Option<RegistryAccess> {
+    let Draft { wanted, layout, .. } = draft;
     let selection = wanted.selection;
     let registries: Vec<_> = selection
         .registries
@@ -40,7 +40,7 @@ pub fn access(draft: &Draft) -> Option<RegistryAccess> {
 
 /// Whether a command may ask registries for packages.
 pub fn installs(work: &Work) -> bool {
-    work.phase == Phase::Install || work.name == "prune-dependencies"
+    work.phase == Phase::Install || work.name.ends_with("prune-dependencies")
 }
 
 /// A placeholder for each token, for all commands of a build.
@@ -51,10 +51,9 @@ pub fn placeholders(access: &RegistryAccess) -> BTreeMap<String, String> {
 
 /// The variables by which a command reaches everything over https through the proxy.
 pub fn environment(recipe: &Recipe, access: &RegistryAccess, mirrors: &Mirrors) -> BTreeMap<String, String> {
-    let (address, port) = PROXY;
     let certificates = access.certificates.display().to_string();
     let through = Network {
-        proxy: Proxy::try_from(format!("http://{address}:{port}")).ok(),
+        proxy: Proxy::try_from(PROXY).ok(),
         no_proxy: Vec::new(),
         ca_file: CaFile::try_from(certificates.clone()).ok(),
         ..access.network.clone()

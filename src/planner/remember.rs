@@ -1,6 +1,7 @@
 //! Steps that write the records for later runs (pinned commit, last start, last healthy deployment), and the clean-up
 //! after a healthy deployment.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::draft::Draft;
@@ -99,10 +100,16 @@ fn prune_runtimes(steps: &mut Steps, facts: &Facts, recipe: &Recipe) {
 
 /// Adds steps that remove other versions of these tools, if no release uses them.
 fn prune_tools<'a>(steps: &mut Steps, tools: impl Iterator<Item = &'a InstallTool>) {
+    let mut kept: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
     for tool in tools {
-        let keep = vec![tool.path.clone()];
-        let action = Action::PruneRuntimes(PruneRuntimes { runtime: tool.name.clone(), keep });
-        let (id, why) = (format!("prune-{}", tool.name), "removes versions that no release uses any more");
+        let keep = kept.entry(&tool.name).or_default();
+        if !keep.contains(&tool.path) {
+            keep.push(tool.path.clone());
+        }
+    }
+    for (name, keep) in kept {
+        let action = Action::PruneRuntimes(PruneRuntimes { runtime: name.to_owned(), keep });
+        let (id, why) = (format!("prune-{name}"), "removes versions that no release uses any more");
         steps.add(&id, why, action).after(&["prune"]).within(Phase::Tidy).optional();
     }
 }
@@ -112,7 +119,13 @@ const LARGEST_CACHE: u64 = 1024;
 
 /// Adds steps that empty the recipe's caches if they are larger than that.
 fn bound_caches(steps: &mut Steps, recipe: &Recipe) {
-    for (index, path) in recipe.caches.iter().enumerate() {
+    let mut caches: Vec<&PathBuf> = Vec::new();
+    for path in recipe.parts().rev().flat_map(|part| &part.caches) {
+        if !caches.contains(&path) {
+            caches.push(path);
+        }
+    }
+    for (index, path) in caches.into_iter().enumerate() {
         let bound = Action::BoundCache(BoundCache { path: path.clone(), most_mib: LARGEST_CACHE });
         let id = if index == 0 { "bound-cache".to_owned() } else { format!("bound-cache-{}", index + 1) };
         let why = "empties a package cache that is too large";

@@ -102,12 +102,12 @@ impl Steps {
     }
 
     /// A program that all services of the machine share. It may be installed at the same time as the checkout.
-    pub fn tool(&mut self, tool: &InstallTool, why: &str, after: &[&str]) {
-        self.add(&tool.name, why, Action::InstallTool(tool.clone()))
+    pub fn tool(&mut self, id: &str, tool: &InstallTool, why: &str, after: &[&str]) {
+        self.add(id, why, Action::InstallTool(tool.clone()))
             .after(&["remove-leftovers", "build-user", "cache"])
             .after(after)
             .within(Phase::Install);
-        self.finished_by(&tool.name);
+        self.finished_by(id);
     }
 
     pub fn link(&mut self, id: &str, why: &str, path: PathBuf, target: PathBuf) -> Added<'_> {

@@ -26,7 +26,8 @@ pub fn refuse(wanted: &Wanted, recipe: &Recipe) -> Result<()> {
             );
         }
         let is_within = |outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
-        if let Some(programs) = recipe.programs.iter().find(|programs| is_within(packages(programs))) {
+        let mut programs = recipe.parts().flat_map(|part| &part.programs);
+        if let Some(programs) = programs.find(|programs| is_within(packages(programs))) {
             return refused(
                 format!("{programs} is where the service's packages are installed"),
                 "choose another path",

@@ -79,3 +79,50 @@ class TestDirectory:
         assert ask(machine, "release").endswith("/api") and "/services/" not in ask(machine, "release")
         assert ask(machine, "read?path=uploads/x") == "x", "persistent directories are those of the service"
         assert status(machine)[1]["state"] == "healthy"
+
+
+# Of a front end and of a library beside the service, each with packages of its own.
+WEB = 'require("mortar"); const fs = require("fs"); fs.mkdirSync("dist"); const { VITE_API, TOKEN } = process.env;\n' + (
+    'fs.writeFileSync("dist/index.html", [VITE_API, TOKEN ?? "no secret", process.cwd().split("/").pop()].join());\n'
+)
+FIRST = 'port = 3000\nhealth = { path = "/health", soak = "1s" }\nenv.values = { VITE_API = "/api" }\n'
+FIRST += 'build_first = [{ directory = "lib", build = "node -e \'require(`fs`).writeFileSync(`made`, `lib`)\'" }, "web"]\n'
+
+
+def several(world, **more: str) -> dict[str, object]:
+    """A service at the root, a front end in web, and lib."""
+    web = world.npm.project("web", {"mortar": "1.0.0"}, scripts={"build": "node build.js"})
+    lib = world.npm.project("lib", {"mortar": "1.0.0"})
+    files = {f"web/{name}": text for name, text in (web | {"build.js": WEB}).items()} | {f"lib/{name}": text for name, text in lib.items()}
+    return talking(installs=True) | files | {"bootagent.toml": FIRST} | more
+
+
+class TestBuildFirst:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.npm.publish("mortar", "1.0.0")
+        return serving(shared, binary, several(shared), TOKEN="t")
+
+    def test_each_directory_is_installed_and_built_before_the_service(self, machine):
+        release = ask(machine, "release")
+        assert ask(machine, "read?path=web/dist/index.html") == "/api,no secret,web" and ask(machine, "read?path=lib/made") == "lib"
+        for path in ("lib/node_modules/mortar/index.js", "web/node_modules/mortar/index.js"):
+            assert machine.exists(f"{release}/{path}"), path
+        plan = machine.run(["bootagent", "--dry-run", "--output", "json"]).json()
+        assert [line["value"].split()[0] for line in plan["settings"] if line["name"] == "built first"] == ["lib", "web"]
+
+    def test_a_build_that_fails_names_its_directory_and_the_former_release_serves(self, shared, machine):  # noqa: F811
+        before = process(machine)
+        shared.repo(SERVICE).commit("test", several(shared) | {"web/build.js": "process.exit(3)\n"})
+        update = machine.run(["bootagent", "update"], timeout=180)
+        assert_failed(machine, update, 2, "E-INSTALL-FAILED", "npm run build in web")
+        assert process(machine) == before and ask(machine, "read?path=web/dist/index.html").startswith("/api")
+
+    def test_a_reboot_needs_no_git(self, shared, machine):  # noqa: F811
+        shared.unreachable(GIT)
+        machine.reboot()
+        again = machine.run(["bootagent", "run"], timeout=180)
+        shared.reachable(GIT)
+        assert again.code == 0, again.stderr
+        assert ask(machine, "read?path=lib/made") == "lib"

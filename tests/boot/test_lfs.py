@@ -66,3 +66,15 @@ def test_a_server_without_lfs_is_named(private):
 def test_more_than_the_limit_is_refused_before_anything_is_downloaded(private):
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize {3 << 30}\n"
     refuses(private, 78, "E-SOURCE-TOO-LARGE", "bytes together", pointer=pointer)
+
+
+def test_the_files_of_a_renamed_repository_are_at_its_new_address(private):
+    renamed = private.world.repo("renamed")
+    renamed.token = TOKEN
+    pointer = renamed.lfs(LARGE)
+    renamed.commit("test", services.node(**{"bootagent.toml": QUIET, "big.bin": pointer}))
+    private.repository.redirect("https://github.com/acme/renamed.git")
+    plan = private.machine.run(["bootagent", "--dry-run", "--update", "--repository", HTTPS, CREDENTIAL], timeout=60)
+    assert plan.code == 0, plan.stderr
+    batches = [entry["path"] for entry in private.world.git.log if entry["path"].endswith("/info/lfs/objects/batch")]
+    assert batches[-1] == "/acme/renamed.git/info/lfs/objects/batch"

@@ -3,11 +3,13 @@
 import json
 
 import pytest
-from lab import python_index
+from lab import npm_packages, python_index
 from lab.world import may
 from looks import SERVICE, ask, current, leftovers, process, shared, wait_until_it_answers  # noqa: F401
+from python_services import POLICY as PYPI_MIRROR
 from python_services import with_uv, with_venv, wsgi
 from stage import POLICY, REPOSITORY, assert_failed
+from test_managers import HERE, NODE_MODULES, project
 
 import services
 
@@ -186,3 +188,65 @@ class TestPypi:
         said = assert_failed(machine, update(machine), 2, "E-REGISTRY-REFUSED", "401")
         assert f"{SECRET} has PIP_TOKEN" in said["error"]["remedy"]
         assert ask(machine, "health") == "ok"
+
+
+@pytest.mark.variants
+class TestOtherManagers:
+    """Each of them asks for the private packages, `ms` and `isarray`, through the proxy, on one machine after another."""
+
+    BRIEF = 'port = 3000\nsecret = false\nhealth = { path = "/", soak = "1s" }\n'
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, shared, binary):  # noqa: F811
+        shared.npm.carry(npm_packages.ensure(HERE / "package-lock.json"))
+        shared.npm.private, shared.npm.token = ("ms", "isarray"), TOKEN
+        tokens(shared, NPM_TOKEN=TOKEN)
+        shared.repo(SERVICE).commit("test", project("yarn-classic", **{"bootagent.toml": cls.BRIEF}))
+        machine = shared.launch(binary=binary, files={POLICY: '[mirrors]\nnpm = "https://npm.acme.test"\n' + NPM})
+        allowed(shared)
+        first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
+        assert first.code == 0, first.stderr
+        return machine
+
+    def installed(self, shared, machine) -> None:  # noqa: F811
+        """The packages came with the token, and only the proxy had it."""
+        asked = [entry for entry in shared.npm.log if entry["path"].startswith(("/ms/-/", "/isarray/-/"))]
+        assert len(asked) >= 2 and all(entry["authorization"] == f"Bearer {TOKEN}" for entry in asked)
+        assert json.loads(machine.http("http://127.0.0.1:3000/").body)["day"] == 86_400_000
+        shared.npm.log.clear()
+
+    def test_yarn_classic(self, shared, machine):  # noqa: F811
+        self.installed(shared, machine)
+
+    @pytest.mark.parametrize(("manager", "more"), [("yarn-berry", NODE_MODULES), ("pnpm", {}), ("bun", {})])
+    def test_another_manager(self, shared, machine, manager, more):  # noqa: F811
+        shared.repo(SERVICE).git("update-ref", "-d", "refs/heads/test")
+        shared.repo(SERVICE).commit("test", project(manager, **more, **{"bootagent.toml": self.BRIEF}))
+        shared.npm.log.clear()
+        updated = update(machine)
+        assert updated.code == 0, updated.stderr
+        self.installed(shared, machine)
+
+    def test_a_token_that_is_refused_is_named(self, shared, machine):  # noqa: F811
+        tokens(shared, NPM_TOKEN="npm_of_another_time")
+        machine.check(["rm", "-rf", f"/var/cache/bootagent/{SERVICE}"])
+        shared.repo(SERVICE).git("update-ref", "-d", "refs/heads/test")
+        shared.repo(SERVICE).commit("test", project("pnpm", **{"bootagent.toml": self.BRIEF, "x": "refused"}))
+        said = assert_failed(machine, update(machine), 2, "E-REGISTRY-REFUSED", "401")
+        assert f"{SECRET} has NPM_TOKEN" in said["error"]["remedy"]
+
+
+@pytest.mark.variants
+def test_pip_asks_through_the_proxy(world, binary):
+    world.tags = {"bootagent:service": SERVICE, "bootagent:environment": "test"}
+    world.pypi.token = TOKEN
+    world.secret(f"service_env_{SERVICE}_test", json.dumps({"TOKEN": "t"}))
+    tokens(world, PIP_TOKEN=TOKEN)
+    world.repo(SERVICE).commit("test", wsgi())
+    machine = world.launch(binary=binary, files={POLICY: PYPI_MIRROR + PYPI}, layers=with_venv())
+    allowed(world)
+    first = machine.run(["bootagent", "run", "--repository", REPOSITORY], timeout=180)
+    assert first.code == 0, first.stderr
+    asked = [entry for entry in world.pypi.log if entry["path"].startswith("/simple/gunicorn")]
+    assert asked and all(entry["authorization"].startswith("Basic ") and "pip/" in entry["user_agent"] for entry in asked)

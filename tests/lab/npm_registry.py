@@ -31,7 +31,7 @@ class NpmRegistry(Faulty):
         super().__init__()
         self._packages: dict[str, dict[str, _Version]] = {}
         self.token: str | None = None  # when set: the bearer token for packages of `private`
-        self.private = "@acme/"
+        self.private: tuple[str, ...] = ("@acme/",)
         self.log: list[dict] = []
 
     def publish(self, name: str, version: str, files: dict[str, str | bytes | Executable] | None = None) -> None:
@@ -85,7 +85,7 @@ class NpmRegistry(Faulty):
 
     def _refusal(self, request: Request) -> Response | None:
         """npm writes the slash of a scoped name as %2f."""
-        is_private = request.path.lower().replace("%2f", "/").startswith(f"/{self.private}")
+        is_private = request.path.lower().replace("%2f", "/").startswith(tuple(f"/{name}" for name in self.private))
         if self.token is None or not is_private or request.headers.get("Authorization") == f"Bearer {self.token}":
             return None
         body = b'{"error":"Unable to authenticate, need: Bearer"}'

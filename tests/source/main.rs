@@ -76,6 +76,7 @@ impl Asking {
             credential: None,
             host_keys: Vec::new(),
             signers: Vec::new(),
+            submodules: true,
             scratch: scratch.path().to_owned(),
             network: Default::default(),
             timeouts: Timeouts { stall: Duration::from_secs(20), ..Timeouts::default() },

@@ -132,18 +132,31 @@ fn a_submodule_of_another_server_is_not_fetched() {
 }
 
 #[test]
+fn the_policy_may_refuse_submodules() {
+    let upstream = Upstream::with(submodule);
+    let server = GitServer::http(upstream.root(), Fault::None);
+    let url = format!("{}/auth.git", server.url);
+    for asking in [Asking::remote(url), Asking::local(upstream.path())] {
+        let (code, text) = asking.with(|request| request.submodules = false).fails();
+        assert_eq!(code, Code::SourceSubmodule, "{text}");
+        assert!(text.contains("git.submodules = false"), "{text}");
+    }
+}
+
+#[test]
 fn a_broken_pointer_of_lfs_is_refused() {
     refused_as(Code::SourceLfs, "model.bin", |upstream| pointer(upstream, "00"));
 }
 
-/// A local repository is planned without what is in other repositories.
+/// For a local repository nothing is fetched: a plan that a run could not carry out is refused.
 #[test]
 fn what_was_not_fetched_is_not_checked_out() {
     for (expected, upstream) in [
         (Code::SourceSubmodule, Upstream::with(submodule)),
         (Code::SourceLfs, Upstream::with(|upstream| pointer(upstream, &"0".repeat(64)))),
     ] {
-        Asking::local(upstream.path()).fetch().unwrap();
+        let (code, text) = Asking::local(upstream.path()).fails();
+        assert!(code == expected && text.contains("local repository"), "{text}");
         let release = TempDir::new().unwrap();
         let commit = upstream.repository.refname_to_id("refs/heads/main").unwrap();
         let error = check_out(&upstream.path(), &named(commit), release.path()).unwrap_err();

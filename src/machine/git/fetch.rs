@@ -8,6 +8,7 @@ use git2::{Oid, Repository};
 use super::inspect::Inspected;
 use super::remote::{RemoteBranch, commit_id, session};
 use super::request::{FetchRequest, Repository as From};
+use super::submodules::Moved;
 use super::transport::Session;
 use super::{commits, inspect, lfs, libgit2, local, signature, submodules};
 use crate::error::{Code, Error, Result};
@@ -20,17 +21,20 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
     // The signature first: nothing of a commit is read, and so believed, that a foreigner may have written.
     let (repository, name, commit, inspected, signed_by) = match &request.repository {
         From::Remote { url } => {
-            let (repository, name, commit) = remote(request, url)?;
+            let (repository, session, commit) = remote(request, url)?;
+            let name = session.exchange().repository().to_owned();
             let signed_by = signature::verify(&repository, commit, &request.signers)?;
-            let inspected = submodules::complete(request, &repository, commit, url)?;
-            lfs::fetch(request, &request.scratch, url, &inspected.items)?;
+            // A repository that its forge renamed answers git at both addresses, and Git LFS perhaps at the new one alone.
+            let mut moved = Moved::from_iter(session.answered().map(|answered| (url.clone(), answered)));
+            let inspected = submodules::complete(request, &repository, commit, url, &mut moved)?;
+            lfs::fetch(request, &request.scratch, (url, &moved), &inspected.items)?;
             (repository, name, commit, inspected, signed_by)
         }
         From::Local { path } => {
-            // Its submodules are repositories of their own: what is in them is not looked at.
             let (repository, name, commit) = local(request, path)?;
             let signed_by = signature::verify(&repository, commit, &request.signers)?;
             let inspected = inspect::inspect(&repository, commit, &request.limits)?;
+            submodules::refuse_incomplete(&inspected, request, path)?;
             (repository, name, commit, inspected, signed_by)
         }
     };
@@ -72,23 +76,25 @@ pub fn tip(request: &FetchRequest) -> Result<Commit> {
     branch.advertised().and_then(commit_id).map_err(|error| session.exchange().redacted(error))
 }
 
-fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, String, Oid)> {
+fn remote(request: &FetchRequest, url: &str) -> Result<(Repository, Arc<dyn Session>, Oid)> {
     let (session, address) = session(request, url)?;
-    fetch_remote(request, &session, &address).map_err(|error| session.exchange().redacted(error))
+    let fetched = fetch_remote(request, &session, &address);
+    let (repository, commit) = fetched.map_err(|error| session.exchange().redacted(error))?;
+    Ok((repository, session, commit))
 }
 
 fn fetch_remote(
     request: &FetchRequest,
     session: &Arc<dyn Session>,
     address: &str,
-) -> Result<(Repository, String, Oid)> {
+) -> Result<(Repository, Oid)> {
     let repository = empty_repository(&request.scratch)?;
     let branch = RemoteBranch { repository: &repository, session, address, branch: &request.branch };
     let commit = match &request.pinned {
         None => branch.newest(1)?,
         Some(pinned) => branch.pinned(pinned)?,
     };
-    Ok((repository, session.exchange().repository().to_owned(), commit))
+    Ok((repository, commit))
 }
 
 fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid)> {

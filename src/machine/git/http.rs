@@ -50,6 +50,10 @@ impl transport::Session for Session {
     fn exchange(&self) -> &Exchange {
         &self.exchange
     }
+
+    fn answered(&self) -> Option<String> {
+        Some(self.answered.lock().unwrap_or_else(PoisonError::into_inner).as_str().to_owned())
+    }
 }
 
 impl Session {

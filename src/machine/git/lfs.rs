@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use ureq::http::StatusCode;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
 use super::address::Address;
@@ -17,6 +18,7 @@ use super::modules::address_of;
 use super::pointer::Pointer;
 use super::request::FetchRequest;
 use super::ssh;
+use super::submodules::Moved;
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::ForeignText;
 
@@ -40,8 +42,14 @@ pub(super) fn refused(path: &str, why: &str) -> Error {
     )
 }
 
-/// Downloads the files of all pointers. `base` is the repository's address; each submodule has its own LFS store.
-pub(super) fn fetch(request: &FetchRequest, repository: &Path, base: &str, items: &[Item]) -> Result<()> {
+/// Downloads the files of all pointers. `base` is the repository's address; each submodule has its own LFS store. A
+/// repository that has moved has it at its new address.
+pub(super) fn fetch(
+    request: &FetchRequest,
+    repository: &Path,
+    (base, moved): (&str, &Moved),
+    items: &[Item],
+) -> Result<()> {
     let mut stores: BTreeMap<&[String], Vec<(&Item, &Pointer)>> = BTreeMap::new();
     for item in items {
         if let Some(pointer) = &item.lfs {
@@ -60,7 +68,7 @@ pub(super) fn fetch(request: &FetchRequest, repository: &Path, base: &str, items
             return Err(refused(&first.path, "the repository is fetched over ssh, and Git LFS only over https")
                 .remedy("write the repository's address with https:// and store a token, or store the file itself in git"));
         }
-        Store::new(request, &address)?.fetch(repository, &wanted)?;
+        Store::new(request, moved.get(&address).unwrap_or(&address))?.fetch(repository, &wanted)?;
     }
     Ok(())
 }
@@ -153,7 +161,7 @@ impl Store {
         let request = request.config().max_redirects(3).https_only(true).build();
         let response = request.call().map_err(|error| self.session.unreachable(&error))?;
         if response.status().as_u16() != 200 {
-            return Err(self.session.refused(response.status()));
+            return Err(self.not_served(item, &action.href, response.status()));
         }
         let mut body = response.into_body().into_reader();
         let part = to.with_extension("part");
@@ -166,6 +174,20 @@ impl Store {
             Err(Copying::Read(error)) => return Err(self.session.broken_off(error)),
         }
         std::fs::rename(&part, to).doing(doing)
+    }
+}
+
+impl Store {
+    /// The error of a server that does not give a file. Another server than the repository's knows no credential: it gets
+    /// a signed address.
+    fn not_served(&self, item: &Item, href: &str, status: StatusCode) -> Error {
+        let temporary = matches!(status.as_u16(), 408 | 425 | 429 | 500..);
+        if temporary || self.session.is_at(href) {
+            return self.session.refused(status);
+        }
+        let server = href.trim_start_matches("https://").split(['/', '?']).next().unwrap_or_default();
+        refused(&item.path, &format!("the storage server {server}, which the repository's server names, answers {status}"))
+            .remedy("is the file there (git lfs fetch --all in a new clone)? its address is signed by the repository's server and ends soon")
     }
 }
 

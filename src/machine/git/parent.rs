@@ -167,6 +167,7 @@ mod tests {
             credential: None,
             host_keys: Vec::new(),
             signers: Vec::new(),
+            submodules: true,
             scratch: PathBuf::new(),
             network: Default::default(),
             timeouts: Default::default(),

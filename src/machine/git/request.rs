@@ -22,6 +22,9 @@ pub struct FetchRequest {
     /// Keys that may sign commits, from the policy. If there is one, a commit that none of them signed is refused.
     #[serde(default)]
     pub signers: Vec<Signer>,
+    /// Whether submodules are fetched; otherwise a commit that has any is refused.
+    #[serde(default = "yes")]
+    pub submodules: bool,
     /// An existing empty directory: it becomes a bare repository. Unused for a local repository.
     pub scratch: PathBuf,
     #[serde(default)]
@@ -32,6 +35,10 @@ pub struct FetchRequest {
     pub limits: Limits,
     /// Paths from the root of the tree whose text is wanted, `package.json` or `api/package.json`.
     pub evidence: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +100,7 @@ mod tests {
             }),
             host_keys: Vec::new(),
             signers: Vec::new(),
+            submodules: true,
             scratch: "/tmp/x".into(),
             network: Network { proxy: Some("http://proxy:3128".try_into().unwrap()), ..Network::default() },
             timeouts: Timeouts::default(),

@@ -1,11 +1,15 @@
 //! Fetches the commits of submodules into the repository of the fetch. Runs in the fetch's child process.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use git2::{AutotagOption, Direction, FetchOptions, Repository};
 
 use super::inspect::{self, Inspected, Missing, shown};
+use super::lfs;
 use super::modules::address_of;
+use super::pointer::Pointer;
 use super::remote::{RemoteBranch, session};
 use super::request::FetchRequest;
 use super::transport::{Session, with_session};
@@ -13,22 +17,61 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, CommitPrefix};
 use crate::secret::ForeignText;
 
-/// Inspects the commit, and fetches submodules until all that it needs is there. `base` is the repository's address. The
-/// bytes of all submodules together have the limit of one fetch.
+/// The addresses that servers redirected to, by those that were asked.
+pub(super) type Moved = BTreeMap<String, String>;
+
+/// Inspects the commit, and fetches submodules until all that it needs is there: those of a commit, then those within them.
+/// `base` is the repository's address. The bytes of all submodules together have the limit of one fetch.
 pub(super) fn complete(
     request: &FetchRequest,
     repository: &Repository,
     commit: git2::Oid,
     base: &str,
+    moved: &mut Moved,
 ) -> Result<Inspected> {
     let mut request = request.clone();
     loop {
         let inspected = inspect::inspect(repository, commit, &request.limits)?;
-        let Some(missing) = inspected.missing.first() else { return Ok(inspected) };
-        fetch(&mut request, repository, base, missing)?;
-        if repository.find_commit(missing.commit).is_err() {
-            return Err(refused(missing, format!("its commit {} was not sent", missing.commit)));
+        let Some(first) = inspected.missing.first() else { return Ok(inspected) };
+        if !request.submodules {
+            return Err(forbidden(first));
         }
+        for missing in &inspected.missing {
+            // Two submodules may have one commit.
+            if repository.find_commit(missing.commit).is_ok() {
+                continue;
+            }
+            fetch(&mut request, repository, base, missing, moved)?;
+            if repository.find_commit(missing.commit).is_err() {
+                return Err(refused(missing, format!("its commit {} was not sent", missing.commit)));
+            }
+        }
+    }
+}
+
+fn forbidden(missing: &Missing) -> Error {
+    refused(missing, "the policy has git.submodules = false".to_owned()).remedy(
+        "add the submodule's files to the repository (git subtree), or let the owner of the AMI set git.submodules",
+    )
+}
+
+/// Fails for what a local repository lacks: nothing is fetched for it, and a run could not check it out.
+pub(super) fn refuse_incomplete(inspected: &Inspected, request: &FetchRequest, path: &Path) -> Result<()> {
+    let remedy = "name the repository by its address on its server, from which both are fetched";
+    if let Some(missing) = inspected.missing.first() {
+        if !request.submodules {
+            return Err(forbidden(missing));
+        }
+        let why = "its commit is not in the local repository, and nothing is fetched for that".to_owned();
+        return Err(refused(missing, why).remedy(remedy));
+    }
+    let is_absent = |pointer: &Pointer| !lfs::path(path, pointer).exists();
+    match inspected.items.iter().find(|item| item.lfs.as_ref().is_some_and(is_absent)) {
+        Some(item) => {
+            let why = "files of Git LFS are not taken from a local repository";
+            Err(lfs::refused(&item.path, why).remedy(remedy))
+        }
+        None => Ok(()),
     }
 }
 
@@ -38,10 +81,17 @@ pub(super) fn refused(missing: &Missing, why: String) -> Error {
     Error::new(Code::SourceSubmodule, doing, ForeignText::message(&why))
 }
 
-fn fetch(request: &mut FetchRequest, repository: &Repository, base: &str, missing: &Missing) -> Result<()> {
+fn fetch(
+    request: &mut FetchRequest,
+    repository: &Repository,
+    base: &str,
+    missing: &Missing,
+    moved: &mut Moved,
+) -> Result<()> {
     let address = address_of(base, &missing.urls).map_err(|why| refused(missing, why))?;
-    let (session, address) = session(request, &address).map_err(|error| of(missing, error))?;
-    let fetched = commit(repository, &session, &address, missing);
+    let (session, at) = session(request, &address).map_err(|error| of(missing, error))?;
+    let fetched = commit(repository, &session, &at, missing);
+    moved.extend(session.answered().map(|answered| (address, answered)));
     request.limits.pack_bytes = session.exchange().left();
     fetched.map_err(|error| of(missing, session.exchange().redacted(error)))
 }

@@ -18,6 +18,11 @@ pub(super) trait Session: Send + Sync {
     fn transport(self: Arc<Self>, remote: &Remote<'_>) -> Result<Transport, git2::Error>;
 
     fn exchange(&self) -> &Exchange;
+
+    /// The repository's address after the redirects of the last request, if its protocol has any.
+    fn answered(&self) -> Option<String> {
+        None
+    }
 }
 
 thread_local! {

@@ -72,9 +72,17 @@ fn mounted(repository: &Path) -> (PathBuf, Vec<String>) {
 pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<String>> {
     let user = User::Named { user: command.user.clone(), group: command.group.clone() };
     // Longer than the step's time limit: it ends the unit if the agent was killed.
+    let proxy = match &command.registries {
+        Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
+        None => None,
+    };
+    let environment = match &proxy {
+        Some(proxy) => proxy.environment(&command.environment),
+        None => command.environment.clone(),
+    };
     let mut transient = TransientUnit::new(&command.unit, user, Duration::from_secs(3600))
         .directory(&command.directory)
-        .environment(&command.environment);
+        .environment(&environment);
     for path in &command.sandbox.writable {
         transient = transient.writable(path);
     }
@@ -85,18 +93,15 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<Stri
         Some(node) => npm_tree::command_line(node, &command.argv)?,
         None => wrapper::command_line(&command.argv, false)?,
     };
-    let _proxy = match &command.registries {
-        Some(access) => Some(registries::start(access, &command.user, context.tokens).await?),
-        None => None,
-    };
     let began = now();
     let output = transient.run(&argv, None, 256 << 10).await?;
+    drop(proxy);
     let unit_ended = match output.ok() {
         true => String::new(),
         false => journal::systemd_messages(&command.unit, began).await,
     };
     let ran = diagnose::Ran {
-        line: command.argv.join(" "),
+        line: shown(command),
         user: &command.user,
         writable: &command.sandbox.writable,
         fault: Fault::InstallFailed,
@@ -104,6 +109,16 @@ pub async fn run(command: &Command, context: &Context<'_>) -> Result<Option<Stri
     let judged = diagnose::judge(&ran, &output, &unit_ended);
     clock::checked(judged.map_err(|error| remedied(error, command.registries.as_ref()))).await?;
     Ok(command.own_installer.as_ref().and_then(|_| npm_tree::about_npm(&output.stderr)))
+}
+
+/// The command, and the directory of the release that it runs in, if that is not the root.
+fn shown(command: &Command) -> String {
+    let line = command.argv.join(" ");
+    let below = |root: &PathBuf| command.directory.strip_prefix(root).ok().map(Path::to_owned);
+    match command.sandbox.writable.iter().find_map(below) {
+        Some(directory) if !directory.as_os_str().is_empty() => format!("{line} in {}", directory.display()),
+        _ => line,
+    }
 }
 
 /// Of a registry that refuses the token: where the token comes from.

@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::failure::{Failure, Result};
 use crate::fault::Fault;
-use crate::machine::web::tls;
+use crate::machine::web::{connect as proxied, tls};
 
 const CONNECT: Duration = Duration::from_secs(15);
-/// In bytes: the head of a proxy's answer.
-const HEAD: usize = 8 << 10;
 
 pub type Stream = TlsStream<TcpStream>;
 
@@ -52,7 +49,8 @@ pub async fn connect(
     let connecting = async {
         let mut tcp = tcp(host, addresses).await?;
         if is_proxied {
-            tunnel(&mut tcp, host, port).await?;
+            let target = format!("{host}:{port}");
+            proxied::tunnel(&mut tcp, &target).await.map_err(|cause| unreachable(host, &cause))?;
         }
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| unreachable(host, &error.to_string()))?;
@@ -83,27 +81,6 @@ async fn tcp(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream> {
         }
     }
     Err(unreachable(host, &last))
-}
-
-/// Asks a proxy for a tunnel.
-async fn tunnel(tcp: &mut TcpStream, host: &str, port: u16) -> Result<()> {
-    let failed = |error: std::io::Error| unreachable(host, &format!("the proxy: {error}"));
-    let request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-    tcp.write_all(request.as_bytes()).await.map_err(failed)?;
-    let mut head = Vec::new();
-    // Byte by byte: what follows the head is TLS's.
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() > HEAD {
-            return Err(unreachable(host, "the proxy's answer has no end"));
-        }
-        head.push(tcp.read_u8().await.map_err(failed)?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let status = head.split_whitespace().nth(1).unwrap_or_default();
-    match status.starts_with('2') {
-        true => Ok(()),
-        false => Err(unreachable(host, &format!("the proxy answers {}", crate::secret::excerpt(status)))),
-    }
 }
 
 fn unreachable(host: &str, cause: &str) -> Failure {

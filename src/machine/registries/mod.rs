@@ -11,6 +11,8 @@ pub mod proxy;
 mod request;
 mod tunnel;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::unistd::User;
@@ -24,17 +26,27 @@ use crate::machine::jail::request::{decode_reply, encode_request};
 use crate::machine::jail::unit::{self, Serving, TransientUnit, own_program};
 use crate::machine::web::trust;
 use crate::plan::{Mode, Owner, PROXY, RegistryAccess};
-use request::{Login, RegistriesRequest};
+use request::{Listening, Login, RegistriesRequest};
 
 /// The child answers when it listens.
 const START: Duration = Duration::from_secs(20);
-/// In bytes: its certificate.
+/// In bytes: its address and its certificate.
 const REPLY: u64 = 64 << 10;
 
 /// A proxy that runs. It is stopped, and its certificate removed, when this is dropped.
 pub struct Running<'a> {
     access: &'a RegistryAccess,
+    address: SocketAddr,
     _unit: Serving,
+}
+
+impl Running<'_> {
+    /// The variables of a plan, with the address that the proxy has.
+    pub fn environment(&self, of_the_plan: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let address = format!("http://{}", self.address);
+        let here = |value: &String| if value == PROXY { address.clone() } else { value.clone() };
+        of_the_plan.iter().map(|(name, value)| (name.clone(), here(value))).collect()
+    }
 }
 
 /// Starts the proxy for the commands of `user`.
@@ -57,14 +69,13 @@ pub async fn start<'a>(
         network: access.network.clone(),
         timeouts: Default::default(),
         uid,
-        listen: PROXY.into(),
     };
     let argv = [own_program()?.display().to_string(), Role::VERB.to_owned(), proxy::ROLE.to_owned()];
     let limit = Phase::Install.seconds().duration() + Duration::from_secs(60);
     let transient = TransientUnit::new(&access.unit, unit::User::Dynamic, limit);
     let (reply, serving) = transient.serve(&argv, encode_request(&request)?, START, REPLY).await?;
-    let certificate: String = decode_reply(&reply)?;
-    let running = Running { access, _unit: serving };
+    let Listening { address, certificate } = decode_reply(&reply)?;
+    let running = Running { access, address, _unit: serving };
     let bundle = trust::bundle_with(access.network.ca_file.as_ref(), &certificate)?;
     if let Some(directory) = access.certificates.parent() {
         files::directory(directory, &Owner::root(), Mode(0o755))?;

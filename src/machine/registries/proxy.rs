@@ -2,7 +2,7 @@
 //! HEAD, with their token; so a script can read packages, and can neither read a token nor publish with it.
 
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use ureq::http::{self as web_http, Method};
 
 use super::authority::Authority;
 use super::http::{Request, answer, head, is_below, parse};
-use super::request::{Login, RegistriesRequest, split};
+use super::request::{Listening, Login, RegistriesRequest, split};
 use super::{peer, tunnel};
 use crate::error::{Coded, Result};
 use crate::machine::web::agent::agent;
@@ -24,6 +24,8 @@ pub const ROLE: &str = "registries";
 
 /// Package managers open up to 64 connections at once.
 const MOST: usize = 256;
+/// Connections whose user is being looked up. Those of other users stay among them, and take no place of the build user's.
+const MOST_UNKNOWN: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
 const USER_AGENT: &str = concat!("bootagent/", env!("CARGO_PKG_VERSION"));
 
@@ -58,36 +60,66 @@ struct Proxy {
     request: RegistriesRequest,
     authority: Authority,
     agent: Agent,
-    open: AtomicUsize,
+    open: Arc<AtomicUsize>,
+    unknown: Arc<AtomicUsize>,
 }
 
-/// Listens, and returns the certificate to trust, and what serves from then on.
-pub fn begin(request: RegistriesRequest) -> Result<(String, impl FnOnce() -> ExitCode)> {
-    let doing = || format!("listening on {} for the installation", request.listen);
-    let listener = TcpListener::bind(request.listen).doing(doing)?;
+/// Listens on a port that the kernel chooses: no other program can have it. Returns where, with the certificate to trust, and
+/// what serves from then on.
+pub fn begin(request: RegistriesRequest) -> Result<(Listening, impl FnOnce() -> ExitCode)> {
+    let doing = || "listening on a port of 127.0.0.1 for the installation".to_owned();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing(doing)?;
+    let address = listener.local_addr().doing(doing)?;
     let authority = Authority::new(request.logins.iter().map(|login| login.host.as_str()))?;
     let agent = agent(&request.network, &request.timeouts, USER_AGENT)?;
     let certificate = authority.certificate.clone();
-    let proxy = Arc::new(Proxy { request, authority, agent, open: AtomicUsize::new(0) });
-    Ok((certificate, move || proxy.serve(&listener)))
+    let (open, unknown) = (Arc::default(), Arc::default());
+    let proxy = Arc::new(Proxy { request, authority, agent, open, unknown });
+    Ok((Listening { address, certificate }, move || proxy.serve(&listener)))
+}
+
+/// One more of what `of` counts, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// None if there are `most` already.
+    fn new(of: &Arc<AtomicUsize>, most: usize) -> Option<Counted> {
+        let counted = Counted(Arc::clone(of));
+        (of.fetch_add(1, Ordering::Relaxed) < most).then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Proxy {
     /// Until the unit is stopped.
     fn serve(self: Arc<Self>, listener: &TcpListener) -> ExitCode {
         for stream in listener.incoming().flatten() {
-            if self.open.fetch_add(1, Ordering::Relaxed) >= MOST || !peer::is_of(self.request.uid, &stream) {
-                self.open.fetch_sub(1, Ordering::Relaxed);
-                continue;
-            }
+            // The kernel's table is long on a busy machine: the next connection does not wait until it is read.
+            let unknown = loop {
+                match Counted::new(&self.unknown, MOST_UNKNOWN) {
+                    Some(counted) => break counted,
+                    None => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
             let proxy = Arc::clone(&self);
-            std::thread::spawn(move || {
-                // The client sees what went wrong; there is no log that it could fill.
-                let _ = proxy.handle(stream);
-                proxy.open.fetch_sub(1, Ordering::Relaxed);
-            });
+            let _ = std::thread::Builder::new().spawn(move || proxy.admit(stream, unknown));
         }
         ExitCode::FAILURE
+    }
+
+    /// Serves the build user. The client sees what went wrong; there is no log that it could fill.
+    fn admit(&self, stream: TcpStream, unknown: Counted) {
+        if !peer::is_of(self.request.uid, &stream) {
+            return;
+        }
+        drop(unknown);
+        let Some(_open) = Counted::new(&self.open, MOST) else { return };
+        let _ = self.handle(stream);
     }
 
     fn handle(&self, mut client: TcpStream) -> io::Result<()> {

@@ -19,7 +19,14 @@ pub struct RegistriesRequest {
     pub timeouts: Timeouts,
     /// The only user whose connections are served.
     pub uid: u32,
-    pub listen: SocketAddr,
+}
+
+/// The proxy's answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listening {
+    pub address: SocketAddr,
+    /// What an installation must trust, as PEM.
+    pub certificate: String,
 }
 
 /// What is sent to one registry.

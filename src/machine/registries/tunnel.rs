@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 
 use crate::facts::Network;
 use crate::machine::jail::request::Timeouts;
+use crate::machine::web::connect as proxied;
 
 /// A connection without a byte in either direction is closed.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(300);
@@ -18,15 +19,9 @@ pub fn connect(
 ) -> Result<TcpStream, String> {
     let Some(proxy) = network.proxy_for(host) else { return connect_to(target, timeouts) };
     let mut stream = connect_to(proxy.authority(), timeouts)?;
-    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
-    let head = super::http::head(&mut stream).map_err(|error| format!("the proxy {proxy}: {error}"))?;
-    let status =
-        String::from_utf8_lossy(&head).split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
-    match status {
-        Some(200..=299) => Ok(stream),
-        _ => Err(format!("the proxy {proxy} refuses CONNECT {target}")),
-    }
+    proxied::tunnel_blocking(&mut stream, target)
+        .map_err(|cause| format!("{cause} (by the proxy {proxy})"))?;
+    Ok(stream)
 }
 
 fn connect_to(at: &str, timeouts: &Timeouts) -> Result<TcpStream, String> {

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod archive;
+pub mod connect;
 pub mod document;
 pub mod get;
 pub mod tls;

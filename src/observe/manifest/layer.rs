@@ -10,7 +10,8 @@ use super::tables::{self, Table, Tables};
 use super::timers::{self, Timers};
 use super::volume::VolumeLayer;
 use super::{
-    EnvWish, Health, Manifest, SupervisorName, compose, limits, sources, value_files, values, wait_for,
+    BuildFirst, EnvWish, Health, Manifest, SupervisorName, build_first, compose, limits, sources,
+    value_files, values, wait_for,
 };
 use crate::facts::{Strength, ValueFile};
 use crate::observe::secrets::Refusal;
@@ -18,6 +19,7 @@ use crate::plan::{Limits, Seconds};
 
 const KEYS: &[&str] = &[
     "build",
+    "build_first",
     "directory",
     "env",
     "environments",
@@ -50,6 +52,7 @@ const ENV_KEYS: &[&str] = &["allow", "compose", "file", "files", "from", "requir
 pub(super) struct Layer {
     runtime: Option<String>,
     directory: Option<String>,
+    build_first: Option<Vec<Placed<BuildFirst>>>,
     tables: Tables,
     limits: Limits,
     lockfile: Option<bool>,
@@ -107,6 +110,7 @@ impl Layer {
             match key {
                 "runtime" => layer.runtime = Some(values::runtime(&item, runtimes)?),
                 "directory" => layer.directory = Some(values::directory(&item)?),
+                "build_first" => layer.build_first = Some(build_first::read(&item, runtimes)?),
                 "limits" => layer.limits = limits::read(&item, KEYS)?,
                 "lockfile" => layer.lockfile = Some(item.flag()?),
                 "install" => layer.install = Some(values::commands(&item)?),
@@ -146,6 +150,7 @@ impl Layer {
         Layer {
             runtime: over.runtime.or(self.runtime),
             directory: over.directory.or(self.directory),
+            build_first: over.build_first.or(self.build_first),
             tables: tables::over(over.tables, self.tables),
             limits: self.limits.under(over.limits),
             lockfile: over.lockfile.or(self.lockfile),
@@ -182,6 +187,10 @@ impl Layer {
         timers::refuse_names_of(self.timers.as_ref(), self.processes.as_ref())?;
         Ok(Manifest {
             runtime: self.runtime,
+            build_first: build_first::finish(
+                self.build_first.unwrap_or_default(),
+                self.directory.as_deref(),
+            )?,
             directory: self.directory,
             tables: self.tables,
             limits: self.limits,

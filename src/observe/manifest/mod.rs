@@ -3,6 +3,7 @@
 //! Everyone who can push writes this file, so it is not trusted. Each read checks every key, in the overlays of all
 //! environments: a mistake in prod's overlay must already fail in test.
 
+mod build_first;
 mod compose;
 mod layer;
 mod limits;
@@ -27,6 +28,7 @@ use crate::facts::{Environment, LONGEST_EVIDENCE, Probe, Strength, ValueFile, Va
 use crate::fault::Phase;
 use crate::plan::{Limits, Seconds};
 
+pub use build_first::BuildFirst;
 use layer::Layer;
 pub use pm2::{Pm2Ecosystem, Pm2Instances, Pm2Mode, Pm2Wish};
 pub use processes::{Process, Processes};
@@ -43,6 +45,8 @@ pub struct Manifest {
     pub runtime: Option<String>,
     /// The directory of the repository that the service is in; none: its root.
     pub directory: Option<String>,
+    /// Directories that are installed and built before the service, in this order.
+    pub build_first: Vec<BuildFirst>,
     /// The tables of runtimes, such as `[node]`.
     pub tables: tables::Tables,
     /// Whether dependencies must be locked; none: as the policy says.
@@ -152,6 +156,7 @@ impl Default for Manifest {
         Manifest {
             runtime: None,
             directory: None,
+            build_first: Vec::new(),
             tables: tables::Tables::new(),
             lockfile: None,
             install: None,

@@ -64,6 +64,7 @@ fn complete() -> Manifest {
         runtime: Some("node".into()),
         tables: [("node".into(), [pair("version", ">=20 <23")].into())].into(),
         directory: None,
+        build_first: Vec::new(),
         lockfile: Some(false),
         install: Some(vec!["npm ci --omit=dev".into()]),
         build: Some(vec!["npm run build".into(), "npm prune".into()]),
@@ -178,7 +179,7 @@ fn the_examples_of_the_reference_are_read() {
     let reference = include_str!("../../../docs/reference/manifest.md");
     let examples: Vec<&str> =
         reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 8);
     for example in examples {
         read(example);
     }

@@ -109,6 +109,8 @@ pub struct Git {
     pub host_keys: Option<Vec<HostKey>>,
     /// Keys that may sign commits, as lines of ssh's allowed_signers.
     pub signers: Option<Vec<Signer>>,
+    /// Whether commits with submodules are deployed.
+    pub submodules: Option<bool>,
 }
 
 /// The table `[tags]`: the keys of the tags that select, for fleets with tags of their own.
@@ -157,6 +159,7 @@ impl Fragment {
             git: Git {
                 host_keys: self.git.host_keys.or(under.git.host_keys),
                 signers: self.git.signers.or(under.git.signers),
+                submodules: self.git.submodules.or(under.git.submodules),
             },
             tags: Tags {
                 service: self.tags.service.or(under.tags.service),

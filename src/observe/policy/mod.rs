@@ -167,6 +167,11 @@ impl Policy {
         self.or_default(|fragment| fragment.git.signers.clone()).value
     }
 
+    /// Whether commits with submodules are deployed.
+    pub fn submodules(&self) -> bool {
+        self.uppermost(|fragment| fragment.git.submodules).is_none_or(|named| named.value)
+    }
+
     pub fn secret(&self) -> Sourced<String> {
         self.or_default(|fragment| fragment.secret.clone())
     }

@@ -13,12 +13,15 @@ pub fn plan(subject: &Subject) -> Result<Vec<Setting>> {
     let asked = asked::asked(subject)?;
     let installed = [runtime(subject)].into_iter().chain(image(subject)).chain(manager(subject));
     let installed = installed.chain(os_packages(subject));
+    let first = subject.recipe.first.iter().flat_map(|part| &part.work);
+    let first = first.map(|work| line(&work.name.replace('-', " "), &command::typed(&work.argv), &work.why));
     let commands = subject.recipe.work.iter().map(|work| {
         line(&work.name.replace('-', " "), &command::typed(&work.argv), &origin_of_work(subject, work))
     });
     let migrate = subject.recipe.migrate.iter();
     let migrate = migrate.map(|argv| line("migrate", &command::typed(argv), "migrate in bootagent.toml"));
     let lines = installed
+        .chain(first)
         .chain(commands)
         .chain(migrate)
         .chain(candidate(subject))

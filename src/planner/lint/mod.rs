@@ -139,7 +139,7 @@ fn recipe(source: &Source, manifest: &Manifest) -> Result<Recipe, Unmet> {
         requires_lockfile: manifest.lockfile.unwrap_or(true),
         npm_installs: false,
         layout: &Layout::new(&service),
-        is_started_by_supervisor: supervisor::starts(source, manifest),
+        starts: runtime::Starts::of(supervisor::starts(source, manifest)),
     })?;
     persist::refuse(source, manifest, &recipe)?;
     (supervisor::of(manifest, &recipe).refuse)(source, manifest, &recipe)?;

@@ -155,7 +155,8 @@ fn loopback(line: &str) -> Option<Warning> {
 /// Neither the build user nor the service's user may become root.
 fn as_root(subject: &Subject) -> Option<Warning> {
     let recipe = subject.recipe;
-    let all = recipe.work.iter().map(|work| &work.argv).chain(&recipe.migrate).chain([&recipe.start.argv]);
+    let work = recipe.parts().flat_map(|part| &part.work);
+    let all = work.map(|work| &work.argv).chain(&recipe.migrate).chain([&recipe.start.argv]);
     let line = all.map(|argv| command::typed(argv)).find(|line| command::words(line).contains(&"sudo"))?;
     Some(warning(
         "sudo",

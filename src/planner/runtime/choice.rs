@@ -2,7 +2,7 @@
 
 use super::container::DOCKERFILE;
 use super::procfile::in_toml;
-use super::recipe::{Claim, Recipe, RecipeInputs, Runtime};
+use super::recipe::{Claim, Recipe, RecipeInputs, Runtime, Starts};
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
 use crate::observe::Selection;
@@ -20,7 +20,8 @@ pub fn recipe(all: &All, inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     };
     let mut recipe = (runtime.recipe)(inputs)?;
     let is_of_containers = recipe.container().is_some() || recipe.project().is_some();
-    if named.is_none() && !is_of_containers && inputs.source.has(DOCKERFILE) {
+    let is_built_only = inputs.starts == Starts::Nothing;
+    if named.is_none() && !is_of_containers && !is_built_only && inputs.source.has(DOCKERFILE) {
         recipe.notes.push(format!(
             "{DOCKERFILE} is not used: {} speaks for {}; to run its image, set runtime = \"docker\" in bootagent.toml",
             recipe.chosen_by, runtime.name

@@ -13,6 +13,8 @@ pub mod data_host;
 mod directory;
 mod docker;
 mod dockerfile;
+mod first;
+mod needs;
 mod node;
 mod procfile;
 mod python;
@@ -37,7 +39,7 @@ pub use command::Start;
 pub use directory::Directory;
 pub use dockerfile::needs_buildkit;
 pub use node::{LOCKFILES, NODE};
-pub use recipe::{ANY_VERSION, Kind, Need, Recipe, RecipeInputs, Runtime, Site, Work};
+pub use recipe::{ANY_VERSION, Kind, Need, Recipe, RecipeInputs, Runtime, Site, Starts, Work};
 pub use site::{needs as nginx_need, nginx};
 
 /// In the order in which errors name them.
@@ -52,10 +54,12 @@ const ALL: &[&Runtime] = &[
     &data_host::REDIS,
 ];
 
-/// The recipe of the runtime that the manifest names, else of the one that recognizes the commit.
+/// The recipe of the runtime that the manifest names, else of the one that recognizes the commit, and those of the
+/// directories that are built before it.
 pub fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
-    let recipe = choice::recipe(ALL, inputs)?;
-    Ok(recipe.moved(inputs.source.directory()))
+    let recipe = choice::recipe(ALL, inputs)?.moved(inputs.source.directory());
+    let first = first::recipes(inputs, &recipe)?;
+    Ok(Recipe { first, ..recipe })
 }
 
 /// Whether a service with this manifest of the operator needs no repository: a database server, and containers whose images

@@ -16,7 +16,7 @@ use crate::facts::{Facts, Mirrors, Network, Places, Source};
 use crate::fault::Phase;
 use crate::observe::manifest::{Manifest, Table};
 use crate::observe::{Archives, PackagesAllowed, Selection};
-use crate::plan::layout::{self, Layout};
+use crate::plan::layout::Layout;
 use crate::plan::{Archive, InstallTool, Setting};
 use crate::planner::env::Dialect;
 use crate::planner::network;
@@ -91,8 +91,24 @@ pub struct RecipeInputs<'a> {
     /// Whether the policy leaves every installation of Node's packages to their package manager.
     pub npm_installs: bool,
     pub layout: &'a Layout,
-    /// Whether a supervisor's file in the repository names what is started, so that no start command is needed.
-    pub is_started_by_supervisor: bool,
+    pub starts: Starts,
+}
+
+/// What a recipe must start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    /// The service, by the manifest's command or a convention.
+    Service,
+    /// What a supervisor's file in the repository names, so that no start command is needed.
+    BySupervisor,
+    /// Nothing: a directory that is only built.
+    Nothing,
+}
+
+impl Starts {
+    pub fn of(is_started_by_supervisor: bool) -> Starts {
+        if is_started_by_supervisor { Starts::BySupervisor } else { Starts::Service }
+    }
 }
 
 /// A version that fits any request, for plans without a machine (`bootagent validate`).
@@ -111,6 +127,8 @@ pub struct Recipe {
     pub settings: Vec<Setting>,
     /// The service's directory in the release.
     pub directory: Directory,
+    /// Recipes of the directories that are built before the service. Nothing of them is started.
+    pub first: Vec<Recipe>,
     /// What must be installed before the commands of `work` run.
     pub needs: Vec<Need>,
     /// The commands to install and build, run in order, in the release, as the build user.
@@ -216,6 +234,7 @@ impl Recipe {
             chosen_by: "runtime in bootagent.toml".to_owned(),
             settings: Vec::new(),
             directory: Directory::default(),
+            first: Vec::new(),
             needs: Vec::new(),
             work: Vec::new(),
             build_environment: BTreeMap::new(),
@@ -239,6 +258,11 @@ impl Recipe {
         }
     }
 
+    /// The recipes of all directories, in the order in which they are built: the service's is the last one.
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &Recipe> {
+        self.first.iter().chain([self])
+    }
+
     /// The service's directory in this tree: a release, or `current`.
     pub fn tree(&self, tree: &Path) -> PathBuf {
         self.directory.of(tree)
@@ -250,6 +274,11 @@ impl Recipe {
             true => release.to_owned(),
             false => self.tree(release),
         }
+    }
+
+    /// Whether a command runs in the repository's root.
+    pub(super) fn runs_in_the_root(&self, work: &Work) -> bool {
+        self.directory.path().is_none() || self.directory.of_the_root.contains(&work.name)
     }
 
     /// A recipe that was made as if the directory were the root: its paths become those of the release.
@@ -316,46 +345,9 @@ impl Recipe {
         all.collect::<Vec<_>>().join(":")
     }
 
-    /// The directories of the recipe's runtimes that bootagent installed, and may remove later.
-    pub fn runtimes(&self) -> Vec<PathBuf> {
-        let version = |path: &String| {
-            let inside = Path::new(path).strip_prefix(layout::RUNTIMES).ok()?;
-            Some(Path::new(layout::RUNTIMES).join(inside.iter().take(2).collect::<PathBuf>()))
-        };
-        self.path.iter().filter_map(version).collect()
-    }
-
     /// Proxy, CA file and mirrors as variables of the recipe's commands.
     pub fn network(&self, selection: &Selection) -> BTreeMap<String, String> {
         network::environment(&selection.network, (self.of.network)(&selection.network, &selection.mirrors))
-    }
-
-    pub fn archives(&self) -> impl Iterator<Item = &Archive> {
-        self.needs.iter().filter_map(|need| match need {
-            Need::Archive(archive) => Some(archive),
-            _ => None,
-        })
-    }
-
-    pub fn tools(&self) -> impl Iterator<Item = &InstallTool> {
-        self.needs.iter().filter_map(|need| match need {
-            Need::Tool(tool) => Some(tool),
-            _ => None,
-        })
-    }
-
-    pub fn packages(&self) -> impl Iterator<Item = &String> {
-        self.needs.iter().flat_map(|need| match need {
-            Need::Packages(names) => names.as_slice(),
-            _ => &[],
-        })
-    }
-
-    pub fn scripts(&self) -> impl Iterator<Item = (&PathBuf, &'static str)> {
-        self.needs.iter().filter_map(|need| match need {
-            Need::Script { path, text } => Some((path, *text)),
-            _ => None,
-        })
     }
 
     /// 12 hexadecimal digits that tell releases of one commit apart. Contains what changes the release's files, and
@@ -370,14 +362,19 @@ impl Recipe {
             migrate: &'a [String],
             #[serde(skip_serializing_if = "Option::is_none")]
             directory: Option<&'a str>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            first: Vec<Identity<'a>>,
         }
-        let work = self.work.iter().map(|work| (work.name.as_str(), work.line.as_str())).collect();
-        let identity = Identity {
-            runtime: &self.runtime_line,
-            work,
-            migrate: &self.migrate_lines,
-            directory: self.directory.path(),
-        };
+        fn of(recipe: &Recipe) -> Identity<'_> {
+            Identity {
+                runtime: &recipe.runtime_line,
+                work: recipe.work.iter().map(|work| (work.name.as_str(), work.line.as_str())).collect(),
+                migrate: &recipe.migrate_lines,
+                directory: recipe.directory.path(),
+                first: recipe.first.iter().map(of).collect(),
+            }
+        }
+        let identity = of(self);
         let text = serde_json::to_vec(&identity).unwrap_or_default();
         Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }

@@ -112,7 +112,7 @@ impl Service {
             let archive: Vec<&str> = ["runtime"].into_iter().filter(|id| steps.has(id)).collect();
             let rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
             let after: Vec<&str> = archive.into_iter().chain(rules).collect();
-            steps.tool(tool, why, &after);
+            steps.tool(&tool.name, tool, why, &after);
         }
     }
 

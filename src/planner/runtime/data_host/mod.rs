@@ -69,6 +69,7 @@ fn refuse(server: &Server, manifest: &Manifest) -> Result<()> {
     let keys = [
         ("install", manifest.install.is_some()),
         ("build", manifest.build.is_some()),
+        ("build_first", !manifest.build_first.is_empty()),
         ("migrate", !manifest.migrate.is_empty()),
         ("start", manifest.start.is_some()),
         ("supervisor", manifest.supervisor.is_some() || manifest.pm2.is_some()),

@@ -252,6 +252,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         chosen_by,
         settings: settings(&selected, &chosen, site.is_some(), uses_own_installer),
         directory: place,
+        first: Vec::new(),
         needs: node
             .archive
             .into_iter()

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
-use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::runtime::recipe::{RecipeInputs, Starts};
 use crate::planner::unmet::{Unmet, require_texts};
 
 const DOING: &str = "looking for the start command";
@@ -28,6 +28,9 @@ const IN_PACKAGES: [&str; 6] = ["wsgi.py", "asgi.py", "app.py", "main.py", "appl
 const MOST_PACKAGES: usize = 12;
 
 pub fn start(inputs: &RecipeInputs, found: Option<&Found>, notes: &mut Vec<String>) -> Result<Start, Unmet> {
+    if inputs.starts == Starts::Nothing {
+        return Ok(Start::none());
+    }
     if let Some(line) = &inputs.manifest.start {
         return Ok(started(line)?);
     }

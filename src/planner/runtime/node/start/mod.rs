@@ -33,7 +33,7 @@ use crate::error::{Code, Error, Result};
 use crate::facts::{Evidence, Source};
 use crate::planner::runtime::command::{self, Start};
 use crate::planner::runtime::procfile;
-use crate::planner::runtime::recipe::RecipeInputs;
+use crate::planner::runtime::recipe::{RecipeInputs, Starts};
 use crate::planner::unmet::{Unmet, require_texts};
 use crate::secret::excerpt;
 use file::by_file;
@@ -126,13 +126,16 @@ pub fn choose(
 ) -> Result<Chosen, Unmet> {
     let RecipeInputs { source, manifest, .. } = inputs;
     // A file of the supervisor, such as PM2's ecosystem file, names what is started; scripts.start may start PM2 itself.
-    if inputs.is_started_by_supervisor && manifest.start.is_none() {
+    if inputs.starts == Starts::BySupervisor && manifest.start.is_none() {
         return Ok(nothing(package));
     }
     let has = |path: &str| source.has(path);
     let project = Project { package, workspaces, has: &has };
     if let Some(found) = frontend::find(inputs, &project)? {
         return Ok(served(package, found));
+    }
+    if inputs.starts == Starts::Nothing {
+        return Ok(nothing(package));
     }
     let framework = framework::of(package);
     let mut notes = Vec::new();
