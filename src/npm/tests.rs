@@ -165,6 +165,16 @@ fn development_packages_are_left_out_if_asked() {
 }
 
 #[test]
+fn npm_builds_each_name_once() {
+    let scripted = with(entry("1.0.0"), json!({ "hasInstallScript": true }));
+    let packages = json!({
+        A: scripted, "node_modules/b": scripted, "node_modules/c": entry("1.0.0"),
+        "node_modules/c/node_modules/a": scripted, "node_modules/c/node_modules/b": scripted,
+    });
+    assert_eq!(answer(packages, &[], false).unwrap().builds, ["a", "b"]);
+}
+
+#[test]
 fn empty_directories_of_what_is_left_out_are_those_of_the_version_of_npm() {
     let root = json!({ "dependencies": { "a": "1" }, "devDependencies": { "d": "1" } });
     let dev = with(entry("1.0.0"), json!({ "dev": true }));

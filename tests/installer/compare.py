@@ -2,7 +2,7 @@
 
     compare.py BOOTAGENT [--seed N] [--lockfiles N] [--large] [--only NAME] [--node DIRECTORY ...] [--every-node] [--work DIRECTORY]
 
-The packages are those of the projects in packages.py, which npm fetches once. All lockfiles are made by npm of what is then in
+The packages are those of the projects in projects.py, which npm fetches once. All lockfiles are made by npm of what is then in
 the store: the projects, single packages, random sets, and projects with workspaces, aliases, links and optional packages, by a
 seed. Each that has development packages is installed with and without them. `--node` is a directory with bin/node and bin/npm; of several, a
 lockfile gets one in turn, or with `--every-node` all. Scripts are npm's, so none runs.
@@ -20,11 +20,13 @@ from pathlib import Path
 
 import lockfiles
 import store
-from packages import ELSEWHERE, LARGE, SMALL
-from registry import Registry
+from projects import ELSEWHERE, LARGE, SMALL
+from local_registry import Registry
 from trees import differences, tree
 
 LIMIT = 600  # seconds
+# Packages of a made lockfile: npm takes seconds for a hundred. The projects are larger.
+MOST = 80
 QUIET = ["--no-audit", "--no-fund"]
 DEVELOPMENT = '"devDependencies"'
 FOR_NPM = "npm installs, because "
@@ -38,6 +40,7 @@ class Comparison:
             "npm_config_cache": str(work / "own-cache"),
         }  # fmt: skip
         self.npm = shutil.which("npm", path=self.env["PATH"])
+        self.stand_in = _stand_in(work, Path(self.npm))
         self.version = self._run([shutil.which("node", path=self.env["PATH"]), "--version"], work).stdout.strip().lstrip("v")
 
     def _run(self, argv, directory):
@@ -60,8 +63,10 @@ class Comparison:
         locked, why = self.locked(name, files)
         if locked is None:
             return "no lockfile", [why[-300:]], (0, 0)
+        if "-" in name and name.split("-")[0] in lockfiles.SHAPE and _size(locked) > MOST:
+            return "too large", [], (0, 0)
         ci = [self.npm, "ci", *QUIET, "--omit=dev" if omits else "--include=dev"]
-        ours = [self.bootagent, "__child", "npm-tree", "--", f"--node={self.version}", *ci]
+        ours = [self.bootagent, "__child", "npm-tree", "--", f"--node={self.version}", self.stand_in, *ci[1:]]
         made = {}
         with tempfile.TemporaryDirectory(dir=self.work) as scratch:
             for who, argv in (("ours", ours), ("npm's", ci)):
@@ -81,6 +86,24 @@ class Comparison:
             return ("DIFFERENT" if not our_end.returncode or not npm_end.returncode else "both fail"), told, times
         found = list(differences(mine, theirs))
         return ("DIFFERENT" if found else "same"), found[:8], times
+
+
+def _size(locked: Path) -> int:
+    return len(json.loads((locked / "package-lock.json").read_text())["packages"]) - 1
+
+
+def _stand_in(work: Path, npm: Path) -> str:
+    """What bootagent's installer takes for this npm, of its version and with its settings. It does nothing: where npm installs,
+    there is nothing to compare."""
+    package = npm.resolve().parent.parent
+    version = json.loads((package / "package.json").read_text())["version"]
+    made = work / f"stand-in-{version}"
+    (made / "bin").mkdir(parents=True, exist_ok=True)
+    (made / "package.json").write_text(json.dumps({"version": version}))
+    (made / "npmrc").write_text((package / "npmrc").read_text() if (package / "npmrc").exists() else "")
+    (made / "bin/npm").write_text("#!/bin/sh\n")
+    (made / "bin/npm").chmod(0o755)
+    return str(made / "bin/npm")
 
 
 def environment(work: Path, node: Path | str = "") -> dict[str, str]:
@@ -103,16 +126,15 @@ def every(comparisons, cases, is_every_node, report):
     return counts
 
 
-def prepared(work: Path, node: Path | str, large: bool) -> dict[str, str]:
-    projects = {**SMALL, **(LARGE if large else {})}
+def prepared(work: Path, node: Path | str, projects: dict) -> dict[str, str]:
+    """The store's answers, with the packages of at least these projects."""
     store.fill(work, projects, environment(work, node))
     return store.answers(work)
 
 
-def cases(answers, seed, count, large):
+def cases(answers, projects, seed, count):
     """The projects, and as many made ones, each of which has a name of its own."""
-    made = lockfiles.cases(store.versions(answers), seed, count)
-    return {**SMALL, **ELSEWHERE, **made, **(LARGE if large else {})}
+    return {**projects, **ELSEWHERE, **lockfiles.cases(store.versions(answers), seed, count)}
 
 
 def main():
@@ -128,7 +150,8 @@ def main():
     options.add_argument("--results", type=Path, help="a file for one line of JSON for each comparison")
     options = options.parse_args()
     work, results = options.work.absolute(), []
-    answers = prepared(work, options.node[0], options.large)
+    projects = {**SMALL, **(LARGE if options.large else {})}
+    answers = prepared(work, options.node[0], projects)
 
     def report(node, name, omits, verdict, lines, times):
         results.append({"node": node, "name": name, "omits": omits, "verdict": verdict, "lines": lines, "times": times})
@@ -139,7 +162,7 @@ def main():
     with Registry(work, answers) as registry:
         own = str(Path(options.bootagent).absolute())
         comparisons = [Comparison(own, work, registry, node) for node in options.node]
-        chosen = cases(answers, options.seed, options.lockfiles, options.large).items()
+        chosen = cases(answers, projects, options.seed, options.lockfiles).items()
         chosen = [(name, files) for name, files in chosen if not options.only or options.only in name]
         counts = every(comparisons, chosen, options.every_node, report)
     print(counts)

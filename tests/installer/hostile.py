@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from registry import certificate
+from local_registry import certificate
 
 
 def archive(name: str) -> bytes:

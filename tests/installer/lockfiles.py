@@ -2,7 +2,7 @@
 
 import random
 
-from packages import CLI, project, workspace
+from projects import CLI, project, workspace
 
 SHAPES = ["alone", "alone", "set", "set", "set", "development", "alias", "optional", "workspaces", "link", "settings"]
 
@@ -18,7 +18,7 @@ def cases(versions: list[tuple[str, str]], seed: int, count: int) -> dict[str, d
 
 def _some(chosen: random.Random, versions: list, most: int) -> dict[str, str]:
     """Exact versions, or ranges around them."""
-    names = chosen.sample(versions, chosen.randint(1, most))
+    names = chosen.sample(versions, min(chosen.randint(1, most), len(versions)))
     return {name: chosen.choice(["", "", "^", "~", ">="]) + version for name, version in names if "+" not in version}
 
 
@@ -27,18 +27,18 @@ def _alone(chosen, versions):
 
 
 def _set(chosen, versions):
-    return project(_some(chosen, versions, 6))
+    return project(_some(chosen, versions, 4))
 
 
 def _development(chosen, versions):
-    dependencies, development = _some(chosen, versions, 6), _some(chosen, versions, 6)
+    dependencies, development = _some(chosen, versions, 3), _some(chosen, versions, 3)
     return project(dependencies, {name: range_ for name, range_ in development.items() if name not in dependencies})
 
 
 def _alias(chosen, versions):
     """Twice the same package in two versions where there are two, under other names."""
     dependencies = _some(chosen, versions, 3)
-    for number, (name, version) in enumerate(chosen.sample(versions, 3)):
+    for number, (name, version) in enumerate(chosen.sample(versions, min(3, len(versions)))):
         dependencies[chosen.choice([f"alias-{number}", f"@acme/alias-{number}"])] = f"npm:{name}@{version}"
     return project(dependencies)
 

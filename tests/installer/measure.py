@@ -1,7 +1,7 @@
 """bootagent's installer against `npm ci`, for 50 to 2,000 packages: wall time, processor time and peak memory, as ratios within
 one round, and a picture of them.
 
-    bench.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--picture FILE]
+    measure.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--picture FILE]
 
 Both install from a registry on this machine, with empty caches and without install scripts. An idle machine is needed."""
 
@@ -21,7 +21,8 @@ import compare
 import picture
 import store
 from lockfiles import sized
-from registry import Registry
+from projects import LARGE, SMALL
+from local_registry import Registry
 
 MEASURES = {"wall": "wall time", "processor": "processor time", "memory": "peak memory"}
 
@@ -62,7 +63,7 @@ def main():
     options.add_argument("--picture", type=Path)
     options = options.parse_args()
     work, chosen = options.work.absolute(), random.Random(1)
-    answers = compare.prepared(work, options.node, large=True)
+    answers = compare.prepared(work, options.node, {**SMALL, **LARGE})
     lines = []
     with Registry(work, answers, options.node or None) as registry:
         comparison = compare.Comparison(str(Path(options.bootagent).absolute()), work, registry, options.node)

@@ -1,4 +1,4 @@
-// A registry on this machine, with HTTP/2 and HTTP/1.1: registry.mjs ANSWERS CERTIFICATE KEY
+// A registry on this machine, with HTTP/2 and HTTP/1.1: local_registry.mjs ANSWERS CERTIFICATE KEY
 // ANSWERS is JSON, for each path a file. Prints its port, and ends with its standard input.
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';

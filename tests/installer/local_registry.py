@@ -1,4 +1,4 @@
-"""`registry.mjs` as a context: a registry at https://localhost with what is in the store."""
+"""`local_registry.mjs` as a context: a registry at https://localhost with what is in the store."""
 
 import fcntl
 import json
@@ -31,7 +31,7 @@ class Registry:
     def __enter__(self) -> "Registry":
         answers = self.work / "answers.json"
         answers.write_text(json.dumps(self.answers))
-        script = Path(__file__).with_name("registry.mjs")
+        script = Path(__file__).with_name("local_registry.mjs")
         argv = [self.node, script, answers, self.authority, self.key]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.url = f"https://localhost:{int(self.process.stdout.readline())}/"

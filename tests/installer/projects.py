@@ -15,7 +15,7 @@ CLI = "#!/usr/bin/env node\n"
 
 # Those that `make test` looks at, and fetches.
 SMALL = {
-    "express": project({"express": "4", "jsonwebtoken": "9", "winston": "3"}, {"mocha": "10", "nodemon": "3"}),
+    "express": project({"express": "4", "jsonwebtoken": "9"}, {"rimraf": "5"}),
     "optional-platforms": project({"esbuild": "^0.25", "rollup": "^4"}),
     "optional-only": project({}, optionalDependencies={"fsevents": "2", "left-pad": "1"}),
     "alias": project({"old": "npm:lodash@3", "new": "npm:lodash@4", "@s/alias": "npm:is-odd@3"}),
@@ -38,6 +38,7 @@ SMALL = {
 }
 
 LARGE = {
+    "mocha": project({"express": "4", "winston": "3"}, {"mocha": "10", "nodemon": "3"}),
     "bundles": project({"npm": "10"}),
     "next": project(
         {"next": "15", "react": "19", "react-dom": "19"}, {"typescript": "5", "eslint": "9", "eslint-config-next": "15"}
