@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -30,13 +31,32 @@ MEASURES = {"wall": "wall time", "processor": "processor time", "memory": "peak 
 def measure(argv, directory, env):
     """Seconds, processor seconds and KiB of one run."""
     began = time.monotonic()
-    process = subprocess.Popen(argv, cwd=directory, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read().decode(errors="replace")
-    _, status, usage = os.wait4(process.pid, 0)
-    took = time.monotonic() - began
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(argv, cwd=directory, env=env, stdout=subprocess.DEVNULL, stderr=output)
+        peak = 0
+        # Not `ru_maxrss`: the child begins with that of this program.
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            peak = max(peak, high_water(process.pid))
+            time.sleep(0.01)
+        took = time.monotonic() - began
+        _, status, usage = ended
+        process.returncode = status
+        output.seek(0)
+        said = output.read().decode(errors="replace")
     if status or compare.FOR_NPM in said:
         raise RuntimeError(f"{argv[0]} ended with {status}: {said[-500:]}")
-    return {"wall": took, "processor": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss}
+    return {"wall": took, "processor": usage.ru_utime + usage.ru_stime, "memory": peak}
+
+
+def high_water(pid):
+    """The most memory that the program had so far, in KiB. 0 before its start, when it is still a copy of this one."""
+    try:
+        program = os.readlink(f"/proc/{pid}/exe")
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) if found and program != os.readlink("/proc/self/exe") else 0
 
 
 def round_of(comparison, locked, chosen):
@@ -79,7 +99,7 @@ def main():
             print(f"{count} packages: " + ", ".join(
                 f"{text} {statistics.median(ratios[name]):.2f} ({min(ratios[name]):.2f} to {max(ratios[name]):.2f}) of npm's"
                 for name, text in MEASURES.items()
-            ) + f"; {own['wall']:.1f} s and {own['memory'] >> 10 if isinstance(own['memory'], int) else own['memory'] / 1024:.0f} MiB,"
+            ) + f"; {own['wall']:.1f} s and {own['memory'] / 1024:.0f} MiB,"
                 f" npm {npm['wall']:.1f} s and {npm['memory'] / 1024:.0f} MiB", flush=True)  # fmt: skip
     (work / "bench.json").write_text(json.dumps(lines, indent=1) + "\n")
     if options.picture:

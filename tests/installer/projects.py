@@ -18,6 +18,8 @@ SMALL = {
     "express": project({"express": "4", "jsonwebtoken": "9"}, {"rimraf": "5"}),
     "optional-platforms": project({"esbuild": "^0.25", "rollup": "^4"}),
     "optional-only": project({}, optionalDependencies={"fsevents": "2", "left-pad": "1"}),
+    # The one that chokidar requires is below it, for another machine, and alone there.
+    "nested-optional": project({"chokidar": "3"}, optionalDependencies={"fsevents": "2.0.7"}),
     "alias": project({"old": "npm:lodash@3", "new": "npm:lodash@4", "@s/alias": "npm:is-odd@3"}),
     "overrides": project({"express": "4"}, overrides={"ms": "2.1.3"}),
     "tabs": {"package.json": '{\n\t"name": "tabs",\n\t"dependencies": {\n\t\t"is-odd": "3"\n\t}\n}\n'},
