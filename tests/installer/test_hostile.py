@@ -7,6 +7,8 @@ import pytest
 from hostile import ARCHIVES, Server, good, head, install, project
 from trees import differences, tree
 
+pytestmark = pytest.mark.variants
+
 ELSE = b"<!DOCTYPE html><h1>We will be back soon</h1>"
 
 
