@@ -38,12 +38,15 @@ def _wrong_names(cache: Path) -> list[str]:
 
 
 def test_a_killed_installation_is_done_again(binary, node, work, server, whole, tmp_path):
-    strace = image.ensure() / "usr/bin/strace"
+    # The lab's, with its own libraries: a host may have none.
+    root = image.ensure()
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    strace = [str(root / "lib64/ld-linux-x86-64.so.2"), "--library-path", str(libraries), str(root / "usr/bin/strace")]
     wrong, killed, taken = [], 0, sweep.sample(POINTS, every=9)
     for call, number in taken:
         directory = tmp_path / f"{call}-{number}" / "app"
         project(directory)
-        before = [str(strace), "-f", "--output=/dev/null", f"--trace={call}", f"--inject={call}:signal=SIGKILL:when={number}"]
+        before = [*strace, "-f", "--output=/dev/null", f"--trace={call}", f"--inject={call}:signal=SIGKILL:when={number}"]
         first = install(str(binary), node, work, directory, server.url, before=before)
         made = tree(directory)
         if first.returncode == KILLED:
