@@ -15,6 +15,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Whether no two contents with one hash can be made.
+    pub fn is_strong(self) -> bool {
+        self != Algorithm::Sha1
+    }
+
     fn named(name: &str) -> Option<(Algorithm, usize)> {
         Some(match name {
             "sha512" => (Algorithm::Sha512, 64),

@@ -19,6 +19,7 @@ mod graph;
 mod hidden;
 mod ini;
 mod integrity;
+mod leftovers;
 mod local;
 mod lockfile;
 mod path;

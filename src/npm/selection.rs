@@ -15,8 +15,13 @@ pub struct Wanted<'a> {
     pub is_strict: bool,
 }
 
-/// The packages and links that are placed, without the project.
-pub fn placed(graph: &Graph, wanted: &Wanted) -> Result<BTreeSet<Index>> {
+/// The packages and links of the lockfile, without the project.
+pub struct Selection {
+    pub placed: BTreeSet<Index>,
+    pub left_out: BTreeSet<Index>,
+}
+
+pub fn select(graph: &Graph, wanted: &Wanted) -> Result<Selection> {
     let mut left_out: BTreeSet<Index> = BTreeSet::new();
     for (index, entry) in graph.entries.iter().enumerate() {
         if entry.is("extraneous") {
@@ -43,7 +48,7 @@ pub fn placed(graph: &Graph, wanted: &Wanted) -> Result<BTreeSet<Index>> {
     let placed: BTreeSet<Index> =
         (1..graph.entries.len()).filter(|index| !left_out.contains(index)).collect();
     check(graph, &placed, &left_out)?;
-    Ok(placed)
+    Ok(Selection { placed, left_out })
 }
 
 /// What npm removes together with an optional package that does not fit: what requires it, up to optional requirements,

@@ -55,6 +55,16 @@ fn answer(packages: Value, files: &[(&str, Value)], omits_development: bool) -> 
 }
 
 fn text(lockfile: &str, root: Value, files: &[(&str, Value)], omits_development: bool) -> Result<Tree> {
+    text_of("10.0.0", lockfile, root, files, omits_development)
+}
+
+fn text_of(
+    npm: &str,
+    lockfile: &str,
+    root: Value,
+    files: &[(&str, Value)],
+    omits_development: bool,
+) -> Result<Tree> {
     let mut commit = BTreeMap::from([("package.json".to_owned(), root.to_string())]);
     commit.extend(files.iter().map(|(path, content)| ((*path).to_owned(), content.to_string())));
     let settings = Settings::read(&[], &[]).unwrap();
@@ -62,7 +72,7 @@ fn text(lockfile: &str, root: Value, files: &[(&str, Value)], omits_development:
         cpu: "x64".to_owned(),
         libc: Some("glibc".to_owned()),
         node: "22.1.0".to_owned(),
-        npm: Some("10.0.0".to_owned()),
+        npm: Some(npm.to_owned()),
     };
     tree(&Inputs {
         lockfile,
@@ -152,6 +162,39 @@ fn development_packages_are_left_out_if_asked() {
     let packages = json!({ A: entry("1.0.0"), "node_modules/d": dev });
     assert_eq!(placed(packages.clone(), false), [A, "node_modules/d"]);
     assert_eq!(placed(packages, true), [A]);
+}
+
+#[test]
+fn npm_builds_each_name_once() {
+    let scripted = with(entry("1.0.0"), json!({ "hasInstallScript": true }));
+    let packages = json!({
+        A: scripted, "node_modules/b": scripted, "node_modules/c": entry("1.0.0"),
+        "node_modules/c/node_modules/a": scripted, "node_modules/c/node_modules/b": scripted,
+    });
+    assert_eq!(answer(packages, &[], false).unwrap().builds, ["a", "b"]);
+}
+
+#[test]
+fn empty_directories_of_what_is_left_out_are_those_of_the_version_of_npm() {
+    let root = json!({ "dependencies": { "a": "1" }, "devDependencies": { "d": "1" } });
+    let dev = with(entry("1.0.0"), json!({ "dev": true }));
+    let packages = json!({
+        "": root, A: entry("1.0.0"), "node_modules/d": dev, "node_modules/@s/e": dev, "node_modules/@s/e/node_modules/@t/f": dev,
+        "node_modules/a/node_modules/@u/g": dev,
+    });
+    let lockfile = json!({ "lockfileVersion": 3, "packages": packages }).to_string();
+    let of = |npm, omits| text_of(npm, &lockfile, root.clone(), &[], omits);
+    let left = |npm, omits| of(npm, omits).unwrap().leftovers;
+    let of_10 = ["node_modules", "node_modules/@s", "node_modules/a/node_modules/@u"];
+    assert_eq!(left("10.9.3", true), of_10);
+    for (npm, omits) in [("10.9.3", false), ("11.6.2", true), ("11.19.1", true), ("11.3.0", false)] {
+        assert!(left(npm, omits).is_empty(), "{npm}");
+    }
+    is_for_npm(of("11.3.0", true), "in a way of its own");
+    for npm in ["9.9.4", "12.0.0"] {
+        is_for_npm(of(npm, false), "is not known here");
+    }
+    is_for_npm(of("x", false), "not understood");
 }
 
 #[test]

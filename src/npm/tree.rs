@@ -1,5 +1,7 @@
 //! The tree that `npm ci` makes: packages, links and texts, in the order in which they can be made.
 
+use std::collections::BTreeSet;
+
 use super::address::{self, Address};
 use super::bins::{self};
 use super::entry::Entry;
@@ -7,9 +9,9 @@ use super::files::Files;
 use super::graph::graph;
 use super::integrity::Integrity;
 use super::platform::Platform;
-use super::selection::{Wanted, placed};
+use super::selection::{Wanted, select};
 use super::settings::Settings;
-use super::{Result, for_npm, hidden, local, lockfile, path, quoted};
+use super::{Result, for_npm, hidden, leftovers, local, lockfile, path, quoted};
 use crate::secret::Secret;
 
 pub use super::bins::Bin;
@@ -38,6 +40,8 @@ pub struct Package {
     pub integrity: Integrity,
     /// Whether its `install` scripts are known to npm. One that has `binding.gyp` without them is built nevertheless.
     pub has_scripts: bool,
+    /// Whether npm goes on without it if the registry does not have it.
+    pub is_optional: bool,
 }
 
 /// A link to a directory of the commit.
@@ -55,6 +59,8 @@ pub struct Tree {
     pub bins: Vec<Bin>,
     /// Directories of the commit in which packages are placed.
     pub linked: Vec<String>,
+    /// Directories that npm leaves although nothing is placed in them.
+    pub leftovers: Vec<String>,
     /// The text of `node_modules/.package-lock.json`.
     pub hidden: String,
     /// Names of packages whose install scripts npm runs afterwards.
@@ -67,13 +73,17 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
     let local = local::entries(&lockfile, inputs.files, settings.runs_scripts)?;
     let graph = graph(&lockfile, &local, settings.with_peers)?;
     let wanted = Wanted { platform, omits_development, is_strict: settings.is_strict };
-    let placed = placed(&graph, &wanted)?;
-    let entries: Vec<&Entry> = placed.iter().filter_map(|index| graph.entries.get(*index).copied()).collect();
+    let selection = select(&graph, &wanted)?;
+    let of = |indices: &BTreeSet<usize>| -> Vec<&Entry> {
+        indices.iter().filter_map(|index| graph.entries.get(*index).copied()).collect()
+    };
+    let entries = of(&selection.placed);
     let mut tree = Tree {
         packages: Vec::new(),
         links: Vec::new(),
         bins: bins::links(entries.iter().map(|entry| (*entry, programs(entry, &lockfile)))),
         linked: Vec::new(),
+        leftovers: leftovers::directories(platform, &of(&selection.left_out))?,
         hidden: hidden::text(&lockfile, &entries)?,
         builds: Vec::new(),
     };
@@ -93,6 +103,7 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
             }
         }
     }
+    tree.builds.sort();
     tree.builds.dedup();
     Ok(tree)
 }
@@ -142,5 +153,6 @@ fn package(entry: &Entry, settings: &Settings) -> Result<Package> {
         integrity: Integrity::parse(integrity)?,
         address,
         has_scripts: entry.is("hasInstallScript"),
+        is_optional: entry.is("optional"),
     })
 }

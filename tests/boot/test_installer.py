@@ -5,7 +5,9 @@ import json
 import pytest
 
 import services
+from lab.deadline import wait_for
 from looks import status
+from stage import REPOSITORY
 from test_bad_service import SHORT, assert_not_built, fails
 
 NPMRC = "registry=https://npm.acme.test/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
@@ -99,3 +101,37 @@ def test_a_lockfile_that_leads_elsewhere(stage, registry):
     lock["packages"]["node_modules/../../../../../tmp/x"] = lock["packages"]["node_modules/brick"]
     name, _ = fails(stage, files | {"package-lock.json": json.dumps(lock)}, 78, "E-DEPENDENCY-ALTERED", "leads elsewhere")
     assert_not_built(stage, name)
+
+
+def test_a_killed_installation_is_done_again(stage, registry):
+    """The agent and its unit are killed while one package is there and the other one is awaited."""
+    name = stage.serve(project(stage.world, "brick", "@acme/wall"), secret=None)
+    registry.stall(only="/@acme/*")
+    before = len(registry.log)
+    stage.machine.check(["systemd-run", "--quiet", "--unit=killed", "bootagent", "run", "--repository", REPOSITORY])
+    asked = lambda: any(entry["fault"] == "stall" for entry in registry.log[before:])  # noqa: E731
+    wait_for("a package to be asked for", asked, 60, evidence=stage.machine.console_tail)
+    stage.machine.check(["systemctl", "kill", "--signal=KILL", "killed.service"])
+    wait_for("the agent's death", lambda: stage.machine.systemctl_show("killed.service")["ActiveState"] == "failed", 20)
+    stage.machine.check(["systemctl", "reset-failed", "killed.service"])
+    registry.heal()
+    assert not stage.machine.exists(f"/opt/{name}/current")
+    result = stage.run()
+    assert result.code == 0, result
+    assert "npm installs" not in json.dumps(install_step(stage, name))
+    for path in ("brick/index.js", "@acme/wall/lib/deep/x.js", ".package-lock.json", ".bin/brick"):
+        assert stage.machine.exists(f"/opt/{name}/current/node_modules/{path}"), path
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
+def test_an_update_downloads_only_what_changed(stage, registry):
+    name = stage.serve(project(stage.world, "brick"), secret=None)
+    result = stage.run()
+    assert result.code == 0, result
+    stage.repository.commit("test", project(stage.world, "brick", "@acme/wall"))
+    before = len(registry.log)
+    result = stage.machine.run(["bootagent", "update"], timeout=180)
+    assert result.code == 0, result
+    assert [entry["path"] for entry in registry.log[before:]] == ["/@acme/wall/-/wall-2.0.0.tgz"]
+    assert stage.machine.exists(f"/opt/{name}/current/node_modules/brick/index.js")
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])

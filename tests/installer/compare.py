@@ -1,17 +1,16 @@
 """Compares what bootagent's installer makes of lockfiles with what `npm ci` makes of them: every path, byte, mode and link.
 
-    compare.py BOOTAGENT [--seed N] [--sets N] [--only NAME] [--npm DIRECTORY ...] [--work DIRECTORY]
+    compare.py BOOTAGENT [--seed N] [--lockfiles N] [--large] [--only NAME] [--node DIRECTORY ...] [--every-node] [--work DIRECTORY]
 
-The lockfiles are made by npm, from lists of much used packages: alone, in random sets, and in projects with workspaces,
-aliases, links and optional packages for other machines. Without `--ignore-scripts` nothing is compared: scripts are npm's.
-`--npm` is a directory with bin/node and bin/npm of another version; several are tried in turn.
+The packages are those of the projects in projects.py, which npm fetches once. All lockfiles are made by npm of what is then in
+the store: the projects, single packages, random sets, and projects with workspaces, aliases, links and optional packages, by a
+seed. Each that has development packages is installed with and without them. `--node` is a directory with bin/node and bin/npm; of several, a
+lockfile gets one in turn, or with `--every-node` all. Scripts are npm's, so none runs.
 """
 
 import argparse
-import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -19,146 +18,155 @@ import tempfile
 import time
 from pathlib import Path
 
-from packages import MOST_USED, PROJECTS
+import lockfiles
+import store
+from projects import ELSEWHERE, LARGE, SMALL
+from local_registry import Registry
+from trees import differences, tree
 
-
-def environment(home, npm):
-    own = {"HOME": str(home), "npm_config_cache": str(home / "cache"), "npm_config_ignore_scripts": "true",
-           "npm_config_update_notifier": "false", "npm_config_omit_lockfile_registry_resolved": "false", "LANG": "C.UTF-8"}
-    path = os.environ["PATH"]
-    return {**own, "PATH": f"{npm}:{path}" if npm else path}
-
-
-def run(argv, directory, env):
-    began = time.monotonic()
-    done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=600)
-    return done, time.monotonic() - began
-
-
-def tree(directory):
-    """Every path below the node_modules of a project, with what it is."""
-    found = {}
-    for at, directories, files in os.walk(directory):
-        for name in directories + files:
-            path = Path(at, name)
-            relative = str(path.relative_to(directory))
-            mode = path.lstat().st_mode
-            if path.is_symlink():
-                found[relative] = ("link", os.readlink(path))
-            elif path.is_dir():
-                found[relative] = ("directory", oct(mode))
-            else:
-                found[relative] = (oct(mode), hashlib.sha256(path.read_bytes()).hexdigest())
-    return found
-
-
-def differences(ours, theirs):
-    for path in sorted(ours.keys() | theirs.keys()):
-        if ours.get(path) != theirs.get(path):
-            yield f"{path}: ours {ours.get(path)}, npm's {theirs.get(path)}"
-
-
-def write(directory, files):
-    for path, content in files.items():
-        file = directory / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n")
+LIMIT = 600  # seconds
+# Packages of a made lockfile: npm takes seconds for a hundred. The projects are larger.
+MOST = 80
+QUIET = ["--no-audit", "--no-fund"]
+DEVELOPMENT = '"devDependencies"'
+FOR_NPM = "npm installs, because "
 
 
 class Comparison:
-    def __init__(self, bootagent, work, npm):
-        self.bootagent, self.work, self.npm = bootagent, work, npm
-        self.env = environment(work, npm)
-        locked = {name: value for name, value in self.env.items() if name != "npm_config_omit_lockfile_registry_resolved"}
-        self.installing = locked
-        self.node = run(["node", "--version"], work, self.env)[0].stdout.strip().lstrip("v")
-        self.program = shutil.which("npm", path=self.env["PATH"])
+    def __init__(self, bootagent: str, work: Path, registry: Registry, node: str = "") -> None:
+        self.bootagent, self.work = bootagent, work
+        self.env = environment(work, node) | {
+            "npm_config_registry": registry.url, "npm_config_cafile": str(registry.authority),
+            "npm_config_cache": str(work / "own-cache"),
+        }  # fmt: skip
+        self.npm = shutil.which("npm", path=self.env["PATH"])
+        self.stand_in = _stand_in(work, Path(self.npm))
+        self.version = self._run([shutil.which("node", path=self.env["PATH"]), "--version"], work).stdout.strip().lstrip("v")
+
+    def _run(self, argv, directory):
+        return subprocess.run(argv, cwd=directory, env=self.env, capture_output=True, text=True, timeout=LIMIT)
 
     def locked(self, name, files):
-        """The project with a lockfile; npm makes it once."""
+        """The project with a lockfile, made once by the first npm that comes along. Without one: npm's error."""
         directory = self.work / "locked" / name
         if not (directory / "package-lock.json").exists():
             shutil.rmtree(directory, ignore_errors=True)
-            write(directory, files)
-            argv = [self.program, "install", "--package-lock-only", "--no-audit", "--no-fund", "--legacy-peer-deps=false"]
-            done, _ = run(argv, directory, self.env)
-            if done.returncode:
-                return None, done.stderr
+            store.write(directory, files)
+            if "package-lock.json" not in files:
+                done = self._run([self.npm, "install", "--package-lock-only", *QUIET], directory)
+                if done.returncode:
+                    return None, done.stderr
         return directory, ""
 
-    def compare(self, name, files, omit):
+    def compare(self, name, files, omits):
+        """A verdict, lines about it, and the seconds of both."""
         locked, why = self.locked(name, files)
         if locked is None:
             return "no lockfile", [why[-300:]], (0, 0)
-        flag = "--omit=dev" if omit else "--include=dev"
+        if "-" in name and name.split("-")[0] in lockfiles.SHAPE and _size(locked) > MOST:
+            return "too large", [], (0, 0)
+        ci = [self.npm, "ci", *QUIET, "--omit=dev" if omits else "--include=dev"]
+        ours = [self.bootagent, "__child", "npm-tree", "--", f"--node={self.version}", self.stand_in, *ci[1:]]
         made = {}
         with tempfile.TemporaryDirectory(dir=self.work) as scratch:
-            ci = [self.program, "ci", "--no-audit", "--no-fund", flag]
-            for who, argv in (("npm", ci), ("ours", [self.bootagent, "__child", "npm-tree", "--", f"--node={self.node}", *ci])):
+            for who, argv in (("ours", ours), ("npm's", ci)):
                 directory = Path(scratch, who)
                 shutil.copytree(locked, directory, symlinks=True)
-                done, took = run(argv, directory, self.installing)
+                began = time.monotonic()
+                done = self._run(argv, directory)
+                took = time.monotonic() - began
+                reason = [line for line in done.stderr.splitlines() if FOR_NPM in line]
+                if who == "ours" and reason:
+                    return "npm", [reason[0].split(FOR_NPM, 1)[1]], (took, 0)
                 made[who] = done, took, tree(directory)
-        (npm, npm_took, theirs), (ours, ours_took, mine) = made["npm"], made["ours"]
-        times = (ours_took, npm_took)
-        by_npm = [line for line in ours.stderr.splitlines() if "npm installs, because" in line]
-        if ours.returncode != npm.returncode:
-            return "DIFFERENT", [f"status {ours.returncode}, npm's {npm.returncode}", ours.stderr[-500:], npm.stderr[-500:]], times
-        if by_npm:
-            return "npm", [by_npm[0].split("because ", 1)[1]], times
+        (our_end, our_time, mine), (npm_end, npm_time, theirs) = made["ours"], made["npm's"]
+        times = our_time, npm_time
+        if our_end.returncode or npm_end.returncode:
+            told = [f"status {our_end.returncode}, npm's {npm_end.returncode}", our_end.stderr[-500:], npm_end.stderr[-500:]]
+            return ("DIFFERENT" if not our_end.returncode or not npm_end.returncode else "both fail"), told, times
         found = list(differences(mine, theirs))
         return ("DIFFERENT" if found else "same"), found[:8], times
 
 
-def found(directory):
-    """Projects with lockfiles below a directory, such as this repository's own."""
-    for lockfile in sorted(Path(directory).rglob("package-lock.json")):
-        package = lockfile.with_name("package.json")
-        if "node_modules" in lockfile.parts or lockfile.read_text().count('"integrity"') < 2 or not package.exists():
-            continue
-        name = str(lockfile.parent.relative_to(directory)).replace("/", "-")
-        yield name, {"package.json": package.read_text(), "package-lock.json": lockfile.read_text()}
+def _size(locked: Path) -> int:
+    return len(json.loads((locked / "package-lock.json").read_text())["packages"]) - 1
 
 
-def cases(seed, sets):
-    chosen = random.Random(seed)
-    for index in range(sets):
-        names = chosen.sample(MOST_USED, chosen.randint(1, 12))
-        half = len(names) // 2
-        package = {"name": f"set-{seed}-{index}", "version": "1.0.0", "private": True,
-                   "dependencies": dict.fromkeys(names[half:], "*"), "devDependencies": dict.fromkeys(names[:half], "*")}
-        yield f"set-{seed}-{index}", {"package.json": package}
+def _stand_in(work: Path, npm: Path) -> str:
+    """What bootagent's installer takes for this npm, of its version and with its settings. It does nothing: where npm installs,
+    there is nothing to compare."""
+    package = npm.resolve().parent.parent
+    version = json.loads((package / "package.json").read_text())["version"]
+    made = work / f"stand-in-{version}"
+    (made / "bin").mkdir(parents=True, exist_ok=True)
+    (made / "package.json").write_text(json.dumps({"version": version}))
+    (made / "npmrc").write_text((package / "npmrc").read_text() if (package / "npmrc").exists() else "")
+    (made / "bin/npm").write_text("#!/bin/sh\n")
+    (made / "bin/npm").chmod(0o755)
+    return str(made / "bin/npm")
+
+
+def environment(work: Path, node: Path | str = "") -> dict[str, str]:
+    home = work / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    path = f"{node}/bin:{os.environ['PATH']}" if node else os.environ["PATH"]
+    return {"HOME": str(home), "PATH": path, "LANG": "C.UTF-8", "npm_config_ignore_scripts": "true",
+            "npm_config_update_notifier": "false"}  # fmt: skip
+
+
+def every(comparisons, cases, is_every_node, report):
+    """Compares all cases, and returns how many lockfiles got which verdict."""
+    counts = {}
+    for index, (name, files) in enumerate(cases):
+        for comparison in comparisons if is_every_node else [comparisons[index % len(comparisons)]]:
+            for omits in (False, True) if DEVELOPMENT in json.dumps(files) else (True,):
+                verdict, lines, times = comparison.compare(name, files, omits)
+                counts[verdict] = counts.get(verdict, 0) + 1
+                report(comparison.version, name, omits, verdict, lines, times)
+    return counts
+
+
+def prepared(work: Path, node: Path | str, projects: dict) -> dict[str, str]:
+    """The store's answers, with the packages of at least these projects."""
+    store.fill(work, projects, environment(work, node))
+    return store.answers(work)
+
+
+def cases(answers, projects, seed, count):
+    """The projects, and as many made ones, each of which has a name of its own."""
+    return {**projects, **ELSEWHERE, **lockfiles.cases(store.versions(answers), seed, count)}
 
 
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("bootagent")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--sets", type=int, default=0)
-    options.add_argument("--lockfiles", nargs="*", default=[], help="directories with projects that have lockfiles")
+    options.add_argument("--lockfiles", type=int, default=20, metavar="N")
+    options.add_argument("--large", action="store_true")
     options.add_argument("--only")
-    options.add_argument("--projects", action="store_true")
-    options.add_argument("--npm", nargs="*", default=[""])
-    options.add_argument("--work", type=Path, default=Path("/tmp/installer"))
+    options.add_argument("--node", nargs="*", default=[""])
+    options.add_argument("--every-node", action="store_true")
+    options.add_argument("--work", type=Path, default=Path(".cache/installer"))
+    options.add_argument("--results", type=Path, help="a file for one line of JSON for each comparison")
     options = options.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    all_cases = dict(cases(options.seed, options.sets)) | (PROJECTS if options.projects else {})
-    for directory in options.lockfiles:
-        all_cases |= dict(found(directory))
-    counts = {}
-    for npm in options.npm:
-        comparison = Comparison(str(Path(options.bootagent).resolve()), options.work, npm)
-        version = run([comparison.program, "--version"], options.work, comparison.env)[0].stdout.strip()
-        print(f"node {comparison.node}, npm {version}", flush=True)
-        for name, files in all_cases.items():
-            if options.only and options.only not in name:
-                continue
-            for omit in (False, True):
-                result, details, (ours, theirs) = comparison.compare(name, files, omit)
-                counts[result] = counts.get(result, 0) + 1
-                print(f"{result:12} {name}{' --omit=dev' if omit else ''} ({ours:.1f} s, npm {theirs:.1f} s)", *details, sep="\n    ", flush=True)
+    work, results = options.work.absolute(), []
+    projects = {**SMALL, **(LARGE if options.large else {})}
+    answers = prepared(work, options.node[0], projects)
+
+    def report(node, name, omits, verdict, lines, times):
+        results.append({"node": node, "name": name, "omits": omits, "verdict": verdict, "lines": lines, "times": times})
+        print(f"{verdict:12} {node} {name}{' --omit=dev' if omits else ''} ({times[0]:.1f} s, npm {times[1]:.1f} s)", *lines, sep="\n    ", flush=True)
+        if options.results:
+            options.results.write_text("".join(json.dumps(result) + "\n" for result in results))
+
+    with Registry(work, answers) as registry:
+        own = str(Path(options.bootagent).absolute())
+        comparisons = [Comparison(own, work, registry, node) for node in options.node]
+        chosen = cases(answers, projects, options.seed, options.lockfiles).items()
+        chosen = [(name, files) for name, files in chosen if not options.only or options.only in name]
+        counts = every(comparisons, chosen, options.every_node, report)
     print(counts)
-    return 1 if counts.get("DIFFERENT") else 0
+    return 0 if counts.get("same") and not counts.get("DIFFERENT") else 1
 
 
 if __name__ == "__main__":

@@ -27,6 +27,21 @@ impl Archive {
         Archive { memory: Vec::new(), file: None, length: 0 }
     }
 
+    /// Of a file that has one already; a small one is read into memory. An error unless it is a regular file.
+    pub fn of_file(file: File) -> io::Result<Archive> {
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() > LARGEST {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut archive = Archive { memory: Vec::new(), file: None, length: found.len() };
+        if found.len() <= IN_MEMORY as u64 {
+            (&file).take(IN_MEMORY as u64).read_to_end(&mut archive.memory)?;
+        } else {
+            archive.file = Some(file);
+        }
+        Ok(archive)
+    }
+
     /// Appends bytes. `directory` is where a large archive's file is made.
     pub fn append(&mut self, bytes: &[u8], directory: &Path) -> Result<()> {
         self.length += bytes.len() as u64;

@@ -13,6 +13,7 @@ use hyper::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use tokio::sync::Semaphore;
 
 use super::archive::{Archive, LARGEST};
+use super::cache::Cache;
 use super::failure::{Failure, Result};
 use super::pool::{Answer, Pool, chain};
 use super::unpack::unpack;
@@ -30,10 +31,11 @@ const REDIRECTS: usize = 5;
 const UNPACKED: u64 = 16 << 30;
 
 /// Fills the directories of all packages, which exist and are empty.
-pub async fn packages(packages: &[Package], pool: &Pool<'_>, project: &Path) -> Result<()> {
+pub async fn packages(packages: &[Package], pool: &Pool<'_>, cache: &Cache, project: &Path) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = Shared {
         pool,
+        cache,
         project: project.to_owned(),
         unpacking: Arc::new(Semaphore::new(cores.clamp(1, 4))),
         unpacked: AtomicU64::new(0),
@@ -44,6 +46,7 @@ pub async fn packages(packages: &[Package], pool: &Pool<'_>, project: &Path) -> 
 
 struct Shared<'a> {
     pool: &'a Pool<'a>,
+    cache: &'a Cache,
     project: PathBuf,
     unpacking: Arc<Semaphore>,
     unpacked: AtomicU64,
@@ -51,21 +54,9 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     async fn place(&self, package: &Package) -> Result<()> {
-        let mut tried = 0;
-        let mut archive = loop {
-            tried += 1;
-            match self.verified(package).await {
-                Ok(archive) => break archive,
-                Err(Tried { failure, pause }) if tried < TRIES && is_transient(&failure) => {
-                    let longer =
-                        Duration::from_millis(200 * 3u64.pow(tried - 1)).min(Duration::from_secs(10));
-                    tokio::time::sleep(
-                        pause.unwrap_or_default() + longer.mul_f64(0.5 + fastrand::f64() / 2.0),
-                    )
-                    .await;
-                }
-                Err(Tried { failure, .. }) => return Err(failure),
-            }
+        let mut archive = match self.cached(package).await? {
+            Some(archive) => archive,
+            None => self.fetched(package).await?,
         };
         let (package, project) = (package.clone(), self.project.clone());
         let bytes = self.in_thread(move || unpack(&mut archive, &package, &project)).await?;
@@ -77,10 +68,48 @@ impl Shared<'_> {
         }
     }
 
+    /// What an earlier installation kept, if it is still the same.
+    async fn cached(&self, package: &Package) -> Result<Option<Archive>> {
+        let (package, cache) = (package.clone(), self.cache.clone());
+        self.in_thread(move || {
+            let Some(mut archive) = cache.find(&package.integrity) else { return Ok(None) };
+            if archive.verify(&package).is_err() {
+                cache.forget(&package.integrity);
+                return Ok(None);
+            }
+            Ok(Some(archive))
+        })
+        .await
+    }
+
+    /// Downloaded and verified.
+    async fn fetched(&self, package: &Package) -> Result<Archive> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.verified(package).await {
+                Ok(archive) => return Ok(archive),
+                Err(Tried { failure, pause }) if tried < TRIES && is_transient(&failure) => {
+                    let longer =
+                        Duration::from_millis(200 * 3u64.pow(tried - 1)).min(Duration::from_secs(10));
+                    tokio::time::sleep(
+                        pause.unwrap_or_default() + longer.mul_f64(0.5 + fastrand::f64() / 2.0),
+                    )
+                    .await;
+                }
+                Err(Tried { failure, .. }) => return Err(failure),
+            }
+        }
+    }
+
     async fn verified(&self, package: &Package) -> std::result::Result<Archive, Tried> {
         let mut archive = self.download(package).await?;
-        let package = package.clone();
-        let work = move || archive.verify(&package).map(|()| archive);
+        let (package, cache) = (package.clone(), self.cache.clone());
+        let work = move || {
+            archive.verify(&package)?;
+            cache.keep(&package.integrity, &mut archive);
+            Ok(archive)
+        };
         Ok(self.in_thread(work).await?)
     }
 
@@ -103,7 +132,8 @@ impl Shared<'_> {
         let mut address = package.address.clone();
         let mut credential = package.credential.as_ref();
         for _ in 0..=REDIRECTS {
-            let answer = tokio::time::timeout(STALL, self.pool.get(&address, credential)).await;
+            let sender = self.pool.sender(&address).await?;
+            let answer = tokio::time::timeout(STALL, sender.get(&address, credential)).await;
             let Ok(answer) = answer else { return Err(stalled(&address).into()) };
             let answer = answer?;
             let status = answer.response.status();
@@ -203,12 +233,17 @@ fn stalled(address: &Address) -> Failure {
 fn refused(package: &Package, address: &Address, status: StatusCode) -> Failure {
     let cause = format!("the registry answers {} for {} ({})", status.as_u16(), package.id, address.shown());
     match status.as_u16() {
+        400..500 if package.is_optional && !is_for_a_while(status) => Failure::ForNpm(cause),
         401 | 403 => Failure::new(Fault::RegistryRefused, cause),
-        408 | 425 | 429 | 500.. => Failure::new(Fault::RegistryUnreachable, cause),
+        _ if is_for_a_while(status) => Failure::new(Fault::RegistryUnreachable, cause),
         404 if package.is_guess => Failure::ForNpm(cause),
         404 | 410 => Failure::new(Fault::PackageMissing, cause),
         _ => Failure::ForNpm(cause),
     }
+}
+
+fn is_for_a_while(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500..)
 }
 
 fn redirected(from: &Address, location: &str) -> Option<Address> {

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::npm::Obstacle;
 
 /// A failure with the fault that decides whether the installation is repeated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// npm installs in place of this installer. The rest of a sentence: "npm installs, because".
     ForNpm(String),

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::cache::Cache;
 use super::failure::{Failure, Result};
 use super::pool::Pool;
 use super::{connect, download, link};
@@ -19,6 +20,7 @@ pub fn install(
     tree: &Tree,
     settings: &Settings,
     more_certificates: Option<&Path>,
+    cache: &Cache,
     project: &Path,
 ) -> Result<()> {
     let roots = trust::store(settings.ca_file.as_deref().map(Path::new), more_certificates);
@@ -30,16 +32,20 @@ pub fn install(
         let path = project.join(&package.path);
         fs::create_dir_all(&path).map_err(|error| Failure::of_the_disk(&package.path, &error))?;
     }
+    for path in &tree.leftovers {
+        fs::create_dir_all(project.join(path)).map_err(|error| Failure::of_the_disk(path, &error))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(Fault::InstallFailed, format!("starting: {error}")))?;
     let connector = connect::tls(roots)?;
     let downloaded = runtime.block_on(async {
         let pool = Pool::new(connector, settings);
-        download::packages(&tree.packages, &pool, project).await
+        download::packages(&tree.packages, &pool, cache, project).await
     });
     // Not waiting for threads of other packages, which cannot be cancelled, would leave them writing.
     drop(runtime);
+    cache.bound();
     downloaded?;
     link::links(&tree.links, project)?;
     link::bins(&tree.bins, project)?;

@@ -4,10 +4,12 @@
 //! ```text
 //! files (the commit's) ─► crate::npm::tree ─► download (connections, retries) ─► archive (hash) ─► unpack
 //!                             │                                                                     │
+//!                             │                            cache (verified again)                                   │
 //!                             └─ for npm: `npm ci` runs                         link (.bin, hidden lockfile) ─► npm rebuild
 //! ```
 
 mod archive;
+mod cache;
 mod connect;
 mod download;
 mod failure;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -45,6 +45,8 @@ struct Server {
 #[derive(Default)]
 struct State {
     addresses: Vec<std::net::SocketAddr>,
+    /// Why the last connection was not made, and when: those who waited for it fail with it.
+    failed: Option<(Instant, Failure)>,
     shared: Option<http2::SendRequest<Body>>,
     /// Known after the first connection.
     is_old: bool,
@@ -71,25 +73,22 @@ impl Old {
     }
 }
 
-enum Sender {
+/// A connection on which to ask.
+pub enum Sender {
     Shared(http2::SendRequest<Body>),
     Old(Old),
 }
 
-impl<'a> Pool<'a> {
-    pub fn new(connector: TlsConnector, settings: &'a Settings) -> Pool<'a> {
-        Pool { connector, settings, servers: Mutex::default() }
-    }
-
+impl Sender {
     /// Asks for an address. Every status is an answer.
-    pub async fn get(&self, address: &Address, credential: Option<&Secret>) -> Result<Answer> {
+    pub async fn get(self, address: &Address, credential: Option<&Secret>) -> Result<Answer> {
         let lost = |error: hyper::Error| {
             Failure::new(
                 Fault::RegistryUnreachable,
                 format!("downloading {}: {}", address.shown(), chain(&error)),
             )
         };
-        match self.sender(address).await? {
+        match self {
             Sender::Shared(mut sender) => {
                 sender.ready().await.map_err(lost)?;
                 let response =
@@ -104,8 +103,17 @@ impl<'a> Pool<'a> {
             }
         }
     }
+}
 
-    async fn sender(&self, address: &Address) -> Result<Sender> {
+impl<'a> Pool<'a> {
+    pub fn new(connector: TlsConnector, settings: &'a Settings) -> Pool<'a> {
+        Pool { connector, settings, servers: Mutex::default() }
+    }
+
+    /// A connection to the address's server. Waits while all of them are in use: each step of the others has a time limit,
+    /// and their work is no delay of the server's.
+    pub async fn sender(&self, address: &Address) -> Result<Sender> {
+        let asked = Instant::now();
         let server = {
             let mut servers = self.servers.lock().await;
             let new = || {
@@ -117,8 +125,17 @@ impl<'a> Pool<'a> {
         if let Some(shared) = state.shared.as_ref().filter(|shared| !shared.is_closed()) {
             return Ok(Sender::Shared(shared.clone()));
         }
+        if let Some((_, failure)) = state.failed.as_ref().filter(|(when, _)| *when > asked) {
+            return Err(failure.clone());
+        }
         if !state.is_old {
-            let stream = self.connect(address, &mut state).await?;
+            let stream = match self.connect(address, &mut state).await {
+                Ok(stream) => stream,
+                Err(failure) => {
+                    state.failed = Some((Instant::now(), failure.clone()));
+                    return Err(failure);
+                }
+            };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 let shared = handshake(address, stream).await?;
                 state.shared = Some(shared.clone());

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cache::Cache;
 use super::failure::{Failure, Result};
 use super::files::{Project, read};
 use super::install::install;
@@ -35,14 +36,13 @@ pub fn run(argv: &[String]) -> crate::error::Result<i32> {
     match attempt(node, npm, &project) {
         Ok(builds) if builds.is_empty() => Ok(0),
         Ok(builds) => {
-            say(&format!("npm runs the install scripts of {}", builds.join(", ")));
-            let rebuild = npm.first().cloned().into_iter().chain(["rebuild".to_owned()]).chain(builds);
-            wrapper::run(&rebuild.collect::<Vec<_>>())
+            let about = format!("npm runs the install scripts of {}", builds.join(", "));
+            // A package may be called as an option is.
+            let words = ["rebuild".to_owned(), "--".to_owned()];
+            let rebuild = npm.first().cloned().into_iter().chain(words).chain(builds);
+            run_npm(&about, &rebuild.collect::<Vec<_>>())
         }
-        Err(Failure::ForNpm(reason)) => {
-            say(&format!("npm installs, because {reason}"));
-            wrapper::run(npm)
-        }
+        Err(Failure::ForNpm(reason)) => run_npm(&format!("npm installs, because {reason}"), npm),
         Err(Failure::Fault { fault, cause }) => {
             // Read by `fault::words::own`.
             say(&format!("the installation failed ({}): {cause}", fault.name()));
@@ -51,11 +51,21 @@ pub fn run(argv: &[String]) -> crate::error::Result<i32> {
     }
 }
 
-/// What the installer says of npm, in the first line of its output. The process has no secrets, so the text cannot have
-/// one.
+/// Says why npm is started: before for the log, and after npm's own output, of which the parent keeps only the end.
+fn run_npm(about: &str, argv: &[String]) -> crate::error::Result<i32> {
+    say(about);
+    let status = wrapper::run(argv)?;
+    if status == 0 {
+        say(about);
+    }
+    Ok(status)
+}
+
+/// What the installer says of npm, in the last such line of its output. The process has no secrets, so the text cannot
+/// have one.
 pub fn about_npm(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
-    let said = text.lines().next()?.strip_prefix("bootagent: ")?;
+    let said = text.lines().rev().find_map(|line| line.strip_prefix("bootagent: "))?;
     said.starts_with("npm ").then(|| excerpt(said))
 }
 
@@ -87,9 +97,10 @@ fn attempt(node: &str, npm: &[String], project: &Path) -> Result<Vec<String>> {
         platform: &platform,
         omits_development,
     })?;
-    let more =
-        variables.iter().find(|(name, _)| name == "NODE_EXTRA_CA_CERTS").map(|(_, path)| PathBuf::from(path));
-    install(&tree, &settings, more.as_deref(), project)?;
+    let path_in =
+        |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, path)| Path::new(path));
+    let cache = Cache::below(path_in("npm_config_cache"));
+    install(&tree, &settings, path_in("NODE_EXTRA_CA_CERTS"), &cache, project)?;
     Ok(tree.builds)
 }
 
@@ -147,4 +158,32 @@ fn platform(node: &str, npm: &Path) -> std::result::Result<Platform, Obstacle> {
     let package: Option<serde_json::Value> = package.and_then(|text| serde_json::from_str(&text).ok());
     let version = package.and_then(|package| Some(package.get("version")?.as_str()?.to_owned()));
     Ok(Platform { cpu: cpu.to_owned(), libc: libc.map(str::to_owned), node: node.to_owned(), npm: version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_npm_was_started_is_found_at_the_end_of_long_output() {
+        let long = "npm warn deprecated x\n".repeat(20_000);
+        let output = format!("{long}bootagent: npm installs, because of x\n");
+        assert_eq!(about_npm(output.as_bytes()).as_deref(), Some("npm installs, because of x"));
+        for other in ["", "npm warn x\n", "bootagent: the installation failed (x): y\n"] {
+            assert_eq!(about_npm(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_command_line_that_is_not_known_is_npm_s() {
+        let line = |words: &[&str]| {
+            let words: Vec<String> = ["/x/npm"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+            omits_development(&words)
+        };
+        assert!(line(&["ci", "--no-audit", "--omit=dev"]).is_ok_and(|omits| omits));
+        assert!(line(&["ci", "--include=dev"]).is_ok_and(|omits| !omits));
+        for words in [&["ci", "--omit=optional"][..], &["install", "--omit=dev"], &["ci", "x"]] {
+            assert!(line(words).is_err(), "{words:?}");
+        }
+    }
 }

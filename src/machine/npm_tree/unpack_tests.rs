@@ -68,6 +68,7 @@ fn package() -> Package {
         programs: Vec::new(),
         integrity: Integrity { algorithm: Algorithm::Sha512, hashes: Vec::new() },
         has_scripts: false,
+        is_optional: false,
     }
 }
 
