@@ -2,10 +2,11 @@
 //! checkout.
 
 use super::identify::Identified;
+use super::origins::first;
 use crate::error::{Code, Error, Result};
-use crate::facts::Source;
-use crate::machine::{Check, Observe, Scratch};
-use crate::observe::{self, Fetched, Flags, MANIFEST, Selection};
+use crate::facts::{Source, SourceCopy};
+use crate::machine::{Check, Observe, Scratch, progress};
+use crate::observe::{self, Fetched, Flags, MANIFEST, Selection, SourceOrigin};
 use crate::plan::{Action, Plan};
 use crate::planner;
 use crate::report::Report;
@@ -21,16 +22,18 @@ pub async fn fetch(
         true => format!("reading {repository}"),
         false => format!("fetching branch {branch} of {repository}"),
     };
-    let fetched = report.during("fetch", &what, fetched(machine, flags, identified, &[])).await?;
+    let fetched = report.during("fetch", &what, fetched(machine, flags, identified, &[], None)).await?;
     Ok((fetched.source, fetched.scratch))
 }
 
-/// Fetches the commit, with the text of the files that the planner always reads and of those in `more`.
+/// Fetches the commit, with the text of the files that the planner always reads and of those in `more`. `before`: the copy from
+/// which this commit was read already; its server would be asked in vain.
 pub async fn fetched(
     machine: &impl Observe,
     flags: &Flags,
     identified: &Identified,
     more: &[String],
+    before: Option<&SourceCopy>,
 ) -> Result<Fetched> {
     let Identified { policy, facts, selection, .. } = identified;
     if selection.is_manifest {
@@ -43,7 +46,22 @@ pub async fn fetched(
             evidence.push(path.clone());
         }
     }
-    observe::source(machine, flags, selection, facts, policy, evidence).await
+    let mut origins = observe::source_origins(selection, facts);
+    if let Some(kind) =
+        before.map(|copy| Some(copy.kind)).filter(|kind| origins.iter().any(|one| one.kind() == *kind))
+    {
+        let first = origins.iter().position(|one| one.kind() == kind).unwrap_or(0);
+        origins.drain(..first);
+    }
+    first(origins, SourceOrigin::leads_on, async |origin, turn| {
+        if let Some(kind) = origin.kind() {
+            progress::say(format!("reading it from {}", kind.name()));
+        }
+        let patience = turn.patience(policy.patience(), selection.copies.wait);
+        let of = (selection, facts);
+        observe::source_from(machine, origin, (flags, policy), of, evidence.clone(), patience).await
+    })
+    .await
 }
 
 /// The source of a service without a repository: the present manifest, or of a pinned one the recorded text.

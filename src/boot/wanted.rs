@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::decide::Service;
 use super::fetch::fetch;
 use super::identify::Identified;
-use super::origins::{Origin, first, origins};
+use super::origins::recorded;
 use super::questions::Questions;
 
 use crate::error::Result;
@@ -51,13 +51,15 @@ async fn service(
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().map(|decided| &decided.source);
-    let origins = origins(decided, facts, selection, flags);
+    let recorded = recorded(decided, facts, selection, flags);
     // The source and the values are read in parallel. If the manifest, which comes with the source, says that the
     // service has no secret, the read is dropped.
-    let mut fetching = pin!(first(origins, async |origin| match origin {
-        Origin::Record(source) => Ok((source.clone(), None)),
-        Origin::Remote => fetch(machine, flags, identified, report).await,
-    }));
+    let mut fetching = pin!(async {
+        match recorded {
+            Some(source) => Ok((source.clone(), None)),
+            None => fetch(machine, flags, identified, report).await,
+        }
+    });
     let reading = observe::own_values(machine, selection, facts, flags, policy);
     let what = format!("reading the secret {}", selection.secret);
     let mut reading = pin!(report.during("secret", &what, reading));

@@ -3,6 +3,7 @@
 //! No code here reads or changes the machine. `machine` and `observe` fill these types, and the planner reads them.
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
+mod copy;
 mod family;
 mod fleet;
 mod gate;
@@ -32,6 +33,7 @@ mod uncommitted;
 mod values;
 mod watched;
 
+pub use copy::{CopyKind, SourceCopy};
 pub use family::{Family, PackageManager};
 pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPin, FleetPrefix, Listed, PrefixError, S3Object,

@@ -188,6 +188,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     notes.extend(switch::notes(facts, &selection.service));
     notes.extend(signal::notes(wanted));
     notes.extend(fleet::notes(wanted));
+    notes.extend(fleet::copy_note(wanted.source));
     notes.extend(watch::notes(wanted));
     notes
 }

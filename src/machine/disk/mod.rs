@@ -8,3 +8,4 @@ pub mod owned;
 pub mod path_at;
 pub mod remove;
 pub mod room;
+pub mod staging;

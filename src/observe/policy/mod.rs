@@ -5,6 +5,7 @@
 
 mod apt;
 mod archives;
+mod copies;
 mod dnf;
 mod flags;
 mod fleet;
@@ -36,6 +37,7 @@ use crate::observe::flag_file::flag_file;
 use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
+pub use copies::{Bundles, CopiesWanted};
 pub use flags::{Flags, Overrides};
 pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};

@@ -34,6 +34,7 @@ pub fn prepare(draft: &Draft) -> Result<Plan> {
         environment: wanted.selection.environment.clone(),
         commit: wanted.source.commit.clone(),
         unit: draft.layout.unit(),
+        origin: wanted.source.copy.clone(),
         settings: draft.settings(),
         notes: draft.notes.clone(),
         steps: steps.finish(),
