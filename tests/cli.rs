@@ -995,6 +995,15 @@ fn the_printed_permissions_are_those_that_are_switched_on() {
     ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
+    // Bundles are written only if the policy says so; the branch's, never by an instance.
+    assert!(!text.contains("bundle"));
+    let origins = "[origins]\nbundles = \"write\"\nmirror = \"https://m.test/x\"\nmirror_credential = \"mirror/{service}\"\n";
+    let writing = permissions(&format!("{policy}{origins}"), None, &[]);
+    assert!(writing["WriteFleetMemory"].to_string().contains("x/auth/prod/bundles/*"));
+    assert!(!writing["WriteFleetMemory"].to_string().contains("branch.bundle"));
+    assert!(writing["Secrets"].to_string().contains("secret:mirror/auth-??????"));
+    let operator = permissions(&format!("{policy}{origins}"), None, &["--for=operator"]);
+    assert!(operator["Bundles"].to_string().contains("branch.bundle"));
     // An instance never writes the pin, and an operator nothing else.
     assert!(!all["WriteFleetMemory"].to_string().contains("pin.json"));
     let operator = permissions(policy, None, &["--for=operator"]);

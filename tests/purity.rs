@@ -56,6 +56,7 @@ fn source() -> Source {
     let files = ["bootagent.toml", "package-lock.json", "package.json"];
     Source {
         signed_by: None,
+        copy: None,
         repository: "https://example.com/auth-service.git".to_owned(),
         branch: Branch::try_from("test").unwrap(),
         commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
@@ -86,6 +87,7 @@ fn selection() -> Selection {
         imds_users: None,
         lifecycle: None,
         fleet: Default::default(),
+        copies: Default::default(),
         watch: Default::default(),
         evidence: Default::default(),
         install_secret: String::new(),

@@ -2,10 +2,11 @@
 //! checkout.
 
 use super::identify::Identified;
+use super::origins::first;
 use crate::error::{Code, Error, Result};
-use crate::facts::Source;
-use crate::machine::{Check, Observe, Scratch};
-use crate::observe::{self, Fetched, Flags, MANIFEST, Selection};
+use crate::facts::{Source, SourceCopy};
+use crate::machine::{Check, Observe, Scratch, progress};
+use crate::observe::{self, Fetched, Flags, MANIFEST, Selection, SourceOrigin};
 use crate::plan::{Action, Plan};
 use crate::planner;
 use crate::report::Report;
@@ -21,12 +22,12 @@ pub async fn fetch(
         true => format!("reading {repository}"),
         false => format!("fetching branch {branch} of {repository}"),
     };
-    let fetched = report.during("fetch", &what, fetched(machine, flags, identified, &[])).await?;
+    let fetched = report.during("fetch", &what, fetched(machine, flags, identified, &[], None)).await?;
     Ok((fetched.source, fetched.scratch))
 }
 
-/// The image's release, if its commit is the branch's newest; otherwise what the branch has now. A git server that cannot
-/// be reached is an error: another instance may run a newer commit.
+/// The image's release, if its commit is the branch's newest; otherwise what the branch has now. If the git server does not
+/// answer, another copy may know; without one that is an error: another instance may run a newer commit.
 pub async fn baked(
     machine: &impl Observe,
     flags: &Flags,
@@ -37,19 +38,22 @@ pub async fn baked(
     let Identified { policy, facts, selection, .. } = identified;
     let what = format!("asking {} for the newest commit of {}", selection.repository, selection.branch);
     let asking = observe::tip(machine, flags, selection, facts, policy);
-    let tip = report.during("fetch", &what, asking).await?;
-    match tip == source.commit {
-        true => Ok((source.clone(), None)),
-        false => fetch(machine, flags, identified, report).await,
+    let has_copies = observe::source_origins(selection, facts).len() > 1;
+    match report.during("fetch", &what, asking).await {
+        Ok(tip) if tip == source.commit => Ok((source.clone(), None)),
+        Err(error) if !has_copies => Err(error),
+        _ => fetch(machine, flags, identified, report).await,
     }
 }
 
-/// Fetches the commit, with the text of the files that the planner always reads and of those in `more`.
+/// Fetches the commit, with the text of the files that the planner always reads and of those in `more`. `before`: the copy from
+/// which this commit was read already; its server would be asked in vain.
 pub async fn fetched(
     machine: &impl Observe,
     flags: &Flags,
     identified: &Identified,
     more: &[String],
+    before: Option<&SourceCopy>,
 ) -> Result<Fetched> {
     let Identified { policy, facts, selection, .. } = identified;
     if selection.is_manifest {
@@ -62,7 +66,22 @@ pub async fn fetched(
             evidence.push(path.clone());
         }
     }
-    observe::source(machine, flags, selection, facts, policy, evidence).await
+    let mut origins = observe::source_origins(selection, facts);
+    if let Some(kind) =
+        before.map(|copy| Some(copy.kind)).filter(|kind| origins.iter().any(|one| one.kind() == *kind))
+    {
+        let first = origins.iter().position(|one| one.kind() == kind).unwrap_or(0);
+        origins.drain(..first);
+    }
+    first(origins, SourceOrigin::leads_on, async |origin, turn| {
+        if let Some(kind) = origin.kind() {
+            progress::say(format!("reading it from {}", kind.name()));
+        }
+        let patience = turn.patience(policy.patience(), selection.copies.wait);
+        let of = (selection, facts);
+        observe::source_from(machine, origin, (flags, policy), of, evidence.clone(), patience).await
+    })
+    .await
 }
 
 /// The source of a service without a repository: the present manifest, or of a pinned one the recorded text.

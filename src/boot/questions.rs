@@ -73,7 +73,8 @@ impl<M: Observe> Questions<'_, M> {
         identified.selection.pinned = Some(service.source.commit.clone().into());
         let known = service.source.evidence.keys().chain(&service.source.absent);
         let paths: Vec<String> = known.chain(paths).cloned().collect();
-        let fetching = fetched(self.machine, self.flags, &identified, &paths);
+        let copy = service.source.copy.as_ref();
+        let fetching = fetched(self.machine, self.flags, &identified, &paths, copy);
         self.report.during("fetch", &question.what, fetching).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::decide::Service;
 use super::fetch::{baked, fetch};
 use super::identify::Identified;
-use super::origins::{Origin, first, origins};
+use super::origins::{Recorded, recorded};
 use super::questions::Questions;
 
 use crate::error::Result;
@@ -65,14 +65,16 @@ async fn service(
 ) -> Result<(Arc<Service>, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let decided = identified.decided.as_ref().map(|decided| &decided.source);
-    let origins = origins(decided, identified, flags);
+    let recorded = recorded(decided, identified, flags);
     // The source and the values are read in parallel. If the manifest, which comes with the source, says that the
     // service has no secret, the read is dropped.
-    let mut fetching = pin!(first(origins, async |origin| match origin {
-        Origin::Record(source) => Ok((source.clone(), None)),
-        Origin::Baked(source) => baked(machine, flags, identified, source, report).await,
-        Origin::Remote => fetch(machine, flags, identified, report).await,
-    }));
+    let mut fetching = pin!(async {
+        match recorded {
+            Some(Recorded::Wanted(source)) => Ok((source.clone(), None)),
+            Some(Recorded::Baked(source)) => baked(machine, flags, identified, source, report).await,
+            None => fetch(machine, flags, identified, report).await,
+        }
+    });
     if selection.bakes {
         return built(machine, flags, selection, fetching.await?).await;
     }

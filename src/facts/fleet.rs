@@ -123,6 +123,16 @@ impl FleetMemory {
         self.object(&format!("failures/{commit}/"))
     }
 
+    /// The git bundle of a commit, which any instance may write: git names a commit by its content.
+    pub fn bundle(&self, commit: &Commit) -> S3Object {
+        self.object(&format!("bundles/{commit}.bundle"))
+    }
+
+    /// The git bundle of the branch, which only operators write: it says which commit is the newest.
+    pub fn branch_bundle(&self) -> S3Object {
+        self.object("branch.bundle")
+    }
+
     /// The lock of a commit's migration, and the record that it is done.
     pub fn migration(&self, commit: &Commit) -> S3Object {
         self.object(&format!("migrations/{commit}.json"))

@@ -63,6 +63,7 @@ impl Source {
             gitlinks: self.gitlinks.clone(),
             is_manifest: self.is_manifest,
             signed_by: self.signed_by.clone(),
+            copy: self.copy.clone(),
             evidence: Default::default(),
             unread: Default::default(),
             absent: self.absent.iter().filter_map(|path| below(path)).collect(),

@@ -4,6 +4,7 @@
 //! `bootagent facts` prints them as JSON, so that a plan can be made elsewhere from a recorded machine.
 
 mod boot_times;
+mod copy;
 mod family;
 mod fleet;
 mod gate;
@@ -35,6 +36,7 @@ mod values;
 mod watched;
 
 pub use boot_times::BootTimes;
+pub use copy::{CopyKind, SourceCopy};
 pub use family::{Family, PackageManager};
 pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPrefix, Listed, PrefixError, S3Object, is_instance,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Branch, Commit, Listing, NameError};
+use super::{Branch, Commit, Listing, NameError, SourceCopy};
 
 /// What the planner knows of a commit: which files it has, and the text of the few files that determine how the service
 /// is built and started.
@@ -33,6 +33,9 @@ pub struct Source {
     /// Who signed the commit, and with which key, if the policy has signers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
+    /// The copy of the repository from which it was read, if not from its git server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<SourceCopy>,
     /// Requested files below the root that do not exist. `entries` lists all files of the root, also in records.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
@@ -108,6 +111,7 @@ impl Source {
             unread: BTreeMap::new(),
             is_manifest: true,
             signed_by: None,
+            copy: None,
             absent: BTreeSet::new(),
             listing: Listing::default(),
         })
@@ -224,6 +228,7 @@ mod tests {
             unread: BTreeMap::new(),
             is_manifest: false,
             signed_by: None,
+            copy: None,
             absent: BTreeSet::new(),
             listing: Listing::default(),
         }

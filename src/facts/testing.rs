@@ -17,6 +17,7 @@ pub fn source(files: &[(&str, &str)]) -> Source {
         unread: Default::default(),
         is_manifest: false,
         signed_by: None,
+        copy: None,
         absent: Default::default(),
         listing: Listing::whole(),
         gitlinks: Default::default(),

@@ -56,6 +56,8 @@ phases! {
     Clock = "clock", 60, None, 0;
     /// All tries to fetch from the git server.
     Fetch = "fetch", 300, None, 0;
+    /// All tries to read a commit from one origin, if there is another one.
+    Origin = "origin", 60, Some("origins.wait"), 0;
     /// One try to fetch.
     Conversation = "conversation", 120, None, 0;
     Checkout = "checkout", 300, None, 1;
@@ -87,6 +89,8 @@ phases! {
     FleetWrite = "fleet-write", 15, None, 0;
     /// Telling CloudWatch Logs or CloudFormation how a run ended.
     Evidence = "evidence", 30, None, 0;
+    /// A step that reads or writes a large object of S3.
+    Transfer = "transfer", 300, None, 1;
     /// The step that completes a lifecycle hook: longer than its tries, so that it ends with their last error.
     Signal = "signal", 150, None, 1;
 }

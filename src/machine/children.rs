@@ -47,5 +47,6 @@ fn serve_request(role: Role) -> ExitCode {
         Role::Checkout => serve(git::checkout::checkout),
         Role::Document => serve(web::document::document),
         Role::Archive => serve(web::archive::archive),
+        Role::Pack => serve(git::bundle::pack),
     }
 }

@@ -10,12 +10,13 @@ use crate::facts::{
     Asked, Commit, Facts, Gate, Group, GroupQuery, Instance, Listed, Network, Places, Present, Refresh,
     S3Object, Service, Source, TargetHealth, Uncommitted, ValuePlace,
 };
-use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, evidence, groups, s3};
+use crate::machine::aws::{self, Firmware, Imds, Maker, autoscaling, evidence, groups, s3, transfer};
 use crate::machine::container::{engine, images, remove};
+use crate::machine::disk::staging::Staging;
 use crate::machine::disk::{files, owned, room};
 use crate::machine::git::changes;
 use crate::machine::git::parent;
-use crate::machine::git::request::FetchRequest;
+use crate::machine::git::request::{FetchRequest, Limits};
 use crate::machine::install::kept::{self, Release};
 use crate::machine::install::{
     aside, cache, evaluate, packages, releases, runtimes, site, tools, working_tree,
@@ -29,7 +30,7 @@ use crate::machine::service::{
 use crate::machine::survey;
 use crate::machine::upkeep::{journal, labels, swap};
 use crate::machine::volume;
-use crate::machine::{self, Check, Health, Observe, Scratch, SecretPatience, blocking};
+use crate::machine::{self, Check, Download, Health, Observe, Scratch, SecretPatience, blocking};
 use crate::plan::{Action, Seconds, layout};
 use crate::secret::Secret;
 
@@ -141,6 +142,21 @@ impl Observe for LocalHost {
         Ok(read.map(|object| object.text))
     }
 
+    async fn download(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Option<Download>> {
+        let access = s3::Access { region, network, patience };
+        let staging = Staging::new(self.root, &self.fetch)?;
+        let path = staging.path().join("object");
+        let most = Limits::default().pack_bytes;
+        let age = transfer::download(self.imds(), at, most, &path, access).await?;
+        Ok(age.map(|age| Download { path, age, _guard: Box::new(staging) }))
+    }
+
     async fn objects(
         &self,
         below: &S3Object,
@@ -203,6 +219,11 @@ impl Observe for LocalHost {
         };
         let Some(bytes) = owned::read(path, LONGEST).map_err(bad)? else { return Ok(None) };
         String::from_utf8(bytes).map(Some).map_err(|_| bad("it is not UTF-8 text".to_owned()))
+    }
+
+    fn file_age(&self, path: &Path) -> Option<u64> {
+        let written = path.metadata().ok()?.modified().ok()?;
+        Some(written.elapsed().map_or(0, |age| age.as_secs()))
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -293,7 +314,9 @@ impl Observe for LocalHost {
             Action::StartRefresh(_) | Action::CancelRefresh(_) => {
                 Ok(Check::WouldChange("asked for".to_owned()))
             }
-            Action::PutObject(_) => Ok(Check::WouldChange("written by this run".to_owned())),
+            Action::PutObject(_) | Action::PutBundle(_) => {
+                Ok(Check::WouldChange("written by this run".to_owned()))
+            }
             Action::BoundCache(bound) => {
                 let bound = bound.clone();
                 blocking(move || cache::check(&bound)).await

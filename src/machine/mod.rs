@@ -93,6 +93,14 @@ pub struct Scratch {
     pub(crate) _guard: Box<dyn std::any::Any>,
 }
 
+/// A downloaded object, removed when this value is dropped.
+pub struct Download {
+    pub path: PathBuf,
+    /// Seconds since the object was written.
+    pub age: u64,
+    pub(crate) _guard: Box<dyn std::any::Any>,
+}
+
 /// The tokens of private registries, by the names of their keys.
 pub type Tokens = BTreeMap<String, Secret>;
 
@@ -148,6 +156,15 @@ pub trait Observe {
         patience: SecretPatience,
     ) -> Result<Option<String>>;
 
+    /// An object of S3 of at most the size of a repository, as a file; `None` if it is absent. `region` is absent on a laptop.
+    async fn download(
+        &self,
+        at: &S3Object,
+        region: Option<&str>,
+        network: &Network,
+        patience: SecretPatience,
+    ) -> Result<Option<Download>>;
+
     /// The objects whose keys begin with that of `below`: at most 1000.
     async fn objects(
         &self,
@@ -194,6 +211,9 @@ pub trait Observe {
 
     /// A policy file. Fails if users other than root and the user of this process can change it.
     async fn policy_text(&self, path: &Path) -> Result<Option<String>>;
+
+    /// Seconds since a file was written; `None` if it is absent.
+    fn file_age(&self, path: &Path) -> Option<u64>;
 
     /// Whether there is anything at this path of the operator's.
     fn exists(&self, path: &Path) -> bool;

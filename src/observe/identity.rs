@@ -4,7 +4,7 @@
 use super::choice::{branch, environment, pinned, service};
 use super::compare::{contradiction, is_commit, is_environment};
 use super::policy::{
-    Archives, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins, PackagesAllowed,
+    Archives, CopiesWanted, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins, PackagesAllowed,
     Policy, Upkeep, ValuesAllowed, WatchWanted,
 };
 use super::remote::{Remote, refuse_userinfo, without_repository};
@@ -51,6 +51,8 @@ pub struct Selection {
     pub lifecycle: Option<HookWanted>,
     /// What instances share, and what one does with a commit that fails.
     pub fleet: FleetWanted,
+    /// From where a commit is read while the git server cannot be reached.
+    pub copies: CopiesWanted,
     /// What the watcher attends to while the service runs.
     pub watch: Option<WatchWanted>,
     /// Who else learns how a run ended.
@@ -179,6 +181,8 @@ pub fn select(
     settings.extend(lifecycle_settings);
     let (fleet, fleet_settings) = policy.fleet();
     settings.extend(fleet_settings);
+    let (copies, copy_settings) = policy.copies(service.value.as_str(), environment.value.as_str(), fill);
+    settings.extend(copy_settings);
     let (watch, watch_settings) = policy.watch();
     settings.extend(watch_settings);
     let (evidence, evidence_settings) = policy.evidence(&service.value, &environment.value);
@@ -219,6 +223,7 @@ pub fn select(
         hooks_timeout,
         lifecycle,
         fleet,
+        copies,
         watch,
         evidence,
         low_ports,

@@ -4,6 +4,7 @@
 
 mod choice;
 mod compare;
+mod copies;
 mod credential;
 mod decision;
 mod flag_file;
@@ -20,19 +21,20 @@ mod sources;
 mod tokens;
 mod values;
 
+pub use copies::{SourceOrigin, source_from, source_origins};
 pub use decision::Decision;
 pub use flag_file::flag_file;
 pub use fleet::{FleetReader, fleet, fleet_failures, fleet_migrated, parsed};
 pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
-    Archives, ArchivesAllowed, Flags, FleetWanted, Fragment, LimitsAllowed, LowPorts, OnFailure, Origins,
-    Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, WatchWanted, policy,
-    recorded_flags,
+    Archives, ArchivesAllowed, Bundles, CopiesWanted, Flags, FleetWanted, Fragment, LimitsAllowed, LowPorts,
+    OnFailure, Origins, Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, WatchWanted,
+    policy, recorded_flags,
 };
 pub use reads::{
-    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, leads_to_next_origin,
-    lifecycle, manifest, repository_manifest, source, tags, tip, unusable,
+    Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, lifecycle, manifest,
+    repository_manifest, source, tags, tip, unusable,
 };
 pub use sources::sources;
 pub use tokens::tokens;

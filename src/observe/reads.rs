@@ -13,8 +13,8 @@ use super::policy::{Flags, Fragment, Policy};
 use super::{Decision, Selection, own_manifest};
 use crate::error::{Code, Error, Result};
 use crate::facts::{
-    Commit, Facts, Failure, Instance, LONGEST_EVIDENCE, Lifecycle, OwnManifest, Places, Source, Unusable,
-    records,
+    Commit, CommitPrefix, Facts, Failure, Instance, LONGEST_EVIDENCE, Lifecycle, OwnManifest, Places, Source,
+    Unusable, records,
 };
 use crate::fault::Fault;
 use crate::machine::{
@@ -104,9 +104,30 @@ pub async fn source(
     policy: &Policy,
     evidence: Vec<String>,
 ) -> Result<Fetched> {
+    source_within(machine, (flags, policy), (selection, facts), evidence, policy.patience()).await
+}
+
+/// The same with a time limit of its own.
+pub(super) async fn source_within(
+    machine: &impl Observe,
+    (flags, policy): (&Flags, &Policy),
+    (selection, facts): (&Selection, &Facts),
+    evidence: Vec<String>,
+    patience: Seconds,
+) -> Result<Fetched> {
     let request = FetchRequest { evidence, ..request(machine, flags, selection, facts, policy).await? };
+    fetched(machine, request, selection, patience).await
+}
+
+/// Carries the request out.
+pub(super) async fn fetched(
+    machine: &impl Observe,
+    request: FetchRequest,
+    selection: &Selection,
+    patience: Seconds,
+) -> Result<Fetched> {
     let pinned = request.pinned.clone();
-    let fetched = machine.fetch(request, policy.patience()).await;
+    let fetched = machine.fetch(request, patience).await;
     let (source, scratch) = fetched.map_err(|error| selection.origins.explain(error, FETCHED_BY))?;
     if pinned.is_some_and(|pinned| !pinned.fits(&source.commit)) {
         return Err(Error::new(
@@ -150,11 +171,24 @@ async fn request(
         }
         None => None,
     };
-    Ok(FetchRequest {
-        repository: repository(&selection.repository, flags.dry_run)?,
+    let from = repository(&selection.repository, flags.dry_run)?;
+    let request = request_from(from, selection, selection.pinned.clone(), policy, Vec::new());
+    Ok(FetchRequest { credential, ..request })
+}
+
+/// A request without a credential.
+pub(super) fn request_from(
+    repository: Repository,
+    selection: &Selection,
+    pinned: Option<CommitPrefix>,
+    policy: &Policy,
+    evidence: Vec<String>,
+) -> FetchRequest {
+    FetchRequest {
+        repository,
         branch: selection.branch.clone(),
-        pinned: selection.pinned.clone(),
-        credential,
+        pinned,
+        credential: None,
         host_keys: policy.host_keys(),
         signers: policy.signers(),
         submodules: policy.submodules(),
@@ -162,12 +196,12 @@ async fn request(
         network: selection.network.clone(),
         timeouts: Default::default(),
         limits: Limits { evidence_bytes: LONGEST_EVIDENCE, ..Limits::default() },
-        evidence: Vec::new(),
-    })
+        evidence,
+    }
 }
 
 /// Whether a commit may be read from another origin after this error.
-pub fn leads_to_next_origin(error: &Error) -> bool {
+pub(super) fn leads_to_next_origin(error: &Error) -> bool {
     Fault::of(error).is_some_and(Fault::leads_to_next_origin)
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::facts::{Network, S3Object};
+use crate::facts::{Branch, Commit, Network, S3Object};
 
 /// How S3 is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,6 +17,18 @@ pub struct FleetAccess {
 pub struct PutObject {
     pub at: S3Object,
     pub text: String,
+    #[serde(flatten)]
+    pub access: FleetAccess,
+}
+
+/// The bundle of the fetched commit, as an object that is never replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PutBundle {
+    pub at: S3Object,
+    pub commit: Commit,
+    pub branch: Branch,
+    /// The transient unit that writes it.
+    pub unit: String,
     #[serde(flatten)]
     pub access: FleetAccess,
 }

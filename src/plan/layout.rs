@@ -248,6 +248,9 @@ impl Layout {
 pub const STATE: &str = "/var/lib/bootagent";
 pub const RUN: &str = "/run/bootagent";
 
+/// Files on their way to or from S3; only root can enter it.
+pub const STAGING: &str = "/var/lib/bootagent/staging";
+
 /// The machine's swap file, of `[swap]` in the policy.
 pub const SWAP: &str = "/var/lib/bootagent/swap";
 /// The name that systemd requires for the unit of that file.

@@ -3,6 +3,7 @@
 
 mod action;
 mod archive;
+mod command;
 pub mod container;
 mod data;
 pub mod environment;
@@ -30,22 +31,21 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Commit, Environment, Generation, S3Object, Service};
+use crate::facts::{Commit, Environment, Generation, S3Object, Service, SourceCopy};
 use crate::secret::Redaction;
 
 /// Part of the recorded facts, because records of earlier deployments contain them.
 pub use crate::facts::{Gate, Probe, Request, Seconds};
-pub use action::{
-    Action, Checkout, Command, Content, EnsureRunning, ImdsRules, Migration, Mode, Owner, Record, Sandbox,
-};
+pub use action::{Action, Checkout, Content, EnsureRunning, ImdsRules, Mode, Owner};
 pub use archive::{Archive, Checksum, InstallRuntime};
+pub use command::{Command, Migration, Record, Sandbox};
 pub use container::{
     ConfigureEngine, EcrRegistry, ImageOrigin, PrepareImage, PruneImages, RegistryLogin, StopContainer,
 };
 pub use data::{InitializeData, RECORD as DATA_RECORD, ServerProgram};
 pub use environment::{Rendering, SeenFile};
 pub use evidence::{PutEvidence, StackSignal, StackStatus};
-pub use fleet::{FleetAccess, MigrationLock, PutObject};
+pub use fleet::{FleetAccess, MigrationLock, PutBundle, PutObject};
 pub use health::{HealthWait, PortsRecord, Unset};
 pub use hooks::RunHooks;
 pub use limits::{AN_AMOUNT, Limits, Memory, OPEN_FILES, TASKS};
@@ -82,6 +82,9 @@ pub struct Plan {
     pub environment: Environment,
     pub commit: Commit,
     pub unit: String,
+    /// The copy from which the commit was read, because its git server could not be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<SourceCopy>,
     /// Where each setting came from, in the order of the policy's reference.
     pub settings: Vec<Setting>,
     /// What an operator should know before the run. A note never fails a run.

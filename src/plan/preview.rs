@@ -142,6 +142,7 @@ mod tests {
             environment: Environment::try_from("test").unwrap(),
             commit: Commit::try_from("0123456789abcdef0123456789abcdef01234567").unwrap(),
             unit: UNIT.into(),
+            origin: None,
             settings: Vec::new(),
             notes: Vec::new(),
             steps,

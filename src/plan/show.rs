@@ -4,6 +4,7 @@ mod container;
 mod data;
 mod health;
 mod packages;
+mod sign;
 mod upkeep;
 mod words;
 
@@ -11,6 +12,7 @@ use std::fmt::Write;
 
 use super::*;
 use crate::secret::Sealed;
+use sign::sign;
 pub(super) use words::printable;
 use words::{file, words};
 
@@ -127,50 +129,6 @@ fn show(out: &mut String, step: &Step, preview: Option<&Preview>, before: Option
     details(out, &step.action, before);
 }
 
-fn sign(action: &Action, preview: Option<&Preview>) -> char {
-    match (action, preview) {
-        (_, Some(preview)) if preview.already => '=',
-        (
-            Action::MakeDirectory { .. }
-            | Action::WriteFile { .. }
-            | Action::SwitchSymlink { .. }
-            | Action::InstallAgent { .. },
-            Some(preview),
-        ) if preview.how != "absent" => '~',
-        (
-            Action::RemoveFile { .. }
-            | Action::DiscardUnfinished { .. }
-            | Action::PruneReleases(_)
-            | Action::PruneRuntimes(_)
-            | Action::PruneImages(_)
-            | Action::StopContainer(_)
-            | Action::StopLeftovers { .. },
-            _,
-        ) => '-',
-        (
-            Action::RunCommand(_)
-            | Action::RunHooks(_)
-            | Action::ConfigureEngine(_)
-            | Action::Evaluate(_)
-            | Action::Migrate(_)
-            | Action::InitializeData(_)
-            | Action::PrepareVolume(_)
-            | Action::MountVolume(_)
-            | Action::EnsureRunning(_)
-            | Action::AwaitHealth(_)
-            | Action::AwaitAddresses { .. }
-            | Action::ReloadUnit { .. }
-            | Action::StopUnit { .. }
-            | Action::LoadImdsRules(_)
-            | Action::ProveImdsRules { .. }
-            | Action::Signal(_)
-            | Action::SignalStack(_),
-            _,
-        ) => '>',
-        _ => '+',
-    }
-}
-
 /// The step in one line.
 pub fn headline(action: &Action) -> String {
     match action {
@@ -261,6 +219,7 @@ pub fn headline(action: &Action) -> String {
         Action::SignalStack(signal) => signal.headline(),
         Action::PutEvidence(put) => format!("write the end of the run to the log group {}", put.group),
         Action::PutObject(put) => format!("write {}", put.at),
+        Action::PutBundle(put) => format!("write {} if it is absent", put.at),
         Action::StartRefresh(start) => format!("replace the instances of {}", printable(&start.group)),
         Action::CancelRefresh(cancel) => {
             format!("stop replacing the instances of {}", printable(&cancel.group))

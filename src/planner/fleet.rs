@@ -6,10 +6,10 @@ use super::draft::Draft;
 use super::records::{good, text};
 use super::steps::Steps;
 use crate::error::{Code, ErrorReport, Result};
-use crate::facts::{Commit, Facts, FleetFailure, FleetGood, S3Object, records};
+use crate::facts::{Commit, Facts, FleetFailure, FleetGood, S3Object, Source, records};
 use crate::fault::Phase;
 use crate::observe::{OnFailure, Selection};
-use crate::plan::{Action, FleetAccess, MigrationLock, PutObject};
+use crate::plan::{Action, FleetAccess, MigrationLock, PutBundle, PutObject};
 
 /// Adds the record that the commit is good, unless this instance was healthy with it before: a reboot of an old instance must
 /// not make its commit the newest good one.
@@ -39,6 +39,36 @@ pub fn remember_good(steps: &mut Steps, draft: &Draft) -> Result<()> {
         .within(Phase::FleetWrite)
         .optional();
     Ok(())
+}
+
+/// Adds the bundle of the commit, if the policy says so and this instance has fetched it from the git server.
+pub fn put_bundle(steps: &mut Steps, draft: &Draft) {
+    let wanted = draft.wanted;
+    let Wanted { source, selection, facts, .. } = wanted;
+    let was_good_here = good(wanted).is_some_and(|good| good.generation.commit == source.commit);
+    let is_wanted = selection.copies.writes_bundles() && source.copy.is_none() && !source.is_manifest;
+    let memory = selection.fleet_memory().filter(|_| is_wanted && !was_good_here && facts.instance.is_some());
+    let Some(memory) = memory else { return };
+    let put = PutBundle {
+        at: memory.bundle(&source.commit),
+        commit: source.commit.clone(),
+        branch: source.branch.clone(),
+        unit: draft.layout.transient("bundle"),
+        access: access(facts, selection),
+    };
+    let why = "other instances read the commit there while the git server cannot be reached";
+    steps
+        .add("fleet-bundle", why, Action::PutBundle(put))
+        .after(&["good"])
+        .within(Phase::Transfer)
+        .optional();
+}
+
+/// Of a commit that was read from a copy of its repository: which one, and how old it was.
+pub fn copy_note(source: &Source) -> Option<String> {
+    let copy = source.copy.as_ref()?;
+    let commit = source.commit.short();
+    Some(format!("the git server could not be reached when commit {commit} was fetched: it is from {copy}"))
 }
 
 /// The lock that the migration needs. Only on an instance: a laptop is not in the group.

@@ -241,6 +241,7 @@ mod tests {
                 unread: Default::default(),
                 is_manifest: false,
                 signed_by: None,
+                copy: None,
                 absent: Default::default(),
                 directories: Default::default(),
                 gitlinks: Default::default(),

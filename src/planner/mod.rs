@@ -196,6 +196,7 @@ fn operator_notes(wanted: &Wanted) -> Vec<String> {
     }
     notes.extend(signal::notes(wanted));
     notes.extend(fleet::notes(wanted));
+    notes.extend(fleet::copy_note(wanted.source));
     notes.extend(watch::notes(wanted));
     notes.extend(evidence::notes(wanted));
     notes

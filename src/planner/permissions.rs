@@ -59,7 +59,7 @@ pub fn of_instance(
     statements.extend(hook(selection, scope));
     statements.extend(health(selection, scope));
     if let Some(memory) = selection.fleet_memory() {
-        statements.extend(fleet(&memory, scope));
+        statements.extend(fleet(&memory, scope, selection.copies.writes_bundles()));
     }
     statements.extend(evidence(selection, scope));
     Document { version: "2012-10-17", statement: statements }
@@ -74,6 +74,10 @@ pub fn of_operator(selection: &Selection, scope: &Scope) -> Document {
         statements.push(Statement::new("ReadFleetMemory", &["s3:GetObject"], vec![below, unselected]));
         statements.push(list(&memory, scope, memory.prefix.object("*").key));
         statements.push(Statement::new("Pin", &["s3:PutObject"], vec![objects(&memory, scope, "pin.json")]));
+        if selection.copies.bundles.is_some() {
+            let bundles = ["branch.bundle", "bundles/*"].map(|name| objects(&memory, scope, name));
+            statements.push(Statement::new("Bundles", &["s3:PutObject"], bundles.into()));
+        }
     }
     if let Some(credential) = &selection.credential {
         let secrets = vec![secret(credential, scope)];
@@ -109,7 +113,7 @@ fn secrets(
     });
     let tokens = (!selection.registries.is_empty()).then_some(&selection.install_secret);
     let all = own.into_iter().chain(further).chain(&selection.credential).chain(tokens);
-    all.map(|name| secret(name, scope)).collect()
+    all.chain(&selection.copies.mirror_credential).map(|name| secret(name, scope)).collect()
 }
 
 /// Secrets Manager adds a hyphen and six characters to a secret's name. With `*` in their place, the policy would cover other
@@ -200,9 +204,11 @@ fn group(selection: &Selection, scope: &Scope) -> String {
 }
 
 /// An instance reads all of its service and environment, and writes what instances write: not the pin.
-fn fleet(memory: &FleetMemory, scope: &Scope) -> Vec<Statement> {
+fn fleet(memory: &FleetMemory, scope: &Scope, writes_bundles: bool) -> Vec<Statement> {
     let written = ["good.json", "reports/*", "failures/*", "migrations/*"];
-    let mut written: Vec<String> = written.iter().map(|name| objects(memory, scope, name)).collect();
+    let bundles = writes_bundles.then_some(&"bundles/*");
+    let mut written: Vec<String> =
+        written.iter().chain(bundles).map(|name| objects(memory, scope, name)).collect();
     written.push(unselected(memory, scope));
     vec![
         Statement::new("ReadFleetMemory", &["s3:GetObject"], vec![objects(memory, scope, "*")]),

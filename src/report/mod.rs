@@ -247,6 +247,7 @@ impl Report {
         self.update(|status| {
             status.commit = Some(plan.commit.clone());
             status.unit = Some(plan.unit.clone());
+            status.origin = plan.origin.clone();
             status.notes = plan.notes.clone();
             status.gate = plan.steps.iter().find_map(|step| match &step.action {
                 Action::AwaitHealth(wait) if wait.gate.unit == plan.unit => Some(wait.gate.clone()),

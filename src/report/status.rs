@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::timeline::Timeline;
 
 use crate::error::{Code, Error, ErrorReport, Result};
-use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service};
+use crate::facts::{Agent, Branch, Commit, Environment, Instance, Service, SourceCopy};
 use crate::plan::{Gate, Mark};
 use crate::secret;
 
@@ -80,6 +80,9 @@ pub struct Status {
     /// The last commit that passed its health check on this instance.
     #[serde(default)]
     pub passed: Option<Commit>,
+    /// The copy of the repository from which the commit was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<SourceCopy>,
     pub unit: Option<String>,
     pub gate: Option<Gate>,
     pub notes: Vec<String>,
@@ -190,6 +193,7 @@ impl Status {
             serving: None,
             attempted: None,
             passed: None,
+            origin: None,
             unit: None,
             gate: None,
             notes: Vec::new(),

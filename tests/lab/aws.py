@@ -204,12 +204,12 @@ class Aws:
         self.s3("DELETE", bucket, key)
 
     def s3(
-        self, method: str, bucket: str, key: str = "", text: str = "", query: str = "", region: str | None = None
+        self, method: str, bucket: str, key: str = "", text: str | bytes = "", query: str = "", region: str | None = None
     ) -> str:
         region = region or self.region
         host, target = f"s3.{region}.amazonaws.com", f"/{bucket}/{key}" + (f"?{query}" if query else "")
         place = f"<LocationConstraint>{region}</LocationConstraint>"
-        body = text.encode() if key else b""
+        body = (text if isinstance(text, bytes) else text.encode()) if key else b""
         if method == "PUT" and not key and region != "us-east-1":
             body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
         request = AWSRequest(method, f"https://{host}{target}", headers={"Host": host}, data=body)

@@ -6,6 +6,7 @@
 mod support;
 
 mod app;
+mod bundles;
 mod children;
 mod faults;
 mod fetched;

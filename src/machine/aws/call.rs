@@ -13,10 +13,12 @@ use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::{ANSWER, causes, endpoint, timeouts};
+use super::transfer::Sent;
+use super::{ANSWER, causes, endpoint, timeouts_of};
 
 /// Why a call has no result.
 #[derive(Debug)]
@@ -51,9 +53,36 @@ pub struct Request<'a> {
     pub target: String,
     /// Besides those of the signature. Their names are in small letters.
     pub headers: Vec<(&'static str, String)>,
-    pub body: String,
+    pub body: Payload,
+    /// For the answer with its whole body.
+    pub limit: Duration,
+    /// Whether the answer is bytes, and not text.
+    pub is_binary: bool,
     /// S3 wants the checksum of the body in a header, and signs the path as it is.
     pub settings: SigningSettings,
+}
+
+/// What is sent.
+#[derive(Clone)]
+pub enum Payload {
+    Text(String),
+    File(Sent),
+}
+
+impl Payload {
+    fn signable(&self) -> SignableBody<'_> {
+        match self {
+            Payload::Text(text) => SignableBody::Bytes(text.as_bytes()),
+            Payload::File(sent) => SignableBody::Precomputed(sent.sum.clone()),
+        }
+    }
+
+    fn body(self) -> SdkBody {
+        match self {
+            Payload::Text(text) => SdkBody::from(text),
+            Payload::File(sent) => SdkBody::retryable(move || SdkBody::from_body_1_x(sent.body())),
+        }
+    }
 }
 
 /// What is posted. The path is always `/`.
@@ -71,6 +100,8 @@ pub struct Call<'a> {
 pub struct Answer {
     pub status: u16,
     pub body: Zeroizing<String>,
+    /// The body of a part of an object, which is not text.
+    pub part: Bytes,
     pub retry_after: Option<u64>,
     pub date: Option<String>,
     pub etag: Option<String>,
@@ -100,7 +131,9 @@ pub async fn post(config: &SdkConfig, call: Call<'_>) -> Result<Answer, Failure>
         host: endpoint::of(config, call.service),
         target: "/".to_owned(),
         headers,
-        body: call.body,
+        body: Payload::Text(call.body),
+        limit: ANSWER,
+        is_binary: false,
         settings: SigningSettings::default(),
     };
     send(config, request).await
@@ -108,15 +141,16 @@ pub async fn post(config: &SdkConfig, call: Call<'_>) -> Result<Answer, Failure>
 
 /// Sends a request with the configuration's credentials. One attempt, with a time limit.
 pub async fn send(config: &SdkConfig, request: Request<'_>) -> Result<Answer, Failure> {
-    match timeout(ANSWER, attempt(config, request)).await {
+    let limit = request.limit;
+    match timeout(limit, attempt(config, request)).await {
         Ok(result) => result,
-        Err(_) => Err(unreached(format!("no answer within {} s", Duration::as_secs(&ANSWER)))),
+        Err(_) => Err(unreached(format!("no answer within {} s", limit.as_secs()))),
     }
 }
 
 async fn attempt(config: &SdkConfig, request: Request<'_>) -> Result<Answer, Failure> {
     let address = format!("https://{}", request.host);
-    let service = request.service.to_owned();
+    let (service, limit, is_binary) = (request.service.to_owned(), request.limit, request.is_binary);
     let request = signed(config, request, &address).await.map_err(unreached)?;
     let client = config.http_client().ok_or_else(|| unreached("there is no HTTP client"))?;
     let operation = Operation::builder()
@@ -127,14 +161,19 @@ async fn attempt(config: &SdkConfig, request: Request<'_>) -> Result<Answer, Fai
         .no_auth()
         // `machine/retry.rs` retries.
         .no_retry()
-        .timeout_config(timeouts())
+        .timeout_config(timeouts_of(limit))
         .serializer(move |_: ()| request.try_clone().ok_or_else(|| BoxError::from("the request is used up")))
-        .deserializer::<_, Infallible>(|answer| {
+        .deserializer::<_, Infallible>(move |answer| {
             let header = |name: &str| answer.headers().get(name).map(str::to_owned);
-            let body = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default()).into_owned();
+            let bytes = answer.body().bytes().unwrap_or_default();
+            let (body, part) = match is_binary && answer.status().is_success() {
+                true => (String::new(), Bytes::copy_from_slice(bytes)),
+                false => (String::from_utf8_lossy(bytes).into_owned(), Bytes::new()),
+            };
             Ok(Answer {
                 status: answer.status().as_u16(),
                 body: Zeroizing::new(body),
+                part,
                 retry_after: header("retry-after").and_then(|after| after.parse().ok()),
                 date: header("date"),
                 etag: header("etag"),
@@ -160,11 +199,15 @@ async fn signed(config: &SdkConfig, wanted: Request<'_>, address: &str) -> Resul
         .into();
     let mut headers = wanted.headers;
     headers.push(("user-agent", USER_AGENT.to_owned()));
-    let bytes = SignableBody::Bytes(wanted.body.as_bytes());
     let lines = headers.iter().map(|(name, value)| (*name, value.as_str()));
-    let signable = SignableRequest::new(wanted.method, format!("{address}{}", wanted.target), lines, bytes)?;
+    let signable = SignableRequest::new(
+        wanted.method,
+        format!("{address}{}", wanted.target),
+        lines,
+        wanted.body.signable(),
+    )?;
     let (signature, _) = sign(signable, &how)?.into_parts();
-    let mut request = HttpRequest::new(SdkBody::from(wanted.body.as_str()));
+    let mut request = HttpRequest::new(wanted.body.body());
     request.set_method(wanted.method)?;
     request.set_uri(wanted.target.as_str())?;
     let signature: Vec<(String, String)> =

@@ -17,6 +17,7 @@ mod parameters;
 mod query;
 pub mod s3;
 mod secrets;
+pub mod transfer;
 mod unreached;
 mod xml;
 
@@ -52,7 +53,11 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build()
+    timeouts_of(ANSWER)
+}
+
+fn timeouts_of(answer: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(answer).build()
 }
 
 /// With `region` the instance's configuration, else the caller's own. An ARN's region replaces both.

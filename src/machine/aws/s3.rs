@@ -2,16 +2,18 @@
 //!
 //! Four signed requests instead of S3's SDK: it would take minutes to compile and make the binary about a megabyte larger.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SigningSettings, UriPathNormalizationMode,
 };
 
-use super::call::{self, Answer, Failure, Refusal, Request};
+use super::call::{self, Answer, Failure, Payload, Refusal, Request};
 use super::query;
 use super::unreached::{Faults, unreached_or_late};
 use super::xml::Node;
-use super::{Imds, clock, config_for, endpoint};
+use super::{ANSWER, Imds, clock, config_for, endpoint};
 use crate::error::{Error, Result};
 use crate::facts::{Listed, Network, S3Object};
 use crate::fault::Fault;
@@ -78,16 +80,20 @@ pub async fn get(imds: &Imds, at: &S3Object, access: Access<'_>) -> Result<Optio
     }
 }
 
-fn object(answer: &Answer, text: String) -> Object {
+pub(super) fn object(answer: &Answer, text: String) -> Object {
     let time = |header: &Option<String>| header.as_deref().and_then(http_date);
     let age = time(&answer.date).unwrap_or(0).saturating_sub(time(&answer.last_modified).unwrap_or(0));
     Object { text, etag: answer.etag.clone().unwrap_or_default(), age }
 }
 
+/// How long the object is of which an answer has a part.
+pub(super) fn whole(answer: &Answer) -> Option<u64> {
+    answer.content_range.as_deref()?.rsplit_once('/')?.1.parse().ok()
+}
+
 /// Whether the object goes on after what was asked for.
 fn is_part(answer: &Answer) -> bool {
-    let whole = answer.content_range.as_deref().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-    whole.is_some_and(|whole: usize| whole > LONGEST)
+    whole(answer).is_some_and(|whole| whole > LONGEST as u64)
 }
 
 pub async fn put(imds: &Imds, at: &S3Object, text: &str, only_if: If<'_>, access: Access<'_>) -> Result<Put> {
@@ -97,7 +103,7 @@ pub async fn put(imds: &Imds, at: &S3Object, text: &str, only_if: If<'_>, access
         If::Absent => headers.push(("if-none-match", "*".to_owned())),
         If::Is(etag) => headers.push(("if-match", etag.to_owned())),
     }
-    let asked = Asked { method: "PUT", headers, body: text, ..Asked::of(at) };
+    let asked = Asked { method: "PUT", headers, body: Payload::Text(text.to_owned()), ..Asked::of(at) };
     let answer = ask(imds, access, at, asked, || format!("writing {at}")).await?;
     match answer.status {
         // 404: the object to replace is gone.
@@ -145,18 +151,32 @@ async fn is_absent(config: &SdkConfig, at: &S3Object, region: &str) -> bool {
     }
 }
 
-struct Asked<'a> {
-    method: &'static str,
+pub(super) struct Asked {
+    pub method: &'static str,
     /// Below the bucket, with a slash before it. The characters of a key need no escape.
-    path: String,
-    query: String,
-    headers: Vec<(&'static str, String)>,
-    body: &'a str,
+    pub path: String,
+    pub query: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Payload,
+    pub limit: Duration,
+    pub is_binary: bool,
 }
 
-impl Asked<'_> {
-    fn of(at: &S3Object) -> Self {
-        Asked { method: "GET", path: at.key.clone(), query: String::new(), headers: Vec::new(), body: "" }
+impl Asked {
+    pub fn of(at: &S3Object) -> Self {
+        Asked { path: at.key.clone(), ..Asked::bucket() }
+    }
+
+    fn bucket() -> Self {
+        Asked {
+            method: "GET",
+            path: String::new(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: Payload::Text(String::new()),
+            limit: ANSWER,
+            is_binary: false,
+        }
     }
 
     fn listing(below: &S3Object, depth: Depth) -> Self {
@@ -164,13 +184,7 @@ impl Asked<'_> {
         if depth == Depth::One {
             form.insert(0, ("delimiter", "/"));
         }
-        Asked {
-            method: "GET",
-            path: String::new(),
-            query: query::encoded(&form),
-            headers: Vec::new(),
-            body: "",
-        }
+        Asked { query: query::encoded(&form), ..Asked::bucket() }
     }
 
     fn reads_an_object(&self) -> bool {
@@ -179,11 +193,11 @@ impl Asked<'_> {
 }
 
 /// The answer, if it is a success or says something about the object: it is absent, or a condition is not met.
-async fn ask(
+pub(super) async fn ask(
     imds: &Imds,
     access: Access<'_>,
     at: &S3Object,
-    asked: Asked<'_>,
+    asked: Asked,
     doing: impl Fn() -> String,
 ) -> Result<Answer> {
     with_retries(RetryLimit::lasting(access.patience.time.duration()), async || {
@@ -221,7 +235,7 @@ async fn ask(
     .await
 }
 
-async fn send(config: &SdkConfig, at: &S3Object, asked: &Asked<'_>, region: &str) -> Result<Answer, Failure> {
+async fn send(config: &SdkConfig, at: &S3Object, asked: &Asked, region: &str) -> Result<Answer, Failure> {
     let (host, bucket) = endpoint::bucket(config, &at.bucket, region);
     let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
     let mut settings = SigningSettings::default();
@@ -235,7 +249,9 @@ async fn send(config: &SdkConfig, at: &S3Object, asked: &Asked<'_>, region: &str
         host,
         target: format!("{bucket}/{}{query}", asked.path),
         headers: asked.headers.clone(),
-        body: asked.body.to_owned(),
+        body: asked.body.clone(),
+        limit: asked.limit,
+        is_binary: asked.is_binary,
         settings,
     };
     call::send(config, request).await

@@ -8,4 +8,5 @@ pub mod owned;
 pub mod path_at;
 pub mod remove;
 pub mod room;
+pub mod staging;
 pub mod walk;

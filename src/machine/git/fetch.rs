@@ -10,7 +10,7 @@ use super::remote::{RemoteBranch, commit_id, session};
 use super::request::{FetchRequest, Repository as From};
 use super::submodules::Moved;
 use super::transport::Session;
-use super::{commits, inspect, lfs, libgit2, local, signature, submodules};
+use super::{bundle, commits, inspect, lfs, libgit2, local, signature, submodules};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Entry, Listing, Source};
 use crate::secret::{ForeignText, without_userinfo};
@@ -37,6 +37,12 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
             submodules::refuse_incomplete(&inspected, request, path)?;
             (repository, name, commit, inspected, signed_by)
         }
+        From::Bundle { path, name } => {
+            let (repository, commit) = bundle::read(request, path, name)?;
+            let signed_by = signature::verify(&repository, commit, &request.signers)?;
+            let inspected = bundle::inspect(&repository, commit, &request.limits, name)?;
+            (repository, name.clone(), commit, inspected, signed_by)
+        }
     };
     let Inspected { items, gitlinks, .. } = inspected;
     let entries = items.iter().map(|item| Entry { path: item.path.clone(), kind: item.kind }).collect();
@@ -51,6 +57,7 @@ pub fn fetch(request: &FetchRequest) -> Result<Source> {
         unread: Default::default(),
         is_manifest: false,
         signed_by,
+        copy: None,
         absent: Default::default(),
         listing: Listing::whole(),
     };
@@ -64,6 +71,7 @@ pub fn tip(request: &FetchRequest) -> Result<Commit> {
     let url = match &request.repository {
         From::Remote { url } => url,
         From::Local { path } => return commit_id(local(request, path)?.2),
+        From::Bundle { path, name } => return commit_id(bundle::read(request, path, name)?.1),
     };
     let (session, address) = session(request, url)?;
     let repository = empty_repository(&request.scratch)?;
@@ -114,7 +122,7 @@ fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid
 }
 
 /// A bare repository without template and configuration of a user, which could add hooks or rewrite addresses.
-fn empty_repository(scratch: &Path) -> Result<Repository> {
+pub(super) fn empty_repository(scratch: &Path) -> Result<Repository> {
     let doing = || format!("preparing {}", scratch.display());
     let mut entries = scratch.read_dir().map_err(|error| Error::new(Code::Io, doing(), error))?;
     if entries.next().is_some() {

@@ -2,6 +2,7 @@
 //! root (but for a local repository that root alone can change). The parent's side is `parent.rs`.
 
 pub mod address;
+pub mod bundle;
 pub mod changes;
 pub mod checkout;
 pub mod commits;

@@ -1,18 +1,19 @@
 //! The parent's side of a fetch. A child does the work, in a transient unit or, on a laptop, as the caller.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::bundle::{PackRequest, Packed};
 use super::local::reader;
 use super::request::{FetchRequest, Repository};
 use crate::error::{Code, Coded, Error, Result};
-use crate::facts::{Commit, Source};
+use crate::facts::{Branch, Commit, Source};
 use crate::fault::{Fault, Phase};
 use crate::machine::Scratch;
 use crate::machine::aws::clock;
-use crate::machine::disk::files;
+use crate::machine::disk::{files, owned};
 use crate::machine::jail::ask::{ask, ask_as, ask_in};
 use crate::machine::jail::child::Role;
 use crate::machine::jail::request::read_reply;
@@ -109,15 +110,69 @@ async fn in_unit<T: DeserializeOwned + Send + 'static>(
     let fetched = Fetched { link, directory };
     fetched.remove();
     let request = FetchRequest { scratch: fetched.link.clone(), ..request.clone() };
-    let transient = TransientUnit::new(&unit, User::Dynamic, limit)
+    let (request, bound) = bound(request)?;
+    let mut transient = TransientUnit::new(&unit, User::Dynamic, limit)
         .property(format!("CacheDirectory={name}"))
         // The build user reads it during the checkout.
         .property("CacheDirectoryMode=0755")
         .property(MEMORY);
+    for property in bound {
+        transient = transient.property(property);
+    }
     let output = ask_in(transient, role, &request).await.map_err(|error| stalled(error, &request))?;
     let answer = read_reply(output).await?;
     Ok((answer, Scratch { repository: fetched.directory.clone(), _guard: Box::new(fetched) }))
 }
+
+/// Where a child sees a bundle, which it cannot reach at its own place.
+const BUNDLE: &str = "/mnt/bundle";
+
+/// A request for a bundle as its child gets it, and the unit's properties for that. The child needs no network.
+fn bound(request: FetchRequest) -> Result<(FetchRequest, Vec<String>)> {
+    let Repository::Bundle { path, name } = &request.repository else { return Ok((request, Vec::new())) };
+    let doing = format!("reading the bundle {name}");
+    let refused = |cause: String| Error::new(Code::SourceUnsafe, doing.clone(), cause);
+    let real = owned::resolved(path).map_err(refused)?;
+    let real = real.ok_or_else(|| refused("there is no such file".to_owned()))?;
+    let properties = vec![
+        "PrivateNetwork=yes".to_owned(),
+        "TemporaryFileSystem=/mnt:ro".to_owned(),
+        format!("BindReadOnlyPaths={}:{BUNDLE}", real.display()),
+    ];
+    let repository = Repository::Bundle { path: BUNDLE.into(), name: name.clone() };
+    Ok((FetchRequest { repository, ..request }, properties))
+}
+
+/// Writes the bundle of a fetched commit into a directory, in a transient unit of this name. The commit's file there is
+/// `Packed::Written`.
+pub async fn pack(
+    unit: &str,
+    repository: &Path,
+    (commit, branch): (&Commit, &Branch),
+    directory: &Path,
+) -> Result<Packed> {
+    const FROM: &str = "/mnt/source";
+    const TO: &str = "/mnt/bundle";
+    units::clear(unit).await?;
+    let request = PackRequest {
+        repository: FROM.into(),
+        commit: commit.clone(),
+        branch: branch.clone(),
+        file: Path::new(TO).join(PACKED),
+        limits: Default::default(),
+    };
+    let transient = TransientUnit::new(unit, User::Dynamic, deadline())
+        .property("PrivateNetwork=yes")
+        .property("TemporaryFileSystem=/mnt:ro")
+        .property(format!("BindReadOnlyPaths={}:{FROM}", repository.display()))
+        .property(format!("BindPaths={}:{TO}", directory.display()))
+        .writable(Path::new(TO))
+        .property(MEMORY);
+    read_reply(ask_in(transient, Role::Pack, &request).await?).await
+}
+
+/// The name of the file that `pack` writes.
+pub const PACKED: &str = "commit.bundle";
 
 /// A child that exceeded its deadline means that the server stalled.
 fn stalled(error: Error, request: &FetchRequest) -> Error {
@@ -131,6 +186,7 @@ fn address(request: &FetchRequest) -> String {
     match &request.repository {
         Repository::Remote { url } => without_userinfo(url),
         Repository::Local { path } => path.display().to_string(),
+        Repository::Bundle { name, .. } => name.clone(),
     }
 }
 

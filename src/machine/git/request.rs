@@ -48,6 +48,8 @@ pub enum Repository {
     Remote { url: String },
     /// Opened where it is: nothing is fetched.
     Local { path: PathBuf },
+    /// Unpacked from a file: a git bundle. `name` is where the file came from, for messages.
+    Bundle { path: PathBuf, name: String },
 }
 
 /// Write a commit's files into a release directory.

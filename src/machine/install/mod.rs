@@ -1,6 +1,7 @@
 //! Installs what a release needs (OS packages, runtimes, tools, its files), and keeps the records of finished releases.
 
 pub mod aside;
+pub mod bundle;
 pub mod cache;
 pub mod diagnose;
 pub mod evaluate;

@@ -27,6 +27,7 @@ pub fn working_tree(path: &Path, evidence: &[String]) -> Result<Source> {
         unread: Default::default(),
         is_manifest: false,
         signed_by: None,
+        copy: None,
         absent: Default::default(),
         listing: Listing::whole(),
     };

@@ -22,6 +22,8 @@ pub enum Role {
     Checkout,
     Document,
     Archive,
+    /// Writes a git bundle.
+    Pack,
 }
 
 impl Role {
@@ -35,11 +37,12 @@ impl Role {
             Role::Checkout => "checkout",
             Role::Document => "document",
             Role::Archive => "archive",
+            Role::Pack => "pack",
         }
     }
 
     pub fn named(name: &str) -> Option<Role> {
-        [Role::Fetch, Role::Tip, Role::Checkout, Role::Document, Role::Archive]
+        [Role::Fetch, Role::Tip, Role::Checkout, Role::Document, Role::Archive, Role::Pack]
             .into_iter()
             .find(|role| role.name() == name)
     }

@@ -6,7 +6,9 @@ use crate::machine::aws::{autoscaling, evidence, groups};
 use crate::machine::container::{engine, images, remove};
 use crate::machine::disk::{files, room};
 use crate::machine::fleet;
-use crate::machine::install::{aside, cache, evaluate, packages, releases, runtimes, site, tools, work};
+use crate::machine::install::{
+    aside, bundle, cache, evaluate, packages, releases, runtimes, site, tools, work,
+};
 use crate::machine::jail::imds_rules;
 use crate::machine::process::{units, users};
 use crate::machine::service::{data_host, ensure_running, gate, hooks, leftovers, reach, retry};
@@ -111,6 +113,7 @@ impl LocalHost {
             Action::PutEvidence(put) => evidence::put(self.imds(), put).await?,
             Action::StartRefresh(start) => return groups::start(self.imds(), start).await,
             Action::CancelRefresh(cancel) => return groups::cancel(self.imds(), cancel).await,
+            Action::PutBundle(put) => return bundle::put(self.imds(), put, context).await,
             Action::PutObject(put) => fleet::put(self.imds(), put).await?,
             Action::AwaitHealth(_)
             | Action::AwaitAddresses { .. }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::copies::Copies;
 use super::dnf::DnfRepositories;
 use super::evidence::Evidence;
 use super::fleet::Fleet;
@@ -81,6 +82,8 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Fleet::is_empty")]
     pub fleet: Fleet,
+    #[serde(default, skip_serializing_if = "Copies::is_empty")]
+    pub origins: Copies,
     #[serde(default, skip_serializing_if = "Watch::is_empty")]
     pub watch: Watch,
     #[serde(default, skip_serializing_if = "Evidence::is_empty")]
@@ -178,6 +181,7 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             fleet: self.fleet.over(under.fleet),
+            origins: self.origins.over(under.origins),
             watch: self.watch.over(under.watch),
             evidence: self.evidence.over(under.evidence),
             values: self.values.over(under.values),
@@ -216,6 +220,7 @@ impl Fragment {
             .and(self.imds.check())
             .and(self.lifecycle.check())
             .and(self.fleet.check())
+            .and(self.origins.check(self.fleet.prefix.is_some()))
             .and(self.watch.check())
             .and(self.evidence.check())
             .and(ports)
@@ -225,11 +230,13 @@ impl Fragment {
         all.map_err(|cause| {
             Error::new(Code::PolicyInvalid, format!("reading the policy ({origin})"), cause)
         })?;
-        if self.repository.as_deref().is_some_and(holds_a_secret) {
-            let cause = "the repository's address has a user or a password";
+        let addresses = [("repository", &self.repository), ("origins.mirror", &self.origins.mirror)];
+        let addresses = addresses.into_iter().filter_map(|(key, address)| Some((key, address.as_deref()?)));
+        if let Some((key, _)) = addresses.clone().find(|(_, address)| holds_a_secret(address)) {
+            let cause = format!("{key}: the address has a user or a password");
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
-        if let Some(scheme) = self.repository.as_deref().and_then(foreign_scheme) {
+        if let Some(scheme) = addresses.filter_map(|(_, address)| foreign_scheme(address)).next() {
             let cause = format!("only https://, http:// and ssh are supported, not {scheme}://");
             return Err(Error::new(Code::RepositoryInvalid, format!("reading the policy ({origin})"), cause));
         }
@@ -239,6 +246,8 @@ impl Fragment {
             ("secret", &self.secret),
             ("install_secret", &self.install_secret),
             ("evidence.stack", &self.evidence.stack),
+            ("origins.mirror", &self.origins.mirror),
+            ("origins.mirror_credential", &self.origins.mirror_credential),
         ];
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
         for (key, pattern) in patterns.chain(self.values.patterns()) {

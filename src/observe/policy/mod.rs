@@ -5,6 +5,7 @@
 
 mod apt;
 mod archives;
+mod copies;
 mod dnf;
 mod evidence;
 mod flags;
@@ -38,6 +39,7 @@ use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
 pub use evidence::EvidenceWanted;
+pub use copies::{Bundles, CopiesWanted};
 pub use flags::{Flags, Overrides};
 pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};

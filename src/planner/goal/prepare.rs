@@ -51,6 +51,7 @@ pub fn whole(draft: &Draft, steps: Steps, recover: Vec<Step>) -> Plan {
         environment: wanted.selection.environment.clone(),
         commit: wanted.source.commit.clone(),
         unit: draft.layout.unit(),
+        origin: wanted.source.copy.clone(),
         settings: draft.settings(),
         notes: draft.notes.clone(),
         steps: steps.finish(),

@@ -43,6 +43,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     }
     remember::remember(&mut steps, draft)?;
     fleet::remember_good(&mut steps, draft)?;
+    fleet::put_bundle(&mut steps, draft);
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
     watch::watch(&mut steps, draft, "good")?;
@@ -56,6 +57,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
         environment: wanted.selection.environment.clone(),
         commit: wanted.source.commit.clone(),
         unit: draft.layout.unit(),
+        origin: wanted.source.copy.clone(),
         settings: draft.settings(),
         notes: draft.notes.iter().cloned().chain(upkeep::selinux_note(draft)).collect(),
         steps: steps.finish(),
