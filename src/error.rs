@@ -83,7 +83,7 @@ codes! {
     ImdsTagsOff = "E-IMDS-TAGS-OFF", Invalid, "set InstanceMetadataTags=enabled in the launch template's MetadataOptions (no tag key may contain a slash or a space)";
     TagMissing = "E-TAG-MISSING", Invalid, "add the tag to the launch template (TagSpecifications, resource type instance), or name it with --service and --environment";
     TagInvalid = "E-TAG-INVALID", Invalid, "correct the tag's value; a running instance sees the new one at once";
-    CredentialsMissing = "E-CREDENTIALS-MISSING", Temporary, "attach an instance profile with a role; a new one can take a minute to arrive";
+    CredentialsMissing = "E-CREDENTIALS-MISSING", Temporary, "on an instance, attach an instance profile with a role, which can take a minute to arrive; elsewhere log in with the AWS CLI, or give --env-file .env";
     PolicyInvalid = "E-POLICY-INVALID", Invalid, "correct the policy; docs/reference/policy.md describes every key";
     PolicyNoRepository = "E-POLICY-NO-REPOSITORY", Invalid, "give the pattern, for example --repository 'https://github.com/acme/{service}.git', or repository = \"...\" in /etc/bootagent/policy.toml";
     PolicyRefused = "E-POLICY-REFUSED", Refused, "choose what the policy allows, or ask the owner of the AMI to change the policy";

@@ -234,6 +234,9 @@ pub fn region(facts: &Facts) -> Option<&str> {
     facts.instance.as_ref().map(|instance| instance.region.as_str())
 }
 
+/// How long AWS is asked from a laptop.
+const OFF_EC2: Seconds = Seconds(5);
+
 /// Before the first healthy deployment on an instance, "access denied" may mean that IAM has not propagated a new
 /// policy yet: then the read waits. A dry run does not wait.
 pub fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Policy) -> SecretPatience {
@@ -241,7 +244,9 @@ pub fn patience(selection: &Selection, facts: &Facts, flags: &Flags, policy: &Po
     let good = facts.good.get(&selection.service);
     let was_healthy = good.is_some_and(|good| good.instance.as_ref() == instance);
     let waits_for_permission = instance.is_some() && !was_healthy && !flags.dry_run;
-    SecretPatience { time: policy.wait(), waits_for_permission }
+    // Credentials arrive by themselves on an instance only.
+    let time = if instance.is_some() { policy.wait() } else { policy.wait().min(OFF_EC2) };
+    SecretPatience { time, waits_for_permission }
 }
 
 /// The environment files of the last healthy deployment; `None` if they are gone (a reboot removes them). The text is

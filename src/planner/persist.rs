@@ -82,9 +82,11 @@ pub fn hints(source: &Source, manifest: &Manifest, recipe: &Recipe) -> Vec<Strin
         })
         .collect();
     if let Some(package) = recipe.stores_uploads.filter(|_| manifest.persist.is_empty()) {
-        hints.push(format!(
-            "{package} stores uploads, and a release is read-only: add the upload directory to persist, or use /tmp"
-        ));
+        let how = match package {
+            "@strapi/strapi" => "persist = [\"public/uploads\"] keeps them",
+            _ => "add the upload directory to persist, or use /tmp",
+        };
+        hints.push(format!("{package} stores uploads, and a release is read-only: {how}"));
     }
     hints
 }

@@ -5,7 +5,7 @@ use super::health::Port;
 use super::warning::{Warning, warning};
 use super::{Subject, command, health, plain, start, tree};
 use crate::facts::Strength;
-use crate::observe::manifest::LowPort;
+use crate::observe::manifest::{LowPort, Manifest};
 use crate::observe::secrets::Variables;
 use crate::planner::runtime::NODE;
 use crate::secret::Secret;
@@ -25,6 +25,8 @@ pub fn warnings(subject: &Subject) -> (Vec<Warning>, Vec<String>) {
     found.extend(node_env(subject));
     found.extend(port(subject));
     found.extend(manifest.low_ports.iter().map(low_port));
+    found.extend(low_variable(subject));
+    found.extend(without_a_secret(manifest));
     found.extend(operators(subject));
     found.extend(persist::hints(tree.source, manifest, recipe).iter().map(|hint| warning("read-only", hint)));
     found.extend(tree::warnings(subject));
@@ -66,6 +68,7 @@ const DAEMONS: &[(&str, &str)] = &[
     ("systemctl", "restart"),
     ("docker", "run"),
     ("docker-compose", "up"),
+    ("docker", "compose"),
 ];
 /// Programs and options that put a process into the background.
 const BACKGROUND: &[&str] = &["nohup", "setsid", "daemonize", "start-stop-daemon", "--daemon", "--daemonize"];
@@ -101,6 +104,32 @@ fn low_port(low: &LowPort) -> Warning {
         low.key, low.port
     );
     warning("low-port", text)
+}
+
+/// A boot ends where a required variable has no source.
+fn without_a_secret(manifest: &Manifest) -> Option<Warning> {
+    let env = &manifest.env;
+    let is_set = |name: &str| env.values.contains_key(name) || env.compose.contains_key(name);
+    let missing: Vec<&str> = env.required.iter().map(String::as_str).filter(|name| !is_set(name)).collect();
+    let has_none = !manifest.secret && env.from.is_empty() && !missing.is_empty();
+    let text = || {
+        format!(
+            "env.required has {}, and with secret = false nothing sets it: add it to env.values, or remove secret = false",
+            plain(&missing.join(", "))
+        )
+    };
+    has_none.then(|| warning("required-missing", text()))
+}
+
+/// A variable is no key of the manifest that a policy could allow.
+fn low_variable(subject: &Subject) -> Option<Warning> {
+    let found = health::port(subject).filter(|found| found.port < 1024)?;
+    let is_key = subject.manifest.low_ports.iter().any(|low| low.port == found.port);
+    let text = format!(
+        "the service's port is {} ({}): a boot refuses a port below 1024 unless the machine's policy allows it (low_ports)",
+        found.port, found.origin
+    );
+    (!is_key).then(|| warning("low-port", text))
 }
 
 fn in_the_background(words: &str) -> Warning {

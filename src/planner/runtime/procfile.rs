@@ -28,6 +28,14 @@ fn notes_of(
     let mut notes = Vec::new();
     let others = others(text, line.unwrap_or_default());
     let others: Vec<&str> = others.into_iter().filter(|name| *name != RELEASE && !is_process(name)).collect();
+    if line.is_none()
+        && let Some(names) = undecided(text)
+    {
+        notes.push(format!(
+            "nothing of the Procfile is started: it has {}, and no web",
+            excerpt(&names.join(" and "))
+        ));
+    }
     if line.is_some() && !others.is_empty() {
         let (first, others) = (excerpt(others[0]), excerpt(&others.join(", ")));
         notes.push(format!(
@@ -63,6 +71,13 @@ pub fn command(text: &str) -> Option<&str> {
     named("web").or_else(|| named("worker")).or_else(only)
 }
 
+/// The names of several processes, of which none is known to be the service.
+pub fn undecided(text: &str) -> Option<Vec<&str>> {
+    let names: Vec<&str> =
+        processes(text).map(|(name, _)| name).filter(|name| !matches!(*name, RELEASE | "clock")).collect();
+    (command(text).is_none() && names.len() > 1).then_some(names)
+}
+
 /// Those that are in it and not started here.
 fn others<'a>(text: &'a str, started: &str) -> Vec<&'a str> {
     processes(text).filter(|(_, command)| *command != started).map(|(name, _)| name).collect()
@@ -90,6 +105,7 @@ mod tests {
             ("web: x\nrelease: z\n", true, &[]),
             ("web: x\n", false, &[]),
             ("", false, &[]),
+            ("bot: x\napi: y\n", false, &["it has bot and api, and no web"]),
         ] {
             let found = notes_of(text, command(text), migrates, |_| false);
             assert_eq!(found.len(), notes.len(), "{text}: {found:?}");

@@ -29,22 +29,25 @@ fn requests(
     ];
     let engines = package.engines.get("node").cloned().map(|range| (range, "engines in package.json"));
     let explicit = explicit.into_iter().filter_map(|(range, by)| Some((range?, by)));
-    let all = explicit.chain(of_tool_files(inputs.source, notes)).chain(engines);
-    let all: Vec<_> = match above {
-        Some(above) => all.chain(of_the_root(above)?).collect(),
-        None => all.collect(),
-    };
+    let mut all: Vec<_> = explicit.chain(of_tool_files(inputs.source, notes)).collect();
+    if let Some(above) = above {
+        all.extend(of_the_root(above)?);
+        all.extend(of_tool_files(above.source, notes));
+    }
+    let of_root = above.and_then(|above| above.package.engines.get("node").cloned());
+    all.extend(
+        engines.into_iter().chain(of_root.map(|range| (range, "engines in package.json of the root"))),
+    );
     let mut requests = all.into_iter().map(|(range, by)| Request { range, by });
     Ok((requests.next().unwrap_or(Request::any()), requests.collect()))
 }
 
-/// What the root of a workspace requests, which counts where the service's own directory requests nothing.
+/// What the root of a workspace requests, which counts where the service's own directory has only `engines`, or nothing.
 fn of_the_root(above: &Above) -> Result<Vec<(String, &'static str)>> {
-    let engines = above.package.engines.get("node").cloned();
     let all = [
         (line(above.source, ".nvmrc")?, ".nvmrc of the root"),
         (line(above.source, ".node-version")?, ".node-version of the root"),
-        (engines, "engines in package.json of the root"),
+        (above.package.volta.get("node").cloned(), "volta in package.json of the root"),
     ];
     Ok(all.into_iter().filter_map(|(range, by)| Some((range?, by))).collect())
 }

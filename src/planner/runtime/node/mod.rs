@@ -241,7 +241,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     } else {
         defaults.insert("NODE_ENV".to_owned(), "production".to_owned());
     }
-    if environment::runs_npx(&chosen.line) {
+    if environment::runs_npx(&chosen.line) || chosen.runs_unread {
         defaults.extend(environment::no_fetch());
     }
     Ok(Recipe {
@@ -353,7 +353,7 @@ fn leaves_files_at_home(package: &Package) -> bool {
 }
 
 /// Packages that store uploaded files, by default in the service's directory, which is read-only here.
-const UPLOADS: &[&str] = &["multer", "formidable", "express-fileupload", "busboy"];
+const UPLOADS: &[&str] = &["@strapi/strapi", "multer", "formidable", "express-fileupload", "busboy"];
 
 fn stores_uploads(package: &Package) -> Option<&'static str> {
     UPLOADS.iter().copied().find(|name| package.depends_on(name))

@@ -4,7 +4,7 @@ use super::above::Above;
 use super::build_scripts;
 use super::manager::{Manager, Selected, YARN_BERRY};
 use super::package::Package;
-use super::start::Chosen;
+use super::start::{self, Chosen};
 use super::version::Node;
 use super::workspace::Workspaces;
 use std::collections::BTreeSet;
@@ -68,6 +68,7 @@ pub fn work(project: &Project, notes: &mut Vec<String>) -> Result<Vec<Work>> {
             }
         }
         None if !project.package.has_dependencies()
+            && !project.package.runs_at_install()
             && project.selected.lockfile.is_none()
             && project.above.is_none() => {}
         None => {
@@ -133,7 +134,7 @@ impl Project<'_> {
     ) -> Result<(Vec<&'static str>, &'static str)> {
         let manager = self.manager();
         if self.selected.lockfile.is_none() {
-            if self.requires_lockfile {
+            if self.requires_lockfile && self.package.has_dependencies() {
                 return Err(Error::new(
                     Code::LockfileMissing,
                     "planning the installation of packages",
@@ -144,7 +145,9 @@ impl Project<'_> {
                     manager.program, manager.lockfiles[0]
                 )));
             }
-            notes.push("without a lockfile the installation is not reproducible: two boots can install different versions of packages".to_owned());
+            if self.package.has_dependencies() {
+                notes.push("without a lockfile the installation is not reproducible: two boots can install different versions of packages".to_owned());
+            }
             let production = |word: &&'static str| match *word {
                 "--include=dev" => "--omit=dev",
                 "--production=false" => "--production=true",
@@ -219,7 +222,8 @@ impl Project<'_> {
     /// The build commands: the manifest's, else the build script and what the start line would build first.
     fn builds(&self, notes: &mut Vec<String>) -> Vec<String> {
         if let Some(builds) = &self.manifest.build {
-            return builds.clone();
+            let copies = self.chosen.builds.iter().filter(|line| start::is_copy(line) && !builds.is_empty());
+            return builds.iter().chain(copies).cloned().collect();
         }
         if self.above.is_some() {
             return self.builds_below();
@@ -297,7 +301,13 @@ impl Project<'_> {
 
     /// Whether a hook of the installation runs this script already.
     fn install_builds(&self, script: &str) -> bool {
-        let hooks = ["postinstall", "prepare"].into_iter().filter_map(|hook| self.package.script(hook));
+        // A command of the manifest may leave out the hooks; yarn has had no `prepare` for installations since its version 2.
+        if self.manifest.install.is_some() {
+            return false;
+        }
+        let is_berry = self.manager().package == YARN_BERRY.package;
+        let hooks = ["postinstall", "prepare"].into_iter().filter(|hook| !is_berry || *hook != "prepare");
+        let hooks = hooks.filter_map(|hook| self.package.script(hook));
         hooks.into_iter().any(|line| {
             let text = self.package.script(script).unwrap_or_default();
             line == text

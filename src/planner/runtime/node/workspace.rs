@@ -22,13 +22,15 @@ pub struct Workspaces {
 }
 
 impl Workspaces {
-    /// By the name in its package.json, or by its directory. Filters of pnpm and turbo may have `...` and `./`.
+    /// By the name in its package.json, or by its directory; behind `./` by that only. Filters of pnpm and turbo may have `...`.
     pub fn find(&self, wanted: &str) -> Option<(&str, &Package)> {
-        let wanted = wanted
-            .trim_matches(['\'', '"'])
-            .trim_end_matches("...")
-            .trim_start_matches("./")
-            .trim_end_matches('/');
+        let wanted = wanted.trim_matches(['\'', '"']).trim_end_matches("...").trim_end_matches('/');
+        if let Some(path) = wanted.strip_prefix("./") {
+            return self
+                .packages
+                .get_key_value(path)
+                .map(|(directory, package)| (directory.as_str(), package));
+        }
         let named = self.packages.iter().find(|(_, package)| package.name.as_deref() == Some(wanted));
         let found = named.or_else(|| self.packages.get_key_value(wanted)).or_else(|| {
             self.packages.iter().find(|(directory, _)| directory.rsplit('/').next() == Some(wanted))

@@ -76,6 +76,30 @@ const BUILD_WORDS: &[(&str, &str)] = &[
     ("lingui", "compile"),
 ];
 
+/// Programs that change a database's schema, and end.
+const MIGRATIONS: &[&str] = &[
+    "prisma",
+    "knex",
+    "sequelize",
+    "sequelize-cli",
+    "typeorm",
+    "drizzle-kit",
+    "node-pg-migrate",
+    "db-migrate",
+    "mikro-orm",
+];
+
+/// Whether a command that runs at each start migrates: by its program, or by the name of its script.
+pub fn is_migration(line: &str) -> bool {
+    let Some(words) = Words::of(line) else { return false };
+    let (_, at) = assignments(&words, 0);
+    let at = if matches!(words.text(at), "npx" | "pnpx" | "bunx") { at + 1 } else { at };
+    let of_script = [words.text(at + 1), words.text(at + 2)];
+    MIGRATIONS.contains(&words.text(at))
+        || matches!(words.text(at), "npm" | "yarn" | "pnpm" | "bun")
+            && of_script.iter().any(|name| name.contains("migrat"))
+}
+
 /// What is known of scripts, by workspace and name. Without it, scripts that call the next one twice take exponential time.
 #[derive(Default)]
 pub struct Builders(BTreeMap<(Option<String>, String), bool>);

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::Runner;
+use super::refuse::DOING;
+use crate::error::{Code, Error};
 use crate::facts::Evidence;
 use crate::planner::runtime::node::package::Package;
 use crate::planner::runtime::recipe::RecipeInputs;
@@ -57,13 +59,34 @@ pub fn by_file(
         true => matches!(source.evidence_of(path), Evidence::Text(_) | Evidence::Unread(_)),
         false => source.has(path),
     };
-    Ok(USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).find(exists).map(usual))
+    let found = USUAL_BELOW.iter().chain(USUAL_TYPESCRIPT).find(exists).map(usual);
+    match found {
+        Some((line, _)) if line.starts_with("node ") && is_typescript(&line) && !reads_typescript(runner) => {
+            let cause = format!(
+                "{} is TypeScript, which Node {} cannot run",
+                &line["node ".len()..],
+                runner.node.version
+            );
+            let remedy = "write what the build makes as start in bootagent.toml, such as start = \"node dist/index.js\"; Node runs TypeScript from 22.18 on";
+            Err(Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy).into())
+        }
+        found => Ok(found),
+    }
+}
+
+fn is_typescript(path: &str) -> bool {
+    [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end))
+}
+
+/// Node removes the types of a file by itself since 22.18.
+fn reads_typescript(runner: &Runner) -> bool {
+    let since = nodejs_semver::Version::from((22_u64, 18_u64, 0_u64));
+    nodejs_semver::Version::parse(&runner.node.version).map_or(true, |version| version >= since)
 }
 
 /// TypeScript is run by what the project has for it, else by Node itself, which can since 22.18.
 fn started(path: &str, package: &Package, runner: &Runner) -> String {
-    let is_typescript = [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end));
-    let other = ["tsx", "ts-node"].into_iter().find(|name| is_typescript && package.has(name));
+    let other = ["tsx", "ts-node"].into_iter().find(|name| is_typescript(path) && package.has(name));
     let program = if runner.is_bun { "bun" } else { other.unwrap_or("node") };
     let quoted = if path.contains(|c: char| !c.is_ascii_alphanumeric() && !"./-_@+".contains(c)) {
         format!("'{}'", path.replace('\'', r"'\''"))

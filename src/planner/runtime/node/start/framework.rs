@@ -218,6 +218,12 @@ const DEVELOPMENT: &[(&str, &str)] = &[
     ("vite", "preview"),
     ("nx", "serve"),
     ("nx", "dev"),
+    ("wrangler", "dev"),
+    ("vercel", "dev"),
+    ("netlify", "dev"),
+    ("serverless", "offline"),
+    ("sls", "offline"),
+    ("firebase", "emulators:start"),
 ];
 
 /// Whether a line serves a development version, which the framework's own start line replaces.

@@ -68,7 +68,8 @@ impl Resolved {
             let directory = directory.as_deref();
             let entered = project.enters(part, directory).filter(|_| self.before.is_empty());
             // A variable may be one of the secret's, which no build sees.
-            let is_built = self.before.is_empty() && !part.contains('$');
+            // What is built behind a migration needs nothing of it, and could not write to the release at the start.
+            let is_built = !part.contains('$') && self.before.iter().all(|line| builder::is_migration(line));
             if entered.is_some() {
                 self.directory = entered;
             } else if is_of_the_shell(part) {
@@ -113,10 +114,16 @@ impl Resolved {
             Next::Workspace { workspace, script, arguments } => {
                 let Some((directory, package)) = project.workspaces.find(&workspace) else {
                     // npm --prefix names any directory with a package.json.
-                    if project.workspaces.iter().next().is_none() {
+                    let known: Vec<&str> =
+                        project.workspaces.iter().map(|(directory, _)| directory).collect();
+                    if known.is_empty() || workspace.starts_with("./") {
                         return Ok(false);
                     }
-                    let cause = format!("there is no workspace \"{}\"", excerpt(&workspace));
+                    let cause = format!(
+                        "there is no workspace \"{}\" among {}",
+                        excerpt(&workspace),
+                        excerpt(&known.join(", "))
+                    );
                     return Err(invalid(cause));
                 };
                 if !self.goes_to(directory) {

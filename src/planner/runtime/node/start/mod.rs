@@ -40,11 +40,12 @@ use file::by_file;
 use framework::Framework;
 use line::Resolved;
 pub use project::Project;
-use refuse::{DOING, no_start, other_adapter, preview_without_server};
+use refuse::{DOING, no_start, other_adapter, preview_without_server, several_processes};
 use word::program;
 
 pub use framework::is_web;
 pub use frontend::FILES as FRONTEND_FILES;
+pub use standalone::is_copy;
 
 /// The start command, and what follows from it for the build.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub struct Chosen {
     pub writes: Vec<String>,
     /// A site without a server of its own: nothing is started.
     pub site: Option<frontend::Found>,
+    /// Whether it runs commands that cannot be read, such as those of a script of a shell.
+    pub runs_unread: bool,
     pub notes: Vec<String>,
 }
 
@@ -158,6 +161,9 @@ pub fn choose(
         ("npm run preview".to_owned(), "scripts.preview in package.json".to_owned())
     } else {
         is_guess = true;
+        if let Some(error) = source.text(PROCFILE).and_then(several_processes) {
+            return Err(error.into());
+        }
         match by_file(inputs, package, runner)? {
             Some(found) => found,
             None => return Err(no_start(package, source).into()),
@@ -165,6 +171,8 @@ pub fn choose(
     };
     let resolved = line::resolve(&line, &project)?;
     let keeps_development = keeps_development(inputs, &resolved, &project)?;
+    let runs_unread =
+        reach::reach(&resolved.whole(), resolved.directory.as_deref(), &project)?.doubt.is_some();
     // What starts in a workspace has that workspace's framework and dependencies.
     let package =
         resolved.directory.as_deref().and_then(|directory| workspaces.at(directory)).unwrap_or(package);
@@ -179,7 +187,7 @@ pub fn choose(
     let mut chosen = finished(inputs, package, framework, runner, resolved, origin, notes)?;
     // What the line builds first would be lost with the resolved one.
     chosen.start.written = Some(line);
-    Ok(Chosen { is_guess, keeps_development, ..chosen })
+    Ok(Chosen { is_guess, keeps_development, runs_unread, ..chosen })
 }
 
 /// A monorepo whose root starts nothing, and in which exactly one workspace does.
@@ -232,6 +240,7 @@ fn nothing(package: &Package) -> Chosen {
         defaults: BTreeMap::new(),
         writes: framework::of(package).into_iter().flat_map(writes).collect(),
         site: None,
+        runs_unread: false,
         notes: Vec::new(),
     }
 }
@@ -272,8 +281,14 @@ fn finished(
     }
     resolved.line = resolved.whole();
     for hook in &resolved.skipped {
+        let is_migration = package.script(hook).is_some_and(builder::is_migration);
+        let instead = if is_migration {
+            format!(": migrate = \"npm run {hook}\" runs it once for each release")
+        } else {
+            String::new()
+        };
         let note = format!(
-            "the {hook} script of package.json is not run, because the service is started without npm"
+            "the {hook} script of package.json is not run, because the service is started without npm{instead}"
         );
         if !notes.contains(&note) {
             notes.push(note);
@@ -286,10 +301,10 @@ fn finished(
         let hook = defaults.get("NODE_OPTIONS").filter(|_| runner.packages == Packages::Hook);
         start.argv = pnp::in_directory(directory, &start.argv, &resolved.line, hook);
     }
-    let below = match (&resolved.directory, resolved.line.contains(standalone::DIRECTORY)) {
+    let below = match (&resolved.directory, standalone::server(&resolved.line)) {
         (Some(directory), _) => format!("{directory}/"),
-        (None, true) => format!("{}/", standalone::DIRECTORY),
-        (None, false) => String::new(),
+        (None, Some(root)) => format!("{root}/"),
+        (None, None) => String::new(),
     };
     Ok(Chosen {
         start,
@@ -302,6 +317,7 @@ fn finished(
         defaults,
         writes: framework.into_iter().flat_map(writes).map(|path| below.clone() + &path).collect(),
         site: None,
+        runs_unread: false,
         notes,
     })
 }

@@ -71,7 +71,7 @@ pub fn provider<'a>(program: &str, place: &'a Place) -> Option<&'a str> {
     // `@scope/program`, `program-cli`, `@program/cli`.
     let similar = |name: &&str| {
         let (scope, last) = name.rsplit_once('/').unwrap_or(("", name));
-        last == program
+        scope != "@types" && last == program
             || last.strip_suffix("-cli") == Some(program)
             || scope.strip_prefix('@') == Some(program) && matches!(last, "cli" | "core")
     };

@@ -28,6 +28,13 @@ const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "zsh", "/bin/sh", "/bin/b
 const PLAIN: &[&str] =
     &["cd", "export", "exit", "set", "unset", "umask", "ulimit", "wait", "trap", ":", "shift", "return", "#"];
 
+/// `sh start.sh`, `./start.sh`: what it runs is not read.
+fn is_script_of_a_shell(words: &Words) -> bool {
+    let program = words.text(0);
+    let is_file = program.contains('/') && !program.trim_start_matches("./").starts_with("node_modules/");
+    SHELLS.contains(&program) || is_file && program.ends_with(".sh")
+}
+
 /// Whether a program starts several others, and ends with them.
 pub fn runs_several(program: &str) -> bool {
     OF_LINES.contains(&program) || OF_SCRIPTS.contains(&program)
@@ -92,6 +99,13 @@ impl Reach {
         }
         if SHELLS.contains(&program) && words.text(1).ends_with('c') && words.text(1).starts_with('-') {
             return self.walk(words.text(2), directory, project);
+        }
+        if is_script_of_a_shell(&words) {
+            self.doubt.get_or_insert_with(|| part.to_owned());
+            return Ok(());
+        }
+        if program == "node" && words.text(1) == "--run" {
+            return self.named(words.text(2), directory, project);
         }
         if !MANAGERS.contains(&program) {
             self.add(words.from(0), directory);

@@ -53,6 +53,17 @@ pub fn other_adapter(package: &Package) -> String {
     format!("; {framework} makes a server for Node with {wanted}{other}")
 }
 
+/// A Procfile whose processes are all no `web`, where only a file's name could choose another start.
+pub fn several_processes(procfile: &str) -> Option<Error> {
+    let names = procfile::undecided(procfile)?;
+    let cause = format!("the Procfile has {}, and no web", excerpt(&names.join(" and ")));
+    let remedy = "name the service's process web in the Procfile, or write its line as start in bootagent.toml, and the others as [processes.NAME]";
+    Some(Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy))
+}
+
+/// Scripts of services that have no `start`.
+const OTHER_SCRIPTS: &[&str] = &["serve", "server", "worker", "bot", "web", "api", "run"];
+
 pub fn no_start(package: &Package, source: &Source) -> Error {
     let scripts: Vec<&str> = package.scripts.keys().map(String::as_str).collect();
     let scripts = match scripts.is_empty() {
@@ -75,7 +86,9 @@ pub fn no_start(package: &Package, source: &Source) -> Error {
             format!("add start = {line} to bootagent.toml: {how}")
         }
         None => {
-            "add start = \"node server.js\" (or the service's start command) to bootagent.toml".to_owned()
+            let script = OTHER_SCRIPTS.iter().find(|name| package.scripts.contains_key(**name));
+            let line = script.map_or("node server.js".to_owned(), |name| format!("npm run {name}"));
+            format!("add start = \"{line}\" (or the service's start command) to bootagent.toml")
         }
     };
     Error::new(Code::ManifestInvalid, DOING, cause).remedy(remedy)

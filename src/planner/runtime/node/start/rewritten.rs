@@ -7,7 +7,7 @@ pub enum Next {
     Line(String),
     /// A script of the root's package.json, with the arguments that follow.
     Script { name: String, arguments: String },
-    /// A script of a workspace's package.json. The workspace is a name or a directory.
+    /// A script of a workspace's package.json. The workspace is a name or a directory, and behind `./` a directory only.
     Workspace { workspace: String, script: String, arguments: String },
     /// A script of the only workspace that has it.
     OnlyWorkspace { script: String, arguments: String },

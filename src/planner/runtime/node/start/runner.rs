@@ -36,6 +36,7 @@ pub fn rewrite(words: &Words, place: &Place) -> Result<Rewritten> {
         "npx" | "pnpx" | "bunx" => Rewritten::line(installed(words, 1, place)?),
         "cross-env" | "cross-env-shell" => variables::cross_env(words),
         "dotenv" | "env-cmd" | "dotenvx" => variables::of_files(words, place),
+        "node" => variables::without_env_file(words, place),
         "nodemon" => watcher::nodemon(words, place),
         "pm2" | "pm2-runtime" => pm2(words)?,
         "turbo" => Rewritten::to(turbo(words)),
@@ -61,6 +62,11 @@ fn script(words: &Words, at: usize) -> Next {
 const QUIET: &[&str] =
     &["-s", "--silent", "-q", "--quiet", "--no-update-notifier", "--loglevel=silent", "--if-present"];
 
+/// A directory that an option names is a path, never a workspace's name.
+fn as_path(directory: &str) -> String {
+    format!("./{}", directory.trim_start_matches("./"))
+}
+
 /// `npm start`, `npm run NAME -- ARGUMENTS`, `npm start --workspace=NAME`.
 fn npm(words: &Words) -> Next {
     let (mut at, mut name, mut workspace, mut arguments) = (1, None, None, Vec::new());
@@ -74,12 +80,16 @@ fn npm(words: &Words) -> Next {
                 break;
             }
             _ if QUIET.contains(&word) => {}
-            "-w" | "--workspace" | "-C" | "--prefix" => {
+            "-w" | "--workspace" => {
                 workspace = Some(words.text(at).to_owned());
                 at += 1;
             }
+            "-C" | "--prefix" => {
+                workspace = Some(as_path(words.text(at)));
+                at += 1;
+            }
             _ if word.starts_with("--workspace=") => workspace = value("--workspace="),
-            _ if word.starts_with("--prefix=") => workspace = value("--prefix="),
+            _ if word.starts_with("--prefix=") => workspace = value("--prefix=").as_deref().map(as_path),
             _ if word.starts_with('-') => return Next::Stays,
             "run" | "run-script" if name.is_none() => {
                 while QUIET.contains(&words.text(at)) {
@@ -135,7 +145,8 @@ fn manager(words: &Words, package: &Package) -> Result<Next> {
     let word = words.text(at);
     Ok(match word {
         "workspace" => workspace(words.text(at + 1), at + 2),
-        "--filter" | "-F" | "-C" | "--dir" | "--cwd" => workspace(words.text(at + 1), at + 2),
+        "--filter" | "-F" => workspace(words.text(at + 1), at + 2),
+        "-C" | "--dir" | "--cwd" => workspace(&as_path(words.text(at + 1)), at + 2),
         _ if word.starts_with("--filter=") => workspace(&word["--filter=".len()..], at + 1),
         _ if is_run && package.scripts.contains_key(words.text(at + 1)) => script(words, at + 1),
         _ if is_run => Next::Line(words.from(at + 1).to_owned()),
@@ -181,8 +192,12 @@ fn pm2(words: &Words) -> Result<Rewritten> {
     let file = words.text(at);
     let is_program = file.ends_with(".js") && !file.contains("ecosystem") && !file.contains(".config.");
     if is_program {
-        let note = "the start line runs PM2; systemd restarts the service, so that its program is started without PM2";
-        return Ok(Rewritten::line(pm2_program(words, at)).noting(note.to_owned()));
+        let mut note = "the start line runs PM2; systemd restarts the service, so that its program is started without PM2".to_owned();
+        if let Some(instances) = instances(words, at).filter(|instances| *instances != "1") {
+            let instances = excerpt(instances);
+            note += &format!(", once and not {instances} times: supervisor = \"pm2\" starts them all");
+        }
+        return Ok(Rewritten::line(pm2_program(words, at)).noting(note));
     }
     let stays = words.text(0) == "pm2-runtime" || (at..words.len()).any(|at| words.text(at) == "--no-daemon");
     if stays {
@@ -193,6 +208,15 @@ fn pm2(words: &Words) -> Result<Rewritten> {
     Err(Error::new(Code::ManifestInvalid, "resolving the start command", cause).remedy(
         "add supervisor = \"pm2\" to bootagent.toml; or name the program itself: start = \"node server.js\"",
     ))
+}
+
+/// The value of `-i`.
+fn instances<'a>(words: &Words<'a>, at: usize) -> Option<&'a str> {
+    let own = (at..words.len()).take_while(|at| words.text(*at) != "--");
+    own.into_iter().find_map(|at| match words.text(at) {
+        "-i" | "--instances" => Some(words.text(at + 1)),
+        word => word.strip_prefix("--instances=").or(word.strip_prefix("-i=")),
+    })
 }
 
 /// `pm2 start server.js --node-args="--max-old-space-size=512" -- --flag x`.

@@ -78,7 +78,11 @@ pub fn by_script(
     if !develops {
         return Ok(Some((line, origin)));
     }
-    match framework {
+    let of_nx = source.has("nx.json").then(|| nx::start(source)).flatten();
+    if of_nx.is_some() {
+        return Ok(of_nx);
+    }
+    match framework.filter(|_| !source.has("nx.json")) {
         Some(framework) => Ok(Some((
             of_framework(framework, &resolved),
             why(&format!("{}: its usual build", framework.name)),

@@ -5,9 +5,10 @@ use super::line::Resolved;
 use super::program;
 use super::word::Words;
 use crate::facts::Source;
+use crate::planner::runtime::node::manager::LOCKFILES;
 use crate::planner::runtime::node::package::Package;
 
-pub const DIRECTORY: &str = ".next/standalone";
+const DIRECTORY: &str = ".next/standalone";
 
 /// Next.js with `output: "standalone"` starts without `next`, and AdonisJS from its build.
 pub fn fit_framework(
@@ -17,10 +18,18 @@ pub fn fit_framework(
     resolved: &mut Resolved,
 ) {
     let is_next = program(&resolved.line).is_some_and(|(program, word)| (program, word) == ("next", "start"));
-    if is_next && is_standalone(source) && resolved.directory.is_none() {
+    if resolved.directory.is_some() {
+        // Its build leaves the server in a directory that is named after the workspace; `next start` serves it as well.
+    } else if is_next && is_standalone(source) {
         with_variables(resolved);
-        resolved.line = "node .next/standalone/server.js".to_owned();
-        resolved.builds.push(COPY_STATIC.to_owned());
+        let root = root(source);
+        resolved.line = format!("node {root}/server.js");
+        resolved.builds.push(copy_static(&root));
+        resolved.notes.push(format!(
+            "{root}/server.js is started and not next start, because next.config has output: standalone"
+        ));
+    } else if let Some(root) = server(&resolved.line).map(str::to_owned) {
+        resolved.builds.push(copy_static(&root));
     }
     let is_adonis_5 = framework.is_some_and(|framework| framework.name == "AdonisJS 5");
     if is_adonis_5 && package.scripts.contains_key("build") && resolved.line == "node server.js" {
@@ -50,15 +59,46 @@ fn with_variables(resolved: &mut Resolved) {
     }
 }
 
-/// As the documentation of Next.js says: its build leaves out what a CDN would serve.
-const COPY_STATIC: &str = "mkdir -p .next/standalone/.next && cp -r .next/static .next/standalone/.next/ && if [ -d public ]; then cp -r public .next/standalone/; fi";
+/// Where the build leaves its server: below the directory of the lockfile that Next.js found above, under the same path.
+fn root(source: &Source) -> String {
+    let has_lockfile = |source: &Source| LOCKFILES.iter().any(|path| source.has(path));
+    match source.directory() {
+        Some(directory) if has_lockfile(source.whole()) && !has_lockfile(source) => {
+            format!("{DIRECTORY}/{directory}")
+        }
+        _ => DIRECTORY.to_owned(),
+    }
+}
+
+/// The directory of a standalone server that a line starts itself: `node .next/standalone/server.js`.
+pub fn server(line: &str) -> Option<&str> {
+    let last = line.split_whitespace().next_back()?.trim_start_matches("./");
+    let root = last.strip_suffix("/server.js")?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "./-_@".contains(c);
+    (root.starts_with(DIRECTORY) && root.chars().all(is_plain)).then_some(root)
+}
+
+/// As the documentation of Next.js says: its build leaves out what a CDN would serve. Repeating it changes nothing.
+fn copy_static(root: &str) -> String {
+    format!(
+        "test -f {root}/server.js && mkdir -p {root}/.next && if [ -d .next/static ]; then cp -r .next/static {root}/.next/; fi && if [ -d public ]; then cp -r public {root}/; fi"
+    )
+}
+
+/// Whether a build copies the static files for a server of its own.
+pub fn is_copy(build: &str) -> bool {
+    build.starts_with(&format!("test -f {DIRECTORY}"))
+}
 
 fn is_standalone(source: &Source) -> bool {
     let configs = ["next.config.js", "next.config.mjs", "next.config.ts", "next.config.cjs"];
     let says = |text: &str| {
         without_comments(text).lines().any(|line| {
             let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-            compact.contains("output:'standalone'") || compact.contains("output:\"standalone\"")
+            // It may hold for another platform only.
+            let is_conditional = ["?", "&&", "process.env"].iter().any(|word| compact.contains(word));
+            !is_conditional
+                && (compact.contains("output:'standalone'") || compact.contains("output:\"standalone\""))
         })
     };
     configs.iter().filter_map(|path| source.text(path)).any(says)

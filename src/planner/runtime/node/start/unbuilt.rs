@@ -68,7 +68,8 @@ pub fn note(
             )
         });
     }
-    let file = below(&file(&words, at + 1).filter(|_| OF_A_FILE.contains(&program))?);
+    let main = package.main.as_deref().unwrap_or("index.js");
+    let file = below(&file(&words, at + 1, main).filter(|_| OF_A_FILE.contains(&program))?);
     let is_persistent = manifest.persist.iter().any(|kept| file.starts_with(&format!("{kept}/")));
     if is_there(source, &file) || is_persistent || file.starts_with("node_modules/") {
         return None;
@@ -102,7 +103,7 @@ fn builder(project: &Project, directory: Option<&str>) -> Option<String> {
 }
 
 /// The first word that is not an option. A name that a shell expands is not known.
-fn file(words: &Words, mut at: usize) -> Option<String> {
+fn file(words: &Words, mut at: usize, main: &str) -> Option<String> {
     if words.text(at) == "run" {
         at += 1;
     }
@@ -113,7 +114,9 @@ fn file(words: &Words, mut at: usize) -> Option<String> {
         }
         at += if WITH_VALUE.contains(&words.text(at)) { 2 } else { 1 };
     }
-    let word = words.text(at).trim_start_matches("./").trim_end_matches('/');
+    // `node .` runs the package's main file.
+    let word = if matches!(words.text(at), "." | "./") { main } else { words.text(at) };
+    let word = word.trim_start_matches("./").trim_end_matches('/');
     let is_plain = !word.is_empty()
         && word != "."
         && !word.starts_with('/')

@@ -36,6 +36,37 @@ pub fn of_files(words: &Words, place: &Place) -> Rewritten {
     Rewritten { environment: options.variables, ..Rewritten::line(words.from(options.at)) }
 }
 
+/// `node --env-file=.env.production x.js`: the service has its variables, and Node ends where a file that it names is missing.
+/// `.env` is there, as a link to the service's variables.
+pub fn without_env_file(words: &Words, place: &Place) -> Rewritten {
+    const OPTION: &str = "--env-file";
+    let is_of_the_root = std::ptr::eq(place.package, place.root);
+    let is_missing = |file: &str| {
+        let is_plain = !file.is_empty() && file != ".env" && !file.contains(['/', '$', '*', '\'', '"']);
+        is_of_the_root && is_plain && !(place.has)(file)
+    };
+    let (mut at, mut kept, mut is_changed) = (0, Vec::new(), false);
+    while at < words.len() {
+        let word = words.text(at);
+        let joined = word.strip_prefix(OPTION).and_then(|rest| rest.strip_prefix('='));
+        match joined {
+            Some(file) if is_missing(file) => is_changed = true,
+            None if word == OPTION && is_missing(words.text(at + 1)) => (is_changed, at) = (true, at + 1),
+            // What follows are the service's own arguments.
+            _ if at > 0 && !word.starts_with('-') => {
+                kept.push(words.from(at));
+                break;
+            }
+            _ => kept.push(words.raw(at)),
+        }
+        at += 1;
+    }
+    match is_changed {
+        true => Rewritten::line(kept.join(" ")),
+        false => Rewritten::to(Next::Stays),
+    }
+}
+
 /// The place of the program that is run, also where the runner stays.
 pub fn behind(words: &Words) -> Option<usize> {
     let is_one = matches!(words.text(0), "dotenv" | "env-cmd" | "dotenvx");
