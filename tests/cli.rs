@@ -501,7 +501,7 @@ fn validate_says_what_is_not_committed() {
 
 #[test]
 fn init_writes_a_manifest_that_is_valid_and_never_replaces_one() {
-    let home = directory(&[DEPENDENT, LOCK]);
+    let home = directory(&[DEPENDENT, LOCK, ("index.js", "")]);
     let run = |arguments: &[&str]| bootagent().current_dir(&home).args(arguments).output().unwrap();
     let path = home.path().join("bootagent.toml");
     let printed = run(&["init", "--print"]);

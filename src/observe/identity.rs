@@ -4,8 +4,8 @@
 use super::choice::{branch, environment, pinned, service};
 use super::compare::{contradiction, is_commit, is_environment};
 use super::policy::{
-    Archives, CopiesWanted, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins, PackagesAllowed,
-    Policy, Upkeep, ValuesAllowed, WatchWanted,
+    Archives, CopiesWanted, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins,
+    PackagesAllowed, Policy, Upkeep, ValuesAllowed, WatchWanted,
 };
 use super::remote::{Remote, refuse_userinfo, without_repository};
 use super::{Decision, notes};

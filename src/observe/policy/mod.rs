@@ -38,8 +38,8 @@ use crate::observe::flag_file::flag_file;
 use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
-pub use evidence::EvidenceWanted;
 pub use copies::{Bundles, CopiesWanted};
+pub use evidence::EvidenceWanted;
 pub use flags::{Flags, Overrides};
 pub use fleet::{FleetWanted, OnFailure, Unreachable};
 pub use fragment::{Fragment, holds_a_secret};

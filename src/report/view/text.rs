@@ -152,9 +152,6 @@ fn to_do(view: &View) -> String {
     match view.state {
         State::Booting | State::Updating => "bootagent status --wait follows it".to_owned(),
         State::NotStarted => "bootagent.service starts it at boot; to start it now: bootagent run".to_owned(),
-        State::Prepared => {
-            "nothing; the service is started when the instance leaves the warm pool".to_owned()
-        }
         State::Healthy | State::Warnings => {
             let newest = match &view.pinned {
                 Some(pinned) if pinned.is_manifest => format!("the present text of {}", pinned.repository),

@@ -116,6 +116,9 @@ fn a_development_dependency_in_any_part_of_the_line_is_kept() {
         ("$RUNNER a.ts", "left to a shell"),
         ("node $(cat main)", "left to a shell"),
         ("cd server && npm start", "left to a shell"),
+        ("./start.sh", "left to a shell"),
+        ("bash scripts/start.sh", "left to a shell"),
+        ("node --run start:b", "tsx"),
     ] {
         let reason = kept(TOOLS, line);
         assert!(reason.as_deref().is_some_and(|reason| reason.contains(name)), "{line}: {reason:?}");
@@ -132,7 +135,6 @@ fn development_dependencies_are_removed_where_no_part_needs_them() {
         "sleep 1; node a.js || node b.js",
         "concurrently 'node a.js' 'serve -s build'",
         "wait-on tcp:1 && node a.js",
-        "./start.sh",
         "node 'tsx'",
         "node a.js 'x && tsx y'",
         "npm run start:a",
