@@ -23,7 +23,7 @@ impl Staging {
             return Ok(Staging { path: temporary.path().to_owned(), temporary: Some(temporary) });
         }
         let path = Path::new(layout::STAGING).join(name);
-        files::directory(Path::new(layout::STATE), &Owner::root(), Mode(0o755))?;
+        files::directory(Path::new(layout::STATE), &Owner::root(), Mode(0o700))?;
         files::directory(Path::new(layout::STAGING), &Owner::root(), Mode(0o700))?;
         files::remove_tree(&path)?;
         files::directory(&path, &Owner::root(), Mode(0o755))?;
