@@ -58,6 +58,7 @@ pub async fn prepare(
     let memory = reader.memory(&facts, &policy)?;
     let known = reader.known(&memory).await?;
     let commit = chosen(machine, (flags, &policy), &facts, &selection, which, &known).await?;
+    refuse_another_ref(&selection, &commit)?;
     let query = query(&policy, &memory, group);
     let found = machine.groups(&query, reader.region(), reader.network()).await?;
     let group = only(found, &query)?;
@@ -70,6 +71,14 @@ pub async fn prepare(
     let warnings = warnings(&group, &selection, &known, &commit)?;
     let access = FleetAccess { region: reader.region().map(str::to_owned), network: policy.network() };
     Ok(Rollout { memory, commit, known, group, warnings, attempts: selection.fleet.attempts, access })
+}
+
+/// Instances take the `ref` of their policy before the pin: the rollout would replace them, and they would run that commit.
+fn refuse_another_ref(selection: &Selection, commit: &Commit) -> Result<()> {
+    let Some(named) = selection.pinned.as_ref().filter(|named| !named.fits(commit)) else { return Ok(()) };
+    let cause = format!("the policy's ref names {named}, which counts before the pin of a rollout");
+    Err(Error::new(Code::RolloutRefused, DOING, cause)
+        .remedy("remove ref from the policy of the instances, or roll out that commit"))
 }
 
 async fn chosen(

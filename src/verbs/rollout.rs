@@ -69,6 +69,9 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
     match follow(&machine, &rollout, &id, rollout.attempts as usize, &mut signals).await {
         None => {
             tell(format_args!("done: {} runs commit {}", rollout.group.name, rollout.commit.short()));
+            if !rollout::was_good(&machine, &rollout).await {
+                tell("warning: no instance reported this commit as healthy: does the tag bootagent:ref name another one?");
+            }
             Ok(Ended::Done)
         }
         Some(why) => go_back(&machine, &rollout, &id, &why, &mut signals).await,

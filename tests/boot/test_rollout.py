@@ -164,7 +164,7 @@ def test_a_refresh_that_fails_goes_back(rollouts):
 
 
 @pytest.mark.variants
-@pytest.mark.parametrize("wrong", ["no hook", "no group", "active", "unknown commit", "not confirmed", "denied"])
+@pytest.mark.parametrize("wrong", ["no hook", "no group", "active", "unknown commit", "not confirmed", "denied", "ref"])
 def test_what_does_not_fit_is_refused_and_changes_nothing(rollouts, wrong):
     flags, code, says = ["--yes"], 77, "E-ROLLOUT-REFUSED"
     match wrong:
@@ -178,6 +178,9 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(rollouts, wrong):
             flags, says = ["--yes", "--commit", "0123456789" * 4], "E-COMMIT-NOT-ON-BRANCH"
         case "not confirmed":
             flags, code, says = [], 64, "E-USAGE"
+        case "ref":
+            rollouts.machine.write(POLICY, f'ref = "{rollouts.good}"\n{TEXT}')
+            says = "the policy's ref names"
         case "denied":
             kept = [one for one in rollouts.statements if one["Sid"] != "DescribeGroups"]
             rollouts.aws.allow("instance", [*kept, may(DESCRIBE[1:], "*")])
