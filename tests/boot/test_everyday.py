@@ -118,6 +118,16 @@ class TestEveryday:
         said = machine.run(["bootagent", "logs", "-n", "5"])
         assert said.code == 0 and f"{SERVICE}" in said.stdout and "not-ours" not in said.stdout, said
 
+    def test_followed_logs_hide_values_that_come_meanwhile(self, machine):
+        file = machine.systemctl_show(SERVICE)["EnvironmentFiles"].split(" ")[0]
+        before = machine.read(file)
+        follow = "timeout 6 bootagent logs --follow -n 1 >/root/followed & sleep 2"
+        written = f"echo 'NEWER=\"v4lue-of-later\"' >>{file}; systemd-cat -t bootagent echo is v4lue-of-later; wait"
+        machine.run(["sh", "-c", f"{follow}; {written}"], timeout=30)
+        machine.write(file, before, 0o600)
+        followed = machine.read("/root/followed")
+        assert "is [NEWER]" in followed and "v4lue-of-later" not in followed, followed
+
     def test_a_service_that_is_stopped_is_listed_so(self, machine, commits):
         machine.check(["systemctl", "stop", SERVICE])
         assert listed(machine)[commits[1]] == "stopped"

@@ -86,6 +86,12 @@ fn a_healthy_service_has_a_next_command() {
 }
 
 #[test]
+fn an_instance_of_a_warm_pool_waits_for_its_group() {
+    let shown = text(&view(Some(run(State::Prepared)), None));
+    assert!(shown.contains("to do     nothing; the service is started when the instance leaves"), "{shown}");
+}
+
+#[test]
 fn a_service_that_does_not_serve_is_shown() {
     let mut down = present();
     (down.unit.active, down.unit.is_stopped) = ("inactive".into(), true);
