@@ -106,6 +106,7 @@ fn selection() -> Selection {
         settings: vec![said("service", "auth-service")],
         origins: Default::default(),
         notes: Vec::new(),
+        bakes: false,
         next_boot: Some(NextBoot {
             instance: "i-0123456789abcdef0".to_owned(),
             flags: None,
