@@ -70,15 +70,24 @@ pub enum Role {
 #[derive(Debug, Args)]
 pub struct IamPolicyArgs {
     #[command(flatten)]
-    pub at: FleetAt,
+    at: FleetAt,
+    /// The repository, with {service} and {environment} as placeholders [default: the policy's]
+    #[arg(long, value_name = "URL")]
+    repository: Option<String>,
+    /// Name of the secret with the service's environment, if user-data names it
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+    /// Name of the secret with the git credential, if user-data names it
+    #[arg(long, value_name = "NAME")]
+    git_credential_secret: Option<String>,
     /// The service's manifest, for its env.from and its image in ECR
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     /// The account's id [default: all]
-    #[arg(long, value_name = "ID", default_value = "*")]
+    #[arg(long, value_name = "ID", default_value = "*", hide_default_value = true)]
     pub account: String,
     /// The region [default: all]
-    #[arg(long, value_name = "REGION", default_value = "*")]
+    #[arg(long, value_name = "REGION", default_value = "*", hide_default_value = true)]
     pub region: String,
     /// The Auto Scaling group's name [default: lifecycle.group of the policy, or all]
     #[arg(long, value_name = "NAME")]
@@ -86,6 +95,16 @@ pub struct IamPolicyArgs {
     /// For the role of an instance, or for an operator who uses why, fleet and rollout
     #[arg(long = "for", value_enum, default_value_t)]
     pub role: Role,
+}
+
+impl IamPolicyArgs {
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.at.flags();
+        flags.policy.repository = self.repository.clone();
+        flags.policy.secret = self.secret.clone();
+        flags.policy.git_credential = self.git_credential_secret.clone();
+        flags
+    }
 }
 
 #[derive(Debug, Args)]

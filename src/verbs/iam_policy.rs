@@ -24,7 +24,7 @@ pub async fn iam_policy(args: &IamPolicyArgs) -> u8 {
 
 async fn document(args: &IamPolicyArgs) -> Result<Document> {
     let machine = LocalHost::observer();
-    let policy = observe::policy(&machine, &args.at.flags()).await?;
+    let policy = observe::policy(&machine, &args.flags()).await?;
     let selection =
         observe::select(&Facts::default(), &policy, None, false).map_err(|error| match error.code() {
             Code::TagMissing => error.remedy("name it: --service and --environment"),
@@ -33,6 +33,9 @@ async fn document(args: &IamPolicyArgs) -> Result<Document> {
     let scope =
         Scope { account: args.account.clone(), region: args.region.clone(), group: args.group.clone() };
     if args.role == Role::Operator {
+        if selection.fleet.prefix.is_none() {
+            tell("note: without fleet.prefix in the policy there is no fleet memory, and why, fleet and rollout do not work");
+        }
         return Ok(permissions::of_operator(&selection, &scope));
     }
     let manifest = match &args.manifest {

@@ -70,7 +70,9 @@ async fn carry_out(args: &RolloutArgs) -> Result<Ended> {
         None => {
             tell(format_args!("done: {} runs commit {}", rollout.group.name, rollout.commit.short()));
             if !rollout::was_good(&machine, &rollout).await {
-                tell("warning: no instance reported this commit as healthy: does the tag bootagent:ref name another one?");
+                tell(
+                    "warning: no instance reported this commit as healthy: does the tag bootagent:ref name another one?",
+                );
             }
             Ok(Ended::Done)
         }

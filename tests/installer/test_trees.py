@@ -27,6 +27,7 @@ def registry(work, node, projects):
         yield registry
 
 
+@pytest.mark.variants
 def test_trees_are_npm_s(registry, projects, binary, nodes):
     count = WHOLE if sweep.is_whole() else SAMPLE
     chosen = list(compare.cases(registry.answers, projects, sweep.seed(), count).items())
