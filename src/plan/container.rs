@@ -91,12 +91,12 @@ pub struct PruneImages {
     pub records: PathBuf,
 }
 
-/// Stops a unit and removes its container, also one that ignores the signal: the unit's next program may need its port.
+/// Stops a unit and removes its containers, also those that ignore the signal: the unit's next program may need their port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StopContainer {
     pub docker: PathBuf,
     pub unit: String,
-    /// The container's name.
+    /// The name of its container, or of its project of docker compose, whose networks are removed, too.
     pub name: String,
 }
 

@@ -25,7 +25,8 @@ impl Memory {
         memory.bytes().filter(|bytes| *bytes >= LEAST_MEMORY).map(|_| memory)
     }
 
-    fn bytes(&self) -> Option<u64> {
+    /// `None` only for a text that `parse` would not take.
+    pub fn bytes(&self) -> Option<u64> {
         let unit = match self.0.bytes().last()? {
             b'M' => 1 << 20,
             b'G' => 1 << 30,

@@ -182,7 +182,9 @@ pub fn headline(action: &Action) -> String {
         }
         Action::ReloadUnit { unit } => format!("reload systemd for {unit}"),
         Action::StopUnit { unit, .. } => format!("stop {unit}"),
-        Action::StopContainer(stop) => format!("stop {}, and remove the container {}", stop.unit, stop.name),
+        Action::StopContainer(stop) => {
+            format!("stop {}, and remove the containers of {}", stop.unit, stop.name)
+        }
         Action::StopLeftovers { units, .. } => {
             format!("stop {} if a killed run left any", units.join(" and "))
         }

@@ -230,24 +230,29 @@ pub fn prune(steps: &mut Steps, draft: &Draft) {
     steps.add("prune-images", why, action).after(&["prune"]).within(Phase::Tidy).optional();
 }
 
-/// Adds a step that stops the container of the `old` deployment, if the `new` one has none. Returns its id.
+/// Adds a step that stops the containers of the `old` deployment, if the unit of the `new` one does not: it runs none, or
+/// another kind of them. Returns its id.
 pub fn stop_container(
     steps: &mut Steps,
     (old, new): (&Generation, &Generation),
     after: &[&str],
     layout: &Layout,
 ) -> Option<StepId> {
-    let (docker, name) = container_of(old).filter(|_| container_of(new).is_none())?;
+    let name = layout.container();
+    let (docker, is_one) = containers_of(old, &name)?;
+    if containers_of(new, &name).is_some_and(|(_, is_one_now)| is_one_now == is_one) {
+        return None;
+    }
     let why = "a container that ignores the signal would keep the service's port";
-    let stop = StopContainer { docker: docker.clone(), unit: layout.unit(), name: name.clone() };
+    let stop = StopContainer { docker: docker.clone(), unit: layout.unit(), name };
     steps.add("stop-container", why, Action::StopContainer(stop)).after(after).within(Phase::Start);
     Some(StepId::new("stop-container"))
 }
 
-/// Docker's client and the name of the container that a deployment runs.
-fn container_of(generation: &Generation) -> Option<(&PathBuf, &String)> {
+/// Docker's client, and whether it runs the one container of this name: those of a compose file have longer names.
+fn containers_of<'a>(generation: &'a Generation, container: &str) -> Option<(&'a PathBuf, bool)> {
     generation.gate.also.iter().find_map(|probe| match probe {
-        Probe::Container { docker, name, .. } => Some((docker, name)),
+        Probe::Container { docker, name, .. } => Some((docker, name == container)),
         _ => None,
     })
 }

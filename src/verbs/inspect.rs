@@ -19,7 +19,8 @@ pub fn inspect(path: &Path, with_manifest: bool) -> Result<Inspected> {
     let machine = LocalHost::observer();
     let mut evidence = planner::evidence().into_iter().chain([MANIFEST.to_owned()]).collect::<Vec<_>>();
     let uncommitted = machine.uncommitted(path);
-    for _ in 0..MAX_QUESTIONS {
+    // Once more than it asks: the last time is for the answer.
+    for _ in 0..=MAX_QUESTIONS {
         let source = machine.tree(path, &evidence)?;
         let manifest = if with_manifest { observe::repository_manifest(&source)? } else { None };
         match lint(&Tree { source: &source, manifest, uncommitted: uncommitted.as_ref() }) {

@@ -113,6 +113,63 @@ class TestServes:
         containers.wait_for_page(machine, "one")
 
 
+class TestEnds:
+    def test_a_migration_ends_before_the_others_start_and_its_failure_is_named(self, stage):
+        def files(page: str, command: str) -> dict[str, str]:
+            migrate = f"  migrate:\n    build: .\n    env_file: .env\n    command: {json.dumps(['sh', '-c', command])}\n    volumes: ['data:/data']\n"
+            needs = "    depends_on: {worker: {condition: service_healthy}}\n"
+            checked = "    healthcheck: {test: [CMD, cat, /www/health], interval: 1s}\n"
+            web = "    env_file: .env\n    volumes: ['data:/data']\n    configs: [site]\n    depends_on: {migrate: {condition: service_completed_successfully}}\n"
+            made = composed(page, web=web, others=worker(more=checked) + migrate + needs, site="of the release\n")
+            made["compose.yaml"] += "configs: {site: {file: ./site}}\n"
+            return made
+
+        name = serve(stage, files("one", 'while [ -e /data/slow ]; do sleep 0.1; done; echo "$$OTEL_X" > /data/migrated'), OTEL_X=VALUE, TOKEN="t")
+        healthy(stage)
+        machine = stage.machine
+        assert page(machine) == "one" and inside(machine, "cat /data/migrated; cat /site") == f"{VALUE}\nof the release"
+        assert inside(machine, 'printf %s "$OTEL_X"') == VALUE
+        assert "line two" not in machine.check(["ps", "-ww", "-eo", "args"])
+        [compose] = machine.check(["pgrep", "-f", "^[^ ]*docker-compose .* up "]).split()
+        assert "OTEL_X" not in {entry.split("=")[0] for entry in machine.read(f"/proc/{compose}/environ").split("\0")}
+        assert len(ids(machine)) == 2, "the migration's container is left"
+        # What runs since the migration is watched like the others.
+        before = ids(machine)
+        machine.check(["docker", "kill", f"bootagent-{name}-worker-1"])
+        containers.wait_for("new containers", lambda: len(ids(machine)) == 2 and not set(before) & set(ids(machine)), 40)
+        containers.wait_for_page(machine, "one")
+        stage.repository.commit("test", files("two", "echo Error: no such table >&2; exit 4"))
+        broken = machine.run(["bootagent", "update"], timeout=240)
+        assert_failed(machine, broken, 2, "E-SERVICE-EXITED", "no such table")
+        assert page(machine) == "one" and len(ids(machine)) == 2
+        inside(machine, "touch /data/slow")
+        machine.check(["systemctl", "restart", "--no-block", name])
+        running = ["docker", "ps", "--quiet", "--filter", "name=migrate-run"]
+        containers.wait_for("the migration", lambda: machine.check(running).strip(), 40)
+        machine.check(["systemctl", "stop", name], timeout=60)
+        assert ids(machine) == [], "a migration that was stopped goes on"
+
+    def test_another_runtime_finds_no_container_and_no_network_of_the_former_one(self, stage):
+        deaf = "trap '' TERM; touch /data/x; while :; do sleep 0.1; done"
+        name = serve(stage, composed(others=worker(deaf)))
+        machine = stage.machine
+        machine.write(f"/etc/systemd/system/{name}.service.d/brief.conf", "[Service]\nTimeoutStopSec=2\n")
+        healthy(stage)
+        networks = ["docker", "network", "ls", "--format", "{{.Name}}"]
+        assert f"bootagent-{name}_default" in machine.check(networks)
+        one = containers.built("two", manifest="[docker]\n")
+        stage.repository.commit("test", one)
+        update = machine.run(["bootagent", "update"], timeout=180)
+        assert update.code == 0, update.stderr
+        assert page(machine) == "two" and len(ids(machine)) == 1
+        assert f"bootagent-{name}_default" not in machine.check(networks)
+        assert f"bootagent-{name}_data" in machine.check(["docker", "volume", "ls", "--quiet"]), "data is kept"
+        back = machine.run(["bootagent", "rollback"], timeout=180)
+        assert back.code == 0, back.stderr
+        assert page(machine) == "one" and len(ids(machine)) == 2
+        machine.check(["rm", "-r", f"/etc/systemd/system/{name}.service.d"])
+
+
 @pytest.mark.variants
 class TestWhatItGets:
     def test_no_container_gets_more_of_the_machine_than_it_needs(self, stage):

@@ -18,6 +18,12 @@ use crate::machine::disk::files;
 use crate::plan::{ImageOrigin, Mode, Owner, PrepareImage, PruneImages, RegistryLogin};
 use crate::secret::Secret;
 
+/// How long docker's client has of a step's time. The rest is for what must follow: the credential is removed, and the rule
+/// against IMDS, whether or not it succeeds.
+fn most(phase: Phase) -> Duration {
+    phase.seconds().duration().saturating_sub(Duration::from_secs(45))
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     schema: u32,
@@ -74,7 +80,7 @@ async fn pull(image: &PrepareImage, reference: &str, imds: &Imds) -> Result<Reco
         ..Docker::new(&image.docker)
     };
     let was_there = id(&own, &wanted).await.is_some();
-    let output = docker.run(&["pull", &wanted], Phase::Install.seconds().duration()).await?;
+    let output = docker.run(&["pull", &wanted], most(Phase::Install)).await?;
     if !output.ok() {
         return Err(explained(format!("pulling {wanted}"), &output, Fault::ImageUnreachable));
     }
@@ -151,7 +157,7 @@ async fn build(image: &PrepareImage) -> Result<Record> {
         words.extend(["--build-arg", argument]);
     }
     words.push(&directory);
-    let output = docker.run(&words, Phase::Build.seconds().duration()).await?;
+    let output = docker.run(&words, most(Phase::Build)).await?;
     let doing = || format!("building {dockerfile}");
     if !output.ok() {
         return Err(explained(doing(), &output, Fault::ImageBuildFailed));

@@ -1,5 +1,7 @@
 //! journald's limit on disk. journald reads it when it starts: it keeps the logs of running services over a restart.
 
+use std::path::Path;
+
 use crate::error::Result;
 use crate::machine::Check;
 use crate::machine::disk::files;
@@ -7,8 +9,13 @@ use crate::machine::process::program::tool;
 use crate::plan::{LimitJournal, Mode, Owner};
 
 const MODE: Mode = Mode(0o644);
+/// Exists from before a change of the file until journald has read it. In memory: after a reboot it has read it in any case.
+const UNREAD: &str = "/run/bootagent/journal-limit";
 
 pub fn check(limit: &LimitJournal) -> Result<Check> {
+    if files::exists(Path::new(UNREAD))? {
+        return Ok(Check::WouldChange("journald has not read it".to_owned()));
+    }
     match &limit.text {
         Some(text) => files::check_file(&limit.file, text.as_bytes(), &Owner::root(), MODE),
         None => files::check_removed(&limit.file),
@@ -16,6 +23,7 @@ pub fn check(limit: &LimitJournal) -> Result<Check> {
 }
 
 pub async fn limit(limit: &LimitJournal) -> Result<()> {
+    files::write(Path::new(UNREAD), b"", &Owner::root(), Mode(0o600))?;
     match &limit.text {
         Some(text) => {
             if let Some(directory) = limit.file.parent()
@@ -27,5 +35,6 @@ pub async fn limit(limit: &LimitJournal) -> Result<()> {
         }
         None => files::remove_file(&limit.file)?,
     }
-    tool(&["systemctl", "restart", "systemd-journald.service"], 30).await.map(|_| ())
+    tool(&["systemctl", "restart", "systemd-journald.service"], 20).await?;
+    files::remove_file(Path::new(UNREAD))
 }

@@ -2,19 +2,15 @@
 //! are one service: when one ends, compose stops the others, and systemd starts all of them again. Docker restarts none, so
 //! that a container that crashes again and again is seen by the health check, by `bootagent status` and by systemd.
 
-use std::fmt::Write;
-
-use super::compose_file;
-use super::docker::{client, folded, imds_notes, imds_rule, quietly, refuse_keys};
-use super::restarts::restarts;
-use super::{App, Service, Supervisor};
+use super::compose_unit::unit;
+use super::docker::{imds_notes, refuse_keys};
+use super::{App, Service, Supervisor, compose_file};
 use crate::error::{Code, Error, Result};
 use crate::facts::{ServiceFile, Source, Supervised};
 use crate::observe::manifest::{Manifest, SupervisorName};
-use crate::plan::hardening::{Confined, hardening};
 use crate::plan::{Limits, Probe};
 use crate::planner::runtime::Recipe;
-use crate::planner::runtime::compose::project::Project;
+use crate::planner::runtime::compose::project::{Port, Project};
 use crate::secret::Secret;
 
 /// Chosen for each compose file, by no name.
@@ -23,9 +19,6 @@ pub const COMPOSE: Supervisor =
 
 /// Variables of docker's client and its plugins. A service's value would change what they do.
 const OF_THE_CLIENT: [&str; 4] = ["BUILDKIT_", "BUILDX_", "COMPOSE_", "DOCKER_"];
-
-/// Seconds for the commands of a stop besides the containers' own time.
-const SLACK: u64 = 15;
 
 fn refuse(_: &Source, manifest: &Manifest, _: &Recipe) -> Result<()> {
     const OTHERS: [(&str, &str); 5] = [
@@ -62,7 +55,7 @@ fn supervise(app: &App) -> Result<Service> {
         text: compose_file::text(app, project, port)?,
     };
     let name = app.layout.container();
-    let probes = project.members.iter().map(|(member, about)| Probe::Container {
+    let probes = project.lasting().map(|(member, about)| Probe::Container {
         docker: project.docker.clone(),
         name: format!("{name}-{member}-1"),
         port: serving.filter(|(serving, _)| serving == member).map(|(_, inner)| inner),
@@ -111,6 +104,7 @@ fn serving<'a>(app: &App, project: &'a Project, port: Option<u16>) -> Result<Opt
         ))
         .remedy("choose a port from 1024 on, or let the machine's owner allow it: low_ports in the policy"));
     }
+    refuse_ports(project, port)?;
     match (port, project.published().find(|(published, ..)| Some(*published) == port)) {
         (_, Some((_, name, found))) => Ok(Some((name, found.inner))),
         (None, None) if all.is_empty() => Ok(None),
@@ -126,6 +120,35 @@ fn serving<'a>(app: &App, project: &'a Project, port: Option<u16>) -> Result<Opt
             ))
         }
     }
+}
+
+/// Fails if a listed port is of no container, or if two containers want the same one.
+fn refuse_ports(project: &Project, port: Option<u16>) -> Result<()> {
+    if let Some(none) =
+        project.also_published.iter().find(|port| !project.ports().any(|(published, ..)| published == **port))
+    {
+        let cause = format!("compose.ports has {none}, and no container of {} publishes it", project.file);
+        return Err(invalid(cause).remedy(format!(
+            "add it to ports of the container that serves it, like \"{none}:8080\"; or remove it from compose.ports"
+        )));
+    }
+    let is_given = |published: u16, is_udp: bool| {
+        project.also_published.contains(&published) || (Some(published) == port && !is_udp)
+    };
+    let all: Vec<_> = project.ports().filter(|(published, _, of)| is_given(*published, of.is_udp)).collect();
+    for (index, (published, name, of)) in all.iter().enumerate() {
+        let is_same = |(other, _, also): &&(u16, &str, &Port)| {
+            other == published
+                && also.is_udp == of.is_udp
+                && (also.address == of.address || also.address.is_none() || of.address.is_none())
+        };
+        if let Some((_, other, _)) = all[index + 1..].iter().find(is_same) {
+            let cause = format!("{name} and {other} of {} both publish {published}", project.file);
+            return Err(Error::new(Code::ComposeInvalid, "planning how the containers run", cause)
+                .remedy("let one of them publish it, or give each a port of its own"));
+        }
+    }
+    Ok(())
 }
 
 fn notes(app: &App, project: &Project, port: Option<u16>) -> Vec<String> {
@@ -145,67 +168,4 @@ fn notes(app: &App, project: &Project, port: Option<u16>) -> Vec<String> {
     }
     notes.extend(imds_notes(app.wanted.selection));
     notes
-}
-
-fn unit(app: &App, project: &Project) -> String {
-    let App { wanted, layout, .. } = app;
-    let name = layout.container();
-    let compose = |words: &[&str]| {
-        let options = ["compose", "--ansi", "never", "--project-name", &name];
-        client(&project.docker, &[&options, words].concat())
-    };
-    // Without the file, which may be another release's by then: compose knows its containers by their labels.
-    let stop = quietly(&compose(&["stop"]));
-    let remove = quietly(&compose(&["rm", "--force", "--stop", "--volumes"]));
-    let down = quietly(&compose(&["down", "--remove-orphans"]));
-    let (file, home) = (layout.compose_file().display().to_string(), layout.home().display().to_string());
-    let options = compose(&[
-        "--progress",
-        "quiet",
-        "--env-file",
-        "/dev/null",
-        "--project-directory",
-        &home,
-        "--file",
-        &file,
-    ]);
-    let up = ["up", "--abort-on-container-exit", "--force-recreate", "--no-build", "--remove-orphans"];
-    let mut unit = String::new();
-    // Writing to a String cannot fail.
-    let _ = write!(
-        unit,
-        "# Written by bootagent; do not edit: each run replaces this file. Use systemctl edit
-[Unit]
-Description={service} ({environment})
-Wants=network-online.target docker.service
-After=network-online.target docker.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=exec
-Environment=PATH=/usr/local/bin:/usr/bin:/bin
-EnvironmentFile={variables}
-{imds}ExecStartPre=-{down}
-ExecStart={start}
-{restarts}ExecStop=-{stop}
-ExecStopPost=-{remove}
-ExecStopPost=-{down}
-KillMode=mixed
-# As compose ends after SIGTERM.
-SuccessExitStatus=130 143
-TimeoutStopSec={patience}
-SyslogIdentifier={service}
-",
-        service = layout.service(),
-        environment = wanted.selection.environment,
-        variables = layout.environment().display(),
-        imds = imds_rule("bootagent+", wanted.selection.service_may_use_imds),
-        start = folded(&options, &up.map(str::to_owned)),
-        restarts = restarts(wanted.facts.machine.systemd),
-        patience = project.longest_stop() + SLACK,
-    );
-    for line in hardening(Confined::Service) {
-        let _ = writeln!(unit, "{line}");
-    }
-    unit
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::App;
+use super::compose_unit::known_as;
 use super::docker::DROPPED;
+use super::{App, compose_limits};
 use crate::error::{Code, Error, Result};
-use crate::plan::{Limits, Memory, TASKS};
 use crate::planner::runtime::compose::TEST;
 use crate::planner::runtime::compose::project::{Given, Health, Member, Mount, Project, Words};
-use crate::planner::runtime::compose::template::{Piece, Template, Unset, escaped, written};
+use crate::planner::runtime::compose::template::{self, Piece, Template, Unset, escaped};
 use crate::secret::Secret;
 
 /// The bridges of its networks are called `bootagent1` and so on: the rule for IMDS holds for all of them.
@@ -48,6 +48,15 @@ impl Known<'_> {
             ))
         })
     }
+}
+
+/// As compose reads it, with the names that variables have in its environment.
+fn written(pieces: &[Piece]) -> String {
+    let known = pieces.iter().map(|piece| match piece {
+        Piece::Value(name) => Piece::Value(known_as(name).into_owned()),
+        Piece::Literal(text) => Piece::Literal(text.clone()),
+    });
+    template::written(&known.collect::<Vec<_>>())
 }
 
 const DOING: &str = "planning what the containers get";
@@ -93,11 +102,20 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
     if let Some(health) = &member.health {
         set("healthcheck", self::health(known, name, member, health)?);
     }
+    // `up` leaves it out, and `run` starts it by its name.
+    if known.project.once.iter().any(|once| once == name) {
+        set("profiles", json!(["once"]));
+    }
     set("ports", ports(known.project, member, port));
     set("volumes", member.mounts.iter().filter_map(|mount| mounted(app, mount)).collect());
     set("tmpfs", member.mounts.iter().filter_map(in_memory).collect());
-    let needs =
-        member.needs.iter().map(|(name, condition)| (name.clone(), json!({ "condition": condition.name() })));
+    let needs = member.needs.iter().map(|(name, need)| {
+        let mut about = json!({ "condition": need.condition.name() });
+        if !need.is_required {
+            about["required"] = false.into();
+        }
+        (name.clone(), about)
+    });
     set("depends_on", Value::Object(needs.collect()));
     let aliases: Vec<&String> = member.aliases.iter().collect();
     let networks = member.networks.iter().map(|network| (network.clone(), json!({ "aliases": aliases })));
@@ -115,29 +133,8 @@ fn service(known: &Known, name: &str, member: &Member, port: Option<u16>) -> Res
         "logging",
         json!({ "driver": "local", "options": { "max-size": KEPT_LINES, "max-file": "1", "compress": "false" } }),
     );
-    limit(app, &mut all);
+    compose_limits::limit(&app.wanted.selection.limits.of_a_unit(), &mut all);
     Ok(Value::Object(all))
-}
-
-/// What the file sets, at most as the policy says for each unit of a service.
-fn limit(app: &App, all: &mut Map<String, Value>) {
-    let most = app.wanted.selection.limits.of_a_unit();
-    let memory = all.get("mem_limit").and_then(Value::as_str);
-    let tasks = all.get("pids_limit").and_then(Value::as_u64);
-    let own = Limits {
-        memory: memory.and_then(|amount| Memory::parse(&amount.to_uppercase())),
-        tasks: tasks.and_then(|tasks| tasks.try_into().ok()),
-        open_files: None,
-    };
-    let limits = own.within(&most);
-    if let (Some(memory), true) = (limits.memory, most.memory.is_some()) {
-        all.insert("mem_limit".to_owned(), memory.to_string().to_lowercase().into());
-    }
-    all.insert("pids_limit".to_owned(), limits.tasks.unwrap_or(TASKS).into());
-    let mut bounds = all.get("ulimits").and_then(Value::as_object).cloned().unwrap_or_default();
-    bounds.insert("core".to_owned(), 0.into());
-    bounds.extend(most.open_files.map(|most| ("nofile".to_owned(), most.into())));
-    all.insert("ulimits".to_owned(), Value::Object(bounds));
 }
 
 /// With `env_file: .env` all of the service's variables, and those of `environment` over them.

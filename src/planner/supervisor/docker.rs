@@ -28,6 +28,8 @@ pub const DOCKER: Supervisor =
 /// containers of the operator.
 pub const NETWORK: &str = "bootagent";
 pub const BRIDGE: &str = "bootagent0";
+/// This bridge, and those of compose's networks.
+const BRIDGES: &str = "bootagent+";
 
 /// The client's configuration: the operator's, for example with proxies for all containers. It need not exist. Without
 /// this option, a variable of the service could name another directory, and with it programs that the client runs.
@@ -229,8 +231,8 @@ fn is_root(user: &str) -> bool {
 fn unit(app: &App, container: &Container, ports: Option<(u16, u16)>) -> String {
     let App { wanted, layout, .. } = app;
     let name = layout.container();
-    let remove = quietly(&client(&container.docker, &["rm", "--force", &name]));
-    let stop = quietly(&client(&container.docker, &["stop", "--time", GRACE, &name]));
+    let remove = quietly("", &client(&container.docker, &["rm", "--force", &name]));
+    let stop = quietly("", &client(&container.docker, &["stop", "--time", GRACE, &name]));
     let mut unit = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
@@ -257,7 +259,7 @@ SyslogIdentifier={service}
         service = layout.service(),
         environment = wanted.selection.environment,
         variables = layout.environment().display(),
-        imds = imds_rule(BRIDGE, wanted.selection.service_may_use_imds),
+        imds = imds_rule(wanted.selection.service_may_use_imds),
         start = folded(&options(app, container, ports), &program(app, container)),
         restarts = restarts(wanted.facts.machine.systemd),
     );
@@ -283,16 +285,19 @@ pub(super) fn folded(options: &[String], rest: &[String]) -> String {
 }
 
 /// Without its output: the journal is the container's, and its last line is often the reason of an exit.
-pub(super) fn quietly(argv: &[String]) -> String {
+/// `first`: what the shell does before.
+pub(super) fn quietly(first: &str, argv: &[String]) -> String {
     // The words have nothing that a shell or systemd would change.
-    format!("/bin/sh -c \"exec {} >/dev/null 2>&1\"", line(argv))
+    format!("/bin/sh -c \"{first}exec {} >/dev/null 2>&1\"", line(argv))
 }
 
 /// Root's command before each start, with `+`, because the unit's own programs may not change rules. If the policy denies
 /// IMDS, the bridge's packets to it are dropped, and the service does not start without that rule; if not, a rule of an
 /// earlier policy is removed.
-pub(super) fn imds_rule(bridge: &str, may_use_imds: bool) -> String {
-    let rule = format!("DOCKER-USER -i {bridge} -d 169.254.169.254/32 -j DROP");
+///
+/// One rule for all bridges of services, so that it goes with the service that had it, whatever runs next.
+pub(super) fn imds_rule(may_use_imds: bool) -> String {
+    let rule = format!("DOCKER-USER -i {BRIDGES} -d 169.254.169.254/32 -j DROP");
     // Root runs this in the unit, which has the service's variables: XTABLES_LIBDIR would name the code that it loads.
     let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
     let (prefix, command) = match may_use_imds {

@@ -6,6 +6,8 @@
 
 mod compose;
 mod compose_file;
+mod compose_limits;
+mod compose_unit;
 mod data_host;
 pub mod docker;
 mod nginx;

@@ -1,19 +1,15 @@
 //! Installs missing OS packages with apt-get. Waits for the process that holds a lock of apt or dpkg, and names it.
 
-use std::path::Path;
-
-use super::{absent, check_unlocked, doing, dpkg, pause_for_lock, repositories, retried, run};
+use super::{
+    absent, certificates, check_unlocked, doing, dpkg, failed, pause_for_lock, repositories, retried, run,
+    verify,
+};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
-use crate::machine::disk::files;
 use crate::machine::process::program::{Output, how_it_ended};
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::machine::web::trust;
-use crate::plan::{InstallPackages, Mode, Owner};
+use crate::plan::InstallPackages;
 use crate::secret::{ForeignText, Message};
-
-/// The certificates that apt trusts in place of the system's, if the policy has a CA file.
-const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
 
 /// How an apt-get command ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,13 +109,6 @@ impl Once {
     }
 }
 
-async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {
-    match dpkg::missing(&wanted.names).await?.is_empty() {
-        true => Ok(()),
-        false => Err(failed(wanted, output)),
-    }
-}
-
 /// apt-get's message is the cause, because it may end with status 0.
 fn unreachable(doing: String, output: &Output) -> Error {
     let message = |line: &ForeignText| line.after("W: ").or_else(|| line.after("E: "));
@@ -137,19 +126,12 @@ fn refused_key(output: &Output) -> Option<Message> {
     output.lines().iter().filter_map(message).find(of_a_key).map(Message::from)
 }
 
-fn failed(wanted: &InstallPackages, output: &Output) -> Error {
-    Fault::PackagesFailed.error(doing(wanted), how_it_ended(output)).saying(output.both_ends())
-}
-
 async fn apt(wanted: &InstallPackages, arguments: &[&str]) -> Result<Output> {
     let mut argv =
         vec!["apt-get", "--yes", "--quiet", "-o", "DPkg::Lock::Timeout=5", "-o", "Acquire::Retries=3"];
     argv.extend(["-o", "Dpkg::Options::=--force-confold"]);
-    let trusted = format!("Acquire::https::CAInfo={CERTIFICATES}");
-    if let Some(file) = &wanted.ca_file {
-        files::write(Path::new(CERTIFICATES), &trust::bundle(file.path())?, &Owner::root(), Mode(0o644))?;
-        argv.extend(["-o", &trusted]);
-    }
+    let trusted = certificates(wanted)?.map(|file| format!("Acquire::https::CAInfo={file}"));
+    argv.extend(trusted.iter().flat_map(|trusted| ["-o", trusted]));
     argv.extend(arguments);
     run(wanted, &argv).await
 }

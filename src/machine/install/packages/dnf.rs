@@ -3,19 +3,18 @@
 
 use std::path::Path;
 
-use super::{absent, check_unlocked, doing, pause_for_lock, repositories, retried, rpm, run};
+use super::{
+    absent, certificates, check_unlocked, doing, failed, pause_for_lock, repositories, retried, rpm, run,
+    verify,
+};
 use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::fault::words::dnf::{Complaint, complaint};
-use crate::machine::disk::files;
-use crate::machine::process::program::{Output, how_it_ended};
+use crate::machine::process::program::Output;
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::machine::web::trust;
-use crate::plan::{InstallPackages, Mode, Owner};
+use crate::plan::InstallPackages;
 
 const DNF: &str = "/usr/bin/dnf";
-/// The certificates that dnf trusts in place of the system's, if the policy has a CA file.
-const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
 /// dnf's exit status if another process has its lock.
 const LOCKED: i32 = 200;
 /// No questions; nothing that is only recommended; an error for a package that is not there, instead of going on without it;
@@ -83,28 +82,14 @@ async fn attempt(wanted: &InstallPackages, lock: RetryLimit, refreshed: &mut boo
 async fn dnf(wanted: &InstallPackages, refresh: bool, missing: &[String]) -> Result<Output> {
     let mut argv = vec![DNF];
     argv.extend(OPTIONS);
-    let trusted = format!("--setopt=sslcacert={CERTIFICATES}");
-    if let Some(file) = &wanted.ca_file {
-        files::write(Path::new(CERTIFICATES), &trust::bundle(file.path())?, &Owner::root(), Mode(0o644))?;
-        argv.push(&trusted);
-    }
+    let trusted = certificates(wanted)?.map(|file| format!("--setopt=sslcacert={file}"));
+    argv.extend(trusted.as_deref());
     argv.extend(refresh.then_some("--refresh"));
     argv.push("install");
     argv.extend(missing.iter().map(String::as_str));
     run(wanted, &argv).await
 }
 
-async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {
-    match rpm::missing(&wanted.names).await?.is_empty() {
-        true => Ok(()),
-        false => Err(failed(wanted, output)),
-    }
-}
-
 fn said(error: Error, output: &Output) -> Error {
     error.saying(output.both_ends())
-}
-
-fn failed(wanted: &InstallPackages, output: &Output) -> Error {
-    said(Fault::PackagesFailed.error(doing(wanted), how_it_ended(output)), output)
 }

@@ -8,17 +8,20 @@ mod holder;
 mod repositories;
 mod rpm;
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Code, Error, Result};
 use crate::facts::PackageManager;
 use crate::fault::{Fault, Phase};
 use crate::machine::Check;
+use crate::machine::disk::files;
 use crate::machine::jail::unit::systemd_run;
-use crate::machine::process::program::{self, Output};
+use crate::machine::process::program::{self, Output, how_it_ended};
 use crate::machine::process::units;
 use crate::machine::retry::{RetryLimit, with_retries};
-use crate::plan::InstallPackages;
+use crate::machine::web::trust;
+use crate::plan::{InstallPackages, Mode, Owner};
 use crate::secret::ForeignText;
 
 /// For a repository that cannot be reached.
@@ -84,6 +87,26 @@ async fn pause_for_lock(wanted: &InstallPackages, lock: RetryLimit, said: Vec<Fo
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
+}
+
+/// The certificates that the package manager trusts in place of the system's, if the policy has a CA file.
+fn certificates(wanted: &InstallPackages) -> Result<Option<&'static str>> {
+    const CERTIFICATES: &str = "/run/bootagent/packages-ca.pem";
+    let Some(file) = &wanted.ca_file else { return Ok(None) };
+    files::write(Path::new(CERTIFICATES), &trust::bundle(file.path())?, &Owner::root(), Mode(0o644))?;
+    Ok(Some(CERTIFICATES))
+}
+
+/// Fails if something is still missing, although the package manager calls it done.
+async fn verify(wanted: &InstallPackages, output: &Output) -> Result<()> {
+    match missing(wanted).await?.is_empty() {
+        true => Ok(()),
+        false => Err(failed(wanted, output)),
+    }
+}
+
+fn failed(wanted: &InstallPackages, output: &Output) -> Error {
+    Fault::PackagesFailed.error(doing(wanted), how_it_ended(output)).saying(output.both_ends())
 }
 
 fn doing(wanted: &InstallPackages) -> String {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::members::member;
+use super::named_files::{self, Files};
 use super::project::{Member, Mount, Network};
 use super::reader::{At, Reader, is_name};
 use super::refused::OF_THE_FILE;
 use super::refused::unknown;
+use super::{image, order};
 use crate::error::{Error, Result};
 use crate::planner::runtime::yaml_tree::{self, Node};
 use crate::planner::unmet::Unmet;
@@ -20,6 +22,8 @@ const DEFAULT: &str = "default";
 /// What is read of the file.
 pub struct Read {
     pub members: BTreeMap<String, Member>,
+    /// Of these, those that end before the others start.
+    pub once: Vec<String>,
     pub networks: BTreeMap<String, Network>,
     pub volumes: BTreeSet<String>,
 }
@@ -28,11 +32,13 @@ pub fn read(reader: &Reader, text: &str, profiles: &[&str]) -> Result<Read, Unme
     let tree = yaml_tree::read(text)
         .map_err(|why| reader.invalid(reader.file, &format!("is not understood: {why}")))?;
     let (mut services, mut networks, mut declared) = (Node::Null, BTreeMap::new(), BTreeSet::new());
+    let mut files = Files::new();
     for (path, key, node) in reader.entries(At { path: "", node: &tree })? {
         let at = At { path: &path, node };
         match key {
             "services" => services = node.clone(),
             "networks" => networks = self::networks(reader, at)?,
+            "configs" | "secrets" => files.extend(named_files::read(reader, key, at)?),
             "volumes" => declared = volumes(reader, at)?,
             "version" | "name" => {}
             _ if key.starts_with("x-") || *node == Node::Null => {}
@@ -49,7 +55,7 @@ pub fn read(reader: &Reader, text: &str, profiles: &[&str]) -> Result<Read, Unme
             reader.note(format!("{name} is not started: its profiles are not among compose.profiles"));
             continue;
         }
-        members.insert(name.to_owned(), member(reader, at)?);
+        members.insert(name.to_owned(), member(reader, at, &files)?);
     }
     if members.is_empty() || members.len() > MOST_MEMBERS {
         let why = format!("has {} containers to start; expected 1 to {MOST_MEMBERS}", members.len());
@@ -64,9 +70,13 @@ pub fn read(reader: &Reader, text: &str, profiles: &[&str]) -> Result<Read, Unme
     }
     networks.retain(|name, _| used.contains(name));
     refuse_unknown_names(reader, &members, &networks, &declared)?;
-    refuse_circles(reader, &members)?;
+    order::settle(reader, &mut members)?;
+    let sorted = order::sorted(reader, &members)?;
+    let once = order::once(&mut members, &sorted);
+    order::bound_stop(reader, &mut members);
+    image::require_dockerfiles(reader, &mut members)?;
     let volumes = volumes_of(&members).map(str::to_owned).collect();
-    Ok(Read { members, networks, volumes })
+    Ok(Read { members, once, networks, volumes })
 }
 
 fn is_chosen(reader: &Reader, at: At, profiles: &[&str]) -> Result<bool> {
@@ -141,15 +151,9 @@ fn refuse_unknown_names(
 ) -> Result<()> {
     for (name, member) in members {
         let path = format!("services.{name}");
-        let missing = |what: &str, unknown: &String| {
-            let why = format!("names the {what} {}, which the file does not have", excerpt(unknown));
-            Err(reader.invalid(&path, &why))
-        };
-        if let Some(unknown) = member.needs.keys().find(|needed| !members.contains_key(*needed)) {
-            return missing("container", unknown);
-        }
         if let Some(unknown) = member.networks.iter().find(|network| !networks.contains_key(*network)) {
-            return missing("network", unknown);
+            let why = format!("names the network {}, which the file does not have", excerpt(unknown));
+            return Err(reader.invalid(&path, &why));
         }
     }
     match volumes_of(members).find(|name| !declared.contains(*name)) {
@@ -158,27 +162,6 @@ fn refuse_unknown_names(
             .remedy(format!(
                 "declare it at the end of the file (volumes: {{{name}: {{}}}}); a directory begins with ./"
             ))),
-        None => Ok(()),
-    }
-}
-
-fn refuse_circles(reader: &Reader, members: &BTreeMap<String, Member>) -> Result<()> {
-    let mut started: BTreeSet<&str> = BTreeSet::new();
-    loop {
-        let is_next = |(name, member): &(&String, &Member)| {
-            !started.contains(name.as_str())
-                && member.needs.keys().all(|needed| started.contains(needed.as_str()))
-        };
-        let next: Vec<&str> = members.iter().filter(is_next).map(|(name, _)| name.as_str()).collect();
-        if next.is_empty() {
-            break;
-        }
-        started.extend(next);
-    }
-    match members.keys().find(|name| !started.contains(name.as_str())) {
-        Some(name) => {
-            Err(reader.invalid(&format!("services.{name}.depends_on"), "needs itself, through others"))
-        }
         None => Ok(()),
     }
 }

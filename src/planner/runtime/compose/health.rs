@@ -33,12 +33,20 @@ pub fn health(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
             _ => return Err(unknown(reader, key, at, &[])),
         }
     }
-    let none = Words::List(vec![Template::literal("NONE")]);
-    if member.words.get(TEST) == Some(&none) {
-        member.words.remove(TEST);
-        member.health = Some(Health::Disabled);
+    match member.words.get(TEST) {
+        Some(Words::List(all)) if all.is_empty() => _ = member.words.remove(TEST),
+        Some(Words::List(all)) if all[0] == Template::literal("NONE") => {
+            member.health = Some(Health::Disabled);
+        }
+        Some(Words::List(all))
+            if ![Template::literal("CMD"), Template::literal("CMD-SHELL")].contains(&all[0]) =>
+        {
+            let path = format!("{}.test", at.path);
+            return Err(reader.invalid(&path, "does not begin with CMD, CMD-SHELL or NONE"));
+        }
+        _ => {}
     }
-    // Compose wants a check here: without a test, it is the image's with other times.
+    // Without a test, it is the image's with other times.
     member.health.get_or_insert(Health::Checked(plain));
     if member.health == Some(Health::Disabled) {
         member.words.remove(TEST);

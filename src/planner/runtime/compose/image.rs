@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::project::{Build, Image};
+use super::project::{Build, Image, Member};
 use super::reader::{At, Reader};
 use super::refused::unknown;
 use crate::error::Result;
@@ -13,26 +13,25 @@ use crate::planner::runtime::yaml_tree::Node;
 use crate::planner::unmet::{Unmet, require_texts};
 
 /// Of a service with both, `image` is only the name of what is built.
-pub fn image(reader: &Reader, at: At) -> Result<Image, Unmet> {
+pub fn image(reader: &Reader, at: At) -> Result<Image> {
     let entries = reader.entries(at)?;
     let of = |name: &str| entries.iter().find(|(_, key, node)| *key == name && *node != &Node::Null);
     if let Some((path, _, node)) = of("build") {
         return Ok(Image::Built(build(reader, At { path, node })?));
     }
     let Some((path, _, node)) = of("image") else {
-        return Err(reader.invalid(at.path, "has neither image nor build").into());
+        return Err(reader.invalid(at.path, "has neither image nor build"));
     };
     let reference = reader.text(At { path, node })?;
     match container::is_image(&reference) {
         true => Ok(Image::Named(reference)),
         false => Err(reader
             .invalid(path, "is not an image with a tag or a digest")
-            .remedy("add the tag, like postgres:16.4: without one, each pull may bring another image")
-            .into()),
+            .remedy("add the tag, like postgres:16.4: without one, each pull may bring another image")),
     }
 }
 
-fn build(reader: &Reader, at: At) -> Result<Build, Unmet> {
+fn build(reader: &Reader, at: At) -> Result<Build> {
     let (mut context, mut dockerfile) = (None, DOCKERFILE.to_owned());
     let (mut target, mut arguments) = (None, BTreeMap::new());
     let entries = match at.node {
@@ -46,7 +45,7 @@ fn build(reader: &Reader, at: At) -> Result<Build, Unmet> {
             "dockerfile" => dockerfile = reader.text(at)?,
             "target" => target = Some(stage(reader, at)?),
             "args" => arguments = self::arguments(reader, at)?,
-            _ => return Err(unknown(reader, key, at, OF_A_BUILD).into()),
+            _ => return Err(unknown(reader, key, at, OF_A_BUILD)),
         }
     }
     let context = context
@@ -54,17 +53,29 @@ fn build(reader: &Reader, at: At) -> Result<Build, Unmet> {
     let dockerfile = dockerfile.strip_prefix("./").unwrap_or(&dockerfile).to_owned();
     if !container::is_dockerfile(&dockerfile) {
         let remedy = "name a Dockerfile in the directory of the context";
-        return Err(reader
-            .refused(at.path, "is refused: its dockerfile is outside of the context", remedy)
-            .into());
+        return Err(reader.refused(at.path, "is refused: its dockerfile is outside of the context", remedy));
     }
-    let path = if context.is_empty() { dockerfile.clone() } else { format!("{context}/{dockerfile}") };
-    require_texts(reader.source, &[&path])?;
-    if reader.source.evidence_of(&path) == Evidence::Absent {
-        return Err(reader.invalid(at.path, &format!("needs {path}, and the repository has none")).into());
+    Ok(Build { context, dockerfile, target, arguments, needs_buildkit: false })
+}
+
+/// Asks for the texts of all Dockerfiles at once: each question is a fetch.
+pub fn require_dockerfiles(reader: &Reader, members: &mut BTreeMap<String, Member>) -> Result<(), Unmet> {
+    let builds = |member: &Member| match &member.image {
+        Image::Built(build) => Some(build.path()),
+        Image::Named(_) => None,
+    };
+    let paths: Vec<String> = members.values().filter_map(builds).collect();
+    require_texts(reader.source, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for (name, member) in members {
+        let Image::Built(build) = &mut member.image else { continue };
+        let path = build.path();
+        if reader.source.evidence_of(&path) == Evidence::Absent {
+            let why = format!("needs {path}, and the repository has none");
+            return Err(reader.invalid(&format!("services.{name}.build"), &why).into());
+        }
+        build.needs_buildkit = needs_buildkit(reader.source.text(&path).unwrap_or_default());
     }
-    let needs_buildkit = needs_buildkit(reader.source.text(&path).unwrap_or_default());
-    Ok(Build { context, dockerfile, target, arguments, needs_buildkit })
+    Ok(())
 }
 
 const OF_A_BUILD: &[(&str, &str, &str)] = &[

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::amount;
 use super::project::Member;
 use super::reader::{At, Reader};
 use super::template::text;
@@ -20,7 +21,7 @@ pub fn read(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<b
         "working_dir" => Some(is_path),
         "hostname" | "domainname" => Some(is_host),
         "stop_signal" => Some(is_signal),
-        "mem_limit" | "mem_reservation" | "memswap_limit" | "shm_size" => Some(is_amount),
+        "mem_limit" | "mem_reservation" | "memswap_limit" | "shm_size" => Some(amount::is_one),
         "cpus" => Some(is_decimal),
         _ => None,
     };
@@ -112,7 +113,11 @@ fn ulimits(reader: &Reader, at: At) -> Result<Value> {
                         _ => return Err(reader.invalid(at.path, "is not soft or hard")),
                     }
                 }
-                Value::Object(both)
+                let of = |key: &str| both.get(key).and_then(Value::as_u64);
+                match (of("soft"), of("hard")) {
+                    (Some(soft), Some(hard)) if soft <= hard => Value::Object(both),
+                    _ => return Err(reader.invalid(at.path, "has no soft limit up to a hard one")),
+                }
             }
             _ => bound(at)?,
         };
@@ -170,10 +175,13 @@ fn resources(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
         for (path, bound, node) in reader.entries(At { path: &path, node })? {
             let at = At { path: &path, node };
             let (name, fits): (_, fn(&str) -> bool) = match (key, bound) {
-                ("limits", "memory") => ("mem_limit", is_amount),
+                ("limits", "memory") => ("mem_limit", amount::is_one),
                 ("limits", "cpus") => ("cpus", is_decimal),
-                ("limits", "pids") => ("pids_limit", is_decimal),
-                ("reservations", "memory") => ("mem_reservation", is_amount),
+                ("reservations", "memory") => ("mem_reservation", amount::is_one),
+                ("limits", "pids") => {
+                    read(reader, member, "pids_limit", at)?;
+                    continue;
+                }
                 ("reservations", "cpus") => continue,
                 _ => {
                     return Err(reader.refused(
@@ -187,11 +195,7 @@ fn resources(reader: &Reader, member: &mut Member, at: At) -> Result<()> {
             if !fits(&value) {
                 return Err(reader.invalid(at.path, "has a value that is not understood"));
             }
-            let value = match name {
-                "pids_limit" => Value::from(value.parse::<u32>().unwrap_or(1).max(1)),
-                _ => text(&value),
-            };
-            member.plain.entry(name).or_insert(value);
+            member.plain.entry(name).or_insert(text(&value));
         }
     }
     Ok(())
@@ -205,12 +209,6 @@ fn is_host(text: &str) -> bool {
 
 fn is_signal(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-".contains(c))
-}
-
-/// `512m`, `1.5g`, `67108864`.
-fn is_amount(text: &str) -> bool {
-    let number = text.trim_end_matches(|c: char| "bkmgBKMGi".contains(c));
-    is_decimal(number) && text.len() - number.len() <= 3
 }
 
 fn is_decimal(text: &str) -> bool {

@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Map;
 
-use super::project::{Condition, Given, Member};
+use super::named_files::{self, Files};
+use super::project::{Condition, Given, Member, Need};
 use super::reader::{At, Reader, is_name, words};
 use super::refused::{OF_A_SERVICE, WITHOUT_EFFECT, unknown};
 use super::{health, image, limits, mounts, ports};
 use crate::error::Result;
 use crate::planner::runtime::yaml_tree::Node;
-use crate::planner::unmet::Unmet;
 
 /// Seconds that a container has to end, if the file says nothing: as long as other containers of bootagent.
 const GRACE: u64 = 25;
-const LONGEST_GRACE: u64 = 300;
+/// Seconds. Of a longer one, the whole service gets its share: see `order.rs`.
+const LONGEST_GRACE: u64 = 86_400;
 /// The name under which a compose file reads the service's variables.
 const DOTENV: [&str; 2] = [".env", "./.env"];
 
-pub fn member(reader: &Reader, at: At) -> Result<Member, Unmet> {
+pub fn member(reader: &Reader, at: At, files: &Files) -> Result<Member> {
     let mut member = Member {
         image: image::image(reader, at)?,
         environment: BTreeMap::new(),
@@ -36,12 +37,12 @@ pub fn member(reader: &Reader, at: At) -> Result<Member, Unmet> {
         plain: Map::new(),
     };
     for (path, key, node) in reader.entries(at)? {
-        one(reader, &mut member, key, At { path: &path, node })?;
+        one(reader, &mut member, key, At { path: &path, node }, files)?;
     }
     Ok(member)
 }
 
-fn one(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<()> {
+fn one(reader: &Reader, member: &mut Member, key: &str, at: At, files: &Files) -> Result<()> {
     match key {
         "image" | "build" | "profiles" => {}
         "environment" => member.environment.extend(environment(reader, at)?),
@@ -52,6 +53,7 @@ fn one(reader: &Reader, member: &mut Member, key: &str, at: At) -> Result<()> {
         "healthcheck" => health::health(reader, member, at)?,
         "ports" => member.ports.extend(ports::ports(reader, at)?),
         "volumes" => member.mounts.extend(mounts::mounts(reader, at)?),
+        "configs" | "secrets" => member.mounts.extend(named_files::mounts(reader, at, (key, files))?),
         "tmpfs" => member.mounts.extend(mounts::memory(reader, at)?),
         "depends_on" | "links" => member.needs.extend(needs(reader, at, key == "links")?),
         "networks" => networks(reader, member, at)?,
@@ -139,11 +141,11 @@ fn env_file(reader: &Reader, at: At) -> Result<bool> {
     Ok(is_there)
 }
 
-fn needs(reader: &Reader, at: At, are_links: bool) -> Result<BTreeMap<String, Condition>> {
+fn needs(reader: &Reader, at: At, are_links: bool) -> Result<BTreeMap<String, Need>> {
     let mut all = BTreeMap::new();
     if matches!(at.node, Node::Map(_)) {
         for (path, name, node) in reader.entries(at)? {
-            all.insert(name.to_owned(), condition(reader, At { path: &path, node })?);
+            all.insert(name.to_owned(), need(reader, At { path: &path, node })?);
         }
         return Ok(all);
     }
@@ -159,30 +161,29 @@ fn needs(reader: &Reader, at: At, are_links: bool) -> Result<BTreeMap<String, Co
             }
             _ => text.as_str(),
         };
-        all.insert(name.to_owned(), Condition::Started);
+        all.insert(name.to_owned(), Need { condition: Condition::Started, is_required: true });
     }
     Ok(all)
 }
 
-fn condition(reader: &Reader, at: At) -> Result<Condition> {
-    let mut condition = Condition::Started;
+fn need(reader: &Reader, at: At) -> Result<Need> {
+    let mut need = Need { condition: Condition::Started, is_required: true };
     for (path, key, node) in reader.entries(at)? {
         let at = At { path: &path, node };
-        match (key, reader.text(at)?.as_str()) {
-            ("condition", "service_started") => {}
-            ("condition", "service_healthy") => condition = Condition::Healthy,
-            ("condition", "service_completed_successfully") => {
-                return Err(reader.refused(
-                    at.path,
-                    "is refused: a container that ends would end the service",
-                    "run what it does in the entry point of the container that waits for it",
-                ));
+        match key {
+            "condition" => {
+                let all = [Condition::Started, Condition::Healthy, Condition::Completed];
+                let text = reader.text(at)?;
+                let found = all.into_iter().find(|condition| condition.name() == text);
+                need.condition = found.ok_or_else(|| reader.invalid(at.path, "is not known"))?;
             }
-            ("required" | "restart", "true" | "false") => {}
+            "required" => need.is_required = reader.flag(at)?,
+            // All containers are started again when one ends.
+            "restart" => _ = reader.flag(at)?,
             _ => return Err(reader.invalid(at.path, "is not known")),
         }
     }
-    Ok(condition)
+    Ok(need)
 }
 
 fn networks(reader: &Reader, member: &mut Member, at: At) -> Result<()> {

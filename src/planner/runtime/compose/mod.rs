@@ -1,12 +1,15 @@
 //! The runtime of several containers: those of the repository's compose file. The file is read here, completely, and what
 //! docker compose gets is written from what was understood (`supervisor/compose.rs`): so what was checked is what runs.
 
+pub mod amount;
 mod file;
 mod health;
 mod image;
 mod limits;
 mod members;
 mod mounts;
+mod named_files;
+mod order;
 mod ports;
 pub mod project;
 mod reader;
@@ -26,7 +29,7 @@ use super::container::is_dockerfile;
 use super::docker;
 use super::recipe::{Claim, Kind, Need, Recipe, RecipeInputs, Runtime, Weight};
 use crate::error::{Code, Error, Result};
-use crate::facts::{Evidence, Facts, Places, Source};
+use crate::facts::{Evidence, Facts, Installed, Places, Source};
 use crate::observe::manifest::{Key, Manifest, Table, Takes};
 use crate::observe::secrets::is_name;
 use crate::plan::Setting;
@@ -41,12 +44,7 @@ pub static COMPOSE: Runtime = Runtime {
     programs: &[Places {
         program: PLUGIN,
         names: &[PLUGIN],
-        directories: &[
-            "/usr/local/lib/docker/cli-plugins",
-            "/usr/local/libexec/docker/cli-plugins",
-            "/usr/lib/docker/cli-plugins",
-            "/usr/libexec/docker/cli-plugins",
-        ],
+        directories: &DIRECTORIES,
         versions: &[],
         asked: "version",
         prints: "Docker Compose version ",
@@ -72,8 +70,15 @@ pub static COMPOSE: Runtime = Runtime {
 };
 
 const NAME: &str = "compose";
-/// Docker's plugin, in the order in which docker looks for it.
 const PLUGIN: &str = "docker-compose";
+/// Where docker looks for it, in this order: in its configuration (`supervisor/docker.rs`) first.
+const DIRECTORIES: [&str; 5] = [
+    "/etc/bootagent/docker/cli-plugins",
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+];
 /// As docker compose looks for them.
 const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 /// What docker compose would read as well, without being asked to.
@@ -139,6 +144,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
     let (read_with, notes) = (reader.read_with.take(), reader.notes.take());
     let project = Project {
         members: read.members,
+        once: read.once,
         networks: read.networks,
         volumes: read.volumes,
         read_with,
@@ -245,47 +251,79 @@ const OLDEST: (u32, u32) = (2, 20);
 
 /// Docker and its plugin, where the machine lacks them and the distribution has them.
 fn needs(facts: &Facts) -> Result<Vec<Need>> {
-    let is_new = |version: &str| {
-        let mut parts = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
-        version == ANY_VERSION
-            || (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= OLDEST
-    };
-    let found = facts.programs.get(PLUGIN).map(Vec::as_slice).unwrap_or_default();
     let docker = docker::needs(facts);
-    // Docker takes the first one that it finds, in the order of the directories.
-    if found.iter().any(|found| is_new(&found.version)) {
-        return Ok(docker.into_iter().collect());
-    }
     let machine = &facts.machine;
-    let doing = "looking for docker compose on the machine";
-    let lacks = match found.first() {
-        Some(old) => format!(
-            "its version is {}, and {}.{} is the oldest that is supported",
-            excerpt(&old.version),
-            OLDEST.0,
-            OLDEST.1
-        ),
-        None => "docker's plugin is not installed".to_owned(),
+    let missing = |cause: String, remedy: String| {
+        Error::new(Code::RuntimeMissing, "looking for docker compose on the machine", cause).remedy(remedy)
     };
-    let package = match (
-        machine.os.as_str(),
-        machine.version.split('.').next().and_then(|major| major.parse::<u32>().ok()),
-    ) {
-        ("debian", Some(13..)) => "docker-compose",
-        ("ubuntu", Some(22..)) => "docker-compose-v2",
-        ("debian", _) => {
-            let cause = format!("{lacks}, and Debian {} has only version 1", excerpt(&machine.version));
-            return Err(Error::new(Code::RuntimeMissing, doing, cause).remedy(
-                "add docker-compose-plugin of docker's own repository to the AMI, or take an AMI of Debian 13 (package docker-compose) or Ubuntu (docker-compose-v2)",
+    let lacks = "docker's plugin is not installed";
+    let package = match (plugin(facts), machine.os.as_str(), machine.major()) {
+        (Some(found), ..) if is_new(&found.version) => return Ok(docker.into_iter().collect()),
+        // A package would not replace it.
+        (Some(old), ..) => {
+            let (path, version) = (old.program.display(), excerpt(&old.version));
+            return Err(missing(
+                format!(
+                    "the version of {path} is {version}, and {}.{} is the oldest that is supported",
+                    OLDEST.0, OLDEST.1
+                ),
+                format!(
+                    "replace {path} by the plugin of docker's release, or remove it if a package has a newer one: docker takes the first that it finds"
+                ),
             ));
         }
-        _ => {
-            return Err(Error::new(Code::RuntimeMissing, doing, lacks).remedy(format!(
-                "add the plugin of docker's release to the AMI, as {}",
-                Path::new("/usr/local/lib/docker/cli-plugins").join(PLUGIN).display()
-            )));
+        (None, "debian", 13..) => "docker-compose",
+        (None, "ubuntu", 22..) => "docker-compose-v2",
+        (None, "debian", _) => {
+            return Err(missing(
+                format!("{lacks}, and Debian {} has only version 1", excerpt(&machine.version)),
+                "add docker-compose-plugin of docker's own repository to the AMI, or take an AMI of Debian 13 (package docker-compose) or Ubuntu (docker-compose-v2)".to_owned(),
+            ));
+        }
+        (None, ..) => {
+            let path = Path::new("/usr/local/lib/docker/cli-plugins").join(PLUGIN);
+            let remedy = format!("add the plugin of docker's release to the AMI, as {}", path.display());
+            return Err(missing(lacks.to_owned(), remedy));
         }
     };
     let plugin = Need::Packages(vec![package.to_owned()]);
     Ok(docker.into_iter().chain([plugin]).collect())
+}
+
+/// The one that docker takes: the first, in the order of the directories. A link that leads out of them counts as the first.
+fn plugin(facts: &Facts) -> Option<&Installed> {
+    let found = facts.programs.get(PLUGIN).map(Vec::as_slice).unwrap_or_default();
+    found
+        .iter()
+        .min_by_key(|found| DIRECTORIES.iter().position(|directory| Path::new(directory) == found.bin()))
+}
+
+fn is_new(version: &str) -> bool {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
+    version == ANY_VERSION || (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= OLDEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_own_order_decides_which_plugin_runs() {
+        let at = |directory: &str, version: &str| Installed {
+            version: version.to_owned(),
+            program: Path::new(directory).join(PLUGIN),
+            beside: BTreeSet::new(),
+        };
+        let taken = |all: Vec<Installed>| {
+            let facts = Facts { programs: [(PLUGIN.to_owned(), all)].into(), ..Facts::default() };
+            plugin(&facts).map(|plugin| plugin.version.clone())
+        };
+        let (new, old) = (at(DIRECTORIES[4], "2.30.1"), at(DIRECTORIES[1], "2.12.2"));
+        assert_eq!(taken(vec![new.clone(), old.clone()]).as_deref(), Some("2.12.2"));
+        let (new, old) = (at(DIRECTORIES[1], "2.30.1"), at(DIRECTORIES[4], "2.12.2"));
+        assert_eq!(taken(vec![new.clone(), old]).as_deref(), Some("2.30.1"));
+        assert_eq!(taken(vec![new, at("/opt/compose", "2.1.0")]).as_deref(), Some("2.1.0"));
+        assert_eq!(taken(Vec::new()), None);
+        assert!(is_new("2.20.0") && is_new("5.0.1-desktop.1") && !is_new("2.19.9") && !is_new("1.29.2"));
+    }
 }

@@ -15,6 +15,8 @@ pub struct Project {
     pub file: String,
     /// By their names in the file.
     pub members: BTreeMap<String, Member>,
+    /// Names of the containers that end before the others start, like a migration: in the order in which they run.
+    pub once: Vec<String>,
     pub networks: BTreeMap<String, Network>,
     /// Names of the volumes that docker keeps.
     pub volumes: BTreeSet<String>,
@@ -40,7 +42,7 @@ pub struct Member {
     pub ports: Vec<Port>,
     pub mounts: Vec<Mount>,
     /// Names of the containers that are started before it.
-    pub needs: BTreeMap<String, Condition>,
+    pub needs: BTreeMap<String, Need>,
     /// The networks, with further names of the container in each.
     pub networks: BTreeSet<String>,
     pub aliases: BTreeSet<String>,
@@ -88,6 +90,16 @@ pub struct Build {
     pub needs_buildkit: bool,
 }
 
+impl Build {
+    /// The path of the Dockerfile in the release.
+    pub fn path(&self) -> String {
+        match self.context.as_str() {
+            "" => self.dockerfile.clone(),
+            context => format!("{context}/{}", self.dockerfile),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
     pub inner: u16,
@@ -120,9 +132,18 @@ pub enum Mount {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub condition: Condition,
+    /// Whether the container waits for ever, or fails, if the other one does not get there.
+    pub is_required: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     Started,
     Healthy,
+    /// It has ended with status 0.
+    Completed,
 }
 
 impl Condition {
@@ -130,6 +151,7 @@ impl Condition {
         match self {
             Condition::Started => "service_started",
             Condition::Healthy => "service_healthy",
+            Condition::Completed => "service_completed_successfully",
         }
     }
 }
@@ -154,22 +176,39 @@ impl Member {
 }
 
 impl Project {
-    /// The machine's ports that the file publishes over TCP, each with its container and the port in it.
-    pub fn published(&self) -> impl Iterator<Item = (u16, &str, &Port)> {
-        self.members.iter().flat_map(|(name, member)| {
-            let ports = member.ports.iter().filter(|port| !port.is_udp);
-            ports.filter_map(|port| Some((port.published?, name.as_str(), port)))
+    /// The containers that run as long as the service.
+    pub fn lasting(&self) -> impl Iterator<Item = (&String, &Member)> {
+        self.members.iter().filter(|(name, _)| !self.once.contains(name))
+    }
+
+    /// The machine's ports that the file publishes, each with its container and the port in it.
+    pub fn ports(&self) -> impl Iterator<Item = (u16, &str, &Port)> {
+        self.lasting().flat_map(|(name, member)| {
+            member.ports.iter().filter_map(|port| Some((port.published?, name.as_str(), port)))
         })
     }
 
-    /// Seconds until all have ended, if each takes its whole time: what another one needs ends after it.
-    pub fn longest_stop(&self) -> u64 {
-        self.members.keys().map(|name| self.stop_of(name, self.members.len())).max().unwrap_or_default()
+    /// Those over TCP.
+    pub fn published(&self) -> impl Iterator<Item = (u16, &str, &Port)> {
+        self.ports().filter(|(.., port)| !port.is_udp)
     }
 
-    fn stop_of(&self, name: &str, most: usize) -> u64 {
-        let Some(member) = self.members.get(name).filter(|_| most > 0) else { return 0 };
-        let below = member.needs.keys().map(|needed| self.stop_of(needed, most - 1)).max();
-        member.grace + below.unwrap_or_default()
+    /// Seconds until all have ended, if each takes its whole time.
+    pub fn longest_stop(&self) -> u64 {
+        longest_stop(&self.members, u64::MAX)
     }
+}
+
+/// Seconds until all have ended, if each takes its whole time, but at most `most`: what another one needs ends after it.
+pub fn longest_stop(members: &BTreeMap<String, Member>, most: u64) -> u64 {
+    let mut ended: BTreeMap<&str, u64> = BTreeMap::new();
+    // The longest chain has all of them.
+    for _ in members {
+        for (name, member) in members {
+            let below = member.needs.keys().filter_map(|needed| ended.get(needed.as_str())).max();
+            let all = member.grace.min(most).saturating_add(below.copied().unwrap_or_default());
+            ended.insert(name, all);
+        }
+    }
+    ended.into_values().max().unwrap_or_default()
 }

@@ -33,8 +33,6 @@ pub const OF_A_SERVICE: &[(&str, &str, &str)] = &[
         "takes a part of another file, which is not checked",
         "write the part into the file, or use an anchor",
     ),
-    ("secrets", "names files of the machine", "give the value by environment"),
-    ("configs", "names files of the machine", "mount a file of the repository by volumes"),
     ("external_links", "reaches containers that are not of this file", "set the address in environment"),
     ("post_start", "runs commands in the container from outside", "run them in its entry point"),
     (
@@ -45,11 +43,8 @@ pub const OF_A_SERVICE: &[(&str, &str, &str)] = &[
 ];
 
 /// Keys of the file itself.
-pub const OF_THE_FILE: &[(&str, &str, &str)] = &[
-    ("include", "takes parts of other files, which are not checked", "write the parts into the file"),
-    ("secrets", "names files of the machine", "give the values by environment"),
-    ("configs", "names files of the machine", "mount files of the repository by volumes"),
-];
+pub const OF_THE_FILE: &[(&str, &str, &str)] =
+    &[("include", "takes parts of other files, which are not checked", "write the parts into the file")];
 
 /// Keys of a service that have no effect here: what they are for does systemd, or nothing on this machine reads them.
 pub const WITHOUT_EFFECT: &[&str] =
