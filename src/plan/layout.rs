@@ -342,9 +342,9 @@ pub fn observer(name: &str) -> Option<(u32, u64)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Where systemd keeps the cache directories of units with `DynamicUser=`. Only root can enter it.
-pub const PRIVATE: &str = "/var/cache/private";
 pub const CACHE: &str = "/var/cache";
+/// Where systemd keeps those of units with `DynamicUser=`. Only root can enter it.
+pub const PRIVATE: &str = "/var/cache/private";
 
 /// The directory with a fetch's git objects, and the link that systemd makes to it.
 pub fn scratch(fetch: &str) -> [PathBuf; 2] {
@@ -354,8 +354,7 @@ pub fn scratch(fetch: &str) -> [PathBuf; 2] {
 /// Directory of installed runtimes and tools, one directory for each version, for all services of the machine.
 pub const RUNTIMES: &str = "/opt/bootagent/runtimes";
 
-/// Where a runtime is unpacked and removed, accessible only to root. On the same file system, so that a rename makes a
-/// runtime appear complete, and disappear at once.
+/// Where a runtime is unpacked and removed, for root only. On the same file system: by a rename it appears complete.
 pub const UNFINISHED_RUNTIME: &str = "/opt/bootagent/runtimes/.unfinished";
 
 /// HOME of a release's build commands. Programs that an install script leaves in `~/.cache` are part of the release.

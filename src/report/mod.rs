@@ -20,8 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::facts::{Commit, Instance};
-use crate::machine::progress::ProgressText;
-use crate::machine::{self, Change, now};
+use crate::machine::{self, Change, now, progress::ProgressText};
 use crate::observe::Selection;
 use crate::plan::{Action, Mark, Plan, Step, StepId};
 use crate::secret::Redaction;

@@ -34,7 +34,9 @@ async fn document(args: &IamPolicyArgs) -> Result<Document> {
         Scope { account: args.account.clone(), region: args.region.clone(), group: args.group.clone() };
     if args.role == Role::Operator {
         if selection.fleet.prefix.is_none() {
-            tell("note: without fleet.prefix in the policy there is no fleet memory, and why, fleet and rollout do not work");
+            tell(
+                "note: without fleet.prefix in the policy there is no fleet memory, and why, fleet and rollout do not work",
+            );
         }
         return Ok(permissions::of_operator(&selection, &scope));
     }

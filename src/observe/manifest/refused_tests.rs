@@ -20,7 +20,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
         ),
         (
             "user = \"root\"",
-            "1:1: unknown key \"user\"; known here: build, compose, directory, docker, env, environments, health,",
+            "1:1: unknown key \"user\"; known here: build, build_first, compose, directory, docker, env, environments, health,",
         ),
         ("[programs]\napt = []", "1:2: unknown key \"programs\"; known here: "),
         ("migration = \"x\"", "1:1: unknown key \"migration\"; known here: "),

@@ -88,7 +88,7 @@ fn a_healthy_service_has_a_next_command() {
 #[test]
 fn an_instance_of_a_warm_pool_waits_for_its_group() {
     let shown = text(&view(Some(run(State::Prepared)), None));
-    assert!(shown.contains("to do     nothing; the service is started when the instance leaves"), "{shown}");
+    assert!(shown.contains("to do     nothing: the service starts when the instance leaves"), "{shown}");
 }
 
 #[test]
