@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        let many = vec!["\"a\""; 11].join(",");
+        let many = ["\"a\""; 11].join(",");
         for (line, says) in [
             ("build_first = \"web\"", "a list of directories"),
             ("build_first = [1]", "expected a directory, or a table"),
