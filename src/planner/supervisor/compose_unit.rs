@@ -23,7 +23,7 @@ pub fn known_as(name: &str) -> Cow<'_, str> {
         Some(prefix) => name.starts_with(prefix),
         None => name == *pattern,
     };
-    match OF_A_PROGRAM.iter().any(|pattern| fits(pattern)) {
+    match OF_A_PROGRAM.iter().any(fits) {
         true => Cow::Owned(format!("_bootagent_{name}")),
         false => Cow::Borrowed(name),
     }
