@@ -157,7 +157,8 @@ class TestEnds:
         healthy(stage)
         networks = ["docker", "network", "ls", "--format", "{{.Name}}"]
         assert f"bootagent-{name}_default" in machine.check(networks)
-        one = containers.built("two", manifest="[docker]\n")
+        one = containers.built("two")
+        one["bootagent.toml"] = 'runtime = "docker"\n' + one["bootagent.toml"]
         stage.repository.commit("test", one)
         update = machine.run(["bootagent", "update"], timeout=180)
         assert update.code == 0, update.stderr
