@@ -272,12 +272,17 @@ mod tests {
             ("nodemon --exec 'tsx src/index.ts'", "tsx src/index.ts"),
             ("node --watch --env-file=.env x.js", "node --env-file=.env x.js"),
             ("tsx watch src/index.ts", "tsx src/index.ts"),
+            ("node --env-file=.env.missing x.js --env-file=a", "node x.js --env-file=a"),
+            ("node --env-file .env.missing -r y x.js", "node -r y x.js"),
         ] {
             assert_eq!(line(start), program, "{start}");
         }
         for start in [
             "dotenv -e .env.prod -- node x.js",
             "env-cmd -f config/prod.env node x.js",
+            "node --env-file=.env.prod x.js",
+            "node --env-file=.env x.js",
+            "node --env-file=config/a.env x.js",
             "npm --foo start",
             "npm --prefix . start",
             "turbo start",
@@ -305,7 +310,13 @@ mod tests {
         for start in ["bun run --filter '*' start", "bun --filter '@acme/*' start"] {
             assert_eq!(resolve(start, &project).unwrap().line, start);
         }
-        assert!(resolve("bun --filter other start", &project).is_err());
+        let other = resolve("bun --filter other start", &project).unwrap_err().to_string();
+        assert!(other.contains("no workspace \"other\" among apps/api"), "{other}");
+        // A path, and the name of a workspace's directory elsewhere.
+        assert_eq!(resolve("npm --prefix apps/api start", &project).unwrap().line, "node api.js");
+        for start in ["npm --prefix api start", "yarn --cwd api start", "pnpm -C api start"] {
+            assert_eq!(resolve(start, &project).unwrap().line, start);
+        }
     }
 
     #[test]
@@ -319,7 +330,12 @@ mod tests {
         ] {
             assert_eq!(resolved(start).unwrap().builds, builds, "{start}");
         }
+        let behind =
+            resolved("prisma migrate deploy && prisma generate && npm run make && node x.js").unwrap();
+        assert_eq!(behind.builds, ["prisma generate", "npm run make"]);
+        assert_eq!(behind.whole(), "prisma migrate deploy && node x.js");
         for start in [
+            "node migrate.js && tsc && node x.js",
             "prisma migrate deploy && node x.js",
             "tsc --watch && node x.js",
             "tsc | tee log",

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_line_needs_the_package_of_its_program_and_those_that_node_loads() {
-        let json = r#"{"devDependencies": {"@nestjs/cli": "1", "tsx": "1", "@rsbuild/core": "1", "@vue/cli-service": "1"}}"#;
+        let json = r#"{"devDependencies": {"@nestjs/cli": "1", "tsx": "1", "@rsbuild/core": "1", "@vue/cli-service": "1", "@types/bun": "1"}}"#;
         let package = package::parse("package.json", json).unwrap();
         let place = Place { package: &package, root: &package, has: &|_| false };
         for (line, packages) in [
@@ -150,6 +150,7 @@ mod tests {
             ("node ./node_modules/next/dist/bin/next start", &["next"]),
             ("node node_modules/.bin/nest start", &["@nestjs/cli"]),
             ("node server.js", &[]),
+            ("bun server.ts", &[]),
             ("rsbuild dev", &["@rsbuild/core"]),
             ("vue-cli-service serve", &["@vue/cli-service"]),
             ("other serve", &[]),

@@ -75,7 +75,8 @@ pub fn server(line: &str) -> Option<&str> {
     let last = line.split_whitespace().next_back()?.trim_start_matches("./");
     let root = last.strip_suffix("/server.js")?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "./-_@".contains(c);
-    (root.starts_with(DIRECTORY) && root.chars().all(is_plain)).then_some(root)
+    let is_below = !root.split('/').any(|part| part == "..");
+    (root.starts_with(DIRECTORY) && is_below && root.chars().all(is_plain)).then_some(root)
 }
 
 /// As the documentation of Next.js says: its build leaves out what a CDN would serve. Repeating it changes nothing.
@@ -109,4 +110,48 @@ fn without_comments(text: &str) -> String {
     let mut kept = parts.next().unwrap_or_default().to_owned();
     parts.for_each(|part| kept += part.split_once("*/").map_or("", |(_, code)| code));
     kept.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::testing::source;
+
+    #[test]
+    fn an_output_under_a_condition_is_not_taken_for_standalone() {
+        for (config, is) in [
+            ("module.exports = { output: 'standalone' }", true),
+            ("export default {\n  output: \"standalone\",\n}", true),
+            ("// output: 'standalone'", false),
+            ("/* output: 'standalone' */", false),
+            ("{ ...(process.env.DOCKER ? { output: 'standalone' } : {}) }", false),
+            ("{ output: 'export' }", false),
+        ] {
+            assert_eq!(is_standalone(&source(&[("next.config.js", config)])), is, "{config}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_starts_the_server_itself_is_known() {
+        for (line, root) in [
+            ("node .next/standalone/server.js", Some(".next/standalone")),
+            ("node -r ./x.js ./.next/standalone/apps/web/server.js", Some(".next/standalone/apps/web")),
+            ("node .next/standalone/$APP/server.js", None),
+            ("node .next/standalone/../../server.js.map", None),
+            ("node server.js", None),
+            ("", None),
+        ] {
+            assert_eq!(server(line), root, "{line}");
+        }
+    }
+
+    #[test]
+    fn in_a_workspace_the_server_is_below_the_directory_of_the_lockfile() {
+        let lockfile = ("package-lock.json", "{}");
+        let own = ("apps/web/package-lock.json", "{}");
+        let page = ("apps/web/package.json", "{}");
+        assert_eq!(root(&source(&[lockfile, page]).seen_from("apps/web")), ".next/standalone/apps/web");
+        assert_eq!(root(&source(&[lockfile, own, page]).seen_from("apps/web")), DIRECTORY);
+        assert_eq!(root(&source(&[lockfile])), DIRECTORY);
+    }
 }
