@@ -98,6 +98,7 @@ def test_a_commit_that_fails_goes_back(rollouts):
         rollouts.put(name, commit=rollouts.newest, instance=instance, error=error)
     wait_for("the second refresh", lambda: running.done() or len(rollouts.group.refreshes) == 2, 60, every=0.1)
     assert rollouts.group.refreshes[1].status == "Cancelled" and rollouts.pin() == rollouts.good
+    rollouts.group.targets = {}
     rollouts.group.move("Successful", 100)
     result = running.result(60)
     assert result.code == 2 and "bootagent why i-0aab" in result.stderr, result.stderr
