@@ -98,12 +98,12 @@ def test_a_commit_that_fails_goes_back(rollouts):
         rollouts.put(name, commit=rollouts.newest, instance=instance, error=error)
     wait_for("the second refresh", lambda: running.done() or len(rollouts.group.refreshes) == 2, 60, every=0.1)
     assert rollouts.group.refreshes[1].status == "Cancelled" and rollouts.pin() == rollouts.good
-    rollouts.group.targets = {}
     rollouts.group.move("Successful", 100)
     result = running.result(60)
     assert result.code == 2 and "bootagent why i-0aab" in result.stderr, result.stderr
     told = "i-0aaa is unhealthy at the load balancer: the health check's path answers with a status"
-    assert result.stderr.count(told) == 1, result.stderr
+    # Once in each of the two refreshes at most.
+    assert 1 <= result.stderr.count(told) <= 2, result.stderr
     assert f"runs commit {rollouts.good[:12]} again" in result.stderr, result.stderr
     # It may have been healthy on one instance meanwhile: the way back does not lead to it.
     assert json.loads(rollouts.text("pin.json"))["failed"] == [rollouts.newest]

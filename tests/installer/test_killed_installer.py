@@ -63,7 +63,9 @@ def test_a_killed_installation_is_done_again(binary, node, work, server, whole, 
         left = [file.name for file in (directory.parent / "cache/archives").glob(".unfinished-*")]
         wrong += [f"{call} {number}: the cache keeps {name}" for name in left]
     assert not wrong, sweep.told(taken, wrong)
-    assert killed > len(taken) / 3, f"only {killed} of {len(taken)} runs were killed"
+    # A call may come less often than its number. A sample is too small for a share.
+    enough = len(taken) / 3 if sweep.is_whole() else 0
+    assert killed > enough, f"only {killed} of {len(taken)} runs were killed"
 
 
 def test_what_the_cache_has_is_verified_again(binary, node, work, server, whole, tmp_path):
