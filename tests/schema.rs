@@ -176,7 +176,7 @@ fn accepted(table: &str, key: &str) -> Value {
     let types = SAMPLES.iter().filter(|sample| toml::from_str::<Fragment>(&whole(sample)).is_ok());
     let types: BTreeSet<&str> = types.map(|sample| type_of(&parsed(&format!("x = {sample}"))["x"])).collect();
     match types.into_iter().collect::<Vec<_>>().as_slice() {
-        [] if ["host_keys", "components", "trust"].contains(&key) => {
+        [] if ["host_keys", "components", "trust", "services"].contains(&key) => {
             json!({"type": "array", "items": {"type": "string"}})
         }
         [] => json!({"type": "string"}),

@@ -41,6 +41,12 @@ def wrong(command: str) -> str | None:
         model = botocore.session.get_session().get_service_model("s3" if service == "s3api" else service)
     except Exception as error:
         return f"no service {service}: {error}"
+    if operation == "wait":
+        waiters = botocore.session.get_session().get_waiter_model(service)
+        known = {xform_name(name, "-"): name for name in waiters.waiter_names}
+        if words[3] not in known:
+            return f"{service} wait has no {words[3]}"
+        operation = xform_name(waiters.get_waiter(known[words[3]]).operation, "-")
     names = {xform_name(name, "-"): name for name in model.operation_names}
     if operation not in names:
         return f"{service} has no {operation}"

@@ -20,8 +20,8 @@ def validator(name: str) -> jsonschema.Draft7Validator:
 
 
 def planned(name: str) -> list[Path]:
-    """The files of this name in golden plans that end well."""
-    found = [path for path in PLANS.rglob(name) if (PLANS / path.relative_to(PLANS).parts[0] / "expected.txt").is_file()]
+    """The files of this name in golden plans that end well. Of one, the operator's manifest counts and the repository's is nonsense."""
+    found = [path for path in PLANS.rglob(name) if "manifest-of-the-operator" not in path.parts and (PLANS / path.relative_to(PLANS).parts[0] / "expected.txt").is_file()]
     return [path for path in found if (PLANS / path.relative_to(PLANS).parts[0] / "expected.txt").read_text().startswith("exit 0\n")]
 
 
