@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::cache::Cache;
 use super::copies::Copies;
 use super::dnf::DnfRepositories;
 use super::fleet::Fleet;
@@ -81,6 +82,8 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Fleet::is_empty")]
     pub fleet: Fleet,
+    #[serde(default, skip_serializing_if = "Cache::is_empty")]
+    pub cache: Cache,
     #[serde(default, skip_serializing_if = "Copies::is_empty")]
     pub origins: Copies,
     #[serde(default, skip_serializing_if = "Watch::is_empty")]
@@ -175,6 +178,7 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             fleet: self.fleet.over(under.fleet),
+            cache: self.cache.over(under.cache),
             origins: self.origins.over(under.origins),
             watch: self.watch.over(under.watch),
             values: self.values.over(under.values),
@@ -213,6 +217,7 @@ impl Fragment {
             .and(self.imds.check())
             .and(self.lifecycle.check())
             .and(self.fleet.check())
+            .and(self.cache.check(self.fleet.prefix.is_some()))
             .and(self.origins.check(self.fleet.prefix.is_some()))
             .and(self.watch.check())
             .and(ports)
@@ -238,6 +243,7 @@ impl Fragment {
             ("secret", &self.secret),
             ("install_secret", &self.install_secret),
             ("origins.mirror", &self.origins.mirror),
+            ("cache.secret", &self.cache.secret),
             ("origins.mirror_credential", &self.origins.mirror_credential),
         ];
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
