@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from local_registry import certificate
+from store import PUBLIC
 
 
 def archive(name: str) -> bytes:
@@ -37,7 +38,7 @@ ARCHIVES = {name: archive(name) for name in ("a", "b")}
 def project(directory: Path) -> None:
     def entry(name):
         digest = base64.b64encode(hashlib.sha512(ARCHIVES[name]).digest()).decode()
-        return {"version": "1.0.0", "resolved": f"https://registry.npmjs.org/{name}/-/{name}-1.0.0.tgz", "integrity": f"sha512-{digest}"}
+        return {"version": "1.0.0", "resolved": f"{PUBLIC}/{name}/-/{name}-1.0.0.tgz", "integrity": f"sha512-{digest}"}
 
     root = {"name": "app", "version": "1.0.0", "dependencies": {"a": "1.0.0", "b": "1.0.0"}}
     packages = {"": root, **{f"node_modules/{name}": entry(name) for name in ARCHIVES}}

@@ -11,7 +11,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-PUBLIC = "https://registry.npmjs.org"
+# npm's public registry, which the program names in one place.
+ADDRESS = Path(__file__).resolve().parents[2] / "src/npm/address.rs"
+PUBLIC = "https://" + re.search(r'pub const PUBLIC: &str = "(.+)";', ADDRESS.read_text())[1]
 KEY = f"make-fetch-happen:request-cache:{PUBLIC}"
 LIMIT = 900  # seconds
 QUIET = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
