@@ -107,13 +107,9 @@ async fn attempt(
     let of = (flags, &identified);
     let rebuilding = rebuild::once_more(machine, of, plan, result, (&limit, stop.as_mut()), report);
     let result = Box::pin(rebuilding).await;
-    let result = result.map_err(|error| memory::explained(error, plan, report));
-    let error = match result {
-        Ok(()) => {
-            memory::forget(machine, plan).await;
-            return Ok(());
-        }
-        Err(error) => error,
+    let Err(error) = result.map_err(|error| memory::explained(error, plan, report)) else {
+        memory::forget(machine, plan).await;
+        return Ok(());
     };
     let of = (flags, &identified, plan);
     Box::pin(failed::attempt(machine, of, &error, known, (&limit, stop), report)).await;

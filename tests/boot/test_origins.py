@@ -64,7 +64,7 @@ def test_a_damaged_bundle_is_refused_and_the_image_s_is_taken(stage, memory):  #
     result = stage.run("--budget=90s")
     assert result.code == 0, result.stderr
     assert (origin(stage)["kind"], origin(stage)["place"]) == ("image", f"{IMAGE}/{name}/test.bundle")
-    # Whoever else can write the image's bundle could choose the commit.
+    # Another user who can write the image's bundle could choose the commit.
     stage.machine.check(["chmod", "o+w", f"{IMAGE}/{name}/test.bundle"])
     stage.machine.check(["sh", "-c", f"systemctl stop {name}; rm -rf /var/lib/bootagent /opt/{name}"])
     result = stage.run("--budget=30s")

@@ -31,7 +31,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 def wrong(command: str) -> str | None:
-    # A comment, or what another program does with the output, is no part of it.
+    # A comment, or what another program does with the output, does not belong to it.
     words = shlex.split(command, comments=True)
     words = words[: next((at for at, word in enumerate(words) if word in ("|", ">", "&&")), len(words))]
     service, operation = words[1:3]

@@ -7,17 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::transfer::Sent;
+use super::payload::Payload;
 use super::{ANSWER, causes, endpoint, timeouts_of};
 
 /// Why a call has no result.
@@ -60,29 +59,6 @@ pub struct Request<'a> {
     pub is_binary: bool,
     /// S3 wants the checksum of the body in a header, and signs the path as it is.
     pub settings: SigningSettings,
-}
-
-/// What is sent.
-#[derive(Clone)]
-pub enum Payload {
-    Text(String),
-    File(Sent),
-}
-
-impl Payload {
-    fn signable(&self) -> SignableBody<'_> {
-        match self {
-            Payload::Text(text) => SignableBody::Bytes(text.as_bytes()),
-            Payload::File(sent) => SignableBody::Precomputed(sent.sum.clone()),
-        }
-    }
-
-    fn body(self) -> SdkBody {
-        match self {
-            Payload::Text(text) => SdkBody::from(text),
-            Payload::File(sent) => SdkBody::retryable(move || SdkBody::from_body_1_x(sent.body())),
-        }
-    }
 }
 
 /// What is posted. The path is always `/`.

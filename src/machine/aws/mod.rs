@@ -14,6 +14,7 @@ mod imds;
 mod json;
 mod notices;
 mod parameters;
+mod payload;
 mod query;
 pub mod s3;
 mod secrets;

@@ -9,7 +9,8 @@ use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SigningSettings, UriPathNormalizationMode,
 };
 
-use super::call::{self, Answer, Failure, Payload, Refusal, Request};
+use super::call::{self, Answer, Failure, Refusal, Request};
+use super::payload::Payload;
 use super::query;
 use super::unreached::{Faults, unreached_or_late};
 use super::xml::Node;

@@ -1,20 +1,16 @@
-//! Objects of S3 that are larger than what fits into memory: read in parts into a file, and written from one. Whoever asks for one
+//! Objects of S3 that are larger than what fits into memory: read in parts into a file, and written from one. The caller
 //! checks what it contains.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
-use sha2::{Digest, Sha256};
 
 use super::Imds;
-use super::call::Payload;
+use super::payload::{Payload, Sent};
 use super::s3::{self, Access, Asked, Put, ask};
 use crate::error::{Coded, Result};
 use crate::facts::S3Object;
@@ -103,78 +99,4 @@ pub async fn exists(imds: &Imds, at: &S3Object, access: Access<'_>) -> Result<bo
 pub async fn upload(imds: &Imds, at: &S3Object, from: &Path, access: Access<'_>) -> Result<Put> {
     let sent = Sent::of(from).doing(|| format!("reading {}", from.display()))?;
     put_file(imds, at, &sent, access).await
-}
-
-/// A file to send, with its checksum, which S3 compares with what arrives.
-#[derive(Clone)]
-pub struct Sent {
-    path: PathBuf,
-    pub length: u64,
-    /// SHA-256 in hexadecimal.
-    pub sum: String,
-}
-
-impl Sent {
-    fn of(path: &Path) -> io::Result<Sent> {
-        let mut hash = Hash(Sha256::new());
-        let length = io::copy(&mut File::open(path)?, &mut hash)?;
-        let sum = hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Sent { path: path.to_owned(), length, sum })
-    }
-
-    pub fn body(&self) -> FileBody {
-        FileBody { file: File::open(&self.path), left: self.length }
-    }
-}
-
-struct Hash(Sha256);
-
-impl Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A request's body that is read from a file while it is sent. The file is local and was just written: a read takes no time that
-/// a timer would notice.
-pub struct FileBody {
-    file: io::Result<File>,
-    left: u64,
-}
-
-const CHUNK: u64 = 64 << 10;
-
-impl FileBody {
-    fn next(&mut self) -> io::Result<Bytes> {
-        let file = self.file.as_mut().map_err(|error| io::Error::from(error.kind()))?;
-        let mut chunk = vec![0; self.left.min(CHUNK) as usize];
-        file.read_exact(&mut chunk)?;
-        self.left -= chunk.len() as u64;
-        Ok(chunk.into())
-    }
-}
-
-impl Body for FileBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready((self.left > 0).then(|| self.next().map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }

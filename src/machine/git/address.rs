@@ -1,5 +1,7 @@
 //! Repository addresses over http(s): which are accepted, and which redirects are followed.
 
+use std::collections::BTreeMap;
+
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
@@ -8,6 +10,9 @@ use crate::secret::{excerpt, without_userinfo};
 
 /// git's first request, below a repository's address.
 pub(super) const ADVERTISEMENT: &str = "/info/refs?service=git-upload-pack";
+
+/// The addresses that servers redirected to, by those that were asked.
+pub(super) type Moved = BTreeMap<String, String>;
 
 /// A repository's address over http(s), without userinfo, query and trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]

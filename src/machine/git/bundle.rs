@@ -2,7 +2,7 @@
 //! Runs in a child process.
 //!
 //! git names objects by their hashes, and libgit2 computes them while it unpacks. So a bundle can only have the commit of a known
-//! id or not have it: whoever writes bundles can change nothing of a commit. Which commit is a branch's newest is only said.
+//! id or not have it: a writer of bundles can change nothing of a commit. Which commit is a branch's newest is only said.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use git2::{Oid, Repository};
 use serde::{Deserialize, Serialize};
 
-use super::fetch::empty_repository;
+use super::empty::empty_repository;
 use super::inspect::{self, Inspected, Item};
 use super::request::{FetchRequest, Limits};
 use super::{commits, libgit2};

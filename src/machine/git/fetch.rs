@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use git2::{Oid, Repository};
 
+use super::address::Moved;
+use super::empty::empty_repository;
 use super::inspect::Inspected;
 use super::remote::{RemoteBranch, commit_id, session};
 use super::request::{FetchRequest, Repository as From};
-use super::submodules::Moved;
 use super::transport::Session;
 use super::{bundle, commits, inspect, lfs, libgit2, local, signature, submodules};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Commit, Entry, Listing, Source};
-use crate::secret::{ForeignText, without_userinfo};
+use crate::secret::without_userinfo;
 
 /// Resolves the commit, fetches it unless it is local, and lists its files.
 pub fn fetch(request: &FetchRequest) -> Result<Source> {
@@ -119,17 +120,4 @@ fn local(request: &FetchRequest, path: &Path) -> Result<(Repository, String, Oid
             .ok_or_else(|| commits::not_on_branch(&request.branch, pinned, commits::NOT_IN_HISTORY))?,
     };
     Ok((repository, path.display().to_string(), commit))
-}
-
-/// A bare repository without template and configuration of a user, which could add hooks or rewrite addresses.
-pub(super) fn empty_repository(scratch: &Path) -> Result<Repository> {
-    let doing = || format!("preparing {}", scratch.display());
-    let mut entries = scratch.read_dir().map_err(|error| Error::new(Code::Io, doing(), error))?;
-    if entries.next().is_some() {
-        return Err(Error::new(Code::Io, doing(), "it is not empty"));
-    }
-    let mut options = git2::RepositoryInitOptions::new();
-    options.bare(true).external_template(false).no_reinit(true).mkdir(false).mkpath(false);
-    Repository::init_opts(scratch, &options)
-        .map_err(|error| Error::of_the_disk(doing(), ForeignText::message(error.message())))
 }

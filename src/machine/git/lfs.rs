@@ -12,13 +12,13 @@ use ureq::http::StatusCode;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
 use super::address::Address;
+use super::address::Moved;
 use super::http::Session;
 use super::inspect::{Item, shown};
 use super::modules::address_of;
 use super::pointer::Pointer;
 use super::request::FetchRequest;
 use super::ssh;
-use super::submodules::Moved;
 use crate::error::{Code, Coded, Error, Result};
 use crate::secret::ForeignText;
 

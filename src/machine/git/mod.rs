@@ -7,6 +7,7 @@ pub mod changes;
 pub mod checkout;
 pub mod commits;
 pub mod credential;
+mod empty;
 pub mod fetch;
 pub mod github_app;
 pub mod http;

@@ -1,11 +1,11 @@
 //! Fetches the commits of submodules into the repository of the fetch. Runs in the fetch's child process.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use git2::{AutotagOption, Direction, FetchOptions, Repository};
 
+use super::address::Moved;
 use super::inspect::{self, Inspected, Missing, shown};
 use super::lfs;
 use super::modules::address_of;
@@ -16,9 +16,6 @@ use super::transport::{Session, with_session};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Branch, Commit, CommitPrefix};
 use crate::secret::ForeignText;
-
-/// The addresses that servers redirected to, by those that were asked.
-pub(super) type Moved = BTreeMap<String, String>;
 
 /// Inspects the commit, and fetches submodules until all that it needs is there: those of a commit, then those within them.
 /// `base` is the repository's address. The bytes of all submodules together have the limit of one fetch.

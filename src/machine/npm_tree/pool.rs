@@ -111,7 +111,7 @@ impl<'a> Pool<'a> {
     }
 
     /// A connection to the address's server. Waits while all of them are in use: each step of the others has a time limit,
-    /// and their work is no delay of the server's.
+    /// and their work does not count as a delay of the server.
     pub async fn sender(&self, address: &Address) -> Result<Sender> {
         let asked = Instant::now();
         let server = {

@@ -121,7 +121,7 @@ fn without_a_secret(manifest: &Manifest) -> Option<Warning> {
     has_none.then(|| warning("required-missing", text()))
 }
 
-/// A variable is no key of the manifest that a policy could allow.
+/// A policy allows low ports for keys of the manifest, not for a variable.
 fn low_variable(subject: &Subject) -> Option<Warning> {
     let found = health::port(subject).filter(|found| found.port < 1024)?;
     let is_key = subject.manifest.low_ports.iter().any(|low| low.port == found.port);

@@ -10,7 +10,7 @@ use crate::secret::excerpt;
 
 pub const DOING: &str = "looking for the start command";
 
-/// A development server compiles at each request, watches files, and trusts everybody who reaches it.
+/// A development server compiles at each request, watches files, and trusts all who reach it.
 pub fn only_for_development_server(start: &str, package: &Package) -> Error {
     let cause =
         format!("scripts.start is {}, a development server{}", excerpt(start), other_adapter(package));
