@@ -6,6 +6,7 @@ use super::reads::{self, Fetched, region};
 use super::{Flags, Policy, Selection, policy::Fragment};
 use crate::error::{Code, Error, Result};
 use crate::facts::{CommitPrefix, CopyKind, Facts, S3Object, SourceCopy};
+use crate::fault::Fault;
 use crate::machine::{Observe, Repository, SecretPatience};
 use crate::plan::Seconds;
 
@@ -14,10 +15,11 @@ use crate::plan::Seconds;
 pub enum SourceOrigin {
     /// The repository's git server.
     Server,
+    /// Of a copy, `pinned` is the commit that must be in it; `None` for the branch's newest one, as the copy says.
     Mirror {
         address: String,
+        pinned: Option<CommitPrefix>,
     },
-    /// Bundles: `pinned` is the commit that must be in it; `None` for the branch's newest one, as the bundle says.
     Bundle {
         at: S3Object,
         pinned: Option<CommitPrefix>,
@@ -32,13 +34,18 @@ pub enum SourceOrigin {
 pub fn source_origins(selection: &Selection, facts: &Facts) -> Vec<SourceOrigin> {
     let copies = &selection.copies;
     let mut origins = vec![SourceOrigin::Server];
-    if !Fragment::is_address(&selection.repository) {
+    // A copy may be older than what serves here: then only a commit that is named is read from one.
+    let of_instance = facts.instance.as_ref().map(|instance| &instance.id);
+    let good_here = facts.good.get(&selection.service).filter(|good| good.instance.as_ref() == of_instance);
+    let would_guess = selection.pinned.is_none() && good_here.is_some();
+    if !Fragment::is_address(&selection.repository) || would_guess {
         return origins;
     }
-    origins.extend(copies.mirror.clone().map(|address| SourceOrigin::Mirror { address }));
-    // A bundle may be old: its own newest commit counts only if the group has none yet.
+    // For the same reason, a copy's own newest commit counts only if the group has none yet.
     let good = facts.fleet.good.as_ref().map(|good| good.commit.clone().into());
     let pinned = selection.pinned.clone().or(good);
+    let mirror = copies.mirror.clone();
+    origins.extend(mirror.map(|address| SourceOrigin::Mirror { address, pinned: pinned.clone() }));
     if let (Some(_), Some(memory)) = (copies.bundles, selection.fleet_memory()) {
         if let Some(commit) = pinned.as_ref().and_then(CommitPrefix::whole) {
             origins.push(SourceOrigin::Bundle { at: memory.bundle(&commit), pinned: Some(commit.into()) });
@@ -88,14 +95,21 @@ pub async fn source_from(
     };
     let (fetched, place, age) = match origin {
         SourceOrigin::Server => return of_server(selection).await,
-        SourceOrigin::Mirror { address } => {
+        SourceOrigin::Mirror { address, pinned } => {
             let credential = selection.copies.mirror_credential.clone();
-            let mirror = Selection { repository: address.clone(), credential, ..selection.clone() };
+            let (repository, pinned) = (address.clone(), pinned.clone());
+            let mirror = Selection { repository, credential, pinned, ..selection.clone() };
             (of_server(&mirror).await, address.clone(), None)
         }
         SourceOrigin::Bundle { at, pinned } => {
             let wait = SecretPatience { time: patience, waits_for_permission: false };
-            let downloaded = machine.download(at, region(facts), &selection.network, wait).await?;
+            let downloading = machine.download(at, region(facts), &selection.network, wait);
+            // Each part has a limit of its own; together they must leave time for the next copy.
+            let downloaded = tokio::time::timeout(patience.duration(), downloading).await;
+            let downloaded = downloaded.unwrap_or_else(|_| {
+                Err(Fault::FleetUnreachable
+                    .error(format!("reading {at}"), format!("it is not done after {patience}")))
+            })?;
             let absent =
                 || Error::new(Code::SourceUnsafe, format!("reading {at}"), "there is no such object");
             let download = downloaded.ok_or_else(absent)?;
@@ -125,11 +139,10 @@ pub async fn source_from(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
 
     #[test]
     fn only_a_fault_of_the_network_leads_on_from_a_server() {
-        let mirror = SourceOrigin::Mirror { address: "https://mirror.test/a.git".to_owned() };
+        let mirror = SourceOrigin::Mirror { address: "https://mirror.test/a.git".to_owned(), pinned: None };
         for origin in [SourceOrigin::Server, mirror.clone()] {
             for fault in [Fault::GitUnreachable, Fault::GitBusy, Fault::GitStalled] {
                 assert!(origin.leads_on(&fault.error("fetching", "a cause")), "{}", fault.name());

@@ -80,9 +80,12 @@ async fn read(args: &FleetArgs) -> Result<Fleet> {
     for report in reports.iter().take(MOST) {
         let Some(instance) = report.instance() else { continue };
         // A report that cannot be read, of another version for example, hides no other one.
-        let Some(text) = reader.text(&memory.report(instance)).await? else { continue };
-        let Ok(status) = Status::of_another_machine(&text) else { continue };
-        instances.push(member(instance, report.age, status));
+        let text = reader.text(&memory.report(instance)).await.ok().flatten();
+        let status = text.and_then(|text| Status::of_another_machine(&text).ok());
+        instances.push(match status {
+            Some(status) => member(instance, report.age, status),
+            None => Member { age: Some(report.age), ..Member::silent(instance) },
+        });
     }
     let group = match group(&machine, &policy, &reader, &memory).await {
         Ok((group, health)) => {

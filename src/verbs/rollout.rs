@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(12 * 3600);
 const CANCELLING: Duration = Duration::from_secs(900);
 /// How long Auto Scaling may not tell the refresh's state, after the retries of each call. Then the rollout goes back.
 const UNANSWERED: Duration = Duration::from_secs(300);
+/// How long the operator may think while the refresh goes on.
+const ANSWER: Duration = Duration::from_secs(60);
 /// The exit status of a rollout that failed while the former commit serves again.
 const WENT_BACK: u8 = 2;
 
@@ -150,7 +152,7 @@ async fn follow(
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             signal = signals.next() => {
-                if cli::ask("stop the rollout and go back?") != Some(false) {
+                if goes_back(signals).await {
                     return Some(format!("{signal} was received"));
                 }
             }
@@ -169,6 +171,20 @@ async fn unhealthy(machine: &LocalHost, rollout: &Rollout, known: Vec<TargetHeal
         tell(format_args!("         {} is {} at the load balancer: {means}", one.instance, one.state));
     }
     bad
+}
+
+/// Asks on the terminal. Without an answer within a minute, and after another signal, the rollout goes back.
+async fn goes_back(signals: &mut ShutdownSignals) -> bool {
+    let (answers, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = answers.send(cli::ask("stop the rollout and go back?"));
+    });
+    let answer = tokio::select! {
+        answer = answer => answer.ok().flatten(),
+        _ = signals.next() => None,
+        () = tokio::time::sleep(ANSWER) => None,
+    };
+    answer != Some(false)
 }
 
 fn progress(refresh: &Refresh) -> String {

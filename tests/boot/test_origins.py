@@ -84,3 +84,11 @@ def test_a_mirror_is_asked_in_an_outage_and_never_after_a_refusal(stage):
     stage.repository.release()
     assert result.code == 0, result.stderr
     assert origin(stage) == {"kind": "mirror", "place": mirror.format(service=name)}
+    # What serves is never replaced by what a copy has as its newest commit: that may be older.
+    stage.world.repo(name, owner="mirror").commit("test", HEALTHY | {"late": "x"})
+    before = stage.machine.readlink(f"/opt/{name}/current")
+    stage.repository.fail(503)
+    update = stage.run("--update", "--budget=20s")
+    stage.repository.release()
+    assert_failed(stage.machine, update, 2, "E-GIT-UNREACHABLE")
+    assert stage.machine.readlink(f"/opt/{name}/current") == before

@@ -1,15 +1,18 @@
 //! What a request sends: a text, or a file that is read while it is sent.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aws_sigv4::http_request::SignableBody;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use nix::fcntl::OFlag;
 use sha2::{Digest, Sha256};
 
 /// What is sent.
@@ -35,25 +38,33 @@ impl Payload {
     }
 }
 
-/// A file to send, with its checksum, which S3 compares with what arrives.
+/// A file to send, with its checksum, which S3 compares with what arrives. It is opened once: an unprivileged child made it, and
+/// could replace it by a link to a file that only root may read.
 #[derive(Clone)]
 pub struct Sent {
-    path: PathBuf,
+    file: Arc<File>,
     pub length: u64,
     /// SHA-256 in hexadecimal.
     pub sum: String,
 }
 
 impl Sent {
-    pub fn of(path: &Path) -> io::Result<Sent> {
+    /// Reads the whole file, which may have at most `most` bytes. For a thread that may block.
+    pub fn of(path: &Path, most: u64) -> io::Result<Sent> {
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() > most {
+            return Err(io::Error::other(format!("it is not a file of at most {most} bytes")));
+        }
         let mut hash = Hash(Sha256::new());
-        let length = io::copy(&mut File::open(path)?, &mut hash)?;
+        let length = io::copy(&mut io::Read::take(&file, found.len()), &mut hash)?;
         let sum = hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Sent { path: path.to_owned(), length, sum })
+        Ok(Sent { file: Arc::new(file), length, sum })
     }
 
     pub fn body(&self) -> FileBody {
-        FileBody { file: File::open(&self.path), left: self.length }
+        FileBody { file: self.file.clone(), at: 0, length: self.length }
     }
 }
 
@@ -73,18 +84,18 @@ impl Write for Hash {
 /// A request's body that is read from a file while it is sent. The file is local and was just written: a read takes no time that
 /// a timer would notice.
 pub struct FileBody {
-    file: io::Result<File>,
-    left: u64,
+    file: Arc<File>,
+    at: u64,
+    length: u64,
 }
 
 const CHUNK: u64 = 64 << 10;
 
 impl FileBody {
     fn next(&mut self) -> io::Result<Bytes> {
-        let file = self.file.as_mut().map_err(|error| io::Error::from(error.kind()))?;
-        let mut chunk = vec![0; self.left.min(CHUNK) as usize];
-        file.read_exact(&mut chunk)?;
-        self.left -= chunk.len() as u64;
+        let mut chunk = vec![0; (self.length - self.at).min(CHUNK) as usize];
+        self.file.read_exact_at(&mut chunk, self.at)?;
+        self.at += chunk.len() as u64;
         Ok(chunk.into())
     }
 }
@@ -97,14 +108,38 @@ impl Body for FileBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready((self.left > 0).then(|| self.next().map(Frame::data)))
+        Poll::Ready((self.at < self.length).then(|| self.next().map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.at == self.length
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.length - self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_within_the_limit_is_sent_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("file"), "abc").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let sent = Sent::of(&at("file"), 3).unwrap();
+        assert_eq!(sent.sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        for (name, most) in [("link", 3), ("fifo", 3), ("file", 2), ("absent", 3)] {
+            assert!(Sent::of(&at(name), most).is_err(), "{name}");
+        }
+        // What replaces it later is not sent.
+        std::fs::rename(at("link"), at("file")).unwrap();
+        let mut body = sent.body();
+        assert_eq!(body.next().unwrap(), "abc");
+        assert!(body.is_end_stream());
     }
 }

@@ -15,6 +15,7 @@ use super::s3::{self, Access, Asked, Put, ask};
 use crate::error::{Coded, Result};
 use crate::facts::S3Object;
 use crate::fault::Fault;
+use crate::machine::blocking;
 
 /// Bytes of one part: each is held in memory.
 const PART: u64 = 8 << 20;
@@ -95,8 +96,10 @@ pub async fn exists(imds: &Imds, at: &S3Object, access: Access<'_>) -> Result<bo
     Ok(part(imds, at, 0, 1, access).await?.is_some())
 }
 
-/// Writes the file as an object, unless there is one already.
-pub async fn upload(imds: &Imds, at: &S3Object, from: &Path, access: Access<'_>) -> Result<Put> {
-    let sent = Sent::of(from).doing(|| format!("reading {}", from.display()))?;
+/// Writes the file of at most `most` bytes as an object, unless there is one already.
+pub async fn upload(imds: &Imds, at: &S3Object, from: &Path, most: u64, access: Access<'_>) -> Result<Put> {
+    let path = from.to_owned();
+    let sent =
+        blocking(move || Sent::of(&path, most).doing(|| format!("reading {}", path.display()))).await?;
     put_file(imds, at, &sent, access).await
 }

@@ -186,6 +186,8 @@ impl Store {
             return self.session.refused(status);
         }
         let server = href.trim_start_matches("https://").split(['/', '?']).next().unwrap_or_default();
+        // Without a password in front of it.
+        let server = server.rsplit('@').next().unwrap_or_default();
         refused(&item.path, &format!("the storage server {server}, which the repository's server names, answers {status}"))
             .remedy("is the file there (git lfs fetch --all in a new clone)? its address is signed by the repository's server and ends soon")
     }

@@ -8,6 +8,7 @@ use crate::machine::aws::transfer;
 use crate::machine::disk::staging::Staging;
 use crate::machine::git::bundle::Packed;
 use crate::machine::git::parent::{PACKED, pack};
+use crate::machine::git::request::Limits;
 use crate::machine::{Change, Context, SecretPatience};
 use crate::plan::PutBundle;
 
@@ -25,7 +26,8 @@ pub async fn put(imds: &Imds, put: &PutBundle, context: &Context<'_>) -> Result<
     if pack(&put.unit, &scratch.repository, of, staging.path()).await? == Packed::NotAlone {
         return Ok(Change::Unchanged);
     }
-    Ok(match transfer::upload(imds, &put.at, &staging.path().join(PACKED), access).await? {
+    let (path, most) = (staging.path().join(PACKED), Limits::default().pack_bytes);
+    Ok(match transfer::upload(imds, &put.at, &path, most, access).await? {
         Put::Written(_) => Change::Changed("written".to_owned()),
         Put::Refused => Change::Unchanged,
     })

@@ -13,7 +13,9 @@ pub fn looks_secret(name: &str, content: &[u8]) -> Option<&'static str> {
     }
     match () {
         () if has_private_key(&text) => Some("a private key"),
-        () if assigns(&text, "aws_secret_access_key") => Some("an access key of AWS"),
+        () if ["aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"].iter().any(|name| assigns(&text, name)) => {
+            Some("an access key of AWS")
+        }
         () if assigns(&text, ":_authToken") || assigns(&text, ":_password") => Some("a token of a registry"),
         () => TOKENS.iter().any(|(prefix, digits)| has_token(&text, prefix, *digits)).then_some("a token"),
     }
@@ -78,6 +80,7 @@ mod tests {
             (".git-credentials", "https://u:p@github.com\n"),
             (".netrc", "machine x login y password z\n"),
             ("config.json", "{\"auths\": {\"r\": {\"auth\": \"eDp5\"}}}"),
+            (".bashrc", "export AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI\n"),
             (".env", "# comment\nTOKEN=x\n"),
             ("profile", token.as_str()),
         ] {

@@ -38,11 +38,12 @@ const PLACES: &[&str] = &[
 const EXCEPT: &[&str] = &[
     "/etc/ssh/ssh_host_",
     "/etc/ssl/private/ssl-cert-snakeoil.key",
-    "/etc/pki/",
+    "/etc/pki/ca-trust/",
+    "/etc/pki/tls/private/localhost.key",
     "/var/lib/bootagent/swap",
     "/opt/bootagent/",
 ];
-const TREES: &[&str] = &["node_modules", ".venv", "site-packages", "_cacache", ".git"];
+const TREES: &[&str] = &["node_modules", ".venv", "site-packages", "_cacache"];
 
 /// Fails if a file looks like a secret. `allowed`: files that the operator wants in the image.
 pub fn refuse(facts: &Facts, allowed: &[PathBuf]) -> Result<()> {

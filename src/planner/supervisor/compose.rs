@@ -136,11 +136,14 @@ fn refuse_ports(project: &Project, port: Option<u16>) -> Result<()> {
         project.also_published.contains(&published) || (Some(published) == port && !is_udp)
     };
     let all: Vec<_> = project.ports().filter(|(published, _, of)| is_given(*published, of.is_udp)).collect();
+    let is_all = |port: &Port| {
+        port.address.as_ref().is_none_or(|at| ["0.0.0.0", "::"].contains(&at.to_string().as_str()))
+    };
     for (index, (published, name, of)) in all.iter().enumerate() {
         let is_same = |(other, _, also): &&(u16, &str, &Port)| {
             other == published
                 && also.is_udp == of.is_udp
-                && (also.address == of.address || also.address.is_none() || of.address.is_none())
+                && (also.address == of.address || is_all(also) || is_all(of))
         };
         if let Some((_, other, _)) = all[index + 1..].iter().find(is_same) {
             let cause = format!("{name} and {other} of {} both publish {published}", project.file);

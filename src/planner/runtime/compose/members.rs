@@ -55,7 +55,13 @@ fn one(reader: &Reader, member: &mut Member, key: &str, at: At, files: &Files) -
         "volumes" => member.mounts.extend(mounts::mounts(reader, at)?),
         "configs" | "secrets" => member.mounts.extend(named_files::mounts(reader, at, (key, files))?),
         "tmpfs" => member.mounts.extend(mounts::memory(reader, at)?),
-        "depends_on" | "links" => member.needs.extend(needs(reader, at, key == "links")?),
+        "depends_on" => member.needs.extend(needs(reader, at, false)?),
+        // As docker compose: a link needs no more than `depends_on` says already.
+        "links" => {
+            for (name, need) in needs(reader, at, true)? {
+                member.needs.entry(name).or_insert(need);
+            }
+        }
         "networks" => networks(reader, member, at)?,
         "container_name" => _ = member.aliases.insert(name(reader, at)?),
         "stop_grace_period" => member.grace = health::seconds(reader, at, LONGEST_GRACE)?,

@@ -78,10 +78,11 @@ fn is_typescript(path: &str) -> bool {
     [".ts", ".mts", ".cts"].iter().any(|end| path.ends_with(end))
 }
 
-/// Node removes the types of a file by itself since 22.18.
+/// Node removes the types of a file by itself since 22.18, and of the versions 23 since 23.6.
 fn reads_typescript(runner: &Runner) -> bool {
     let since = nodejs_semver::Version::from((22_u64, 18_u64, 0_u64));
-    nodejs_semver::Version::parse(&runner.node.version).map_or(true, |version| version >= since)
+    nodejs_semver::Version::parse(&runner.node.version)
+        .map_or(true, |version| version >= since && !(version.major() == 23 && version.minor() < 6))
 }
 
 /// TypeScript is run by what the project has for it, else by Node itself, which can since 22.18.

@@ -21,8 +21,9 @@ pub fn fit_framework(
     if resolved.directory.is_some() {
         // Its build leaves the server in a directory that is named after the workspace; `next start` serves it as well.
     } else if is_next && is_standalone(source) {
+        // Its versions differ in where the server is then; `next start` serves it as well.
+        let Some(root) = root(source) else { return };
         with_variables(resolved);
-        let root = root(source);
         resolved.line = format!("node {root}/server.js");
         resolved.builds.push(copy_static(&root));
         resolved.notes.push(format!(
@@ -60,13 +61,13 @@ fn with_variables(resolved: &mut Resolved) {
 }
 
 /// Where the build leaves its server: below the directory of the lockfile that Next.js found above, under the same path.
-fn root(source: &Source) -> String {
+/// None if there are two.
+fn root(source: &Source) -> Option<String> {
     let has_lockfile = |source: &Source| LOCKFILES.iter().any(|path| source.has(path));
     match source.directory() {
-        Some(directory) if has_lockfile(source.whole()) && !has_lockfile(source) => {
-            format!("{DIRECTORY}/{directory}")
-        }
-        _ => DIRECTORY.to_owned(),
+        Some(_) if has_lockfile(source.whole()) && has_lockfile(source) => None,
+        Some(directory) if has_lockfile(source.whole()) => Some(format!("{DIRECTORY}/{directory}")),
+        _ => Some(DIRECTORY.to_owned()),
     }
 }
 
@@ -82,27 +83,30 @@ pub fn server(line: &str) -> Option<&str> {
 /// As the documentation of Next.js says: its build leaves out what a CDN would serve. Repeating it changes nothing.
 fn copy_static(root: &str) -> String {
     format!(
-        "test -f {root}/server.js && mkdir -p {root}/.next && if [ -d .next/static ]; then cp -r .next/static {root}/.next/; fi && if [ -d public ]; then cp -r public {root}/; fi"
+        "if ! test -f {root}/server.js; then echo 'the build left no {root}/server.js' >&2; exit 1; fi; mkdir -p {root}/.next && if [ -d .next/static ]; then cp -r .next/static {root}/.next/; fi && if [ -d public ]; then cp -r public {root}/; fi"
     )
 }
 
 /// Whether a build copies the static files for a server of its own.
 pub fn is_copy(build: &str) -> bool {
-    build.starts_with(&format!("test -f {DIRECTORY}"))
+    build.starts_with(&format!("if ! test -f {DIRECTORY}"))
 }
 
 fn is_standalone(source: &Source) -> bool {
     let configs = ["next.config.js", "next.config.mjs", "next.config.ts", "next.config.cjs"];
     let says = |text: &str| {
-        without_comments(text).lines().any(|line| {
-            let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-            // It may hold for another platform only.
-            let is_conditional = ["?", "&&", "process.env"].iter().any(|word| compact.contains(word));
-            !is_conditional
-                && (compact.contains("output:'standalone'") || compact.contains("output:\"standalone\""))
-        })
+        let compact: String = without_comments(text).chars().filter(|c| !c.is_whitespace()).collect();
+        ["output:'standalone'", "output:\"standalone\""]
+            .iter()
+            .any(|words| compact.match_indices(words).any(|(at, _)| !is_conditional(&compact[..at])))
     };
     configs.iter().filter_map(|path| source.text(path)).any(says)
+}
+
+/// Whether a text ends within the object of a condition: `...(process.env.DOCKER && {`. It may hold for another platform only.
+fn is_conditional(before: &str) -> bool {
+    let is_open = |from: usize| before[from..].matches('{').count() > before[from..].matches('}').count();
+    ["?{", "&&{"].iter().any(|begin| before.match_indices(begin).any(|(at, _)| is_open(at)))
 }
 
 fn without_comments(text: &str) -> String {
@@ -125,6 +129,8 @@ mod tests {
             ("// output: 'standalone'", false),
             ("/* output: 'standalone' */", false),
             ("{ ...(process.env.DOCKER ? { output: 'standalone' } : {}) }", false),
+            ("{\n  ...(process.env.DOCKER && {\n    output: 'standalone',\n  }),\n}", false),
+            ("{ ...(a && { b: 1 }), output: 'standalone' }", true),
             ("{ output: 'export' }", false),
         ] {
             assert_eq!(is_standalone(&source(&[("next.config.js", config)])), is, "{config}");
@@ -150,8 +156,9 @@ mod tests {
         let lockfile = ("package-lock.json", "{}");
         let own = ("apps/web/package-lock.json", "{}");
         let page = ("apps/web/package.json", "{}");
-        assert_eq!(root(&source(&[lockfile, page]).seen_from("apps/web")), ".next/standalone/apps/web");
-        assert_eq!(root(&source(&[lockfile, own, page]).seen_from("apps/web")), DIRECTORY);
-        assert_eq!(root(&source(&[lockfile])), DIRECTORY);
+        let root = |files: &[_], directory: &str| root(&source(files).seen_from(directory));
+        assert_eq!(root(&[lockfile, page], "apps/web").as_deref(), Some(".next/standalone/apps/web"));
+        assert_eq!(root(&[own, page], "apps/web").as_deref(), Some(DIRECTORY));
+        assert_eq!(root(&[lockfile, own, page], "apps/web"), None, "versions of Next.js differ");
     }
 }

@@ -62,7 +62,10 @@ pub fn without_env_file(words: &Words, place: &Place) -> Rewritten {
         at += 1;
     }
     match is_changed {
-        true => Rewritten::line(kept.join(" ")),
+        true => Rewritten::line(kept.join(" ")).noting(
+            "the start line's --env-file is left out: the commit has no such file, and the service has its variables"
+                .to_owned(),
+        ),
         false => Rewritten::to(Next::Stays),
     }
 }
