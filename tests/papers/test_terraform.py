@@ -1,89 +1,106 @@
-"""packaging/aws/service.tf says the same as the CloudFormation template. `terraform validate` cannot be run here, because
-Terraform is in none of the registries that the tests use: the file is read with the grammar of HCL, and every reference in it leads somewhere."""
+"""packaging/aws/terraform says the same as the CloudFormation templates. `terraform validate` cannot be run here, because
+Terraform is in none of the registries that the tests use: the files are read with the grammar of HCL, every reference in them leads
+somewhere, and each module gets the variables that it has. What the provider's schema would refuse is not seen."""
 
 import re
-from pathlib import Path
+import tomllib
 
 import hcl2
 import pytest
-from test_aws import TEMPLATE, policy, resources  # noqa: F401
+from papers import AWS, Stack, module, named, plain, template
 
-FILE = TEMPLATE.with_name("service.tf")
+FLEET = AWS.parents[1] / "tests/fleet"
+MODULES = ("", "network", "service", "mongodb")
 # What names of a block's kind are referred to as `KIND.NAME`, besides variables, locals and data.
-TYPES = "aws_[a-z_]+"
-
-
-def _plain(value: object) -> object:
-    """Without the quotes and the marks of the reader."""
-    if isinstance(value, dict):
-        return {_plain(name): _plain(one) for name, one in value.items() if not str(name).startswith("__")}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return value.strip('"') if isinstance(value, str) else value
-
-
-def _read(text: str) -> dict:
-    return _plain(hcl2.loads(text))
-
-
-def _named(blocks: list[dict]) -> dict[str, dict]:
-    """{TYPE.NAME: block}"""
-    return {f"{kind}.{name}": body for one in blocks for kind, named in one.items() for name, body in named.items()}
-
-
-@pytest.fixture(scope="module")
-def terraform() -> dict[str, dict]:
-    return _named(_read(FILE.read_text())["resource"])
+TYPES = "aws_[a-z0-9_]+"
 
 
 def _loose(text: str) -> set[str]:
     """References that lead nowhere, and variables that nothing refers to."""
-    read = _read(text)
+    read = plain(hcl2.loads(text))
     variables = {name for one in read["variable"] for name in one}
     known = {f"var.{name}" for name in variables}
     known |= {f"local.{name}" for one in read["locals"] for name in one}
-    known |= {f"data.{name}" for name in _named(read["data"])} | set(_named(read["resource"]))
+    known |= {f"data.{name}" for name in named(read.get("data", []))} | set(named(read.get("resource", [])))
     body = re.sub(r"#.*", "", text)
     used = set(re.findall(rf"\b(?:var|local)\.\w+|\bdata\.{TYPES}\.\w+|(?<![\w.\"]){TYPES}\.\w+", body))
     return (used - known) | {f"var.{name}" for name in variables if f"var.{name}" not in used}
 
 
-def test_every_reference_leads_somewhere():
-    text = FILE.read_text()
-    assert _loose(text) == set()
+@pytest.mark.parametrize("name", MODULES)
+def test_every_reference_leads_somewhere(name):
+    assert _loose(module(name)[0]) == set()
+
+
+def test_a_loose_reference_is_seen():
+    text, _ = module("service")
     assert _loose(text.replace("[aws_lb_target_group.service.arn]", "[aws_lb_target_group.other.arn]"))
     assert _loose(text.replace("= var.cpu_target", "= 60")) == {"var.cpu_target"}
 
 
-def test_hooks_and_policy_say_the_same(terraform, policy):  # noqa: F811
-    hooks = {hook["name"]: hook for hook in terraform["aws_autoscaling_group.service"]["initial_lifecycle_hook"]}
-    for table, transition, result in (("lifecycle", "LAUNCHING", "ABANDON"), ("watch", "TERMINATING", "CONTINUE")):
-        hook = hooks.pop(policy[table]["hook"])
-        assert hook["lifecycle_transition"] == f"autoscaling:EC2_INSTANCE_{transition}"
-        assert (hook["default_result"], f"{hook['heartbeat_timeout']}s") == (result, policy[table]["heartbeat_timeout"])
+def test_the_example_gives_each_module_what_it_needs():
+    _, root = module("")
+    calls = {name: body for one in root["module"] for name, body in one.items()}
+    assert set(calls) == {"network", "service", "mongodb"}
+    for name, body in calls.items():
+        given = set(body) - {"source", "for_each"}
+        declared = {name: one for block in module(name)[1]["variable"] for name, one in block.items()}
+        assert given <= set(declared) and {name for name, one in declared.items() if "default" not in one} <= given, name
+        assert body["source"] == f"./{name}"
+        outputs = {name for one in module("network")[1]["output"] for name in one}
+        assert set(re.findall(r"module\.network\.(\w+)", str(body))) <= outputs
+
+
+def test_the_example_has_the_ports_of_the_manifests():
+    _, root = module("")
+    (services,) = [one["services"] for one in root["locals"]]
+    assert len(services) == 8 and len({one["priority"] for one in services.values()}) == 8
+    for service, values in services.items():
+        text = (FLEET / service / "bootagent.toml").read_text()
+        manifest = tomllib.loads(text)
+        assert values.get("port", 3000) == manifest["port"], service
+        health = manifest.get("health", "/")
+        assert values.get("health_path", "/health") == (health if isinstance(health, str) else health["path"]), service
+        uses = "MONGODB_URI" in manifest.get("env", {}).get("required", [])
+        assert values.get("mongodb", False) == uses, service
+
+
+@pytest.mark.parametrize("name", ["service", "mongodb"])
+def test_hooks_and_group_say_the_same(name):
+    group = named(module(name)[1]["resource"])[f"aws_autoscaling_group.{name}"]
+    stack = Stack(name)
+    hooks = {one["name"]: one for one in group["initial_lifecycle_hook"]}
+    for hook in stack.resources["Group"]["LifecycleHookSpecificationList"]:
+        same = hooks.pop(hook["LifecycleHookName"])
+        assert (same["lifecycle_transition"], same["heartbeat_timeout"]) == (hook["LifecycleTransition"], hook["HeartbeatTimeout"])
+        assert hook["DefaultResult"] in same["default_result"]
     assert hooks == {}
+    of_template = stack.resources["Group"]
+    for ours, theirs in (("health_check_type", "HealthCheckType"), ("health_check_grace_period", "HealthCheckGracePeriod"),
+                         ("default_instance_warmup", "DefaultInstanceWarmup")):  # fmt: skip
+        assert group[ours] == of_template[theirs]
 
 
-def test_the_role_is_that_of_the_template(resources):  # noqa: F811
-    document = _named(_read(FILE.read_text())["data"])["aws_iam_policy_document.bootagent"]
-    allowed = {one["sid"]: set(one["actions"]) for one in document["statement"]}
-    statements = resources["Role"]["Policies"][0]["PolicyDocument"]["Statement"]
-    listed = {one["Sid"]: {one["Action"]} if isinstance(one["Action"], str) else set(one["Action"]) for one in statements}
-    assert allowed == listed
-    assert all("*" not in one["resources"] for one in document["statement"])
-
-
-def test_instances_and_balancer_are_those_of_the_template(terraform, resources):  # noqa: F811
-    template = terraform["aws_launch_template.service"]
-    data = resources["LaunchTemplate"]["LaunchTemplateData"]
-    (metadata,) = template["metadata_options"]
+@pytest.mark.parametrize("name", ["service", "mongodb"])
+def test_instances_are_those_of_the_template(name):
+    launch = named(module(name)[1]["resource"])[f"aws_launch_template.{name}"]
+    data = Stack(name).resources["LaunchTemplate"]["LaunchTemplateData"]
+    (metadata,) = launch["metadata_options"]
     assert metadata["http_tokens"] == data["MetadataOptions"]["HttpTokens"] == "required"
     assert metadata["instance_metadata_tags"] == data["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
-    assert "user_data" not in template
-    (tags,) = template["tag_specifications"]
+    assert metadata["http_put_response_hop_limit"] in (1, "${var.metadata_hop_limit}")
+    assert "user_data" not in launch and "vpc_security_group_ids" not in launch
+    (tags,) = launch["tag_specifications"]
     assert set(tags["tags"]) == {tag["Key"] for tag in data["TagSpecifications"][0]["Tags"]}
-    (check,) = terraform["aws_lb_target_group.service"]["health_check"]
-    target = resources["TargetGroup"]
+    for mapping in launch["block_device_mappings"]:
+        (disk,) = mapping["ebs"]
+        assert disk["encrypted"] is True and disk["volume_type"] == "gp3"
+
+
+def test_the_target_group_is_that_of_the_template():
+    ours = named(module("service")[1]["resource"])["aws_lb_target_group.service"]
+    (check,) = ours["health_check"]
+    target = Stack("service").resources["TargetGroup"]
     same = (
         (check["interval"], "HealthCheckIntervalSeconds"),
         (check["timeout"], "HealthCheckTimeoutSeconds"),
@@ -91,10 +108,32 @@ def test_instances_and_balancer_are_those_of_the_template(terraform, resources):
         (check["unhealthy_threshold"], "UnhealthyThresholdCount"),
     )
     assert all(value == target[name] for value, name in same)
-    assert str(terraform["aws_lb_target_group.service"]["deregistration_delay"]) == target["TargetGroupAttributes"][0]["Value"]
-    (ingress,) = terraform["aws_security_group.service"]["ingress"]
-    assert "cidr_blocks" not in ingress and ingress["security_groups"] == ["${var.load_balancer_security_group_id}"]
+    assert str(ours["deregistration_delay"]) == target["TargetGroupAttributes"][0]["Value"]
 
 
-def test_the_file_is_beside_the_template():
-    assert sorted(Path(FILE.parent).glob("service.*")) == [FILE, TEMPLATE]
+def test_defaults_are_the_same():
+    def key(name: str) -> str:
+        return name.replace("_", "").lower()
+
+    for name in ("network", "service", "mongodb"):
+        ours = {key(each): body.get("default") for one in module(name)[1]["variable"] for each, body in one.items()}
+        compared = 0
+        for parameter, one in template(name)["Parameters"].items():
+            theirs = one.get("Default")
+            theirs = {"yes": True, "no": False}.get(theirs, theirs)
+            if key(parameter) in ours:
+                compared += 1
+                assert ours[key(parameter)] == theirs, (name, parameter)
+        # Of the parameters of the network alone, some have a module's output in their place.
+        assert compared >= len(template(name)["Parameters"]) - 2, name
+
+
+def test_mongodb_s_machine_is_that_of_the_template():
+    """The same states with the same calls: its text is an expression that the reader leaves as it is."""
+    text, read = module("mongodb")
+    states = Stack("mongodb").resources["Attach"]["Definition"]["States"]
+    definition = named(read["resource"])["aws_sfn_state_machine.attach"]["definition"]
+    assert re.findall(r'Resource = "(arn:aws:states[^"]+)"', definition) == [state["Resource"] for state in states.values()]
+    assert re.findall(r"MaxAttempts = (\d+)", definition) == [str(state["Retry"][0]["MaxAttempts"]) for state in states.values()]
+    (volume,) = [one for name, one in named(read["resource"]).items() if name == "aws_ebs_volume.data"]
+    assert volume["encrypted"] is True and volume["final_snapshot"] is True

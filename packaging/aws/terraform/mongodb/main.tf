@@ -101,6 +101,7 @@ locals {
   name      = "${var.service}-${var.environment}"
   partition = data.aws_partition.this.partition
   account   = "${data.aws_region.this.region}:${data.aws_caller_identity.this.account_id}"
+  secret    = "arn:${local.partition}:secretsmanager:${local.account}:secret"
   group_arn = "arn:${local.partition}:autoscaling:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.name}"
   log_group = "arn:${local.partition}:logs:${local.account}:log-group:${var.log_group}"
   host_name = "${var.service}.${var.environment}.internal"
@@ -134,7 +135,7 @@ data "aws_iam_policy_document" "bootagent" {
   statement {
     sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = ["arn:${local.partition}:secretsmanager:${local.account}:secret:service_env_${var.service}_${var.environment}-??????"]
+    resources = ["${local.secret}:service_env_${var.service}_${var.environment}-??????"]
   }
 
   statement {
@@ -177,7 +178,7 @@ data "aws_iam_policy_document" "bootagent" {
         "${local.fleet}/${var.service}/${var.environment}/reports/*",
         "${local.fleet}/${var.service}/${var.environment}/failures/*",
         "${local.fleet}/${var.service}/${var.environment}/migrations/*",
-        "${local.fleet}/_unselected/reports/*",
+        "${local.fleet}/_unselected/reports/*.json",
       ]
     }
   }

@@ -175,6 +175,7 @@ locals {
   name      = "${var.service}-${var.environment}"
   partition = data.aws_partition.this.partition
   account   = "${data.aws_region.this.region}:${data.aws_caller_identity.this.account_id}"
+  secret    = "arn:${local.partition}:secretsmanager:${local.account}:secret"
   group_arn = "arn:${local.partition}:autoscaling:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.name}"
   log_group = "arn:${local.partition}:logs:${local.account}:log-group:${var.log_group}"
   fleet     = "arn:${local.partition}:s3:::${var.fleet_bucket}/bootagent"
@@ -233,10 +234,16 @@ data "aws_iam_policy_document" "bootagent" {
   statement {
     sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [
-      for name in compact(["service_env_${var.service}_${var.environment}", var.git_secret]) :
-      "arn:${local.partition}:secretsmanager:${local.account}:secret:${name}-??????"
-    ]
+    resources = ["${local.secret}:service_env_${var.service}_${var.environment}-??????"]
+  }
+
+  dynamic "statement" {
+    for_each = var.git_secret == "" ? [] : [var.git_secret]
+    content {
+      sid       = "GitSecret"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = ["${local.secret}:${statement.value}-??????"]
+    }
   }
 
   statement {
@@ -279,7 +286,7 @@ data "aws_iam_policy_document" "bootagent" {
         "${local.fleet}/${var.service}/${var.environment}/reports/*",
         "${local.fleet}/${var.service}/${var.environment}/failures/*",
         "${local.fleet}/${var.service}/${var.environment}/migrations/*",
-        "${local.fleet}/_unselected/reports/*",
+        "${local.fleet}/_unselected/reports/*.json",
       ]
     }
   }
