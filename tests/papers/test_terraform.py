@@ -65,6 +65,27 @@ def test_the_example_has_the_ports_of_the_manifests():
         assert values.get("mongodb", False) == uses, service
 
 
+def test_the_table_of_services_is_that_of_the_example():
+    """What a service does not say in Terraform is the default of the module."""
+    _, root = module("")
+    (services,) = [one["services"] for one in root["locals"]]
+    defaults = {"port": 3000, "health_path": "/health", "min_size": 2, "max_size": 6, "cpu_target": 60, "network_target": 50000000}
+    names = ["priority", *defaults, "mongodb"]
+    table = {}
+    for line in (AWS / "services.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            service, *values = line.split()
+            table[service] = dict(zip(names, values, strict=True))
+    ours = {service: {**defaults, "mongodb": False, **values} for service, values in services.items()}
+    told = {True: "yes", False: "no"}
+    assert {service: {name: told.get(values[name], values[name]) if name == "mongodb" else str(values[name]) for name in names}
+            for service, values in ours.items()} == table  # fmt: skip
+    # As the module's own, and as the calls of the example fill them in.
+    text, _ = module("")
+    for name, default in defaults.items():
+        assert re.search(rf"try\(each\.value\.{name}, \"?{default}\"?\)", text), name
+
+
 @pytest.mark.parametrize("name", ["service", "mongodb"])
 def test_hooks_and_group_say_the_same(name):
     group = named(module(name)[1]["resource"])[f"aws_autoscaling_group.{name}"]
