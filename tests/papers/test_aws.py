@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from papers import AWS, TEMPLATES, Stack, template
 
 GROUPS = ("service", "mongodb")
@@ -45,6 +46,19 @@ def test_it_finds_what_is_wrong(tmp_path):
     assert linted.returncode & 2
     for rule in mistakes:
         assert f"{rule} " in linted.stdout and f"{rule}.yaml" in linted.stdout, linted.stdout
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_nothing_is_null_and_nothing_is_an_alias(name):
+    """CloudFormation refuses both; cfn-lint and the emulator do not."""
+
+    def nulls(value: object) -> bool:
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        return value is None or any(map(nulls, values))
+
+    assert not nulls(template(name)) and nulls({"a": [{"b": None}]})
+    tokens = yaml.scan((AWS / f"{name}.yaml").read_text())
+    assert not any(isinstance(token, yaml.AliasToken | yaml.AnchorToken) for token in tokens)
 
 
 def test_hooks_have_the_names_and_timeouts_of_the_policy(stack, policy):

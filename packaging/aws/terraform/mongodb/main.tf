@@ -367,7 +367,7 @@ resource "aws_sfn_state_machine" "attach" {
             }]
           }
         }
-        ResultPath = null
+        ResultPath = "$.named"
         Retry      = [{ ErrorEquals = ["States.ALL"], IntervalSeconds = 5, MaxAttempts = 6, BackoffRate = 2 }]
         Next       = "Volume"
       }
