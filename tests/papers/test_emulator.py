@@ -1,7 +1,7 @@
 """The templates on an AWS emulator, as far as it goes: an environment is created from its three kinds of stacks, in order, with the
 outputs of the network as parameters, and MongoDB's volume follows its instance. The emulator launches no instances for a group, gives it no
 hooks, waits for no signals, and does not know some resources: those are left out or made by a call, and their rules are looked at in
-test_network.py."""
+test_reach.py."""
 
 import json
 from collections.abc import Callable, Iterator
