@@ -157,6 +157,25 @@ def test_private_subnets_have_no_way_in_and_mongodb_s_no_way_out():
     assert "Public" not in str(outputs["SubnetIds"]) + str(outputs["MongoDbSubnetId"])
 
 
+def test_terraform_has_the_same_routes():
+    resources = named(module("network")[1]["resource"])
+    routes = {name: body for name, body in resources.items() if name.startswith("aws_route.")}
+    ways = {name: next(iter(set(body) & {"gateway_id", "nat_gateway_id"})) for name, body in routes.items()}
+    assert ways == {"aws_route.public": "gateway_id", "aws_route.private": "nat_gateway_id", "aws_route.mongodb": "nat_gateway_id"}
+    assert routes["aws_route.mongodb"]["count"] == "${var.mongodb_reaches_internet ? 1 : 0}"
+    for name in ("public", "private", "mongodb"):
+        assert resources[f"aws_route.{name}"]["route_table_id"] == f"${{aws_route_table.{name}.id}}"
+        association = resources[f"aws_route_table_association.{name}"]
+        assert association["route_table_id"] == f"${{aws_route_table.{name}.id}}"
+        assert association["subnet_id"].startswith(f"${{aws_subnet.{name}")
+        assert not resources[f"aws_subnet.{name}"].get("map_public_ip_on_launch")
+    assert resources["aws_lb.this"]["subnets"] == "${aws_subnet.public[*].id}"
+    outputs = {name: body["value"] for one in module("network")[1]["output"] for name, body in one.items()}
+    assert (outputs["subnet_ids"], outputs["mongodb_subnet_id"]) == ("${aws_subnet.private[*].id}", "${aws_subnet.mongodb.id}")
+    for name in ("interface", "s3"):
+        assert "aws:PrincipalAccount" in resources[f"aws_vpc_endpoint.{name}"]["policy"]
+
+
 def test_the_apis_that_the_role_may_call_are_reached_inside_the_vpc():
     stack = Stack("network")
     endpoints = {one["ServiceName"].rpartition(".")[2]: one for one in stack.of("AWS::EC2::VPCEndpoint").values()}
