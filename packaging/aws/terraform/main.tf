@@ -35,6 +35,12 @@ variable "mongodb_image_id" {
   type = string
 }
 
+variable "mongodb_snapshot_id" {
+  type        = string
+  default     = ""
+  description = "With which MongoDB's volume begins, if it is new"
+}
+
 variable "git_secret" {
   type        = string
   default     = ""
@@ -74,6 +80,7 @@ module "mongodb" {
   environment               = var.environment
   image_id                  = var.mongodb_image_id
   fleet_bucket              = var.fleet_bucket
+  snapshot_id               = var.mongodb_snapshot_id
   mongodb_subnet_id         = module.network.mongodb_subnet_id
   mongodb_zone              = module.network.mongodb_zone
   mongodb_security_group_id = module.network.mongodb_security_group_id

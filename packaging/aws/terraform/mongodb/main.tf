@@ -85,6 +85,12 @@ variable "data_size" {
   description = "GiB of the data volume"
 }
 
+variable "snapshot_id" {
+  type        = string
+  default     = ""
+  description = "Only for a new volume, which begins with it"
+}
+
 variable "sessions" {
   type        = bool
   default     = false
@@ -112,10 +118,16 @@ resource "aws_ebs_volume" "data" {
   availability_zone = var.mongodb_zone
   type              = "gp3"
   size              = var.data_size
+  snapshot_id       = var.snapshot_id == "" ? null : var.snapshot_id
   encrypted         = true
   # A destroyed volume leaves a snapshot of it.
   final_snapshot = true
   tags           = { Name = "${local.name} data" }
+
+  # A restored volume stays, also when the variable is taken out again.
+  lifecycle {
+    ignore_changes = [snapshot_id]
+  }
 }
 
 resource "aws_iam_role" "mongodb" {
