@@ -1,4 +1,4 @@
-"""A bare AWS emulator on a port of its own, without signatures or IAM: for templates, which need no machine."""
+"""A bare AWS emulator on a port of its own, which checks signatures and IAM: for templates, which need no machine."""
 
 import json
 import os
@@ -15,16 +15,18 @@ import botocore.session
 from papers import ACCOUNT, REGION
 
 DEADLINE = 60
+ROOT = ("AKIAROOTROOTROOTROOT", "root")
 
 
 @contextmanager
 def emulator(directory: Path) -> Iterator[Callable]:
-    """`client("ec2")` is a client of its EC2."""
+    """`client("ec2")` is the account's client of its EC2; with a role's name, that role's."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "TMPDIR": str(directory), "BIND_HOST": "127.0.0.1"}
     environment |= {"GATEWAY_PORT": str(port), "MINISTACK_ACCOUNT_ID": ACCOUNT, "MINISTACK_REGION": REGION, "LOG_LEVEL": "WARNING"}
+    environment |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": ROOT[0], "AWS_SECRET_ACCESS_KEY": ROOT[1]}
     environment |= {"DOCKER_HOST": f"unix://{directory}/no-docker.sock"}
     log = directory / "emulator.log"
     with log.open("w") as output:
@@ -33,8 +35,17 @@ def emulator(directory: Path) -> Iterator[Callable]:
     try:
         wait(f"the emulator to listen; {log}", lambda: _listens(port) or process.poll())
         session = botocore.session.get_session()
-        session.set_credentials("test", "test")
-        yield lambda service: session.create_client(service, region_name=REGION, endpoint_url=f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}"
+
+        def client(service: str, role: str | None = None) -> object:
+            keys: tuple = ROOT
+            if role:
+                told = client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", RoleSessionName="instance")["Credentials"]
+                keys = (told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
+            names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+            return session.create_client(service, region_name=REGION, endpoint_url=url, **dict(zip(names, keys, strict=False)))
+
+        yield client
     finally:
         process.terminate()
         process.wait(30)

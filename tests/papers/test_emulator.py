@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 from emulator import deploy, emulator, wait
 from papers import GIVEN, template
 
@@ -84,6 +85,40 @@ def test_a_service_comes_with_the_network_s_outputs(aws, network, image):
     rules = aws("elbv2").describe_rules(ListenerArn=network["ListenerArn"])["Rules"]
     hosts = [one for rule in rules for condition in rule.get("Conditions", []) for one in condition.get("HostHeaderConfig", {}).get("Values", [])]
     assert hosts == ["auth-service.example.com"]
+
+
+def test_the_role_of_a_service_reaches_its_own_things_alone(aws, network, image):
+    """On what is its own and on what is another's. Of CloudWatch Logs the emulator judges whole groups only, of Auto Scaling and
+    CloudFormation not these calls."""
+    own = {"Service": "gmail-service", "HostName": "gmail-service.example.com", "Priority": 20, "ImageId": image, "FleetBucket": "acme-fleet"}
+    outputs = deploy(aws, "gmail-service-prod", known("service"), **parameters("service", network, **own))
+    for name in ("service_env_gmail-service_prod", "service_env_gmail-service_test", "service_env_auth-service_prod"):
+        aws("secretsmanager").create_secret(Name=name, SecretString="{}")
+    aws("s3").create_bucket(Bucket="acme-fleet", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    role = outputs["RoleArn"].rpartition("/")[2]
+    secrets, s3, ec2 = (aws(service, role) for service in ("secretsmanager", "s3", "ec2"))
+
+    def put(key: str) -> Callable:
+        return lambda: s3.put_object(Bucket="acme-fleet", Key=f"bootagent/{key}", Body=b"{}")
+
+    allowed = [
+        lambda: secrets.get_secret_value(SecretId="service_env_gmail-service_prod"),
+        put("gmail-service/prod/good.json"),
+        put("gmail-service/prod/reports/i-1.json"),
+    ]
+    denied = [
+        lambda: secrets.get_secret_value(SecretId="service_env_gmail-service_test"),
+        lambda: secrets.get_secret_value(SecretId="service_env_auth-service_prod"),
+        lambda: secrets.list_secrets(),
+        put("gmail-service/prod/pin.json"),
+        put("auth-service/prod/good.json"),
+        lambda: ec2.describe_instances(),
+    ]
+    for call in allowed:
+        call()
+    for call in denied:
+        with pytest.raises(ClientError, match=r"AccessDenied|UnauthorizedOperation|not authorized"):
+            call()
 
 
 def test_mongodb_s_volume_and_name_follow_its_instance(aws, network, image):
