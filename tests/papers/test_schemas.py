@@ -48,7 +48,7 @@ def test_a_mistake_is_refused(name, text):
 
 @pytest.mark.parametrize(("schema", "file"), [("policy.schema.json", "policy.toml"), ("bootagent.schema.json", "mongodb.toml")])
 def test_the_files_for_amis_fit(schema, file):
-    """Also with the lines that are comments until somebody needs them."""
+    """Also with the lines that are comments until an operator needs them."""
     lines = (ROOT / "packaging/aws" / file).read_text().splitlines()
     every = [line.removeprefix("# ") if line.startswith("# [") or " = " in line else line for line in lines]
     for text in ("\n".join(lines), "\n".join(line for line in every if not line.startswith("#"))):
