@@ -119,6 +119,26 @@ def test_a_wider_rule_is_seen(resource, change):
         pass  # It is refused while it is read.
 
 
+def test_descriptions_have_only_characters_that_ec2_takes():
+    """An apostrophe, for example, fails the stack; cfn-lint and the emulator let it pass."""
+    taken = re.compile(r"[A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+    assert not taken.fullmatch("MongoDB's clients")
+    seen = 0
+    for stack in map(Stack, ("network", "service")):
+        for kind in ("SecurityGroup", "SecurityGroupIngress", "SecurityGroupEgress"):
+            for body in stack.of(f"AWS::EC2::{kind}").values():
+                described = [body, *body.get("SecurityGroupIngress", []), *body.get("SecurityGroupEgress", [])]
+                texts = [one.get("GroupDescription", one.get("Description")) for one in described]
+                assert all(taken.fullmatch(text) for text in texts), texts
+                seen += len(texts)
+    assert seen > 15
+    for name in ("network", "service"):
+        for label, body in named(module(name)[1]["resource"]).items():
+            if "security_group" in label:
+                blocks = [body, *body.get("ingress", []), *body.get("egress", [])]
+                assert all(taken.fullmatch(one["description"]) for one in blocks if not one["description"].startswith("${var.service}")), label
+
+
 def test_instances_have_no_public_address():
     for name in ("service", "mongodb"):
         data = Stack(name).resources["LaunchTemplate"]["LaunchTemplateData"]
