@@ -290,6 +290,7 @@ fn cut_off(gate: &Gate, worst: Bad, after: Duration) -> Error {
         format!("waiting until {} is healthy", gate.unit),
         Message::from(cause).and(worst.cause),
     )
+    .remedy("does the service say why? If it only needs longer, raise budget in the policy; bootagent status --steps shows what took the time before")
 }
 
 #[cfg(test)]
