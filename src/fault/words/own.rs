@@ -10,7 +10,15 @@ pub fn complaint(lines: &[ForeignText]) -> Option<Complaint> {
     let named = |fault: &&Fault| line.judge(|line| line.starts_with(&format!("{}): ", fault.name())));
     let fault = Fault::ALL.iter().find(named)?;
     let cause = line.after(&format!("{}): ", fault.name()))?;
-    Some(Complaint::new(*fault, Message::from("bootagent's installer: ").and(cause)))
+    let mut complaint = Complaint::new(*fault, Message::from("bootagent's installer: ").and(cause));
+    if *fault == Fault::PackageUnusable {
+        complaint.remedy = Some(
+            "no tool writes this, so find out who did before anything installs it; node.installer = \"npm\" in bootagent.toml \
+             leaves it to npm; then: bootagent update"
+                .to_owned(),
+        );
+    }
+    Some(complaint)
 }
 
 #[cfg(test)]
@@ -29,6 +37,8 @@ mod tests {
             (fault, cause.as_str()),
             (Fault::RegistryUnreachable, "bootagent's installer: connecting to r.test: refused")
         );
+        let refused = "bootagent: the installation failed (dependency-unusable): x is a device";
+        assert!(read(complaint, refused).unwrap().2.contains("node.installer"));
         assert!(read(complaint, "bootagent: the installation failed (no-such-fault): x").is_none());
         assert!(read(complaint, "bootagent: npm installs, because x").is_none());
     }
