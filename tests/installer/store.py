@@ -39,7 +39,7 @@ def fill(work: Path, projects: dict, env: dict) -> None:
                 continue
             shutil.rmtree(directory, ignore_errors=True)
             write(directory, files)
-            for argv in FILL:
+            for argv in FILL[1:] if "package-lock.json" in files else FILL:
                 argv = [*argv, f"--cache={work / 'npm-cache'}"]
                 done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=LIMIT)
                 if done.returncode:
