@@ -68,9 +68,9 @@ def answers(work: Path) -> dict[str, str]:
 
 
 def versions(answers: dict[str, str]) -> list[tuple[str, str]]:
-    """Names and versions of the packages whose archives are there."""
+    """Names and versions of the packages that are there: archives, and the document without which npm makes no lockfile."""
     all_archives = (re.fullmatch(r"/((?:@[^/]+/)?([^/]+))/-/\2-(.+)\.tgz", path) for path in sorted(answers))
-    return [(found[1], found[3]) for found in all_archives if found]
+    return [(found[1], found[3]) for found in all_archives if found and f"/{found[1]}" in answers]
 
 
 def _cached(cacache: Path):
