@@ -87,6 +87,7 @@ fn selection() -> Selection {
         imds_users: None,
         lifecycle: None,
         fleet: Default::default(),
+        cache: Default::default(),
         copies: Default::default(),
         watch: Default::default(),
         evidence: Default::default(),
