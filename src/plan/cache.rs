@@ -21,6 +21,10 @@ pub struct CachedRelease {
     pub group: String,
     /// The transient unit that packs or unpacks it.
     pub unit: String,
+    /// What the release uses, which must stay as long as it does.
+    pub uses: Vec<PathBuf>,
+    /// Names the release that is built again in this boot: no entry is taken for it.
+    pub rebuilt: PathBuf,
     /// Paths in the release that each instance makes by itself, such as the link to `.env`.
     pub leave_out: Vec<PathBuf>,
     /// The entry in the machine's image.

@@ -235,11 +235,16 @@ pub fn link(steps: &mut Steps, draft: &Draft) {
     }
 }
 
+/// The runtimes and tools that the release needs.
+pub fn uses(draft: &Draft) -> Vec<PathBuf> {
+    draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect()
+}
+
 /// Adds the step that makes the release complete.
 /// The runtimes and tools that it needs are kept as long as it is.
 pub fn finish(steps: &mut Steps, draft: &Draft) {
     let (release, layout) = (draft.release(), &draft.layout);
-    let uses = draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect();
+    let uses = uses(draft);
     let needs = steps.before_finish();
     let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout), uses };
     steps

@@ -45,6 +45,11 @@ pub fn store(steps: &mut Steps, draft: &Draft) {
         .optional();
 }
 
+/// Whether the release may be one of the cache.
+pub fn is_cached(draft: &Draft) -> bool {
+    cached(draft).is_some()
+}
+
 /// The entry of the release; `None` if the policy has no cache, or there is nothing to build.
 fn cached(draft: &Draft) -> Option<CachedRelease> {
     let Draft { wanted, recipe, layout, rendering, .. } = draft;
@@ -77,6 +82,8 @@ fn cached(draft: &Draft) -> Option<CachedRelease> {
         user: layout.build_user(),
         group: layout.user().to_owned(),
         unit: layout.transient("release-cache"),
+        uses: build::uses(draft),
+        rebuilt: layout.rebuilt(),
         leave_out: links.chain(persistent).chain(files).chain(site).collect(),
         image,
         object,

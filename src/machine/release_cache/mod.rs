@@ -45,6 +45,9 @@ pub fn check(cached: &CachedRelease) -> Result<Check> {
 
 /// Restores the release from the first place that has a good entry. Without one the release is built: a cache never fails a run.
 pub async fn restore(imds: &Imds, cached: &CachedRelease) -> Result<Change> {
+    if files::read(&cached.rebuilt)?.is_some_and(|text| names(&text, &cached.release)) {
+        return Ok(Change::Changed("not used: the release is built again".to_owned()));
+    }
     let image = cached.image.as_deref().map(Place::Image);
     let mut was_refused = false;
     for place in image.into_iter().chain(cached.object.as_ref().map(Place::Object)) {
@@ -60,13 +63,21 @@ pub async fn restore(imds: &Imds, cached: &CachedRelease) -> Result<Change> {
             Err(error) => {
                 let (release, record) = (cached.release.clone(), cached.record.clone());
                 blocking(move || releases::discard(&release, &[record])).await?;
-                let causes = error.in_public().report().causes.join(": ");
-                progress::note(format!("the release is not taken from the release cache: {place}: {causes}"));
+                let error = error.in_public().report();
+                let (causes, code, remedy) = (error.causes.join(": "), error.code, error.remedy);
+                let cause = format!("{place}: {causes} [{code}]; {remedy}");
+                progress::note(format!(
+                    "the release is built, and not taken from the release cache: {cause}"
+                ));
                 was_refused = true;
             }
         }
     }
     Ok(Change::Changed(if was_refused { "not used" } else { "no entry" }.to_owned()))
+}
+
+fn names(text: &[u8], release: &Path) -> bool {
+    Path::new(String::from_utf8_lossy(text).trim_end()) == release
 }
 
 /// Where an entry is.
@@ -107,14 +118,13 @@ async fn take(imds: &Imds, cached: &CachedRelease, place: Place<'_>) -> Result<O
     let start = blocking(verifying).await?;
     empty(cached).await?;
     child::unpack(cached, staging.path(), ENTRY, start, LIMIT).await?;
-    // What it uses is recorded by the step that finishes releases.
-    let (release, record) = (cached.release.clone(), cached.record.clone());
-    blocking(move || releases::finish(&release, &record, &[])).await?;
+    let CachedRelease { release, record, uses, .. } = cached.clone();
+    blocking(move || releases::finish(&release, &record, &uses)).await?;
     Ok(Some(crate::facts::age(age)))
 }
 
 fn refused(place: &str, cause: String) -> Error {
-    Error::new(Code::SourceUnsafe, format!("reading the release in {place}"), cause)
+    Error::new(Code::CacheRefused, format!("reading the release in {place}"), cause)
 }
 
 /// Copies the image's entry, if it has one, and returns its age in seconds. Only root may be able to change it.
@@ -155,7 +165,7 @@ async fn key(imds: &Imds, object: &CacheObject) -> Result<Secret> {
     match key.expose().trim().len() < SHORTEST_KEY {
         true => {
             let cause = format!("the key has under {SHORTEST_KEY} characters");
-            Err(Error::new(Code::SourceUnsafe, format!("reading the secret {secret}"), cause)
+            Err(Error::new(Code::CacheRefused, format!("reading the secret {secret}"), cause)
                 .remedy("put 64 random hexadecimal digits there: openssl rand -hex 32"))
         }
         false => Ok(key),

@@ -41,12 +41,12 @@ pub fn unpack(request: &UnpackRequest) -> Result<()> {
         match error.downcast::<Refused>() {
             Ok(Refused(why, name)) => {
                 let cause = Message::from("of its files, ").and(ForeignText::message(&name));
-                Error::new(Code::SourceUnsafe, doing(), cause.and(format!(" {why}")))
+                Error::new(Code::CacheRefused, doing(), cause.and(format!(" {why}")))
             }
             Err(_) if crate::error::is_disk_full(&cause) => {
                 Error::of_the_disk(doing(), ForeignText::message(&cause))
             }
-            Err(_) => Error::new(Code::SourceUnsafe, doing(), ForeignText::message(&cause)),
+            Err(_) => Error::new(Code::CacheRefused, doing(), ForeignText::message(&cause)),
         }
     })
 }
@@ -237,7 +237,7 @@ mod tests {
             release: scratch.path().join("release"),
         };
         let error = unpack(&request).unwrap_err();
-        assert_eq!(error.code(), Code::SourceUnsafe);
+        assert_eq!(error.code(), Code::CacheRefused);
         assert!(!scratch.path().join("x").exists());
         error.in_public().to_string()
     }
@@ -255,11 +255,11 @@ mod tests {
             (EntryType::Char, "x", "", "not a file"),
             (EntryType::Block, "x", "", "not a file"),
             (EntryType::Fifo, "x", "", "not a file"),
-            (EntryType::GNUSparse, "x", "", "not a file"),
         ] {
             let said = refused(kind, name, link, 0);
             assert!(said.contains(says), "{kind:?} {name} {link}: {said}");
         }
+        refused(EntryType::GNUSparse, "x", "", 0);
         refused(EntryType::Regular, "x", "", 1700);
     }
 
