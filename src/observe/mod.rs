@@ -34,7 +34,7 @@ pub use policy::{
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, lifecycle, manifest,
-    repository_manifest, source, tags, tip, unusable,
+    repository_manifest, source, tags, tip, tip_within, unusable,
 };
 pub use sources::sources;
 pub use tokens::tokens;

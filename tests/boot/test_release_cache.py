@@ -92,7 +92,7 @@ def test_the_registry_is_down_and_another_instance_serves_from_the_cache(stage, 
     stage.world.npm.carry(npm_packages.ensure(EXPRESS))
     serve(stage, memory, services.express(**{".npmrc": NPMRC}))
     assert stage.run().code == 0 and "no entry" in step(stage, "release-cache")["detail"]
-    built = sum(step(stage, name)["seconds"] for name in ("checkout", "install"))
+    built, wrote = (sum(step(stage, name)["seconds"] for name in names) for names in (("checkout", "install"), ("release-store",)))
     assert len(entries(memory)) == 1, memory.names()
     fresh(stage, binary)
     stage.world.npm.fail(503)
@@ -112,7 +112,7 @@ def test_the_registry_is_down_and_another_instance_serves_from_the_cache(stage, 
     # The entry has no value of the secret, and the release's own links lead where this machine has them.
     link = stage.machine.readlink(f"/opt/{stage.world.tags['bootagent:service']}/current/.env")
     assert link.startswith("/run/bootagent/")
-    print(f"build {built:.1f} s, from the cache {restored['seconds']:.1f} s")
+    print(f"checkout and install {built:.1f} s, written in {wrote:.1f} s, from the cache {restored['seconds']:.1f} s")
 
 
 def test_an_entry_that_is_not_good_is_refused_and_the_release_is_built(stage, memory):  # noqa: F811
