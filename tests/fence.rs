@@ -103,7 +103,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("volume", &["jail", "process", "disk", "progress"]),
     ("upkeep", &["install", "jail", "process", "disk", "progress"]),
     ("seal", &["install", "process", "disk"]),
-    ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
+    ("service", &["container", "install", "jail", "process", "disk", "retry", "budget", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["npm_tree", "registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("npm_tree", &["web", "jail"]),
@@ -115,6 +115,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("process", &["disk"]),
     ("disk", &[]),
     ("retry", &["progress"]),
+    ("budget", &[]),
     ("progress", &[]),
 ];
 
