@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::cache::Cache;
 use super::copies::Copies;
 use super::dnf::DnfRepositories;
 use super::evidence::Evidence;
@@ -83,6 +84,8 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Fleet::is_empty")]
     pub fleet: Fleet,
+    #[serde(default, skip_serializing_if = "Cache::is_empty")]
+    pub cache: Cache,
     #[serde(default, skip_serializing_if = "Copies::is_empty")]
     pub origins: Copies,
     #[serde(default, skip_serializing_if = "Watch::is_empty")]
@@ -182,6 +185,7 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             fleet: self.fleet.over(under.fleet),
+            cache: self.cache.over(under.cache),
             origins: self.origins.over(under.origins),
             watch: self.watch.over(under.watch),
             evidence: self.evidence.over(under.evidence),
@@ -221,6 +225,7 @@ impl Fragment {
             .and(self.imds.check())
             .and(self.lifecycle.check())
             .and(self.fleet.check())
+            .and(self.cache.check(self.fleet.prefix.is_some()))
             .and(self.origins.check(self.fleet.prefix.is_some()))
             .and(self.watch.check())
             .and(self.evidence.check())
@@ -248,6 +253,7 @@ impl Fragment {
             ("install_secret", &self.install_secret),
             ("evidence.stack", &self.evidence.stack),
             ("origins.mirror", &self.origins.mirror),
+            ("cache.secret", &self.cache.secret),
             ("origins.mirror_credential", &self.origins.mirror_credential),
         ];
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
