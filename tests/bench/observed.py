@@ -59,8 +59,10 @@ def tell_marks(run: Run, output: str, since: float, first_200: float) -> None:
 
 
 def tell_steps(run: Run, steps: list[tuple[float, float, str]], since: float, first_200: float) -> None:
-    """The agent's many steps as the few that a script has: from the end of the installation on, all is `start`."""
+    """The agent's many steps as the few that a script has: from the end of the installation on, all is `start`; from the
+    start of the service on, where nothing was fetched or installed."""
     rows = [(begin, end, ROWS[name]) for begin, end, name in steps if name in ROWS]
+    rows = rows or [step for step in steps if step[2] == "start"]
     run.steps = durations(timeline(rows, since, between="look", after="start"), first_200)
     (gate,) = [(begin, end) for begin, end, name in steps if name == "health-check"]
     run.gate, run.soak = gate[1] - gate[0], gate[1] - first_200

@@ -76,7 +76,7 @@ def ratio_line(runs: Sequence[Run], half: str, ours: str, theirs: str) -> str:
     processor = pairs(runs, half, ours, theirs, of=lambda run: run.cpu)
     if not time[0]:
         return ""
-    line = f"{ours} / {theirs:<6}  time {in_full(paired_ratio(*time))}   processor {in_full(paired_ratio(*processor))}"
+    line = f"{ours + ' / ' + theirs:<18}  time {in_full(paired_ratio(*time))}   processor {in_full(paired_ratio(*processor))}"
     if half != "sealed":
         return line
     return f"{line}   own {in_full(paired_ratio(*pairs(runs, half, ours, theirs, of=lambda run: run.own)))}"

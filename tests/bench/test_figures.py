@@ -6,7 +6,7 @@ import again
 import pytest
 from again import Found
 from figures import Spread, durations, paired_ratio, spread, timeline
-from observed import bash_marks, headline, user_data_times
+from observed import bash_marks, headline, tell_steps, user_data_times
 from run import DELTA, VARIANTS, Peaks, Run, beside, pairs, variants
 from sample import CASES, Case
 from table import half_table, in_full, memory, report
@@ -52,6 +52,14 @@ def test_steps_of_the_agent_become_marks_of_which_the_one_that_began_last_counts
 def test_time_between_steps_is_neither_lost_nor_given_to_one_of_them():
     marks = timeline([(1.0, 2.0, "source"), (2.5, 3.0, "install")], 0.0, between="look", after="start")
     assert durations(marks, 3.5) == {"look": 1.5, "source": 1.0, "install": 0.5, "start": 0.5}
+
+
+def test_where_nothing_is_installed_the_agent_looks_until_it_starts_the_service():
+    run = Run("sealed", "bootagent", 1, case="shop")
+    tell_steps(run, [(1.0, 1.25, "environment"), (1.25, 1.5, "start"), (1.5, 8.0, "health-check")], 0.5, 3.0)
+    assert run.steps == {"look": 0.75, "start": 1.75} and (run.gate, run.soak) == (6.5, 5.0)
+    tell_steps(run, [(1.0, 2.0, "install"), (2.25, 2.5, "start"), (2.5, 8.0, "health-check")], 0.5, 3.0)
+    assert run.steps == {"look": 0.5, "install": 1.0, "start": 1.0}
 
 
 def test_without_any_step_all_is_what_comes_after():
@@ -160,7 +168,7 @@ def test_a_sealed_image_is_judged_against_old_and_floor_by_the_clock_that_all_sh
     told = sealed(("old", 10.0, 8.0), ("bootagent", 2.5, 1.5), (DELTA, 2.8, 1.8), ("floor", 2.0, 0.5), case=CASES["node"])
     assert "bootagent / old     time 0.25 (0.25-0.25)   processor 1.00 (1.00-1.00)   own 0.19 (0.19-0.19)" in told
     assert "bootagent / floor   time 1.25 (1.25-1.25)   processor 1.00 (1.00-1.00)   own 3.00 (3.00-3.00)" in told
-    assert "delta / floor   time 1.40" in told
+    assert "delta / floor       time 1.40" in told
     assert "0.3 of old's time: reached; 1.25 of floor's time: reached; the agent" in told
     assert "machine" in told and "the clock starts with systemd" in told
     slow = sealed(("old", 10.0, 8.0), ("bootagent", 3.5, 1.5), ("floor", 2.0, 0.5), case=CASES["node"])
