@@ -45,3 +45,10 @@ fn everything_comes_from_one_registry() {
         "{sources:?}"
     );
 }
+
+/// docs/explanation/cost.md names the limit.
+#[test]
+fn no_more_is_locked_than_was_decided() {
+    let packages = lock().lines().filter(|line| *line == "[[package]]").count();
+    assert!((100..=380).contains(&packages), "{packages} packages in Cargo.lock: is the new one worth it?");
+}

@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_it_plans_where_there_is_no_shell_no_git_and_no_library(empty):
 def test_a_failure_there_has_its_code_too(empty):
     done = run_in(empty, "--dry-run", "--service", "a", "--environment", "test", "--repository", "/none")
     assert done.returncode == 78 and "E-REPOSITORY-INVALID" in done.stderr, done
+
+
+def test_it_starts_at_once(binary):
+    def took() -> float:
+        began = time.monotonic()
+        subprocess.run([binary, "--version"], check=True, capture_output=True)
+        return time.monotonic() - began
+
+    # The shortest: other tests run beside it.
+    assert min(took() for _ in range(20)) < 0.020
 
 
 def test_it_stays_small(binary):
