@@ -18,6 +18,13 @@ struct Credential {
     password: Option<Secret>,
 }
 
+/// The host of a key, with its port: what follows may be a token.
+fn host(place: &str) -> &str {
+    let rest = place.trim_start_matches('/');
+    let end = rest.find('/').or_else(|| rest.find(':')).unwrap_or(rest.len());
+    rest.get(..end).unwrap_or_default()
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Credentials(Vec<Credential>);
 
@@ -41,7 +48,7 @@ impl Credentials {
             "username" => one.user = one.user.take().or_else(|| Some(value.to_owned())),
             "email" | "always-auth" => {}
             // The rest of the key may be a token, written with a colon for the equals sign.
-            _ => return for_npm(format!(".npmrc has an unknown key of {}", quoted(place))),
+            _ => return for_npm(format!(".npmrc has an unknown key of {}", quoted(host(place)))),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ pub fn parse(
     text: &str,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>> {
-    let mut all = Vec::new();
+    let mut all: Vec<(String, String)> = Vec::new();
     for line in text.split(['\r', '\n']) {
         let line = line.trim();
         if line.is_empty() || line.starts_with([';', '#']) {
@@ -24,7 +24,11 @@ pub fn parse(
         if key.ends_with("[]") {
             return for_npm(format!("{file} has the list {}", quoted(&key)));
         }
-        all.push((key, value));
+        // Of equal keys npm takes the last one.
+        match all.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, former)) => *former = value,
+            None => all.push((key, value)),
+        }
     }
     Ok(all)
 }
@@ -78,9 +82,9 @@ mod tests {
 
     #[test]
     fn lines_become_keys_and_values() {
-        let text = "\u{20}a = b \r\n; c=d\n#e=f\nflag\nquoted=\"x y\"\n//r/:_authToken=${TOKEN}\nh = i ; why\nj=${NONE?}k\n";
+        let text = "\u{20}a = b \r\n; c=d\n#e=f\nflag\nquoted=\"x y\"\n//r/:_authToken=${TOKEN}\nh = i ; why\nj=${NONE?}k\na=last\n";
         let expected = [
-            ("a", "b"),
+            ("a", "last"),
             ("flag", "true"),
             ("quoted", "x y"),
             ("//r/:_authToken", "t0k"),

@@ -1,6 +1,8 @@
 //! npm's settings, from variables and `.npmrc` files: those that change what an installation makes. One that is not known
 //! here is npm's.
 
+use std::time::Duration;
+
 use super::address::{Address, PUBLIC, Replace};
 use super::credentials::Credentials;
 use super::{Obstacle, Result, for_npm, ini, quoted};
@@ -27,6 +29,8 @@ pub struct Settings {
     pub no_proxy: Vec<String>,
     /// Replaces the machine's certificates.
     pub ca_file: Option<String>,
+    /// npm's `fetch-timeout`, if it is set: how long the registry may send nothing.
+    pub patience: Option<Duration>,
 }
 
 /// Settings that change only output, commands other than `ci`, how packages are published or resolved, how scripts run,
@@ -52,7 +56,6 @@ const IGNORED: &[&str] = &[
     "fetch-retry-factor",
     "fetch-retry-maxtimeout",
     "fetch-retry-mintimeout",
-    "fetch-timeout",
     "foreground-scripts",
     "format-package-lock",
     "fund",
@@ -208,6 +211,7 @@ impl Settings {
                 .filter(|host| !host.is_empty())
                 .collect(),
             ca_file: first("cafile").map(str::to_owned),
+            patience: first("fetch-timeout").and_then(|time| time.parse().ok()).map(Duration::from_millis),
         })
     }
 }
@@ -241,6 +245,7 @@ fn known(key: &str) -> Known {
         | "legacy-peer-deps"
         | "ignore-scripts"
         | "engine-strict"
+        | "fetch-timeout"
         | "strict-ssl" => Known::Read,
         "https-proxy" | "proxy" | "noproxy" | "cafile" => Known::OfTheMachine,
         _ if key.starts_with("//") => Known::Credential,
@@ -252,8 +257,10 @@ fn known(key: &str) -> Known {
     }
 }
 
+/// Without what follows a colon or a space: of a line with a mistake it may be a token.
 fn changes(key: &str) -> Obstacle {
-    Obstacle::ForNpm(format!("npm's setting {} may change what is installed", quoted(key)))
+    let shown = key.split([':', ' ', '\t']).next().unwrap_or_default();
+    Obstacle::ForNpm(format!("npm's setting {} may change what is installed", quoted(shown)))
 }
 
 #[cfg(test)]
@@ -325,6 +332,16 @@ mod tests {
             read(&[("NPM_CONFIG_OMIT", "")], "fund=false\nsave-exact=true\n@acme:registry=https://r.test/")
                 .is_ok()
         );
+        for text in [
+            "_authToken: npm_s3cret",
+            "_auth s3cret",
+            "//r/:_authToken:user:s3cret",
+            "//r.test:8080/:x:s3cret",
+        ] {
+            let why = format!("{:?}", read(&[], text).unwrap_err());
+            assert!(!why.contains("s3cret") && !why.contains("user"), "{why}");
+        }
+        assert_eq!(read(&[], "fetch-timeout=90000").unwrap().patience, Some(Duration::from_secs(90)));
         for text in ["strict-ssl=true", "sass_binary_site=https://m.test/x", "sharp_binary_host = x"] {
             assert!(read(&[], text).is_ok(), "{text}");
         }

@@ -1,6 +1,8 @@
 //! The first steps of a plan, which depend on nothing of the repository. A run carries them out before it makes the rest of
 //! the plan: once they are done, a reboot continues the run.
 
+use std::path::Path;
+
 use super::steps::Steps;
 use super::{Wanted, agent, imds, records, remember, upkeep, watch};
 use crate::error::Result;
@@ -54,6 +56,12 @@ pub fn begin(steps: &mut Steps, facts: &Facts, selection: &Selection) -> Result<
     scratch.push(Layout::new(&selection.service).migration());
     scratch.extend(Layout::new(&selection.service).candidate_paths());
     scratch.push(Layout::new(&selection.service).unfinished_failures());
+    if selection.cache.writes() {
+        // Up to half of the free disk.
+        scratch.push(
+            Path::new(layout::STAGING).join(Layout::new(&selection.service).transient("release-cache")),
+        );
+    }
     let left = Action::StopLeftovers { units, scratch };
     steps.add("remove-leftovers", "stops and removes what a killed run left", left).within(Phase::Tidy);
     prepare_retry(steps, facts, selection.next_boot.as_ref());

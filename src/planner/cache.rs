@@ -52,12 +52,13 @@ pub fn is_cached(draft: &Draft) -> bool {
 
 /// The entry of the release; `None` if the policy has no cache, or there is nothing to build.
 fn cached(draft: &Draft) -> Option<CachedRelease> {
-    let Draft { wanted, recipe, layout, rendering, .. } = draft;
+    let Draft { wanted, recipe, layout, .. } = draft;
     let is_built = matches!(recipe.kind, Kind::Program | Kind::Site(_))
         && recipe.parts().any(|part| !part.work.is_empty());
     let cache = &wanted.selection.cache;
     wanted.facts.instance.as_ref().filter(|_| is_built && !wanted.source.is_manifest)?;
-    let key = key(draft);
+    let leave_out = left_out(draft);
+    let key = key(draft, &leave_out);
     let object =
         cache.secret.clone().zip(wanted.selection.fleet_memory()).map(|(secret, memory)| CacheObject {
             at: memory.release(&key),
@@ -68,12 +69,6 @@ fn cached(draft: &Draft) -> Option<CachedRelease> {
     if object.is_none() && image.is_none() {
         return None;
     }
-    let tree = recipe.tree(Path::new(""));
-    let links = rendering.others().iter().filter_map(|(file, _)| file.link.map(|link| tree.join(link)));
-    let persistent = accounts::kept(wanted.manifest, recipe).into_iter().map(|path| tree.join(path));
-    let files = wanted.manifest.env.files.iter().map(|file| PathBuf::from(&file.path));
-    // Made again by a step that looks for the secret's values in the pages.
-    let site = recipe.site().map(|_| layout::site(Path::new("")));
     let release = draft.release();
     Some(CachedRelease {
         key,
@@ -84,10 +79,22 @@ fn cached(draft: &Draft) -> Option<CachedRelease> {
         unit: layout.transient("release-cache"),
         uses: build::uses(draft),
         rebuilt: layout.rebuilt(),
-        leave_out: links.chain(persistent).chain(files).chain(site).collect(),
+        leave_out,
         image,
         object,
     })
+}
+
+/// Paths in the release that each instance makes by itself.
+fn left_out(draft: &Draft) -> Vec<PathBuf> {
+    let Draft { wanted, recipe, rendering, .. } = draft;
+    let tree = recipe.tree(Path::new(""));
+    let links = rendering.others().iter().filter_map(|(file, _)| file.link.map(|link| tree.join(link)));
+    let persistent = accounts::kept(wanted.manifest, recipe).into_iter().map(|path| tree.join(path));
+    let files = wanted.manifest.env.files.iter().map(|file| PathBuf::from(&file.path));
+    // Made again by a step that looks for the secret's values in the pages.
+    let site = recipe.site().map(|_| layout::site(Path::new("")));
+    links.chain(persistent).chain(files).chain(site).collect()
 }
 
 /// All that determines the bytes of a release. Its path contains the commit, and many package managers write it into files.
@@ -99,6 +106,7 @@ struct Identity<'a> {
     machine: [&'a str; 3],
     parts: Vec<Part<'a>>,
     packages: Vec<&'a String>,
+    leave_out: &'a [PathBuf],
 }
 
 /// A directory that is built.
@@ -107,11 +115,12 @@ struct Part<'a> {
     /// With its version.
     runtime: &'a str,
     path: &'a [String],
-    work: Vec<(&'a str, &'a [String])>,
+    /// Name, command, and who carries out an `npm ci`, if that is bootagent.
+    work: Vec<(&'a str, &'a [String], Option<&'a str>)>,
     environment: &'a BTreeMap<String, String>,
 }
 
-fn key(draft: &Draft) -> String {
+fn key(draft: &Draft, leave_out: &[PathBuf]) -> String {
     let Draft { wanted, recipe, .. } = draft;
     let machine = &wanted.facts.machine;
     let identity = Identity {
@@ -120,6 +129,7 @@ fn key(draft: &Draft) -> String {
         machine: [machine.os.as_str(), machine.version.as_str(), machine.arch.as_str()],
         parts: recipe.parts().map(Part::of).collect(),
         packages: recipe.packages().collect(),
+        leave_out,
     };
     let text = serde_json::to_vec(&identity).unwrap_or_default();
     Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -130,7 +140,11 @@ impl<'a> Part<'a> {
         Part {
             runtime: &recipe.runtime,
             path: &recipe.path,
-            work: recipe.work.iter().map(|work| (work.name.as_str(), work.argv.as_slice())).collect(),
+            work: recipe
+                .work
+                .iter()
+                .map(|work| (work.name.as_str(), work.argv.as_slice(), work.own_installer.as_deref()))
+                .collect(),
             environment: &recipe.build_environment,
         }
     }

@@ -75,6 +75,11 @@ fn go_back(steps: &mut Steps, draft: &Draft, has_candidate: bool) {
             let prune = Action::PruneReleases(prune(wanted, former, layout));
             let why = "removes the failed release";
             steps.add("prune-back", why, prune).after(done).within(Phase::Tidy);
+            if cache::is_cached(draft) {
+                let why = "the release may have come from the release cache: another attempt in this boot builds it";
+                let text = format!("{}\n", generation.release.display());
+                steps.file("rebuilt", why, layout.rebuilt(), text, 0o600).after(done);
+            }
         }
         (None, Some(good)) => {
             let former = &good.generation;

@@ -62,13 +62,14 @@ def test_a_service_that_ends_for_another_reason_beside_a_stranger_says_its_own(s
 
 
 def test_a_service_that_the_budget_cuts_off_says_its_own_words(stage):
-    """The time that its health check has is longer than what the installation left of the budget."""
-    server = 'console.error("Error: DATABASE_URL is not set"); setInterval(() => {}, 1000)\n'
+    """The time that its health check has is longer than what the installation left of the budget. It accepts the probe, and never
+    answers."""
+    server = 'console.error("Error: DATABASE_URL is not set"); require("net").createServer(() => {}).listen(3000)\n'
     name = stage.serve(node(server, **{"bootagent.toml": LONG}), secret=None)
     result = stage.run("--budget", "15s")
     assert_failed(
         stage.machine, result, 75, "E-DEADLINE",
-        f"waiting until {name}.service is healthy", "the run's budget is spent", "nothing listens on port 3000",
+        f"waiting until {name}.service is healthy", "the run's budget is spent",
     )  # fmt: skip
     assert "Error: DATABASE_URL is not set" in result.stderr
 

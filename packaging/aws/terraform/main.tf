@@ -53,6 +53,12 @@ variable "fleet_bucket" {
   description = "The bucket of the fleet memory"
 }
 
+variable "log_retention_days" {
+  type        = number
+  default     = 30
+  description = "0 if the log group is there already: another environment of this region made it"
+}
+
 locals {
   # Only what differs from the defaults of ./service. The ports are those of the manifests.
   services = {
@@ -70,9 +76,10 @@ locals {
 }
 
 module "network" {
-  source          = "./network"
-  environment     = var.environment
-  certificate_arn = var.certificate_arn
+  source             = "./network"
+  environment        = var.environment
+  certificate_arn    = var.certificate_arn
+  log_retention_days = var.log_retention_days
 }
 
 module "mongodb" {

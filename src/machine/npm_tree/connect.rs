@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -15,6 +17,9 @@ use crate::fault::Fault;
 use crate::machine::web::{connect as proxied, tls};
 
 const CONNECT: Duration = Duration::from_secs(15);
+/// After this time without an answer the next address is tried, too, as Node does.
+const NEXT: Duration = Duration::from_millis(300);
+const MOST_ADDRESSES: usize = 8;
 
 pub type Stream = TlsStream<TcpStream>;
 
@@ -32,10 +37,17 @@ pub fn tls(roots: RootCertStore) -> Result<TlsConnector> {
 pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let asked = tokio::time::timeout(CONNECT, tokio::net::lookup_host((host, port))).await;
     match asked {
-        Ok(Ok(found)) => Ok(found.collect()),
+        Ok(Ok(found)) => Ok(alternating(found)),
         Ok(Err(_)) => Err(unreachable(host, "no address for this host name (DNS)")),
         Err(_) => Err(unreachable(host, "no answer to the question for its address (DNS)")),
     }
+}
+
+/// Both families in turn: where one of them leads nowhere, the other comes soon.
+fn alternating(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let (six, four): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
+    let longest = six.len().max(four.len());
+    (0..longest).flat_map(|at| six.get(at).into_iter().chain(four.get(at))).copied().collect()
 }
 
 /// Connects to one of the addresses, through which `host` is reached: its own, or those of `proxy`.
@@ -71,19 +83,61 @@ pub async fn connect(
 
 async fn tcp(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream> {
     let mut last = "it has no address".to_owned();
-    for address in addresses.iter().take(8) {
-        match tokio::time::timeout(CONNECT / 3, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
+    let mut rest = addresses.iter().take(MOST_ADDRESSES);
+    let mut trying = FuturesUnordered::new();
+    loop {
+        match rest.next() {
+            Some(address) => trying.push(TcpStream::connect(address)),
+            None if trying.is_empty() => return Err(unreachable(host, &last)),
+            None => {}
+        }
+        match tokio::time::timeout(NEXT, trying.next()).await {
+            Ok(Some(Ok(stream))) => {
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => last = format!("{address} does not answer"),
+            Ok(Some(Err(error))) => last = error.to_string(),
+            Ok(None) | Err(_) => {}
         }
     }
-    Err(unreachable(host, &last))
 }
 
 fn unreachable(host: &str, cause: &str) -> Failure {
     Failure::new(Fault::RegistryUnreachable, format!("connecting to {host}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_both_families_take_turns() {
+        let of = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let found = of(&[
+            "[2001:db8::1]:443",
+            "[2001:db8::2]:443",
+            "[2001:db8::3]:443",
+            "192.0.2.1:443",
+            "192.0.2.2:443",
+        ]);
+        let wanted = of(&[
+            "[2001:db8::1]:443",
+            "192.0.2.1:443",
+            "[2001:db8::2]:443",
+            "192.0.2.2:443",
+            "[2001:db8::3]:443",
+        ]);
+        assert_eq!(alternating(found.into_iter()), wanted);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_hold_up_the_others() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let stream = tcp("r.test", &[closed, open]).await;
+        assert_eq!(stream.map(|stream| stream.peer_addr().unwrap()).ok(), Some(open));
+        assert!(tcp("r.test", &[closed]).await.is_err());
+        assert!(tcp("r.test", &[]).await.is_err());
+    }
 }

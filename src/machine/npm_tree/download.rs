@@ -26,8 +26,10 @@ use crate::secret::excerpt;
 const AT_ONCE: usize = 24;
 /// As many as npm is told to make.
 const TRIES: u32 = 6;
-/// The longest time without a byte of any package: a server may send one after the other.
-const STALL: Duration = Duration::from_secs(30);
+/// The longest time without a byte of any package, unless `fetch-timeout` says otherwise: a server may send one after the other,
+/// and a proxy may look through a package first. Connections that are dead are found earlier.
+const STALL: Duration = Duration::from_secs(60);
+const LONGEST_STALL: Duration = Duration::from_secs(600);
 const REDIRECTS: usize = 5;
 /// In bytes: what all packages together may unpack to.
 const UNPACKED: u64 = 16 << 30;
@@ -42,6 +44,7 @@ pub async fn packages(packages: &[Package], pool: &Pool<'_>, cache: &Cache, proj
         unpacking: Arc::new(Semaphore::new(cores.clamp(1, 4))),
         unpacked: AtomicU64::new(0),
         received: AtomicU64::new(0),
+        stall: pool.patience().unwrap_or(STALL).clamp(Duration::from_secs(1), LONGEST_STALL),
     };
     let all = stream::iter(packages).map(|package| shared.place(package));
     all.buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await
@@ -55,6 +58,7 @@ struct Shared<'a> {
     unpacked: AtomicU64,
     /// In bytes, of all packages.
     received: AtomicU64,
+    stall: Duration,
 }
 
 impl Shared<'_> {
@@ -163,16 +167,16 @@ impl Shared<'_> {
         .into())
     }
 
-    /// What comes, unless nothing comes of any package for `STALL`. The step's time limit bounds all of it.
+    /// What comes, unless nothing comes of any package for `stall`. The step's time limit bounds all of it.
     async fn in_time<T>(&self, address: &Address, coming: impl Future<Output = T>) -> Result<T> {
         let mut coming = std::pin::pin!(coming);
         loop {
             let before = self.received.load(Ordering::Relaxed);
-            if let Ok(came) = tokio::time::timeout(STALL, coming.as_mut()).await {
+            if let Ok(came) = tokio::time::timeout(self.stall, coming.as_mut()).await {
                 return Ok(came);
             }
             if self.received.load(Ordering::Relaxed) == before {
-                return Err(stalled(address));
+                return Err(stalled(address, self.stall));
             }
         }
     }
@@ -242,10 +246,10 @@ fn is_transient(failure: &Failure) -> bool {
     matches!(failure, Failure::Fault { fault: Fault::RegistryUnreachable | Fault::PackageAltered, .. })
 }
 
-fn stalled(address: &Address) -> Failure {
+fn stalled(address: &Address, stall: Duration) -> Failure {
     Failure::new(
         Fault::RegistryUnreachable,
-        format!("downloading {}: nothing for {} s", address.shown(), STALL.as_secs()),
+        format!("downloading {}: nothing for {} s", address.shown(), stall.as_secs()),
     )
 }
 

@@ -28,9 +28,6 @@ pub fn install(
     let roots = roots.map_err(|error| {
         Failure::ForNpm(format!("the certificates cannot be read: {}", error.in_public()))
     })?;
-    if roots.is_empty() {
-        return Err(Failure::ForNpm("the machine has no certificates of authorities".to_owned()));
-    }
     clear(tree, project)?;
     for package in &tree.packages {
         let path = project.join(&package.path);

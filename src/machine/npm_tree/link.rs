@@ -59,7 +59,7 @@ fn unix_first_line(file: &Path, shown: &str) -> Result<()> {
     }
     let end = 2 + line.len() - 2;
     let length = fs::metadata(file).map_err(failed)?.len();
-    let content = fs::read(file).map_err(failed)?;
+    let content = if length > LARGEST { Vec::new() } else { fs::read(file).map_err(failed)? };
     // npm would replace what is not UTF-8.
     if length > LARGEST || std::str::from_utf8(&content).is_err() {
         return Err(Failure::ForNpm(format!(

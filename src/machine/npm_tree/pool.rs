@@ -106,6 +106,11 @@ impl Sender {
 }
 
 impl<'a> Pool<'a> {
+    /// How long the registry may send nothing, if npm's settings say so.
+    pub fn patience(&self) -> Option<Duration> {
+        self.settings.patience
+    }
+
     pub fn new(connector: TlsConnector, settings: &'a Settings) -> Pool<'a> {
         Pool { connector, settings, servers: Mutex::default() }
     }

@@ -1,11 +1,12 @@
 //! The child processes that pack and unpack: as the build user, without network, secrets and IMDS.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::pack::PackRequest;
 use super::unpack::UnpackRequest;
-use crate::error::Result;
+use crate::error::{Coded, Result};
 use crate::fault::Phase;
 use crate::machine::jail::ask::ask_in;
 use crate::machine::jail::child::Role;
@@ -41,7 +42,11 @@ pub async fn unpack(
 
 /// Packs the release into an archive of at most `most` bytes. Returns its path. The service is in use already: it goes first.
 pub async fn pack(cached: &CachedRelease, staging: &Path, most: u64) -> Result<PathBuf> {
+    // Only root can write the record.
+    let record = std::fs::symlink_metadata(&cached.record);
+    let record = record.doing(|| format!("reading {}", cached.record.display()))?;
     let request = PackRequest {
+        finished: (record.mtime(), record.mtime_nsec()),
         release: cached.release.clone(),
         archive: Path::new(MOUNT).join(ARCHIVE),
         most,

@@ -13,7 +13,7 @@ pub mod unpack;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ use crate::machine::aws::{self, Imds, transfer};
 use crate::machine::disk::staging::Staging;
 use crate::machine::disk::{files, owned, room};
 use crate::machine::install::releases;
-use crate::machine::{Change, Check, SecretPatience, blocking, progress};
+use crate::machine::{Change, Check, SecretPatience, blocking, budget, progress};
 use crate::plan::{CacheObject, CachedRelease, Mode, Owner};
 use crate::secret::Secret;
 
@@ -32,6 +32,10 @@ use crate::secret::Secret;
 pub const MOST: u64 = 1 << 30;
 /// All of one entry's restoring. Less than the step's time limit: a release that comes too slowly is built.
 const LIMIT: Duration = Duration::from_secs(Phase::Transfer.seconds().0 / 2 - 20);
+/// All of one release's storing. Less than the step's time limit, which would be an error.
+const STORING: Duration = Duration::from_secs(Phase::Transfer.seconds().0 - 10);
+/// What is left of the run's budget for its last steps.
+const TO_END: Duration = Duration::from_secs(10);
 /// How long S3 and Secrets Manager are asked: a release can be built without them.
 const PATIENCE: SecretPatience =
     SecretPatience { time: crate::plan::Seconds(15), waits_for_permission: false };
@@ -172,8 +176,20 @@ async fn key(imds: &Imds, object: &CacheObject) -> Result<Secret> {
     }
 }
 
-/// Stores the release, unless there is an entry.
+/// Stores the release, unless there is an entry. The service is healthy already: the run does not fail because no time is left, or
+/// because the release cannot be an entry.
 pub async fn store(imds: &Imds, cached: &CachedRelease) -> Result<Change> {
+    let left = budget::end().map_or(STORING, |end| end.saturating_duration_since(Instant::now()));
+    let why = match timeout(left.saturating_sub(TO_END).min(STORING), stored(imds, cached)).await {
+        Ok(Err(error)) if error.code() == Code::CacheRefused => error.in_public().report().causes.join(": "),
+        Ok(stored) => return stored,
+        Err(_) => "no time was left".to_owned(),
+    };
+    progress::note(format!("the release is not stored in the release cache: {why}"));
+    Ok(Change::Changed("not stored".to_owned()))
+}
+
+async fn stored(imds: &Imds, cached: &CachedRelease) -> Result<Change> {
     let Some(object) = &cached.object else { return Ok(Change::Unchanged) };
     if transfer::exists(imds, &object.at, access(object)).await? {
         return Ok(Change::Unchanged);

@@ -1,6 +1,7 @@
 //! Packs a release into an archive. Runs in a child process, as the build user: what it cannot read is not packed. A file of
-//! another user is refused, because root's hooks may have put a secret there.
+//! another user, or one that changed after the release was finished, is refused, because root's hooks may have put a secret there.
 
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
 use super::unpack::{ENTRIES, UNPACKED_BYTES, is_allowed_link};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error};
+use crate::secret::ForeignText;
 
 /// Pack a release.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,13 +25,18 @@ pub struct PackRequest {
     pub archive: PathBuf,
     /// Bytes that it may have.
     pub most: u64,
+    /// When the release was finished: seconds and nanoseconds of the clock of files.
+    pub finished: (i64, i64),
     /// Paths in the release.
     pub leave_out: Vec<PathBuf>,
 }
 
-pub fn pack(request: &PackRequest) -> Result<()> {
-    write(request).map_err(|error| {
-        Error::of_the_disk(format!("packing {}", request.release.display()), format!("{error:#}"))
+pub fn pack(request: &PackRequest) -> crate::error::Result<()> {
+    let doing = || format!("packing {}", request.release.display());
+    write(request).map_err(|error| match error.downcast_ref::<Unsuitable>() {
+        Some(_) => Error::new(Code::CacheRefused, doing(), ForeignText::message(&format!("{error:#}")))
+            .remedy("nothing needs to be done: such a release is built by each instance"),
+        None => Error::of_the_disk(doing(), ForeignText::message(&format!("{error:#}"))),
     })
 }
 
@@ -43,6 +50,22 @@ fn write(request: &PackRequest) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Why a release cannot be an entry.
+#[derive(Debug)]
+struct Unsuitable(String);
+
+impl fmt::Display for Unsuitable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unsuitable {}
+
+fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Unsuitable> {
+    if holds { Ok(()) } else { Err(Unsuitable(otherwise())) }
+}
+
 /// Fails after `left` bytes.
 struct Bounded {
     file: File,
@@ -54,8 +77,9 @@ impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         let left = self.left.checked_sub(written as u64);
-        self.left =
-            left.ok_or_else(|| io::Error::other(format!("it would have over {} MiB", self.most >> 20)))?;
+        self.left = left.ok_or_else(|| {
+            io::Error::other(Unsuitable(format!("it would have over {} MiB", self.most >> 20)))
+        })?;
         Ok(written)
     }
 
@@ -87,24 +111,33 @@ impl Packing<'_> {
 
     fn entry(&mut self, inside: &Path) -> anyhow::Result<()> {
         self.entries += 1;
-        anyhow::ensure!(self.entries <= ENTRIES, "there are more than {ENTRIES} files");
+        require(self.entries <= ENTRIES, || format!("there are more than {ENTRIES} files"))?;
         let path = self.request.release.join(inside);
         let data = path.symlink_metadata()?;
         if data.is_dir() {
             self.archive.append_data(&mut header(EntryType::Directory, &data, 0), inside, io::empty())?;
             return self.directory(inside);
         }
-        anyhow::ensure!(data.uid() == geteuid().as_raw(), "it belongs to another user than the build user");
+        require(data.uid() == geteuid().as_raw(), || {
+            "it belongs to another user than the build user".to_owned()
+        })?;
+        // Redirection by root keeps the owner.
+        let changed = (data.ctime(), data.ctime_nsec());
+        require(changed <= self.request.finished, || {
+            "it was changed after the release was finished".to_owned()
+        })?;
         if data.is_symlink() {
             let target = fs::read_link(&path)?;
             let allowed = is_allowed_link(inside, &target, &self.request.release);
-            anyhow::ensure!(allowed, "it leads out of the release");
+            require(allowed, || "it leads out of the release".to_owned())?;
             let mut header = header(EntryType::Symlink, &data, 0);
             return Ok(self.archive.append_link(&mut header, inside, target)?);
         }
-        anyhow::ensure!(data.is_file(), "it is not a file, a directory or a symbolic link");
+        require(data.is_file(), || "it is not a file, a directory or a symbolic link".to_owned())?;
         self.bytes = self.bytes.saturating_add(data.len());
-        anyhow::ensure!(self.bytes <= UNPACKED_BYTES, "its files have over {} MiB", UNPACKED_BYTES >> 20);
+        require(self.bytes <= UNPACKED_BYTES, || {
+            format!("its files have over {} MiB", UNPACKED_BYTES >> 20)
+        })?;
         let mut header = header(EntryType::Regular, &data, data.len());
         Ok(self.archive.append_data(&mut header, inside, File::open(&path)?)?)
     }

@@ -164,6 +164,8 @@ mod tests {
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
+    /// Of a release that was finished after all that the tests do.
+    const NOW: (i64, i64) = (i64::MAX, 0);
 
     #[test]
     fn a_packed_release_is_unpacked_as_it_was() {
@@ -179,7 +181,8 @@ mod tests {
         symlink("/usr/bin/python3", at("a/python")).unwrap();
         File::open(at("a/node_modules/x/cli.js")).unwrap().set_modified(UNIX_EPOCH + DAY).unwrap();
         let leave_out = vec![".env".into()];
-        let request = PackRequest { release: at("a"), archive: at("archive"), most: 1 << 20, leave_out };
+        let request =
+            PackRequest { release: at("a"), archive: at("archive"), most: 1 << 20, finished: NOW, leave_out };
         pack(&request).unwrap();
         unpack(&UnpackRequest { archive: at("archive"), start: 0, release: at("b") }).unwrap();
         assert_eq!(fs::read_to_string(at("b/node_modules/.bin/x")).unwrap(), "text");
@@ -206,8 +209,13 @@ mod tests {
         fs::create_dir(&release).unwrap();
         fs::write(release.join("token"), "x").unwrap();
         std::os::unix::fs::chown(release.join("token"), Some(12345), None).unwrap();
-        let request = PackRequest { release, archive, most: 1 << 20, leave_out: Vec::new() };
+        let request = PackRequest { release, archive, most: 1 << 20, finished: NOW, leave_out: Vec::new() };
         assert!(pack(&request).unwrap_err().to_string().contains("token: it belongs to another user"));
+        std::os::unix::fs::chown(request.release.join("token"), Some(0), None).unwrap();
+        let earlier = PackRequest { archive: scratch.path().join("b"), finished: (1, 0), ..request };
+        let error = pack(&earlier).unwrap_err();
+        assert!(error.to_string().contains("token: it was changed after the release was finished"));
+        assert_eq!(error.code(), Code::CacheRefused);
     }
 
     /// An archive of one entry, and what unpacking it says.

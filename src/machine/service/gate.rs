@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::crash::{self, Seen};
 use super::listened;
@@ -122,9 +122,8 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
     let gate = &wait.gate;
     let allowed = started + gate.within.duration();
     // Earlier than the run's end, which would say nothing of the service: neither why it is not healthy nor its last lines.
-    let until = budget::end()
-        .and_then(|end| Instant::from_std(end).checked_sub(TO_EXPLAIN))
-        .map_or(allowed, |end| allowed.min(end));
+    let run_end = budget::end().and_then(|end| Instant::from_std(end).checked_sub(TO_EXPLAIN));
+    let until = run_end.map_or(allowed, |end| allowed.min(end));
     let before = units::state(&gate.unit).await?;
     // Since when the probes are good, and of which processes.
     let mut good: Option<(Instant, Same)> = None;
@@ -155,7 +154,14 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
         if too_many || state.is_down() {
             return Err(crash::ended(wait, &state, restarts, seen));
         }
-        let probed = listening_as_before(probe(gate, &state).await, &wait.listened);
+        let probing = probe(gate, &state);
+        let probed = match run_end.filter(|_| good.is_none()) {
+            Some(end) => timeout_at(end, probing)
+                .await
+                .unwrap_or_else(|_| Err(bad(Fault::HealthBadAnswer, "the last probe had no answer yet"))),
+            None => probing.await,
+        };
+        let probed = listening_as_before(probed, &wait.listened);
         let processes = match &probed {
             Ok(good) => good.processes.clone(),
             Err(bad) => bad.processes.clone(),
@@ -285,12 +291,11 @@ fn cut_off(gate: &Gate, worst: Bad, after: Duration) -> Error {
         after.as_secs(),
         gate.within
     );
-    Error::new(
-        Code::Deadline,
-        format!("waiting until {} is healthy", gate.unit),
-        Message::from(cause).and(worst.cause),
-    )
-    .remedy("does the service say why? If it only needs longer, raise budget in the policy; bootagent status --steps shows what took the time before")
+    let doing = format!("waiting until {} is healthy", gate.unit);
+    let remedy = "does the service say why? If it only needs longer, raise budget in the policy; bootagent status --steps shows \
+                  what took the time before";
+    let remedy = worst.remedy.unwrap_or_else(|| remedy.to_owned());
+    Error::new(Code::Deadline, doing, Message::from(cause).and(worst.cause)).remedy(remedy)
 }
 
 #[cfg(test)]

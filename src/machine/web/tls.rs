@@ -19,8 +19,13 @@ pub fn is_untrusted(cause: &str) -> bool {
 
 /// Whether the server does not speak TLS, or shares no version or cipher of it with rustls.
 pub fn is_unsupported(cause: &str) -> bool {
-    let says =
-        ["peer is incompatible", "alert: ProtocolVersion", "corrupt message of type InvalidContentType"];
+    let says = [
+        "peer is incompatible",
+        "alert: ProtocolVersion",
+        "alert: HandshakeFailure",
+        "alert: InsufficientSecurity",
+        "corrupt message of type InvalidContentType",
+    ];
     says.iter().any(|words| cause.contains(words))
 }
 

@@ -260,7 +260,7 @@ resource "aws_vpc_endpoint" "interface" {
   security_group_ids  = [aws_security_group.endpoints.id]
   policy = jsonencode({
     Statement = [{
-      Effect = "Allow", Principal = "*", Action = "*", Resource = "*"
+      Effect    = "Allow", Principal = "*", Action = "*", Resource = "*"
       Condition = { StringEquals = { "aws:PrincipalAccount" = local.account } }
     }]
   })
@@ -276,7 +276,7 @@ resource "aws_vpc_endpoint" "s3" {
     Statement = [
       { Effect = "Allow", Principal = "*", Action = "s3:GetObject", Resource = "*" },
       {
-        Effect = "Allow", Principal = "*", Action = "s3:*", Resource = "*"
+        Effect    = "Allow", Principal = "*", Action = "s3:*", Resource = "*"
         Condition = { StringEquals = { "aws:PrincipalAccount" = local.account, "aws:ResourceAccount" = local.account } }
       },
     ]
