@@ -6,7 +6,8 @@
 The packages are those of the projects in projects.py, which npm fetches once. All lockfiles are made by npm of what is then in
 the store: the projects, single packages, random sets, and projects with workspaces, aliases, links and optional packages, by a
 seed. Each that has development packages is installed with and without them. `--node` is a directory with bin/node and bin/npm; of several, a
-lockfile gets one in turn, or with `--every-node` all. `--projects` adds the real projects in the subdirectories of a directory. Scripts are npm's, so none runs.
+lockfile gets one in turn, or with `--every-node` all. `--projects` adds the real projects in the subdirectories
+of a directory; with a `--work` of its own, because made lockfiles need the documents of all packages in the store. Scripts are npm's, so none runs.
 """
 
 import argparse

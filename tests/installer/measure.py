@@ -102,9 +102,9 @@ def main():
                 for name, text in MEASURES.items()
             ) + f"; {own['wall']:.1f} s and {own['memory'] / 1024:.0f} MiB,"
                 f" npm {npm['wall']:.1f} s and {npm['memory'] / 1024:.0f} MiB", flush=True)  # fmt: skip
-    (work / "bench.json").write_text(json.dumps(lines, indent=1) + "\n")
-    if options.picture:
-        options.picture.write_text(picture.svg(lines, MEASURES))
+            (work / "bench.json").write_text(json.dumps(lines, indent=1) + "\n")
+            if options.picture:
+                options.picture.write_text(picture.svg(lines, MEASURES))
     return 0
 
 

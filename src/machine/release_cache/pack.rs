@@ -15,7 +15,6 @@ use tar::{EntryType, Header};
 
 use super::unpack::{ENTRIES, UNPACKED_BYTES, is_allowed_link};
 use crate::error::{Code, Error};
-use crate::secret::ForeignText;
 
 /// Pack a release.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,10 +32,10 @@ pub struct PackRequest {
 
 pub fn pack(request: &PackRequest) -> crate::error::Result<()> {
     let doing = || format!("packing {}", request.release.display());
-    write(request).map_err(|error| match error.downcast_ref::<Unsuitable>() {
-        Some(_) => Error::new(Code::CacheRefused, doing(), ForeignText::message(&format!("{error:#}")))
+    write(request).map_err(|error| match is_unsuitable(&error) {
+        true => Error::new(Code::CacheRefused, doing(), format!("{error:#}"))
             .remedy("nothing needs to be done: such a release is built by each instance"),
-        None => Error::of_the_disk(doing(), ForeignText::message(&format!("{error:#}"))),
+        false => Error::of_the_disk(doing(), format!("{error:#}")),
     })
 }
 
@@ -61,6 +60,11 @@ impl fmt::Display for Unsuitable {
 }
 
 impl std::error::Error for Unsuitable {}
+
+fn is_unsuitable(error: &anyhow::Error) -> bool {
+    let of_the_archive = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<Unsuitable>() || of_the_archive.is_some_and(|inner| inner.is::<Unsuitable>())
+}
 
 fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Unsuitable> {
     if holds { Ok(()) } else { Err(Unsuitable(otherwise())) }
