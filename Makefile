@@ -1,5 +1,5 @@
 # Both commands work from nothing on a Debian 12 machine, as root, and say what they wait for.
-.PHONY: help demo test test-long bench cost build static reproducible packages release lint prepare clean
+.PHONY: help demo test test-long bench again cost build static reproducible packages release lint prepare clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -18,11 +18,17 @@ test-long: ## the same, and every point of the long sweeps: SEED=N repeats a run
 	@set -e; python=$$(tests/prepare); \
 	SWEEP=whole SEED=$${SEED:-$$(shuf -i 0-4294967295 -n 1)} tests/run $$python
 
-bench: ## services booted by old bash, by tuned bash and by bootagent, in turns: ROUNDS=3 CASES="node node-installer pm2 python python-pip"
+bench: ## services booted by old bash, by tuned bash and by bootagent, in turns: ROUNDS=3 CASES="node node-npm pm2 python python-pip", HALVES="installed bare sealed"
 	@set -e; python=$$(tests/prepare); \
 	binary=$${BOOTAGENT:-$$(packaging/static)}; \
 	$$python -m lab image >/dev/null; \
-	$$python tests/bench/bench.py --rounds $(or $(ROUNDS),3) $(CASES:%=--case %) "$$binary"
+	$$python tests/bench/bench.py --rounds $(or $(ROUNDS),3) $(CASES:%=--case %) $(HALVES:%=--half %) "$$binary"
+
+again: ## what bootagent costs where nothing is to be done: runs again and reboots: RUNS=20 REBOOTS=3 CASES="node python"
+	@set -e; python=$$(tests/prepare); \
+	binary=$${BOOTAGENT:-$$(packaging/static)}; \
+	$$python -m lab image >/dev/null; \
+	$$python tests/bench/again.py $(RUNS:%=--runs %) $(REBOOTS:%=--reboots %) $(CASES:%=--case %) "$$binary"
 
 cost: ## how a boot's time grows with the repository, variables and dependencies: AXES="size files", MOST=1000, WRITE=1 for the document
 	@set -e; python=$$(tests/prepare); \

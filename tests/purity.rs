@@ -165,11 +165,11 @@ fn cache_key(facts: &Facts, source: &Source, manifest: &str) -> String {
         good_environment: None,
     });
     let plan = plan.map_err(Unmet::into_error).unwrap();
-    let keys = plan.steps.iter().filter_map(|step| match &step.action {
+    let mut keys = plan.steps.iter().filter_map(|step| match &step.action {
         Action::RestoreRelease(cached) => Some(cached.key.clone()),
         _ => None,
     });
-    keys.last().unwrap()
+    keys.next_back().unwrap()
 }
 
 /// An entry of another commit (and so lockfile), distribution (and so C library), architecture, version of Node, build or

@@ -11,6 +11,7 @@ mod flag_file;
 mod fleet;
 mod identity;
 pub mod manifest;
+mod nearest;
 mod notes;
 mod own_manifest;
 mod policy;

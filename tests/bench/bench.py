@@ -10,16 +10,23 @@ from pathlib import Path
 
 import machines
 import sample
-from figures import durations, timeline
+import sealed
 from lab import Machine, World, paths
-from observed import Memory, bash_marks, disk_used, journal_steps, user_data_times, wait_for_answer, wait_for_start
-from run import HALVES, VARIANTS, Run
+from observed import (
+    Memory,
+    disk_used,
+    journal_steps,
+    tell_marks,
+    tell_steps,
+    user_data_times,
+    wait_for_answer,
+    wait_for_start,
+)
+from run import HALVES, Run, variants
 from sample import CASES, Case
 from table import report
 
 BOOT_LIMIT = 300  # seconds; the slowest variant takes about fifty
-# The agent's steps as a script would call them; all else is `look` or `start`.
-ROWS = {"runtime": "packages", "pm2": "packages", "packages": "packages", "checkout": "source", "install": "install"}
 
 
 def main() -> int:
@@ -44,35 +51,40 @@ def main() -> int:
 def measure(binary: Path, cases: list[Case], halves: list[str], rounds: int) -> list[Run]:
     """Cases take turns within a round, too, so that they can be compared as the variants are."""
     print("bench: warming up: the images, the registries", flush=True)
-    for case in cases:
-        machines.warm(binary, case)
-        boot(case, "installed", "floor", 0, binary)
     runs = []
-    for half in halves:
-        for round in range(1, rounds + 1):
-            for case in cases:
-                runs += [boot_and_tell(case, half, variant, round, binary) for variant in VARIANTS]
+    with sealed.Images(binary) as images:
+        for case in cases:
+            machines.warm(binary, case)
+            boot(case, "installed", "floor", 0, binary, images)
+            if "sealed" in case.halves(halves):
+                images.make(case)
+        for half in halves:
+            for round in range(1, rounds + 1):
+                for case in cases:
+                    each = variants(half) if half in case.halves(halves) else []
+                    runs += [boot_and_tell(case, half, variant, round, binary, images) for variant in each]
     return runs
 
 
-def boot_and_tell(case: Case, half: str, variant: str, round: int, binary: Path) -> Run:
-    run = boot(case, half, variant, round, binary)
+def boot_and_tell(case: Case, half: str, variant: str, round: int, binary: Path, images: sealed.Images) -> Run:
+    run = boot(case, half, variant, round, binary, images)
     told = f"FAILED: {run.failure}" if run.failure else f"{run.first_200:.2f} s to the first 200"
     print(f"bench: {case.name}, {half}, round {round}, {variant}: {told}", flush=True)
     return run
 
 
-def boot(case: Case, half: str, variant: str, round: int, binary: Path) -> Run:
-    """One machine, from its launch to its end. The floor has the runtime in both halves: without it there is none."""
+def boot(case: Case, half: str, variant: str, round: int, binary: Path, images: sealed.Images) -> Run:
+    """One machine, from its launch to its end. The floor has the runtime in all halves: without it there is none."""
     run = Run(half, variant, round, case=case.name)
-    installed = half == "installed" or variant == "floor"
     try:
         with World() as world:
             sample.furnish(world, case)
-            files = case.machine(world)
-            if variant == "floor":
-                files |= {f"/opt/{sample.SERVICE}/{name}": content for name, content in case.service().items()} | case.floor()
-            machine = machines.launch(world, case, installed, case.script(variant), binary, files)
+            if half == "sealed":
+                sealed.observe(run, world, images.launch(world, case, variant), case)
+                return run
+            floor = variant == "floor"
+            files = case.machine(world) | (machines.floor(case) if floor else {})
+            machine = machines.launch(world, case, half == "installed" or floor, case.script(variant), binary, files)
             observe(run, world, machine, case)
     except (RuntimeError, AssertionError) as error:
         run.failure = str(error).strip()
@@ -90,23 +102,13 @@ def observe(run: Run, world: World, machine: Machine, case: Case) -> None:
         raise RuntimeError(f"it answered, but the user-data ended with {done.user_data_code}\n{done.output[-2000:]}")
     run.disk = disk_used(world.disk) - disk
     run.peaks = memory.peaks
-    run.first_200 = first_200 - since
+    run.first_200 = run.own = first_200 - since
     _, ended = user_data_times(machine.read("/var/log/cloud-init.log"))
     run.returned = ended - since
     if run.variant == "bootagent":
-        steps = journal_steps(machine)
-        run.steps = agent_steps(steps, since, first_200)
-        (gate,) = [(begin, end) for begin, end, name in steps if name == "health-check"]
-        run.gate, run.soak = gate[1] - gate[0], gate[1] - first_200
+        tell_steps(run, journal_steps(machine), since, first_200)
     else:
-        marks = [(max(at, since), name) for at, name in bash_marks(done.output) if name != "done"]
-        run.steps = durations(marks, first_200)
-
-
-def agent_steps(steps: list[tuple[float, float, str]], since: float, first_200: float) -> dict[str, float]:
-    """The agent's many steps as the few that a script has: from the end of the installation on, all is `start`."""
-    rows = [(begin, end, ROWS[name]) for begin, end, name in steps if name in ROWS]
-    return durations(timeline(rows, since, between="look", after="start"), first_200)
+        tell_marks(run, done.output, since, first_200)
 
 
 def save(runs: list[Run]) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lab import Machine, World, image, layers
 from lab.git_repository import Files
-from sample import Case
+from sample import SERVICE, Case
 
 PACKAGES = ["git", "curl", "jq", "awscli"]  # what the bash scripts of all cases need
 
@@ -14,6 +14,11 @@ def launch(world: World, case: Case, installed: bool, user_data: str, binary: Pa
     if installed:
         return world.launch(user_data=user_data, binary=binary, files=files, layers=[tools(case)])
     return world.launch(user_data=user_data, binary=binary, files=files, bare=True)
+
+
+def floor(case: Case) -> Files:
+    """The service's sources, where the floor's script installs them, and what that script calls."""
+    return {f"/opt/{SERVICE}/{name}": content for name, content in case.service().items()} | case.floor()
 
 
 def tools(case: Case) -> Path:

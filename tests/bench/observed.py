@@ -8,10 +8,11 @@ import threading
 import time
 from pathlib import Path
 
+from figures import durations, timeline
 from lab import Machine
 from lab.machine import CLOUD_INIT_OUTPUT
 from lab.namespace import call_in
-from run import Peaks
+from run import Peaks, Run
 
 PERIOD = 0.02  # of the poller and of the search for the start
 SAMPLE = 0.1  # of the memory: reading it takes time from the machine that is measured
@@ -19,6 +20,8 @@ SCRIPT = "/var/lib/cloud/instance/scripts/part-001"
 CLOUD_INIT_LOG = "/var/log/cloud-init.log"
 CLOUD_INITS_OWN = ("ci-info", "Cloud-init", "No ", "20")  # beginnings of what cloud-init adds to a script's output
 TICKS = os.sysconf("SC_CLK_TCK")
+# The agent's steps as a script would call them; all else is `look` or `start`.
+ROWS = {"runtime": "packages", "pm2": "packages", "packages": "packages", "checkout": "source", "install": "install"}
 
 
 def user_data_times(log: str) -> tuple[float | None, float | None]:
@@ -48,6 +51,27 @@ def journal_steps(machine: Machine) -> list[tuple[float, float, str]]:
             end = int(entry.get("_SOURCE_REALTIME_TIMESTAMP", entry["__REALTIME_TIMESTAMP"])) / 1e6
             found.append((end - int(entry["BOOTAGENT_DURATION_MS"]) / 1000, end, entry["BOOTAGENT_STEP"]))
     return found
+
+
+def tell_marks(run: Run, output: str, since: float, first_200: float) -> None:
+    marks = [(max(at, since), name) for at, name in bash_marks(output) if name != "done"]
+    run.steps = durations(marks, first_200)
+
+
+def tell_steps(run: Run, steps: list[tuple[float, float, str]], since: float, first_200: float) -> None:
+    """The agent's many steps as the few that a script has: from the end of the installation on, all is `start`; from the
+    start of the service on, where nothing was fetched or installed."""
+    rows = [(begin, end, ROWS[name]) for begin, end, name in steps if name in ROWS]
+    rows = rows or [step for step in steps if step[2] == "start"]
+    run.steps = durations(timeline(rows, since, between="look", after="start"), first_200)
+    (gate,) = [(begin, end) for begin, end, name in steps if name == "health-check"]
+    run.gate, run.soak = gate[1] - gate[0], gate[1] - first_200
+
+
+def monotonic(machine: Machine, of: str, unit: str = "") -> float:
+    """The moment of one of systemd's timestamps, of its own or of a unit; its clock is the host's. 0 if there was none."""
+    said = machine.check(["systemctl", "show", f"--property={of}TimestampMonotonic", "--value", *filter(None, [unit])])
+    return int(said) / 1e6 + time.time() - time.monotonic() if int(said) else 0.0
 
 
 def wait_for_start(machine: Machine, timeout: float = 120) -> float:
@@ -91,7 +115,8 @@ def _answers(address: str, port: int, path: str) -> bool:
 
 def _given_up(machine: Machine) -> str:
     """What the script said last, if cloud-init has seen it fail."""
-    log = (machine.root / CLOUD_INIT_LOG.lstrip("/")).read_text(errors="replace")
+    written = machine.root / CLOUD_INIT_LOG.lstrip("/")
+    log = written.read_text(errors="replace") if written.exists() else ""
     failed = re.search(rf"^Command: \['{SCRIPT}'\]\nExit code: (-?\d+)", log, re.MULTILINE)
     if failed is None:
         return ""

@@ -4,7 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 VARIANTS = ["old", "tuned", "bootagent", "floor"]  # in this order, round after round
-HALVES = ["installed", "bare"]
+HALVES = ["installed", "bare", "sealed"]
+DELTA = "delta"  # bootagent from a sealed image whose branch has a newer commit, with the same dependencies
+
+
+def variants(half: str) -> list[str]:
+    return ["old", "tuned", "bootagent", DELTA, "floor"] if half == "sealed" else VARIANTS
 
 
 @dataclass
@@ -19,7 +24,8 @@ class Peaks:
 
 @dataclass
 class Run:
-    """Seconds are counted from the moment at which cloud-init starts the user-data."""
+    """Seconds are counted from the moment at which cloud-init starts the user-data; in the half `sealed` from the start of
+    systemd, for all variants."""
 
     half: str
     variant: str
@@ -27,7 +33,8 @@ class Run:
     case: str = field(kw_only=True)
     failure: str = ""
     first_200: float = 0.0
-    returned: float = 0.0  # the end of the user-data: for bootagent after its gate, for bash whenever it comes
+    own: float = 0.0  # to the first 200 from where the variant itself begins: user-data, the agent, the floor's service
+    returned: float = 0.0  # the end of the user-data or of the agent's run, after its gate; 0 for a floor that has neither
     steps: dict[str, float] = field(default_factory=dict)  # until the first 200
     gate: float = 0.0  # how long the agent watched the service
     soak: float = 0.0  # the part of it after the first 200

@@ -32,6 +32,7 @@ class Case:
     machine: Callable[[World], Files] = lambda world: {}  # files of every machine, such as the operator's settings
     floor: Callable[[], Files] = dict  # files of the floor's machine
     reach: dict[str, float] = field(default_factory=dict)  # of the old bash's time, by half; none was promised for the others
+    near: dict[str, float] = field(default_factory=dict)  # of the floor's time, by half
 
     def service(self) -> Files:
         files: Files = {}
@@ -42,6 +43,14 @@ class Case:
 
     def script(self, variant: str) -> str:
         return self._newest(f"user_data/{variant}.sh").read_text()
+
+    def unit(self) -> str:
+        """The floor's, in an image that has all that the service needs."""
+        return self._newest("floor.service").read_text()
+
+    def halves(self, wanted: list[str]) -> list[str]:
+        """A sealed image is measured where something was promised for it."""
+        return [half for half in wanted if half != "sealed" or half in self.reach]
 
     def secret(self) -> dict[str, str]:
         return json.loads(self._newest("secret.json").read_text())
@@ -56,27 +65,28 @@ class Case:
 
 
 NODE = Case(
-    "node", image="Node", runtime="node", module="js", reach={"installed": 0.75, "bare": 0.35},
-    unlike="old takes Debian's Node on a bare machine, tuned and bootagent its archive",
+    "node", image="Node", runtime="node", module="js", reach={"installed": 0.28, "bare": 0.07, "sealed": 0.30},
+    near={"sealed": 1.25},
+    unlike="bootagent carries out npm ci itself; old takes Debian's Node on a bare machine, tuned and bootagent its archive",
 )  # fmt: skip
-INSTALLER = replace(
-    NODE, name="node-installer", over="node", reach={"installed": 0.28, "bare": 0.07},
-    unlike="bootagent installs with its own installer, the scripts and the floor with npm",
+NPM = replace(
+    NODE, name="node-npm", over="node", reach={"installed": 0.75, "bare": 0.35},
+    unlike="npm installs for all; old takes Debian's Node on a bare machine, tuned and bootagent its archive",
 )  # fmt: skip
 PM2 = replace(
     NODE, name="pm2", over="node", reach={}, machine=registries.global_programs,
     unlike="the scripts run PM2 and with it the service as root; the floor is the service without PM2",
 )  # fmt: skip
 PYTHON = Case(
-    "python", image="Python with venv and pip", runtime="python3.11", module="py", reach={"installed": 0.35, "bare": 0.12},
-    packages=("python3-venv", "python3-pip"), machine=registries.python_with_uv, floor=registries.uv,
+    "python", image="Python with venv and pip", runtime="python3.11", module="py", reach={"installed": 0.35, "bare": 0.12, "sealed": 0.12},
+    near={"sealed": 1.25}, packages=("python3-venv", "python3-pip"), machine=registries.python_with_uv, floor=registries.uv,
     unlike="bootagent installs with uv, whose archive it fetches, as the policy pins it; the scripts use pip; the floor has uv",
 )  # fmt: skip
 PIP = replace(
     PYTHON, name="python-pip", over="python", reach={}, machine=registries.python,
     unlike="the policy pins no uv: bootagent installs with pip, as the scripts do; the floor has uv and uses it",
 )  # fmt: skip
-CASES = {case.name: case for case in (NODE, INSTALLER, PM2, PYTHON, PIP)}
+CASES = {case.name: case for case in (NODE, NPM, PM2, PYTHON, PIP)}
 
 
 def furnish(world: World, case: Case) -> None:
@@ -85,6 +95,11 @@ def furnish(world: World, case: Case) -> None:
     repository = world.repo(SERVICE)
     repository.git("fast-import", "--quiet", stdin=_history(case.module))
     repository.commit(BRANCH, case.service(), "what is measured")
+
+
+def change(world: World, case: Case) -> None:
+    """A newer commit with the same dependencies. Commits are the same in each world, so that an image fits them all."""
+    world.repo(SERVICE).commit(BRANCH, {f"lib/module_0.{case.module}": 'item = "new"\n'}, "a change")
 
 
 @functools.cache

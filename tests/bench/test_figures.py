@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import again
 import pytest
+from again import Found
 from figures import Spread, durations, paired_ratio, spread, timeline
-from observed import bash_marks, headline, user_data_times
-from run import VARIANTS, Peaks, Run, beside, pairs
+from observed import bash_marks, headline, tell_steps, user_data_times
+from run import DELTA, VARIANTS, Peaks, Run, beside, pairs, variants
 from sample import CASES, Case
 from table import half_table, in_full, memory, report
 
@@ -50,6 +52,14 @@ def test_steps_of_the_agent_become_marks_of_which_the_one_that_began_last_counts
 def test_time_between_steps_is_neither_lost_nor_given_to_one_of_them():
     marks = timeline([(1.0, 2.0, "source"), (2.5, 3.0, "install")], 0.0, between="look", after="start")
     assert durations(marks, 3.5) == {"look": 1.5, "source": 1.0, "install": 0.5, "start": 0.5}
+
+
+def test_where_nothing_is_installed_the_agent_looks_until_it_starts_the_service():
+    run = Run("sealed", "bootagent", 1, case="shop")
+    tell_steps(run, [(1.0, 1.25, "environment"), (1.25, 1.5, "start"), (1.5, 8.0, "health-check")], 0.5, 3.0)
+    assert run.steps == {"look": 0.75, "start": 1.75} and (run.gate, run.soak) == (6.5, 5.0)
+    tell_steps(run, [(1.0, 2.0, "install"), (2.25, 2.5, "start"), (2.5, 8.0, "health-check")], 0.5, 3.0)
+    assert run.steps == {"look": 0.5, "install": 1.0, "start": 1.0}
 
 
 def test_without_any_step_all_is_what_comes_after():
@@ -148,11 +158,47 @@ def test_a_report_has_the_ratios_of_each_case_apart():
     assert "0.35 of old's time: reached" in told and "0.12 of old's time: reached" in told
 
 
+def sealed(*seconds: tuple[str, float, float], case: Case) -> str:
+    made = [Run("sealed", variant, 1, case=case.name, first_200=took, own=own, cpu=1.0, steps={"machine": took - own},
+                peaks=Peaks(agent=7 * 2**20)) for variant, took, own in seconds]  # fmt: skip
+    return report([case], made)
+
+
+def test_a_sealed_image_is_judged_against_old_and_floor_by_the_clock_that_all_share():
+    told = sealed(("old", 10.0, 8.0), ("bootagent", 2.5, 1.5), (DELTA, 2.8, 1.8), ("floor", 2.0, 0.5), case=CASES["node"])
+    assert "bootagent / old     time 0.25 (0.25-0.25)   processor 1.00 (1.00-1.00)   own 0.19 (0.19-0.19)" in told
+    assert "bootagent / floor   time 1.25 (1.25-1.25)   processor 1.00 (1.00-1.00)   own 3.00 (3.00-3.00)" in told
+    assert "delta / floor       time 1.40" in told
+    assert "0.3 of old's time: reached; 1.25 of floor's time: reached; the agent" in told
+    assert "machine" in told and "the clock starts with systemd" in told
+    slow = sealed(("old", 10.0, 8.0), ("bootagent", 3.5, 1.5), ("floor", 2.0, 0.5), case=CASES["node"])
+    assert "0.3 of old's time: NOT reached; 1.25 of floor's time: NOT reached" in slow
+
+
+def test_only_a_sealed_image_has_the_newer_commit_and_the_time_of_the_machine():
+    assert DELTA in variants("sealed") and DELTA not in VARIANTS and variants("bare") == VARIANTS
+    shown = half_table(CASE, runs(("bootagent", 1, 3.0), ("old", 1, 10.0)), "bare")
+    assert "machine" not in shown and DELTA not in shown and "own 0" not in shown
+
+
+def test_a_sealed_image_is_measured_where_something_was_promised():
+    assert [name for name, case in CASES.items() if "sealed" in case.halves(["bare", "sealed"])] == ["node", "python"]
+    assert CASES["pm2"].halves(["bare", "sealed"]) == ["bare"]
+
+
+def test_a_run_again_is_judged_by_its_wall_time_and_a_reboot_by_the_agent_s_processor_time():
+    shown = again.told(Found("node", wall=[40.0, 50.0, 90.0], own=[30.0, 31.0, 32.0], reboot=[61.0], whole=[5600.0]))
+    assert "wall            50 ms (40-90)   at most 50 ms: reached" in shown and "wrote          none" in shown
+    assert "processor time     61 ms (61-61)   at most 60 ms: NOT reached" in shown
+    assert "/etc/x" in again.told(Found("node", wall=[1.0], own=[1.0], written=["/etc/x"]))
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_case_has_a_service_a_secret_and_all_scripts(case):
     assert case.service()["bootagent.toml"] and case.secret()["JWT_SECRET"]
     for variant in VARIANTS:
         assert case.script(variant).startswith("#!/bin/"), variant
+    assert "WantedBy=multi-user.target" in case.unit()
 
 
 def test_a_case_takes_what_it_lacks_from_the_one_below():

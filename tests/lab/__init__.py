@@ -10,12 +10,13 @@ nothing of it.
 
 from .deadline import DeadlineExceeded
 from .git_repository import Executable, Repository, Symlink
-from .machine import CloudInit, Machine, Result, Stat
+from .machine import CloudInit, Disk, Machine, Result, Stat
 from .world import World
 
 __all__ = [
     "CloudInit",
     "DeadlineExceeded",
+    "Disk",
     "Executable",
     "Machine",
     "Repository",

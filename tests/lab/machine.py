@@ -64,6 +64,22 @@ class HttpAnswer:
         return self.content.decode(errors="replace")
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A copy of what a machine left on its disk, that outlives its world: for `launch(disk_of=...)` in other worlds."""
+
+    layers: list[Path]
+    changes: Path
+
+    @classmethod
+    def of(cls, machine: "Machine", directory: Path) -> "Disk":
+        machine.save_changes(directory)
+        return cls(machine.layers, directory)
+
+    def save_changes(self, directory: Path) -> None:
+        _copy(self.changes, directory)
+
+
 class Machine:
     """Made by World.launch. Its disk lives as long as the world; `start` boots it again after `power_off` or `kill`."""
 
@@ -83,7 +99,7 @@ class Machine:
         # By this file cloud-init knows EC2 where, as in a container, the firmware's tables cannot be read.
         self._hypervisor = directory / "hypervisor-uuid"
         self.hypervisor_uuid = "ec2b007a-9e00-4000-8000-00b007a9e000"
-        self._layers: list[Path] = []
+        self.layers: list[Path] = []
         self._process: subprocess.Popen | None = None
         self._leader: int | None = None
         self._capabilities = ""
@@ -96,19 +112,19 @@ class Machine:
 
     # The disk
 
-    def prepare(self, layers: list[Path], disk_of: "Machine | None" = None) -> None:
+    def prepare(self, layers: list[Path], disk_of: "Machine | Disk | None" = None) -> None:
         """Lay the disk over the layers, uppermost first and the image last; with `disk_of`, over that machine's, with a
         copy of what it changed in them."""
         upper, work = self._directory / "upper", self._directory / "work"
         for each in (work, self.root):
             each.mkdir(parents=True)
         if disk_of is None:
-            self._layers = layers
+            self.layers = layers
             upper.mkdir()
         else:
-            self._layers = disk_of._layers
+            self.layers = disk_of.layers
             disk_of.save_changes(upper)
-        options = f"lowerdir={':'.join(map(str, self._layers))},upperdir={upper},workdir={work}"
+        options = f"lowerdir={':'.join(map(str, self.layers))},upperdir={upper},workdir={work}"
         subprocess.run(
             ["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True, timeout=30
         )
@@ -119,7 +135,7 @@ class Machine:
 
     def save_changes(self, directory: Path) -> None:
         """Copy all that differs from the layers below to a new directory, which can then be a layer of other machines."""
-        subprocess.run(["cp", "--archive", str(self._directory / "upper"), str(directory)], check=True, timeout=120)
+        _copy(self._directory / "upper", directory)
 
     def enable_engine(self) -> None:
         """Let dockerd run in the machine: no overlay can be the upper directory of another one, and a tmpfs can."""
@@ -474,6 +490,11 @@ class Machine:
             except Exception as error:  # evidence is best effort: what is left is still worth having
                 result = Result(1, "", f"{error}\n")
             (directory / name).write_text(result.stdout or result.stderr)
+
+
+def _copy(changes: Path, directory: Path) -> None:
+    """With what an overlay keeps in devices and extended attributes, to a directory that is not there yet."""
+    subprocess.run(["cp", "--archive", str(changes), str(directory)], check=True, timeout=120)
 
 
 def _capabilities(leader: int) -> str:

@@ -28,7 +28,7 @@ from .git_server import GitServer
 from .github_app import App, GithubApps
 from .http_server import Request, Response
 from .imds import Credentials, Imds, Instance
-from .machine import Machine
+from .machine import Disk, Machine
 from .namespace import GATEWAY, NO_HOST, REFUSING, SILENT
 from .node_archive import NodeArchives
 from .npm_registry import NpmRegistry
@@ -273,7 +273,7 @@ class World:
         files: dict[str, str | bytes | Executable] | None = None,
         binary: Path | str | None = None,
         cloud_init: bool | None = None,
-        disk_of: Machine | None = None,
+        disk_of: Machine | Disk | None = None,
         role: bool = True,
         bare: bool = False,
         layers: Sequence[Path] = (),
@@ -283,10 +283,11 @@ class World:
         """Launch an instance, and return once its systemd answers; cloud-init is only beginning then.
 
         Without user-data cloud-init is off unless asked for: quicker, for tests that use `machine.run`. With `disk_of`
-        the new instance starts from what another left on its disk, as from an image baked of it. `role=False` launches
-        without an instance profile unless `world.role` gave one. `bare` takes Node out of the image; `layers` are
-        directories to lay over it, the uppermost first. With another `hypervisor_uuid` than one that begins with ec2 it is
-        not an EC2 instance, as far as its firmware says. With `engine` dockerd can run in it."""
+        the new instance starts from what another left on its disk, as from an image baked of it; a `Disk` is such
+        an image of another world. `role=False` launches without an instance profile unless `world.role` gave one. `bare`
+        takes Node out of the image; `layers` are directories to lay over it, the uppermost first. With another
+        `hypervisor_uuid` than one that begins with ec2 it is not an EC2 instance, as far as its firmware says. With `engine`
+        dockerd can run in it."""
         if any(machine.running for machine in self.machines):
             raise RuntimeError("a world has one instance at a time: stop the other, or make a second world")
         if self.machines:

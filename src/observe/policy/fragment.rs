@@ -16,6 +16,7 @@ use super::imds::Imds;
 use super::journal::Journal;
 use super::lifecycle::Lifecycle;
 use super::limits::LimitsAllowed;
+use super::mistake;
 use super::network::Network;
 use super::packages::Packages;
 use super::ports::{LowPorts, Proxy};
@@ -350,8 +351,9 @@ pub fn parse(path: &str, text: &str) -> Result<Fragment> {
     }
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text[..start].matches('\n').count() + 1;
-        Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{line}: {}", error.message()))
+        let number = text[..start].matches('\n').count();
+        let said = mistake::said(error.message(), text.lines().nth(number).unwrap_or_default());
+        Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{}: {said}", number + 1))
     })
 }
 

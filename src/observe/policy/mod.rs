@@ -17,6 +17,7 @@ mod imds;
 mod journal;
 mod lifecycle;
 mod limits;
+mod mistake;
 mod network;
 mod origin;
 mod package_repository;
