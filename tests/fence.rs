@@ -101,7 +101,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("volume", &["jail", "process", "disk", "progress"]),
     ("upkeep", &["install", "jail", "process", "disk", "progress"]),
     ("seal", &["install", "process", "disk"]),
-    ("service", &["container", "install", "jail", "process", "disk", "retry", "progress"]),
+    ("service", &["container", "install", "jail", "process", "disk", "retry", "budget", "progress"]),
     ("container", &["aws", "process", "disk", "progress"]),
     ("install", &["npm_tree", "registries", "git", "aws", "web", "jail", "process", "disk", "retry"]),
     ("npm_tree", &["web", "jail"]),
@@ -113,6 +113,7 @@ const MACHINE: &[(&str, &[&str])] = &[
     ("process", &["disk"]),
     ("disk", &[]),
     ("retry", &["progress"]),
+    ("budget", &[]),
     ("progress", &[]),
 ];
 

@@ -4,6 +4,7 @@ use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
+use crate::machine::budget;
 use crate::plan::Seconds;
 use crate::report::Report;
 
@@ -25,7 +26,7 @@ impl Limit<'_> {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         // `work` must be dropped after `waiting_for`: the report forgets what a future waits for when it is dropped.
-        let mut work = pin!(work);
+        let mut work = pin!(budget::until(self.until, work));
         let error = tokio::select! {
             done = &mut work => return done,
             signal = stop => Error::new(Code::Cancelled, "running", format!("received {signal}")),

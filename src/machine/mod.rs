@@ -8,6 +8,7 @@
 
 mod attend;
 pub mod aws;
+pub mod budget;
 mod children;
 mod container;
 mod disk;

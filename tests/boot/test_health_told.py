@@ -61,6 +61,18 @@ def test_a_service_that_ends_for_another_reason_beside_a_stranger_says_its_own(s
     fails(stage, files('throw new Error("no database")\n'), 1, "E-SERVICE-EXITED", "Error: no database")
 
 
+def test_a_service_that_the_budget_cuts_off_says_its_own_words(stage):
+    """The time that its health check has is longer than what the installation left of the budget."""
+    server = 'console.error("Error: DATABASE_URL is not set"); setInterval(() => {}, 1000)\n'
+    name = stage.serve(node(server, **{"bootagent.toml": LONG}), secret=None)
+    result = stage.run("--budget", "15s")
+    assert_failed(
+        stage.machine, result, 75, "E-DEADLINE",
+        f"waiting until {name}.service is healthy", "the run's budget is spent", "nothing listens on port 3000",
+    )  # fmt: skip
+    assert "Error: DATABASE_URL is not set" in result.stderr
+
+
 # Where it listens
 
 

@@ -15,12 +15,12 @@ use super::observation::{Bad, Good, Processes, bad, imds_answers};
 use super::observed::list;
 use super::probe::probe;
 use super::process_unit;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::fault::Fault;
 use crate::machine::disk::files;
 use crate::machine::process::reason;
 use crate::machine::process::units::{self, UnitState};
-use crate::machine::{Change, Check, Health, now, progress};
+use crate::machine::{Change, Check, Health, budget, now, progress};
 use crate::plan::{Gate, HealthWait, Mode, Owner, layout};
 use crate::secret::Message;
 
@@ -66,6 +66,9 @@ fn listening_as_before(probed: Result<Good, Bad>, listened: &BTreeSet<u16>) -> R
         other => other,
     }
 }
+
+/// What reading the service's last lines may take.
+const TO_EXPLAIN: Duration = Duration::from_secs(3);
 
 /// A watcher without a program for so long does not start it again. It may be between two starts for a moment.
 const ABANDONED: Duration = Duration::from_secs(2);
@@ -117,7 +120,11 @@ fn first(answer: &str, after: Duration) -> String {
 /// `gate.within`. Records in `seen` what explains a failure.
 async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<String> {
     let gate = &wait.gate;
-    let until = started + gate.within.duration();
+    let allowed = started + gate.within.duration();
+    // Earlier than the run's end, which would say nothing of the service: neither why it is not healthy nor its last lines.
+    let until = budget::end()
+        .and_then(|end| Instant::from_std(end).checked_sub(TO_EXPLAIN))
+        .map_or(allowed, |end| allowed.min(end));
     let before = units::state(&gate.unit).await?;
     // Since when the probes are good, and of which processes.
     let mut good: Option<(Instant, Same)> = None;
@@ -222,6 +229,7 @@ async fn watch(wait: &HealthWait, started: Instant, seen: &mut Seen) -> Result<S
                 {
                     return Err(crash::ended(wait, &state, restarts, seen));
                 }
+                _ if until < allowed => return Err(cut_off(gate, worst, started.elapsed())),
                 _ => return Err(refuse(gate, worst, gate.within.duration())),
             }
         }
@@ -268,6 +276,21 @@ fn refuse(gate: &Gate, worst: Bad, after: Duration) -> Error {
     let cause = worst.cause.and(format!(" (after {} s)", after.as_secs()));
     let error = worst.fault.error(format!("waiting until {} is healthy", gate.unit), cause);
     worst.remedy.into_iter().fold(error, Error::remedy)
+}
+
+/// The run's end came first: the service may have become healthy in its own time.
+fn cut_off(gate: &Gate, worst: Bad, after: Duration) -> Error {
+    let cause = format!(
+        "the run's budget is spent, {} s after the start of the service, which has {} for its first good answer: ",
+        after.as_secs(),
+        gate.within
+    );
+    Error::new(
+        Code::Deadline,
+        format!("waiting until {} is healthy", gate.unit),
+        Message::from(cause).and(worst.cause),
+    )
+    .remedy("does the service say why? If it only needs longer, raise budget in the policy; bootagent status --steps shows what took the time before")
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ fn roots(ca_file: Option<&CaFile>) -> Result<RootCerts> {
     Ok(RootCerts::Specific(Arc::new(owned)))
 }
 
-/// The same for a client that is not ureq's. `instead` replaces the machine's certificates, `more` adds to them.
+/// The same for a client that is not ureq's. `instead` replaces the machine's certificates, `more` adds to them; Mozilla's are
+/// taken if there are none at all.
 pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::RootCertStore> {
     let mut certificates = match instead {
         Some(file) if BUNDLES.iter().all(|bundle| Path::new(bundle) != file) => certificates_of(file)?,
@@ -59,6 +60,9 @@ pub fn store(instead: Option<&Path>, more: Option<&Path>) -> Result<rustls::Root
     certificates.extend(more.map(certificates_of).transpose()?.into_iter().flatten());
     let mut store = rustls::RootCertStore::empty();
     store.add_parsable_certificates(certificates);
+    if store.is_empty() {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
     Ok(store)
 }
 

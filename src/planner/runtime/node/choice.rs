@@ -30,9 +30,11 @@ fn requests(
     let engines = package.engines.get("node").cloned().map(|range| (range, "engines in package.json"));
     let explicit = explicit.into_iter().filter_map(|(range, by)| Some((range?, by)));
     let mut all: Vec<_> = explicit.chain(of_tool_files(inputs.source, notes)).collect();
-    if let Some(above) = above {
-        all.extend(of_the_root(above)?);
-        all.extend(of_tool_files(above.source, notes));
+    // A directory with files of its own is a project of its own, unless it is a workspace.
+    if inputs.source.directory().is_some() && (above.is_some() || all.is_empty()) {
+        let root = inputs.source.whole();
+        all.extend(of_the_root(root, above.map(|above| &above.package))?);
+        all.extend(of_tool_files(root, notes));
     }
     let of_root = above.and_then(|above| above.package.engines.get("node").cloned());
     all.extend(
@@ -42,12 +44,13 @@ fn requests(
     Ok((requests.next().unwrap_or(Request::any()), requests.collect()))
 }
 
-/// What the root of a workspace requests, which counts where the service's own directory has only `engines`, or nothing.
-fn of_the_root(above: &Above) -> Result<Vec<(String, &'static str)>> {
+/// What the repository's root requests, which counts where the service's own directory has only `engines`, or nothing: nvm,
+/// asdf and mise look for their files in the directories above, too. volta's is in the package.json of a workspace's root.
+fn of_the_root(root: &Source, package: Option<&Package>) -> Result<Vec<(String, &'static str)>> {
     let all = [
-        (line(above.source, ".nvmrc")?, ".nvmrc of the root"),
-        (line(above.source, ".node-version")?, ".node-version of the root"),
-        (above.package.volta.get("node").cloned(), "volta in package.json of the root"),
+        (line(root, ".nvmrc")?, ".nvmrc of the root"),
+        (line(root, ".node-version")?, ".node-version of the root"),
+        (package.and_then(|package| package.volta.get("node").cloned()), "volta in package.json of the root"),
     ];
     Ok(all.into_iter().filter_map(|(range, by)| Some((range?, by))).collect())
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
 use crate::facts::Source;
+use crate::planner::runtime::shell;
 use crate::secret::excerpt;
 
 /// Far more than a package.json has. A hostile one must not take much memory.
@@ -60,11 +61,11 @@ impl Package {
             || !self.workspaces.is_empty()
     }
 
-    /// Whether an installation runs scripts of this package.
+    /// Whether an installation runs scripts of this package, other than some that only print a line.
     pub fn runs_at_install(&self) -> bool {
         const HOOKS: &[&str] =
             &["preinstall", "install", "postinstall", "prepare", "prepublish", "preprepare", "postprepare"];
-        HOOKS.iter().any(|hook| self.scripts.contains_key(*hook))
+        HOOKS.iter().filter_map(|hook| self.script(hook)).any(|line| !only_prints(line))
     }
 
     /// Whether a production installation has the package.
@@ -260,6 +261,11 @@ fn workspaces(value: Option<&Value>) -> Vec<String> {
     patterns.take(MOST_ENTRIES).map(str::to_owned).collect()
 }
 
+fn only_prints(line: &str) -> bool {
+    let prints = |part: &str| part.trim() == "true" || part.trim_start().starts_with("echo ");
+    !line.contains(['$', '`', '>']) && shell::chain(line).is_some_and(|parts| parts.into_iter().all(prints))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +285,28 @@ mod tests {
         assert!(package.depends_on("express") && !package.has("odd"));
         assert_eq!(package.workspaces, ["apps/*"]);
         assert!(package.notes.len() == 1 && package.notes[0].contains("engines"), "{:?}", package.notes);
+    }
+
+    #[test]
+    fn a_hook_that_only_prints_needs_no_development_dependency() {
+        let runs = |hook: &str| {
+            parsed(&serde_json::json!({"scripts": {"prepare": hook}}).to_string()).runs_at_install()
+        };
+        for hook in ["echo 'run \"npm audit\"'", "true", "echo a && echo b"] {
+            assert!(!runs(hook), "{hook}");
+        }
+        for hook in [
+            "husky",
+            "echo a && tsc",
+            "echo $(tsc)",
+            "echo `tsc`",
+            "echo a > b",
+            "echo a | tee b",
+            "echo a; tsc",
+        ] {
+            assert!(runs(hook), "{hook}");
+        }
+        assert!(!parsed("{}").runs_at_install());
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn serve(module: &str, object: &Object, found: Option<&Found>) -> Result<String>
         Some(_) => format!("hypercorn --bind 0.0.0.0:${{PORT:-8000}} {}", quoted(&called)),
         None => {
             let cause = format!(
-                "{module} has an application, {name}, and none of {} is among the dependencies",
+                "the application is {name} in the module {module}, and none of {} is among the dependencies",
                 all.join(", ")
             );
             return Err(Error::new(Code::ManifestInvalid, DOING, cause).remedy(format!(

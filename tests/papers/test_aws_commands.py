@@ -6,15 +6,18 @@ import shlex
 from pathlib import Path
 
 import botocore.session
+import jmespath
 import pytest
 from botocore import xform_name
+from papers import template
 
 ROOT = Path(__file__).resolve().parents[2]
 # Options of the AWS CLI itself, and those that it takes in place of an API's structures.
 GLOBAL = {"query", "output", "region", "profile", "no-cli-pager", "max-items"}
 OWN = {("ec2", "run-instances"): {"count", "subnet-id", "security-group-ids"}, ("ec2", "get-console-output"): {"latest"}}
 # Commands of the CLI that are not one call.
-CUSTOM = {("s3", "cp"), ("s3", "sync"), ("autoscaling", "wait"), ("cloudformation", "deploy")}
+CUSTOM = {("s3", "cp"), ("s3", "sync"), ("autoscaling", "wait")}
+DEPLOY = {"stack-name", "template-file", "capabilities", "parameter-overrides", "disable-rollback"}
 # What the CLI fills in.
 DEFAULTS = {("ec2", "run-instances"): {"min-count", "max-count"}, ("secretsmanager", "create-secret"): {"client-request-token"}}
 
@@ -37,6 +40,10 @@ def wrong(command: str) -> str | None:
     service, operation = words[1:3]
     if (service, operation) in CUSTOM:
         return None
+    if (service, operation) == ("cloudformation", "deploy"):
+        return wrong_deploy(words[3:])
+    if "--query" in words:
+        jmespath.compile(words[words.index("--query") + 1])
     try:
         model = botocore.session.get_session().get_service_model("s3" if service == "s3api" else service)
     except Exception as error:
@@ -62,6 +69,31 @@ def wrong(command: str) -> str | None:
     return f"{service} {operation} needs {sorted(missing)}" if missing else None
 
 
+def wrong_deploy(words: list[str]) -> str | None:
+    """Whether it gives a template the parameters that it has and needs. The CLI ignores the network's outputs that are no parameters."""
+    options: dict[str, list[str]] = {}
+    for word in words:
+        if word.startswith("--"):
+            options[word[2:]] = []
+        else:
+            options[next(reversed(options))].append(word)
+    if unknown := set(options) - DEPLOY:
+        return f"cloudformation deploy has no {sorted(unknown)}"
+    (path,) = options["template-file"]
+    if not (ROOT / path).is_file():
+        return f"there is no {path}"
+    read = template((ROOT / path).stem)
+    if "AWS::IAM::Role" in {one["Type"] for one in read["Resources"].values()} and options.get("capabilities") != ["CAPABILITY_IAM"]:
+        return f"{path} needs CAPABILITY_IAM"
+    overrides = options.get("parameter-overrides", [])
+    given = {word.partition("=")[0] for word in overrides if "=" in word}
+    if unknown := given - set(read["Parameters"]):
+        return f"{path} has no {sorted(unknown)}"
+    given |= set(template("network")["Outputs"]) if "$(cat" in overrides else set()
+    missing = {name for name, one in read["Parameters"].items() if "Default" not in one} - given
+    return f"{path} needs {sorted(missing)}" if missing else None
+
+
 def test_commands_of_the_documents_are_those_of_aws():
     all_commands = commands()
     assert len(all_commands) > 15
@@ -76,6 +108,11 @@ def test_commands_of_the_documents_are_those_of_aws():
         ("aws autoscaling describe-groups", "has no describe-groups"),
         ("aws autoscaling put-lifecycle-hook --hook x", "has no ['hook']"),
         ("aws autoscaling put-lifecycle-hook --lifecycle-hook-name x", "needs ['auto-scaling-group-name']"),
+        ("aws cloudformation deploy --stack x --template-file packaging/aws/network.yaml", "has no ['stack']"),
+        ("aws cloudformation deploy --template-file packaging/aws/net.yaml", "there is no"),
+        ("aws cloudformation deploy --template-file packaging/aws/service.yaml", "CAPABILITY_IAM"),
+        ("aws cloudformation deploy --template-file packaging/aws/network.yaml --parameter-overrides Env=prod", "has no ['Env']"),
+        ("aws cloudformation deploy --template-file packaging/aws/network.yaml --parameter-overrides Environment=prod", "needs ['CertificateArn']"),
     ],
 )
 def test_it_finds_what_is_wrong(command, says):

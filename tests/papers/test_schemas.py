@@ -44,3 +44,13 @@ def test_what_a_run_accepts_fits(name, file):
 )  # fmt: skip
 def test_a_mistake_is_refused(name, text):
     assert list(validator(name).iter_errors(tomllib.loads(text)))
+
+
+@pytest.mark.parametrize(("schema", "file"), [("policy.schema.json", "policy.toml"), ("bootagent.schema.json", "mongodb.toml")])
+def test_the_files_for_amis_fit(schema, file):
+    """Also with the lines that are comments until an operator needs them."""
+    lines = (ROOT / "packaging/aws" / file).read_text().splitlines()
+    every = [line.removeprefix("# ") if line.startswith("# [") or " = " in line else line for line in lines]
+    for text in ("\n".join(lines), "\n".join(line for line in every if not line.startswith("#"))):
+        assert list(validator(schema).iter_errors(tomllib.loads(text))) == []
+    assert every != lines or file == "mongodb.toml"

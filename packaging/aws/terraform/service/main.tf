@@ -1,12 +1,13 @@
-# One service in one environment, like service.yaml beside it: its Auto Scaling group behind a load balancer that is there
-# already, with launch and terminate hooks, and a role that may do what bootagent and the service need, and nothing else.
+# One service in one environment, like ../../service.yaml: its Auto Scaling group behind a load balancer that is there already
+# (as in ../network), with launch and terminate hooks, and a role that may do what bootagent and the service need, and nothing
+# else.
 
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.40"
+      version = ">= 6.62"
     }
   }
 }
@@ -40,9 +41,22 @@ variable "health_path" {
   default = "/health"
 }
 
-variable "secret_arn" {
+variable "git_secret" {
   type        = string
-  description = "The secret service_env_SERVICE_ENVIRONMENT, with its six characters at the end"
+  default     = ""
+  description = "The secret with the credential of a private repository, as git_credential in the policy"
+}
+
+variable "fleet_bucket" {
+  type        = string
+  default     = ""
+  description = "The bucket of the fleet memory, with prefix = \"s3://BUCKET/bootagent\" in the policy"
+}
+
+variable "log_group" {
+  type        = string
+  default     = "/acme/bootagent"
+  description = "As log_group in the policy"
 }
 
 variable "vpc_id" {
@@ -73,6 +87,12 @@ variable "priority" {
   description = "Of the listener's rule; each rule of a listener has another one"
 }
 
+variable "mongodb_clients_security_group_id" {
+  type        = string
+  default     = ""
+  description = "The security group from which MongoDB accepts connections, if the service uses it"
+}
+
 variable "image_id" {
   type        = string
   description = "An AMI with bootagent.service enabled and policy.toml as /etc/bootagent/policy.toml"
@@ -81,6 +101,30 @@ variable "image_id" {
 variable "instance_type" {
   type    = string
   default = "t3.small"
+}
+
+variable "root_device" {
+  type        = string
+  default     = "/dev/xvda"
+  description = "The AMI's root device. Debian and Amazon Linux have /dev/xvda, Ubuntu and RHEL /dev/sda1"
+}
+
+variable "root_size" {
+  type        = number
+  default     = 16
+  description = "GiB of the root volume"
+}
+
+variable "metadata_hop_limit" {
+  type        = number
+  default     = 1
+  description = "2 for a service in a container that uses the role; with 1, containers on a bridge do not reach IMDS"
+}
+
+variable "sessions" {
+  type        = bool
+  default     = false
+  description = "Whether an operator may log in by Session Manager, if the AMI has its agent"
 }
 
 variable "min_size" {
@@ -111,6 +155,16 @@ variable "warm_pool_size" {
   description = "Stopped instances with a finished release; 0 for no pool"
 }
 
+variable "after_failed_drain" {
+  type        = string
+  default     = "terminate"
+  description = "Of an instance that did not complete its terminate hook. A retained one costs money until an operator terminates it"
+  validation {
+    condition     = contains(["terminate", "retain"], var.after_failed_drain)
+    error_message = "It is terminate or retain."
+  }
+}
+
 data "aws_partition" "this" {}
 
 data "aws_region" "this" {}
@@ -119,8 +173,12 @@ data "aws_caller_identity" "this" {}
 
 locals {
   name      = "${var.service}-${var.environment}"
-  account   = "${data.aws_region.this.name}:${data.aws_caller_identity.this.account_id}"
-  group_arn = "arn:${data.aws_partition.this.partition}:autoscaling:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.name}"
+  partition = data.aws_partition.this.partition
+  account   = "${data.aws_region.this.region}:${data.aws_caller_identity.this.account_id}"
+  secret    = "arn:${local.partition}:secretsmanager:${local.account}:secret"
+  group_arn = "arn:${local.partition}:autoscaling:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.name}"
+  log_group = "arn:${local.partition}:logs:${local.account}:log-group:${var.log_group}"
+  fleet     = "arn:${local.partition}:s3:::${var.fleet_bucket}/bootagent"
 }
 
 resource "aws_security_group" "service" {
@@ -136,17 +194,27 @@ resource "aws_security_group" "service" {
     security_groups = [var.load_balancer_security_group_id]
   }
 
+  # A git server by ssh also needs port 22, a mirror of packages without TLS port 80.
   egress {
-    description = "Git server, registries and AWS"
-    protocol    = "-1"
-    from_port   = 0
-    to_port     = 0
+    description = "Git server, registries, AWS"
+    protocol    = "tcp"
+    from_port   = 443
+    to_port     = 443
     cidr_blocks = ["0.0.0.0/0"]
   }
 
   lifecycle {
     create_before_destroy = true
   }
+}
+
+resource "aws_vpc_security_group_egress_rule" "from_load_balancer" {
+  security_group_id            = var.load_balancer_security_group_id
+  description                  = var.service
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+  referenced_security_group_id = aws_security_group.service.id
 }
 
 resource "aws_iam_role" "service" {
@@ -161,15 +229,25 @@ resource "aws_iam_role" "service" {
   })
 }
 
+# As `bootagent iam-policy` prints it. Without the signal of a stack: Terraform has none.
 data "aws_iam_policy_document" "bootagent" {
   statement {
-    sid       = "Environment"
+    sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [var.secret_arn]
+    resources = ["${local.secret}:service_env_${var.service}_${var.environment}-??????"]
+  }
+
+  dynamic "statement" {
+    for_each = var.git_secret == "" ? [] : [var.git_secret]
+    content {
+      sid       = "GitSecret"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = ["${local.secret}:${statement.value}-??????"]
+    }
   }
 
   statement {
-    sid       = "Hooks"
+    sid       = "LifecycleHook"
     actions   = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
     resources = [local.group_arn]
   }
@@ -178,6 +256,69 @@ data "aws_iam_policy_document" "bootagent" {
     sid       = "Health"
     actions   = ["autoscaling:SetInstanceHealth"]
     resources = [local.group_arn]
+  }
+
+  statement {
+    sid     = "Evidence"
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = [
+      "${local.log_group}:log-stream:${var.service}/${var.environment}/*",
+      "${local.log_group}:log-stream:_unselected/*",
+    ]
+  }
+
+  dynamic "statement" {
+    for_each = var.fleet_bucket == "" ? [] : [var.fleet_bucket]
+    content {
+      sid       = "ReadFleetMemory"
+      actions   = ["s3:GetObject"]
+      resources = ["${local.fleet}/${var.service}/${var.environment}/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.fleet_bucket == "" ? [] : [var.fleet_bucket]
+    content {
+      sid     = "WriteFleetMemory"
+      actions = ["s3:PutObject"]
+      resources = [
+        "${local.fleet}/${var.service}/${var.environment}/good.json",
+        "${local.fleet}/${var.service}/${var.environment}/reports/*",
+        "${local.fleet}/${var.service}/${var.environment}/failures/*",
+        "${local.fleet}/${var.service}/${var.environment}/migrations/*",
+        "${local.fleet}/_unselected/reports/*.json",
+      ]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.fleet_bucket == "" ? [] : [var.fleet_bucket]
+    content {
+      sid       = "ListFleetMemory"
+      actions   = ["s3:ListBucket"]
+      resources = ["arn:${local.partition}:s3:::${statement.value}"]
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = ["bootagent/${var.service}/${var.environment}/*"]
+      }
+    }
+  }
+
+  # For the agent of Session Manager. AWS's managed policy would also let it read all parameters of the account.
+  dynamic "statement" {
+    for_each = var.sessions ? [1] : []
+    content {
+      sid = "Sessions"
+      actions = [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+      ]
+      resources = ["*"]
+    }
   }
 }
 
@@ -193,20 +334,34 @@ resource "aws_iam_instance_profile" "service" {
 }
 
 resource "aws_launch_template" "service" {
-  name_prefix            = "${local.name}-"
-  image_id               = var.image_id
-  instance_type          = var.instance_type
-  vpc_security_group_ids = [aws_security_group.service.id]
+  name_prefix   = "${local.name}-"
+  image_id      = var.image_id
+  instance_type = var.instance_type
 
   iam_instance_profile {
     arn = aws_iam_instance_profile.service.arn
   }
 
+  network_interfaces {
+    device_index                = 0
+    associate_public_ip_address = false
+    security_groups             = compact([aws_security_group.service.id, var.mongodb_clients_security_group_id])
+  }
+
+  block_device_mappings {
+    device_name = var.root_device
+    ebs {
+      volume_type           = "gp3"
+      volume_size           = var.root_size
+      encrypted             = true
+      delete_on_termination = true
+    }
+  }
+
   metadata_options {
-    http_endpoint = "enabled"
-    http_tokens   = "required"
-    # Not reachable from containers on a bridge. 2 for a container that uses the role.
-    http_put_response_hop_limit = 1
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = var.metadata_hop_limit
     instance_metadata_tags      = "enabled"
   }
 
@@ -255,7 +410,13 @@ resource "aws_autoscaling_group" "service" {
     name                 = "drain"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
     heartbeat_timeout    = 300
-    default_result       = "CONTINUE"
+    default_result       = var.after_failed_drain == "retain" ? "ABANDON" : "CONTINUE"
+  }
+
+  instance_lifecycle_policy {
+    retention_triggers {
+      terminate_hook_abandon = var.after_failed_drain
+    }
   }
 
   dynamic "warm_pool" {
@@ -360,5 +521,5 @@ output "role_arn" {
 
 output "security_group_id" {
   value       = aws_security_group.service.id
-  description = "From which databases may accept connections"
+  description = "For rules of your own, such as another database"
 }
