@@ -7,8 +7,7 @@ from pathlib import Path
 import machines
 import registries
 import sample
-from lab import Machine, World, paths
-from lab.machine import Disk
+from lab import Disk, Machine, World, paths
 from observed import (
     Memory,
     disk_used,
