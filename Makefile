@@ -18,7 +18,7 @@ test-long: ## the same, and every point of the long sweeps: SEED=N repeats a run
 	@set -e; python=$$(tests/prepare); \
 	SWEEP=whole SEED=$${SEED:-$$(shuf -i 0-4294967295 -n 1)} tests/run $$python
 
-bench: ## services booted by old bash, by tuned bash and by bootagent, in turns: ROUNDS=3 CASES="node node-installer pm2 python python-pip", HALVES="installed bare sealed"
+bench: ## services booted by old bash, by tuned bash and by bootagent, in turns: ROUNDS=3 CASES="node node-npm pm2 python python-pip", HALVES="installed bare sealed"
 	@set -e; python=$$(tests/prepare); \
 	binary=$${BOOTAGENT:-$$(packaging/static)}; \
 	$$python -m lab image >/dev/null; \

@@ -184,6 +184,7 @@ codes! {
     FleetMissing = "E-FLEET-MISSING", Invalid, "create the bucket, or correct fleet.prefix in the policy";
     FleetDenied = "E-FLEET-DENIED", Invalid, "allow s3:GetObject and s3:PutObject below fleet.prefix and s3:ListBucket on its bucket: bootagent iam-policy prints the statements";
     FleetInvalid = "E-FLEET-INVALID", Invalid, "the named object was not written by bootagent, or by a newer one: remove it, or write it again with bootagent rollout";
+    CacheRefused = "E-CACHE-REFUSED", Invalid, "delete the named object or file: the next instance builds the release and stores it again; if no instance wrote it, find out who can write there";
     FleetNoReport = "E-FLEET-NO-REPORT", Failed, "has the instance the policy with fleet.prefix, and may its role write there? its console has the first error, too: aws ec2 get-console-output";
     FleetFailing = "E-FLEET-FAILING", Failed, "push a fix, or pin another commit with bootagent rollout --back; instances that wait take it within five minutes; bootagent run --again tries the commit here once more";
     RolloutRefused = "E-ROLLOUT-REFUSED", Refused, "nothing was replaced: see the cause";

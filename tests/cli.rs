@@ -1004,6 +1004,10 @@ fn the_printed_permissions_are_those_that_are_switched_on() {
     assert!(writing["Secrets"].to_string().contains("secret:mirror/auth-??????"));
     let operator = permissions(&format!("{policy}{origins}"), None, &["--for=operator"]);
     assert!(operator["Bundles"].to_string().contains("branch.bundle"));
+    let cache = "[cache]\nreleases = \"write\"\nsecret = \"cache/{service}\"\n";
+    let caching = permissions(&format!("{policy}{cache}"), None, &[]);
+    assert!(caching["WriteFleetMemory"].to_string().contains("x/auth/prod/releases/*"));
+    assert!(caching["Secrets"].to_string().contains("secret:cache/auth-??????"));
     // An instance never writes the pin, and an operator nothing else.
     assert!(!all["WriteFleetMemory"].to_string().contains("pin.json"));
     let operator = permissions(policy, None, &["--for=operator"]);

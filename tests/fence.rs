@@ -77,7 +77,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
 /// What each room of `src/machine/` may name of the others: only rooms that stand further down, so that no arrow runs back
 /// up. All of them know the door's own plain types (`Check`, `Change`, `now`).
 const MACHINE: &[(&str, &[&str])] = &[
-    ("children", &["npm_tree", "service", "registries", "git", "web", "jail", "process"]),
+    ("children", &["release_cache", "npm_tree", "service", "registries", "git", "web", "jail", "process"]),
     ("attend", &["local", "survey", "service", "aws", "process", "disk"]),
     (
         "local",
@@ -86,6 +86,7 @@ const MACHINE: &[(&str, &[&str])] = &[
             "fleet",
             "volume",
             "upkeep",
+            "release_cache",
             "service",
             "container",
             "install",
@@ -96,6 +97,7 @@ const MACHINE: &[(&str, &[&str])] = &[
             "disk",
         ],
     ),
+    ("release_cache", &["install", "aws", "jail", "process", "disk", "progress"]),
     ("survey", &["service", "jail", "process", "disk"]),
     ("fleet", &["service", "aws", "progress"]),
     ("volume", &["jail", "process", "disk", "progress"]),

@@ -16,8 +16,8 @@ use bootagent::machine::LocalHost;
 use bootagent::machine::jail::request::read_reply;
 use bootagent::observe::manifest::Manifest;
 use bootagent::observe::secrets::{self, Collected, Content, Merged, PlaceValues, Variables, refused};
-use bootagent::observe::{self, Decision, Flags, NextBoot, Selection};
-use bootagent::plan::{self, Plan, Setting, Shown};
+use bootagent::observe::{self, CacheWanted, Decision, Flags, NextBoot, Selection};
+use bootagent::plan::{self, Action, Plan, Setting, Shown};
 use bootagent::planner::runtime::tables;
 use bootagent::planner::{self, Unmet, Wanted};
 use bootagent::secret::Secret;
@@ -34,11 +34,6 @@ env.values = { LOG_LEVEL = "info" }
 const PACKAGE: &str = r#"{ "scripts": { "build": "tsc", "start": "started_by=1 node dist/main.js" } }"#;
 
 fn facts() -> Facts {
-    let node = |version: &str| Installed {
-        version: version.to_owned(),
-        program: format!("/opt/node-v{version}/bin/node").into(),
-        beside: ["npm".to_owned()].into(),
-    };
     Facts {
         instance: Some(Instance {
             id: "i-0123456789abcdef0".to_owned(),
@@ -49,6 +44,14 @@ fn facts() -> Facts {
         }),
         programs: [("node".to_owned(), vec![node("22.11.0"), node("20.18.1")])].into(),
         ..Facts::default()
+    }
+}
+
+fn node(version: &str) -> Installed {
+    Installed {
+        version: version.to_owned(),
+        program: format!("/opt/node-v{version}/bin/node").into(),
+        beside: ["npm".to_owned()].into(),
     }
 }
 
@@ -87,6 +90,7 @@ fn selection() -> Selection {
         imds_users: None,
         lifecycle: None,
         fleet: Default::default(),
+        cache: Default::default(),
         copies: Default::default(),
         watch: Default::default(),
         evidence: Default::default(),
@@ -139,6 +143,63 @@ fn planned_of(source: &Source, secret: &Variables) -> Result<Plan> {
         good_environment: None,
     })
     .map_err(Unmet::into_error)
+}
+
+/// The key under which a release of these inputs is found in the release cache.
+fn cache_key(facts: &Facts, source: &Source, manifest: &str) -> String {
+    let directory = Some("/usr/share/releases".into());
+    let selection = Selection {
+        cache: CacheWanted { directory, ..Default::default() },
+        secret: String::new(),
+        ..selection()
+    };
+    let manifest = Manifest::parse("bootagent.toml", manifest, None, &tables()).unwrap();
+    let plan = planner::plan(&Wanted {
+        facts,
+        selection: &selection,
+        source,
+        manifest: &manifest,
+        manifest_from: &said("manifest", "bootagent.toml"),
+        secret: Some(&Variables::default()),
+        values: None,
+        good_environment: None,
+    });
+    let plan = plan.map_err(Unmet::into_error).unwrap();
+    let mut keys = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::RestoreRelease(cached) => Some(cached.key.clone()),
+        _ => None,
+    });
+    keys.next_back().unwrap()
+}
+
+/// An entry of another commit (and so lockfile), distribution (and so C library), architecture, version of Node, build or
+/// public values is another entry.
+#[test]
+fn each_input_of_a_build_is_in_the_key_of_its_cached_release() {
+    let machine = |os: &str, version: &str, arch: &str| {
+        let mut facts = facts();
+        facts.machine.os = os.to_owned();
+        facts.machine.version = version.to_owned();
+        facts.machine.arch = arch.to_owned();
+        facts
+    };
+    let debian = machine("debian", "12", "x86_64");
+    let mut patched = debian.clone();
+    patched.programs.insert("node".to_owned(), vec![node("22.11.1"), node("20.18.1")]);
+    let other = Source { commit: Commit::try_from("f".repeat(40)).unwrap(), ..source() };
+    let keys = [
+        cache_key(&debian, &source(), MANIFEST),
+        cache_key(&debian, &other, MANIFEST),
+        cache_key(&machine("debian", "13", "x86_64"), &source(), MANIFEST),
+        cache_key(&machine("ubuntu", "12", "x86_64"), &source(), MANIFEST),
+        cache_key(&machine("debian", "12", "aarch64"), &source(), MANIFEST),
+        cache_key(&patched, &source(), MANIFEST),
+        cache_key(&debian, &source(), &MANIFEST.replace("info", "debug")),
+        cache_key(&debian, &source(), &format!("{MANIFEST}[node]\nversion = '20'\n")),
+    ];
+    let different: std::collections::BTreeSet<&String> = keys.iter().collect();
+    assert_eq!(different.len(), keys.len(), "{keys:#?}");
+    assert_eq!(cache_key(&debian, &source(), MANIFEST), keys[0]);
 }
 
 fn read(text: &str) -> Result<Variables> {

@@ -2,7 +2,7 @@
 //! checkout.
 
 use super::identify::Identified;
-use super::origins::first;
+use super::origins::{Turn, first};
 use crate::error::{Code, Error, Result};
 use crate::facts::{Source, SourceCopy};
 use crate::machine::{Check, Observe, Scratch, progress};
@@ -27,7 +27,7 @@ pub async fn fetch(
 }
 
 /// The image's release, if its commit is the branch's newest; otherwise what the branch has now. If the git server does not
-/// answer, another copy may know; without one that is an error: another instance may run a newer commit.
+/// answer within `origins.wait`, a copy may know; without one that is an error: another instance may run a newer commit.
 pub async fn baked(
     machine: &impl Observe,
     flags: &Flags,
@@ -37,12 +37,21 @@ pub async fn baked(
 ) -> Result<(Source, Option<Scratch>)> {
     let Identified { policy, facts, selection, .. } = identified;
     let what = format!("asking {} for the newest commit of {}", selection.repository, selection.branch);
-    let asking = observe::tip(machine, flags, selection, facts, policy);
-    let has_copies = observe::source_origins(selection, facts).len() > 1;
+    let origins = observe::source_origins(selection, facts);
+    let is_last = origins.len() < 2;
+    let patience = Turn { is_last }.patience(policy.patience(), selection.copies.wait);
+    let asking = observe::tip_within(machine, (flags, policy), (selection, facts), patience);
     match report.during("fetch", &what, asking).await {
         Ok(tip) if tip == source.commit => Ok((source.clone(), None)),
-        Err(error) if !has_copies => Err(error),
-        _ => fetch(machine, flags, identified, report).await,
+        Ok(_) => fetch(machine, flags, identified, report).await,
+        Err(error) if is_last || !SourceOrigin::Server.leads_on(&error) => Err(error),
+        Err(error) => {
+            let copies = origins.into_iter().skip(1).collect();
+            let reading = fetched_from(machine, flags, identified, copies, &[]);
+            let fetched = report.during("fetch", "reading a copy of the repository", reading).await;
+            let fetched = fetched.map_err(|failed| error.because(failed.cause()))?;
+            Ok((fetched.source, fetched.scratch))
+        }
     }
 }
 
@@ -55,16 +64,9 @@ pub async fn fetched(
     more: &[String],
     before: Option<&SourceCopy>,
 ) -> Result<Fetched> {
-    let Identified { policy, facts, selection, .. } = identified;
+    let Identified { facts, selection, .. } = identified;
     if selection.is_manifest {
         return Ok(Fetched { source: manifest_alone(identified)?, scratch: None });
-    }
-    let mut evidence = planner::evidence();
-    evidence.push(MANIFEST.to_owned());
-    for path in more {
-        if !evidence.contains(path) {
-            evidence.push(path.clone());
-        }
     }
     let mut origins = observe::source_origins(selection, facts);
     if let Some(kind) =
@@ -72,6 +74,24 @@ pub async fn fetched(
     {
         let first = origins.iter().position(|one| one.kind() == kind).unwrap_or(0);
         origins.drain(..first);
+    }
+    fetched_from(machine, flags, identified, origins, more).await
+}
+
+async fn fetched_from(
+    machine: &impl Observe,
+    flags: &Flags,
+    identified: &Identified,
+    origins: Vec<SourceOrigin>,
+    more: &[String],
+) -> Result<Fetched> {
+    let Identified { policy, facts, selection, .. } = identified;
+    let mut evidence = planner::evidence();
+    evidence.push(MANIFEST.to_owned());
+    for path in more {
+        if !evidence.contains(path) {
+            evidence.push(path.clone());
+        }
     }
     first(origins, SourceOrigin::leads_on, async |origin, turn| {
         if let Some(kind) = origin.kind() {

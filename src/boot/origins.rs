@@ -67,7 +67,7 @@ pub async fn first<O, T>(
 /// What an origin of the list may know of the others.
 #[derive(Clone, Copy)]
 pub struct Turn {
-    is_last: bool,
+    pub is_last: bool,
 }
 
 impl Turn {

@@ -1,5 +1,5 @@
 //! Rebuilds a release that was healthy before and no longer is, in case its files are the cause: some are missing, or
-//! their owner now has another uid. At most once per boot.
+//! their owner now has another uid; or it is of the release cache, and was healthy only elsewhere. At most once per boot.
 
 use std::pin::Pin;
 
@@ -55,7 +55,7 @@ async fn rebuild(
     apply::ahead(machine, &plan.rebuild, report).await?;
     // These steps stay done: one of them removes what earlier fetches left, and would delete this fetch.
     let ahead = planner::ahead(&identified.facts, &identified.selection)?;
-    let why = "the last healthy release is not healthy in this boot: rebuilding it";
+    let why = "the release was healthy before and is not in this boot: rebuilding it";
     report.begin_again(why, &ahead);
     let tokens = tokens(machine, flags, identified, plan, report).await?;
     let context = Context { scratch: scratch.as_ref(), tokens: tokens.as_ref() };

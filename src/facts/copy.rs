@@ -41,13 +41,14 @@ impl fmt::Display for SourceCopy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind.name(), self.place)?;
         match self.age {
-            Some(age) => write!(f, ", {} old", words(age)),
+            Some(seconds) => write!(f, ", {} old", age(seconds)),
             None => Ok(()),
         }
     }
 }
 
-fn words(seconds: u64) -> String {
+/// An age in words: `10 min`.
+pub fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -133,6 +133,11 @@ impl FleetMemory {
         self.object("branch.bundle")
     }
 
+    /// A release of the release cache.
+    pub fn release(&self, key: &str) -> S3Object {
+        self.object(&format!("releases/{key}.release"))
+    }
+
     /// The lock of a commit's migration, and the record that it is done.
     pub fn migration(&self, commit: &Commit) -> S3Object {
         self.object(&format!("migrations/{commit}.json"))

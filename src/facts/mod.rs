@@ -36,7 +36,7 @@ mod values;
 mod watched;
 
 pub use boot_times::BootTimes;
-pub use copy::{CopyKind, SourceCopy};
+pub use copy::{CopyKind, SourceCopy, age};
 pub use family::{Family, PackageManager};
 pub use fleet::{
     FleetFailure, FleetGood, FleetKnown, FleetMemory, FleetPrefix, Listed, PrefixError, S3Object, is_instance,

@@ -8,7 +8,7 @@ use crate::machine::jail::{imds_proof, wrapper};
 use crate::machine::process::exit::IMDS_ANSWERS;
 use crate::machine::registries::proxy;
 use crate::machine::service::drain;
-use crate::machine::{git, npm_tree, web};
+use crate::machine::{git, npm_tree, release_cache, web};
 
 /// The exit status of a shell that cannot start a program.
 const NOT_STARTED: i32 = 127;
@@ -48,5 +48,7 @@ fn serve_request(role: Role) -> ExitCode {
         Role::Document => serve(web::document::document),
         Role::Archive => serve(web::archive::archive),
         Role::Pack => serve(git::bundle::pack),
+        Role::PackRelease => serve(release_cache::pack::pack),
+        Role::UnpackRelease => serve(release_cache::unpack::unpack),
     }
 }

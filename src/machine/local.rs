@@ -24,6 +24,7 @@ use crate::machine::install::{
 use crate::machine::jail::imds_rules;
 use crate::machine::jail::request::DocumentRequest;
 use crate::machine::process::{units, users};
+use crate::machine::release_cache;
 use crate::machine::service::{
     data_host, ensure_running, gate, hooks, leftovers, migrate, present, reach, retry,
 };
@@ -259,6 +260,7 @@ impl Observe for LocalHost {
             }
             Action::RemoveFile { path } => files::check_removed(path),
             Action::InstallAgent { path } => releases::check_agent(path),
+            Action::RestoreRelease(cached) => release_cache::check(cached),
             Action::CheckOut(checkout) => releases::check_whole(&checkout.release, &checkout.record),
             Action::LoadImdsRules(rules) => imds_rules::check(rules).await,
             Action::ProveImdsRules { .. } => Ok(Check::WouldChange("proved by every run".to_owned())),
@@ -314,7 +316,7 @@ impl Observe for LocalHost {
             Action::StartRefresh(_) | Action::CancelRefresh(_) => {
                 Ok(Check::WouldChange("asked for".to_owned()))
             }
-            Action::PutObject(_) | Action::PutBundle(_) => {
+            Action::PutObject(_) | Action::PutBundle(_) | Action::StoreRelease(_) => {
                 Ok(Check::WouldChange("written by this run".to_owned()))
             }
             Action::BoundCache(bound) => {

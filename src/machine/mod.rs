@@ -21,6 +21,7 @@ mod npm_tree;
 mod process;
 pub mod progress;
 mod registries;
+mod release_cache;
 pub mod retry;
 pub mod seal;
 mod service;

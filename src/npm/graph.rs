@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::entry::{Entry, Kind};
 use super::lockfile::Lockfile;
-use super::{Result, for_npm, quoted, specifier};
+use super::{Result, for_npm, path, quoted, specifier};
 
 /// A package by its index in `Graph::entries`.
 pub type Index = usize;
@@ -66,6 +66,10 @@ pub fn graph<'a>(
                 ));
             };
             let Some(target) = entries.get(to) else { continue };
+            // npm places it anew, beside the package.
+            if dependency.kind.is_peer() && !is_top && path::holder(&target.path) == Some(&entry.path) {
+                return for_npm(format!("{} has its peer {} inside", who(entry), quoted(&dependency.name)));
+            }
             if !specifier::fits(&dependency.specifier, &entry.path, &versioned(target, &entries, &by_path))? {
                 return for_npm(format!(
                     "{} requires {} {}, and the lockfile has another one",

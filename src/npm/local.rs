@@ -38,6 +38,9 @@ pub fn entries(
     if root.fields.get("overrides").is_some_and(|all| *all != Value::Object(Map::new())) {
         return for_npm("package.json has overrides");
     }
+    if root.fields.contains_key("devEngines") {
+        return for_npm("package.json has devEngines, which npm compares with itself and Node");
+    }
     same_dependencies(&root, &lockfile.root)?;
     let mut all = BTreeMap::new();
     if runs_scripts {

@@ -28,7 +28,8 @@ pub fn check(path: &str) -> Result<()> {
     if names.iter().any(|name| name.is_empty() || *name == "." || *name == "..") {
         return refuse("leads elsewhere");
     }
-    check_packages(&names).or_else(|()| refuse("is not a place of a package"))
+    // Of a directory that pnpm made (`node_modules/.pnpm/...`), or that npm left.
+    check_packages(&names).or_else(|()| for_npm(format!("{} is not a place of a package", quoted(path))))
 }
 
 /// Behind each `node_modules` is the name of a package.
@@ -129,26 +130,32 @@ mod tests {
             "a//b",
             "a/",
             "./a",
+            "a\\b",
+            "a\nb",
+            "a\0",
+            &deep,
+            &long,
+        ] {
+            assert!(matches!(check(path), Err(Obstacle::Refused(_))), "{path}");
+        }
+        for path in [
+            "../shared",
             "node_modules",
             "node_modules/.bin",
             "node_modules/.bin/x",
             "node_modules/.package-lock.json",
+            "node_modules/.pnpm/a@1.0.0/node_modules/a",
+            "node_modules/.a-q9YbYz3H",
             "node_modules/a/b",
             "node_modules/@s",
             "node_modules/@s/.x",
             "node_modules/@s/a/b",
             "node_modules/node_modules/a",
             "node_modules/@/a",
-            "a\\b",
-            "a\nb",
-            "a\0",
             "node_modules/a/node_modules",
-            &deep,
-            &long,
         ] {
-            assert!(matches!(check(path), Err(Obstacle::Refused(_))), "{path}");
+            assert!(matches!(check(path), Err(Obstacle::ForNpm(_))), "{path}");
         }
-        assert!(matches!(check("../shared"), Err(Obstacle::ForNpm(_))));
     }
 
     #[test]

@@ -184,6 +184,9 @@ impl Settings {
                 Known::OfTheMachine | Known::No => return Err(changes(key)),
             }
         }
+        if !is_on("strict-ssl", true)? {
+            return Err(changes("strict-ssl"));
+        }
         let proxy = first("https-proxy").or_else(|| first("proxy")).map(str::to_owned);
         let proxy = proxy.or_else(|| variable("HTTPS_PROXY")).or_else(|| variable("https_proxy"));
         let no_proxy = first("noproxy").map(str::to_owned);
@@ -233,13 +236,18 @@ enum Known {
 
 fn known(key: &str) -> Known {
     match key {
-        "registry" | "replace-registry-host" | "legacy-peer-deps" | "ignore-scripts" | "engine-strict" => {
-            Known::Read
-        }
+        "registry"
+        | "replace-registry-host"
+        | "legacy-peer-deps"
+        | "ignore-scripts"
+        | "engine-strict"
+        | "strict-ssl" => Known::Read,
         "https-proxy" | "proxy" | "noproxy" | "cafile" => Known::OfTheMachine,
         _ if key.starts_with("//") => Known::Credential,
         _ if key.starts_with('@') && key.ends_with(":registry") => Known::Ignored,
         _ if key.starts_with("init-") || key.starts_with("init.") || IGNORED.contains(&key) => Known::Ignored,
+        // Of programs that install scripts bring, such as `sass_binary_site`: npm's own have no underscore, but for `_auth`.
+        _ if key.find('_').is_some_and(|at| at > 0) => Known::Ignored,
         _ => Known::No,
     }
 }
@@ -300,6 +308,7 @@ mod tests {
             "proxy=http://p",
             "https-proxy=http://p",
             "unknown=1",
+            "_auth=x",
             "//r/:certfile=x",
             "before=2020-01-01",
             "registry=http://r.test/",
@@ -316,5 +325,8 @@ mod tests {
             read(&[("NPM_CONFIG_OMIT", "")], "fund=false\nsave-exact=true\n@acme:registry=https://r.test/")
                 .is_ok()
         );
+        for text in ["strict-ssl=true", "sass_binary_site=https://m.test/x", "sharp_binary_host = x"] {
+            assert!(read(&[], text).is_ok(), "{text}");
+        }
     }
 }

@@ -294,14 +294,25 @@ fn packages_of_unusual_kinds_are_for_npm() {
     ] {
         is_for_npm(answer(json!({ A: a }), &[], false), why);
     }
-    let optional = with(entry("1.0.0"), json!({ "optional": true, "hasInstallScript": true }));
-    is_for_npm(answer(json!({ A: optional }), &[], false), "is optional and has an install script");
+}
+
+#[test]
+fn install_scripts_of_optional_packages_may_fail() {
+    let scripted = with(entry("1.0.0"), json!({ "hasInstallScript": true }));
+    let built =
+        |a: Value| answer(json!({ A: a }), &[], false).map(|tree| (tree.builds, tree.builds_may_fail));
+    assert_eq!(built(scripted.clone()), Ok((vec!["a".to_owned()], false)));
+    let optional = with(scripted, json!({ "optional": true }));
+    assert_eq!(built(optional), Ok((vec!["a".to_owned()], true)));
 }
 
 #[test]
 fn a_lockfile_that_npm_reads_in_its_own_way_is_for_npm() {
     let a = entry("1.0.0");
     is_for_npm(answer(json!({}), &[], false), "lacks a");
+    let with_peer = with(entry("1.0.0"), json!({ "peerDependencies": { "b": "1" } }));
+    let inside = json!({ A: with_peer, "node_modules/a/node_modules/b": entry("1.0.0") });
+    is_for_npm(answer(inside, &[], false), "has its peer b inside");
     is_for_npm(answer(json!({ A: a, "node_modules/A": a }), &[], false), "in other letters");
     is_for_npm(
         answer(json!({ A: a, "node_modules/b/node_modules/c": a }), &[], false),
@@ -341,6 +352,7 @@ fn a_lockfile_that_npm_reads_in_its_own_way_is_for_npm() {
         (json!({ "dependencies": { "a": "1", "b": "1" } }), "different packages"),
         (json!({ "devDependencies": { "a": "1" } }), "different packages"),
         (with(root.clone(), json!({ "overrides": { "b": "1" } })), "overrides"),
+        (with(root.clone(), json!({ "devEngines": { "runtime": { "name": "node" } } })), "devEngines"),
         (with(root.clone(), json!({ "scripts": { "postinstall": "x" } })), "the script postinstall"),
         (with(root.clone(), json!({ "bundleDependencies": ["a"] })), "bundleDependencies"),
         (with(root.clone(), json!({ "workspaces": ["**"] })), "pattern"),
@@ -358,15 +370,12 @@ fn lockfiles_that_no_tool_writes_are_refused() {
         "/etc/cron.d/x",
         "node_modules/../../x",
         "node_modules/a/../../../x",
-        "node_modules/.bin/x",
-        "node_modules/.package-lock.json",
         "node_modules/a\\..\\x",
         "node_modules/a\u{0}",
         "node_modules/a\n",
         "node_modules//a",
         "node_modules/a/",
         "x/../../y",
-        "node_modules",
     ] {
         assert!(refused(json!({ A: entry("1.0.0"), path: entry("1.0.0") })), "{path}");
     }

@@ -65,6 +65,8 @@ pub struct Tree {
     pub hidden: String,
     /// Names of packages whose install scripts npm runs afterwards.
     pub builds: Vec<String>,
+    /// Whether one of them is optional: `npm ci` removes it if its script fails, and `npm rebuild` does not.
+    pub builds_may_fail: bool,
 }
 
 pub fn tree(inputs: &Inputs) -> Result<Tree> {
@@ -86,6 +88,7 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
         leftovers: leftovers::directories(platform, &of(&selection.left_out))?,
         hidden: hidden::text(&lockfile, &entries)?,
         builds: Vec::new(),
+        builds_may_fail: false,
     };
     for entry in entries {
         match entry.name() {
@@ -93,10 +96,7 @@ pub fn tree(inputs: &Inputs) -> Result<Tree> {
             Some(_) if entry.is_link() => tree.links.push(link(entry)),
             Some(name) => {
                 if entry.is("hasInstallScript") && settings.runs_scripts {
-                    // npm removes an optional package whose script fails.
-                    if entry.is("optional") {
-                        return for_npm(format!("{} is optional and has an install script", quoted(name)));
-                    }
+                    tree.builds_may_fail |= entry.is("optional");
                     tree.builds.push(name.to_owned());
                 }
                 tree.packages.push(package(entry, settings)?);

@@ -4,8 +4,8 @@
 use super::choice::{branch, environment, pinned, service};
 use super::compare::{contradiction, is_commit, is_environment};
 use super::policy::{
-    Archives, CopiesWanted, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts, Origins,
-    PackagesAllowed, Policy, Upkeep, ValuesAllowed, WatchWanted,
+    Archives, CacheWanted, CopiesWanted, EvidenceWanted, FleetWanted, HookWanted, LimitsAllowed, LowPorts,
+    Origins, PackagesAllowed, Policy, Upkeep, ValuesAllowed, WatchWanted,
 };
 use super::remote::{Remote, refuse_userinfo, without_repository};
 use super::{Decision, notes};
@@ -51,6 +51,8 @@ pub struct Selection {
     pub lifecycle: Option<HookWanted>,
     /// What instances share, and what one does with a commit that fails.
     pub fleet: FleetWanted,
+    /// The release cache.
+    pub cache: CacheWanted,
     /// From where a commit is read while the git server cannot be reached.
     pub copies: CopiesWanted,
     /// What the watcher attends to while the service runs.
@@ -183,6 +185,8 @@ pub fn select(
     settings.extend(fleet_settings);
     let (copies, copy_settings) = policy.copies(service.value.as_str(), environment.value.as_str(), fill);
     settings.extend(copy_settings);
+    let (cache, cache_settings) = policy.cache(fill);
+    settings.extend(cache_settings);
     let (watch, watch_settings) = policy.watch();
     settings.extend(watch_settings);
     let (evidence, evidence_settings) = policy.evidence(&service.value, &environment.value);
@@ -223,6 +227,7 @@ pub fn select(
         hooks_timeout,
         lifecycle,
         fleet,
+        cache,
         copies,
         watch,
         evidence,

@@ -11,6 +11,7 @@ mod flag_file;
 mod fleet;
 mod identity;
 pub mod manifest;
+mod nearest;
 mod notes;
 mod own_manifest;
 mod policy;
@@ -28,13 +29,13 @@ pub use fleet::{FleetReader, fleet, fleet_failures, fleet_migrated, parsed};
 pub use identity::{Anew, NextBoot, Selection, select, selected_service};
 pub use own_manifest::{may_need_no_repository, own_manifest};
 pub use policy::{
-    Archives, ArchivesAllowed, Bundles, CopiesWanted, Flags, FleetWanted, Fragment, LimitsAllowed, LowPorts,
-    OnFailure, Origins, Overrides, POLICY, PackagesAllowed, Policy, Unreachable, ValuesAllowed, WatchWanted,
-    policy, recorded_flags,
+    Archives, ArchivesAllowed, Bundles, CacheWanted, CopiesWanted, Flags, FleetWanted, Fragment,
+    LimitsAllowed, LowPorts, OnFailure, Origins, Overrides, POLICY, PackagesAllowed, Policy, Unreachable,
+    ValuesAllowed, WatchWanted, policy, recorded_flags,
 };
 pub use reads::{
     Fetched, MANIFEST, decided, document, facts, failures, good_environment, instance, lifecycle, manifest,
-    repository_manifest, source, tags, tip, unusable,
+    repository_manifest, source, tags, tip, tip_within, unusable,
 };
 pub use sources::sources;
 pub use tokens::tokens;

@@ -147,8 +147,18 @@ pub async fn tip(
     facts: &Facts,
     policy: &Policy,
 ) -> Result<Commit> {
+    tip_within(machine, (flags, policy), (selection, facts), policy.patience()).await
+}
+
+/// The same with a time limit of its own.
+pub async fn tip_within(
+    machine: &impl Observe,
+    (flags, policy): (&Flags, &Policy),
+    (selection, facts): (&Selection, &Facts),
+    patience: Seconds,
+) -> Result<Commit> {
     let request = request(machine, flags, selection, facts, policy).await?;
-    let asked = machine.tip(FetchRequest { pinned: None, ..request }, policy.patience()).await;
+    let asked = machine.tip(FetchRequest { pinned: None, ..request }, patience).await;
     asked.map_err(|error| selection.origins.explain(error, FETCHED_BY))
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::archive::InstallRuntime;
+use super::cache::CachedRelease;
 use super::command::{Command, Migration};
 use super::container::{ConfigureEngine, PrepareImage, PruneImages, StopContainer};
 use super::data::InitializeData;
@@ -52,6 +53,10 @@ pub enum Action {
     InstallAgent {
         path: PathBuf,
     },
+    /// Takes the finished release from the release cache, if it has a good entry.
+    RestoreRelease(CachedRelease),
+    /// Puts the finished release into the release cache, unless it is there.
+    StoreRelease(CachedRelease),
     CheckOut(Checkout),
     /// Loads firewall rules that let only root and the named users reach IMDS, now and at every boot.
     LoadImdsRules(ImdsRules),
@@ -176,6 +181,7 @@ impl Action {
         matches!(
             self,
             Action::CheckOut(_)
+                | Action::RestoreRelease(_)
                 | Action::InstallRuntime(_)
                 | Action::InstallTool(_)
                 | Action::InstallPackages(_)
@@ -198,6 +204,8 @@ impl Action {
             | Action::InstallAgent { path }
             | Action::SwitchSymlink { path, .. } => vec![path.clone()],
             Action::CheckOut(checkout) => vec![checkout.release.clone()],
+            Action::RestoreRelease(cached) => vec![cached.release.clone(), cached.record.clone()],
+            Action::StoreRelease(_) => vec![super::layout::STAGING.into()],
             Action::RunCommand(command) => command.sandbox.writable.clone(),
             Action::RunHooks(_) => vec!["/".into()],
             Action::ConfigureEngine(engine) => vec![engine.file.clone(), "/var/lib/docker".into()],

@@ -1,5 +1,6 @@
 //! A plan as text for people. Writes no secret value: only names of variables.
 
+mod cache;
 mod container;
 mod data;
 mod health;
@@ -139,6 +140,8 @@ pub fn headline(action: &Action) -> String {
         Action::WriteFile { path, owner, mode, .. } => format!("write {} ({owner}, {mode})", path.display()),
         Action::RemoveFile { path } => format!("remove {} if it is there", path.display()),
         Action::InstallAgent { path } => format!("install bootagent as {}", path.display()),
+        Action::RestoreRelease(cached) => cache::restore(cached),
+        Action::StoreRelease(cached) => cache::store(cached),
         Action::CheckOut(checkout) => {
             format!("check out {} into {}", checkout.commit, checkout.release.display())
         }
@@ -236,6 +239,7 @@ fn details(out: &mut String, action: &Action, before: Option<(&StepId, &Command)
     match action {
         Action::WriteFile { content: Content::Text(text), .. } => file(text).for_each(line),
         Action::WriteFile { content: Content::Sealed(content), .. } => line(format!("| {}", sealed(content))),
+        Action::RestoreRelease(cached) => cache::lines(cached).into_iter().for_each(line),
         Action::CheckOut(checkout) => {
             line(format!("as {} from {} ({})", checkout.user, checkout.repository, checkout.branch))
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::runtime::Recipe;
 use super::steps::Steps;
-use super::{Wanted, accounts, hooks, imds, packages, registries, value_files};
+use super::{Wanted, accounts, cache, hooks, imds, packages, registries, value_files};
 use crate::error::Result;
 use crate::facts::{Generation, OwnManifest};
 use crate::fault::Phase;
@@ -24,6 +24,9 @@ pub fn build(steps: &mut Steps, draft: &Draft) -> Result<()> {
     let mut rules: Vec<&str> = imds::LAST.into_iter().filter(|id| steps.has(id)).collect();
     hooks::before_install(steps, draft, &rules, record.clone());
     rules.extend(Some(hooks::BEFORE_INSTALL).filter(|id| steps.has(id)));
+    if cache::restore(steps, draft, &rules) {
+        rules.push(cache::RESTORE);
+    }
     let mut last = tree(steps, draft, &rules).to_owned();
 
     let mut ready = vec!["cache"];
@@ -232,11 +235,16 @@ pub fn link(steps: &mut Steps, draft: &Draft) {
     }
 }
 
+/// The runtimes and tools that the release needs.
+pub fn uses(draft: &Draft) -> Vec<PathBuf> {
+    draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect()
+}
+
 /// Adds the step that makes the release complete.
 /// The runtimes and tools that it needs are kept as long as it is.
 pub fn finish(steps: &mut Steps, draft: &Draft) {
     let (release, layout) = (draft.release(), &draft.layout);
-    let uses = draft.recipe.runtimes().into_iter().chain(draft.service.tools().cloned()).collect();
+    let uses = uses(draft);
     let needs = steps.before_finish();
     let action = Action::FinishRelease { release: release.to_owned(), record: record(release, layout), uses };
     steps

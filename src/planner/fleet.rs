@@ -109,7 +109,7 @@ pub fn notes(wanted: &Wanted) -> Vec<String> {
     vec![fallback]
 }
 
-fn access(facts: &Facts, selection: &Selection) -> FleetAccess {
+pub(super) fn access(facts: &Facts, selection: &Selection) -> FleetAccess {
     let region = facts.instance.as_ref().map(|instance| instance.region.clone());
     FleetAccess { region, network: selection.network.clone() }
 }

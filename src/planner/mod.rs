@@ -8,6 +8,7 @@ mod ahead;
 mod baked;
 mod beside;
 mod build;
+mod cache;
 pub mod candidate;
 mod compared;
 pub mod compose;

@@ -59,7 +59,7 @@ pub fn of_instance(
     statements.extend(hook(selection, scope));
     statements.extend(health(selection, scope));
     if let Some(memory) = selection.fleet_memory() {
-        statements.extend(fleet(&memory, scope, selection.copies.writes_bundles()));
+        statements.extend(fleet(&memory, scope, selection));
     }
     statements.extend(evidence(selection, scope));
     Document { version: "2012-10-17", statement: statements }
@@ -113,7 +113,10 @@ fn secrets(
     });
     let tokens = (!selection.registries.is_empty()).then_some(&selection.install_secret);
     let all = own.into_iter().chain(further).chain(&selection.credential).chain(tokens);
-    all.chain(&selection.copies.mirror_credential).map(|name| secret(name, scope)).collect()
+    all.chain(&selection.copies.mirror_credential)
+        .chain(&selection.cache.secret)
+        .map(|name| secret(name, scope))
+        .collect()
 }
 
 /// Secrets Manager adds a hyphen and six characters to a secret's name. With `*` in their place, the policy would cover other
@@ -204,11 +207,12 @@ fn group(selection: &Selection, scope: &Scope) -> String {
 }
 
 /// An instance reads all of its service and environment, and writes what instances write: not the pin.
-fn fleet(memory: &FleetMemory, scope: &Scope, writes_bundles: bool) -> Vec<Statement> {
+fn fleet(memory: &FleetMemory, scope: &Scope, selection: &Selection) -> Vec<Statement> {
     let written = ["good.json", "reports/*", "failures/*", "migrations/*"];
-    let bundles = writes_bundles.then_some(&"bundles/*");
+    let bundles = selection.copies.writes_bundles().then_some(&"bundles/*");
+    let releases = selection.cache.writes().then_some(&"releases/*");
     let mut written: Vec<String> =
-        written.iter().chain(bundles).map(|name| objects(memory, scope, name)).collect();
+        written.iter().chain(bundles).chain(releases).map(|name| objects(memory, scope, name)).collect();
     written.push(unselected(memory, scope));
     vec![
         Statement::new("ReadFleetMemory", &["s3:GetObject"], vec![objects(memory, scope, "*")]),

@@ -9,7 +9,7 @@ use super::kept;
 use super::records::{good, listened};
 use super::remember::prune;
 use super::steps::Steps;
-use super::{beside, candidate, evidence, fallback, image, process_units, signal, switch};
+use super::{beside, cache, candidate, evidence, fallback, image, process_units, signal, switch};
 use crate::facts::Generation;
 use crate::fault::Phase;
 use crate::plan::{Action, Rendering, Step};
@@ -108,12 +108,15 @@ fn environment(draft: &Draft, former: &Generation) -> Option<Rendering> {
     wanted.good_environment.cloned().or_else(recorded).or_else(same)
 }
 
-/// Whether the release was healthy before this boot, but not in it yet. If it fails now, its files may be damaged,
-/// so that building it again may help.
+/// Whether the release was healthy before this boot, but not in it yet: here, or on the instance that put it into the release
+/// cache. If it fails now, its files may be damaged, or not for this machine, so that building it again may help.
 fn may_rebuild(draft: &Draft) -> bool {
     let Draft { wanted, generation, .. } = draft;
-    let passed = good(wanted).is_some_and(|good| good.generation.release == generation.release);
-    passed && wanted.good_environment.is_none() && wanted.facts.instance.is_some()
+    let passed = match good(wanted) {
+        Some(good) => good.generation.release == generation.release && wanted.good_environment.is_none(),
+        None => cache::is_cached(draft),
+    };
+    passed && wanted.facts.instance.is_some()
 }
 
 /// The steps before such a release is built again. A record limits that to once for each boot.

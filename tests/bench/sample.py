@@ -65,12 +65,13 @@ class Case:
 
 
 NODE = Case(
-    "node", image="Node", runtime="node", module="js", reach={"installed": 0.75, "bare": 0.35, "sealed": 0.30},
-    near={"sealed": 1.25}, unlike="old takes Debian's Node on a bare machine, tuned and bootagent its archive",
+    "node", image="Node", runtime="node", module="js", reach={"installed": 0.28, "bare": 0.07, "sealed": 0.30},
+    near={"sealed": 1.25},
+    unlike="bootagent carries out npm ci itself; old takes Debian's Node on a bare machine, tuned and bootagent its archive",
 )  # fmt: skip
-INSTALLER = replace(
-    NODE, name="node-installer", over="node", reach={"installed": 0.28, "bare": 0.07},
-    unlike="bootagent installs with its own installer, the scripts and the floor with npm",
+NPM = replace(
+    NODE, name="node-npm", over="node", reach={"installed": 0.75, "bare": 0.35},
+    unlike="npm installs for all; old takes Debian's Node on a bare machine, tuned and bootagent its archive",
 )  # fmt: skip
 PM2 = replace(
     NODE, name="pm2", over="node", reach={}, machine=registries.global_programs,
@@ -85,7 +86,7 @@ PIP = replace(
     PYTHON, name="python-pip", over="python", reach={}, machine=registries.python,
     unlike="the policy pins no uv: bootagent installs with pip, as the scripts do; the floor has uv and uses it",
 )  # fmt: skip
-CASES = {case.name: case for case in (NODE, INSTALLER, PM2, PYTHON, PIP)}
+CASES = {case.name: case for case in (NODE, NPM, PM2, PYTHON, PIP)}
 
 
 def furnish(world: World, case: Case) -> None:

@@ -1,13 +1,14 @@
 """An image: bake and seal on its builder, machines that start from it, and what must not get into one."""
 
 import json
+import subprocess
 from xml.etree import ElementTree
 
 import pytest
 from lab import World
 from looks import SERVICE, ask, secret, shared, stage, status, wait_for_install  # noqa: F401
 from services import lingering, talking
-from stage import REPOSITORY, run
+from stage import GIT, REPOSITORY, run
 
 POLICY = {"/etc/bootagent/policy.toml": f'repository = "{REPOSITORY}"\n'}
 BAKE = ["bootagent", "bake", "--service", SERVICE, "--environment", "test"]
@@ -137,6 +138,19 @@ class TestSealedImage:
         done = machine.run(["bootagent", "status", "--wait", "--timeout", "60s", "--output", "json"], timeout=90)
         assert (done.code, done.json()["serves"]["commit"]) == (0, commits[0]), done
         assert len(shared.git.log) == asked
+        machine.power_off()
+
+    def test_while_the_git_server_is_silent_a_copy_is_read_after_origins_wait(self, shared, builder, sealed, commits):  # noqa: F811
+        choose(shared)
+        made = subprocess.run(["git", "bundle", "create", "-", "test"], cwd=shared.repo(SERVICE).path, capture_output=True)
+        policy = {path: text + '[origins]\nwait = "5s"\ndirectory = "/usr/share/bundles"\n' for path, text in POLICY.items()}
+        shared.unreachable(GIT, how="silent")
+        bundle = {f"/usr/share/bundles/{SERVICE}/test.bundle": made.stdout}
+        machine = shared.launch(disk_of=builder, files=policy | bundle)
+        done = machine.run(["bootagent", "status", "--wait", "--timeout", "60s", "--output", "json"], timeout=90)
+        shared.reachable(GIT)
+        assert (done.code, done.json()["serves"]["commit"]) == (0, commits[1]), done
+        assert done.json()["last_run"]["origin"]["kind"] == "image", done
         machine.power_off()
 
 

@@ -1,4 +1,5 @@
-"""What an installation meets: a registry, a disk and a memory that are not as one would wish."""
+"""What an installation meets: a registry, a disk and a memory that are not as one would wish. npm installs, because its words
+are read here: test_installer.py has the same of bootagent's own installer."""
 
 import json
 import random
@@ -24,12 +25,13 @@ def registry(stage):
     npm.heal()
 
 
+BY_NPM = '[node]\ninstaller = "npm"\n'
 NPMRC = "registry=https://npm.acme.test/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
 
 
 def project(world, version: str = "1.0.0") -> dict:
     package = world.npm.project("sample", {"brick": version})
-    return services.node(**{"bootagent.toml": SHORT, ".npmrc": NPMRC} | package)
+    return services.node(**{"bootagent.toml": SHORT + BY_NPM, ".npmrc": NPMRC} | package)
 
 
 def test_a_registry_that_fails_for_a_while(stage, registry):

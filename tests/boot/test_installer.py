@@ -1,17 +1,17 @@
 """bootagent's own installer in place of `npm ci`: the same tree, npm where only npm is certain, and a registry that fails."""
 
 import json
+import random
 
 import pytest
 
 import services
 from lab.deadline import wait_for
 from looks import status
-from stage import REPOSITORY
+from stage import REPOSITORY, assert_failed
 from test_bad_service import SHORT, assert_not_built, fails
 
 NPMRC = "registry=https://npm.acme.test/\ncafile=/etc/ssl/certs/ca-certificates.crt\n"
-MANIFEST = '[node]\ninstaller = "bootagent"\n'
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def registry(stage):
 def project(world, *names: str, npmrc: str = NPMRC, **more) -> dict:
     versions = {"brick": "1.0.0", "@acme/wall": "2.0.0", "scripted": "1.0.0"}
     package = world.npm.project("sample", {name: versions[name] for name in names}, **more)
-    return services.node(**{"bootagent.toml": SHORT + MANIFEST, ".npmrc": npmrc} | package)
+    return services.node(**{"bootagent.toml": SHORT, ".npmrc": npmrc} | package)
 
 
 def install_step(stage, name: str) -> dict:
@@ -62,6 +62,24 @@ def test_install_scripts_are_run_by_npm(stage, registry):
     stage.machine.check(["systemctl", "stop", f"{name}.service"])
 
 
+def test_an_optional_package_whose_script_fails_is_left_out(stage, registry):
+    """`npm rebuild` fails, and `npm ci` begins anew, which goes on without the package."""
+    registry.publish("fragile", "1.0.0", {"package.json": '{"scripts": {"install": "exit 3"}}'})
+    package = registry.project("sample", {"brick": "1.0.0", "fragile": "1.0.0"})
+    own, lock = json.loads(package["package.json"]), json.loads(package["package-lock.json"])
+    for requires in (own, lock["packages"][""]):
+        requires["optionalDependencies"] = {"fragile": requires["dependencies"].pop("fragile")}
+    lock["packages"]["node_modules/fragile"]["optional"] = True
+    files = {"package.json": json.dumps(own), "package-lock.json": json.dumps(lock), ".npmrc": NPMRC, "bootagent.toml": SHORT}
+    name = stage.serve(services.node(**files), secret=None)
+    result = stage.run()
+    assert result.code == 0, result
+    assert "npm installs, because the install script of an optional package" in json.dumps(install_step(stage, name))
+    modules = f"/opt/{name}/current/node_modules"
+    assert stage.machine.exists(f"{modules}/brick/index.js") and not stage.machine.exists(f"{modules}/fragile")
+    stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
 def test_what_is_not_certain_is_npm_s(stage, registry):
     name = stage.serve(project(stage.world, "brick", npmrc=NPMRC + "install-links=true\n"), secret=None)
     result = stage.run()
@@ -76,6 +94,35 @@ def test_a_registry_that_fails_for_a_while(stage, registry):
     result = stage.run()
     assert result.code == 0, result
     stage.machine.check(["systemctl", "stop", f"{name}.service"])
+
+
+def test_a_registry_that_fails_for_good(stage, registry):
+    registry.fail(503, only="*.tgz")
+    name, status = fails(
+        stage, project(stage.world, "brick"), 75, "E-REGISTRY-UNREACHABLE", "npm ci", "answers 503 for brick@1.0.0", "tried 3 times in "
+    )
+    assert status["error"]["fault"] == "registry-unreachable"
+    assert_not_built(stage, name)
+
+
+def test_a_certificate_that_is_not_trusted_is_npm_s_to_judge(stage, registry):
+    """Node has a list of its own. npm's word is reported."""
+    stage.world.front.untrusted = {"npm.acme.test"}
+    before = len(registry.log)
+    _, status = fails(stage, project(stage.world, "brick"), 75, "E-REGISTRY-UNREACHABLE", "npm ends with")
+    assert status["error"]["fault"] == "registry-untrusted" and len(registry.log) == before
+    assert any("npm installs, because npm.acme.test is not trusted" in line for line in status["error"]["output"]), status["error"]
+
+
+def test_no_room_for_packages(stage, registry):
+    registry.publish("brick", "2.0.0", {"noise.bin": random.Random(1).randbytes(3 << 20)})
+    package = registry.project("sample", {"brick": "2.0.0"})
+    stage.serve(services.node(**{"bootagent.toml": SHORT, ".npmrc": NPMRC} | package), secret=None)
+    stage.machine.check(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2m", "small", "/opt"])
+    try:
+        assert_failed(stage.machine, stage.run(), 1, "E-DISK-FULL", "npm ci", "tmpfs at /opt")
+    finally:
+        stage.machine.check(["umount", "-l", "/opt"])
 
 
 @pytest.mark.parametrize(

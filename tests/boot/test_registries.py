@@ -143,7 +143,7 @@ class TestNpm:
         # The tarball of the first installation is in npm's cache.
         machine.check(["rm", "-rf", f"/var/cache/bootagent/{SERVICE}/npm"])
         before = len(shared.npm.log)
-        said = self.fails(machine, "E-REGISTRY-REFUSED", "E401", helps=f"the secret {SECRET} has NPM_TOKEN for https://npm.acme.test")
+        said = self.fails(machine, "E-REGISTRY-REFUSED", "answers 401", helps=f"the secret {SECRET} has NPM_TOKEN for https://npm.acme.test")
         assert len(shared.npm.log) - before < 6, "asked again, although the answer was clear"
         assert "npm_of_another_time" not in json.dumps(said)
 

@@ -1,11 +1,12 @@
 """Compares what bootagent's installer makes of lockfiles with what `npm ci` makes of them: every path, byte, mode and link.
 
     compare.py BOOTAGENT [--seed N] [--lockfiles N] [--large] [--only NAME] [--node DIRECTORY ...] [--every-node] [--work DIRECTORY]
+               [--projects DIRECTORY]
 
 The packages are those of the projects in projects.py, which npm fetches once. All lockfiles are made by npm of what is then in
 the store: the projects, single packages, random sets, and projects with workspaces, aliases, links and optional packages, by a
 seed. Each that has development packages is installed with and without them. `--node` is a directory with bin/node and bin/npm; of several, a
-lockfile gets one in turn, or with `--every-node` all. Scripts are npm's, so none runs.
+lockfile gets one in turn, or with `--every-node` all. `--projects` adds the real projects in the subdirectories of a directory. Scripts are npm's, so none runs.
 """
 
 import argparse
@@ -132,6 +133,21 @@ def prepared(work: Path, node: Path | str, projects: dict) -> dict[str, str]:
     return store.answers(work)
 
 
+# What an installation reads of a commit.
+READ = {"package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", "binding.gyp"}
+
+
+def real(directory: Path | None) -> dict[str, dict]:
+    """The projects with a lockfile in the subdirectories."""
+    found = {}
+    for project in sorted(directory.iterdir() if directory else []):
+        files = [path for path in project.rglob("*") if path.name in READ and "node_modules" not in path.parts]
+        texts = {str(path.relative_to(project)): path.read_text() for path in files}
+        if {"package.json", "package-lock.json"} <= texts.keys():
+            found[f"real_{project.name}"] = texts
+    return found
+
+
 def cases(answers, projects, seed, count):
     """The projects, and as many made ones, each of which has a name of its own."""
     return {**projects, **ELSEWHERE, **lockfiles.cases(store.versions(answers), seed, count)}
@@ -147,10 +163,17 @@ def main():
     options.add_argument("--node", nargs="*", default=[""])
     options.add_argument("--every-node", action="store_true")
     options.add_argument("--work", type=Path, default=Path(".cache/installer"))
+    options.add_argument("--projects", type=Path)
     options.add_argument("--results", type=Path, help="a file for one line of JSON for each comparison")
     options = options.parse_args()
     work, results = options.work.absolute(), []
     projects = {**SMALL, **(LARGE if options.large else {})}
+    for name, files in real(options.projects).items():
+        try:
+            store.fill(work, {name: files}, environment(work, options.node[0]))
+            projects[name] = files
+        except RuntimeError as error:
+            print(error)
     answers = prepared(work, options.node[0], projects)
 
     def report(node, name, omits, verdict, lines, times):

@@ -1,7 +1,7 @@
 """bootagent's installer against `npm ci`, for 50 to 2,000 packages: wall time, processor time and peak memory, as ratios within
 one round, and a picture of them.
 
-    measure.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--picture FILE]
+    measure.py BOOTAGENT [--rounds N] [--sizes N ...] [--node DIRECTORY] [--work DIRECTORY] [--filled] [--picture FILE]
 
 Both install from a registry on this machine, with empty caches and without install scripts. An idle machine is needed."""
 
@@ -80,10 +80,11 @@ def main():
     options.add_argument("--sizes", type=int, nargs="*", default=[50, 100, 200, 500, 1000, 2000])
     options.add_argument("--node", default="")
     options.add_argument("--work", type=Path, default=Path(".cache/installer"))
+    options.add_argument("--filled", action="store_true", help="with what the store has, without fetching more")
     options.add_argument("--picture", type=Path)
     options = options.parse_args()
     work, chosen = options.work.absolute(), random.Random(1)
-    answers = compare.prepared(work, options.node, {**SMALL, **LARGE})
+    answers = store.answers(work) if options.filled else compare.prepared(work, options.node, {**SMALL, **LARGE})
     lines = []
     with Registry(work, answers, options.node or None) as registry:
         comparison = compare.Comparison(str(Path(options.bootagent).absolute()), work, registry, options.node)

@@ -39,7 +39,7 @@ def fill(work: Path, projects: dict, env: dict) -> None:
                 continue
             shutil.rmtree(directory, ignore_errors=True)
             write(directory, files)
-            for argv in FILL:
+            for argv in FILL[1:] if "package-lock.json" in files else FILL:
                 argv = [*argv, f"--cache={work / 'npm-cache'}"]
                 done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, timeout=LIMIT)
                 if done.returncode:
@@ -68,9 +68,9 @@ def answers(work: Path) -> dict[str, str]:
 
 
 def versions(answers: dict[str, str]) -> list[tuple[str, str]]:
-    """Names and versions of the packages whose archives are there."""
+    """Names and versions of the packages that are there: archives, and the document without which npm makes no lockfile."""
     all_archives = (re.fullmatch(r"/((?:@[^/]+/)?([^/]+))/-/\2-(.+)\.tgz", path) for path in sorted(answers))
-    return [(found[1], found[3]) for found in all_archives if found]
+    return [(found[1], found[3]) for found in all_archives if found and f"/{found[1]}" in answers]
 
 
 def _cached(cacache: Path):

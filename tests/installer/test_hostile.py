@@ -165,7 +165,7 @@ def test_what_lasts_is_named_and_leaves_nothing_whole(binary, node, work, tmp_pa
 @pytest.mark.parametrize("raw", NO_TLS.values(), ids=NO_TLS.keys())
 def test_a_server_without_tls(binary, node, work, tmp_path, raw):
     done, _ = _run(binary, node, work, tmp_path, None, 1000, raw)
-    assert done.returncode == 1 and "(registry-untrusted)" in done.stderr, done.stderr
+    assert "npm installs, because localhost is not trusted" in done.stderr, done.stderr
 
 
 def test_a_certificate_that_is_not_trusted(binary, node, work, tmp_path):
@@ -173,4 +173,4 @@ def test_a_certificate_that_is_not_trusted(binary, node, work, tmp_path):
     project(tmp_path / "app")
     done = install(str(binary), node, work, tmp_path / "app", server.url, cafile="/etc/ssl/certs/ca-certificates.crt")
     server.close()
-    assert done.returncode == 1 and "(registry-untrusted)" in done.stderr, done.stderr
+    assert "npm installs, because localhost is not trusted" in done.stderr, done.stderr

@@ -91,5 +91,5 @@ def test_a_failure_there_has_its_code_too(empty):
 
 
 def test_it_stays_small(binary):
-    assert binary.stat().st_size < 16 << 20
+    assert binary.stat().st_size < 12 << 20
 

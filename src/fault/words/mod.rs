@@ -10,7 +10,7 @@ mod git;
 mod gyp;
 pub mod missing;
 mod npm;
-mod own;
+pub mod own;
 mod pip;
 mod pnpm;
 pub mod reason;

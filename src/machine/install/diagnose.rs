@@ -42,7 +42,7 @@ impl Ran<'_> {
 /// `Ok` for status 0. `unit_ended` is systemd's last message about the unit, which says more than the status.
 pub fn judge(ran: &Ran<'_>, output: &Output, unit_ended: &str) -> Result<()> {
     let doing = || format!("running {} as {}", ran.line, ran.user);
-    let lines = output.lines();
+    let lines = words::own::without_notes(output.lines());
     let evidence = if ran.is_about_this_machine() { lines.as_slice() } else { &[] };
     let failed = |fault: Fault, cause: Message| Err(fault.error(doing(), cause).saying(output.both_ends()));
     match output.status {

@@ -24,6 +24,8 @@ pub enum Role {
     Archive,
     /// Writes a git bundle.
     Pack,
+    PackRelease,
+    UnpackRelease,
 }
 
 impl Role {
@@ -38,13 +40,24 @@ impl Role {
             Role::Document => "document",
             Role::Archive => "archive",
             Role::Pack => "pack",
+            Role::PackRelease => "pack-release",
+            Role::UnpackRelease => "unpack-release",
         }
     }
 
     pub fn named(name: &str) -> Option<Role> {
-        [Role::Fetch, Role::Tip, Role::Checkout, Role::Document, Role::Archive, Role::Pack]
-            .into_iter()
-            .find(|role| role.name() == name)
+        [
+            Role::Fetch,
+            Role::Tip,
+            Role::Checkout,
+            Role::Document,
+            Role::Archive,
+            Role::Pack,
+            Role::PackRelease,
+            Role::UnpackRelease,
+        ]
+        .into_iter()
+        .find(|role| role.name() == name)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::machine::install::{
 };
 use crate::machine::jail::imds_rules;
 use crate::machine::process::{units, users};
+use crate::machine::release_cache;
 use crate::machine::service::{data_host, ensure_running, gate, hooks, leftovers, reach, retry};
 use crate::machine::upkeep::{journal, labels, swap};
 use crate::machine::volume;
@@ -48,6 +49,8 @@ impl LocalHost {
             }
             Action::RemoveFile { path } => files::remove_file(path)?,
             Action::InstallAgent { path } => releases::install_agent(path)?,
+            Action::RestoreRelease(cached) => return release_cache::restore(self.imds(), cached).await,
+            Action::StoreRelease(cached) => return release_cache::store(self.imds(), cached).await,
             Action::CheckOut(checkout) => work::check_out(checkout, context).await?,
             Action::LoadImdsRules(rules) => imds_rules::load(rules).await?,
             Action::InstallPackages(wanted) => packages::install(wanted).await?,

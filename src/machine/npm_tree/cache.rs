@@ -5,12 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use super::archive::Archive;
 use crate::npm::Integrity;
 
-/// In bytes: what stays when an installation ends. The archives of 2,000 packages have about 200 MiB.
+/// In bytes: what one installation adds at most, and what stays when it ends. The archives of 2,000 packages have about
+/// 200 MiB.
 const LARGEST: u64 = 512 << 20;
 /// Files that are looked at: more are not of this cache's making.
 const MOST: usize = 100_000;
@@ -25,6 +28,8 @@ const ROOM: u64 = 2 << 30;
 pub struct Cache {
     directory: Option<PathBuf>,
     has_room: bool,
+    /// In bytes: what this installation may still add.
+    rest: Arc<AtomicU64>,
 }
 
 impl Cache {
@@ -36,7 +41,7 @@ impl Cache {
             nix::sys::statvfs::statvfs(path)
                 .is_ok_and(|found| found.blocks_available().saturating_mul(found.fragment_size()) > ROOM)
         });
-        Cache { directory, has_room }
+        Cache { directory, has_room, rest: Arc::new(AtomicU64::new(LARGEST)) }
     }
 
     /// The archive with one of the hashes; not verified yet.
@@ -54,6 +59,11 @@ impl Cache {
     pub fn keep(&self, integrity: &Integrity, archive: &mut Archive) {
         let directory = self.directory.as_ref().filter(|_| self.has_room);
         let (Some(directory), Some(name)) = (directory, name(integrity)) else { return };
+        let length = archive.length();
+        let taken = self.rest.fetch_update(Relaxed, Relaxed, |rest| rest.checked_sub(length));
+        if taken.is_err() {
+            return;
+        }
         let new = directory.join(format!("{UNFINISHED}{name}"));
         let kept = write(archive, &new).and_then(|()| fs::rename(&new, directory.join(&name)));
         if kept.is_err() {

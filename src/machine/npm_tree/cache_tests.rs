@@ -59,6 +59,18 @@ fn a_weak_hash_and_a_choice_of_hashes_are_not_kept() {
 }
 
 #[test]
+fn an_installation_adds_no_more_than_the_cache_may_have() {
+    let (directory, cache) = cache();
+    cache.rest.store(5, Relaxed);
+    for (hash, bytes) in [(1, &b"four"[..]), (2, b"four"), (3, b"x"), (4, b"y")] {
+        // A clone, as each download has.
+        cache.clone().keep(&integrity(hash), &mut archive(bytes, directory.path()));
+    }
+    let kept = [1, 2, 3, 4].map(|hash| cache.find(&integrity(hash)).is_some());
+    assert_eq!(kept, [true, false, true, false]);
+}
+
+#[test]
 fn links_pipes_and_directories_are_not_read() {
     let (directory, cache) = cache();
     let secret = directory.path().join("secret");

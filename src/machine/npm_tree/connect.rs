@@ -57,7 +57,8 @@ pub async fn connect(
         connector.connect(name, tcp).await.map_err(|error| {
             let cause = error.to_string();
             match tls::is_untrusted(&cause) || tls::is_unsupported(&cause) {
-                true => Failure::new(Fault::RegistryUntrusted, format!("connecting to {host}: {cause}")),
+                // Node brings certificates and ciphers of its own, and npm says what is wrong in its words.
+                true => Failure::ForNpm(format!("{host} is not trusted: {cause}")),
                 false => unreachable(host, &cause),
             }
         })

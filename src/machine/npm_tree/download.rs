@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
+use hyper::ext::ReasonPhrase;
 use hyper::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use tokio::sync::Semaphore;
 
@@ -19,12 +20,13 @@ use super::pool::{Answer, Pool, chain};
 use super::unpack::unpack;
 use crate::fault::Fault;
 use crate::npm::{Address, Package};
+use crate::secret::excerpt;
 
 /// Downloads at once. Each may hold a MiB of memory.
 const AT_ONCE: usize = 24;
 /// As many as npm is told to make.
 const TRIES: u32 = 6;
-/// The longest time without a byte.
+/// The longest time without a byte of any package: a server may send one after the other.
 const STALL: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 5;
 /// In bytes: what all packages together may unpack to.
@@ -39,6 +41,7 @@ pub async fn packages(packages: &[Package], pool: &Pool<'_>, cache: &Cache, proj
         project: project.to_owned(),
         unpacking: Arc::new(Semaphore::new(cores.clamp(1, 4))),
         unpacked: AtomicU64::new(0),
+        received: AtomicU64::new(0),
     };
     let all = stream::iter(packages).map(|package| shared.place(package));
     all.buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await
@@ -50,6 +53,8 @@ struct Shared<'a> {
     project: PathBuf,
     unpacking: Arc<Semaphore>,
     unpacked: AtomicU64,
+    /// In bytes, of all packages.
+    received: AtomicU64,
 }
 
 impl Shared<'_> {
@@ -133,9 +138,7 @@ impl Shared<'_> {
         let mut credential = package.credential.as_ref();
         for _ in 0..=REDIRECTS {
             let sender = self.pool.sender(&address).await?;
-            let answer = tokio::time::timeout(STALL, sender.get(&address, credential)).await;
-            let Ok(answer) = answer else { return Err(stalled(&address).into()) };
-            let answer = answer?;
+            let answer = self.in_time(&address, sender.get(&address, credential)).await??;
             let status = answer.response.status();
             if !status.is_redirection() {
                 return self.body(package, &address, answer).await;
@@ -160,6 +163,20 @@ impl Shared<'_> {
         .into())
     }
 
+    /// What comes, unless nothing comes of any package for `STALL`. The step's time limit bounds all of it.
+    async fn in_time<T>(&self, address: &Address, coming: impl Future<Output = T>) -> Result<T> {
+        let mut coming = std::pin::pin!(coming);
+        loop {
+            let before = self.received.load(Ordering::Relaxed);
+            if let Ok(came) = tokio::time::timeout(STALL, coming.as_mut()).await {
+                return Ok(came);
+            }
+            if self.received.load(Ordering::Relaxed) == before {
+                return Err(stalled(address));
+            }
+        }
+    }
+
     async fn body(
         &self,
         package: &Package,
@@ -171,7 +188,10 @@ impl Shared<'_> {
         if head.status != StatusCode::OK {
             let pause = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let pause = pause.map(|seconds: u64| Duration::from_secs(seconds.min(60)));
-            return Err(Tried { failure: refused(package, address, head.status), pause });
+            // A proxy on the way says there what it could not reach.
+            let reason = head.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
+            let reason = String::from_utf8_lossy(reason.unwrap_or_default());
+            return Err(Tried { failure: refused(package, address, head.status, &reason), pause });
         }
         let length: Option<u64> =
             head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -182,9 +202,7 @@ impl Shared<'_> {
         }
         let mut archive = Archive::new();
         loop {
-            let frame = tokio::time::timeout(STALL, body.frame()).await;
-            let Ok(frame) = frame else { return Err(stalled(address).into()) };
-            let Some(frame) = frame else { break };
+            let Some(frame) = self.in_time(address, body.frame()).await? else { break };
             let lost = |error: hyper::Error| {
                 Failure::new(
                     Fault::RegistryUnreachable,
@@ -192,6 +210,7 @@ impl Shared<'_> {
                 )
             };
             if let Ok(bytes) = frame.map_err(lost)?.into_data() {
+                self.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 archive.append(&bytes, &self.project)?;
             }
         }
@@ -230,8 +249,14 @@ fn stalled(address: &Address) -> Failure {
     )
 }
 
-fn refused(package: &Package, address: &Address, status: StatusCode) -> Failure {
-    let cause = format!("the registry answers {} for {} ({})", status.as_u16(), package.id, address.shown());
+/// `reason`: what the server adds to the status, of HTTP/1.1 only.
+fn refused(package: &Package, address: &Address, status: StatusCode, reason: &str) -> Failure {
+    let usual = status.canonical_reason().unwrap_or_default();
+    let said =
+        Some(excerpt(reason)).filter(|reason| !reason.is_empty() && !reason.eq_ignore_ascii_case(usual));
+    let said = said.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let cause =
+        format!("the registry answers {} for {} ({}){said}", status.as_u16(), package.id, address.shown());
     match status.as_u16() {
         400..500 if package.is_optional && !is_for_a_while(status) => Failure::ForNpm(cause),
         401 | 403 => Failure::new(Fault::RegistryRefused, cause),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::cache::Cache;
 use super::failure::{Failure, Result};
@@ -27,6 +28,9 @@ pub fn install(
     let roots = roots.map_err(|error| {
         Failure::ForNpm(format!("the certificates cannot be read: {}", error.in_public()))
     })?;
+    if roots.is_empty() {
+        return Err(Failure::ForNpm("the machine has no certificates of authorities".to_owned()));
+    }
     clear(tree, project)?;
     for package in &tree.packages {
         let path = project.join(&package.path);
@@ -54,6 +58,13 @@ pub fn install(
             .map_err(|error| Failure::of_the_disk(HIDDEN, &error))?;
     }
     Ok(())
+}
+
+/// Makes the hidden lockfile younger than what install scripts wrote: npm does not believe an older one.
+pub fn renew(project: &Path) {
+    if let Ok(file) = fs::File::options().write(true).open(project.join(HIDDEN)) {
+        let _ = file.set_modified(SystemTime::now());
+    }
 }
 
 /// Removes what the commit or an earlier attempt has in `node_modules`, as npm does.

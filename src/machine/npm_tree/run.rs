@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cache::Cache;
 use super::failure::{Failure, Result};
 use super::files::{Project, read};
-use super::install::install;
+use super::install::{install, renew};
 use crate::error::{Code, Coded, Error};
 use crate::machine::jail::child::Role;
 use crate::machine::jail::unit::own_program;
@@ -34,13 +34,21 @@ pub fn run(argv: &[String]) -> crate::error::Result<i32> {
     let project = std::env::current_dir().doing(|| "finding the release".to_owned())?;
     let node = node.strip_prefix("--node=").unwrap_or_default();
     match attempt(node, npm, &project) {
-        Ok(builds) if builds.is_empty() => Ok(0),
-        Ok(builds) => {
+        Ok(Tree { builds, .. }) if builds.is_empty() => Ok(0),
+        Ok(Tree { builds, builds_may_fail, .. }) => {
             let about = format!("npm runs the install scripts of {}", builds.join(", "));
             // A package may be called as an option is.
             let words = ["rebuild".to_owned(), "--".to_owned()];
             let rebuild = npm.first().cloned().into_iter().chain(words).chain(builds);
-            run_npm(&about, &rebuild.collect::<Vec<_>>())
+            let status = run_npm(&about, &rebuild.collect::<Vec<_>>())?;
+            if status != 0 && builds_may_fail {
+                return run_npm(
+                    "npm installs, because the install script of an optional package may have failed",
+                    npm,
+                );
+            }
+            renew(&project);
+            Ok(status)
         }
         Err(Failure::ForNpm(reason)) => run_npm(&format!("npm installs, because {reason}"), npm),
         Err(Failure::Fault { fault, cause }) => {
@@ -76,8 +84,8 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "bootagent: {line}");
 }
 
-/// The names of packages whose install scripts npm must run.
-fn attempt(node: &str, npm: &[String], project: &Path) -> Result<Vec<String>> {
+/// What is installed now, but for the install scripts.
+fn attempt(node: &str, npm: &[String], project: &Path) -> Result<Tree> {
     let variables: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -101,7 +109,7 @@ fn attempt(node: &str, npm: &[String], project: &Path) -> Result<Vec<String>> {
         |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, path)| Path::new(path));
     let cache = Cache::below(path_in("npm_config_cache"));
     install(&tree, &settings, path_in("NODE_EXTRA_CA_CERTS"), &cache, project)?;
-    Ok(tree.builds)
+    Ok(tree)
 }
 
 /// What npm's command line installs. A flag that is not known here is npm's.

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::facts::Environment;
+use crate::observe::nearest::nearest;
 use crate::secret::cut;
 
 /// Each read checks the manifest once per overlay: a manifest with many overlays would stop the agent for minutes.
@@ -180,14 +181,4 @@ pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// The known key that was probably meant. Long keys are not compared: the comparison takes quadratic time.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    const LONGEST: usize = 40;
-    // At most a third of the letters may differ, and two swapped neighbours count once: `prot` is near `port`, and
-    // `instal` near `install`, but not `user` near `secret`.
-    let near = |name: &&&str| strsim::osa_distance(key, name) <= (name.len().max(3) / 3).max(1);
-    let close = known.iter().filter(|name| key.len() <= LONGEST && near(name));
-    close.min_by_key(|name| strsim::osa_distance(key, name)).copied()
 }

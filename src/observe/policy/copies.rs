@@ -34,7 +34,7 @@ pub enum Bundles {
 }
 
 impl Bundles {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Bundles::Read => "read",
             Bundles::Write => "write",
@@ -81,7 +81,7 @@ impl Copies {
 }
 
 /// Whether it can be bound into a unit: systemd splits at spaces and colons.
-fn is_directory(text: &str) -> bool {
+pub(super) fn is_directory(text: &str) -> bool {
     let plain =
         |part: &str| part != ".." && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c));
     Path::new(text).is_absolute() && text.len() < 200 && text.split('/').all(plain)

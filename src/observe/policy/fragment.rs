@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apt::AptRepositories;
 use super::archives::{self, Words};
+use super::cache::Cache;
 use super::copies::Copies;
 use super::dnf::DnfRepositories;
 use super::evidence::Evidence;
@@ -15,6 +16,7 @@ use super::imds::Imds;
 use super::journal::Journal;
 use super::lifecycle::Lifecycle;
 use super::limits::LimitsAllowed;
+use super::mistake;
 use super::network::Network;
 use super::packages::Packages;
 use super::ports::{LowPorts, Proxy};
@@ -82,6 +84,8 @@ pub struct Fragment {
     pub lifecycle: Lifecycle,
     #[serde(default, skip_serializing_if = "Fleet::is_empty")]
     pub fleet: Fleet,
+    #[serde(default, skip_serializing_if = "Cache::is_empty")]
+    pub cache: Cache,
     #[serde(default, skip_serializing_if = "Copies::is_empty")]
     pub origins: Copies,
     #[serde(default, skip_serializing_if = "Watch::is_empty")]
@@ -181,6 +185,7 @@ impl Fragment {
             lockfile: self.lockfile.or(under.lockfile),
             lifecycle: self.lifecycle.over(under.lifecycle),
             fleet: self.fleet.over(under.fleet),
+            cache: self.cache.over(under.cache),
             origins: self.origins.over(under.origins),
             watch: self.watch.over(under.watch),
             evidence: self.evidence.over(under.evidence),
@@ -220,6 +225,7 @@ impl Fragment {
             .and(self.imds.check())
             .and(self.lifecycle.check())
             .and(self.fleet.check())
+            .and(self.cache.check(self.fleet.prefix.is_some()))
             .and(self.origins.check(self.fleet.prefix.is_some()))
             .and(self.watch.check())
             .and(self.evidence.check())
@@ -247,6 +253,7 @@ impl Fragment {
             ("install_secret", &self.install_secret),
             ("evidence.stack", &self.evidence.stack),
             ("origins.mirror", &self.origins.mirror),
+            ("cache.secret", &self.cache.secret),
             ("origins.mirror_credential", &self.origins.mirror_credential),
         ];
         let patterns = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern.as_ref()?)));
@@ -344,8 +351,9 @@ pub fn parse(path: &str, text: &str) -> Result<Fragment> {
     }
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text[..start].matches('\n').count() + 1;
-        Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{line}: {}", error.message()))
+        let number = text[..start].matches('\n').count();
+        let said = mistake::said(error.message(), text.lines().nth(number).unwrap_or_default());
+        Error::new(Code::PolicyInvalid, "reading the policy", format!("{path}:{}: {said}", number + 1))
     })
 }
 

@@ -96,14 +96,14 @@ mod tests {
         );
         assert_eq!(checked("instances = 4"), Ok(()));
         for (line, says) in [
-            ("memory = 400", "invalid type"),
+            ("memory = 400", "expected a string in quotes"),
             ("memory = \"1M\"", "at least 16M"),
             ("memory = \"much\"", "an amount like"),
             ("open_files = 8", "limits.open_files is below 64"),
             ("tasks = 1", "limits.tasks is below 16"),
             ("instances = 0", "limits.instances is 0"),
-            ("timers = -1", "invalid value"),
-            ("cpu = 1", "unknown field"),
+            ("timers = -1", "and not -1"),
+            ("cpu = 1", "unknown key"),
         ] {
             let error = checked(line).unwrap_err();
             assert!(error.contains(says), "{line}: {error}");

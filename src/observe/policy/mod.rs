@@ -5,6 +5,7 @@
 
 mod apt;
 mod archives;
+mod cache;
 mod copies;
 mod dnf;
 mod evidence;
@@ -16,6 +17,7 @@ mod imds;
 mod journal;
 mod lifecycle;
 mod limits;
+mod mistake;
 mod network;
 mod origin;
 mod package_repository;
@@ -38,6 +40,7 @@ use crate::observe::flag_file::flag_file;
 use crate::plan::{Seconds, layout};
 
 pub use archives::{Archives, ArchivesAllowed};
+pub use cache::CacheWanted;
 pub use copies::{Bundles, CopiesWanted};
 pub use evidence::EvidenceWanted;
 pub use flags::{Flags, Overrides};

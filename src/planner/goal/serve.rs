@@ -5,8 +5,9 @@ use crate::plan::{Goal, Plan};
 use crate::planner::draft::Draft;
 use crate::planner::steps::Steps;
 use crate::planner::{
-    accounts, ahead, build, candidate, compared, data_host, environment, evidence, fleet, goes_back_to,
-    hooks, image, imds, migrate, recover, remember, signal, site, start, upkeep, volume, wait_for, watch,
+    accounts, ahead, build, cache, candidate, compared, data_host, environment, evidence, fleet,
+    goes_back_to, hooks, image, imds, migrate, recover, remember, signal, site, start, upkeep, volume,
+    wait_for, watch,
 };
 use crate::secret::Redaction;
 
@@ -44,6 +45,7 @@ pub fn serve(draft: &Draft) -> Result<Plan> {
     remember::remember(&mut steps, draft)?;
     fleet::remember_good(&mut steps, draft)?;
     fleet::put_bundle(&mut steps, draft);
+    cache::store(&mut steps, draft);
     remember::prune_unused(&mut steps, draft);
     image::prune(&mut steps, draft);
     watch::watch(&mut steps, draft, "good")?;

@@ -7,6 +7,7 @@ mod build_scripts;
 mod choice;
 mod environment;
 mod index;
+mod installer;
 mod manager;
 mod package;
 mod pattern;
@@ -88,7 +89,7 @@ pub static NODE: Runtime = Runtime {
         prints: "v",
         beside: &[("npm", &["npm"])],
     }],
-    table: Table { name: "node", keys: &[VERSION, INSTALLER] },
+    table: Table { name: "node", keys: &[VERSION, installer::KEY] },
     archives: &[ArchiveNames {
         program: "node",
         is_one: archive::is_one,
@@ -107,15 +108,6 @@ const VERSION: Key = Key {
     expected: "an npm version range like \"22\" or \">=20 <23\"",
     takes: Takes::Text(is_range),
 };
-
-const INSTALLER: Key = Key {
-    name: "installer",
-    expected: "\"npm\" or \"bootagent\"",
-    takes: Takes::Text(|text| text == "npm" || text == OWN_INSTALLER),
-};
-
-/// The installer of bootagent, which makes what `npm ci` makes of a lockfile.
-const OWN_INSTALLER: &str = "bootagent";
 
 /// npm takes an empty range for any version; in a manifest it is more likely a mistake.
 fn is_range(text: &str) -> bool {
@@ -189,7 +181,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         chosen.defaults.insert("npm_config_user_agent".to_owned(), agent);
     }
     notes.append(&mut chosen.notes);
-    let uses_own_installer = uses_own_installer(inputs, &selected, tool.is_some(), &mut notes);
+    let installer = installer::chosen(inputs, &selected, tool.is_some(), &mut notes);
     let project = work::Project {
         manifest,
         package: whole,
@@ -200,7 +192,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         node: &node,
         chosen: &chosen,
         requires_lockfile: inputs.requires_lockfile,
-        uses_own_installer,
+        uses_own_installer: installer.is_own,
         generates_prisma_client: generates_prisma_client(source, &package),
         uses_nx: root.has("nx.json"),
         uses_turbo: packages == start::Packages::Directory && uses_turbo(root, whole),
@@ -250,7 +242,7 @@ fn recipe(inputs: &RecipeInputs) -> Result<Recipe, Unmet> {
         // Native addons are built for the ABI of a major version.
         runtime_line: format!("node {}", node.version.split('.').next().unwrap_or_default()),
         chosen_by,
-        settings: settings(&selected, &chosen, site.is_some(), uses_own_installer),
+        settings: settings(&selected, &chosen, site.is_some(), installer.setting),
         directory: place,
         first: Vec::new(),
         needs: node
@@ -289,7 +281,7 @@ fn settings(
     selected: &manager::Selected,
     chosen: &start::Chosen,
     is_site: bool,
-    uses_own_installer: bool,
+    installer: Option<Setting>,
 ) -> Vec<Setting> {
     let setting = |name: &str, value: String, origin: &str| Setting {
         name: name.to_owned(),
@@ -300,32 +292,8 @@ fn settings(
     let manager = setting("packages", manager.trim().to_owned(), &selected.origin);
     let name = if is_site { "site" } else { "start" };
     let start = setting(name, excerpt(&chosen.line), &chosen.origin);
-    let own = "bootagent, and npm for what only npm is certain of".to_owned();
-    let installer = uses_own_installer.then(|| setting("installer", own, "node.installer in bootagent.toml"));
     let start = Some(start).filter(|start| !start.origin.is_empty());
     [manager].into_iter().chain(installer).chain(start).collect()
-}
-
-/// Whether bootagent's own installer carries out `npm ci`, as the manifest asks. Adds a note if it cannot.
-fn uses_own_installer(
-    inputs: &RecipeInputs,
-    selected: &manager::Selected,
-    has_tool: bool,
-    notes: &mut Vec<String>,
-) -> bool {
-    if inputs.manifest.said("node", "installer") != Some(OWN_INSTALLER) {
-        return false;
-    }
-    let obstacle = match selected.manager.name {
-        _ if inputs.npm_installs => "the policy says so",
-        _ if inputs.manifest.install.is_some() => "the manifest has commands that install",
-        "npm" if selected.lockfile.is_none() => "there is no lockfile",
-        "npm" if has_tool => "the commit names a version of npm",
-        "npm" => return true,
-        _ => "the lockfile is not npm's",
-    };
-    notes.push(format!("{} installs and not bootagent: {obstacle}", selected.manager.name));
-    false
 }
 
 /// Prisma's client is generated from the schema, by its program, or by a hook of its package that hides every failure.

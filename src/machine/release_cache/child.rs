@@ -1,0 +1,67 @@
+//! The child processes that pack and unpack: as the build user, without network, secrets and IMDS.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::pack::PackRequest;
+use super::unpack::UnpackRequest;
+use crate::error::Result;
+use crate::fault::Phase;
+use crate::machine::jail::ask::ask_in;
+use crate::machine::jail::child::Role;
+use crate::machine::jail::request::read_reply;
+use crate::machine::jail::unit::{TransientUnit, User};
+use crate::machine::process::units;
+use crate::plan::{CachedRelease, layout};
+
+/// An archive is read and written in one pass.
+const MEMORY: &str = "MemoryMax=512M";
+/// Where the child sees the staging directory.
+const MOUNT: &str = "/mnt/entry";
+const ARCHIVE: &str = "archive";
+/// Less than the step's time limit, because the child's error says more than the step's.
+const PACKING: Duration = Duration::from_secs(Phase::Transfer.seconds().0 - 60);
+
+/// Unpacks the file's bytes from `start` into the empty release.
+pub async fn unpack(
+    cached: &CachedRelease,
+    staging: &Path,
+    file: &str,
+    start: u64,
+    limit: Duration,
+) -> Result<()> {
+    let release = cached.release.clone();
+    let request = UnpackRequest { archive: Path::new(MOUNT).join(file), start, release };
+    let transient = unit(cached, limit)
+        .writable(&cached.release)
+        .property(format!("BindReadOnlyPaths={}:{MOUNT}", staging.display()));
+    units::clear(&cached.unit).await?;
+    read_reply(ask_in(transient, Role::UnpackRelease, &request).await?).await
+}
+
+/// Packs the release into an archive of at most `most` bytes. Returns its path. The service is in use already: it goes first.
+pub async fn pack(cached: &CachedRelease, staging: &Path, most: u64) -> Result<PathBuf> {
+    let request = PackRequest {
+        release: cached.release.clone(),
+        archive: Path::new(MOUNT).join(ARCHIVE),
+        most,
+        leave_out: cached.leave_out.clone(),
+    };
+    let transient = unit(cached, PACKING)
+        .property(format!("BindPaths={}:{MOUNT}", staging.display()))
+        .writable(Path::new(MOUNT))
+        .property("Nice=19")
+        .property("IOSchedulingClass=idle");
+    units::clear(&cached.unit).await?;
+    read_reply::<()>(ask_in(transient, Role::PackRelease, &request).await?).await?;
+    Ok(staging.join(ARCHIVE))
+}
+
+fn unit(cached: &CachedRelease, limit: Duration) -> TransientUnit {
+    let user = User::Named { user: cached.user.clone(), group: cached.group.clone() };
+    TransientUnit::new(&cached.unit, user, limit)
+        .hidden(Path::new(layout::RUN))
+        .property("PrivateNetwork=yes")
+        .property("TemporaryFileSystem=/mnt:ro")
+        .property(MEMORY)
+}

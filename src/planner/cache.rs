@@ -1,0 +1,137 @@
+//! What a plan has to do with the release cache: the step that takes a finished release from it, the one that puts one there, and
+//! the key under which it is found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::draft::Draft;
+use super::records::good;
+use super::steps::Steps;
+use super::{accounts, build, fleet};
+use crate::fault::Phase;
+use crate::plan::{Action, CacheObject, CachedRelease, layout};
+use crate::planner::runtime::{Kind, Recipe};
+
+/// Changed if the same inputs give other bytes, or the archive another format.
+const FORMAT: u32 = 1;
+pub const RESTORE: &str = "release-cache";
+
+/// Adds the step that restores the release, before its checkout. Returns whether it did.
+pub fn restore(steps: &mut Steps, draft: &Draft, rules: &[&str]) -> bool {
+    let Some(cached) = cached(draft) else { return false };
+    let why = "the same release was built before: it needs no package registry";
+    steps
+        .add(RESTORE, why, Action::RestoreRelease(cached))
+        .after(&["remove-leftovers", "releases", "build-user", "user"])
+        .after(rules)
+        .within(Phase::Transfer);
+    true
+}
+
+/// Adds the step that stores the release, once it was healthy.
+pub fn store(steps: &mut Steps, draft: &Draft) {
+    let wanted = draft.wanted;
+    let was_good_here = good(wanted).is_some_and(|good| good.generation.release == draft.release());
+    let cached = cached(draft).filter(|_| wanted.selection.cache.writes() && !was_good_here);
+    let Some(cached) = cached.filter(|cached| cached.object.is_some()) else { return };
+    let why = "other instances take the release from there in place of building it";
+    steps
+        .add("release-store", why, Action::StoreRelease(cached))
+        .after(&["good"])
+        .within(Phase::Transfer)
+        .optional();
+}
+
+/// Whether the release may be one of the cache.
+pub fn is_cached(draft: &Draft) -> bool {
+    cached(draft).is_some()
+}
+
+/// The entry of the release; `None` if the policy has no cache, or there is nothing to build.
+fn cached(draft: &Draft) -> Option<CachedRelease> {
+    let Draft { wanted, recipe, layout, rendering, .. } = draft;
+    let is_built = matches!(recipe.kind, Kind::Program | Kind::Site(_))
+        && recipe.parts().any(|part| !part.work.is_empty());
+    let cache = &wanted.selection.cache;
+    wanted.facts.instance.as_ref().filter(|_| is_built && !wanted.source.is_manifest)?;
+    let key = key(draft);
+    let object =
+        cache.secret.clone().zip(wanted.selection.fleet_memory()).map(|(secret, memory)| CacheObject {
+            at: memory.release(&key),
+            secret,
+            access: fleet::access(wanted.facts, wanted.selection),
+        });
+    let image = cache.directory.as_ref().map(|directory| directory.join(format!("{key}.release")));
+    if object.is_none() && image.is_none() {
+        return None;
+    }
+    let tree = recipe.tree(Path::new(""));
+    let links = rendering.others().iter().filter_map(|(file, _)| file.link.map(|link| tree.join(link)));
+    let persistent = accounts::kept(wanted.manifest, recipe).into_iter().map(|path| tree.join(path));
+    let files = wanted.manifest.env.files.iter().map(|file| PathBuf::from(&file.path));
+    // Made again by a step that looks for the secret's values in the pages.
+    let site = recipe.site().map(|_| layout::site(Path::new("")));
+    let release = draft.release();
+    Some(CachedRelease {
+        key,
+        release: release.to_owned(),
+        record: build::record(release, layout),
+        user: layout.build_user(),
+        group: layout.user().to_owned(),
+        unit: layout.transient("release-cache"),
+        uses: build::uses(draft),
+        rebuilt: layout.rebuilt(),
+        leave_out: links.chain(persistent).chain(files).chain(site).collect(),
+        image,
+        object,
+    })
+}
+
+/// All that determines the bytes of a release. Its path contains the commit, and many package managers write it into files.
+#[derive(Serialize)]
+struct Identity<'a> {
+    format: u32,
+    release: &'a Path,
+    /// Distribution, its version, and the architecture. They determine the C library.
+    machine: [&'a str; 3],
+    parts: Vec<Part<'a>>,
+    packages: Vec<&'a String>,
+}
+
+/// A directory that is built.
+#[derive(Serialize)]
+struct Part<'a> {
+    /// With its version.
+    runtime: &'a str,
+    path: &'a [String],
+    work: Vec<(&'a str, &'a [String])>,
+    environment: &'a BTreeMap<String, String>,
+}
+
+fn key(draft: &Draft) -> String {
+    let Draft { wanted, recipe, .. } = draft;
+    let machine = &wanted.facts.machine;
+    let identity = Identity {
+        format: FORMAT,
+        release: draft.release(),
+        machine: [machine.os.as_str(), machine.version.as_str(), machine.arch.as_str()],
+        parts: recipe.parts().map(Part::of).collect(),
+        packages: recipe.packages().collect(),
+    };
+    let text = serde_json::to_vec(&identity).unwrap_or_default();
+    Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<'a> Part<'a> {
+    fn of(recipe: &'a Recipe) -> Part<'a> {
+        Part {
+            runtime: &recipe.runtime,
+            path: &recipe.path,
+            work: recipe.work.iter().map(|work| (work.name.as_str(), work.argv.as_slice())).collect(),
+            environment: &recipe.build_environment,
+        }
+    }
+}
