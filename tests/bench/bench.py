@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -42,6 +43,7 @@ def main() -> int:
     if options.binary.name != "bootagent" or not options.binary.is_file():
         print(f"bench: there is no {options.binary}: build it, or set BOOTAGENT", file=sys.stderr)
         return 66
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an end by which worlds and images are removed
     cases = [CASES[name] for name in dict.fromkeys(options.case or CASES)]
     runs = measure(options.binary, cases, options.half or HALVES, options.rounds)
     print(f"\n{report(cases, runs)}\nbench: every run is in {save(runs)}")

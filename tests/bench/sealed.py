@@ -7,8 +7,7 @@ from pathlib import Path
 import machines
 import registries
 import sample
-from lab import Machine, World, paths
-from lab.machine import Disk
+from lab import Disk, Machine, World, paths
 from observed import (
     Memory,
     disk_used,
@@ -24,7 +23,7 @@ from run import DELTA, Run
 from sample import BRANCH, SERVICE, Case
 
 BAKE_LIMIT = 300  # seconds, of a bake and of the floor's installation
-BASH_LIMIT, IMAGE_LIMIT = 300, 90  # to the first 200, and from there to the end of the boot
+BASH_LIMIT, IMAGE_LIMIT = 300, 180  # to the first 200, and from there to the end of the boot
 AGENT, FLOOR = "bootagent.service", f"{SERVICE}.service"
 REPOSITORY = "https://github.com/acme/{service}.git"
 

@@ -66,7 +66,8 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class Disk:
-    """A copy of what a machine left on its disk, that outlives its world: for `launch(disk_of=...)` in other worlds."""
+    """A copy of what a machine left on its disk, that outlives its world: for `launch(disk_of=...)` in other worlds. Not of a
+    bare machine, one of whose layers is its world's."""
 
     layers: list[Path]
     changes: Path

@@ -1,6 +1,7 @@
 """What a machine is made of, and what a test can have put into it or taken out."""
 
 import pytest
+from lab import Disk
 
 pytest_plugins = ["lab.fixtures"]
 
@@ -36,7 +37,7 @@ def test_apt_installs_and_what_it_changed_is_a_layer_for_others(world, tmp_path)
     assert second.check(["jq", "--raw-output", ".a"], stdin='{"a": "b"}') == "b\n"
     assert second.read("/opt/a") == "uppermost" and second.run(["node", "--version"]).code == 0
     second.power_off()
-    third = world.launch(disk_of=second)
+    third = world.launch(disk_of=Disk.of(second, tmp_path / "disk"))
     assert third.run(["jq", "--version"]).code == 0 and third.run(["git", "--version"]).code != 0
 
 
