@@ -12,6 +12,9 @@ from stage import REPOSITORY
 
 pytestmark = pytest.mark.shipped
 
+# In bytes: the other binary of the tests, which is not optimized, has several times as many and gets several times as much.
+LARGEST_SHIPPED = 16 << 20
+
 # In the guest: a run; the high-water mark of its own process, read until it ends, in MiB; and what its process and the programs
 # that it waited for used of the processor, in milliseconds.
 MEASURED = """\
@@ -44,13 +47,17 @@ class TestLimits:
         looks.secret(world, TOKEN="t")
         return world.launch(binary=binary)
 
-    def test_a_boot_stays_below_20_mib(self, machine):
-        first = measured(machine)
-        assert 0 < first["peak"] <= 20, first
+    @pytest.fixture
+    def allowance(self, binary) -> int:
+        return 1 if binary.stat().st_size < LARGEST_SHIPPED else 4
 
-    def test_a_run_that_finds_all_as_it_should_be_costs_little(self, machine):
+    def test_a_boot_stays_below_20_mib(self, machine, allowance):
+        first = measured(machine)
+        assert 0 < first["peak"] <= 20 * allowance, first
+
+    def test_a_run_that_finds_all_as_it_should_be_costs_little(self, machine, allowance):
         """With the programs that it asks. Beside other tests it takes half as much again as on an idle host."""
         measured(machine)
         again = [measured(machine) for _ in range(7)]
         print([(round(one["wall"], 3), round(one["processor"])) for one in again])
-        assert median(one["processor"] for one in again) <= 250, again
+        assert median(one["processor"] for one in again) <= 250 * allowance, again
