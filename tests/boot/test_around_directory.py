@@ -13,7 +13,7 @@ MANIFEST = 'directory = "services/api"\nport = 3000\nhealth = { path = "/health"
 def repository(manifest: str = MANIFEST, **more: object) -> dict[str, object]:
     """A talking service in services/api, and in the root another one, which ends at once."""
     of_service = {f"services/api/{name}": text for name, text in talking(installs=True).items() if name != "bootagent.toml"}
-    of_root = {"package.json": '{"scripts": {"start": "node none.js"}}', "Procfile": "web: node none.js\n", ".nvmrc": "18\n"}
+    of_root = {"package.json": '{"scripts": {"start": "node none.js"}}', "Procfile": "web: node none.js\n", ".nvmrc": "22\n"}
     return of_root | of_service | {"bootagent.toml": manifest} | more
 
 

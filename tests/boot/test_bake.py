@@ -162,6 +162,7 @@ class TestInterruptedBake:
         wait_for_install(machine)
         assert machine.run(["bootagent", "seal"]).code == 75
         machine.check(["systemctl", "kill", "--signal=SIGKILL", "bake.service"])
+        machine.check(["sh", "-c", "while systemctl is-active --quiet bake.service; do sleep 0.1; done"])
         refused = machine.run(["bootagent", "seal"])
         assert refused.code == 77 and "E-BAKE-UNFINISHED" in refused.stderr, refused
         assert not machine.exists(ENABLED)
