@@ -115,6 +115,7 @@ def test_the_registry_is_down_and_another_instance_serves_from_the_cache(stage, 
     print(f"checkout and install {built:.1f} s, written in {wrote:.1f} s, from the cache {restored['seconds']:.1f} s")
 
 
+@pytest.mark.variants
 def test_an_entry_that_is_not_good_is_refused_and_the_release_is_built(stage, memory):  # noqa: F811
     files = QUICK
     serve(stage, memory, files, CACHE.replace("write", "read"))

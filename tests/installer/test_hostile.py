@@ -103,8 +103,8 @@ LASTS = {
 }  # fmt: skip
 
 # In place of TLS, on the first connections. What is not TLS does not become it.
-RAW = {"a TLS alert": b"\x15\x03\x03\x00\x02\x02\x28", "nothing": b""}
-NO_TLS = {"plain HTTP": b"HTTP/1.1 400 Bad\r\n\r\n", "garbage": b"\0" * 99}
+RAW = {"an internal error": b"\x15\x03\x03\x00\x02\x02\x50", "nothing": b""}
+NO_TLS = {"no common cipher": b"\x15\x03\x03\x00\x02\x02\x28", "plain HTTP": b"HTTP/1.1 400 Bad\r\n\r\n", "garbage": b"\0" * 99}
 
 
 def _name(body):

@@ -48,6 +48,7 @@ mod tests {
         assert!(is_untrusted(foreign) && !is_expired_or_not_yet_valid(foreign));
         for cause in [
             "peer is incompatible: ServerDoesNotSupportTls12Or13",
+            "received fatal alert: HandshakeFailure",
             "received fatal alert: ProtocolVersion",
             "io: received corrupt message of type InvalidContentType",
         ] {
